@@ -1,0 +1,1 @@
+"""Farebox: a credits gateway for generative media."""

@@ -1,0 +1,143 @@
+"""Who is calling, and may they: one key, one scope, one table of routes.
+
+An account's key may be cached for seconds: every script compares the account's keys version, so a revoked key is
+refused at once all the same. Admin and ops keys are never cached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeVar
+
+from aiohttp import web
+
+from gateway.api.errors import Forbidden, InvalidKey, NotFound
+from gateway.domain import Scope
+from gateway.ledger import outcomes as o
+from gateway.ledger.ledger import Ledger
+
+CACHE_SECONDS = 5
+CACHE_ENTRIES_MAX = 10_000
+KEY_PREFIX = "fbx_"
+KEY_MAX_CHARACTERS = 256
+ROOT_KEY_ID = "root"
+
+T = TypeVar("T")
+
+
+class KeysStale(Exception):
+    """The ledger says that the account's keys have changed since the caller was authenticated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling. `account` and `keys_version` are None for admin and ops keys."""
+
+    scope: Scope
+    key_id: str
+    account: str | None = None
+    keys_version: int | None = None
+
+    @property
+    def acting_account(self) -> str:
+        """The account of an account's key; calls that use it admit no other."""
+        if self.account is None:
+            raise Forbidden(_WRONG_KEY[Scope.ACCOUNT])
+        return self.account
+
+    @property
+    def idempotency_scope(self) -> str:
+        """Whose idempotency keys these are (R11)."""
+        return "admin" if self.account is None else self.account
+
+
+class Callers:
+    """Finds out who a key belongs to."""
+
+    def __init__(self, ledger: Ledger, root_key: str, clock: Callable[[], float] = monotonic) -> None:
+        self._ledger = ledger
+        self._root_digest = _digest(root_key)
+        self._clock = clock
+        self._cache: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+
+    async def authenticate(self, request: web.Request) -> Caller:
+        """The caller by the request's `Authorization`; InvalidKey if there is none in force."""
+        key = bearer(request)
+        digest = _digest(key)
+        if hmac.compare_digest(digest, self._root_digest):
+            return Caller(Scope.ADMIN, ROOT_KEY_ID)
+        if not key.startswith(KEY_PREFIX):
+            raise InvalidKey(f"This is not a Farebox API key: they start with `{KEY_PREFIX}`.")
+        until, cached = self._cache.get(digest, (0.0, None))
+        if cached is not None and self._clock() < until:
+            return cached
+        found = await self._ledger.find_key(key=key)
+        if isinstance(found, o.NotFound):
+            self._cache.pop(digest, None)
+            raise InvalidKey("This API key is unknown or was revoked. Ask whoever runs this gateway for a new one.")
+        if found.scope is not Scope.ACCOUNT:
+            return Caller(found.scope, found.key_id)
+        caller = Caller(found.scope, found.key_id, found.account, found.keys_version)
+        self._remember(digest, caller)
+        return caller
+
+    def forget(self, request: web.Request) -> None:
+        """Drop what is cached for the request's key, so that the next look goes to the ledger."""
+        self._cache.pop(_digest(bearer(request)), None)
+
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        self._cache[digest] = (self._clock() + CACHE_SECONDS, caller)
+        self._cache.move_to_end(digest)
+        if len(self._cache) > CACHE_ENTRIES_MAX:
+            self._cache.popitem(last=False)
+
+
+def bearer(request: web.Request) -> str:
+    """The key in `Authorization: Bearer …`; InvalidKey if there is none."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        raise InvalidKey("An API key is needed: send it as `Authorization: Bearer fbx_…`.")
+    kind, _, key = header.partition(" ")
+    if kind.lower() != "bearer" or not 0 < len(key.strip()) <= KEY_MAX_CHARACTERS:
+        raise InvalidKey("The Authorization header must read `Bearer fbx_…`, with your API key.")
+    return key.strip()
+
+
+def check_scope(caller: Caller, scopes: Collection[Scope]) -> None:
+    """Forbidden, with the key it takes, unless the caller's scope is one of `scopes`."""
+    if caller.scope not in scopes:
+        wanted = next(scope for scope in (Scope.ACCOUNT, Scope.OPS, Scope.ADMIN) if scope in scopes)
+        raise Forbidden(f"{_WRONG_KEY[wanted]} Yours is {_A_KEY[caller.scope]}.")
+
+
+def fresh(outcome: T | o.KeysChanged) -> T:
+    """The outcome, unless the caller has to be authenticated again first."""
+    if isinstance(outcome, o.KeysChanged):
+        raise KeysStale
+    return outcome
+
+
+def found(outcome: T | o.KeysChanged | o.NotFound, what: str) -> T:
+    """The outcome, unless there is no such thing: `what` says what was looked for."""
+    if isinstance(outcome, o.KeysChanged):
+        raise KeysStale
+    if isinstance(outcome, o.NotFound):
+        raise NotFound(f"There is no {what}.")
+    return outcome
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+_WRONG_KEY = {
+    Scope.ACCOUNT: "This call is made with an account's key (an admin makes one: POST /v1/admin/accounts/{id}/keys).",
+    Scope.OPS: "This call is made with an ops key or an admin key.",
+    Scope.ADMIN: "This call is made with an admin key.",
+}
+_A_KEY = {Scope.ACCOUNT: "an account's key", Scope.OPS: "an ops key, which only reads", Scope.ADMIN: "an admin key"}

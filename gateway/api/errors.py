@@ -1,0 +1,217 @@
+"""Every error the API answers with: one class per code, its status beside it.
+
+```
+ApiError
+├── 400  InvalidJson
+├── 401  InvalidKey
+├── 402  InsufficientCredits
+├── 403  Forbidden · SubscriptionRequired · PlanLimitExceeded
+├── 404  NotFound
+├── 405  MethodNotAllowed
+├── 409  PriceAboveCeiling · QuoteExpired
+├── 413  BodyTooLarge
+├── 416  RangeNotSatisfiable
+├── 422  InvalidRequest · SettingsRefused · UnknownModel · IdempotencyKeyReused · QuoteMismatch
+├── 429  WaitingRoomFull · RateLimited
+├── 500  InternalError
+└── 503  LedgerDown
+```
+
+The class docstring is what `/docs` says about the code. The message is written where the error is raised, for the
+person who has to do something about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from gateway.errors import FieldProblem
+
+RETRY_AFTER_SECONDS = 2
+
+
+class ApiError(Exception):
+    """An answer that is an error. `details` are further members of the error object."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fields: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = tuple(fields)
+        self.headers = dict(headers or {})
+        self.details = details
+
+    def envelope(self, request_id: str) -> dict[str, Any]:
+        """The body: `{"error": {"code", "message", "request_id", "fields"?, …}}`."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message, "request_id": request_id}
+        if self.fields:
+            error["fields"] = [{"path": problem.path, "message": problem.message} for problem in self.fields]
+        return {"error": error | self.details}
+
+
+class InvalidJson(ApiError):
+    """The body is not JSON. Nothing was done; mend the body and send it again."""
+
+    status = 400
+    code = "invalid_json"
+
+
+class InvalidKey(ApiError):
+    """The API key is missing, unknown or revoked. Send `Authorization: Bearer fbx_…` with a key that is in force."""
+
+    status = 401
+    code = "invalid_key"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": 'Bearer realm="farebox"'})
+
+
+class InsufficientCredits(ApiError):
+    """The account has too few credits available. `ways_out` says how to get them; nothing was reserved."""
+
+    status = 402
+    code = "insufficient_credits"
+
+
+class Forbidden(ApiError):
+    """The key is good but may not make this call. The message says which key, or which setting, it takes."""
+
+    status = 403
+    code = "forbidden"
+
+
+class SubscriptionRequired(ApiError):
+    """The model is for subscribers. Choose another model or subscribe; nothing was reserved."""
+
+    status = 403
+    code = "subscription_required"
+
+
+class PlanLimitExceeded(ApiError):
+    """The account's plan does not open this value of a setting. `allowed` has the values that it opens."""
+
+    status = 403
+    code = "plan_limit"
+
+
+class NotFound(ApiError):
+    """There is no such thing, or it belongs to another account."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(ApiError):
+    """The address exists but does not take this method. The `Allow` header says which it takes."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class PriceAboveCeiling(ApiError):
+    """The price is above the request's own `max_credits`. `price` has it; nothing was reserved."""
+
+    status = 409
+    code = "price_above_ceiling"
+
+
+class QuoteExpired(ApiError):
+    """The quote is older than ten minutes. Ask for a new one; nothing was reserved."""
+
+    status = 409
+    code = "quote_expired"
+
+
+class BodyTooLarge(ApiError):
+    """The body is larger than 1 MiB. Pass large inputs as `https:` URLs."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class RangeNotSatisfiable(ApiError):
+    """The `Range` asks for bytes the output does not have. `Content-Range` has its size."""
+
+    status = 416
+    code = "range_not_satisfiable"
+
+
+class InvalidRequest(ApiError):
+    """The body, the query or a header is not what the call takes. `fields` names what to change."""
+
+    status = 422
+    code = "invalid_request"
+
+
+class SettingsRefused(ApiError):
+    """The model does not take these settings, inputs or number of outputs. `fields` says what it takes."""
+
+    status = 422
+    code = "invalid_settings"
+
+
+class UnknownModel(ApiError):
+    """There is no such tool or model. `GET /v1/rate-card` lists those there are."""
+
+    status = 422
+    code = "unknown_model"
+
+
+class IdempotencyKeyReused(ApiError):
+    """This `Idempotency-Key` was sent before with another body. Use a new key for a new request."""
+
+    status = 422
+    code = "idempotency_key_reused"
+
+
+class QuoteMismatch(ApiError):
+    """The quote was made for another request. `fields` names what differs; ask for a new quote."""
+
+    status = 422
+    code = "quote_mismatch"
+
+
+class WaitingRoomFull(ApiError):
+    """As many generations wait as the plan allows. Repeat after `Retry-After`; nothing was reserved."""
+
+    status = 429
+    code = "waiting_room_full"
+
+
+class RateLimited(ApiError):
+    """The key has made too many requests. Repeat after `Retry-After`."""
+
+    status = 429
+    code = "rate_limited"
+
+
+class InternalError(ApiError):
+    """Something went wrong inside. The operator finds it by the `request_id`."""
+
+    status = 500
+    code = "internal"
+
+
+class LedgerDown(ApiError):
+    """No answer from the ledger. What was asked may have happened: repeat it with the same `Idempotency-Key`."""
+
+    status = 503
+    code = "ledger_unavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+def error_classes() -> tuple[type[ApiError], ...]:
+    """Every error class, by status: what `/openapi.json` and the tests walk."""
+    return tuple(sorted(ApiError.__subclasses__(), key=lambda error: (error.status, error.code)))

@@ -1,0 +1,105 @@
+"""`Idempotency-Key` on every POST, PUT and PATCH (R11). Generations have their own way, inside `reserve`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.api.auth import Caller
+from gateway.api.errors import IdempotencyKeyReused, LedgerDown
+from gateway.api.parse import IDEMPOTENCY_HEADER, idempotency_key, request_digest
+from gateway.api.services import REQUESTS
+from gateway.domain import operation_id
+from gateway.errors import LedgerUnavailable
+from gateway.ledger.idempotency import Answered, Claimed, Pending, Request, Reused
+
+REPLAY_HEADER = "Idempotent-Replay"
+WAIT_SECONDS = 5.0
+POLL_SECONDS = 0.05
+_SEED = "farebox.seed"
+
+
+async def once(
+    request: web.Request,
+    caller: Caller,
+    run: Callable[[], Awaitable[web.StreamResponse]],
+    shown_once: tuple[str, ...] = (),
+) -> web.StreamResponse:
+    """Run the call, or answer as it was answered before. Members in `shown_once` are never kept."""
+    key = idempotency_key(request)
+    if key is None:
+        return await run()
+    store = request.app[REQUESTS]
+    claim = Request(caller.idempotency_scope, key_digest(caller, key), await request_digest(request))
+    request[_SEED] = f"{claim.scope}\n{claim.key_digest}\n{claim.request_digest}"
+    answered = await _claim(request, claim)
+    if answered is not None:
+        return web.Response(text=answered.body, content_type="application/json", headers={REPLAY_HEADER: "true"})
+    try:
+        response = await run()
+        if isinstance(response, web.Response) and response.text is not None:
+            await store.finish(claim, _without(response.text, shown_once))
+        return response
+    except BaseException:
+        # A refusal is not remembered. After a fault nobody knows what happened, and a retry must find out at once:
+        # it repeats the operation with the same id, of which the ledger makes one.
+        with contextlib.suppress(LedgerUnavailable):
+            await store.release(claim)
+        raise
+
+
+def seed(request: web.Request) -> str | None:
+    """What ids made by this request derive from, if it has an idempotency key (R11)."""
+    made: str | None = request.get(_SEED)
+    return made
+
+
+def operation(request: web.Request) -> str:
+    """The id of the operation that this request asks for: the same for the same idempotency key and body."""
+    return operation_id(seed(request))
+
+
+def key_digest(caller: Caller, key: str) -> str:
+    """The digest a key is remembered under; an account that is called `admin` shares nothing with the operators."""
+    return hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
+
+
+def reused() -> IdempotencyKeyReused:
+    """The refusal of a key that came before with another request."""
+    return IdempotencyKeyReused(
+        f"This {IDEMPOTENCY_HEADER} was used in the last 24 hours for another request. Send a new request with a new "
+        "key; repeat an old one with exactly the same method, path and body."
+    )
+
+
+async def _claim(request: web.Request, claim: Request) -> Answered | None:
+    """Claim the request, waiting a while for one that is the same and at work; its answer if it has one."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + WAIT_SECONDS
+    while True:
+        match await request.app[REQUESTS].claim(claim):
+            case Claimed():
+                return None
+            case Answered() as answered:
+                return answered
+            case Reused():
+                raise reused()
+            case Pending() if loop.time() >= give_up:
+                raise LedgerDown(
+                    f"The first request with this {IDEMPOTENCY_HEADER} is still being worked on. Repeat it with the "
+                    "same key to get its answer."
+                )
+            case Pending():
+                await asyncio.sleep(POLL_SECONDS)
+
+
+def _without(body: str, names: tuple[str, ...]) -> str:
+    if not names:
+        return body
+    members = json.loads(body)
+    return json.dumps({name: value for name, value in members.items() if name not in names}, separators=(",", ":"))

@@ -1,0 +1,110 @@
+"""Reading a request: its body, its query, its headers. What is wrong is said field by field."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from gateway.api.errors import ApiError, InvalidJson, InvalidRequest
+from gateway.api.schemas.base import as_number, exact_decimal
+from gateway.errors import FieldProblem
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+_VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_body(request: web.Request, model: type[M]) -> M:
+    """The request's body as `model`; InvalidJson or InvalidRequest (with `fields`) if it is not one."""
+    raw = await request.read()
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise _refusal(error, "The body") from None
+
+
+def read_query(request: web.Request, model: type[M]) -> M:
+    """The request's query as `model`; a parameter given twice or unknown is refused."""
+    query = request.query
+    doubled = sorted({name for name in query if len(query.getall(name)) > 1})
+    if doubled:
+        problems = [FieldProblem(name, "must be given once") for name in doubled]
+        raise InvalidRequest("The query names a parameter twice.", fields=problems)
+    try:
+        return model.model_validate(dict(query))
+    except ValidationError as error:
+        raise _refusal(error, "The query") from None
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The caller's `Idempotency-Key`, if any."""
+    key = request.headers.get(IDEMPOTENCY_HEADER)
+    if key is not None and not _VISIBLE_ASCII.fullmatch(key):
+        problem = FieldProblem(IDEMPOTENCY_HEADER, "must be 1 to 255 visible ASCII characters, without spaces")
+        raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is not usable.", fields=[problem])
+    return key
+
+
+async def request_digest(request: web.Request) -> str:
+    """What makes two requests the same (R11): method, path and the body as canonical JSON."""
+    body = canonical_json(await request.read())
+    return hashlib.sha256("\n".join((request.method, request.path, body)).encode()).hexdigest()
+
+
+def canonical_json(raw: bytes) -> str:
+    """JSON with sorted members, no spaces, and one spelling for each number (1.0 is 1); InvalidJson if it is none."""
+    if not raw.strip():
+        return ""
+    try:
+        document = from_json(raw, allow_inf_nan=False)
+        return json.dumps(
+            _plain_numbers(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+    except ValueError as error:
+        raise InvalidJson(f"The body is not JSON: {error}.") from None
+
+
+def _plain_numbers(document: Any) -> Any:
+    match document:
+        case float() if document.is_integer():
+            return as_number(exact_decimal(document))
+        case dict():
+            return {name: _plain_numbers(member) for name, member in document.items()}
+        case list():
+            return [_plain_numbers(member) for member in document]
+        case _:
+            return document
+
+
+def _refusal(error: ValidationError, what: str) -> ApiError:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    if details[0]["type"] == "json_invalid":
+        return InvalidJson(f"{what} is not JSON: {details[0]['msg'].removeprefix('Invalid JSON: ')}.")
+    problems = [FieldProblem(_path(detail), _said(detail)) for detail in details]
+    first = problems[0]
+    about = f"`{first.path}` {first.message}" if first.path else first.message
+    return InvalidRequest(f"{what} is not what this call takes: {about}.", fields=problems)
+
+
+def _path(detail: ErrorDetails) -> str:
+    return ".".join(str(step) for step in detail["loc"])
+
+
+def _said(detail: ErrorDetails) -> str:
+    match detail["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "is not a member of this request"
+        case "value_error":
+            return detail["msg"].removeprefix("Value error, ")
+        case _:
+            text = detail["msg"].rstrip(".")
+            return text[:1].lower() + text[1:]

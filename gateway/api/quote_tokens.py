@@ -1,0 +1,111 @@
+"""Quote tokens: a price, signed, good for ten minutes (R23). They bind everything that the price depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+
+from gateway.api.errors import QuoteExpired, QuoteMismatch
+from gateway.api.schemas.base import as_number
+from gateway.domain import PriceLine, SettingValue
+from gateway.errors import FieldProblem
+from gateway.pricing.quote import Quote
+from gateway.pricing.values import canonical, show
+
+QUOTE_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPrice:
+    """The price that a token shows."""
+
+    millicredits: int
+    lines: tuple[PriceLine, ...]
+    rate_card: str
+
+
+class QuoteTokens:
+    """Makes and reads quote tokens; `secret` is the gateways' common signing key."""
+
+    def __init__(self, secret: str) -> None:
+        self._serializer = URLSafeTimedSerializer(secret, salt="farebox.quote")
+
+    def make(self, account: str, quote: Quote) -> str:
+        """A token for this price of this request, for this account."""
+        return str(
+            self._serializer.dumps(
+                _bound(account, quote)
+                | {
+                    "millicredits": quote.price_millicredits,
+                    "lines": [
+                        [line.label, str(line.credits), str(line.count), str(line.total)] for line in quote.lines
+                    ],
+                    "rate_card": quote.rate_card,
+                }
+            )
+        )
+
+    def open(self, token: str, account: str, quote: Quote) -> LockedPrice:
+        """The price that `token` locks for the request that `quote` prices; QuoteExpired or QuoteMismatch if none."""
+        try:
+            shown = self._serializer.loads(token, max_age=QUOTE_SECONDS)
+        except SignatureExpired:
+            raise QuoteExpired(
+                "This quote is older than ten minutes. Ask for a new one (POST /v1/quotes) and send its token."
+            ) from None
+        except BadSignature:
+            text = "is not a token of this gateway"
+            raise QuoteMismatch(
+                "The `quote` is not a token that this gateway made. Ask for a new one (POST /v1/quotes).",
+                fields=[FieldProblem("quote", text)],
+            ) from None
+        problems = list(_differences(shown, _bound(account, quote)))
+        if problems:
+            differing = ", ".join(problem.path for problem in problems)
+            raise QuoteMismatch(
+                f"The quote was made for another request: {differing} differs. Ask for a quote for this one.",
+                fields=problems,
+            )
+        lines = tuple(
+            PriceLine(label, Decimal(credits), Decimal(count), Decimal(total))
+            for label, credits, count, total in shown["lines"]
+        )
+        return LockedPrice(int(shown["millicredits"]), lines, str(shown["rate_card"]))
+
+
+def _bound(account: str, quote: Quote) -> dict[str, Any]:
+    return {
+        "account": account,
+        "tool": quote.tool,
+        "model": quote.model_id,
+        "settings": {name: _plain(value) for name, value in quote.settings.items()},
+        "outputs": quote.outputs,
+        "input_images": quote.input_images,
+        "input_videos": quote.input_videos,
+    }
+
+
+def _plain(value: SettingValue) -> str | int | float | bool:
+    return as_number(value) if isinstance(value, Decimal) else value
+
+
+def _differences(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> list[FieldProblem]:
+    """What differs. An account is never named: a stranger's token tells nothing."""
+    problems = []
+    for name in ("tool", "model", "outputs", "input_images", "input_videos"):
+        if shown[name] != asked[name]:
+            path = "inputs" if name.startswith("input_") else name
+            problems.append(FieldProblem(path, f"was {json.dumps(shown[name])} in the quote"))
+    if shown["account"] != asked["account"]:
+        problems.append(FieldProblem("quote", "was made for another account"))
+    for name in sorted(shown["settings"].keys() | asked["settings"].keys()):
+        before, now = shown["settings"].get(name), asked["settings"].get(name)
+        if before != now or isinstance(before, bool) is not isinstance(now, bool):
+            said = "was not set in the quote" if before is None else f"was {show(canonical(before))} in the quote"
+            problems.append(FieldProblem(f"settings.{name}", said))
+    return problems

@@ -1,0 +1,132 @@
+"""What all shapes share: strict bodies, amounts as numbers of credits, times as RFC 3339."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, millicredits_to_credits
+from gateway.pricing.values import canonical
+
+CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
+CREDIT_DECIMALS_MAX = 3
+METADATA_MAX_BYTES = 16 * 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Body(BaseModel):
+    """A request's body: unknown members are refused, and nothing is converted that was not meant so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Query(BaseModel):
+    """A request's query: unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """An answer's body. A member that was not set is left out; one that was set to None is `null`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def json_text(self) -> str:
+        """The answer as JSON."""
+        return self.model_dump_json(exclude_unset=True)
+
+
+def utc(milliseconds: int) -> str:
+    """A time as RFC 3339 in UTC, always with milliseconds: `2026-11-22T17:00:00.000Z`."""
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_or_none(milliseconds: int | None) -> str | None:
+    """A time as RFC 3339, or None."""
+    return None if milliseconds is None else utc(milliseconds)
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """A time in milliseconds since the epoch, rounded down."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def exact_decimal(number: float) -> Decimal:
+    """The decimal that was written in the JSON: the shortest one that reads as this float."""
+    return Decimal(repr(number))
+
+
+def as_number(amount: Decimal) -> int | float:
+    """A decimal as a JSON number: whole ones without a point, others with the fewest digits (73.5, not 73.500)."""
+    return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+def _amount(number: Any) -> Decimal:
+    if isinstance(number, bool) or not isinstance(number, int | float | Decimal):
+        raise ValueError("must be a number of credits, such as 73.5")  # noqa: TRY004 - pydantic wants a ValueError
+    amount = number if isinstance(number, Decimal) else exact_decimal(number)
+    if not amount.is_finite() or abs(amount) > CREDITS_MAX:
+        raise ValueError(f"must be at most {CREDITS_MAX:,} credits")
+    if amount != round(amount, CREDIT_DECIMALS_MAX):
+        raise ValueError("must have at most three decimals, such as 73.5")
+    return amount
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > METADATA_MAX_BYTES:
+        raise ValueError(f"must be at most 16 KiB of JSON; this is {size:,} bytes")
+    return metadata
+
+
+AmountIn = Annotated[
+    Decimal,
+    BeforeValidator(_amount),
+    WithJsonSchema({"type": "number", "multipleOf": 0.001, "maximum": int(CREDITS_MAX)}),
+]
+"""A number of credits in a request: at most three decimals, never a text or a boolean."""
+
+Credits = Annotated[Decimal, PlainSerializer(as_number, return_type=int | float), WithJsonSchema({"type": "number"})]
+"""A number of credits in an answer."""
+
+Setting = Annotated[
+    Any,
+    PlainValidator(canonical),
+    PlainSerializer(lambda value: as_number(value) if isinstance(value, Decimal) else value),
+    WithJsonSchema({"type": ["string", "number", "boolean"], "maxLength": 200}),
+]
+"""The value of a model's setting."""
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T17:00:00.000Z"]})]
+"""A time in an answer: RFC 3339, UTC, with milliseconds."""
+
+TimeIn = Annotated[AwareDatetime, Field(description="RFC 3339 with an offset, such as `2026-11-22T17:00:00Z`.")]
+"""A time in a request."""
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small), Field(description="Your own data, at most 16 KiB.")]
+"""The caller's own data: kept and given back, never read."""
+
+Limit = Annotated[int, Field(ge=1, le=100, description="How many to answer with.")]
+
+
+class PageQuery(Query):
+    """One page of a list, newest first."""
+
+    limit: Limit = 20
+    before: Annotated[str, Field(max_length=200, description="The `next` of the page before.")] | None = None

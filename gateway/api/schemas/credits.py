@@ -1,0 +1,95 @@
+"""Balance and journal."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.api.schemas.base import Answer, Credits, Limit, Query, Time
+from gateway.api.schemas.generations import EntryOut
+from gateway.domain import Bucket, Interval
+
+
+class JournalQuery(Query):
+    """One page of the journal, newest first."""
+
+    limit: Limit = 20
+    before: Annotated[str, Field(pattern=r"^[0-9]{1,15}$", description="The `next` of the page before.")] | None = None
+
+
+class JournalOut(Answer):
+    """A page of the journal. `next` goes into `before`; null: this was the last page."""
+
+    data: list[EntryOut]
+    next: str | None
+
+
+class FreeBucket(Answer):
+    """The daily credits (R1)."""
+
+    available: Credits
+    resets_at: Time
+
+
+class SubscriptionBucket(Answer):
+    """The credits of the current monthly cycle: `available` of `of` (R2)."""
+
+    available: Credits
+    of: Credits
+    refreshes_at: Time | None
+
+
+class TopUpBucket(Answer):
+    """Credits that were bought; they never expire (R4)."""
+
+    available: Credits
+
+
+class Buckets(Answer):
+    """The three balances, in the order they are spent in."""
+
+    free: FreeBucket
+    subscription: SubscriptionBucket
+    top_up: TopUpBucket
+
+
+class GrantOut(Answer):
+    """A dated batch of credits."""
+
+    id: str
+    bucket: Bucket
+    kind: str
+    available: Credits
+    held: Credits
+    granted: Credits
+    expires_at: Time | None
+    created_at: Time
+
+
+class ScheduledChange(Answer):
+    """A change of plan that takes effect at the end of the paid period (R12)."""
+
+    plan: str
+    interval: Interval | None
+
+
+class AccountPlan(Answer):
+    """The account's plan. `free` has no interval; a cancelled one ends at `paid_through`."""
+
+    id: str
+    status: Literal["none", "active", "cancelled"]
+    interval: Interval | None
+    paid_through: Time | None
+    scheduled: ScheduledChange | None
+
+
+class Balance(Answer):
+    """What the account has. Grants are in the order they are spent in."""
+
+    available: Credits
+    held: Credits
+    buckets: Buckets
+    grants: list[GrantOut]
+    plan: AccountPlan
+    top_up_allowed: bool

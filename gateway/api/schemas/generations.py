@@ -1,0 +1,224 @@
+"""Generations, quotes and receipts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from gateway.api.schemas.base import AmountIn, Answer, Body, Credits, Metadata, PageQuery, Setting, Time
+from gateway.domain import Bucket, EntryKind, FailureCode, State
+
+PROMPT_MAX_CHARACTERS = 10_000
+INPUTS_MAX = 16
+OUTPUTS_MAX = 100
+URL_MAX_CHARACTERS = 4096
+
+
+def _fetchable(url: str) -> str:
+    if url.startswith("data:"):
+        return url
+    if not url.startswith("https://") or len(url) > URL_MAX_CHARACTERS or len(url) == len("https://"):
+        raise ValueError(f"must start with https:// (at most {URL_MAX_CHARACTERS} characters) or data:")
+    return url
+
+
+class InputIn(Body):
+    """An image or video to work from: a public `https:` URL, or the bytes themselves as a `data:` URL."""
+
+    kind: Literal["image", "video"]
+    url: Annotated[str, AfterValidator(_fetchable), Field(examples=["https://example.com/cat.png"])]
+
+
+class GenerationIn(Body):
+    """What to generate. `settings` left out take the model's defaults."""
+
+    tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
+    model: Annotated[str, Field(min_length=1, max_length=128, examples=["flux-dev"])]
+    prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle in the snow"])]
+    settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
+    inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make.")] = 1
+    max_credits: Annotated[AmountIn, Field(ge=0, description="Refuse a price above this (R23).")] | None = None
+    quote: Annotated[str, Field(max_length=16_384, description="A quote's token: locks its price (R23).")] | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    sandbox: Annotated[dict[str, Any], Field(description="Test mode and sandbox models only.")] | None = None
+
+
+class QuoteIn(GenerationIn):
+    """The same body as for a generation; the prompt may be left out, for it has no price."""
+
+    prompt: Annotated[str, Field(max_length=PROMPT_MAX_CHARACTERS)] = ""
+
+
+class GenerationsQuery(PageQuery):
+    """Which generations to list."""
+
+    status: State | None = None
+    tool: Annotated[str, Field(max_length=64)] | None = None
+    model: Annotated[str, Field(max_length=128)] | None = None
+
+
+class Line(Answer):
+    """One line of a price: `credits` × `count` = `total`."""
+
+    label: str
+    credits: Credits
+    count: Credits
+    total: Credits
+
+
+class Price(Answer):
+    """The firm price: what `lines` add up to, rounded up to a thousandth of a credit."""
+
+    credits: Credits
+    lines: list[Line]
+    rate_card: str
+
+
+class Share(Answer):
+    """A part of a price, and the bucket that pays it."""
+
+    bucket: Bucket
+    credits: Credits
+
+
+class GenerationCredits(Answer):
+    """Where the price is now: held, committed, refunded; these three add up to it."""
+
+    held: Credits
+    committed: Credits
+    refunded: Credits
+    allocation: list[Share]
+
+
+class OutputOut(Answer):
+    """A finished output. `url` is signed and expires; read the generation again for a fresh one."""
+
+    index: int
+    url: str | None = Field(description="Null once the outputs are deleted.")
+    content_type: str
+    bytes: int
+    width: int
+    height: int
+    duration_seconds: Credits | None = None
+    sha256: str
+    deleted: bool = Field(default=False, description="Present and true once it is deleted.")
+
+
+class Failure(Answer):
+    """Why the generation failed, and what became of its credits."""
+
+    code: FailureCode
+    message: str
+
+
+class InputOut(Answer):
+    """An input, as it was given; the bytes of a `data:` URL are not given back."""
+
+    kind: str
+    url: str | None
+
+
+class GenerationOut(Answer):
+    """A generation as it is now."""
+
+    id: str
+    object: Literal["generation"]
+    account: str
+    status: State
+    tool: str
+    model: str
+    prompt: str
+    settings: dict[str, Setting]
+    inputs: list[InputOut] = Field(default=[], description="Present if there are any.")
+    outputs_requested: int
+    price: Price
+    credits: GenerationCredits
+    outputs: list[OutputOut]
+    outputs_deleted: bool = Field(default=False, description="Present and true once the outputs are deleted.")
+    progress: Credits = Field(description="From 0 to 1.")
+    queue_position: int | None = Field(default=None, description="While queued: 0 is next.")
+    attempt: int
+    cancel_requested: bool = Field(default=False, description="Present and true while a running one is being stopped.")
+    error: Failure | None
+    metadata: dict[str, Any]
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class GenerationsOut(Answer):
+    """A page of generations. `next` goes into `before`; null: this was the last page."""
+
+    data: list[GenerationOut]
+    next: str | None
+
+
+class GrantShare(Answer):
+    """A part of a price, and the grant that pays it."""
+
+    bucket: Bucket
+    grant: str
+    credits: Credits
+
+
+class BucketDelta(Answer):
+    """What an entry did to one bucket."""
+
+    credits: Credits
+    held: Credits
+
+
+class EntryOut(Answer):
+    """One movement. `credits` changes what is available, `held` what is set aside."""
+
+    id: int
+    at: Time
+    kind: EntryKind
+    credits: Credits
+    held: Credits
+    buckets: dict[Bucket, BucketDelta]
+    available_after: Credits
+    held_after: Credits
+    generation: str | None = None
+    reason: str | None = None
+
+
+class Receipt(Answer):
+    """Everything about a generation's price: its lines, who paid, and every movement."""
+
+    object: Literal["receipt"]
+    generation: str
+    account: str
+    status: State
+    tool: str
+    model: str
+    settings: dict[str, Setting]
+    outputs_requested: int
+    outputs_delivered: int
+    price: Price
+    allocation: list[GrantShare]
+    entries: list[EntryOut]
+    held: Credits
+    committed: Credits
+    refunded: Credits
+    error: Failure | None
+    created_at: Time
+    finished_at: Time | None
+
+
+class QuoteOut(Answer):
+    """A firm price, good until `expires_at`. Send `quote` with the generation to lock it."""
+
+    credits: Credits
+    lines: list[Line]
+    rate_card: str
+    allowed: bool = Field(description="Whether the account's plan opens this model and these settings.")
+    reason: str | None = Field(description="The code it would be refused with: `subscription_required`, `plan_limit`.")
+    message: str | None = Field(description="The reason in words.")
+    affordable: bool
+    shortfall: Credits
+    allocation: list[Share] = Field(description="Who would pay, as far as the credits go.")
+    quote: str
+    expires_at: Time

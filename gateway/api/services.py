@@ -1,0 +1,45 @@
+"""What handlers may use, as typed keys of the application; `gateway.app` makes all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.api.auth import Callers
+from gateway.api.background import Background
+from gateway.api.hub import Hub
+from gateway.api.metrics import Metrics
+from gateway.api.quote_tokens import QuoteTokens
+from gateway.dispatcher import Dispatcher
+from gateway.ledger.idempotency import Requests
+from gateway.ledger.ledger import Ledger
+from gateway.outputs import OutputLinks, OutputStore
+from gateway.pricing.reload import RateCards
+from gateway.queue import Queue
+from gateway.settings import Settings
+
+
+@dataclass(slots=True)
+class Startup:
+    """Whether the ledger was reached and found to be ours; until then every call that needs it answers 503."""
+
+    ready: bool = False
+    problem: str = "the ledger has not answered yet"
+    durability: tuple[str, ...] = ()
+
+
+SETTINGS = web.AppKey("SETTINGS", Settings)
+STARTUP = web.AppKey("STARTUP", Startup)
+LEDGER = web.AppKey("LEDGER", Ledger)
+REQUESTS = web.AppKey("REQUESTS", Requests)
+QUEUE = web.AppKey("QUEUE", Queue)
+DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
+RATE_CARDS = web.AppKey("RATE_CARDS", RateCards)
+OUTPUTS = web.AppKey("OUTPUTS", OutputStore)
+LINKS = web.AppKey("LINKS", OutputLinks)
+CALLERS = web.AppKey("CALLERS", Callers)
+QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
+BACKGROUND = web.AppKey("BACKGROUND", Background)
+HUB = web.AppKey("HUB", Hub)
+METRICS = web.AppKey("METRICS", Metrics)

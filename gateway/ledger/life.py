@@ -1,0 +1,298 @@
+"""A generation's life: reserve, begin, renew, deliver, settle, cancel, rescue and what stands between."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from gateway.domain import GENERATION_PATTERN, operation_id
+from gateway.ledger import keys, outcomes as o
+from gateway.ledger.core import LedgerCore, texts
+from gateway.ledger.records import (
+    canonical,
+    decode_account,
+    decode_dispatch,
+    decode_entry,
+    decode_generation,
+    encode_output,
+    encode_request,
+)
+
+if TYPE_CHECKING:
+    from gateway.domain import FailureCode, GenerationRequest, Output, State
+    from gateway.ledger.policy import Terms
+    from gateway.ledger.scripts import Reply
+
+Reservation = (
+    o.KeysChanged
+    | o.NotFound
+    | o.Replayed
+    | o.KeyReused
+    | o.SubscriptionRequired
+    | o.PlanLimit
+    | o.InsufficientCredits
+    | o.WaitingRoomFull
+    | o.Reserved
+)
+
+
+class GenerationOperations(LedgerCore):
+    """One method per script that moves a generation."""
+
+    async def reserve(
+        self,
+        *,
+        account: str,
+        generation: str,
+        operation: str,
+        request: GenerationRequest,
+        terms: Terms,
+        pro: bool,
+        keys_version: int | None,
+        idempotency: tuple[str, str] | None = None,
+    ) -> Reservation:
+        """Check everything, then hold the price and make the generation, or change nothing (R8).
+
+        `idempotency` is (digest of the caller's key, digest of method, path and body); `operation` is new for each
+        HTTP request. Outcomes in this order of precedence: NotFound, KeysChanged, Replayed, KeyReused,
+        SubscriptionRequired, PlanLimit, InsufficientCredits, WaitingRoomFull, Reserved.
+        """
+        key_digest, request_digest = idempotency or ("", "")
+        settings = {name: canonical(value) for name, value in request.settings.items()}
+        word, rest = await self.run(
+            "reserve",
+            self.account_key(account),
+            generation,
+            operation,
+            "" if keys_version is None else keys_version,
+            key_digest,
+            request_digest,
+            request.price_millicredits,
+            request.outputs,
+            request.tool,
+            request.model,
+            int(pro),
+            json.dumps(settings),
+            encode_request(request),
+            terms.queue_timeout_ms,
+            terms.provider_timeout_ms,
+            terms.waiting_timeout_ms,
+            terms.attempts_max,
+            self.outputs_kept_ms,
+            self.dispatch_ms,
+            int(any(not item.url.startswith("https:") for item in request.inputs)),
+        )
+        return self._reservation(word, rest, account, request.price_millicredits)
+
+    def _reservation(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
+        match word:
+            case "reserved":
+                return o.Reserved(_generation(rest[0]), decode_dispatch(rest[1]))
+            case "insufficient_credits":
+                return o.InsufficientCredits(price, decode_account(account, rest[0]))
+            case "waiting_room_full":
+                plan, limit = texts(rest)
+                return o.WaitingRoomFull(plan, int(limit))
+            case "plan_limit":
+                plan, setting, *allowed = texts(rest)
+                return o.PlanLimit(plan, setting, tuple(allowed))
+            case "subscription_required":
+                return o.SubscriptionRequired()
+            case "replayed":
+                return o.Replayed(_generation(rest[0]))
+            case "key_reused":
+                return o.KeyReused()
+            case "keys_changed":
+                return o.KeysChanged()
+            case "not_found":
+                return o.NotFound()
+            case _:
+                raise self.unexpected("reserve", word)
+
+    async def replay(
+        self, *, account: str, keys_version: int | None, idempotency: tuple[str, str]
+    ) -> o.KeysChanged | o.NotFound | o.Replayed | o.KeyReused | None:
+        """Look up what `reserve` would replay, for a request about to be refused before it gets there (R11)."""
+        version = "" if keys_version is None else keys_version
+        word, rest = await self.run("replay", self.account_key(account), version, *idempotency)
+        match word:
+            case "replayed":
+                return o.Replayed(_generation(rest[0]))
+            case "key_reused":
+                return o.KeyReused()
+            case "keys_changed":
+                return o.KeysChanged()
+            case "not_found":
+                return o.NotFound()
+            case _:
+                return None
+
+    async def begin(
+        self, *, generation: str, attempt: int, operation: str
+    ) -> o.Begun | o.TooEarly | o.Ended | o.Stale:
+        """Give attempt number `attempt` the lease, if the generation waits for exactly that one."""
+        key = self.generation_key(generation)
+        word, rest = await self.run("begin", key, attempt, operation, self.lease_ms, self.dispatch_ms)
+        match word:
+            case "begun":
+                return o.Begun(_generation(rest[0]), attempt, self.lease_ms)
+            case "too_early":
+                return o.TooEarly(int(rest[0]))
+            case "ended":
+                return self.ended(rest)
+            case _:
+                return o.Stale()
+
+    async def note(self, *, generation: str, attempt: int, ref: str) -> o.Noted | o.Stale:
+        """Note the provider's own job id before waiting for it, so that the next attempt resumes it (R17)."""
+        word, _ = await self.run("note", self.generation_key(generation), attempt, ref)
+        return o.Noted() if word == "noted" else o.Stale()
+
+    async def renew(
+        self, *, generation: str, attempt: int, progress_thousandths: int | None = None
+    ) -> o.Renewed | o.Ended | o.Stale:
+        """Keep the lease and record progress; Ended past `give_up_at`."""
+        progress = "" if progress_thousandths is None else progress_thousandths
+        key = self.generation_key(generation)
+        word, rest = await self.run("renew", key, attempt, progress, self.lease_ms, self.dispatch_ms)
+        match word:
+            case "renewed":
+                return o.Renewed(cancel_requested=rest[0] == b"1")
+            case "ended":
+                return self.ended(rest)
+            case _:
+                return o.Stale()
+
+    async def deliver(self, *, generation: str, attempt: int, output: Output) -> o.Noted | o.Stale:
+        """Record one finished output: from now on it can be downloaded and will be paid for (R9)."""
+        key = self.generation_key(generation)
+        word, _ = await self.run("deliver", key, attempt, output.index, encode_output(output))
+        return o.Noted() if word == "noted" else o.Stale()
+
+    async def park(self, *, generation: str, attempt: int, operation: str) -> o.Noted | o.Ended | o.Stale:
+        """Leave the generation with its provider (R17): no lease; next look after 30 s, doubling to 5 min."""
+        word, rest = await self.run("park", self.generation_key(generation), attempt, operation, self.dispatch_ms)
+        if word == "ended":
+            return self.ended(rest)
+        return o.Noted() if word == "noted" else o.Stale()
+
+    async def hand_back(self, *, generation: str, attempt: int, operation: str) -> o.Requeued | o.Ended | o.Stale:
+        """Return the generation to the queue because its worker must stop: not a failure."""
+        key = self.generation_key(generation)
+        return self._queued_or_ended(*await self.run("hand_back", key, attempt, operation, self.dispatch_ms))
+
+    async def settle(
+        self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None
+    ) -> o.Ended | o.Requeued | o.Stale:
+        """End the attempt: commit what was delivered and refund the rest (R9), or queue the next attempt."""
+        key = self.generation_key(generation)
+        reply = await self.run("settle", key, attempt, operation, failure or "", self.dispatch_ms)
+        return self._queued_or_ended(*reply)
+
+    def _queued_or_ended(self, word: str, rest: Reply) -> o.Ended | o.Requeued | o.Stale:
+        if word == "ended":
+            return self.ended(rest)
+        return self.requeued(rest) if word == "requeued" else o.Stale()
+
+    async def cancel(
+        self, *, generation: str, account: str | None = None, keys_version: int | None = None
+    ) -> o.KeysChanged | o.NotFound | o.Unchanged | o.CancelRequested | o.Ended:
+        """Refund at once if nothing runs, else ask the worker to stop (R18)."""
+        if not re.match(GENERATION_PATTERN, generation):
+            return o.NotFound()
+        version = "" if keys_version is None else keys_version
+        key = self.generation_key(generation)
+        word, rest = await self.run("cancel", key, account or "", version, self.dispatch_ms)
+        match word:
+            case "ended":
+                return self.ended(rest)
+            case "cancel_requested":
+                return o.CancelRequested(_generation(rest[0]), decode_dispatch(rest[1]))
+            case "unchanged":
+                return o.Unchanged(_generation(rest[0]))
+            case "keys_changed":
+                return o.KeysChanged()
+            case _:
+                return o.NotFound()
+
+    async def overdue(self, *, partition: int, limit: int = 100) -> list[o.Overdue]:
+        """The generations of a partition whose deadline has passed, earliest first."""
+        found = texts(await self._scripts.run("overdue", keys.deadlines(partition), limit))
+        return [o.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
+
+    async def rescue(
+        self, *, generation: str, deadline: int, judge_leases: bool
+    ) -> o.NotDue | o.Requeued | o.Ended:
+        """Bring an overdue generation on (R16): dispatch again, promote, retry, or fail and refund."""
+        word, rest = await self.run(
+            "rescue", self.generation_key(generation), deadline, int(judge_leases), self.dispatch_ms, operation_id()
+        )
+        match word:
+            case "ended":
+                return self.ended(rest)
+            case "requeued":
+                return self.requeued(rest)
+            case _:
+                return o.NotDue()
+
+    async def dispatched(self, *, generation: str, deadline: int) -> bool:
+        """Move the dispatch deadline on, if it still is the one read; True if it was."""
+        word, _ = await self.run("dispatched", self.generation_key(generation), deadline)
+        return word == "noted"
+
+    async def expired_outputs(self, *, partition: int, limit: int = 100) -> list[str]:
+        """Ended generations whose outputs should be deleted by now, longest overdue first."""
+        found = texts(await self._scripts.run("overdue", keys.outputs(partition), limit))
+        return list(found[::2])
+
+    async def outputs_deleted(self, *, generation: str) -> None:
+        """Record that the outputs are gone from the object store."""
+        await self.run("outputs_deleted", self.generation_key(generation))
+
+    async def generation(
+        self, *, generation: str, account: str | None = None, keys_version: int | None = None
+    ) -> o.KeysChanged | o.NotFound | o.Generation:
+        """One generation; with `account`, NotFound if it is another's."""
+        if not re.match(GENERATION_PATTERN, generation):
+            return o.NotFound()
+        version = "" if keys_version is None else keys_version
+        word, rest = await self.run("generation", self.generation_key(generation), account or "", version)
+        if word == "generation":
+            return _generation(rest[0])
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+
+    async def generations(
+        self,
+        *,
+        account: str,
+        keys_version: int | None,
+        limit: int,
+        before: str | None = None,
+        state: State | None = None,
+        tool: str | None = None,
+        model: str | None = None,
+    ) -> o.KeysChanged | o.NotFound | o.Page[o.Generation]:
+        """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one."""
+        version = "" if keys_version is None else keys_version
+        filters = (state or "", tool or "", model or "")
+        word, rest = await self.run(
+            "generations", self.account_key(account), version, limit, before or "", *filters
+        )
+        if word == "page":
+            return o.Page(tuple(_generation(item) for item in rest[1:]), rest[0].decode() or None)
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+
+    async def journal(
+        self, *, account: str, keys_version: int | None, limit: int, before: str | None = None
+    ) -> o.KeysChanged | o.NotFound | o.Page[o.Entry]:
+        """An account's journal, newest first, rolled forward to now. `before` is an entry's id."""
+        version = "" if keys_version is None else keys_version
+        word, rest = await self.run("journal", self.account_key(account), version, limit, before or "")
+        if word == "page":
+            return o.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+
+
+def _generation(item: Reply) -> o.Generation:
+    return decode_generation(item[0].decode(), item[1])

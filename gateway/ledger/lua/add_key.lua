@@ -1,0 +1,13 @@
+#!lua
+-- Add a key to an account's own list, which decides what a key may do.
+--
+-- KEYS[1]  account
+-- ARGV     1 key id, 2 label
+-- Returns  {"not_found"} {"added", created at}
+-- Writes   account
+--- @include "lib/keys" "lib/amounts"
+if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
+local known = redis.call("HGET", KEYS[1], "key:" .. ARGV[1])
+local now = known and string.match(known, "^(%d+),") or amounts.text(amounts.real_now())
+redis.call("HSET", KEYS[1], "key:" .. ARGV[1], now .. "," .. ARGV[2])
+return {"added", now}

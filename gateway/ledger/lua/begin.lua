@@ -1,0 +1,34 @@
+#!lua flags=allow-oom
+-- Give an attempt the lease, if the generation waits for exactly that one: twice in arq is harmless (R16, R17).
+--
+-- KEYS[1]  generation
+-- ARGV     1 attempt, 2 operation, 3 lease ms, 4 dispatch ms
+-- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
+-- Writes   generation, deadlines, totals; all that an ending writes
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/ending"
+local id, attempt, operation = string.match(KEYS[1], ":generation:(.*)$"), ARGV[1], ARGV[2]
+local g = generations.load(id)
+if not g then return {"stale"} end
+if generations.held_by(g, attempt) and g.operation == operation then return {"begun", generations.reply(id)} end
+if not (g.state == "queued" or (g.state == "running" and g.parked)) then return {"stale"} end
+if tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end
+local now = amounts.real_now()
+if tonumber(g.not_before or 0) > now then return {"too_early", g.not_before} end
+-- A resumed attempt keeps the time at which the first gave up hope; one without a ref starts a new job, and a new time.
+if g.ref and now >= tonumber(g.give_up_at) then
+  return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(ARGV[4]))
+end
+
+local give_up_at = g.ref and g.give_up_at or amounts.text(now + generations.terms(g).provider_timeout)
+local lease_until = amounts.text(now + tonumber(ARGV[3]))
+generations.set(
+  id, "state", "running", "attempt", attempt, "operation", operation, "lease_until", lease_until,
+  "give_up_at", give_up_at, "started_at", g.started_at or amounts.text(now))
+redis.call("HDEL", KEYS[1], "parked", "not_before")
+generations.look_at(id, tonumber(lease_until))
+if g.state == "queued" then
+  generations.count("queued:" .. g.tool, -1)
+  generations.count("running:" .. g.tool, 1)
+end
+return {"begun", generations.reply(id)}

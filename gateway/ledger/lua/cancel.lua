@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Refund at once if nothing runs, else ask the worker to stop (R18).
+--
+-- KEYS[1]  generation
+-- ARGV     1 account or "" (any), 2 keys version or "", 3 dispatch ms
+-- Returns  {"not_found"} {"keys_changed"} {"unchanged", generation} {"cancel_requested", generation, dispatch or {}}
+--          {"ended", …}
+-- Writes   generation, deadlines; all that an ending writes
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/ending"
+local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
+local dispatch_ms = tonumber(ARGV[3])
+if ARGV[1] ~= "" and ARGV[2] ~= "" and ARGV[2] ~= (redis.call("HGET", keys.account(ARGV[1]), "keys_version") or "0") then
+  return {"keys_changed"}
+end
+if not g or (ARGV[1] ~= "" and g.account ~= ARGV[1]) then return {"not_found"} end
+if not generations.open(g) then return {"unchanged", generations.reply(g.id)} end
+if g.state ~= "running" then return ending.run(g, "cancelled", "", g.operation, dispatch_ms) end
+
+if not g.cancel_requested then generations.set(g.id, "cancel_requested", "1") end
+if not g.parked then return {"cancel_requested", generations.reply(g.id), {}} end
+local deadline = amounts.real_now() + dispatch_ms
+g.queued_at = g.queued_at or g.created_at
+generations.look_at(g.id, deadline)
+return {"cancel_requested", generations.reply(g.id), generations.dispatch(g, deadline)}

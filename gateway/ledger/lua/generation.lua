@@ -1,0 +1,15 @@
+#!lua flags=no-writes
+-- Read one generation, for an account's key or for anyone ("").
+--
+-- KEYS[1]  generation
+-- ARGV     1 account or "", 2 keys version or ""
+-- Returns  {"keys_changed"} {"not_found"} {"generation", fields}
+-- Writes   nothing
+--- @include "lib/keys" "lib/amounts" "lib/generations"
+if ARGV[1] ~= "" and ARGV[2] ~= "" and ARGV[2] ~= (redis.call("HGET", keys.account(ARGV[1]), "keys_version") or "0") then
+  return {"keys_changed"}
+end
+local fields = redis.call("HGETALL", KEYS[1])
+if #fields == 0 then return {"not_found"} end
+if ARGV[1] ~= "" and redis.call("HGET", KEYS[1], "account") ~= ARGV[1] then return {"not_found"} end
+return {"generation", {string.match(KEYS[1], ":generation:(.*)$"), fields}}

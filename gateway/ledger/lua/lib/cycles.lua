@@ -1,0 +1,100 @@
+-- Roll an account forward to its now: resets, refreshes, expiries and the lapse, each at its own time (R1–R3, R19).
+-- Nothing runs at midnight: whichever script touches the account next does this first.
+local cycles = {}
+
+-- When the subscription ends, or nil: it renews itself.
+function cycles.ends(a)
+  local paid, cancelled = tonumber(a.fields.paid_through), tonumber(a.fields.cancelled_to)
+  if paid and cancelled then return math.min(paid, cancelled) end
+  return paid or cancelled
+end
+
+-- The start of the cycle after the current one.
+function cycles.refreshes(a)
+  if not a.fields.plan then return nil end
+  return calendar.add_months(tonumber(a.fields.anchor), tonumber(a.fields.cycle) + 1)
+end
+
+local function expire(a, grant)
+  local gone = grant.available
+  grant.available = 0
+  grants.remove(a, grant.id)
+  if gone > 0 then journal.add(a, grant.expires, "expire", {[grant.bucket] = {-gone, 0}}, nil, nil) end
+end
+
+-- An allotment is set, so its entry is the difference; the reason says both sides of it.
+local function set_to(amount, left)
+  local text = "set to " .. amounts.credits(amount)
+  return left > 0 and text .. ", " .. amounts.credits(left) .. " left over ended" or text
+end
+
+-- R1: set, not added to. Resets that nobody saw collapse into the last one.
+local function reset(a, p, at, next_at)
+  local old = a.fields.daily and grants.find(a, a.fields.daily)
+  local left = old and old.available or 0
+  local amount = (p.everyone or not a.fields.plan) and p.daily or 0
+  if old then grants.remove(a, old.id) end
+  a.fields.daily = grants.add(a, "d", "f", amount, next_at, at).id
+  if amount > 0 or left > 0 then journal.add(a, at, "reset", {f = {amount - left, 0}}, nil, set_to(amount, left)) end
+end
+
+-- R2: a new cycle sets the allotment; what was left of the one before is gone.
+function cycles.refresh(a, p, cycle, at)
+  local old = a.fields.monthly and grants.find(a, a.fields.monthly)
+  local left = old and old.available or 0
+  if old then grants.remove(a, old.id) end
+  local amount = policy.terms(p, a.fields.plan).monthly
+  a.fields.cycle = amounts.text(cycle)
+  a.fields.monthly = grants.add(a, "m", "s", amount, cycles.refreshes(a), at).id
+  journal.add(a, at, "refresh", {s = {amount - left, 0}}, nil, a.fields.plan .. ", " .. set_to(amount, left))
+end
+
+-- R3: the allotment and what an upgrade left of earlier ones go; refund grants and operators' own stay.
+local function lapse(a, at)
+  local gone, kept = 0, {}
+  for _, grant in ipairs(a.grants) do
+    if grant.kind == "m" then gone = gone + grant.available else kept[#kept + 1] = grant end
+  end
+  a.grants = kept
+  local plan = a.fields.plan
+  for _, field in ipairs({"plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled"}) do
+    a.fields[field] = nil
+  end
+  journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
+end
+
+-- The earliest expiry of a grant that does not come again by itself.
+local function next_expiry(a)
+  local first
+  for _, grant in ipairs(a.grants) do
+    local recurs = grant.id == a.fields.daily or grant.id == a.fields.monthly
+    if grant.expires and not recurs and (not first or grant.expires < first.expires) then first = grant end
+  end
+  return first
+end
+
+-- One step at a time in order of time; at one instant: expire, lapse, refresh, reset.
+function cycles.roll(a, p)
+  local last_reset, next_reset = nil, nil
+  local daily = a.fields.daily and grants.find(a, a.fields.daily)
+  local reset_due = not daily or daily.expires <= a.now
+  if reset_due then last_reset, next_reset = calendar.resets(p.zone, p.reset, a.now) end
+  while true do
+    local grant, ends, refreshes = next_expiry(a), cycles.ends(a), cycles.refreshes(a)
+    local expires = grant and grant.expires or math.huge
+    local due = math.min(expires, ends or math.huge, refreshes or math.huge, reset_due and last_reset or math.huge)
+    if due > a.now then break end
+    if expires == due then
+      expire(a, grant)
+    elseif ends == due then
+      lapse(a, due)
+    elseif refreshes == due then
+      cycles.refresh(a, p, tonumber(a.fields.cycle) + 1, due)
+    else
+      reset(a, p, due, next_reset)
+      reset_due = false
+    end
+  end
+  daily = grants.find(a, a.fields.daily)
+  a.resets_at = daily.expires
+end

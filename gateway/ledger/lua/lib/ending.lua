@@ -1,0 +1,67 @@
+-- The one way a generation ends: commit the share delivered, refund the rest, promote who waited (R9, R10, R14).
+local ending = {}
+local DAY = 86400000
+
+local function usage(a, p, g, state, committed, refunded)
+  local key = keys.usage(a.id, calendar.day(p.zone, a.now))
+  local name = g.tool .. "|" .. g.model .. "|"
+  local counters = {
+    generations = 1, outputs = tonumber(g.delivered), credits = committed, refunded = refunded,
+    failed = state == "failed" and 1 or 0,
+  }
+  for counter, amount in pairs(counters) do
+    if amount ~= 0 then redis.call("HINCRBY", key, name .. counter, amounts.text(amount)) end
+  end
+  redis.call("PEXPIRE", key, amounts.text(400 * DAY))
+end
+
+-- Everything that is read or could fail, in memory: the account after it, the entries, the promotions.
+local function prepare(a, p, g, state)
+  local price = tonumber(g.price)
+  local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
+  local commit, refund, lapsed = grants.close(a, p, grants.decode(g.allocation), plan.committed)
+  local entries = {}
+  if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g.id) end
+  if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g.id) end
+  if next(lapsed) then entries[#entries + 1] = journal.add(a, a.now, "expire", lapsed, g.id) end
+  plan.entries = g.entries .. (#entries > 0 and "\n" or "") .. table.concat(entries, "\n")
+  plan.waited = g.state == "waiting"
+  accounts.add(a, (plan.waited and "waiting:" or "work:") .. g.tool, -1)
+  plan.promoted = plan.waited and {} or promotion.choose(a, p, g.tool)
+  accounts.check(a)
+  return plan
+end
+
+-- End an open generation. `code` is the failure's, or "" for none (a cancelled one has none). Returns the reply:
+-- {"ended", provider ref or "", generation fields, dispatches of the promoted}.
+function ending.run(g, state, code, operation, dispatch_ms)
+  if state == "cancelled" then code = "" end
+  local a, p = accounts.load(g.account), policy.load()
+  cycles.roll(a, p)
+  local plan = prepare(a, p, g, state)
+  local key, kept = keys.generation(g.id), generations.terms(g).outputs_kept
+  accounts.save(a)
+  generations.set(
+    g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
+    "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries)
+  redis.call("HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "ref")
+  redis.call("PEXPIRE", key, amounts.text(30 * DAY))
+  redis.call("ZREM", keys.deadlines(), g.id)
+  if plan.waited then redis.call("ZREM", keys.waiting(a.id, g.tool), g.id) end
+  if tonumber(g.delivered) > 0 or g.stored_inputs then
+    redis.call("ZADD", keys.outputs(), amounts.text(a.real + kept), g.id)
+  end
+  generations.count("open", -1)
+  generations.count(g.state .. ":" .. g.tool, -1)
+  generations.count("held", -plan.price)
+  generations.count("outcome|" .. g.tool .. "|" .. g.model .. "|" .. state .. "|" .. code, 1)
+  usage(a, p, g, state, plan.committed, plan.price - plan.committed)
+  local dispatches = promotion.write(a, plan.promoted, dispatch_ms)
+  return {"ended", g.ref or "", generations.reply(g.id), dispatches}
+end
+
+-- R9, section 4: succeeded means that at least one output was delivered and nobody cancelled.
+function ending.state(g)
+  if g.cancel_requested then return "cancelled" end
+  return tonumber(g.delivered) > 0 and "succeeded" or "failed"
+end

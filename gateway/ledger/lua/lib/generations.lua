@@ -1,0 +1,62 @@
+-- One generation: loading, replying, queueing, and the one way in which it ends (R9, R14, R16).
+local generations = {}
+
+function generations.load(id)
+  local flat = redis.call("HGETALL", keys.generation(id))
+  if #flat == 0 then return nil end
+  local g = {id = id}
+  for index = 1, #flat, 2 do g[flat[index]] = flat[index + 1] end
+  return g
+end
+
+function generations.open(g) return g.state == "waiting" or g.state == "queued" or g.state == "running" end
+
+-- The attempt that holds the generation now; a stale worker's word does not count.
+function generations.held_by(g, attempt) return g and g.state == "running" and g.attempt == attempt and not g.parked end
+
+-- The limits copied at reserve: milliseconds, and how many failures end it.
+function generations.terms(g)
+  local queue, provider, waiting, attempts, outputs, head_start =
+    string.match(g.terms, "^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$")
+  return {
+    queue_timeout = tonumber(queue), provider_timeout = tonumber(provider), waiting_timeout = tonumber(waiting),
+    attempts_max = tonumber(attempts), outputs_kept = tonumber(outputs), head_start = tonumber(head_start),
+  }
+end
+
+-- A generation as a reply: its id, then its fields by pairs.
+function generations.reply(id) return {id, redis.call("HGETALL", keys.generation(id))} end
+
+-- Write fields of a generation; every change is a new version (the id of its live event).
+function generations.set(id, ...)
+  local key = keys.generation(id)
+  redis.call("HSET", key, ...)
+  redis.call("HINCRBY", key, "version", 1)
+end
+
+function generations.look_at(id, at) redis.call("ZADD", keys.deadlines(), amounts.text(at), id) end
+
+function generations.count(field, delta)
+  if delta ~= 0 then redis.call("HINCRBY", keys.totals(), field, amounts.text(delta)) end
+end
+
+-- What a caller needs to put a generation into arq, whose deadline is `deadline` (R15: counted from created_at).
+function generations.dispatch(g, deadline)
+  return {
+    g.id, g.tool, amounts.text(tonumber(g.attempt) + 1),
+    amounts.text(tonumber(g.created_at) - generations.terms(g).head_start),
+    g.queued_at, g.not_before or "0", amounts.text(deadline),
+  }
+end
+
+-- Move to `queued` (first, again, or after a pause) and set the dispatch deadline.
+function generations.queue(g, now, not_before, dispatch_ms)
+  local deadline = math.max(now + dispatch_ms, not_before)
+  generations.count(g.state .. ":" .. g.tool, -1)
+  g.state, g.queued_at, g.not_before = "queued", amounts.text(now), amounts.text(not_before)
+  generations.set(g.id, "state", "queued", "queued_at", g.queued_at, "not_before", g.not_before)
+  redis.call("HDEL", keys.generation(g.id), "lease_until", "parked", "looks")
+  generations.look_at(g.id, deadline)
+  generations.count("queued:" .. g.tool, 1)
+  return generations.dispatch(g, deadline)
+end

@@ -1,0 +1,143 @@
+-- Grants: burn order, holds, and where credits go back to (R5, R8, R9, R10).
+-- Kind letters: d daily, m monthly, t top-up, o operator, r refund. Bucket letters: f, s, t.
+local grants = {}
+local HOUR = 3600000
+local RANK = {f = 1, s = 2, t = 3}
+
+-- R5: bucket, then earliest expiry (none is last), then oldest.
+local function burns_before(one, other)
+  if one.bucket ~= other.bucket then return RANK[one.bucket] < RANK[other.bucket] end
+  local one_expires, other_expires = one.expires or math.huge, other.expires or math.huge
+  if one_expires ~= other_expires then return one_expires < other_expires end
+  return one.number < other.number
+end
+
+function grants.find(a, id)
+  for index, grant in ipairs(a.grants) do
+    if grant.id == id then return grant, index end
+  end
+end
+
+function grants.add(a, kind, bucket, available, expires, created)
+  a.grant_count = a.grant_count + 1
+  local grant = {
+    id = kind .. amounts.text(a.grant_count), kind = kind, number = a.grant_count, bucket = bucket,
+    available = available, held = 0, granted = available, expires = expires, created = created or a.now,
+  }
+  a.grants[#a.grants + 1] = grant
+  return grant
+end
+
+function grants.remove(a, id)
+  local _, index = grants.find(a, id)
+  if index then table.remove(a.grants, index) end
+end
+
+-- A grant with nothing left and nothing held has told its story; the current daily and monthly ones stay.
+local function drop_if_spent(a, grant)
+  if grant.available > 0 or grant.held > 0 then return end
+  if grant.id == a.fields.daily or grant.id == a.fields.monthly then return end
+  grants.remove(a, grant.id)
+end
+
+-- Split `price` over grants in burn order (R5); nil when there is not enough. Optionally of one bucket only.
+function grants.allocate(a, price, bucket)
+  table.sort(a.grants, burns_before)
+  local allocation, missing = {}, price
+  for _, grant in ipairs(a.grants) do
+    if missing == 0 then break end
+    if grant.available > 0 and (not bucket or grant.bucket == bucket) then
+      local part = math.min(grant.available, missing)
+      allocation[#allocation + 1] = {bucket = grant.bucket, id = grant.id, amount = part}
+      missing = missing - part
+    end
+  end
+  return missing == 0 and allocation or nil
+end
+
+function grants.encode(allocation)
+  local parts = {}
+  for index, share in ipairs(allocation) do
+    parts[index] = share.bucket .. ":" .. share.id .. ":" .. amounts.text(share.amount)
+  end
+  return table.concat(parts, ",")
+end
+
+function grants.decode(text)
+  local allocation = {}
+  for bucket, id, amount in string.gmatch(text, "(%a):(%a%d+):(%d+)") do
+    allocation[#allocation + 1] = {bucket = bucket, id = id, amount = tonumber(amount)}
+  end
+  return allocation
+end
+
+local function bump(deltas, bucket, credits, held)
+  local delta = deltas[bucket] or {0, 0}
+  deltas[bucket] = {delta[1] + credits, delta[2] + held}
+end
+
+-- Take an allocation out of what is available; with `hold`, keep it held.
+function grants.take(a, allocation, hold)
+  local deltas = {}
+  for _, share in ipairs(allocation) do
+    local grant = grants.find(a, share.id)
+    grant.available = grant.available - share.amount
+    if hold then grant.held = grant.held + share.amount end
+    bump(deltas, share.bucket, -share.amount, hold and share.amount or 0)
+    drop_if_spent(a, grant)
+  end
+  return deltas
+end
+
+-- R10: what cannot go back to its grant lives on for the grace, in the same bucket; equal expiries merge.
+local function refund_grant(a, p, bucket, amount)
+  local expires = math.ceil((a.now + p.grace) / HOUR) * HOUR
+  for _, grant in ipairs(a.grants) do
+    if grant.kind == "r" and grant.bucket == bucket and grant.expires == expires then
+      grant.available = grant.available + amount
+      grant.granted = grant.granted + amount
+      return
+    end
+  end
+  grants.add(a, "r", bucket, amount, expires)
+end
+
+-- Give one share back. Says "lapsed" if it was a refund grant's and that has expired: no reserve-and-cancel for ever.
+local function give_back(a, p, share, amount)
+  local grant = grants.find(a, share.id)
+  if grant then
+    grant.available = grant.available + amount
+    grant.held = grant.held - amount
+  elseif string.sub(share.id, 1, 1) == "r" then
+    return "lapsed"
+  else
+    refund_grant(a, p, share.bucket, amount)
+  end
+end
+
+-- R9: commit `committed` of an allocation, first drawn first, and refund the rest, last drawn first.
+-- Returns the deltas of the commit, of the refund, and of what lapsed with it; each {} when there is nothing.
+function grants.close(a, p, allocation, committed)
+  local commit, refund, lapse, left = {}, {}, {}, committed
+  local returned = {}
+  for index, share in ipairs(allocation) do
+    local kept = math.min(share.amount, left)
+    left = left - kept
+    returned[index] = share.amount - kept
+    local grant = grants.find(a, share.id)
+    if kept > 0 then
+      if grant then grant.held = grant.held - kept end
+      bump(commit, share.bucket, 0, -kept)
+    end
+  end
+  for index = #allocation, 1, -1 do
+    local share, amount = allocation[index], returned[index]
+    if amount > 0 then
+      bump(refund, share.bucket, amount, -amount)
+      if give_back(a, p, share, amount) == "lapsed" then bump(lapse, share.bucket, -amount, 0) end
+    end
+    local grant = grants.find(a, share.id)
+    if grant then drop_if_spent(a, grant) end
+  end
+  return commit, refund, lapse
+end

@@ -1,0 +1,38 @@
+-- The append-only record (R19). Entries are gathered in memory and written by `accounts.save`.
+-- An entry is text: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason
+local journal = {}
+local KEPT = 400 * 86400000
+local BUCKETS = {"f", "s", "t"}
+
+-- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change.
+function journal.add(a, at, kind, deltas, generation, reason)
+  local parts = {}
+  for _, bucket in ipairs(BUCKETS) do
+    local delta = deltas[bucket]
+    if delta and (delta[1] ~= 0 or delta[2] ~= 0) then
+      a.available = a.available + delta[1]
+      a.held = a.held + delta[2]
+      a.held_by_bucket[bucket] = a.held_by_bucket[bucket] + delta[2]
+      parts[#parts + 1] = bucket .. ":" .. amounts.text(delta[1]) .. ":" .. amounts.text(delta[2])
+    end
+  end
+  a.entry_count = a.entry_count + 1
+  local text = table.concat({
+    amounts.text(a.entry_count), amounts.text(at), kind, amounts.text(a.available), amounts.text(a.held),
+    table.concat(parts, ","), generation or "", reason or "",
+  }, "|")
+  a.new_entries[#a.new_entries + 1] = text
+  return text
+end
+
+function journal.write(a)
+  if #a.new_entries == 0 then return end
+  local key = keys.journal(a.id)
+  redis.call("LPUSH", key, unpack(a.new_entries))
+  -- Two looks a write keep up with one entry a write; the age is in account time, like the entries.
+  for _ = 1, #a.new_entries + 1 do
+    local at = tonumber(string.match(redis.call("LINDEX", key, -1), "^%d+|(%d+)|"))
+    if at >= a.now - KEPT then break end
+    redis.call("RPOP", key)
+  end
+end

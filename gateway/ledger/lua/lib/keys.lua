@@ -1,0 +1,15 @@
+-- The only place in Lua where the ledger's keys are spelled; all derive from the hash tag of KEYS[1].
+local keys = {}
+local tag = string.match(KEYS[1], "^{[^}]*}")
+
+function keys.account(account) return tag .. ":account:" .. account end
+function keys.generation(generation) return tag .. ":generation:" .. generation end
+function keys.deadlines() return tag .. ":deadlines" end
+function keys.outputs() return tag .. ":outputs" end
+function keys.waiting(account, tool) return tag .. ":waiting:" .. account .. ":" .. tool end
+function keys.journal(account) return tag .. ":journal:" .. account end
+function keys.recent(account) return tag .. ":recent:" .. account end
+function keys.usage(account, day) return tag .. ":usage:" .. account .. ":" .. day end
+function keys.idempotency(scope, digest) return tag .. ":idempotency:" .. scope .. ":" .. digest end
+function keys.totals() return tag .. ":totals" end
+function keys.policy() return tag .. ":policy" end

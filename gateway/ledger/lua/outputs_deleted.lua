@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- Record that a generation's outputs are gone from the object store.
+--
+-- KEYS[1]  generation
+-- Returns  {"noted"}
+-- Writes   outputs; generation, if it is still kept
+--- @include "lib/keys" "lib/amounts" "lib/generations"
+local id = string.match(KEYS[1], ":generation:(.*)$")
+redis.call("ZREM", keys.outputs(), id)
+if redis.call("EXISTS", KEYS[1]) == 1 then generations.set(id, "outputs_deleted", "1") end
+return {"noted"}

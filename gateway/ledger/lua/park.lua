@@ -1,0 +1,21 @@
+#!lua flags=allow-oom
+-- Leave a generation with its provider: no lease, but a next look, after 30 s doubling to 5 min (R17).
+--
+-- KEYS[1]  generation
+-- ARGV     1 attempt, 2 operation, 3 dispatch ms
+-- Returns  {"stale"} {"ended", …} if a cancel was asked for {"noted"}
+-- Writes   generation, deadlines; all that an ending writes
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/ending"
+local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
+if g and g.parked and g.attempt == ARGV[1] and g.operation == ARGV[2] then return {"noted"} end
+if not generations.held_by(g, ARGV[1]) then return {"stale"} end
+if not g.ref then error(g.id .. " cannot be parked: its provider gave no ref") end
+if g.cancel_requested then return ending.run(g, "cancelled", "", ARGV[2], tonumber(ARGV[3])) end
+
+local looks = tonumber(g.looks or 0)
+local next_look = amounts.real_now() + math.min(30000 * 2 ^ looks, 300000)
+generations.set(g.id, "parked", "1", "looks", amounts.text(looks + 1), "operation", ARGV[2])
+redis.call("HDEL", KEYS[1], "lease_until")
+generations.look_at(g.id, next_look)
+return {"noted"}

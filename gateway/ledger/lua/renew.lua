@@ -1,0 +1,21 @@
+#!lua flags=allow-oom
+-- Keep an attempt's lease, record its progress, and say whether a cancel was asked for (R16, R17).
+--
+-- KEYS[1]  generation
+-- ARGV     1 attempt, 2 progress in thousandths or "", 3 lease ms, 4 dispatch ms
+-- Returns  {"stale"} {"ended", …} past give_up_at {"renewed", cancel requested "1"/"0"}
+-- Writes   generation, deadlines; all that an ending writes
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/ending"
+local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
+if not generations.held_by(g, ARGV[1]) then return {"stale"} end
+local now = amounts.real_now()
+if now >= tonumber(g.give_up_at) then
+  return ending.run(g, ending.state(g), "provider_timeout", g.operation, tonumber(ARGV[4]))
+end
+
+local lease_until = now + tonumber(ARGV[3])
+redis.call("HSET", KEYS[1], "lease_until", amounts.text(lease_until))
+if ARGV[2] ~= "" and ARGV[2] ~= g.progress then generations.set(g.id, "progress", ARGV[2]) end
+generations.look_at(g.id, lease_until)
+return {"renewed", g.cancel_requested and "1" or "0"}

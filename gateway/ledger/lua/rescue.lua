@@ -1,0 +1,47 @@
+#!lua flags=allow-oom
+-- Bring an overdue generation on: promote, dispatch again, retry, or fail and refund (R16, R17).
+--
+-- KEYS[1]  generation
+-- ARGV     1 the deadline that was read, 2 whether leases may be judged ("1"/"0"), 3 dispatch ms, 4 operation
+-- Returns  {"not_due"} {"requeued", dispatch} {"ended", …}
+-- Writes   generation, deadlines, totals; all that an ending writes
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/failing"
+local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
+local dispatch_ms, operation, now = tonumber(ARGV[3]), ARGV[4], amounts.real_now()
+local deadline = g and redis.call("ZSCORE", keys.deadlines(), g.id)
+if not deadline or tonumber(deadline) ~= tonumber(ARGV[1]) or tonumber(deadline) > now then return {"not_due"} end
+
+local function rescued(what, reply)
+  generations.count("rescue|" .. what, 1)
+  return reply
+end
+
+local function timed_out(code)
+  return rescued(code, ending.run(g, ending.state(g), code, operation, dispatch_ms))
+end
+
+if g.state == "waiting" then
+  local a, p = accounts.load(g.account), policy.load()
+  cycles.roll(a, p)
+  if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
+    return timed_out("waiting_timeout")
+  end
+  accounts.add(a, "work:" .. g.tool, 1)
+  accounts.add(a, "waiting:" .. g.tool, -1)
+  accounts.check(a)
+  accounts.save(a)
+  return rescued("promoted", {"requeued", promotion.write(a, {g}, dispatch_ms)[1]})
+end
+if g.state == "running" and not g.parked then
+  if ARGV[2] ~= "1" then return {"not_due"} end
+  if not g.cancel_requested and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
+  return rescued("worker_lost", failing.run(g, "worker_lost", operation, dispatch_ms))
+end
+if g.ref and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
+if not g.ref and now >= tonumber(g.queued_at) + generations.terms(g).queue_timeout then
+  return timed_out("queue_timeout")
+end
+generations.look_at(g.id, now + dispatch_ms)
+return rescued("dispatched", {"requeued", generations.dispatch(g, now + dispatch_ms)})

@@ -1,0 +1,352 @@
+"""What the ledger answers: frozen values, one class per word that a script may reply.
+
+An expected refusal is a value here, never an exception. Amounts are millicredits, times are milliseconds (UTC);
+journal times, grants and cycles are in account time, everything else in real time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, Scope, State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A generation that has just moved to `queued` (or whose parked look is due) and must be put into arq.
+
+    `attempt` is the next attempt's number, `score` its place in the queue (milliseconds: `created_at` − head start),
+    `queued_at` when it came to wait, `not_before` when it may begin (0: now), `deadline` what `dispatched` compares.
+    """
+
+    generation: str
+    tool: str
+    attempt: int
+    score: int
+    queued_at: int
+    not_before: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a price drawn from one grant."""
+
+    bucket: Bucket
+    grant: str
+    millicredits: int
+
+
+@dataclass(frozen=True, slots=True)
+class BucketChange:
+    """What one journal entry did to one bucket."""
+
+    credits_millicredits: int
+    held_millicredits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journal entry (R19). `id` counts from 1 in each account."""
+
+    id: int
+    at: int
+    kind: EntryKind
+    credits_millicredits: int
+    held_millicredits: int
+    buckets: Mapping[Bucket, BucketChange]
+    available_after_millicredits: int
+    held_after_millicredits: int
+    generation: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A generation as it is. `entries` are its own journal entries, oldest first; `version` counts its changes."""
+
+    id: str
+    account: str
+    state: State
+    request: GenerationRequest
+    price_millicredits: int
+    held_millicredits: int
+    committed_millicredits: int
+    refunded_millicredits: int
+    allocation: tuple[Share, ...]
+    outputs: tuple[Output, ...]
+    outputs_deleted: bool
+    progress_thousandths: int
+    attempt: int
+    failures: int
+    version: int
+    cancel_requested: bool
+    error: FailureCode | None
+    provider_ref: str | None
+    give_up_at: int | None
+    created_at: int
+    queued_at: int | None
+    started_at: int | None
+    finished_at: int | None
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A dated batch of credits. `kind` is `daily`, `monthly`, `top_up`, `operator` or `refund`."""
+
+    id: str
+    bucket: Bucket
+    kind: str
+    available_millicredits: int
+    held_millicredits: int
+    granted_millicredits: int
+    expires_at: int | None
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """An active subscription. `ends_at` is when it lapses: `paid_through`, or the end set by a cancellation."""
+
+    plan: str
+    interval: Interval
+    started_at: int
+    cycle_started_at: int
+    refreshes_at: int
+    paid_through: int | None
+    cancelled_to: int | None
+    scheduled_plan: str | None
+    scheduled_interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account rolled forward to `now` (account time). Grants are in burn order (R5).
+
+    `available_millicredits` and `held_millicredits` per bucket; `monthly_millicredits` is the allotment of the current cycle;
+    `in_work` and `waiting` count open generations by tool.
+    """
+
+    id: str
+    now: int
+    clock_offset_ms: int
+    test: bool
+    created_at: int
+    email: str | None
+    metadata: Mapping[str, Any]
+    available_millicredits: Mapping[Bucket, int]
+    held_millicredits: Mapping[Bucket, int]
+    grants: tuple[Grant, ...]
+    free_resets_at: int
+    monthly_millicredits: int
+    subscription: Subscription | None
+    in_work: Mapping[str, int]
+    waiting: Mapping[str, int]
+    keys: tuple[AccountKey, ...]
+    keys_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """A key as it may be shown: never the key itself."""
+
+    id: str
+    label: str | None
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page, newest first, and the cursor to pass as `before` for the next one (None: this was the last)."""
+
+    data: tuple[T, ...]
+    next: str | None
+
+
+# --- refusals and outcomes, in no order; each method's docstring gives its own order of precedence ------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """`reserve` took the credits. `dispatch` is None while the generation is `waiting`."""
+
+    generation: Generation
+    dispatch: Dispatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The same idempotency key and body made this generation before (R11)."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The same idempotency key came with another body (R11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """The account's keys are not what the caller's cache says: authenticate again and repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """No such account, generation, key or grant (or it is another account's)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRequired:
+    """A pro model without an active subscription (R6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLimit:
+    """The plan limits `setting` to `allowed` values, JSON texts such as `'"720p"'` (R6)."""
+
+    plan: str
+    setting: str
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InsufficientCredits:
+    """Not enough available (R13). `account` says what there is and when each bucket refills."""
+
+    needed_millicredits: int
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRoomFull:
+    """As many generations of the tool wait as the plan allows (R14)."""
+
+    plan: str
+    max_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The attempt has the lease. Make the outputs whose index is not in `generation.outputs`."""
+
+    generation: Generation
+    attempt: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TooEarly:
+    """A retry's pause is not over; begin again at `not_before`."""
+
+    not_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Another attempt has the generation, or it has ended: drop everything, touch nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The lease goes on. `cancel_requested` asks the worker to stop and settle."""
+
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The change was recorded (`note`, `deliver`, `park`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The generation is final now. `promoted` must be dispatched; `provider_ref` is what the provider should stop."""
+
+    generation: Generation
+    promoted: tuple[Dispatch, ...]
+    provider_ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """The generation is `queued` again (hand-back, retry) or its deadline asks for a dispatch."""
+
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """It is running: the worker was asked to stop and will end it. `dispatch` brings a parked one to a worker."""
+
+    generation: Generation
+    dispatch: Dispatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """It had already ended; nothing was changed (R18)."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class NotDue:
+    """Nothing to rescue: the deadline moved, or leases may not be judged yet (R16)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An operator's change is in force; `account` is the account after it."""
+
+    account: Account
+    promoted: tuple[Dispatch, ...] = ()
+    grant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An operator's change was refused: `reason` is a word, `detail` the numbers behind it."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What a key's digest leads to. `account` is None for admin and ops keys; `keys_version` goes with every call."""
+
+    key_id: str
+    scope: Scope
+    account: str | None
+    keys_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A generation whose deadline has passed, as `overdue` found it."""
+
+    generation: str
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all partitions, so that operators never scan. Counts by tool; amounts in millicredits."""
+
+    accounts: int
+    open: int
+    held_millicredits: int
+    waiting: Mapping[str, int]
+    queued: Mapping[str, int]
+    running: Mapping[str, int]
+    overdue: int
+    outcomes: Mapping[tuple[str, str, str, str], int]
+    """Generations ended, by (tool, model, state, error code or "")."""
+    rescues: Mapping[str, int]
+    """Rescues by what they did: `promoted`, `dispatched`, `retried`, or the code it failed with."""

@@ -1,0 +1,56 @@
+"""What the scripts need of the rate card: written to every partition when a gateway loads one.
+
+Lua knows no files and no time zones, so the offsets of the zone are given as the instants at which they change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.domain import SettingValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanTerms:
+    """A plan's terms, or those of having none (`[free]`; then the allotment and price-related fields are 0).
+
+    `concurrency` by tool (a tool without an entry: 1); `allow` limits settings: tool → setting → allowed values.
+    """
+
+    monthly_millicredits: int = 0
+    concurrency: Mapping[str, int] = field(default_factory=dict)
+    max_waiting: int
+    head_start_ms: int = 0
+    allow: Mapping[str, Mapping[str, tuple[SettingValue, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The part of a rate card that rules credits.
+
+    `file_time_ms` orders cards: a newer one replaces an older one. `zone_changes` has (instant ms, offset ms from
+    then on), the first at or before the earliest time that matters; `reset_ms` is the reset's time of day.
+    """
+
+    version: str
+    file_time_ms: int
+    timezone: str
+    zone_changes: tuple[tuple[int, int], ...]
+    reset_ms: int
+    daily_millicredits: int
+    free_for_everyone: bool
+    refund_grace_ms: int
+    keep_upgrade_leftover: bool
+    free: PlanTerms
+    plans: Mapping[str, PlanTerms]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """A tool's limits, copied into a generation at `reserve`."""
+
+    queue_timeout_ms: int
+    provider_timeout_ms: int
+    waiting_timeout_ms: int
+    attempts_max: int

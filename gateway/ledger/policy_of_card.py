@@ -1,0 +1,92 @@
+"""From the rate card to what the ledger's scripts need of it: the policy, and a tool's terms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from gateway.ledger.policy import PlanTerms, Policy, Terms
+from gateway.pricing.card import Free, Plan, RateCard
+
+_DAY_SECONDS = 86_400
+_PAST_SECONDS = 366 * _DAY_SECONDS  # a leap year back: usage days and late refunds look at yesterday, not further
+_FUTURE_SECONDS = 3653 * _DAY_SECONDS  # ten years ahead: test clocks go far, and a running gateway is never this old
+
+
+def policy_of(card: RateCard, *, now_ms: int | None = None) -> Policy:
+    """The part of a card that rules credits. `now_ms` (default: this machine's) only says which years to look at."""
+    now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    return Policy(
+        version=card.version,
+        file_time_ms=card.file_time_ms,
+        timezone=card.free.timezone,
+        zone_changes=tuple(zone_changes(card.free.timezone, now_ms)),
+        reset_ms=card.free.reset_ms,
+        daily_millicredits=card.free.daily_millicredits,
+        free_for_everyone=card.free.for_everyone,
+        refund_grace_ms=card.refunds.grace_ms,
+        keep_upgrade_leftover=card.subscriptions.upgrade_leftover == "keep",
+        free=_free_terms(card.free),
+        plans={plan_id: _plan_terms(plan) for plan_id, plan in card.plans.items()},
+    )
+
+
+def terms_of(card: RateCard, tool: str) -> Terms:
+    """A tool's limits, to be copied into a generation at `reserve`."""
+    found = card.tools[tool]
+    return Terms(
+        queue_timeout_ms=found.queue_timeout_ms,
+        provider_timeout_ms=found.provider_timeout_ms,
+        waiting_timeout_ms=found.waiting_timeout_ms,
+        attempts_max=found.attempts_max,
+    )
+
+
+def zone_changes(timezone: str, now_ms: int) -> Iterator[tuple[int, int]]:
+    """(instant ms, offset ms from then on), the first a year before `now_ms`, the last within ten years after.
+
+    The zone is asked day by day, because no zone changes twice within one, and each change is then found to the second
+    by halving.
+    """
+    zone = ZoneInfo(timezone)
+    start = now_ms // 1000 - _PAST_SECONDS
+    offset_ms = _offset_ms(zone, start)
+    yield start * 1000, offset_ms
+    for day in range(start, start + _PAST_SECONDS + _FUTURE_SECONDS, _DAY_SECONDS):
+        next_ms = _offset_ms(zone, day + _DAY_SECONDS)
+        if next_ms != offset_ms:
+            yield _change_between(zone, day, day + _DAY_SECONDS) * 1000, next_ms
+            offset_ms = next_ms
+
+
+def _change_between(zone: ZoneInfo, before: int, after: int) -> int:
+    """The first second with the offset of `after`."""
+    wanted = _offset_ms(zone, after)
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _offset_ms(zone, middle) == wanted:
+            after = middle
+        else:
+            before = middle
+    return after
+
+
+def _offset_ms(zone: ZoneInfo, second: int) -> int:
+    offset = datetime.fromtimestamp(second, UTC).astimezone(zone).utcoffset() or timedelta(0)
+    return offset // timedelta(milliseconds=1)
+
+
+def _free_terms(free: Free) -> PlanTerms:
+    return PlanTerms(concurrency=free.concurrency, max_waiting=free.max_waiting, allow=free.allow)
+
+
+def _plan_terms(plan: Plan) -> PlanTerms:
+    return PlanTerms(
+        monthly_millicredits=plan.monthly_millicredits,
+        concurrency=plan.concurrency,
+        max_waiting=plan.max_waiting,
+        head_start_ms=plan.head_start_ms,
+        allow=plan.allow,
+    )

@@ -1,0 +1,1 @@
+"""The rate card: `pricing.toml` read, proved, priced from and watched."""

@@ -1,0 +1,176 @@
+"""The types of the rate card's fields: how credits, money, durations and times of day are written in TOML.
+
+Each refuses with a sentence that says what may stand there. Amounts become integer millicredits and durations integer
+milliseconds at once, so nothing behind this file sees a float, a fraction of a millicredit or a unit to guess.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StrictBool, StrictInt, StringConstraints
+
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, MILLICREDITS_PER_CREDIT, SettingValue, credits_to_millicredits
+from gateway.pricing.values import canonical, did_you_mean, kind_of, show
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+SETTING_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
+
+_DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$", re.ASCII)
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION_MAX_MS = 3650 * _UNIT_MS["d"]
+_TIME_OF_DAY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$", re.ASCII)
+_CREDITS_MAX = AMOUNT_MAX_MILLICREDITS // MILLICREDITS_PER_CREDIT
+_MONEY_MAX = 10_000_000
+_CENT_EXPONENT = -2
+_FACTOR_MAX = 1000
+_FACTOR_DECIMALS_MAX = 6
+
+
+def _number(value: object, example: str) -> Decimal:
+    """An exact, bounded number; text and flags are refused even where Python would take them."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        given = f", not the text {show(value)}" if isinstance(value, str) else ""
+        msg = f"must be a number such as {example}{given}"
+        raise ValueError(msg)
+    return Decimal(canonical(value))
+
+
+def _signed_credits(value: object) -> int:
+    number = _number(value, "49 or 73.5")
+    if abs(number) > _CREDITS_MAX:
+        msg = f"must be at most {_CREDITS_MAX:,} credits"
+        raise ValueError(msg)
+    try:
+        return credits_to_millicredits(number)
+    except ValueError:
+        msg = f"is {number:f}, and credits have at most three decimals: round it, for example to {number:.3f}"
+        raise ValueError(msg) from None
+
+
+def _credits(value: object) -> int:
+    millicredits = _signed_credits(value)
+    if millicredits < 0:
+        msg = "must not be negative"
+        raise ValueError(msg)
+    return millicredits
+
+
+def _money(value: object) -> Decimal:
+    number = _number(value, "30 or 76.50")
+    if not 0 <= number <= _MONEY_MAX:
+        msg = f"must be between 0 and {_MONEY_MAX:,}"
+        raise ValueError(msg)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < _CENT_EXPONENT:
+        msg = f"is {number:f}, and money has at most two decimals"
+        raise ValueError(msg)
+    return number.quantize(Decimal("0.01"))
+
+
+def _duration(value: object) -> int:
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        msg = 'must be a duration in quotes such as "30s", "10m", "24h" or "1d"'
+        raise ValueError(msg)
+    duration_ms = int(match[1]) * _UNIT_MS[match[2]]
+    if duration_ms > _DURATION_MAX_MS:
+        msg = "must be at most ten years (3650d)"
+        raise ValueError(msg)
+    return duration_ms
+
+
+def _longer_than_nothing(duration_ms: int) -> int:
+    if duration_ms == 0:
+        msg = "must be longer than nothing"
+        raise ValueError(msg)
+    return duration_ms
+
+
+def _time_of_day(value: object) -> int:
+    match = _TIME_OF_DAY.match(value) if isinstance(value, str) else None
+    if match is None:
+        msg = 'must be a time of day in quotes from "00:00" to "23:59"'
+        raise ValueError(msg)
+    return int(match[1]) * _UNIT_MS["h"] + int(match[2]) * _UNIT_MS["m"]
+
+
+def _zone(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        msg = 'must be a time zone in quotes such as "UTC" or "Europe/Berlin"'
+        raise ValueError(msg)
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (ValueError, KeyError, OSError):
+        hint = did_you_mean(value, zoneinfo.available_timezones()) or "; use a name such as Europe/Berlin"
+        msg = f"is {show(value)}, which is no time zone{hint}"
+        raise ValueError(msg) from None
+    return value
+
+
+def _exact(value: object) -> Decimal:
+    return _number(value, "1 or 0.5")
+
+
+def _above_zero(value: object) -> Decimal:
+    number = _exact(value)
+    if number <= 0:
+        msg = "must be more than 0"
+        raise ValueError(msg)
+    return number
+
+
+def _factor(value: object) -> Decimal:
+    number = _number(value, "1.5")
+    exponent = number.as_tuple().exponent
+    if not 0 <= number <= _FACTOR_MAX or not isinstance(exponent, int) or exponent < -_FACTOR_DECIMALS_MAX:
+        msg = f"must be between 0 and {_FACTOR_MAX}, with at most {_FACTOR_DECIMALS_MAX} decimals"
+        raise ValueError(msg)
+    return number
+
+
+def as_tuple(value: object) -> object:
+    """TOML's arrays are lists; a frozen card keeps tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _value_or_list(value: object) -> object:
+    """`when = { resolution = "2K" }` and `… = ["1K", "2K"]` are the same kind of thing."""
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _distinct(values: tuple[SettingValue, ...]) -> tuple[SettingValue, ...]:
+    if not values:
+        msg = "must list at least one value"
+        raise ValueError(msg)
+    seen = set()
+    for value in values:
+        if (kind_of(value), value) in seen:
+            msg = f"lists {show(value)} twice"
+            raise ValueError(msg)
+        seen.add((kind_of(value), value))
+    return values
+
+
+Credits = Annotated[int, BeforeValidator(_credits)]
+SignedCredits = Annotated[int, BeforeValidator(_signed_credits)]
+Money = Annotated[Decimal, BeforeValidator(_money)]
+DurationMs = Annotated[int, BeforeValidator(_duration)]
+PositiveDurationMs = Annotated[int, AfterValidator(_longer_than_nothing), BeforeValidator(_duration)]
+TimeOfDayMs = Annotated[int, BeforeValidator(_time_of_day)]
+Zone = Annotated[str, BeforeValidator(_zone)]
+Exact = Annotated[Decimal, BeforeValidator(_exact)]
+Positive = Annotated[Decimal, BeforeValidator(_above_zero)]
+Factor = Annotated[Decimal, BeforeValidator(_factor)]
+Flag = StrictBool
+Whole = StrictInt
+Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+Text = Annotated[str, Field(strict=True), StringConstraints(min_length=1, max_length=500)]
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+SettingName = Annotated[str, StringConstraints(pattern=SETTING_PATTERN)]
+Value = Annotated[SettingValue, PlainValidator(canonical)]
+Values = Annotated[tuple[Value, ...], AfterValidator(_distinct), BeforeValidator(as_tuple)]
+ValueOrValues = Annotated[tuple[Value, ...], AfterValidator(_distinct), BeforeValidator(_value_or_list)]

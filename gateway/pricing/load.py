@@ -1,0 +1,78 @@
+"""From a file to a rate card that holds: read, validate, compare, prove. Whatever is wrong is said all at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.errors import RateCardError
+from gateway.pricing.card import RateCard
+from gateway.pricing.check import prove
+from gateway.pricing.consistency import faults_between
+from gateway.pricing.messages import Fault, faults_of, message
+
+FILE_NAME = "pricing.toml"
+
+_NS_PER_MS = 1_000_000
+
+
+def load_card(path: Path) -> RateCard:
+    """Read and prove the rate card at `path`; RateCardError has a message for every fault."""
+    try:
+        with path.open("rb") as file:
+            file_time_ms = os.fstat(file.fileno()).st_mtime_ns // _NS_PER_MS
+            contents = file.read()
+    except FileNotFoundError:
+        hint = "put a rate card there, or name another file in FAREBOX_RATE_CARD"
+        raise RateCardError([f"{path}: there is no such file; {hint}"]) from None
+    except OSError as error:
+        raise RateCardError([f"{path}: cannot be read: {error.strerror or error}"]) from None
+    return read_card(contents, path=str(path), file_time_ms=file_time_ms)
+
+
+def read_card(contents: bytes, *, path: str = FILE_NAME, file_time_ms: int = 0) -> RateCard:
+    """Make a rate card of a file's bytes; `path` is what messages call the file."""
+    try:
+        tables = tomllib.loads(contents.decode(), parse_float=Decimal)
+    except UnicodeDecodeError as error:
+        raise RateCardError([f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+    except (ValueError, RecursionError) as error:
+        raise RateCardError([f"{path}: is not valid TOML: {error}"]) from None
+    version = f"sha256:{hashlib.sha256(contents).hexdigest()}"
+    return _validated(tables, path, version, file_time_ms)
+
+
+def _validated(tables: dict[str, object], path: str, version: str, file_time_ms: int) -> RateCard:
+    ours = {"path": path, "version": version, "file_time_ms": file_time_ms}
+    faults = [Fault((), f"has `{name}`, which is not known") for name in tables.keys() & ours.keys()]
+    if not faults:
+        try:
+            card = RateCard.model_validate({**tables, **ours})
+        except ValidationError as error:
+            faults = faults_of(error)
+        else:
+            faults = list(faults_between(card)) or prove(card)[1]
+            if not faults:
+                return card
+    raise RateCardError([message(path, fault) for fault in faults])
+
+
+def default_card_path(rate_card: Path | None = None) -> Path:
+    """Where the rate card is: as set, else `pricing.toml` here, else the one that came with the package.
+
+    A wheel carries the default card as `gateway/pricing.toml`; a clone has it beside `gateway/`.
+    """
+    if rate_card is not None:
+        return rate_card
+    here = Path(FILE_NAME)
+    if here.is_file():
+        return here
+    package = Path(str(files("gateway")))
+    packaged = package / FILE_NAME
+    return packaged if packaged.is_file() else package.parent / FILE_NAME

@@ -1,0 +1,175 @@
+"""Faults in a rate card, said so that a person can mend them: the file, the table as it is written, the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.pricing.card import Tables
+from gateway.pricing.values import did_you_mean
+
+Location = tuple[str | int, ...]
+"""Where in the file: `("models", "nano-banana-2", "rates", 1, "credits")`."""
+
+_BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
+_NAMED_TABLES = frozenset({"plans", "bundles", "tools", "models"})
+_MODEL_TABLES = frozenset({"settings", "rates", "add_ons"})
+_KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the card, and where."""
+
+    location: Location
+    text: str
+
+
+def message(file: str, fault: Fault) -> str:
+    """One line: `pricing.toml: [models.nano-banana-2.rates] #2: credits must be …`."""
+    table, rest = _table_of(fault.location)
+    field = _path_of(rest)
+    return ": ".join(part for part in (file, table, f"{field} {fault.text}".strip()) if part)
+
+
+def _table_of(location: Location) -> tuple[str, Location]:
+    """The table's heading as it stands in the file, and what of the location lies inside it."""
+    depth = 1 if location and isinstance(location[0], str) else 0
+    if location and location[0] in _NAMED_TABLES and len(location) > 1:
+        depth = 2
+        if location[0] == "models" and len(location) > depth and location[2] in _MODEL_TABLES:
+            depth = 3
+    if depth == 0:
+        return "", location
+    heading = "[" + ".".join(_key(part) for part in location[:depth]) + "]"
+    rest = location[depth:]
+    if rest and isinstance(rest[0], int):
+        return f"{heading} #{rest[0] + 1}", rest[1:]
+    return heading, rest
+
+
+def _key(part: str | int) -> str:
+    """A key as TOML wants it: `wan-2.2` needs quotes, or its dot would begin a table."""
+    text = str(part)
+    return text if _BARE_KEY.match(text) else f'"{text}"'
+
+
+def _path_of(location: Location) -> str:
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += ("." if path else "") + _key(part)
+    return f"`{path}`" if path else ""
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Pydantic's findings in our words, in the file's order."""
+    faults: list[Fault] = []
+    for problem in error.errors():
+        fault = _fault(problem["loc"], problem["type"], problem)
+        if fault not in faults:
+            faults.append(fault)
+    return faults
+
+
+def _fault(location: Location, kind: str, problem: Any) -> Fault:
+    if location and location[-1] == _KEY:
+        return Fault(location[:-1], _bad_key(location))
+    if kind == "extra_forbidden":
+        return Fault(location[:-1], _unknown_field(location, problem["input"]))
+    if kind == "missing":
+        return Fault(location[:-1], f"needs {_path_of(location[-1:])}{_example(location)}")
+    if kind == "value_error":
+        return Fault(location, str(problem["ctx"]["error"]))
+    return Fault(location, _mismatch(kind, problem))
+
+
+def _bad_key(location: Location) -> str:
+    key = str(location[-2])
+    if location[0] == "models" and "settings" in location[2:3]:
+        return f'is no name for a setting: "{key[:80]}" must be small letters, digits and _, and start with a letter'
+    return (
+        f'is no id: "{key[:80]}" must be 1 to 64 small letters, digits, dots, dashes and underscores, '
+        "and start with a letter or digit"
+    )
+
+
+def _unknown_field(location: Location, given: object) -> str:
+    """Say what is not known and what is; and guess at an unquoted dot, the likeliest slip in a card."""
+    name = str(location[-1])
+    known = sorted(_fields_at(location[:-1]))
+    hint = did_you_mean(name, known)
+    match location:
+        case (table, first, _) if table in _NAMED_TABLES and isinstance(given, Mapping) and not hint:
+            quoted = f'[{table}."{first}.{name}"]'
+            return f"has a table `{name}`, which is not known: if the id has a dot in it, quote it, as in {quoted}"
+    return f"has {_path_of((name,))}, which is not known{hint or '.'} Known here: {', '.join(known)}"
+
+
+def _example(location: Location) -> str:
+    examples = {
+        "name": ', for example name = "Standard"',
+        "tools": ", with a table such as [tools.image] for each studio",
+        "models": ", with a table such as [models.my-model] for each model",
+        "baseline_model": ", the id of the model that estimates are made with",
+        "rates": ", at least one [[models.….rates]] with a price",
+        "price": ", for example price = { monthly = 30.00 }" if location[0] == "plans" else ", for example price = 5.00",
+        "tool": ', for example tool = "image"',
+        "provider": ', for example provider = "sandbox"',
+    }
+    return examples.get(str(location[-1]), "")
+
+
+def _mismatch(kind: str, problem: Any) -> str:
+    limits = problem.get("ctx", {})
+    wanted = {
+        "int_type": "must be a whole number, without quotes",
+        "string_type": "must be text in quotes",
+        "bool_type": "must be true or false, without quotes",
+        "model_type": "must be a table",
+        "model_attributes_type": "must be a table",
+        "mapping_type": "must be a table",
+        "dict_type": "must be a table",
+        "tuple_type": "must be a list of tables, each under its own [[…]]",
+        "literal_error": f"must be {limits.get('expected', '').replace(chr(39), chr(34))}",
+        "greater_than_equal": f"must be at least {limits.get('ge')}",
+        "less_than_equal": f"must be at most {limits.get('le')}",
+        "string_too_short": "must not be empty",
+        "string_too_long": f"must have at most {limits.get('max_length')} characters",
+        "too_short": "must have at least one entry",
+        "string_pattern_mismatch": (
+            "must be an id: 1 to 64 small letters, digits, dots, dashes and underscores, starting with a letter or digit"
+        ),
+    }
+    return wanted.get(kind, problem["msg"][:1].lower() + problem["msg"][1:])
+
+
+def _fields_at(location: Location) -> Iterable[str]:
+    """The names that a table may have, found by walking the schema along a location."""
+    schema: Any = Tables
+    for part in location:
+        schema = _model_in(schema)
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            fields = {field.alias or name: field.annotation for name, field in schema.model_fields.items()}
+            schema = fields.get(str(part))
+        else:  # a mapping or a list: whatever the key, what lies in it is of one type
+            schema = get_args(schema)[-1] if get_origin(schema) is not tuple else get_args(schema)[0]
+    schema = _model_in(schema)
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return [field.alias or name for name, field in schema.model_fields.items()]
+    return ()
+
+
+def _model_in(schema: Any) -> Any:
+    """Peel `Annotated[…]` and `… | None` off a type expression."""
+    while get_origin(schema) in {Annotated, Union, UnionType}:
+        schema = get_args(schema)[0]
+    return schema
+

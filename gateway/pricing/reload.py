@@ -1,0 +1,109 @@
+"""The rate card of a running process: saving the file changes prices within a second, and a bad file changes nothing.
+
+The file is looked at by name a few times a second rather than watched by inode: editors save by replacing it, and
+container mounts swap it behind a link. A change is read only when two looks in a row agree, so that a file caught
+half-written, or missing for a moment, is neither used nor complained about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from gateway.errors import FareboxError, RateCardError
+from gateway.pricing.card import RateCard
+from gateway.pricing.load import load_card
+
+LOOK_SECONDS = 0.25  # two looks and the reading stay well within the promised second
+_PUBLISH_AGAIN_SECONDS = 2.0
+
+_log = structlog.get_logger(__name__)
+
+Signature = tuple[int, int, int, int] | None
+"""What tells one state of the file from another: device, inode, size and modification time; None if it is missing."""
+
+
+class LiveRateCard:
+    """Holds the current rate card. `card` is always a valid one; `problem` says why the file is not it, or is None.
+
+    `publish` is awaited with every card after the first: the gateway writes the card's policy to the ledger there. If it
+    fails the new prices stand and it is tried again until it works; `problem` says so meanwhile.
+    """
+
+    def __init__(self, path: Path, publish: Callable[[RateCard], Awaitable[None]] | None = None) -> None:
+        """Load the card at `path`; RateCardError if it does not hold."""
+        self._path = path
+        self._publish = publish
+        self._signature = _signature(path)
+        self._card = load_card(path)
+        self._unpublished: RateCard | None = None
+        self._file_problem: str | None = None
+        self._publish_problem: str | None = None
+
+    @property
+    def card(self) -> RateCard:
+        """The card that prices are made with now."""
+        return self._card
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file on disk is not in force, for `/readyz` and the metrics."""
+        return self._file_problem or self._publish_problem
+
+    async def watch(self) -> None:
+        """Follow the file until cancelled. Nothing that happens to the file ends this."""
+        seen = self._signature
+        publish_at = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            looked = await asyncio.to_thread(_signature, self._path)
+            if looked == seen and looked != self._signature:
+                await self._take(looked)
+            seen = looked
+            if self._unpublished is not None and loop.time() >= publish_at:
+                await self._publish_card(self._unpublished)
+                publish_at = loop.time() + _PUBLISH_AGAIN_SECONDS if self._unpublished is not None else 0.0
+
+    async def _take(self, looked: Signature) -> None:
+        """Load the file as it is now, in a thread: proving a large card takes longer than a request may wait."""
+        try:
+            card = await asyncio.to_thread(load_card, self._path)
+        except RateCardError as error:
+            self._signature = looked
+            self._file_problem = str(error)
+            _log.warning("rate_card_refused", path=str(self._path), faults=list(error.messages))
+            return
+        if await asyncio.to_thread(_signature, self._path) != looked:
+            return  # written to while it was read: the next looks will see it
+        self._signature = looked
+        self._file_problem = None
+        if (card.version, card.file_time_ms) == (self._card.version, self._card.file_time_ms):
+            return
+        if card.version != self._card.version:
+            _log.info("rate_card_changed", path=str(self._path), version=card.version, models=len(card.models))
+        self._card = card
+        self._unpublished = card if self._publish is not None else None
+
+    async def _publish_card(self, card: RateCard) -> None:
+        if self._publish is None:
+            return
+        try:
+            await self._publish(card)
+        except FareboxError as error:
+            self._publish_problem = f"the new rate card is not known to the ledger yet: {error}"
+            _log.warning("rate_card_unpublished", version=card.version, error=str(error))
+            return
+        self._publish_problem = None
+        self._unpublished = None
+
+
+def _signature(path: Path) -> Signature:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

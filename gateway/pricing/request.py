@@ -1,0 +1,116 @@
+"""Is this a request that the model takes? Its settings with defaults filled in, or everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway.domain import SettingValue
+from gateway.errors import FieldProblem, InvalidSettings, UnknownModel
+from gateway.pricing.card import INPUTS_MAX, Model, RateCard, Setting
+from gateway.pricing.values import Kind, canonical, did_you_mean, kind_of, one_of, show
+
+
+def checked_request(
+    card: RateCard,
+    *,
+    tool: str,
+    model: str,
+    settings: Mapping[str, object],
+    outputs: int,
+    input_images: int,
+    input_videos: int,
+) -> tuple[Model, dict[str, SettingValue]]:
+    """The model, and every setting of it in canonical form. UnknownModel or InvalidSettings say all that is wrong."""
+    found = _found_model(card, tool, model)
+    given, problems = _settings_of(found, settings)
+    problems.extend(_output_problems(found, outputs))
+    problems.extend(_input_problems(found, input_images, input_videos))
+    if problems:
+        raise InvalidSettings(" ".join(f"{problem.path}: {problem.message}" for problem in problems), problems)
+    return found, given
+
+
+def _found_model(card: RateCard, tool: str, model: str) -> Model:
+    if tool not in card.tools:
+        hint = did_you_mean(tool, card.tools)
+        text = f"There is no tool {show(tool[:80])}{hint or '.'} It must be {one_of(map(show, card.tools))}."
+        raise UnknownModel(text, [FieldProblem("tool", text)])
+    found = card.models.get(model)
+    if found is not None and found.tool == tool:
+        return found
+    if found is not None:
+        text = f'{found.name} is a model of the tool {show(found.tool)}, not {show(tool)}: send "tool": {show(found.tool)}.'
+    else:
+        own = [model_id for model_id, other in card.models.items() if other.tool == tool]
+        hint = did_you_mean(model, own)
+        text = f"There is no {tool} model {show(model[:80])}{hint or '.'} It must be {one_of(map(show, own))}."
+    raise UnknownModel(text, [FieldProblem("model", text)])
+
+
+def _settings_of(model: Model, settings: Mapping[str, object]) -> tuple[dict[str, SettingValue], list[FieldProblem]]:
+    problems = [
+        FieldProblem(f"settings.{name[:80]}", _unknown_setting(model, name))
+        for name in settings
+        if name not in model.settings
+    ]
+    given: dict[str, SettingValue] = {}
+    for name, setting in model.settings.items():
+        if name not in settings:
+            given[name] = setting.default
+            continue
+        try:
+            value = canonical(settings[name])
+        except ValueError as error:
+            problems.append(FieldProblem(f"settings.{name}", f"{error}. It must be {setting.describe()}."))
+            continue
+        if setting.takes(value):
+            given[name] = value
+        else:
+            problems.append(FieldProblem(f"settings.{name}", _not_taken(setting, value)))
+    return given, problems
+
+
+def _unknown_setting(model: Model, name: str) -> str:
+    hint = did_you_mean(name, model.settings)
+    if not model.settings:
+        return f"{model.name} has no settings."
+    return f"{model.name} has no such setting{hint or '.'} It has {' and '.join(_joined(model.settings))}."
+
+
+def _joined(names: Mapping[str, object]) -> list[str]:
+    """`["a, b", "c"]`, to be joined by "and"."""
+    listed = list(names)
+    return [part for part in (", ".join(listed[:-1]), listed[-1]) if part]
+
+
+def _not_taken(setting: Setting, value: SettingValue) -> str:
+    shown = show(value[:80] if isinstance(value, str) else value)
+    kind = kind_of(value)
+    if kind is setting.kind:
+        hint = ""
+        if isinstance(value, str):
+            hint = did_you_mean(value, [str(known) for known in setting.each()])
+        return f"{shown} is not one it takes{hint or '.'} It must be {setting.describe()}."
+    how = {
+        Kind.TEXT: "text in quotes",
+        Kind.NUMBER: "a number, without quotes",
+        Kind.FLAG: "true or false, without quotes",
+    }
+    is_a = {Kind.TEXT: "text", Kind.NUMBER: "a number", Kind.FLAG: "a flag"}
+    return f"{shown} is {is_a[kind]}; send {how[setting.kind]}. It must be {setting.describe()}."
+
+
+def _output_problems(model: Model, outputs: int) -> Iterator[FieldProblem]:
+    if isinstance(outputs, bool) or not isinstance(outputs, int) or not 1 <= outputs <= model.outputs_max:
+        most = model.outputs_max
+        allowed = "1" if most == 1 else f"a whole number from 1 to {most}"
+        yield FieldProblem("outputs", f"{outputs} is not one it takes. {model.name} makes {allowed} in one request.")
+
+
+def _input_problems(model: Model, input_images: int, input_videos: int) -> Iterator[FieldProblem]:
+    for kind, count, most in (("image", input_images, model.inputs.image), ("video", input_videos, model.inputs.video)):
+        if not 0 <= count <= most:
+            takes = f"at most {most} input {kind}{'' if most == 1 else 's'}" if most else f"no input {kind}s"
+            yield FieldProblem("inputs", f"{model.name} takes {takes}; the request has {count}.")
+    if input_images + input_videos > INPUTS_MAX:
+        yield FieldProblem("inputs", f"A request has at most {INPUTS_MAX} inputs; this one has {input_images + input_videos}.")

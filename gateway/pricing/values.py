@@ -1,0 +1,123 @@
+"""The values that settings take: one canonical form each, so that equal means the same price.
+
+A value is text, a number or a flag. A flag is never a number (`true` is not 1) and text is never a number (`"5"` is not
+5), whatever Python thinks of `True == 1`. Numbers are exact: whole ones are `int`, the others `Decimal`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import StrEnum
+
+from gateway.domain import SettingValue
+
+NUMBER_MAX = 2**53 - 1  # what every JSON reader, and Lua, still holds exactly
+DECIMALS_MAX = 9
+_DIGITS_MAX = 16  # of 2^53; looked at before any arithmetic, because int(Decimal("1e999999")) takes minutes
+_TEXT_MAX = 200
+_LISTED_MAX = 20
+
+
+class Kind(StrEnum):
+    """What a value is, in words that stand in messages."""
+
+    TEXT = "text"
+    NUMBER = "a number"
+    FLAG = "true or false"
+
+
+def kind_of(value: SettingValue) -> Kind:
+    """Tell text, number and flag apart."""
+    if isinstance(value, bool):
+        return Kind.FLAG
+    return Kind.TEXT if isinstance(value, str) else Kind.NUMBER
+
+
+def listed(value: SettingValue, values: Iterable[SettingValue]) -> bool:
+    """Whether a value is among others, where `true` is not 1."""
+    return any(value == other and kind_of(value) is kind_of(other) for other in values)
+
+
+def canonical(value: object) -> SettingValue:
+    """The one form of a value: 5.0 becomes 5, the float 0.1 becomes Decimal("0.1"); ValueError says what is wrong."""
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        return _canonical_decimal(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return _within_bounds(value)
+    if isinstance(value, str):
+        if len(value) > _TEXT_MAX:
+            msg = f"is longer than {_TEXT_MAX} characters"
+            raise ValueError(msg)
+        return value
+    msg = "must be text, a number, true or false"
+    raise ValueError(msg)
+
+
+def _canonical_decimal(value: Decimal) -> int | Decimal:
+    if not value.is_finite():
+        msg = "must be a finite number"
+        raise ValueError(msg)
+    if value.is_zero():
+        return 0
+    if value.adjusted() >= _DIGITS_MAX:
+        msg = "is too large a number"
+        raise ValueError(msg)
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -DECIMALS_MAX:
+        value = value.normalize()
+        exponent = value.as_tuple().exponent
+        if not isinstance(exponent, int) or exponent < -DECIMALS_MAX:
+            msg = f"has more than {DECIMALS_MAX} decimals"
+            raise ValueError(msg)
+    if value == value.to_integral_value():
+        return _within_bounds(int(value))
+    return value.normalize()
+
+
+def _within_bounds(value: int) -> int:
+    if abs(value) > NUMBER_MAX:
+        msg = "is too large a number"
+        raise ValueError(msg)
+    return value
+
+
+def plain(number: Decimal) -> Decimal:
+    """A decimal without trailing zeros and without an exponent: 73.500 becomes 73.5, 1E+2 becomes 100."""
+    if number == number.to_integral_value():
+        return Decimal(int(number))
+    return number.normalize()
+
+
+def show(value: SettingValue) -> str:
+    """A value as one writes it, in TOML as in JSON: "2K" in quotes, 5, true."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def show_facts(facts: Iterable[tuple[str, SettingValue]]) -> str:
+    """A combination of settings as one writes it: `resolution = "4K", audio = true`."""
+    return ", ".join(f"{name} = {show(value)}" for name, value in facts)
+
+
+def one_of(words: Iterable[str]) -> str:
+    """Alternatives in a sentence: `a`, `a or b`, `a, b or c`; a long list is cut, and says how much is left out."""
+    named = list(words)
+    if len(named) > _LISTED_MAX:
+        return ", ".join(named[:_LISTED_MAX]) + f" or one of {len(named) - _LISTED_MAX} more"
+    return " or ".join(part for part in (", ".join(named[:-1]), *named[-1:]) if part)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "video"?` when one of the known words is close, else nothing."""
+    by_lower_case = {name.lower(): name for name in sorted(known)}
+    close = difflib.get_close_matches(word[:100].lower(), by_lower_case, n=1)
+    return f'; did you mean "{by_lower_case[close[0]]}"?' if close else ""

@@ -1,0 +1,175 @@
+"""The settings, read once from the environment: the only place that looks at `os.environ`.
+
+Every setting of DESIGN section 9 is a field here, named alike without its `FAREBOX_` prefix. A value that is wrong
+stops the program at start with a message that names the variable and what it may be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.errors import SettingsError
+
+_LEDGER_SCHEMES = frozenset(
+    {"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
+)
+_QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
+_SECRET_MODE = 0o600
+_SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
+
+
+class Settings(BaseSettings):
+    """One validated, immutable object. `embedded` says that Farebox runs its own Redis."""
+
+    model_config = SettingsConfigDict(env_prefix="FAREBOX_", frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    data: Path = Path(".farebox")
+    rate_card: Path | None = None
+    ledger_url: str | None = None
+    queue_url: str | None = None
+    outputs_url: str | None = None
+    public_url: str | None = None
+    admin_key: SecretStr | None = None
+    test_mode: bool | None = None
+    require_durable: bool = False
+    wait_replicas: int = Field(default=0, ge=0)
+    lease_seconds: float = Field(default=30, ge=0.3, le=3600)
+    dispatch_seconds: float = Field(default=2, ge=0.05, le=60)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    output_days: int = Field(default=30, ge=1)
+    payments: Literal["local", "none", "stripe"] | None = None
+    stripe_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+    worker_jobs: int = Field(default=150, ge=1, le=10_000)
+    grace_seconds: float = Field(default=20, ge=0, le=3600)
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _known_ledger_scheme(cls, url: str | None) -> str | None:
+        return _with_scheme(url, _LEDGER_SCHEMES)
+
+    @field_validator("queue_url")
+    @classmethod
+    def _known_queue_scheme(cls, url: str | None) -> str | None:
+        return _with_scheme(url, _QUEUE_SCHEMES)
+
+    @field_validator("admin_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 16:  # noqa: PLR2004 - said in the message
+            msg = "must have at least 16 characters"
+            raise ValueError(msg)
+        return key
+
+    @model_validator(mode="after")
+    def _a_cluster_needs_a_queue(self) -> Settings:
+        if self.ledger_url and "+cluster" in urlsplit(self.ledger_url).scheme and not self.queue_url:
+            msg = "FAREBOX_LEDGER_URL is a cluster, and arq cannot run on one: set FAREBOX_QUEUE_URL beside it"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether Farebox runs its own Redis, because no URL is set."""
+        return self.ledger_url is None and self.queue_url is None
+
+    @property
+    def in_test_mode(self) -> bool:
+        """Test mode (R22): on with the embedded ledger unless said otherwise."""
+        return self.embedded if self.test_mode is None else self.test_mode
+
+    @property
+    def redis_socket(self) -> Path:
+        """The unix socket of the embedded Redis: in the data folder, or by digest in the temporary one if too long."""
+        path = self.data.resolve() / "redis.sock"
+        if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
+            return path
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"farebox-{digest}.sock"
+
+    @property
+    def ledger_address(self) -> str:
+        """Where the ledger is, with the embedded server filled in."""
+        return self.ledger_url or self.queue_url or f"unix://{self.redis_socket}"
+
+    @property
+    def queue_address(self) -> str:
+        """Where the queue is, with the embedded server filled in."""
+        return self.queue_url or self.ledger_url or f"unix://{self.redis_socket}"
+
+    @property
+    def outputs_address(self) -> str:
+        """Where outputs are stored, as a URL that `obstore` takes."""
+        return self.outputs_url or (self.data.resolve() / "outputs").as_uri()
+
+    @property
+    def public_address(self) -> str:
+        """How clients reach the gateway, without a slash at the end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a lease lasts without a renewal."""
+        return round(self.lease_seconds * 1000)
+
+    @property
+    def dispatch_ms(self) -> int:
+        """How long a queued generation may go undispatched before the caretaker does it."""
+        return round(self.dispatch_seconds * 1000)
+
+    def secret(self, name: str) -> str:
+        """A secret kept in the data folder (0600), made at first use: `admin-key`, `signing-key`."""
+        if name == "admin-key" and self.admin_key is not None:
+            return self.admin_key.get_secret_value()
+        return _kept_secret(self.data / name, prefix="fbx_" if name.endswith("-key") else "")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; SettingsError names every variable that is wrong, and what it may be."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what it is given
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = "FAREBOX_" + str(problem["loc"][0]).upper() if problem["loc"] else ""
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {message}" if name else message)
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _with_scheme(url: str | None, schemes: frozenset[str]) -> str | None:
+    if url is not None and urlsplit(url).scheme not in schemes:
+        msg = f"must start with one of {', '.join(sorted(f'{scheme}://' for scheme in schemes))}"
+        raise ValueError(msg)
+    return url
+
+
+def _kept_secret(path: Path, prefix: str) -> str:
+    """Read the secret at `path`, or make it there first; two processes that race agree on one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    if not path.exists():
+        made.touch(mode=_SECRET_MODE)
+        made.write_text(prefix + secrets.token_urlsafe(32))
+        try:
+            path.hardlink_to(made)
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,61 @@
+"""The state machine of a generation, as data. The Lua scripts are tested against it.
+
+```
+reserve ─┬─▶ queued ──begin──▶ running ──settle──▶ succeeded | failed
+         │     ▲  ▲               │
+         │     │  └── next attempt┘  (settle with a retryable failure, rescue, hand_back)
+         └─▶ waiting              any open state ──cancel──▶ cancelled
+             (over concurrency)
+```
+
+- **waiting**: reserved beyond what the plan allows in work. In by `reserve`; out by promotion (inside `settle`,
+  `cancel`, `rescue`, …), by `cancel`, or by `rescue` after `waiting_timeout`.
+- **queued**: may be begun. In by `reserve`, promotion, `hand_back` or a failed attempt; out by `begin`, `cancel`, or
+  `rescue` after `queue_timeout`.
+- **running**: an attempt holds the lease, or it is parked with its provider. In by `begin`; out by `settle`,
+  `hand_back`, `renew` past `give_up_at`, or `rescue` of a lapsed lease.
+- **succeeded, failed, cancelled**: final. Nothing leaves them.
+"""
+
+from __future__ import annotations
+
+from gateway.domain import FailureCode, State
+
+MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
+    "reserve": frozenset({(None, State.QUEUED), (None, State.WAITING)}),
+    "begin": frozenset(
+        {(State.QUEUED, State.RUNNING), (State.QUEUED, State.FAILED), (State.QUEUED, State.SUCCEEDED)}
+        | {(State.RUNNING, State.RUNNING), (State.RUNNING, State.FAILED), (State.RUNNING, State.SUCCEEDED)}
+        | {(State.RUNNING, State.CANCELLED)}
+    ),
+    "renew": frozenset(
+        {(State.RUNNING, State.RUNNING), (State.RUNNING, State.FAILED), (State.RUNNING, State.SUCCEEDED)}
+        | {(State.RUNNING, State.CANCELLED)}
+    ),
+    "note": frozenset({(State.RUNNING, State.RUNNING)}),
+    "park": frozenset({(State.RUNNING, State.RUNNING), (State.RUNNING, State.CANCELLED)}),
+    "deliver": frozenset({(State.RUNNING, State.RUNNING)}),
+    "hand_back": frozenset({(State.RUNNING, State.QUEUED), (State.RUNNING, State.CANCELLED)}),
+    "settle": frozenset(
+        {(State.RUNNING, State.SUCCEEDED), (State.RUNNING, State.FAILED)}
+        | {(State.RUNNING, State.CANCELLED), (State.RUNNING, State.QUEUED)}
+    ),
+    "promote": frozenset({(State.WAITING, State.QUEUED)}),
+    "cancel": frozenset(
+        {(State.WAITING, State.CANCELLED), (State.QUEUED, State.CANCELLED)}
+        | {(State.RUNNING, State.RUNNING), (State.RUNNING, State.CANCELLED)}
+    ),
+    "rescue": frozenset(
+        {(State.WAITING, State.QUEUED), (State.WAITING, State.WAITING), (State.WAITING, State.FAILED)}
+        | {(State.QUEUED, State.QUEUED), (State.QUEUED, State.FAILED), (State.QUEUED, State.SUCCEEDED)}
+        | {(State.RUNNING, State.RUNNING), (State.RUNNING, State.QUEUED), (State.RUNNING, State.FAILED)}
+        | {(State.RUNNING, State.SUCCEEDED), (State.RUNNING, State.CANCELLED)}
+    ),
+    "dispatched": frozenset({(State.QUEUED, State.QUEUED), (State.RUNNING, State.RUNNING)}),
+}
+"""For each transition, the moves (from, to) it may make; a move to the same state changes other fields only."""
+
+RETRYABLE = frozenset({FailureCode.PROVIDER_FAILED, FailureCode.WORKER_LOST})
+
+RETRY_PAUSES_SECONDS = (2, 8, 30)
+"""The pause before the next attempt after the first, second, and every later failure."""

@@ -1,0 +1,62 @@
+"""Fixtures that every kind of test shares: real Redis servers, started once and emptied before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.redis_servers import RedisCluster, RedisServer
+
+
+@pytest.fixture(scope="session")
+def single_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One durable server for the whole run; ask for `redis_url` to get it empty."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A cluster of three masters for the whole run; ask for `cluster_url` to get it empty."""
+    cluster = RedisCluster.make(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def redis_url(single_server: RedisServer) -> str:
+    """An empty durable Redis, shared by the run."""
+    single_server.flush()
+    return single_server.url
+
+
+@pytest.fixture
+def cluster_url(cluster_servers: RedisCluster) -> str:
+    """An empty three-node Redis Cluster, shared by the run."""
+    cluster_servers.flush()
+    return cluster_servers.url
+
+
+@pytest.fixture(params=["single", "cluster"])
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """An empty ledger: the test runs once on one server and once on the cluster."""
+    url: str = request.getfixturevalue("redis_url" if request.param == "single" else "cluster_url")
+    return url
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A durable server of this test's own, to be killed and started again as it likes."""
+    server = RedisServer(tmp_path_factory.mktemp("own-redis"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

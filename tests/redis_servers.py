@@ -1,0 +1,158 @@
+"""Real Redis servers for the tests: one durable server, or a cluster of three, each on free ports of this machine."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+
+from gateway.embedded import durable_arguments, find_redis
+from gateway.lifeline import Lifeline
+
+CLUSTER_SLOTS = 16384
+_START_SECONDS = 60  # how long a server may take before a test gives up on it; nothing asserts it
+
+# Every server of this test run ends with it, also when it is killed.
+_lifeline = Lifeline()
+
+
+@dataclass
+class RedisServer:
+    """A durable Redis that a test may kill and start again: same port, same directory."""
+
+    directory: Path
+    options: tuple[str, ...] = ()
+    port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
+    sentinel_config: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start the server and return when it answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        log = self.directory / "redis.log"
+        arguments = [
+            *(sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd), str(find_redis().path)),
+            *((str(self.sentinel_config), "--sentinel") if self.sentinel_config else ()),
+            *("--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--dir", str(self.directory), "--logfile", str(log)),
+            *(() if self.sentinel_config else ("--enable-debug-command", "yes", *durable_arguments())),
+            *self.options,
+        ]
+        root = Path(__file__).parents[1]
+        self.process = subprocess.Popen(arguments, pass_fds=[_lifeline.reading_fd], cwd=root, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text() if log.exists() else ""
+                raise RuntimeError(f"Redis did not start on port {self.port}:\n{said}")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End the server as a power cut would (SIGKILL)."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End the server if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+    def answers(self) -> bool:
+        """Whether the server answers and has read its files."""
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
+            return False
+
+    def client(self) -> redis.Redis:
+        """A plain client to look at the server with, or to disturb it."""
+        return redis.Redis(port=self.port, socket_timeout=10)
+
+    def flush(self) -> None:
+        """Take everything out of it."""
+        with self.client() as client:
+            client.flushall()
+
+
+@dataclass
+class RedisCluster:
+    """Three masters that share the slots."""
+
+    nodes: list[RedisServer]
+
+    @classmethod
+    def make(cls, directory: Path) -> RedisCluster:
+        """Start three nodes, give each a third of the slots, let them meet, and wait until all agree."""
+        cluster = cls([])
+        try:
+            for index in range(3):
+                options = (
+                    *("--cluster-enabled", "yes"),
+                    *("--cluster-port", str(free_port())),
+                    *("--cluster-node-timeout", "15000"),
+                )
+                cluster.nodes.append(RedisServer(directory / f"node-{index}", options))
+                cluster.nodes[-1].start()
+            cluster._join()
+        except BaseException:
+            cluster.stop()
+            raise
+        return cluster
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def flush(self) -> None:
+        for node in self.nodes:
+            node.flush()
+
+    def _join(self) -> None:
+        count = len(self.nodes)
+        for index, node in enumerate(self.nodes):
+            first, last = CLUSTER_SLOTS * index // count, CLUSTER_SLOTS * (index + 1) // count - 1
+            with node.client() as client:
+                client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
+                client.execute_command("CLUSTER SET-CONFIG-EPOCH", index + 1)
+        with self.nodes[0].client() as client:
+            for node in self.nodes[1:]:
+                bus = node.options[node.options.index("--cluster-port") + 1]
+                client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+        deadline = time.monotonic() + _START_SECONDS
+        while not all(self._agrees(node) for node in self.nodes):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the cluster did not form")
+            time.sleep(0.05)
+
+    def _agrees(self, node: RedisServer) -> bool:
+        with node.client() as client:
+            info = client.execute_command("CLUSTER INFO")
+        return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == len(self.nodes)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pytest
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
+
+from gateway.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
+from gateway.errors import SettingsError
+from tests.redis_servers import RedisServer, free_port
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://cache", Address("single", (("cache", 6379),))),
+        ("redis://:p%40ss@10.0.0.1:7000/3", Address("single", (("10.0.0.1", 7000),), password="p@ss", database=3)),
+        ("redis://[::1]:7000", Address("single", (("::1", 7000),))),
+        (
+            "rediss://ann:secret@cache:6380?ca=/etc/ca.pem",
+            Address(
+                "single",
+                (("cache", 6380),),
+                tls=True,
+                username="ann",
+                password="secret",
+                authority="/etc/ca.pem",
+            ),
+        ),
+        (
+            "redis+sentinel://a,b:26380/main/2",
+            Address("sentinel", (("a", 26379), ("b", 26380)), service="main", database=2),
+        ),
+        ("rediss+cluster://a:1,b:2,[fe80::1]:3", Address("cluster", (("a", 1), ("b", 2), ("fe80::1", 3)), tls=True)),
+        ("unix:///tmp/a folder #1/redis.sock", Address("unix", path="/tmp/a folder #1/redis.sock")),  # noqa: S108
+    ],
+)
+def test_an_address_says_where_and_how(url: str, address: Address) -> None:
+    assert parse_address(url) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://cache", "must start with redis://"),
+        ("redis+ring://cache", "must start with redis://"),
+        ("redis://", "'' is not host:port"),
+        ("redis://hunter2:x@cache:port", "'cache:port' is not host:port"),
+        ("redis://:hunter2@cache:99999", "99999 is not a port"),
+        ("redis://:hunter2@a,b", "several hosts need redis+sentinel:// or redis+cluster://"),
+        ("redis://:hunter2@cache/first", "the database must be a number, not 'first'"),
+        ("redis+cluster://:hunter2@a,b/1", "has more after the hosts than it may: 1"),
+        ("redis+sentinel://:hunter2@a,b", "needs the name of the master after the hosts"),
+        ("rediss://:hunter2@cache?ssl=off", "knows the option ca, not ssl"),
+        ("redis://:hunter2@cache?ca=x", "the option ca is for rediss://"),
+        ("unix://redis.sock", "its absolute path"),
+        ("redis://[:hunter2", "FAREBOX_LEDGER_URL"),
+    ],
+)
+def test_a_wrong_address_is_told_by_its_setting_and_never_shown(url: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_address(url)
+    assert str(caught.value).startswith("FAREBOX_LEDGER_URL: ")
+    assert message in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_shown_in_a_log_has_no_password() -> None:
+    assert repr(parse_address("redis://:hunter2@cache")) == "Address(single cache:6379)"
+
+
+def test_the_queue_refuses_a_cluster() -> None:
+    with pytest.raises(SettingsError, match=r"FAREBOX_QUEUE_URL: the queue cannot run on a cluster"):
+        queue_pool("redis+cluster://a:1,b:2")
+
+
+async def test_one_server_and_a_cluster_answer_alike(ledger_url: str) -> None:
+    client = connect_ledger(ledger_url)
+    assert isinstance(client, RedisCluster if "cluster" in ledger_url else Redis)
+    await client.set("key", "value")
+    assert await client.get("key") == b"value"
+    await client.aclose()
+
+
+async def test_a_connection_lost_to_a_restart_is_made_again(own_redis: RedisServer) -> None:
+    client = connect_queue(own_redis.url)
+    await client.set("key", "value")
+    own_redis.kill()
+    with pytest.raises(exceptions.ConnectionError):
+        await client.get("key")
+    own_redis.start()
+    assert await client.get("key") == b"value"
+    await client.aclose()
+
+
+async def test_a_server_with_a_password_lets_in_who_knows_it(own_redis: RedisServer) -> None:
+    with own_redis.client() as client:
+        client.config_set("requirepass", "p@ss:word/1")
+    allowed = connect_queue(f"redis://:p%40ss%3Aword%2F1@127.0.0.1:{own_redis.port}")
+    assert await allowed.ping()
+    await allowed.aclose()
+    refused = connect_queue(own_redis.url)
+    with pytest.raises(exceptions.AuthenticationError):
+        await refused.ping()
+    await refused.aclose()
+
+
+async def test_sentinels_name_the_master(own_redis: RedisServer) -> None:
+    """A real Sentinel beside the server: the same program in its other mode."""
+    port = free_port()
+    config = own_redis.directory / "sentinel.conf"
+    config.write_text(f"sentinel monitor main 127.0.0.1 {own_redis.port} 1\n")
+    sentinel = RedisServer(own_redis.directory / "sentinel", port=port, sentinel_config=config)
+    sentinel.start()
+    try:
+        client = connect_ledger(f"redis+sentinel://127.0.0.1:{port}/main")
+        assert isinstance(client, Redis)
+        assert isinstance(client.connection_pool, SentinelConnectionPool)
+        await client.set("key", "value")
+        await client.aclose()
+    finally:
+        sentinel.stop()
+    with own_redis.client() as plain:
+        assert plain.get("key") == b"value"

@@ -1,0 +1,220 @@
+"""arq's worker with another way of finding jobs: by a bell, at once, through outages, and none twice over.
+
+arq hands over, the lease owns (DESIGN section 6). What arq's worker does itself and this one leaves alone: reading a
+job, running its function, reporting what it threw. What is replaced, and why:
+
+- arq looks every half second; this waits on the tool's bell, so a job is begun within milliseconds.
+- arq looks at the first few hundred jobs whether it can start them or not; this asks for as many as it has room for,
+  does not listen when it has none, and looks at once when a job ends.
+- arq exits when Redis goes away; this waits and goes on, and the jobs it is running go on meanwhile.
+- arq cancels its jobs at SIGTERM; this lets them finish for a while and then asks them to hand back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from arq.connections import ArqRedis
+from arq.typing import WorkerCoroutine
+from arq.worker import Worker, func
+
+from gateway.errors import QueueUnavailable
+from gateway.queue import Queue, dumps, loads, queue_key
+from workers.metrics import ATTEMPTS_IN_WORK
+
+_BELL_SECONDS = 0.5
+_SEEN_EVERY_SECONDS = 5
+_PAUSES_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
+# How long handing back may take, after the grace: the ledger may be away, and then the caretaker does it.
+_HAND_BACK_SECONDS = 10
+
+log = structlog.get_logger(__name__)
+
+
+class ToolWorker(Worker):
+    """Runs up to `jobs_max` jobs of one tool's queue until it is told to stop.
+
+    `hand_back` is set when the jobs still running must hand back: they share it, and end soon after.
+    """
+
+    def __init__(
+        self,
+        *,
+        tool: str,
+        queue: Queue,
+        functions: Mapping[str, WorkerCoroutine],
+        context: dict[Any, Any],
+        jobs_max: int,
+        claim_ms: int,
+        grace_seconds: float,
+        hand_back: asyncio.Event,
+    ) -> None:
+        super().__init__(
+            functions=[func(function, name=name) for name, function in functions.items()],
+            queue_name=queue_key(tool),
+            redis_pool=ArqRedis(queue.redis.connection_pool),
+            ctx=context,
+            max_jobs=jobs_max,
+            handle_signals=False,
+            # A job ends by its lease, `give_up_at` and the stop, never by arq's clock; arq wants some number.
+            job_timeout=timedelta(days=365),
+            keep_result=0,
+            # Attempts are counted in the ledger. arq's own count must never end a job.
+            max_tries=2**31,
+            job_serializer=dumps,
+            job_deserializer=loads,
+        )
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self._tool = tool
+        self._queue = queue
+        self._claim_ms = claim_ms
+        self._grace_seconds = grace_seconds
+        self._hand_back = hand_back
+        self._stopping = asyncio.Event()
+        self._room = asyncio.Event()
+
+    def stop(self) -> None:
+        """Pick no more and end within the grace; the second time, hand back at once."""
+        if self._stopping.is_set():
+            log.info("worker_hands_back_now", worker=self.name, jobs=len(self.tasks))
+            self._hand_back.set()
+            return
+        log.info("worker_stopping", worker=self.name, jobs=len(self.tasks), grace_seconds=self._grace_seconds)
+        self._stopping.set()
+        self._room.set()
+        asyncio.get_running_loop().call_later(self._grace_seconds, self._hand_back.set)
+
+    async def main(self) -> None:
+        """Pick and run jobs until `stop`; return when none is left."""
+        seen = asyncio.create_task(self._say_that_seen(), name="worker-seen")
+        try:
+            await self._pick_until_stopping()
+            await self._end_jobs()
+        finally:
+            seen.cancel()
+            await asyncio.gather(seen, return_exceptions=True)
+        try:
+            await self._queue.worker_gone(self._tool, self.name)
+        except QueueUnavailable as error:
+            log.warning("worker_not_signed_off", worker=self.name, error=str(error))
+
+    async def close(self) -> None:
+        """Do nothing: the queue's connections belong to whoever made this worker."""
+
+    # --- finding jobs -----------------------------------------------------------------------------------------------
+
+    async def _pick_until_stopping(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                await self._pick_or_wait()
+            except QueueUnavailable as error:
+                pause = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS) - 1)]
+                if failures == 0:
+                    log.warning("queue_unavailable", worker=self.name, jobs=len(self.tasks), error=str(error))
+                failures += 1
+                await self._wait_unless_stopping(pause)
+            else:
+                if failures:
+                    log.info("queue_answers_again", worker=self.name, failures=failures)
+                failures = 0
+
+    async def _pick_or_wait(self) -> None:
+        self._room.clear()
+        if len(self.tasks) >= self.max_jobs:
+            await self._room.wait()
+        elif not await self._start_due():
+            await self._queue.wait_for_bell(self._tool, seconds=_BELL_SECONDS)
+
+    async def _start_due(self) -> bool:
+        """Start due jobs until there is no room or no job left; True if any was started.
+
+        The first jobs may be claimed by others that have not begun them (or died in between), so it looks past them.
+        """
+        started, offset = False, 0
+        while (room := self.max_jobs - len(self.tasks)) > 0 and not self._stopping.is_set():
+            jobs = await self._queue.due(self._tool, limit=room, offset=offset)
+            candidates = [job for job in jobs if job not in self.tasks]
+            claimed = await self._queue.claim(self._tool, candidates, claim_ms=self._claim_ms) if candidates else []
+            for job in claimed:
+                self._start(job)
+            started = started or bool(claimed)
+            if len(jobs) < room:
+                break
+            offset += len(jobs)
+        return started
+
+    def _start(self, job: str) -> None:
+        # arq uses the score only to log how late a job is; ours lie in the past and would mislead.
+        task = self.loop.create_task(self.run_job(job, time.time_ns() // 1_000_000), name=job)
+        self.tasks[job] = task
+        ATTEMPTS_IN_WORK.labels(self._tool).set(len(self.tasks))
+        task.add_done_callback(lambda ended: self._ended(job, ended))
+
+    def _ended(self, job: str, task: asyncio.Task[None]) -> None:
+        del self.tasks[job]
+        ATTEMPTS_IN_WORK.labels(self._tool).set(len(self.tasks))
+        self._room.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # arq's own book-keeping failed (the function's exceptions never get here). At worst the job is still in
+            # arq; the next worker finds it, and `begin` says that it is stale.
+            log.warning("job_not_taken_out", job=job, error=f"{type(error).__name__}: {error}")
+
+    async def finish_job(  # noqa: PLR0917 - arq's signature
+        self,
+        job_id: str,
+        finish: bool,  # noqa: FBT001
+        result_data: bytes | None,
+        result_timeout_s: float | None,
+        keep_result_forever: bool,  # noqa: FBT001
+        incr_score: int | None,
+        keep_in_progress: float | None,
+    ) -> None:
+        """Remove every trace of a job that has ended, ours and arq's; one that was cancelled stays in the queue."""
+        if finish:
+            await self._queue.take_out(self._tool, job_id)
+        else:
+            await super().finish_job(
+                job_id, finish, result_data, result_timeout_s, keep_result_forever, incr_score, keep_in_progress
+            )
+
+    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002 - arq's signature
+        """Remove every trace of a job that could not be run: what it was for is in the ledger."""
+        await self._queue.take_out(self._tool, job_id)
+
+    # --- stopping and being seen ------------------------------------------------------------------------------------
+
+    async def _end_jobs(self) -> None:
+        """Let jobs end by themselves during the grace, then by handing back; cancel what is left after that."""
+        handing_back = asyncio.create_task(self._hand_back.wait())
+        while self.tasks and not self._hand_back.is_set():
+            await asyncio.wait({handing_back, *self.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+        handing_back.cancel()
+        if self.tasks:
+            _, late = await asyncio.wait(set(self.tasks.values()), timeout=_HAND_BACK_SECONDS)
+            for task in late:
+                log.warning("job_left_behind", job=task.get_name())
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _wait_unless_stopping(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _say_that_seen(self) -> None:
+        while True:
+            try:
+                await self._queue.worker_seen(self._tool, self.name)
+            except QueueUnavailable as error:
+                log.debug("worker_not_seen", worker=self.name, error=str(error))
+            await asyncio.sleep(_SEEN_EVERY_SECONDS)

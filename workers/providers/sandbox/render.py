@@ -1,0 +1,146 @@
+"""Render one output of the sandbox: plain functions for a thread, stopped by an event.
+
+The same job gives the same bytes: PNG and H.264 are encoded on one thread, with no clock and no randomness but the seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from threading import Event
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from PIL import Image
+
+from workers.providers.base import Rendered
+from workers.providers.sandbox.caption import Caption
+from workers.providers.sandbox.scene import Scene
+from workers.providers.sandbox.shape import Clip, Size
+
+_DRAWN_SIDE_MAX = 2048  # larger pictures are drawn at this and scaled up: soft shapes lose nothing by it
+_AUDIO_RATE = 48_000
+_REPORTS = 50  # progress reports a video: more would only wake the event loop
+
+
+class Stopped(Exception):
+    """The render was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One output to render: an image of `shape`, or a clip."""
+
+    index: int
+    model: str
+    prompt: str
+    seed: str
+    shape: Size | Clip
+
+    @property
+    def entropy(self) -> int:
+        """What the picture is drawn from: the same for every size of the same model, prompt, seed and index."""
+        words = "\x1f".join((self.model, self.prompt, self.seed, str(self.index)))
+        return int.from_bytes(hashlib.sha256(words.encode(errors="surrogatepass")).digest()[:8])
+
+
+def render(job: Job, stop: Event, report: Callable[[float], None]) -> Rendered:
+    """Render `job`, calling `report` with 0 to 1; raises Stopped soon after `stop` is set."""
+    if stop.is_set():
+        raise Stopped
+    return _video(job, job.shape, stop, report) if isinstance(job.shape, Clip) else _image(job, job.shape, stop)
+
+
+def _image(job: Job, size: Size, stop: Event) -> Rendered:
+    drawn = _drawn(size)
+    scene = Scene(drawn.width, drawn.height, job.entropy)
+    picture = scene.frame(0)
+    if drawn != size:
+        picture = picture.resize((size.width, size.height), Image.Resampling.BICUBIC)
+    Caption(size.width, size.height, job.model, job.prompt, scene.palette.accent).draw(picture)
+    if stop.is_set():
+        raise Stopped
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)  # level 6 takes five times as long for a tenth less
+    return Rendered(
+        index=job.index, content_type="image/png", data=file.getvalue(), width=size.width, height=size.height
+    )
+
+
+def _video(job: Job, clip: Clip, stop: Event, report: Callable[[float], None]) -> Rendered:
+    file = io.BytesIO()
+    # The index goes to the front, so that a player can start before it has the whole file. `moov_size` reserves its
+    # place in one pass, without a temporary file: 16 bytes a frame (sizes, times, sync), 12 an audio packet, 4 KiB else.
+    packets = int(clip.seconds * _AUDIO_RATE) // 1024 + 2 if clip.audio else 0
+    options = {"moov_size": str(4096 + 16 * clip.frames + 12 * packets), "fflags": "+bitexact"}
+    with av.open(file, "w", format="mp4", options=options) as container:
+        video = _video_stream(container, clip)
+        audio = _audio_stream(container) if clip.audio else None
+        _encode_frames(container, video, job, clip, stop, report)
+        if audio is not None:
+            _encode_silence(container, audio, clip)
+    return Rendered(
+        index=job.index, content_type="video/mp4", data=file.getvalue(),
+        width=clip.size.width, height=clip.size.height, duration_seconds=clip.seconds,
+    )
+
+
+def _video_stream(container: OutputContainer, clip: Clip) -> VideoStream:
+    # ultrafast: the pictures are smooth, and it is three times as quick as veryfast. One thread a clip: as many clips
+    # as there are cores are in work anyway, and the bytes do not depend on the machine.
+    options = {"preset": "ultrafast", "crf": "21", "threads": "1"}
+    stream = container.add_stream("libx264", rate=clip.fps, options=options)
+    stream.width, stream.height, stream.pix_fmt = clip.size.width, clip.size.height, "yuv420p"
+    stream.time_base = Fraction(1, clip.fps)
+    stream.codec_context.thread_count = 1
+    stream.codec_context.gop_size = clip.fps  # a second: quick to seek
+    return stream
+
+
+def _audio_stream(container: OutputContainer) -> AudioStream:
+    stream = container.add_stream("aac", rate=_AUDIO_RATE)
+    stream.codec_context.layout = "stereo"
+    stream.codec_context.format = "fltp"
+    return stream
+
+
+def _encode_frames(
+    container: OutputContainer, stream: VideoStream, job: Job, clip: Clip, stop: Event, report: Callable[[float], None]
+) -> None:
+    drawn = _drawn(clip.size)
+    scene = Scene(drawn.width, drawn.height, job.entropy, clip.fps)
+    caption = Caption(drawn.width, drawn.height, job.model, job.prompt, scene.palette.accent)
+    report_every = max(1, clip.frames // _REPORTS)
+    for number in range(clip.frames):
+        if stop.is_set():
+            raise Stopped
+        picture = scene.frame(number)
+        caption.draw(picture, (number + 1) / clip.frames)
+        frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+        frame = frame.reformat(clip.size.width, clip.size.height, "yuv420p", interpolation="BICUBIC", threads=1)
+        frame.pts, frame.time_base = number, Fraction(1, clip.fps)
+        container.mux(stream.encode(frame))
+        if number % report_every == 0:
+            report((number + 1) / clip.frames)
+    container.mux(stream.encode())
+
+
+def _encode_silence(container: OutputContainer, stream: AudioStream, clip: Clip) -> None:
+    samples = int(clip.seconds * _AUDIO_RATE)
+    for start in range(0, samples, 1024):
+        silence = np.zeros((2, min(1024, samples - start)), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, start, Fraction(1, _AUDIO_RATE)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+def _drawn(size: Size) -> Size:
+    shrink = min(1.0, _DRAWN_SIDE_MAX / max(size.width, size.height))
+    return Size(max(2, round(size.width * shrink)), max(2, round(size.height * shrink)))
