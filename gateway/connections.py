@@ -30,7 +30,7 @@ from gateway.errors import SettingsError
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
-_HEALTH_CHECK_SECONDS = 15  # a connection idle for longer is asked for a PING before it carries a command
+_POOL_WAIT_SECONDS = 2  # for one of these connections
 _CONNECTIONS_MAX = 100  # one thread of Redis answers them all: more would wait there instead of here
 _REDIS_PORT = 6379
 _SENTINEL_PORT = 26379
@@ -81,12 +81,13 @@ def connect_ledger(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Redis | Red
     """A client for the ledger's Redis; it connects when it is first used."""
     address = parse_address(url, setting)
     if address.kind != "cluster":
-        return Redis.from_pool(_pool(address, ANSWER_SECONDS))
-    return RedisCluster(
+        return _client(_pool(address, ANSWER_SECONDS))
+    cluster: RedisCluster = RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
         **({"ssl": True, **_tls(address)} if address.tls else {}),
-        **{**_common(address, ANSWER_SECONDS), "retry_on_error": [exceptions.ConnectionError]},
+        **_common(address, ANSWER_SECONDS),
     )
+    return cluster
 
 
 def queue_pool(
@@ -105,7 +106,23 @@ def queue_pool(
 
 def connect_queue(url: str, answer_seconds: float | None = ANSWER_SECONDS, setting: str = "FAREBOX_QUEUE_URL") -> Redis:
     """A plain client for the queue's Redis: pub/sub, the bell, readiness."""
-    return Redis.from_pool(queue_pool(url, answer_seconds, setting))
+    return _client(queue_pool(url, answer_seconds, setting))
+
+
+class _SentinelPool(SentinelConnectionPool):
+    """Connections to the master, which closes its connections to the Sentinels too."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py has it
+        """Close all; after a failover, which passes False, only those to the old master."""
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+def _client(pool: ConnectionPool) -> Redis:
+    client: Redis = Redis.from_pool(pool)  # closes the pool when it is closed
+    return client
 
 
 def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
@@ -114,8 +131,8 @@ def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
         # The Sentinels are asked under the same policy, and with the same credentials and certificates.
         own = {"ssl": True, **_tls(address)} if address.tls else {}
         asking = {key: value for key, value in common.items() if key != "db"} | own
-        sentinel = Sentinel(address.hosts, sentinel_kwargs=asking)
-        return SentinelConnectionPool(address.service, sentinel, check_connection=True, **own, **common)
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        return _SentinelPool(address.service, sentinel, **own, **common)  # type: ignore[no-untyped-call]
     if address.kind == "unix":
         common = {key: value for key, value in common.items() if key != "socket_keepalive"}
         place: dict[str, Any] = {"connection_class": UnixDomainSocketConnection, "path": address.path}
@@ -124,7 +141,7 @@ def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
         place = {"host": host, "port": port}
         if address.tls:
             place |= {"connection_class": SSLConnection, **_tls(address)}
-    return BlockingConnectionPool(max_connections=_CONNECTIONS_MAX, timeout=CONNECT_SECONDS, **place, **common)
+    return BlockingConnectionPool(max_connections=_CONNECTIONS_MAX, timeout=_POOL_WAIT_SECONDS, **place, **common)
 
 
 def _common(address: Address, answer_seconds: float | None) -> dict[str, Any]:
@@ -132,6 +149,9 @@ def _common(address: Address, answer_seconds: float | None) -> dict[str, Any]:
 
     A lost connection is tried twice more within half a second: a script run twice with one id answers as the first
     time (R11). A late answer is not: it says that Redis is stuck, and asking again would only make it later.
+
+    There is no `health_check_interval`. The pool looks at a connection before it hands it out, and redis-py 5.3 never
+    returns from its health check where a server wants a password and none is set.
     """
     return {
         "username": address.username,
@@ -139,7 +159,6 @@ def _common(address: Address, answer_seconds: float | None) -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": answer_seconds,
         "socket_keepalive": True,
-        "health_check_interval": _HEALTH_CHECK_SECONDS,
         "protocol": 2,  # replies are arrays of strings, so RESP3 would add nothing and some proxies lack it
         "decode_responses": False,
         "retry": Retry(ExponentialBackoff(base=0.1, cap=0.4), 2, supported_errors=(exceptions.ConnectionError,)),

@@ -101,7 +101,7 @@ def lock(directory: Path, holder: str, wait_seconds: float = 0) -> int:
             owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
             raise SettingsError(
-                f"FAREBOX_DATA: {directory} is in use by {owner}. Stop that first, or set FAREBOX_DATA to another folder."
+                f"FAREBOX_DATA: {directory} is in use by {owner}. Stop that first, or choose another folder."
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{holder} (process {os.getpid()})\n".encode(), 0)

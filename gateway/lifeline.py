@@ -42,7 +42,7 @@ def watch(reading_fd: int, grace_seconds: float) -> None:
         time.sleep(grace_seconds)
         os._exit(1)
 
-    os.set_inheritable(reading_fd, False)
+    os.set_inheritable(reading_fd, False)  # noqa: FBT003 - os takes no keyword
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 

@@ -143,8 +143,8 @@ class Queue:
     async def stop(self, *, tool: str, generation: str, ref: str) -> None:
         """Have a worker ask the provider to stop the job `ref` of a generation that has ended (R17)."""
         pipe = self._pipeline()
-        # Before every generation: it is short, and saves the provider's work.
-        _put_job(pipe, tool=tool, job=f"stop:{generation}", score=0, function="stop", arguments=(generation, ref))
+        # Before every generation: it is short, and saves the provider work. (A score of 0 arq takes for none.)
+        _put_job(pipe, tool=tool, job=f"stop:{generation}", score=1, function="stop", arguments=(generation, ref))
         _ring(pipe, tool, 1)
         await _execute(pipe)
 

@@ -132,6 +132,18 @@ class Settings(BaseSettings):
         """How long a queued generation may go undispatched before the caretaker does it."""
         return round(self.dispatch_seconds * 1000)
 
+    def environment(self) -> dict[str, str]:
+        """The environment for a process of ours that shall see these settings, wherever it runs."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        values = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        values["data"] = str(self.data.resolve())
+        values["test_mode"] = str(self.in_test_mode)
+        return {**os.environ, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
+
     def secret(self, name: str) -> str:
         """A secret kept in the data folder (0600), made at first use: `admin-key`, `signing-key`."""
         if name == "admin-key" and self.admin_key is not None:

@@ -17,9 +17,9 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from arq.connections import ArqRedis
@@ -34,7 +34,7 @@ _BELL_SECONDS = 0.5
 _SEEN_EVERY_SECONDS = 5
 _PAUSES_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 # How long handing back may take, after the grace: the ledger may be away, and then the caretaker does it.
-_HAND_BACK_SECONDS = 10
+_HAND_BACK_SECONDS = 5
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class ToolWorker(Worker):
         *,
         tool: str,
         queue: Queue,
-        functions: Mapping[str, WorkerCoroutine],
+        functions: Mapping[str, Callable[..., Coroutine[Any, Any, None]]],
         context: dict[Any, Any],
         jobs_max: int,
         claim_ms: int,
@@ -58,7 +58,7 @@ class ToolWorker(Worker):
         hand_back: asyncio.Event,
     ) -> None:
         super().__init__(
-            functions=[func(function, name=name) for name, function in functions.items()],
+            functions=[func(cast("WorkerCoroutine", function), name=name) for name, function in functions.items()],
             queue_name=queue_key(tool),
             redis_pool=ArqRedis(queue.redis.connection_pool),
             ctx=context,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from gateway.api.failures import failure_message
 from gateway.api.schemas import generations as s
 from gateway.api.schemas.base import utc, utc_or_none
-from gateway.domain import Output, PriceLine, millicredits_to_credits
+from gateway.domain import Output, PriceLine, State, millicredits_to_credits
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
 
@@ -16,10 +16,10 @@ credits_of = millicredits_to_credits
 
 
 def generation_shape(generation: o.Generation, links: OutputLinks, position: int | None = None) -> s.GenerationOut:
-    """A generation as the API shows it; `position` is its place in the queue."""
+    """A generation as the API shows it; `position` is its place in the queue, if known."""
     request = generation.request
     optional: dict[str, object] = {}
-    if position is not None:
+    if generation.state is State.QUEUED:
         optional["queue_position"] = position
     if generation.cancel_requested and generation.finished_at is None:
         optional["cancel_requested"] = True
@@ -55,6 +55,19 @@ def generation_shape(generation: o.Generation, links: OutputLinks, position: int
         created_at=utc(generation.created_at),
         started_at=utc_or_none(generation.started_at),
         finished_at=utc_or_none(generation.finished_at),
+        **optional,
+    )
+
+
+def progress_shape(generation: o.Generation, position: int | None) -> s.Progress:
+    """Where a generation stands."""
+    optional: dict[str, object] = {"queue_position": position} if generation.state is State.QUEUED else {}
+    return s.Progress(
+        id=generation.id,
+        status=generation.state,
+        progress=Decimal(generation.progress_thousandths) / 1000,
+        attempt=generation.attempt,
+        cancel_requested=generation.cancel_requested,
         **optional,
     )
 

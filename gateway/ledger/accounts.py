@@ -1,4 +1,4 @@
-"""Accounts, their keys, and what operators change."""
+"""Accounts and their keys."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, Interval, Scope
+from gateway.domain import Scope
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys, outcomes as o
 from gateway.ledger.core import LedgerCore
-from gateway.ledger.records import LETTERS, clean_reason, decode_account, encode_metadata
+from gateway.ledger.records import clean_reason, decode_account, encode_metadata
 from gateway.ledger.scripts import translated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from gateway.ledger.scripts import Argument
-
 _KEY_ID_DIGITS = 32  # 128 bits of the digest: no two keys meet, and an id tells nothing of its key
-
-# What one account may hold: a hundred of the largest amounts, still a tenth of where doubles stop being exact.
-_BALANCE_MAX_MILLICREDITS = 100 * AMOUNT_MAX_MILLICREDITS
 
 
 def key_id_of(key: str) -> str:
@@ -133,73 +128,6 @@ class AccountOperations(LedgerCore):
     async def _now(self) -> int:
         seconds, microseconds = (await _answered(self.redis.time()))[:2]
         return int(seconds) * 1000 + int(microseconds) // 1000
-
-    async def subscribe(
-        self,
-        *,
-        account: str,
-        operation: str,
-        plan: str,
-        interval: Interval,
-        started_at: int | None = None,
-        paid_through: int | None = None,
-    ) -> o.NotFound | o.Refused | o.Applied:
-        """Start or renew a subscription, or move it to another plan now (R2, R3, R12).
-
-        Refused: `unknown_plan`, `starts_in_future`, `paid_through_past`; `detail` is the account's now.
-        """
-        return await self._operate(
-            "subscribe",
-            account,
-            operation,
-            plan,
-            interval,
-            "" if started_at is None else started_at,
-            "" if paid_through is None else paid_through,
-            self.dispatch_ms,
-        )
-
-    async def grant(
-        self, *, account: str, operation: str, bucket: Bucket, millicredits: int, expires_at: int | None, reason: str
-    ) -> o.NotFound | o.Refused | o.Applied:
-        """Add an operator's grant (R5). Refused: `expires_in_past` (`detail`: the account's now), `too_much`."""
-        return await self._operate(
-            "grant",
-            account,
-            operation,
-            LETTERS[bucket],
-            millicredits,
-            "" if expires_at is None else expires_at,
-            clean_reason(reason),
-            _BALANCE_MAX_MILLICREDITS,
-        )
-
-    async def adjust(
-        self, *, account: str, operation: str, bucket: Bucket, millicredits: int, reason: str
-    ) -> o.NotFound | o.Refused | o.Applied:
-        """Correct a bucket by a signed amount (R24).
-
-        Refused: `not_available`, `no_subscription`, `too_much`; `detail` is what the bucket has available.
-        """
-        return await self._operate(
-            "adjust", account, operation, LETTERS[bucket], millicredits, clean_reason(reason), _BALANCE_MAX_MILLICREDITS
-        )
-
-    async def advance(self, *, account: str, operation: str, advance_ms: int) -> o.NotFound | o.Refused | o.Applied:
-        """Move an account's clock forward (R22); it is a test account from then on."""
-        return await self._operate("advance", account, operation, advance_ms)
-
-    async def _operate(
-        self, script: str, account: str, operation: str, *arguments: Argument
-    ) -> o.NotFound | o.Refused | o.Applied:
-        word, rest = await self.run(script, self.account_key(account), operation, *arguments)
-        match word:
-            case "applied":
-                return self.applied(rest, account)
-            case "refused":
-                return o.Refused(rest[0].decode(), rest[1].decode())
-            case _:
-                return o.NotFound()
 
 
 async def _answered(command: Awaitable[Any] | Any) -> Any:

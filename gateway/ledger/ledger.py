@@ -1,4 +1,4 @@
-"""The ledger: one typed, keyword-only method per script, gathered from `life` and `accounts`.
+"""The ledger: one typed, keyword-only method per script, gathered from `life`, `accounts` and `operators`.
 
 Every method raises LedgerUnavailable when Redis gives no answer; what was asked may then have happened, and asking
 again with the same ids answers as the first time (R11, R21).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
@@ -18,6 +18,7 @@ from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger import keys, outcomes as o
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.life import GenerationOperations
+from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
 
@@ -35,7 +36,7 @@ _DURABLE = {
 }
 
 
-class Ledger(GenerationOperations, AccountOperations):
+class Ledger(GenerationOperations, AccountOperations, OperatorOperations):
     """Credits, holds and generations in Redis."""
 
     async def start(self) -> None:
@@ -73,7 +74,8 @@ class Ledger(GenerationOperations, AccountOperations):
         """What is weaker than durable in the servers' settings, one sentence each; empty when all is well."""
         try:
             if isinstance(self.redis, RedisCluster):
-                nodes = [await node.redis_connection.config_get(*_DURABLE) for node in _connected(self.redis)]
+                await self.redis.initialize()  # before its first command it knows no nodes
+                nodes = [await node.execute_command("CONFIG GET", *_DURABLE) for node in self.redis.get_primaries()]
             else:
                 nodes = [await self.redis.config_get(*_DURABLE)]
         except (RedisError, OSError) as error:
@@ -115,10 +117,6 @@ class Ledger(GenerationOperations, AccountOperations):
             *(self.overdue(partition=partition, limit=1000) for partition in range(self.partitions))
         )
         return _totals(sums, sum(len(found) for found in overdue))
-
-
-def _connected(cluster: RedisCluster) -> list[Any]:
-    return list(cluster.get_primaries())
 
 
 def _totals(sums: Mapping[str, int], overdue: int) -> o.Totals:

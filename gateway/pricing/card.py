@@ -1,8 +1,8 @@
 """The rate card as frozen, validated types: one class per table of `pricing.toml` (DESIGN section 8).
 
 TOML names stand in the aliases; the fields say their units: `credits` is read into `millicredits`, `grace` into
-`grace_ms`. These classes check what a table can know of itself; `gateway.pricing.consistency` checks what one table says
-of another, and `gateway.pricing.check` proves the prices. `gateway.pricing.load` does all three, and is the way in.
+`grace_ms`. These classes check what a table can know of itself; `gateway.pricing.consistency` checks what one table
+says of another, and `gateway.pricing.check` proves the prices. `gateway.pricing.load` does all three: the way in.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from gateway.pricing.values import Kind, canonical, kind_of, one_of, show
 
 FREE_PLAN = "free"
 """The plan of an account without a subscription: `[free]`, so no `[plans.free]` may be written."""
+
+CONCURRENCY_DEFAULT = 1  # of a tool without an entry (R14)
 
 INPUT_IMAGES = "input_images"
 INPUT_VIDEOS = "input_videos"
@@ -162,7 +164,7 @@ class Setting(_Table):
         if self.values is None:
             self._check_range()
         elif len(kinds := {kind_of(value) for value in self.values}) > 1:
-            msg = f"mixes {one_of(sorted(kinds)).replace(' or ', ' and ')} in `values`: all must be of one kind"
+            msg = f"mixes {' and '.join(sorted(kinds))} in `values`: all must be of one kind"
             raise ValueError(msg)
         if self.given_default is not None and not self.takes(self.given_default):
             msg = f"`default` is {show(self.given_default)}, which it does not take: it takes {self.describe()}"

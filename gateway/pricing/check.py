@@ -154,20 +154,18 @@ class _Walk:
 
     def _price(self, rate: Rate, facts: Facts) -> Priced:
         """What one output costs; a price is linear in the outputs, so the most outputs are the other end to look at."""
-        prices = [0]
+        one = most = 0
         try:
-            prices = [
-                total_millicredits(price_steps(self.model, rate, facts, outputs))
-                for outputs in {1, self.model.outputs_max}
-            ]
+            one = total_millicredits(price_steps(self.model, rate, facts, 1))
+            most = total_millicredits(price_steps(self.model, rate, facts, self.model.outputs_max))
         except DecimalException:
             self.faults.append(_impossible(facts, "cannot be counted exactly: its factors have too many decimals"))
-        if max(prices) > AMOUNT_MAX_MILLICREDITS:
-            most = format_credits(AMOUNT_MAX_MILLICREDITS)
-            self.faults.append(_impossible(facts, f"costs {format_credits(max(prices))} credits, more than {most}"))
-        if min(prices) < 0:
-            self.faults.append(_impossible(facts, f"costs {format_credits(min(prices))} credits, less than nothing"))
-        return Priced(min(prices), facts)
+        if max(one, most) > AMOUNT_MAX_MILLICREDITS:
+            limit = format_credits(AMOUNT_MAX_MILLICREDITS)
+            self.faults.append(_impossible(facts, f"costs {format_credits(max(one, most))} credits, more than {limit}"))
+        if min(one, most) < 0:
+            self.faults.append(_impossible(facts, f"costs {format_credits(min(one, most))} credits, less than nothing"))
+        return Priced(one, facts)
 
 
 def _too_many_inputs(facts: Mapping[str, SettingValue]) -> bool:

@@ -35,7 +35,7 @@ def _number(value: object, example: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         given = f", not the text {show(value)}" if isinstance(value, str) else ""
         msg = f"must be a number such as {example}{given}"
-        raise ValueError(msg)
+        raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError and passes a TypeError through
     return Decimal(canonical(value))
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from gateway.errors import RateCardError
 from gateway.pricing.card import RateCard
-from gateway.pricing.check import prove
+from gateway.pricing.check import Proof, prove
 from gateway.pricing.consistency import faults_between
 from gateway.pricing.messages import Fault, faults_of, message
 
@@ -24,6 +24,11 @@ _NS_PER_MS = 1_000_000
 
 def load_card(path: Path) -> RateCard:
     """Read and prove the rate card at `path`; RateCardError has a message for every fault."""
+    return load_proved_card(path)[0]
+
+
+def load_proved_card(path: Path) -> tuple[RateCard, Proof]:
+    """The rate card at `path` with what its proof showed, for those who print it."""
     try:
         with path.open("rb") as file:
             file_time_ms = os.fstat(file.fileno()).st_mtime_ns // _NS_PER_MS
@@ -33,11 +38,16 @@ def load_card(path: Path) -> RateCard:
         raise RateCardError([f"{path}: there is no such file; {hint}"]) from None
     except OSError as error:
         raise RateCardError([f"{path}: cannot be read: {error.strerror or error}"]) from None
-    return read_card(contents, path=str(path), file_time_ms=file_time_ms)
+    return read_proved_card(contents, path=str(path), file_time_ms=file_time_ms)
 
 
 def read_card(contents: bytes, *, path: str = FILE_NAME, file_time_ms: int = 0) -> RateCard:
     """Make a rate card of a file's bytes; `path` is what messages call the file."""
+    return read_proved_card(contents, path=path, file_time_ms=file_time_ms)[0]
+
+
+def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[RateCard, Proof]:
+    """A file's bytes as a rate card, and what its proof showed."""
     try:
         tables = tomllib.loads(contents.decode(), parse_float=Decimal)
     except UnicodeDecodeError as error:
@@ -48,7 +58,7 @@ def read_card(contents: bytes, *, path: str = FILE_NAME, file_time_ms: int = 0) 
     return _validated(tables, path, version, file_time_ms)
 
 
-def _validated(tables: dict[str, object], path: str, version: str, file_time_ms: int) -> RateCard:
+def _validated(tables: dict[str, object], path: str, version: str, file_time_ms: int) -> tuple[RateCard, Proof]:
     ours = {"path": path, "version": version, "file_time_ms": file_time_ms}
     faults = [Fault((), f"has `{name}`, which is not known") for name in tables.keys() & ours.keys()]
     if not faults:
@@ -57,9 +67,11 @@ def _validated(tables: dict[str, object], path: str, version: str, file_time_ms:
         except ValidationError as error:
             faults = faults_of(error)
         else:
-            faults = list(faults_between(card)) or prove(card)[1]
+            faults = list(faults_between(card))
             if not faults:
-                return card
+                proof, faults = prove(card)
+            if not faults:
+                return card, proof
     raise RateCardError([message(path, fault) for fault in faults])
 
 

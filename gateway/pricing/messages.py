@@ -96,8 +96,8 @@ def _bad_key(location: Location) -> str:
     if location[0] == "models" and "settings" in location[2:3]:
         return f'is no name for a setting: "{key[:80]}" must be small letters, digits and _, and start with a letter'
     return (
-        f'is no id: "{key[:80]}" must be 1 to 64 small letters, digits, dots, dashes and underscores, '
-        "and start with a letter or digit"
+        f'is no id: "{key[:80]}" must be small letters, digits, dots, dashes and underscores, at most 64, '
+        "a letter or digit first"
     )
 
 
@@ -120,7 +120,7 @@ def _example(location: Location) -> str:
         "models": ", with a table such as [models.my-model] for each model",
         "baseline_model": ", the id of the model that estimates are made with",
         "rates": ", at least one [[models.….rates]] with a price",
-        "price": ", for example price = { monthly = 30.00 }" if location[0] == "plans" else ", for example price = 5.00",
+        "price": f", for example price = {'{ monthly = 30.00 }' if location[0] == 'plans' else '5.00'}",
         "tool": ', for example tool = "image"',
         "provider": ', for example provider = "sandbox"',
     }
@@ -145,10 +145,11 @@ def _mismatch(kind: str, problem: Any) -> str:
         "string_too_long": f"must have at most {limits.get('max_length')} characters",
         "too_short": "must have at least one entry",
         "string_pattern_mismatch": (
-            "must be an id: 1 to 64 small letters, digits, dots, dashes and underscores, starting with a letter or digit"
+            "must be an id: small letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
         ),
     }
-    return wanted.get(kind, problem["msg"][:1].lower() + problem["msg"][1:])
+    said = str(problem["msg"])
+    return wanted.get(kind, said[:1].lower() + said[1:])
 
 
 def _fields_at(location: Location) -> Iterable[str]:
@@ -172,4 +173,3 @@ def _model_in(schema: Any) -> Any:
     while get_origin(schema) in {Annotated, Union, UnionType}:
         schema = get_args(schema)[0]
     return schema
-

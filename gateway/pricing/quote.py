@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
     add_on: AddOn | None
     millicredits: Decimal
-    count: int
+    times: int
 
 
 def quote(
@@ -93,7 +93,7 @@ def quote(
 
 
 def matches(when: When, facts: Facts) -> bool:
-    """Whether every named value is one of those listed. A flag cannot meet a number here: the card refuses such a list."""
+    """Whether every named value is one of those listed. A flag never meets a number: the card refuses such a list."""
     return all(facts[name] in values for name, values in when.items())
 
 
@@ -128,7 +128,7 @@ def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[St
 def total_millicredits(steps: list[Step]) -> int:
     """The price: the exact sum, rounded up once."""
     with localcontext(EXACT):
-        total = sum((step.millicredits * step.count for step in steps), Decimal(0))
+        total = sum((step.millicredits * step.times for step in steps), Decimal(0))
         return int(total.to_integral_value(ROUND_CEILING))
 
 
@@ -161,7 +161,7 @@ def _lines(model: Model, rate: Rate, facts: Facts, steps: list[Step]) -> Iterato
                 continue
             amount = step.millicredits.scaleb(_PER_CREDIT_EXPONENT)
             label = _rate_label(model, rate, facts) if step.add_on is None else _add_on_label(step.add_on)
-            yield PriceLine(label, plain(amount), Decimal(step.count), plain(amount * step.count))
+            yield PriceLine(label, plain(amount), Decimal(step.times), plain(amount * step.times))
 
 
 def _rate_label(model: Model, rate: Rate, facts: Facts) -> str:

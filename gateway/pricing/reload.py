@@ -18,7 +18,7 @@ from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
 
 LOOK_SECONDS = 0.25  # two looks and the reading stay well within the promised second
-_PUBLISH_AGAIN_SECONDS = 2.0
+PUBLISH_AGAIN_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -26,20 +26,21 @@ Signature = tuple[int, int, int, int] | None
 """What tells one state of the file from another: device, inode, size and modification time; None if it is missing."""
 
 
-class LiveRateCard:
+class RateCards:
     """Holds the current rate card. `card` is always a valid one; `problem` says why the file is not it, or is None.
 
-    `publish` is awaited with every card after the first: the gateway writes the card's policy to the ledger there. If it
-    fails the new prices stand and it is tried again until it works; `problem` says so meanwhile.
+    `publish` is awaited with every card after the first: the gateway writes the card's policy to the ledger there. If
+    it fails the new prices stand and it is tried again until it works; `problem` says so meanwhile.
     """
 
     def __init__(self, path: Path, publish: Callable[[RateCard], Awaitable[None]] | None = None) -> None:
         """Load the card at `path`; RateCardError if it does not hold."""
         self._path = path
-        self._publish = publish
+        self._publish = publish if publish is not None else _to_nobody
         self._signature = _signature(path)
         self._card = load_card(path)
         self._unpublished: RateCard | None = None
+        self._publish_at = 0.0
         self._file_problem: str | None = None
         self._publish_problem: str | None = None
 
@@ -56,7 +57,6 @@ class LiveRateCard:
     async def watch(self) -> None:
         """Follow the file until cancelled. Nothing that happens to the file ends this."""
         seen = self._signature
-        publish_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -64,9 +64,9 @@ class LiveRateCard:
             if looked == seen and looked != self._signature:
                 await self._take(looked)
             seen = looked
-            if self._unpublished is not None and loop.time() >= publish_at:
+            if self._unpublished is not None and loop.time() >= self._publish_at:
                 await self._publish_card(self._unpublished)
-                publish_at = loop.time() + _PUBLISH_AGAIN_SECONDS if self._unpublished is not None else 0.0
+                self._publish_at = loop.time() + PUBLISH_AGAIN_SECONDS
 
     async def _take(self, looked: Signature) -> None:
         """Load the file as it is now, in a thread: proving a large card takes longer than a request may wait."""
@@ -77,6 +77,11 @@ class LiveRateCard:
             self._file_problem = str(error)
             _log.warning("rate_card_refused", path=str(self._path), faults=list(error.messages))
             return
+        except Exception:  # noqa: BLE001 - a fault of ours must not end the watch, or no later card would ever be taken
+            self._signature = looked
+            self._file_problem = f"{self._path}: could not be read, through a fault in Farebox; see the log"
+            _log.exception("rate_card_refused", path=str(self._path))
+            return
         if await asyncio.to_thread(_signature, self._path) != looked:
             return  # written to while it was read: the next looks will see it
         self._signature = looked
@@ -86,19 +91,26 @@ class LiveRateCard:
         if card.version != self._card.version:
             _log.info("rate_card_changed", path=str(self._path), version=card.version, models=len(card.models))
         self._card = card
-        self._unpublished = card if self._publish is not None else None
+        self._unpublished = card
+        self._publish_at = 0.0
 
     async def _publish_card(self, card: RateCard) -> None:
-        if self._publish is None:
-            return
         try:
             await self._publish(card)
         except FareboxError as error:
             self._publish_problem = f"the new rate card is not known to the ledger yet: {error}"
             _log.warning("rate_card_unpublished", version=card.version, error=str(error))
             return
+        except Exception:  # noqa: BLE001 - as above
+            self._publish_problem = "the new rate card is not known to the ledger yet; see the log"
+            _log.exception("rate_card_unpublished", version=card.version)
+            return
         self._publish_problem = None
         self._unpublished = None
+
+
+async def _to_nobody(_card: RateCard) -> None:
+    """Publish where nobody needs to know: workers and the command line."""
 
 
 def _signature(path: Path) -> Signature:

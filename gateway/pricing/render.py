@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.domain import Interval, format_credits
-from gateway.pricing.card import INPUT_IMAGES, INPUT_VIDEOS, Model, Plan, RateCard, Setting
-from gateway.pricing.check import ModelProof, Priced, Proof
+from gateway.pricing.card import CONCURRENCY_DEFAULT, FREE_PLAN, Concurrency, Model, Plan, RateCard, Setting
+from gateway.pricing.check import ModelProof, Proof
 from gateway.pricing.estimates import estimated_generations
+from gateway.pricing.values import Kind, show
 
 _VALUES_SHOWN_MAX = 5
 
@@ -39,7 +40,7 @@ def render(card: RateCard, proof: Proof) -> Group:
 
 
 def _table(title: str) -> Table:
-    return Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def _models_table(title: str, models: dict[str, Model], proof: Proof) -> Table:
@@ -48,9 +49,9 @@ def _models_table(title: str, models: dict[str, Model], proof: Proof) -> Table:
     table.add_column("pro", no_wrap=True)
     table.add_column("from", justify="right", no_wrap=True)
     table.add_column("to", justify="right", no_wrap=True)
-    table.add_column("rates", justify="right")
-    table.add_column("combinations", justify="right")
-    table.add_column("settings", overflow="fold")
+    table.add_column("rates", justify="right", no_wrap=True)
+    table.add_column("combinations", justify="right", no_wrap=True)
+    table.add_column("price moves with")
     for model_id, model in models.items():
         proved = proof[model_id]
         table.add_row(
@@ -70,52 +71,56 @@ def _dearest(proved: ModelProof) -> str:
     return "" if same else format_credits(proved.dearest.millicredits)
 
 
-def price_range(proved: ModelProof) -> str:
-    """`49 (1K) to 98 (4K)`: the ends of a model's prices, and the combinations that cost them."""
-    if proved.cheapest.millicredits == proved.dearest.millicredits:
-        return format_credits(proved.cheapest.millicredits)
-    return f"{_end(proved.cheapest)} to {_end(proved.dearest)}"
-
-
-def _end(priced: Priced) -> str:
-    facts = ", ".join(f"{name} {value}" for name, value in priced.facts.items())
-    return f"{format_credits(priced.millicredits)} ({facts})"
-
-
 def _settings(model: Model) -> str:
-    parts = [f"{name} {_values(setting)}" for name, setting in model.settings.items()]
-    for name in (INPUT_IMAGES, INPUT_VIDEOS):
-        if model.inputs_of(name):
-            parts.append(f"{name} 0–{model.inputs_of(name)}")
-    return " · ".join(parts)
+    """What moves the price, with its values. What does not is left out: it is no part of a price list."""
+    return " · ".join(f"{name} {_values_of(model, name)}".strip() for name in model.priced_by)
+
+
+def _values_of(model: Model, name: str) -> str:
+    return _values(model.settings[name]) if name in model.settings else f"0–{model.inputs_of(name)}"
 
 
 def _values(setting: Setting) -> str:
-    """`1K/2K/4K`, `3–12 s`; a long list is cut."""
+    """`1K/2K/4K`, `3–12 s`, and nothing for a flag; a long list is cut."""
+    if setting.kind is Kind.FLAG:
+        return ""
     if setting.values is None:
-        low, high = setting.minimum, setting.maximum
-        return f"{low:f}–{high:f}{f' {setting.unit}' if setting.unit else ''}"
-    shown = [setting.show(value) for value in setting.values[:_VALUES_SHOWN_MAX]]
-    return "/".join(shown) + ("/…" if setting.count > _VALUES_SHOWN_MAX else "")
+        shown = f"{setting.minimum:f}–{setting.maximum:f}"
+    else:
+        words = [value if isinstance(value, str) else show(value) for value in setting.values[:_VALUES_SHOWN_MAX]]
+        shown = "/".join(words) + ("/…" if setting.count > _VALUES_SHOWN_MAX else "")
+    return f"{shown} {setting.unit}".strip()
 
 
 def _plans_table(card: RateCard) -> Table:
-    table = _table("Plans")
-    for heading in ("plan", "credits", "monthly", "quarterly", "yearly", "in work at once", "head start", "pays for"):
-        table.add_column(heading, justify="right" if heading in {"credits", *Interval} else "left")
+    """A row a plan; for each tool how many may be in work at once, and how many of its baseline model are paid for."""
+    table = _table(
+        "Plans: credits a month, in work at once by tool, how many of the tool's baseline model they pay for"
+    )
+    table.add_column("plan", no_wrap=True)
+    for heading in ("credits", *Interval, "ahead"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for tool_id, tool in card.tools.items():
+        table.add_column(escape(tool_id), justify="right", no_wrap=True)
+        table.add_column(escape(tool.baseline_model), justify="right", no_wrap=True)
     free = f"{format_credits(card.free.daily_millicredits)} a day"
-    pays_for = _pays_for(card, "free")
-    table.add_row("free", free, "", "", "", _concurrency(card.free.concurrency.items()), "", f"{pays_for} a day")
+    table.add_row(FREE_PLAN, free, "", "", "", "", *_by_tool(card, FREE_PLAN, card.free.concurrency))
     for plan_id, plan in card.plans.items():
         table.add_row(
             escape(plan_id),
-            f"{format_credits(plan.monthly_millicredits)} a month",
+            format_credits(plan.monthly_millicredits),
             *(_price(plan, interval) for interval in Interval),
-            _concurrency(plan.concurrency.items()),
             _minutes(plan.head_start_ms),
-            f"{_pays_for(card, plan_id)} a month",
+            *_by_tool(card, plan_id, plan.concurrency),
         )
     return table
+
+
+def _by_tool(card: RateCard, plan_id: str, concurrency: Concurrency) -> Iterator[str]:
+    estimates = estimated_generations(card, plan_id)
+    for tool_id in card.tools:
+        yield str(concurrency.get(tool_id, CONCURRENCY_DEFAULT))
+        yield f"{estimates[tool_id]['generations']:,}" if tool_id in estimates else ""
 
 
 def _price(plan: Plan, interval: Interval) -> str:
@@ -123,17 +128,8 @@ def _price(plan: Plan, interval: Interval) -> str:
     return "" if price is None else f"{price:,.2f}"
 
 
-def _concurrency(by_tool: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(f"{count} {tool}" for tool, count in by_tool)
-
-
 def _minutes(duration_ms: int) -> str:
     return f"{duration_ms / 60_000:g} min" if duration_ms else ""
-
-
-def _pays_for(card: RateCard, plan_id: str) -> str:
-    estimates = estimated_generations(card, plan_id)
-    return ", ".join(f"{one['generations']:,} {one['model']}" for one in estimates.values())
 
 
 def _bundles_table(card: RateCard) -> Table:

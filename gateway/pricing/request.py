@@ -39,7 +39,8 @@ def _found_model(card: RateCard, tool: str, model: str) -> Model:
     if found is not None and found.tool == tool:
         return found
     if found is not None:
-        text = f'{found.name} is a model of the tool {show(found.tool)}, not {show(tool)}: send "tool": {show(found.tool)}.'
+        right = show(found.tool)
+        text = f'{found.name} is a model of the tool {right}, not {show(tool)}: send "tool": {right}.'
     else:
         own = [model_id for model_id, other in card.models.items() if other.tool == tool]
         hint = did_you_mean(model, own)
@@ -101,7 +102,7 @@ def _not_taken(setting: Setting, value: SettingValue) -> str:
 
 
 def _output_problems(model: Model, outputs: int) -> Iterator[FieldProblem]:
-    if isinstance(outputs, bool) or not isinstance(outputs, int) or not 1 <= outputs <= model.outputs_max:
+    if isinstance(outputs, bool) or not 1 <= outputs <= model.outputs_max:
         most = model.outputs_max
         allowed = "1" if most == 1 else f"a whole number from 1 to {most}"
         yield FieldProblem("outputs", f"{outputs} is not one it takes. {model.name} makes {allowed} in one request.")
@@ -113,4 +114,5 @@ def _input_problems(model: Model, input_images: int, input_videos: int) -> Itera
             takes = f"at most {most} input {kind}{'' if most == 1 else 's'}" if most else f"no input {kind}s"
             yield FieldProblem("inputs", f"{model.name} takes {takes}; the request has {count}.")
     if input_images + input_videos > INPUTS_MAX:
-        yield FieldProblem("inputs", f"A request has at most {INPUTS_MAX} inputs; this one has {input_images + input_videos}.")
+        both = input_images + input_videos
+        yield FieldProblem("inputs", f"A request has at most {INPUTS_MAX} inputs; this one has {both}.")

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.api.schemas.base import AmountIn, Answer, Body, Credits, Metadata, PageQuery, Setting, Time
-from gateway.domain import Bucket, EntryKind, FailureCode, State
+from gateway.api.schemas.base import AmountIn, Answer, Body, Credits, Metadata, PageQuery, Query, Setting, Time
+from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
+from gateway.sandbox import SandboxControls
 
 PROMPT_MAX_CHARACTERS = 10_000
 INPUTS_MAX = 16
@@ -42,7 +43,7 @@ class GenerationIn(Body):
     max_credits: Annotated[AmountIn, Field(ge=0, description="Refuse a price above this (R23).")] | None = None
     quote: Annotated[str, Field(max_length=16_384, description="A quote's token: locks its price (R23).")] | None = None
     metadata: Metadata = Field(default_factory=dict)
-    sandbox: Annotated[dict[str, Any], Field(description="Test mode and sandbox models only.")] | None = None
+    sandbox: Annotated[SandboxControls, Field(description="Test mode and sandbox models only (R22).")] | None = None
 
 
 class QuoteIn(GenerationIn):
@@ -54,9 +55,17 @@ class QuoteIn(GenerationIn):
 class GenerationsQuery(PageQuery):
     """Which generations to list."""
 
+    before: Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` of the page before.")] | None = None
     status: State | None = None
     tool: Annotated[str, Field(max_length=64)] | None = None
     model: Annotated[str, Field(max_length=128)] | None = None
+
+
+class OutputQuery(Query):
+    """What a signed URL carries."""
+
+    expires: Annotated[int, Field(ge=0, description="Seconds since the epoch.")] | None = None
+    signature: Annotated[str, Field(max_length=200)] | None = None
 
 
 class Line(Answer):
@@ -138,7 +147,7 @@ class GenerationOut(Answer):
     outputs: list[OutputOut]
     outputs_deleted: bool = Field(default=False, description="Present and true once the outputs are deleted.")
     progress: Credits = Field(description="From 0 to 1.")
-    queue_position: int | None = Field(default=None, description="While queued: 0 is next.")
+    queue_position: int | None = Field(default=None, description="While queued: 0 is next; null until it has a place.")
     attempt: int
     cancel_requested: bool = Field(default=False, description="Present and true while a running one is being stopped.")
     error: Failure | None
@@ -153,6 +162,24 @@ class GenerationsOut(Answer):
 
     data: list[GenerationOut]
     next: str | None
+
+
+class Progress(Answer):
+    """Where a generation stands; the data of a `progress` event."""
+
+    id: str
+    status: State
+    progress: Credits = Field(description="From 0 to 1.")
+    queue_position: int | None = Field(default=None, description="While queued.")
+    attempt: int
+    cancel_requested: bool
+
+
+class OutputEvent(Answer):
+    """A finished output; the data of an `output` event."""
+
+    generation: str
+    output: OutputOut
 
 
 class GrantShare(Answer):

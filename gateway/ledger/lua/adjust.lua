@@ -20,7 +20,7 @@ if amount > 0 then
   if bucket == "s" and not a.fields.plan then return {"refused", "no_subscription", amounts.text(available)} end
   if a.available + a.held + amount > tonumber(ARGV[5]) then return {"refused", "too_much", amounts.text(available)} end
   -- The bucket's current expiry: an expiring credit never turns into a lasting one.
-  local expires = bucket == "f" and a.resets_at or bucket == "s" and cycles.refreshes(a) or nil
+  local expires = bucket == "f" and a.resets_at or bucket == "s" and cycles.bucket_ends(a) or nil
   note = grants.add(a, "o", bucket, amount, expires).id
 else
   local allocation = grants.allocate(a, -amount, bucket)

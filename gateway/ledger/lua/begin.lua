@@ -11,6 +11,8 @@ local id, attempt, operation = string.match(KEYS[1], ":generation:(.*)$"), ARGV[
 local g = generations.load(id)
 if not g then return {"stale"} end
 if generations.held_by(g, attempt) and g.operation == operation then return {"begun", generations.reply(id)} end
+local again = ending.again(g, operation)
+if again then return again end
 if not (g.state == "queued" or (g.state == "running" and g.parked)) then return {"stale"} end
 if tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end
 local now = amounts.real_now()

@@ -9,7 +9,7 @@
 --- @include "lib/generations" "lib/promotion" "lib/ending"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if g and g.parked and g.attempt == ARGV[1] and g.operation == ARGV[2] then return {"noted"} end
-if not generations.held_by(g, ARGV[1]) then return {"stale"} end
+if not generations.held_by(g, ARGV[1]) then return ending.again(g, ARGV[2]) or {"stale"} end
 if not g.ref then error(g.id .. " cannot be parked: its provider gave no ref") end
 if g.cancel_requested then return ending.run(g, "cancelled", "", ARGV[2], tonumber(ARGV[3])) end
 

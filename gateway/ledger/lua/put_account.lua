@@ -4,19 +4,21 @@
 -- KEYS[1]  account
 -- ARGV     1 email or "" (leave), 2 metadata (JSON) or "" (leave)
 -- Returns  {"applied", made "1"/"0", view}
--- Writes   account, totals; journal: what rolling forward changed
+-- Writes   account, totals
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/generations"
 local id = string.match(KEYS[1], ":account:(.*)$")
-local made = redis.call("EXISTS", KEYS[1]) == 0
-if made then
-  policy.load()
-  redis.call("HSET", KEYS[1], "created_at", amounts.text(amounts.real_now()))
-  generations.count("accounts", 1)
-end
+local a = accounts.load(id)
+local made = not a
+if made then a = accounts.read(id, {"created_at", amounts.text(amounts.real_now())}) end
+if ARGV[1] ~= "" then a.fields.email = ARGV[1] end
+if ARGV[2] ~= "" then a.fields.metadata = ARGV[2] end
+cycles.roll(a, policy.load())
+local view = accounts.view(a)
+
+-- The roll is not written: an account's first reset comes with what spends or asks first, so an idle one is small.
+redis.call("HSET", KEYS[1], "created_at", a.fields.created_at)
 if ARGV[1] ~= "" then redis.call("HSET", KEYS[1], "email", ARGV[1]) end
 if ARGV[2] ~= "" then redis.call("HSET", KEYS[1], "metadata", ARGV[2]) end
--- A new account's first reset is written by whatever spends or asks first: an idle account is one small key.
-local a = accounts.load(id)
-cycles.roll(a, policy.load())
-return {"applied", made and "1" or "0", accounts.view(a)}
+if made then generations.count("accounts", 1) end
+return {"applied", made and "1" or "0", view}

@@ -37,7 +37,8 @@ end
 if g.state == "running" and not g.parked then
   if ARGV[2] ~= "1" then return {"not_due"} end
   if not g.cancel_requested and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
-  return rescued("worker_lost", failing.run(g, "worker_lost", operation, dispatch_ms))
+  local reply = failing.run(g, "worker_lost", operation, dispatch_ms)
+  return rescued(reply[1] == "requeued" and "retried" or "worker_lost", reply)
 end
 if g.ref and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
 if not g.ref and now >= tonumber(g.queued_at) + generations.terms(g).queue_timeout then

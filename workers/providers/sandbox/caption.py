@@ -36,7 +36,7 @@ class Caption:
         lines = wrapped(printable(prompt), prompt_font, inner, max(1, min(_LINES_MAX, room)))
         model = wrapped(printable(model), small_font, max(1, inner - round(unit * 9)), 1)[0]
         footnote = wrapped(_FOOTNOTE, small_font, inner, 1)[0] if room > _LINES_MAX else ""
-        card_height = round(unit * (4.7 + 2.5 * len(lines) + (2.0 if footnote else 0)))
+        card_height = round(unit * (4.7 + 2.5 * len(lines) + (2.4 if footnote else 0)))
         self._card = Image.new("RGBA", (inner + round(unit * 2.8), card_height), (0, 0, 0, 0))
         self._at = (margin, max(0, height - margin - card_height))
         draw = ImageDraw.Draw(self._card)
@@ -52,7 +52,7 @@ class Caption:
             draw.text((left, top + unit * 1.25), line, font=prompt_font, fill=_WHITE, anchor="lm")
             top += unit * 2.5
         if footnote:
-            draw.text((left, top + unit * 0.9), footnote, font=small_font, fill=_FAINT, anchor="lm")
+            draw.text((left, top + unit * 1.3), footnote, font=small_font, fill=_FAINT, anchor="lm")
         self._mask = self._card.getchannel("A")
         self._face = self._card.convert("RGB")
         self._accent = accent

@@ -1,7 +1,7 @@
 """The sandbox as a provider: its controls, its ref, and the threads that render.
 
 Threads, not processes: Pillow, numpy and libav let go of the interpreter's lock while they work, so the event loop
-runs on beside them (measured: it is never late by more than 30 ms with every core rendering); and threads die with a
+runs on beside them (measured: at most 30 ms late with every core rendering); and threads die with a
 worker that is killed. A request's outputs are rendered one after the other, each queued anew, so that many
 generations take turns and none holds a core for all its outputs.
 """
@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from threading import Event
 from typing import Any
 
@@ -48,17 +49,19 @@ class Sandbox:
     async def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
         """Wait as the controls say, render the missing outputs in order, end as the controls say."""
         controls = _controls(request.sandbox)
-        async for waited in self._delay(_submitted_at(ref), controls.delay_seconds):
-            yield waited
+        async with aclosing(self._delay(_submitted_at(ref), controls.delay_seconds)) as delay:
+            async for waited in delay:
+                yield waited
         done_before = _DELAY_SHARE if controls.delay_seconds else 0.0
         indices = [index for index in request.indices if controls.delivers(index, request.attempt)]
         for place, index in enumerate(indices):
-            async for event in self._render(_job(request, index)):
-                if isinstance(event, Progress):
-                    share = (place + event.fraction) / len(indices)
-                    yield Progress(done_before + (1 - done_before) * share)
-                else:
-                    yield event
+            async with aclosing(self._render(_job(request, index))) as rendering:
+                async for event in rendering:
+                    if isinstance(event, Progress):
+                        share = (place + event.fraction) / len(indices)
+                        yield Progress(done_before + (1 - done_before) * share)
+                    else:
+                        yield event
         if controls.hang:
             await asyncio.get_running_loop().create_future()  # never set: only a cancel ends it
         if controls.fail is not None and controls.fails(request.attempt):
@@ -73,8 +76,8 @@ class Sandbox:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _delay(self, submitted_at: float, seconds: float) -> AsyncGenerator[Progress]:
-        while (left := submitted_at + seconds - self._clock()) > 0:
-            left = min(left, seconds)  # another machine's clock may be behind the one that wrote the ref
+        # Never more than the whole delay: this machine's clock may be behind the one that wrote the ref.
+        while (left := min(seconds, submitted_at + seconds - self._clock())) > 0:
             yield Progress(_DELAY_SHARE * (1 - left / seconds))
             await asyncio.sleep(min(left, _DELAY_REPORT_SECONDS))
 

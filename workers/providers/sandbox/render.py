@@ -1,13 +1,14 @@
 """Render one output of the sandbox: plain functions for a thread, stopped by an event.
 
-The same job gives the same bytes: PNG and H.264 are encoded on one thread, with no clock and no randomness but the seed.
+The same job gives the same bytes: PNG and H.264 are encoded on one thread, with no clock and no randomness but the
+seed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from threading import Event
@@ -26,6 +27,7 @@ from workers.providers.sandbox.shape import Clip, Size
 
 _DRAWN_SIDE_MAX = 2048  # larger pictures are drawn at this and scaled up: soft shapes lose nothing by it
 _AUDIO_RATE = 48_000
+_AUDIO_FRAME = 1024  # samples in an AAC packet
 _REPORTS = 50  # progress reports a video: more would only wake the event loop
 
 
@@ -67,7 +69,7 @@ def _image(job: Job, size: Size, stop: Event) -> Rendered:
     if stop.is_set():
         raise Stopped
     file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=1)  # level 6 takes five times as long for a tenth less
+    picture.save(file, "PNG", compress_level=3)  # level 6 takes twice as long for a fifth less
     return Rendered(
         index=job.index, content_type="image/png", data=file.getvalue(), width=size.width, height=size.height
     )
@@ -76,15 +78,23 @@ def _image(job: Job, size: Size, stop: Event) -> Rendered:
 def _video(job: Job, clip: Clip, stop: Event, report: Callable[[float], None]) -> Rendered:
     file = io.BytesIO()
     # The index goes to the front, so that a player can start before it has the whole file. `moov_size` reserves its
-    # place in one pass, without a temporary file: 16 bytes a frame (sizes, times, sync), 12 an audio packet, 4 KiB else.
-    packets = int(clip.seconds * _AUDIO_RATE) // 1024 + 2 if clip.audio else 0
-    options = {"moov_size": str(4096 + 16 * clip.frames + 12 * packets), "fflags": "+bitexact"}
+    # place in one pass, without a temporary file: at most 24 bytes a packet (size 4, sync 4, chunk 4 + 12), 4 KiB else.
+    packets = clip.frames + (int(clip.seconds * _AUDIO_RATE) // _AUDIO_FRAME + 2 if clip.audio else 0)
+    options = {"moov_size": str(4096 + 24 * packets), "fflags": "+bitexact"}
     with av.open(file, "w", format="mp4", options=options) as container:
         video = _video_stream(container, clip)
         audio = _audio_stream(container) if clip.audio else None
-        _encode_frames(container, video, job, clip, stop, report)
+        for number, picture in enumerate(_pictures(job, clip)):
+            if stop.is_set():
+                raise Stopped
+            _encode_picture(container, video, picture, number, clip)
+            if audio is not None:  # in step with the pictures, so that the tracks lie interleaved in the file
+                _encode_silence(container, audio, clip, number)
+            if number % max(1, clip.frames // _REPORTS) == 0:
+                report((number + 1) / clip.frames)
+        container.mux(video.encode())
         if audio is not None:
-            _encode_silence(container, audio, clip)
+            container.mux(audio.encode())
     return Rendered(
         index=job.index, content_type="video/mp4", data=file.getvalue(),
         width=clip.size.width, height=clip.size.height, duration_seconds=clip.seconds,
@@ -110,35 +120,31 @@ def _audio_stream(container: OutputContainer) -> AudioStream:
     return stream
 
 
-def _encode_frames(
-    container: OutputContainer, stream: VideoStream, job: Job, clip: Clip, stop: Event, report: Callable[[float], None]
-) -> None:
+def _pictures(job: Job, clip: Clip) -> Iterator[Image.Image]:
     drawn = _drawn(clip.size)
     scene = Scene(drawn.width, drawn.height, job.entropy, clip.fps)
     caption = Caption(drawn.width, drawn.height, job.model, job.prompt, scene.palette.accent)
-    report_every = max(1, clip.frames // _REPORTS)
     for number in range(clip.frames):
-        if stop.is_set():
-            raise Stopped
         picture = scene.frame(number)
         caption.draw(picture, (number + 1) / clip.frames)
-        frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
-        frame = frame.reformat(clip.size.width, clip.size.height, "yuv420p", interpolation="BICUBIC", threads=1)
-        frame.pts, frame.time_base = number, Fraction(1, clip.fps)
-        container.mux(stream.encode(frame))
-        if number % report_every == 0:
-            report((number + 1) / clip.frames)
-    container.mux(stream.encode())
+        yield picture
 
 
-def _encode_silence(container: OutputContainer, stream: AudioStream, clip: Clip) -> None:
-    samples = int(clip.seconds * _AUDIO_RATE)
-    for start in range(0, samples, 1024):
-        silence = np.zeros((2, min(1024, samples - start)), np.float32)
-        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, start, Fraction(1, _AUDIO_RATE)
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode())
+def _encode_picture(
+    container: OutputContainer, stream: VideoStream, picture: Image.Image, number: int, clip: Clip
+) -> None:
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+    frame = frame.reformat(clip.size.width, clip.size.height, "yuv420p", interpolation="BICUBIC", threads=1)
+    frame.pts, frame.time_base = number, Fraction(1, clip.fps)
+    container.mux(stream.encode(frame))
+
+
+def _encode_silence(container: OutputContainer, stream: AudioStream, clip: Clip, number: int) -> None:
+    """Encode the silence that belongs to frame `number`; the encoder makes packets of it as it likes."""
+    start, end = (_AUDIO_RATE * frames // clip.fps for frames in (number, number + 1))
+    frame = av.AudioFrame.from_ndarray(np.zeros((2, end - start), np.float32), format="fltp", layout="stereo")
+    frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, start, Fraction(1, _AUDIO_RATE)
+    container.mux(stream.encode(frame))
 
 
 def _drawn(size: Size) -> Size:

@@ -1,12 +1,13 @@
 """The sandbox's art: a sky with a sun or moon over five ridges, drawn from a seed.
 
-Everything that costs is drawn once as a layer: a column of colour and a mask that is wider than the picture. A frame is then
-only those layers pasted one over the other, each shifted by a whole number of pixels, the nearer the faster: motion
-without jitter, at a few milliseconds a frame.
+Everything that costs is drawn once as a layer: colour, and a mask that is wider than the picture. A frame is then only
+those layers pasted one over the other, each shifted by a whole number of pixels, the nearer the faster: motion without
+jitter, at a few milliseconds a frame.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from workers.providers.sandbox.palette import PALETTES, Palette, Rgb, mixed
+from workers.providers.sandbox.palette import PALETTES, Rgb, mixed
 
 _Line = NDArray[np.float32]
 
@@ -63,8 +64,7 @@ class Scene:
         return picture
 
     def _draw_sky(self) -> Image.Image:
-        column = _column([mixed(self.palette.sky, at / 63) for at in range(64)])
-        sky = column.resize((self._width, self._height), Image.Resampling.BICUBIC)
+        sky = _gradient(self.palette.sky, self._width, self._height)
         if self.palette.stars:
             for _ in range(120):
                 at = (self._random.randrange(self._width), int(self._height * 0.6 * self._random.random() ** 1.5))
@@ -76,7 +76,7 @@ class Scene:
     def _draw_sun(self) -> tuple[Image.Image, tuple[int, int]]:
         """The disc with its glow as a mask, and where its box stands in the first frame."""
         radius = min(self._width, self._height) * self._random.uniform(0.085, 0.13)
-        half = round(radius * 4.5)
+        half = round(radius * 4)
         axis = np.arange(-half, half, dtype=np.float32) + 0.5
         distance = np.sqrt(axis[:, None] ** 2 + axis[None, :] ** 2)
         disc = np.clip(radius - distance + 0.5, 0, 1)
@@ -125,8 +125,7 @@ class Scene:
         near = depth / (_RIDGES - 1)
         crest = mixed(self.palette.ridges, near)
         foot = mixed((crest, self.palette.sky[-1]), 0.32 * (1 - near))
-        colour = _column([mixed((crest, foot), at / 15) for at in range(16)])
-        colour = colour.resize((self._width, bottom - top), Image.Resampling.BICUBIC)
+        colour = _gradient((crest, foot), self._width, bottom - top)
         period = self._width if self._still else self._width * _PERIODS
         return _Layer(colour, Image.fromarray(mask), top, _SPEEDS[depth] * self._pace, period)
 
@@ -170,5 +169,7 @@ class Scene:
         return tops
 
 
-def _column(colours: list[Rgb]) -> Image.Image:
-    return Image.fromarray(np.array([[colour] for colour in colours], np.uint8))
+def _gradient(stops: Sequence[Rgb], width: int, height: int) -> Image.Image:
+    """Colours from the first stop at the top to the last at the bottom: one column, then copied across."""
+    colours = [[mixed(stops, row / max(1, height - 1))] for row in range(height)]
+    return Image.fromarray(np.array(colours, np.uint8)).resize((width, height), Image.Resampling.NEAREST)

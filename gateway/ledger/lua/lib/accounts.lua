@@ -1,11 +1,16 @@
 -- One account in memory: loaded once, rolled forward and changed, saved once.
 local accounts = {}
 local GRANT = "^(%a),(%d+),(%d+),(%d+),(%d*),(%d+)$"
+-- `unpack` takes fewer than 8000 values. Even, so that no name is parted from its value.
+local CHUNK = 2000
 
--- Grants are fields `grant:<kind letter><number>` = bucket,available,held,granted,expires_at,created_at.
 function accounts.load(id)
   local flat = redis.call("HGETALL", keys.account(id))
-  if #flat == 0 then return nil end
+  return #flat > 0 and accounts.read(id, flat) or nil
+end
+
+-- Grants are fields `grant:<kind letter><number>` = bucket,available,held,granted,expires_at,created_at.
+function accounts.read(id, flat)
   local a = {id = id, raw = {}, fields = {}, grants = {}, new_entries = {}, available = 0}
   for index = 1, #flat, 2 do
     local name, value = flat[index], flat[index + 1]
@@ -44,6 +49,7 @@ function accounts.count(a, field) return tonumber(a.fields[field] or 0) end
 
 function accounts.add(a, field, delta)
   local value = accounts.count(a, field) + delta
+  if value < 0 then error(field .. " of " .. a.id .. " would fall below zero") end
   a.fields[field] = value ~= 0 and amounts.text(value) or nil
 end
 
@@ -89,8 +95,10 @@ function accounts.save(a)
     if values[name] == nil then removed[#removed + 1] = name end
   end
   local key = keys.account(a.id)
-  if #set > 0 then redis.call("HSET", key, unpack(set)) end
-  if #removed > 0 then redis.call("HDEL", key, unpack(removed)) end
+  for first = 1, #set, CHUNK do redis.call("HSET", key, unpack(set, first, math.min(first + CHUNK - 1, #set))) end
+  for first = 1, #removed, CHUNK do
+    redis.call("HDEL", key, unpack(removed, first, math.min(first + CHUNK - 1, #removed)))
+  end
   journal.write(a)
 end
 

@@ -9,10 +9,27 @@ function cycles.ends(a)
   return paid or cancelled
 end
 
+-- How many monthly cycles a payment covers.
+cycles.MONTHS = {monthly = 1, quarterly = 3, yearly = 12}
+
+-- The end of the paid period: what was paid through, or the next payment of one that renews itself.
+function cycles.period_end(a)
+  local paid = tonumber(a.fields.paid_through)
+  if paid then return paid end
+  local months = cycles.MONTHS[a.fields.interval]
+  local periods = math.floor(tonumber(a.fields.cycle) / months) + 1
+  return calendar.add_months(tonumber(a.fields.anchor), periods * months)
+end
+
 -- The start of the cycle after the current one.
 function cycles.refreshes(a)
   if not a.fields.plan then return nil end
   return calendar.add_months(tonumber(a.fields.anchor), tonumber(a.fields.cycle) + 1)
+end
+
+-- When the allotment is gone: at the next cycle, or when the subscription ends before that.
+function cycles.bucket_ends(a)
+  return math.min(cycles.refreshes(a), cycles.ends(a) or math.huge)
 end
 
 local function expire(a, grant)
@@ -63,6 +80,20 @@ local function lapse(a, at)
   journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
 end
 
+-- R12: the change that was scheduled for the end of the paid period; its first cycle starts there.
+local function change(a, p, plan, interval, at)
+  local was = a.fields.plan
+  a.fields.plan, a.fields.interval, a.fields.anchor, a.fields.scheduled = plan, interval, amounts.text(at), nil
+  journal.add(a, at, "change", {}, nil, was .. " to " .. plan .. " " .. interval)
+  cycles.refresh(a, p, 0, at)
+end
+
+-- When a change is scheduled for, to what plan and interval.
+local function scheduled(a)
+  local plan, interval, at = string.match(a.fields.scheduled or "", "^([^,]+),(%a+),(%d+)$")
+  return tonumber(at), plan, interval
+end
+
 -- The earliest expiry of a grant that does not come again by itself.
 local function next_expiry(a)
   local first
@@ -73,21 +104,26 @@ local function next_expiry(a)
   return first
 end
 
--- One step at a time in order of time; at one instant: expire, lapse, refresh, reset.
+-- One step at a time in order of time; at one instant: expire, lapse, change, refresh, reset.
 function cycles.roll(a, p)
   local last_reset, next_reset = nil, nil
   local daily = a.fields.daily and grants.find(a, a.fields.daily)
   local reset_due = not daily or daily.expires <= a.now
   if reset_due then last_reset, next_reset = calendar.resets(p.zone, p.reset, a.now) end
+  -- A card with a later reset time would have it before the old one ran out, and before entries written since.
+  if reset_due and daily then last_reset = math.max(last_reset, daily.expires) end
   while true do
     local grant, ends, refreshes = next_expiry(a), cycles.ends(a), cycles.refreshes(a)
+    local changes, to_plan, to_interval = scheduled(a)
     local expires = grant and grant.expires or math.huge
-    local due = math.min(expires, ends or math.huge, refreshes or math.huge, reset_due and last_reset or math.huge)
+    local due = math.min(expires, ends or math.huge, changes or math.huge, refreshes or math.huge, reset_due and last_reset or math.huge)
     if due > a.now then break end
     if expires == due then
       expire(a, grant)
     elseif ends == due then
       lapse(a, due)
+    elseif changes == due then
+      change(a, p, to_plan, to_interval, due)
     elseif refreshes == due then
       cycles.refresh(a, p, tonumber(a.fields.cycle) + 1, due)
     else

@@ -19,11 +19,12 @@ end
 local function prepare(a, p, g, state)
   local price = tonumber(g.price)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
-  local commit, refund, lapsed = grants.close(a, p, grants.decode(g.allocation), plan.committed)
+  local commit, refund, lapsed, revoked = grants.close(a, p, grants.decode(g.allocation), plan.committed)
   local entries = {}
   if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g.id) end
   if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g.id) end
   if next(lapsed) then entries[#entries + 1] = journal.add(a, a.now, "expire", lapsed, g.id) end
+  if next(revoked) then entries[#entries + 1] = journal.add(a, a.now, "revoke", revoked, g.id) end
   plan.entries = g.entries .. (#entries > 0 and "\n" or "") .. table.concat(entries, "\n")
   plan.waited = g.state == "waiting"
   accounts.add(a, (plan.waited and "waiting:" or "work:") .. g.tool, -1)
@@ -44,7 +45,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   generations.set(
     g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
     "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries)
-  redis.call("HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "ref")
+  redis.call("HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks")
   redis.call("PEXPIRE", key, amounts.text(30 * DAY))
   redis.call("ZREM", keys.deadlines(), g.id)
   if plan.waited then redis.call("ZREM", keys.waiting(a.id, g.tool), g.id) end
@@ -58,6 +59,13 @@ function ending.run(g, state, code, operation, dispatch_ms)
   usage(a, p, g, state, plan.committed, plan.price - plan.committed)
   local dispatches = promotion.write(a, plan.promoted, dispatch_ms)
   return {"ended", g.ref or "", generations.reply(g.id), dispatches}
+end
+
+-- The ending that `operation` made, sent again: the answer as the first time (R11), or nil. The promoted, if their
+-- dispatch was lost too, are the caretaker's.
+function ending.again(g, operation)
+  if not g or generations.open(g) or g.operation ~= operation then return nil end
+  return {"ended", g.ref or "", generations.reply(g.id), {}}
 end
 
 -- R9, section 4: succeeded means that at least one output was delivered and nobody cancelled.

@@ -40,6 +40,14 @@ local function drop_if_spent(a, grant)
   grants.remove(a, grant.id)
 end
 
+-- Take back up to `amount` of what is left of a grant, and nothing of another's. Returns how much that was.
+function grants.revoke(a, grant, amount)
+  local taken = math.min(grant.available, amount)
+  grant.available = grant.available - taken
+  drop_if_spent(a, grant)
+  return taken
+end
+
 -- Split `price` over grants in burn order (R5); nil when there is not enough. Optionally of one bucket only.
 function grants.allocate(a, price, bucket)
   table.sort(a.grants, burns_before)
@@ -102,10 +110,17 @@ local function refund_grant(a, p, bucket, amount)
   grants.add(a, "r", bucket, amount, expires)
 end
 
--- Give one share back. Says "lapsed" if it was a refund grant's and that has expired: no reserve-and-cancel for ever.
+-- A grant that was taken back (a refunded or disputed purchase) stays, empty, while something of it is held.
+function grants.revoked(a, id) return string.find("," .. (a.fields.revoked or "") .. ",", "," .. id .. ",", 1, true) ~= nil end
+
+-- Give one share back. Says "lapsed" if it was a refund grant's and that has expired (no reserve-and-cancel for
+-- ever), "revoked" if its grant was taken back meanwhile.
 local function give_back(a, p, share, amount)
   local grant = grants.find(a, share.id)
-  if grant then
+  if grants.revoked(a, share.id) then
+    if grant then grant.held = grant.held - amount end
+    return "revoked"
+  elseif grant then
     grant.available = grant.available + amount
     grant.held = grant.held - amount
   elseif string.sub(share.id, 1, 1) == "r" then
@@ -116,9 +131,9 @@ local function give_back(a, p, share, amount)
 end
 
 -- R9: commit `committed` of an allocation, first drawn first, and refund the rest, last drawn first.
--- Returns the deltas of the commit, of the refund, and of what lapsed with it; each {} when there is nothing.
+-- Returns the deltas of the commit, of the refund, of what lapsed and of what was revoked with it; {} for nothing.
 function grants.close(a, p, allocation, committed)
-  local commit, refund, lapse, left = {}, {}, {}, committed
+  local commit, refund, gone, left = {}, {}, {lapsed = {}, revoked = {}}, committed
   local returned = {}
   for index, share in ipairs(allocation) do
     local kept = math.min(share.amount, left)
@@ -134,10 +149,11 @@ function grants.close(a, p, allocation, committed)
     local share, amount = allocation[index], returned[index]
     if amount > 0 then
       bump(refund, share.bucket, amount, -amount)
-      if give_back(a, p, share, amount) == "lapsed" then bump(lapse, share.bucket, -amount, 0) end
+      local lost = give_back(a, p, share, amount)
+      if lost then bump(gone[lost], share.bucket, -amount, 0) end
     end
     local grant = grants.find(a, share.id)
     if grant then drop_if_spent(a, grant) end
   end
-  return commit, refund, lapse
+  return commit, refund, gone.lapsed, gone.revoked
 end

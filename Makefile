@@ -1,0 +1,31 @@
+# Farebox: make run | test | bench | chaos | lint. Each sets up .venv first, when it is missing or out of date.
+.PHONY: run test bench chaos lint
+VENV := .venv
+PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
+	'import sys, ensurepip, venv; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+
+run: $(VENV)/.installed
+	$(VENV)/bin/farebox up --demo
+
+test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python -m benchmarks
+
+chaos: $(VENV)/.installed
+	$(VENV)/bin/python -m chaos
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Farebox needs Python 3.11 or newer with its venv module, and found none:" \
+		"install python3 (Debian, Ubuntu: apt install python3-venv) and run make again."; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version), once; this takes about a minute."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@PIP_CONSTRAINT=constraints.txt $(VENV)/bin/pip install --disable-pip-version-check --quiet --editable '.[embedded,dev]'
+	@touch $@

@@ -1,0 +1,46 @@
+"""What follows a change in the ledger: dispatch what was promoted, tell the watchers, have the provider stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from gateway.api.services import BACKGROUND, DISPATCHER, QUEUE
+from gateway.ledger import outcomes as o
+
+
+def after_reserve(request: web.Request, outcome: o.Reserved) -> None:
+    """A new generation: put it into the queue unless it waits."""
+    dispatches = [] if outcome.dispatch is None else [outcome.dispatch]
+    request.app[DISPATCHER].dispatch(dispatches)
+    hint(request, outcome.generation.account, outcome.generation.id, outcome.generation.version)
+
+
+def after_cancel_request(request: web.Request, outcome: o.CancelRequested) -> None:
+    """A running one was asked to stop; a parked one needs a worker to do it."""
+    dispatches = [] if outcome.dispatch is None else [outcome.dispatch]
+    request.app[DISPATCHER].dispatch(dispatches)
+    hint(request, outcome.generation.account, outcome.generation.id, outcome.generation.version)
+
+
+def after_end(request: web.Request, outcome: o.Ended) -> None:
+    """A generation has ended: whoever waited behind it may go on (R14), and its provider need not (R17)."""
+    ended = outcome.generation
+    after_promotion(request, ended.account, outcome.promoted)
+    hint(request, ended.account, ended.id, ended.version)
+    if outcome.provider_ref is not None:
+        stop = request.app[QUEUE].stop(tool=ended.request.tool, generation=ended.id, ref=outcome.provider_ref)
+        request.app[BACKGROUND].start(stop, "stop")
+
+
+def after_promotion(request: web.Request, account: str, promoted: Sequence[o.Dispatch]) -> None:
+    """Generations moved from `waiting` to `queued`."""
+    request.app[DISPATCHER].dispatch(promoted)
+    for dispatch in promoted:
+        hint(request, account, dispatch.generation)
+
+
+def hint(request: web.Request, account: str, generation: str, version: int = 0) -> None:
+    """Tell every gateway that a generation, or with `generation` "" the balance alone, has changed."""
+    request.app[BACKGROUND].start(request.app[QUEUE].hint(account, generation, version), "hint")

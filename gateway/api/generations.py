@@ -1,0 +1,261 @@
+"""Generations: create, read, list, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.auth import found
+from gateway.api.context import caller, remember_generation
+from gateway.api.errors import ApiError, InvalidRequest, PriceAboveCeiling
+from gateway.api.follow_ups import after_cancel_request, after_end, after_reserve
+from gateway.api.idempotency import REPLAY_HEADER, key_digest, reused
+from gateway.api.inputs import GivenInput, given_inputs, stored
+from gateway.api.parse import idempotency_key, read_body, read_query, request_digest
+from gateway.api.quotes import price
+from gateway.api.refusals import refusal_of_reserve
+from gateway.api.respond import answer
+from gateway.api.schemas import generations as s
+from gateway.api.schemas.base import as_number
+from gateway.api.services import BACKGROUND, LEDGER, LINKS, OUTPUTS, QUEUE, QUOTE_TOKENS, RATE_CARDS, SETTINGS
+from gateway.api.shapes import generation_shape
+from gateway.domain import (
+    GenerationRequest,
+    State,
+    credits_to_millicredits,
+    format_credits,
+    generation_id,
+    millicredits_to_credits,
+    operation_id,
+    partition_of_account,
+)
+from gateway.errors import FieldProblem, QueueUnavailable
+from gateway.ledger import outcomes as o
+from gateway.ledger.policy_of_card import terms_of
+from gateway.pricing.card import Model
+from gateway.queue import job_id
+
+SANDBOX_PROVIDER = "sandbox"
+
+Memory = tuple[str, str]
+"""The digests of the caller's idempotency key and of the request (R11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that can be accepted: at its firm price, its inputs not stored yet."""
+
+    request: GenerationRequest
+    model: Model
+    inputs: tuple[GivenInput, ...]
+
+
+async def create(request: web.Request) -> web.Response:
+    """`POST /v1/generations`: price, reserve, queue. A refusal first looks whether this was accepted before (R11)."""
+    body = await read_body(request, s.GenerationIn)
+    memory = await _memory(request)
+    try:
+        asked = _asked(request, body)
+    except ApiError:
+        replayed = await _replayed(request, memory)
+        if replayed is None:
+            raise
+        return replayed
+    return await _reserved(request, memory, asked)
+
+
+async def get(request: web.Request) -> web.Response:
+    """`GET /v1/generations/{generation}`."""
+    generation = await own_generation(request, request.match_info["generation"])
+    return answer(await shown(request, generation))
+
+
+async def listed(request: web.Request) -> web.Response:
+    """`GET /v1/generations`: newest first."""
+    query = read_query(request, s.GenerationsQuery)
+    who = caller(request)
+    page = found(
+        await request.app[LEDGER].generations(
+            account=who.acting_account,
+            keys_version=who.keys_version,
+            limit=query.limit,
+            before=query.before,
+            state=query.status,
+            tool=query.tool,
+            model=query.model,
+        ),
+        f"generation {query.before} in this account's list" if query.before else "account of this key any more",
+    )
+    positions = await queue_positions(request, page.data)
+    data = [
+        generation_shape(generation, request.app[LINKS], position)
+        for generation, position in zip(page.data, positions, strict=True)
+    ]
+    return answer(s.GenerationsOut(data=data, next=page.next))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """`POST /v1/generations/{generation}/cancel` (R18): after the end it changes nothing."""
+    who = caller(request)
+    generation = request.match_info["generation"]
+    outcome = found(
+        await request.app[LEDGER].cancel(
+            generation=generation, account=who.acting_account, keys_version=who.keys_version
+        ),
+        f"generation {generation}",
+    )
+    match outcome:
+        case o.Ended():
+            after_end(request, outcome)
+        case o.CancelRequested():
+            after_cancel_request(request, outcome)
+        case o.Unchanged():
+            pass
+    return answer(await shown(request, outcome.generation))
+
+
+async def own_generation(request: web.Request, generation: str) -> o.Generation:
+    """The generation, if it is the caller's; NotFound if it is another's, or none."""
+    who = caller(request)
+    return found(
+        await request.app[LEDGER].generation(
+            generation=generation, account=who.acting_account, keys_version=who.keys_version
+        ),
+        f"generation {generation}",
+    )
+
+
+async def shown(request: web.Request, generation: o.Generation) -> s.GenerationOut:
+    """A generation as the API shows it, with its place in the queue."""
+    (position,) = await queue_positions(request, [generation])
+    return generation_shape(generation, request.app[LINKS], position)
+
+
+async def queue_positions(request: web.Request, generations: Sequence[o.Generation]) -> list[int | None]:
+    """The places of those that are queued. Without the queue's answer nobody knows them, and all else still stands."""
+    queued = {generation.id: generation for generation in generations if generation.state is State.QUEUED}
+    jobs = [(one.request.tool, job_id(one.id, one.attempt + 1)) for one in queued.values()]
+    try:
+        places = dict(zip(queued, await request.app[QUEUE].positions(jobs), strict=True))
+    except QueueUnavailable:
+        places = {}
+    return [places.get(generation.id) for generation in generations]
+
+
+def _asked(request: web.Request, body: s.GenerationIn) -> Asked:
+    """The request at its firm price; an ApiError if it cannot be accepted as asked."""
+    priced = price(request.app[RATE_CARDS].card, body)
+    millicredits, lines, version = priced.price_millicredits, priced.lines, priced.rate_card
+    if body.quote is not None:
+        locked = request.app[QUOTE_TOKENS].open(body.quote, caller(request).acting_account, priced)
+        millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card
+    _check_ceiling(body, millicredits)
+    _check_sandbox(request, body, priced.model)
+    asked = GenerationRequest(
+        tool=body.tool,
+        model=body.model,
+        provider=priced.model.provider,
+        provider_model=priced.model.provider_model,
+        prompt=body.prompt,
+        outputs=body.outputs,
+        price_millicredits=millicredits,
+        rate_card=version,
+        settings=priced.settings,
+        lines=lines,
+        metadata=body.metadata,
+        sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
+    )
+    return Asked(asked, priced.model, given_inputs(body.inputs))
+
+
+def _check_ceiling(body: s.GenerationIn, millicredits: int) -> None:
+    """Refuse a price above the request's own `max_credits` (R23)."""
+    if body.max_credits is None or millicredits <= credits_to_millicredits(body.max_credits):
+        return
+    raise PriceAboveCeiling(
+        f"This costs {format_credits(millicredits)} credits, and `max_credits` is {body.max_credits:f}. Raise it, or "
+        "change the settings or the number of outputs. Nothing was reserved.",
+        price=as_number(millicredits_to_credits(millicredits)),
+        max_credits=as_number(body.max_credits),
+    )
+
+
+def _check_sandbox(request: web.Request, body: s.GenerationIn, model: Model) -> None:
+    if body.sandbox is None:
+        return
+    if not request.app[SETTINGS].in_test_mode:
+        reason = "works in test mode only (FAREBOX_TEST_MODE=1), and this gateway is not in it: leave it out"
+    elif model.provider != SANDBOX_PROVIDER:
+        reason = f"works with models of the sandbox provider only, and {model.name} is not one: leave it out"
+    else:
+        return
+    raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
+
+
+async def _memory(request: web.Request) -> Memory | None:
+    key = idempotency_key(request)
+    return None if key is None else (key_digest(caller(request), key), await request_digest(request))
+
+
+async def _replayed(request: web.Request, memory: Memory | None) -> web.Response | None:
+    """The answer to the same request before, for one that is about to be refused."""
+    if memory is None:
+        return None
+    who = caller(request)
+    outcome = found(
+        await request.app[LEDGER].replay(
+            account=who.acting_account, keys_version=who.keys_version, idempotency=memory
+        ),
+        "account of this key any more",
+    )
+    match outcome:
+        case o.Replayed():
+            return await _accepted(request, outcome.generation, replay=True)
+        case o.KeyReused():
+            raise reused()
+        case None:
+            return None
+
+
+async def _reserved(request: web.Request, memory: Memory | None, asked: Asked) -> web.Response:
+    """Reserve, and answer with what was made now or before."""
+    ledger, who = request.app[LEDGER], caller(request)
+    account = who.acting_account
+    card = request.app[RATE_CARDS].card
+    # Two requests in flight with one idempotency key ask for one id, so that they can only make one (R11).
+    seed = None if memory is None else "\n".join((account, *memory))
+    generation = generation_id(partition_of_account(account, ledger.partitions), seed)
+    inputs = await stored(request.app[OUTPUTS], generation, asked.inputs)
+    outcome = await ledger.reserve(
+        account=account,
+        generation=generation,
+        operation=operation_id(),
+        request=replace(asked.request, inputs=inputs),
+        terms=terms_of(card, asked.request.tool),
+        pro=asked.model.pro,
+        keys_version=who.keys_version,
+        idempotency=memory,
+    )
+    match outcome:
+        case o.Reserved():
+            after_reserve(request, outcome)
+            return await _accepted(request, outcome.generation)
+        case o.Replayed():
+            return await _accepted(request, outcome.generation, replay=True)
+        case _:
+            if seed is None and any(given.url is None for given in asked.inputs):
+                request.app[BACKGROUND].start(request.app[OUTPUTS].delete_prefix(generation), "delete_inputs")
+            raise refusal_of_reserve(outcome, asked.request, card)
+
+
+async def _accepted(request: web.Request, generation: o.Generation, *, replay: bool = False) -> web.Response:
+    remember_generation(request, generation.id)
+    headers = {"Location": f"/v1/generations/{generation.id}"}
+    if replay:
+        return answer(await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
+    # Its place is not known before it is dispatched, and nobody waits for that here.
+    shape = generation_shape(generation, request.app[LINKS])
+    return answer(shape, status=HTTPStatus.ACCEPTED, headers=headers)

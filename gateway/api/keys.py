@@ -1,0 +1,86 @@
+"""API keys: made, listed and revoked by operators. A key is shown once, when it is made."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.auth import KEY_PREFIX, found
+from gateway.api.errors import NotFound
+from gateway.api.idempotency import seed
+from gateway.api.parse import read_body
+from gateway.api.respond import answer
+from gateway.api.schemas import accounts as s
+from gateway.api.schemas.base import utc
+from gateway.api.services import LEDGER, SETTINGS
+from gateway.domain import Scope
+from gateway.ledger import outcomes as o
+
+KEY_BYTES = 32  # 256 bits
+
+
+async def create_for_account(request: web.Request) -> web.Response:
+    """`POST /v1/admin/accounts/{account}/keys`."""
+    body = await read_body(request, s.KeyIn)
+    account = request.match_info["account"]
+    return await _create(request, Scope.ACCOUNT, account, body.label)
+
+
+async def create_for_operator(request: web.Request) -> web.Response:
+    """`POST /v1/admin/keys`: another admin key, or an ops key."""
+    body = await read_body(request, s.OperatorKeyIn)
+    return await _create(request, Scope(body.scope), None, body.label)
+
+
+async def listed(request: web.Request) -> web.Response:
+    """`GET /v1/admin/accounts/{account}/keys`."""
+    account = request.match_info["account"]
+    known = found(await request.app[LEDGER].account(account=account), f"account {account}")
+    return answer(s.KeysOut(data=[key_shape(key, Scope.ACCOUNT) for key in known.keys]))
+
+
+async def revoke_of_account(request: web.Request) -> web.Response:
+    """`DELETE /v1/admin/accounts/{account}/keys/{key}`: refused everywhere at once."""
+    account = request.match_info["account"]
+    return await _revoke(request, account, f"key {request.match_info['key']} of the account {account}")
+
+
+async def revoke_of_operator(request: web.Request) -> web.Response:
+    """`DELETE /v1/admin/keys/{key}`."""
+    return await _revoke(request, None, f"admin or ops key {request.match_info['key']}")
+
+
+def key_shape(key: o.AccountKey, scope: Scope) -> s.KeyOut:
+    """A key as it may be shown: never the key itself."""
+    return s.KeyOut(id=key.id, scope=scope.value, label=key.label, created_at=utc(key.created_at))
+
+
+async def _create(request: web.Request, scope: Scope, account: str | None, label: str | None) -> web.Response:
+    key = _new_key(request)
+    made = found(
+        await request.app[LEDGER].add_key(key=key, scope=scope, account=account, label=label), f"account {account}"
+    )
+    shape = s.KeyOut(id=made.id, key=key, scope=scope.value, label=made.label, created_at=utc(made.created_at))
+    return answer(shape, status=HTTPStatus.CREATED)
+
+
+async def _revoke(request: web.Request, account: str | None, what: str) -> web.Response:
+    key_id = request.match_info["key"]
+    if not await request.app[LEDGER].revoke_key(key_id=key_id, account=account):
+        raise NotFound(f"There is no {what}, or it was revoked before.")
+    return answer(s.Revoked(id=key_id, revoked=True))
+
+
+def _new_key(request: web.Request) -> str:
+    """256 random bits; with an idempotency key 256 that only we can derive from it, so that two in flight make one."""
+    made_from = seed(request)
+    if made_from is None:
+        return KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    secret = request.app[SETTINGS].secret("signing-key").encode()
+    derived = hmac.digest(secret, f"api-key\n{made_from}".encode(), hashlib.sha256)
+    return KEY_PREFIX + base64.urlsafe_b64encode(derived).rstrip(b"=").decode()

@@ -1,0 +1,146 @@
+"""Figures for Prometheus: what this gateway counts itself, and what the ledger and the queue say when asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+
+from gateway.domain import millicredits_to_credits
+from gateway.errors import LedgerUnavailable
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.outcomes import Totals
+from gateway.ledger.scripts import Argument, Reply
+from gateway.pricing.reload import RateCards
+from gateway.queue import Depth
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics:
+    """The figures of one gateway."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.refusals = Counter(
+            "farebox_refusals", "Requests answered with an error, by code.", ["code"], registry=self.registry
+        )
+        self.requests = Histogram(
+            "farebox_http_request_seconds",
+            "How long requests took, by method, route and status.",
+            ["method", "route", "status"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.transitions = Histogram(
+            "farebox_transition_seconds",
+            "How long the ledger took to answer, by transition and outcome.",
+            ["transition", "outcome"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def exposition(
+        self, totals: Totals | None, depths: Mapping[str, Depth], tools: Sequence[str], rate_cards: RateCards
+    ) -> bytes:
+        """The text that Prometheus reads."""
+        asked = CollectorRegistry()
+        asked.register(_Once([*_of_card(rate_cards), *_of_queue(depths), *_of_ledger(totals, tools)]))
+        return generate_latest(self.registry) + generate_latest(asked)
+
+
+class TimedLedger(Ledger):
+    """The ledger, with the time that each of its scripts takes."""
+
+    metrics: Metrics
+
+    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+        """Run a script, and note how long it took and what it answered."""
+        started = time.perf_counter()
+        outcome = "error"
+        try:
+            answer = await super().run(name, key, *arguments)
+            outcome = answer[0]
+            return answer
+        except LedgerUnavailable:
+            outcome = "unavailable"
+            raise
+        finally:
+            self.metrics.transitions.labels(name, outcome).observe(time.perf_counter() - started)
+
+
+class _Once:
+    """A collector of figures that have been asked for already."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
+def _of_card(rate_cards: RateCards) -> Iterator[Metric]:
+    info = InfoMetricFamily("farebox_rate_card", "The rate card in force.")
+    info.add_metric([], {"version": rate_cards.card.version})
+    yield info
+    yield GaugeMetricFamily(
+        "farebox_rate_card_degraded",
+        "1 while the file on disk is not the rate card in force.",
+        value=1 if rate_cards.problem else 0,
+    )
+
+
+def _of_queue(depths: Mapping[str, Depth]) -> Iterator[Metric]:
+    oldest = GaugeMetricFamily(
+        "farebox_queue_oldest_age_seconds", "How long the oldest queued generation has waited.", labels=["tool"]
+    )
+    workers = GaugeMetricFamily("farebox_workers", "Workers that are alive.", labels=["tool"])
+    for tool, depth in depths.items():
+        oldest.add_metric([tool], (depth.oldest_ms or 0) / 1000)
+        workers.add_metric([tool], depth.workers)
+    yield oldest
+    yield workers
+
+
+def _of_ledger(totals: Totals | None, tools: Sequence[str]) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "farebox_ledger_up", "1 while the ledger answers.", value=0 if totals is None else 1
+    )
+    if totals is None:
+        return
+    yield GaugeMetricFamily("farebox_accounts", "Accounts.", value=totals.accounts)
+    yield GaugeMetricFamily("farebox_open_generations", "Generations that have not ended.", value=totals.open)
+    yield GaugeMetricFamily(
+        "farebox_held_credits",
+        "Credits held by open generations.",
+        value=float(millicredits_to_credits(totals.held_millicredits)),
+    )
+    yield GaugeMetricFamily(
+        "farebox_deadlines_overdue", "Deadlines that have passed and nobody has seen to.", value=totals.overdue
+    )
+    yield _by_tool("farebox_queue_depth", "Queued generations.", totals.queued, tools)
+    yield _by_tool("farebox_waiting", "Generations beyond their account's concurrency.", totals.waiting, tools)
+    yield _by_tool("farebox_running", "Running generations.", totals.running, tools)
+    in_work = {
+        tool: totals.queued.get(tool, 0) + totals.running.get(tool, 0) for tool in totals.queued | totals.running
+    }
+    yield _by_tool("farebox_in_work", "Generations queued or running.", in_work, tools)
+    outcomes = CounterMetricFamily(
+        "farebox_generations", "Generations that have ended.", labels=["tool", "model", "state", "code"]
+    )
+    for labels, count in totals.outcomes.items():
+        outcomes.add_metric(list(labels), count)
+    yield outcomes
+    rescues = CounterMetricFamily("farebox_rescues", "Rescues by what they did.", labels=["action"])
+    for action, count in totals.rescues.items():
+        rescues.add_metric([action], count)
+    yield rescues
+
+
+def _by_tool(name: str, text: str, counts: Mapping[str, int], tools: Sequence[str]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["tool"])
+    for tool in sorted({*tools, *counts}):
+        family.add_metric([tool], counts.get(tool, 0))
+    return family

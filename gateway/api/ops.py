@@ -1,0 +1,57 @@
+"""What operators watch: the queues and the holds, now."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from aiohttp import web
+
+from gateway.api.respond import answer
+from gateway.api.schemas import ops as s
+from gateway.api.services import LEDGER, QUEUE, RATE_CARDS
+from gateway.api.shapes import credits_of
+from gateway.errors import QueueUnavailable
+from gateway.queue import Depth
+
+
+async def queues(request: web.Request) -> web.Response:
+    """`GET /v1/ops/queues`."""
+    return answer(await queues_shape(request.app))
+
+
+async def queues_shape(app: web.Application) -> s.QueuesOut:
+    """Every tool's queue. How many are queued is the ledger's word; how old, and who works, the queue's."""
+    totals = await app[LEDGER].totals()
+    tools = sorted(app[RATE_CARDS].card.tools.keys() | totals.queued.keys() | totals.waiting.keys())
+    depths = await depths_of(app, tools)
+    return s.QueuesOut(
+        queues=[
+            s.QueueOut(
+                tool=tool,
+                depth=totals.queued.get(tool, 0),
+                waiting=totals.waiting.get(tool, 0),
+                oldest_age_seconds=_age(depths.get(tool)),
+                running=totals.running.get(tool, 0),
+                workers=depths[tool].workers if tool in depths else None,
+            )
+            for tool in tools
+        ],
+        held_credits=credits_of(totals.held_millicredits),
+        overdue=totals.overdue,
+        open=totals.open,
+        accounts=totals.accounts,
+        rescues=dict(totals.rescues),
+        rate_card=s.RateCardState(version=app[RATE_CARDS].card.version, problem=app[RATE_CARDS].problem),
+    )
+
+
+async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
+    """Each tool's depth by the queue; empty while the queue's Redis does not answer."""
+    try:
+        return {depth.tool: depth for depth in await app[QUEUE].depths(tools)}
+    except QueueUnavailable:
+        return {}
+
+
+def _age(depth: Depth | None) -> Decimal | None:
+    return None if depth is None or depth.oldest_ms is None else Decimal(depth.oldest_ms) / 1000

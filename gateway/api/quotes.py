@@ -1,0 +1,79 @@
+"""Quotes: the firm price of one request, whether the plan allows it, and who would pay (R6, R7, R23)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from gateway.api.credits import own_account
+from gateway.api.parse import read_body
+from gateway.api.refusals import refusal_of_request
+from gateway.api.respond import answer
+from gateway.api.schemas import generations as s
+from gateway.api.schemas.base import utc
+from gateway.api.services import QUOTE_TOKENS, RATE_CARDS
+from gateway.api.shapes import credits_of, line_shapes, share_shapes
+from gateway.api.quote_tokens import QUOTE_SECONDS
+from gateway.domain import Bucket
+from gateway.errors import RequestRefused
+from gateway.ledger import outcomes as o
+from gateway.pricing.card import FREE_PLAN, RateCard
+from gateway.pricing.gating import gating
+from gateway.pricing.quote import Quote, quote
+
+
+async def create(request: web.Request) -> web.Response:
+    """`POST /v1/quotes`: never refuses for gating or for want of credits."""
+    body = await read_body(request, s.QuoteIn)
+    card = request.app[RATE_CARDS].card
+    priced = price(card, body)
+    account = await own_account(request)
+    token = request.app[QUOTE_TOKENS].make(account.id, priced)
+    return answer(_shape(card, account, priced, token))
+
+
+def price(card: RateCard, body: s.GenerationIn) -> Quote:
+    """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
+    try:
+        return quote(
+            card,
+            tool=body.tool,
+            model=body.model,
+            settings=body.settings,
+            outputs=body.outputs,
+            input_images=sum(given.kind == "image" for given in body.inputs),
+            input_videos=sum(given.kind == "video" for given in body.inputs),
+        )
+    except RequestRefused as refused:
+        raise refusal_of_request(refused) from None
+
+
+def _shape(card: RateCard, account: o.Account, priced: Quote, token: str) -> s.QuoteOut:
+    plan = FREE_PLAN if account.subscription is None else account.subscription.plan
+    gate = gating(card, plan=plan, model=priced.model, settings=priced.settings)
+    available = sum(account.available_millicredits.values())
+    shortfall = max(0, priced.price_millicredits - available)
+    return s.QuoteOut(
+        credits=credits_of(priced.price_millicredits),
+        lines=line_shapes(priced.lines),
+        rate_card=priced.rate_card,
+        allowed=gate is None,
+        reason=None if gate is None else gate.code,
+        message=None if gate is None else gate.message,
+        affordable=shortfall == 0,
+        shortfall=credits_of(shortfall),
+        allocation=share_shapes(_allocated(account, priced.price_millicredits)),
+        quote=token,
+        expires_at=utc((int(time.time()) + QUOTE_SECONDS) * 1000),
+    )
+
+
+def _allocated(account: o.Account, millicredits: int) -> Iterator[tuple[Bucket, int]]:
+    """Who would pay, as far as the credits go: the grants are in burn order (R5)."""
+    for grant in account.grants:
+        part = min(millicredits, grant.available_millicredits)
+        if part:
+            yield grant.bucket, part
+            millicredits -= part

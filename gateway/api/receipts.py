@@ -1,0 +1,44 @@
+"""Receipts: everything about what a generation cost."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.api.generations import own_generation
+from gateway.api.respond import answer
+from gateway.api.schemas import generations as s
+from gateway.api.schemas.base import utc, utc_or_none
+from gateway.api.shapes import credits_of, entry_shape, failure_shape, price_shape
+from gateway.ledger import outcomes as o
+
+
+async def get(request: web.Request) -> web.Response:
+    """`GET /v1/generations/{generation}/receipt`."""
+    return answer(receipt_shape(await own_generation(request, request.match_info["generation"])))
+
+
+def receipt_shape(generation: o.Generation) -> s.Receipt:
+    """The receipt as it stands: while the generation is open, its credits are held."""
+    return s.Receipt(
+        object="receipt",
+        generation=generation.id,
+        account=generation.account,
+        status=generation.state,
+        tool=generation.request.tool,
+        model=generation.request.model,
+        settings=dict(generation.request.settings),
+        outputs_requested=generation.request.outputs,
+        outputs_delivered=len(generation.outputs),
+        price=price_shape(generation),
+        allocation=[
+            s.GrantShare(bucket=share.bucket, grant=share.grant, credits=credits_of(share.millicredits))
+            for share in generation.allocation
+        ],
+        entries=[entry_shape(entry) for entry in generation.entries],
+        held=credits_of(generation.held_millicredits),
+        committed=credits_of(generation.committed_millicredits),
+        refunded=credits_of(generation.refunded_millicredits),
+        error=failure_shape(generation),
+        created_at=utc(generation.created_at),
+        finished_at=utc_or_none(generation.finished_at),
+    )

@@ -1,0 +1,94 @@
+"""From the words of `reserve` to answers that a person can act on."""
+
+from __future__ import annotations
+
+import json
+
+from gateway.api.auth import KeysStale
+from gateway.api.errors import (
+    ApiError,
+    NotFound,
+    PlanLimitExceeded,
+    SettingsRefused,
+    SubscriptionRequired,
+    UnknownModel,
+    WaitingRoomFull,
+)
+from gateway.api.idempotency import reused
+from gateway.api.ways_out import insufficient_credits
+from gateway.domain import GenerationRequest
+from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
+from gateway.ledger import outcomes as o
+from gateway.pricing.card import RateCard
+from gateway.pricing.values import one_of, show
+
+WAITING_ROOM_RETRY_SECONDS = 10
+
+Refusal = (
+    o.KeysChanged
+    | o.NotFound
+    | o.KeyReused
+    | o.SubscriptionRequired
+    | o.PlanLimit
+    | o.InsufficientCredits
+    | o.WaitingRoomFull
+)
+
+
+def refusal_of_request(refused: RequestRefused) -> ApiError:
+    """What pricing refused: an unknown model, or settings that it does not take."""
+    error = SettingsRefused if isinstance(refused, InvalidSettings) else UnknownModel
+    return error(str(refused), fields=refused.problems)
+
+
+def refusal_of_reserve(outcome: Refusal, request: GenerationRequest, card: RateCard) -> Exception:
+    """What `reserve` refused."""
+    match outcome:
+        case o.KeysChanged():
+            return KeysStale()
+        case o.NotFound():
+            return NotFound("The account of this key does not exist any more.")
+        case o.KeyReused():
+            return reused()
+        case o.SubscriptionRequired():
+            name = card.models[request.model].name
+            return SubscriptionRequired(
+                f"{name} is for subscribers. Subscribe to a plan (GET /v1/plans), or choose a model that is not "
+                "marked `pro` (GET /v1/rate-card). Nothing was reserved.",
+                model=request.model,
+            )
+        case o.PlanLimit():
+            return _plan_limit(outcome, request, card)
+        case o.InsufficientCredits():
+            return insufficient_credits(outcome, card)
+        case o.WaitingRoomFull():
+            return WaitingRoomFull(
+                f"{_plan_name(outcome.plan, card)} lets {outcome.max_waiting} {request.tool} generations wait, and so "
+                "many are waiting. Repeat when one has started, or cancel one. Nothing was reserved.",
+                headers={"Retry-After": str(WAITING_ROOM_RETRY_SECONDS)},
+                plan=outcome.plan,
+                max_waiting=outcome.max_waiting,
+            )
+
+
+def _plan_limit(outcome: o.PlanLimit, request: GenerationRequest, card: RateCard) -> PlanLimitExceeded:
+    allowed = [json.loads(value) for value in outcome.allowed]
+    asked = request.settings.get(outcome.setting)
+    values = one_of(show(value) for value in allowed)
+    asks = "" if asked is None else f", not {show(asked)}"
+    problem = FieldProblem(f"settings.{outcome.setting}", f"must be {values}")
+    return PlanLimitExceeded(
+        f"{_plan_name(outcome.plan, card)} opens {values} for {outcome.setting}{asks}. Change it, or choose a plan "
+        "that opens it (GET /v1/plans). Nothing was reserved.",
+        fields=[problem],
+        plan=outcome.plan,
+        setting=outcome.setting,
+        allowed=allowed,
+    )
+
+
+def _plan_name(plan: str, card: RateCard) -> str:
+    if plan == "free":
+        return "The free plan"
+    known = card.plans.get(plan)
+    return f"The plan {known.name if known else plan}"

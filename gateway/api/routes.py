@@ -1,0 +1,146 @@
+"""The whole HTTP surface on one screen: the router, the guards, `/openapi.json` and the tests all read this table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from gateway.api import (
+    accounts,
+    cards,
+    credits,
+    documentation,
+    events,
+    generations,
+    health,
+    keys,
+    ops,
+    outputs,
+    quotes,
+    receipts,
+)
+from gateway.api.guard import Handler, guarded
+from gateway.api.schemas import accounts as sa
+from gateway.api.schemas import cards as sr
+from gateway.api.schemas import credits as sc
+from gateway.api.schemas import generations as sg
+from gateway.api.schemas import ops as so
+from gateway.domain import Scope
+
+ACCOUNT = frozenset({Scope.ACCOUNT})
+ADMIN = frozenset({Scope.ADMIN})
+OPERATORS = frozenset({Scope.OPS, Scope.ADMIN})
+ANY_KEY = frozenset(Scope)
+PUBLIC: frozenset[Scope] = frozenset()
+
+GENERATION = "/v1/generations/{generation}"
+ADMIN_ACCOUNT = "/v1/admin/accounts/{account}"
+SSE = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
+
+    `media` is what it answers with if that is not JSON. `created` is the status of something new. `errors` are the codes
+    of its own, beside those that its scopes and its body bring along.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    scopes: frozenset[Scope]
+    takes: type[BaseModel] | None
+    gives: type[BaseModel] | None
+    summary: str
+    created: int = 200
+    media: str = "application/json"
+    errors: tuple[str, ...] = ()
+    own_idempotency: bool = False
+    shown_once: tuple[str, ...] = ()
+    opened_by_signature: bool = False
+
+
+_RESERVE_ERRORS = (
+    "invalid_settings", "unknown_model", "quote_mismatch", "subscription_required", "plan_limit",
+    "insufficient_credits", "price_above_ceiling", "quote_expired", "waiting_room_full",
+)  # fmt: skip
+
+# fmt: off
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/v1/generations", generations.create, ACCOUNT, sg.GenerationIn, sg.GenerationOut,
+          "Price, reserve and queue a generation", 202, errors=_RESERVE_ERRORS, own_idempotency=True),
+    Route("GET", "/v1/generations", generations.listed, ACCOUNT, sg.GenerationsQuery, sg.GenerationsOut,
+          "List generations, newest first", errors=("not_found",)),
+    Route("GET", GENERATION, generations.get, ACCOUNT, None, sg.GenerationOut, "Read a generation"),
+    Route("POST", f"{GENERATION}/cancel", generations.cancel, ACCOUNT, None, sg.GenerationOut, "Cancel a generation"),
+    Route("GET", f"{GENERATION}/events", events.of_generation, ACCOUNT, None, None,
+          "Follow a generation live: snapshot, progress, output, done", media=SSE),
+    Route("GET", "/v1/events", events.of_caller, ANY_KEY, None, None,
+          "Follow an account's generations and balance live, or the queues", media=SSE),
+    Route("GET", f"{GENERATION}/outputs/{{index}}", outputs.get, ACCOUNT, sg.OutputQuery, None,
+          "Download an output; ranges work", media="*/*", errors=("range_not_satisfiable",), opened_by_signature=True),
+    Route("GET", f"{GENERATION}/receipt", receipts.get, ACCOUNT, None, sg.Receipt, "Explain what a generation cost"),
+    Route("POST", "/v1/quotes", quotes.create, ACCOUNT, sg.QuoteIn, sg.QuoteOut,
+          "Price a request firmly for ten minutes", errors=("invalid_settings", "unknown_model")),
+    Route("GET", "/v1/balance", credits.balance, ACCOUNT, None, sc.Balance, "Read the balance"),
+    Route("GET", "/v1/journal", credits.journal, ACCOUNT, sc.JournalQuery, sc.JournalOut,
+          "Read every movement of credits, newest first"),
+    Route("GET", "/v1/rate-card", cards.rate_card, PUBLIC, None, sr.RateCardOut, "Read the rate card"),
+    Route("GET", "/v1/plans", cards.plans, PUBLIC, None, sr.PlansOut, "Read the plans"),
+
+    Route("GET", "/v1/admin/accounts", accounts.find, ADMIN, sa.AccountQuery, sa.AccountOut,
+          "Find an account by email", errors=("not_found",)),
+    Route("PUT", ADMIN_ACCOUNT, accounts.put, ADMIN, sa.AccountIn, sa.AccountOut, "Create or update an account", 201),
+    Route("GET", ADMIN_ACCOUNT, accounts.get, ADMIN, None, sa.AccountOut, "Read all that support needs"),
+    Route("POST", f"{ADMIN_ACCOUNT}/keys", keys.create_for_account, ADMIN, sa.KeyIn, sa.KeyOut,
+          "Make an account's key; it is shown once", 201, shown_once=("key",)),
+    Route("GET", f"{ADMIN_ACCOUNT}/keys", keys.listed, ADMIN, None, sa.KeysOut, "List an account's keys"),
+    Route("DELETE", f"{ADMIN_ACCOUNT}/keys/{{key}}", keys.revoke_of_account, ADMIN, None, sa.Revoked,
+          "Revoke an account's key at once"),
+    Route("POST", "/v1/admin/keys", keys.create_for_operator, ADMIN, sa.OperatorKeyIn, sa.KeyOut,
+          "Make an admin or ops key; it is shown once", 201, shown_once=("key",)),
+    Route("DELETE", "/v1/admin/keys/{key}", keys.revoke_of_operator, ADMIN, None, sa.Revoked,
+          "Revoke an admin or ops key at once"),
+    Route("PUT", f"{ADMIN_ACCOUNT}/subscription", accounts.subscribe, ADMIN, sa.SubscriptionIn, sa.AccountOut,
+          "Start or renew a subscription"),
+    Route("POST", f"{ADMIN_ACCOUNT}/grants", accounts.grant, ADMIN, sa.GrantIn, sa.GrantMade, "Grant credits", 201),
+    Route("POST", f"{ADMIN_ACCOUNT}/adjustments", accounts.adjust, ADMIN, sa.AdjustmentIn, sa.Adjusted,
+          "Correct a bucket, up or down", 201),
+    Route("POST", f"{ADMIN_ACCOUNT}/clock", accounts.advance_clock, ADMIN, sa.ClockIn, sa.AccountOut,
+          "Move an account's clock forward (test mode)"),
+
+    Route("GET", "/v1/ops/queues", ops.queues, OPERATORS, None, so.QueuesOut, "Read the queues and the holds"),
+    Route("GET", "/healthz", health.healthz, PUBLIC, None, so.Health, "Is the process alive"),
+    Route("GET", "/readyz", health.readyz, PUBLIC, None, so.Readiness, "Can it accept work"),
+    Route("GET", "/metrics", health.metrics, PUBLIC, None, None, "Figures for Prometheus", media="text/plain"),
+    Route("GET", "/openapi.json", documentation.openapi, PUBLIC, None, None, "This description"),
+    Route("GET", "/docs", documentation.docs, PUBLIC, None, None, "This description, to read", media="text/html"),
+)
+# fmt: on
+
+
+def mount(app: web.Application, routes: Sequence[Route] = ROUTES) -> None:
+    """Put every route behind its guards into the router."""
+    for route in routes:
+        app.router.add_route(route.method, route.path, _behind_guards(route))
+        if route.method == "GET" and route.media != SSE:
+            app.router.add_route("HEAD", route.path, _behind_guards(route))
+
+
+def _behind_guards(route: Route) -> Handler:
+    if not route.scopes:
+        return route.handler
+    behind = guarded(
+        route.handler, route.scopes, own_idempotency=route.own_idempotency, shown_once=route.shown_once
+    )
+    if not route.opened_by_signature:
+        return behind
+
+    async def signed_or_guarded(request: web.Request) -> web.StreamResponse:
+        return await (outputs.get_signed(request) if outputs.is_signed(request) else behind(request))
+
+    return signed_or_guarded

@@ -1,0 +1,122 @@
+"""Not enough credits: what is missing, what is only held, and the three ways out (R13)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.api.errors import InsufficientCredits
+from gateway.api.cards import price_shape
+from gateway.api.schemas.base import as_number, utc
+from gateway.domain import Bucket, format_credits, millicredits_to_credits
+from gateway.ledger import outcomes as o
+from gateway.pricing.card import RateCard
+
+
+def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> InsufficientCredits:
+    """The refusal, with numbers and ways out."""
+    account = outcome.account
+    needed = outcome.needed_millicredits
+    available = sum(account.available_millicredits.values())
+    held = sum(account.held_millicredits.values())
+    waits = _waits(account, card)
+    top_up = _top_up(account, card)
+    upgrades = _upgrades(account, card, needed)
+    return InsufficientCredits(
+        _message(account, needed, available, held) + _advice(waits, top_up, upgrades),
+        needed=_number(needed),
+        available=_number(available),
+        held=_number(held),
+        ways_out={"wait": waits, "top_up": top_up, "upgrade": upgrades},
+    )
+
+
+def refills(account: o.Account, card: RateCard) -> list[tuple[Bucket, int, int]]:
+    """When each bucket is next set to its full amount, and to how much (millicredits)."""
+    coming = []
+    subscription = account.subscription
+    free_for_it = card.free.for_everyone or subscription is None
+    if free_for_it and card.free.daily_millicredits:
+        coming.append((Bucket.FREE, account.free_resets_at, card.free.daily_millicredits))
+    if subscription is not None and account.monthly_millicredits:
+        ends = [at for at in (subscription.paid_through, subscription.cancelled_to) if at is not None]
+        if all(subscription.refreshes_at < at for at in ends):
+            coming.append((Bucket.SUBSCRIPTION, subscription.refreshes_at, account.monthly_millicredits))
+    return coming
+
+
+def _message(account: o.Account, needed: int, available: int, held: int) -> str:
+    text = (
+        f"This costs {format_credits(needed)} credits and {format_credits(available)} are available: "
+        f"{format_credits(needed - available)} short."
+    )
+    if held:
+        running = sum(account.in_work.values()) + sum(account.waiting.values())
+        others = "1 other generation" if running == 1 else f"{running} other generations"
+        text += (
+            f" {format_credits(held)} more are held by {others}: what is not used of them comes back when those end "
+            "or are cancelled."
+        )
+    return text
+
+
+def _advice(waits: list[dict[str, Any]], top_up: dict[str, Any], upgrades: list[dict[str, Any]]) -> str:
+    ways = []
+    if waits:
+        soonest = min(waits, key=lambda way: str(way["at"]))
+        ways.append(f"wait for the {soonest['bucket']} credits at {soonest['at']}")
+    if top_up["allowed"] and top_up["bundles"]:
+        ways.append("buy a bundle")
+    if upgrades:
+        ways.append(f"choose a larger plan, such as {upgrades[0]['name']}")
+    return f" You can {' or '.join(ways)}." if ways else ""
+
+
+def _waits(account: o.Account, card: RateCard) -> list[dict[str, Any]]:
+    return [
+        {"bucket": str(bucket), "at": utc(at), "credits": _number(amount)}
+        for bucket, at, amount in refills(account, card)
+    ]
+
+
+def _top_up(account: o.Account, card: RateCard) -> dict[str, Any]:
+    allowed = account.subscription is not None
+    return {
+        "allowed": allowed,
+        "reason": None if allowed else "subscription_required",
+        "bundles": [
+            {
+                "id": bundle_id,
+                "name": bundle.name,
+                "credits": _number(bundle.millicredits),
+                "price": as_number(bundle.price),
+            }
+            for bundle_id, bundle in card.bundles.items()
+        ],
+    }
+
+
+def _upgrades(account: o.Account, card: RateCard, needed: int) -> list[dict[str, Any]]:
+    """The plans that would do: larger than the present one, and enough at once (an upgrade starts a new cycle, R12)."""
+    available = account.available_millicredits
+    kept = sum(available.values())
+    if card.subscriptions.upgrade_leftover == "drop":
+        kept -= available.get(Bucket.SUBSCRIPTION, 0)
+    present = account.monthly_millicredits if account.subscription is not None else 0
+    would_do = [
+        (plan_id, plan)
+        for plan_id, plan in card.plans.items()
+        if plan.monthly_millicredits > present and kept + plan.monthly_millicredits >= needed
+    ]
+    return [
+        {
+            "id": plan_id,
+            "name": plan.name,
+            "credits": _number(plan.monthly_millicredits),
+            "price": price_shape(plan.price).model_dump(mode="json", exclude_unset=True),
+        }
+        for plan_id, plan in sorted(would_do, key=lambda one: one[1].monthly_millicredits)
+    ]
+
+
+def _number(millicredits: int) -> int | float:
+    return as_number(millicredits_to_credits(millicredits))

@@ -1,0 +1,68 @@
+"""The command line: one file a command, imported when it is asked for.
+
+Packages beside the gateway add commands through the entry point group `farebox.commands`. That is how `farebox worker`
+is there without the gateway importing the workers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+
+import click
+
+from gateway.lifeline import tie, watch
+from gateway.settings import load_settings
+from gateway.supervisor import PARENT_VARIABLE
+
+_OWN_COMMANDS = {
+    "up": "gateway.cli.up:up",
+    "demo": "gateway.cli.demo:demo",
+    "pricing": "gateway.cli.pricing:pricing",
+    "account": "gateway.cli.account:account",
+    "gateway": "gateway.cli.gateway:gateway",
+    "redis": "gateway.cli.redis:redis",
+}
+_LAST_RESORT_SECONDS = 10  # beyond the grace period
+
+
+class _Commands(click.Group):
+    """Finds commands by name in our own table and among the installed entry points."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Ours in the order a newcomer needs them, then the rest."""
+        del ctx
+        return [*_OWN_COMMANDS, *sorted(point.name for point in entry_points(group="farebox.commands"))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command, or None if there is none of that name."""
+        del ctx
+        if cmd_name in _OWN_COMMANDS:
+            module, _, name = _OWN_COMMANDS[cmd_name].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), name)
+            return command
+        for point in entry_points(group="farebox.commands", name=cmd_name):
+            loaded: click.Command = point.load()
+            return loaded
+        return None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="farebox", message="farebox %(version)s")
+@click.option("--parent-fd", type=int, envvar=PARENT_VARIABLE, hidden=True)
+@click.pass_context
+def farebox(ctx: click.Context, parent_fd: int | None) -> None:
+    """Sell image and video generations: priced, reserved, queued, then committed or refunded.
+
+    Settings are environment variables named FAREBOX_…; the README lists them.
+
+    \b
+    Start here:
+      farebox up --demo       everything on this machine, then one image and one video
+      farebox pricing check   is my price list complete?
+    """
+    if parent_fd is not None:  # `farebox up` started us, and we end with it
+        if ctx.invoked_subcommand == "redis":
+            tie(parent_fd)
+        else:
+            watch(parent_fd, load_settings().grace_seconds + _LAST_RESORT_SECONDS)

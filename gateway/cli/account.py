@@ -1,0 +1,230 @@
+"""`farebox account`: what operators do to accounts, over the HTTP interface of a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.domain import credits_to_millicredits
+from gateway.settings import load_settings
+
+Call = Callable[[GatewayClient], Coroutine[Any, Any, dict[str, Any]]]
+
+
+class _Credits(click.ParamType[int | float]):
+    """A number of credits with at most three decimals, checked before it is sent."""
+
+    name = "credits"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
+        """Turn the text into the JSON number that says exactly that."""
+        try:
+            amount = Decimal(value)
+            credits_to_millicredits(amount)
+        except (ArithmeticError, ValueError):
+            self.fail(f"{value!r} is not a number of credits with at most three decimals, such as 73.5", param, ctx)
+        return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+_CREDITS = _Credits()
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+_reason = click.option("--reason", required=True, help="Why; the customer sees it in the journal.")
+_bucket = click.option(
+    "--bucket",
+    type=click.Choice(["free", "subscription", "top_up"]),
+    default="top_up",
+    show_default=True,
+    help="The class of the credits, which decides when they are spent.",
+)
+
+
+@click.group()
+def account() -> None:
+    """Create accounts and keys, give and correct credits, see where they went.
+
+    Talks to the running gateway (FAREBOX_PUBLIC_URL, or FAREBOX_HOST and FAREBOX_PORT) with the admin key
+    (FAREBOX_ADMIN_KEY, or the one in the data folder).
+
+    \b
+    Examples:
+      farebox account create acme --email ada@example.com
+      farebox account key acme --label "web shop"
+      farebox account grant acme 500 --reason "sorry about Monday"
+      farebox account show acme
+    """
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.option("--email", help="The address to find the account by.")
+@_as_json
+def create(name: str, email: str | None, *, as_json: bool) -> None:
+    """Create ACCOUNT, or change its email."""
+    body = {} if email is None else {"email": email}
+    _show_account(_ask(lambda client: client.call("PUT", _path(name), body)), as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT", required=False)
+@click.option("--email", help="Find the account by its email instead.")
+@_as_json
+def show(name: str | None, email: str | None, *, as_json: bool) -> None:
+    """Show ACCOUNT: plan, balances, grants, open generations, last entries, keys (never the keys themselves)."""
+    if (name is None) == (email is None):
+        raise click.UsageError("Name an ACCOUNT, or give --email.")
+
+    async def find(client: GatewayClient) -> dict[str, Any]:
+        if name is not None:
+            return await client.call("GET", _path(name))
+        found = await client.call("GET", "/v1/admin/accounts", email=email or "")
+        return await client.call("GET", _path(found["id"]))
+
+    _show_account(_ask(find), as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.option("--label", help="What the key is for.")
+@_as_json
+def key(name: str, label: str | None, *, as_json: bool) -> None:
+    """Make a key for ACCOUNT. It is shown this once: only its digest is kept."""
+    body = {} if label is None else {"label": label}
+    made = _ask(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
+    click.echo(json.dumps(made, indent=2) if as_json else made["key"])
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("credits_", metavar="CREDITS", type=_CREDITS)
+@click.option("--expires-at", help="When they expire, such as 2027-01-31T00:00:00Z. Never, if left out.")
+@_bucket
+@_reason
+@_as_json
+def grant(name: str, credits_: int | float, expires_at: str | None, bucket: str, reason: str, *, as_json: bool) -> None:
+    """Give ACCOUNT a grant of CREDITS."""
+    body: dict[str, Any] = {"bucket": bucket, "credits": credits_, "reason": reason}
+    if expires_at is not None:
+        body["expires_at"] = expires_at
+    answer = _ask(lambda client: client.call("POST", f"{_path(name)}/grants", body, once=uuid.uuid4().hex))
+    _show_account(answer["account"], as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("credits_", metavar="CREDITS", type=_CREDITS)
+@_bucket
+@_reason
+@_as_json
+def adjust(name: str, credits_: int | float, bucket: str, reason: str, *, as_json: bool) -> None:
+    """Correct a bucket of ACCOUNT by CREDITS. To take credits away: `adjust acme --reason … -- -20`."""
+    body = {"bucket": bucket, "credits": credits_, "reason": reason}
+    answer = _ask(lambda client: client.call("POST", f"{_path(name)}/adjustments", body, once=uuid.uuid4().hex))
+    _show_account(answer["account"], as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("plan")
+@click.option("--interval", type=click.Choice(["monthly", "quarterly", "yearly"]), default="monthly", show_default=True)
+@click.option("--started-at", help="When it began, such as 2026-10-31T09:00:00Z. Now, if left out.")
+@click.option("--paid-through", help="When it lapses. If left out, it renews itself until cancelled.")
+@_as_json
+def subscribe(
+    name: str, plan: str, interval: str, started_at: str | None, paid_through: str | None, *, as_json: bool
+) -> None:
+    """Start, renew or move ACCOUNT's subscription to PLAN."""
+    given = {"plan": plan, "interval": interval, "started_at": started_at, "paid_through": paid_through}
+    body = {field: value for field, value in given.items() if value is not None}
+    _show_account(_ask(lambda client: client.call("PUT", f"{_path(name)}/subscription", body)), as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("seconds", type=click.IntRange(min=1))
+@_as_json
+def advance(name: str, seconds: int, *, as_json: bool) -> None:
+    """Move ACCOUNT's clock SECONDS forward, to watch resets and refreshes happen. Test mode only; never back."""
+    body = {"advance_seconds": seconds}
+    path = f"{_path(name)}/clock"
+    _ask(lambda client: client.call("POST", path, body, once=uuid.uuid4().hex))
+    _show_account(_ask(lambda client: client.call("GET", _path(name))), as_json=as_json)
+
+
+def _path(name: str) -> str:
+    return f"/v1/admin/accounts/{quote(name, safe='@')}"
+
+
+def _ask(call: Call) -> dict[str, Any]:
+    """Run one exchange with the gateway; an error answer ends the command with its message."""
+    settings = load_settings()
+
+    async def exchange() -> dict[str, Any]:
+        async with GatewayClient(settings.public_address, settings.secret("admin-key")) as client:
+            return await call(client)
+
+    try:
+        return asyncio.run(exchange())
+    except GatewayRefused as refused:
+        raise click.ClickException(str(refused)) from None
+
+
+def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    balance = found["balance"]
+    plan = balance["plan"]
+    heading = f"[bold]{found['id']}[/]" + (f"  {found['email']}" if found["email"] else "")
+    console.print(heading + ("  [yellow]test account[/]" if found["test"] else ""))
+    console.print(f"plan {plan['id']} ({plan['status']})  ·  its time is {found['clock']['now']}")
+    console.print(
+        f"[bold]{balance['available']:,}[/] credits available, {balance['held']:,} held by open generations\n"
+    )
+    console.print(_grants(balance["grants"]))
+    if found.get("journal"):
+        console.print(journal_table(found["journal"], "Last entries"))
+    work = {f"{tool} in work": count for tool, count in found["in_work"].items()}
+    work |= {f"{tool} waiting": count for tool, count in found["waiting"].items()}
+    console.print("open: " + (", ".join(f"{count} {what}" for what, count in work.items()) or "nothing"))
+    labels = [f"{each['id']}" + (f" ({each['label']})" if each["label"] else "") for each in found["keys"]]
+    console.print("keys: " + (", ".join(labels) or "none; make one with `farebox account key`"))
+
+
+def _grants(grants: list[dict[str, Any]]) -> Table:
+    table = Table(title="Grants, in the order they are spent", title_justify="left", box=None, pad_edge=False)
+    for column in ("bucket", "kind"):
+        table.add_column(column)
+    for column in ("available", "held", "granted"):
+        table.add_column(column, justify="right")
+    table.add_column("expires")
+    for each in grants:
+        amounts = (f"{each[name]:,}" for name in ("available", "held", "granted"))
+        table.add_row(each["bucket"], each["kind"], *amounts, each["expires_at"] or "never")
+    return table
+
+
+def journal_table(entries: list[dict[str, Any]], title: str) -> Table:
+    """Journal entries as a table: what each did to available and held, and what stood there after it."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in ("at", "kind"):
+        table.add_column(column, no_wrap=True)
+    for column in ("credits", "held", "available", "held after"):
+        table.add_column(column, justify="right")
+    table.add_column("what for", overflow="fold")
+    for each in entries:
+        changes = (f"{each[name]:+,}" if each[name] else "0" for name in ("credits", "held"))
+        after = (f"{each[name]:,}" for name in ("available_after", "held_after"))
+        why = each.get("reason") or each.get("generation") or ""
+        table.add_row(each["at"][:19].replace("T", " "), each["kind"], *changes, *after, why)
+    return table

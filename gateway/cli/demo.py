@@ -1,0 +1,159 @@
+"""`farebox demo`: the main job on real input, against a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gateway.cli.account import journal_table
+from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.settings import Settings, load_settings
+
+_POLL_SECONDS = 0.25
+_FINAL = frozenset({"succeeded", "failed", "cancelled"})
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
+_WISHES = (
+    {"tool": "image", "model": "flux-dev", "prompt": "A lighthouse on a cliff at dusk, long exposure, calm sea"},
+    {"tool": "video", "model": "wan-2.2", "prompt": "Paper boats drifting down a river of light"},
+)
+
+
+@click.command()
+@click.option("--account", "name", help="The account to use. A new one, with its own free credits, if left out.")
+def demo(name: str | None) -> None:
+    """Generate one image and one video on the free credits, and show what every credit went to.
+
+    Needs a running gateway (`farebox up`) and its admin key. Files go to `demo/` in the data folder; so does the
+    key of the demo account, for the curl that is shown at the end.
+    """
+    settings = load_settings()
+    try:
+        failed = asyncio.run(_demonstrate(settings, name or f"demo-{secrets.token_hex(3)}"))
+    except GatewayRefused as refused:
+        raise click.ClickException(str(refused)) from None
+    if failed:
+        raise click.ClickException(
+            "The demo did not get everything it asked for; see above. Nothing undelivered was charged."
+        )
+
+
+async def _demonstrate(settings: Settings, name: str) -> bool:
+    """Run the whole journey; True if something was not delivered."""
+    console = Console(highlight=False)
+    folder = settings.data / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    key_file = folder / "key"
+    async with GatewayClient(settings.public_address, settings.secret("admin-key")) as admin:
+        await admin.call("PUT", f"/v1/admin/accounts/{name}", {})
+        made = await admin.call("POST", f"/v1/admin/accounts/{name}/keys", {"label": "demo"})
+    _write_secret(key_file, made["key"])
+    async with GatewayClient(settings.public_address, made["key"]) as client:
+        balance = await client.call("GET", "/v1/balance")
+        console.print(f"Account [bold]{name}[/] has [bold]{balance['available']:,}[/] free credits.\n")
+        wishes = [_Wish(body, await client.call("POST", "/v1/quotes", body)) for body in _WISHES]
+        for wish in wishes:
+            lines = "; ".join(f"{line['label']} {line['total']:,}" for line in wish.quote["lines"])
+            console.print(
+                f"  {wish.body['tool']:5}  “{wish.body['prompt']}”\n         quoted {wish.quote['credits']:,} credits: {lines}"
+            )
+        console.print()
+        done = await _generate(client, wishes, console)
+        for generation in done:
+            await _show(client, generation, folder, console)
+        balance = await client.call("GET", "/v1/balance")
+    console.print(f"Left: [bold]{balance['available']:,}[/] credits available, {balance['held']:,} held.\n")
+    _say_next(settings, key_file, console)
+    return any(generation["status"] != "succeeded" for generation in done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    body: dict[str, Any]
+    quote: dict[str, Any]
+
+
+async def _generate(client: GatewayClient, wishes: list[_Wish], console: Console) -> list[dict[str, Any]]:
+    """Ask for everything at once and follow each to its end, with a bar each."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        tasks = [progress.add_task(f"{wish.body['tool']:5}", total=1.0, status="quoted") for wish in wishes]
+        follow = (_follow(client, wish, progress, task) for wish, task in zip(wishes, tasks, strict=True))
+        return list(await asyncio.gather(*follow))
+
+
+async def _follow(client: GatewayClient, wish: _Wish, progress: Progress, task: TaskID) -> dict[str, Any]:
+    body = {**wish.body, "quote": wish.quote["quote"]}
+    generation = await client.call("POST", "/v1/generations", body, once=secrets.token_hex(16))
+    while generation["status"] not in _FINAL:
+        await asyncio.sleep(_POLL_SECONDS)
+        generation = await client.call("GET", f"/v1/generations/{generation['id']}")
+        status = generation["status"]
+        if generation.get("queue_position") is not None:
+            status = f"{status}, {generation['queue_position']} ahead"
+        progress.update(
+            task, completed=generation["progress"], status=f"{status}, {generation['credits']['held']:,} held"
+        )
+    progress.update(task, completed=1.0, status=generation["status"])
+    return generation
+
+
+async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path, console: Console) -> None:
+    """Save the outputs of a generation and print its receipt."""
+    console.print()
+    receipt = await client.call("GET", f"/v1/generations/{generation['id']}/receipt")
+    credits = generation["credits"]
+    console.print(f"[bold]{generation['tool']}[/]  {generation['id']}  {generation['status']}")
+    for output in generation["outputs"]:
+        extension = _EXTENSIONS.get(output["content_type"], "bin")
+        path = folder / f"{generation['id']}-{output['index']}.{extension}"
+        path.write_bytes(await client.download(output["url"]))
+        length = f", {output['duration_seconds']} s" if output.get("duration_seconds") else ""
+        console.print(f"  {path}  ({output['width']}×{output['height']}{length}, {output['bytes']:,} bytes)")
+    if generation["error"]:
+        console.print(f"  [red]{generation['error']['message']}[/]")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for line in receipt["lines"]:
+        count = f" × {line['count']}" if line["count"] != 1 else ""
+        table.add_row(f"  {line['label']}{count}", f"{line['total']:,}")
+    spent = ", ".join(f"{share['credits']:,} {share['bucket']}" for share in credits["allocation"])
+    table.add_row(f"  charged (from {spent})", f"[bold]{credits['committed']:,}[/]")
+    if credits["refunded"]:
+        table.add_row("  returned", f"{credits['refunded']:,}")
+    console.print(table)
+    console.print(journal_table(receipt["entries"], ""))
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """Write a file that only its owner can read, from its first moment on."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret)
+
+
+def _say_next(settings: Settings, key_file: Path, console: Console) -> None:
+    """A curl that works when pasted, without showing the key."""
+    address = settings.public_address
+    console.print("[bold]Try next[/]")
+    click.echo(
+        f"""  curl -s {address}/v1/generations \\
+    -H "Authorization: Bearer $(cat {key_file})" -H 'Content-Type: application/json' \\
+    -d '{{"tool": "image", "model": "flux-dev", "prompt": "a fox in the snow"}}'
+
+  curl -s {address}/v1/balance -H "Authorization: Bearer $(cat {key_file})"
+
+  every call: {address}/docs    the rate card: {address}/v1/rate-card
+"""
+    )

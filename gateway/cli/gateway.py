@@ -1,0 +1,36 @@
+"""`farebox gateway`: the HTTP interface."""
+
+from __future__ import annotations
+
+import errno
+
+import click
+
+from gateway.app import run
+from gateway.errors import SettingsError
+from gateway.logs import configure_logs
+from gateway.settings import load_settings
+
+
+@click.command()
+def gateway() -> None:
+    """Serve the HTTP interface on FAREBOX_HOST and FAREBOX_PORT (127.0.0.1:8080).
+
+    Run as many as you like behind a load balancer: they share nothing but the ledger and the queue. SIGTERM lets
+    requests finish.
+
+    \b
+    Examples:
+      farebox gateway
+      FAREBOX_LEDGER_URL=redis://ledger:6379 FAREBOX_HOST=0.0.0.0 farebox gateway
+    """
+    settings = load_settings()
+    configure_logs(settings)
+    try:
+        run(settings)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"FAREBOX_PORT: {settings.host}:{settings.port} is in use by another program; choose another port."
+            ) from None
+        raise

@@ -1,0 +1,185 @@
+"""`farebox up`: everything on one machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import shlex
+import signal
+import socket
+import sys
+
+import aiohttp
+import click
+from redis.exceptions import RedisError
+
+from gateway.cli.log_columns import LogColumns
+from gateway.connections import connect_queue
+from gateway.embedded import find_redis, lock
+from gateway.errors import SettingsError
+from gateway.pricing.load import default_card_path, load_card
+from gateway.settings import Settings, load_settings
+from gateway.supervisor import Program, Supervisor
+
+_FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: a folder named gateway where we happen to run is not ours
+_LOOK_SECONDS = 0.1
+_KILL_AFTER_SECONDS = 10  # beyond the grace period, for handing back and closing
+_HTTP_OK = 200
+
+
+@click.command()
+@click.option("--demo", is_flag=True, help="Once it is up, make one image and one video on the free credits.")
+def up(*, demo: bool) -> None:
+    """Run everything on this machine: gateway, a worker for each tool, caretaker, and Redis if no URL is set.
+
+    Each is a process of its own and started again if it dies. Ctrl-C ends them in order: running generations finish
+    or are handed back, Redis goes last. A second Ctrl-C ends them at once, which loses nothing either.
+
+    Everything is kept in FAREBOX_DATA (.farebox) and is there again at the next start.
+
+    \b
+    Examples:
+      farebox up --demo
+      FAREBOX_PORT=9000 farebox up
+      FAREBOX_LEDGER_URL=redis://localhost:6379 farebox up
+    """
+    settings = load_settings()
+    tools = list(load_card(default_card_path(settings.rate_card)).tools)
+    if settings.embedded:
+        find_redis()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    lock(settings.data.resolve(), "farebox up")
+    settings = settings.model_copy(update={"port": _free_port(settings)})
+    settings.secret("admin-key")  # made before anyone asks, so that the path shown is there
+    asyncio.run(_Everything(settings, tools).run(demo=demo))
+
+
+class _Everything:
+    """The whole of Farebox as child processes, from start to stop."""
+
+    def __init__(self, settings: Settings, tools: list[str]) -> None:
+        self._settings = settings
+        self._environment = settings.environment()
+        self._beside = [
+            Program("gateway", (*_FAREBOX, "gateway")),
+            *(Program(f"worker-{tool}", (*_FAREBOX, "worker", tool)) for tool in tools),
+            Program("caretaker", (*_FAREBOX, "caretaker")),
+        ]
+        names = ["farebox", "redis", *(program.name for program in self._beside)]
+        self._columns = LogColumns(names, as_json=settings.log_format == "json")
+
+    async def run(self, *, demo: bool) -> None:
+        """Start everything, say so, go on until a signal, stop everything."""
+        supervisor = Supervisor(
+            self._environment, self._columns.show, self._settings.grace_seconds + _KILL_AFTER_SECONDS
+        )
+        work = asyncio.create_task(self._work(supervisor, demo=demo))
+
+        def stop() -> None:
+            if work.done():
+                supervisor.kill()
+            else:
+                work.cancel()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, stop)
+        try:
+            done, _ = await asyncio.wait({work, supervisor.gave_up}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                if not ended.cancelled():
+                    ended.result()
+        finally:
+            work.cancel()
+            self._say("stopping: running generations finish or are handed back; Ctrl-C again ends everything now")
+            await supervisor.stop()
+            self._say("stopped")
+
+    async def _work(self, supervisor: Supervisor, *, demo: bool) -> None:
+        if self._settings.embedded:
+            supervisor.start(Program("redis", (*_FAREBOX, "redis"), stage=0))
+            await self._redis_answers()
+        for program in self._beside:
+            supervisor.start(program)
+        await self._gateway_is_ready()
+        self._columns.say(self._greeting())
+        if demo:
+            await self._demonstrate()
+        await asyncio.Event().wait()  # until a signal cancels us
+
+    async def _redis_answers(self) -> None:
+        redis = connect_queue(self._settings.queue_address)
+        try:
+            while True:
+                with contextlib.suppress(RedisError):
+                    await redis.ping()
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await redis.aclose()
+
+    async def _gateway_is_ready(self) -> None:
+        address = self._settings.model_copy(update={"public_url": None}).public_address
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    async with session.get(f"{address}/readyz") as answer:
+                        if answer.status == _HTTP_OK:
+                            return
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _demonstrate(self) -> None:
+        with self._columns.held():
+            process = await asyncio.create_subprocess_exec(*_FAREBOX, "demo", env=self._environment)
+            try:
+                code = await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                    await process.wait()
+        if code:
+            self._say(f"the demo ended with exit code {code}; everything else goes on")
+        self._say(f"still up at {self._settings.public_address}; stop with Ctrl-C")
+
+    def _say(self, line: str) -> None:
+        self._columns.show("farebox", line)
+
+    def _greeting(self) -> str:
+        settings = self._settings
+        address, data = settings.public_address, settings.data.resolve()
+        key_file = data / "admin-key"
+        if settings.admin_key is None:
+            where, key = f"in {key_file}", f"$(cat {shlex.quote(str(key_file))})"
+        else:
+            where, key = "what FAREBOX_ADMIN_KEY says", "$FAREBOX_ADMIN_KEY"
+        return f"""Farebox is up at {address}
+
+  every call   {address}/docs
+  admin key    {where}
+  kept in      {data}
+  stop         Ctrl-C
+
+Try next, in another terminal:
+
+  FAREBOX_DATA={shlex.quote(str(data))} FAREBOX_PORT={settings.port} farebox demo
+
+  curl -s -X PUT {address}/v1/admin/accounts/ada -H "Authorization: Bearer {key}" \\
+    -H 'Content-Type: application/json' -d '{{}}'
+"""
+
+
+def _free_port(settings: Settings) -> int:
+    """The port to serve on, found to be free; one of the system's choice for 0."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.create_server((settings.host, settings.port), family=family) as probe:
+            port: int = probe.getsockname()[1]
+            return port
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"FAREBOX_PORT: port {settings.port} is in use by another program. Stop that, or choose another port: "
+                f"FAREBOX_PORT={settings.port + 1} farebox up"
+            ) from None
+        raise SettingsError(f"FAREBOX_HOST, FAREBOX_PORT: cannot serve there: {error.strerror or error}") from None

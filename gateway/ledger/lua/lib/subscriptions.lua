@@ -1,0 +1,25 @@
+-- Starting a subscription or moving it to another plan: a new cycle, and what becomes of what was left (R2, R12).
+local subscriptions = {}
+
+-- Whether a plan may be taken: it is on the card, or is the account's own, whose last terms stay in force.
+function subscriptions.on_sale(p, plan, own)
+  if not policy.terms(p, plan) then return false end
+  return plan == own or redis.call("HEXISTS", keys.policy(), "sale:" .. plan) == 1
+end
+
+-- Begin a plan at `anchor` (not in the future), with the current cycle's allotment.
+function subscriptions.start(a, p, plan, interval, anchor, paid_through)
+  local f, was = a.fields, a.fields.plan
+  -- What is left keeps its old expiry, or goes, as the card says; either way it is no longer "the" allotment.
+  local old = f.monthly and grants.find(a, f.monthly)
+  f.plan, f.interval, f.anchor, f.monthly = plan, interval, amounts.text(anchor), nil
+  f.paid_through = paid_through and amounts.text(paid_through) or nil
+  f.cancelled_to, f.scheduled = nil, nil
+  if old and (not p.keep_leftover or (old.available == 0 and old.held == 0)) then
+    local left = old.available
+    grants.remove(a, old.id)
+    if left > 0 then journal.add(a, a.now, "expire", {s = {-left, 0}}, nil, "left of " .. was) end
+  end
+  if was then journal.add(a, a.now, "change", {}, nil, was .. " to " .. plan .. " " .. interval) end
+  cycles.refresh(a, p, calendar.cycle(anchor, a.now), a.now)
+end

@@ -1,0 +1,18 @@
+#!lua
+-- Take back a cancellation, or a change that was scheduled, before it takes effect (R3, R12).
+--
+-- KEYS[1]  account
+-- ARGV     1 operation
+-- Returns  {"not_found"} {"refused", "no_subscription", account's now} {"applied", "", view, {}}
+-- Writes   account, journal, idempotency
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/operations"
+local a, p = operations.open(ARGV[1])
+if not a then return p end
+local f = a.fields
+if not f.plan then return {"refused", "no_subscription", amounts.text(a.now)} end
+if f.cancelled_to or f.scheduled then
+  f.cancelled_to, f.scheduled = nil, nil
+  journal.add(a, a.now, "change", {}, nil, f.plan .. " resumed")
+end
+return operations.close(a, ARGV[1], "", {}, 0)

@@ -1,0 +1,124 @@
+"""What operators and payments change: subscriptions, grants, corrections, test clocks.
+
+Each change is made once, however often its `operation` is sent (R11).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, Interval
+from gateway.ledger import outcomes as o
+from gateway.ledger.core import LedgerCore
+from gateway.ledger.records import LETTERS, clean_reason
+
+if TYPE_CHECKING:
+    from gateway.ledger.scripts import Argument
+
+# What one account may hold: a hundred of the largest amounts, still a tenth of where doubles stop being exact.
+_BALANCE_MAX_MILLICREDITS = 100 * AMOUNT_MAX_MILLICREDITS
+
+
+class OperatorOperations(LedgerCore):
+    """One method per script that changes what an account has or is entitled to."""
+
+    async def subscribe(
+        self,
+        *,
+        account: str,
+        operation: str,
+        plan: str,
+        interval: Interval,
+        started_at: int | None = None,
+        paid_through: int | None = None,
+    ) -> o.NotFound | o.Refused | o.Applied:
+        """Start or renew a subscription, or move it to another plan now (R2, R3, R12).
+
+        Refused: `unknown_plan`, `starts_in_future`, `paid_through_past`; `detail` is the account's now.
+        """
+        return await self._operate(
+            "subscribe",
+            account,
+            operation,
+            plan,
+            interval,
+            "" if started_at is None else started_at,
+            "" if paid_through is None else paid_through,
+            self.dispatch_ms,
+        )
+
+    async def change(
+        self, *, account: str, operation: str, plan: str, interval: Interval | None, when: Literal["now", "period_end"]
+    ) -> o.NotFound | o.Refused | o.Applied:
+        """Move to another plan or interval (R12). Refused: `no_subscription`, `unknown_plan`."""
+        return await self._operate("change", account, operation, plan, interval or "", when, self.dispatch_ms)
+
+    async def unsubscribe(
+        self, *, account: str, operation: str, when: Literal["now", "period_end"] = "period_end"
+    ) -> o.NotFound | o.Refused | o.Applied:
+        """Cancel the subscription at the end of its paid period (R3). Refused: `no_subscription`."""
+        return await self._operate("unsubscribe", account, operation, when)
+
+    async def resume(self, *, account: str, operation: str) -> o.NotFound | o.Refused | o.Applied:
+        """Take back a cancellation or a scheduled change (R3, R12). Refused: `no_subscription`."""
+        return await self._operate("resume", account, operation)
+
+    async def top_up(self, *, account: str, operation: str, millicredits: int, reason: str) -> o.NotFound | o.Applied:
+        """Add a purchase that never expires (R4); `grant` of the answer is what `revoke` takes back."""
+        answer = await self._operate("top_up", account, operation, millicredits, clean_reason(reason))
+        if isinstance(answer, o.Refused):
+            raise self.unexpected("top_up", answer.reason)
+        return answer
+
+    async def revoke(
+        self, *, account: str, operation: str, grant: str, millicredits: int | None, reason: str
+    ) -> o.NotFound | o.Applied:
+        """Take back what is left of one grant: `millicredits` at most, or with None all, also what is still held of it."""
+        most = _BALANCE_MAX_MILLICREDITS if millicredits is None else millicredits
+        everything = int(millicredits is None)
+        answer = await self._operate("revoke", account, operation, grant, most, everything, clean_reason(reason))
+        if isinstance(answer, o.Refused):
+            raise self.unexpected("revoke", answer.reason)
+        return answer
+
+    async def grant(
+        self, *, account: str, operation: str, bucket: Bucket, millicredits: int, expires_at: int | None, reason: str
+    ) -> o.NotFound | o.Refused | o.Applied:
+        """Add an operator's grant (R5). Refused: `expires_in_past` (`detail`: the account's now), `too_much`."""
+        return await self._operate(
+            "grant",
+            account,
+            operation,
+            LETTERS[bucket],
+            millicredits,
+            "" if expires_at is None else expires_at,
+            clean_reason(reason),
+            _BALANCE_MAX_MILLICREDITS,
+        )
+
+    async def adjust(
+        self, *, account: str, operation: str, bucket: Bucket, millicredits: int, reason: str
+    ) -> o.NotFound | o.Refused | o.Applied:
+        """Correct a bucket by a signed amount (R24).
+
+        Refused: `not_available`, `no_subscription`, `too_much`; `detail` is what the bucket has available.
+        """
+        return await self._operate(
+            "adjust", account, operation, LETTERS[bucket], millicredits, clean_reason(reason), _BALANCE_MAX_MILLICREDITS
+        )
+
+    async def advance(self, *, account: str, operation: str, advance_ms: int) -> o.NotFound | o.Refused | o.Applied:
+        """Move an account's clock forward (R22); it is a test account from then on."""
+        return await self._operate("advance", account, operation, advance_ms)
+
+    async def _operate(
+        self, script: str, account: str, operation: str, *arguments: Argument
+    ) -> o.NotFound | o.Refused | o.Applied:
+        word, rest = await self.run(script, self.account_key(account), operation, *arguments)
+        match word:
+            case "applied":
+                return self.applied(rest, account)
+            case "refused":
+                return o.Refused(rest[0].decode(), rest[1].decode())
+            case _:
+                return o.NotFound()

@@ -1,0 +1,59 @@
+"""Inputs that come in the request itself, as `data:` URLs (RFC 2397)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from gateway.errors import FieldProblem, RequestRefused
+from gateway.outputs.names import EXTENSIONS
+
+INPUT_BYTES_MAX = 1024 * 1024  # no more than a request's body may have
+
+_OPENINGS = {  # where in a file, and how, its format shows; WebP's own name follows four bytes of length
+    "image/png": (0, b"\x89PNG\r\n\x1a\n"),
+    "image/jpeg": (0, b"\xff\xd8\xff"),
+    "image/webp": (8, b"WEBP"),
+    "video/mp4": (4, b"ftyp"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """The bytes of one `data:` input, of a content type on the list."""
+
+    content_type: str
+    data: bytes
+
+
+def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYTES_MAX) -> InputFile:
+    """Take a `data:` URL apart; RequestRefused with the field's `path` says what is wrong with it.
+
+    `kind` is what the input claims to be, `image` or `video`.
+    """
+    head, comma, body = url.partition(",")
+    media_type, *parameters = head.removeprefix("data:").split(";")
+    content_type = media_type.strip().lower()
+    if not head.startswith("data:") or not comma or not parameters or parameters[-1].strip().lower() != "base64":
+        raise _refused(path, "must look like data:image/png;base64,…")
+    if content_type not in EXTENSIONS:
+        raise _refused(path, f"has the content type {content_type[:40]!r}; it may be {', '.join(EXTENSIONS)}")
+    if not content_type.startswith(f"{kind}/"):
+        raise _refused(path, f"is {content_type}, but the input's kind is {kind!r}")
+    if len(body) // 4 * 3 > bytes_max + 2:  # base64 writes 3 bytes as 4 characters, at the end up to 2 fewer
+        raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
+    try:
+        data = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise _refused(path, "is not valid base64") from None
+    if len(data) > bytes_max:
+        raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
+    offset, opening = _OPENINGS[content_type]
+    if data[offset : offset + len(opening)] != opening:
+        raise _refused(path, f"says {content_type}, but its bytes are not that")
+    return InputFile(content_type, data)
+
+
+def _refused(path: str, message: str) -> RequestRefused:
+    return RequestRefused(f"{path} {message}", [FieldProblem(path, message)])

@@ -1,0 +1,64 @@
+"""Signed URLs of outputs: an `<img>` sends no key, so the URL itself says who may fetch, and until when.
+
+A URL is the same for an hour, so that browsers and caches keep what they have: its expiry is the next full hour plus
+the lifetime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from urllib.parse import urlencode
+
+from itsdangerous import Signer
+
+LIFETIME_SECONDS = 24 * 3600
+_HOUR_SECONDS = 3600
+_SALT = "farebox.outputs.1"
+
+
+class LinkState(StrEnum):
+    """What a URL's signature is worth."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+
+
+class OutputLinks:
+    """Makes and checks the URLs. Gateways that share a signing key accept each other's."""
+
+    def __init__(
+        self,
+        signing_key: str,
+        public_address: str,
+        lifetime_seconds: int = LIFETIME_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`public_address` has no slash at its end; `clock` gives seconds since the epoch."""
+        self._signer = Signer(signing_key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+        self._public_address = public_address
+        self._lifetime_seconds = lifetime_seconds
+        self._clock = clock
+
+    def url(self, generation: str, index: int) -> str:
+        """The URL of an output, good for the lifetime at least and an hour more at most."""
+        expires = math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + self._lifetime_seconds
+        query = urlencode({"expires": expires, "signature": self._signature(generation, index, str(expires))})
+        return f"{self._public_address}/v1/generations/{generation}/outputs/{index}?{query}"
+
+    def verify(self, generation: str, index: int, expires: str, signature: str) -> LinkState:
+        """Check what a request brought, as it brought it; only a genuine link is ever called expired."""
+        if not self._signer.verify_signature(_signed(generation, index, expires), signature):
+            return LinkState.INVALID
+        return LinkState.VALID if self._clock() < int(expires) else LinkState.EXPIRED
+
+    def _signature(self, generation: str, index: int, expires: str) -> str:
+        return self._signer.get_signature(_signed(generation, index, expires)).decode()
+
+
+def _signed(generation: str, index: int, expires: str) -> bytes:
+    return f"{generation}/{index}/{expires}".encode(errors="surrogatepass")

@@ -1,0 +1,59 @@
+"""How objects are named, and the short list of content types that are stored and served.
+
+`outputs/<pp>/<generation>/<attempt>-<index>.<ext>`: <pp>, the generation's partition, keeps directories small; the
+attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<n>.<ext>`: a `data:` input. A key
+that is not exactly of this shape is refused, so none can lead out of the store.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gateway.domain import GENERATION_PATTERN, partition_of_generation
+
+EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
+_CONTENT_TYPES = {extension: content_type for content_type, extension in EXTENSIONS.items()}
+
+_GENERATION = GENERATION_PATTERN.strip("^$")
+_KEY = re.compile(
+    rf"(outputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,9}}-\d{{1,4}}|inputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,4}})"
+    rf"\.({'|'.join(_CONTENT_TYPES)})",
+    re.ASCII,
+)
+
+
+def output_key(generation: str, attempt: int, index: int, content_type: str) -> str:
+    """The object key of one output of one attempt; ValueError for a content type that is not on the list."""
+    return checked(f"{_folder('outputs', generation)}{attempt}-{index}.{_extension(content_type)}")
+
+
+def input_key(generation: str, number: int, content_type: str) -> str:
+    """The object key of a generation's input `number`."""
+    return checked(f"{_folder('inputs', generation)}{number}.{_extension(content_type)}")
+
+
+def folders(generation: str) -> tuple[str, str]:
+    """The prefixes under which a generation's outputs and inputs are."""
+    return _folder("outputs", generation), _folder("inputs", generation)
+
+
+def checked(object_key: str) -> str:
+    """The key itself; ValueError unless it is one that this module makes."""
+    if not _KEY.fullmatch(object_key):
+        raise ValueError(f"{object_key!r} is not an object key")
+    return object_key
+
+
+def content_type_of(object_key: str) -> str:
+    """The content type that a key's extension stands for."""
+    return _CONTENT_TYPES[checked(object_key).rpartition(".")[2]]
+
+
+def _folder(kind: str, generation: str) -> str:
+    return f"{kind}/{partition_of_generation(generation):02x}/{generation}/"
+
+
+def _extension(content_type: str) -> str:
+    if content_type not in EXTENSIONS:
+        raise ValueError(f"{content_type!r} is not stored; it may be {', '.join(EXTENSIONS)}")
+    return EXTENSIONS[content_type]

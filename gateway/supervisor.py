@@ -1,0 +1,172 @@
+"""Child processes in the foreground: started again when they die, ended in order, one readable log.
+
+A child that ends is started again after a pause that doubles from 0.2 s to 5 s; half a minute of life makes it short
+again. A child that says at its first start that its settings are wrong (exit code 2) would only say so again, so that
+ends the whole. No child outlives this process: see `gateway.lifeline`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gateway.errors import SettingsError
+from gateway.lifeline import Lifeline
+
+PARENT_VARIABLE = "FAREBOX_PARENT_FD"
+EXIT_SETTINGS = 2
+
+_PAUSE_MIN_SECONDS = 0.2
+_PAUSE_MAX_SECONDS = 5.0
+_HEALTHY_AFTER_SECONDS = 30.0
+_LINE_BYTES_MAX = 1 << 20
+_LAST_WORDS_SECONDS = 1.0  # for output still in the pipe after the child ended
+
+Show = Callable[[str, str], None]
+"""Takes the name of a process and one line that it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run. Programs of a higher `stage` are ended first."""
+
+    name: str
+    command: tuple[str, ...]
+    stage: int = 1
+
+
+class Supervisor:
+    """Runs programs until `stop`. `show` gets every line they say, and ours about them."""
+
+    def __init__(self, environment: Mapping[str, str], show: Show, kill_after_seconds: float) -> None:
+        self._environment = dict(environment)
+        self._show = show
+        self._kill_after_seconds = kill_after_seconds
+        self._lifeline = Lifeline()
+        self._children: list[_Child] = []
+        self.gave_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises SettingsError once a child refuses its settings."""
+
+    def start(self, program: Program) -> None:
+        """Run `program` from now on."""
+        environment = {**self._environment, PARENT_VARIABLE: str(self._lifeline.reading_fd)}
+        child = _Child(program, environment, self._lifeline.reading_fd, self._show, self._give_up)
+        self._children.append(child)
+
+    async def stop(self) -> None:
+        """End all children by SIGTERM, the highest stage first, and by SIGKILL those that take too long."""
+        for stage in sorted({child.program.stage for child in self._children}, reverse=True):
+            ending = [child for child in self._children if child.program.stage == stage]
+            await asyncio.gather(*(child.stop(self._kill_after_seconds) for child in ending))
+        self._lifeline.cut()
+        self.gave_up.cancel()
+
+    def kill(self) -> None:
+        """End all children at once. `stop` then finds them ended."""
+        for child in self._children:
+            child.send(signal.SIGKILL)
+
+    def _give_up(self, name: str) -> None:
+        if not self.gave_up.done():
+            self.gave_up.set_exception(SettingsError(f"{name} cannot start like this; it says why above."))
+
+
+class _Child:
+    """One program, and the process that it is at the moment."""
+
+    def __init__(
+        self,
+        program: Program,
+        environment: Mapping[str, str],
+        lifeline_fd: int,
+        show: Show,
+        give_up: Callable[[str], None],
+    ) -> None:
+        self.program = program
+        self._environment = environment
+        self._lifeline_fd = lifeline_fd
+        self._show = show
+        self._give_up = give_up
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._task = asyncio.create_task(self._keep_running(), name=f"supervise {program.name}")
+
+    def send(self, number: int) -> None:
+        """Signal the process and what it started, if it runs."""
+        self._stopping.set()
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                # A child leads its own group; SIGKILL leaves it no time to end its own children.
+                (os.killpg if number == signal.SIGKILL else os.kill)(self._process.pid, number)
+
+    async def stop(self, kill_after_seconds: float) -> None:
+        """Ask the process to end and wait until it has."""
+        self.send(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._task), kill_after_seconds)
+        except TimeoutError:
+            self._show("farebox", f"{self.program.name} did not end in {kill_after_seconds:g} s: killed")
+            self.send(signal.SIGKILL)
+            await self._task
+
+    async def _keep_running(self) -> None:
+        pause_seconds = _PAUSE_MIN_SECONDS
+        first = True
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            code = await self._run_once()
+            if self._stopping.is_set():
+                return
+            if first and code == EXIT_SETTINGS:
+                self._give_up(self.program.name)
+                return
+            first = False
+            if time.monotonic() - started >= _HEALTHY_AFTER_SECONDS:
+                pause_seconds = _PAUSE_MIN_SECONDS
+            self._show("farebox", f"{self.program.name} {_ending(code)}; starting it again in {pause_seconds:g} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_seconds)
+            pause_seconds = min(pause_seconds * 2, _PAUSE_MAX_SECONDS)
+
+    async def _run_once(self) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *self.program.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=self._environment,
+            pass_fds=[self._lifeline_fd],
+            start_new_session=True,  # Ctrl-C is for us: we end the children in order
+            limit=_LINE_BYTES_MAX,
+        )
+        self._process = process
+        if self._stopping.is_set():  # asked to stop while it was being made
+            self.send(signal.SIGTERM)
+        reading = asyncio.create_task(self._read(process.stdout))
+        code = await process.wait()
+        _, late = await asyncio.wait([reading], timeout=_LAST_WORDS_SECONDS)
+        for task in late:  # something that the child started still holds the pipe
+            task.cancel()
+        return code
+
+    async def _read(self, output: asyncio.StreamReader | None) -> None:
+        while output is not None:
+            try:
+                line = await output.readline()
+            except ValueError:
+                self._show(self.program.name, "(a line longer than a mebibyte)")
+                continue
+            if not line:
+                return
+            self._show(self.program.name, line.decode(errors="replace").rstrip())
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by {signal.Signals(-code).name}"

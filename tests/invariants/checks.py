@@ -1,0 +1,242 @@
+"""What must hold in every ledger at every moment (DESIGN section 5), proved from the raw keys.
+
+Independent of the scripts on purpose: plain Python on the texts that `gateway/ledger/README.md` describes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+
+from tests.invariants.contents import Contents, read_contents
+
+OPEN = {"waiting", "queued", "running"}
+BUCKETS = ("f", "s", "t")
+PERMANENT_KINDS = ("account", "journal", "recent", "waiting", "deadlines", "outputs", "totals", "policy")
+"""The kinds of keys of a partition that have no TTL; an open generation has none either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journal entry. `deltas`: bucket letter → (change of available, change of held)."""
+
+    text: str
+    number: int
+    at: int
+    kind: str
+    available: int
+    held: int
+    deltas: dict[str, tuple[int, int]]
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One grant of an account."""
+
+    bucket: str
+    available: int
+    held: int
+    expires: int | None
+
+
+@dataclass
+class Partition:
+    """The keys of one partition by what they are; names without their tag and kind."""
+
+    accounts: dict[str, dict[str, str]]
+    generations: dict[str, dict[str, str]]
+    journals: dict[str, list[str]]
+    waiting: dict[str, dict[str, float]]
+    recent: dict[str, dict[str, float]]
+    usage: dict[str, dict[str, str]]
+    deadlines: dict[str, float]
+    outputs: dict[str, float]
+    totals: dict[str, str]
+    expiring: set[str]
+
+
+async def check_invariants(redis: Redis | RedisCluster, partitions: int) -> None:
+    """AssertionError, with the account or generation, if anything in the ledger contradicts anything else."""
+    contents = await read_contents(redis)
+    for index in range(partitions):
+        check_partition(partition_of(contents, f"{{fb{index:02x}}}:"))
+
+
+def partition_of(contents: Contents, tag: str) -> Partition:
+    """The keys of the partition with this tag."""
+    by_kind: defaultdict[str, dict[str, object]] = defaultdict(dict)
+    for name, stored in contents.items():
+        if name.startswith(tag):
+            kind, _, rest = name.removeprefix(tag).partition(":")
+            by_kind[kind][rest] = stored.value
+    expiring = {name.removeprefix(tag) for name, stored in contents.items() if stored.expires_at >= 0}
+    named = {kind: by_kind[kind] for kind in ("account", "generation", "journal", "waiting", "recent", "usage")}
+    alone = {kind: by_kind[kind].get("", {}) for kind in ("deadlines", "outputs", "totals")}
+    return Partition(*named.values(), *alone.values(), expiring)  # type: ignore[arg-type]
+
+
+def check_partition(partition: Partition) -> None:
+    """Check one partition."""
+    _check_generations(partition)
+    for account, fields in partition.accounts.items():
+        _check_account(partition, account, fields)
+    _check_totals(partition)
+
+
+def parse_entry(text: str) -> Entry:
+    """id|at|kind|available after|held after|bucket:credits:held,…|generation|reason."""
+    number, at, kind, available, held, changes, generation, _ = text.split("|", 7)
+    deltas = {}
+    for change in changes.split(",") if changes else ():
+        bucket, credits, holds = change.split(":")
+        deltas[bucket] = (int(credits), int(holds))
+    return Entry(text, int(number), int(at), kind, int(available), int(held), deltas, generation)
+
+
+def parse_grants(fields: dict[str, str]) -> dict[str, Grant]:
+    """An account's grants by id."""
+    grants = {}
+    for name, text in fields.items():
+        if name.startswith("grant:"):
+            bucket, available, held, _granted, expires, _created = text.split(",")
+            grants[name.removeprefix("grant:")] = Grant(
+                bucket, int(available), int(held), int(expires) if expires else None
+            )
+    return grants
+
+
+def _check_account(partition: Partition, account: str, fields: dict[str, str]) -> None:
+    mine = {name: g for name, g in partition.generations.items() if g["account"] == account}
+    entries = [parse_entry(text) for text in reversed(partition.journals.get(account, []))]
+    grants = parse_grants(fields)
+    held = {bucket: int(fields.get(f"held:{bucket}", 0)) for bucket in BUCKETS}
+    _check_journal(account, fields, entries, grants, held)
+    _check_holds(account, mine, grants, held)
+    _check_counts(partition, account, fields, mine)
+    _check_usage(partition, account, mine)
+    for generation, g in mine.items():
+        own = [entry.text for entry in entries if entry.generation == generation]
+        kept = [line for line in g["entries"].split("\n") if line]
+        assert kept[-len(own) :] == own or not own, f"{generation} does not keep its own entries"
+        assert generation in partition.recent.get(account, {}), f"{generation} is missing from recent"
+
+
+def _check_journal(
+    account: str, fields: dict[str, str], entries: list[Entry], grants: dict[str, Grant], held: dict[str, int]
+) -> None:
+    """R19: each entry is the one before plus its deltas, and the newest is the balance."""
+    for before, after in pairwise(entries):
+        assert after.number == before.number + 1, f"{account}: entry {after.number} follows {before.number}"
+        assert after.at >= before.at, f"{account}: entry {after.number} is older than the one before"
+        assert after.available == before.available + sum(change for change, _ in after.deltas.values()), after.text
+        assert after.held == before.held + sum(change for _, change in after.deltas.values()), after.text
+    available = Counter[str]()
+    for grant in grants.values():
+        assert grant.available >= 0, account
+        assert grant.held >= 0, account
+        available[grant.bucket] += grant.available
+    newest = entries[-1] if entries else Entry("", 0, 0, "", 0, 0, {}, "")
+    assert newest.number == int(fields.get("entries", 0)), f"{account}: its journal lacks entries"
+    assert newest.available == available.total(), f"{account}: the journal says {newest.available}, grants {available}"
+    assert newest.held == sum(held.values()), f"{account}: the journal says {newest.held} is held"
+    if entries and entries[0].number == 1:
+        for bucket in BUCKETS:
+            moved = [entry.deltas.get(bucket, (0, 0)) for entry in entries]
+            assert sum(credits for credits, _ in moved) == available[bucket], f"{account}: bucket {bucket}"
+            assert sum(holds for _, holds in moved) == held[bucket], f"{account}: held of bucket {bucket}"
+
+
+def _check_holds(
+    account: str, mine: dict[str, dict[str, str]], grants: dict[str, Grant], held: dict[str, int]
+) -> None:
+    """Held is the sum of the open generations' prices, per bucket and per grant."""
+    by_bucket, by_grant = Counter[str](), Counter[str]()
+    for generation, g in mine.items():
+        shares = [share.split(":") for share in g["allocation"].split(",") if share]
+        assert sum(int(amount) for _, _, amount in shares) == int(g["price"]), f"{generation}: allocation"
+        if g["state"] in OPEN:
+            for bucket, grant, amount in shares:
+                by_bucket[bucket] += int(amount)
+                by_grant[grant] += int(amount)
+    assert {bucket: by_bucket[bucket] for bucket in BUCKETS} == held, f"{account}: held"
+    for name, grant in grants.items():
+        assert grant.held == by_grant[name], f"{account}: held of grant {name}"
+
+
+def _check_counts(
+    partition: Partition, account: str, fields: dict[str, str], mine: dict[str, dict[str, str]]
+) -> None:
+    """R14: in work and waiting are counted right, and who waits stands in line."""
+    found = Counter[str]()
+    lines: defaultdict[str, set[str]] = defaultdict(set)
+    for generation, g in mine.items():
+        if g["state"] == "waiting":
+            lines[f"{account}:{g['tool']}"].add(generation)
+            found[f"waiting:{g['tool']}"] += 1
+        elif g["state"] in OPEN:
+            found[f"work:{g['tool']}"] += 1
+    counted = {name: int(count) for name, count in fields.items() if name.startswith(("work:", "waiting:"))}
+    assert counted == dict(found), f"{account}: counts {counted}, but there are {dict(found)}"
+    in_line = {name: set(line) for name, line in partition.waiting.items() if name.startswith(f"{account}:")}
+    assert in_line == dict(lines), f"{account}: the waiting room"
+
+
+def _check_usage(partition: Partition, account: str, mine: dict[str, dict[str, str]]) -> None:
+    """Usage counts exactly the generations that ended."""
+    found, counted = Counter[str](), Counter[str]()
+    for g in mine.values():
+        if g["state"] not in OPEN:
+            name = f"{g['tool']}|{g['model']}|"
+            found.update(
+                {
+                    f"{name}generations": 1,
+                    f"{name}outputs": int(g["delivered"]),
+                    f"{name}credits": int(g["committed"]),
+                    f"{name}refunded": int(g["refunded"]),
+                    f"{name}failed": int(g["state"] == "failed"),
+                }
+            )
+    for day, counters in partition.usage.items():
+        if day.startswith(f"{account}:"):
+            counted.update({name: int(count) for name, count in counters.items()})
+    assert +counted == +found, f"{account}: usage"
+
+
+def _check_generations(partition: Partition) -> None:
+    """R9, R16: an open one has one deadline and no end; an ended one has given every credit one way or the other."""
+    still_open = set()
+    for generation, g in partition.generations.items():
+        delivered = [name for name in g if name.startswith("output:")]
+        assert len(delivered) == int(g["delivered"]), generation
+        if g["state"] in OPEN:
+            still_open.add(generation)
+            assert f"generation:{generation}" not in partition.expiring, f"{generation} is open and would expire"
+            continue
+        price = int(g["price"])
+        assert int(g["committed"]) == price * len(delivered) // int(g["outputs"]), generation
+        assert int(g["committed"]) + int(g["refunded"]) == price, generation
+        assert f"generation:{generation}" in partition.expiring, f"{generation} ended and stays for ever"
+        if delivered and "outputs_deleted" not in g:
+            assert generation in partition.outputs, f"nobody will delete the outputs of {generation}"
+    assert set(partition.deadlines) == still_open, "deadlines are not exactly the open generations"
+    assert not still_open & set(partition.outputs), "outputs of an open generation would be deleted"
+
+
+def _check_totals(partition: Partition) -> None:
+    """The sums that operators see are right."""
+    expected = Counter[str](accounts=len(partition.accounts))
+    outcomes = 0
+    for g in partition.generations.values():
+        if g["state"] in OPEN:
+            expected.update({"open": 1, "held": int(g["price"]), f"{g['state']}:{g['tool']}": 1})
+        else:
+            outcomes += 1
+    totals = {name: int(text) for name, text in partition.totals.items()}
+    counted = {name: count for name, count in totals.items() if "|" not in name and count}
+    assert counted == dict(+expected), f"totals {counted}, but there is {dict(expected)}"
+    assert sum(count for name, count in totals.items() if name.startswith("outcome|")) == outcomes, "outcomes"

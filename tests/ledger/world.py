@@ -1,0 +1,302 @@
+"""A ledger with a rate card and the few moves that tests make: `world.spend()`, `world.begin()`, `world.settle()`.
+
+Account time moves by the account's own test clock (R22). Real time, which rules deadlines and leases, cannot be moved,
+so `pass_time` makes a generation older instead: all its times and its deadline go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, TypeVar
+
+from gateway.connections import connect_ledger
+from gateway.domain import (
+    Bucket,
+    FailureCode,
+    GenerationRequest,
+    Interval,
+    Output,
+    generation_id,
+    operation_id,
+    partition_of_account,
+    partition_of_generation,
+)
+from gateway.ledger import keys, outcomes as o
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.life import Reservation
+from gateway.ledger.policy import PlanTerms, Policy, Terms
+from tests.invariants.checks import check_invariants
+from tests.invariants.contents import Contents, read_contents
+
+T = TypeVar("T")
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+PARTITIONS = 4
+
+FREE = PlanTerms(concurrency={"image": 2, "video": 1}, max_waiting=20)
+POLICY = Policy(
+    version="sha256:first",
+    file_time_ms=1_000,
+    timezone="UTC",
+    zone_changes=((0, 0),),
+    reset_ms=0,
+    daily_millicredits=100_000,
+    free_for_everyone=True,
+    refund_grace_ms=24 * HOUR,
+    keep_upgrade_leftover=True,
+    free=FREE,
+    plans={
+        "standard": PlanTerms(
+            monthly_millicredits=8_000_000,
+            concurrency={"image": 8, "video": 3},
+            max_waiting=200,
+            head_start_ms=10 * MINUTE,
+            allow={"video": {"resolution": ("480p", "720p")}},
+        ),
+        "pro": PlanTerms(monthly_millicredits=30_000_000, concurrency={"image": 20}, max_waiting=500),
+    },
+)
+TERMS = Terms(queue_timeout_ms=HOUR, provider_timeout_ms=45 * MINUTE, waiting_timeout_ms=DAY, attempts_max=3)
+TIMES = ("created_at", "queued_at", "started_at", "give_up_at", "lease_until", "not_before")
+
+
+def an_output(index: int = 0, attempt: int = 1) -> Output:
+    """A finished picture."""
+    return Output(
+        index=index,
+        object_key=f"out/{attempt}/{index}",
+        content_type="image/png",
+        bytes=3,
+        width=16,
+        height=9,
+        sha256="00",
+    )
+
+
+def utc(text: str) -> int:
+    """`2027-01-31 10:15` in milliseconds."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def the(kind: type[T], outcome: object) -> T:
+    """The outcome, which must be of this kind."""
+    assert isinstance(outcome, kind), outcome
+    return outcome
+
+
+@dataclass
+class World:
+    """One ledger and what tests do with it. Amounts in millicredits; the account is `ann` unless said."""
+
+    ledger: Ledger
+    policy: Policy = POLICY
+    holds: bool = True
+    """Whether the invariants are to hold at the end; False for a test that breaks the data on purpose."""
+    _numbers: count[int] = field(default_factory=count)
+
+    # --- setting the scene ---
+
+    async def publish(self, **changes: Any) -> bool:
+        """A newer rate card with these changes."""
+        self.policy = replace(self.policy, **{"file_time_ms": self.policy.file_time_ms + 1, **changes})
+        return await self.ledger.publish(self.policy)
+
+    async def account(self, account: str = "ann", *, top_up: int = 0, plan: str | None = None) -> o.Account:
+        """An account, with top-up credits and a plan if asked for."""
+        await self.ledger.put_account(account=account)
+        if top_up:
+            await self.grant(account, top_up)
+        if plan:
+            await self.subscribe(account, plan)
+        return await self.look(account)
+
+    async def grant(
+        self, account: str = "ann", amount: int = 1, bucket: Bucket = Bucket.TOP_UP, expires_at: int | None = None
+    ) -> str:
+        """An operator's grant; its id."""
+        made = await self.ledger.grant(
+            account=account,
+            operation=operation_id(),
+            bucket=bucket,
+            millicredits=amount,
+            expires_at=expires_at,
+            reason="a gift",
+        )
+        return str(the(o.Applied, made).grant)
+
+    async def subscribe(self, account: str = "ann", plan: str = "standard", **more: Any) -> o.Applied:
+        """Start or renew a monthly subscription."""
+        arguments: dict[str, Any] = {"interval": Interval.MONTHLY, "operation": operation_id(), **more}
+        return the(o.Applied, await self.ledger.subscribe(account=account, plan=plan, **arguments))
+
+    async def advance(self, milliseconds: int, account: str = "ann") -> o.Account:
+        """Move the account's clock."""
+        moved = await self.ledger.advance(account=account, operation=operation_id(), advance_ms=milliseconds)
+        return the(o.Applied, moved).account
+
+    async def advance_to(self, moment: int, account: str = "ann") -> o.Account:
+        """Move the account's clock to a moment, or milliseconds past it."""
+        return await self.advance(moment - (await self.look(account)).now, account)
+
+    # --- moves ---
+
+    async def reserve(self, account: str = "ann", price: int = 10_000, **more: Any) -> Reservation:
+        """Reserve, whatever the answer."""
+        generation = more.pop("generation", None) or generation_id(partition_of_account(account, PARTITIONS))
+        made: dict[str, Any] = {
+            "tool": "image",
+            "model": "nano-banana-2",
+            "provider": "sandbox",
+            "prompt": "a lighthouse",
+            "outputs": 1,
+            "rate_card": self.policy.version,
+        }
+        request = GenerationRequest(
+            price_millicredits=price, **{name: more.pop(name, default) for name, default in made.items()},
+            settings=more.pop("settings", {}), inputs=more.pop("inputs", ()),
+        )  # fmt: skip
+        arguments: dict[str, Any] = {"terms": TERMS, "pro": False, "keys_version": None, "operation": operation_id()}
+        return await self.ledger.reserve(
+            account=account, generation=generation, request=request, **{**arguments, **more}
+        )
+
+    async def spend(self, price: int = 10_000, account: str = "ann", **more: Any) -> str:
+        """Reserve, which must succeed; the generation's id."""
+        return the(o.Reserved, await self.reserve(account, price, **more)).generation.id
+
+    async def begin(self, generation: str, attempt: int = 1) -> o.Generation:
+        """Begin an attempt, which must succeed."""
+        begun = await self.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
+        return the(o.Begun, begun).generation
+
+    async def deliver(self, generation: str, *indices: int, attempt: int = 1) -> None:
+        """Deliver these outputs."""
+        for index in indices:
+            output = an_output(index, attempt)
+            the(o.Noted, await self.ledger.deliver(generation=generation, attempt=attempt, output=output))
+
+    async def settle(
+        self, generation: str, failure: FailureCode | None = None, attempt: int = 1
+    ) -> o.Ended | o.Requeued | o.Stale:
+        """End the attempt."""
+        return await self.ledger.settle(
+            generation=generation, attempt=attempt, operation=operation_id(), failure=failure
+        )
+
+    async def finish(self, generation: str, delivered: int = 1) -> o.Ended:
+        """Begin, deliver and settle."""
+        await self.begin(generation)
+        await self.deliver(generation, *range(delivered))
+        return the(o.Ended, await self.settle(generation))
+
+    async def fail(self, generation: str) -> o.Ended:
+        """Begin and fail for good: all is refunded."""
+        await self.begin(generation)
+        return the(o.Ended, await self.settle(generation, FailureCode.PROVIDER_REJECTED))
+
+    async def running(self, price: int = 10_000, **more: Any) -> str:
+        """A generation whose first attempt has begun."""
+        generation = await self.spend(price, **more)
+        await self.begin(generation)
+        return generation
+
+    async def parked(self, price: int = 10_000, **more: Any) -> str:
+        """A generation left with its provider."""
+        generation = await self.running(price, **more)
+        await self.ledger.note(generation=generation, attempt=1, ref="job-7")
+        left = await self.ledger.park(generation=generation, attempt=1, operation=operation_id())
+        the(o.Noted, left)
+        return generation
+
+    async def rescue(self, generation: str, *, judge_leases: bool = True) -> o.NotDue | o.Requeued | o.Ended:
+        """Rescue at the deadline as it is."""
+        deadline = await self.deadline(generation)
+        assert deadline is not None
+        return await self.ledger.rescue(generation=generation, deadline=deadline, judge_leases=judge_leases)
+
+    # --- time ---
+
+    async def pass_time(self, generation: str, milliseconds: int) -> None:
+        """As if so much real time had passed for this generation."""
+        partition = partition_of_generation(generation)
+        name = keys.generation(partition, generation)
+        for time in TIMES:
+            known = await self.ledger.redis.hget(name, time)
+            if known is not None and known != b"0":
+                await self.ledger.redis.hset(name, time, str(int(known) - milliseconds))
+        await self.ledger.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
+
+    async def deadline(self, generation: str) -> int | None:
+        """When someone must look at the generation."""
+        score = await self.ledger.redis.zscore(keys.deadlines(partition_of_generation(generation)), generation)
+        return None if score is None else int(score)
+
+    async def now(self) -> int:
+        """Redis's own clock."""
+        seconds, microseconds = (await self.ledger.redis.time())[:2]
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    # --- looking ---
+
+    async def look(self, account: str = "ann") -> o.Account:
+        """The account, rolled forward."""
+        return the(o.Account, await self.ledger.account(account=account))
+
+    async def available(self, account: str = "ann") -> tuple[int, int, int]:
+        """Available free, subscription and top-up millicredits."""
+        free, subscription, top_up = (await self.look(account)).available_millicredits.values()
+        return free, subscription, top_up
+
+    async def held(self, account: str = "ann") -> int:
+        """What is held of all buckets."""
+        return sum((await self.look(account)).held_millicredits.values())
+
+    async def journal(self, account: str = "ann", *kinds: str) -> list[o.Entry]:
+        """The account's entries, oldest first, of these kinds if any are given."""
+        page = the(o.Page, await self.ledger.journal(account=account, keys_version=None, limit=1000))
+        return [entry for entry in reversed(page.data) if not kinds or entry.kind in kinds]
+
+    async def generation(self, generation: str) -> o.Generation:
+        """The generation as it is."""
+        return the(o.Generation, await self.ledger.generation(generation=generation))
+
+    async def fields(self, generation: str) -> dict[str, str]:
+        """The generation's raw fields."""
+        name = keys.generation(partition_of_generation(generation), generation)
+        return {key.decode(): text.decode() for key, text in (await self.ledger.redis.hgetall(name)).items()}
+
+    async def contents(self) -> Contents:
+        """Every key of the ledger."""
+        return await read_contents(self.ledger.redis)
+
+
+@asynccontextmanager
+async def open_world(url: str, **settings: Any) -> AsyncIterator[World]:
+    """A started ledger with the rate card published; afterwards the invariants are checked."""
+    ledger = Ledger(connect_ledger(url), partitions=PARTITIONS, **settings)
+    try:
+        await ledger.start()
+        world = World(ledger)
+        await ledger.publish(world.policy)
+        yield world
+        if world.holds:
+            await check_invariants(ledger.redis, PARTITIONS)
+    finally:
+        await ledger.close()
+
+
+def shares(generation: o.Generation) -> list[tuple[Bucket, int]]:
+    """What a generation's price was drawn from."""
+    return [(share.bucket, share.millicredits) for share in generation.allocation]
+
+
+def amounts(entries: Sequence[o.Entry]) -> list[int]:
+    """What entries changed of the available credits."""
+    return [entry.credits_millicredits for entry in entries]

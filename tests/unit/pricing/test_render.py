@@ -1,0 +1,89 @@
+"""`farebox pricing check`: a table that a person can read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+from rich.console import Console
+
+from gateway.pricing.card import RateCard
+from gateway.pricing.check import check
+from gateway.pricing.render import render
+
+
+def shown(card: RateCard, width: int = 120) -> list[str]:
+    text = io.StringIO()
+    Console(file=text, width=width).print(render(card, check(card)))
+    return [line.strip() for line in text.getvalue().splitlines() if line.strip()]
+
+
+def row(lines: list[str], first: str) -> list[str]:
+    return next(line.split() for line in lines if line.startswith(f"{first} "))
+
+
+def test_a_model_shows_its_price_range_its_rates_and_what_moves_the_price(default_card: RateCard) -> None:
+    lines = shown(default_card)
+    assert row(lines, "nano-banana-2") == [
+        "nano-banana-2",
+        "pro",
+        "49",
+        "99",
+        "3",
+        "6",
+        "resolution",
+        "1K/2K/4K",
+        "·",
+        "enhance_prompt",
+    ]
+    assert row(lines, "recraft-v4") == ["recraft-v4", "24", "1", "1"]
+    assert row(lines, "seedance-pro-fast")[:6] == ["seedance-pro-fast", "pro", "150", "1,800", "3", "60"]
+    assert row(lines, "veo-3.1")[-4:] == ["duration", "4/6/8", "s", "·"]
+
+
+def test_plans_and_bundles_are_shown_with_their_prices(default_card: RateCard) -> None:
+    lines = shown(default_card)
+    assert row(lines, "standard") == [
+        "standard",
+        "8,000",
+        "30.00",
+        "76.50",
+        "252.00",
+        "10",
+        "min",
+        "8",
+        "1,600",
+        "3",
+        "266",
+    ]
+    assert row(lines, "free") == ["free", "100", "a", "day", "2", "20", "1", "3"]
+    assert row(lines, "small") == ["small", "1,000", "5.00"]
+
+
+def test_it_ends_with_what_was_proved_and_the_version(default_card: RateCard) -> None:
+    lines = shown(default_card)
+    assert "29 models, 56 rates, 761 combinations, each with exactly one price." in " ".join(lines[-3:])
+    assert lines[-1] == f"version {default_card.version}"
+
+
+def test_a_name_with_brackets_is_text_and_not_markup(card_of: Callable[[str], RateCard]) -> None:
+    card = card_of("""
+    [tools.video]
+    name = "[bold]Video[/]"
+    baseline_model = "clip"
+    [models.clip]
+    name = "Clip"
+    tool = "video"
+    provider = "sandbox"
+    [models.clip.settings]
+    size = { values = ["[red]", "b"] }
+    [[models.clip.rates]]
+    when = { size = "[red]" }
+    credits = 1
+    [[models.clip.rates]]
+    when = { size = "b" }
+    credits = 2
+    """)
+    lines = shown(card)
+    assert lines[0].startswith("[bold]Video[/]: 1 model")
+    assert row(lines, "clip")[-1] == "[red]/b"

@@ -1,0 +1,249 @@
+"""A stage for the tests of this folder: a ledger with accounts, a queue, and real workers and caretakers around them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.connections import connect_ledger, connect_queue
+from gateway.dispatcher import Dispatcher
+from gateway.domain import (
+    FINAL_STATES,
+    Bucket,
+    GenerationRequest,
+    generation_id,
+    operation_id,
+    partition_of_account,
+)
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.outcomes import Applied, Generation, Reserved, Totals
+from gateway.ledger.policy import PlanTerms, Policy, Terms
+from gateway.lifeline import Lifeline
+from gateway.outputs import OutputStore
+from gateway.queue import Queue
+from workers.workplace import Workplace
+
+ROOT = Path(__file__).parents[2]
+PRICE = 10_000
+CREDITS = 1_000_000_000
+LEASE_SECONDS = 1.0
+SMALL = {"size": "64x64"}
+DAY_MS = 86_400_000
+
+# Every process of this test run ends with it, also when it is killed.
+_lifeline = Lifeline()
+
+
+@dataclass
+class Process:
+    """A worker or a caretaker. Its log is a file, shown when a test fails."""
+
+    popen: subprocess.Popen[bytes]
+    log_path: Path
+
+    def send(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.popen.kill()
+        self.popen.wait()
+
+    async def wait(self) -> int:
+        """Its exit code, when it has ended."""
+        return await asyncio.to_thread(self.popen.wait)
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+
+@dataclass
+class Stage:
+    """What a test plays on."""
+
+    url: str
+    directory: Path
+    lease_seconds: float
+    ledger: Ledger
+    queue: Queue
+    dispatcher: Dispatcher
+    processes: list[Process] = field(default_factory=list)
+
+    # --- what the gateway would do ----------------------------------------------------------------------------------
+
+    async def account(self, name: str = "acme") -> str:
+        """An account with a million credits and no free ones."""
+        await self.ledger.put_account(account=name)
+        granted = await self.ledger.grant(
+            account=name,
+            operation=operation_id(),
+            bucket=Bucket.TOP_UP,
+            millicredits=CREDITS,
+            expires_at=None,
+            reason="for the test",
+        )
+        assert isinstance(granted, Applied)
+        return name
+
+    async def reserve(self, account: str = "acme", **wishes: Any) -> Reserved:
+        """Reserve a small image, or what `wishes` say, without dispatching it."""
+        terms = {"queue_timeout_ms": DAY_MS, "provider_timeout_ms": DAY_MS, "waiting_timeout_ms": DAY_MS}
+        terms |= {"attempts_max": 3} | wishes.pop("terms", {})
+        asked = {"tool": "image", "outputs": 1, "settings": SMALL, "provider": "sandbox"} | wishes
+        reserved = await self.ledger.reserve(
+            account=account,
+            generation=generation_id(partition_of_account(account, self.ledger.partitions)),
+            operation=operation_id(),
+            request=GenerationRequest(
+                model="nano-banana-2",
+                prompt="a lighthouse",
+                price_millicredits=PRICE * asked["outputs"],
+                rate_card="sha256:0",
+                **asked,
+            ),
+            terms=Terms(**terms),
+            pro=False,
+            keys_version=None,
+        )
+        assert isinstance(reserved, Reserved)
+        return reserved
+
+    async def order(self, account: str = "acme", **wishes: Any) -> str:
+        """Reserve and dispatch; the generation's id."""
+        reserved = await self.reserve(account, **wishes)
+        if reserved.dispatch is not None:
+            self.dispatcher.dispatch([reserved.dispatch])
+        return reserved.generation.id
+
+    # --- processes --------------------------------------------------------------------------------------------------
+
+    def worker(self, tool: str = "image", *options: str, **environment: str) -> Process:
+        """Start `farebox worker`."""
+        return self._start("worker", tool, *options, **environment)
+
+    def caretaker(self, **environment: str) -> Process:
+        """Start `farebox caretaker`."""
+        return self._start("caretaker", **environment)
+
+    def _start(self, command: str, *arguments: str, **environment: str) -> Process:
+        log_path = self.directory / f"{command}-{len(self.processes)}.log"
+        program = [sys.executable, "-c", f"from workers.commands import {command}; {command}()", *arguments]
+        with log_path.open("wb") as log:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd), *program],
+                pass_fds=[_lifeline.reading_fd],
+                cwd=ROOT,
+                env=os.environ | self.environment | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.processes.append(Process(popen, log_path))
+        return self.processes[-1]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {
+            "FAREBOX_LEDGER_URL": self.url,
+            "FAREBOX_DATA": str(self.directory),
+            "FAREBOX_LEASE_SECONDS": str(self.lease_seconds),
+            "FAREBOX_DISPATCH_SECONDS": "0.2",
+            "FAREBOX_LOG_FORMAT": "json",
+        }
+
+    def stop(self) -> None:
+        """End every process and print what it logged, which pytest shows if the test failed."""
+        for process in self.processes:
+            process.send(signal.SIGCONT)
+            process.kill()
+            print(f"--- {process.log_path.name}\n{process.log}")  # noqa: T201
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    async def generation(self, generation: str) -> Generation:
+        found = await self.ledger.generation(generation=generation)
+        assert isinstance(found, Generation)
+        return found
+
+    async def ended(self, generation: str) -> Generation:
+        """The generation, when it has ended."""
+        while (found := await self.generation(generation)).state not in FINAL_STATES:
+            await asyncio.sleep(0.02)
+        return found
+
+    async def totals(self) -> Totals:
+        return await self.ledger.totals()
+
+    async def running(self, count: int, tool: str = "image") -> None:
+        """Return when exactly `count` generations run."""
+        await until(lambda: self._running(count, tool))
+
+    async def _running(self, count: int, tool: str) -> bool:
+        return (await self.totals()).running.get(tool, 0) == count
+
+    async def spent(self, account: str = "acme") -> int:
+        """What the account has paid; AssertionError if anything is still held or was lost on the way."""
+        found = await self.ledger.account(account=account)
+        assert not isinstance(found, type(None))
+        held = sum(found.held_millicredits.values())  # type: ignore[union-attr]  # a missing account fails here too
+        assert held == 0
+        return CREDITS - sum(found.available_millicredits.values())  # type: ignore[union-attr]
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return when `condition` holds; pytest's timeout ends a test for which it never does."""
+    while not await condition():
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def open_stage(url: str, directory: Path, *, lease_seconds: float = LEASE_SECONDS) -> AsyncIterator[Stage]:
+    """A stage on the Redis at `url`, with the policy that the tests need."""
+    ledger = Ledger(connect_ledger(url), lease_ms=round(lease_seconds * 1000), dispatch_ms=200)
+    queue = Queue(connect_queue(url))
+    await ledger.start()
+    await ledger.publish(policy())
+    async with Dispatcher(ledger=ledger, queue=queue) as dispatcher:
+        stage = Stage(url, directory, lease_seconds, ledger, queue, dispatcher)
+        try:
+            yield stage
+        finally:
+            stage.stop()
+    await queue.redis.aclose()
+    await ledger.close()
+
+
+@asynccontextmanager
+async def open_place(stage: Stage) -> AsyncIterator[Workplace]:
+    """What a worker would have in its hands, in this process."""
+    outputs = OutputStore.open((stage.directory / "outputs").as_uri())
+    place = Workplace(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds)
+    try:
+        yield place
+    finally:
+        await place.close()
+
+
+def policy(*, image: int = 1000, video: int = 1000) -> Policy:
+    """A policy without free credits, which lets an account have so many generations in work."""
+    return Policy(
+        version="sha256:0",
+        file_time_ms=1,
+        timezone="UTC",
+        zone_changes=((0, 0),),
+        reset_ms=0,
+        daily_millicredits=0,
+        free_for_everyone=True,
+        refund_grace_ms=DAY_MS,
+        keep_upgrade_leftover=True,
+        free=PlanTerms(concurrency={"image": image, "video": video}, max_waiting=1000),
+        plans={},
+    )

@@ -1,0 +1,159 @@
+"""Workers killed, frozen and cut off in the middle of their work: nothing stays held, nothing is charged twice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from gateway.domain import FailureCode, State
+from tests.redis_servers import RedisServer
+from tests.workers.stage import LEASE_SECONDS, PRICE, Stage, until
+
+VIDEO = {"tool": "video", "settings": {"size": "64x64", "duration": 2}}
+
+
+async def test_a_video_whose_worker_is_killed_is_finished_by_another_and_charged_once(stage: Stage) -> None:
+    await stage.account()
+    stage.caretaker()
+    first = stage.worker("video")
+    generation = await stage.order(sandbox={"delay_seconds": 6}, **VIDEO)
+    await stage.running(1, "video")
+    first.kill()
+    stage.worker("video")
+    ended = await stage.ended(generation)
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 2, 1)
+    assert [output.content_type for output in ended.outputs] == ["video/mp4"]
+    assert await stage.spent() == PRICE
+
+
+async def test_a_generation_whose_every_worker_dies_is_refunded_after_the_last_attempt(stage: Stage) -> None:
+    await stage.account()
+    stage.caretaker()
+    generation = await stage.order(sandbox={"delay_seconds": 600}, terms={"attempts_max": 2})
+    for attempt in (1, 2):
+        worker = stage.worker()
+        await until(lambda attempt=attempt: _runs(stage, generation, attempt))  # type: ignore[misc]
+        worker.kill()
+    ended = await stage.ended(generation)
+    assert (ended.state, ended.error, ended.attempt) == (State.FAILED, FailureCode.WORKER_LOST, 2)
+    assert await stage.spent() == 0
+
+
+async def _runs(stage: Stage, generation: str, attempt: int) -> bool:
+    found = await stage.generation(generation)
+    return found.state is State.RUNNING and found.attempt == attempt
+
+
+async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stage) -> None:
+    await stage.account()
+    stage.caretaker()
+    first = stage.worker()
+    generation = await stage.order(outputs=3, sandbox={"deliver": 2, "hang": True})
+    await until(lambda: _delivered(stage, generation, 2))
+    first.kill()
+    await until(lambda: _failed_once(stage, generation))
+    stage.worker()
+    await until(lambda: _runs(stage, generation, 2))
+    await stage.ledger.cancel(generation=generation)
+    ended = await stage.ended(generation)
+    assert [output.object_key.rsplit("/", 1)[1] for output in ended.outputs] == ["1-0.png", "1-1.png"]
+    assert await stage.spent() == 2 * PRICE
+
+
+async def _delivered(stage: Stage, generation: str, outputs: int) -> bool:
+    return len((await stage.generation(generation)).outputs) == outputs
+
+
+async def _failed_once(stage: Stage, generation: str) -> bool:
+    return (await stage.generation(generation)).failures == 1
+
+
+async def test_the_word_of_a_worker_that_was_frozen_longer_than_its_lease_does_not_count(stage: Stage) -> None:
+    await stage.account()
+    stage.caretaker()
+    frozen = stage.worker()
+    generation = await stage.order(sandbox={"delay_seconds": 4})
+    await stage.running(1)
+    frozen.send(signal.SIGSTOP)
+    stage.worker()
+    ended = await stage.ended(generation)
+    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
+    frozen.send(signal.SIGCONT)
+    await until(lambda: _says(frozen.log_path.read_text, '"ending": "stale"'))
+    found = await stage.generation(generation)
+    assert found == ended
+    assert [output.object_key.rsplit("/", 1)[1] for output in found.outputs] == ["2-0.png"]
+    assert await stage.spent() == PRICE
+
+
+async def _says(read: object, words: str) -> bool:
+    assert callable(read)
+    return words in read()
+
+
+async def test_an_outage_longer_than_a_lease_costs_no_live_worker_its_generation(
+    own_redis: RedisServer, own_stage: Stage
+) -> None:
+    """R16: the caretakers saw the outage too, and wait a whole lease before they judge anyone's."""
+    stage = own_stage
+    await stage.account()
+    worker = stage.worker()
+    caretakers = [stage.caretaker(), stage.caretaker()]
+    generations = [await stage.order(sandbox={"delay_seconds": 5}) for _ in range(10)]
+    await stage.running(10)
+    own_redis.kill()
+    await until(lambda: _says(worker.log_path.read_text, "ledger_unavailable"))
+    await until(lambda: _says(caretakers[0].log_path.read_text, "partitions_not_reached"))
+    await asyncio.sleep(2 * LEASE_SECONDS)
+    own_redis.start()
+    ended = await asyncio.gather(*(stage.ended(generation) for generation in generations))
+    assert {(one.state, one.attempt, one.failures) for one in ended} == {(State.SUCCEEDED, 1, 0)}
+    assert await stage.spent() == 10 * PRICE
+    assert (await stage.ended(await stage.order())).state is State.SUCCEEDED
+
+
+async def test_what_a_gateway_did_not_live_to_dispatch_is_dispatched_once_by_two_caretakers(stage: Stage) -> None:
+    await stage.account()
+    reserved = [await stage.reserve() for _ in range(20)]
+    stage.worker()
+    stage.caretaker()
+    stage.caretaker()
+    ended = await asyncio.gather(*(stage.ended(one.generation.id) for one in reserved))
+    assert {(one.state, one.attempt) for one in ended} == {(State.SUCCEEDED, 1)}
+    assert await stage.spent() == 20 * PRICE
+
+
+async def test_two_caretakers_rescue_each_generation_of_a_dead_worker_once(stage: Stage) -> None:
+    await stage.account()
+    first = stage.worker()
+    generations = [await stage.order(sandbox={"delay_seconds": 5}) for _ in range(20)]
+    await stage.running(20)
+    first.kill()
+    stage.caretaker()
+    stage.caretaker()
+    stage.worker()
+    ended = await asyncio.gather(*(stage.ended(generation) for generation in generations))
+    assert {(one.state, one.attempt, one.failures) for one in ended} == {(State.SUCCEEDED, 2, 1)}
+    assert (await stage.totals()).rescues["worker_lost"] == 20
+    assert await stage.spent() == 20 * PRICE
+
+
+async def test_a_queue_that_lost_everything_is_filled_again_from_the_ledger(stage: Stage) -> None:
+    await stage.account()
+    generation = await stage.order()
+    await until(lambda: _is_due(stage))
+    for key in [*await stage.queue.redis.keys("arq:*"), *await stage.queue.redis.keys("farebox:*")]:
+        await stage.queue.redis.delete(key)
+    # The ledger looks at a dispatched one again after a minute; let that minute be over.
+    await stage.ledger.redis.zadd(_deadlines(generation), {generation: 1})
+    stage.caretaker()
+    stage.worker()
+    assert (await stage.ended(generation)).state is State.SUCCEEDED
+
+
+async def _is_due(stage: Stage) -> bool:
+    return bool(await stage.queue.due("image", limit=1))
+
+
+def _deadlines(generation: str) -> str:
+    return f"{{fb{generation[4:6]}}}:deadlines"

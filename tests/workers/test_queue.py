@@ -1,0 +1,209 @@
+"""The queue on a real Redis, and arq's own worker reading what we wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+
+from gateway.connections import connect_queue
+from gateway.errors import QueueUnavailable
+from gateway.ledger.outcomes import Dispatch
+from gateway.queue import Hint, Queue, dumps, job_id, loads, queue_key
+from tests.redis_servers import RedisServer
+
+GENERATION = "gen_00" + "a" * 24
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+async def queue(redis_url: str) -> AsyncIterator[Queue]:
+    queue = Queue(connect_queue(redis_url))
+    yield queue
+    await queue.redis.aclose()
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def dispatch(generation: str = GENERATION, **changes: Any) -> Dispatch:
+    facts: dict[str, Any] = {
+        "generation": generation,
+        "tool": "image",
+        "attempt": 1,
+        "score": now_ms(),
+        "queued_at": now_ms(),
+        "not_before": 0,
+        "deadline": now_ms() + 2000,
+    }
+    return Dispatch(**(facts | changes))
+
+
+async def keys_of(queue: Queue) -> set[bytes]:
+    return set(await queue.redis.keys("*"))
+
+
+async def test_arqs_own_worker_runs_what_was_dispatched(queue: Queue) -> None:
+    ran: list[tuple[str, int]] = []
+
+    async def generate(_: dict[Any, Any], generation: str, attempt: int) -> None:  # noqa: RUF029 - arq wants it
+        ran.append((generation, attempt))
+
+    await queue.dispatch([dispatch(), dispatch("gen_00" + "b" * 24, attempt=7)])
+    pool = ArqRedis(queue.redis.connection_pool)
+    worker = Worker(
+        functions=[func(generate, name="generate")],
+        queue_name=queue_key("image"),
+        redis_pool=pool,
+        burst=True,
+        poll_delay=0,
+        handle_signals=False,
+        job_serializer=dumps,
+        job_deserializer=loads,
+    )
+    await worker.async_run()
+    assert ran == [(GENERATION, 1), ("gen_00" + "b" * 24, 7)]
+    assert worker.jobs_failed == 0
+
+
+async def test_a_job_is_json_and_holds_ids_only(queue: Queue) -> None:
+    await queue.dispatch([dispatch()])
+    job = loads(await queue.redis.get(f"arq:job:{GENERATION}:1"))
+    assert job.pop("et") > 0
+    assert job == {"t": None, "f": "generate", "a": [GENERATION, 1], "k": {}}
+
+
+async def test_dispatching_twice_is_one_job(queue: Queue) -> None:
+    await queue.dispatch([dispatch()])
+    await queue.dispatch([dispatch()])
+    assert await queue.due("image", limit=10) == [job_id(GENERATION, 1)]
+    assert (await queue.depths(["image"]))[0].queued == 1
+
+
+async def test_the_lowest_score_is_due_first(queue: Queue) -> None:
+    """A head start is a lower score (R15)."""
+    later, sooner = "gen_00" + "b" * 24, "gen_00" + "c" * 24
+    await queue.dispatch([dispatch(later), dispatch(sooner, score=now_ms() - 600_000)])
+    assert await queue.due("image", limit=10) == [job_id(sooner, 1), job_id(later, 1)]
+    assert await queue.due("image", limit=1, offset=1) == [job_id(later, 1)]
+    ranks = await queue.positions([("image", job_id(later, 1)), ("image", job_id(sooner, 1)), ("video", "none")])
+    assert ranks == [1, 0, None]
+
+
+async def test_a_worker_whose_clock_is_half_an_hour_behind_still_sees_the_job(queue: Queue) -> None:
+    await queue.dispatch([dispatch(score=now_ms() + HOUR_MS // 2)])
+    assert await queue.due("image", limit=10) == [job_id(GENERATION, 1)]
+
+
+async def test_a_retry_is_not_due_before_its_pause_is_over(queue: Queue) -> None:
+    pause_over = now_ms() + 60_000
+    await queue.dispatch([dispatch(not_before=pause_over)])
+    assert await queue.due("image", limit=10) == []
+    assert await queue.redis.zscore(queue_key("image"), job_id(GENERATION, 1)) == pause_over
+
+
+async def test_only_one_of_two_workers_claims_a_job(queue: Queue) -> None:
+    await queue.dispatch([dispatch()])
+    job = job_id(GENERATION, 1)
+    claims = await asyncio.gather(*(queue.claim("image", [job], claim_ms=10_000) for _ in range(20)))
+    assert sorted(map(len, claims)) == [0] * 19 + [1]
+
+
+async def test_a_job_taken_out_cannot_be_claimed_and_leaves_nothing_but_the_bell(queue: Queue) -> None:
+    await queue.dispatch([dispatch()])
+    job = job_id(GENERATION, 1)
+    assert await queue.claim("image", [job], claim_ms=10_000) == [job]
+    await queue.take_out("image", job)
+    assert await queue.claim("image", [job], claim_ms=10_000) == []
+    assert await keys_of(queue) == {b"farebox:bell:image"}
+    assert await queue.redis.ttl("farebox:bell:image") > 0
+
+
+async def test_the_bell_is_capped_however_many_jobs_come(queue: Queue) -> None:
+    await queue.dispatch([dispatch(f"gen_00{index:024d}") for index in range(300)])
+    assert await queue.redis.llen("farebox:bell:image") == 64
+    assert (await queue.depths(["image"]))[0].queued == 300
+
+
+async def test_a_dispatch_wakes_a_worker_that_waits_at_the_bell(queue: Queue) -> None:
+    waiting = asyncio.create_task(queue.wait_for_bell("image", seconds=4))
+    while not await queue.redis.info("clients") or (await queue.redis.info("clients"))["blocked_clients"] == 0:
+        await asyncio.sleep(0.01)
+    await queue.dispatch([dispatch()])
+    await waiting
+    assert await queue.redis.llen("farebox:bell:image") == 0  # it was woken by the bell, not by the time
+
+
+async def test_depths_say_how_long_the_oldest_waits_and_who_works(queue: Queue) -> None:
+    await queue.dispatch([dispatch(queued_at=now_ms() - 90_000), dispatch("gen_00" + "b" * 24)])
+    await queue.worker_seen("image", "alive")
+    seconds, _ = await queue.redis.time()
+    await queue.redis.zadd("farebox:workers:image", {"dead for 20 seconds": seconds - 20})
+    image, video = await queue.depths(["image", "video"])
+    assert (image.queued, image.workers) == (2, 1)
+    assert image.oldest_ms is not None
+    assert image.oldest_ms >= 90_000
+    assert (video.queued, video.oldest_ms, video.workers) == (0, None, 0)
+    await queue.worker_gone("image", "alive")
+    assert (await queue.depths(["image"]))[0].workers == 0
+
+
+async def test_a_stop_runs_before_every_generation_and_is_not_counted_as_one(queue: Queue) -> None:
+    await queue.dispatch([dispatch()])
+    await queue.stop(tool="image", generation=GENERATION, ref="vendor-1")
+    assert await queue.due("image", limit=1) == [f"stop:{GENERATION}"]
+    assert (await queue.depths(["image"]))[0].queued == 1
+
+
+async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: RedisServer) -> None:
+    queue = Queue(connect_queue(own_redis.url))
+    heard: list[Hint] = []
+
+    async def listen() -> None:
+        async with aclosing(queue.hints()) as hints:
+            async for hint in hints:
+                heard.append(hint)
+
+    async def hint_until_heard(version: int) -> None:
+        while Hint("acme", GENERATION, version) not in heard:
+            await queue.hint("acme", GENERATION, version)
+            await asyncio.sleep(0.02)
+
+    listening = asyncio.create_task(listen())
+    await hint_until_heard(1)
+    own_redis.kill()
+    with pytest.raises(QueueUnavailable):
+        await queue.hint("acme", GENERATION, 2)
+    own_redis.start()
+    await hint_until_heard(3)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    await queue.redis.aclose()
+
+
+async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> None:
+    queue = Queue(connect_queue(own_redis.url))
+    own_redis.kill()
+    calls = [
+        queue.ping(),
+        queue.dispatch([dispatch()]),
+        queue.take_out("image", "job"),
+        queue.due("image", limit=1),
+        queue.claim("image", ["job"], claim_ms=1),
+        queue.wait_for_bell("image", seconds=0.1),
+        queue.worker_seen("image", "worker"),
+        queue.positions([("image", "job")]),
+        queue.depths(["image"]),
+        queue.hint("acme", GENERATION, 1),
+        queue.stop(tool="image", generation=GENERATION, ref="ref"),
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [QueueUnavailable] * len(calls)
+    await queue.redis.aclose()

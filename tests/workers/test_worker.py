@@ -1,0 +1,197 @@
+"""Real workers on a real queue: picking, room, stopping, cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+from gateway.domain import State
+from gateway.queue import job_id
+from tests.redis_servers import RedisServer
+from tests.workers.stage import PRICE, Stage, open_stage, policy, until
+
+LONG = {"delay_seconds": 600}
+
+
+async def cancel(stage: Stage, *generations: str) -> None:
+    await asyncio.gather(*(stage.ledger.cancel(generation=generation) for generation in generations))
+
+
+async def test_three_hundred_run_at_once_on_two_workers_and_the_next_starts_when_one_ends(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """arq alone stops at about a hundred: it leaves running jobs in its set and reads only the first of them."""
+    async with open_stage(redis_url, tmp_path, lease_seconds=15) as stage:
+        await stage.account()
+        stage.worker()
+        stage.worker()
+        running = [await stage.order(sandbox=LONG) for _ in range(300)]
+        await stage.running(300)
+        next_one = await stage.order()
+        await until(lambda: _depth_is(stage, 1))
+        assert (await stage.generation(next_one)).state is State.QUEUED
+        assert await stage.queue.positions([("image", job_id(next_one, 1))]) == [0]
+
+        await cancel(stage, running[0])
+        assert (await stage.ended(next_one)).state is State.SUCCEEDED
+        assert (await stage.totals()).running["image"] == 299
+
+        await cancel(stage, *running[1:])
+        await stage.running(0)
+        assert await stage.spent() == PRICE
+
+
+async def _depth_is(stage: Stage, queued: int) -> bool:
+    (depth,) = await stage.queue.depths(["image"])
+    return depth.queued == queued and depth.workers == 2
+
+
+async def test_a_running_job_leaves_nothing_in_the_queue(stage: Stage) -> None:
+    await stage.account()
+    stage.worker()
+    generation = await stage.order(sandbox=LONG)
+    await stage.running(1)
+    await until(lambda: _nothing_in_arq(stage))
+    await cancel(stage, generation)
+    assert (await stage.ended(generation)).state is State.CANCELLED
+
+
+async def _nothing_in_arq(stage: Stage) -> bool:
+    keys = set(await stage.queue.redis.keys("arq:*")) | set(await stage.queue.redis.keys("farebox:*"))
+    return keys <= {b"farebox:workers:image", b"farebox:bell:image"}
+
+
+async def test_a_job_whose_bell_was_lost_is_found_all_the_same(stage: Stage) -> None:
+    await stage.account()
+    worker = stage.worker()
+    await stage.ended(await stage.order())
+    worker.send(signal.SIGSTOP)
+    reserved = await stage.reserve()
+    assert reserved.dispatch is not None
+    await stage.queue.dispatch([reserved.dispatch])
+    await stage.queue.redis.delete("farebox:bell:image")
+    worker.send(signal.SIGCONT)
+    assert (await stage.ended(reserved.generation.id)).state is State.SUCCEEDED
+
+
+async def test_a_job_claimed_by_a_dead_worker_does_not_stand_in_the_way_of_the_next(stage: Stage) -> None:
+    await stage.account()
+    first, second = await stage.reserve(), await stage.reserve()
+    assert first.dispatch is not None
+    assert second.dispatch is not None
+    await stage.queue.dispatch([first.dispatch, second.dispatch])
+    await stage.queue.claim("image", [job_id(first.generation.id, 1)], claim_ms=3_600_000)
+    stage.worker("image", "--jobs", "1")
+    assert (await stage.ended(second.generation.id)).state is State.SUCCEEDED
+    assert (await stage.generation(first.generation.id)).state is State.QUEUED
+
+
+async def test_an_account_over_its_concurrency_never_has_more_in_work_and_all_of_it_finishes(stage: Stage) -> None:
+    await stage.ledger.publish(policy(image=3))
+    await stage.account()
+    stage.worker()
+    generations = [await stage.order(sandbox={"delay_seconds": 0.2}) for _ in range(12)]
+    assert [(await stage.generation(generation)).state for generation in generations][-1] is State.WAITING
+    most = 0
+    ending = asyncio.gather(*(stage.ended(generation) for generation in generations))
+    while not ending.done():
+        totals = await stage.totals()
+        most = max(most, totals.running.get("image", 0) + totals.queued.get("image", 0))
+        await asyncio.sleep(0.01)
+    assert [ended.state for ended in await ending] == [State.SUCCEEDED] * 12
+    assert most == 3
+    assert await stage.spent() == 12 * PRICE
+
+
+async def test_sigterm_hands_back_and_another_worker_goes_on_with_the_same_provider_job(stage: Stage) -> None:
+    await stage.account()
+    first = stage.worker(FAREBOX_GRACE_SECONDS="0")
+    generation = await stage.order(sandbox={"delay_seconds": 6})
+    await until(lambda: _has_ref(stage, generation))
+    ref = (await stage.generation(generation)).provider_ref
+    first.send(signal.SIGTERM)
+    assert await first.wait() == 0
+    handed_back = await stage.generation(generation)
+    assert (handed_back.state, handed_back.provider_ref) == (State.QUEUED, ref)
+    stage.worker()
+    ended = await stage.ended(generation)
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 2, 0)
+    assert await stage.spent() == PRICE
+
+
+async def _has_ref(stage: Stage, generation: str) -> bool:
+    return (await stage.generation(generation)).provider_ref is not None
+
+
+async def test_sigterm_lets_a_job_finish_within_the_grace_and_picks_no_other(stage: Stage) -> None:
+    await stage.account()
+    worker = stage.worker(FAREBOX_GRACE_SECONDS="600")
+    running = await stage.order(sandbox={"delay_seconds": 3})
+    await stage.running(1)
+    worker.send(signal.SIGTERM)
+    await until(lambda: _says(worker.log_path, "worker_stopping"))
+    left = await stage.order()
+    assert await worker.wait() == 0
+    assert (await stage.generation(running)).state is State.SUCCEEDED
+    assert (await stage.generation(left)).state is State.QUEUED
+    assert (await stage.queue.depths(["image"]))[0].workers == 0
+
+
+async def _says(log: Path, words: str) -> bool:
+    return words in log.read_text()
+
+
+async def test_a_second_sigterm_hands_back_at_once(stage: Stage) -> None:
+    await stage.account()
+    worker = stage.worker(FAREBOX_GRACE_SECONDS="600")
+    generation = await stage.order(sandbox=LONG)
+    await stage.running(1)
+    worker.send(signal.SIGTERM)
+    await until(lambda: _says(worker.log_path, "worker_stopping"))
+    worker.send(signal.SIGTERM)
+    assert await worker.wait() == 0
+    found = await stage.generation(generation)
+    assert (found.state, found.attempt) == (State.QUEUED, 1)
+    assert await stage.queue.due("image", limit=10) == [job_id(generation, 2)]
+
+
+async def test_a_cancel_while_running_pays_for_what_was_delivered_and_refunds_the_rest(stage: Stage) -> None:
+    await stage.account()
+    stage.worker()
+    generation = await stage.order(outputs=4, sandbox={"deliver": 1, "hang": True})
+    await until(lambda: _delivered(stage, generation, 1))
+    await cancel(stage, generation)
+    ended = await stage.ended(generation)
+    assert (ended.state, len(ended.outputs)) == (State.CANCELLED, 1)
+    assert await stage.spent() == PRICE
+
+
+async def _delivered(stage: Stage, generation: str, outputs: int) -> bool:
+    return len((await stage.generation(generation)).outputs) == outputs
+
+
+async def test_a_provider_that_fails_twice_is_tried_a_third_time(stage: Stage) -> None:
+    await stage.account()
+    stage.worker()
+    stage.caretaker()
+    generation = await stage.order(sandbox={"fail": "provider_failed", "fail_attempts": 2})
+    ended = await stage.ended(generation)
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 3, 2)
+    assert await stage.spent() == PRICE
+
+
+async def test_a_worker_may_be_started_before_redis(own_redis: RedisServer, tmp_path: Path) -> None:
+    async with open_stage(own_redis.url, tmp_path) as stage:
+        await stage.account()
+        own_redis.kill()
+        worker = stage.worker()
+        await until(lambda: _says(worker.log_path, "ledger_unavailable"))
+        own_redis.start()
+        assert (await stage.ended(await stage.order())).state is State.SUCCEEDED
+
+
+async def test_a_tool_that_the_rate_card_does_not_have_is_refused_with_those_it_has(stage: Stage) -> None:
+    worker = stage.worker("imgae")
+    assert await worker.wait() == 2
+    assert "the rate card has no tool 'imgae'; it has image, video" in worker.log

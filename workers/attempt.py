@@ -1,0 +1,274 @@
+"""One attempt at a generation: three things run at once, and the first that ends decides how the attempt ends.
+
+```
+making         submit or resume → results → store → deliver     done: settle; a provider's error: settle with its code
+keeping        renew at a third of the lease, with progress     cancel asked: settle; ended; stale: drop everything
+handing back   the worker was told to stop                      hand back: the next attempt is another worker's
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from contextlib import aclosing
+
+import structlog
+
+from gateway.domain import FailureCode, Output, operation_id
+from gateway.errors import ProviderError, ProviderUnreachable
+from gateway.ledger.outcomes import Begun, Ended, Noted, Renewed, Requeued, Stale
+from gateway.outputs import output_key
+from workers.metrics import ATTEMPT_SECONDS
+from workers.providers import Progress, Provider, ProviderRequest, Rendered
+from workers.workplace import Workplace
+
+_PROGRESS_EVERY_SECONDS = 1.0
+_UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseLost(Exception):
+    """The ledger says that this attempt is stale: drop everything, touch nothing."""
+
+
+class Attempt:
+    """An attempt that has the lease."""
+
+    def __init__(self, place: Workplace, begun: Begun, hand_back: asyncio.Event) -> None:
+        self._place = place
+        self._ledger = place.ledger
+        self._generation = begun.generation
+        self._number = begun.attempt
+        self._lease_seconds = begun.lease_ms / 1000
+        self._hand_back = hand_back
+        self._ref = begun.generation.provider_ref
+        self._delivered = {output.index for output in begun.generation.outputs}
+        self._progress_thousandths = begun.generation.progress_thousandths
+        self._progressed = asyncio.Event()
+        self._began_at = time.monotonic()
+        self._log = log.bind(generation=self._generation.id, attempt=self._number)
+
+    async def run(self) -> None:
+        """Make the outputs, and end the attempt in the way that comes first."""
+        making = asyncio.create_task(self._make(), name=f"make {self._generation.id}")
+        keeping = asyncio.create_task(self._keep_lease(), name=f"keep {self._generation.id}")
+        handing_back = asyncio.create_task(self._hand_back.wait())
+        tasks = (making, keeping, handing_back)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            decided = [task.done() for task in tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if decided[0]:
+            ending = await self._end_made(making)
+        elif decided[1]:
+            ending = await self._end_lease(keeping)
+        else:
+            ending = await self._end_handed_back()
+        self._report(ending)
+
+    # --- making -----------------------------------------------------------------------------------------------------
+
+    async def _make(self) -> None:
+        """Have the provider make what is missing. Unknown is not failed: an unreachable one is asked again (R17).
+
+        There is no limit here: the ledger ends the generation at `give_up_at`, and `renew` says so.
+        """
+        provider = self._place.provider(self._generation.request.provider)
+        unreachable = 0
+        while True:
+            try:
+                if self._ref is None:
+                    await self._submit(provider)
+                else:
+                    await self._collect(provider, self._ref)
+                    return
+                unreachable = 0
+            except ProviderUnreachable as error:
+                pause = _UNREACHABLE_PAUSES_SECONDS[min(unreachable, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
+                self._log.warning("provider_unreachable", detail=error.detail, again_in_seconds=pause)
+                unreachable += 1
+                await asyncio.sleep(pause)
+
+    async def _submit(self, provider: Provider) -> None:
+        """Submit, and note the ref before anything else, so that no later attempt pays for a second job."""
+        ref = await provider.submit(self._request())
+        self._ref = ref
+        self._still_ours(
+            await self._place.insist(
+                "note", lambda: self._ledger.note(generation=self._generation.id, attempt=self._number, ref=ref)
+            )
+        )
+
+    async def _collect(self, provider: Provider, ref: str) -> None:
+        async with aclosing(provider.results(ref, self._request())) as results:
+            async for result in results:
+                if isinstance(result, Progress):
+                    self._note_progress(result.fraction)
+                elif result.index not in self._delivered:
+                    await self._deliver(result)
+
+    async def _deliver(self, rendered: Rendered) -> None:
+        """Store an output, then record it: what cannot be downloaded must never be paid for (R9)."""
+        output = await self._store(rendered)
+        self._still_ours(
+            await self._place.insist(
+                "deliver",
+                lambda: self._ledger.deliver(generation=self._generation.id, attempt=self._number, output=output),
+            )
+        )
+        self._delivered.add(rendered.index)
+        await self._hint()
+
+    async def _store(self, rendered: Rendered) -> Output:
+        """Put an output into the object store. Its key has the attempt in it: a stale worker overwrites nothing."""
+        key = output_key(self._generation.id, self._number, rendered.index, rendered.content_type)
+        await self._place.outputs.put(key, rendered.data)
+        return Output(
+            index=rendered.index,
+            object_key=key,
+            content_type=rendered.content_type,
+            bytes=len(rendered.data),
+            width=rendered.width,
+            height=rendered.height,
+            sha256=await asyncio.to_thread(lambda: hashlib.sha256(rendered.data).hexdigest()),
+            duration_seconds=rendered.duration_seconds,
+        )
+
+    def _request(self) -> ProviderRequest:
+        request = self._generation.request
+        return ProviderRequest(
+            generation=self._generation.id,
+            tool=request.tool,
+            model=request.model,
+            provider_model=request.provider_model or request.model,
+            prompt=request.prompt,
+            indices=tuple(index for index in range(request.outputs) if index not in self._delivered),
+            attempt=self._number,
+            settings=request.settings,
+            inputs=request.inputs,
+            sandbox=request.sandbox,
+        )
+
+    def _note_progress(self, fraction: float) -> None:
+        """Remember the progress over all outputs, those of earlier attempts included; it never goes back."""
+        outputs = self._generation.request.outputs
+        earlier = len(self._generation.outputs)
+        thousandths = int(1000 * (earlier + fraction * (outputs - earlier)) / outputs)
+        if thousandths > self._progress_thousandths:
+            self._progress_thousandths = thousandths
+            self._progressed.set()
+
+    @staticmethod
+    def _still_ours(outcome: Noted | Stale) -> None:
+        if isinstance(outcome, Stale):
+            raise LeaseLost
+
+    # --- keeping the lease ------------------------------------------------------------------------------------------
+
+    async def _keep_lease(self) -> Renewed | Ended | Stale:
+        """Renew until the ledger says something else; return what it said.
+
+        A renewal that comes after the lease has run out is accepted too, unless a caretaker was first (R16). So a
+        worker that lost the ledger goes on working until it is told that it is stale.
+        """
+        while True:
+            await self._wait_for_renewal()
+            outcome = await self._place.insist(
+                "renew",
+                lambda: self._ledger.renew(
+                    generation=self._generation.id,
+                    attempt=self._number,
+                    progress_thousandths=self._progress_thousandths,
+                ),
+            )
+            if not isinstance(outcome, Renewed) or outcome.cancel_requested:
+                return outcome
+            await self._hint()
+
+    async def _wait_for_renewal(self) -> None:
+        """Wait a third of the lease, or less when there is progress to tell: that, once a second."""
+        started_at = time.monotonic()
+        renew_at = started_at + self._lease_seconds / 3
+        try:
+            async with asyncio.timeout(self._lease_seconds / 3):
+                await self._progressed.wait()
+        except TimeoutError:
+            return
+        self._progressed.clear()
+        tell_at = min(renew_at, started_at + _PROGRESS_EVERY_SECONDS)
+        await asyncio.sleep(max(0, tell_at - time.monotonic()))
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    async def _end_made(self, making: asyncio.Task[None]) -> str:
+        error = making.exception()
+        match error:
+            case None:
+                return await self._settle(None, stop_provider=False)
+            case LeaseLost():
+                return "stale"
+            case ProviderError():
+                self._log.warning("attempt_failed", code=error.code, detail=error.detail)
+                return await self._settle(error.code, stop_provider=False)
+            case _:
+                self._log.error("attempt_broke", exc_info=error)
+                return await self._settle(FailureCode.INTERNAL, stop_provider=True)
+
+    async def _end_lease(self, keeping: asyncio.Task[Renewed | Ended | Stale]) -> str:
+        error = keeping.exception()
+        if error is not None:
+            self._log.error("attempt_broke", exc_info=error)
+            return await self._settle(FailureCode.INTERNAL, stop_provider=True)
+        match keeping.result():
+            case Renewed():
+                return await self._settle(None, stop_provider=True)
+            case outcome:
+                return await self._conclude(outcome, stop_provider=True)
+
+    async def _end_handed_back(self) -> str:
+        operation = operation_id()
+        outcome = await self._place.insist(
+            "hand_back",
+            lambda: self._ledger.hand_back(generation=self._generation.id, attempt=self._number, operation=operation),
+        )
+        return await self._conclude(outcome, stop_provider=True)
+
+    async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:
+        operation = operation_id()
+        outcome = await self._place.insist(
+            "settle",
+            lambda: self._ledger.settle(
+                generation=self._generation.id, attempt=self._number, operation=operation, failure=failure
+            ),
+        )
+        return await self._conclude(outcome, stop_provider=stop_provider)
+
+    async def _conclude(self, outcome: Ended | Requeued | Stale, *, stop_provider: bool) -> str:
+        """Do what follows from the ledger's answer; the word for how the attempt ended."""
+        match outcome:
+            case Ended(generation=ended):
+                await self._place.after_end(outcome, stop_provider=stop_provider)
+                return ended.error or ended.state
+            case Requeued(dispatch):
+                self._place.dispatcher.dispatch([dispatch])
+                await self._hint()
+                return "requeued"
+            case Stale():
+                return "stale"
+
+    def _report(self, ending: str) -> None:
+        request = self._generation.request
+        seconds = time.monotonic() - self._began_at
+        ATTEMPT_SECONDS.labels(request.tool, request.model, ending).observe(seconds)
+        self._log.info(
+            "attempt_ended", ending=ending, tool=request.tool, model=request.model, seconds=round(seconds, 2)
+        )
+
+    async def _hint(self) -> None:
+        await self._place.hint(self._generation.account, self._generation.id)

@@ -1,0 +1,127 @@
+"""`farebox worker TOOL` and `farebox caretaker`: the command lines of the processes beside the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+import structlog
+from gateway.logs import configure_logs
+from prometheus_client import start_http_server
+
+from gateway.pricing.load import default_card_path, load_card
+from gateway.settings import Settings, load_settings
+from workers.caretaker import Caretaker
+from workers.settings import make_worker, open_workplace
+
+_metrics_port = click.option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    help="Serve this process's own metrics for Prometheus on this port, on all addresses.",
+)
+
+log = structlog.get_logger(__name__)
+
+
+@click.command()
+@click.argument("tool")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="How many generations to make at the same time. Default: FAREBOX_WORKER_JOBS, 150.",
+)
+@_metrics_port
+def worker(tool: str, jobs: int | None, metrics_port: int | None) -> None:
+    r"""Make the generations of one TOOL of the rate card, such as image or video.
+
+    Run as many as you need, on as many machines as you like; each takes what is next in the tool's queue. Making a
+    generation is mostly waiting for a provider, so one process takes many at once.
+
+    SIGTERM (or Ctrl-C) lets running generations finish for FAREBOX_GRACE_SECONDS and hands the rest back, so another
+    worker goes on with them and nobody pays twice. A second one hands back at once.
+
+    \b
+    Examples:
+      farebox worker image
+      farebox worker video --jobs 50 --metrics-port 9101
+    """
+    settings = _start(metrics_port, lambda settings: _check_tool(settings, tool))
+    jobs_max = jobs or settings.worker_jobs
+    _run(lambda: _work(settings, tool, jobs_max))
+
+
+@click.command()
+@_metrics_port
+def caretaker(metrics_port: int | None) -> None:
+    r"""Bring on what was left undone: lost dispatches, dead workers, holds past their time, expired outputs.
+
+    Looks at every overdue deadline once a second. Run at least one; with several, each rescue is still made once, and
+    one of them may die.
+
+    \b
+    Example:
+      farebox caretaker
+    """
+    settings = _start(metrics_port, lambda _: None)
+    _run(lambda: _take_care(settings))
+
+
+async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
+    async with open_workplace(settings) as place:
+        tool_worker = make_worker(settings, place, tool=tool, jobs_max=jobs_max)
+        _on_stop(tool_worker.stop)
+        log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
+        await tool_worker.async_run()
+    log.info("worker_stopped", tool=tool, worker=tool_worker.name)
+
+
+async def _take_care(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    async with open_workplace(settings) as place:
+        _on_stop(stopping.set)
+        log.info("caretaker_ready")
+        await Caretaker(place, settings.lease_seconds).run(stopping)
+    log.info("caretaker_stopped")
+
+
+def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Settings:
+    """Read the settings and set up logs and metrics: all that may fail with a word to the operator, before any work."""
+    settings = load_settings()
+    check(settings)
+    configure_logs(settings)
+    # arq tells of each job at INFO; our own lines say more, with ids to search for.
+    logging.getLogger("arq").setLevel(logging.WARNING)
+    if metrics_port is not None:
+        start_http_server(metrics_port)
+    return settings
+
+
+def _check_tool(settings: Settings, tool: str) -> None:
+    card = load_card(default_card_path(settings.rate_card))
+    if tool not in card.tools:
+        raise click.BadParameter(
+            f"the rate card has no tool {tool!r}; it has {', '.join(sorted(card.tools))}", param_hint="TOOL"
+        )
+
+
+def _on_stop(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        runner.run(main())
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not made for every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

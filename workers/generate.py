@@ -1,0 +1,85 @@
+"""The jobs that arq runs: `generate` makes one attempt at a generation, `stop` has a provider stop what has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from arq.worker import Retry
+
+from gateway.domain import operation_id
+from gateway.errors import QueueUnavailable
+from gateway.ledger.outcomes import Begun, Ended, Generation, Stale, TooEarly
+from gateway.queue import job_id
+from workers.attempt import Attempt
+from workers.workplace import Workplace
+
+# A pause is over by the ledger's clock; ours may be ahead, so look again at least this often, and not all the time.
+_TOO_EARLY_SECONDS = (0.1, 5)
+
+log = structlog.get_logger(__name__)
+
+
+async def generate(context: Mapping[str, Any], generation: str, attempt: int) -> None:
+    """Make attempt number `attempt` at a generation, if the ledger gives it the lease."""
+    place: Workplace = context["place"]
+    hand_back: asyncio.Event = context["hand_back"]
+    begun = await _begin(place, hand_back, generation, attempt)
+    if begun is None:
+        return
+    await _take_out(place, begun)
+    await place.hint(begun.generation.account, generation, begun.generation.version)
+    await Attempt(place, begun, hand_back).run()
+
+
+async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
+    """Ask the provider to stop the job `ref` of a generation that was ended elsewhere."""
+    place: Workplace = context["place"]
+    found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
+    if isinstance(found, Generation):
+        await place.stop_provider(found.request.provider, ref, generation)
+
+
+async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, attempt: int) -> Begun | None:
+    """Ask for the lease; None if there is nothing to do (any more)."""
+    operation = operation_id()
+    while True:
+        outcome = await place.insist(
+            "begin", lambda: place.ledger.begin(generation=generation, attempt=attempt, operation=operation)
+        )
+        match outcome:
+            case Begun():
+                log.info("attempt_begun", generation=generation, attempt=attempt, account=outcome.generation.account)
+                return outcome
+            case TooEarly(not_before):
+                await _wait_until(not_before, hand_back)
+            case Ended():
+                await place.after_end(outcome, stop_provider=True)
+                return None
+            case Stale():
+                log.debug("attempt_stale", generation=generation, attempt=attempt)
+                return None
+
+
+async def _wait_until(not_before: int, hand_back: asyncio.Event) -> None:
+    """Wait for the end of a retry's pause; if the worker must stop first, leave the job in arq for another."""
+    shortest, longest = _TOO_EARLY_SECONDS
+    seconds = min(max(not_before / 1000 - time.time(), shortest), longest)
+    try:
+        await asyncio.wait_for(hand_back.wait(), seconds)
+    except TimeoutError:
+        return
+    raise Retry
+
+
+async def _take_out(place: Workplace, begun: Begun) -> None:
+    """Take the job out of arq: it reads only the first few hundred of its set, and from now on the lease counts."""
+    job = job_id(begun.generation.id, begun.attempt)
+    try:
+        await place.queue.take_out(begun.generation.request.tool, job)
+    except QueueUnavailable as error:
+        # Harmless: whoever picks it up again is told that it is stale, and takes it out.
+        log.warning("job_not_taken_out", job=job, error=str(error))

@@ -1,0 +1,56 @@
+"""Wiring only: from the settings to connected objects, and from those to arq's worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from gateway.connections import connect_ledger, connect_queue
+from gateway.dispatcher import Dispatcher
+from gateway.ledger.ledger import Ledger
+from gateway.outputs import OutputStore
+from gateway.queue import Queue
+from gateway.settings import Settings
+from workers.arq_worker import ToolWorker
+from workers.generate import generate, stop
+from workers.insist import insist
+from workers.workplace import Workplace
+
+_DAY_MS = 86_400_000
+
+
+@asynccontextmanager
+async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
+    """Connect to ledger, queue and object store; wait for the ledger if it is not there yet."""
+    async with AsyncExitStack() as stack:
+        ledger = Ledger(
+            connect_ledger(settings.ledger_address),
+            lease_ms=settings.lease_ms,
+            dispatch_ms=settings.dispatch_ms,
+            outputs_kept_ms=settings.output_days * _DAY_MS,
+            wait_replicas=settings.wait_replicas,
+        )
+        stack.push_async_callback(ledger.close)
+        queue = Queue(connect_queue(settings.queue_address))
+        stack.push_async_callback(queue.redis.aclose)
+        await insist("start", ledger.start, lease_seconds=settings.lease_seconds)
+        dispatcher = await stack.enter_async_context(Dispatcher(ledger=ledger, queue=queue))
+        place = Workplace(ledger, queue, dispatcher, OutputStore.open(settings.outputs_address), settings.lease_seconds)
+        stack.push_async_callback(place.close)
+        yield place
+
+
+def make_worker(settings: Settings, place: Workplace, *, tool: str, jobs_max: int) -> ToolWorker:
+    """A worker for one tool."""
+    hand_back = asyncio.Event()
+    return ToolWorker(
+        tool=tool,
+        queue=place.queue,
+        functions={"generate": generate, "stop": stop},
+        context={"place": place, "hand_back": hand_back},
+        jobs_max=jobs_max,
+        claim_ms=settings.lease_ms,
+        grace_seconds=settings.grace_seconds,
+        hand_back=hand_back,
+    )

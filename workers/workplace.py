@@ -1,0 +1,90 @@
+"""What a worker or a caretaker has in its hands, and what both do after a generation has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+
+from gateway.dispatcher import Dispatcher
+from gateway.errors import QueueUnavailable
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.outcomes import Ended
+from gateway.outputs import OutputStore
+from gateway.queue import Queue
+from workers.insist import insist
+from workers.providers import Provider, provider
+
+T = TypeVar("T")
+
+_STOP_PROVIDER_SECONDS = 30
+_CLOSE_SECONDS = 5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Workplace:
+    """The connections that all jobs of a process share."""
+
+    ledger: Ledger
+    queue: Queue
+    dispatcher: Dispatcher
+    outputs: OutputStore
+    lease_seconds: float
+    providers: dict[str, Provider] = field(default_factory=dict)
+    _background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def provider(self, name: str) -> Provider:
+        """The provider of this name, made at first use and kept; KeyError if there is none."""
+        if name not in self.providers:
+            self.providers[name] = provider(name)
+        return self.providers[name]
+
+    async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the ledger until it answers (see `workers.insist`)."""
+        return await insist(transition, ask, lease_seconds=self.lease_seconds)
+
+    async def after_end(self, outcome: Ended, *, stop_provider: bool) -> None:
+        """Do what follows an ending: dispatch the promoted, tell the watchers, have the provider stop (R14, R17)."""
+        ended = outcome.generation
+        self.dispatcher.dispatch(outcome.promoted)
+        if stop_provider and outcome.provider_ref is not None:
+            self._in_background(self.stop_provider(ended.request.provider, outcome.provider_ref, ended.id))
+        await self.hint(ended.account, ended.id, ended.version)
+        for promoted in outcome.promoted:
+            await self.hint(ended.account, promoted.generation)
+
+    async def hint(self, account: str, generation: str, version: int = 0) -> None:
+        """Tell the watchers that a generation has changed; without them it changes all the same, so never raise."""
+        try:
+            await self.queue.hint(account, generation, version)
+        except QueueUnavailable as error:
+            log.debug("hint_lost", generation=generation, error=str(error))
+
+    async def stop_provider(self, name: str, ref: str, generation: str) -> None:
+        """Ask a provider to stop; never raise: the generation has ended, and its credits do not depend on this."""
+        try:
+            async with asyncio.timeout(_STOP_PROVIDER_SECONDS):
+                await self.provider(name).cancel(ref)
+        except Exception as error:  # noqa: BLE001 - a vendor's client may raise anything
+            log.warning("provider_not_stopped", generation=generation, provider=name, error=type(error).__name__)
+        else:
+            log.info("provider_stopped", generation=generation, provider=name)
+
+    async def close(self) -> None:
+        """Let what runs in the background end, then close the providers."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=_CLOSE_SECONDS)
+        for task in set(self._background):
+            task.cancel()
+        for used in self.providers.values():
+            await used.close()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
