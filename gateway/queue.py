@@ -131,7 +131,8 @@ class Queue:
         jobs_by_tool: dict[str, int] = defaultdict(int)
         for dispatch in dispatches:
             job = job_id(dispatch.generation, dispatch.attempt)
-            score = max(dispatch.score - _SKEW_MS, dispatch.not_before)
+            early = dispatch.not_before > _now_ms()  # a retry in its pause; after it, its place is the one it had
+            score = dispatch.not_before if early else dispatch.score - _SKEW_MS
             arguments = (dispatch.generation, dispatch.attempt)
             _put_job(pipe, tool=dispatch.tool, job=job, score=score, function="generate", arguments=arguments)
             pipe.zadd(_queued_key(dispatch.tool), {job: dispatch.queued_at})

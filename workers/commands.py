@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 import structlog
-from gateway.logs import configure_logs
 from prometheus_client import start_http_server
 
+from gateway.logs import configure_logs
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
 from workers.caretaker import Caretaker
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 )
 @_metrics_port
 def worker(tool: str, jobs: int | None, metrics_port: int | None) -> None:
-    r"""Make the generations of one TOOL of the rate card, such as image or video.
+    """Make the generations of one TOOL of the rate card, such as image or video.
 
     Run as many as you need, on as many machines as you like; each takes what is next in the tool's queue. Making a
     generation is mostly waiting for a provider, so one process takes many at once.
@@ -57,7 +57,7 @@ def worker(tool: str, jobs: int | None, metrics_port: int | None) -> None:
 @click.command()
 @_metrics_port
 def caretaker(metrics_port: int | None) -> None:
-    r"""Bring on what was left undone: lost dispatches, dead workers, holds past their time, expired outputs.
+    """Bring on what was left undone: lost dispatches, dead workers, holds past their time, expired outputs.
 
     Looks at every overdue deadline once a second. Run at least one; with several, each rescue is still made once, and
     one of them may die.

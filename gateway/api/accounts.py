@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.api.auth import found
 from gateway.api.credits import balance_shape
-from gateway.api.errors import Forbidden, InvalidRequest
+from gateway.api.errors import Forbidden, InvalidRequest, NotFound
 from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.generations import queue_positions
 from gateway.api.idempotency import operation
@@ -160,12 +160,15 @@ async def _whole(request: web.Request, account: o.Account) -> web.Response:
 def _applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, field: str) -> o.Applied:
     """The change as it was made, its promotions dispatched; else the refusal."""
     account = request.match_info["account"]
-    applied = found(outcome, _what(account))
-    if isinstance(applied, o.Refused):
-        raise _refusal(applied, field, plans=request.app[RATE_CARDS].card.plans)
-    after_promotion(request, account, applied.promoted)
-    hint(request, account, "")
-    return applied
+    match outcome:
+        case o.NotFound():
+            raise NotFound(f"There is no {_what(account)}.")
+        case o.Refused():
+            raise _refusal(outcome, field, plans=request.app[RATE_CARDS].card.plans)
+        case o.Applied():
+            after_promotion(request, account, outcome.promoted)
+            hint(request, account, "")
+            return outcome
 
 
 def _refusal(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
@@ -183,7 +186,8 @@ def _refusal(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
             path = "credits"
             text = f"takes away more than the bucket has available: {_amount(refused)}. Held credits are not touched"
         case "no_subscription":
-            path, text = "bucket", "must not be `subscription`: the account has no subscription. Use `top_up`, or start one"
+            path = "bucket"
+            text = "must not be `subscription`: the account has no subscription. Use `top_up`, or start one"
         case "too_much":
             path, text = field, "would give the account more than a ledger can count. Give less"
         case "email_taken":

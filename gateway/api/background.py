@@ -1,4 +1,4 @@
-"""Small tasks that nobody waits for: hints, and asking a provider to stop. What fails is logged, never answered with."""
+"""Small tasks that nobody waits for: hints, and asking a provider to stop. A failure is logged, never answered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def start(self, work: Coroutine[Any, Any, object], name: str) -> None:
         """Run `work` on its own."""
         task = asyncio.get_running_loop().create_task(self._run(work, name), name=name)
         self._tasks.add(task)
@@ -36,7 +36,7 @@ class Background:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    async def _run(self, work: Coroutine[Any, Any, object], name: str) -> None:
         try:
             await work
         except FareboxError as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
 from gateway.api.auth import Caller
+from gateway.domain import GENERATION_PATTERN
 
 _CALLER = "farebox.caller"
 _REQUEST_ID = "farebox.request_id"
@@ -44,7 +47,8 @@ def set_request_id(request: web.Request, made: str) -> None:
 def generation_id_of(request: web.Request) -> str | None:
     """The generation that the request is about, for the log."""
     made: str | None = request.get(_GENERATION)
-    return made or request.match_info.get("generation")
+    named = made or request.match_info.get("generation", "")
+    return named if re.match(GENERATION_PATTERN, named) else None
 
 
 def remember_generation(request: web.Request, generation: str) -> None:

@@ -18,7 +18,6 @@ from gateway.api.credits import balance_shape, own_account
 from gateway.api.errors import ApiError
 from gateway.api.event_stream import EventStream
 from gateway.api.generations import own_generation, queue_positions, shown
-from gateway.api.hub import Watch
 from gateway.api.ops import queues_shape
 from gateway.api.schemas import generations as s
 from gateway.api.schemas.base import Answer

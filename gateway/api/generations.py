@@ -8,9 +8,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.auth import found
+from gateway.api.auth import KeysStale, found
 from gateway.api.context import caller, remember_generation
-from gateway.api.errors import ApiError, InvalidRequest, PriceAboveCeiling
+from gateway.api.errors import ApiError, InvalidRequest, NotFound, PriceAboveCeiling
 from gateway.api.follow_ups import after_cancel_request, after_end, after_reserve
 from gateway.api.idempotency import REPLAY_HEADER, key_digest, reused
 from gateway.api.inputs import GivenInput, given_inputs, stored
@@ -101,13 +101,14 @@ async def cancel(request: web.Request) -> web.Response:
     """`POST /v1/generations/{generation}/cancel` (R18): after the end it changes nothing."""
     who = caller(request)
     generation = request.match_info["generation"]
-    outcome = found(
-        await request.app[LEDGER].cancel(
-            generation=generation, account=who.acting_account, keys_version=who.keys_version
-        ),
-        f"generation {generation}",
+    outcome = await request.app[LEDGER].cancel(
+        generation=generation, account=who.acting_account, keys_version=who.keys_version
     )
     match outcome:
+        case o.KeysChanged():
+            raise KeysStale
+        case o.NotFound():
+            raise NotFound(f"There is no generation {generation}.")
         case o.Ended():
             after_end(request, outcome)
         case o.CancelRequested():
@@ -206,9 +207,7 @@ async def _replayed(request: web.Request, memory: Memory | None) -> web.Response
         return None
     who = caller(request)
     outcome = found(
-        await request.app[LEDGER].replay(
-            account=who.acting_account, keys_version=who.keys_version, idempotency=memory
-        ),
+        await request.app[LEDGER].replay(account=who.acting_account, keys_version=who.keys_version, idempotency=memory),
         "account of this key any more",
     )
     match outcome:
@@ -246,8 +245,8 @@ async def _reserved(request: web.Request, memory: Memory | None, asked: Asked) -
         case o.Replayed():
             return await _accepted(request, outcome.generation, replay=True)
         case _:
-            if seed is None and any(given.url is None for given in asked.inputs):
-                request.app[BACKGROUND].start(request.app[OUTPUTS].delete_prefix(generation), "delete_inputs")
+            if seed is None and any(given.file is not None for given in asked.inputs):
+                request.app[BACKGROUND].start(request.app[OUTPUTS].delete_generation(generation), "delete_inputs")
             raise refusal_of_reserve(outcome, asked.request, card)
 
 

@@ -24,7 +24,9 @@ async def readyz(request: web.Request) -> web.Response:
     if unavailable is not None:
         shape = s.Readiness(status="unavailable", problems=[unavailable], rate_card=app[RATE_CARDS].card.version)
         return answer(shape, status=503, headers={"Retry-After": "2"})
-    problems = [*app[STARTUP].durability, *([app[RATE_CARDS].problem] if app[RATE_CARDS].problem else [])]
+    problems = [*app[STARTUP].problems]
+    if app[RATE_CARDS].problem is not None:
+        problems.append(f"the rate card on disk is not in force: {app[RATE_CARDS].problem}")
     try:
         await app[QUEUE].ping()
     except QueueUnavailable:

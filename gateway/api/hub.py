@@ -62,9 +62,7 @@ class Hub:
     async def watch(self, *, account: str | None = None, generation: str | None = None) -> AsyncIterator[Watch]:
         """Watch an account, one generation, or (for the operators' stream) only the gateway's end."""
         watch = Watch()
-        place, name = (
-            (self._by_generation, generation) if generation is not None else (self._by_account, account or "")
-        )
+        place, name = (self._by_generation, generation) if generation is not None else (self._by_account, account or "")
         place.setdefault(name, set()).add(watch)
         if self._closed:
             watch.close()

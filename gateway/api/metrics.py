@@ -105,9 +105,7 @@ def _of_queue(depths: Mapping[str, Depth]) -> Iterator[Metric]:
 
 
 def _of_ledger(totals: Totals | None, tools: Sequence[str]) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "farebox_ledger_up", "1 while the ledger answers.", value=0 if totals is None else 1
-    )
+    yield GaugeMetricFamily("farebox_ledger_up", "1 while the ledger answers.", value=0 if totals is None else 1)
     if totals is None:
         return
     yield GaugeMetricFamily("farebox_accounts", "Accounts.", value=totals.accounts)
@@ -124,7 +122,7 @@ def _of_ledger(totals: Totals | None, tools: Sequence[str]) -> Iterator[Metric]:
     yield _by_tool("farebox_waiting", "Generations beyond their account's concurrency.", totals.waiting, tools)
     yield _by_tool("farebox_running", "Running generations.", totals.running, tools)
     in_work = {
-        tool: totals.queued.get(tool, 0) + totals.running.get(tool, 0) for tool in totals.queued | totals.running
+        tool: totals.queued.get(tool, 0) + totals.running.get(tool, 0) for tool in {*totals.queued, *totals.running}
     }
     yield _by_tool("farebox_in_work", "Generations queued or running.", in_work, tools)
     outcomes = CounterMetricFamily(

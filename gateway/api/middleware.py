@@ -99,7 +99,7 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
         case web.HTTPException() if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return InvalidRequest(f"The request cannot be read: {error.reason}.")
         case _:
-            log.exception("request_failed", request_id=request_id(request), exc_info=error)
+            log.error("request_failed", request_id=request_id(request), exc_info=error)
             return InternalError(
                 "Something went wrong on our side. Try again; if it goes on, tell whoever runs this gateway the "
                 "request_id."
@@ -129,5 +129,3 @@ def _note(request: web.Request, status: int, seconds: float) -> None:
         account=account_id(request),
         generation=generation_id_of(request),
     )
-
-

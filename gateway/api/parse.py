@@ -55,7 +55,7 @@ def idempotency_key(request: web.Request) -> str | None:
 async def request_digest(request: web.Request) -> str:
     """What makes two requests the same (R11): method, path and the body as canonical JSON."""
     body = canonical_json(await request.read())
-    return hashlib.sha256("\n".join((request.method, request.path, body)).encode()).hexdigest()
+    return hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
 
 
 def canonical_json(raw: bytes) -> str:

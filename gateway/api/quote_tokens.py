@@ -72,8 +72,8 @@ class QuoteTokens:
                 fields=problems,
             )
         lines = tuple(
-            PriceLine(label, Decimal(credits), Decimal(count), Decimal(total))
-            for label, credits, count, total in shown["lines"]
+            PriceLine(label, Decimal(unit), Decimal(count), Decimal(total))
+            for label, unit, count, total in shown["lines"]
         )
         return LockedPrice(int(shown["millicredits"]), lines, str(shown["rate_card"]))
 

@@ -9,13 +9,13 @@ from aiohttp import web
 
 from gateway.api.credits import own_account
 from gateway.api.parse import read_body
+from gateway.api.quote_tokens import QUOTE_SECONDS
 from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
 from gateway.api.schemas import generations as s
 from gateway.api.schemas.base import utc
 from gateway.api.services import QUOTE_TOKENS, RATE_CARDS
 from gateway.api.shapes import credits_of, line_shapes, share_shapes
-from gateway.api.quote_tokens import QUOTE_SECONDS
 from gateway.domain import Bucket
 from gateway.errors import RequestRefused
 from gateway.ledger import outcomes as o

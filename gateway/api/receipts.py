@@ -8,7 +8,7 @@ from gateway.api.generations import own_generation
 from gateway.api.respond import answer
 from gateway.api.schemas import generations as s
 from gateway.api.schemas.base import utc, utc_or_none
-from gateway.api.shapes import credits_of, entry_shape, failure_shape, price_shape
+from gateway.api.shapes import credits_of, entry_shape, failure_shape, line_shapes
 from gateway.ledger import outcomes as o
 
 
@@ -29,7 +29,9 @@ def receipt_shape(generation: o.Generation) -> s.Receipt:
         settings=dict(generation.request.settings),
         outputs_requested=generation.request.outputs,
         outputs_delivered=len(generation.outputs),
-        price=price_shape(generation),
+        credits=credits_of(generation.price_millicredits),
+        lines=line_shapes(generation.request.lines),
+        rate_card=generation.request.rate_card,
         allocation=[
             s.GrantShare(bucket=share.bucket, grant=share.grant, credits=credits_of(share.millicredits))
             for share in generation.allocation

@@ -41,7 +41,9 @@ def refusal_of_request(refused: RequestRefused) -> ApiError:
     return error(str(refused), fields=refused.problems)
 
 
-def refusal_of_reserve(outcome: Refusal, request: GenerationRequest, card: RateCard) -> Exception:
+def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
+    outcome: Refusal, request: GenerationRequest, card: RateCard
+) -> Exception:
     """What `reserve` refused."""
     match outcome:
         case o.KeysChanged():

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from gateway.api import (
     accounts,
     cards,
-    credits,
     documentation,
     events,
     generations,
@@ -22,6 +21,7 @@ from gateway.api import (
     quotes,
     receipts,
 )
+from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.guard import Handler, guarded
 from gateway.api.schemas import accounts as sa
 from gateway.api.schemas import cards as sr
@@ -45,8 +45,8 @@ SSE = "text/event-stream"
 class Route:
     """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
 
-    `media` is what it answers with if that is not JSON. `created` is the status of something new. `errors` are the codes
-    of its own, beside those that its scopes and its body bring along.
+    `media` is what it answers with if that is not JSON. `created` is the status of something new. `errors` are the
+    codes of its own, beside those that its scopes and its body bring along.
     """
 
     method: str
@@ -86,8 +86,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{GENERATION}/receipt", receipts.get, ACCOUNT, None, sg.Receipt, "Explain what a generation cost"),
     Route("POST", "/v1/quotes", quotes.create, ACCOUNT, sg.QuoteIn, sg.QuoteOut,
           "Price a request firmly for ten minutes", errors=("invalid_settings", "unknown_model")),
-    Route("GET", "/v1/balance", credits.balance, ACCOUNT, None, sc.Balance, "Read the balance"),
-    Route("GET", "/v1/journal", credits.journal, ACCOUNT, sc.JournalQuery, sc.JournalOut,
+    Route("GET", "/v1/balance", credits_.balance, ACCOUNT, None, sc.Balance, "Read the balance"),
+    Route("GET", "/v1/journal", credits_.journal, ACCOUNT, sc.JournalQuery, sc.JournalOut,
           "Read every movement of credits, newest first"),
     Route("GET", "/v1/rate-card", cards.rate_card, PUBLIC, None, sr.RateCardOut, "Read the rate card"),
     Route("GET", "/v1/plans", cards.plans, PUBLIC, None, sr.PlansOut, "Read the plans"),
@@ -134,9 +134,7 @@ def mount(app: web.Application, routes: Sequence[Route] = ROUTES) -> None:
 def _behind_guards(route: Route) -> Handler:
     if not route.scopes:
         return route.handler
-    behind = guarded(
-        route.handler, route.scopes, own_idempotency=route.own_idempotency, shown_once=route.shown_once
-    )
+    behind = guarded(route.handler, route.scopes, own_idempotency=route.own_idempotency, shown_once=route.shown_once)
     if not route.opened_by_signature:
         return behind
 

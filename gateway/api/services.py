@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -27,6 +28,12 @@ class Startup:
     ready: bool = False
     problem: str = "the ledger has not answered yet"
     durability: tuple[str, ...] = ()
+    outdated: str | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What an operator should look at, though it works."""
+        return self.durability if self.outdated is None else (*self.durability, self.outdated)
 
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
@@ -43,3 +50,4 @@ QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
 BACKGROUND = web.AppKey("BACKGROUND", Background)
 HUB = web.AppKey("HUB", Hub)
 METRICS = web.AppKey("METRICS", Metrics)
+DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("DESCRIPTION", dict)

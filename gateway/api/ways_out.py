@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.api.errors import InsufficientCredits
 from gateway.api.cards import price_shape
+from gateway.api.errors import InsufficientCredits
 from gateway.api.schemas.base import as_number, utc
 from gateway.domain import Bucket, format_credits, millicredits_to_credits
 from gateway.ledger import outcomes as o

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import errno
 import shlex
+import shutil
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import aiohttp
 import click
@@ -162,11 +164,16 @@ class _Everything:
 
 Try next, in another terminal:
 
-  FAREBOX_DATA={shlex.quote(str(data))} FAREBOX_PORT={settings.port} farebox demo
+  FAREBOX_DATA={shlex.quote(str(data))} FAREBOX_PORT={settings.port} {_own_name()} demo
 
   curl -s -X PUT {address}/v1/admin/accounts/ada -H "Authorization: Bearer {key}" \\
     -H 'Content-Type: application/json' -d '{{}}'
 """
+
+
+def _own_name() -> str:
+    """How a person starts us from here: `make run` leaves the command in a folder that no PATH names."""
+    return "farebox" if shutil.which("farebox") else shlex.quote(str(Path(sys.executable).with_name("farebox")))
 
 
 def _free_port(settings: Settings) -> int:

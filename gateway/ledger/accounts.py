@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 
 from gateway.domain import Scope
 from gateway.errors import LedgerUnavailable
-from gateway.ledger import keys, outcomes as o
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.records import clean_reason, decode_account, encode_metadata
 from gateway.ledger.scripts import translated
@@ -30,9 +31,7 @@ def key_id_of(key: str) -> str:
 class AccountOperations(LedgerCore):
     """One method per script that concerns an account."""
 
-    async def account(
-        self, *, account: str, keys_version: int | None = None
-    ) -> o.KeysChanged | o.NotFound | o.Account:
+    async def account(self, *, account: str, keys_version: int | None = None) -> o.KeysChanged | o.NotFound | o.Account:
         """An account, rolled forward to now: resets, refreshes, expiries and lapses are written."""
         version = "" if keys_version is None else keys_version
         word, rest = await self.run("account", self.account_key(account), version)

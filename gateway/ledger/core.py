@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from gateway.domain import partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
-from gateway.ledger import keys, outcomes as o
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_account, decode_dispatch, decode_dispatches, decode_generation
 from gateway.ledger.scripts import Argument, Reply, Scripts
 
@@ -61,7 +62,9 @@ class LedgerCore:
     def ended(rest: Reply) -> o.Ended:
         """The reply of an ending."""
         ref, (generation, fields), promoted = rest
-        return o.Ended(decode_generation(generation.decode(), fields), decode_dispatches(promoted), ref.decode() or None)
+        return o.Ended(
+            decode_generation(generation.decode(), fields), decode_dispatches(promoted), ref.decode() or None
+        )
 
     @staticmethod
     def requeued(rest: Reply) -> o.Requeued:

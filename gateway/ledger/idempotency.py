@@ -1,8 +1,8 @@
 """What was answered to an `Idempotency-Key`, for the calls that are not `reserve` (R11).
 
 A record is one string: `<request digest> pending` while the first request is at work, then
-`<request digest> response <body>` for 24 hours (`reserve` writes `<request digest> generation <id>` into the same keys, so
-that a key used for two calls is noticed). A claim that a crash leaves behind expires after a minute; the
+`<request digest> response <body>` for 24 hours (`reserve` writes `<request digest> generation <id>` into the same
+keys, so that a key used for two calls is noticed). A claim that a crash leaves behind expires after a minute; the
 retry then repeats the operation with the same derived operation id, and the ledger's scripts answer as the first time.
 """
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from gateway.errors import LedgerBroken, LedgerUnavailable
-from gateway.ledger import keys, outcomes as o
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.operators import OperatorOperations
@@ -34,13 +35,14 @@ _DURABLE = {
     "appendfsync": ("always", "appendfsync is not `always`: a crash loses the last second of acknowledged work"),
     "maxmemory-policy": ("noeviction", "maxmemory-policy is not `noeviction`: Redis may throw away balances"),
 }
+_DURABLE_NAMES: tuple[Any, ...] = tuple(_DURABLE)
 
 
 class Ledger(GenerationOperations, AccountOperations, OperatorOperations):
     """Credits, holds and generations in Redis."""
 
     async def start(self) -> None:
-        """Check schema version and number of partitions, or write them into an empty ledger; LedgerBroken if they differ."""
+        """Check the schema version and number of partitions (LedgerBroken), or write them into an empty ledger."""
         mine = f"{SCHEMA_VERSION},{self.partitions}"
         try:
             await self.redis.set(keys.META, mine, nx=True)
@@ -75,19 +77,18 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations):
         try:
             if isinstance(self.redis, RedisCluster):
                 await self.redis.initialize()  # before its first command it knows no nodes
-                nodes = [await node.execute_command("CONFIG GET", *_DURABLE) for node in self.redis.get_primaries()]
+                nodes = [
+                    await node.execute_command("CONFIG GET", *list(_DURABLE)) for node in self.redis.get_primaries()
+                ]
             else:
-                nodes = [await self.redis.config_get(*_DURABLE)]
+                nodes = [await self.redis.config_get(*_DURABLE_NAMES)]
         except (RedisError, OSError) as error:
             raised = translated(error, "durability")
             if isinstance(raised, LedgerUnavailable):
                 raise raised from None
             return ["the server does not allow CONFIG GET: its durability cannot be checked"]
         weaknesses = {
-            sentence
-            for node in nodes
-            for name, (wanted, sentence) in _DURABLE.items()
-            if node.get(name) != wanted
+            sentence for node in nodes for name, (wanted, sentence) in _DURABLE.items() if node.get(name) != wanted
         }
         return sorted(weaknesses)
 

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gateway.domain import GENERATION_PATTERN, operation_id
-from gateway.ledger import keys, outcomes as o
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.records import (
     canonical,
@@ -20,6 +21,8 @@ from gateway.ledger.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from gateway.domain import FailureCode, GenerationRequest, Output, State
     from gateway.ledger.policy import Terms
     from gateway.ledger.scripts import Reply
@@ -35,6 +38,13 @@ Reservation = (
     | o.WaitingRoomFull
     | o.Reserved
 )
+
+_REFUSALS: Mapping[str, Callable[[], Reservation]] = {
+    "subscription_required": o.SubscriptionRequired,
+    "key_reused": o.KeyReused,
+    "keys_changed": o.KeysChanged,
+    "not_found": o.NotFound,
+}
 
 
 class GenerationOperations(LedgerCore):
@@ -86,9 +96,13 @@ class GenerationOperations(LedgerCore):
         return self._reservation(word, rest, account, request.price_millicredits)
 
     def _reservation(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
+        if word in _REFUSALS:
+            return _REFUSALS[word]()
         match word:
             case "reserved":
                 return o.Reserved(_generation(rest[0]), decode_dispatch(rest[1]))
+            case "replayed":
+                return o.Replayed(_generation(rest[0]))
             case "insufficient_credits":
                 return o.InsufficientCredits(price, decode_account(account, rest[0]))
             case "waiting_room_full":
@@ -97,16 +111,6 @@ class GenerationOperations(LedgerCore):
             case "plan_limit":
                 plan, setting, *allowed = texts(rest)
                 return o.PlanLimit(plan, setting, tuple(allowed))
-            case "subscription_required":
-                return o.SubscriptionRequired()
-            case "replayed":
-                return o.Replayed(_generation(rest[0]))
-            case "key_reused":
-                return o.KeyReused()
-            case "keys_changed":
-                return o.KeysChanged()
-            case "not_found":
-                return o.NotFound()
             case _:
                 raise self.unexpected("reserve", word)
 
@@ -128,9 +132,7 @@ class GenerationOperations(LedgerCore):
             case _:
                 return None
 
-    async def begin(
-        self, *, generation: str, attempt: int, operation: str
-    ) -> o.Begun | o.TooEarly | o.Ended | o.Stale:
+    async def begin(self, *, generation: str, attempt: int, operation: str) -> o.Begun | o.TooEarly | o.Ended | o.Stale:
         """Give attempt number `attempt` the lease, if the generation waits for exactly that one."""
         key = self.generation_key(generation)
         word, rest = await self.run("begin", key, attempt, operation, self.lease_ms, self.dispatch_ms)
@@ -221,9 +223,7 @@ class GenerationOperations(LedgerCore):
         found = texts(await self._scripts.run("overdue", keys.deadlines(partition), limit))
         return [o.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
 
-    async def rescue(
-        self, *, generation: str, deadline: int, judge_leases: bool
-    ) -> o.NotDue | o.Requeued | o.Ended:
+    async def rescue(self, *, generation: str, deadline: int, judge_leases: bool) -> o.NotDue | o.Requeued | o.Ended:
         """Bring an overdue generation on (R16): dispatch again, promote, retry, or fail and refund."""
         word, rest = await self.run(
             "rescue", self.generation_key(generation), deadline, int(judge_leases), self.dispatch_ms, operation_id()
@@ -276,9 +276,7 @@ class GenerationOperations(LedgerCore):
         """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one."""
         version = "" if keys_version is None else keys_version
         filters = (state or "", tool or "", model or "")
-        word, rest = await self.run(
-            "generations", self.account_key(account), version, limit, before or "", *filters
-        )
+        word, rest = await self.run("generations", self.account_key(account), version, limit, before or "", *filters)
         if word == "page":
             return o.Page(tuple(_generation(item) for item in rest[1:]), rest[0].decode() or None)
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()

@@ -73,7 +73,7 @@ class OperatorOperations(LedgerCore):
     async def revoke(
         self, *, account: str, operation: str, grant: str, millicredits: int | None, reason: str
     ) -> o.NotFound | o.Applied:
-        """Take back what is left of one grant: `millicredits` at most, or with None all, also what is still held of it."""
+        """Take back what is left of one grant: `millicredits` at most, or with None all, also what is held of it."""
         most = _BALANCE_MAX_MILLICREDITS if millicredits is None else millicredits
         everything = int(millicredits is None)
         answer = await self._operate("revoke", account, operation, grant, most, everything, clean_reason(reason))

@@ -128,8 +128,8 @@ class Subscription:
 class Account:
     """An account rolled forward to `now` (account time). Grants are in burn order (R5).
 
-    `available_millicredits` and `held_millicredits` per bucket; `monthly_millicredits` is the allotment of the current cycle;
-    `in_work` and `waiting` count open generations by tool.
+    `available_millicredits` and `held_millicredits` are per bucket; `monthly_millicredits` is the allotment of the
+    current cycle; `in_work` and `waiting` count open generations by tool.
     """
 
     id: str

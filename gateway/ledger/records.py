@@ -49,8 +49,11 @@ def _setting_to_json(value: SettingValue) -> str | int | bool | dict[str, str]:
     return {"decimal": str(value)} if isinstance(value, Decimal) else value
 
 
-def _setting_from_json(value: str | int | bool | dict[str, str]) -> SettingValue:
-    return Decimal(value["decimal"]) if isinstance(value, dict) else value
+def _setting_from_json(value: Any) -> SettingValue:
+    if isinstance(value, dict):
+        return Decimal(value["decimal"])
+    setting: SettingValue = value
+    return setting
 
 
 def encode_request(request: GenerationRequest) -> str:
@@ -129,8 +132,8 @@ def decode_entry(text: str) -> o.Entry:
     number, at, kind, available, held, changes, generation, reason = text.split("|", 7)
     buckets = {}
     for part in changes.split(",") if changes else ():
-        letter, credits, holds = part.split(":")
-        buckets[BUCKETS[letter]] = o.BucketChange(int(credits), int(holds))
+        letter, available_change, held_change = part.split(":")
+        buckets[BUCKETS[letter]] = o.BucketChange(int(available_change), int(held_change))
     return o.Entry(
         id=int(number),
         at=int(at),
@@ -202,9 +205,7 @@ def decode_dispatch(flat: Sequence[bytes]) -> o.Dispatch | None:
     if not flat:
         return None
     generation, tool, attempt, score, queued_at, not_before, deadline = (item.decode() for item in flat)
-    return o.Dispatch(
-        generation, tool, int(attempt), int(score), int(queued_at), int(not_before), int(deadline)
-    )
+    return o.Dispatch(generation, tool, int(attempt), int(score), int(queued_at), int(not_before), int(deadline))
 
 
 def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[o.Dispatch, ...]:

@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import (
     ClusterDownError,
-    ConnectionError as RedisConnectionError,
     MasterDownError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
@@ -35,9 +39,15 @@ if TYPE_CHECKING:
 Argument = str | int
 Reply = list[Any]
 
-_INCLUDE = re.compile(r'^--- @include (.+)$', re.MULTILINE)
+_INCLUDE = re.compile(r"^--- @include (.+)$", re.MULTILINE)
 _OUTAGES = (
-    RedisConnectionError, RedisTimeoutError, ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError, OSError,
+    RedisConnectionError,
+    RedisTimeoutError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    OSError,
 )
 _OUTAGE_WORDS = ("OOM ", "LOADING ", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "MISCONF", "TRYAGAIN", "NOREPLICAS")
 

@@ -19,7 +19,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from gateway.errors import OutputMissing, SettingsError
-from gateway.outputs.names import checked, content_type_of, folders
+from gateway.outputs.names import checked, content_type_of, folders, input_key
 
 _CLOUD_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory"})
 _CHUNK_BYTES = 256 * 1024  # what a slow download holds in memory
@@ -66,6 +66,12 @@ class OutputStore:
         else:  # files have no attributes; the extension says it
             await obstore.put_async(self._store, object_key, data)
             await asyncio.to_thread(_sync, self._directory / object_key, self._directory)
+
+    async def put_input(self, generation: str, number: int, data: bytes, content_type: str) -> str:
+        """Write the bytes of a `data:` input and return the object key they are under."""
+        object_key = input_key(generation, number, content_type)
+        await self.put(object_key, data)
+        return object_key
 
     async def head(self, object_key: str) -> StoredObject:
         """Size and content type; OutputMissing if there is no such object."""

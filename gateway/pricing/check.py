@@ -156,8 +156,9 @@ class _Walk:
         """What one output costs; a price is linear in the outputs, so the most outputs are the other end to look at."""
         one = most = 0
         try:
-            one = total_millicredits(price_steps(self.model, rate, facts, 1))
-            most = total_millicredits(price_steps(self.model, rate, facts, self.model.outputs_max))
+            one = most = total_millicredits(price_steps(self.model, rate, facts, 1))
+            if self.model.outputs_max > 1:
+                most = total_millicredits(price_steps(self.model, rate, facts, self.model.outputs_max))
         except DecimalException:
             self.faults.append(_impossible(facts, "cannot be counted exactly: its factors have too many decimals"))
         if max(one, most) > AMOUNT_MAX_MILLICREDITS:

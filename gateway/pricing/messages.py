@@ -88,6 +88,8 @@ def _fault(location: Location, kind: str, problem: Any) -> Fault:
         return Fault(location[:-1], f"needs {_path_of(location[-1:])}{_example(location)}")
     if kind == "value_error":
         return Fault(location, str(problem["ctx"]["error"]))
+    if kind == "tuple_type" and location[-1] == "values":
+        return Fault(location, 'must be a list such as ["1K", "2K"]')
     return Fault(location, _mismatch(kind, problem))
 
 

@@ -25,7 +25,7 @@ def render(card: RateCard, proof: Proof) -> Group:
     for tool_id, tool in card.tools.items():
         models = {model_id: model for model_id, model in card.models.items() if model.tool == tool_id}
         parts.append(_models_table(f"{tool.name}: {len(models)} models, credits for one output", models, proof))
-    parts.append(_plans_table(card))
+    parts.extend((_plans_table(card), _limits_table(card)))
     if card.bundles:
         parts.append(_bundles_table(card))
     combinations = sum(one.combinations for one in proof.values())
@@ -40,7 +40,14 @@ def render(card: RateCard, proof: Proof) -> Group:
 
 
 def _table(title: str) -> Table:
-    return Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    return Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
 
 
 def _models_table(title: str, models: dict[str, Model], proof: Proof) -> Table:
@@ -51,7 +58,7 @@ def _models_table(title: str, models: dict[str, Model], proof: Proof) -> Table:
     table.add_column("to", justify="right", no_wrap=True)
     table.add_column("rates", justify="right", no_wrap=True)
     table.add_column("combinations", justify="right", no_wrap=True)
-    table.add_column("price moves with")
+    table.add_column("price moves with", overflow="fold")
     for model_id, model in models.items():
         proved = proof[model_id]
         table.add_row(
@@ -93,26 +100,31 @@ def _values(setting: Setting) -> str:
 
 
 def _plans_table(card: RateCard) -> Table:
-    """A row a plan; for each tool how many may be in work at once, and how many of its baseline model are paid for."""
-    table = _table(
-        "Plans: credits a month, in work at once by tool, how many of the tool's baseline model they pay for"
-    )
+    table = _table("Plans: credits a month, and the price of each interval")
     table.add_column("plan", no_wrap=True)
-    for heading in ("credits", *Interval, "ahead"):
+    for heading in ("credits", *Interval, "head start"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for tool_id, tool in card.tools.items():
-        table.add_column(escape(tool_id), justify="right", no_wrap=True)
-        table.add_column(escape(tool.baseline_model), justify="right", no_wrap=True)
-    free = f"{format_credits(card.free.daily_millicredits)} a day"
-    table.add_row(FREE_PLAN, free, "", "", "", "", *_by_tool(card, FREE_PLAN, card.free.concurrency))
+    table.add_row(FREE_PLAN, f"{format_credits(card.free.daily_millicredits)} a day")
     for plan_id, plan in card.plans.items():
         table.add_row(
             escape(plan_id),
             format_credits(plan.monthly_millicredits),
             *(_price(plan, interval) for interval in Interval),
             _minutes(plan.head_start_ms),
-            *_by_tool(card, plan_id, plan.concurrency),
         )
+    return table
+
+
+def _limits_table(card: RateCard) -> Table:
+    """For each tool what may be in work at once, and how many outputs of its baseline model the credits pay for."""
+    table = _table("Plans: in work at once, and what the credits pay for")
+    table.add_column("plan", no_wrap=True)
+    for tool_id, tool in card.tools.items():
+        table.add_column(f"{escape(tool_id)} at once", justify="right", no_wrap=True)
+        table.add_column(f"of {escape(tool.baseline_model)}", justify="right", no_wrap=True)
+    table.add_row(FREE_PLAN, *_by_tool(card, FREE_PLAN, card.free.concurrency))
+    for plan_id, plan in card.plans.items():
+        table.add_row(escape(plan_id), *_by_tool(card, plan_id, plan.concurrency))
     return table
 
 

@@ -6,6 +6,7 @@ so `pass_time` makes a generation older instead: all its times and its deadline 
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -227,10 +228,10 @@ class World:
         """As if so much real time had passed for this generation."""
         partition = partition_of_generation(generation)
         name = keys.generation(partition, generation)
-        for time in TIMES:
-            known = await self.ledger.redis.hget(name, time)
+        for moment in TIMES:
+            known = await self.ledger.redis.hget(name, moment)
             if known is not None and known != b"0":
-                await self.ledger.redis.hset(name, time, str(int(known) - milliseconds))
+                await self.ledger.redis.hset(name, moment, str(int(known) - milliseconds))
         await self.ledger.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
 
     async def deadline(self, generation: str) -> int | None:
@@ -283,7 +284,9 @@ async def open_world(url: str, **settings: Any) -> AsyncIterator[World]:
     ledger = Ledger(connect_ledger(url), partitions=PARTITIONS, **settings)
     try:
         await ledger.start()
-        world = World(ledger)
+        # No test may see the free credits reset because it ran at midnight: here the day turns twelve hours from now.
+        noon = (time.time_ns() // 1_000_000 // HOUR * HOUR + 12 * HOUR) % DAY
+        world = World(ledger, replace(POLICY, reset_ms=noon))
         await ledger.publish(world.policy)
         yield world
         if world.holds:

@@ -1,4 +1,4 @@
-"""A stage for the tests of this folder: a ledger with accounts, a queue, and real workers and caretakers around them."""
+"""A stage for the tests of this folder: a ledger, a queue, and real workers and caretakers around them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gateway.domain import (
     partition_of_account,
 )
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.outcomes import Applied, Generation, Reserved, Totals
+from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Reserved, Totals
 from gateway.ledger.policy import PlanTerms, Policy, Terms
 from gateway.lifeline import Lifeline
 from gateway.outputs import OutputStore
@@ -60,6 +60,10 @@ class Process:
     async def wait(self) -> int:
         """Its exit code, when it has ended."""
         return await asyncio.to_thread(self.popen.wait)
+
+    async def says(self, words: str) -> bool:
+        """Whether it has logged `words`."""
+        return words in await asyncio.to_thread(self.log_path.read_text)
 
     @property
     def log(self) -> str:
@@ -98,7 +102,7 @@ class Stage:
         """Reserve a small image, or what `wishes` say, without dispatching it."""
         terms = {"queue_timeout_ms": DAY_MS, "provider_timeout_ms": DAY_MS, "waiting_timeout_ms": DAY_MS}
         terms |= {"attempts_max": 3} | wishes.pop("terms", {})
-        asked = {"tool": "image", "outputs": 1, "settings": SMALL, "provider": "sandbox"} | wishes
+        asked: dict[str, Any] = {"tool": "image", "outputs": 1, "settings": SMALL, "provider": "sandbox"} | wishes
         reserved = await self.ledger.reserve(
             account=account,
             generation=generation_id(partition_of_account(account, self.ledger.partitions)),
@@ -175,9 +179,11 @@ class Stage:
 
     async def ended(self, generation: str) -> Generation:
         """The generation, when it has ended."""
-        while (found := await self.generation(generation)).state not in FINAL_STATES:
-            await asyncio.sleep(0.02)
-        return found
+        await until(lambda: self._has_ended(generation))
+        return await self.generation(generation)
+
+    async def _has_ended(self, generation: str) -> bool:
+        return (await self.generation(generation)).state in FINAL_STATES
 
     async def totals(self) -> Totals:
         return await self.ledger.totals()
@@ -192,15 +198,20 @@ class Stage:
     async def spent(self, account: str = "acme") -> int:
         """What the account has paid; AssertionError if anything is still held or was lost on the way."""
         found = await self.ledger.account(account=account)
-        assert not isinstance(found, type(None))
-        held = sum(found.held_millicredits.values())  # type: ignore[union-attr]  # a missing account fails here too
-        assert held == 0
-        return CREDITS - sum(found.available_millicredits.values())  # type: ignore[union-attr]
+        assert isinstance(found, Account)
+        assert sum(found.held_millicredits.values()) == 0
+        return CREDITS - sum(found.available_millicredits.values())
+
+
+def dispatch_of(reserved: Reserved) -> Dispatch:
+    """The dispatch of a generation that did not have to wait."""
+    assert reserved.dispatch is not None
+    return reserved.dispatch
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Return when `condition` holds; pytest's timeout ends a test for which it never does."""
-    while not await condition():
+    while not await condition():  # noqa: ASYNC110 - what is waited for happens in another process
         await asyncio.sleep(0.02)
 
 

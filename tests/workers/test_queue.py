@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from arq.connections import ArqRedis
+from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
 from gateway.connections import connect_queue
@@ -17,6 +18,7 @@ from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Hint, Queue, dumps, job_id, loads, queue_key
 from tests.redis_servers import RedisServer
+from tests.workers.stage import until
 
 GENERATION = "gen_00" + "a" * 24
 HOUR_MS = 3_600_000
@@ -53,13 +55,13 @@ async def keys_of(queue: Queue) -> set[bytes]:
 async def test_arqs_own_worker_runs_what_was_dispatched(queue: Queue) -> None:
     ran: list[tuple[str, int]] = []
 
-    async def generate(_: dict[Any, Any], generation: str, attempt: int) -> None:  # noqa: RUF029 - arq wants it
+    async def generate(_: dict[Any, Any], generation: str, attempt: int) -> None:
         ran.append((generation, attempt))
 
     await queue.dispatch([dispatch(), dispatch("gen_00" + "b" * 24, attempt=7)])
     pool = ArqRedis(queue.redis.connection_pool)
     worker = Worker(
-        functions=[func(generate, name="generate")],
+        functions=[func(cast("WorkerCoroutine", generate), name="generate")],
         queue_name=queue_key("image"),
         redis_pool=pool,
         burst=True,
@@ -128,17 +130,24 @@ async def test_a_job_taken_out_cannot_be_claimed_and_leaves_nothing_but_the_bell
 
 async def test_the_bell_is_capped_however_many_jobs_come(queue: Queue) -> None:
     await queue.dispatch([dispatch(f"gen_00{index:024d}") for index in range(300)])
-    assert await queue.redis.llen("farebox:bell:image") == 64
+    assert await rings(queue) == 64
     assert (await queue.depths(["image"]))[0].queued == 300
 
 
 async def test_a_dispatch_wakes_a_worker_that_waits_at_the_bell(queue: Queue) -> None:
     waiting = asyncio.create_task(queue.wait_for_bell("image", seconds=4))
-    while not await queue.redis.info("clients") or (await queue.redis.info("clients"))["blocked_clients"] == 0:
-        await asyncio.sleep(0.01)
+    await until(lambda: somebody_waits(queue))
     await queue.dispatch([dispatch()])
     await waiting
-    assert await queue.redis.llen("farebox:bell:image") == 0  # it was woken by the bell, not by the time
+    assert await rings(queue) == 0  # it was woken by the bell, not by the time
+
+
+async def somebody_waits(queue: Queue) -> bool:
+    return (await queue.redis.info("clients"))["blocked_clients"] == 1
+
+
+async def rings(queue: Queue) -> int:
+    return len(await cast("Awaitable[list[bytes]]", queue.redis.lrange("farebox:bell:image", 0, -1)))
 
 
 async def test_depths_say_how_long_the_oldest_waits_and_who_works(queue: Queue) -> None:
@@ -169,7 +178,7 @@ async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: R
     async def listen() -> None:
         async with aclosing(queue.hints()) as hints:
             async for hint in hints:
-                heard.append(hint)
+                heard.append(hint)  # noqa: PERF401 - the list is read while it grows
 
     async def hint_until_heard(version: int) -> None:
         while Hint("acme", GENERATION, version) not in heard:

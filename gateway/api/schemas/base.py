@@ -113,7 +113,8 @@ Setting = Annotated[
 ]
 """The value of a model's setting."""
 
-Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T17:00:00.000Z"]})]
+_TIME_EXAMPLE = "2026-11-22T17:00:00.000Z"
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": [_TIME_EXAMPLE]})]
 """A time in an answer: RFC 3339, UTC, with milliseconds."""
 
 TimeIn = Annotated[AwareDatetime, Field(description="RFC 3339 with an offset, such as `2026-11-22T17:00:00Z`.")]

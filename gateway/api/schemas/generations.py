@@ -36,7 +36,7 @@ class GenerationIn(Body):
 
     tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
     model: Annotated[str, Field(min_length=1, max_length=128, examples=["flux-dev"])]
-    prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle in the snow"])]
+    prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
     inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
     outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make.")] = 1
@@ -55,7 +55,9 @@ class QuoteIn(GenerationIn):
 class GenerationsQuery(PageQuery):
     """Which generations to list."""
 
-    before: Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` of the page before.")] | None = None
+    before: Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` of the page before.")] | None = (
+        None
+    )
     status: State | None = None
     tool: Annotated[str, Field(max_length=64)] | None = None
     model: Annotated[str, Field(max_length=128)] | None = None
@@ -64,7 +66,7 @@ class GenerationsQuery(PageQuery):
 class OutputQuery(Query):
     """What a signed URL carries."""
 
-    expires: Annotated[int, Field(ge=0, description="Seconds since the epoch.")] | None = None
+    expires: Annotated[str, Field(max_length=20, description="Seconds since the epoch.")] | None = None
     signature: Annotated[str, Field(max_length=200)] | None = None
 
 
@@ -224,7 +226,9 @@ class Receipt(Answer):
     settings: dict[str, Setting]
     outputs_requested: int
     outputs_delivered: int
-    price: Price
+    credits: Credits = Field(description="The price.")
+    lines: list[Line]
+    rate_card: str
     allocation: list[GrantShare]
     entries: list[EntryOut]
     held: Credits

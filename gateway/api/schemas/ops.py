@@ -68,7 +68,7 @@ class ErrorBody(Answer):
     code: str
     message: str
     request_id: str
-    fields: list[ErrorField] = []
+    fields: list[ErrorField] = Field(default=[], description="Present if some field is to blame.")
 
 
 class ErrorOut(Answer):

@@ -25,7 +25,12 @@ PNG = picture("PNG")
 
 @pytest.mark.parametrize(
     ("content_type", "data"),
-    [("image/png", PNG), ("image/jpeg", picture("JPEG")), ("image/webp", picture("WEBP"))],
+    [
+        ("image/png", PNG),
+        ("image/jpeg", picture("JPEG")),
+        ("image/webp", picture("WEBP")),
+        ("image/gif", picture("GIF")),
+    ],
 )
 def test_an_image_is_taken_as_it_is(content_type: str, data: bytes) -> None:
     url = data_url(content_type, data)
@@ -50,7 +55,7 @@ def test_case_and_parameters_of_the_content_type_do_not_matter() -> None:
         ("data:image/png;base64", "must look like"),
         ("https://example.com/a.png", "must look like"),
         (data_url("image/svg+xml", b"<svg/>"), "has the content type 'image/svg\\+xml'; it may be image/png"),
-        (data_url("text/html", b"<script>"), "has .* it may be image/png, image/jpeg, image/webp, video/mp4"),
+        (data_url("text/html", b"<script>"), "has .* it may be image/png, image/jpeg, image/webp, image/gif$"),
         (data_url("video/mp4", b"\x00\x00\x00\x18ftypisom"), "is video/mp4, but the input's kind is 'image'"),
         ("data:image/png;base64,!!!!", "is not valid base64"),
         ("data:image/png;base64,AAA", "is not valid base64"),

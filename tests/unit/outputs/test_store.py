@@ -58,6 +58,12 @@ async def test_an_object_is_streamed_in_pieces(directory: Path) -> None:
     assert len([chunk async for chunk in await store.stream(KEY)]) > 1
 
 
+async def test_an_input_is_kept_below_its_generations_name(store: OutputStore) -> None:
+    key = await store.put_input(GENERATION, 3, b"GIF89a", "image/gif")
+    assert key == f"inputs/2a/{GENERATION}/3.gif"
+    assert await store.get(key) == b"GIF89a"
+
+
 async def test_a_missing_object_is_said_to_be_missing_before_the_first_byte(store: OutputStore) -> None:
     for ask in (store.head, store.get, store.stream):
         with pytest.raises(OutputMissing):
@@ -124,6 +130,8 @@ def test_keys_say_partition_generation_attempt_and_index() -> None:
 def test_a_key_is_only_made_for_a_generation_and_a_type_on_the_list() -> None:
     with pytest.raises(ValueError, match="is not stored"):
         output_key(GENERATION, 1, 0, "text/html")
+    with pytest.raises(ValueError, match="is not stored"):
+        output_key(GENERATION, 1, 0, "image/gif")  # taken as an input, never served
     with pytest.raises(ValueError, match="is not a generation id"):
         output_key("../../etc", 1, 0, "image/png")
 

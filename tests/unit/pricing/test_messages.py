@@ -104,7 +104,7 @@ credits = 1
         ),
         (
             '[models.wan-2.2]\nname = "Wan"\ntool = "video"',
-            '[models.wan-2]: has a table `2`, which is not known: if the id has a dot in it, quote it, as in [models."wan-2.2"]',
+            'has a table `2`, which is not known: if the id has a dot in it, quote it, as in [models."wan-2.2"]',
         ),
         (
             '[models."x.y"]\nname = "X"\ntool = "sound"\nprovider = "sandbox"\n[[models."x.y".rates]]\ncredits = 1',
@@ -203,6 +203,7 @@ duration = { min = 1, max = 3, default = 1 }
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ('{ values = "1K" }', "`x.values` must be a list such as"),
         ("{ values = [] }", "`x.values` must list at least one value"),
         ('{ values = [1, "1"] }', "`x` mixes a number and text in `values`: all must be of one kind"),
         ("{ values = [1, true] }", "`x` mixes a number and true or false in `values`: all must be of one kind"),

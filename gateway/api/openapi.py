@@ -1,0 +1,213 @@
+"""`/openapi.json`: OpenAPI 3.1, made from the table of routes and the models that validate."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import models_json_schema
+
+from gateway.api.errors import ApiError, error_classes
+from gateway.api.schemas.ops import ErrorOut
+from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN
+
+if TYPE_CHECKING:
+    from gateway.api.routes import Route
+
+Document = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
+_WRITES = frozenset({"POST", "PUT", "PATCH"})
+_PATH_PARAMETERS: dict[str, Document] = {
+    "generation": {"type": "string", "pattern": GENERATION_PATTERN},
+    "account": {"type": "string", "pattern": ACCOUNT_PATTERN},
+    "key": {"type": "string", "maxLength": 64},
+    "index": {"type": "integer", "minimum": 0},
+}
+_EXAMPLES: dict[tuple[str, str], Document] = {
+    ("POST", "/v1/generations"): {
+        "tool": "image",
+        "model": "flux-dev",
+        "prompt": "a red bicycle in the snow",
+        "outputs": 2,
+        "max_credits": 20,
+    },
+    ("POST", "/v1/quotes"): {"tool": "image", "model": "nano-banana-2", "settings": {"resolution": "2K"}},
+    ("PUT", "/v1/admin/accounts/{account}"): {"email": "ada@example.com", "metadata": {"team": "analysis"}},
+    ("POST", "/v1/admin/accounts/{account}/keys"): {"label": "web shop"},
+    ("POST", "/v1/admin/keys"): {"scope": "ops", "label": "dashboard"},
+    ("PUT", "/v1/admin/accounts/{account}/subscription"): {"plan": "standard", "interval": "monthly"},
+    ("POST", "/v1/admin/accounts/{account}/grants"): {"bucket": "top_up", "credits": 500, "reason": "welcome"},
+    ("POST", "/v1/admin/accounts/{account}/adjustments"): {
+        "bucket": "top_up",
+        "credits": -73.5,
+        "reason": "granted twice by mistake",
+    },
+    ("POST", "/v1/admin/accounts/{account}/clock"): {"advance_seconds": 86400},
+}
+_DESCRIPTION = """\
+Every request is priced from the rate card, its credits are held, the work is queued, and on the result the credits are
+committed or refunded. Amounts are numbers of credits with at most three decimals; times are RFC 3339 in UTC. Send
+`Authorization: Bearer fbx_…`. An `Idempotency-Key` makes any POST, PUT or PATCH safe to repeat for 24 hours."""
+
+
+def document(routes: Sequence[Route], server: str) -> Document:
+    """The whole description."""
+    schemas, references = _schemas(routes)
+    paths: dict[str, Document] = defaultdict(dict)
+    for route in routes:
+        paths[route.path][route.method.lower()] = _operation(route, references, schemas)
+    for name in {route.takes.__name__ for route in routes if route.takes is not None and route.method == "GET"}:
+        schemas.pop(name, None)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Farebox",
+            "version": _version(),
+            "summary": "A credits gateway for generative media.",
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": server}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(_tag(route) for route in routes)],
+        "paths": dict(paths),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key: an account's, an ops key (reads only) or an admin key.",
+                }
+            },
+        },
+    }
+
+
+def codes_of(route: Route) -> tuple[str, ...]:
+    """Every error code that a route can answer with."""
+    codes = ["internal", *route.errors]
+    if route.scopes:
+        codes += ["invalid_key", "forbidden", "ledger_unavailable"]
+    if "{" in route.path:
+        codes.append("not_found")
+    if route.takes is not None:
+        codes.append("invalid_request")
+    if route.method in _WRITES:
+        codes += ["invalid_json", "invalid_request", "body_too_large", "idempotency_key_reused"]
+    return tuple(dict.fromkeys(codes))
+
+
+def _operation(route: Route, references: dict[str, Document], schemas: Document) -> Document:
+    module, name = route.handler.__module__.rpartition(".")[2], route.handler.__name__
+    described: Document = {
+        "operationId": f"{module}_{name}",
+        "summary": route.summary,
+        "tags": [_tag(route)],
+        "parameters": list(_parameters(route, schemas)),
+        "responses": _responses(route, references),
+        "x-farebox-scopes": sorted(route.scopes),
+    }
+    described["security"] = [{"key": []}] if route.scopes else []
+    if route.opened_by_signature:
+        described["security"].append({})
+    if route.takes is not None and route.method in _WRITES:
+        content: Document = {"schema": references[route.takes.__name__]}
+        if (route.method, route.path) in _EXAMPLES:
+            content["example"] = _EXAMPLES[route.method, route.path]
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return described
+
+
+def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
+    for name in re.findall(r"{(\w+)}", route.path):
+        yield {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
+    if route.takes is not None and route.method == "GET":
+        shape = schemas[route.takes.__name__]
+        for name, schema in shape["properties"].items():
+            required = name in shape.get("required", ())
+            parameter = {"name": name, "in": "query", "required": required, "schema": schema}
+            if "description" in schema:
+                parameter["description"] = schema["description"]
+            yield parameter
+    if route.method in _WRITES:
+        yield {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Makes the call safe to repeat for 24 hours: the same key and body answer as before.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }
+
+
+def _responses(route: Route, references: dict[str, Document]) -> Document:
+    content: Document = {"schema": {"type": "string"} if route.media != "*/*" else {}}
+    if route.gives is not None:
+        content = {"schema": references[route.gives.__name__]}
+    elif route.media == "application/json":
+        content = {"schema": {"type": "object"}}
+    good = {"description": route.summary, "headers": _headers(), "content": {route.media: content}}
+    responses: Document = {str(route.created): good}
+    if route.created != 200 and route.method in _WRITES:  # noqa: PLR2004 - HTTP's own number
+        responses["200"] = good | {"description": "The same, made before (`Idempotent-Replay: true`) or updated"}
+    if route.media == "*/*":
+        responses |= {"206": good | {"description": "The range asked for"}, "304": {"description": "Not modified"}}
+    if route.path == "/readyz":
+        responses["503"] = good | {"description": "It cannot accept work now"}
+    for status, errors in _by_status(codes_of(route)).items():
+        if str(status) in responses:
+            continue
+        responses[str(status)] = {
+            "description": "\n\n".join(f"`{error.code}`: {_doc(error)}" for error in errors),
+            "headers": _headers(retry=any(error.status in {429, 503} for error in errors)),
+            "content": {"application/json": {"schema": references[ErrorOut.__name__]}},
+        }
+    return dict(sorted(responses.items()))
+
+
+def _headers(*, retry: bool = False) -> Document:
+    name_it = "Name it when you ask for help."
+    headers: Document = {"X-Request-Id": {"description": name_it, "schema": {"type": "string"}}}
+    if retry:
+        headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    return headers
+
+
+def _by_status(codes: Iterable[str]) -> dict[int, list[type[ApiError]]]:
+    grouped: dict[int, list[type[ApiError]]] = defaultdict(list)
+    for error in error_classes():
+        if error.code in codes:
+            grouped[error.status].append(error)
+    return grouped
+
+
+def _schemas(routes: Sequence[Route]) -> tuple[Document, dict[str, Document]]:
+    """The components, and for each model the reference to it."""
+    takes = {route.takes for route in routes if route.takes is not None}
+    gives = {route.gives for route in routes if route.gives is not None} | {ErrorOut}
+    wanted = [(model, "validation") for model in takes] + [(model, "serialization") for model in gives]
+    ordered = sorted(wanted, key=lambda one: (one[0].__name__, one[1]))
+    found, definitions = models_json_schema(ordered, ref_template=_REF)  # type: ignore[arg-type]  # mode is a Literal
+    references = {model.__name__: reference for (model, _), reference in found.items()}
+    return dict(definitions.get("$defs", {})), references
+
+
+def _tag(route: Route) -> str:
+    parts = route.path.strip("/").split("/")
+    if parts[0] != "v1":
+        return "service"
+    return "admin" if parts[1] == "admin" else parts[1]
+
+
+def _doc(error: type[ApiError]) -> str:
+    return " ".join((error.__doc__ or "").split())
+
+
+def _version() -> str:
+    try:
+        return version("farebox")
+    except PackageNotFoundError:
+        return "0"

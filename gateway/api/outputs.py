@@ -1,0 +1,146 @@
+"""The bytes of an output, whole or in part, by a signed URL or by the account's key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.auth import found
+from gateway.api.errors import Forbidden, LedgerDown, NotFound, RangeNotSatisfiable
+from gateway.api.generations import own_generation
+from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
+from gateway.domain import Output
+from gateway.errors import OutputMissing
+from gateway.ledger import outcomes as o
+from gateway.outputs import LinkState
+
+SIGNATURE = "signature"
+
+_INDEX = re.compile(r"[0-9]{1,3}", re.ASCII)
+_RANGE = re.compile(r"bytes=\s*(?:(?P<first>\d{1,18})-(?P<last>\d{1,18})?|-(?P<suffix>\d{1,18}))\s*", re.ASCII)
+_POLICY = "sandbox; default-src 'none'"
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The bytes from `start` up to but not including `end`; `partial` if a range was asked for."""
+
+    start: int
+    end: int
+    partial: bool
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/generations/{generation}/outputs/{index}` with the account's key."""
+    index = _index(request)
+    generation = await own_generation(request, request.match_info["generation"])
+    return await _send(request, generation, index)
+
+
+async def get_signed(request: web.Request) -> web.StreamResponse:
+    """The same with a signature in the URL, for an `<img>` sends no key."""
+    if not request.app[STARTUP].ready:
+        raise LedgerDown("Farebox is not ready yet; try again soon.")
+    index = _index(request)
+    generation = request.match_info["generation"]
+    query = request.query
+    match request.app[LINKS].verify(generation, index, query.get("expires", ""), query.get(SIGNATURE, "")):
+        case LinkState.EXPIRED:
+            raise Forbidden("This link has expired. Read the generation again for a fresh one.")
+        case LinkState.INVALID:
+            raise Forbidden("This link is not one that this gateway made. Read the generation for its links.")
+        case LinkState.VALID:
+            known = found(await request.app[LEDGER].generation(generation=generation), f"generation {generation}")
+            return await _send(request, known, index)
+
+
+def is_signed(request: web.Request) -> bool:
+    """Whether the request brings a signature in place of a key."""
+    return SIGNATURE in request.query
+
+
+async def _send(request: web.Request, generation: o.Generation, index: int) -> web.StreamResponse:
+    output = next((one for one in generation.outputs if one.index == index), None)
+    if output is None:
+        raise NotFound(f"The generation {generation.id} has no output {index} (yet).")
+    if generation.outputs_deleted:
+        raise NotFound("The outputs of this generation were deleted after the time that they are kept.")
+    etag = f'"{output.sha256}"'
+    if _names(request.headers.get("If-None-Match"), etag):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_headers(generation, output, etag))
+    span = _span(request, output.bytes, etag)
+    response = web.StreamResponse(
+        status=HTTPStatus.PARTIAL_CONTENT if span.partial else HTTPStatus.OK,
+        headers=_headers(generation, output, etag) | {"Content-Type": output.content_type},
+    )
+    response.content_length = span.end - span.start
+    if span.partial:
+        response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{output.bytes}"
+    await _write(request, response, output, span)
+    return response
+
+
+async def _write(request: web.Request, response: web.StreamResponse, output: Output, span: Span) -> None:
+    try:
+        if request.method == "HEAD":
+            await request.app[OUTPUTS].head(output.object_key)
+            await response.prepare(request)
+            return
+        chunks = await request.app[OUTPUTS].stream(output.object_key, span.start, span.end)
+    except OutputMissing:
+        raise NotFound("The file of this output is gone from the object store.") from None
+    await response.prepare(request)
+    async for chunk in chunks:
+        await response.write(chunk)
+    await response.write_eof()
+
+
+def _index(request: web.Request) -> int:
+    text = request.match_info["index"]
+    if not _INDEX.fullmatch(text):
+        raise NotFound(f"There is no output {text}: outputs are counted from 0.")
+    return int(text)
+
+
+def _span(request: web.Request, size: int, etag: str) -> Span:
+    """What was asked for. Several ranges, or one in another unit, may be answered with the whole (RFC 9110, 14.2)."""
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    condition = request.headers.get("If-Range")
+    if match is None or (condition is not None and condition != etag):
+        return Span(0, size, partial=False)
+    if match["suffix"] is not None:
+        start, end = max(0, size - int(match["suffix"])), size
+    else:
+        start = int(match["first"])
+        end = size if match["last"] is None else min(size, int(match["last"]) + 1)
+        if match["last"] is not None and int(match["last"]) < start:
+            return Span(0, size, partial=False)
+    if start >= size:
+        raise RangeNotSatisfiable(
+            f"The output has {size:,} bytes; the Range asks for none of them.",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return Span(start, end, partial=True)
+
+
+def _names(header: str | None, etag: str) -> bool:
+    """Whether an `If-None-Match` names the output as it is; weak and strong compare alike here (RFC 9110, 13.1.2)."""
+    if header is None:
+        return False
+    return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
+
+
+def _headers(generation: o.Generation, output: Output, etag: str) -> dict[str, str]:
+    extension = _EXTENSIONS.get(output.content_type, "bin")
+    return {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=3600",
+        "Content-Disposition": f'inline; filename="{generation.id}-{output.index}.{extension}"',
+        "Content-Security-Policy": _POLICY,
+        "Cross-Origin-Resource-Policy": "cross-origin",  # the product's own pages show it
+    }

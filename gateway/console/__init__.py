@@ -1,0 +1,1 @@
+"""The pages, and what they are made of: served as they are."""

@@ -1,0 +1,120 @@
+"""R1, R19: an account is rolled forward by whoever looks, and an idle one costs nothing."""
+
+from __future__ import annotations
+
+from gateway.domain import Bucket
+from gateway.ledger import keys, outcomes as o
+from tests.ledger.world import DAY, HOUR, MINUTE, World, the
+
+
+async def test_an_account_is_made_once_and_updated_after(world: World) -> None:
+    made, is_new = the(tuple, await world.ledger.put_account(account="ann", email="Ann@Example.com", metadata={"a": 1}))
+    assert (is_new, made.email, made.metadata) == (True, "Ann@Example.com", {"a": 1})
+    same, is_new = the(tuple, await world.ledger.put_account(account="ann"))
+    assert (is_new, same.email, same.metadata, same.created_at) == (False, made.email, made.metadata, made.created_at)
+    changed, _ = the(tuple, await world.ledger.put_account(account="ann", metadata={}))
+    assert (changed.email, changed.metadata) == (made.email, {})
+
+
+async def test_an_account_is_found_by_its_email_whatever_the_case(world: World) -> None:
+    await world.ledger.put_account(account="ann", email="ann@example.com")
+    assert the(o.Account, await world.ledger.find_account(email=" ANN@example.com")).id == "ann"
+    await world.ledger.put_account(account="ann", email="new@example.com")
+    assert the(o.Account, await world.ledger.find_account(email="new@example.com")).id == "ann"
+    assert isinstance(await world.ledger.find_account(email="ann@example.com"), o.NotFound)
+    assert isinstance(await world.ledger.find_account(email="nobody@example.com"), o.NotFound)
+
+
+async def test_an_email_belongs_to_one_account_until_that_gives_it_up(world: World) -> None:
+    await world.ledger.put_account(account="ann", email="ann@example.com")
+    before = await world.contents()
+    taken = await world.ledger.put_account(account="bob", email="Ann@example.com")
+    assert taken == o.Refused("email_taken", "ann")
+    assert await world.contents() == before
+    await world.ledger.put_account(account="ann", email="new@example.com")
+    await world.ledger.put_account(account="bob", email="ann@example.com")
+    assert the(o.Account, await world.ledger.find_account(email="ann@example.com")).id == "bob"
+
+
+async def test_r1_free_credits_are_there_from_the_start_and_an_idle_account_is_one_key(world: World) -> None:
+    made, _ = the(tuple, await world.ledger.put_account(account="ann"))
+    assert made.available_millicredits[Bucket.FREE] == 100_000
+    assert [name for name in await world.contents() if "ann" in name] == [world.ledger.account_key("ann")]
+
+
+async def test_r1_free_credits_reset_to_the_amount_and_what_was_left_is_gone(world: World) -> None:
+    account = await world.account()
+    await world.finish(await world.spend(30_000))
+    await world.advance_to(account.free_resets_at - MINUTE)
+    assert await world.available() == (70_000, 0, 0)
+    later = await world.advance(MINUTE)
+    assert await world.available() == (100_000, 0, 0)
+    entry = (await world.journal())[-1]
+    assert (entry.kind, entry.at, entry.credits_millicredits) == ("reset", account.free_resets_at, 30_000)
+    assert later.free_resets_at == account.free_resets_at + DAY
+
+
+async def test_r19_daily_resets_nobody_saw_collapse_into_one_entry(world: World) -> None:
+    await world.account()
+    await world.finish(await world.spend(30_000))
+    account = await world.advance(100 * DAY)
+    resets = await world.journal("ann", "reset")
+    assert len(resets) == 2
+    assert resets[-1].at == account.free_resets_at - DAY
+    assert await world.available() == (100_000, 0, 0)
+
+
+async def test_reading_an_account_twice_writes_once(world: World) -> None:
+    await world.account()
+    await world.advance(DAY)
+    await world.look()
+    before = await world.contents()
+    await world.look()
+    assert await world.contents() == before
+
+
+async def test_a_later_reset_time_does_not_rewrite_the_past(world: World) -> None:
+    """A card that moves the reset later: the entry used to be dated to a reset before the ones already written."""
+    account = await world.account()
+    await world.advance_to(account.free_resets_at)
+    await world.look()
+    await world.publish(reset_ms=(world.policy.reset_ms + 6 * HOUR) % DAY)
+    account = await world.advance(DAY)
+    resets = [entry.at for entry in await world.journal("ann", "reset")]
+    assert resets == sorted(resets)
+    assert account.free_resets_at > account.now
+
+
+async def test_no_day_comes_twice_after_a_failover_to_a_slower_clock(world: World) -> None:
+    """An account's time is never before the last it has seen."""
+    account = await world.account()
+    await world.advance_to(account.free_resets_at)
+    await world.finish(await world.spend(30_000))
+    seen = await world.look()
+    # The new master's clock is an hour behind the old one's: the same as an offset an hour smaller.
+    name = world.ledger.account_key("ann")
+    await world.ledger.redis.hset(name, "offset", str(seen.clock_offset_ms - HOUR))
+    later = await world.look()
+    assert later.now >= seen.now - MINUTE
+    assert later.available_millicredits[Bucket.FREE] == 70_000
+    assert later.free_resets_at == seen.free_resets_at
+
+
+async def test_keys_changed_is_said_before_anything_else_is(world: World) -> None:
+    await world.account()
+    assert isinstance(await world.ledger.account(account="ann", keys_version=1), o.KeysChanged)
+    assert isinstance(await world.ledger.account(account="ann", keys_version=0), o.Account)
+    assert isinstance(await world.ledger.account(account="nobody"), o.NotFound)
+
+
+async def test_a_ledger_without_a_rate_card_says_so(world: World) -> None:
+    await world.account()
+    partition = int(world.ledger.account_key("ann")[3:5], 16)
+    await world.ledger.redis.rename(keys.policy(partition), keys.policy(partition) + ":aside")
+    message = ""
+    try:
+        await world.ledger.account(account="ann")
+    except Exception as error:  # noqa: BLE001 - named below
+        message = f"{type(error).__name__}: {error}"
+    assert message.startswith("LedgerBroken")
+    assert "no policy: start a gateway" in message

@@ -1,0 +1,71 @@
+"""R9: an output is delivered, can be downloaded and will be paid for, once `deliver` has recorded it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from gateway.domain import operation_id
+from gateway.errors import LedgerBroken
+from gateway.ledger import outcomes as o
+from tests.ledger.world import World, an_output, the
+
+
+async def test_a_delivered_output_comes_back_as_it_was_recorded(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    film = replace(an_output(), content_type="video/mp4", duration_seconds=Decimal("7.50"))
+    assert isinstance(await world.ledger.deliver(generation=generation, attempt=1, output=film), o.Noted)
+    assert (await world.generation(generation)).outputs == (film,)
+
+
+async def test_outputs_may_be_delivered_in_any_order(world: World) -> None:
+    await world.account()
+    generation = await world.running(outputs=12)
+    await world.deliver(generation, 11, 2, 0)
+    assert [output.index for output in (await world.generation(generation)).outputs] == [0, 2, 11]
+
+
+async def test_r11_an_output_delivered_twice_counts_once(world: World) -> None:
+    await world.account()
+    generation = await world.running(9_000, outputs=3)
+    await world.deliver(generation, 1)
+    before = await world.contents()
+    await world.deliver(generation, 1)
+    assert await world.contents() == before
+    ended = the(o.Ended, await world.settle(generation))
+    assert ended.generation.committed_millicredits == 3_000
+
+
+async def test_a_stale_attempt_delivers_nothing(world: World) -> None:
+    await world.account()
+    generation = await world.running(outputs=2)
+    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.begin(generation, 2)
+    before = await world.contents()
+    stale = await world.ledger.deliver(generation=generation, attempt=1, output=an_output())
+    assert isinstance(stale, o.Stale)
+    assert await world.contents() == before
+
+
+async def test_r9_a_later_attempt_finds_what_was_delivered_before(world: World) -> None:
+    await world.account()
+    generation = await world.running(9_000, outputs=3)
+    await world.deliver(generation, 0)
+    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    assert [output.index for output in (await world.begin(generation, 2)).outputs] == [0]
+    await world.deliver(generation, 1, 2, attempt=2)
+    ended = the(o.Ended, await world.settle(generation, attempt=2))
+    assert ended.generation.committed_millicredits == 9_000
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+async def test_an_output_that_was_not_asked_for_is_a_fault_and_changes_nothing(world: World, index: int) -> None:
+    await world.account()
+    generation = await world.running(outputs=2)
+    before = await world.contents()
+    with pytest.raises(LedgerBroken, match="was not asked for"):
+        await world.ledger.deliver(generation=generation, attempt=1, output=an_output(index))
+    assert await world.contents() == before

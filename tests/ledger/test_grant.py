@@ -1,0 +1,95 @@
+"""R5, R11: operators add grants of their own to any bucket, with or without expiry."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket
+from gateway.ledger import outcomes as o
+from tests.ledger.world import DAY, HOUR, World, the
+
+
+@pytest.mark.parametrize("bucket", list(Bucket))
+async def test_a_grant_can_be_added_to_any_bucket(world: World, bucket: Bucket) -> None:
+    await world.account()
+    await world.publish(daily_millicredits=0)
+    grant = await world.grant(amount=5_000, bucket=bucket)
+    [found] = [item for item in (await world.look()).grants if item.id == grant]
+    assert (found.bucket, found.available_millicredits, found.expires_at, found.kind) == (
+        bucket, 5_000, None, "operator",
+    )  # fmt: skip
+    [entry] = await world.journal("ann", "grant")
+    assert (entry.credits_millicredits, entry.held_millicredits, entry.reason) == (5_000, 0, "a gift")
+
+
+async def test_a_grant_is_gone_after_its_expiry(world: World) -> None:
+    now = (await world.account()).now
+    await world.grant(amount=5_000, expires_at=now + HOUR)
+    await world.advance(HOUR - 60_000)
+    assert (await world.available())[2] == 5_000
+    await world.advance(60_000)
+    assert (await world.available())[2] == 0
+    [entry] = await world.journal("ann", "expire")
+    assert (entry.at, entry.credits_millicredits) == (now + HOUR, -5_000)
+
+
+async def test_r2_an_operators_grant_outlives_the_cycle_and_the_subscription(world: World) -> None:
+    now = (await world.account(plan="standard")).now
+    await world.grant(amount=5_000, bucket=Bucket.SUBSCRIPTION, expires_at=now + 40 * DAY)
+    await world.advance(35 * DAY)
+    assert (await world.available())[1] == 8_005_000
+
+
+async def test_r11_a_grant_sent_twice_is_made_once(world: World) -> None:
+    await world.account()
+    arguments = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "millicredits": 5_000}
+    first = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
+    before = await world.contents()
+    again = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
+    assert await world.contents() == before
+    assert the(o.Applied, again).grant == the(o.Applied, first).grant
+    assert (await world.available())[2] == 5_000
+
+
+async def test_a_refused_grant_leaves_no_trace(world: World) -> None:
+    await world.account()
+    await world.advance(3 * DAY)
+    now = (await world.look()).now
+    before = await world.contents()
+    arguments = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "reason": "x"}
+    late = await world.ledger.grant(**arguments, millicredits=1, expires_at=now - 1)
+    assert isinstance(late, o.Refused)
+    assert late.reason == "expires_in_past"
+    nobody = await world.ledger.grant(**{**arguments, "account": "nobody"}, millicredits=1, expires_at=None)
+    assert isinstance(nobody, o.NotFound)
+    assert await world.contents() == before
+
+
+async def test_an_account_cannot_hold_more_than_stays_exact(world: World) -> None:
+    await world.publish(daily_millicredits=0)
+    await world.account()
+    for _ in range(100):
+        await world.grant(amount=AMOUNT_MAX_MILLICREDITS)
+    arguments = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
+    refused = await world.ledger.grant(**arguments, expires_at=None, reason="x")
+    assert the(o.Refused, refused).reason == "too_much"
+    adjusted = await world.ledger.adjust(**arguments, reason="x")
+    assert the(o.Refused, adjusted).reason == "too_much"
+
+
+async def test_a_reason_is_kept_as_one_line_whatever_it_holds(world: World) -> None:
+    """An entry is a line of text whose fields a bar parts; the reason is its last."""
+    await world.account()
+    arguments = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
+    await world.ledger.grant(**arguments, expires_at=None, reason="two\nlines | a bar,\x00 and: ünïcode")
+    [entry] = await world.journal("ann", "grant")
+    assert entry.reason == "two lines | a bar, and: ünïcode"
+
+
+async def test_many_grants_expire_at_once(world: World) -> None:
+    """More than Lua's `unpack` takes would have failed after the first write; each is written by itself."""
+    now = (await world.account()).now
+    for _ in range(30):
+        await world.grant(amount=1, expires_at=now + HOUR)
+    await world.advance(2 * HOUR)
+    assert len(await world.journal("ann", "expire")) == 30

@@ -1,0 +1,60 @@
+"""R16, section 6: a worker that must stop returns its generation; that is not a failure."""
+
+from __future__ import annotations
+
+from gateway.domain import State, operation_id
+from gateway.ledger import outcomes as o
+from tests.ledger.world import World, the
+
+
+async def test_a_handed_back_generation_starts_elsewhere_at_once(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    handed = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    dispatch = the(o.Requeued, handed).dispatch
+    assert (dispatch.attempt, dispatch.not_before) == (2, 0)
+    assert dispatch.deadline == dispatch.queued_at + world.ledger.dispatch_ms
+    assert (await world.begin(generation, 2)).state is State.RUNNING
+
+
+async def test_attempts_max_counts_failures_not_hand_backs(world: World) -> None:
+    """A deploy that hands back costs nobody anything."""
+    await world.account()
+    generation = await world.spend()
+    for attempt in range(1, 8):
+        await world.begin(generation, attempt)
+        await world.ledger.hand_back(generation=generation, attempt=attempt, operation=operation_id())
+    found = await world.generation(generation)
+    assert (found.state, found.attempt, found.failures) == (State.QUEUED, 7, 0)
+    assert await world.held() == 10_000
+
+
+async def test_r11_hand_back_sent_twice_answers_the_same(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    first = await world.ledger.hand_back(generation=generation, attempt=1, operation="one")
+    before = await world.contents()
+    assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
+    assert await world.contents() == before
+
+
+async def test_r11_a_hand_back_that_ended_it_answers_the_same_again(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.ledger.cancel(generation=generation)
+    first = await world.ledger.hand_back(generation=generation, attempt=1, operation="one")
+    before = await world.contents()
+    assert isinstance(first, o.Ended)
+    assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
+    assert await world.contents() == before
+
+
+async def test_a_stale_attempt_hands_nothing_back(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.begin(generation, 2)
+    before = await world.contents()
+    stale = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    assert isinstance(stale, o.Stale)
+    assert await world.contents() == before

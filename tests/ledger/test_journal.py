@@ -1,0 +1,119 @@
+"""R19: every movement is one entry, each the one before plus its deltas; trimming by age keeps the proof."""
+
+from __future__ import annotations
+
+from gateway.ledger import keys, outcomes as o
+from gateway.domain import Bucket, partition_of_account
+from tests.ledger.world import DAY, PARTITIONS, World, the
+
+
+async def test_r19_a_page_is_newest_first_and_says_where_to_go_on(world: World) -> None:
+    await world.account()
+    for amount in range(1, 8):
+        await world.grant(amount=amount)
+    seen: list[int] = []
+    before: str | None = None
+    while True:
+        page = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3, before=before))
+        seen += [entry.id for entry in page.data]
+        if page.next is None:
+            break
+        before = page.next
+    assert seen == [8, 7, 6, 5, 4, 3, 2, 1]
+
+
+async def test_r19_a_page_goes_on_where_it_was_while_entries_are_added(world: World) -> None:
+    await world.account()
+    for amount in range(1, 8):
+        await world.grant(amount=amount)
+    first = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3))
+    await world.grant()
+    second = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3, before=first.next))
+    assert [entry.id for entry in second.data] == [5, 4, 3]
+
+
+async def test_a_cursor_beyond_either_end_is_an_honest_page(world: World) -> None:
+    await world.account()
+    await world.grant()
+    beyond = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=9, before="999"))
+    assert [entry.id for entry in beyond.data] == [2, 1]
+    for before in ("1", "0"):
+        end = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=9, before=before))
+        assert (end.data, end.next) == ((), None)
+
+
+async def test_r19_reading_the_journal_rolls_the_account_forward_first(world: World) -> None:
+    await world.account()
+    assert [entry.kind for entry in await world.journal()] == ["reset"]
+
+
+async def test_r19_every_entry_says_what_each_bucket_did_and_the_balance_after(world: World) -> None:
+    await world.account(top_up=50_000)
+    await world.finish(await world.spend(120_000, outputs=2), 1)
+    _, _, reserve, commit, refund = await world.journal()
+    assert reserve.buckets == {
+        Bucket.FREE: o.BucketChange(-100_000, 100_000),
+        Bucket.TOP_UP: o.BucketChange(-20_000, 20_000),
+    }
+    assert (reserve.available_after_millicredits, reserve.held_after_millicredits) == (30_000, 120_000)
+    assert commit.buckets == {Bucket.FREE: o.BucketChange(0, -60_000)}
+    assert refund.buckets == {
+        Bucket.FREE: o.BucketChange(40_000, -40_000),
+        Bucket.TOP_UP: o.BucketChange(20_000, -20_000),
+    }
+    assert (refund.available_after_millicredits, refund.held_after_millicredits) == (90_000, 0)
+
+
+async def test_r19_entries_are_trimmed_after_400_days_and_the_rest_still_proves_the_balance(world: World) -> None:
+    await world.account(top_up=50_000)
+    for _ in range(30):
+        await world.advance(30 * DAY)
+        await world.finish(await world.spend(110_000))
+        await world.grant(amount=10_000)
+    account = await world.look()
+    entries = await world.journal()
+    # Two looks a write: what is older than 400 days may linger for as many writes as came since, no longer.
+    assert entries[0].at >= account.now - 460 * DAY
+    assert entries[0].id > 1
+    assert entries[-1].available_after_millicredits == sum(account.available_millicredits.values())
+
+
+async def test_r19_the_newest_entry_stays_however_old_it_is(world: World) -> None:
+    """Without free credits nothing new is written by looking: the last entries were trimmed, and the next look failed."""
+    await world.publish(daily_millicredits=0)
+    now = (await world.account()).now
+    for day in (10, 600, 1200):
+        await world.grant(amount=5, expires_at=now + day * DAY)
+    await world.grant(amount=1)
+    for _ in range(8):
+        await world.advance(500 * DAY)
+        account = await world.look()
+        newest = (await world.journal())[-1]
+        assert newest.available_after_millicredits == sum(account.available_millicredits.values())
+    assert newest.available_after_millicredits == 1
+
+
+async def test_an_unknown_account_has_no_journal_and_a_changed_key_reads_none(world: World) -> None:
+    await world.account()
+    assert isinstance(await world.ledger.journal(account="nobody", keys_version=None, limit=1), o.NotFound)
+    assert isinstance(await world.ledger.journal(account="ann", keys_version=3, limit=1), o.KeysChanged)
+
+
+async def test_a_balance_that_contradicts_the_journal_is_refused_before_any_write(world: World) -> None:
+    """A grant that was tampered with: no script builds on it."""
+    world.holds = False
+    await world.account(top_up=50_000)
+    name = keys.account(partition_of_account("ann", PARTITIONS), "ann")
+    await world.spend(100_000)
+    grants = [field for field in await world.ledger.redis.hkeys(name) if field.startswith(b"grant:d")]
+    await world.ledger.redis.hset(name, grants[0].decode(), "f,0,5,100000,99999999999999,0")
+    generation = next(iter((await world.contents()).keys() & {k for k in await world.contents() if ":generation:" in k}))
+    before = await world.contents()
+    message = ""
+    try:
+        await world.ledger.cancel(generation=generation.rsplit(":", 1)[1])
+    except Exception as error:  # noqa: BLE001 - named below
+        message = f"{type(error).__name__}: {error}"
+    assert message.startswith("LedgerBroken")
+    assert "below zero" in message
+    assert await world.contents() == before

@@ -1,0 +1,94 @@
+"""R17: a long wait is parked: state running, ref kept, no lease, a next look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.domain import FailureCode, State, operation_id
+from gateway.errors import LedgerBroken
+from gateway.ledger import outcomes as o
+from tests.ledger.world import HOUR, SECOND, TERMS, World, the
+
+
+async def test_a_parked_generation_runs_on_without_a_lease(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    found = await world.generation(generation)
+    assert (found.state, found.provider_ref, found.attempt) == (State.RUNNING, "job-7", 1)
+    assert "lease_until" not in await world.fields(generation)
+    assert (await world.look()).in_work == {"image": 1}
+    assert await world.held() == 10_000
+
+
+async def test_the_next_look_comes_after_30_seconds_doubling_to_5_minutes(world: World) -> None:
+    await world.account()
+    generation = await world.running(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    pauses = []
+    for attempt in range(1, 7):
+        before = await world.now()
+        await world.ledger.park(generation=generation, attempt=attempt, operation=operation_id())
+        deadline = await world.deadline(generation)
+        assert deadline is not None
+        pauses.append((deadline - before) // SECOND)
+        await world.begin(generation, attempt + 1)
+    assert pauses == [30, 60, 120, 240, 300, 300]
+    assert (await world.generation(generation)).failures == 0
+
+
+async def test_a_new_job_of_the_provider_starts_with_short_looks_again(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    await world.begin(generation, 2)
+    await world.settle(generation, FailureCode.PROVIDER_FAILED, 2)
+    await world.pass_time(generation, 2 * SECOND)
+    await world.begin(generation, 3)
+    await world.ledger.note(generation=generation, attempt=3, ref="job-8")
+    before = await world.now()
+    await world.ledger.park(generation=generation, attempt=3, operation=operation_id())
+    deadline = await world.deadline(generation)
+    assert deadline is not None
+    assert (deadline - before) // SECOND == 30
+
+
+async def test_r11_park_sent_twice_answers_the_same(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    first = await world.ledger.park(generation=generation, attempt=1, operation="one")
+    before = await world.contents()
+    assert await world.ledger.park(generation=generation, attempt=1, operation="one") == first
+    assert await world.contents() == before
+
+
+async def test_parking_after_a_cancel_request_ends_it(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    await world.ledger.cancel(generation=generation)
+    ended = the(o.Ended, await world.ledger.park(generation=generation, attempt=1, operation="one"))
+    assert (ended.generation.state, ended.provider_ref) == (State.CANCELLED, "job-7")
+    before = await world.contents()
+    assert await world.ledger.park(generation=generation, attempt=1, operation="one") == ended
+    assert await world.contents() == before
+
+
+async def test_the_worker_that_parked_holds_nothing_any_more(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    before = await world.contents()
+    assert isinstance(await world.settle(generation), o.Stale)
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), o.Stale)
+    assert isinstance(await world.ledger.park(generation=generation, attempt=1, operation="x"), o.Stale)
+    assert await world.contents() == before
+
+
+async def test_what_has_no_ref_cannot_be_parked(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    before = await world.contents()
+    with pytest.raises(LedgerBroken, match="no ref"):
+        await world.ledger.park(generation=generation, attempt=1, operation="one")
+    assert await world.contents() == before

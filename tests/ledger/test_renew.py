@@ -1,0 +1,70 @@
+"""R16, R17: a worker that is alive keeps its lease until `give_up_at`."""
+
+from __future__ import annotations
+
+from gateway.domain import FailureCode, State, operation_id
+from gateway.ledger import outcomes as o
+from tests.ledger.world import HOUR, MINUTE, World, the
+
+
+async def test_renew_keeps_the_lease_and_records_progress(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.pass_time(generation, 20_000)
+    before, version = await world.now(), (await world.generation(generation)).version
+    renewed = await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=250)
+    assert renewed == o.Renewed(cancel_requested=False)
+    deadline = await world.deadline(generation)
+    assert deadline is not None
+    assert deadline >= before + world.ledger.lease_ms
+    found = await world.generation(generation)
+    assert (found.progress_thousandths, found.version) == (250, version + 1)
+
+
+async def test_renew_sent_twice_is_one_change(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    for _ in range(2):
+        await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=250)
+    await world.ledger.renew(generation=generation, attempt=1)
+    assert (await world.generation(generation)).version == 3  # reserve, begin, progress
+
+
+async def test_r18_renew_says_that_a_cancel_was_asked_for(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.ledger.cancel(generation=generation)
+    assert await world.ledger.renew(generation=generation, attempt=1) == o.Renewed(cancel_requested=True)
+
+
+async def test_r17_renew_past_give_up_at_ends_the_generation_refunded(world: World) -> None:
+    await world.account()
+    generation = await world.running(9_000, outputs=3)
+    await world.deliver(generation, 0)
+    await world.pass_time(generation, 44 * MINUTE)
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), o.Renewed)
+    await world.pass_time(generation, HOUR)
+    ended = the(o.Ended, await world.ledger.renew(generation=generation, attempt=1))
+    assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, FailureCode.PROVIDER_TIMEOUT)
+    assert (ended.generation.committed_millicredits, ended.generation.refunded_millicredits) == (3_000, 6_000)
+
+
+async def test_r17_a_result_after_the_end_is_discarded(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.pass_time(generation, HOUR)
+    await world.ledger.renew(generation=generation, attempt=1)
+    before = await world.contents()
+    assert isinstance(await world.settle(generation), o.Stale)
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), o.Stale)
+    assert await world.contents() == before
+
+
+async def test_a_stale_attempt_cannot_renew(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.begin(generation, 2)
+    before = await world.contents()
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=9), o.Stale)
+    assert await world.contents() == before

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.cli.log_columns import LogColumns
+
+
+def test_lines_stand_behind_names_of_one_width(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = LogColumns(["farebox", "worker-image"], as_json=False)
+    columns.show("farebox", "up")
+    columns.show("worker-image", "ready")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["farebox      │ up", "worker-image │ ready"]
+
+
+def test_lines_held_back_come_after_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = LogColumns(["a", "b"], as_json=False)
+    with columns.held():
+        columns.show("a", "1")
+        columns.show("b", "2")
+        assert capsys.readouterr().out == ""
+    columns.show("a", "3")
+    assert capsys.readouterr().out.splitlines() == ["a │ 1", "b │ 2", "a │ 3"]
+
+
+def test_in_json_every_line_is_an_object_and_a_childs_own_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = LogColumns(["redis", "gateway"], as_json=True)
+    columns.show("gateway", '{"event": "served"}')
+    columns.show("redis", "1:M * Ready")
+    columns.say("Farebox is up")
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"event": "served"},
+        {"process": "redis", "event": "1:M * Ready"},
+        {"process": "farebox", "event": "Farebox is up"},
+    ]

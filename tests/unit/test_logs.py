@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from gateway.logs import configure_logs, cut_secrets
+from gateway.settings import Settings
+
+_KEY = "fbx_dGhpcyBpcyBub3QgYSBrZXk"
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_our_lines_and_a_librarys_have_one_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(Settings(log_format="json"))
+    structlog.get_logger("gateway.queue").info("dispatched", generation="gen_1", attempt=1)
+    logging.getLogger("arq.worker").warning("%s is late by %d ms", "job", 3)
+    ours, theirs = _lines(capsys)
+    assert ours.pop("timestamp").endswith("Z")
+    assert theirs.pop("timestamp").endswith("Z")
+    assert ours == {"event": "dispatched", "level": "info", "generation": "gen_1", "attempt": 1}
+    assert theirs == {"event": "job is late by 3 ms", "level": "warning"}
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_line_shows_a_key_or_a_prompt(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(Settings.model_validate({"log_format": log_format}))
+    log = structlog.get_logger("gateway.api")
+    log.info("asked", prompt="a fox in the snow", authorization=f"Bearer {_KEY}", note=f"with {_KEY}")
+    logging.getLogger("aiohttp.access").info('GET /v1/outputs?expires=1&signature=c2lnbmVk "Bearer c2VjcmV0"')
+    try:
+        int(f"redis://:hunter2@cache refused {_KEY}")
+    except ValueError:
+        log.exception("failed")
+    said = capsys.readouterr().err
+    for secret in ("fox in the snow", _KEY, "c2lnbmVk", "c2VjcmV0", "hunter2"):
+        assert secret not in said
+    assert "ValueError" in said
+    assert "expires=1" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "cut"),
+    [
+        (f"key {_KEY}, next", "key fbx_…, next"),
+        ("sk_live_abcdefghij and whsec_abcdefghij", "sk_live_… and whsec_…"),
+        ('{"authorization": "Bearer abc.def"}', '{"authorization": "Bearer …"}'),
+        ("rediss://ann:p4ss@ledger:6379/0", "rediss://ann:…@ledger:6379/0"),
+        ("gen_00abc on redis://ledger:6379 at 10:00", "gen_00abc on redis://ledger:6379 at 10:00"),
+    ],
+)
+def test_a_secret_is_cut_and_the_rest_stays(line: str, cut: str) -> None:
+    assert cut_secrets(None, "info", line) == cut

@@ -1,0 +1,293 @@
+"""One attempt, in this process, with a provider written for the occasion and a real ledger, queue and object store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.domain import FailureCode, State, operation_id
+from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected, ProviderUnreachable
+from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
+from gateway.queue import job_id
+from tests.workers.stage import PRICE, Stage, open_place, policy, until
+from workers.generate import generate, stop
+from workers.providers import Progress, ProviderRequest, Rendered
+from workers.workplace import Workplace
+
+Result = Progress | Rendered | Exception
+
+
+@dataclass
+class Scripted:
+    """A provider that hands out what it was told to; `None` at the end of a list: it never answers again."""
+
+    scripts: list[list[Result | None]]
+    refuse_submits: list[Exception] = field(default_factory=list)
+    submitted: list[ProviderRequest] = field(default_factory=list)
+    asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+
+    async def submit(self, request: ProviderRequest) -> str:
+        if self.refuse_submits:
+            raise self.refuse_submits.pop(0)
+        self.submitted.append(request)
+        return f"ref-{len(self.submitted)}"
+
+    async def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
+        self.asked.append((ref, request.indices))
+        for result in self.scripts.pop(0):
+            if isinstance(result, Exception):
+                raise result
+            if result is None:
+                await asyncio.get_running_loop().create_future()
+                return
+            yield result
+
+    async def cancel(self, ref: str) -> None:
+        self.cancelled.append(ref)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def picture(index: int) -> Rendered:
+    return Rendered(index=index, content_type="image/png", data=b"\x89PNG" + bytes([index]), width=1, height=1)
+
+
+@dataclass
+class Scene:
+    """A stage, a workplace in this process, and the orders for the scripted provider."""
+
+    stage: Stage
+    place: Workplace
+    hand_back: asyncio.Event
+
+    def provide(self, *scripts: list[Result | None], refuse_submits: list[Exception] | None = None) -> Scripted:
+        provider = Scripted(list(scripts), refuse_submits or [])
+        self.place.providers["scripted"] = provider
+        return provider
+
+    async def reserve(self, outputs: int = 1, **terms: int) -> Reserved:
+        return await self.stage.reserve(provider="scripted", outputs=outputs, terms=terms)
+
+    async def attempt(self, generation: str, attempt: int = 1) -> None:
+        await generate({"place": self.place, "hand_back": self.hand_back}, generation, attempt)
+
+
+@pytest.fixture
+async def scene(stage: Stage) -> AsyncIterator[Scene]:
+    await stage.account()
+    async with open_place(stage) as place:
+        yield Scene(stage, place, asyncio.Event())
+
+
+async def test_a_delivered_output_is_stored_under_a_key_with_the_attempt_and_described(scene: Scene) -> None:
+    scene.provide([Progress(0.5), picture(0)])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    (output,) = ended.outputs
+    assert output.object_key.endswith(f"{generation}/1-0.png")
+    assert await scene.place.outputs.get(output.object_key) == picture(0).data
+    assert (output.bytes, output.sha256) == (5, hashlib.sha256(picture(0).data).hexdigest())
+    assert (ended.state, ended.committed_millicredits) == (State.SUCCEEDED, PRICE)
+
+
+async def test_an_unreachable_provider_keeps_the_hold_and_is_asked_again_for_the_same_job(scene: Scene) -> None:
+    provider = scene.provide(
+        [ProviderUnreachable("timeout")], [picture(0)], refuse_submits=[ProviderUnreachable("dns")]
+    )
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 1, 0)
+    assert [ref for ref, _ in provider.asked] == ["ref-1", "ref-1"]
+    assert len(provider.submitted) == 1
+
+
+async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene: Scene) -> None:
+    provider = scene.provide([None])
+    generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    assert await scene.stage.spent() == 0
+
+
+async def _is(fact: Callable[[], bool]) -> bool:
+    return fact()
+
+
+async def test_after_a_provider_failure_the_next_attempt_submits_a_new_job_for_what_is_missing(scene: Scene) -> None:
+    provider = scene.provide([picture(0), ProviderFailed("boom")], [picture(1)])
+    generation = (await scene.reserve(outputs=2)).generation.id
+    await scene.attempt(generation)
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 1, None)
+    await scene.attempt(generation, 2)
+    ended = await scene.stage.generation(generation)
+    assert ended.state is State.SUCCEEDED
+    assert provider.asked == [("ref-1", (0, 1)), ("ref-2", (1,))]
+    assert [output.object_key.rsplit("/", 1)[1] for output in ended.outputs] == ["1-0.png", "2-1.png"]
+    assert await scene.stage.spent() == 2 * PRICE
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ProviderRejected("no"), FailureCode.PROVIDER_REJECTED),
+        (Moderated("no"), FailureCode.MODERATED),
+        (ProviderError("odd", FailureCode.PROVIDER_TIMEOUT), FailureCode.PROVIDER_TIMEOUT),
+        (ZeroDivisionError("a bug"), FailureCode.INTERNAL),
+    ],
+)
+async def test_a_failure_that_no_retry_can_mend_ends_the_generation_refunded(
+    scene: Scene, error: Exception, code: FailureCode
+) -> None:
+    scene.provide([error])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.error, ended.attempt) == (State.FAILED, code, 1)
+    assert await scene.stage.spent() == 0
+
+
+async def test_a_provider_that_nobody_knows_is_an_internal_failure_and_refunded(scene: Scene) -> None:
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.error) == (State.FAILED, FailureCode.INTERNAL)
+    assert await scene.stage.spent() == 0
+
+
+async def test_what_was_delivered_before_a_rejection_is_paid_for_and_the_rest_refunded(scene: Scene) -> None:
+    scene.provide([picture(0), ProviderRejected("no more")])
+    generation = (await scene.reserve(outputs=4)).generation.id
+    await scene.attempt(generation)
+    assert (await scene.stage.generation(generation)).committed_millicredits == PRICE
+    assert await scene.stage.spent() == PRICE
+
+
+async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
+    provider = scene.provide([None])
+    generation = (await scene.reserve()).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _is(lambda: bool(provider.asked)))
+    await scene.stage.ledger.cancel(generation=generation)
+    await running
+    assert (await scene.stage.generation(generation)).state is State.CANCELLED
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+
+
+async def test_a_worker_that_must_stop_hands_back_and_leaves_the_provider_at_work(scene: Scene) -> None:
+    provider = scene.provide([None], [picture(0)])
+    generation = (await scene.reserve()).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _is(lambda: bool(provider.asked)))
+    scene.hand_back.set()
+    await running
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 0, "ref-1")
+    await until(lambda: _is_due(scene, job_id(generation, 2)))
+    scene.hand_back.clear()
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+    assert (provider.cancelled, len(provider.submitted)) == ([], 1)
+    assert provider.asked == [("ref-1", (0,)), ("ref-1", (0,))]
+
+
+async def _is_due(scene: Scene, job: str) -> bool:
+    return job in await scene.stage.queue.due("image", limit=10)
+
+
+async def test_a_stale_attempt_drops_everything_and_never_stops_the_provider(scene: Scene) -> None:
+    provider = scene.provide([None])
+    reserved = await scene.reserve()
+    generation = reserved.generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _is(lambda: bool(provider.asked)))
+    ledger = scene.stage.ledger
+    taken = await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    assert isinstance(taken, Requeued)
+    begun = await ledger.begin(generation=generation, attempt=2, operation=operation_id())
+    assert isinstance(begun, Begun)
+    await running
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.attempt, provider.cancelled) == (State.RUNNING, 2, [])
+
+
+async def test_a_late_output_of_a_stale_attempt_is_not_delivered(scene: Scene) -> None:
+    generation = (await scene.reserve(outputs=2)).generation.id
+    ledger = scene.stage.ledger
+
+    class Overtaken(Scripted):
+        async def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
+            del ref, request
+            yield picture(0)
+            await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+            yield picture(1)
+
+    scene.place.providers["scripted"] = Overtaken([])
+    await scene.attempt(generation)
+    found = await scene.stage.generation(generation)
+    assert [output.index for output in found.outputs] == [0]
+    assert found.state is State.QUEUED
+
+
+async def test_the_end_of_one_dispatches_the_one_that_waited_behind_it(scene: Scene) -> None:
+    await scene.stage.ledger.publish(policy(image=1))
+    scene.provide([picture(0)])
+    first, second = await scene.reserve(), await scene.reserve()
+    assert second.dispatch is None
+    await scene.attempt(first.generation.id)
+    await until(lambda: _is_due(scene, job_id(second.generation.id, 1)))
+
+
+async def test_an_attempt_that_is_not_the_next_does_nothing(scene: Scene) -> None:
+    provider = scene.provide([picture(0)])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.QUEUED
+    assert provider.submitted == []
+
+
+async def test_a_retry_begun_too_early_waits_for_the_end_of_its_pause(scene: Scene) -> None:
+    scene.provide([ProviderFailed("once")], [picture(0)])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation, 1)
+    await scene.attempt(generation, 2)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
+
+
+async def test_progress_counts_what_earlier_attempts_delivered(scene: Scene) -> None:
+    scene.provide([picture(0), ProviderFailed("boom")], [Progress(0.5), None])
+    generation = (await scene.reserve(outputs=2)).generation.id
+    await scene.attempt(generation, 1)
+    running = asyncio.create_task(scene.attempt(generation, 2))
+    await until(lambda: _progress_is(scene, generation, 750))
+    scene.hand_back.set()
+    await running
+
+
+async def _progress_is(scene: Scene, generation: str, thousandths: int) -> bool:
+    return (await scene.stage.generation(generation)).progress_thousandths == thousandths
+
+
+async def test_the_stop_job_asks_the_provider_of_a_generation_that_ended_elsewhere(scene: Scene) -> None:
+    provider = scene.provide([])
+    generation = (await scene.reserve()).generation.id
+    ledger = scene.stage.ledger
+    await ledger.begin(generation=generation, attempt=1, operation=operation_id())
+    await ledger.note(generation=generation, attempt=1, ref="ref-9")
+    await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    ended = await ledger.cancel(generation=generation)
+    assert isinstance(ended, Ended)
+    assert ended.provider_ref == "ref-9"
+    await stop({"place": scene.place}, generation, ended.provider_ref)
+    assert provider.cancelled == ["ref-9"]

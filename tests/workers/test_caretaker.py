@@ -1,0 +1,147 @@
+"""The caretaker's judgement, and what it deletes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.domain import FailureCode, State, operation_id
+from gateway.errors import OutputMissing
+from gateway.ledger.outcomes import Begun
+from tests.redis_servers import RedisServer
+from tests.workers.stage import Stage, open_place, until
+from workers.caretaker import Caretaker, Reach
+from workers.workplace import Workplace
+
+LEASE = 30.0
+
+
+@pytest.fixture
+async def place(stage: Stage) -> AsyncIterator[Workplace]:
+    async with open_place(stage) as place:
+        yield place
+
+
+def reach() -> Reach:
+    return Reach(LEASE, gap_seconds=11)
+
+
+def visited(*seconds: float) -> Reach:
+    found = reach()
+    for second in seconds:
+        found.answered(second, second + 0.01)
+    return found
+
+
+def test_leases_are_judged_after_one_whole_lease_of_answers() -> None:
+    found = visited(0, 10, 20, 30)
+    assert not found.may_judge(30)
+    assert found.may_judge(30.01)
+
+
+def test_a_caretaker_that_has_just_started_judges_nobody() -> None:
+    assert not reach().may_judge(1_000_000)
+    assert not visited(100).may_judge(100.02)
+
+
+def test_an_error_starts_the_lease_anew() -> None:
+    found = visited(0, 10, 20, 30)
+    found.lost()
+    assert not found.may_judge(40)
+    found.answered(41, 41.01)
+    assert not found.may_judge(70)
+
+
+def test_an_answer_later_than_a_third_of_the_lease_starts_it_anew() -> None:
+    found = visited(0, 10, 20)
+    found.answered(30, 40.1)
+    assert not found.may_judge(70)
+    assert found.may_judge(71)
+
+
+def test_a_caretaker_that_was_frozen_starts_the_lease_anew() -> None:
+    """It cannot know whether the ledger answered others in the meantime."""
+    found = visited(0, 10, 20, 32)
+    assert not found.may_judge(50)
+
+
+async def test_a_dead_worker_is_not_judged_in_the_first_round_and_is_after_a_lease(
+    stage: Stage, place: Workplace
+) -> None:
+    await stage.account()
+    reserved = await stage.reserve()
+    generation = reserved.generation.id
+    begun = await stage.ledger.begin(generation=generation, attempt=1, operation=operation_id())
+    assert isinstance(begun, Begun)
+    await until(lambda: _overdue(stage))
+    caretaker = Caretaker(place, stage.lease_seconds)
+    await caretaker.make_round()
+    assert (await stage.generation(generation)).state is State.RUNNING
+
+    async def judged() -> bool:
+        await caretaker.make_round()
+        return (await stage.generation(generation)).state is State.QUEUED
+
+    await until(judged)
+    assert (await stage.generation(generation)).failures == 1
+
+
+async def _overdue(stage: Stage) -> bool:
+    return (await stage.totals()).overdue == 1
+
+
+async def test_a_generation_that_nobody_took_in_time_is_refunded(stage: Stage, place: Workplace) -> None:
+    await stage.account()
+    reserved = await stage.reserve(terms={"queue_timeout_ms": 1})
+    caretaker = Caretaker(place, stage.lease_seconds)
+
+    async def ended() -> bool:
+        await caretaker.make_round()
+        return (await stage.generation(reserved.generation.id)).state is State.FAILED
+
+    await until(ended)
+    assert (await stage.generation(reserved.generation.id)).error is FailureCode.QUEUE_TIMEOUT
+    assert await stage.spent() == 0
+
+
+async def test_a_round_without_a_ledger_raises_nothing_and_the_next_one_works(
+    own_redis: RedisServer, own_stage: Stage
+) -> None:
+    stage = own_stage
+    await stage.account()
+    reserved = await stage.reserve()
+    async with open_place(stage) as place:
+        caretaker = Caretaker(place, stage.lease_seconds)
+        own_redis.kill()
+        await caretaker.make_round()
+        own_redis.start()
+
+        async def dispatched() -> bool:
+            await caretaker.make_round()
+            return bool(await stage.queue.due("image", limit=1))
+
+        await until(dispatched)
+    assert (await stage.generation(reserved.generation.id)).state is State.QUEUED
+
+
+async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_says_so(
+    stage: Stage, place: Workplace
+) -> None:
+    await stage.account()
+    stage.ledger.outputs_kept_ms = 0
+    generation = await stage.order()
+    stage.worker()
+    ended = await stage.ended(generation)
+    key = ended.outputs[0].object_key
+    assert await place.outputs.get(key)
+    caretaker = Caretaker(place, stage.lease_seconds)
+
+    async def deleted() -> bool:
+        caretaker.outputs_due_at = 0
+        await caretaker.make_round()
+        return (await stage.generation(generation)).outputs_deleted
+
+    await until(deleted)
+    with pytest.raises(OutputMissing):
+        await place.outputs.get(key)

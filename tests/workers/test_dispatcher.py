@@ -1,0 +1,65 @@
+"""Dispatching in the background: in batches, retries in their time, and never a word to whoever asked."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from gateway.dispatcher import Dispatcher
+from gateway.queue import job_id, queue_key
+from tests.redis_servers import RedisServer
+from tests.workers.stage import Stage, dispatch_of, until
+
+
+async def test_what_was_dispatched_is_due_and_its_deadline_has_moved_on(stage: Stage) -> None:
+    await stage.account()
+    reserved = await stage.reserve()
+    stage.dispatcher.dispatch([dispatch_of(reserved)])
+    await until(lambda: _due(stage, job_id(reserved.generation.id, 1)))
+    await until(lambda: _deadline_is_after(stage, reserved.generation.id, dispatch_of(reserved).deadline))
+
+
+async def _due(stage: Stage, job: str) -> bool:
+    return job in await stage.queue.due("image", limit=1000)
+
+
+async def _deadline_is_after(stage: Stage, generation: str, deadline: int) -> bool:
+    moved = await stage.ledger.redis.zscore(f"{{fb{generation[4:6]}}}:deadlines", generation)
+    return bool(moved > deadline + 30_000)
+
+
+async def test_closing_writes_what_is_ready(stage: Stage) -> None:
+    await stage.account()
+    reserved = [await stage.reserve() for _ in range(50)]
+    async with Dispatcher(ledger=stage.ledger, queue=stage.queue) as dispatcher:
+        dispatcher.dispatch(dispatch_of(one) for one in reserved)
+    assert len(await stage.queue.due("image", limit=1000)) == 50
+
+
+async def test_a_retry_comes_when_its_pause_is_over_and_keeps_its_place(stage: Stage) -> None:
+    """A score of arq's own making, the time it is due, would put it behind all that arrived in the last hour."""
+    await stage.account()
+    reserved = await stage.reserve()
+    retry = replace(dispatch_of(reserved), not_before=time.time_ns() // 1_000_000 + 500)
+    stage.dispatcher.dispatch([retry])
+    job = job_id(retry.generation, retry.attempt)
+    await until(lambda: _due(stage, job))
+    assert time.time_ns() // 1_000_000 >= retry.not_before
+    assert await stage.queue.redis.zscore(queue_key("image"), job) == retry.score - 3_600_000
+
+
+async def test_an_outage_raises_nothing_and_later_dispatches_go_through(
+    own_redis: RedisServer, own_stage: Stage
+) -> None:
+    stage = own_stage
+    await stage.account()
+    lost, later = await stage.reserve(), await stage.reserve()
+    own_redis.kill()
+    stage.dispatcher.dispatch([dispatch_of(lost)])
+    own_redis.start()
+
+    async def through() -> bool:
+        stage.dispatcher.dispatch([dispatch_of(later)])
+        return await _due(stage, job_id(later.generation.id, 1))
+
+    await until(through)
