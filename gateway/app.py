@@ -17,6 +17,7 @@ from aiohttp import web
 from gateway.api import services
 from gateway.api.auth import Callers
 from gateway.api.background import Background
+from gateway.api.docs_page import page
 from gateway.api.documentation import mount_static
 from gateway.api.hub import Hub
 from gateway.api.metrics import Metrics, TimedLedger
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> web.Application:
     app[services.METRICS] = Metrics()
     app[services.BACKGROUND] = Background()
     app[services.DESCRIPTION] = document(ROUTES, settings.public_address)
+    app[services.DOCS_PAGE] = page(app[services.DESCRIPTION])
     app[services.QUOTE_TOKENS] = QuoteTokens(settings.secret("signing-key"))
     _add_ledger(app, settings)
     _add_outputs(app, settings)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.api.docs_page import page
-from gateway.api.services import DESCRIPTION
+from gateway.api.services import DESCRIPTION, DOCS_PAGE
 
 PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 STATIC = "/static/"
@@ -22,7 +21,7 @@ async def openapi(request: web.Request) -> web.Response:
 async def docs(request: web.Request) -> web.Response:
     """`GET /docs`."""
     return web.Response(
-        text=page(request.app[DESCRIPTION]),
+        text=request.app[DOCS_PAGE],
         content_type="text/html",
         charset="utf-8",
         headers={"Content-Security-Policy": PAGE_POLICY},

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.api.services import BACKGROUND, DISPATCHER, QUEUE
 from gateway.ledger import outcomes as o
+from gateway.queue import job_id
 
 
 def after_reserve(request: web.Request, outcome: o.Reserved) -> None:
@@ -27,6 +28,8 @@ def after_cancel_request(request: web.Request, outcome: o.CancelRequested) -> No
 def after_end(request: web.Request, outcome: o.Ended) -> None:
     """A generation has ended: whoever waited behind it may go on (R14), and its provider need not (R17)."""
     ended = outcome.generation
+    job = job_id(ended.id, ended.attempt + 1)
+    request.app[BACKGROUND].start(request.app[QUEUE].take_out(ended.request.tool, job), "take_out")
     after_promotion(request, ended.account, outcome.promoted)
     hint(request, ended.account, ended.id, ended.version)
     if outcome.provider_ref is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from gateway.domain import millicredits_to_credits
@@ -23,6 +23,7 @@ class Metrics:
     """The figures of one gateway."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter that nobody reads
         self.registry = CollectorRegistry()
         self.refusals = Counter(
             "farebox_refusals", "Requests answered with an error, by code.", ["code"], registry=self.registry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from http import HTTPStatus
 
@@ -32,6 +33,7 @@ from gateway.api.services import METRICS
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 
 BODY_MAX_BYTES = 1024 * 1024
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for every few seconds by machines
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 log = structlog.get_logger("gateway.requests")
@@ -73,7 +75,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
     return web.Response(
-        text=json.dumps(refusal.envelope(request_id(request)), ensure_ascii=False),
+        text=json.dumps(refusal.envelope(request_id(request)), ensure_ascii=False, separators=(",", ":")),
         status=refusal.status,
         headers=refusal.headers,
         content_type="application/json",
@@ -119,7 +121,8 @@ def _note(request: web.Request, status: int, seconds: float) -> None:
     resource = request.match_info.route.resource
     route = "(none)" if resource is None else resource.canonical
     request.app[METRICS].requests.labels(request.method, route, str(status)).observe(seconds)
-    log.info(
+    log.log(
+        logging.DEBUG if route in _PROBES else logging.INFO,
         "request",
         method=request.method,
         route=route,

@@ -30,7 +30,7 @@ async def queues_shape(app: web.Application) -> s.QueuesOut:
                 tool=tool,
                 depth=totals.queued.get(tool, 0),
                 waiting=totals.waiting.get(tool, 0),
-                oldest_age_seconds=_age(depths.get(tool)),
+                oldest_age_seconds=_age(depths.get(tool)) if totals.queued.get(tool) else None,
                 running=totals.running.get(tool, 0),
                 workers=depths[tool].workers if tool in depths else None,
             )

@@ -106,5 +106,5 @@ def _said(detail: ErrorDetails) -> str:
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")
         case _:
-            text = detail["msg"].rstrip(".")
+            text = detail["msg"].removeprefix("Input ").rstrip(".")
             return text[:1].lower() + text[1:]

@@ -215,16 +215,21 @@ def _grants(grants: list[dict[str, Any]]) -> Table:
 
 
 def journal_table(entries: list[dict[str, Any]], title: str) -> Table:
-    """Journal entries as a table: what each did to available and held, and what stood there after it."""
+    """Journal entries as a table: what each did to available and held, and what stood there after it.
+
+    The last column is left out where it would only repeat one generation.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in ("at", "kind"):
         table.add_column(column, no_wrap=True)
     for column in ("credits", "held", "available", "held after"):
         table.add_column(column, justify="right")
-    table.add_column("what for", overflow="fold")
+    told = any(each.get("reason") for each in entries) or len({each.get("generation") for each in entries}) > 1
+    if told:
+        table.add_column("what for", overflow="fold")
     for each in entries:
         changes = (f"{each[name]:+,}" if each[name] else "0" for name in ("credits", "held"))
         after = (f"{each[name]:,}" for name in ("available_after", "held_after"))
-        why = each.get("reason") or each.get("generation") or ""
-        table.add_row(each["at"][:19].replace("T", " "), each["kind"], *changes, *after, why)
+        why = [each.get("reason") or each.get("generation") or ""] if told else []
+        table.add_row(each["at"][:19].replace("T", " "), each["kind"], *changes, *after, *why)
     return table

@@ -132,7 +132,7 @@ async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path,
     if credits["refunded"]:
         table.add_row("  returned", f"{credits['refunded']:,}")
     console.print(table)
-    console.print(journal_table(receipt["entries"], ""))
+    console.print(journal_table(receipt["entries"], "journal"))
 
 
 def _write_secret(path: Path, secret: str) -> None:

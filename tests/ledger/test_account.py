@@ -27,6 +27,7 @@ async def test_an_account_is_found_by_its_email_whatever_the_case(world: World) 
 
 async def test_an_email_belongs_to_one_account_until_that_gives_it_up(world: World) -> None:
     await world.ledger.put_account(account="ann", email="ann@example.com")
+    await world.look()
     before = await world.contents()
     taken = await world.ledger.put_account(account="bob", email="Ann@example.com")
     assert taken == o.Refused("email_taken", "ann")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gateway.api.schemas.base import AmountIn, Answer, Body, Metadata, Query, Time, TimeIn
+from gateway.api.schemas.base import AmountIn, Answer, Body, Metadata, Query, Time, TimeIn, WholeIn
 from gateway.api.schemas.credits import Balance
 from gateway.api.schemas.generations import EntryOut, GenerationOut
 from gateway.domain import Bucket, Interval
@@ -90,7 +90,7 @@ class AdjustmentIn(Body):
 class ClockIn(Body):
     """How far to move the account's clock forward (R22)."""
 
-    advance_seconds: Annotated[int, Field(ge=1, le=YEARS_10_SECONDS)]
+    advance_seconds: Annotated[WholeIn, Field(ge=1, le=YEARS_10_SECONDS)]
 
 
 class KeyOut(Answer):

@@ -88,6 +88,10 @@ def _amount(number: Any) -> Decimal:
     return amount
 
 
+def _whole(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
     if size > METADATA_MAX_BYTES:
@@ -101,6 +105,9 @@ AmountIn = Annotated[
     WithJsonSchema({"type": "number", "multipleOf": 0.001, "maximum": int(CREDITS_MAX)}),
 ]
 """A number of credits in a request: at most three decimals, never a text or a boolean."""
+
+WholeIn = Annotated[int, BeforeValidator(_whole)]
+"""A whole number in a request; JSON knows one kind of number, so 1.0 is 1."""
 
 Credits = Annotated[Decimal, PlainSerializer(as_number, return_type=int | float), WithJsonSchema({"type": "number"})]
 """A number of credits in an answer."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.api.schemas.base import AmountIn, Answer, Body, Credits, Metadata, PageQuery, Query, Setting, Time
+from gateway.api.schemas.base import AmountIn, Answer, Body, Credits, Metadata, PageQuery, Query, Setting, Time, WholeIn
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
 from gateway.sandbox import SandboxControls
 
@@ -39,7 +39,7 @@ class GenerationIn(Body):
     prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
     inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
-    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make.")] = 1
+    outputs: Annotated[WholeIn, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make.")] = 1
     max_credits: Annotated[AmountIn, Field(ge=0, description="Refuse a price above this (R23).")] | None = None
     quote: Annotated[str, Field(max_length=16_384, description="A quote's token: locks its price (R23).")] | None = None
     metadata: Metadata = Field(default_factory=dict)

@@ -12,9 +12,8 @@ local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local dispatch_ms = tonumber(ARGV[3])
 -- Another account's generation may be in another partition than the caller's keys version, so it is refused first.
 if not g or (ARGV[1] ~= "" and g.account ~= ARGV[1]) then return {"not_found"} end
-if ARGV[1] ~= "" and ARGV[2] ~= "" and ARGV[2] ~= (redis.call("HGET", keys.account(ARGV[1]), "keys_version") or "0") then
-  return {"keys_changed"}
-end
+local version = ARGV[1] ~= "" and redis.call("HGET", keys.account(ARGV[1]), "keys_version") or "0"
+if ARGV[1] ~= "" and ARGV[2] ~= "" and ARGV[2] ~= version then return {"keys_changed"} end
 if not generations.open(g) then return {"unchanged", generations.reply(g.id)} end
 if g.state ~= "running" then return ending.run(g, "cancelled", "", g.operation, dispatch_ms) end
 

@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  account
 -- ARGV     1 operation, 2 plan, 3 interval or "" (as it is), 4 "now" or "period_end", 5 dispatch ms
--- Returns  {"not_found"} {"refused", "no_subscription" | "unknown_plan", account's now} {"applied", "", view, dispatches}
+-- Returns  {"not_found"} {"refused", "no_subscription" | "unknown_plan", account's now}
+--          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/generations" "lib/promotion" "lib/operations"

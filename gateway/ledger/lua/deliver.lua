@@ -9,7 +9,9 @@
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not generations.held_by(g, ARGV[1]) then return {"stale"} end
 local index = tonumber(ARGV[2])
-if index < 0 or index >= tonumber(g.outputs) then error("output " .. ARGV[2] .. " of " .. g.id .. " was not asked for") end
+if index < 0 or index >= tonumber(g.outputs) then
+  error("output " .. ARGV[2] .. " of " .. g.id .. " was not asked for")
+end
 if g["output:" .. ARGV[2]] then return {"noted"} end
 generations.set(g.id, "output:" .. ARGV[2], ARGV[3], "delivered", amounts.text(tonumber(g.delivered) + 1))
 return {"noted"}

@@ -10,7 +10,6 @@ local fields = redis.call("HGETALL", KEYS[1])
 if #fields == 0 then return {"not_found"} end
 -- Another account's generation may be in another partition than the caller's keys version, so it is refused first.
 if ARGV[1] ~= "" and redis.call("HGET", KEYS[1], "account") ~= ARGV[1] then return {"not_found"} end
-if ARGV[1] ~= "" and ARGV[2] ~= "" and ARGV[2] ~= (redis.call("HGET", keys.account(ARGV[1]), "keys_version") or "0") then
-  return {"keys_changed"}
-end
+local version = ARGV[1] ~= "" and redis.call("HGET", keys.account(ARGV[1]), "keys_version") or "0"
+if ARGV[1] ~= "" and ARGV[2] ~= "" and ARGV[2] ~= version then return {"keys_changed"} end
 return {"generation", {string.match(KEYS[1], ":generation:(.*)$"), fields}}

@@ -74,9 +74,8 @@ local function lapse(a, at)
   end
   a.grants = kept
   local plan = a.fields.plan
-  for _, field in ipairs({"plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled"}) do
-    a.fields[field] = nil
-  end
+  local gone_with_it = {"plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled"}
+  for _, field in ipairs(gone_with_it) do a.fields[field] = nil end
   journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
 end
 
@@ -116,7 +115,8 @@ function cycles.roll(a, p)
     local grant, ends, refreshes = next_expiry(a), cycles.ends(a), cycles.refreshes(a)
     local changes, to_plan, to_interval = scheduled(a)
     local expires = grant and grant.expires or math.huge
-    local due = math.min(expires, ends or math.huge, changes or math.huge, refreshes or math.huge, reset_due and last_reset or math.huge)
+    local resets = reset_due and last_reset or math.huge
+    local due = math.min(expires, ends or math.huge, changes or math.huge, refreshes or math.huge, resets)
     if due > a.now then break end
     if expires == due then
       expire(a, grant)

@@ -111,7 +111,9 @@ local function refund_grant(a, p, bucket, amount)
 end
 
 -- A grant that was taken back (a refunded or disputed purchase) stays, empty, while something of it is held.
-function grants.revoked(a, id) return string.find("," .. (a.fields.revoked or "") .. ",", "," .. id .. ",", 1, true) ~= nil end
+function grants.revoked(a, id)
+  return string.find("," .. (a.fields.revoked or "") .. ",", "," .. id .. ",", 1, true) ~= nil
+end
 
 -- Give one share back. Says "lapsed" if it was a refund grant's and that has expired (no reserve-and-cancel for
 -- ever), "revoked" if its grant was taken back meanwhile.

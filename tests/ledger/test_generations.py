@@ -1,0 +1,93 @@
+"""Reading generations: one of anybody's or of one's own, and an account's, newest first, filtered, page by page."""
+
+from __future__ import annotations
+
+from gateway.domain import State, partition_of_account
+from gateway.ledger import keys, outcomes as o
+from tests.ledger.world import PARTITIONS, World, the
+
+
+async def pages(world: World, limit: int, **filters: object) -> list[list[str]]:
+    found: list[list[str]] = []
+    before: str | None = None
+    while True:
+        page = await world.ledger.generations(
+            account="ann", keys_version=None, limit=limit, before=before, **filters  # type: ignore[arg-type]
+        )
+        read = the(o.Page, page)
+        found.append([generation.id for generation in read.data])
+        if read.next is None:
+            return found
+        before = read.next
+
+
+async def test_newest_first_page_by_page(world: World) -> None:
+    await world.account()
+    made = [await world.spend(1_000) for _ in range(7)]
+    newest = made[::-1]
+    assert await pages(world, 3) == [newest[:3], newest[3:6], newest[6:]]
+    assert await pages(world, 7) == [newest]
+    assert await pages(world, 100) == [newest]
+
+
+async def test_the_order_is_that_of_making_also_within_a_millisecond(world: World) -> None:
+    await world.publish(daily_millicredits=9_000_000)
+    await world.account()
+    made = [await world.spend(1_000) for _ in range(20)]
+    recent = keys.recent(partition_of_account("ann", PARTITIONS), "ann")
+    scores = [await world.ledger.redis.zscore(recent, generation) for generation in made]
+    assert scores == sorted(set(scores))
+
+
+async def test_filters_combine_and_page_on(world: World) -> None:
+    await world.account()
+    films = [await world.spend(1_000, tool="video", model="wan-2.2") for _ in range(3)]
+    pictures = [await world.spend(1_000) for _ in range(3)]
+    await world.finish(pictures[0])
+    assert await pages(world, 2, tool="video") == [films[:0:-1], films[:1]]
+    assert await pages(world, 9, state=State.SUCCEEDED) == [pictures[:1]]
+    assert await pages(world, 9, model="wan-2.2", state=State.WAITING) == [films[:0:-1]]
+    assert await pages(world, 9, model="wan-2.2", tool="image") == [[]]
+
+
+async def test_one_generation_for_anybody_or_for_its_account_only(world: World) -> None:
+    await world.account()
+    await world.account("bob")
+    generation = await world.spend()
+    assert the(o.Generation, await world.ledger.generation(generation=generation)).id == generation
+    own = await world.ledger.generation(generation=generation, account="ann", keys_version=0)
+    assert the(o.Generation, own).account == "ann"
+    assert isinstance(await world.ledger.generation(generation=generation, account="bob"), o.NotFound)
+    changed = await world.ledger.generation(generation=generation, account="ann", keys_version=9)
+    assert isinstance(changed, o.KeysChanged)
+    for unknown in ("gen_00aaaaaaaaaaaaaaaaaaaaaaaa", "gen_", "../etc/passwd", ""):
+        assert isinstance(await world.ledger.generation(generation=unknown), o.NotFound)
+
+
+async def test_lists_of_unknown_accounts_cursors_and_old_keys(world: World) -> None:
+    await world.account()
+    await world.account("bob")
+    bobs = await world.spend(account="bob")
+    ledger = world.ledger
+    assert isinstance(await ledger.generations(account="nobody", keys_version=None, limit=3), o.NotFound)
+    assert isinstance(await ledger.generations(account="ann", keys_version=5, limit=3), o.KeysChanged)
+    strange = await ledger.generations(account="ann", keys_version=None, limit=3, before=bobs)
+    assert isinstance(strange, o.NotFound)
+
+
+async def test_every_change_that_can_be_seen_is_a_new_version(world: World) -> None:
+    """An event's id is the generation's version."""
+    await world.account()
+    generation = await world.spend(outputs=2)
+    versions = [(await world.generation(generation)).version]
+    await world.begin(generation)
+    versions.append((await world.generation(generation)).version)
+    await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=10)
+    versions.append((await world.generation(generation)).version)
+    await world.deliver(generation, 0)
+    versions.append((await world.generation(generation)).version)
+    await world.ledger.cancel(generation=generation)
+    versions.append((await world.generation(generation)).version)
+    await world.settle(generation)
+    versions.append((await world.generation(generation)).version)
+    assert versions == sorted(set(versions))

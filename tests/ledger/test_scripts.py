@@ -1,0 +1,127 @@
+"""Scripts travel together, survive being forgotten by the server, and read as the house style has it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from redis.asyncio.cluster import RedisCluster
+
+import gateway.ledger
+from gateway.domain import operation_id
+from gateway.ledger import outcomes as o
+from gateway.ledger.scripts import load
+from tests.ledger.world import World
+
+LUA = Path(gateway.ledger.__file__).parent / "lua"
+SCRIPTS = sorted(LUA.glob("*.lua"))
+LIBRARIES = sorted((LUA / "lib").glob("*.lua"))
+LINES_MAX = 85
+HEADER = re.compile(
+    r"#!lua(?: flags=(?:allow-oom|no-writes))?\n"
+    r"-- [A-Z][^\n]+\n(?:-- [^\n]+\n)*"
+    r"--\n"
+    r"-- KEYS\[1\]  \w+\n"
+    r"(?:-- ARGV     1 [^\n]+\n(?:--          [^\n]+\n)*)?"
+    r"-- Returns  [^\n]+\n(?:--          [^\n]+\n)*"
+    r"-- Writes   [^\n]+\n(?:--          [^\n]+\n)*"
+)
+
+
+async def forget_scripts(world: World) -> None:
+    everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(world.ledger.redis, RedisCluster) else {}
+    await world.ledger.redis.execute_command("SCRIPT FLUSH", **everywhere)
+
+
+async def test_a_script_that_the_server_forgot_is_sent_again(world: World) -> None:
+    await world.account()
+    await forget_scripts(world)
+    assert isinstance(await world.reserve(), o.Reserved)
+    await forget_scripts(world)
+    assert (await world.look()).in_work == {"image": 1}
+
+
+async def test_forgotten_scripts_in_one_batch_each_get_their_own_answer(world: World) -> None:
+    names = [f"account-{index}" for index in range(12)]
+    for name in names:
+        await world.account(name)
+    generations = [await world.spend(10_000, name) for name in names]
+    await forget_scripts(world)
+    begun = [
+        world.ledger.begin(generation=generation, attempt=1, operation=operation_id()) for generation in generations
+    ]
+    read = [world.ledger.account(account=name) for name in [*names, "nobody"]]
+    answers = await asyncio.gather(*begun, *read)
+    assert [getattr(answer, "generation").id for answer in answers[:12]] == generations  # noqa: B009 - of a union
+    assert [getattr(answer, "id", None) for answer in answers[12:]] == [*names, None]
+
+
+async def test_one_failing_script_of_a_batch_fails_alone(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    answers = await asyncio.gather(
+        world.ledger.park(generation=generation, attempt=1, operation="x"),
+        world.ledger.renew(generation=generation, attempt=1),
+        return_exceptions=True,
+    )
+    assert [type(answer).__name__ for answer in answers] == ["LedgerBroken", "Renewed"]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_has_the_fixed_header_and_fits_a_screen(path: Path) -> None:
+    text = path.read_text()
+    header = HEADER.match(text)
+    assert header, "the header is purpose, KEYS, ARGV, Returns, Writes"
+    body = text[header.end() :].splitlines()
+    assert len(body) <= LINES_MAX
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_argument_is_named_in_the_header_and_used(path: Path) -> None:
+    text = path.read_text()
+    used = {int(number) for number in re.findall(r"ARGV\[(\d+)\]", text)}
+    head = text[: text.index("-- Returns")]
+    named = {int(number) for number in re.findall(r"(?:^|[ ,])(\d+) [a-z\"]", head.partition("ARGV")[2])}
+    if "unpack(ARGV" in text:
+        return
+    assert used == named
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_that_says_it_writes_nothing_cannot(path: Path) -> None:
+    text = path.read_text()
+    says_nothing = "-- Writes   nothing" in text
+    assert says_nothing == text.startswith("#!lua flags=no-writes\n")
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+def test_amounts_are_never_written_by_tostring(path: Path) -> None:
+    """`tostring(1e14)` is "1e+14"."""
+    code = "\n".join(line.partition("--")[0] for line in path.read_text().splitlines())
+    assert "tostring" not in code
+    assert not re.search(r"\b(?:os|io|math\.random)\.", code)
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+def test_keys_are_spelled_in_one_place(path: Path) -> None:
+    if path.stem == "keys":
+        return
+    for line in path.read_text().splitlines():
+        code = line.partition("--")[0]
+        for call in re.findall(r'redis\.call\(\s*"[A-Z]+",\s*([^,)]+)', code):
+            assert re.match(r"KEYS\[1\]|keys\.|key$|key\b|memory$", call.strip()), f"{path.stem}: {line}"
+        assert "{fb" not in code
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_library_is_included_once_and_before_it_is_needed(path: Path) -> None:
+    source = load(path.stem).source
+    assert "@include" not in source
+    libraries = re.findall(r"^local (\w+) = \{\}$", source, re.MULTILINE)
+    assert len(libraries) == len(set(libraries))
+    for library in {lib.stem for lib in LIBRARIES} - set(libraries):
+        used_outside = re.search(rf"(?<![\w.\"|:]){library}\.\w+\(", source)
+        assert not used_outside, f"{path.stem} uses {library} without including it"
