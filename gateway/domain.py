@@ -154,11 +154,11 @@ class Output:
     duration_seconds: Decimal | None = None
 
 
-def credits_to_millicredits(credits: Decimal | int) -> int:
+def credits_to_millicredits(amount: Decimal | int) -> int:
     """Turn credits into millicredits; ValueError unless it has at most three decimals."""
-    scaled = Decimal(credits) * MILLICREDITS_PER_CREDIT
+    scaled = Decimal(amount) * MILLICREDITS_PER_CREDIT
     if scaled != scaled.to_integral_value():
-        msg = f"{credits} credits has more than three decimals"
+        msg = f"{amount} credits has more than three decimals"
         raise ValueError(msg)
     return int(scaled)
 

@@ -19,9 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.errors import SettingsError
 
-_LEDGER_SCHEMES = frozenset(
-    {"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
-)
+_LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
 _SECRET_MODE = 0o600
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS

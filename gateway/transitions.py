@@ -42,11 +42,10 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     ),
     "promote": frozenset({(State.WAITING, State.QUEUED)}),
     "cancel": frozenset(
-        {(State.WAITING, State.CANCELLED), (State.QUEUED, State.CANCELLED)}
-        | {(State.RUNNING, State.RUNNING), (State.RUNNING, State.CANCELLED)}
+        {(State.WAITING, State.CANCELLED), (State.QUEUED, State.CANCELLED), (State.RUNNING, State.RUNNING)}
     ),
     "rescue": frozenset(
-        {(State.WAITING, State.QUEUED), (State.WAITING, State.WAITING), (State.WAITING, State.FAILED)}
+        {(State.WAITING, State.QUEUED), (State.WAITING, State.FAILED)}
         | {(State.QUEUED, State.QUEUED), (State.QUEUED, State.FAILED), (State.QUEUED, State.SUCCEEDED)}
         | {(State.RUNNING, State.RUNNING), (State.RUNNING, State.QUEUED), (State.RUNNING, State.FAILED)}
         | {(State.RUNNING, State.SUCCEEDED), (State.RUNNING, State.CANCELLED)}

@@ -1,4 +1,4 @@
-"""What operators do with an account: create, read, subscribe, grant, adjust, move its clock."""
+"""What operators do with an account: create, read, grant, adjust, move its clock."""
 
 from __future__ import annotations
 
@@ -56,20 +56,6 @@ async def find(request: web.Request) -> web.Response:
     return await _whole(request, account)
 
 
-async def subscribe(request: web.Request) -> web.Response:
-    """`PUT /v1/admin/accounts/{account}/subscription`: start or renew (R2, R3, R12)."""
-    body = await read_body(request, s.SubscriptionIn)
-    outcome = await request.app[LEDGER].subscribe(
-        account=request.match_info["account"],
-        operation=operation(request),
-        plan=body.plan,
-        interval=body.interval,
-        started_at=None if body.started_at is None else to_milliseconds(body.started_at),
-        paid_through=None if body.paid_through is None else to_milliseconds(body.paid_through),
-    )
-    return answer(account_shape(_applied(request, outcome, "").account))
-
-
 async def grant(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/grants` (R5)."""
     body = await read_body(request, s.GrantIn)
@@ -81,7 +67,7 @@ async def grant(request: web.Request) -> web.Response:
         expires_at=None if body.expires_at is None else to_milliseconds(body.expires_at),
         reason=body.reason,
     )
-    applied = _applied(request, outcome, "credits")
+    applied = applied(request, outcome, "credits")
     shape = s.GrantMade(grant=applied.grant, account=account_shape(applied.account))
     return answer(shape, status=HTTPStatus.CREATED)
 
@@ -96,7 +82,7 @@ async def adjust(request: web.Request) -> web.Response:
         millicredits=credits_to_millicredits(body.credits),
         reason=body.reason,
     )
-    applied = _applied(request, outcome, "credits")
+    applied = applied(request, outcome, "credits")
     return answer(s.Adjusted(account=account_shape(applied.account)), status=HTTPStatus.CREATED)
 
 
@@ -113,7 +99,7 @@ async def advance_clock(request: web.Request) -> web.Response:
         operation=operation(request),
         advance_ms=body.advance_seconds * 1000,
     )
-    return answer(account_shape(_applied(request, outcome, "advance_seconds").account))
+    return answer(account_shape(applied(request, outcome, "advance_seconds").account))
 
 
 def account_shape(account: o.Account, **recent: Any) -> s.AccountOut:
@@ -157,7 +143,7 @@ async def _whole(request: web.Request, account: o.Account) -> web.Response:
     )
 
 
-def _applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, field: str) -> o.Applied:
+def applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, field: str) -> o.Applied:
     """The change as it was made, its promotions dispatched; else the refusal."""
     account = request.match_info["account"]
     match outcome:
@@ -185,6 +171,8 @@ def _refusal(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
         case "not_available":
             path = "credits"
             text = f"takes away more than the bucket has available: {_amount(refused)}. Held credits are not touched"
+        case "no_subscription" if field in {"plan", "subscription"}:
+            path, text = field, "cannot be changed: the account has no subscription. Start one with PUT"
         case "no_subscription":
             path = "bucket"
             text = "must not be `subscription`: the account has no subscription. Use `top_up`, or start one"

@@ -9,16 +9,15 @@ from aiohttp import web
 from gateway.api.auth import Caller
 from gateway.domain import GENERATION_PATTERN
 
-_CALLER = "farebox.caller"
-_REQUEST_ID = "farebox.request_id"
-_GENERATION = "farebox.generation"
-_STARTED = "farebox.started"
+_CALLER = web.RequestKey("CALLER", Caller)
+_REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+_GENERATION = web.RequestKey("GENERATION", str)
+_STARTED = web.RequestKey("STARTED", bool)
 
 
 def caller(request: web.Request) -> Caller:
     """Who is calling; only for routes that have scopes."""
-    who: Caller = request[_CALLER]
-    return who
+    return request[_CALLER]
 
 
 def set_caller(request: web.Request, who: Caller) -> None:
@@ -28,15 +27,15 @@ def set_caller(request: web.Request, who: Caller) -> None:
 
 def account_id(request: web.Request) -> str | None:
     """The account that the request is for, for the log: the caller's own, or the one in an operator's path."""
-    who: Caller | None = request.get(_CALLER)
-    own = None if who is None else who.account
-    return own or (request.match_info.get("account") if who is not None else None)
+    who = request.get(_CALLER)
+    if who is None:
+        return None
+    return who.account or request.match_info.get("account")
 
 
 def request_id(request: web.Request) -> str:
     """The id in `X-Request-Id`."""
-    made: str = request[_REQUEST_ID]
-    return made
+    return request[_REQUEST_ID]
 
 
 def set_request_id(request: web.Request, made: str) -> None:
@@ -46,8 +45,7 @@ def set_request_id(request: web.Request, made: str) -> None:
 
 def generation_id_of(request: web.Request) -> str | None:
     """The generation that the request is about, for the log."""
-    made: str | None = request.get(_GENERATION)
-    named = made or request.match_info.get("generation", "")
+    named = request.get(_GENERATION) or request.match_info.get("generation", "")
     return named if re.match(GENERATION_PATTERN, named) else None
 
 
@@ -58,7 +56,7 @@ def remember_generation(request: web.Request, generation: str) -> None:
 
 def has_started(request: web.Request) -> bool:
     """Whether headers have been sent: from then on an error can only end the connection."""
-    return bool(request.get(_STARTED))
+    return request.get(_STARTED, False)
 
 
 def note_started(request: web.Request) -> None:

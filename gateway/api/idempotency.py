@@ -21,7 +21,7 @@ from gateway.ledger.idempotency import Answered, Claimed, Pending, Request, Reus
 REPLAY_HEADER = "Idempotent-Replay"
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.05
-_SEED = "farebox.seed"
+_SEED = web.RequestKey("SEED", str)
 
 
 async def once(
@@ -55,8 +55,7 @@ async def once(
 
 def seed(request: web.Request) -> str | None:
     """What ids made by this request derive from, if it has an idempotency key (R11)."""
-    made: str | None = request.get(_SEED)
-    return made
+    return request.get(_SEED)
 
 
 def operation(request: web.Request) -> str:

@@ -40,6 +40,7 @@ _EXAMPLES: dict[tuple[str, str], Document] = {
     ("POST", "/v1/admin/accounts/{account}/keys"): {"label": "web shop"},
     ("POST", "/v1/admin/keys"): {"scope": "ops", "label": "dashboard"},
     ("PUT", "/v1/admin/accounts/{account}/subscription"): {"plan": "standard", "interval": "monthly"},
+    ("PATCH", "/v1/admin/accounts/{account}/subscription"): {"plan": "ultimate", "when": "now"},
     ("POST", "/v1/admin/accounts/{account}/grants"): {"bucket": "top_up", "credits": 500, "reason": "welcome"},
     ("POST", "/v1/admin/accounts/{account}/adjustments"): {
         "bucket": "top_up",

@@ -20,6 +20,7 @@ from gateway.api import (
     outputs,
     quotes,
     receipts,
+    subscriptions,
 )
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.guard import Handler, guarded
@@ -105,8 +106,14 @@ ROUTES: tuple[Route, ...] = (
           "Make an admin or ops key; it is shown once", 201, shown_once=("key",)),
     Route("DELETE", "/v1/admin/keys/{key}", keys.revoke_of_operator, ADMIN, None, sa.Revoked,
           "Revoke an admin or ops key at once"),
-    Route("PUT", f"{ADMIN_ACCOUNT}/subscription", accounts.subscribe, ADMIN, sa.SubscriptionIn, sa.AccountOut,
+    Route("PUT", f"{ADMIN_ACCOUNT}/subscription", subscriptions.put, ADMIN, sa.SubscriptionIn, sa.AccountOut,
           "Start or renew a subscription"),
+    Route("PATCH", f"{ADMIN_ACCOUNT}/subscription", subscriptions.change, ADMIN, sa.SubscriptionChangeIn,
+          sa.AccountOut, "Change the plan or the interval, now or at the end of the paid period"),
+    Route("DELETE", f"{ADMIN_ACCOUNT}/subscription", subscriptions.cancel, ADMIN, None, sa.AccountOut,
+          "Cancel a subscription at the end of the paid period", errors=("invalid_request",)),
+    Route("POST", f"{ADMIN_ACCOUNT}/subscription/resume", subscriptions.resume, ADMIN, None, sa.AccountOut,
+          "Take back a cancellation or a scheduled change"),
     Route("POST", f"{ADMIN_ACCOUNT}/grants", accounts.grant, ADMIN, sa.GrantIn, sa.GrantMade, "Grant credits", 201),
     Route("POST", f"{ADMIN_ACCOUNT}/adjustments", accounts.adjust, ADMIN, sa.AdjustmentIn, sa.Adjusted,
           "Correct a bucket, up or down", 201),

@@ -58,7 +58,7 @@ def farebox(ctx: click.Context, parent_fd: int | None) -> None:
 
     \b
     Start here:
-      farebox up --demo       everything on this machine, then one image and one video
+      farebox up --demo       everything here, then one image and one video
       farebox pricing check   is my price list complete?
     """
     if parent_fd is not None:  # `farebox up` started us, and we end with it

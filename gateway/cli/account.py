@@ -110,7 +110,7 @@ def key(name: str, label: str | None, *, as_json: bool) -> None:
 @_bucket
 @_reason
 @_as_json
-def grant(name: str, credits_: int | float, expires_at: str | None, bucket: str, reason: str, *, as_json: bool) -> None:
+def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reason: str, *, as_json: bool) -> None:
     """Give ACCOUNT a grant of CREDITS."""
     body: dict[str, Any] = {"bucket": bucket, "credits": credits_, "reason": reason}
     if expires_at is not None:
@@ -125,7 +125,7 @@ def grant(name: str, credits_: int | float, expires_at: str | None, bucket: str,
 @_bucket
 @_reason
 @_as_json
-def adjust(name: str, credits_: int | float, bucket: str, reason: str, *, as_json: bool) -> None:
+def adjust(name: str, credits_: float, bucket: str, reason: str, *, as_json: bool) -> None:
     """Correct a bucket of ACCOUNT by CREDITS. To take credits away: `adjust acme --reason … -- -20`."""
     body = {"bucket": bucket, "credits": credits_, "reason": reason}
     answer = _ask(lambda client: client.call("POST", f"{_path(name)}/adjustments", body, once=uuid.uuid4().hex))

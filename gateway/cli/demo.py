@@ -42,9 +42,7 @@ def demo(name: str | None) -> None:
     except GatewayRefused as refused:
         raise click.ClickException(str(refused)) from None
     if failed:
-        raise click.ClickException(
-            "The demo did not get everything it asked for; see above. Nothing undelivered was charged."
-        )
+        raise click.ClickException("Not everything was delivered; see above. What was not delivered was not charged.")
 
 
 async def _demonstrate(settings: Settings, name: str) -> bool:
@@ -111,7 +109,7 @@ async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path,
     """Save the outputs of a generation and print its receipt."""
     console.print()
     receipt = await client.call("GET", f"/v1/generations/{generation['id']}/receipt")
-    credits = generation["credits"]
+    paid = generation["credits"]
     console.print(f"[bold]{generation['tool']}[/]  {generation['id']}  {generation['status']}")
     for output in generation["outputs"]:
         extension = _EXTENSIONS.get(output["content_type"], "bin")
@@ -127,10 +125,10 @@ async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path,
     for line in receipt["lines"]:
         count = f" × {line['count']}" if line["count"] != 1 else ""
         table.add_row(f"  {line['label']}{count}", f"{line['total']:,}")
-    spent = ", ".join(f"{share['credits']:,} {share['bucket']}" for share in credits["allocation"])
-    table.add_row(f"  charged (from {spent})", f"[bold]{credits['committed']:,}[/]")
-    if credits["refunded"]:
-        table.add_row("  returned", f"{credits['refunded']:,}")
+    spent = ", ".join(f"{share['credits']:,} {share['bucket']}" for share in paid["allocation"])
+    table.add_row(f"  charged (from {spent})", f"[bold]{paid['committed']:,}[/]")
+    if paid["refunded"]:
+        table.add_row("  returned", f"{paid['refunded']:,}")
     console.print(table)
     console.print(journal_table(receipt["entries"], "journal"))
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from gateway.pricing.check import check as prove
-from gateway.pricing.load import default_card_path, load_card
+from gateway.pricing.load import default_card_path, load_proved_card
 from gateway.pricing.render import render
 from gateway.settings import load_settings
 
@@ -31,5 +30,5 @@ def check(path: Path | None) -> None:
       farebox pricing check
       farebox pricing check next-month.toml
     """
-    card = load_card(path or default_card_path(load_settings().rate_card))
-    Console().print(render(card, prove(card)))
+    card, proof = load_proved_card(path or default_card_path(load_settings().rate_card))
+    Console().print(render(card, proof))

@@ -62,6 +62,17 @@ class SubscriptionIn(Body):
     ) = None
 
 
+class SubscriptionChangeIn(Body):
+    """Another plan, or another interval of the same (R12)."""
+
+    plan: Annotated[str, Field(min_length=1, max_length=64, examples=["standard"])]
+    interval: Annotated[Interval, Field(description="As it is, if left out.")] | None = None
+    when: Annotated[
+        Literal["now", "period_end"],
+        Field(description="`now` starts a new cycle at once; `period_end` waits for what was paid to end."),
+    ]
+
+
 class GrantIn(Body):
     """Credits to add to a bucket (R5)."""
 

@@ -93,7 +93,11 @@ def _whole(number: Any) -> Any:
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
-    size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
+    try:
+        text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise ValueError("must hold finite numbers only: JSON has no others") from None
+    size = len(text.encode())
     if size > METADATA_MAX_BYTES:
         raise ValueError(f"must be at most 16 KiB of JSON; this is {size:,} bytes")
     return metadata

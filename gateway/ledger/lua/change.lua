@@ -27,7 +27,10 @@ elseif ARGV[4] == "now" then
   subscriptions.start(a, p, plan, interval, a.now, paid)
 else
   local at = cycles.period_end(a)
-  f.scheduled, f.cancelled_to = plan .. "," .. interval .. "," .. amounts.text(at), nil
-  journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " from " .. calendar.day("0,0", at))
+  local scheduled = plan .. "," .. interval .. "," .. amounts.text(at)
+  if f.scheduled ~= scheduled then
+    f.scheduled, f.cancelled_to = scheduled, nil
+    journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " from " .. calendar.day("0,0", at))
+  end
 end
 return operations.close(a, ARGV[1], "", promotion.choose_all(a, p), dispatch_ms)

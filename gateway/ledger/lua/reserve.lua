@@ -4,8 +4,8 @@
 -- KEYS[1]  account
 -- ARGV     1 generation, 2 operation, 3 keys version or "", 4 digest of the idempotency key or "",
 --          5 digest of the request, 6 price, 7 outputs, 8 tool, 9 model, 10 pro ("1"/"0"),
---          11 settings (JSON: name → JSON text), 12 request (JSON), 13 queue timeout, 14 provider timeout, 15 waiting timeout, 16 attempts max, 17 outputs kept, 18 dispatch ms,
---          19 stored inputs ("1"/"0")
+--          11 settings (JSON: name → JSON text), 12 request (JSON), 13 queue timeout, 14 provider timeout,
+--          15 waiting timeout, 16 attempts max, 17 outputs kept, 18 dispatch ms, 19 stored inputs ("1"/"0")
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"insufficient_credits", account} {"waiting_room_full", plan, limit}
 --          {"reserved", generation, dispatch or {}}

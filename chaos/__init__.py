@@ -1,0 +1,1 @@
+"""Kill everything, then count: what `make chaos` runs."""

@@ -1,0 +1,34 @@
+#!lua
+-- A purchase is paid: grant its bundle or start its plan, once, however often it is said (R4, R12). What was taken back
+-- before is taken at once.
+--
+-- KEYS[1]  account
+-- ARGV     1 checkout, 2 the provider's own id of the payment, 3 dispatch ms
+-- Returns  {"not_found"} {"declined", checkout} {"paid", "1" now | "0" before, checkout, view, dispatches}
+-- Writes   checkout, account, journal; what promotions write
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts"
+local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
+local c = a and checkouts.load(a.id, ARGV[1])
+if not c then return {"not_found"} end
+local f = c.fields
+if f.status == "declined" then return {"declined", checkouts.reply(c)} end
+local p = policy.load()
+cycles.roll(a, p)
+if f.status == "paid" then return {"paid", "0", checkouts.reply(c), accounts.view(a), {}} end
+
+f.status, f.ref, f.paid_at = "paid", ARGV[2], amounts.text(a.real)
+if f.kind == "bundle" then
+  local grant = grants.add(a, "t", "t", tonumber(f.credits), nil)
+  f.grant = grant.id
+  journal.add(a, a.now, "grant", {t = {grant.available, 0}}, nil, "bought " .. f.name)
+  checkouts.take_back(a, c)
+else
+  subscriptions.buy(a, p, f.what, f.interval)
+end
+local chosen = promotion.choose_all(a, p)
+accounts.check(a)
+
+accounts.save(a)
+checkouts.save(c)
+return {"paid", "1", checkouts.reply(c), accounts.view(a), promotion.write(a, chosen, tonumber(ARGV[3]))}

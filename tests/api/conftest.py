@@ -1,0 +1,24 @@
+"""A gateway on a real port, with a real ledger and queue; each test has an empty Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.visitor import Visitor, open_gateway
+
+
+@pytest.fixture
+async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
+    """A gateway in test mode."""
+    async with open_gateway(redis_url, tmp_path) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def live_gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
+    """A gateway that is not in test mode."""
+    async with open_gateway(redis_url, tmp_path, test_mode=False) as visitor:
+        yield visitor

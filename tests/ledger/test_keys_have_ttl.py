@@ -1,0 +1,113 @@
+"""Every key is on the permanent list or has a TTL, and is spelled as `gateway.ledger.keys` spells it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import gateway.ledger
+from gateway.domain import Bucket, FailureCode, Input, Scope
+from gateway.ledger import keys
+from gateway.ledger.idempotency import Request, Requests
+from tests.ledger.world import DAY, PARTITIONS, World
+
+ACCOUNT = r"[A-Za-z0-9_.@-]{1,64}"
+GENERATION = r"gen_[0-9a-f]{2}[a-z2-7]{24}"
+TAG = r"\{fb[0-9a-f]{2}\}"
+
+PERMANENT = {
+    "meta": r"fb:meta",
+    "key": r"fb:key:key_[0-9a-f]{32}",
+    "email": r"fb:email:[0-9a-f]{64}",
+    "account": rf"{TAG}:account:{ACCOUNT}",
+    "journal": rf"{TAG}:journal:{ACCOUNT}",
+    "recent": rf"{TAG}:recent:{ACCOUNT}",
+    "waiting": rf"{TAG}:waiting:{ACCOUNT}:[a-z0-9_-]+",
+    "deadlines": rf"{TAG}:deadlines",
+    "outputs": rf"{TAG}:outputs",
+    "totals": rf"{TAG}:totals",
+    "policy": rf"{TAG}:policy",
+}
+"""Keys without a TTL. Lists and sets among them are bounded by what is open, or trimmed when they are written."""
+
+EXPIRING = {
+    "generation": rf"{TAG}:generation:{GENERATION}",
+    "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
+    "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
+}
+"""Keys with a TTL; a generation gets its when it ends."""
+
+
+async def a_busy_time(world: World) -> None:
+    """Everything that writes, at least once."""
+    ledger = world.ledger
+    await ledger.put_account(account="ann", email="ann@example.com", metadata={"a": 1})
+    await world.account("b.o-b_@", top_up=50_000, plan="standard")
+    await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None)
+    await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)
+    await Requests(ledger.redis, PARTITIONS).claim(Request("admin", "digest", "request"))
+    await Requests(ledger.redis, PARTITIONS).finish(Request("ann", "digest-2", "request"), "{}")
+    for account in ("ann", "b.o-b_@"):
+        await world.finish(await world.spend(1_000, account, idempotency=("k", "b"), inputs=(Input("image", "in/1"),)))
+        await world.fail(await world.spend(1_000, account))
+        for _ in range(4):
+            await world.spend(1_000, account, tool="video")
+        await world.parked(1_000, account=account)
+        await world.settle(await world.running(1_000, account=account), FailureCode.PROVIDER_FAILED)
+        await world.advance(3 * DAY, account)
+        await ledger.adjust(account=account, operation="x", bucket=Bucket.TOP_UP, millicredits=5, reason="r")
+    await world.ledger.cancel(generation=await world.spend(1_000, "b.o-b_@"))
+
+
+def kind_of(name: str) -> str:
+    kinds = [kind for kind, pattern in {**PERMANENT, **EXPIRING}.items() if re.fullmatch(pattern, name)]
+    assert len(kinds) == 1, f"{name} is no key of the ledger that anybody described"
+    return kinds[0]
+
+
+async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> None:
+    await a_busy_time(world)
+    contents = await world.contents()
+    seen = set()
+    for name, stored in contents.items():
+        kind = kind_of(name)
+        ended = "finished_at" in stored.value if kind == "generation" else kind in EXPIRING
+        assert (stored.expires_at > 0) == ended, f"{name} {'needs a TTL' if ended else 'must stay'}"
+        seen.add(kind)
+    assert seen == {*PERMANENT, *EXPIRING}, "the busy time must write every kind of key"
+
+
+async def test_ttls_are_those_of_the_design(world: World) -> None:
+    await a_busy_time(world)
+    days = {"generation": 30, "usage": 400, "idempotency": 1}
+    now = await world.now()
+    for name, stored in (await world.contents()).items():
+        if stored.expires_at > 0 and not name.endswith(":admin:digest"):  # a claim that a crash leaves: one minute
+            left = stored.expires_at - now
+            assert days[kind_of(name)] * DAY - DAY // 24 < left <= days[kind_of(name)] * DAY, name
+
+
+async def test_the_waiting_rooms_go_when_they_are_empty(world: World) -> None:
+    await world.account()
+    made = [await world.spend(1_000) for _ in range(4)]
+    for generation in made:
+        await world.ledger.cancel(generation=generation)
+    assert not [name for name in await world.contents() if ":waiting:" in name]
+
+
+def test_the_readme_describes_every_key() -> None:
+    readme = (Path(gateway.ledger.__file__).parent / "README.md").read_text()
+    for kind in (*PERMANENT, *EXPIRING):
+        assert re.search(rf"^\| `(?:fb:)?{kind}\b", readme, re.MULTILINE), f"README.md lacks `{kind}`"
+
+
+def test_python_spells_keys_as_lua_does() -> None:
+    lua = (Path(gateway.ledger.__file__).parent / "lua" / "lib" / "keys.lua").read_text()
+    spelled = re.findall(r"^function keys\.(\w+)\(", lua, re.MULTILINE)
+    python = {name for name in vars(keys) if callable(getattr(keys, name)) and not name.startswith("_")}
+    assert set(spelled) == python - {"tag", "key", "email"}
+    for name in spelled:
+        words = re.search(rf"^function keys\.{name}\((.*?)\)", lua, re.MULTILINE)
+        assert words
+        count = len([word for word in words.group(1).split(",") if word])
+        assert getattr(keys, name)(7, *"xyz"[:count]) == ":".join(["{fb07}", name, *"xyz"[:count]])
