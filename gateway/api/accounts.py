@@ -67,8 +67,8 @@ async def grant(request: web.Request) -> web.Response:
         expires_at=None if body.expires_at is None else to_milliseconds(body.expires_at),
         reason=body.reason,
     )
-    applied = applied(request, outcome, "credits")
-    shape = s.GrantMade(grant=applied.grant, account=account_shape(applied.account))
+    made = applied(request, outcome, "credits")
+    shape = s.GrantMade(grant=made.grant, account=account_shape(made.account))
     return answer(shape, status=HTTPStatus.CREATED)
 
 
@@ -82,8 +82,8 @@ async def adjust(request: web.Request) -> web.Response:
         millicredits=credits_to_millicredits(body.credits),
         reason=body.reason,
     )
-    applied = applied(request, outcome, "credits")
-    return answer(s.Adjusted(account=account_shape(applied.account)), status=HTTPStatus.CREATED)
+    account = applied(request, outcome, "credits").account
+    return answer(s.Adjusted(account=account_shape(account)), status=HTTPStatus.CREATED)
 
 
 async def advance_clock(request: web.Request) -> web.Response:

@@ -61,9 +61,8 @@ async def _demonstrate(settings: Settings, name: str) -> bool:
         wishes = [_Wish(body, await client.call("POST", "/v1/quotes", body)) for body in _WISHES]
         for wish in wishes:
             lines = "; ".join(f"{line['label']} {line['total']:,}" for line in wish.quote["lines"])
-            console.print(
-                f"  {wish.body['tool']:5}  “{wish.body['prompt']}”\n         quoted {wish.quote['credits']:,} credits: {lines}"
-            )
+            console.print(f"  {wish.body['tool']:5}  “{wish.body['prompt']}”")
+            console.print(f"         quoted {wish.quote['credits']:,} credits: {lines}")
         console.print()
         done = await _generate(client, wishes, console)
         for generation in done:

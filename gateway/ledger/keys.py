@@ -61,6 +61,16 @@ def idempotency(partition: int, scope: str, digest: str) -> str:
     return f"{tag(partition)}:idempotency:{scope}:{digest}"
 
 
+def checkout(partition: int, account: str, checkout: str) -> str:
+    """Hash: one purchase; 400 days after its last change."""
+    return f"{tag(partition)}:checkout:{account}:{checkout}"
+
+
+def billing(partition: int, account: str) -> str:
+    """Hash: what a payment provider said of an account's subscriptions; 400 days after its last change."""
+    return f"{tag(partition)}:billing:{account}"
+
+
 def totals(partition: int) -> str:
     """Hash: sums over a partition."""
     return f"{tag(partition)}:totals"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -16,8 +17,6 @@ from tests.invariants.contents import Contents, read_contents
 
 OPEN = {"waiting", "queued", "running"}
 BUCKETS = ("f", "s", "t")
-PERMANENT_KINDS = ("account", "journal", "recent", "waiting", "deadlines", "outputs", "totals", "policy")
-"""The kinds of keys of a partition that have no TTL; an open generation has none either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ async def check_invariants(redis: Redis | RedisCluster, partitions: int) -> None
 
 def partition_of(contents: Contents, tag: str) -> Partition:
     """The keys of the partition with this tag."""
-    by_kind: defaultdict[str, dict[str, object]] = defaultdict(dict)
+    by_kind: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for name, stored in contents.items():
         if name.startswith(tag):
             kind, _, rest = name.removeprefix(tag).partition(":")
@@ -77,7 +76,18 @@ def partition_of(contents: Contents, tag: str) -> Partition:
     expiring = {name.removeprefix(tag) for name, stored in contents.items() if stored.expires_at >= 0}
     named = {kind: by_kind[kind] for kind in ("account", "generation", "journal", "waiting", "recent", "usage")}
     alone = {kind: by_kind[kind].get("", {}) for kind in ("deadlines", "outputs", "totals")}
-    return Partition(*named.values(), *alone.values(), expiring)  # type: ignore[arg-type]
+    return Partition(
+        accounts=named["account"],
+        generations=named["generation"],
+        journals=named["journal"],
+        waiting=named["waiting"],
+        recent=named["recent"],
+        usage=named["usage"],
+        deadlines=alone["deadlines"],
+        outputs=alone["outputs"],
+        totals=alone["totals"],
+        expiring=expiring,
+    )
 
 
 def check_partition(partition: Partition) -> None:
@@ -164,8 +174,8 @@ def _check_holds(
                 by_bucket[bucket] += int(amount)
                 by_grant[grant] += int(amount)
     assert {bucket: by_bucket[bucket] for bucket in BUCKETS} == held, f"{account}: held"
-    for name, grant in grants.items():
-        assert grant.held == by_grant[name], f"{account}: held of grant {name}"
+    for name, kept in grants.items():
+        assert kept.held == by_grant[name], f"{account}: held of grant {name}"
 
 
 def _check_counts(

@@ -28,7 +28,7 @@ async def test_r24_up_is_a_new_grant_with_the_buckets_current_expiry(world: Worl
 
 
 async def test_r24_up_in_a_subscription_that_ends_before_its_next_cycle_ends_with_it(world: World) -> None:
-    """R3: after the lapse the subscription's credits are gone. A correction used to stay until the next cycle's date."""
+    """R3: after the lapse its credits are gone. A correction used to stay until the date of the next cycle."""
     now = (await world.account()).now
     await world.subscribe(paid_through=now + 5 * DAY)
     await adjust(world, 5_000, Bucket.SUBSCRIPTION)

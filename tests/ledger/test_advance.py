@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.ledger.world import DAY, HOUR, World, the
 from gateway.ledger import outcomes as o
+from tests.ledger.world import DAY, HOUR, World, the
 
 
 async def test_r22_only_this_account_moves(world: World) -> None:
@@ -40,7 +40,7 @@ async def test_r22_deadlines_stay_in_real_time(world: World) -> None:
 
 
 async def test_a_clock_moved_by_centuries_writes_every_cycle(world: World) -> None:
-    """Lua's `unpack` takes 8000 values at most: such a move failed after its first write, and the account was broken."""
+    """Lua's `unpack` takes 8000 values at most: such a move failed after its first write and broke the account."""
     await world.account(plan="standard")
     await world.advance(800 * 366 * DAY)
     account = await world.look()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,7 +25,7 @@ async def ask(redis_url: str, asking: str, *arguments: object) -> list[int]:
     """Run a few lines of Lua with `calendar` at hand; their replies as integers."""
     source = load("account").source  # has every library, the calendar among them
     libraries = source[source.index("-- The only place in Lua") : source.index("local a = accounts.load")]
-    redis = connect_ledger(redis_url)
+    redis: Any = connect_ledger(redis_url)
     try:
         answer = await redis.eval(f"#!lua\n{libraries}\n{asking}", 1, "{fb00}:account:x", *map(str, arguments))
     finally:

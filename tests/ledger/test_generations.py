@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.domain import State, partition_of_account
-from gateway.ledger import keys, outcomes as o
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from tests.ledger.world import PARTITIONS, World, the
 
 
@@ -35,7 +36,7 @@ async def test_the_order_is_that_of_making_also_within_a_millisecond(world: Worl
     await world.account()
     made = [await world.spend(1_000) for _ in range(20)]
     recent = keys.recent(partition_of_account("ann", PARTITIONS), "ann")
-    scores = [await world.ledger.redis.zscore(recent, generation) for generation in made]
+    scores = [await world.redis.zscore(recent, generation) for generation in made]
     assert scores == sorted(set(scores))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket
@@ -42,7 +44,7 @@ async def test_r2_an_operators_grant_outlives_the_cycle_and_the_subscription(wor
 
 async def test_r11_a_grant_sent_twice_is_made_once(world: World) -> None:
     await world.account()
-    arguments = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "millicredits": 5_000}
+    arguments: dict[str, Any] = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "millicredits": 5_000}
     first = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
     before = await world.contents()
     again = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
@@ -56,7 +58,7 @@ async def test_a_refused_grant_leaves_no_trace(world: World) -> None:
     await world.advance(3 * DAY)
     now = (await world.look()).now
     before = await world.contents()
-    arguments = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "reason": "x"}
+    arguments: dict[str, Any] = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "reason": "x"}
     late = await world.ledger.grant(**arguments, millicredits=1, expires_at=now - 1)
     assert isinstance(late, o.Refused)
     assert late.reason == "expires_in_past"
@@ -70,7 +72,7 @@ async def test_an_account_cannot_hold_more_than_stays_exact(world: World) -> Non
     await world.account()
     for _ in range(100):
         await world.grant(amount=AMOUNT_MAX_MILLICREDITS)
-    arguments = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
+    arguments: dict[str, Any] = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
     refused = await world.ledger.grant(**arguments, expires_at=None, reason="x")
     assert the(o.Refused, refused).reason == "too_much"
     adjusted = await world.ledger.adjust(**arguments, reason="x")
@@ -80,7 +82,7 @@ async def test_an_account_cannot_hold_more_than_stays_exact(world: World) -> Non
 async def test_a_reason_is_kept_as_one_line_whatever_it_holds(world: World) -> None:
     """An entry is a line of text whose fields a bar parts; the reason is its last."""
     await world.account()
-    arguments = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
+    arguments: dict[str, Any] = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
     await world.ledger.grant(**arguments, expires_at=None, reason="two\nlines | a bar,\x00 and: ünïcode")
     [entry] = await world.journal("ann", "grant")
     assert entry.reason == "two lines | a bar, and: ünïcode"

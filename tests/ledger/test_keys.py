@@ -62,7 +62,7 @@ async def test_the_accounts_own_list_decides(world: World) -> None:
     """A key record that outlived its revocation (a crash in between) opens nothing."""
     await world.account()
     key = the(o.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None))
-    await world.ledger.redis.hdel(world.ledger.account_key("ann"), f"key:{key.id}")
+    await world.redis.hdel(world.ledger.account_key("ann"), f"key:{key.id}")
     assert isinstance(await world.ledger.find_key(key=SECRET), o.NotFound)
 
 

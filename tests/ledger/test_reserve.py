@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from gateway.domain import Bucket, Input, State, generation_id, operation_id, partition_of_account
-from gateway.ledger import keys, outcomes as o
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, POLICY, World, shares, the
 
 NOTHING = "nothing may have changed"
@@ -76,7 +78,7 @@ async def test_refusals_come_in_their_order_of_precedence(world: World) -> None:
     await world.account(top_up=1_000)
     await world.spend(price=1_000, idempotency=("key", "body"))
     await world.spend(price=1_000)
-    wrong = {
+    wrong: dict[str, Any] = {
         "keys_version": 7,
         "idempotency": ("key", "another body"),
         "pro": True,
@@ -125,7 +127,7 @@ async def test_r6_pro_models_need_a_subscription_whatever_the_balance(world: Wor
         ({"resolution": "480p", "audio": True}, True),
     ],
 )
-async def test_r6_a_plan_limits_settings(world: World, settings: dict[str, str], allowed: bool) -> None:
+async def test_r6_a_plan_limits_settings(world: World, settings: dict[str, str], *, allowed: bool) -> None:
     await world.account(plan="standard")
     outcome = await world.reserve(tool="video", settings=settings)
     assert isinstance(outcome, o.Reserved if allowed else o.PlanLimit)
@@ -213,7 +215,7 @@ async def test_r11_a_key_is_remembered_for_a_day_and_belongs_to_one_account(worl
     await world.account("bob")
     await world.spend(idempotency=("key", "body"))
     name = keys.idempotency(partition_of_account("ann", PARTITIONS), "ann", "key")
-    assert 24 * HOUR - MINUTE < await world.ledger.redis.pttl(name) <= 24 * HOUR
+    assert 24 * HOUR - MINUTE < await world.redis.pttl(name) <= 24 * HOUR
     assert isinstance(await world.reserve("bob", idempotency=("key", "another")), o.Reserved)
 
 
@@ -228,7 +230,7 @@ async def test_r11_a_refusal_is_not_remembered(world: World) -> None:
 async def test_r11_reserve_sent_twice_answers_the_same_and_holds_once(world: World) -> None:
     await world.account(top_up=100_000)
     for price in (10_000, 20_000, 30_000):  # the third waits
-        again = {
+        again: dict[str, Any] = {
             "generation": generation_id(partition_of_account("ann", PARTITIONS)),
             "operation": operation_id(),
             "idempotency": (f"key-{price}", "body"),

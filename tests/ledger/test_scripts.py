@@ -31,8 +31,8 @@ HEADER = re.compile(
 
 
 async def forget_scripts(world: World) -> None:
-    everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(world.ledger.redis, RedisCluster) else {}
-    await world.ledger.redis.execute_command("SCRIPT FLUSH", **everywhere)
+    everywhere = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(world.redis, RedisCluster) else {}
+    await world.redis.execute_command("SCRIPT FLUSH", **everywhere)
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(world: World) -> None:

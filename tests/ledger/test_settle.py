@@ -288,10 +288,10 @@ async def test_outputs_are_to_be_deleted_after_their_time(world: World) -> None:
     partition = int(generation[4:6], 16)
     assert await world.ledger.expired_outputs(partition=partition) == []
     name = f"{{fb{partition:02x}}}:outputs"
-    score = await world.ledger.redis.zscore(name, generation)
+    score = await world.redis.zscore(name, generation)
     assert score is not None
     assert score >= before + world.ledger.outputs_kept_ms
-    await world.ledger.redis.zincrby(name, -world.ledger.outputs_kept_ms, generation)
+    await world.redis.zincrby(name, -world.ledger.outputs_kept_ms, generation)
     assert await world.ledger.expired_outputs(partition=partition) == [generation]
     await world.ledger.outputs_deleted(generation=generation)
     assert await world.ledger.expired_outputs(partition=partition) == []

@@ -26,7 +26,7 @@ async def test_a_started_ledger_may_be_started_again(world: World) -> None:
     ],
 )
 async def test_another_schema_or_number_of_partitions_refuses_to_start(world: World, found: str, says: str) -> None:
-    await world.ledger.redis.set(keys.META, found)
+    await world.redis.set(keys.META, found)
     with pytest.raises(LedgerBroken, match=says):
         await world.ledger.start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ async def test_a_refused_subscription_leaves_no_trace(world: World) -> None:
     now = (await world.account()).now
     await world.advance(3 * DAY)
     before = await world.contents()
-    refused = {
+    refused: dict[str, dict[str, Any]] = {
         "unknown_plan": {"plan": "gold"},
         "starts_in_future": {"plan": "standard", "started_at": now + 9 * DAY},
         "paid_through_past": {"plan": "standard", "paid_through": now},
@@ -166,7 +167,7 @@ async def test_r12_a_renewal_mints_nothing_and_keeps_the_cycle(world: World) -> 
 
 @pytest.mark.parametrize(("keep", "left"), [(True, 30_000_000 + 7_000_000), (False, 30_000_000)])
 async def test_r12_a_change_now_starts_a_cycle_and_keeps_or_drops_what_was_left(
-    world: World, keep: bool, left: int
+    world: World, *, keep: bool, left: int
 ) -> None:
     await world.publish(keep_upgrade_leftover=keep, daily_millicredits=0)
     start = (await world.account(plan="standard")).now

@@ -26,7 +26,8 @@ from gateway.domain import (
     partition_of_account,
     partition_of_generation,
 )
-from gateway.ledger import keys, outcomes as o
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.life import Reservation
 from gateway.ledger.policy import PlanTerms, Policy, Terms
@@ -101,6 +102,11 @@ class World:
     holds: bool = True
     """Whether the invariants are to hold at the end; False for a test that breaks the data on purpose."""
     _numbers: count[int] = field(default_factory=count)
+
+    @property
+    def redis(self) -> Any:
+        """The client itself, to look past the ledger. Any: redis-py's types promise both an answer and a promise."""
+        return self.ledger.redis
 
     # --- setting the scene ---
 
@@ -229,19 +235,19 @@ class World:
         partition = partition_of_generation(generation)
         name = keys.generation(partition, generation)
         for moment in TIMES:
-            known = await self.ledger.redis.hget(name, moment)
+            known = await self.redis.hget(name, moment)
             if known is not None and known != b"0":
-                await self.ledger.redis.hset(name, moment, str(int(known) - milliseconds))
-        await self.ledger.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
+                await self.redis.hset(name, moment, str(int(known) - milliseconds))
+        await self.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
 
     async def deadline(self, generation: str) -> int | None:
         """When someone must look at the generation."""
-        score = await self.ledger.redis.zscore(keys.deadlines(partition_of_generation(generation)), generation)
+        score = await self.redis.zscore(keys.deadlines(partition_of_generation(generation)), generation)
         return None if score is None else int(score)
 
     async def now(self) -> int:
         """Redis's own clock."""
-        seconds, microseconds = (await self.ledger.redis.time())[:2]
+        seconds, microseconds = (await self.redis.time())[:2]
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     # --- looking ---
@@ -271,7 +277,7 @@ class World:
     async def fields(self, generation: str) -> dict[str, str]:
         """The generation's raw fields."""
         name = keys.generation(partition_of_generation(generation), generation)
-        return {key.decode(): text.decode() for key, text in (await self.ledger.redis.hgetall(name)).items()}
+        return {key.decode(): text.decode() for key, text in (await self.redis.hgetall(name)).items()}
 
     async def contents(self) -> Contents:
         """Every key of the ledger."""

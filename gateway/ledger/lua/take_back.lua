@@ -4,7 +4,7 @@
 -- largest of them, in any order.
 --
 -- KEYS[1]  account
--- ARGV     1 checkout, 2 part, 3 whole, 4 "refund" or "dispute"
+-- ARGV     1 checkout, 2 part, 3 whole
 -- Returns  {"not_found"} {"taken_back", "1" now | "0" before, checkout, view}
 -- Writes   checkout, account, journal
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
@@ -16,7 +16,7 @@ cycles.roll(a, policy.load())
 local f = c.fields
 local due = amounts.share(tonumber(f.credits), tonumber(ARGV[2]), tonumber(ARGV[3]))
 if due <= tonumber(f.due or 0) then return {"taken_back", "0", checkouts.reply(c), accounts.view(a)} end
-f.due, f.why = amounts.text(due), ARGV[4]
+f.due = amounts.text(due)
 checkouts.take_back(a, c)
 accounts.check(a)
 

@@ -47,5 +47,5 @@ function checkouts.take_back(a, c)
   taken = grants.revoke(a, grant, everything and grant.available or due - asked)
   if taken == 0 then return end
   f.taken = amounts.text(tonumber(f.taken or 0) + taken)
-  journal.add(a, a.now, "revoke", {t = {-taken, 0}}, nil, f.why .. " of " .. f.name)
+  journal.add(a, a.now, "revoke", {t = {-taken, 0}}, nil, "payment for " .. f.name .. " returned")
 end

@@ -2,9 +2,11 @@
 -- Nothing runs at midnight: whichever script touches the account next does this first.
 local cycles = {}
 
--- When the subscription ends, or nil: it renews itself.
+-- When the subscription ends, or nil: it renews itself. Where a payment provider renews it, the money comes a while
+-- after the period it is for has begun: `grace` is how long the plan waits for it.
 function cycles.ends(a)
   local paid, cancelled = tonumber(a.fields.paid_through), tonumber(a.fields.cancelled_to)
+  if paid then paid = paid + tonumber(a.fields.grace or 0) end
   if paid and cancelled then return math.min(paid, cancelled) end
   return paid or cancelled
 end
@@ -74,7 +76,7 @@ local function lapse(a, at)
   end
   a.grants = kept
   local plan = a.fields.plan
-  local gone_with_it = {"plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled"}
+  local gone_with_it = {"plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled", "grace", "billing"}
   for _, field in ipairs(gone_with_it) do a.fields[field] = nil end
   journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
 end
@@ -114,6 +116,10 @@ function cycles.roll(a, p)
   while true do
     local grant, ends, refreshes = next_expiry(a), cycles.ends(a), cycles.refreshes(a)
     local changes, to_plan, to_interval = scheduled(a)
+    -- The plan waits for its payment, its next credits do too.
+    local unpaid = a.fields.grace and tonumber(a.fields.paid_through) or math.huge
+    if refreshes and refreshes >= unpaid then refreshes = nil end
+    if changes and changes >= unpaid then changes = nil end
     local expires = grant and grant.expires or math.huge
     local resets = reset_due and last_reset or math.huge
     local due = math.min(expires, ends or math.huge, changes or math.huge, refreshes or math.huge, resets)
