@@ -76,7 +76,11 @@ def plan_shape(subscription: o.Subscription | None) -> s.AccountPlan:
         return s.AccountPlan(id=FREE_PLAN, status="none", interval=None, paid_through=None, scheduled=None)
     scheduled = None
     if subscription.scheduled_plan is not None:
-        scheduled = s.ScheduledChange(plan=subscription.scheduled_plan, interval=subscription.scheduled_interval)
+        scheduled = s.ScheduledChange(
+            plan=subscription.scheduled_plan,
+            interval=subscription.scheduled_interval,
+            at=utc_or_none(subscription.scheduled_at),
+        )
     status: Literal["active", "cancelled"] = "active" if subscription.cancelled_to is None else "cancelled"
     return s.AccountPlan(
         id=subscription.plan,

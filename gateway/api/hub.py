@@ -49,6 +49,11 @@ class Hub:
         self._by_generation: dict[str, set[Watch]] = {}
         self._closed = False
 
+    @property
+    def watched(self) -> int:
+        """How many streams there are."""
+        return sum(len(watches) for place in (self._by_account, self._by_generation) for watches in place.values())
+
     async def listen(self) -> None:
         """Hand on every hint, for ever; runs as a task beside the server."""
         async with aclosing(self._queue.hints()) as hints:

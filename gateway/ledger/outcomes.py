@@ -122,6 +122,7 @@ class Subscription:
     cancelled_to: int | None
     scheduled_plan: str | None
     scheduled_interval: Interval | None
+    scheduled_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

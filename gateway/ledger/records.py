@@ -269,7 +269,7 @@ def _burn_order(grant: o.Grant) -> tuple[int, bool, int, int]:
 def _decode_subscription(fields: Mapping[str, str], cycle_started_at: str, refreshes_at: str) -> o.Subscription | None:
     if "plan" not in fields:
         return None
-    scheduled_plan, _, scheduled_interval = fields.get("scheduled", "").partition(",")
+    scheduled_plan, scheduled_interval, scheduled_at = fields.get("scheduled", ",,").split(",")
     return o.Subscription(
         plan=fields["plan"],
         interval=Interval(fields["interval"]),
@@ -280,6 +280,7 @@ def _decode_subscription(fields: Mapping[str, str], cycle_started_at: str, refre
         cancelled_to=_optional(fields, "cancelled_to"),
         scheduled_plan=scheduled_plan or None,
         scheduled_interval=Interval(scheduled_interval) if scheduled_interval else None,
+        scheduled_at=int(scheduled_at) if scheduled_at else None,
     )
 
 

@@ -72,6 +72,7 @@ class ScheduledChange(Answer):
 
     plan: str
     interval: Interval | None
+    at: Time | None
 
 
 class AccountPlan(Answer):

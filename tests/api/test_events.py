@@ -1,0 +1,195 @@
+"""Live events: each change is told once, and whoever reconnects sees everything in a snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.api import event_stream, events, services
+from gateway.domain import FailureCode
+from tests.api.visitor import Visitor, open_stream
+
+
+async def test_a_generation_is_followed_from_snapshot_to_done(gateway: Visitor) -> None:
+    key = await gateway.account()
+    generation = await gateway.made(key, outputs=2)
+    async with open_stream(gateway, f"/v1/generations/{generation}/events", key) as stream:
+        snapshot = await stream.next()
+        assert snapshot is not None
+        assert (snapshot.name, snapshot.id, snapshot.data["id"]) == ("snapshot", "1", generation)
+        await gateway.begin(generation)
+        await gateway.ledger.renew(generation=generation, attempt=1, progress_thousandths=250)
+        await gateway.hint(generation)
+        while True:
+            progress = await stream.until("progress")
+            if progress.data["progress"] == 0.25:
+                break
+        assert (progress.data["id"], progress.data["status"]) == (generation, "running")
+        await gateway.deliver(generation, 0)
+        await gateway.hint(generation)
+        output = await stream.until("output")
+        assert output.data["generation"] == generation
+        assert output.data["output"]["index"] == 0
+        await gateway.deliver(generation, 1)
+        await gateway.settle(generation)
+        await gateway.hint(generation)
+        rest = []
+        while (event := await stream.next()) is not None:
+            rest.append(event)
+        assert [event.name for event in rest if event.name != "progress"] == ["output", "done"]
+        done = rest[-1]
+        assert (done.data["status"], done.data["credits"]["committed"]) == ("succeeded", 10)
+        assert int(done.id or 0) > int(snapshot.id or 0), "an event's id is the generation's version"
+
+
+async def test_a_finished_generation_is_a_snapshot_and_done(gateway: Visitor) -> None:
+    key = await gateway.account()
+    generation = await gateway.finished(key)
+    async with open_stream(gateway, f"/v1/generations/{generation}/events", key) as stream:
+        names = []
+        while (event := await stream.next()) is not None:
+            names.append(event.name)
+        assert names == ["snapshot", "done"]
+
+
+async def test_whoever_reconnects_gets_a_snapshot_with_what_was_missed(gateway: Visitor) -> None:
+    key = await gateway.account()
+    generation = await gateway.made(key, outputs=2)
+    path = f"/v1/generations/{generation}/events"
+    async with open_stream(gateway, path, key) as stream:
+        await stream.next()
+    await gateway.begin(generation)
+    await gateway.deliver(generation)
+    headers = {"Authorization": f"Bearer {key}", "Last-Event-ID": "1"}
+    async with gateway.session.get(gateway.address + path, headers=headers) as response:
+        text = (await response.content.readuntil(b"\n\n")).decode()
+        assert text == "retry: 2000\n\n"
+        text = (await response.content.readuntil(b"\n\n")).decode()
+        assert "event: snapshot" in text
+        assert '"index":0' in text
+
+
+async def test_a_lost_hint_is_made_up_for(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
+    key = await gateway.account()
+    generation = await gateway.made(key)
+    async with open_stream(gateway, f"/v1/generations/{generation}/events", key) as stream:
+        await stream.next()
+        await gateway.begin(generation)
+        await gateway.settle(generation, FailureCode.MODERATED)
+        done = await stream.until("done")
+        assert done.data["error"]["code"] == "moderated"
+
+
+async def test_a_silent_stream_is_kept_open_by_comments(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.1)
+    key = await gateway.account()
+    generation = await gateway.made(key)
+    await gateway.begin(generation)
+    async with open_stream(gateway, f"/v1/generations/{generation}/events", key) as stream:
+        while (line := await stream.response.content.readline()) != b": still here\n":
+            assert line, "the stream ended"
+
+
+async def test_an_account_follows_all_its_generations_and_its_balance(gateway: Visitor) -> None:
+    key = await gateway.account()
+    before = await gateway.made(key)
+    async with open_stream(gateway, "/v1/events", key) as stream:
+        balance = await stream.next()
+        assert balance is not None
+        assert (balance.name, balance.data["available"], balance.data["held"]) == ("balance", 95, 5)
+        snapshot = await stream.until("snapshot")
+        assert (snapshot.data["id"], snapshot.id) == (before, f"{before}:1")
+        later = await gateway.made(key, outputs=2)
+        assert (await stream.until("snapshot")).data["id"] == later
+        assert (await stream.until("balance")).data["held"] == 15
+        await gateway.begin(later)
+        await gateway.deliver(later)
+        await gateway.settle(later)
+        await gateway.hint(later)
+        output = await stream.until("output")
+        assert (output.data["generation"], output.data["output"]["index"]) == (later, 0)
+        assert (await stream.until("done")).data["id"] == later
+        # One of two outputs was delivered: 5 of its 10 credits came back.
+        balance = await stream.until("balance")
+        assert (balance.data["available"], balance.data["held"]) == (90, 5)
+
+
+async def test_an_account_sees_nothing_of_another(gateway: Visitor) -> None:
+    key, other = await gateway.account(), await gateway.account("other")
+    async with open_stream(gateway, "/v1/events", key) as stream:
+        await stream.next()
+        await gateway.made(other)
+        own = await gateway.made(key)
+        event = await stream.next()
+        assert event is not None
+        assert event.data["id"] == own
+
+
+async def test_an_operators_change_of_the_balance_is_told(gateway: Visitor) -> None:
+    key = await gateway.account()
+    async with open_stream(gateway, "/v1/events", key) as stream:
+        await stream.next()
+        await gateway.grant(50)
+        assert (await stream.until("balance")).data["available"] == 150
+
+
+@pytest.mark.parametrize("scope", ["ops", "admin"])
+async def test_operators_follow_the_queues(gateway: Visitor, monkeypatch: pytest.MonkeyPatch, scope: str) -> None:
+    monkeypatch.setattr(events, "QUEUES_SECONDS", 0.05)
+    key = await gateway.account()
+    operator = await gateway.operator_key(scope)
+    async with open_stream(gateway, "/v1/events", operator) as stream:
+        await stream.until("queues")
+        await gateway.made(key)
+        while True:
+            event = await stream.until("queues")
+            depths = {queue["tool"]: queue["depth"] for queue in event.data["queues"]}
+            if depths == {"image": 1, "video": 0}:
+                break
+
+
+async def test_a_revoked_key_ends_its_streams(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(events, "QUEUES_SECONDS", 0.05)
+    await gateway.account()
+    made = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
+    ops = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": "ops"})).body
+    generation = await gateway.made(made["key"])
+    async with (
+        open_stream(gateway, f"/v1/generations/{generation}/events", made["key"]) as one,
+        open_stream(gateway, "/v1/events", made["key"]) as all_of_it,
+        open_stream(gateway, "/v1/events", ops["key"]) as queues,
+    ):
+        await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
+        await gateway.call("DELETE", f"/v1/admin/keys/{ops['id']}", gateway.admin)
+        for stream in (one, all_of_it, queues):
+            while await stream.next() is not None:
+                pass
+
+
+async def test_a_stopping_gateway_ends_its_streams(gateway: Visitor) -> None:
+    key = await gateway.account()
+    generation = await gateway.made(key)
+    async with (
+        open_stream(gateway, f"/v1/generations/{generation}/events", key) as one,
+        open_stream(gateway, "/v1/events", key) as all_of_it,
+    ):
+        gateway.app[services.HUB].close()
+        for stream in (one, all_of_it):
+            while await stream.next() is not None:
+                pass
+
+
+async def test_a_client_that_goes_away_is_forgotten(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.05)
+    key = await gateway.account()
+    async with open_stream(gateway, "/v1/events", key) as stream:
+        await stream.next()
+        assert gateway.app[services.HUB].watched == 1
+        stream.response.close()
+    while gateway.app[services.HUB].watched:
+        await asyncio.sleep(0.01)

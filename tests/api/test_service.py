@@ -1,0 +1,246 @@
+"""Health, metrics, operations, the description, the log; starting without a ledger and stopping cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from openapi_spec_validator import validate
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.api import services
+from gateway.api.errors import error_classes
+from gateway.api.openapi import codes_of
+from gateway.api.routes import ROUTES
+from gateway.domain import FailureCode
+from gateway.errors import LedgerBroken, RateCardError, SettingsError
+from gateway.ledger import keys
+from tests.api.visitor import Visitor, open_gateway
+from tests.redis_servers import RedisServer
+
+
+async def test_a_healthy_gateway_says_so(gateway: Visitor) -> None:
+    assert (await gateway.call("GET", "/healthz")).body == {"status": "ok"}
+    body = (await gateway.call("GET", "/readyz")).body
+    assert (body["status"], body["problems"]) == ("ok", [])
+    assert body["rate_card"].startswith("sha256:")
+
+
+async def test_a_bad_rate_card_leaves_the_old_one_and_shows(gateway: Visitor) -> None:
+    key = await gateway.account()
+    path = gateway.app[services.SETTINGS].rate_card
+    assert path is not None
+    path.write_text(path.read_text().replace("credits = 5\n", "credits = -5\n"))
+    while (await gateway.call("GET", "/readyz")).body["status"] == "ok":
+        await asyncio.sleep(0.05)
+    reply = await gateway.call("GET", "/readyz")
+    assert (reply.status, reply.body["status"]) == (200, "degraded")
+    assert "must not be negative" in reply.body["problems"][0]
+    assert (await gateway.create(key)).body["price"]["credits"] == 5
+    ops = (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body
+    assert "must not be negative" in ops["rate_card"]["problem"]
+    assert (await _samples(gateway))["farebox_rate_card_degraded"] == {(): 1}
+
+
+async def test_the_gateway_starts_without_a_ledger_and_recovers_by_itself(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    own_redis.stop()
+    async with open_gateway(own_redis.url, tmp_path) as gateway:
+        assert (await gateway.call("GET", "/healthz")).status == 200
+        ready = await gateway.call("GET", "/readyz")
+        assert (ready.status, ready.body["status"]) == (503, "unavailable")
+        assert int(ready.headers["Retry-After"]) > 0
+        reply = await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {})
+        assert (reply.status, reply.code) == (503, "ledger_unavailable")
+        assert "Nothing was done" in reply.message
+        assert (await gateway.call("GET", "/v1/plans")).status == 200
+        assert (await _samples(gateway))["farebox_ledger_up"] == {(): 0}
+        own_redis.start()
+        while (await gateway.call("GET", "/readyz")).status != 200:
+            await asyncio.sleep(0.05)
+        assert (await gateway.create(await gateway.account())).status == 202
+
+
+async def test_a_ledger_of_another_kind_stops_the_start(own_redis: RedisServer, tmp_path: Path) -> None:
+    async with open_gateway(own_redis.url, tmp_path) as gateway:
+        await gateway.ledger.redis.set(keys.META, "1,32")
+    with pytest.raises(LedgerBroken, match="32 partitions"):
+        async with open_gateway(own_redis.url, tmp_path):
+            pass
+
+
+async def test_weak_durability_is_loud_and_stops_a_start_that_requires_it(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    async with open_gateway(own_redis.url, tmp_path) as gateway:
+        await gateway.ledger.redis.config_set("appendfsync", "everysec")
+    async with open_gateway(own_redis.url, tmp_path) as gateway:
+        body = (await gateway.call("GET", "/readyz")).body
+        assert body["status"] == "degraded"
+        assert "appendfsync is not `always`" in body["problems"][0]
+    with pytest.raises(SettingsError, match="FAREBOX_REQUIRE_DURABLE"):
+        async with open_gateway(own_redis.url, tmp_path, require_durable=True):
+            pass
+
+
+async def test_a_bad_rate_card_stops_the_start(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "pricing.toml").write_text("[free]\n")
+    with pytest.raises(RateCardError):
+        async with open_gateway(redis_url, tmp_path):
+            pass
+
+
+async def test_the_queues_are_counted(gateway: Visitor) -> None:
+    key = await gateway.account()
+    for _ in range(3):
+        await gateway.made(key)
+    clip = await gateway.made(key, tool="video", model="clip")
+    await gateway.begin(clip)
+    body = (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body
+    image, video = body["queues"]
+    assert (image["tool"], image["depth"], image["waiting"], image["running"]) == ("image", 2, 1, 0)
+    assert (video["tool"], video["depth"], video["waiting"], video["running"]) == ("video", 0, 0, 1)
+    assert video["oldest_age_seconds"] is None
+    assert (body["open"], body["accounts"], body["overdue"]) == (4, 1, 0)
+    assert body["held_credits"] == 60.825  # three sketches, and a clip of four seconds: 30 + 3 × 5.275
+
+
+async def test_metrics_have_what_an_operator_watches(gateway: Visitor) -> None:
+    key = await gateway.account()
+    await gateway.finished(key)
+    failed = await gateway.made(key)
+    await gateway.begin(failed)
+    await gateway.settle(failed, FailureCode.MODERATED)
+    await gateway.made(key)
+    await gateway.create(key, model="gallery")
+    samples = await _samples(gateway)
+    assert samples["farebox_queue_depth"][("image",)] == 1
+    assert samples["farebox_waiting"] == {("image",): 0, ("video",): 0}
+    assert samples["farebox_in_work"][("image",)] == 1
+    assert samples["farebox_held_credits"] == {(): 5}
+    assert samples["farebox_deadlines_overdue"] == {(): 0}
+    assert samples["farebox_generations_total"] == {
+        ("", "sketch", "succeeded", "image"): 1,
+        ("moderated", "sketch", "failed", "image"): 1,
+    }
+    assert samples["farebox_refusals_total"] == {("subscription_required",): 1}
+    assert samples["farebox_transition_seconds_count"][("reserved", "reserve")] == 3
+    assert samples["farebox_rate_card_info"] == {(gateway.app[services.RATE_CARDS].card.version,): 1}
+    assert "farebox_queue_oldest_age_seconds" in samples
+
+
+async def _samples(gateway: Visitor) -> dict[str, dict[tuple[str, ...], float]]:
+    """Every sample by name, then by its labels' values in the order of the labels' names."""
+    text = (await gateway.call("GET", "/metrics")).raw.decode()
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = tuple(value for name, value in sorted(sample.labels.items()) if name != "le")
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
+async def test_the_description_is_valid_openapi_and_has_every_route(gateway: Visitor) -> None:
+    document = (await gateway.call("GET", "/openapi.json")).body
+    validate(document)
+    assert document["openapi"] == "3.1.0"
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert described == {(route.method, route.path) for route in ROUTES}
+    ids = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(ids) == len(set(ids))
+
+
+async def test_the_description_says_of_each_route_which_key_it_takes(gateway: Visitor) -> None:
+    document = (await gateway.call("GET", "/openapi.json")).body
+    for route in ROUTES:
+        operation = document["paths"][route.path][route.method.lower()]
+        assert operation["x-farebox-scopes"] == sorted(route.scopes)
+        assert (operation["security"] == []) is (not route.scopes)
+
+
+def test_every_code_of_a_route_is_one_that_exists() -> None:
+    known = {error.code for error in error_classes()}
+    assert {code for route in ROUTES for code in codes_of(route)} <= known
+
+
+async def test_every_answer_of_a_read_has_the_described_shape(gateway: Visitor) -> None:
+    """What is not in the schema is not in the answer, and what it requires is."""
+    key = await gateway.account()
+    generation = await gateway.finished(key)
+    document = (await gateway.call("GET", "/openapi.json")).body
+    for route in ROUTES:
+        if route.method != "GET" or route.gives is None:
+            continue
+        path = route.path.format(generation=generation, account="acme", key="key_0", index="0")
+        query = "?email=a@b.c" if route.path == "/v1/admin/accounts" else ""
+        if query:
+            await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "a@b.c"})
+        opener = key if "account" in route.scopes else gateway.admin
+        body = (await gateway.call("GET", path + query, opener)).body
+        schema = document["components"]["schemas"][route.gives.__name__]
+        assert set(schema.get("required", ())) <= set(body) <= set(schema["properties"]), path
+
+
+async def test_the_docs_page_is_whole_and_needs_nobody_else(gateway: Visitor) -> None:
+    reply = await gateway.call("GET", "/docs")
+    text = reply.raw.decode()
+    assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert reply.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    for route in ROUTES:
+        assert route.path in text
+    for error in error_classes():
+        assert f"<code>{error.code}</code>" in text
+    assert "http://" not in text
+    assert "https://" not in text.replace("https://example.com", "")
+    assert "<script" not in text
+    assert "style=" not in text
+    style = await gateway.call("GET", "/static/docs.css")
+    assert (style.status, style.headers["Content-Type"]) == (200, "text/css")
+
+
+async def test_each_request_is_one_log_line_without_secrets(
+    gateway: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = await gateway.account()
+    with structlog.testing.capture_logs() as lines:
+        made = await gateway.create(key, once="my-idempotency-key", prompt="a very private prompt")
+        url = (await gateway.call("GET", f"/v1/generations/{made.body['id']}?", key)).body["id"]
+        await gateway.call("GET", f"/v1/generations/{url}/outputs/0?expires=1&signature=hush")
+        await gateway.call("GET", "/v1/balance", "fbx_" + "s" * 43)
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [(line["method"], line["route"], line["status"]) for line in requests] == [
+        ("POST", "/v1/generations", 202),
+        ("GET", "/v1/generations/{generation}", 200),
+        ("GET", "/v1/generations/{generation}/outputs/{index}", 403),
+        ("GET", "/v1/balance", 401),
+    ]
+    first = requests[0]
+    assert (first["account"], first["generation"]) == ("acme", made.body["id"])
+    assert first["request_id"] == made.headers["X-Request-Id"]
+    assert first["duration_ms"] > 0
+    text = json.dumps(lines, default=str) + caplog.text
+    for secret in (key, "my-idempotency-key", "private prompt", "hush", "s" * 43):
+        assert secret not in text
+    assert logging.getLogger("aiohttp.access").handlers == []
+
+
+async def test_the_rate_card_and_the_plans_are_public(gateway: Visitor) -> None:
+    card = (await gateway.call("GET", "/v1/rate-card")).body
+    models = {model["id"]: model for model in card["models"]}
+    assert models["sketch"]["settings"]["strength"] == {"min": 0, "max": 1, "step": 0.25, "default": 0.5, "unit": None}
+    assert models["gallery"]["rates"][1]["credits"] == 73.5
+    assert models["gallery"]["pro"] is True
+    assert models["clip"]["rates"][0]["credits_per"] == {"duration": {"credits": 5.275, "over": 1}}
+    plans = (await gateway.call("GET", "/v1/plans")).body
+    basic: dict[str, Any] = plans["data"][0]
+    assert basic["price"] == {"monthly": 13, "quarterly": 33.15, "yearly": 109.2}
+    assert basic["allow"] == {"video": {"resolution": ["480p", "720p"]}}
+    assert basic["estimated_generations"]["image"] == {"model": "sketch", "generations": 600}
+    assert plans["free"]["daily_credits"] == 100
+    assert plans["rate_card"] == card["version"]
