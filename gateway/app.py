@@ -39,6 +39,7 @@ from gateway.settings import Settings
 
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
+_CANCEL_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -204,8 +205,9 @@ async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():  # once is not enough: redis-py 5 swallows one that meets its own timeout of nothing
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
 
 
 def _say_if_failed(task: asyncio.Task[None]) -> None:

@@ -10,6 +10,8 @@ FareboxError
 ├── LedgerUnavailable        no answer from the ledger: it may or may not have happened (R21)
 ├── LedgerBroken             the ledger's data contradicts itself; nothing was written
 ├── QueueUnavailable         no answer from the queue's Redis
+├── PaymentsUnavailable      no answer from the payment provider
+├── EventRefused             a payment event that is not signed as it must be
 ├── OutputMissing            the object store has no such output (any more)
 └── ProviderError            an attempt failed; `code` is the customer's, `detail` the operator's only
     ├── ProviderRejected     the provider will not do this request
@@ -82,6 +84,14 @@ class LedgerBroken(FareboxError):
 
 class QueueUnavailable(FareboxError):
     """The queue's Redis did not answer."""
+
+
+class PaymentsUnavailable(FareboxError):
+    """The payment provider did not answer, or not as it should. The message names no key."""
+
+
+class EventRefused(FareboxError):
+    """A payment event is not signed by the provider with this gateway's secret."""
 
 
 class OutputMissing(FareboxError):

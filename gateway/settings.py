@@ -78,6 +78,13 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _replicas_are_waited_for_on_one_node(self) -> Settings:
+        if self.wait_replicas and "+cluster" in urlsplit(self.ledger_address).scheme:
+            msg = "FAREBOX_WAIT_REPLICAS works with a single node or Sentinel, not with a cluster: leave it out"
+            raise ValueError(msg)
+        return self
+
     @property
     def embedded(self) -> bool:
         """Whether Farebox runs its own Redis, because no URL is set."""

@@ -150,7 +150,8 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
         content = {"schema": references[route.gives.__name__]}
     elif route.media == "application/json":
         content = {"schema": {"type": "object"}}
-    good = {"description": route.summary, "headers": _headers(), "content": {route.media: content}}
+    also: Document = {media: {"schema": {"type": "string"}} for media in route.also_media}
+    good = {"description": route.summary, "headers": _headers(), "content": {route.media: content, **also}}
     responses: Document = {str(route.created): good}
     if route.created != 200 and route.method in _WRITES:  # noqa: PLR2004 - HTTP's own number
         responses["200"] = good | {"description": "The same, made before (`Idempotent-Replay: true`) or updated"}

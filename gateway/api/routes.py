@@ -21,6 +21,7 @@ from gateway.api import (
     quotes,
     receipts,
     subscriptions,
+    usage,
 )
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.guard import Handler, guarded
@@ -29,6 +30,7 @@ from gateway.api.schemas import cards as sr
 from gateway.api.schemas import credits as sc
 from gateway.api.schemas import generations as sg
 from gateway.api.schemas import ops as so
+from gateway.api.schemas import usage as su
 from gateway.domain import Scope
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
@@ -46,8 +48,8 @@ SSE = "text/event-stream"
 class Route:
     """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
 
-    `media` is what it answers with if that is not JSON. `created` is the status of something new. `errors` are the
-    codes of its own, beside those that its scopes and its body bring along.
+    `media` is what it answers with if that is not JSON, `also_media` what else on request. `created` is the status of
+    something new. `errors` are the codes of its own, beside those that its scopes and its body bring along.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Route:
     summary: str
     created: int = 200
     media: str = "application/json"
+    also_media: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     own_idempotency: bool = False
     shown_once: tuple[str, ...] = ()
@@ -90,6 +93,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/balance", credits_.balance, ACCOUNT, None, sc.Balance, "Read the balance"),
     Route("GET", "/v1/journal", credits_.journal, ACCOUNT, sc.JournalQuery, sc.JournalOut,
           "Read every movement of credits, newest first"),
+    Route("GET", "/v1/usage", usage.get, ACCOUNT, su.UsageQuery, su.UsageOut,
+          "Read what was made and what it cost, by day, tool and model; CSV by `Accept: text/csv`",
+          also_media=("text/csv",)),
     Route("GET", "/v1/rate-card", cards.rate_card, PUBLIC, None, sr.RateCardOut, "Read the rate card"),
     Route("GET", "/v1/plans", cards.plans, PUBLIC, None, sr.PlansOut, "Read the plans"),
 

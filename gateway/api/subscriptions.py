@@ -45,9 +45,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`DELETE /v1/admin/accounts/{account}/subscription`: at the end of the paid period; until then, see `resume`."""
-    outcome = await request.app[LEDGER].unsubscribe(
-        account=request.match_info["account"], operation=operation(request)
-    )
+    outcome = await request.app[LEDGER].unsubscribe(account=request.match_info["account"], operation=operation(request))
     return answer(account_shape(applied(request, outcome, _SUBSCRIPTION).account))
 
 

@@ -14,11 +14,11 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore
-from gateway.ledger.records import clean_reason, decode_account, encode_metadata
+from gateway.ledger.records import clean_reason, decode_account, decode_usage, encode_metadata
 from gateway.ledger.scripts import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Mapping, Sequence
 
 _KEY_ID_DIGITS = 32  # 128 bits of the digest: no two keys meet, and an id tells nothing of its key
 
@@ -54,6 +54,19 @@ class AccountOperations(LedgerCore):
         if word != "applied":
             raise self.unexpected("put_account", word)
         return decode_account(account, rest[1]), rest[0] == b"1"
+
+    async def usage(
+        self, *, account: str, keys_version: int | None, days: Sequence[str]
+    ) -> o.KeysChanged | o.NotFound | tuple[o.Used, ...]:
+        """What ended on each of `days` (`2026-11-22`, of the card's zone), in order of day, tool and model.
+
+        One script call, which reads one small hash a day.
+        """
+        version = "" if keys_version is None else keys_version
+        word, rest = await self.run("usage", self.account_key(account), version, *days)
+        if word == "usage":
+            return tuple(used for day, counters in zip(days, rest, strict=True) for used in decode_usage(day, counters))
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
 
     async def _claim_email(self, email: str, account: str) -> str | None:
         """Point the address to the account; the id of another account that really has it, or None."""

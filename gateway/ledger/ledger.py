@@ -1,4 +1,4 @@
-"""The ledger: one typed, keyword-only method per script, gathered from `life`, `accounts` and `operators`.
+"""The ledger: one typed, keyword-only method per script, gathered from `life`, `accounts`, `operators`, `payments`.
 
 Every method raises LedgerUnavailable when Redis gives no answer; what was asked may then have happened, and asking
 again with the same ids answers as the first time (R11, R21).
@@ -20,6 +20,7 @@ from gateway.ledger import outcomes as o
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.operators import OperatorOperations
+from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
 
@@ -38,7 +39,7 @@ _DURABLE = {
 _DURABLE_NAMES: tuple[Any, ...] = tuple(_DURABLE)
 
 
-class Ledger(GenerationOperations, AccountOperations, OperatorOperations):
+class Ledger(GenerationOperations, AccountOperations, OperatorOperations, PaymentOperations):
     """Credits, holds and generations in Redis."""
 
     async def start(self) -> None:

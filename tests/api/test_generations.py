@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import Any
 
 import pytest
 
@@ -53,8 +54,7 @@ async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visito
 async def test_fractional_credits_are_exact_numbers(gateway: Visitor) -> None:
     key = await gateway.account()
     await gateway.subscribe()
-    body = {"model": "gallery", "settings": {"resolution": "2K"}}
-    reply = await gateway.create(key, **body)
+    reply = await gateway.create(key, model="gallery", settings={"resolution": "2K"})
     assert b'"held":73.5,' in reply.raw
     assert reply.body["price"]["lines"] == [{"label": "Gallery · 2K", "credits": 73.5, "count": 1, "total": 73.5}]
 
@@ -242,7 +242,7 @@ async def test_a_price_change_leaves_a_generation_as_it_was(gateway: Visitor) ->
 
 async def test_the_request_body_has_the_same_effect_without_its_defaults(gateway: Visitor) -> None:
     key = await gateway.account()
-    explicit = {"settings": {"strength": 0.50}, "outputs": 1.0, "inputs": [], "metadata": {}}
+    explicit: dict[str, Any] = {"settings": {"strength": 0.50}, "outputs": 1.0, "inputs": [], "metadata": {}}
     bare, full = (await gateway.create(key)).body, (await gateway.create(key, **explicit)).body
     assert SKETCH["prompt"] == bare["prompt"]
     assert {name: bare[name] for name in ("settings", "outputs_requested", "price")} == {

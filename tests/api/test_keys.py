@@ -104,6 +104,6 @@ async def _answer(gateway: Visitor, route: Route, path: str, key: str | None) ->
         assert route.scopes == ANY_KEY
         async with open_stream(gateway, path, key) as stream:
             return stream.response.status, ""
-    body = {} if route.method in {"POST", "PUT", "PATCH"} else None
+    body: dict[str, str] | None = {} if route.method in {"POST", "PUT", "PATCH"} else None
     reply = await gateway.call(route.method, path, key, body)
     return reply.status, reply.code if reply.status >= 400 else ""

@@ -71,7 +71,8 @@ async def test_422_a_missing_field_is_named(gateway: Visitor) -> None:
 
 async def test_422_a_query_is_checked_as_strictly(gateway: Visitor) -> None:
     key = await gateway.account()
-    for query, path in (("limit=0", "limit"), ("limit=x", "limit"), ("colour=red", "colour"), ("limit=1&limit=2", "limit")):
+    wrong = {"limit=0": "limit", "limit=x": "limit", "colour=red": "colour", "limit=1&limit=2": "limit"}
+    for query, path in wrong.items():
         reply = await gateway.call("GET", f"/v1/generations?{query}", key)
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [path])
 
@@ -180,7 +181,12 @@ async def test_402_says_what_is_missing_and_the_ways_out(gateway: Visitor) -> No
         "bundles": [{"id": "small", "name": "Small", "credits": 1000, "price": 5}],
     }
     assert error["ways_out"]["upgrade"] == [
-        {"id": "basic", "name": "Basic", "credits": 3000, "price": {"monthly": 13, "quarterly": 33.15, "yearly": 109.2}},
+        {
+            "id": "basic",
+            "name": "Basic",
+            "credits": 3000,
+            "price": {"monthly": 13, "quarterly": 33.15, "yearly": 109.2},
+        },
         {"id": "standard", "name": "Standard", "credits": 8000, "price": {"monthly": 30}},
     ]
 

@@ -73,13 +73,14 @@ class Visitor:
     def ledger(self) -> Ledger:
         return self.app[services.LEDGER]
 
-    async def call(
+    async def call(  # noqa: PLR0917 - read as a request line, its key, its body, its headers
         self,
         method: str,
         path: str,
         key: str | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        *,
         raw: bytes | None = None,
     ) -> Reply:
         """One request with `key`; `body` is sent as JSON, `raw` as it is."""
@@ -214,13 +215,12 @@ async def open_gateway(redis_url: str, directory: Path, **overrides: Any) -> Asy
     card = directory / "pricing.toml"
     if not card.exists():
         shutil.copy(CARD, card)
-    settings = Settings(
-        **{"ledger_url": redis_url, "data": directory / "data", "rate_card": card, "test_mode": True} | overrides
-    )
+    chosen: dict[str, Any] = {"ledger_url": redis_url, "data": directory / "data", "rate_card": card}
+    settings = Settings(**chosen | {"test_mode": True} | overrides)
     app = create_app(settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
-    await runner.setup()
     try:
+        await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]

@@ -34,6 +34,18 @@ async def test_a_late_dispatched_cannot_touch_a_lease(world: World) -> None:
     assert await world.contents() == before
 
 
+async def test_a_late_dispatched_cannot_put_off_what_is_looked_at_again_sooner(world: World) -> None:
+    """The caretaker found it overdue and dispatches it now; the first dispatcher's word comes after that."""
+    await world.account()
+    generation = await world.spend()
+    await world.pass_time(generation, 5 * SECOND)
+    read = await deadline_of(world, generation)
+    await world.rescue(generation)
+    before = await world.contents()
+    assert not await world.ledger.dispatched(generation=generation, deadline=read)
+    assert await world.contents() == before
+
+
 async def test_a_dispatched_of_an_ended_or_unknown_generation_changes_nothing(world: World) -> None:
     await world.account()
     generation = await world.spend()

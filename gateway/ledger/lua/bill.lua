@@ -22,7 +22,7 @@ b.fields[id .. "|bought"] = bought
 billing.note(b, id, "started", started, math.min)
 billing.note(b, id, "paid", tonumber(ARGV[4]), math.max)
 billing.note(b, id, "ended", tonumber(ARGV[9]), math.min)
-if started then billing.note_plan(b, id, string.match(bought, "^(.*),(%a+)$"), started) end
+billing.note(b, id, "first|" .. bought, started, math.min)
 if seen then
   if ARGV[6] ~= "" then billing.note_plan(b, id, ARGV[6], ARGV[7], seen) end
   billing.note_cancel(b, id, seen, tonumber(ARGV[8]))

@@ -2,7 +2,7 @@
 -- least start, the largest payment, the first and last time that a plan was seen, the latest cancellation, the one end.
 -- Fields `<subscription>|started`, `|paid`, `|ended`, `|failed`, `|bought` (plan,interval), `|cancel` (seen,at),
 -- `|first|<plan>,<interval>` and `|last|…`; and of what was done: `applied` (a segment's key), `applied_at`,
--- `applied_paid`, `applied_cancel`, `left|<segment>` (the grant that its change left, or "-").
+-- `applied_cancel`, `<subscription>|reached` (paid through), `left|<segment>` (the grant that its change left, or "-").
 local billing = {}
 local KEPT = 400 * 86400000
 
@@ -18,6 +18,7 @@ function billing.save(b)
     flat[#flat + 1] = name
     flat[#flat + 1] = value
   end
+  redis.call("DEL", key)
   redis.call("HSET", key, unpack(flat))
   redis.call("PEXPIRE", key, KEPT)
 end
@@ -51,7 +52,7 @@ local function segment(b, subscription, plan, interval)
   local named = plan .. "," .. interval
   return {
     key = subscription .. ":" .. named, subscription = subscription, plan = plan, interval = interval,
-    at = value("first|" .. named), last = value("last|" .. named), started = value("started"), paid = value("paid"),
+    at = value("first|" .. named), last = value("last|" .. named) or value("started"), started = value("started"), paid = value("paid"),
     stops = value("ended") or (cancel > 0 and cancel or nil),
   }
 end

@@ -7,7 +7,8 @@ local BUCKETS = {"f", "s", "t"}
 -- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change.
 function journal.add(a, at, kind, deltas, generation, reason)
   -- What a late payment lets happen was due before; it is written when it happens, so that entries stay in order.
-  at = math.max(at, tonumber(a.fields.time or 0))
+  at = math.max(at, a.latest or tonumber(a.fields.time or 0))
+  a.latest = at
   local parts = {}
   for _, bucket in ipairs(BUCKETS) do
     local delta = deltas[bucket]

@@ -5,21 +5,14 @@ local renewals = {}
 local function begin(a, p, b, current, grace)
   local f, was = a.fields, b.fields.applied
   local anchor = math.min(current.at, a.now)
-  if was and f.billing and f.monthly then b.fields["left|" .. was] = f.monthly end
+  if was then b.fields["left|" .. was] = f.billing and f.monthly or "-" end
   b.fields["left|" .. current.key] = nil
-  if not was and f.plan == current.plan and f.interval == current.interval then
-    -- To the same plan and interval: mints nothing.
-    f.paid_through, f.cancelled_to, f.scheduled = amounts.text(current.paid), nil, nil
-    journal.add(a, a.now, "change", {}, nil, f.plan .. " " .. f.interval .. " goes on, paid for")
-  else
-    subscriptions.start(a, p, current.plan, current.interval, anchor, current.paid)
-    b.fields.applied_at = amounts.text(anchor)
-  end
+  subscriptions.start(a, p, current.plan, current.interval, anchor, current.paid)
   f.billing, f.grace = current.subscription, amounts.text(grace)
-  b.fields.applied, b.fields.applied_cancel = current.key, nil
+  b.fields.applied, b.fields.applied_at, b.fields.applied_cancel = current.key, amounts.text(anchor), nil
 end
 
-local function pay_on(a, b, current, grace)
+local function pay_on(a, current, grace)
   local f = a.fields
   local paid = tonumber(f.paid_through)
   if paid and paid >= current.paid or not paid and f.billing ~= current.subscription then return end
@@ -33,7 +26,7 @@ local function shift(a, b, current)
   local f = a.fields
   if f.anchor ~= b.fields.applied_at or tonumber(f.anchor) == current.at or current.at > a.now then return end
   f.anchor = amounts.text(current.at)
-  f.cycle = amounts.text(calendar.cycle(current.at, math.min(a.now, tonumber(f.paid_through) - 1)))
+  f.cycle = amounts.text(calendar.cycle(current.at, math.min(a.now, (tonumber(f.paid_through) or math.huge) - 1)))
   b.fields.applied_at = f.anchor
   local monthly = grants.find(a, f.monthly)
   if monthly then monthly.expires = cycles.refreshes(a) end
@@ -41,7 +34,7 @@ end
 
 local function cancel(a, b, current)
   local f, stops = a.fields, current.stops and amounts.text(current.stops)
-  if f.billing ~= current.subscription or b.fields.applied_cancel == stops then return end
+  if b.fields.applied_cancel == stops then return end
   f.cancelled_to, b.fields.applied_cancel = stops, stops
   if stops then f.scheduled = nil end
   local what = stops and " cancelled, ends " .. calendar.day("0,0", current.stops) or " resumed"
@@ -50,18 +43,26 @@ end
 
 function renewals.apply(a, p, b, list, grace)
   local f, current = a.fields, list[#list]
-  local news = current.paid > tonumber(b.fields.applied_paid or 0)
+  local reached = current.subscription .. "|reached"
+  local news = current.paid > tonumber(b.fields[reached] or 0)
   if billing.alive(current, a.now, grace) then
-    if b.fields.applied ~= current.key or (not f.plan and news) then
+    -- What waits for its payment goes on; it does not begin.
+    local begins = b.fields.applied ~= current.key or (not f.plan and news)
+    if begins and current.paid > a.now then
       begin(a, p, b, current, grace)
     elseif f.plan and news then
-      pay_on(a, b, current, grace)
+      pay_on(a, current, grace)
     end
-    if f.plan and f.billing == current.subscription then shift(a, b, current) end
+    if f.plan and f.billing == current.subscription then
+      shift(a, b, current)
+      cancel(a, b, current)
+    end
     billing.settle_leftovers(a, p, b, list, grace)
+  elseif f.plan and f.billing then
+    -- It has ended, and what came before it had made room for it: the roll that follows lapses the plan.
+    f.cancelled_to, f.grace = amounts.text(math.min(current.stops or math.huge, current.paid + grace)), nil
   end
-  if f.plan then cancel(a, b, current) end
-  b.fields.applied_paid = amounts.text(math.max(current.paid, tonumber(b.fields.applied_paid or 0)))
+  b.fields[reached] = amounts.text(current.paid)
 end
 
 -- A payment failed: it is only noted. The plan lapses if no payment comes in time.
@@ -69,6 +70,6 @@ function renewals.note_failure(a, b, subscription, period_end)
   local function known(name) return tonumber(b.fields[subscription .. "|" .. name] or 0) end
   if a.fields.billing ~= subscription or known("paid") >= period_end or known("failed") >= period_end then return end
   b.fields[subscription .. "|failed"] = amounts.text(period_end)
-  local paid_day = calendar.day("0,0", tonumber(a.fields.paid_through))
+  local paid_day = calendar.day("0,0", known("paid"))
   journal.add(a, a.now, "change", {}, nil, a.fields.plan .. ": a payment failed, paid through " .. paid_day)
 end

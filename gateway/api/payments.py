@@ -1,0 +1,251 @@
+"""Buying credits and plans: the bundles, the beginning of a purchase, its page, and the payment provider's webhook."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from http import HTTPStatus
+from typing import Literal
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.api.auth import found
+from gateway.api.context import caller
+from gateway.api.documentation import PAGE_POLICY
+from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, SubscriptionRequired
+from gateway.api.follow_ups import after_promotion, hint
+from gateway.api.idempotency import seed
+from gateway.api.parse import read_body
+from gateway.api.respond import answer
+from gateway.api.schemas import payments as s
+from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
+from gateway.domain import Interval, millicredits_to_credits
+from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable
+from gateway.ledger import outcomes as o
+from gateway.ledger.payments import Checkout
+from gateway.payments import PaymentProvider
+from gateway.payments.apply import Followed, apply
+from gateway.payments.base import PaymentMade
+from gateway.payments.page import missing, page
+from gateway.pricing.card import Bundle
+
+CURRENCY = "USD"
+_PER_100_DECIMALS = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """What is bought, as the rate card sells it now."""
+
+    kind: Literal["bundle", "plan"]
+    what: str
+    interval: Interval | None
+    name: str
+    millicredits: int
+    price: Decimal
+
+
+class InvalidSignature(InvalidRequest):
+    """A webhook's request that the payment provider did not sign."""
+
+    status = 400
+
+
+async def bundles(request: web.Request) -> web.Response:
+    """`GET /v1/bundles`."""
+    card = request.app[RATE_CARDS].card
+    data = [bundle_shape(bundle_id, bundle) for bundle_id, bundle in card.bundles.items()]
+    return answer(s.BundlesOut(data=data, rate_card=card.version))
+
+
+async def top_up(request: web.Request) -> web.Response:
+    """`POST /v1/top-ups`: begin to buy a bundle (R4)."""
+    body = await read_body(request, s.TopUpIn)
+    provider = _provider(request)
+    sold = request.app[RATE_CARDS].card.bundles
+    bundle = sold.get(body.bundle)
+    if bundle is None:
+        raise _unknown("bundle", f"must be one of {', '.join(sold) or 'the bundles of the rate card: it has none'}")
+    item = _Item("bundle", body.bundle, None, bundle.name, bundle.millicredits, bundle.price)
+    return await _begin(request, provider, item)
+
+
+async def subscribe(request: web.Request) -> web.Response:
+    """`POST /v1/subscriptions`: begin to buy a plan."""
+    body = await read_body(request, s.SubscriptionBuyIn)
+    provider = _provider(request)
+    sold = request.app[RATE_CARDS].card.plans
+    plan = sold.get(body.plan)
+    if plan is None:
+        raise _unknown("plan", f"must be one of {', '.join(sold) or 'the plans of the rate card: it has none'}")
+    price = plan.price.of(body.interval)
+    if price is None:
+        intervals = ", ".join(interval for interval in Interval if plan.price.of(interval) is not None)
+        raise _unknown("interval", f"must be one of {intervals}: {plan.name} is not sold {body.interval}")
+    item = _Item("plan", body.plan, body.interval, plan.name, plan.monthly_millicredits, price)
+    return await _begin(request, provider, item)
+
+
+async def show(request: web.Request) -> web.Response:
+    """`GET /checkout/{checkout}?token=`: the page of a purchase, for whoever has its link."""
+    token = request.query.get("token", "")
+    checkout = await _linked(request, token)
+    return _html(missing(), HTTPStatus.NOT_FOUND) if checkout is None else _html(page(checkout, token))
+
+
+async def press(request: web.Request) -> web.Response:
+    """`POST /checkout/{checkout}`: pay or decline a test purchase, from its own page only."""
+    if not _same_origin(request):
+        raise Forbidden("A test checkout is paid from its own page only.")
+    form = await request.post()
+    token, pressed = str(form.get("token", "")), form.get("answer")
+    checkout = await _linked(request, token)
+    provider = request.app[PAYMENTS]
+    if checkout is None or provider is None or provider.name != "local" or checkout.provider != "local":
+        return _html(missing(), HTTPStatus.NOT_FOUND)
+    if pressed == "pay":
+        made = PaymentMade(checkout.account, checkout.id, f"local:{checkout.id}")
+        _follow(request, await apply(made, request.app[LEDGER], provider))
+    elif pressed == "decline":
+        await request.app[LEDGER].decline(account=checkout.account, checkout=checkout.id)
+    else:
+        problem = FieldProblem("answer", "must be pay or decline")
+        raise InvalidRequest("The form must be answered with pay or decline.", fields=[problem])
+    # Reloading the page that follows must not send the form again.
+    page_again = request.app[CHECKOUT_LINKS].url(checkout).removeprefix(request.app[SETTINGS].public_address)
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": page_again})
+
+
+async def stripe_webhook(request: web.Request) -> web.Response:
+    """`POST /v1/payments/stripe/webhook`: an event that Stripe signed; what is not about us is taken and left."""
+    provider = request.app[PAYMENTS]
+    if provider is None or provider.name != "stripe":
+        raise NotFound("This gateway does not take payments by Stripe.")
+    if not request.app[STARTUP].ready:
+        raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Send the event again.")
+    try:
+        event = await provider.event(await request.read(), request.headers)
+        if event is not None:
+            _follow(request, await apply(event, request.app[LEDGER], provider))
+    except EventRefused as error:
+        raise InvalidSignature(f"The event was refused: {error}. Nothing was done.") from None
+    except PaymentsUnavailable as error:
+        raise LedgerDown(f"Stripe does not answer ({error}). Send the event again.") from None
+    return web.json_response({"received": True})
+
+
+def bundle_shape(bundle_id: str, bundle: Bundle) -> s.BundleOut:
+    """A bundle as it is sold."""
+    credits_ = millicredits_to_credits(bundle.millicredits)
+    per_100 = (bundle.price * 100 / credits_).quantize(_PER_100_DECIMALS, ROUND_HALF_UP) if credits_ else Decimal(0)
+    return s.BundleOut(
+        id=bundle_id,
+        name=bundle.name,
+        credits=credits_,
+        price=bundle.price,
+        currency=CURRENCY,
+        price_per_100=per_100,
+    )
+
+
+def checkout_id(seed_: str | None) -> str:
+    """The id of a purchase: random, or derived from the request's idempotency key so that two in flight make one."""
+    digest = hashlib.sha256(f"checkout\n{seed_}".encode()).digest()[:15] if seed_ else secrets.token_bytes(15)
+    return f"chk_{base64.b32encode(digest).decode().lower()}"
+
+
+async def _begin(request: web.Request, provider: PaymentProvider, item: _Item) -> web.Response:
+    """Begin a purchase in the ledger, then with the provider: from then on it is honoured."""
+    who = caller(request)
+    begun = found(
+        await request.app[LEDGER].check_out(
+            account=who.acting_account,
+            checkout=checkout_id(seed(request)),
+            keys_version=who.keys_version,
+            kind=item.kind,
+            what=item.what,
+            interval=item.interval,
+            name=item.name,
+            millicredits=item.millicredits,
+            price=item.price,
+            currency=CURRENCY,
+            provider=provider.name,
+            live=provider.live,
+        ),
+        "account of this key any more",
+    )
+    if isinstance(begun, o.Refused):
+        raise _refusal(begun.reason)
+    try:
+        started = await provider.checkout(begun)
+    except PaymentsUnavailable as error:
+        raise LedgerDown(
+            f"The payment provider does not answer right now ({error}). Nothing was bought; repeat it with the same "
+            "Idempotency-Key."
+        ) from None
+    return answer(s.CheckoutOut(id=begun.id, checkout_url=started.url), status=HTTPStatus.CREATED)
+
+
+def _provider(request: web.Request) -> PaymentProvider:
+    provider = request.app[PAYMENTS]
+    if provider is None:
+        raise Forbidden(
+            "Payments are off on this gateway. Whoever runs it can switch them on (FAREBOX_PAYMENTS), or grant credits."
+        )
+    return provider
+
+
+def _refusal(reason: str) -> Exception:
+    match reason:
+        case "subscription_required":
+            return SubscriptionRequired(
+                "Top-ups are for subscribers. Subscribe to a plan first (POST /v1/subscriptions). Nothing was bought."
+            )
+        case "test_account":
+            return Forbidden(
+                "This is a test account: its clock was moved, so it takes no real payment, ever. Use another account, "
+                "or a gateway with FAREBOX_PAYMENTS=local."
+            )
+        case "already_subscribed":
+            return _unknown("plan", "is what the account has already, at this interval")
+        case _:
+            return _unknown("plan", "is not on sale any more")
+
+
+def _unknown(field: str, text: str) -> InvalidRequest:
+    return InvalidRequest(f"`{field}` {text}. Nothing was bought.", fields=[FieldProblem(field, text)])
+
+
+async def _linked(request: web.Request, token: str) -> Checkout | None:
+    """The purchase that the link is for; None if it is for none."""
+    checkout = request.match_info["checkout"]
+    account = request.app[CHECKOUT_LINKS].account(token, checkout)
+    if account is None:
+        return None
+    read = await request.app[LEDGER].checkout(account=account, checkout=checkout)
+    return None if isinstance(read, o.NotFound) else read
+
+
+def _same_origin(request: web.Request) -> bool:
+    """Whether the form was sent from a page of ours: browsers say so, and other pages cannot."""
+    ours = {request.host, urlsplit(request.app[SETTINGS].public_address).netloc}
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        return urlsplit(origin).netloc in ours
+    return request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
+
+
+def _follow(request: web.Request, followed: Followed | None) -> None:
+    if followed is not None:
+        after_promotion(request, followed.account, followed.promoted)
+        hint(request, followed.account, "")
+
+
+def _html(text: str, status: int = HTTPStatus.OK) -> web.Response:
+    # With `no-referrer`, a browser would send the form with the origin `null`.
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Referrer-Policy": "same-origin"}
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=headers)

@@ -1,0 +1,160 @@
+"""Usage: what ended on which day, with which tool and model, and what it cost. As JSON, or as CSV on request."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from gateway.api.auth import found
+from gateway.api.context import caller
+from gateway.api.credits import own_account
+from gateway.api.errors import InvalidRequest
+from gateway.api.parse import read_query
+from gateway.api.respond import answer
+from gateway.api.schemas import usage as s
+from gateway.api.services import LEDGER, RATE_CARDS
+from gateway.api.shapes import credits_of
+from gateway.errors import FieldProblem
+from gateway.ledger import outcomes as o
+
+DAYS_MAX = 400  # as long as usage is kept: thirteen months, and some days
+DEFAULT_DAYS = 30
+CSV_TYPE = "text/csv"
+_ROWS_A_WRITE = 500
+_NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
+# What a spreadsheet would take for a formula, also behind white space that it drops.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+Groups = Mapping[tuple[str, ...], o.Counts]
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/usage`: the days from `from` to `to`, both included."""
+    query = read_query(request, s.UsageQuery)
+    timezone = request.app[RATE_CARDS].card.free.timezone
+    days = await _days(request, query, ZoneInfo(timezone))
+    used = await own_usage(request, days)
+    dimensions = [name for name in s.DIMENSIONS if name in query.group_by.split(",")]
+    groups = grouped((one for one in used if _wanted(one, query)), dimensions)
+    if CSV_TYPE in _accepted(request):
+        rows = csv_rows(groups, dimensions, timezone)
+        return await _stream(request, rows, f"usage-{days[0]}-{days[-1]}.csv")
+    shape = s.UsageOut(
+        data=[
+            s.UsageRow(**dict(zip(dimensions, group, strict=True)), **_numbers(counts))
+            for group, counts in groups.items()
+        ],
+        totals=s.UsageTotals(**_numbers(sum(groups.values(), o.Counts()))),
+        timezone=timezone,
+        first_day=days[0],
+        last_day=days[-1],
+    )
+    return answer(shape, headers={"Vary": "Accept"})
+
+
+async def own_usage(request: web.Request, days: Sequence[str]) -> tuple[o.Used, ...]:
+    """The caller's usage on these days."""
+    who = caller(request)
+    return found(
+        await request.app[LEDGER].usage(account=who.acting_account, keys_version=who.keys_version, days=days),
+        "account of this key any more",
+    )
+
+
+def today(account: o.Account, zone: ZoneInfo) -> date:
+    """The account's day: its clock may be ahead (R22)."""
+    return datetime.fromtimestamp(account.now // 1000, UTC).astimezone(zone).date()
+
+
+def days_until(last: date, count: int) -> list[str]:
+    """So many days, the last one included, oldest first."""
+    return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
+
+
+def grouped(used: Iterable[o.Used], dimensions: Sequence[str]) -> Groups:
+    """The counts of each group, in the order of its day, tool and model."""
+    groups: dict[tuple[str, ...], o.Counts] = {}
+    for one in used:
+        group = tuple(str(getattr(one, dimension)) for dimension in dimensions)
+        groups[group] = groups.get(group, o.Counts()) + one.counts
+    return dict(sorted(groups.items()))
+
+
+def csv_rows(groups: Groups, dimensions: Sequence[str], timezone: str) -> Iterator[list[str]]:
+    """A head and one row a group. Each row says whose days they are: a file loses its headers on the way."""
+    yield [*dimensions, *_NUMBERS, "timezone"]
+    for group, counts in groups.items():
+        numbers = _numbers(counts)
+        yield [*map(safe_cell, group), *(f"{Decimal(numbers[name]):f}" for name in _NUMBERS), safe_cell(timezone)]
+
+
+def safe_cell(text: str) -> str:
+    """The text with an apostrophe before it if a spreadsheet would run it as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+async def _days(request: web.Request, query: s.UsageQuery, zone: ZoneInfo) -> list[str]:
+    """The days asked for; InvalidRequest names the parameter that is wrong."""
+    last = today(await own_account(request), zone) if query.last is None else date.fromisoformat(query.last)
+    if query.first is None:
+        return days_until(last, DEFAULT_DAYS)
+    first = date.fromisoformat(query.first)
+    count = (last - first).days + 1
+    if count < 1:
+        raise _refusal(f"must not be after the last day, {last}")
+    if count > DAYS_MAX:
+        raise _refusal(f"must be at most {DAYS_MAX} days before the last one, {last}: usage is kept for 13 months")
+    return days_until(last, count)
+
+
+def _refusal(text: str) -> InvalidRequest:
+    return InvalidRequest(f"The query is not what this call takes: `from` {text}.", fields=[FieldProblem("from", text)])
+
+
+def _wanted(used: o.Used, query: s.UsageQuery) -> bool:
+    return query.tool in (None, used.tool) and query.model in (None, used.model)
+
+
+def _numbers(counts: o.Counts) -> dict[str, Any]:
+    """The counts as they are shown."""
+    return {
+        "generations": counts.generations,
+        "outputs": counts.outputs,
+        "credits": credits_of(counts.credits_millicredits),
+        "failed": counts.failed,
+        "refunded": credits_of(counts.refunded_millicredits),
+    }
+
+
+def _accepted(request: web.Request) -> set[str]:
+    """The types that the caller names in `Accept`."""
+    named = ",".join(request.headers.getall("Accept", []))
+    return {part.partition(";")[0].strip().lower() for part in named.split(",")}
+
+
+async def _stream(request: web.Request, rows: Iterator[list[str]], name: str) -> web.StreamResponse:
+    """Send the rows as they are made, some hundred a write."""
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": f"{CSV_TYPE}; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Vary": "Accept",
+        }
+    )
+    await response.prepare(request)
+    if request.method == "HEAD":  # a body would be read as the next answer
+        return response
+    while batch := list(islice(rows, _ROWS_A_WRITE)):
+        text = io.StringIO()
+        csv.writer(text).writerows(batch)
+        await response.write(text.getvalue().encode())
+    await response.write_eof()
+    return response

@@ -1,0 +1,29 @@
+"""Payments: who takes the money for bundles and plans. `base.py` is the interface, one file per provider."""
+
+from __future__ import annotations
+
+from gateway.errors import SettingsError
+from gateway.payments.base import PaymentProvider
+from gateway.payments.links import CheckoutLinks
+from gateway.payments.local import LocalPayments
+from gateway.payments.stripe import StripePayments
+from gateway.settings import Settings
+
+
+def payments_of(settings: Settings, links: CheckoutLinks) -> PaymentProvider | None:
+    """The provider that is set; None: payments are off. SettingsError names what is missing."""
+    chosen = settings.payments or ("local" if settings.in_test_mode else "none")
+    if chosen == "none":
+        return None
+    if chosen == "local":
+        return LocalPayments(links)
+    key, secret = settings.stripe_key, settings.stripe_webhook_secret
+    if key is None or secret is None:
+        names = [name for name, value in (("KEY", key), ("WEBHOOK_SECRET", secret)) if value is None]
+        raise SettingsError(
+            "\n".join(f"FAREBOX_STRIPE_{name}: must be set, because FAREBOX_PAYMENTS is stripe" for name in names)
+        )
+    return StripePayments(key=key.get_secret_value(), webhook_secret=secret.get_secret_value(), links=links)
+
+
+__all__ = ["CheckoutLinks", "LocalPayments", "PaymentProvider", "StripePayments", "payments_of"]

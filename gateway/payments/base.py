@@ -1,0 +1,68 @@
+"""What a payment provider is: it takes the money for a purchase, and says what happened to it.
+
+It knows nothing of credits. What it says is translated into the three kinds of events below; `gateway.payments.apply`
+brings them into the ledger, each once, however often and in whatever order they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from gateway.ledger.payments import Billing, Checkout
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutStarted:
+    """Where the customer pays, and the provider's own id of it."""
+
+    url: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMade:
+    """A purchase is paid. `ref` is the provider's own id of the payment."""
+
+    account: str
+    checkout: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentReturned:
+    """Of the money for a bundle, `part` went back so far, all refunds together; a dispute asks for all of it."""
+
+    account: str
+    checkout: str
+    part: Fraction
+
+
+PaymentEvent = PaymentMade | PaymentReturned | Billing
+"""What a provider may say; `Billing` is what it says of a subscription that it renews."""
+
+
+class PaymentProvider(Protocol):
+    """One way to pay. `live` says that it takes real money, which a test account never gives (R22)."""
+
+    @property
+    def name(self) -> str:
+        """Its name in settings, checkouts and logs."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it takes real money."""
+
+    async def checkout(self, order: Checkout) -> CheckoutStarted:
+        """Begin to take the money: the same order gives the same page. PaymentsUnavailable if nobody answers."""
+
+    async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:
+        """What a webhook's request says, its signature checked; None: nothing for us. EventRefused if it is forged."""
+
+    async def end(self, subscription: str) -> None:
+        """Renew a subscription no more, from now on. One that has ended is left as it is."""
+
+    async def close(self) -> None:
+        """Close every connection."""

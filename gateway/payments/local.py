@@ -1,0 +1,33 @@
+"""Payments at a click, for tests: a page of the gateway's own that says it is a test, and pays or declines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.ledger.payments import Checkout
+from gateway.payments.base import CheckoutStarted, PaymentEvent
+from gateway.payments.links import CheckoutLinks
+
+
+class LocalPayments:
+    """No money moves. The page is `gateway.payments.page`; its buttons are `gateway.api.payments`."""
+
+    name = "local"
+    live = False
+
+    def __init__(self, links: CheckoutLinks) -> None:
+        self._links = links
+
+    async def checkout(self, order: Checkout) -> CheckoutStarted:
+        """The gateway's own page."""
+        return CheckoutStarted(self._links.url(order), order.id)
+
+    async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:  # noqa: ARG002
+        """Nobody sends events: the page itself pays."""
+        return None
+
+    async def end(self, subscription: str) -> None:
+        """Nothing is renewed here."""
+
+    async def close(self) -> None:
+        """Nothing is open."""

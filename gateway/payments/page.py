@@ -1,0 +1,80 @@
+"""The page of a purchase: plain HTML, no script; its style is a file of ours."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from html import escape
+
+from gateway.domain import format_credits
+from gateway.ledger.payments import Checkout
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title}</title>
+<link rel="stylesheet" href="/static/checkout.css">
+</head>
+<body>
+<main>
+{test}<h1>{title}</h1>
+{body}
+</main>
+</body>
+</html>
+"""
+_TEST = '<p class="test"><strong>This is a test.</strong> No money moves here, whatever you press.</p>\n'
+_FORM = """\
+<form method="post" action="/checkout/{checkout}">
+<input type="hidden" name="token" value="{token}">
+<button name="answer" value="pay">Pay {price}</button>
+<button name="answer" value="decline" class="second">Decline</button>
+</form>"""
+
+
+def page(checkout: Checkout, token: str) -> str:
+    """What is bought, for how much, and what became of it; with buttons while a test waits for its answer."""
+    local = checkout.provider == "local"
+    match checkout.status:
+        case "paid":
+            title, said = "Paid", f"<p>{_given(checkout)} You can close this page.</p>"
+        case "declined":
+            title, said = "Declined", "<p>Nothing was charged, and nothing was added. You can close this page.</p>"
+        case _ if local:
+            title = "Test checkout"
+            said = _FORM.format(checkout=escape(checkout.id), token=escape(token), price=escape(price_text(checkout)))
+        case _:
+            title = "Not paid yet"
+            said = (
+                "<p>The payment has not been confirmed. That can take a minute after you have paid: reload this page "
+                "to look again. If you left the payment page, nothing was charged.</p>"
+            )
+    return _PAGE.format(title=title, test=_TEST if local else "", body=f"{_bought(checkout)}\n{said}")
+
+
+def missing() -> str:
+    """The page of a link that leads nowhere."""
+    text = "<p>This link is not whole, or it is more than two days old. Ask for a new one where you got it.</p>"
+    return _PAGE.format(title="No such checkout", test="", body=text)
+
+
+def price_text(checkout: Checkout) -> str:
+    """`5.00 USD`, or for a plan `30.00 USD monthly`."""
+    return f"{checkout.price.quantize(Decimal('0.01'))} {checkout.currency}"
+
+
+def _bought(checkout: Checkout) -> str:
+    credits_ = f"{format_credits(checkout.millicredits)} credits"
+    rows = {"What": checkout.name, "Credits": credits_, "Price": price_text(checkout), "Account": checkout.account}
+    if checkout.interval is not None:
+        rows |= {"Credits": f"{credits_} a month", "Price": f"{price_text(checkout)}, {checkout.interval}"}
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items()) + "</dl>"
+
+
+def _given(checkout: Checkout) -> str:
+    if checkout.kind == "plan":
+        return f"The plan {escape(checkout.name)} is active."
+    return f"{format_credits(checkout.millicredits)} credits were added."

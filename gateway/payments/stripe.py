@@ -1,0 +1,155 @@
+"""Payments by Stripe: Checkout pages for bundles and plans, and the webhook that says what became of them.
+
+Prices are sent inline from the rate card; nothing has to be set up in Stripe but the webhook. Ids given to Stripe
+derive from the purchase's own (R11). No card data ever reaches the gateway, and no key is ever logged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import stripe
+import structlog
+
+from gateway.domain import Interval
+from gateway.errors import EventRefused, PaymentsUnavailable
+from gateway.ledger.payments import Checkout
+from gateway.payments.base import CheckoutStarted, PaymentEvent, PaymentReturned
+from gateway.payments.links import CheckoutLinks
+from gateway.payments.stripe_events import ACCOUNT, CHECKOUT, INTERVAL, PLAN, Disputed, translate
+
+if TYPE_CHECKING:
+    from stripe.params.checkout import (
+        SessionCreateParams,
+        SessionCreateParamsLineItemPriceData,
+        SessionCreateParamsLineItemPriceDataRecurring,
+    )
+
+SIGNATURE_HEADER = "Stripe-Signature"
+TOLERANCE_SECONDS = 300  # Stripe's own default: how old a signed event may be
+TIMEOUT_SECONDS = 20
+RETRIES = 2
+
+_RECURRING: Mapping[Interval, SessionCreateParamsLineItemPriceDataRecurring] = {
+    Interval.MONTHLY: {"interval": "month", "interval_count": 1},
+    Interval.QUARTERLY: {"interval": "month", "interval_count": 3},
+    Interval.YEARLY: {"interval": "year", "interval_count": 1},
+}
+
+log = structlog.get_logger(__name__)
+
+
+class StripePayments:
+    """Stripe, by its official library. `api_base` is Stripe's own address unless a test says another."""
+
+    name = "stripe"
+    live = True
+
+    def __init__(
+        self, *, key: str, webhook_secret: str, links: CheckoutLinks, api_base: str = stripe.DEFAULT_API_BASE
+    ) -> None:
+        self._webhook_secret = webhook_secret
+        self._links = links
+        self._http = stripe.AIOHTTPClient(timeout=TIMEOUT_SECONDS)
+        self._client = stripe.StripeClient(
+            key, http_client=self._http, base_addresses={"api": api_base}, max_network_retries=RETRIES
+        )
+
+    async def checkout(self, order: Checkout) -> CheckoutStarted:
+        """A Checkout Session: one payment for a bundle, a subscription for a plan."""
+        options: stripe.RequestOptions = {"idempotency_key": f"farebox-{order.id}"}
+        try:
+            session = await self._client.v1.checkout.sessions.create_async(
+                params=session_of(order, self._links.url(order)), options=options
+            )
+        except stripe.StripeError as error:
+            raise _unavailable("checkout", error) from None
+        if session.url is None:
+            raise PaymentsUnavailable("Stripe made a checkout session without an address")
+        log.info("checkout_started", checkout=order.id, account=order.account, stripe_session=session.id)
+        return CheckoutStarted(session.url, session.id)
+
+    async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:
+        """What a webhook's request says; EventRefused unless Stripe signed it, with our secret, within five minutes."""
+        try:
+            stripe.WebhookSignature.verify_header(
+                body, headers.get(SIGNATURE_HEADER), self._webhook_secret, TOLERANCE_SECONDS
+            )
+            event = json.loads(body)
+        except (stripe.SignatureVerificationError, ValueError):
+            raise EventRefused("the request is not signed by Stripe with this gateway's webhook secret") from None
+        said = translate(event)
+        return await self._disputed(said) if isinstance(said, Disputed) else said
+
+    async def end(self, subscription: str) -> None:
+        """Cancel a subscription at Stripe: what is left of it was kept as credits, so that no money goes back."""
+        try:
+            await self._client.v1.subscriptions.cancel_async(subscription, {"prorate": False, "invoice_now": False})
+        except stripe.InvalidRequestError as error:
+            if error.code != "resource_missing":
+                raise _unavailable("cancel", error) from None
+        except stripe.StripeError as error:
+            raise _unavailable("cancel", error) from None
+        log.info("superseded_subscription_cancelled", stripe_subscription=subscription)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # the library says nothing of it
+
+    async def _disputed(self, dispute: Disputed) -> PaymentReturned | None:
+        """A dispute names its payment; whose purchase that was, the payment knows."""
+        try:
+            if dispute.payment_intent is not None:
+                paid: Any = await self._client.v1.payment_intents.retrieve_async(dispute.payment_intent)
+            else:
+                paid = await self._client.v1.charges.retrieve_async(dispute.charge)
+        except stripe.InvalidRequestError:
+            log.warning("disputed_payment_unknown", stripe_charge=dispute.charge)
+            return None
+        except stripe.StripeError as error:
+            raise _unavailable("dispute", error) from None
+        metadata: Mapping[str, str] = paid.metadata or {}
+        if ACCOUNT not in metadata or CHECKOUT not in metadata:
+            return None
+        return PaymentReturned(metadata[ACCOUNT], metadata[CHECKOUT], dispute.part)
+
+
+def session_of(order: Checkout, page: str) -> SessionCreateParams:
+    """What Stripe is asked for."""
+    metadata = {ACCOUNT: order.account, CHECKOUT: order.id}
+    price: SessionCreateParamsLineItemPriceData = {
+        "currency": order.currency.lower(),
+        "unit_amount": minor_units(order.price),
+        "product_data": {"name": order.name},
+    }
+    params: SessionCreateParams = {
+        "line_items": [{"price_data": price, "quantity": 1}],
+        "success_url": page,
+        "cancel_url": page,
+        "client_reference_id": order.id,
+        "metadata": metadata,
+    }
+    if order.interval is None:
+        params["mode"], params["payment_intent_data"] = "payment", {"metadata": metadata}
+    else:
+        of_plan = {**metadata, PLAN: order.what, INTERVAL: str(order.interval)}
+        price["recurring"] = _RECURRING[order.interval]
+        params["mode"], params["subscription_data"] = "subscription", {"metadata": of_plan}
+    return params
+
+
+def minor_units(price: Decimal) -> int:
+    """A price in cents; exact, because the rate card takes no more than two decimals."""
+    cents = price * 100
+    if cents != cents.to_integral_value():
+        raise ValueError(f"{price} has more than two decimals")
+    return int(cents)
+
+
+def _unavailable(what: str, error: stripe.StripeError) -> PaymentsUnavailable:
+    """Stripe's own message may quote parts of a key: only its kind and its request's id are kept."""
+    kind = f"{type(error).__name__} {error.code or ''}".strip()
+    return PaymentsUnavailable(f"{what}: {kind} (request {error.request_id or 'none'})")

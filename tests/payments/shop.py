@@ -1,0 +1,62 @@
+"""What tests buy, and how: `await buy(world)` begins a purchase of the small bundle by `ann`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from gateway.domain import Interval
+from gateway.ledger import outcomes as o
+from gateway.ledger.payments import Billing, Checkout, Paid
+from tests.ledger.world import World, the
+
+SMALL = 1_000_000  # millicredits of the small bundle
+BASIC = 3_000_000  # … and of a month of the basic plan
+STANDARD = 8_000_000
+PRO = 30_000_000
+
+_numbers = count(1)
+
+
+async def start_purchase(
+    world: World, account: str = "ann", **more: Any
+) -> o.NotFound | o.KeysChanged | o.Refused | Checkout:
+    """Ask for a checkout, whatever the answer."""
+    asked: dict[str, Any] = {
+        "checkout": f"chk_{next(_numbers)}", "keys_version": None, "kind": "bundle", "what": "small", "interval": None,
+        "name": "Small", "millicredits": SMALL, "price": Decimal("5.00"), "currency": "USD", "provider": "local",
+        "live": False, **more,
+    }  # fmt: skip
+    return await world.ledger.check_out(account=account, **asked)
+
+
+async def buy(world: World, account: str = "ann", **more: Any) -> Checkout:
+    """Begin a purchase, which must be allowed."""
+    return the(Checkout, await start_purchase(world, account, **more))
+
+
+async def buy_plan(
+    world: World, plan: str = "standard", interval: Interval = Interval.MONTHLY, account: str = "ann", **more: Any
+) -> Checkout:
+    """Begin to buy a plan."""
+    return await buy(
+        world, account, kind="plan", what=plan, interval=interval, name=plan.title(), price=Decimal("30.00"), **more
+    )
+
+
+async def pay(world: World, checkout: Checkout, ref: str = "pi_1") -> Paid:
+    """The purchase is paid."""
+    return the(Paid, await world.ledger.pay(account=checkout.account, checkout=checkout.id, ref=ref))
+
+
+async def read(world: World, checkout: Checkout) -> Checkout:
+    """The purchase as it is now."""
+    return the(Checkout, await world.ledger.checkout(account=checkout.account, checkout=checkout.id))
+
+
+def billing(checkout: Checkout, subscription: str, **facts: Any) -> Billing:
+    """What a provider says of the subscription that a checkout began."""
+    said = Billing(account=checkout.account, checkout=checkout.id, subscription=subscription)
+    return replace(said, **facts)
