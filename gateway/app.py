@@ -31,6 +31,7 @@ from gateway.errors import FareboxError, LedgerUnavailable, SettingsError
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.policy_of_card import policy_of
 from gateway.outputs import OutputLinks, OutputStore
+from gateway.payments import CheckoutLinks, payments_of
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> web.Application:
     app[services.QUOTE_TOKENS] = QuoteTokens(settings.secret("signing-key"))
     _add_ledger(app, settings)
     _add_outputs(app, settings)
+    _add_payments(app, settings)
     app[services.RATE_CARDS] = RateCards(
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )
@@ -108,6 +110,14 @@ def _add_outputs(app: web.Application, settings: Settings) -> None:
     app[services.LINKS] = OutputLinks(settings.secret("signing-key"), settings.public_address)
 
 
+def _add_payments(app: web.Application, settings: Settings) -> None:
+    app[services.CHECKOUT_LINKS] = CheckoutLinks(settings.secret("signing-key"), settings.public_address)
+    payments = payments_of(settings, app[services.CHECKOUT_LINKS])
+    app[services.PAYMENTS] = payments
+    if payments is not None and not payments.live and not settings.in_test_mode:
+        log.warning("PAYMENTS_ARE_A_TEST", consequence="anyone with a key gets credits at a click, for nothing")
+
+
 async def _connections(app: web.Application) -> AsyncIterator[None]:
     redis = connect_queue(app[services.SETTINGS].queue_address)
     app[services.QUEUE] = Queue(redis)
@@ -115,6 +125,9 @@ async def _connections(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[services.BACKGROUND].close()
     await redis.aclose()
+    payments = app[services.PAYMENTS]
+    if payments is not None:
+        await payments.close()
     await app[services.LEDGER].close()
 
 

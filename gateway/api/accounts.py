@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +28,7 @@ from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 
 RECENT = 10
+_THOUSANDTHS = 1000
 
 
 async def put(request: web.Request) -> web.Response:
@@ -86,6 +88,17 @@ async def adjust(request: web.Request) -> web.Response:
     return answer(s.Adjusted(account=account_shape(account)), status=HTTPStatus.CREATED)
 
 
+async def set_alerts(request: web.Request) -> web.Response:
+    """`PUT /v1/admin/accounts/{account}/alerts`: when the journal says that credits run low."""
+    body = await read_body(request, s.AlertsIn)
+    outcome = await request.app[LEDGER].set_alerts(
+        account=request.match_info["account"],
+        operation=operation(request),
+        thousandths=[int(threshold * _THOUSANDTHS) for threshold in body.thresholds],
+    )
+    return answer(account_shape(applied(request, outcome, "thresholds").account))
+
+
 async def advance_clock(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/clock` (R22)."""
     body = await read_body(request, s.ClockIn)
@@ -114,6 +127,10 @@ def account_shape(account: o.Account, **recent: Any) -> s.AccountOut:
         clock=s.Clock(now=utc(account.now), offset_seconds=account.clock_offset_ms // 1000),
         balance=balance_shape(account),
         subscription_started_at=utc_or_none(account.subscription.started_at if account.subscription else None),
+        alerts=s.Alerts(
+            thresholds=[Decimal(part) / _THOUSANDTHS for part in account.alerts_thousandths],
+            reached=[Decimal(part) / _THOUSANDTHS for part in account.alerted_thousandths],
+        ),
         in_work=dict(account.in_work),
         waiting=dict(account.waiting),
         keys=[key_shape(key, Scope.ACCOUNT) for key in account.keys],

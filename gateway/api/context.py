@@ -20,6 +20,11 @@ def caller(request: web.Request) -> Caller:
     return request[_CALLER]
 
 
+def caller_if_any(request: web.Request) -> Caller | None:
+    """Who is calling, if a key was sent where none is needed."""
+    return request.get(_CALLER)
+
+
 def set_caller(request: web.Request, who: Caller) -> None:
     """Note who is calling."""
     request[_CALLER] = who
@@ -56,7 +61,7 @@ def remember_generation(request: web.Request, generation: str) -> None:
 
 def has_started(request: web.Request) -> bool:
     """Whether headers have been sent: from then on an error can only end the connection."""
-    return request.get(_STARTED, False)
+    return request.get(_STARTED) is True
 
 
 def note_started(request: web.Request) -> None:

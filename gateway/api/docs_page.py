@@ -77,7 +77,7 @@ def _navigation(by_tag: dict[str, list[tuple[str, str, Document]]]) -> Iterator[
         yield f"<h2>{escape(tag)}</h2>\n<ul>"
         for method, path, operation in calls:
             target = escape(operation["operationId"])
-            yield f'<li><a href="#{target}"><b>{method}</b> {escape(path)}</a></li>'
+            yield f'<li><a href="#{target}"><b>{method}</b> {escape(path).replace("/", "<wbr>/")}</a></li>'
         yield "</ul>"
     yield '<h2>more</h2>\n<ul><li><a href="#errors">Errors</a></li><li><a href="#shapes">Shapes</a></li></ul>'
 
@@ -109,7 +109,7 @@ def _parameters(parameters: list[Document]) -> Iterator[str]:
     for parameter in parameters:
         need = "" if parameter["required"] else ", optional"
         yield f"<dt><code>{escape(parameter['name'])}</code> <small>{parameter['in']}{need}</small></dt>"
-        yield f"<dd>{_type(parameter['schema'])} {_text(parameter.get('description', ''))}</dd>"
+        yield f"<dd>{_type(parameter['schema'])} {_text(_description(parameter))}</dd>"
     yield "</dl>"
 
 
@@ -148,7 +148,7 @@ def _shape(name: str, schema: Document) -> str:
         for member, of in schema["properties"].items():
             need = "" if member in required else " <small>optional</small>"
             rows.append(f"<dt><code>{escape(member)}</code>{need}</dt>")
-            rows.append(f"<dd>{_type(of)} {_text(of.get('description', ''))}</dd>")
+            rows.append(f"<dd>{_type(of)} {_text(_description(of))}</dd>")
         rows.append("</dl>")
     elif "enum" in schema:
         rows.append(f"<p>{_type(schema)}</p>")
@@ -180,6 +180,14 @@ def _type(schema: Document) -> str:  # noqa: PLR0911 - a table in the form of a 
             return escape(f"{one} ({schema['format']})" if "format" in schema else one)
         case _:
             return "anything"
+
+
+def _description(described: Document) -> str:
+    """What is said of a parameter or a member; of an optional one it stands with what it may be."""
+    of = described.get("schema", described)
+    options = of.get("anyOf", ())
+    said = [one["description"] for one in (described, of, *options) if "description" in one]
+    return said[0] if said else ""
 
 
 def _json(value: Any) -> str:

@@ -30,4 +30,4 @@ async def docs(request: web.Request) -> web.Response:
 
 def mount_static(app: web.Application) -> None:
     """Serve the pages' own files."""
-    app.router.add_static(STATIC, Path(str(files("gateway.console"))))
+    app.router.add_static(STATIC, Path(str(files("gateway") / "console")))

@@ -69,6 +69,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Exception as error:
+        if isinstance(error, ConnectionError):
+            raise  # the client is gone, and aiohttp knows what to do
         if has_started(request):
             log.exception("answer_cut_short", request_id=request_id(request))
             raise  # half an answer is out: the connection ends, and the client sees that it is not whole

@@ -26,6 +26,7 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "account": {"type": "string", "pattern": ACCOUNT_PATTERN},
     "key": {"type": "string", "maxLength": 64},
     "index": {"type": "integer", "minimum": 0},
+    "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
 }
 _EXAMPLES: dict[tuple[str, str], Document] = {
     ("POST", "/v1/generations"): {
@@ -36,6 +37,12 @@ _EXAMPLES: dict[tuple[str, str], Document] = {
         "max_credits": 20,
     },
     ("POST", "/v1/quotes"): {"tool": "image", "model": "nano-banana-2", "settings": {"resolution": "2K"}},
+    ("POST", "/v1/top-ups"): {"bundle": "small"},
+    ("POST", "/v1/subscriptions"): {"plan": "standard", "interval": "monthly"},
+    ("POST", "/v1/estimates"): {
+        "items": [{"tool": "image", "model": "nano-banana", "per_day": 30, "days": 22}],
+        "buffer": 0.25,
+    },
     ("PUT", "/v1/admin/accounts/{account}"): {"email": "ada@example.com", "metadata": {"team": "analysis"}},
     ("POST", "/v1/admin/accounts/{account}/keys"): {"label": "web shop"},
     ("POST", "/v1/admin/keys"): {"scope": "ops", "label": "dashboard"},
@@ -47,6 +54,7 @@ _EXAMPLES: dict[tuple[str, str], Document] = {
         "credits": -73.5,
         "reason": "granted twice by mistake",
     },
+    ("PUT", "/v1/admin/accounts/{account}/alerts"): {"thresholds": [0.2, 0]},
     ("POST", "/v1/admin/accounts/{account}/clock"): {"advance_seconds": 86400},
 }
 _DESCRIPTION = """\
@@ -113,7 +121,7 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
         "x-farebox-scopes": sorted(route.scopes),
     }
     described["security"] = [{"key": []}] if route.scopes else []
-    if route.opened_by_signature:
+    if route.opened_by_signature or route.key_optional:
         described["security"].append({})
     if route.takes is not None and route.method in _WRITES:
         content: Document = {"schema": references[route.takes.__name__]}

@@ -161,23 +161,21 @@ def checkout_id(seed_: str | None) -> str:
 async def _begin(request: web.Request, provider: PaymentProvider, item: _Item) -> web.Response:
     """Begin a purchase in the ledger, then with the provider: from then on it is honoured."""
     who = caller(request)
-    begun = found(
-        await request.app[LEDGER].check_out(
-            account=who.acting_account,
-            checkout=checkout_id(seed(request)),
-            keys_version=who.keys_version,
-            kind=item.kind,
-            what=item.what,
-            interval=item.interval,
-            name=item.name,
-            millicredits=item.millicredits,
-            price=item.price,
-            currency=CURRENCY,
-            provider=provider.name,
-            live=provider.live,
-        ),
-        "account of this key any more",
+    outcome = await request.app[LEDGER].check_out(
+        account=who.acting_account,
+        checkout=checkout_id(seed(request)),
+        keys_version=who.keys_version,
+        kind=item.kind,
+        what=item.what,
+        interval=item.interval,
+        name=item.name,
+        millicredits=item.millicredits,
+        price=item.price,
+        currency=CURRENCY,
+        provider=provider.name,
+        live=provider.live,
     )
+    begun = found(outcome, "account of this key any more")
     if isinstance(begun, o.Refused):
         raise _refusal(begun.reason)
     try:

@@ -12,12 +12,14 @@ from gateway.api import (
     accounts,
     cards,
     documentation,
+    estimates,
     events,
     generations,
     health,
     keys,
     ops,
     outputs,
+    payments,
     quotes,
     receipts,
     subscriptions,
@@ -28,8 +30,10 @@ from gateway.api.guard import Handler, guarded
 from gateway.api.schemas import accounts as sa
 from gateway.api.schemas import cards as sr
 from gateway.api.schemas import credits as sc
+from gateway.api.schemas import estimates as se
 from gateway.api.schemas import generations as sg
 from gateway.api.schemas import ops as so
+from gateway.api.schemas import payments as sp
 from gateway.api.schemas import usage as su
 from gateway.domain import Scope
 
@@ -66,6 +70,7 @@ class Route:
     own_idempotency: bool = False
     shown_once: tuple[str, ...] = ()
     opened_by_signature: bool = False
+    key_optional: bool = False
 
 
 _RESERVE_ERRORS = (
@@ -90,6 +95,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{GENERATION}/receipt", receipts.get, ACCOUNT, None, sg.Receipt, "Explain what a generation cost"),
     Route("POST", "/v1/quotes", quotes.create, ACCOUNT, sg.QuoteIn, sg.QuoteOut,
           "Price a request firmly for ten minutes", errors=("invalid_settings", "unknown_model")),
+    Route("POST", "/v1/estimates", estimates.create, ANY_KEY, se.EstimateIn, se.EstimateOut,
+          "Estimate a month and the plan it takes, from items or from the last 30 days",
+          errors=("invalid_settings", "unknown_model"), key_optional=True),
     Route("GET", "/v1/balance", credits_.balance, ACCOUNT, None, sc.Balance, "Read the balance"),
     Route("GET", "/v1/journal", credits_.journal, ACCOUNT, sc.JournalQuery, sc.JournalOut,
           "Read every movement of credits, newest first"),
@@ -98,6 +106,17 @@ ROUTES: tuple[Route, ...] = (
           also_media=("text/csv",)),
     Route("GET", "/v1/rate-card", cards.rate_card, PUBLIC, None, sr.RateCardOut, "Read the rate card"),
     Route("GET", "/v1/plans", cards.plans, PUBLIC, None, sr.PlansOut, "Read the plans"),
+    Route("GET", "/v1/bundles", payments.bundles, PUBLIC, None, sp.BundlesOut, "Read the bundles"),
+    Route("POST", "/v1/top-ups", payments.top_up, ACCOUNT, sp.TopUpIn, sp.CheckoutOut,
+          "Begin to buy a bundle of credits", 201, errors=("subscription_required",)),
+    Route("POST", "/v1/subscriptions", payments.subscribe, ACCOUNT, sp.SubscriptionBuyIn, sp.CheckoutOut,
+          "Begin to buy a plan", 201),
+    Route("POST", "/v1/payments/stripe/webhook", payments.stripe_webhook, PUBLIC, None, None,
+          "Take an event that Stripe signed", errors=("not_found", "ledger_unavailable")),
+    Route("GET", "/checkout/{checkout}", payments.show, PUBLIC, None, None, "A purchase's page", media="text/html",
+          errors=("ledger_unavailable",)),
+    Route("POST", "/checkout/{checkout}", payments.press, PUBLIC, None, None, "Pay or decline a test purchase", 303,
+          media="text/html", errors=("forbidden", "ledger_unavailable")),
 
     Route("GET", "/v1/admin/accounts", accounts.find, ADMIN, sa.AccountQuery, sa.AccountOut,
           "Find an account by email", errors=("not_found",)),
@@ -123,6 +142,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ADMIN_ACCOUNT}/grants", accounts.grant, ADMIN, sa.GrantIn, sa.GrantMade, "Grant credits", 201),
     Route("POST", f"{ADMIN_ACCOUNT}/adjustments", accounts.adjust, ADMIN, sa.AdjustmentIn, sa.Adjusted,
           "Correct a bucket, up or down", 201),
+    Route("PUT", f"{ADMIN_ACCOUNT}/alerts", accounts.set_alerts, ADMIN, sa.AlertsIn, sa.AccountOut,
+          "Set at which parts of the monthly credits an alert is written"),
     Route("POST", f"{ADMIN_ACCOUNT}/clock", accounts.advance_clock, ADMIN, sa.ClockIn, sa.AccountOut,
           "Move an account's clock forward (test mode)"),
 
@@ -148,6 +169,12 @@ def _behind_guards(route: Route) -> Handler:
     if not route.scopes:
         return route.handler
     behind = guarded(route.handler, route.scopes, own_idempotency=route.own_idempotency, shown_once=route.shown_once)
+    if route.key_optional:
+
+        async def with_or_without_key(request: web.Request) -> web.StreamResponse:
+            return await (behind(request) if "Authorization" in request.headers else route.handler(request))
+
+        return with_or_without_key
     if not route.opened_by_signature:
         return behind
 

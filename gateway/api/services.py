@@ -16,6 +16,7 @@ from gateway.dispatcher import Dispatcher
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore
+from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
@@ -45,6 +46,8 @@ DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
 RATE_CARDS = web.AppKey("RATE_CARDS", RateCards)
 OUTPUTS = web.AppKey("OUTPUTS", OutputStore)
 LINKS = web.AppKey("LINKS", OutputLinks)
+PAYMENTS: web.AppKey[PaymentProvider | None] = web.AppKey("PAYMENTS")
+CHECKOUT_LINKS = web.AppKey("CHECKOUT_LINKS", CheckoutLinks)
 CALLERS = web.AppKey("CALLERS", Callers)
 QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
 BACKGROUND = web.AppKey("BACKGROUND", Background)

@@ -13,6 +13,8 @@ from gateway.ledger.core import LedgerCore
 from gateway.ledger.records import LETTERS, clean_reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.ledger.scripts import Argument
 
 # What one account may hold: a hundred of the largest amounts, still a tenth of where doubles stop being exact.
@@ -106,6 +108,14 @@ class OperatorOperations(LedgerCore):
         return await self._operate(
             "adjust", account, operation, LETTERS[bucket], millicredits, clean_reason(reason), _BALANCE_MAX_MILLICREDITS
         )
+
+    async def set_alerts(self, *, account: str, operation: str, thousandths: Sequence[int]) -> o.NotFound | o.Applied:
+        """Set at which parts of the monthly allotment an `alert` is written, in thousandths; none turns them off."""
+        thresholds = ",".join(map(str, sorted(set(thousandths), reverse=True)))
+        answer = await self._operate("set_alerts", account, operation, thresholds)
+        if isinstance(answer, o.Refused):
+            raise self.unexpected("set_alerts", answer.reason)
+        return answer
 
     async def advance(self, *, account: str, operation: str, advance_ms: int) -> o.NotFound | o.Refused | o.Applied:
         """Move an account's clock forward (R22); it is a test account from then on."""

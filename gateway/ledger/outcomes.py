@@ -130,7 +130,8 @@ class Account:
     """An account rolled forward to `now` (account time). Grants are in burn order (R5).
 
     `available_millicredits` and `held_millicredits` are per bucket; `monthly_millicredits` is the allotment of the
-    current cycle; `in_work` and `waiting` count open generations by tool.
+    current cycle; `alerts_thousandths` are the parts of it at which an alert is written, `alerted_thousandths` those
+    that are reached now; `in_work` and `waiting` count open generations by tool.
     """
 
     id: str
@@ -145,6 +146,8 @@ class Account:
     grants: tuple[Grant, ...]
     free_resets_at: int
     monthly_millicredits: int
+    alerts_thousandths: tuple[int, ...]
+    alerted_thousandths: tuple[int, ...]
     subscription: Subscription | None
     in_work: Mapping[str, int]
     waiting: Mapping[str, int]

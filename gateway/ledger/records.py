@@ -26,6 +26,8 @@ from gateway.ledger import outcomes as o
 
 BUCKETS: Mapping[str, Bucket] = {"f": Bucket.FREE, "s": Bucket.SUBSCRIPTION, "t": Bucket.TOP_UP}
 LETTERS: Mapping[Bucket, str] = {bucket: letter for letter, bucket in BUCKETS.items()}
+DEFAULT_ALERTS = "200,0"
+"""What an account without thresholds of its own has (in Lua: `lib/alerts.lua`)."""
 GRANT_KINDS = {"d": "daily", "m": "monthly", "t": "top_up", "o": "operator", "r": "refund"}
 
 
@@ -260,11 +262,17 @@ def decode_account(account: str, view: Sequence[bytes]) -> o.Account:
         free_resets_at=int(resets_at),
         monthly_millicredits=monthly,
         subscription=_decode_subscription(fields, cycle_started_at, refreshes_at),
+        alerts_thousandths=_decode_thousandths(fields.get("alerts", DEFAULT_ALERTS)),
+        alerted_thousandths=_decode_thousandths(fields.get("alerted", "")),
         in_work={name[5:]: int(count) for name, count in fields.items() if name.startswith("work:")},
         waiting={name[8:]: int(count) for name, count in fields.items() if name.startswith("waiting:")},
         keys=tuple(sorted(_decode_keys(fields), key=lambda key: (key.created_at, key.id))),
         keys_version=int(fields.get("keys_version", 0)),
     )
+
+
+def _decode_thousandths(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part)
 
 
 def _decode_grant(identifier: str, text: str) -> o.Grant:

@@ -63,7 +63,10 @@ class Script:
 
 @cache
 def load(name: str) -> Script:
-    """Compose `lua/<name>.lua`: each include once, in order, below the script's own head comment."""
+    """Compose `lua/<name>.lua`: each include once, in order, below the script's own head comment.
+
+    A library may include another, which then stands before it.
+    """
     folder = files("gateway.ledger").joinpath("lua")
     included: list[str] = []
 
@@ -72,7 +75,7 @@ def load(name: str) -> Script:
         for library in re.findall(r'"([^"]+)"', match.group(1)):
             if library not in included:
                 included.append(library)
-                parts.append(folder.joinpath(f"{library}.lua").read_text())
+                parts.append(_INCLUDE.sub(include, folder.joinpath(f"{library}.lua").read_text()))
         return "\n".join(parts)
 
     source = _INCLUDE.sub(include, folder.joinpath(f"{name}.lua").read_text())

@@ -44,7 +44,11 @@ async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor) -> None:
         ({"metadata": {"x": "y" * 17_000}}, "metadata", "at most 16 KiB"),
         ({"metadata": {"x": float("nan")}}, "metadata", "finite numbers"),
         ({"metadata": []}, "metadata", "should be an object"),
-        ({"inputs": [{"kind": "image", "url": "http://example.com/a.png"}]}, "inputs.0.url", "must start with https://"),
+        (
+            {"inputs": [{"kind": "image", "url": "http://example.com/a.png"}]},
+            "inputs.0.url",
+            "must start with https://",
+        ),
         ({"inputs": [{"kind": "image", "url": "file:///etc/passwd"}]}, "inputs.0.url", "must start with https://"),
         ({"inputs": [{"kind": "image", "url": "data:text/html;base64,PGI+"}]}, "inputs.0.url", "image/png"),
         ({"inputs": [{"kind": "image", "url": "data:image/png;base64,!"}]}, "inputs.0.url", "not valid base64"),

@@ -204,9 +204,7 @@ async def test_the_docs_page_is_whole_and_needs_nobody_else(gateway: Visitor) ->
     assert (style.status, style.headers["Content-Type"]) == (200, "text/css")
 
 
-async def test_each_request_is_one_log_line_without_secrets(
-    gateway: Visitor, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_each_request_is_one_log_line_without_secrets(gateway: Visitor, caplog: pytest.LogCaptureFixture) -> None:
     key = await gateway.account()
     with structlog.testing.capture_logs() as lines:
         made = await gateway.create(key, once="my-idempotency-key", prompt="a very private prompt")

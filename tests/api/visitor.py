@@ -73,7 +73,7 @@ class Visitor:
     def ledger(self) -> Ledger:
         return self.app[services.LEDGER]
 
-    async def call(  # noqa: PLR0917 - read as a request line, its key, its body, its headers
+    async def call(
         self,
         method: str,
         path: str,

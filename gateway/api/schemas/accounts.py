@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from gateway.api.schemas.base import AmountIn, Answer, Body, Metadata, Query, Time, TimeIn, WholeIn
+from gateway.api.schemas.base import (
+    AmountIn,
+    Answer,
+    Body,
+    Credits,
+    Metadata,
+    Query,
+    Time,
+    TimeIn,
+    WholeIn,
+    exact_decimal,
+)
 from gateway.api.schemas.credits import Balance
 from gateway.api.schemas.generations import EntryOut, GenerationOut
 from gateway.domain import Bucket, Interval
@@ -17,6 +29,24 @@ EMAIL_PATTERN = r"^[^@\s]{1,64}@[^@\s]{1,189}$"
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Shown to the customer in the journal.")]
 Label = Annotated[str, Field(min_length=1, max_length=100)]
 Email = Annotated[str, Field(pattern=EMAIL_PATTERN, max_length=254, examples=["ada@example.com"])]
+
+THRESHOLD_DECIMALS_MAX = 3
+
+
+def _threshold(number: Any) -> Any:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ValueError("must be a number from 0 to 1, such as 0.2")  # noqa: TRY004 - pydantic wants a ValueError
+    fraction = exact_decimal(number)
+    if not 0 <= fraction <= 1 or fraction != round(fraction, THRESHOLD_DECIMALS_MAX):
+        raise ValueError("must be from 0 to 1 with at most three decimals, such as 0.2")
+    return fraction
+
+
+Threshold = Annotated[
+    Decimal,
+    BeforeValidator(_threshold),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.001}),
+]
 
 
 def _some(amount: Any) -> Any:
@@ -98,6 +128,17 @@ class AdjustmentIn(Body):
     reason: Reason
 
 
+class AlertsIn(Body):
+    """At which parts of the monthly credits the journal says that they run low."""
+
+    thresholds: Annotated[
+        list[Threshold],
+        Field(
+            max_length=10, description="Fractions, such as 0.2 for 20 %; 0 is when nothing is left. [] turns it off."
+        ),
+    ]
+
+
 class ClockIn(Body):
     """How far to move the account's clock forward (R22)."""
 
@@ -134,6 +175,13 @@ class Clock(Answer):
     offset_seconds: int
 
 
+class Alerts(Answer):
+    """The thresholds as fractions of the monthly credits, and those that are reached now."""
+
+    thresholds: list[Credits]
+    reached: list[Credits]
+
+
 class AccountOut(Answer):
     """Everything support needs about an account."""
 
@@ -146,6 +194,7 @@ class AccountOut(Answer):
     clock: Clock
     balance: Balance
     subscription_started_at: Time | None
+    alerts: Alerts
     in_work: dict[str, int] = Field(description="Open generations, queued or running, by tool.")
     waiting: dict[str, int]
     keys: list[KeyOut]

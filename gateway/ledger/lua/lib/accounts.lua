@@ -1,4 +1,5 @@
 -- One account in memory: loaded once, rolled forward and changed, saved once.
+--- @include "lib/alerts"
 local accounts = {}
 local GRANT = "^(%a),(%d+),(%d+),(%d+),(%d*),(%d+)$"
 -- `unpack` takes fewer than 8000 values. Even, so that no name is parted from its value.
@@ -80,7 +81,10 @@ local function stored(a)
 end
 
 -- Check before the first write of a script: everything that could raise does so here.
-function accounts.check(a) stored(a) end
+function accounts.check(a)
+  alerts.check(a)
+  stored(a)
+end
 
 function accounts.save(a)
   a.fields.time = amounts.text(a.now)

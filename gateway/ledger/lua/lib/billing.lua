@@ -2,7 +2,8 @@
 -- least start, the largest payment, the first and last time that a plan was seen, the latest cancellation, the one end.
 -- Fields `<subscription>|started`, `|paid`, `|ended`, `|failed`, `|bought` (plan,interval), `|cancel` (seen,at),
 -- `|first|<plan>,<interval>` and `|last|…`; and of what was done: `applied` (a segment's key), `applied_at`,
--- `applied_cancel`, `<subscription>|reached` (paid through), `left|<segment>` (the grant that its change left, or "-").
+-- `applied_cancel`, `<subscription>|reached` (paid through), `left|<segment>` (the grant that its change left,
+-- `=` and what a lapse took of it, or "-").
 local billing = {}
 local KEPT = 400 * 86400000
 
@@ -94,16 +95,26 @@ function billing.settle_leftovers(a, p, b, list, grace)
   for index = 1, #list - 1 do
     local one = list[index]
     local field, expires = "left|" .. one.key, left_until(one, list[index + 1], grace)
-    local known = b.fields[field]
+    local known, terms = b.fields[field], policy.terms(p, one.plan)
     local grant = known and grants.find(a, known)
-    local terms = policy.terms(p, one.plan)
+    local missing = known and tonumber(string.match(known, "^=(%d+)$")) or not known and terms and terms.monthly or 0
     if grant then
       grant.expires = expires
-    elseif not known and terms and expires > a.now then
-      b.fields[field] = grants.add(a, "m", "s", terms.monthly, expires).id
-      journal.add(a, a.now, "refresh", {s = {terms.monthly, 0}}, nil, one.plan .. ", paid for before its change")
+    elseif missing > 0 and expires > a.now then
+      b.fields[field] = grants.add(a, "m", "s", missing, expires).id
+      journal.add(a, a.now, "refresh", {s = {missing, 0}}, nil, one.plan .. ", paid for before its change")
     end
     b.fields[field] = b.fields[field] or "-"
+  end
+end
+
+-- Before a lapse: what it takes of each segment. If it turns out that a newer subscription had begun before this one
+-- ended, this was no lapse but a change, and its leftovers come back.
+function billing.remember_lapsed(a, b, list)
+  for _, one in ipairs(list) do
+    local field = "left|" .. one.key
+    local grant = grants.find(a, one.key == b.fields.applied and a.fields.monthly or b.fields[field])
+    if grant then b.fields[field] = "=" .. amounts.text(grant.available) end
   end
 end
 

@@ -5,7 +5,7 @@ local renewals = {}
 local function begin(a, p, b, current, grace)
   local f, was = a.fields, b.fields.applied
   local anchor = math.min(current.at, a.now)
-  if was then b.fields["left|" .. was] = f.billing and f.monthly or "-" end
+  if was then b.fields["left|" .. was] = f.billing and f.monthly or b.fields["left|" .. was] or "-" end
   b.fields["left|" .. current.key] = nil
   subscriptions.start(a, p, current.plan, current.interval, anchor, current.paid)
   f.billing, f.grace = current.subscription, amounts.text(grace)
@@ -59,6 +59,7 @@ function renewals.apply(a, p, b, list, grace)
     end
     billing.settle_leftovers(a, p, b, list, grace)
   elseif f.plan and f.billing then
+    billing.remember_lapsed(a, b, list)
     -- It has ended, and what came before it had made room for it: the roll that follows lapses the plan.
     f.cancelled_to, f.grace = amounts.text(math.min(current.stops or math.huge, current.paid + grace)), nil
   end

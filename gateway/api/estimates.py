@@ -1,0 +1,139 @@
+"""Estimates: what a month would cost, from items or from the last 30 days, and which plan would do (R20).
+
+Anyone may ask: the rate card is public, and so is arithmetic with it. With an account's key the answer also says what
+the account's own plan allows, and `from` may name its usage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from gateway.api.context import caller_if_any
+from gateway.api.credits import own_account
+from gateway.api.errors import InvalidKey, InvalidRequest
+from gateway.api.parse import read_body
+from gateway.api.refusals import refusal_of_request
+from gateway.api.respond import answer
+from gateway.api.schemas import estimates as s
+from gateway.api.services import RATE_CARDS
+from gateway.api.shapes import credits_of
+from gateway.api.usage import DEFAULT_DAYS, days_until, grouped, own_usage, today
+from gateway.errors import FieldProblem, RequestRefused
+from gateway.ledger import outcomes as o
+from gateway.pricing.card import FREE_PLAN, RateCard
+from gateway.pricing.estimates import DEFAULT_BUFFER, Estimate, Item, estimate, gate_of, priced_item
+
+_MILLICREDITS = Decimal(1000)
+_THREE_DECIMALS = Decimal("0.001")
+
+
+async def create(request: web.Request) -> web.Response:
+    """`POST /v1/estimates`: never refuses for gating, plan or want of credits."""
+    body = await read_body(request, s.EstimateIn)
+    _check_source(request, body)
+    card = request.app[RATE_CARDS].card
+    account = await own_account(request) if _has_account(request) else None
+    if account is not None and body.source is not None:
+        items = await _used_items(request, account, card)
+    else:
+        items = list(_asked_items(card, body.items or ()))
+    plan = FREE_PLAN if account is None or account.subscription is None else account.subscription.plan
+    buffer = DEFAULT_BUFFER if body.buffer is None else body.buffer
+    return answer(_shape(card, estimate(card, items, buffer), buffer, plan))
+
+
+def _has_account(request: web.Request) -> bool:
+    who = caller_if_any(request)
+    return who is not None and who.account is not None
+
+
+def _check_source(request: web.Request, body: s.EstimateIn) -> None:
+    if (body.items is None) == (body.source is None):
+        text = "is required, or `from` instead of it: one of the two"
+        raise InvalidRequest(f"`items` {text}.", fields=[FieldProblem("items", text)])
+    if body.source is None or _has_account(request):
+        return
+    if caller_if_any(request) is None:
+        raise InvalidKey("An estimate from the last 30 days needs the key of the account whose days they are.")
+    text = "needs an account's key: operators have no usage of their own"
+    raise InvalidRequest(f"`from` {text}.", fields=[FieldProblem("from", text)])
+
+
+def _asked_items(card: RateCard, asked: Sequence[s.EstimateItemIn]) -> Iterator[Item]:
+    """The items at the card's prices; what a model does not take is said with the item's place in the body."""
+    for index, item in enumerate(asked):
+        try:
+            yield priced_item(
+                card,
+                tool=item.tool,
+                model=item.model,
+                settings=item.settings,
+                outputs=item.outputs,
+                per_day=item.per_day,
+                days=item.days,
+            )
+        except RequestRefused as refused:
+            refusal = refusal_of_request(refused)
+            problems = [replace(problem, path=f"items.{index}.{problem.path}") for problem in refused.problems]
+            raise type(refusal)(refusal.message, fields=problems) from None
+
+
+async def _used_items(request: web.Request, account: o.Account, card: RateCard) -> list[Item]:
+    """What the account paid for in its last 30 days, today included: one item a model, at what it really cost."""
+    last = today(account, ZoneInfo(card.free.timezone))
+    used = grouped(await own_usage(request, days_until(last, DEFAULT_DAYS)), ("tool", "model"))
+    return [
+        Item(
+            tool=tool,
+            model=model,
+            settings={},
+            outputs=1,
+            per_day=Decimal(counts.outputs) / DEFAULT_DAYS,
+            days=DEFAULT_DAYS,
+            unit_millicredits=Decimal(counts.credits_millicredits) / counts.outputs,
+            millicredits=counts.credits_millicredits,
+        )
+        for (tool, model), counts in used.items()
+        if counts.outputs
+    ]
+
+
+def _shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -> s.EstimateOut:
+    return s.EstimateOut(
+        items=[_item_shape(card, item, plan) for item in made.items],
+        credits=credits_of(made.millicredits),
+        buffer=buffer,
+        with_buffer=credits_of(made.with_buffer_millicredits),
+        plans=[
+            s.PlanAdviceOut(
+                plan=one.plan,
+                credits=credits_of(card.plans[one.plan].monthly_millicredits),
+                allowed=one.allowed,
+                covers=one.covers,
+            )
+            for one in made.plans
+        ],
+        cheapest_plan=made.cheapest_plan,
+        rate_card=card.version,
+    )
+
+
+def _item_shape(card: RateCard, item: Item, plan: str) -> s.EstimateItemOut:
+    gate = gate_of(card, plan, item)
+    return s.EstimateItemOut(
+        tool=item.tool,
+        model=item.model,
+        settings=dict(item.settings),
+        outputs=item.outputs,
+        per_day=item.per_day.quantize(_THREE_DECIMALS),
+        days=item.days,
+        unit_credits=(item.unit_millicredits / _MILLICREDITS).quantize(_THREE_DECIMALS),
+        credits=credits_of(item.millicredits),
+        allowed=gate is None,
+        reason=None if gate is None else gate.code,
+    )

@@ -1,0 +1,13 @@
+#!lua
+-- Set the thresholds at which an account's history says that its credits run low.
+--
+-- KEYS[1]  account
+-- ARGV     1 operation, 2 thresholds in thousandths of the monthly allotment, "200,0", or "" for none
+-- Returns  {"not_found"} {"applied", "", view, {}}
+-- Writes   account, journal, idempotency
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/generations" "lib/promotion" "lib/operations"
+local a, p = operations.open(ARGV[1])
+if not a then return p end
+alerts.set(a, ARGV[2])
+return operations.close(a, ARGV[1], "", {}, 0)

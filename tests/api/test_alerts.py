@@ -1,0 +1,60 @@
+"""`PUT /v1/admin/accounts/{id}/alerts`: operators set them, support sees them, the customer's journal tells them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.visitor import Visitor
+
+ALERTS = "/v1/admin/accounts/acme/alerts"
+
+
+async def test_an_account_shows_its_thresholds_and_which_are_reached(gateway: Visitor) -> None:
+    key = await gateway.account()
+    path = "/v1/admin/accounts/acme"
+    found = (await gateway.call("GET", path, gateway.admin)).body
+    assert found["alerts"] == {"thresholds": [0.2, 0], "reached": []}
+    await gateway.subscribe()
+    set_ = await gateway.call("PUT", ALERTS, gateway.admin, {"thresholds": [0.005, 0.99, 0.99]})
+    assert set_.body["alerts"] == {"thresholds": [0.99, 0.005], "reached": []}
+    for _ in range(6):
+        await gateway.finished(key, outputs=4)
+    found = (await gateway.call("GET", path, gateway.admin)).body
+    assert found["alerts"]["reached"] == []
+    await gateway.made(key, model="gallery", settings={"resolution": "2K"})
+    entries = (await gateway.call("GET", "/v1/journal", key)).body["data"]
+    assert entries[0]["kind"] == "alert"
+    assert entries[0]["reason"] == "99 % of 3000 reached, 2906.5 left"
+    assert (entries[0]["credits"], entries[0]["held"], entries[0]["buckets"]) == (0, 0, {})
+
+
+async def test_none_turns_them_off(gateway: Visitor) -> None:
+    await gateway.account()
+    reply = await gateway.call("PUT", ALERTS, gateway.admin, {"thresholds": []})
+    assert reply.body["alerts"]["thresholds"] == []
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "field"),
+    [
+        ([1.001], "thresholds.0"),
+        ([0.2, -0.1], "thresholds.1"),
+        ([0.2001], "thresholds.0"),
+        (["20 %"], "thresholds.0"),
+        ([True], "thresholds.0"),
+        ([0.1] * 11, "thresholds"),
+        (0.2, "thresholds"),
+        (None, "thresholds"),
+    ],
+)
+async def test_what_is_no_threshold_is_refused_by_its_place(gateway: Visitor, thresholds: Any, field: str) -> None:
+    await gateway.account()
+    reply = await gateway.call("PUT", ALERTS, gateway.admin, {"thresholds": thresholds})
+    assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [field])
+
+
+async def test_only_operators_set_them(gateway: Visitor) -> None:
+    reply = await gateway.call("PUT", ALERTS, await gateway.account(), {"thresholds": [0.2]})
+    assert reply.code == "forbidden"

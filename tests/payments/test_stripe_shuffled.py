@@ -1,0 +1,207 @@
+"""Issue point 3: 1,000 Stripe events, shuffled and each sent one to three times, end in the same state every time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.domain import Bucket, Interval, operation_id
+from gateway.ledger.payments import Checkout
+from gateway.payments.apply import apply
+from gateway.payments.links import CheckoutLinks
+from gateway.payments.stripe import StripePayments
+from tests.ledger.world import World
+from tests.payments import stripe_shapes as shapes
+from tests.payments.shop import buy, buy_plan, read
+from tests.payments.stripe_server import KEY, StripeServer, open_stripe
+
+EVENTS = 1_000
+ACCOUNTS = 20
+AT_ONCE = 25
+SEEDS = (1, 2, 3)
+DAY = shapes.DAY
+MONTH = 30 * DAY
+
+
+@dataclass
+class Story:
+    """What happened to some accounts, in the order it happened, as Stripe tells it."""
+
+    world: World
+    stripe: StripeServer
+    now: int
+    """In seconds, one for all tellings."""
+    prefix: str
+    checkouts: dict[str, list[Checkout]] = field(default_factory=dict)
+    events: list[shapes.Event] = field(default_factory=list)
+
+    async def happen(self) -> None:
+        """Begin every purchase, with a subscription that ends before the first event, and tell what followed."""
+        for number in range(ACCOUNTS):
+            account = f"{self.prefix}-{number}"
+            await self.world.account(account)
+            await self.world.subscribe(account, "standard", interval=Interval.YEARLY)
+            self.checkouts[account] = []
+            plans = (self._renewed, self._upgraded, self._changed, self._ended, self._none)
+            await plans[number % len(plans)](account, number)
+        while len(self.events) < EVENTS:
+            for account in self.checkouts:
+                await self._bundle(account, len(self.events))
+        del self.events[EVENTS:]
+        for account in self.checkouts:
+            await self.world.ledger.unsubscribe(account=account, operation=operation_id(), when="now")
+        self.events.sort(key=lambda event: int(event["created"]))
+
+    async def _bundle(self, account: str, number: int) -> None:
+        checkout = await buy(self.world, account, price=Decimal("5.00"), provider="stripe", live=True)
+        self.checkouts[account].append(checkout)
+        intent, at = f"pi_{checkout.id}", self.now - (number % 50) * DAY // 2
+        self.stripe.payment_intents[intent] = shapes.metadata_of(checkout)
+        self.events.append(shapes.bundle_paid(checkout, intent, at))
+        for cents in [[], [], [125], [125, 300], [500], [200, 500]][number % 6]:
+            at += 3600
+            self.events.append(shapes.refunded(checkout, intent, cents, at))
+        if number % 7 == 0:
+            self.events.append(shapes.disputed(checkout, intent, at + DAY))
+
+    async def _plan(self, account: str, plan: str, start: int, periods: int = 1) -> tuple[Checkout, str]:
+        checkout = await buy_plan(self.world, plan, account=account, provider="stripe", live=True)
+        self.checkouts[account].append(checkout)
+        subscription = f"sub_{checkout.id}"
+        self.events.append(shapes.plan_checked_out(checkout, subscription, start + 5))
+        for period in range(periods):
+            begins = start + period * MONTH
+            if period:
+                self.events.append(shapes.invoice(checkout, subscription, begins, begins + MONTH, paid=False))
+            self.events.append(shapes.invoice(checkout, subscription, begins, begins + MONTH))
+            self.events.append(shapes.subscription_seen(checkout, subscription, start, begins + 10))
+        return checkout, subscription
+
+    async def _renewed(self, account: str, number: int) -> None:
+        await self._plan(account, "pro", self.now - 70 * DAY - number * 3600, periods=3)
+
+    async def _upgraded(self, account: str, number: int) -> None:
+        """A second purchase takes the place of the first, whose subscription then ends."""
+        start = self.now - 9 * DAY - number * 3600
+        first, subscription = await self._plan(account, "standard", start)
+        second, _ = await self._plan(account, "pro", start + 4 * DAY)
+        assert first.what != second.what
+        ended = start + 4 * DAY + 20
+        self.events.append(shapes.subscription_seen(first, subscription, start, ended, kind="deleted", ended_at=ended))
+
+    async def _changed(self, account: str, number: int) -> None:
+        """Changed in Stripe's own portal, then cancelled, then resumed, then cancelled for good."""
+        start = self.now - 8 * DAY - number * 3600
+        checkout, subscription = await self._plan(account, "standard", start)
+        for days, cancelled in ((3, False), (4, True), (5, False), (6, True)):
+            self.events.append(
+                shapes.subscription_seen(
+                    checkout, subscription, start, start + days * DAY,
+                    plan="pro", cancel_at_period_end=cancelled, cancel_at=start + MONTH if cancelled else None,
+                )
+            )  # fmt: skip
+
+    async def _ended(self, account: str, number: int) -> None:
+        """Cancelled at once by an operator in Stripe."""
+        start = self.now - 20 * DAY - number * 3600
+        checkout, subscription = await self._plan(account, "pro", start)
+        ended = start + 11 * DAY
+        self.events.append(
+            shapes.subscription_seen(checkout, subscription, start, ended, kind="deleted", ended_at=ended)
+        )
+
+    async def _none(self, account: str, number: int) -> None:
+        """Top-ups only."""
+
+    async def state(self) -> dict[str, Any]:
+        """All that the events decide, without names that differ between tellings."""
+        return {account.partition("-")[2]: await self._state_of(account) for account in self.checkouts}
+
+    async def _state_of(self, account: str) -> dict[str, Any]:
+        seen = await self.world.look(account)
+        plan = seen.subscription
+        bought = [await read(self.world, checkout) for checkout in self.checkouts[account]]
+        return {
+            "plan": plan and (plan.plan, plan.interval, plan.started_at, plan.paid_through, plan.cancelled_to),
+            "refreshes": plan and plan.refreshes_at,
+            "grants": Counter(
+                (grant.bucket, grant.kind, grant.available_millicredits, grant.granted_millicredits, grant.expires_at)
+                for grant in seen.grants
+                if grant.bucket is not Bucket.FREE
+            ),
+            "checkouts": [(one.what, one.status, one.taken_back_millicredits) for one in bought],
+        }
+
+
+@pytest.fixture
+async def stripe() -> AsyncIterator[StripeServer]:
+    async with open_stripe() as server:
+        yield server
+
+
+@pytest.fixture
+async def provider(stripe: StripeServer) -> AsyncIterator[StripePayments]:
+    made = StripePayments(
+        key=KEY, webhook_secret=shapes.SECRET, links=CheckoutLinks("secret", "http://gate"), api_base=stripe.address
+    )
+    yield made
+    await made.close()
+
+
+def shuffled(events: list[shapes.Event], seed: int) -> Iterator[shapes.Event]:
+    """Each event one to three times, in any order."""
+    chance = random.Random(seed)
+    sent = [event for event in events for _ in range(chance.randint(1, 3))]
+    chance.shuffle(sent)
+    yield from sent
+
+
+async def send(world: World, provider: StripePayments, event: shapes.Event) -> None:
+    said = await provider.event(*shapes.signed(event))
+    assert said is not None
+    assert await apply(said, world.ledger, provider) is not None
+
+
+async def test_1000_events_in_any_order_one_to_three_times_end_in_the_same_state(
+    world: World, provider: StripePayments, stripe: StripeServer
+) -> None:
+    now = await world.now() // 1000
+    in_order = Story(world, stripe, now, "straight")
+    await in_order.happen()
+    for event in in_order.events:
+        await send(world, provider, event)
+    wanted = await in_order.state()
+    assert len(in_order.events) == EVENTS
+    assert len({event["type"] for event in in_order.events}) == 7
+    for seed in SEEDS:
+        telling = Story(world, stripe, now, f"seed{seed}")
+        await telling.happen()
+        sent = list(shuffled(telling.events, seed))
+        for start in range(0, len(sent), AT_ONCE):
+            await asyncio.gather(*(send(world, provider, event) for event in sent[start : start + AT_ONCE]))
+        assert await telling.state() == wanted, f"seed {seed}"
+
+
+async def test_the_story_has_every_kind_of_end(world: World, provider: StripePayments, stripe: StripeServer) -> None:
+    """The story above is worth telling: plans that renewed, were upgraded, cancelled, ended, and bundles taken back."""
+    story = Story(world, stripe, await world.now() // 1000, "one")
+    await story.happen()
+    for event in story.events:
+        await send(world, provider, event)
+    renewed, upgraded, changed, ended, none = [(await story.state())[str(number)] for number in range(5)]
+    assert renewed["plan"][0] == upgraded["plan"][0] == changed["plan"][0] == "pro"
+    assert changed["plan"][4] is not None
+    assert upgraded["plan"][4] is None
+    assert ended["plan"] is None
+    assert none["plan"] is None
+    left = [grant for grant in upgraded["grants"] if grant[0] is Bucket.SUBSCRIPTION]
+    assert sorted(available for _, _, available, _, _ in left) == [8_000_000, 30_000_000]
+    taken = {taken_back for what, _, taken_back in none["checkouts"] if what == "small"}
+    assert taken == {0, 250_000, 600_000, 1_000_000}
