@@ -40,6 +40,7 @@ from gateway.settings import Settings
 
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
+_ADMIN_KEY_LENGTH = 16
 _CANCEL_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
@@ -166,6 +167,8 @@ async def _start_ledger(app: web.Application) -> None:
         raise SettingsError(
             "FAREBOX_REQUIRE_DURABLE is set, and the ledger's Redis is not durable: " + "; ".join(weaknesses)
         )
+    if len(settings.secret("admin-key")) < _ADMIN_KEY_LENGTH:
+        log.warning("ADMIN_KEY_SHORT", mend=f"give FAREBOX_ADMIN_KEY at least {_ADMIN_KEY_LENGTH} random characters")
     for weakness in weaknesses:
         log.warning("LEDGER_NOT_DURABLE", weakness=weakness, consequence="what was acknowledged can be lost in a crash")
     startup.durability = tuple(f"the ledger is not durable: {weakness}" for weakness in weaknesses)

@@ -15,6 +15,7 @@ from typing import Self
 
 import structlog
 
+from gateway.cancelling import cancel
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
@@ -56,9 +57,7 @@ class Dispatcher:
         if self._marking:
             _, still_late = await asyncio.wait(set(self._marking), timeout=_CLOSE_SECONDS)
             late |= still_late
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await cancel(*late)
 
     def dispatch(self, dispatches: Iterable[Dispatch]) -> None:
         """Dispatch in the background; a retry when its pause is over. Never raises.

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     outputs_url: str | None = None
     public_url: str | None = None
     admin_key: SecretStr | None = None
+    signing_key: SecretStr | None = None
     test_mode: bool | None = None
     require_durable: bool = False
     wait_replicas: int = Field(default=0, ge=0)
@@ -63,11 +64,11 @@ class Settings(BaseSettings):
     def _known_queue_scheme(cls, url: str | None) -> str | None:
         return _with_scheme(url, _QUEUE_SCHEMES)
 
-    @field_validator("admin_key")
+    @field_validator("admin_key", "signing_key")
     @classmethod
-    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and len(key.get_secret_value()) < 16:  # noqa: PLR2004 - said in the message
-            msg = "must have at least 16 characters"
+    def _not_empty(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not key.get_secret_value().strip():
+            msg = "is empty: leave it out to have one made, or give a long random one"
             raise ValueError(msg)
         return key
 
@@ -150,10 +151,11 @@ class Settings(BaseSettings):
         return {**os.environ, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
 
     def secret(self, name: str) -> str:
-        """A secret kept in the data folder (0600), made at first use: `admin-key`, `signing-key`."""
-        if name == "admin-key" and self.admin_key is not None:
-            return self.admin_key.get_secret_value()
-        return _kept_secret(self.data / name, prefix="fbx_" if name.endswith("-key") else "")
+        """The `admin-key` or `signing-key`: as set, else kept in the data folder (0600) and made at first use."""
+        given = self.admin_key if name == "admin-key" else self.signing_key
+        if given is not None:
+            return given.get_secret_value()
+        return _kept_secret(self.data / name, prefix="fbx_" if name == "admin-key" else "")
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -26,6 +26,7 @@ from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
+from gateway.cancelling import cancel
 from gateway.errors import QueueUnavailable
 from gateway.queue import Queue, dumps, loads, queue_key
 from workers.metrics import ATTEMPTS_IN_WORK
@@ -99,8 +100,7 @@ class ToolWorker(Worker):
             await self._pick_until_stopping()
             await self._end_jobs()
         finally:
-            seen.cancel()
-            await asyncio.gather(seen, return_exceptions=True)
+            await cancel(seen)
         try:
             await self._queue.worker_gone(self._tool, self.name)
         except QueueUnavailable as error:
@@ -202,8 +202,7 @@ class ToolWorker(Worker):
             _, late = await asyncio.wait(set(self.tasks.values()), timeout=_HAND_BACK_SECONDS)
             for task in late:
                 log.warning("job_left_behind", job=task.get_name())
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await cancel(*late)
 
     async def _wait_unless_stopping(self, seconds: float) -> None:
         try:

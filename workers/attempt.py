@@ -16,6 +16,7 @@ from contextlib import aclosing
 
 import structlog
 
+from gateway.cancelling import cancel
 from gateway.domain import FailureCode, Output, operation_id
 from gateway.errors import ProviderError, ProviderUnreachable
 from gateway.ledger.outcomes import Begun, Ended, Noted, Renewed, Requeued, Stale
@@ -61,9 +62,7 @@ class Attempt:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             decided = [task.done() for task in tasks]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(*tasks)
         if decided[0]:
             ending = await self._end_made(making)
         elif decided[1]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from gateway.cancelling import cancel
 from gateway.dispatcher import Dispatcher
 from gateway.errors import QueueUnavailable
 from gateway.ledger.ledger import Ledger
@@ -79,8 +80,7 @@ class Workplace:
         """Let what runs in the background end, then close the providers."""
         if self._background:
             await asyncio.wait(self._background, timeout=_CLOSE_SECONDS)
-        for task in set(self._background):
-            task.cancel()
+        await cancel(*self._background)
         for used in self.providers.values():
             await used.close()
 

@@ -211,7 +211,7 @@ def dispatch_of(reserved: Reserved) -> Dispatch:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Return when `condition` holds; pytest's timeout ends a test for which it never does."""
-    while not await condition():  # noqa: ASYNC110 - what is waited for happens in another process
+    while not await condition():
         await asyncio.sleep(0.02)
 
 

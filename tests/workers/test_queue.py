@@ -143,7 +143,7 @@ async def test_a_dispatch_wakes_a_worker_that_waits_at_the_bell(queue: Queue) ->
 
 
 async def somebody_waits(queue: Queue) -> bool:
-    return (await queue.redis.info("clients"))["blocked_clients"] == 1
+    return bool((await queue.redis.info("clients"))["blocked_clients"] == 1)
 
 
 async def rings(queue: Queue) -> int:
