@@ -119,12 +119,10 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def own_generation(request: web.Request, generation: str) -> o.Generation:
-    """The generation, if it is the caller's; NotFound if it is another's, or none."""
+    """The generation, if it is the caller's, or the caller an admin; NotFound if it is another's, or none."""
     who = caller(request)
     return found(
-        await request.app[LEDGER].generation(
-            generation=generation, account=who.acting_account, keys_version=who.keys_version
-        ),
+        await request.app[LEDGER].generation(generation=generation, account=who.account, keys_version=who.keys_version),
         f"generation {generation}",
     )
 

@@ -175,9 +175,9 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item) -
         provider=provider.name,
         live=provider.live,
     )
+    if isinstance(outcome, o.Refused):
+        raise _refusal(outcome.reason)
     begun = found(outcome, "account of this key any more")
-    if isinstance(begun, o.Refused):
-        raise _refusal(begun.reason)
     try:
         started = await provider.checkout(begun)
     except PaymentsUnavailable as error:

@@ -39,6 +39,7 @@ from gateway.domain import Scope
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
 ADMIN = frozenset({Scope.ADMIN})
+OWNER_OR_ADMIN = frozenset({Scope.ACCOUNT, Scope.ADMIN})
 OPERATORS = frozenset({Scope.OPS, Scope.ADMIN})
 ANY_KEY = frozenset(Scope)
 PUBLIC: frozenset[Scope] = frozenset()
@@ -84,7 +85,7 @@ ROUTES: tuple[Route, ...] = (
           "Price, reserve and queue a generation", 202, errors=_RESERVE_ERRORS, own_idempotency=True),
     Route("GET", "/v1/generations", generations.listed, ACCOUNT, sg.GenerationsQuery, sg.GenerationsOut,
           "List generations, newest first", errors=("not_found",)),
-    Route("GET", GENERATION, generations.get, ACCOUNT, None, sg.GenerationOut, "Read a generation"),
+    Route("GET", GENERATION, generations.get, OWNER_OR_ADMIN, None, sg.GenerationOut, "Read a generation"),
     Route("POST", f"{GENERATION}/cancel", generations.cancel, ACCOUNT, None, sg.GenerationOut, "Cancel a generation"),
     Route("GET", f"{GENERATION}/events", events.of_generation, ACCOUNT, None, None,
           "Follow a generation live: snapshot, progress, output, done", media=SSE),
@@ -92,7 +93,8 @@ ROUTES: tuple[Route, ...] = (
           "Follow an account's generations and balance live, or the queues", media=SSE),
     Route("GET", f"{GENERATION}/outputs/{{index}}", outputs.get, ACCOUNT, sg.OutputQuery, None,
           "Download an output; ranges work", media="*/*", errors=("range_not_satisfiable",), opened_by_signature=True),
-    Route("GET", f"{GENERATION}/receipt", receipts.get, ACCOUNT, None, sg.Receipt, "Explain what a generation cost"),
+    Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_ADMIN, None, sg.Receipt,
+          "Explain what a generation cost"),
     Route("POST", "/v1/quotes", quotes.create, ACCOUNT, sg.QuoteIn, sg.QuoteOut,
           "Price a request firmly for ten minutes", errors=("invalid_settings", "unknown_model")),
     Route("POST", "/v1/estimates", estimates.create, ANY_KEY, se.EstimateIn, se.EstimateOut,

@@ -20,6 +20,7 @@ _OWN_COMMANDS = {
     "demo": "gateway.cli.demo:demo",
     "pricing": "gateway.cli.pricing:pricing",
     "account": "gateway.cli.account:account",
+    "generation": "gateway.cli.generation:generation",
     "gateway": "gateway.cli.gateway:gateway",
     "redis": "gateway.cli.redis:redis",
 }

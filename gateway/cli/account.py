@@ -37,6 +37,7 @@ class _Credits(click.ParamType[int | float]):
 
 
 _CREDITS = _Credits()
+_INTERVAL = click.Choice(["monthly", "quarterly", "yearly"])
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 _reason = click.option("--reason", required=True, help="Why; the customer sees it in the journal.")
 _bucket = click.option(
@@ -71,7 +72,7 @@ def account() -> None:
 def create(name: str, email: str | None, *, as_json: bool) -> None:
     """Create ACCOUNT, or change its email."""
     body = {} if email is None else {"email": email}
-    _show_account(_ask(lambda client: client.call("PUT", _path(name), body)), as_json=as_json)
+    _show_account(ask_gateway(lambda client: client.call("PUT", _path(name), body)), as_json=as_json)
 
 
 @account.command()
@@ -89,7 +90,7 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
         found = await client.call("GET", "/v1/admin/accounts", email=email or "")
         return await client.call("GET", _path(found["id"]))
 
-    _show_account(_ask(find), as_json=as_json)
+    _show_account(ask_gateway(find), as_json=as_json)
 
 
 @account.command()
@@ -99,7 +100,7 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
 def key(name: str, label: str | None, *, as_json: bool) -> None:
     """Make a key for ACCOUNT. It is shown this once: only its digest is kept."""
     body = {} if label is None else {"label": label}
-    made = _ask(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
+    made = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
     click.echo(json.dumps(made, indent=2) if as_json else made["key"])
 
 
@@ -115,7 +116,7 @@ def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reaso
     body: dict[str, Any] = {"bucket": bucket, "credits": credits_, "reason": reason}
     if expires_at is not None:
         body["expires_at"] = expires_at
-    answer = _ask(lambda client: client.call("POST", f"{_path(name)}/grants", body, once=uuid.uuid4().hex))
+    answer = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/grants", body, once=uuid.uuid4().hex))
     _show_account(answer["account"], as_json=as_json)
 
 
@@ -128,14 +129,14 @@ def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reaso
 def adjust(name: str, credits_: float, bucket: str, reason: str, *, as_json: bool) -> None:
     """Correct a bucket of ACCOUNT by CREDITS. To take credits away: `adjust acme --reason … -- -20`."""
     body = {"bucket": bucket, "credits": credits_, "reason": reason}
-    answer = _ask(lambda client: client.call("POST", f"{_path(name)}/adjustments", body, once=uuid.uuid4().hex))
+    answer = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/adjustments", body, once=uuid.uuid4().hex))
     _show_account(answer["account"], as_json=as_json)
 
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("plan")
-@click.option("--interval", type=click.Choice(["monthly", "quarterly", "yearly"]), default="monthly", show_default=True)
+@click.option("--interval", type=_INTERVAL, default="monthly", show_default=True)
 @click.option("--started-at", help="When it began, such as 2026-10-31T09:00:00Z. Now, if left out.")
 @click.option("--paid-through", help="When it lapses. If left out, it renews itself until cancelled.")
 @_as_json
@@ -145,7 +146,43 @@ def subscribe(
     """Start, renew or move ACCOUNT's subscription to PLAN."""
     given = {"plan": plan, "interval": interval, "started_at": started_at, "paid_through": paid_through}
     body = {field: value for field, value in given.items() if value is not None}
-    _show_account(_ask(lambda client: client.call("PUT", f"{_path(name)}/subscription", body)), as_json=as_json)
+    _show_account(ask_gateway(lambda client: client.call("PUT", f"{_path(name)}/subscription", body)), as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("plan")
+@click.option("--interval", type=_INTERVAL, help="How often it is paid for. As it is, if left out.")
+@click.option(
+    "--when",
+    type=click.Choice(["now", "period_end"]),
+    required=True,
+    help="At once, with a new cycle, or when what was paid for ends.",
+)
+@_as_json
+def change(name: str, plan: str, interval: str | None, when: str, *, as_json: bool) -> None:
+    """Move ACCOUNT's subscription to PLAN. To take back a change at the period's end: `farebox account resume`."""
+    body = {"plan": plan, "when": when} | ({} if interval is None else {"interval": interval})
+    once = uuid.uuid4().hex
+    answer = ask_gateway(lambda client: client.call("PATCH", f"{_path(name)}/subscription", body, once=once))
+    _show_account(answer, as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@_as_json
+def cancel(name: str, *, as_json: bool) -> None:
+    """Cancel ACCOUNT's subscription at the end of the paid period; until then it can be resumed."""
+    _show_account(ask_gateway(lambda client: client.call("DELETE", f"{_path(name)}/subscription")), as_json=as_json)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@_as_json
+def resume(name: str, *, as_json: bool) -> None:
+    """Take back a cancellation of ACCOUNT's subscription, or a change that is scheduled for its period's end."""
+    path, once = f"{_path(name)}/subscription/resume", uuid.uuid4().hex
+    _show_account(ask_gateway(lambda client: client.call("POST", path, once=once)), as_json=as_json)
 
 
 @account.command()
@@ -156,15 +193,15 @@ def advance(name: str, seconds: int, *, as_json: bool) -> None:
     """Move ACCOUNT's clock SECONDS forward, to watch resets and refreshes happen. Test mode only; never back."""
     body = {"advance_seconds": seconds}
     path = f"{_path(name)}/clock"
-    _ask(lambda client: client.call("POST", path, body, once=uuid.uuid4().hex))
-    _show_account(_ask(lambda client: client.call("GET", _path(name))), as_json=as_json)
+    ask_gateway(lambda client: client.call("POST", path, body, once=uuid.uuid4().hex))
+    _show_account(ask_gateway(lambda client: client.call("GET", _path(name))), as_json=as_json)
 
 
 def _path(name: str) -> str:
     return f"/v1/admin/accounts/{quote(name, safe='@')}"
 
 
-def _ask(call: Call) -> dict[str, Any]:
+def ask_gateway(call: Call) -> dict[str, Any]:
     """Run one exchange with the gateway; an error answer ends the command with its message."""
     settings = load_settings()
 
@@ -187,7 +224,7 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     plan = balance["plan"]
     heading = f"[bold]{found['id']}[/]" + (f"  {found['email']}" if found["email"] else "")
     console.print(heading + ("  [yellow]test account[/]" if found["test"] else ""))
-    console.print(f"plan {plan['id']} ({plan['status']})  ·  its time is {found['clock']['now']}")
+    console.print(f"{_plan_line(plan)}  ·  its time is {found['clock']['now']}", soft_wrap=True)
     console.print(
         f"[bold]{balance['available']:,}[/] credits available, {balance['held']:,} held by open generations\n"
     )
@@ -197,8 +234,21 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     work = {f"{tool} in work": count for tool, count in found["in_work"].items()}
     work |= {f"{tool} waiting": count for tool, count in found["waiting"].items()}
     console.print("open: " + (", ".join(f"{count} {what}" for what, count in work.items()) or "nothing"))
+    alerts = ", ".join(f"{part * 100:g} %" for part in found["alerts"]["thresholds"])
+    console.print("alerts at: " + (alerts or "nothing, they are off"))
     labels = [f"{each['id']}" + (f" ({each['label']})" if each["label"] else "") for each in found["keys"]]
     console.print("keys: " + (", ".join(labels) or "none; make one with `farebox account key`"))
+
+
+def _plan_line(plan: dict[str, Any]) -> str:
+    """`plan standard (active, monthly), paid through …, then ultimate`: the parts that there are."""
+    status = plan["status"] if plan["interval"] is None else f"{plan['status']}, {plan['interval']}"
+    line = f"plan {plan['id']} ({status})"
+    if plan["paid_through"] is not None:
+        line += f", {'ends' if plan['status'] == 'cancelled' else 'paid through'} {plan['paid_through']}"
+    if plan["scheduled"] is not None:
+        line += f", {plan['scheduled']['plan']} {plan['scheduled']['interval']} from {plan['scheduled']['at']}"
+    return line
 
 
 def _grants(grants: list[dict[str, Any]]) -> Table:

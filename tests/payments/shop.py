@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.domain import Interval
 from gateway.ledger import outcomes as o
+from gateway.ledger.ledger import Ledger
 from gateway.ledger.payments import Billing, Checkout, Paid
 from tests.ledger.world import World, the
 
@@ -53,10 +54,15 @@ async def pay(world: World, checkout: Checkout, ref: str = "pi_1") -> Paid:
 
 async def read(world: World, checkout: Checkout) -> Checkout:
     """The purchase as it is now."""
-    return the(Checkout, await world.ledger.checkout(account=checkout.account, checkout=checkout.id))
+    return await read_checkout(world.ledger, checkout.account, checkout.id)
 
 
 def billing(checkout: Checkout, subscription: str, **facts: Any) -> Billing:
     """What a provider says of the subscription that a checkout began."""
     said = Billing(account=checkout.account, checkout=checkout.id, subscription=subscription)
     return replace(said, **facts)
+
+
+async def read_checkout(ledger: Ledger, account: str, checkout: str) -> Checkout:
+    """A purchase of this ledger."""
+    return the(Checkout, await ledger.checkout(account=account, checkout=checkout))

@@ -11,7 +11,7 @@ from tests.workers.stage import Stage, open_stage
 
 @pytest.fixture
 async def stage(redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    """A stage on the run's Redis, with leases of a second."""
+    """A stage on the run's Redis, with short leases."""
     async with open_stage(redis_url, tmp_path) as stage:
         yield stage
 

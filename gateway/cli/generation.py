@@ -1,0 +1,78 @@
+"""`farebox generation`: where one generation stands and every credit of it, over the HTTP interface of a gateway."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli.account import ask_gateway, journal_table
+from gateway.cli.client import GatewayClient
+
+
+@click.command()
+@click.argument("generation_id", metavar="GENERATION")
+@click.option("--json", "as_json", is_flag=True, help="Print the generation and its receipt as JSON.")
+def generation(generation_id: str, *, as_json: bool) -> None:
+    """Show GENERATION: its state, its price line by line, which grants paid, and its journal entries.
+
+    Talks to the running gateway with the admin key, as `farebox account` does.
+
+    \b
+    Example:
+      farebox generation gen_2fabc…
+    """
+
+    async def read(client: GatewayClient) -> dict[str, Any]:
+        path = f"/v1/generations/{quote(generation_id, safe='')}"
+        return {"generation": await client.call("GET", path), "receipt": await client.call("GET", f"{path}/receipt")}
+
+    answer = ask_gateway(read)
+    if as_json:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    _show(answer["generation"], answer["receipt"], Console(highlight=False))
+
+
+def _show(found: dict[str, Any], receipt: dict[str, Any], console: Console) -> None:
+    delivered, asked = receipt["outputs_delivered"], receipt["outputs_requested"]
+    console.print(f"[bold]{found['id']}[/]  {found['status']}  ·  account {found['account']}", soft_wrap=True)
+    console.print(f"{found['tool']} {found['model']}  ·  {delivered} of {asked} outputs  ·  attempt {found['attempt']}")
+    times = {"made": found["created_at"], "begun": found["started_at"], "ended": found["finished_at"]}
+    console.print("  ·  ".join(f"{what} {at}" for what, at in times.items() if at))
+    if found["error"]:
+        console.print(f"[red]{found['error']['code']}[/]: {found['error']['message']}", soft_wrap=True)
+    console.print()
+    console.print(_price(receipt))
+    console.print(
+        f"held {receipt['held']:,}, committed [bold]{receipt['committed']:,}[/], refunded {receipt['refunded']:,}\n"
+    )
+    console.print(_allocation(receipt["allocation"]))
+    console.print(journal_table(receipt["entries"], "Journal"))
+
+
+def _price(receipt: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"Price, rate card {receipt['rate_card'][:15]}…", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("for", overflow="fold")
+    for column in ("credits", "count", "total"):
+        table.add_column(column, justify="right")
+    for line in receipt["lines"]:
+        table.add_row(line["label"], *(f"{line[name]:,}" for name in ("credits", "count", "total")))
+    table.add_row("[bold]price[/]", "", "", f"[bold]{receipt['credits']:,}[/]")
+    return table
+
+
+def _allocation(shares: list[dict[str, Any]]) -> Table:
+    table = Table(title="Drawn from", title_justify="left", box=None, pad_edge=False)
+    table.add_column("bucket")
+    table.add_column("grant")
+    table.add_column("credits", justify="right")
+    for share in shares:
+        table.add_row(share["bucket"], share["grant"], f"{share['credits']:,}")
+    return table

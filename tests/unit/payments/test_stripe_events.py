@@ -1,0 +1,136 @@
+"""What Stripe's events mean to us: real shapes, old and new, and all that is not about us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from gateway.domain import Interval
+from gateway.ledger.payments import Billing, Checkout
+from gateway.payments.base import PaymentMade, PaymentReturned
+from gateway.payments.stripe_events import Disputed, translate
+from tests.payments import stripe_shapes as shapes
+
+BUNDLE = Checkout(
+    id="chk_1", account="ann", kind="bundle", what="small", interval=None, name="Small", millicredits=1_000_000,
+    price=Decimal("5.00"), currency="USD", provider="stripe", status="open", created_at=1,
+)  # fmt: skip
+PLAN = replace(BUNDLE, id="chk_2", kind="plan", what="standard", interval=Interval.MONTHLY, price=Decimal("30.00"))
+Shape = Callable[[shapes.Event], shapes.Event]
+START, END = 1_795_000_000, 1_797_592_000
+
+
+def billing(**facts: Any) -> Billing:
+    return replace(Billing(account="ann", checkout="chk_2", subscription="sub_1"), **facts)
+
+
+def test_a_completed_session_of_a_bundle_is_a_payment() -> None:
+    assert translate(shapes.bundle_paid(BUNDLE, "pi_1", START)) == PaymentMade("ann", "chk_1", "pi_1")
+
+
+def test_a_session_whose_payment_is_still_under_way_is_none() -> None:
+    assert translate(shapes.bundle_paid(BUNDLE, "pi_1", START, payment_status="unpaid")) is None
+
+
+def test_a_payment_that_took_its_time_is_one_when_it_has_come() -> None:
+    event = shapes.bundle_paid(BUNDLE, "pi_1", START) | {"type": "checkout.session.async_payment_succeeded"}
+    assert translate(event) == PaymentMade("ann", "chk_1", "pi_1")
+
+
+def test_a_completed_session_of_a_plan_says_only_which_subscription_it_is() -> None:
+    assert translate(shapes.plan_checked_out(PLAN, "sub_1", START)) == billing()
+
+
+@pytest.mark.parametrize("shape", [dict, shapes.before_basil])
+def test_a_paid_invoice_says_until_when_by_its_lines(shape: Shape) -> None:
+    event = shapes.invoice(PLAN, "sub_1", START, END)
+    read = translate(shape(event))
+    assert read == billing(started_at=START * 1000, paid_through=END * 1000)
+
+
+@pytest.mark.parametrize("shape", [dict, shapes.before_basil])
+def test_the_corrections_of_a_change_are_no_paid_period(shape: Shape) -> None:
+    event = shapes.invoice(PLAN, "sub_1", START, END, proration=True)
+    assert translate(shape(event)) is None
+
+
+def test_a_failed_invoice_says_which_period_is_not_paid() -> None:
+    event = shapes.invoice(PLAN, "sub_1", START, END, paid=False)
+    assert translate(event) == billing(unpaid_through=END * 1000)
+
+
+def seen(**changes: Any) -> Billing:
+    read = translate(shapes.subscription_seen(PLAN, "sub_1", START, START + 60, **changes))
+    assert isinstance(read, Billing)
+    return read
+
+
+def test_an_updated_subscription_says_its_plan_and_when_it_was_seen() -> None:
+    assert seen() == billing(
+        started_at=START * 1000, seen_at=(START + 60) * 1000, plan="standard", interval=Interval.MONTHLY
+    )
+
+
+@pytest.mark.parametrize(
+    ("stripes", "ours"),
+    [(("month", 1), "monthly"), (("month", 3), "quarterly"), (("year", 1), "yearly"), (("month", 12), "yearly")],
+)
+def test_the_interval_is_that_of_the_price(stripes: tuple[str, int], ours: str) -> None:
+    assert seen(interval=stripes).interval == Interval(ours)
+
+
+def test_an_interval_that_is_not_ours_says_nothing_of_the_plan() -> None:
+    assert (seen(interval=("week", 1)).plan, seen(interval=("week", 1)).interval) == (None, None)
+
+
+def test_a_catalogue_price_of_the_customer_portal_names_its_plan_by_its_metadata() -> None:
+    event = shapes.subscription_seen(PLAN, "sub_1", START, START + 60)
+    event["data"]["object"]["items"]["data"][0]["price"]["metadata"] = {"farebox_plan": "ultimate"}
+    read = translate(event)
+    assert isinstance(read, Billing)
+    assert read.plan == "ultimate"
+
+
+def test_a_cancellation_at_the_end_of_the_period_says_when_that_is() -> None:
+    assert seen(cancel_at_period_end=True, cancel_at=END).cancelled_to == END * 1000
+    assert seen(cancel_at_period_end=True).cancelled_to == (START + 30 * shapes.DAY) * 1000
+    assert seen(cancel_at_period_end=True, current_period_end=END).cancelled_to == END * 1000
+
+
+def test_a_deleted_subscription_says_when_it_ended() -> None:
+    event = shapes.subscription_seen(PLAN, "sub_1", START, END, kind="deleted", ended_at=END, canceled_at=START)
+    assert translate(event) == billing(started_at=START * 1000, ended_at=END * 1000)
+
+
+def test_a_refund_is_the_part_of_the_charge_that_went_back_so_far() -> None:
+    assert translate(shapes.refunded(BUNDLE, "pi_1", 125, START)) == PaymentReturned("ann", "chk_1", Fraction(1, 4))
+
+
+def test_a_dispute_names_its_payment() -> None:
+    assert translate(shapes.disputed(BUNDLE, "pi_1", START)) == Disputed("ch_pi_1", "pi_1")
+
+
+def test_what_another_product_of_the_same_stripe_account_does_is_none_of_ours() -> None:
+    events = [
+        shapes.bundle_paid(BUNDLE, "pi_1", START),
+        shapes.invoice(PLAN, "sub_1", START, END),
+        shapes.invoice(PLAN, "sub_1", START, END, paid=False),
+        shapes.subscription_seen(PLAN, "sub_1", START, END),
+        shapes.subscription_seen(PLAN, "sub_1", START, END, kind="deleted", ended_at=END),
+        shapes.refunded(BUNDLE, "pi_1", 500, START),
+    ]
+    for event in events:
+        about = event["data"]["object"]
+        about["metadata"] = {}
+        if about.get("parent"):
+            about["parent"]["subscription_details"]["metadata"] = {"shop": "other"}
+        assert translate(event) is None, event["type"]
+
+
+def test_an_event_of_a_kind_we_do_not_know_is_none_of_ours() -> None:
+    assert translate(shapes.event_of("customer.created", {"id": "cus_1", "object": "customer"}, START)) is None
