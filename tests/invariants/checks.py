@@ -161,9 +161,7 @@ def _check_journal(
             assert sum(holds for _, holds in moved) == held[bucket], f"{account}: held of bucket {bucket}"
 
 
-def _check_holds(
-    account: str, mine: dict[str, dict[str, str]], grants: dict[str, Grant], held: dict[str, int]
-) -> None:
+def _check_holds(account: str, mine: dict[str, dict[str, str]], grants: dict[str, Grant], held: dict[str, int]) -> None:
     """Held is the sum of the open generations' prices, per bucket and per grant."""
     by_bucket, by_grant = Counter[str](), Counter[str]()
     for generation, g in mine.items():
@@ -178,9 +176,7 @@ def _check_holds(
         assert kept.held == by_grant[name], f"{account}: held of grant {name}"
 
 
-def _check_counts(
-    partition: Partition, account: str, fields: dict[str, str], mine: dict[str, dict[str, str]]
-) -> None:
+def _check_counts(partition: Partition, account: str, fields: dict[str, str], mine: dict[str, dict[str, str]]) -> None:
     """R14: in work and waiting are counted right, and who waits stands in line."""
     found = Counter[str]()
     lines: defaultdict[str, set[str]] = defaultdict(set)

@@ -149,8 +149,10 @@ async def test_anothers_generation_is_not_found_also_by_an_account_that_revoked_
     for stranger in ("bob", "carol", "dave", "erin", "frank"):  # some of them live in other partitions
         await world.account(stranger)
         key = await world.ledger.add_key(
-            key=f"fbx_{stranger}", scope=Scope.ACCOUNT,
-            account=stranger, label=None,
+            key=f"fbx_{stranger}",
+            scope=Scope.ACCOUNT,
+            account=stranger,
+            label=None,
         )
         await world.ledger.revoke_key(key_id=the(o.AccountKey, key).id, account=stranger)
         cancelled = await world.ledger.cancel(generation=generation, account=stranger, keys_version=1)

@@ -13,7 +13,11 @@ async def pages(world: World, limit: int, **filters: object) -> list[list[str]]:
     before: str | None = None
     while True:
         page = await world.ledger.generations(
-            account="ann", keys_version=None, limit=limit, before=before, **filters  # type: ignore[arg-type]
+            account="ann",
+            keys_version=None,
+            limit=limit,
+            before=before,
+            **filters,  # type: ignore[arg-type]
         )
         read = the(o.Page, page)
         found.append([generation.id for generation in read.data])

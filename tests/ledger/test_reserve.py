@@ -136,9 +136,7 @@ async def test_r6_a_plan_limits_settings(world: World, settings: dict[str, str],
 
 
 @pytest.mark.parametrize("given", [5, Decimal("5.0"), Decimal(5)])
-async def test_r6_a_limit_on_a_number_is_met_however_the_number_is_written(
-    world: World, given: int | Decimal
-) -> None:
+async def test_r6_a_limit_on_a_number_is_met_however_the_number_is_written(world: World, given: int | Decimal) -> None:
     limited = replace(FREE, allow={"image": {"seconds": (Decimal("2.5"), 5)}})
     await world.publish(free=limited)
     await world.account()

@@ -222,9 +222,7 @@ async def test_a_plan_withdrawn_from_the_card_keeps_its_terms_for_who_has_it(wor
     states = [(await world.generation(await world.spend(1_000))).state for _ in range(9)]
     assert states == [State.QUEUED] * 8 + [State.WAITING]
     assert isinstance(await world.subscribe(), o.Applied), "who has it may renew it"
-    refused = await world.ledger.subscribe(
-        account="bob", operation="x", plan="standard", interval=Interval.MONTHLY
-    )
+    refused = await world.ledger.subscribe(account="bob", operation="x", plan="standard", interval=Interval.MONTHLY)
     assert the(o.Refused, refused).reason == "unknown_plan"
 
 

@@ -51,9 +51,7 @@ def test_a_link_is_the_same_for_an_hour(links: OutputLinks, clock: Clock) -> Non
 
 
 @pytest.mark.parametrize("made_at", [NOON, NOON + 0.5, NOON + 1, NOON + HOUR - 0.5])
-def test_a_link_lives_a_day_at_least_and_an_hour_more_at_most(
-    links: OutputLinks, clock: Clock, made_at: float
-) -> None:
+def test_a_link_lives_a_day_at_least_and_an_hour_more_at_most(links: OutputLinks, clock: Clock, made_at: float) -> None:
     clock.now = made_at
     expires, signature = query(links.url(GENERATION, 0))
     clock.now = made_at + 24 * HOUR - 0.001

@@ -85,7 +85,7 @@ async def watched(cards: RateCards) -> AsyncIterator[None]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what is waited for is a property, which rings no bell
+        while not holds():
             await asyncio.sleep(0.005)
 
 

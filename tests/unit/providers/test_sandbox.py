@@ -36,8 +36,15 @@ def request(
     sandbox: Mapping[str, Any] | None = None,
 ) -> ProviderRequest:
     return ProviderRequest(
-        generation="gen_00aaaaaaaaaaaaaaaaaaaaaaaa", tool=tool, model="m", provider_model="m", prompt="A lighthouse",
-        indices=indices, attempt=attempt, settings=settings, sandbox=sandbox,
+        generation="gen_00aaaaaaaaaaaaaaaaaaaaaaaa",
+        tool=tool,
+        model="m",
+        provider_model="m",
+        prompt="A lighthouse",
+        indices=indices,
+        attempt=attempt,
+        settings=settings,
+        sandbox=sandbox,
     )
 
 

@@ -28,14 +28,27 @@ def _rgb(colour: str) -> Rgb:
 
 
 def _palette(
-    sky: str, sun: str, cloud: str, ridges: str, accent: str,
-    *, stars: bool = False, peaks: bool = False, pines: bool = False,
+    sky: str,
+    sun: str,
+    cloud: str,
+    ridges: str,
+    accent: str,
+    *,
+    stars: bool = False,
+    peaks: bool = False,
+    pines: bool = False,
 ) -> Palette:
     zenith, middle, horizon = (_rgb(colour) for colour in sky.split())
     far, between, near = (_rgb(colour) for colour in ridges.split())
     return Palette(
-        sky=(zenith, middle, horizon), sun=_rgb(sun), cloud=_rgb(cloud), ridges=(far, between, near),
-        accent=_rgb(accent), stars=stars, peaks=peaks, pines=pines,
+        sky=(zenith, middle, horizon),
+        sun=_rgb(sun),
+        cloud=_rgb(cloud),
+        ridges=(far, between, near),
+        accent=_rgb(accent),
+        stars=stars,
+        peaks=peaks,
+        pines=pines,
     )
 
 

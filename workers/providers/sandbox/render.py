@@ -96,8 +96,12 @@ def _video(job: Job, clip: Clip, stop: Event, report: Callable[[float], None]) -
         if audio is not None:
             container.mux(audio.encode())
     return Rendered(
-        index=job.index, content_type="video/mp4", data=file.getvalue(),
-        width=clip.size.width, height=clip.size.height, duration_seconds=clip.seconds,
+        index=job.index,
+        content_type="video/mp4",
+        data=file.getvalue(),
+        width=clip.size.width,
+        height=clip.size.height,
+        duration_seconds=clip.seconds,
     )
 
 
