@@ -68,7 +68,7 @@ async def _demonstrate(settings: Settings, name: str) -> bool:
         for generation in done:
             await _show(client, generation, folder, console)
         balance = await client.call("GET", "/v1/balance")
-    console.print(f"Left: [bold]{balance['available']:,}[/] credits available, {balance['held']:,} held.\n")
+    console.print(f"\nLeft: [bold]{balance['available']:,}[/] credits available, {balance['held']:,} held.\n")
     _say_next(settings, key_file, console)
     return any(generation["status"] != "succeeded" for generation in done)
 
@@ -129,6 +129,7 @@ async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path,
     if paid["refunded"]:
         table.add_row("  returned", f"{paid['refunded']:,}")
     console.print(table)
+    console.print()
     console.print(journal_table(receipt["entries"], "journal"))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.pricing.load import default_card_path
 from tests.api.visitor import open_gateway
-from tests.docs.credits_notation import Example
+from tests.docs.credits_notation import run
+from tests.docs.example import Example
 from tests.redis_servers import RedisServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "credits.md"
@@ -35,7 +36,7 @@ async def test_the_example_of(rule: str, own_redis: RedisServer, tmp_path: Path)
         example = Example(visitor, own_redis, card)
         await example.start()
         for line in FOUND[rule][1]:
-            await example.run(line)
+            await run(example, line)
 
 
 async def test_a_line_that_the_notation_does_not_know_is_not_passed_over(
@@ -46,6 +47,6 @@ async def test_a_line_that_the_notation_does_not_know_is_not_passed_over(
         await example.start()
         for line in ("make tea → free 100", "make a: image sketch → plenty", "after 1 day"):
             with pytest.raises(AssertionError):
-                await example.run(line)
+                await run(example, line)
         with pytest.raises(AssertionError):
-            await example.run("after 1 day → free 99")
+            await run(example, "after 1 day → free 99")

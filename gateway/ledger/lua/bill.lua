@@ -13,7 +13,8 @@
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 local id, c, b, p = ARGV[1], checkouts.load(a.id, ARGV[2]), billing.load(a.id), policy.load()
-local bought = b.fields[id .. "|bought"] or (c and c.fields.kind == "plan" and c.fields.what .. "," .. c.fields.interval)
+local bought = b.fields[id .. "|bought"]
+if not bought and c and c.fields.kind == "plan" then bought = c.fields.what .. "," .. c.fields.interval end
 if not bought then return {"not_found"} end
 cycles.roll(a, p)
 

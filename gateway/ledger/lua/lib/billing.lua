@@ -53,7 +53,8 @@ local function segment(b, subscription, plan, interval)
   local named = plan .. "," .. interval
   return {
     key = subscription .. ":" .. named, subscription = subscription, plan = plan, interval = interval,
-    at = value("first|" .. named), last = value("last|" .. named) or value("started"), started = value("started"), paid = value("paid"),
+    at = value("first|" .. named), last = value("last|" .. named) or value("started"),
+    started = value("started"), paid = value("paid"),
     stops = value("ended") or (cancel > 0 and cancel or nil),
   }
 end
