@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 
 from gateway.errors import LedgerUnavailable
-from workers.metrics import TRANSITION_SECONDS
 
 T = TypeVar("T")
 
 _PAUSE_FIRST_SECONDS = 0.05
 _PAUSE_MAX_SECONDS = 2.0
+_DOUBLINGS_MAX = 6  # past the longest pause; without an end the number would outgrow a float within half an hour
 
 log = structlog.get_logger(__name__)
 
@@ -31,20 +30,16 @@ async def insist(transition: str, ask: Callable[[], Awaitable[T]], *, lease_seco
     pause_max = min(_PAUSE_MAX_SECONDS, lease_seconds / 4)
     failures = 0
     while True:
-        asked_at = time.perf_counter()
         try:
             answer = await ask()
         except LedgerUnavailable as error:
-            TRANSITION_SECONDS.labels(transition, "unavailable").observe(time.perf_counter() - asked_at)
             if failures == 0:
                 log.warning("ledger_unavailable", transition=transition, error=str(error))
-            pause = min(pause_max, _PAUSE_FIRST_SECONDS * 2**failures)
+            pause = min(pause_max, _PAUSE_FIRST_SECONDS * 2 ** min(failures, _DOUBLINGS_MAX))
             failures += 1
             # Workers that lost the ledger together must not come back in step.
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not a secret
         else:
-            outcome = type(answer).__name__.lower()
-            TRANSITION_SECONDS.labels(transition, outcome).observe(time.perf_counter() - asked_at)
             if failures:
                 log.info("ledger_answers_again", transition=transition, failures=failures)
             return answer

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from gateway.errors import LedgerUnavailable
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.scripts import Argument, Reply
 
 TRANSITION_SECONDS = Histogram(
     "farebox_transition_seconds",
@@ -19,3 +25,21 @@ ATTEMPT_SECONDS = Histogram(
 ATTEMPTS_IN_WORK = Gauge("farebox_attempts_in_work", "Attempts that this worker is making now.", ["tool"])
 RESCUES = Counter("farebox_caretaker_rescues", "Rescues by this caretaker, by what they did.", ["action"])
 OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose old outputs were deleted.")
+
+
+class TimedLedger(Ledger):
+    """The ledger, with the time that each of its scripts takes."""
+
+    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+        """Run a script, and note how long it took and what it answered."""
+        started_at = time.perf_counter()
+        outcome = "error"
+        try:
+            answer = await super().run(name, key, *arguments)
+            outcome = answer[0]
+            return answer
+        except LedgerUnavailable:
+            outcome = "unavailable"
+            raise
+        finally:
+            TRANSITION_SECONDS.labels(name, outcome).observe(time.perf_counter() - started_at)

@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
-from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputStore
 from gateway.queue import Queue
 from gateway.settings import Settings
 from workers.arq_worker import ToolWorker
 from workers.generate import generate, stop
 from workers.insist import insist
+from workers.metrics import TimedLedger
 from workers.workplace import Workplace
 
 _DAY_MS = 86_400_000
@@ -24,7 +24,7 @@ _DAY_MS = 86_400_000
 async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
     """Connect to ledger, queue and object store; wait for the ledger if it is not there yet."""
     async with AsyncExitStack() as stack:
-        ledger = Ledger(
+        ledger = TimedLedger(
             connect_ledger(settings.ledger_address),
             lease_ms=settings.lease_ms,
             dispatch_ms=settings.dispatch_ms,

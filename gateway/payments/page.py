@@ -62,7 +62,7 @@ def missing() -> str:
 
 
 def price_text(checkout: Checkout) -> str:
-    """`5.00 USD`, or for a plan `30.00 USD monthly`."""
+    """A price as it is paid: `5.00 USD`."""
     return f"{checkout.price.quantize(Decimal('0.01'))} {checkout.currency}"
 
 

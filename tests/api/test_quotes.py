@@ -44,7 +44,7 @@ async def test_a_quote_says_what_a_plan_limits(gateway: Visitor) -> None:
     assert (body["allowed"], body["reason"]) == (False, "plan_limit")
 
 
-async def test_a_quote_locks_its_price_lines_and_rate_card(gateway: Visitor) -> None:
+async def test_r23_a_quote_locks_its_price_lines_and_rate_card(gateway: Visitor) -> None:
     key = await gateway.account()
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body
     await _reprice(gateway)
@@ -54,7 +54,7 @@ async def test_a_quote_locks_its_price_lines_and_rate_card(gateway: Visitor) -> 
         assert price == {"credits": 5, "lines": quote["lines"], "rate_card": quote["rate_card"]}
 
 
-async def test_a_quote_binds_everything_but_the_prompt(gateway: Visitor) -> None:
+async def test_r23_a_quote_binds_everything_but_the_prompt(gateway: Visitor) -> None:
     key = await gateway.account()
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body["quote"]
     assert (await gateway.create(key, quote=quote, prompt="another prompt")).status == 202
@@ -107,7 +107,7 @@ async def test_409_an_old_quote_asks_for_a_new_one(gateway: Visitor, monkeypatch
     assert "POST /v1/quotes" in reply.message
 
 
-async def test_the_ceiling_is_held_against_the_quoted_price(gateway: Visitor) -> None:
+async def test_r23_the_ceiling_is_held_against_the_quoted_price(gateway: Visitor) -> None:
     key = await gateway.account()
     quote = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body["quote"]
     await _reprice(gateway)

@@ -161,7 +161,7 @@ async def test_403_a_clock_stands_still_outside_test_mode(live_gateway: Visitor)
     assert "FAREBOX_TEST_MODE=1" in reply.message
 
 
-async def test_402_says_what_is_missing_and_the_ways_out(gateway: Visitor) -> None:
+async def test_r13_says_what_is_missing_and_the_ways_out(gateway: Visitor) -> None:
     key = await gateway.account()
     await gateway.made(key, outputs=4)
     reply = await gateway.create(key, model="remote", outputs=1, max_credits=10)
@@ -195,7 +195,7 @@ async def test_402_says_what_is_missing_and_the_ways_out(gateway: Visitor) -> No
     ]
 
 
-async def test_402_of_a_subscriber_offers_bundles_and_only_larger_plans(gateway: Visitor) -> None:
+async def test_r13_of_a_subscriber_offers_bundles_and_only_larger_plans(gateway: Visitor) -> None:
     key = await gateway.account()
     await gateway.subscribe("basic")
     body = {"bucket": "subscription", "credits": -3000, "reason": "a test"}

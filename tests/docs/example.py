@@ -50,6 +50,7 @@ class Example:
         nine = (datetime.now(UTC) + timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
         seconds = (nine - datetime.now(UTC)).total_seconds()
         await self.operate("POST", "/clock", {"advance_seconds": round(seconds) + 1})
+        self.entries_told = len(await self.journal())
 
     # --- what commands are made of ---
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import OutputMissing
-from gateway.ledger.outcomes import Begun
+from gateway.ledger.outcomes import Begun, Renewed
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, open_place, until
 from workers.caretaker import Caretaker, Reach
@@ -123,6 +124,33 @@ async def test_a_round_without_a_ledger_raises_nothing_and_the_next_one_works(
 
         await until(dispatched)
     assert (await stage.generation(reserved.generation.id)).state is State.QUEUED
+
+
+async def test_after_an_outage_nobody_is_judged_at_once_and_a_late_renewal_counts(
+    own_redis: RedisServer, own_stage: Stage
+) -> None:
+    stage = own_stage
+    await stage.account()
+    generation = (await stage.reserve()).generation.id
+    await stage.ledger.begin(generation=generation, attempt=1, operation=operation_id())
+    async with open_place(stage) as place:
+        caretaker = Caretaker(place, stage.lease_seconds)
+
+        async def may_judge_all() -> bool:
+            await caretaker.make_round()
+            await stage.ledger.renew(generation=generation, attempt=1)
+            return all(one.may_judge(time.monotonic()) for one in caretaker.reaches)
+
+        await until(may_judge_all)
+        own_redis.kill()
+        await caretaker.make_round()
+        own_redis.start()
+        await until(lambda: _overdue(stage))
+        await caretaker.make_round()
+        renewed = await stage.ledger.renew(generation=generation, attempt=1)
+    assert isinstance(renewed, Renewed)
+    found = await stage.generation(generation)
+    assert (found.state, found.attempt, found.failures) == (State.RUNNING, 1, 0)
 
 
 async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_says_so(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from typing import Any
 
 from gateway.domain import FailureCode, State
@@ -34,7 +35,7 @@ async def test_a_generation_whose_every_worker_dies_is_refunded_after_the_last_a
     generation = await stage.order(sandbox={"delay_seconds": 600}, terms={"attempts_max": 2})
     for attempt in (1, 2):
         worker = stage.worker()
-        await until(lambda attempt=attempt: _runs(stage, generation, attempt))  # type: ignore[misc]
+        await until(partial(_runs, stage, generation, attempt))
         worker.kill()
     ended = await stage.ended(generation)
     assert (ended.state, ended.error, ended.attempt) == (State.FAILED, FailureCode.WORKER_LOST, 2)
@@ -97,6 +98,8 @@ async def test_an_outage_longer_than_a_lease_costs_no_live_worker_its_generation
     await stage.account()
     worker = stage.worker()
     caretakers = [stage.caretaker(), stage.caretaker()]
+    for caretaker in caretakers:
+        await until(partial(caretaker.says, "caretaker_ready"))
     generations = [await stage.order(sandbox={"delay_seconds": 5}) for _ in range(10)]
     await stage.running(10)
     own_redis.kill()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from urllib.request import urlopen
 
 from gateway.domain import State
 from gateway.queue import job_id
-from tests.redis_servers import RedisServer
+from tests.redis_servers import RedisServer, free_port
 from tests.workers.stage import PRICE, Stage, dispatch_of, open_stage, policy, until
 
 LONG = {"delay_seconds": 600}
@@ -188,3 +189,22 @@ async def test_a_tool_that_the_rate_card_does_not_have_is_refused_with_those_it_
     worker = stage.worker("imgae")
     assert await worker.wait() == 2
     assert "the rate card has no tool 'imgae'; it has image, video" in worker.log
+
+
+async def test_a_worker_serves_its_own_figures(stage: Stage) -> None:
+    await stage.account()
+    port = free_port()
+    stage.worker("image", "--metrics-port", str(port))
+    await stage.ended(await stage.order())
+
+    def figures() -> str:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    async def counted() -> bool:
+        text = await asyncio.to_thread(figures)
+        return 'farebox_attempt_seconds_count{ending="succeeded",model="nano-banana-2",tool="image"} 1.0' in text
+
+    await until(counted)
+    assert 'farebox_transition_seconds_count{outcome="begun",transition="begin"} 1.0' in figures()

@@ -76,7 +76,9 @@ local function lapse(a, at)
   end
   a.grants = kept
   local plan = a.fields.plan
-  local gone_with_it = {"plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled", "grace", "billing"}
+  local gone_with_it = {
+    "plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled", "grace", "billing",
+  }
   for _, field in ipairs(gone_with_it) do a.fields[field] = nil end
   journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
 end

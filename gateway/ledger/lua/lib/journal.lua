@@ -33,11 +33,11 @@ function journal.write(a)
   local key, length = keys.journal(a.id), 0
   -- One by one: `unpack` has a limit, and a test clock moved far enough writes more entries than that.
   for _, entry in ipairs(a.new_entries) do length = redis.call("LPUSH", key, entry) end
-  -- Two looks a write keep up with one entry a write; the age is in account time, like the entries. The newest stays
-  -- however old it is: the balance is proved against it.
+  -- Two looks a write keep up with one entry a write. The age is in real time: a test clock moved a year ahead hides
+  -- nothing. The newest stays however old it is: the balance is proved against it.
   for _ = 1, math.min(#a.new_entries + 1, length - 1) do
     local at = tonumber(string.match(redis.call("LINDEX", key, -1), "^%d+|(%d+)|"))
-    if at >= a.now - KEPT then break end
+    if at >= a.real - KEPT then break end
     redis.call("RPOP", key)
   end
 end
