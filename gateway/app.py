@@ -20,16 +20,18 @@ from gateway.api.background import Background
 from gateway.api.docs_page import page
 from gateway.api.documentation import mount_static
 from gateway.api.hub import Hub
-from gateway.api.metrics import Metrics, TimedLedger
+from gateway.api.metrics import Metrics
 from gateway.api.middleware import BODY_MAX_BYTES, add_headers, answered
 from gateway.api.openapi import document
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
+from gateway.cancelling import cancel
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.errors import FareboxError, LedgerUnavailable, SettingsError
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.policy_of_card import policy_of
+from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore
 from gateway.payments import CheckoutLinks, payments_of
 from gateway.pricing.card import RateCard
@@ -41,7 +43,6 @@ from gateway.settings import Settings
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
 _ADMIN_KEY_LENGTH = 16
-_CANCEL_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +101,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
         outputs_kept_ms=settings.output_days * _DAY_MS,
         wait_replicas=settings.wait_replicas,
     )
-    ledger.metrics = app[services.METRICS]
+    ledger.seconds = app[services.METRICS].transitions
     app[services.LEDGER] = ledger
     app[services.REQUESTS] = Requests(redis, ledger.partitions)
     app[services.CALLERS] = Callers(ledger, settings.secret("admin-key"))
@@ -221,9 +222,7 @@ async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[
     try:
         yield
     finally:
-        while not task.done():  # once is not enough: redis-py 5 swallows one that meets its own timeout of nothing
-            task.cancel()
-            await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
+        await cancel(task)
 
 
 def _say_if_failed(task: asyncio.Task[None]) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, SSLConnection
@@ -67,10 +67,12 @@ def parse_address(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Address:
         if not path.startswith("/"):
             raise _wrong(setting, "a socket's address is unix:// and its absolute path: unix:///run/redis.sock")
         return Address("unix", path=path)
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise _wrong(setting, str(error)) from None
+    # Not urlsplit: some versions of Python 3.11 refuse a list of hosts with an IPv6 address in it.
+    split = re.fullmatch(r"([a-z+]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", url)
+    scheme, netloc, path, query = split.groups("") if split else ("", "", "", "")
+    if netloc.count("[") != netloc.count("]"):
+        raise _wrong(setting, "an IPv6 address stands in brackets: redis://[::1]:6379")
+    parts = SplitResult(scheme, netloc, path, query, "")
     transport, _, form = parts.scheme.partition("+")
     if transport not in {"redis", "rediss"} or form not in _FORMS:
         raise _wrong(setting, "must start with redis://, redis+sentinel:// or redis+cluster:// (rediss with TLS)")

@@ -12,7 +12,6 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -74,14 +73,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _a_cluster_needs_a_queue(self) -> Settings:
-        if self.ledger_url and "+cluster" in urlsplit(self.ledger_url).scheme and not self.queue_url:
+        if self.ledger_url and "+cluster" in _scheme(self.ledger_url) and not self.queue_url:
             msg = "FAREBOX_LEDGER_URL is a cluster, and arq cannot run on one: set FAREBOX_QUEUE_URL beside it"
             raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
     def _replicas_are_waited_for_on_one_node(self) -> Settings:
-        if self.wait_replicas and "+cluster" in urlsplit(self.ledger_address).scheme:
+        if self.wait_replicas and "+cluster" in _scheme(self.ledger_address):
             msg = "FAREBOX_WAIT_REPLICAS works with a single node or Sentinel, not with a cluster: leave it out"
             raise ValueError(msg)
         return self
@@ -171,8 +170,12 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError("\n".join(lines)) from None
 
 
+def _scheme(url: str) -> str:
+    return url.partition("://")[0]
+
+
 def _with_scheme(url: str | None, schemes: frozenset[str]) -> str | None:
-    if url is not None and urlsplit(url).scheme not in schemes:
+    if url is not None and _scheme(url) not in schemes:
         msg = f"must start with one of {', '.join(sorted(f'{scheme}://' for scheme in schemes))}"
         raise ValueError(msg)
     return url

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from prometheus_client import Counter, Gauge, Histogram
 
-from gateway.errors import LedgerUnavailable
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.scripts import Argument, Reply
+from gateway.ledger.timed import transition_seconds
 
-TRANSITION_SECONDS = Histogram(
-    "farebox_transition_seconds",
-    "How long the ledger took to answer, by transition and outcome.",
-    ["transition", "outcome"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-)
+TRANSITION_SECONDS = transition_seconds()
 ATTEMPT_SECONDS = Histogram(
     "farebox_attempt_seconds",
     "How long attempts took from begin to their end, by tool, model and how they ended.",
@@ -25,21 +16,3 @@ ATTEMPT_SECONDS = Histogram(
 ATTEMPTS_IN_WORK = Gauge("farebox_attempts_in_work", "Attempts that this worker is making now.", ["tool"])
 RESCUES = Counter("farebox_caretaker_rescues", "Rescues by this caretaker, by what they did.", ["action"])
 OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose old outputs were deleted.")
-
-
-class TimedLedger(Ledger):
-    """The ledger, with the time that each of its scripts takes."""
-
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
-        """Run a script, and note how long it took and what it answered."""
-        started_at = time.perf_counter()
-        outcome = "error"
-        try:
-            answer = await super().run(name, key, *arguments)
-            outcome = answer[0]
-            return answer
-        except LedgerUnavailable:
-            outcome = "unavailable"
-            raise
-        finally:
-            TRANSITION_SECONDS.labels(name, outcome).observe(time.perf_counter() - started_at)

@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
+from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputStore
 from gateway.queue import Queue
 from gateway.settings import Settings
 from workers.arq_worker import ToolWorker
 from workers.generate import generate, stop
 from workers.insist import insist
-from workers.metrics import TimedLedger
+from workers.metrics import TRANSITION_SECONDS
 from workers.workplace import Workplace
 
 _DAY_MS = 86_400_000
@@ -31,6 +32,7 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
             outputs_kept_ms=settings.output_days * _DAY_MS,
             wait_replicas=settings.wait_replicas,
         )
+        ledger.seconds = TRANSITION_SECONDS
         stack.push_async_callback(ledger.close)
         queue = Queue(connect_queue(settings.queue_address))
         stack.push_async_callback(queue.redis.aclose)

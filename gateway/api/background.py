@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from gateway.cancelling import cancel
 from gateway.errors import FareboxError
 
 CLOSE_SECONDS = 5
@@ -32,9 +33,7 @@ class Background:
         if not self._tasks:
             return
         _, late = await asyncio.wait(set(self._tasks), timeout=CLOSE_SECONDS)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await cancel(*late)
 
     async def _run(self, work: Coroutine[Any, Any, object], name: str) -> None:
         try:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from gateway.domain import millicredits_to_credits
-from gateway.errors import LedgerUnavailable
-from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Totals
-from gateway.ledger.scripts import Argument, Reply
+from gateway.ledger.timed import transition_seconds
 from gateway.pricing.reload import RateCards
 from gateway.queue import Depth
 
@@ -35,13 +32,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.transitions = Histogram(
-            "farebox_transition_seconds",
-            "How long the ledger took to answer, by transition and outcome.",
-            ["transition", "outcome"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
+        self.transitions = transition_seconds(self.registry)
 
     def exposition(
         self, totals: Totals | None, depths: Mapping[str, Depth], tools: Sequence[str], rate_cards: RateCards
@@ -50,26 +41,6 @@ class Metrics:
         asked = CollectorRegistry()
         asked.register(_Once([*_of_card(rate_cards), *_of_queue(depths), *_of_ledger(totals, tools)]))
         return generate_latest(self.registry) + generate_latest(asked)
-
-
-class TimedLedger(Ledger):
-    """The ledger, with the time that each of its scripts takes."""
-
-    metrics: Metrics
-
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
-        """Run a script, and note how long it took and what it answered."""
-        started = time.perf_counter()
-        outcome = "error"
-        try:
-            answer = await super().run(name, key, *arguments)
-            outcome = answer[0]
-            return answer
-        except LedgerUnavailable:
-            outcome = "unavailable"
-            raise
-        finally:
-            self.metrics.transitions.labels(name, outcome).observe(time.perf_counter() - started)
 
 
 class _Once:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from gateway.api.errors import ApiError, error_classes
+from gateway.api.parse import requires_anything
 from gateway.api.schemas.ops import ErrorOut
 from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN
 
@@ -127,7 +128,8 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
         content: Document = {"schema": references[route.takes.__name__]}
         if (route.method, route.path) in _EXAMPLES:
             content["example"] = _EXAMPLES[route.method, route.path]
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        needed = requires_anything(route.takes)
+        described["requestBody"] = {"required": needed, "content": {"application/json": content}}
     return described
 
 

@@ -18,16 +18,34 @@ from gateway.errors import FieldProblem
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 
+# What to say in place of a regular expression.
+_FORMS: dict[int | str, str] = {
+    "email": "must be an email address, such as ada@example.com",
+    "before": "must be the `next` of a page of this list",
+    "from": "must be a day, such as 2026-11-22",
+    "to": "must be a day, such as 2026-11-22",
+}
+
 M = TypeVar("M", bound=BaseModel)
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:
-    """The request's body as `model`; InvalidJson or InvalidRequest (with `fields`) if it is not one."""
+    """The request's body as `model`; InvalidJson or InvalidRequest (with `fields`) if it is not one.
+
+    No body at all is an empty object to a call that requires nothing: many clients send none.
+    """
     raw = await request.read()
+    if not raw.strip() and not requires_anything(model):
+        raw = b"{}"
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise _refusal(error, "The body") from None
+
+
+def requires_anything(model: type[BaseModel]) -> bool:
+    """Whether a body of this shape must have a member."""
+    return any(field.is_required() for field in model.model_fields.values())
 
 
 def read_query(request: web.Request, model: type[M]) -> M:
@@ -103,6 +121,8 @@ def _said(detail: ErrorDetails) -> str:
             return "is required"
         case "extra_forbidden":
             return "is not a member of this request"
+        case "string_pattern_mismatch" if detail["loc"][-1] in _FORMS:
+            return _FORMS[detail["loc"][-1]]
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")
         case _:

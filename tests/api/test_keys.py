@@ -24,6 +24,13 @@ async def test_a_key_is_shown_once(gateway: Visitor) -> None:
     assert made["key"] not in str(listed)
 
 
+async def test_a_call_that_requires_nothing_needs_no_body(gateway: Visitor) -> None:
+    assert (await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin)).status == 201
+    made = await gateway.call("POST", KEYS, gateway.admin)
+    assert (made.status, made.body["label"]) == (201, None)
+    assert (await gateway.call("GET", "/v1/balance", made.body["key"])).status == 200
+
+
 async def test_a_revoked_key_is_refused_at_once_also_where_it_is_cached(
     gateway: Visitor, redis_url: str, tmp_path: Path
 ) -> None:

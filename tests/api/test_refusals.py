@@ -81,6 +81,19 @@ async def test_422_a_query_is_checked_as_strictly(gateway: Visitor) -> None:
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [path])
 
 
+async def test_422_a_form_is_told_in_words_and_not_as_a_pattern(gateway: Visitor) -> None:
+    key = await gateway.account()
+    for path, caller, said in (
+        ("/v1/generations?before=x", key, "`before` must be the `next` of a page of this list"),
+        ("/v1/journal?before=x", key, "`before` must be the `next` of a page of this list"),
+        ("/v1/usage?from=yesterday", key, "`from` must be a day, such as 2026-11-22"),
+        ("/v1/admin/accounts?email=ada", gateway.admin, "`email` must be an email address, such as ada@example.com"),
+    ):
+        reply = await gateway.call("GET", path, caller)
+        assert (reply.status, reply.code) == (422, "invalid_request")
+        assert said in reply.message
+
+
 async def test_422_a_setting_that_the_model_does_not_take_says_which_it_takes(gateway: Visitor) -> None:
     reply = await gateway.create(await gateway.account(), settings={"strength": 0.3})
     assert (reply.status, reply.code) == (422, "invalid_settings")

@@ -80,7 +80,7 @@ async def test_r2_the_29th_of_february_is_an_anchor_too(world: World) -> None:
     assert anchor is not None
     await world.advance_to(anniversary(anchor.started_at, 49))
     at = [entry.at for entry in await world.journal("ann", "refresh")]
-    assert at[-13:] == [anniversary(anchor.started_at, month) for month in range(37, 50)], "older ones are trimmed"
+    assert at[1:] == [anniversary(anchor.started_at, month) for month in range(1, 50)]
     days = [datetime.fromtimestamp(moment / 1000, UTC).day for moment in at[-13:]]
     assert days == [29] * 11 + [29, 29], "the last but one is the next leap day"
 

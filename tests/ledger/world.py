@@ -240,6 +240,25 @@ class World:
                 await self.redis.hset(name, moment, str(int(known) - milliseconds))
         await self.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
 
+    async def age_journal(self, milliseconds: int, account: str = "ann") -> None:
+        """As if every entry so far were so much older; trimming goes by real time, which no test clock moves."""
+        name = keys.journal(partition_of_account(account, PARTITIONS), account)
+        for index, entry in enumerate(await self.redis.lrange(name, 0, -1)):
+            number, at, rest = entry.decode().split("|", 2)
+            await self.redis.lset(name, index, f"{number}|{int(at) - milliseconds}|{rest}")
+
+    async def age_account(self, milliseconds: int, account: str = "ann") -> None:
+        """As if nobody had touched an account with grants only for so long."""
+        await self.age_journal(milliseconds, account)
+        name = keys.account(partition_of_account(account, PARTITIONS), account)
+        for field_name, value in (await self.redis.hgetall(name)).items():
+            if field_name == b"time":
+                await self.redis.hset(name, "time", str(int(value) - milliseconds))
+            elif field_name.startswith(b"grant:"):
+                *amounts_of, expires, created = value.decode().split(",")
+                aged = [str(int(moment) - milliseconds) for moment in (expires, created)]
+                await self.redis.hset(name, field_name.decode(), ",".join([*amounts_of, *aged]))
+
     async def deadline(self, generation: str) -> int | None:
         """When someone must look at the generation."""
         score = await self.redis.zscore(keys.deadlines(partition_of_generation(generation)), generation)

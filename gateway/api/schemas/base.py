@@ -25,6 +25,7 @@ from gateway.pricing.values import canonical
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 CREDIT_DECIMALS_MAX = 3
 METADATA_MAX_BYTES = 16 * 1024
+PAGE_MAX = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -134,7 +135,11 @@ TimeIn = Annotated[AwareDatetime, Field(description="RFC 3339 with an offset, su
 Metadata = Annotated[dict[str, Any], AfterValidator(_small), Field(description="Your own data, at most 16 KiB.")]
 """The caller's own data: kept and given back, never read."""
 
-Limit = Annotated[int, Field(ge=1, le=100, description="How many to answer with.")]
+Limit = Annotated[
+    int,
+    Field(ge=1, description=f"How many to answer with; never more than {PAGE_MAX}, however many are asked for."),
+    AfterValidator(lambda limit: min(limit, PAGE_MAX)),
+]
 
 
 class PageQuery(Query):
