@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import statistics
-import subprocess
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +16,8 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import usage
+from benchmarks.servers import durable_redis
 from gateway.domain import (
     Bucket,
     GenerationRequest,
@@ -25,7 +25,6 @@ from gateway.domain import (
     operation_id,
     partition_of_account,
 )
-from gateway.embedded import durable_arguments, find_redis
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of, terms_of
 from gateway.pricing.load import default_card_path, load_card
@@ -107,17 +106,9 @@ async def _measure(socket: Path, console: Console) -> None:
 
 def main() -> None:
     """Start Redis, measure, print, stop Redis."""
-    with tempfile.TemporaryDirectory(prefix="farebox-bench-") as folder:
-        socket = Path(folder, "redis.sock")
-        command = [find_redis().path, *durable_arguments(), "--dir", folder, "--unixsocket", str(socket), "--port", "0"]
-        server = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
-        while not socket.exists():
-            time.sleep(0.05)
-        try:
-            asyncio.run(_measure(socket, Console()))
-        finally:
-            server.terminate()
-            server.wait()
+    with durable_redis() as socket:
+        asyncio.run(_measure(socket, Console()))
+    usage.main()
 
 
 if __name__ == "__main__":

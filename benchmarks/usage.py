@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
-import subprocess
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
@@ -21,8 +19,8 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.servers import durable_redis
 from gateway.domain import partition_of_account
-from gateway.embedded import durable_arguments, find_redis
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
@@ -105,17 +103,8 @@ async def measure(socket: Path, console: Console) -> None:
 
 def main() -> None:
     """Start Redis, measure, print, stop Redis."""
-    with tempfile.TemporaryDirectory(prefix="farebox-bench-") as folder:
-        socket = Path(folder, "redis.sock")
-        command = [find_redis().path, *durable_arguments(), "--dir", folder, "--unixsocket", str(socket), "--port", "0"]
-        server = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
-        while not socket.exists():
-            time.sleep(0.05)
-        try:
-            asyncio.run(measure(socket, Console()))
-        finally:
-            server.terminate()
-            server.wait()
+    with durable_redis() as socket:
+        asyncio.run(measure(socket, Console()))
 
 
 if __name__ == "__main__":
