@@ -99,6 +99,15 @@ async def test_the_journal_is_newest_first_and_pages(gateway: Visitor) -> None:
     assert (entries[0]["available_after"], entries[0]["held_after"]) == (106, 0)
 
 
+async def test_a_page_is_a_hundred_at_most_however_many_are_asked_for(gateway: Visitor) -> None:
+    key = await gateway.account()
+    for _ in range(102):
+        await gateway.grant(1)
+    page = (await gateway.call("GET", "/v1/journal?limit=5000", key)).body
+    rest = (await gateway.call("GET", f"/v1/journal?limit=5000&before={page['next']}", key)).body
+    assert (len(page["data"]), len(rest["data"]), rest["next"]) == (100, 3, None)
+
+
 async def test_a_grant_says_which_it_is_and_may_expire(gateway: Visitor) -> None:
     await gateway.account()
     clock = (await gateway.call("GET", ACCOUNT, gateway.admin)).body["clock"]["now"]
