@@ -48,7 +48,8 @@ class Attempt:
         self._ref = begun.generation.provider_ref
         self._delivered = {output.index for output in begun.generation.outputs}
         self._progress_thousandths = begun.generation.progress_thousandths
-        self._progressed = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._told_to_look = False
         self._began_at = time.monotonic()
         self._log = log.bind(generation=self._generation.id, attempt=self._number)
 
@@ -58,9 +59,12 @@ class Attempt:
         keeping = asyncio.create_task(self._keep_lease(), name=f"keep {self._generation.id}")
         handing_back = asyncio.create_task(self._hand_back.wait())
         tasks = (making, keeping, handing_back)
+        self._place.attempts[self._generation.id] = self._look_now
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            if self._place.attempts.get(self._generation.id) == self._look_now:
+                del self._place.attempts[self._generation.id]
             decided = [task.done() for task in tasks]
             await cancel(*tasks)
         if decided[0]:
@@ -161,7 +165,7 @@ class Attempt:
         thousandths = int(1000 * (earlier + fraction * (outputs - earlier)) / outputs)
         if thousandths > self._progress_thousandths:
             self._progress_thousandths = thousandths
-            self._progressed.set()
+            self._woken.set()
 
     @staticmethod
     def _still_ours(outcome: Noted | Stale) -> None:
@@ -191,17 +195,24 @@ class Attempt:
             await self._hint()
 
     async def _wait_for_renewal(self) -> None:
-        """Wait a third of the lease, or less when there is progress to tell: that, once a second."""
+        """Wait a third of the lease, or less when there is progress to tell (once a second) or a cancel to hear."""
         started_at = time.monotonic()
         renew_at = started_at + self._lease_seconds / 3
         try:
             async with asyncio.timeout(self._lease_seconds / 3):
-                await self._progressed.wait()
+                await self._woken.wait()
         except TimeoutError:
             return
-        self._progressed.clear()
+        self._woken.clear()
+        if self._told_to_look:
+            self._told_to_look = False
+            return
         tell_at = min(renew_at, started_at + _PROGRESS_EVERY_SECONDS)
         await asyncio.sleep(max(0, tell_at - time.monotonic()))
+
+    def _look_now(self) -> None:
+        self._told_to_look = True
+        self._woken.set()
 
     # --- ending -----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import click
 import structlog
 from prometheus_client import start_http_server
 
+from gateway.cancelling import cancel
 from gateway.logs import configure_logs
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
@@ -75,7 +76,11 @@ async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
         tool_worker = make_worker(settings, place, tool=tool, jobs_max=jobs_max)
         _on_stop(tool_worker.stop)
         log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
-        await tool_worker.async_run()
+        heeding = asyncio.create_task(place.heed_stops(), name="heed stops")
+        try:
+            await tool_worker.async_run()
+        finally:
+            await cancel(heeding)
     log.info("worker_stopped", tool=tool, worker=tool_worker.name)
 
 

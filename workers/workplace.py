@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ class Workplace:
     outputs: OutputStore
     lease_seconds: float
     providers: dict[str, Provider] = field(default_factory=dict)
+    attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """For each generation in work here, what makes its attempt ask the ledger at once."""
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def provider(self, name: str) -> Provider:
@@ -65,6 +68,13 @@ class Workplace:
             await self.queue.hint(account, generation, version)
         except QueueUnavailable as error:
             log.debug("hint_lost", generation=generation, error=str(error))
+
+    async def heed_stops(self) -> None:
+        """Have attempts ask the ledger as soon as a cancel was asked for, not only when they renew; for ever."""
+        async with aclosing(self.queue.stops()) as stops:
+            async for generation in stops:
+                if generation in self.attempts:
+                    self.attempts[generation]()
 
     async def stop_provider(self, name: str, ref: str, generation: str) -> None:
         """Ask a provider to stop; never raise: the generation has ended, and its credits do not depend on this."""

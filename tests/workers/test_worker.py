@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from gateway.domain import State
-from gateway.queue import job_id
+from gateway.queue import STOPS, job_id
 from tests.redis_servers import RedisServer, free_port
 from tests.workers.stage import PRICE, Stage, dispatch_of, open_stage, policy, until
 
@@ -159,6 +159,27 @@ async def test_a_cancel_while_running_pays_for_what_was_delivered_and_refunds_th
     ended = await stage.ended(generation)
     assert (ended.state, len(ended.outputs)) == (State.CANCELLED, 1)
     assert await stage.spent() == PRICE
+
+
+async def test_a_cancel_is_heard_at_once_and_not_only_at_the_next_renewal(redis_url: str, tmp_path: Path) -> None:
+    """A third of this lease is longer than any test may take: only the word on the channel can end it in time.
+
+    A cancelled generation that makes no progress went on for a third of its lease, ten seconds by default.
+    """
+    async with open_stage(redis_url, tmp_path, lease_seconds=3600) as stage:
+        await stage.account()
+        stage.worker()
+        generation = await stage.order(sandbox={"hang": True})
+        await stage.running(1)
+        await until(lambda: _heeds_stops(stage))
+        await cancel(stage, generation)
+        await stage.queue.ask_to_stop(generation)
+        assert (await stage.ended(generation)).state is State.CANCELLED
+
+
+async def _heeds_stops(stage: Stage) -> bool:
+    ((_, listeners),) = await stage.queue.redis.pubsub_numsub(STOPS)
+    return bool(listeners == 1)
 
 
 async def _delivered(stage: Stage, generation: str, outputs: int) -> bool:
