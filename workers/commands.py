@@ -17,6 +17,8 @@ from gateway.logs import configure_logs
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
 from workers.caretaker import Caretaker
+from workers.nightly_audit import NightlyAudit
+from workers.sampler import Sampler
 from workers.settings import make_worker, open_workplace
 
 _metrics_port = click.option(
@@ -60,6 +62,9 @@ def worker(tool: str, jobs: int | None, metrics_port: int | None) -> None:
 def caretaker(metrics_port: int | None) -> None:
     """Bring on what was left undone: lost dispatches, dead workers, holds past their time, expired outputs.
 
+    Once a day one caretaker also audits the ledger (`farebox audit` does so by hand), and every ten seconds one notes
+    how the queues are, for the console's Operations page.
+
     Looks at every overdue deadline once a second. Run at least one; with several, each rescue is still made once, and
     one of them may die.
 
@@ -89,7 +94,14 @@ async def _take_care(settings: Settings) -> None:
     async with open_workplace(settings) as place:
         _on_stop(stopping.set)
         log.info("caretaker_ready")
-        await Caretaker(place, settings.lease_seconds).run(stopping)
+        beside = [
+            asyncio.create_task(NightlyAudit(place.ledger).run(), name="nightly audit"),
+            asyncio.create_task(Sampler(place.ledger, place.queue).run(), name="sampler"),
+        ]
+        try:
+            await Caretaker(place, settings.lease_seconds).run(stopping)
+        finally:
+            await cancel(*beside)
     log.info("caretaker_stopped")
 
 

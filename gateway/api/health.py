@@ -8,8 +8,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from gateway.api.ops import depths_of
 from gateway.api.respond import answer
 from gateway.api.schemas import ops as s
+from gateway.api.schemas.base import utc
 from gateway.api.services import LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP
 from gateway.errors import LedgerUnavailable, QueueUnavailable
+from gateway.ledger.audit import LastAudit, last_audit
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -22,7 +24,9 @@ async def readyz(request: web.Request) -> web.Response:
     app = request.app
     unavailable = await _unavailable(app)
     if unavailable is not None:
-        shape = s.Readiness(status="unavailable", problems=[unavailable], rate_card=app[RATE_CARDS].card.version)
+        shape = s.Readiness(
+            status="unavailable", problems=[unavailable], rate_card=app[RATE_CARDS].card.version, audit=None
+        )
         return answer(shape, status=503, headers={"Retry-After": "2"})
     problems = [*app[STARTUP].problems]
     if app[RATE_CARDS].problem is not None:
@@ -31,8 +35,15 @@ async def readyz(request: web.Request) -> web.Response:
         await app[QUEUE].ping()
     except QueueUnavailable:
         problems.append("the queue's Redis does not answer: work is accepted and starts when it does")
+    last = await _last_audit(app)
+    if last is not None and last.differences:
+        found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
+        problems.append(f"the last audit found {found} in the ledger: run `farebox audit`")
     shape = s.Readiness(
-        status="degraded" if problems else "ok", problems=problems, rate_card=app[RATE_CARDS].card.version
+        status="degraded" if problems else "ok",
+        problems=problems,
+        rate_card=app[RATE_CARDS].card.version,
+        audit=None if last is None else s.AuditState(at=utc(last.at), differences=last.differences),
     )
     return answer(shape)
 
@@ -47,8 +58,17 @@ async def metrics(request: web.Request) -> web.Response:
     except LedgerUnavailable:
         pass
     tools = sorted(app[RATE_CARDS].card.tools)
-    text = app[METRICS].exposition(totals, await depths_of(app, tools), tools, app[RATE_CARDS])
+    last = None if totals is None else await _last_audit(app)
+    text = app[METRICS].exposition(totals, await depths_of(app, tools), tools, app[RATE_CARDS], last)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _last_audit(app: web.Application) -> LastAudit | None:
+    """What the last audit came to; None also if the ledger has gone away this moment."""
+    try:
+        return await last_audit(app[LEDGER])
+    except LedgerUnavailable:
+        return None
 
 
 async def _unavailable(app: web.Application) -> str | None:
@@ -56,6 +76,6 @@ async def _unavailable(app: web.Application) -> str | None:
         return app[STARTUP].problem
     try:
         await app[LEDGER].ping()
-    except LedgerUnavailable:
-        return "the ledger does not answer"
+    except LedgerUnavailable as error:
+        return error.problem
     return None

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from gateway.domain import millicredits_to_credits
+from gateway.ledger.audit import LastAudit
 from gateway.ledger.outcomes import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.pricing.reload import RateCards
@@ -35,11 +36,18 @@ class Metrics:
         self.transitions = transition_seconds(self.registry)
 
     def exposition(
-        self, totals: Totals | None, depths: Mapping[str, Depth], tools: Sequence[str], rate_cards: RateCards
+        self,
+        totals: Totals | None,
+        depths: Mapping[str, Depth],
+        tools: Sequence[str],
+        rate_cards: RateCards,
+        audit: LastAudit | None,
     ) -> bytes:
         """The text that Prometheus reads."""
         asked = CollectorRegistry()
-        asked.register(_Once([*_of_card(rate_cards), *_of_queue(depths), *_of_ledger(totals, tools)]))
+        asked.register(
+            _Once([*_of_card(rate_cards), *_of_queue(depths), *_of_ledger(totals, tools), *_of_audit(audit)])
+        )
         return generate_latest(self.registry) + generate_latest(asked)
 
 
@@ -107,6 +115,18 @@ def _of_ledger(totals: Totals | None, tools: Sequence[str]) -> Iterator[Metric]:
     for action, count in totals.rescues.items():
         rescues.add_metric([action], count)
     yield rescues
+
+
+def _of_audit(last: LastAudit | None) -> Iterator[Metric]:
+    """Nothing before the first audit: a difference that nobody looked for is not 0."""
+    if last is None:
+        return
+    yield GaugeMetricFamily(
+        "farebox_audit_differences", "What did not agree in the ledger at the last audit.", value=last.differences
+    )
+    yield GaugeMetricFamily(
+        "farebox_audit_timestamp_seconds", "When the last audit began, by Redis's clock.", value=last.at / 1000
+    )
 
 
 def _by_tool(name: str, text: str, counts: Mapping[str, int], tools: Sequence[str]) -> Metric:

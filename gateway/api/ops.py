@@ -8,10 +8,14 @@ from aiohttp import web
 
 from gateway.api.respond import answer
 from gateway.api.schemas import ops as s
+from gateway.api.schemas.base import utc
 from gateway.api.services import LEDGER, QUEUE, RATE_CARDS
 from gateway.api.shapes import credits_of
 from gateway.errors import QueueUnavailable
+from gateway.ledger.audit import LastAudit, last_audit
 from gateway.queue import Depth
+
+HEARTBEATS_MAX = 100
 
 
 async def queues(request: web.Request) -> web.Response:
@@ -33,6 +37,7 @@ async def queues_shape(app: web.Application) -> s.QueuesOut:
                 oldest_age_seconds=_age(depths.get(tool)) if totals.queued.get(tool) else None,
                 running=totals.running.get(tool, 0),
                 workers=depths[tool].workers if tool in depths else None,
+                heartbeats=_heartbeats(depths.get(tool)),
             )
             for tool in tools
         ],
@@ -42,6 +47,7 @@ async def queues_shape(app: web.Application) -> s.QueuesOut:
         accounts=totals.accounts,
         rescues=dict(totals.rescues),
         rate_card=s.RateCardState(version=app[RATE_CARDS].card.version, problem=app[RATE_CARDS].problem),
+        audit=_audit(await last_audit(app[LEDGER])),
     )
 
 
@@ -51,6 +57,23 @@ async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
         return {depth.tool: depth for depth in await app[QUEUE].depths(tools)}
     except QueueUnavailable:
         return {}
+
+
+def _audit(last: LastAudit | None) -> s.AuditOut | None:
+    if last is None:
+        return None
+    return s.AuditOut(
+        at=utc(last.at),
+        seconds=Decimal(last.finished - last.at) / 1000,
+        accounts=last.accounts,
+        generations=last.generations,
+        differences=last.differences,
+    )
+
+
+def _heartbeats(depth: Depth | None) -> list[s.WorkerOut]:
+    silent = [] if depth is None else sorted(depth.silent_ms.items(), key=lambda one: -one[1])[:HEARTBEATS_MAX]
+    return [s.WorkerOut(name=name, silent_seconds=Decimal(ms) / 1000) for name, ms in silent]
 
 
 def _age(depth: Depth | None) -> Decimal | None:

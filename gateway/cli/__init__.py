@@ -21,6 +21,7 @@ _OWN_COMMANDS = {
     "pricing": "gateway.cli.pricing:pricing",
     "account": "gateway.cli.account:account",
     "generation": "gateway.cli.generation:generation",
+    "audit": "gateway.cli.audit:audit_command",
     "gateway": "gateway.cli.gateway:gateway",
     "redis": "gateway.cli.redis:redis",
 }

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from gateway.api.schemas.base import Answer, Credits
+from gateway.api.schemas.base import Answer, Credits, Query, Time, TimeIn
+
+
+class WorkerOut(Answer):
+    """A worker, and when it last said that it is alive: it does so every few seconds."""
+
+    name: str
+    silent_seconds: Credits = Field(description="Since it was last seen; past 15 it is not counted as alive.")
 
 
 class QueueOut(Answer):
@@ -18,6 +25,9 @@ class QueueOut(Answer):
     oldest_age_seconds: Credits | None = Field(description="Age of the oldest queued one; null if none is.")
     running: int
     workers: int | None = Field(description="Workers alive; null if the queue does not answer.")
+    heartbeats: list[WorkerOut] = Field(
+        description="The workers of the last five minutes, the one that was silent longest first; 100 at most."
+    )
 
 
 class RateCardState(Answer):
@@ -25,6 +35,23 @@ class RateCardState(Answer):
 
     version: str
     problem: str | None
+
+
+class AuditOut(Answer):
+    """The last audit of the whole ledger: by the caretaker once a day, or by `farebox audit`."""
+
+    at: Time = Field(description="When it began.")
+    seconds: Credits = Field(description="How long it took.")
+    accounts: int
+    generations: int
+    differences: int = Field(description="What did not agree; 0 when all is well.")
+
+
+class AuditState(Answer):
+    """When the last audit began and what it found."""
+
+    at: Time
+    differences: int = Field(description="0 when all is well.")
 
 
 class QueuesOut(Answer):
@@ -37,6 +64,64 @@ class QueuesOut(Answer):
     accounts: int
     rescues: dict[str, int]
     rate_card: RateCardState
+    audit: AuditOut | None = Field(description="The last audit; null before the first.")
+
+
+class SeriesQuery(Query):
+    """Which time: the last hour, if nothing is said."""
+
+    first: Annotated[TimeIn | None, Field(alias="from", description="An hour before `to`, if left out.")] = None
+    last: Annotated[TimeIn | None, Field(alias="to", description="Now, if left out.")] = None
+
+
+class WaitsOut(Answer):
+    """How long generations were queued before they were first begun; null if none was. Up to 19 % too long."""
+
+    begun: int
+    median_seconds: Credits | None
+    p95_seconds: Credits | None
+
+
+class ToolSeries(Answer):
+    """One tool over time, as lists with one value for each step; null: nobody looked."""
+
+    tool: str
+    depth: list[int | None]
+    waiting: list[int | None]
+    oldest_age_seconds: list[Credits | None]
+    running: list[int | None]
+    workers: list[int | None]
+    succeeded: list[int | None] = Field(description="How many ended so since the value before.")
+    failed: list[int | None]
+    cancelled: list[int | None]
+    wait_median_seconds: list[Credits | None] = Field(description="Of those first begun since the value before.")
+    wait_p95_seconds: list[Credits | None]
+    waits: WaitsOut = Field(description="Of the whole time.")
+
+
+class OutcomeOut(Answer):
+    """How many generations of a model ended so in the whole time."""
+
+    tool: str
+    model: str
+    status: str
+    code: str | None
+    generations: int
+
+
+class SeriesOut(Answer):
+    """What the queues and the holds were like. The value at `index` is of `first_at` + `index` × `step_seconds`.
+
+    A step longer than ten seconds shows the worst of its samples: the most, but the fewest workers.
+    """
+
+    first_at: Time
+    step_seconds: int = Field(description="10 within the last hour, 60 within the last day, else 600.")
+    tools: list[ToolSeries]
+    open: list[int | None]
+    overdue: list[int | None]
+    held_credits: list[Credits | None]
+    outcomes: list[OutcomeOut]
 
 
 class Health(Answer):
@@ -51,6 +136,7 @@ class Readiness(Answer):
     status: Literal["ok", "degraded", "unavailable"]
     problems: list[str]
     rate_card: str | None
+    audit: AuditState | None = Field(description="The last audit; null before the first, and while unavailable.")
 
 
 class ErrorField(Answer):

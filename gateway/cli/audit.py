@@ -1,0 +1,151 @@
+"""`farebox audit`: prove that a live ledger agrees with itself, or name what does not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gateway.connections import connect_ledger
+from gateway.errors import LedgerBroken, LedgerUnavailable
+from gateway.ledger.audit import Difference, Report, audit, remember
+from gateway.ledger.ledger import Ledger
+from gateway.settings import Settings, load_settings
+
+EXIT_DIFFERENCES = 1
+EXIT_NOT_PROVED = 2
+EXIT_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+
+_TITLES = {"partitions": "partitions", "keys": "accounts, journals, generations"}
+
+
+@click.command("audit")
+@click.option("--account", metavar="ID", help="Only this account: its balance, journal and generations.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def audit_command(account: str | None, *, as_json: bool) -> None:
+    """Prove on the live ledger that no credit is lost, doubled or held for nothing.
+
+    \b
+    For every account and generation:
+      the journal adds up, entry by entry, and is the balance
+      what is held is what its open generations cost, per bucket and per grant
+      each open generation has one deadline, so somebody will end it
+      each ended one has committed what was delivered and refunded the rest
+      counts, waiting rooms and totals are right, and no key is left over
+
+    It reads the ledger itself (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA) in small pieces with rests
+    between them, while everything runs, and never changes a credit. The caretaker does the same once a day. A whole
+    audit leaves its result for /readyz, /metrics and /v1/ops/queues.
+
+    \b
+    Exit codes:
+      0  everything agrees
+      1  something does not
+      2  the ledger could not be read, or something in it never stood still
+
+    \b
+    Examples:
+      farebox audit
+      farebox audit --account acme
+      farebox audit --json | jq '.differences[].subject'
+    """
+    try:
+        report = asyncio.run(_audit(load_settings(), account, show_progress=not as_json))
+    except (LedgerUnavailable, LedgerBroken) as error:
+        click.echo(f"Error: the ledger could not be read: {error}", err=True)
+        sys.exit(EXIT_NOT_PROVED)
+    except KeyboardInterrupt:
+        click.echo("Stopped before the end: nothing was proved, and nothing was changed.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    if account is not None and report.accounts == 0:
+        click.echo(f"Error: there is no account {account}.", err=True)
+        sys.exit(EXIT_NOT_PROVED)
+    if as_json:
+        click.echo(json.dumps(as_data(report), indent=2, ensure_ascii=False))
+    else:
+        _show(report, Console(highlight=False))
+    if not report.clean:
+        sys.exit(EXIT_DIFFERENCES)
+    if report.unproved:
+        sys.exit(EXIT_NOT_PROVED)
+
+
+async def _audit(settings: Settings, account: str | None, *, show_progress: bool) -> Report:
+    ledger = Ledger(connect_ledger(settings.ledger_address))
+    try:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), disable=not show_progress, transient=True) as bars:
+            report = await audit(ledger, account=account, progress=_Bars(bars))
+        if account is None:
+            await _remember(ledger, report)
+        return report
+    finally:
+        await ledger.close()
+
+
+async def _remember(ledger: Ledger, report: Report) -> None:
+    """Keep the result; a Redis whose memory is full takes nothing new, and the report is as true without."""
+    try:
+        await remember(ledger, report)
+    except LedgerUnavailable as error:
+        click.echo(f"The result could not be kept for /readyz: {error}", err=True)
+
+
+class _Bars:
+    """One bar for each part of the audit, from the moment it begins."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(_TITLES[what], total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """The report as JSON takes it. `difference_count` counts also those that were too many to list."""
+    names = ("at", "finished", "keys", "accounts", "generations", "entries", "clean", "difference_count", "unproved")
+    return {
+        **{name: getattr(report, name) for name in names},
+        "counted": dict(report.counted),
+        "differences": [asdict(one) | {"mend": one.mend, "text": str(one)} for one in report.differences],
+    }
+
+
+def _show(report: Report, console: Console) -> None:
+    for difference in report.differences:
+        _show_difference(difference, console)
+    if report.difference_count > len(report.differences):
+        console.print(f"… and {report.difference_count - len(report.differences):,} more\n")
+    table = Table(title="Audit", title_justify="left", box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for what in ("accounts", "generations", "entries", "keys"):
+        table.add_row(what, f"{getattr(report, what):,}")
+    colour = "green" if report.clean else "red"
+    table.add_row("differences", f"[bold {colour}]{report.difference_count:,}[/]")
+    if report.unproved:
+        table.add_row("not proved", f"[yellow]{len(report.unproved):,}[/]")
+    table.add_row("seconds", f"{(report.finished - report.at) / 1000:,.1f}")
+    console.print(table)
+    for subject in report.unproved[:10]:
+        console.print(f"not proved: {escape(subject)} never stood still; run the audit again", soft_wrap=True)
+    if report.clean and not report.unproved:
+        console.print("\n[green]Everything agrees.[/]")
+
+
+def _show_difference(difference: Difference, console: Console) -> None:
+    console.print(f"[bold red]{difference.kind}[/]  {escape(difference.subject)}", soft_wrap=True)
+    console.print(f"  expected  {escape(difference.expected)}", soft_wrap=True)
+    console.print(f"  found     {escape(difference.found)}", soft_wrap=True)
+    console.print(f"  [dim]{escape(difference.mend)}.[/]\n", soft_wrap=True)

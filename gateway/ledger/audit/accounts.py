@@ -1,0 +1,183 @@
+"""One account: its balance against its journal, what it holds against its open generations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.domain import OPEN_STATES, Bucket, format_credits, partition_of_account
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
+from gateway.ledger.audit.indexes import read_index
+from gateway.ledger.audit.journals import JournalReader
+from gateway.ledger.audit.looking import Look, Moved
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.records import BUCKETS, LETTERS, decode_allocation, decode_entry, decode_grant, pairs
+from gateway.ledger.scripts import Reply
+
+GENERATIONS_AT_ONCE = 500
+"""So many generations of an account are read by one script, which takes about a millisecond."""
+
+_OPEN = frozenset(map(str, OPEN_STATES))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An account and its open generations at one moment."""
+
+    fields: Mapping[str, str]
+    newest: o.Entry | None
+    grants: Mapping[str, o.Grant]
+    held: Mapping[Bucket, int]
+    open_held: Mapping[Bucket, int]
+    open_held_of_grant: Mapping[str, int]
+    open_counts: Mapping[str, int]
+
+    @property
+    def created_at(self) -> int:
+        """When the account was made, by its own clock."""
+        return int(self.fields["created_at"]) + int(self.fields.get("offset", 0))
+
+    def available(self, bucket: Bucket) -> int:
+        """What can be spent of a bucket: the sum of its grants."""
+        return sum(grant.available_millicredits for grant in self.grants.values() if grant.bucket is bucket)
+
+
+async def look_at_account(reader: Reader, account: str) -> Look:
+    """Compare all of one account; one that is not there has nothing to compare."""
+    snapshot = await _snapshot(reader, account)
+    if snapshot is None:
+        return Look()
+    look = Look(
+        [
+            Difference(kind=kind, subject=f"account {account}, {what}", account=account, expected=expected, found=found)
+            for kind, what, expected, found in (*_balance(snapshot), *_held(snapshot), *_counts(snapshot))
+        ]
+    )
+    journal = JournalReader(reader, account)
+    available = {bucket: snapshot.available(bucket) for bucket in Bucket}
+    look.differences += await journal.check(snapshot.newest, available, snapshot.held, snapshot.created_at)
+    look.entries = journal.entries
+    return look
+
+
+Finding = tuple[Kind, str, str, str]
+"""A difference within an account: its kind, what it is about, what was expected, what was found."""
+
+
+def _balance(snapshot: Snapshot) -> list[Finding]:
+    """R19: the newest entry's balance is the sum of the grants."""
+    newest, entries = snapshot.newest, int(snapshot.fields.get("entries", 0))
+    found: list[Finding] = []
+    if (newest.id if newest else 0) != entries:
+        found.append((Kind.JOURNAL, "newest entry", f"entry {entries}", f"entry {newest.id}" if newest else "none"))
+    grants = sum(map(snapshot.available, Bucket))
+    journal = newest.available_after_millicredits if newest else 0
+    if grants != journal:
+        wanted, there = f"{format_credits(journal)} by its journal", f"{format_credits(grants)} in its grants"
+        found.append((Kind.BALANCE, "available credits", wanted, there))
+    below = [
+        name
+        for name, grant in snapshot.grants.items()
+        if min(grant.available_millicredits, grant.held_millicredits) < 0
+    ]
+    found += [(Kind.BALANCE, f"grant {name}", "no amount below zero", "one") for name in below]
+    held = sum(snapshot.held.values())
+    journal = newest.held_after_millicredits if newest else 0
+    if held != journal:
+        wanted, there = f"{format_credits(journal)} by its journal", format_credits(held)
+        found.append((Kind.BALANCE, "held credits", wanted, there))
+    return found
+
+
+def _held(snapshot: Snapshot) -> list[Finding]:
+    """Held, per bucket and per grant, is the sum of the open generations' prices."""
+    found: list[Finding] = []
+    for bucket in Bucket:
+        held, wanted = snapshot.held[bucket], snapshot.open_held.get(bucket, 0)
+        if held != wanted:
+            text = f"{format_credits(wanted)} by its open generations"
+            found.append((Kind.HELD, f"held of bucket {bucket}", text, format_credits(held)))
+    for name, grant in snapshot.grants.items():
+        wanted = snapshot.open_held_of_grant.get(name, 0)
+        if grant.held_millicredits != wanted:
+            text = f"{format_credits(wanted)} by its open generations"
+            found.append((Kind.HELD, f"held of grant {name}", text, format_credits(grant.held_millicredits)))
+    return found
+
+
+def _counts(snapshot: Snapshot) -> list[Finding]:
+    """R14: `work:<tool>` and `waiting:<tool>` count what there is."""
+    names = {name for name in snapshot.fields if name.startswith(("work:", "waiting:"))} | set(snapshot.open_counts)
+    found: list[Finding] = []
+    for name in sorted(names):
+        counted, there = int(snapshot.fields.get(name, 0)), snapshot.open_counts.get(name, 0)
+        if counted != there:
+            kind = Kind.WORK if name.startswith("work:") else Kind.WAITING
+            found.append((kind, f"field {name}", f"{there}, as many as there are", str(counted)))
+    return found
+
+
+async def _snapshot(reader: Reader, account: str) -> Snapshot | None:
+    """The account with all of its open generations; Moved if that took several scripts and it changed between them.
+
+    Where one script can read every generation that the account lists, one does. Else its list is walked for those that
+    are open, and these are read again together with the account, and with those that were made meanwhile.
+    """
+    key = reader.account_key(account)
+    word, rest = await reader.run("audit_account", key, 0, GENERATIONS_AT_ONCE)
+    if word == "gone":
+        return None
+    more, newest, flat, rows = rest
+    fields, found = pairs(flat), _open(rows)
+    if more == b"1":
+        order = fields.get("order", "0")
+        maybe_open = await _maybe_open(reader, account)
+        chunks = [maybe_open[at : at + GENERATIONS_AT_ONCE] for at in range(0, len(maybe_open), GENERATIONS_AT_ONCE)]
+        found, steady = {}, None
+        for chunk in chunks or [[]]:
+            word, (more, newest, flat, rows) = await reader.run(
+                "audit_account", key, order, GENERATIONS_AT_ONCE, *chunk
+            )
+            fields = pairs(flat)
+            seen = {name: value for name, value in fields.items() if not name.startswith("used:")}
+            if more == b"1" or (steady is not None and seen != steady):
+                raise Moved
+            steady = seen
+            found |= _open(rows)
+    return _decode(fields, newest.decode(), list(found.values()))
+
+
+async def _maybe_open(reader: Reader, account: str) -> list[str]:
+    partition = partition_of_account(account, reader.partitions)
+    found: dict[str, None] = {}
+    async for page in read_index(reader, keys.recent(partition, account)):
+        found |= dict.fromkeys(row.generation for row in page.rows if row.state in _OPEN)
+    return list(found)
+
+
+def _open(rows: Reply) -> dict[str, tuple[str, ...]]:
+    """Of `audit_account`'s generations, the open ones: state, tool, price, allocation by id."""
+    texts = [[item.decode() for item in row] for row in rows]
+    return {row[0]: tuple(row[1:]) for row in texts if row[1] in _OPEN}
+
+
+def _decode(fields: Mapping[str, str], newest: str, generations: Sequence[tuple[str, ...]]) -> Snapshot:
+    held, held_of_grant, counts = Counter[Bucket](), Counter[str](), Counter[str]()
+    for state, tool, _price, allocation in generations:
+        counts[f"{'waiting' if state == 'waiting' else 'work'}:{tool}"] += 1
+        for share in decode_allocation(allocation):
+            held[share.bucket] += share.millicredits
+            held_of_grant[share.grant] += share.millicredits
+    grants = {name[6:]: decode_grant(name[6:], text) for name, text in fields.items() if name.startswith("grant:")}
+    return Snapshot(
+        fields=fields,
+        newest=decode_entry(newest) if newest else None,
+        grants=grants,
+        held={bucket: int(fields.get(f"held:{LETTERS[bucket]}", 0)) for bucket in BUCKETS.values()},
+        open_held=held,
+        open_held_of_grant=held_of_grant,
+        open_counts=counts,
+    )

@@ -1,0 +1,73 @@
+"""Keys by their names: each is of a known kind, belongs to an account that is there, and lives as long as it should."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from gateway.ledger.audit.keyspace import ADMIN_SCOPE, Key
+from gateway.ledger.audit.looking import Look
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.scripts import translated
+
+_GONE = -2
+_FOR_EVER = -1
+
+
+async def look_at_keys(reader: Reader, found: Sequence[Key]) -> Look:
+    """Compare keys with what is known of their kinds. A generation's TTL is looked at with its state."""
+    look = Look()
+    known = [key for key in found if key.kind is not None]
+    lives, owners = await _ask(reader, known)
+    look.differences += [
+        Difference(kind=Kind.ORPHAN, subject=f"key {key.name}", expected="a kind of key that is known", found="another")
+        for key in found
+        if key.kind is None
+    ]
+    for key, lives_ms, owned in zip(known, lives, owners, strict=True):
+        if lives_ms != _GONE:
+            look.differences += _differences(key, lives_ms, owned=owned)
+    return look
+
+
+async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bool]]:
+    """For each key how long it lives, and whether the account that it belongs to is there."""
+    redis: Any = reader.ledger.redis
+    try:
+        async with redis.pipeline(transaction=False) as asking:
+            for key in known:
+                asking.pttl(key.name)
+                if key.kind is not None and key.kind.name == "key":
+                    asking.get(key.name)
+                else:
+                    asking.exists(_account_key(reader, key.account) or key.name)
+            answers = await asking.execute()
+        lives, owned = answers[::2], answers[1::2]
+        for index, answer in enumerate(owned):
+            if isinstance(answer, bytes):  # an API key's record: its scope, then its account
+                account = answer.decode().split(",")[1]
+                owned[index] = not account or await redis.exists(reader.account_key(account))
+    except (RedisError, OSError) as error:
+        raise translated(error, "audit") from None
+    return lives, [bool(one) for one in owned]
+
+
+def _account_key(reader: Reader, account: str | None) -> str | None:
+    return None if account in {None, ADMIN_SCOPE} else reader.account_key(str(account))
+
+
+def _differences(key: Key, lives_ms: int, *, owned: bool) -> list[Difference]:
+    found = []
+    if not owned:
+        found.append((Kind.ORPHAN, f"its account {key.account or ''}".strip(), "no such account"))
+    expires = key.kind is not None and key.kind.expires
+    if expires is not None and expires != (lives_ms != _FOR_EVER):
+        wanted, there = ("a TTL", "none: it stays for ever") if expires else ("no TTL", f"one of {lives_ms} ms")
+        found.append((Kind.LIFETIME, wanted, there))
+    return [
+        Difference(kind=kind, subject=f"key {key.name}", account=key.account, expected=expected, found=there)
+        for kind, expected, there in found
+    ]

@@ -1,0 +1,72 @@
+"""Whether `totals` says how many accounts a partition has, while accounts are being made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from gateway.ledger import keys
+from gateway.ledger.audit.keyspace import read_key
+from gateway.ledger.audit.looking import Look
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.scanning import scan
+from gateway.ledger.scripts import translated
+
+
+class AccountCount:
+    """What `totals` said of one partition at one moment, and how many of its accounts were made before it."""
+
+    def __init__(self, partition: int, total: int, moment: int) -> None:
+        """Count accounts of `partition`, of which there were `total` at `moment`, by Redis's time."""
+        self.partition = partition
+        self.total = total
+        self.moment = moment
+        self.before = 0
+        self._with_it = 0
+
+    @classmethod
+    async def of(cls, reader: Reader, partition: int) -> AccountCount:
+        """Read what the totals say now."""
+        _, (_, now, totals, *_) = await reader.run("audit_index", keys.deadlines(partition), "0", 1)
+        numbers = dict(zip(totals[::2], totals[1::2], strict=True))
+        return cls(partition, int(numbers.get(b"accounts", 0)), int(now))
+
+    def add(self, created_at: int) -> None:
+        """Note an account that the keys show."""
+        self.before += created_at < self.moment
+        self._with_it += created_at == self.moment
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the totals were right; of the accounts made in that very millisecond any number may count."""
+        return self.before <= self.total <= self.before + self._with_it
+
+
+async def created_at(reader: Reader, accounts: Sequence[str]) -> list[int]:
+    """When accounts were made; 0 for one that does not say."""
+    redis: Any = reader.ledger.redis
+    try:
+        async with redis.pipeline(transaction=False) as asking:
+            for account in accounts:
+                asking.hget(reader.account_key(account), "created_at")
+            answers = await asking.execute(raise_on_error=False)
+    except (RedisError, OSError) as error:
+        raise translated(error, "audit") from None
+    return [int(answer) if isinstance(answer, bytes) and answer.isdigit() else 0 for answer in answers]
+
+
+async def look_at_account_count(reader: Reader, partition: int) -> Look:
+    """Count a partition's accounts once more and compare."""
+    count = await AccountCount.of(reader, partition)
+    async for names in scan(reader, keys.account(partition, "*")):
+        read = [read_key(name, reader.partitions) for name in names]
+        accounts = [key.account for key in read if key is not None and key.account is not None]
+        for moment in await created_at(reader, accounts):
+            count.add(moment)
+    if count.agrees:
+        return Look()
+    subject = f"{keys.totals(partition)}, field accounts"
+    return Look([Difference(kind=Kind.TOTALS, subject=subject, expected=str(count.before), found=str(count.total))])

@@ -1,0 +1,152 @@
+"""Generations by themselves: each open one is looked at by somebody, each ended one has settled every credit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.domain import OPEN_STATES, EntryKind, State, format_credits, partition_of_generation
+from gateway.errors import LedgerBroken
+from gateway.ledger import keys
+from gateway.ledger.audit.looking import UNREADABLE, Look, readable, unreadable
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.records import decode_allocation, decode_entry, pairs
+
+GENERATIONS_AT_ONCE = 100
+"""So many generations are read by one script, with their places in every index."""
+
+_DAY_MS = 86_400_000
+_LISTED_MS = 39 * _DAY_MS  # `recent` forgets after 40 days
+_SETTLING = frozenset({EntryKind.RESERVE, EntryKind.COMMIT, EntryKind.REFUND})
+
+
+async def look_at_generations(reader: Reader, generations: Sequence[str]) -> Look:
+    """Compare generations of one partition, at most GENERATIONS_AT_ONCE, with their indexes and their own entries."""
+    look = Look()
+    key = keys.deadlines(partition_of_generation(generations[0]))
+    try:
+        _, (now, *rows) = await reader.run("audit_generations", key, ",".join(generations))
+    except LedgerBroken:
+        if len(generations) == 1:
+            raise
+        for generation in generations:  # one of them is no hash: find out which
+            look.add(await readable(f"generation {generation}", partial(look_at_generations, reader, [generation])))
+        return look
+    for name, flat in zip(generations, rows, strict=True):
+        fields = pairs(flat)
+        if fields["lives_ms"] == "-2":  # it expired after it was listed
+            continue
+        look.generations += 1
+        look.differences += _differences(name, fields, int(now))
+    return look
+
+
+def _differences(name: str, fields: Mapping[str, str], now: int) -> list[Difference]:
+    subject, account = f"generation {name}", fields.get("account")
+    try:
+        findings = list(_Generation(fields, now).findings())
+    except UNREADABLE as error:
+        return [unreadable(subject, error)]
+    return [
+        Difference(kind=kind, subject=subject, account=account, generation=name, expected=expected, found=found)
+        for kind, expected, found in findings
+    ]
+
+
+Finding = tuple[Kind, str, str]
+"""A difference of a generation: its kind, what was expected, what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """A generation as `audit_generations` replies it: KeyError or ValueError where it is not as it was written."""
+
+    fields: Mapping[str, str]
+    now: int
+
+    def number(self, name: str) -> int:
+        return int(self.fields[name])
+
+    @property
+    def state(self) -> State:
+        return State(self.fields["state"])
+
+    @property
+    def open(self) -> bool:
+        return self.state in OPEN_STATES
+
+    def findings(self) -> Iterator[Finding]:
+        """What does not agree."""
+        if self.fields["account_exists"] == "0":
+            yield Kind.ORPHAN, f"its account {self.fields['account']}", "no such account"
+        yield from self._indexes()
+        yield from self._credits()
+        yield from (self._open_entries() if self.open else self._settled())
+
+    def _indexes(self) -> Iterator[Finding]:
+        """R16, R14: deadline and place in line, exactly where they are needed."""
+        in_deadlines, waits = "in_deadlines" in self.fields, self.state is State.WAITING
+        if in_deadlines != self.open:
+            wanted, there = ("one deadline", "none") if self.open else ("no deadline, because it has ended", "one")
+            yield Kind.DEADLINE, wanted, there
+        if waits != ("in_waiting" in self.fields):
+            wanted = "a place in the waiting room" if waits else f"none in the waiting room, because it is {self.state}"
+            yield Kind.WAITING, wanted, "none" if waits else "one"
+        listed = "in_recent" in self.fields or self.number("created_at") < self.now - _LISTED_MS
+        if not listed:
+            yield Kind.RECENT, "a place in its account's list of generations", "none"
+        lives = self.number("lives_ms") >= 0
+        if lives == self.open:
+            wanted = "no TTL while it is open" if self.open else "a TTL of 30 days, because it has ended"
+            yield Kind.LIFETIME, wanted, "a TTL" if lives else "none"
+        in_outputs = "in_outputs" in self.fields
+        if self.open and in_outputs:
+            yield Kind.OUTPUTS, "its outputs kept, because it is open", "a time to delete them"
+        undeleted = not self.open and self.number("delivered") > 0 and "outputs_deleted" not in self.fields
+        if undeleted and not in_outputs:
+            yield Kind.OUTPUTS, "a time to delete its outputs", "none"
+
+    def _credits(self) -> Iterator[Finding]:
+        """The allocation is the price, and what was delivered is there."""
+        drawn = sum(share.millicredits for share in decode_allocation(self.fields["allocation"]))
+        if drawn != self.number("price"):
+            wanted = f"an allocation of its price, {format_credits(self.number('price'))}"
+            yield Kind.SETTLED, wanted, format_credits(drawn)
+        if self.number("delivered") != self.number("outputs_stored"):
+            yield Kind.SETTLED, f"{self.fields['delivered']} outputs delivered", self.fields["outputs_stored"]
+
+    def _moved(self) -> tuple[int, int]:
+        """What its own entries did to available and held, but for what then lapsed or was revoked."""
+        entries = [decode_entry(line) for line in self.fields["entries"].split("\n") if line]
+        settling = [entry for entry in entries if entry.kind in _SETTLING]
+        return (
+            sum(entry.credits_millicredits for entry in settling),
+            sum(entry.held_millicredits for entry in settling),
+        )
+
+    def _open_entries(self) -> Iterator[Finding]:
+        price = self.number("price")
+        if self._moved() != (-price, price):
+            yield Kind.SETTLED, f"entries that hold its price, {format_credits(price)}", _moved_text(self._moved())
+
+    def _settled(self) -> Iterator[Finding]:
+        """R9: floor(price × delivered / outputs) committed, the rest refunded, nothing held."""
+        price, committed, refunded = self.number("price"), self.number("committed"), self.number("refunded")
+        share = price * self.number("delivered") // self.number("outputs")
+        if committed != share:
+            wanted = (
+                f"{format_credits(share)} committed for {self.fields['delivered']} of {self.fields['outputs']} outputs"
+            )
+            yield Kind.SETTLED, wanted, format_credits(committed)
+        if committed + refunded != price:
+            wanted = f"committed and refunded to be its price, {format_credits(price)}"
+            yield Kind.SETTLED, wanted, format_credits(committed + refunded)
+        if self._moved() != (-committed, 0):
+            wanted = f"entries that take {format_credits(committed)} and hold nothing"
+            yield Kind.SETTLED, wanted, _moved_text(self._moved())
+
+
+def _moved_text(moved: tuple[int, int]) -> str:
+    return f"entries that take {format_credits(-moved[0])} and hold {format_credits(moved[1])}"

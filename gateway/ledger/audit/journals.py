@@ -1,0 +1,126 @@
+"""An account's journal, read in pages from the newest entry to the oldest: each is the one before plus its deltas."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from gateway.domain import Bucket, format_credits
+from gateway.ledger import outcomes as o
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.records import decode_entry
+
+ENTRIES_AT_ONCE = 500
+"""So many entries are read by one script, and held in memory."""
+
+_DAY_MS = 86_400_000
+_TRIMMED_AFTER_MS = 360 * _DAY_MS
+"""Entries go after 400 days; those of an account younger than this are all there (some are written a month late)."""
+
+_BREAKS_MAX = 3  # a journal that has come apart is said so; each of its entries need not be
+
+
+@dataclass(slots=True)
+class JournalReader:
+    """Reads one journal. Entries never change and new ones move nothing, so no look at it can come between."""
+
+    reader: Reader
+    account: str
+    entries: int = 0
+    _available: Counter[Bucket] = field(default_factory=Counter)
+    _held: Counter[Bucket] = field(default_factory=Counter)
+    _newest_at: int = 0
+
+    async def check(
+        self, newest: o.Entry | None, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
+    ) -> list[Difference]:
+        """Compare all entries from `newest` on back with each other, and their sums with the balances of its moment.
+
+        The sums are compared per bucket where the journal still begins with entry 1. `created_at` is in account time.
+        """
+        if newest is None:
+            return []
+        found: list[Difference] = []
+        after = newest
+        self._newest_at = newest.at
+        async for entry in self._read(newest):
+            if self.entries > 1:
+                found += self._break(entry, after)
+            if len(found) >= _BREAKS_MAX:
+                return found
+            self._add(entry)
+            after = entry
+        return found or self._end(after, available, held, created_at)
+
+    def _end(
+        self, oldest: o.Entry, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
+    ) -> list[Difference]:
+        """What is wrong with a journal whose entries follow each other, and end with `oldest`."""
+        if self.entries == 0:
+            return [self._difference("newest entry", f"entry {oldest.id}", "none")]
+        if oldest.id == 1:
+            return [*self._first(oldest), *self._sums(available, held)]
+        if created_at > self._newest_at - _TRIMMED_AFTER_MS:
+            wanted = "entry 1, because the account was young when it last wrote one"
+            return [self._difference("oldest entry", wanted, f"entry {oldest.id}")]
+        return []
+
+    async def _read(self, newest: o.Entry) -> AsyncIterator[o.Entry]:
+        key = self.reader.account_key(self.account)
+        while True:
+            _, (page,) = await self.reader.run("audit_journal", key, newest.id, self.entries, ENTRIES_AT_ONCE)
+            for text in page:
+                self.entries += 1
+                yield decode_entry(text.decode())
+            if len(page) < ENTRIES_AT_ONCE:
+                return
+
+    def _add(self, entry: o.Entry) -> None:
+        for bucket, change in entry.buckets.items():
+            self._available[bucket] += change.credits_millicredits
+            self._held[bucket] += change.held_millicredits
+
+    def _break(self, entry: o.Entry, after: o.Entry) -> list[Difference]:
+        """What keeps `after` from following `entry`."""
+        about = f"entry {after.id}"
+        if after.id != entry.id + 1:
+            return [self._difference(about, f"entry {after.id - 1} before it", f"entry {entry.id}")]
+        if after.at < entry.at:
+            return [self._difference(about, "a time not before the entry before it", "an earlier one")]
+        available = entry.available_after_millicredits + after.credits_millicredits
+        held = entry.held_after_millicredits + after.held_millicredits
+        if (available, held) == (after.available_after_millicredits, after.held_after_millicredits):
+            return []
+        return [self._difference(about, _balance(available, held), _balance_after(after))]
+
+    def _first(self, entry: o.Entry) -> list[Difference]:
+        if (entry.credits_millicredits, entry.held_millicredits) == (
+            entry.available_after_millicredits,
+            entry.held_after_millicredits,
+        ):
+            return []
+        wanted = _balance(entry.credits_millicredits, entry.held_millicredits)
+        return [self._difference("entry 1", wanted, _balance_after(entry))]
+
+    def _sums(self, available: Mapping[Bucket, int], held: Mapping[Bucket, int]) -> list[Difference]:
+        found = []
+        for bucket in Bucket:
+            wanted, there = (self._available[bucket], self._held[bucket]), (available[bucket], held[bucket])
+            if wanted != there:
+                about = f"sum of bucket {bucket}"
+                found.append(self._difference(about, _balance(*wanted), _balance(*there), Kind.BALANCE))
+        return found
+
+    def _difference(self, about: str, expected: str, found: str, kind: Kind = Kind.JOURNAL) -> Difference:
+        subject = f"account {self.account}, {about}"
+        return Difference(kind=kind, subject=subject, account=self.account, expected=expected, found=found)
+
+
+def _balance(available: int, held: int) -> str:
+    return f"{format_credits(available)} available and {format_credits(held)} held"
+
+
+def _balance_after(entry: o.Entry) -> str:
+    return _balance(entry.available_after_millicredits, entry.held_after_millicredits)

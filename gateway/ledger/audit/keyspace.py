@@ -1,0 +1,107 @@
+"""What a key's name says: its kind, its partition, whom it belongs to. The reverse of `gateway.ledger.keys`.
+
+The patterns are made by `keys` itself, with patterns in place of ids, so that no key is spelled a second time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN, partition_of_account, partition_of_generation
+from gateway.ledger import keys
+
+_ACCOUNT = f"(?P<account>{ACCOUNT_PATTERN.strip('^$')})"
+_GENERATION = f"(?P<generation>{GENERATION_PATTERN.strip('^$')})"
+_WORD = "[^:]+"
+_TAG = r"\{fb(?P<partition>[0-9a-f]{2})\}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of key. `expires`: always has a TTL; None: a generation's, which has one once it has ended."""
+
+    name: str
+    pattern: re.Pattern[str]
+    expires: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the ledger, read. `kind` is None for a name that nobody described."""
+
+    name: str
+    kind: Kind | None = None
+    partition: int | None = None
+    account: str | None = None
+    generation: str | None = None
+
+
+def _in_partition(spell: Callable[..., str], *parts: str, expires: bool | None = False) -> Kind:
+    """A kind that `spell` spells from a partition and these patterns."""
+    places = [f"\0{index}\0" for index in range(len(parts))]
+    pattern = re.escape(spell(0, *places)).replace(re.escape(keys.tag(0)), _TAG)
+    for place, part in zip(places, parts, strict=True):
+        pattern = pattern.replace(re.escape(place), part)
+    return Kind(spell.__name__, re.compile(pattern), expires)
+
+
+def _alone(name: str, pattern: str, *, expires: bool = False) -> Kind:
+    return Kind(name, re.compile(pattern), expires)
+
+
+KINDS = (
+    _in_partition(keys.account, _ACCOUNT),
+    _in_partition(keys.generation, _GENERATION, expires=None),
+    _in_partition(keys.deadlines),
+    _in_partition(keys.outputs),
+    _in_partition(keys.waiting, _ACCOUNT, _WORD),
+    _in_partition(keys.journal, _ACCOUNT),
+    _in_partition(keys.recent, _ACCOUNT),
+    _in_partition(keys.usage, _ACCOUNT, r"\d{4}-\d\d-\d\d", expires=True),
+    _in_partition(keys.idempotency, _ACCOUNT, _WORD, expires=True),
+    _in_partition(keys.checkout, _ACCOUNT, _WORD, expires=True),
+    _in_partition(keys.billing, _ACCOUNT, expires=True),
+    _in_partition(keys.totals),
+    _in_partition(keys.policy),
+    _alone("key", re.escape(keys.key("")) + "key_[0-9a-f]{32}"),
+    _alone("email", re.escape(keys.email("")[:-64]) + "[0-9a-f]{64}"),
+    _alone("rate", re.escape(keys.rate("")) + _WORD, expires=True),
+    _alone("sign_in", re.escape(keys.sign_in("")) + _WORD, expires=True),
+    _alone("operators", re.escape(keys.OPERATORS)),
+    _alone("meta", re.escape(keys.META)),
+    _alone("audit", re.escape(keys.AUDIT)),
+    _alone("audit_claim", re.escape(keys.AUDIT_CLAIM), expires=True),
+)
+
+ADMIN_SCOPE = "admin"
+"""Whose idempotency keys an operator's are; no account's."""
+
+_OURS = ("{fb", "fb:")
+
+
+def read_key(name: str, partitions: int) -> Key | None:
+    """The key of this name, or None if it is not the ledger's: arq and others may share the server.
+
+    An account or generation that stands in another partition than its own belongs to nobody there: kind None.
+    """
+    if not name.startswith(_OURS):
+        return None
+    for kind in KINDS:
+        match = kind.pattern.fullmatch(name)
+        if match is None:
+            continue
+        found = match.groupdict()
+        partition = None if found.get("partition") is None else int(found["partition"], 16)
+        key = Key(name, kind, partition, found.get("account"), found.get("generation"))
+        return key if _stands_right(key, partitions) else Key(name)
+    return Key(name)
+
+
+def _stands_right(key: Key, partitions: int) -> bool:
+    if key.account is not None:
+        return key.partition == partition_of_account(key.account, partitions)
+    if key.generation is not None:
+        return key.partition == partition_of_generation(key.generation) < partitions
+    return key.partition is None or key.partition < partitions

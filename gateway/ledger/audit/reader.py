@@ -1,0 +1,34 @@
+"""How the audit reads: small scripts that write nothing, a few at once, and a rest after each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from gateway.ledger.core import LedgerCore
+from gateway.ledger.scripts import Argument, Reply
+
+
+class Reader:
+    """A ledger that is read gently: after each answer comes a rest, so that a busy ledger slows the audit down."""
+
+    def __init__(self, ledger: LedgerCore, rest: float) -> None:
+        """Read `ledger`; each rest is `rest` times as long as the answer took."""
+        self.ledger = ledger
+        self.partitions = ledger.partitions
+        self._rest = rest
+
+    def account_key(self, account: str) -> str:
+        """The Redis key of an account."""
+        return self.ledger.account_key(account)
+
+    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+        """Run a script that only reads, then rest."""
+        started_at = time.monotonic()
+        answer = await self.ledger.run(name, key, *arguments)
+        await self.rest(started_at)
+        return answer
+
+    async def rest(self, started_at: float) -> None:
+        """Rest after what began then."""
+        await asyncio.sleep(self._rest * (time.monotonic() - started_at))

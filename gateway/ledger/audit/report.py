@@ -1,0 +1,118 @@
+"""What an audit says: what it looked at, and each difference with what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+DIFFERENCES_MAX = 1000
+"""So many differences are kept in a report; the rest are only counted, so that a ruined ledger fits in memory too."""
+
+
+class Kind(StrEnum):
+    """What does not agree with what."""
+
+    BALANCE = "balance"
+    JOURNAL = "journal"
+    HELD = "held"
+    WORK = "work"
+    WAITING = "waiting"
+    DEADLINE = "deadline"
+    SETTLED = "settled"
+    RECENT = "recent"
+    OUTPUTS = "outputs"
+    TOTALS = "totals"
+    ORPHAN = "orphan"
+    LIFETIME = "lifetime"
+    UNREADABLE = "unreadable"
+
+
+_MENDS = {
+    Kind.BALANCE: "What can be spent is what the grants say. Find out who wrote past Farebox, then correct the balance "
+    "with `farebox account adjust`",
+    Kind.JOURNAL: "Entries are never changed or removed by Farebox. Compare with a copy of the append-only file, and "
+    "find out who wrote past it",
+    Kind.HELD: "Nothing frees what no open generation holds. Set the account's held field, and the third part of its "
+    "grant, to what is expected; if credits are missing then, give them back with `farebox account adjust`",
+    Kind.WORK: "Set the account's field to the number of generations that there are: too high a count keeps others "
+    "waiting, too low a one lets too many run",
+    Kind.WAITING: "Let the waiting room hold just the generations that wait, by ZADD or ZREM on its key; or cancel the "
+    "generation, which refunds it",
+    Kind.DEADLINE: "Without a deadline nobody brings it on: ZADD it with the time now in milliseconds. A deadline "
+    "without an open generation does nothing: ZREM it",
+    Kind.SETTLED: "A generation commits the share delivered and refunds the rest. Read its receipt with `farebox "
+    "generation`, then correct the account with `farebox account adjust`",
+    Kind.RECENT: "It can be read by its id but is in no list. ZADD it to the account's `recent` with its created_at",
+    Kind.OUTPUTS: "Without it in `outputs` nobody deletes its files; with it there while it is open they would be "
+    "deleted too soon: ZADD or ZREM it",
+    Kind.TOTALS: "Operators are shown a wrong figure; no credits are wrong. Set the field to what was counted",
+    Kind.ORPHAN: "Nothing reads it. Find out who wrote it or deleted what it belongs to; DEL it when it is explained",
+    Kind.LIFETIME: "A permanent key that expires is lost (PERSIST it); one that should expire stays for ever (PEXPIRE "
+    "it as gateway/ledger/README.md says)",
+    Kind.UNREADABLE: "Farebox did not write it so. Restore it from a copy of the append-only file",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Two things that should agree and do not. `subject` is whose they are, in words; amounts in it are credits."""
+
+    kind: Kind
+    subject: str
+    expected: str
+    found: str
+    account: str | None = None
+    generation: str | None = None
+
+    @property
+    def mend(self) -> str:
+        """What to do about it."""
+        return _MENDS[self.kind]
+
+    @property
+    def identity(self) -> tuple[Kind, str]:
+        """The same at two looks, while the figures in it may move on a live ledger."""
+        return self.kind, self.subject
+
+    def __str__(self) -> str:
+        """Say it in one sentence, and what to do in another."""
+        return f"{self.subject}: {self.kind}: expected {self.expected}, found {self.found}. {self.mend}."
+
+
+@dataclass(slots=True)
+class Report:
+    """What an audit came to. Times are Redis's own, in milliseconds."""
+
+    at: int
+    finished: int = 0
+    keys: int = 0
+    accounts: int = 0
+    generations: int = 0
+    entries: int = 0
+    unproved: tuple[str, ...] = ()
+    """What changed so fast that no steady look at it succeeded: neither proved nor different. Look again later."""
+    differences: tuple[Difference, ...] = ()
+    counted: Counter[Kind] = field(default_factory=Counter)
+    """All differences by kind, also those that were too many to keep."""
+
+    @property
+    def difference_count(self) -> int:
+        """How many differences there are."""
+        return self.counted.total()
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything agrees."""
+        return not self.counted
+
+    def add(self, difference: Difference) -> None:
+        """Note a difference."""
+        self.counted[difference.kind] += 1
+        if len(self.differences) < DIFFERENCES_MAX:
+            self.differences = (*self.differences, difference)
+
+    def could_not_prove(self, subject: str) -> None:
+        """Note what never stood still."""
+        if len(self.unproved) < DIFFERENCES_MAX:
+            self.unproved = (*self.unproved, subject)

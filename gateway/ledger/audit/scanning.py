@@ -1,0 +1,49 @@
+"""Every key's name, in pages, from each server that holds a part of the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import RedisError
+
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.scripts import translated
+
+KEYS_AT_ONCE = 200
+"""So many keys, about, are asked for in one SCAN: a name that was there all the while comes once, seldom twice."""
+
+
+async def scan(reader: Reader, pattern: str = "*") -> AsyncIterator[list[str]]:
+    """Pages of names that match; a page may be empty. LedgerUnavailable if a server does not answer."""
+    try:
+        for server in await _servers(reader.ledger.redis):
+            cursor = 0
+            while True:
+                started_at = time.monotonic()
+                after, names = await server.execute_command("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_AT_ONCE)
+                await reader.rest(started_at)
+                yield [name.decode() for name in names]
+                cursor = int(after)
+                if cursor == 0:
+                    break
+    except (RedisError, OSError) as error:
+        raise translated(error, "scan") from None
+
+
+async def count_keys(reader: Reader) -> int:
+    """How many keys there are on all servers, also those that are not the ledger's."""
+    try:
+        return sum([await server.execute_command("DBSIZE") for server in await _servers(reader.ledger.redis)])
+    except (RedisError, OSError) as error:
+        raise translated(error, "dbsize") from None
+
+
+async def _servers(redis: Any) -> list[Any]:
+    if not isinstance(redis, RedisCluster):
+        return [redis]
+    await redis.initialize()
+    primaries: list[Any] = redis.get_primaries()
+    return primaries

@@ -1,0 +1,171 @@
+"""The walk over a whole ledger: key by key over each server, then the totals of each partition.
+
+What is in memory at any time: one page of names (about KEYS_AT_ONCE), what LOOKS_AT_ONCE looks hold (a page of a
+journal, of generations or of a sorted set each, and an account's grants), and three numbers for each partition. An
+account that lists more generations than one script reads adds the ids of those that are open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from gateway.domain import partition_of_account, partition_of_generation
+from gateway.errors import LedgerBroken
+from gateway.ledger import keys
+from gateway.ledger.audit.accounts import look_at_account
+from gateway.ledger.audit.belongings import look_at_keys
+from gateway.ledger.audit.counting import AccountCount, created_at, look_at_account_count
+from gateway.ledger.audit.generations import GENERATIONS_AT_ONCE, look_at_generations
+from gateway.ledger.audit.indexes import look_at_index, look_at_totals, read_index
+from gateway.ledger.audit.keyspace import Key, read_key
+from gateway.ledger.audit.looking import Look, look_again
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.report import Kind, Report
+from gateway.ledger.audit.scanning import count_keys, scan
+from gateway.ledger.core import LedgerCore
+
+LOOKS_AT_ONCE = 8
+"""Together: their scripts may travel in one pipeline, which Redis answers without a look at anybody else."""
+
+Progress = Callable[[str, int, int], None]
+"""Told how many of how many "partitions" or "keys" have been looked at; keys are made and deleted meanwhile."""
+
+_INDEXES = frozenset({"deadlines", "waiting", "outputs", "recent"})
+
+
+async def audit(
+    ledger: LedgerCore, *, account: str | None = None, progress: Progress | None = None, rest: float = 1.0
+) -> Report:
+    """Prove that everything in a live ledger agrees, or name what does not; with `account`, of that account only.
+
+    It writes nothing and stops nobody. `rest`: how long it rests after each answer, in times of what the answer took.
+    A report about an unknown account has no accounts. LedgerUnavailable if a server does not answer, LedgerBroken if
+    there is no ledger of this shape.
+    """
+    reader = Reader(ledger, rest)
+    await _check_shape(ledger)
+    walk = _Walk(reader, Report(at=await _now(ledger)), progress or _silent)
+    await (walk.everything() if account is None else walk.one_account(account))
+    walk.report.finished = await _now(ledger)
+    return walk.report
+
+
+class _Walk:
+    def __init__(self, reader: Reader, report: Report, progress: Progress) -> None:
+        self._reader = reader
+        self.report = report
+        self._progress = progress
+        self._counts: list[AccountCount] = []
+        self._wrong_deadlines: set[int] = set()
+
+    async def everything(self) -> None:
+        partitions = range(self._reader.partitions)
+        self._counts = [await AccountCount.of(self._reader, partition) for partition in partitions]
+        seen, total = 0, await count_keys(self._reader)
+        async for names in scan(self._reader):
+            await self._page(names)
+            seen += len(names)
+            self._progress("keys", min(seen, total), total)
+        self._progress("keys", total, total)
+        for partition in partitions:
+            await self._totals(partition)
+            self._progress("partitions", partition + 1, len(partitions))
+
+    async def _totals(self, partition: int) -> None:
+        if not self._counts[partition].agrees:
+            look = partial(look_at_account_count, self._reader, partition)
+            await self._look(f"{keys.totals(partition)}, accounts", look)
+        # What is open is counted by its deadlines. Where those are wrong already, totals would be blamed for it.
+        if partition not in self._wrong_deadlines:
+            await self._look(keys.totals(partition), partial(look_at_totals, self._reader, partition))
+
+    async def one_account(self, account: str) -> None:
+        partition = partition_of_account(account, self._reader.partitions)
+        word, _ = await self._reader.run("audit_account", self._reader.account_key(account), 0, 0)
+        if word == "gone":
+            return
+        names = [self._reader.account_key(account), keys.journal(partition, account), keys.recent(partition, account)]
+        await self._page(names)
+        async for page in read_index(self._reader, keys.recent(partition, account)):
+            there = [row for row in page.rows if row.state]
+            await self._generations([row.generation for row in there])
+            waiting = {keys.waiting(partition, account, row.tool) for row in there}
+            await self._indexes([key for name in waiting if (key := read_key(name, self._reader.partitions))])
+
+    async def _page(self, names: Sequence[str]) -> None:
+        found = {name: key for name in names if (key := read_key(name, self._reader.partitions)) is not None}
+        by_kind: defaultdict[str, list[Key]] = defaultdict(list)
+        for key in found.values():
+            by_kind[key.kind.name if key.kind is not None else ""].append(key)
+        self.report.keys += len(found)
+        if found:
+            await self._look("keys", partial(look_at_keys, self._reader, list(found.values())))
+        await self._accounts([key.account for key in by_kind["account"] if key.account is not None])
+        await self._generations([key.generation for key in by_kind["generation"] if key.generation is not None])
+        await self._indexes([key for kind in _INDEXES for key in by_kind[kind]])
+
+    async def _accounts(self, accounts: Sequence[str]) -> None:
+        self.report.accounts += len(accounts)
+        moments = await created_at(self._reader, accounts)
+        for account, moment in zip(accounts, moments, strict=True):
+            partition = partition_of_account(account, self._reader.partitions)
+            if self._counts:
+                self._counts[partition].add(moment)
+        await self._together(
+            [(f"account {account}", partial(look_at_account, self._reader, account)) for account in accounts]
+        )
+
+    async def _generations(self, generations: Sequence[str]) -> None:
+        of_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for generation in generations:
+            of_partition[partition_of_generation(generation)].append(generation)
+        looks = []
+        for partition, names in of_partition.items():
+            for first in range(0, len(names), GENERATIONS_AT_ONCE):
+                page = names[first : first + GENERATIONS_AT_ONCE]
+                looks.append(
+                    (f"generations of {keys.tag(partition)}", partial(look_at_generations, self._reader, page))
+                )
+        await self._together(looks)
+
+    async def _indexes(self, found: Sequence[Key]) -> None:
+        await self._together([(f"key {key.name}", partial(look_at_index, self._reader, key)) for key in found])
+
+    async def _together(self, looks: Sequence[tuple[str, Callable[[], Awaitable[Look]]]]) -> None:
+        for first in range(0, len(looks), LOOKS_AT_ONCE):
+            page = looks[first : first + LOOKS_AT_ONCE]
+            await asyncio.gather(*(self._look(subject, look) for subject, look in page))
+
+    async def _look(self, subject: str, look: Callable[[], Awaitable[Look]]) -> None:
+        found = await look_again(subject, look)
+        if found is None:
+            self.report.could_not_prove(subject)
+            return
+        self.report.generations += found.generations
+        self.report.entries += found.entries
+        for difference in found.differences:
+            self.report.add(difference)
+            if difference.kind is Kind.DEADLINE and difference.generation is not None:
+                self._wrong_deadlines.add(partition_of_generation(difference.generation))
+
+
+async def _check_shape(ledger: LedgerCore) -> None:
+    """Look at the ledger's own description, which nobody but `Ledger.start` writes."""
+    found = await ledger.command("GET", keys.META)
+    if found is None:
+        raise LedgerBroken("there is no ledger here: no gateway has ever started on this Redis")
+    _, partitions = found.decode().split(",")
+    if int(partitions) != ledger.partitions:
+        raise LedgerBroken(f"the ledger has {partitions} partitions, this Farebox is set to {ledger.partitions}")
+
+
+async def _now(ledger: LedgerCore) -> int:
+    """Redis's own time, in milliseconds."""
+    return (await AccountCount.of(Reader(ledger, 0), 0)).moment
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    pass

@@ -1,0 +1,24 @@
+#!lua flags=no-writes
+-- An account as it is stored, with its newest entry and some of its generations, all of one moment.
+--
+-- KEYS[1]  account
+-- ARGV     1 order: generations made after it are read too, 2 how many of those at most, 3… generation
+-- Returns  {"gone"} {"account", "1" if more were made | "0", newest entry or "", fields, generations}
+-- Writes   nothing
+--- @include "lib/keys"
+local account = string.match(KEYS[1], ":account:(.*)$")
+local fields = redis.call("HGETALL", KEYS[1])
+if #fields == 0 then return {"gone"} end
+local made = redis.call("ZRANGE", keys.recent(account), "(" .. ARGV[1], "+inf", "BYSCORE", "LIMIT", 0, ARGV[2] + 1)
+local more = #made > tonumber(ARGV[2])
+local found = {}
+
+local function read(id)
+  local g = redis.call("HMGET", keys.generation(id), "state", "tool", "price", "allocation")
+  if g[1] then found[#found + 1] = {id, g[1], g[2] or "", g[3] or "", g[4] or ""} end
+end
+
+for index = 3, #ARGV do read(ARGV[index]) end
+for _, id in ipairs(made) do read(id) end
+local newest = redis.call("LINDEX", keys.journal(account), 0)
+return {"account", more and "1" or "0", newest or "", fields, found}

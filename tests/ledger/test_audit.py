@@ -1,0 +1,128 @@
+"""The audit: silent on a ledger that agrees, and each kind of damage by its name."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain import generation_id, partition_of_account
+from gateway.errors import LedgerBroken
+from gateway.ledger import keys
+from gateway.ledger.audit import Report, audit, keyspace, last_audit, remember
+from gateway.ledger.audit import journals as audited_journals
+from gateway.ledger.audit.report import DIFFERENCES_MAX, Kind
+from gateway.ledger.ledger import Ledger
+from tests.ledger.damages import DAMAGES, set_scene
+from tests.ledger.test_keys_have_ttl import a_busy_time
+from tests.ledger.world import PARTITIONS, World
+
+
+def text(report: Report) -> str:
+    return "\n".join(map(str, report.differences))
+
+
+async def test_a_busy_ledger_that_agrees_is_clean(world: World) -> None:
+    await a_busy_time(world)
+    report = await audit(world.ledger)
+    assert report.clean, text(report)
+    assert report.unproved == ()
+    assert (report.accounts, report.generations) == (2, 17)
+    written = [await world.redis.llen(keys.journal(partition_of_account(name, PARTITIONS), name)) for name in NAMES]
+    assert report.entries == sum(written)
+    assert report.keys >= report.accounts + report.generations
+    assert report.at <= report.finished <= await world.now()
+
+
+NAMES = ("ann", "b.o-b_@")
+
+
+async def test_one_account_is_looked_at_alone(world: World) -> None:
+    await a_busy_time(world)
+    await world.redis.hincrby(keys.account(partition_of_account("ann", PARTITIONS), "ann"), "held:f", 1)
+    world.holds = False
+    assert (await audit(world.ledger, account="b.o-b_@")).clean
+    report = await audit(world.ledger, account="ann")
+    assert {difference.account for difference in report.differences} == {"ann"}
+    assert report.generations == 8
+    assert (await audit(world.ledger, account="nobody")).accounts == 0
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+async def test_damage_is_named(world: World, name: str) -> None:
+    world.holds = False
+    scene = await set_scene(world)
+    whole = await audit(world.ledger)
+    assert whole.clean, text(whole)
+    damage, kind, subject = DAMAGES[name]
+    await damage(scene)
+    before = await world.contents()
+    report = await audit(world.ledger)
+    whose = subject.format(
+        **{state: f"generation {getattr(scene, state)}" for state in ("running", "waiting", "ended")}
+    )
+    found = [one for one in report.differences if one.kind is kind and whose in one.subject]
+    assert found, text(report)
+    assert all(one.expected != one.found and one.mend for one in found)
+    assert await world.contents() == before, "an audit changes nothing"
+
+
+async def test_a_broken_journal_is_named_once_also_between_two_pages(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.holds = False
+    scene = await set_scene(world)
+    monkeypatch.setattr(audited_journals, "ENTRIES_AT_ONCE", 3)
+    await world.redis.lrem(scene.journal, 1, await world.redis.lindex(scene.journal, 3))
+    (found,) = (await audit(world.ledger)).differences
+    newest = int(await world.redis.hget(scene.account, "entries"))
+    assert found.subject == f"account ann, entry {newest - 2}"
+    assert (found.expected, found.found) == (f"entry {newest - 3} before it", f"entry {newest - 4}")
+
+
+async def test_a_ruined_ledger_is_counted_and_its_report_stays_small(world: World) -> None:
+    world.holds = False
+    await world.account()
+    partition = partition_of_account("ann", PARTITIONS)
+    strangers = [generation_id(partition) for _ in range(DIFFERENCES_MAX + 1)]
+    await world.redis.zadd(keys.deadlines(partition), dict.fromkeys(strangers, 1))
+    report = await audit(world.ledger)
+    assert report.counted == {Kind.DEADLINE: DIFFERENCES_MAX + 1}
+    assert len(report.differences) == DIFFERENCES_MAX
+
+
+async def test_the_result_is_kept_for_who_watches(world: World) -> None:
+    world.holds = False
+    assert await last_audit(world.ledger) is None
+    scene = await set_scene(world)
+    await remember(world.ledger, await audit(world.ledger))
+    kept = await last_audit(world.ledger)
+    assert kept is not None
+    assert (kept.accounts, kept.generations, kept.differences, kept.texts) == (1, 5, 0, ())
+    await world.redis.zrem(scene.deadlines, scene.running)
+    report = await audit(world.ledger)
+    kept = await remember(world.ledger, report)
+    assert await last_audit(world.ledger) == kept
+    assert kept.differences == report.difference_count == len(kept.texts) == 1
+    assert kept.texts[0].startswith(f"generation {scene.running}: deadline: expected one deadline, found none. ")
+    assert "lighthouse" not in str(kept), "a prompt is nobody's business"
+
+
+async def test_a_redis_without_a_ledger_is_not_proved_and_stays_empty(world: World) -> None:
+    await world.redis.flushall()
+    world.holds = False
+    with pytest.raises(LedgerBroken, match="no ledger here"):
+        await audit(world.ledger)
+    assert await world.contents() == {}
+
+
+async def test_a_ledger_of_other_partitions_is_not_judged(world: World) -> None:
+    with pytest.raises(LedgerBroken, match="4 partitions"):
+        await audit(Ledger(world.redis, partitions=64))
+
+
+def test_every_key_that_is_spelled_has_a_kind() -> None:
+    functions = {name: value for name, value in vars(keys).items() if callable(value) and name != "tag"}
+    spelled = {
+        name for name, value in functions.items() if getattr(value, "__annotations__", {}).get("return") == "str"
+    }
+    alone = {name.lower() for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
+    assert {kind.name for kind in keyspace.KINDS} == spelled | alone

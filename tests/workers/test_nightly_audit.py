@@ -1,0 +1,93 @@
+"""The audit that one of several caretakers makes once a day."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.errors import LedgerUnavailable
+from gateway.ledger import keys
+from gateway.ledger.audit import last_audit
+from gateway.ledger.audit.result import CLAIM_MS, EVERY_MS
+from tests.redis_servers import RedisServer
+from tests.workers.stage import Stage, until
+from workers import nightly_audit
+from workers.nightly_audit import NightlyAudit
+
+
+async def test_of_several_caretakers_one_audits_and_the_next_is_due_in_a_day(stage: Stage) -> None:
+    await stage.account()
+    await stage.order()
+    caretakers = [NightlyAudit(stage.ledger) for _ in range(3)]
+    with capture_logs() as lines:
+        reports = await asyncio.gather(*(one.take_turn() for one in caretakers))
+    (made,) = [report for report in reports if report is not None]
+    assert (made.clean, made.accounts, made.generations) == (True, 1, 1)
+    assert [line["event"] for line in lines] == ["audit_finished"]
+    kept = await last_audit(stage.ledger)
+    assert kept is not None
+    assert (kept.at, kept.differences) == (made.at, 0)
+    assert await caretakers[0].take_turn() is None
+    left = await stage.ledger.redis.pttl(keys.AUDIT_CLAIM)
+    assert EVERY_MS - 60_000 < left <= EVERY_MS
+    await stage.ledger.redis.delete(keys.AUDIT_CLAIM)  # as if the day were over
+    assert await caretakers[1].take_turn() is not None
+
+
+async def test_the_turn_of_a_dead_caretaker_lapses(stage: Stage) -> None:
+    await stage.ledger.redis.set(keys.AUDIT_CLAIM, "dead", px=CLAIM_MS)
+    caretaker = NightlyAudit(stage.ledger)
+    assert await caretaker.take_turn() is None
+    await stage.ledger.redis.pexpire(keys.AUDIT_CLAIM, 1)
+
+    async def audited() -> bool:
+        return await caretaker.take_turn() is not None
+
+    await until(audited)
+
+
+async def test_differences_are_loud_and_name_no_prompt(stage: Stage) -> None:
+    await stage.account()
+    reserved = await stage.reserve()
+    generation = reserved.generation.id
+    await stage.ledger.redis.zrem(keys.deadlines(int(generation[4:6], 16)), generation)
+    with capture_logs() as lines:
+        await NightlyAudit(stage.ledger).take_turn()
+    difference, finished = lines
+    assert (difference["event"], difference["log_level"]) == ("audit_difference", "error")
+    assert (difference["kind"], difference["generation"]) == ("deadline", generation)
+    assert finished["differences"] == 1
+    assert "lighthouse" not in str(lines)
+
+
+async def test_an_outage_only_delays_it(
+    own_redis: RedisServer, own_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = own_stage
+    monkeypatch.setattr(nightly_audit, "_FIRST_LOOK_SECONDS", 0)
+    monkeypatch.setattr(nightly_audit, "_LOOK_SECONDS", 0.05)
+    await stage.account()
+    own_redis.kill()
+    caretaker = NightlyAudit(stage.ledger)
+    with pytest.raises(LedgerUnavailable):
+        await caretaker.take_turn()
+    running = asyncio.create_task(caretaker.run())
+    own_redis.start()
+
+    async def audited() -> bool:
+        return await last_audit(stage.ledger) is not None
+
+    try:
+        await until(audited)
+    finally:
+        running.cancel()
+
+
+async def test_a_caretaker_audits_soon_after_its_start_when_none_was_made(stage: Stage) -> None:
+    await stage.account()
+    caretaker = stage.caretaker()
+
+    await until(lambda: caretaker.says("audit_finished"))
+    assert await last_audit(stage.ledger) is not None
