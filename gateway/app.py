@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from gateway.api import services
+from gateway.api import console, limits, services, sign_in
 from gateway.api.auth import Callers
 from gateway.api.background import Background
-from gateway.api.docs_page import page
-from gateway.api.documentation import mount_static
+from gateway.api.console import CONSOLE, Console
+from gateway.api.description import Description
 from gateway.api.hub import Hub
+from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
-from gateway.api.middleware import BODY_MAX_BYTES, add_headers, answered
+from gateway.api.middleware import add_headers, answered
 from gateway.api.openapi import document
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
+from gateway.api.server import Runner
+from gateway.api.sessions import Sessions
 from gateway.cancelling import cancel
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
-from gateway.errors import FareboxError, LedgerUnavailable, SettingsError
+from gateway.durability import check_durability, watch_durability
+from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.policy_of_card import policy_of
 from gateway.ledger.timed import TimedLedger
@@ -49,13 +54,13 @@ log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings) -> web.Application:
     """The gateway's application; RateCardError or SettingsError if it cannot run as it is set."""
-    app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[answered])
+    app = web.Application(client_max_size=limits.BODY_MAX_BYTES, middlewares=[answered])
     app[services.SETTINGS] = settings
     app[services.STARTUP] = services.Startup()
     app[services.METRICS] = Metrics()
     app[services.BACKGROUND] = Background()
-    app[services.DESCRIPTION] = document(ROUTES, settings.public_address)
-    app[services.DOCS_PAGE] = page(app[services.DESCRIPTION])
+    app[services.DESCRIPTION] = Description(lambda: document(ROUTES, settings.public_address))
+    app[CONSOLE] = Console.read(settings.public_address)
     app[services.QUOTE_TOKENS] = QuoteTokens(settings.secret("signing-key"))
     _add_ledger(app, settings)
     _add_outputs(app, settings)
@@ -65,23 +70,31 @@ def create_app(settings: Settings) -> web.Application:
     )
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching])
+    app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _noting_key_use])
     mount(app)
-    mount_static(app)
+    sign_in.mount(app)
+    console.mount(app)
     return app
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in work then have the grace period to end."""
-    web.run_app(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        shutdown_timeout=settings.grace_seconds,
-        access_log=None,
-        print=None,
-        loop=_event_loop(),
-    )
+    app = create_app(settings)
+    with asyncio.Runner(loop_factory=_event_loop) as runner:
+        runner.run(_serve(app, settings))
+
+
+async def _serve(app: web.Application, settings: Settings) -> None:
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    runner = Runner(app, shutdown_timeout=settings.grace_seconds)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
@@ -103,8 +116,14 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     )
     ledger.seconds = app[services.METRICS].transitions
     app[services.LEDGER] = ledger
-    app[services.REQUESTS] = Requests(redis, ledger.partitions)
-    app[services.CALLERS] = Callers(ledger, settings.secret("admin-key"))
+    app[services.KEY_USE] = KeyUse(ledger)
+    app[services.REQUESTS] = Requests(ledger)
+    app[services.SESSIONS] = Sessions(
+        settings.secret("signing-key"), settings.secret("admin-key"), settings.public_address
+    )
+    app[services.CALLERS] = Callers(
+        ledger, settings.secret("admin-key"), app[services.SESSIONS], settings.public_address
+    )
 
 
 def _add_outputs(app: web.Application, settings: Settings) -> None:
@@ -138,7 +157,7 @@ async def _ledger_start(app: web.Application) -> AsyncIterator[None]:
     try:
         await _start_ledger(app)
     except LedgerUnavailable as error:
-        app[services.STARTUP].problem = "the ledger does not answer"
+        app[services.STARTUP].problem = error.problem
         log.critical("ledger_unavailable_at_start", error=str(error), until_then="every call answers 503")
         async with _running(_keep_starting(app), "ledger start"):
             yield
@@ -156,23 +175,23 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
     async with (
         _running(app[services.HUB].listen(), "hints"),
         _running(app[services.RATE_CARDS].watch(), "rate card"),
+        _running(watch_durability(app[services.LEDGER], app[services.STARTUP]), "durability"),
     ):
         yield
+
+
+async def _noting_key_use(app: web.Application) -> AsyncIterator[None]:
+    async with _running(app[services.KEY_USE].write_on(), "key use"):
+        yield
+    await app[services.KEY_USE].write()
 
 
 async def _start_ledger(app: web.Application) -> None:
     settings, startup, ledger = app[services.SETTINGS], app[services.STARTUP], app[services.LEDGER]
     await ledger.start()
-    weaknesses = await ledger.durability()
-    if weaknesses and settings.require_durable:
-        raise SettingsError(
-            "FAREBOX_REQUIRE_DURABLE is set, and the ledger's Redis is not durable: " + "; ".join(weaknesses)
-        )
+    await check_durability(ledger, startup, required=settings.require_durable)
     if len(settings.secret("admin-key")) < _ADMIN_KEY_LENGTH:
         log.warning("ADMIN_KEY_SHORT", mend=f"give FAREBOX_ADMIN_KEY at least {_ADMIN_KEY_LENGTH} random characters")
-    for weakness in weaknesses:
-        log.warning("LEDGER_NOT_DURABLE", weakness=weakness, consequence="what was acknowledged can be lost in a crash")
-    startup.durability = tuple(f"the ledger is not durable: {weakness}" for weakness in weaknesses)
     await _write_policy(app, app[services.RATE_CARDS].card)
     startup.ready = True
     log.info("gateway_ready", address=settings.public_address, test_mode=settings.in_test_mode)
@@ -183,8 +202,8 @@ async def _keep_starting(app: web.Application) -> None:
         await asyncio.sleep(_TRY_AGAIN_SECONDS)
         try:
             await _start_ledger(app)
-        except LedgerUnavailable:
-            continue
+        except LedgerUnavailable as error:
+            app[services.STARTUP].problem = error.problem
         except FareboxError as error:
             # It is there, but not ours or not durable: an operator must see to it, and 503 is right until then.
             app[services.STARTUP].problem = str(error)

@@ -111,6 +111,15 @@ def connect_queue(url: str, answer_seconds: float | None = ANSWER_SECONDS, setti
     return _client(queue_pool(url, answer_seconds, setting))
 
 
+def is_closed_transport(error: BaseException) -> bool:
+    """Whether uvloop refused to write to a connection that was reset a moment ago.
+
+    It says so by a RuntimeError, which redis-py passes on as it is; the loop of the standard library writes into the
+    void and lets the next read find out.
+    """
+    return isinstance(error, RuntimeError) and "the handler is closed" in str(error)
+
+
 class _SentinelPool(SentinelConnectionPool):
     """Connections to the master, which closes its connections to the Sentinels too."""
 

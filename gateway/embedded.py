@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 VERSION_MIN = (7, 2)  # WAITAOF; scripts with flags came in 7.0
+COMPACT_VALUE_BYTES = 1024  # a request with a prompt of 700 bytes; what it is good for: gateway/ledger/memory.py
 _LOCK_WAIT_SECONDS = 2  # a Redis whose supervisor was killed needs a moment to end
 
 
@@ -53,12 +54,13 @@ def find_redis() -> RedisProgram:
 
 
 def durable_arguments() -> list[str]:
-    """What makes an answered write a write on disk (DESIGN section 5)."""
+    """What makes an answered write a write on disk (DESIGN section 5), and a finished generation small in memory."""
     return [
         *("--appendonly", "yes"),
         *("--appendfsync", "always"),
         *("--aof-load-truncated", "yes"),  # a power cut leaves half a record: unanswered, so nobody was told of it
         *("--maxmemory-policy", "noeviction"),
+        *("--hash-max-listpack-value", str(COMPACT_VALUE_BYTES)),
         *("--save", ""),
         *("--daemonize", "no"),
     ]

@@ -8,11 +8,14 @@ FareboxError
 │   ├── UnknownModel         no such tool or model
 │   └── InvalidSettings      a setting, input or number of outputs that the model does not take
 ├── LedgerUnavailable        no answer from the ledger: it may or may not have happened (R21)
+│   ├── LedgerFull           its memory is full: nothing new is accepted, what is held can still end
+│   └── ReplicasMissing      too few replicas have it on disk: not a promise that can be given
 ├── LedgerBroken             the ledger's data contradicts itself; nothing was written
 ├── QueueUnavailable         no answer from the queue's Redis
 ├── PaymentsUnavailable      no answer from the payment provider
 ├── EventRefused             a payment event that is not signed as it must be
 ├── OutputMissing            the object store has no such output (any more)
+├── OutputNotStored          the object store did not take an object: full, away, or refusing us
 └── ProviderError            an attempt failed; `code` is the customer's, `detail` the operator's only
     ├── ProviderRejected     the provider will not do this request
     ├── Moderated            the provider's moderation refused it
@@ -75,7 +78,24 @@ class InvalidSettings(RequestRefused):
 
 
 class LedgerUnavailable(FareboxError):
-    """The ledger did not answer. What was asked may have happened: ask again with the same ids (R21)."""
+    """The ledger did not answer. What was asked may have happened: ask again with the same ids (R21).
+
+    `problem` is what operators are shown in `/readyz`; the message is for the log and may name servers.
+    """
+
+    problem = "the ledger does not answer"
+
+
+class LedgerFull(LedgerUnavailable):
+    """The ledger's Redis has reached `maxmemory`. Nothing new is accepted; what is held can still end."""
+
+    problem = "the ledger's memory is full (maxmemory): nothing new is accepted"
+
+
+class ReplicasMissing(LedgerUnavailable):
+    """Fewer replicas than FAREBOX_WAIT_REPLICAS have it on disk, so it cannot be acknowledged."""
+
+    problem = "too few of the ledger's replicas confirm (FAREBOX_WAIT_REPLICAS): nothing is accepted until they do"
 
 
 class LedgerBroken(FareboxError):
@@ -96,6 +116,10 @@ class EventRefused(FareboxError):
 
 class OutputMissing(FareboxError):
     """The object store has no such output, or has it no longer."""
+
+
+class OutputNotStored(FareboxError):
+    """The object store did not take an object: its disk is full, it is away, or it refuses us."""
 
 
 class ProviderError(FareboxError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from gateway.domain import Scope
-from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore
-from gateway.ledger.records import clean_reason, decode_account, decode_usage, encode_metadata
+from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, decode_usage, encode_metadata
 from gateway.ledger.scripts import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _KEY_ID_DIGITS = 32  # 128 bits of the digest: no two keys meet, and an id tells nothing of its key
 
@@ -53,7 +51,10 @@ class AccountOperations(LedgerCore):
         word, rest = await self.run("put_account", self.account_key(account), email or "", encode_metadata(metadata))
         if word != "applied":
             raise self.unexpected("put_account", word)
-        return decode_account(account, rest[1]), rest[0] == b"1"
+        made, view, had = rest[0] == b"1", rest[1], rest[2].decode()
+        if email is not None and had and keys.email(had) != keys.email(email):
+            await self.run("release_email", keys.email(had), account)
+        return decode_account(account, view), made
 
     async def usage(
         self, *, account: str, keys_version: int | None, days: Sequence[str]
@@ -69,25 +70,23 @@ class AccountOperations(LedgerCore):
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()
 
     async def _claim_email(self, email: str, account: str) -> str | None:
-        """Point the address to the account; the id of another account that really has it, or None."""
-        claimed = await _answered(self.redis.set(keys.email(email), account, nx=True))
-        if claimed:
-            return None
-        owner = await _answered(self.redis.get(keys.email(email)))
-        other = owner.decode() if owner else account
-        if other != account:
-            held = await self.account(account=other)
-            if isinstance(held, o.Account) and held.email is not None and keys.email(held.email) == keys.email(email):
-                return other
-        await _answered(self.redis.set(keys.email(email), account))
-        return None
+        """Point the address to the account; the id of another account that has it, or None."""
+        word, rest = await self.run("claim_email", keys.email(email), account, "")
+        if word == "taken" and not await self._has_email(other := rest[0].decode(), email):
+            word, rest = await self.run("claim_email", keys.email(email), account, other)
+        return rest[0].decode() if word == "taken" else None
+
+    async def _has_email(self, account: str, email: str) -> bool:
+        """Whether the account has this address now: its own field decides."""
+        found = await self.account(account=account)
+        return isinstance(found, o.Account) and found.email is not None and keys.email(found.email) == keys.email(email)
 
     async def find_account(self, *, email: str) -> o.Account | o.NotFound:
         """The account with this email (compared without case). The account's own field decides."""
-        owner = await _answered(self.redis.get(keys.email(email)))
+        owner = await self.command("GET", keys.email(email))
         if owner is None:
             return o.NotFound()
-        found = await self.account(account=owner.decode())
+        found = await self.account(account=owner.decode().partition(",")[0])
         if not isinstance(found, o.Account) or found.email is None or keys.email(found.email) != keys.email(email):
             return o.NotFound()
         return found
@@ -95,58 +94,81 @@ class AccountOperations(LedgerCore):
     async def add_key(
         self, *, key: str, scope: Scope, account: str | None, label: str | None
     ) -> o.AccountKey | o.NotFound:
-        """Remember the digest of `key`, never the key; an account's key also goes on the account's own list."""
+        """Remember the digest of `key`, never the key; it also goes on its account's own list, or the operators'."""
         digest, key_id = hashlib.sha256(key.encode()).hexdigest(), key_id_of(key)
         shown = clean_reason(label or "")
         if account is None:
             created_at = await self._now()
+            await self.command("HSET", keys.OPERATORS, f"key:{key_id}", f"{scope},{created_at},{shown}")
         else:
             word, rest = await self.run("add_key", self.account_key(account), key_id, shown)
             if word == "not_found":
                 return o.NotFound()
             created_at = int(rest[0])
         record = f"{scope},{account or ''},{digest},{created_at},{shown}"
-        await _answered(self.redis.set(keys.key(key_id), record))
-        return o.AccountKey(id=key_id, label=shown or None, created_at=created_at)
+        await self.command("SET", keys.key(key_id), record)
+        return o.AccountKey(id=key_id, label=shown or None, created_at=created_at, scope=scope)
 
     async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
         """Revoke an account's key, or with account None an admin or ops key; False if there is none."""
         if account is not None:
             word, _ = await self.run("revoke_key", self.account_key(account), key_id)
-            await _answered(self.redis.delete(keys.key(key_id))) if word == "revoked" else None
+            await self.command("DEL", keys.key(key_id)) if word == "revoked" else None
             return word == "revoked"
-        record = await _answered(self.redis.get(keys.key(key_id)))
+        record = await self.command("GET", keys.key(key_id))
         if record is None or record.startswith(b"account,"):
             return False
-        return bool(await _answered(self.redis.delete(keys.key(key_id))))
+        deleted = bool(await self.command("DEL", keys.key(key_id)))
+        await self.command("HDEL", keys.OPERATORS, f"key:{key_id}", f"used:{key_id}")
+        return deleted
+
+    async def operator_keys(self) -> tuple[o.AccountKey, ...]:
+        """The admin and ops keys in the ledger, oldest first; the key in the settings is not one of them."""
+        return decode_operator_keys(await self.command("HGETALL", keys.OPERATORS))
+
+    async def touch(self, *, account: str | None, used: Mapping[str, int]) -> None:
+        """Note when keys of an account (None: of the operators) were last used: key id → how long ago, in ms."""
+        key = keys.OPERATORS if account is None else self.account_key(account)
+        word, _ = await self.run("touch", key, ",".join(f"{key_id}:{ago_ms}" for key_id, ago_ms in used.items()))
+        if word != "noted":
+            raise self.unexpected("touch", word)
+
+    async def admit(self, *, key_id: str, per_minute: int) -> o.Limited | o.Admitted:
+        """Count one request of a key, whichever gateway it came to."""
+        word, rest = await self.run("admit", keys.rate(key_id), per_minute)
+        first, whole_after_ms = (int(number) for number in rest)
+        return o.Limited(first, whole_after_ms) if word == "limited" else o.Admitted(first, whole_after_ms)
 
     async def find_key(self, *, key: str) -> o.KeyRecord | o.NotFound:
         """Who a key belongs to. The digest is compared in constant time; the account's own list decides."""
-        digest, key_id = hashlib.sha256(key.encode()).hexdigest(), key_id_of(key)
-        record = await _answered(self.redis.get(keys.key(key_id)))
+        return await self._find_key(key_id_of(key), hashlib.sha256(key.encode()).hexdigest())
+
+    async def find_key_by_id(self, *, key_id: str) -> o.KeyRecord | o.NotFound:
+        """Who the key of a session belongs to, if it is still in force; the session's signature vouches for the id."""
+        return await self._find_key(key_id, None)
+
+    async def use_sign_in_link(self, *, nonce: str, seconds: int) -> bool:
+        """Use up a link that signs in once; False if it was used before. `seconds` is as long as such a link lives."""
+        return bool(await self.command("SET", keys.sign_in(nonce), 1, "NX", "EX", seconds))
+
+    async def _find_key(self, key_id: str, digest: str | None) -> o.KeyRecord | o.NotFound:
+        record = await self.command("GET", keys.key(key_id))
         if record is None:
             return o.NotFound()
         scope, account, known, _, _ = record.decode().split(",", 4)
-        if not hmac.compare_digest(known, digest):
+        if digest is not None and not hmac.compare_digest(known, digest):
             return o.NotFound()
         if scope != Scope.ACCOUNT:
             return o.KeyRecord(key_id, Scope(scope), None, 0)
         fields = ["keys_version", f"key:{key_id}"]
-        version, listed = await _answered(self.redis.hmget(self.account_key(account), fields))
+        version, listed = await self.command("HMGET", self.account_key(account), *fields)
         if listed is None:
             return o.NotFound()
         return o.KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0))
 
     async def _now(self) -> int:
-        seconds, microseconds = (await _answered(self.redis.time()))[:2]
+        try:
+            seconds, microseconds = (await self.redis.time())[:2]
+        except (RedisError, OSError) as error:
+            raise translated(error, "time") from None
         return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-async def _answered(command: Awaitable[Any] | Any) -> Any:
-    """The answer of a plain command, or LedgerUnavailable."""
-    try:
-        async with asyncio.timeout(10):
-            return await command
-    except (RedisError, OSError, TimeoutError) as error:
-        raised = translated(error, "command")
-        raise (raised if raised is not error else LedgerUnavailable(str(error))) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.domain import partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
@@ -36,13 +36,15 @@ class LedgerCore:
         """Use `redis` with `partitions` slices; the rest is what scripts are given.
 
         `lease_ms`: how long an attempt may stay silent. `dispatch_ms`: how long a queued generation may go
-        undispatched. `outputs_kept_ms`: how long outputs stay after the end. `wait_replicas`: for `WAITAOF`.
+        undispatched. `outputs_kept_ms`: how long outputs stay after the end. `wait_replicas`: how many replicas must
+        have something on disk before it is answered.
         """
         self.redis = redis
         self.partitions = partitions
         self.lease_ms = lease_ms
         self.dispatch_ms = dispatch_ms
         self.outputs_kept_ms = outputs_kept_ms
+        self.wait_replicas = wait_replicas
         self._scripts = Scripts(redis, wait_replicas=wait_replicas)
 
     def account_key(self, account: str) -> str:
@@ -57,6 +59,10 @@ class LedgerCore:
         """Run a script; its reply as the outcome's word and the rest."""
         reply = await self._scripts.run(name, key, *arguments)
         return reply[0].decode(), reply[1:]
+
+    async def command(self, *words: Argument) -> Any:
+        """Run a plain command with one key, under the same promise as scripts; LedgerUnavailable if nobody answers."""
+        return await self._scripts.command(*words)
 
     @staticmethod
     def ended(rest: Reply) -> o.Ended:

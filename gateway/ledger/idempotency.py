@@ -8,14 +8,16 @@ retry then repeats the operation with the same derived operation id, and the led
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
-
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING
 
 from gateway.domain import partition_of_account
+from gateway.errors import LedgerFull
 from gateway.ledger import keys
-from gateway.ledger.scripts import translated
+
+if TYPE_CHECKING:
+    from gateway.ledger.core import LedgerCore
 
 CLAIM_SECONDS = 60
 KEPT_SECONDS = 24 * 3600
@@ -56,36 +58,39 @@ class Reused:
 
 
 class Requests:
-    """The records of requests that carried an idempotency key. `client` is the ledger's redis-py client."""
+    """The records of requests that carried an idempotency key."""
 
-    def __init__(self, client: Any, partitions: int) -> None:
-        self._client = client
-        self._partitions = partitions
+    def __init__(self, ledger: LedgerCore) -> None:
+        """Keep them in `ledger`, beside what they are about."""
+        self._ledger = ledger
 
     async def claim(self, request: Request) -> Claimed | Pending | Answered | Reused:
-        """Claim the request, or say what is known of it."""
+        """Claim the request, or say what is known of it.
+
+        A ledger whose memory is full cannot remember a claim. The request is then the first one without it: what ends a
+        hold must go on, and what takes credits its script refuses. A retry that repeats it has the same operation id.
+        """
         key = self._key(request)
         try:
-            if await self._client.set(key, f"{request.request_digest} {PENDING}", nx=True, ex=CLAIM_SECONDS):
+            if await self._ledger.command("SET", key, f"{request.request_digest} {PENDING}", "NX", "EX", CLAIM_SECONDS):
                 return Claimed()
-            record = _text(await self._client.get(key))
-        except (RedisError, OSError) as error:
-            raise translated(error, "idempotency") from error
+            unknown: Claimed | Pending = Pending()  # the claim expired or was released since: the caller asks again
+        except LedgerFull:
+            unknown = Claimed()
+        record = await self._ledger.command("GET", key)
         if record is None:
-            return Pending()  # the claim expired or was released between the two commands: the caller asks again
-        digest, _, rest = record.partition(" ")
+            return unknown
+        digest, _, rest = record.decode().partition(" ")
         if digest != request.request_digest:
             return Reused()
         word, _, body = rest.partition(" ")
         return Answered(body) if word == RESPONSE else Pending()
 
     async def finish(self, request: Request, body: str) -> None:
-        """Remember the answer for 24 hours."""
+        """Remember the answer for 24 hours, if there is memory for it."""
         record = f"{request.request_digest} {RESPONSE} {body}"
-        try:
-            await self._client.set(self._key(request), record, ex=KEPT_SECONDS)
-        except (RedisError, OSError) as error:
-            raise translated(error, "idempotency") from error
+        with suppress(LedgerFull):
+            await self._ledger.command("SET", self._key(request), record, "EX", KEPT_SECONDS)
 
     async def release(self, request: Request) -> None:
         """Forget the claim: refusals are not remembered.
@@ -93,16 +98,8 @@ class Requests:
         It may be another request's by now, if this one took over a minute. Then two are at work with one operation
         id, of which the ledger makes one.
         """
-        try:
-            await self._client.delete(self._key(request))
-        except (RedisError, OSError) as error:
-            raise translated(error, "idempotency") from error
+        await self._ledger.command("DEL", self._key(request))
 
     def _key(self, request: Request) -> str:
-        return keys.idempotency(
-            partition_of_account(request.scope, self._partitions), request.scope, request.key_digest
-        )
-
-
-def _text(value: bytes | str | None) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value
+        partition = partition_of_account(request.scope, self._ledger.partitions)
+        return keys.idempotency(partition, request.scope, request.key_digest)

@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 
 META = "fb:meta"
+AUDIT = "fb:audit"
+AUDIT_CLAIM = "fb:audit:claim"
+OPERATORS = "fb:operators"  # hash: the list of admin and ops keys, in an account's words
 
 
 def tag(partition: int) -> str:
@@ -81,9 +84,34 @@ def policy(partition: int) -> str:
     return f"{tag(partition)}:policy"
 
 
+def subject(key: str) -> list[tuple[str, str]]:
+    """What a script's key is about, in the words of the log: `[("account", "acme")]`; nothing of a whole partition."""
+    _, _, rest = key.partition(":")
+    kind, _, name = rest.partition(":")
+    match kind:
+        case "account" | "generation":
+            return [(kind, name)]
+        case "checkout":
+            return list(zip(("account", "checkout"), name.split(":"), strict=True))
+        case "billing":
+            return [("account", name)]
+        case _:
+            return []
+
+
 def key(key_id: str) -> str:
     """String: what an API key leads to. `key_id` is the start of the key's digest."""
     return f"fb:key:{key_id}"
+
+
+def sign_in(nonce: str) -> str:
+    """String: a link that signs in once has been used; as long as such a link lives."""
+    return f"fb:sign_in:{nonce}"
+
+
+def rate(key_id: str) -> str:
+    """String: when an API key's allowance of requests is whole again."""
+    return f"fb:rate:{key_id}"
 
 
 def email(address: str) -> str:

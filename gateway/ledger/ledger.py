@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
-from gateway.errors import LedgerBroken, LedgerUnavailable
+from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.accounts import AccountOperations
+from gateway.ledger.durability import shortages, weaknesses
 from gateway.ledger.life import GenerationOperations
+from gateway.ledger.memory import hints
 from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.records import canonical
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-_DURABLE = {
-    "appendonly": ("yes", "the append-only file is off: a restart loses what was acknowledged"),
-    "appendfsync": ("always", "appendfsync is not `always`: a crash loses the last second of acknowledged work"),
-    "maxmemory-policy": ("noeviction", "maxmemory-policy is not `noeviction`: Redis may throw away balances"),
-}
-_DURABLE_NAMES: tuple[Any, ...] = tuple(_DURABLE)
-
 
 class Ledger(GenerationOperations, AccountOperations, OperatorOperations, PaymentOperations):
     """Credits, holds and generations in Redis."""
@@ -45,12 +39,11 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
     async def start(self) -> None:
         """Check the schema version and number of partitions (LedgerBroken), or write them into an empty ledger."""
         mine = f"{SCHEMA_VERSION},{self.partitions}"
-        try:
-            await self.redis.set(keys.META, mine, nx=True)
-            found = (await self.redis.get(keys.META)).decode()
-        except (RedisError, OSError) as error:
-            raise translated(error, "start") from None
-        if found == mine:
+        found = await self._meta()
+        if found is None:  # only then: a ledger whose memory is full can be started all the same
+            await self.command("SET", keys.META, mine, "NX")
+            found = await self._meta()
+        if found is None or found == mine:
             return
         version, partitions = found.split(",")
         if int(version) != SCHEMA_VERSION:
@@ -62,36 +55,34 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
         msg = f"the ledger has {partitions} partitions, this Farebox is set to {self.partitions}: they must be the same"
         raise LedgerBroken(msg)
 
+    async def _meta(self) -> str | None:
+        found: bytes | None = await self.command("GET", keys.META)
+        return None if found is None else found.decode()
+
     async def close(self) -> None:
         """Close every connection."""
         await self.redis.aclose()
 
     async def ping(self) -> None:
-        """Return when every node of the ledger answers."""
+        """Return when every node of the ledger answers, and the replicas that are waited for confirm."""
         try:
             await self.redis.ping()
         except (RedisError, OSError) as error:
             raise translated(error, "ping") from None
+        if self.wait_replicas:
+            await self.command("EXISTS", keys.META)
 
     async def durability(self) -> list[str]:
         """What is weaker than durable in the servers' settings, one sentence each; empty when all is well."""
-        try:
-            if isinstance(self.redis, RedisCluster):
-                await self.redis.initialize()  # before its first command it knows no nodes
-                nodes = [
-                    await node.execute_command("CONFIG GET", *list(_DURABLE)) for node in self.redis.get_primaries()
-                ]
-            else:
-                nodes = [await self.redis.config_get(*_DURABLE_NAMES)]
-        except (RedisError, OSError) as error:
-            raised = translated(error, "durability")
-            if isinstance(raised, LedgerUnavailable):
-                raise raised from None
-            return ["the server does not allow CONFIG GET: its durability cannot be checked"]
-        weaknesses = {
-            sentence for node in nodes for name, (wanted, sentence) in _DURABLE.items() if node.get(name) != wanted
-        }
-        return sorted(weaknesses)
+        return await weaknesses(self.redis, self.wait_replicas)
+
+    async def shortages(self) -> list[str]:
+        """What the servers lack at this moment to accept anything new: memory, replicas; one sentence each."""
+        return await shortages(self.redis, self.wait_replicas)
+
+    async def memory_hints(self) -> list[str]:
+        """What would spare the servers memory, one sentence each; empty when they are set up so."""
+        return await hints(self.redis)
 
     async def publish(self, policy: Policy) -> bool:
         """Write `policy` to every partition unless a newer one is there; False if a newer one is (degraded)."""
@@ -144,18 +135,13 @@ def _totals(sums: Mapping[str, int], overdue: int) -> o.Totals:
 
 
 def _terms(terms: PlanTerms) -> str:
-    return json.dumps(
-        {
-            "monthly": terms.monthly_millicredits,
-            "concurrency": dict(terms.concurrency),
-            "max_waiting": terms.max_waiting,
-            "head_start": terms.head_start_ms,
-            "allow": {
-                tool: {setting: [canonical(value) for value in values] for setting, values in limits.items()}
-                for tool, limits in terms.allow.items()
-            },
-        }
-    )
+    allow = {
+        tool: {setting: [canonical(value) for value in values] for setting, values in limits.items()}
+        for tool, limits in terms.allow.items()
+    }
+    numbers = f"{terms.monthly_millicredits},{terms.max_waiting},{terms.head_start_ms}"
+    tools = ",".join(f"{tool}:{count}" for tool, count in terms.concurrency.items())
+    return ";".join((numbers, tools, json.dumps(allow) if allow else ""))
 
 
 def _policy_fields(policy: Policy) -> list[str]:

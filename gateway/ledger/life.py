@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from gateway.domain import GENERATION_PATTERN, operation_id
+from gateway.domain import GENERATION_PATTERN, operation_id, partition_of_generation
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
@@ -18,6 +20,7 @@ from gateway.ledger.records import (
     decode_generation,
     encode_output,
     encode_request,
+    new_generation,
 )
 
 if TYPE_CHECKING:
@@ -85,21 +88,20 @@ class GenerationOperations(LedgerCore):
             int(pro),
             json.dumps(settings),
             encode_request(request),
-            terms.queue_timeout_ms,
-            terms.provider_timeout_ms,
-            terms.waiting_timeout_ms,
-            terms.attempts_max,
-            self.outputs_kept_ms,
+            f"{terms.queue_timeout_ms},{terms.provider_timeout_ms},{terms.waiting_timeout_ms},{terms.attempts_max},"
+            f"{self.outputs_kept_ms}",
             self.dispatch_ms,
             int(any(not item.url.startswith("https:") for item in request.inputs)),
         )
-        return self._reservation(word, rest, account, request.price_millicredits)
+        if word == "reserved":
+            return _reserved(generation, account, request, texts(rest))
+        return self._not_reserved(word, rest, account, request.price_millicredits)
 
-    def _reservation(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
+    def _not_reserved(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
         if word in _REFUSALS:
             return _REFUSALS[word]()
         match word:
-            case "reserved":
+            case "resent":
                 return o.Reserved(_generation(rest[0]), decode_dispatch(rest[1]))
             case "replayed":
                 return o.Replayed(_generation(rest[0]))
@@ -236,10 +238,18 @@ class GenerationOperations(LedgerCore):
             case _:
                 return o.NotDue()
 
-    async def dispatched(self, *, generation: str, deadline: int) -> bool:
-        """Move the dispatch deadline on, if it still is the one read; True if it was."""
-        word, _ = await self.run("dispatched", self.generation_key(generation), deadline)
-        return word == "noted"
+    async def dispatched(self, deadlines: Mapping[str, int]) -> frozenset[str]:
+        """Move the dispatch deadlines of generations on, each if it still is the one given; those whose it was."""
+        by_partition: defaultdict[int, list[str]] = defaultdict(list)
+        for generation, deadline in deadlines.items():
+            by_partition[partition_of_generation(generation)].append(f"{generation}:{deadline}")
+        replies = await asyncio.gather(
+            *(
+                self.run("dispatched", keys.deadlines(partition), ",".join(read))
+                for partition, read in by_partition.items()
+            )
+        )
+        return frozenset(generation for _, moved in replies for generation in texts(moved))
 
     async def expired_outputs(self, *, partition: int, limit: int = 100) -> list[str]:
         """Ended generations whose outputs should be deleted by now, longest overdue first."""
@@ -294,3 +304,13 @@ class GenerationOperations(LedgerCore):
 
 def _generation(item: Reply) -> o.Generation:
     return decode_generation(item[0].decode(), item[1])
+
+
+def _reserved(generation: str, account: str, request: GenerationRequest, answer: tuple[str, ...]) -> o.Reserved:
+    """What was asked for, with what only the script knows of it."""
+    created, deadline, score, allocation, entry = answer
+    created_at, waits = int(created), not score
+    made = new_generation(generation, account, request, created_at=created_at, waits=waits, texts=(allocation, entry))
+    if waits:
+        return o.Reserved(made, None)
+    return o.Reserved(made, o.Dispatch(generation, request.tool, 1, int(score), created_at, 0, int(deadline)))

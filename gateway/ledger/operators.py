@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # What one account may hold: a hundred of the largest amounts, still a tenth of where doubles stop being exact.
 _BALANCE_MAX_MILLICREDITS = 100 * AMOUNT_MAX_MILLICREDITS
 
+_CLOCK_MAX_MS = 221_845_392_000_000  # the year 9000: a few centuries of cycles before Python's calendar ends
+
 
 class OperatorOperations(LedgerCore):
     """One method per script that changes what an account has or is entitled to."""
@@ -65,24 +67,6 @@ class OperatorOperations(LedgerCore):
         """Take back a cancellation or a scheduled change (R3, R12). Refused: `no_subscription`."""
         return await self._operate("resume", account, operation)
 
-    async def top_up(self, *, account: str, operation: str, millicredits: int, reason: str) -> o.NotFound | o.Applied:
-        """Add a purchase that never expires (R4); `grant` of the answer is what `revoke` takes back."""
-        answer = await self._operate("top_up", account, operation, millicredits, clean_reason(reason))
-        if isinstance(answer, o.Refused):
-            raise self.unexpected("top_up", answer.reason)
-        return answer
-
-    async def revoke(
-        self, *, account: str, operation: str, grant: str, millicredits: int | None, reason: str
-    ) -> o.NotFound | o.Applied:
-        """Take back what is left of one grant: `millicredits` at most, or with None all, also what is held of it."""
-        most = _BALANCE_MAX_MILLICREDITS if millicredits is None else millicredits
-        everything = int(millicredits is None)
-        answer = await self._operate("revoke", account, operation, grant, most, everything, clean_reason(reason))
-        if isinstance(answer, o.Refused):
-            raise self.unexpected("revoke", answer.reason)
-        return answer
-
     async def grant(
         self, *, account: str, operation: str, bucket: Bucket, millicredits: int, expires_at: int | None, reason: str
     ) -> o.NotFound | o.Refused | o.Applied:
@@ -118,8 +102,11 @@ class OperatorOperations(LedgerCore):
         return answer
 
     async def advance(self, *, account: str, operation: str, advance_ms: int) -> o.NotFound | o.Refused | o.Applied:
-        """Move an account's clock forward (R22); it is a test account from then on."""
-        return await self._operate("advance", account, operation, advance_ms)
+        """Move an account's clock forward (R22); it is a test account from then on.
+
+        Refused: `too_far`, past the times that can be written (`detail`: the account's now).
+        """
+        return await self._operate("advance", account, operation, advance_ms, _CLOCK_MAX_MS)
 
     async def _operate(
         self, script: str, account: str, operation: str, *arguments: Argument

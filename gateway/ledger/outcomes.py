@@ -67,7 +67,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """A generation as it is. `entries` are its own journal entries, oldest first; `version` counts its changes."""
+    """A generation as it is. `version` counts its changes.
+
+    `entry_texts` are its own journal entries, oldest first, as they are stored: `records.decode_entry` reads them.
+    """
 
     id: str
     account: str
@@ -92,7 +95,7 @@ class Generation:
     queued_at: int | None
     started_at: int | None
     finished_at: int | None
-    entries: tuple[Entry, ...]
+    entry_texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """An active subscription. `ends_at` is when it lapses: `paid_through`, or the end set by a cancellation."""
+    """An active subscription. It lapses at `paid_through` or `cancelled_to`, whichever comes first.
+
+    `billing` is the payment provider's subscription that pays for it; None: a test payment, or whoever runs the gateway.
+    """
 
     plan: str
     interval: Interval
@@ -123,6 +129,7 @@ class Subscription:
     scheduled_plan: str | None
     scheduled_interval: Interval | None
     scheduled_at: int | None
+    billing: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,11 +164,29 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountKey:
-    """A key as it may be shown: never the key itself."""
+    """A key as it may be shown: never the key itself. `last_used_at` is at most a minute late; None: never used."""
 
     id: str
     label: str | None
     created_at: int
+    scope: Scope = Scope.ACCOUNT
+    last_used_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request within its key's rate: how many more there may be now, and when the allowance is whole again."""
+
+    remaining: int
+    whole_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A request beyond its key's rate, and when the next one is admitted."""
+
+    retry_after_ms: int
+    whole_after_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

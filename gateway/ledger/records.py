@@ -19,6 +19,7 @@ from gateway.domain import (
     Interval,
     Output,
     PriceLine,
+    Scope,
     SettingValue,
     State,
 )
@@ -59,47 +60,44 @@ def _setting_from_json(value: Any) -> SettingValue:
 
 
 def encode_request(request: GenerationRequest) -> str:
-    """The immutable part of a generation as JSON; decimals as text, so that nothing is ever a float."""
-    return json.dumps(
-        {
-            "tool": request.tool,
-            "model": request.model,
-            "provider": request.provider,
-            "provider_model": request.provider_model,
-            "prompt": request.prompt,
-            "outputs": request.outputs,
-            "rate_card": request.rate_card,
-            "settings": {name: _setting_to_json(value) for name, value in request.settings.items()},
-            "inputs": [[item.kind, item.url] for item in request.inputs],
-            "lines": [[line.label, str(line.credits), str(line.count), str(line.total)] for line in request.lines],
-            "metadata": request.metadata,
-            "sandbox": request.sandbox,
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    """The immutable part of a generation as JSON, without what is empty and what is in fields of its own.
+
+    Decimals are text, so that nothing is ever a float.
+    """
+    members = {
+        "provider": request.provider,
+        "provider_model": request.provider_model,
+        "prompt": request.prompt,
+        "rate_card": request.rate_card,
+        "settings": {name: _setting_to_json(value) for name, value in request.settings.items()},
+        "inputs": [[item.kind, item.url] for item in request.inputs],
+        "lines": [[line.label, str(line.credits), str(line.count), str(line.total)] for line in request.lines],
+        "metadata": request.metadata,
+        "sandbox": request.sandbox,
+    }
+    filled = {name: value for name, value in members.items() if value not in (None, [], {})}
+    return json.dumps(filled, ensure_ascii=False, separators=(",", ":"))
 
 
-def decode_request(text: str, price_millicredits: int) -> GenerationRequest:
-    """The reverse of `encode_request`."""
-    data = json.loads(text)
+def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
+    data = json.loads(fields["request"])
     return GenerationRequest(
-        tool=data["tool"],
-        model=data["model"],
+        tool=fields["tool"],
+        model=fields["model"],
         provider=data["provider"],
-        provider_model=data["provider_model"],
+        provider_model=data.get("provider_model"),
         prompt=data["prompt"],
-        outputs=data["outputs"],
-        price_millicredits=price_millicredits,
+        outputs=int(fields["outputs"]),
+        price_millicredits=int(fields["price"]),
         rate_card=data["rate_card"],
-        settings={name: _setting_from_json(value) for name, value in data["settings"].items()},
-        inputs=tuple(Input(kind, url) for kind, url in data["inputs"]),
+        settings={name: _setting_from_json(value) for name, value in data.get("settings", {}).items()},
+        inputs=tuple(Input(kind, url) for kind, url in data.get("inputs", ())),
         lines=tuple(
             PriceLine(label, Decimal(each), Decimal(count), Decimal(total))
-            for label, each, count, total in data["lines"]
+            for label, each, count, total in data.get("lines", ())
         ),
-        metadata=data["metadata"],
-        sandbox=data["sandbox"],
+        metadata=data.get("metadata", {}),
+        sandbox=data.get("sandbox"),
     )
 
 
@@ -173,12 +171,12 @@ def decode_generation(generation: str, flat: Sequence[bytes]) -> o.Generation:
         id=generation,
         account=fields["account"],
         state=state,
-        request=decode_request(fields["request"], price),
+        request=_decode_request(fields),
         price_millicredits=price,
         held_millicredits=0 if final else price,
         committed_millicredits=int(fields.get("committed", 0)),
         refunded_millicredits=int(fields.get("refunded", 0)),
-        allocation=_decode_allocation(fields["allocation"]),
+        allocation=decode_allocation(fields["allocation"]),
         outputs=tuple(_decode_output(index, fields[f"output:{index}"]) for index in indices),
         outputs_deleted="outputs_deleted" in fields,
         progress_thousandths=1000 if state is State.SUCCEEDED else int(fields.get("progress", 0)),
@@ -193,11 +191,45 @@ def decode_generation(generation: str, flat: Sequence[bytes]) -> o.Generation:
         queued_at=_optional(fields, "queued_at"),
         started_at=_optional(fields, "started_at"),
         finished_at=_optional(fields, "finished_at"),
-        entries=tuple(decode_entry(line) for line in fields["entries"].splitlines() if line),
+        entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
     )
 
 
-def _decode_allocation(text: str) -> tuple[o.Share, ...]:
+def new_generation(
+    generation: str, account: str, request: GenerationRequest, *, created_at: int, waits: bool, texts: tuple[str, str]
+) -> o.Generation:
+    """A generation as `reserve` has just made it. `texts` are its allocation and its journal entry ("" for none)."""
+    allocation, entry = texts
+    return o.Generation(
+        id=generation,
+        account=account,
+        state=State.WAITING if waits else State.QUEUED,
+        request=request,
+        price_millicredits=request.price_millicredits,
+        held_millicredits=request.price_millicredits,
+        committed_millicredits=0,
+        refunded_millicredits=0,
+        allocation=decode_allocation(allocation),
+        outputs=(),
+        outputs_deleted=False,
+        progress_thousandths=0,
+        attempt=0,
+        failures=0,
+        version=1,
+        cancel_requested=False,
+        error=None,
+        provider_ref=None,
+        give_up_at=None,
+        created_at=created_at,
+        queued_at=None if waits else created_at,
+        started_at=None,
+        finished_at=None,
+        entry_texts=(entry,) if entry else (),
+    )
+
+
+def decode_allocation(text: str) -> tuple[o.Share, ...]:
+    """An allocation: bucket:grant:amount,…, first drawn first."""
     shares = (part.split(":") for part in text.split(",") if part)
     return tuple(o.Share(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
 
@@ -242,7 +274,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> o.Account:
     """An account as `accounts.view` replies it: now, next reset, last and next refresh (or empty), then its fields."""
     now, resets_at, cycle_started_at, refreshes_at = (item.decode() for item in view[:4])
     fields = pairs(view[4:])
-    grants = [_decode_grant(name[6:], text) for name, text in fields.items() if name.startswith("grant:")]
+    grants = [decode_grant(name[6:], text) for name, text in fields.items() if name.startswith("grant:")]
     available = dict.fromkeys(Bucket, 0)
     for grant in grants:
         available[grant.bucket] += grant.available_millicredits
@@ -275,7 +307,8 @@ def _decode_thousandths(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
 
-def _decode_grant(identifier: str, text: str) -> o.Grant:
+def decode_grant(identifier: str, text: str) -> o.Grant:
+    """A grant: bucket,available,held,granted,expires at or "",created at."""
     letter, available, held, granted, expires, created = text.split(",")
     return o.Grant(
         id=identifier,
@@ -309,6 +342,7 @@ def _decode_subscription(fields: Mapping[str, str], cycle_started_at: str, refre
         scheduled_plan=scheduled_plan or None,
         scheduled_interval=Interval(scheduled_interval) if scheduled_interval else None,
         scheduled_at=int(scheduled_at) if scheduled_at else None,
+        billing=fields.get("billing"),
     )
 
 
@@ -316,7 +350,23 @@ def _decode_keys(fields: Mapping[str, str]) -> Iterable[o.AccountKey]:
     for name, text in fields.items():
         if name.startswith("key:"):
             created, label = text.split(",", 1)
-            yield o.AccountKey(id=name[4:], label=label or None, created_at=int(created))
+            yield _decode_key(name[4:], Scope.ACCOUNT, created, label, fields)
+
+
+def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[o.AccountKey, ...]:
+    """The operators' list, by age."""
+    fields = {name.decode(): text.decode() for name, text in listed.items()}
+    found = []
+    for name, text in fields.items():
+        if name.startswith("key:"):
+            scope, created, label = text.split(",", 2)
+            found.append(_decode_key(name[4:], Scope(scope), created, label, fields))
+    return tuple(sorted(found, key=lambda key: (key.created_at, key.id)))
+
+
+def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Mapping[str, str]) -> o.AccountKey:
+    used = fields.get(f"used:{key_id}")
+    return o.AccountKey(key_id, label or None, int(created), scope, int(used) if used else None)
 
 
 def encode_metadata(metadata: Mapping[str, Any] | None) -> str:

@@ -1,7 +1,8 @@
 """Lua scripts: composed from their includes, called by digest, sent together when called together.
 
 Concurrent calls of one event-loop turn travel in one pipeline; each keeps its own answer. A script that the server
-does not know (after a restart or a failover) is loaded and called again.
+does not know (after a restart or a failover) is loaded and called again. Plain commands that acknowledge something go
+the same way, so that one promise covers all.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from redis.asyncio import Redis
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -30,10 +32,12 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from gateway.errors import LedgerBroken, LedgerUnavailable
+from gateway import batches
+from gateway.connections import is_closed_transport
+from gateway.errors import LedgerBroken, LedgerFull, LedgerUnavailable
+from gateway.ledger.replicas import Replicas
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
 
 Argument = str | int
@@ -45,11 +49,10 @@ _OUTAGES = (
     RedisTimeoutError,
     ClusterDownError,
     MasterDownError,
-    OutOfMemoryError,
     ReadOnlyError,
     OSError,
 )
-_OUTAGE_WORDS = ("OOM ", "LOADING ", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "MISCONF", "TRYAGAIN", "NOREPLICAS")
+_OUTAGE_WORDS = ("LOADING ", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "MISCONF", "TRYAGAIN", "NOREPLICAS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,81 +82,93 @@ def load(name: str) -> Script:
         return "\n".join(parts)
 
     source = _INCLUDE.sub(include, folder.joinpath(f"{name}.lua").read_text())
-    return Script(name, source, hashlib.sha1(source.encode()).hexdigest())  # noqa: S324 - Redis names scripts by SHA-1
+    digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
+    return Script(name, source, digest)
 
 
 @dataclass(slots=True)
 class _Call:
-    script: Script
-    key: str
-    arguments: tuple[Argument, ...]
-    answer: asyncio.Future[Reply]
+    """What to send, and who waits for its answer. `script`: what EVALSHA names, to be sent whole if it is not known."""
+
+    what: str
+    words: tuple[Argument, ...]
+    answer: asyncio.Future[Any]
+    script: Script | None = None
+
+    def sent_whole(self) -> _Call:
+        """The same call for a server that does not know its script."""
+        assert self.script is not None, "only a script can be unknown"  # noqa: S101 - for the type checker
+        return replace(self, words=("EVAL", self.script.source, *self.words[2:]))
 
 
 class Scripts:
-    """Runs scripts against one Redis or a cluster."""
+    """Runs scripts and plain commands against one Redis or a cluster."""
 
     def __init__(self, redis: Redis | RedisCluster, *, wait_replicas: int = 0) -> None:
         """Use `redis`; with `wait_replicas`, an answer waits until so many replicas have it on disk."""
+        self.replicas = Replicas(redis, wait_replicas)
         self._redis = redis
-        self._wait_replicas = wait_replicas
         self._waiting: list[_Call] = []
         self._flushes: set[asyncio.Task[None]] = set()
 
     async def run(self, name: str, key: str, *arguments: Argument) -> Reply:
         """Run a script with one key; LedgerUnavailable if nobody answers, LedgerBroken if it found a contradiction."""
-        loop = asyncio.get_running_loop()
-        call = _Call(load(name), key, arguments, loop.create_future())
-        if not self._waiting:
-            loop.call_soon(self._start_flush)
+        script = load(name)
+        reply: Reply = await self._answer(name, ("EVALSHA", script.digest, 1, key, *arguments), script)
+        return reply
+
+    async def command(self, *words: Argument) -> Any:
+        """Run a plain command with one key, in the same batch and under the same promise as scripts."""
+        return await self._answer(str(words[0]), words)
+
+    async def _answer(self, what: str, words: tuple[Argument, ...], script: Script | None = None) -> Any:
+        call = _Call(what, words, asyncio.get_running_loop().create_future(), script)
         self._waiting.append(call)
+        if len(self._waiting) == 1:
+            task = asyncio.get_running_loop().create_task(self._flush())
+            self._flushes.add(task)
+            task.add_done_callback(self._flushes.discard)
         return await call.answer
 
-    def _start_flush(self) -> None:
+    async def _flush(self) -> None:
         calls, self._waiting = self._waiting, []
-        task = asyncio.get_running_loop().create_task(self._flush(calls))
-        self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
-
-    async def _flush(self, calls: list[_Call]) -> None:
+        answers: list[Any]
         try:
-            answers = await self._send(calls, "EVALSHA")
+            await self.replicas.ready()
+            answers = await self._send(calls)
             unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if unknown:
-                again = await self._send([calls[index] for index in unknown], "EVAL")
+                again = await self._send([calls[index].sent_whole() for index in unknown])
                 for index, answer in zip(unknown, again, strict=True):
                     answers[index] = answer
+            await self.replicas.confirm()
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             answers = [error] * len(calls)
         for call, answer in zip(calls, answers, strict=True):
             if call.answer.done():
                 continue
             if isinstance(answer, BaseException):
-                call.answer.set_exception(translated(answer, call.script.name))
+                call.answer.set_exception(translated(answer, call.what))
             else:
                 call.answer.set_result(answer)
 
-    async def _send(self, calls: list[_Call], command: str) -> list[Any]:
+    async def _send(self, calls: list[_Call]) -> list[Any]:
+        if isinstance(self._redis, Redis):
+            return await batches.send(self._redis, [call.words for call in calls])
         async with self._redis.pipeline(transaction=False) as pipeline:
             for call in calls:
-                body = call.script.digest if command == "EVALSHA" else call.script.source
-                pipeline.execute_command(command, body, 1, call.key, *call.arguments)
-            if self._wait_replicas:
-                pipeline.execute_command("WAITAOF", 1, self._wait_replicas, 5000)
-            answers = await pipeline.execute(raise_on_error=False)
-        if self._wait_replicas:
-            confirmed = answers.pop()
-            if isinstance(confirmed, BaseException) or confirmed[1] < self._wait_replicas:
-                msg = "too few replicas confirmed the write"
-                raise LedgerUnavailable(msg)
-        return list(answers)
+                pipeline.execute_command(*call.words)
+            return list(await pipeline.execute(raise_on_error=False))
 
 
 def translated(error: BaseException, what: str) -> BaseException:
     """Turn what redis-py raises into our words: nobody answered, or the data contradicts itself."""
     if isinstance(error, LedgerUnavailable | asyncio.CancelledError):
         return error
-    if isinstance(error, _OUTAGES) or (isinstance(error, ResponseError) and str(error).startswith(_OUTAGE_WORDS)):
+    if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and str(error).startswith("OOM ")):
+        return LedgerFull(f"{what}: {error}")
+    outage_words = isinstance(error, ResponseError) and str(error).startswith(_OUTAGE_WORDS)
+    if isinstance(error, _OUTAGES) or outage_words or is_closed_transport(error):
         return LedgerUnavailable(f"{what}: {type(error).__name__}: {error}")
     if isinstance(error, RedisError):
         return LedgerBroken(f"{what}: {error}")

@@ -1,14 +1,28 @@
-"""The ledger with a clock: how long each transition takes, for Prometheus."""
+"""The ledger with a clock: how long each transition takes, for Prometheus and for the log."""
 
 from __future__ import annotations
 
+import logging
 import time
 
+import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 
 from gateway.errors import LedgerUnavailable
+from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.scripts import Argument, Reply
+
+READS = frozenset(
+    {"audit_account", "audit_generations", "audit_index", "audit_journal"}
+    | {"checkout", "generation", "generations", "overdue", "replay", "usage"}
+)
+# What only rolls an account forward, counts a request or the use of a key, or tells all partitions of a rate card.
+BESIDES = frozenset({"account", "admit", "claim_email", "journal", "publish", "release_email", "touch"})
+_OFTEN = frozenset({"dispatched", "renew"})
+_OF_AN_ATTEMPT = frozenset({"begin", "deliver", "hand_back", "note", "park", "renew", "settle"})
+
+log = structlog.get_logger("gateway.transitions")
 
 
 def transition_seconds(registry: CollectorRegistry = REGISTRY) -> Histogram:
@@ -28,7 +42,7 @@ class TimedLedger(Ledger):
     seconds: Histogram
 
     async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
-        """Run a script, and note how long it took and what it answered."""
+        """Run a script, note how long it took and what it answered, and log one line if it is a transition."""
         started_at = time.perf_counter()
         outcome = "error"
         try:
@@ -39,4 +53,19 @@ class TimedLedger(Ledger):
             outcome = "unavailable"
             raise
         finally:
-            self.seconds.labels(name, outcome).observe(time.perf_counter() - started_at)
+            seconds = time.perf_counter() - started_at
+            self.seconds.labels(name, outcome).observe(seconds)
+            if name not in READS | BESIDES:
+                _tell(name, key, arguments, outcome, seconds)
+
+
+def _tell(name: str, key: str, arguments: tuple[Argument, ...], outcome: str, seconds: float) -> None:
+    """One line: what happened to what. Of the arguments only ids are told, never what somebody wrote."""
+    ids: dict[str, Argument] = dict(keys.subject(key))
+    if name == "reserve":
+        ids["generation"] = arguments[0]
+    if name in _OF_AN_ATTEMPT:
+        ids["attempt"] = arguments[0]
+    # Of an outage whoever asked tells once; many ask again twice a second.
+    level = logging.DEBUG if name in _OFTEN or outcome == "unavailable" else logging.INFO
+    log.log(level, "transition", transition=name, outcome=outcome, **ids, duration_ms=round(seconds * 1000, 1))

@@ -1,20 +1,35 @@
 #!lua flags=allow-oom
--- Move a dispatch deadline on, now that arq has the job: only if it still is the one read (outbox, section 5).
+-- Move dispatch deadlines on, now that arq has the jobs: each only if it still is the one read (outbox, section 5).
 --
--- KEYS[1]  generation
--- ARGV     1 the deadline that was read
--- Returns  {"stale"} {"noted"}
+-- KEYS[1]  deadlines
+-- ARGV     1 what was read: `generation:deadline`, by commas
+-- Returns  {"noted", generation…}: those whose deadline it was
 -- Writes   deadlines
 --- @include "lib/keys" "lib/amounts" "lib/generations"
 local LOOK_AGAIN = 60000
-local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-local deadline = g and redis.call("ZSCORE", keys.deadlines(), g.id)
-local dispatchable = g and (g.state == "queued" or g.parked)
-if not deadline or not dispatchable or tonumber(deadline) ~= tonumber(ARGV[1]) then return {"stale"} end
 local now = amounts.real_now()
-local look_at = math.max(now, tonumber(g.not_before or 0)) + LOOK_AGAIN
-if g.state == "queued" and not g.ref then
-  look_at = math.min(look_at, math.max(now, tonumber(g.queued_at) + generations.terms(g).queue_timeout))
+
+-- When to look at a generation again; nil if nobody has to dispatch it any more.
+local function look_at(id)
+  local fields = redis.call(
+    "HMGET", keys.generation(id), "state", "parked", "ref", "queued_at", "not_before", "terms")
+  local state, parked, ref, queued_at, not_before = unpack(fields, 1, 5)
+  if state ~= "queued" and not parked then return nil end
+  local at = math.max(now, tonumber(not_before or 0)) + LOOK_AGAIN
+  if state ~= "queued" or ref then return at end
+  local queue_timeout = generations.terms({terms = fields[6]}).queue_timeout
+  return math.min(at, math.max(now, tonumber(queued_at) + queue_timeout))
 end
-generations.look_at(g.id, look_at)
-return {"noted"}
+
+local moved = {}
+for id, read in string.gmatch(ARGV[1], "([^:,]+):(%d+)") do
+  local deadline = redis.call("ZSCORE", KEYS[1], id)
+  moved[id] = deadline and tonumber(deadline) == tonumber(read) and look_at(id) or nil
+end
+
+local reply = {"noted"}
+for id, at in pairs(moved) do
+  generations.look_at(id, at)
+  table.insert(reply, id)
+end
+return reply

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Write what scripts need of a rate card, unless a newer one is there. Plans that it lacks keep their last terms.
 --
 -- KEYS[1]  policy

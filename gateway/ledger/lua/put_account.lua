@@ -3,13 +3,13 @@
 --
 -- KEYS[1]  account
 -- ARGV     1 email or "" (leave), 2 metadata (JSON) or "" (leave)
--- Returns  {"applied", made "1"/"0", view}
+-- Returns  {"applied", made "1"/"0", view, the email it had or ""}
 -- Writes   account, totals
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/generations"
 local id = string.match(KEYS[1], ":account:(.*)$")
 local a = accounts.load(id)
-local made = not a
+local made, had = not a, a and a.fields.email or ""
 if made then a = accounts.read(id, {"created_at", amounts.text(amounts.real_now())}) end
 if ARGV[1] ~= "" then a.fields.email = ARGV[1] end
 if ARGV[2] ~= "" then a.fields.metadata = ARGV[2] end
@@ -21,4 +21,4 @@ redis.call("HSET", KEYS[1], "created_at", a.fields.created_at)
 if ARGV[1] ~= "" then redis.call("HSET", KEYS[1], "email", ARGV[1]) end
 if ARGV[2] ~= "" then redis.call("HSET", KEYS[1], "metadata", ARGV[2]) end
 if made then generations.count("accounts", 1) end
-return {"applied", made and "1" or "0", view}
+return {"applied", made and "1" or "0", view, had}

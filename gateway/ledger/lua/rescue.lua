@@ -23,7 +23,8 @@ local function timed_out(code)
 end
 
 if g.state == "waiting" then
-  local a, p = accounts.load(g.account), policy.load()
+  local a = accounts.load(g.account)
+  local p = policy.load(a.fields.plan)
   cycles.roll(a, p)
   if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
     return timed_out("waiting_timeout")

@@ -4,16 +4,16 @@
 -- KEYS[1]  account
 -- ARGV     1 generation, 2 operation, 3 keys version or "", 4 digest of the idempotency key or "",
 --          5 digest of the request, 6 price, 7 outputs, 8 tool, 9 model, 10 pro ("1"/"0"),
---          11 settings (JSON: name → JSON text), 12 request (JSON), 13 queue timeout, 14 provider timeout,
---          15 waiting timeout, 16 attempts max, 17 outputs kept, 18 dispatch ms, 19 stored inputs ("1"/"0")
+--          11 settings (JSON: name → JSON text), 12 request (JSON), 13 terms without the head start,
+--          14 dispatch ms, 15 stored inputs ("1"/"0")
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"insufficient_credits", account} {"waiting_room_full", plan, limit}
---          {"reserved", generation, dispatch or {}}
+--          {"reserved", created at, deadline, score in the queue or "" (it waits), allocation, entry or ""}
+--          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/generations"
 local id, operation, tool, price = ARGV[1], ARGV[2], ARGV[8], tonumber(ARGV[6])
-local dispatch_ms = tonumber(ARGV[18])
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 if accounts.keys_changed(a, ARGV[3]) then return {"keys_changed"} end
@@ -31,10 +31,10 @@ if existing then
   if existing.operation ~= operation then return {"replayed", generations.reply(id)} end
   local deadline = redis.call("ZSCORE", keys.deadlines(), id)
   local dispatch = existing.state == "queued" and generations.dispatch(existing, tonumber(deadline)) or {}
-  return {"reserved", generations.reply(id), dispatch}
+  return {"resent", generations.reply(id), dispatch}
 end
 
-local p = policy.load()
+local p = policy.load(a.fields.plan)
 cycles.roll(a, p)
 local plan = a.fields.plan
 local terms = policy.terms(p, plan)
@@ -60,30 +60,25 @@ local order = math.max(a.real, accounts.count(a, "order") + 1)
 a.fields.order = amounts.text(order)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)
 accounts.check(a)
+local now, place, state = amounts.text(a.real), amounts.text(order), waits and "waiting" or "queued"
+local further = waits and {} or {"queued_at", now}
+if ARGV[15] == "1" then further[#further + 1], further[#further + 2] = "stored_inputs", "1" end
+local limits = ARGV[13] .. "," .. amounts.text(terms.head_start)
+local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or tonumber(ARGV[14]))
+local drawn = grants.encode(allocation)
 
 accounts.save(a)
-local now = amounts.text(a.real)
-local g = {
-  id = id, tool = tool, attempt = "0", created_at = now, queued_at = now,
-  terms = table.concat({ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[17], amounts.text(terms.head_start)}, ","),
-}
-local state = waits and "waiting" or "queued"
 redis.call(
-  "HSET", keys.generation(id), "account", a.id, "tool", tool, "model", ARGV[9], "request", ARGV[12], "terms", g.terms,
-  "price", ARGV[6], "outputs", ARGV[7], "allocation", grants.encode(allocation), "state", state, "attempt", "0",
-  "failures", "0", "version", "1", "delivered", "0", "created_at", now, "entries", entry, "operation", operation)
-local deadline = a.real + (waits and tonumber(ARGV[15]) or dispatch_ms)
-if waits then
-  redis.call("ZADD", keys.waiting(a.id, tool), amounts.text(order), id)
-else
-  redis.call("HSET", keys.generation(id), "queued_at", now)
-end
-if ARGV[19] == "1" then redis.call("HSET", keys.generation(id), "stored_inputs", "1") end
+  "HSET", keys.generation(id), "account", a.id, "tool", tool, "model", ARGV[9], "request", ARGV[12], "terms", limits,
+  "price", ARGV[6], "outputs", ARGV[7], "allocation", drawn, "state", state, "attempt", "0", "failures", "0",
+  "version", "1", "delivered", "0", "created_at", now, "entries", entry, "operation", operation,
+  unpack(further, 1, #further))
+if waits then redis.call("ZADD", keys.waiting(a.id, tool), place, id) end
 generations.look_at(id, deadline)
-redis.call("ZADD", keys.recent(a.id), amounts.text(order), id)
-redis.call("ZREMRANGEBYSCORE", keys.recent(a.id), "-inf", amounts.text(a.real - 40 * 86400000))
+redis.call("ZADD", keys.recent(a.id), place, id)
 if memory then redis.call("SET", memory, ARGV[5] .. " generation " .. id, "PX", 86400000) end
 generations.count("open", 1)
 generations.count(state .. ":" .. tool, 1)
 generations.count("held", price)
-return {"reserved", generations.reply(id), waits and {} or generations.dispatch(g, deadline)}
+local score = waits and "" or amounts.text(a.real - terms.head_start)
+return {"reserved", now, amounts.text(deadline), score, drawn, entry}

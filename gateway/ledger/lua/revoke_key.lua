@@ -6,5 +6,6 @@
 -- Returns  {"not_found"} {"revoked"}
 -- Writes   account
 if redis.call("HDEL", KEYS[1], "key:" .. ARGV[1]) == 0 then return {"not_found"} end
+redis.call("HDEL", KEYS[1], "used:" .. ARGV[1])
 redis.call("HINCRBY", KEYS[1], "keys_version", 1)
 return {"revoked"}

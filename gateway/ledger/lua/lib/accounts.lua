@@ -11,34 +11,36 @@ function accounts.load(id)
 end
 
 -- Grants are fields `grant:<kind letter><number>` = bucket,available,held,granted,expires_at,created_at.
+local function grant_of(field, text)
+  local bucket, available, held, granted, expires, created = string.match(text, GRANT)
+  return {
+    field = field, id = string.sub(field, 7), kind = string.sub(field, 7, 7), number = tonumber(string.sub(field, 8)),
+    bucket = bucket, available = tonumber(available), held = tonumber(held), granted = tonumber(granted),
+    expires = tonumber(expires), created = tonumber(created),
+  }
+end
+
 function accounts.read(id, flat)
-  local a = {id = id, raw = {}, fields = {}, grants = {}, new_entries = {}, available = 0}
+  local raw, f, list, sum = {}, {}, {}, 0
   for index = 1, #flat, 2 do
     local name, value = flat[index], flat[index + 1]
-    a.raw[name] = value
-    local letter, number = string.match(name, "^grant:(%a)(%d+)$")
-    if letter then
-      local bucket, available, held, granted, expires, created = string.match(value, GRANT)
-      a.grants[#a.grants + 1] = {
-        id = letter .. number, kind = letter, number = tonumber(number), bucket = bucket,
-        available = tonumber(available), held = tonumber(held), granted = tonumber(granted),
-        expires = tonumber(expires), created = tonumber(created),
-      }
-      a.available = a.available + tonumber(available)
+    raw[name] = value
+    if string.sub(name, 1, 6) == "grant:" then
+      local grant = grant_of(name, value)
+      list[#list + 1] = grant
+      sum = sum + grant.available
     else
-      a.fields[name] = value
+      f[name] = value
     end
   end
-  local f = a.fields
-  a.held_by_bucket = {
-    f = tonumber(f["held:f"] or 0), s = tonumber(f["held:s"] or 0), t = tonumber(f["held:t"] or 0),
+  local held = {f = tonumber(f["held:f"] or 0), s = tonumber(f["held:s"] or 0), t = tonumber(f["held:t"] or 0)}
+  local real = amounts.real_now()
+  return {
+    id = id, raw = raw, fields = f, grants = list, new_entries = {},
+    available = sum, held = held.f + held.s + held.t, held_by_bucket = held,
+    entry_count = tonumber(f.entries or 0), grant_count = tonumber(f.grants or 0),
+    real = real, now = math.max(tonumber(f.time or 0), real + tonumber(f.offset or 0)),
   }
-  a.held = a.held_by_bucket.f + a.held_by_bucket.s + a.held_by_bucket.t
-  a.entry_count = tonumber(f.entries or 0)
-  a.grant_count = tonumber(f.grants or 0)
-  a.real = amounts.real_now()
-  a.now = math.max(tonumber(f.time or 0), a.real + tonumber(f.offset or 0))
-  return a
 end
 
 -- Whether the caller's cached key may still speak for the account ("" asks for no check).
@@ -61,42 +63,44 @@ local function encoded(grant)
   }, ",")
 end
 
--- All fields as they are to be stored. Raises if the journal and the balances have come apart: before any write.
-local function stored(a)
-  local sum, values = 0, {}
-  for name, value in pairs(a.fields) do values[name] = value end
+-- Bring the fields up to what is beside them in memory. Raises if the journal and the balances have come apart.
+local function settle(a)
+  local f, sum = a.fields, 0
   for _, grant in ipairs(a.grants) do
     if grant.available < 0 or grant.held < 0 then error("a grant of " .. a.id .. " would fall below zero") end
     sum = sum + grant.available
-    values["grant:" .. grant.id] = encoded(grant)
+    grant.text = encoded(grant)
   end
   if sum ~= a.available then error("the journal of " .. a.id .. " would not sum to its balance") end
   for bucket, held in pairs(a.held_by_bucket) do
     if held < 0 then error("held of " .. a.id .. " would fall below zero") end
-    values["held:" .. bucket] = held ~= 0 and amounts.text(held) or nil
+    f["held:" .. bucket] = held ~= 0 and amounts.text(held) or nil
   end
-  values.entries = a.entry_count > 0 and amounts.text(a.entry_count) or nil
-  values.grants = a.grant_count > 0 and amounts.text(a.grant_count) or nil
-  return values
+  f.entries = a.entry_count > 0 and amounts.text(a.entry_count) or nil
+  f.grants = a.grant_count > 0 and amounts.text(a.grant_count) or nil
 end
 
--- Check before the first write of a script: everything that could raise does so here.
+-- Check before the first write of a script: everything that could raise does so here, and nothing may change after it.
 function accounts.check(a)
   alerts.check(a)
-  stored(a)
+  settle(a)
+  a.fields.time = amounts.text(a.now)
+  a.checked = true
 end
 
+-- Write what is other than it was read.
 function accounts.save(a)
-  a.fields.time = amounts.text(a.now)
-  local values, set, removed = stored(a), {}, {}
-  for name, value in pairs(values) do
-    if a.raw[name] ~= value then
-      set[#set + 1] = name
-      set[#set + 1] = value
-    end
+  if not a.checked then error("account " .. a.id .. " was not checked") end
+  local raw, f, set, granted, removed = a.raw, a.fields, {}, {}, {}
+  for name, value in pairs(f) do
+    if raw[name] ~= value then set[#set + 1], set[#set + 2] = name, value end
   end
-  for name in pairs(a.raw) do
-    if values[name] == nil then removed[#removed + 1] = name end
+  for _, grant in ipairs(a.grants) do
+    granted[grant.field] = true
+    if raw[grant.field] ~= grant.text then set[#set + 1], set[#set + 2] = grant.field, grant.text end
+  end
+  for name in pairs(raw) do
+    if not f[name] and not granted[name] then removed[#removed + 1] = name end
   end
   local key = keys.account(a.id)
   for first = 1, #set, CHUNK do redis.call("HSET", key, unpack(set, first, math.min(first + CHUNK - 1, #set))) end
@@ -114,10 +118,9 @@ function accounts.view(a)
     last_refresh = amounts.text(calendar.add_months(anchor, cycle))
     next_refresh = amounts.text(calendar.add_months(anchor, cycle + 1))
   end
+  settle(a)
   local reply = {amounts.text(a.now), amounts.text(a.resets_at), last_refresh, next_refresh}
-  for name, value in pairs(stored(a)) do
-    reply[#reply + 1] = name
-    reply[#reply + 1] = value
-  end
+  for name, value in pairs(a.fields) do reply[#reply + 1], reply[#reply + 2] = name, value end
+  for _, grant in ipairs(a.grants) do reply[#reply + 1], reply[#reply + 2] = grant.field, grant.text end
   return reply
 end

@@ -97,12 +97,16 @@ local function scheduled(a)
   return tonumber(at), plan, interval
 end
 
--- The earliest expiry of a grant that does not come again by itself.
+-- The grant that expires first, of those that do not come again by themselves; of two at one instant the older, so that
+-- the journal does not depend on the order in which Redis lists an account's fields.
 local function next_expiry(a)
   local first
   for _, grant in ipairs(a.grants) do
     local recurs = grant.id == a.fields.daily or grant.id == a.fields.monthly
-    if grant.expires and not recurs and (not first or grant.expires < first.expires) then first = grant end
+    if grant.expires and not recurs then
+      local sooner = not first or grant.expires < first.expires
+      if sooner or grant.expires == first.expires and grant.number < first.number then first = grant end
+    end
   end
   return first
 end

@@ -1,6 +1,7 @@
 -- The one way a generation ends: commit the share delivered, refund the rest, promote who waited (R9, R10, R14).
 local ending = {}
 local DAY = 86400000
+local LISTED = 40 * DAY -- ten more than a generation is kept after its end
 
 local function usage(a, p, g, state, committed, refunded)
   local key = keys.usage(a.id, calendar.day(p.zone, a.now))
@@ -33,11 +34,12 @@ local function prepare(a, p, g, state)
   return plan
 end
 
--- End an open generation. `code` is the failure's, or "" for none (a cancelled one has none). Returns the reply:
--- {"ended", provider ref or "", generation fields, dispatches of the promoted}.
+-- End an open generation. `code` is the failure's, or "" for none: one that is cancelled has none, nor has one that
+-- lacks nothing. Returns the reply: {"ended", provider ref or "", generation fields, dispatches of the promoted}.
 function ending.run(g, state, code, operation, dispatch_ms)
-  if state == "cancelled" then code = "" end
-  local a, p = accounts.load(g.account), policy.load()
+  if state == "cancelled" or g.delivered == g.outputs then code = "" end
+  local a = accounts.load(g.account)
+  local p = policy.load(a.fields.plan)
   cycles.roll(a, p)
   local plan = prepare(a, p, g, state)
   local key, kept = keys.generation(g.id), generations.terms(g).outputs_kept
@@ -52,6 +54,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   if tonumber(g.delivered) > 0 or g.stored_inputs then
     redis.call("ZADD", keys.outputs(), amounts.text(a.real + kept), g.id)
   end
+  redis.call("ZREMRANGEBYSCORE", keys.recent(a.id), "-inf", amounts.text(a.real - LISTED))
   generations.count("open", -1)
   generations.count(g.state .. ":" .. g.tool, -1)
   generations.count("held", -plan.price)

@@ -8,7 +8,7 @@ function failing.run(g, code, operation, dispatch_ms)
   local failures = tonumber(g.failures) + 1
   local complete = g.delivered == g.outputs
   if g.cancel_requested or complete or not RETRYABLE[code] or failures >= generations.terms(g).attempts_max then
-    return ending.run(g, ending.state(g), complete and "" or code, operation, dispatch_ms)
+    return ending.run(g, ending.state(g), code, operation, dispatch_ms)
   end
   local key, now = keys.generation(g.id), amounts.real_now()
   redis.call("HSET", key, "failures", amounts.text(failures), "operation", operation)

@@ -20,8 +20,9 @@ end
 
 function grants.add(a, kind, bucket, available, expires, created)
   a.grant_count = a.grant_count + 1
+  local id = kind .. amounts.text(a.grant_count)
   local grant = {
-    id = kind .. amounts.text(a.grant_count), kind = kind, number = a.grant_count, bucket = bucket,
+    field = "grant:" .. id, id = id, kind = kind, number = a.grant_count, bucket = bucket,
     available = available, held = 0, granted = available, expires = expires, created = created or a.now,
   }
   a.grants[#a.grants + 1] = grant

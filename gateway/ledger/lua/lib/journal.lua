@@ -2,6 +2,7 @@
 -- An entry is text: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason
 local journal = {}
 local KEPT = 400 * 86400000
+local TRIMMED_EACH = 16 -- entries: to look each time would cost as much as the write
 local BUCKETS = {"f", "s", "t"}
 
 -- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change.
@@ -33,9 +34,10 @@ function journal.write(a)
   local key, length = keys.journal(a.id), 0
   -- One by one: `unpack` has a limit, and a test clock moved far enough writes more entries than that.
   for _, entry in ipairs(a.new_entries) do length = redis.call("LPUSH", key, entry) end
-  -- Two looks a write keep up with one entry a write. The age is in real time: a test clock moved a year ahead hides
-  -- nothing. The newest stays however old it is: the balance is proved against it.
-  for _ = 1, math.min(#a.new_entries + 1, length - 1) do
+  if a.entry_count % TRIMMED_EACH >= #a.new_entries then return end
+  -- Twice as many looks as entries came keep up with them. The age is in real time: a test clock moved a year ahead
+  -- hides nothing. The newest stays however old it is: the balance is proved against it.
+  for _ = 1, math.min(2 * (#a.new_entries + TRIMMED_EACH), length - 1) do
     local at = tonumber(string.match(redis.call("LINDEX", key, -1), "^%d+|(%d+)|"))
     if at >= a.real - KEPT then break end
     redis.call("RPOP", key)

@@ -5,7 +5,7 @@ local operations = {}
 function operations.open(operation)
   local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
   if not a then return nil, {"not_found"} end
-  local p = policy.load()
+  local p = policy.load(a.fields.plan)
   cycles.roll(a, p)
   local done = redis.call("GET", keys.idempotency(a.id, "op." .. operation))
   if done then return nil, {"applied", done, accounts.view(a), {}} end

@@ -1,0 +1,51 @@
+"""Keeping an eye on whether the ledger's Redis keeps what it acknowledges: at start, and every few seconds after.
+
+Settings change under a running gateway: by hand, by a failover to a server that was set up otherwise. What is weak is
+in `/readyz` as long as it is, and in the log when it begins and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from gateway.api.services import Startup
+from gateway.errors import LedgerUnavailable, SettingsError
+from gateway.ledger.ledger import Ledger
+
+_LOOK_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) -> None:
+    """Note what is weak; SettingsError, which names each weakness and the way to mend it, if that is not allowed."""
+    weaknesses = await ledger.durability()
+    if weaknesses and required:
+        raise SettingsError(
+            "FAREBOX_REQUIRE_DURABLE is set, and the ledger's Redis is not durable:\n- " + "\n- ".join(weaknesses)
+        )
+    _note(startup, [*weaknesses, *await ledger.shortages()])
+    for hint in await ledger.memory_hints():
+        log.info("ledger_memory_hint", hint=hint)
+
+
+async def watch_durability(ledger: Ledger, startup: Startup) -> None:
+    """Look again every few seconds, for ever. A ledger that does not answer has a worse problem, shown elsewhere."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            _note(startup, [*await ledger.durability(), *await ledger.shortages()])
+        except LedgerUnavailable:
+            continue
+
+
+def _note(startup: Startup, found: Sequence[str]) -> None:
+    before, startup.durability = startup.durability, tuple(f"the ledger's Redis: {one}" for one in found)
+    for problem in startup.durability:
+        if problem not in before:
+            log.warning("LEDGER_NOT_DURABLE", problem=problem)
+    if before and not startup.durability:
+        log.info("ledger_durable_again")

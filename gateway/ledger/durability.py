@@ -1,0 +1,119 @@
+"""Whether the ledger's Redis keeps what it acknowledges: what it says of its settings, memory and replicas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.exceptions import RedisError
+
+from gateway.errors import LedgerUnavailable
+from gateway.ledger.scripts import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redis.asyncio import Redis
+
+_WANTED = {
+    "appendonly": ("yes", "a restart loses what was acknowledged"),
+    "appendfsync": ("always", "a crash loses the last second of what was acknowledged"),
+    "maxmemory-policy": ("noeviction", "Redis may throw away balances"),
+}
+_FAILOVER = (
+    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is behind Sentinel: a failover loses what was acknowledged and had not "
+    "reached the replica; set FAREBOX_WAIT_REPLICAS=1 or more"
+)
+
+
+async def weaknesses(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
+    """What is set up weaker than durable, one sentence each with the way to mend it; empty when all is well.
+
+    Asks every master. A server that does not let its settings be read (some that are rented) is judged by what it
+    tells of itself otherwise, and what it tells nowhere is said to be unverified.
+    """
+    found: set[str] = set()
+    for node in await masters(redis):
+        found.update(_weak_settings(*await _settings(node)))
+    if not wait_replicas and isinstance(getattr(redis, "connection_pool", None), SentinelConnectionPool):
+        found.add(_FAILOVER)
+    return sorted(found)
+
+
+async def shortages(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
+    """What the servers lack at this moment to accept anything new: memory, replicas; one sentence each."""
+    found: set[str] = set()
+    for node in await masters(redis):
+        found.update(_full_memory(await told(node, "INFO", "memory") or {}))
+        if wait_replicas:
+            found.update(_missing_replicas(await told(node, "INFO", "replication"), wait_replicas))
+    return sorted(found)
+
+
+async def masters(redis: Any) -> list[Any]:
+    """Every server of the ledger that is written to."""
+    if not isinstance(redis, RedisCluster):
+        return [redis]
+    try:
+        await redis.initialize()  # before its first command it knows no nodes
+    except (RedisError, OSError) as error:
+        raise translated(error, "durability") from None
+    return list(redis.get_primaries())
+
+
+async def _settings(node: Any) -> tuple[Mapping[str, str], str]:
+    """What the node says of the settings that matter, and why it may say nothing of one."""
+    settings = await told(node, "CONFIG GET", *_WANTED)
+    if settings is not None:
+        return settings, "the server does not know it"
+    state = {**(await told(node, "INFO", "persistence") or {}), **(await told(node, "INFO", "memory") or {})}
+    settings = {}
+    if "aof_enabled" in state:
+        settings["appendonly"] = "yes" if state["aof_enabled"] else "no"
+    if "maxmemory_policy" in state:
+        settings["maxmemory-policy"] = state["maxmemory_policy"]
+    return settings, "the server does not allow CONFIG GET"
+
+
+def _weak_settings(settings: Mapping[str, str], unknown: str) -> list[str]:
+    sentences = []
+    for name, (wanted, consequence) in _WANTED.items():
+        value = settings.get(name)
+        if value is None:
+            sentences.append(f"{name} cannot be verified: {unknown}; make sure that it is `{wanted}`")
+        elif value != wanted:
+            sentences.append(
+                f"{name} is not `{wanted}` but `{value}`: {consequence}; CONFIG SET {name} {wanted}, and the same in "
+                "the server's own configuration"
+            )
+    return sentences
+
+
+def _full_memory(memory: Mapping[str, Any]) -> list[str]:
+    used, most = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
+    if not most or used < most:
+        return []
+    return [f"the memory is full ({used} of {most} bytes): nothing new is accepted, what is held can end"]
+
+
+def _missing_replicas(replication: Mapping[str, Any] | None, wanted: int) -> list[str]:
+    if replication is None:
+        return []  # it does not say; what is written shows it soon enough
+    replicas = [one for name, one in replication.items() if name.startswith("slave") and isinstance(one, dict)]
+    online = sum(replica.get("state") == "online" for replica in replicas)
+    if online >= wanted:
+        return []
+    return [f"{online} of {wanted} replicas are connected (FAREBOX_WAIT_REPLICAS): until all are, nothing is accepted"]
+
+
+async def told(node: Any, *words: str) -> dict[str, Any] | None:
+    """What the node answers; None if it does not allow the question."""
+    try:
+        answer: dict[str, Any] = await node.execute_command(*words)
+    except (RedisError, OSError) as error:
+        raised = translated(error, "durability")
+        if isinstance(raised, LedgerUnavailable):
+            raise raised from None
+        return None
+    return answer

@@ -1,0 +1,32 @@
+"""Whether the ledger's Redis keeps generations small: a hint where it does not, nothing that could lose anything.
+
+Redis keeps a hash in one compact piece as long as no value in it is longer than `hash-max-listpack-value`, 64 bytes by
+default. A generation's request is longer. As a table the same finished generation takes 3,500 bytes, not 2,300.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.embedded import COMPACT_VALUE_BYTES
+from gateway.ledger.durability import masters, told
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.cluster import RedisCluster
+
+SETTING = "hash-max-listpack-value"
+
+
+async def hints(redis: Redis | RedisCluster) -> list[str]:
+    """What would spare the servers memory, one sentence each with the way to do it; asks every master."""
+    found: set[str] = set()
+    for node in await masters(redis):
+        value = (await told(node, "CONFIG GET", SETTING) or {}).get(SETTING)
+        if value is not None and int(value) < COMPACT_VALUE_BYTES:
+            found.add(
+                f"{SETTING} is {value}: a finished generation takes about 1,200 bytes more than with "
+                f"{COMPACT_VALUE_BYTES}; CONFIG SET {SETTING} {COMPACT_VALUE_BYTES}, and the same in the server's own "
+                "configuration"
+            )
+    return sorted(found)

@@ -1,0 +1,94 @@
+"""What an answer waits for besides the server's own disk: that of its replicas (`FAREBOX_WAIT_REPLICAS`).
+
+After each batch everyone waits for the next confirmation: that so many replicas have everything written so far on
+disk, by whomever; so a read, or a replay, is not answered either before what it found is safe. One confirmation serves
+all who wait for it, on one connection. When it does not come in time nobody knows whether what was written will last,
+so it is answered as an outage; from then on batches are refused before they write, until the replicas confirm again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from gateway.errors import ReplicasMissing
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.cluster import RedisCluster
+
+_CONFIRM_SECONDS = 1.0  # a replica's fsync takes milliseconds; one that needs a second is stuck
+_LOOK_SECONDS = 0.1  # to find out whether missing replicas are back, while callers wait to write
+
+# A replica that is asked while it writes says what it had before, and speaks up by itself only every second. Asking
+# again is how it is heard at once.
+_ASK_AGAIN_MS = 25
+
+_CHANNEL = "farebox:confirm"
+"""Nobody listens. WAITAOF waits for what its own connection wrote last, and a message counts as written for replicas:
+so a connection that sends one waits for everything before it, and leaves nothing behind."""
+
+
+class Replicas:
+    """So many replicas of a single server, or with `wanted` 0 nothing to wait for."""
+
+    def __init__(self, redis: Redis | RedisCluster, wanted: int) -> None:
+        """Nothing is written before the replicas have confirmed once."""
+        self._redis: Any = redis
+        self._wanted = wanted
+        self._missing = True
+        self._waiting: list[asyncio.Future[None]] = []
+        self._confirming: asyncio.Task[None] | None = None
+
+    async def ready(self) -> None:
+        """Return unless the replicas were missing and still are: then ReplicasMissing, before anything is written."""
+        if self._wanted and self._missing:
+            await self.confirm()
+
+    async def confirm(self) -> None:
+        """Return when the replicas have all that was written before this call on disk; ReplicasMissing if not soon."""
+        if not self._wanted:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        if self._confirming is None or self._confirming.done():
+            self._confirming = asyncio.create_task(self._confirm_rounds(), name="confirm")
+        await waiter
+
+    async def _confirm_rounds(self) -> None:
+        """Ask for all who wait; who comes meanwhile waits for the next round, which covers what they wrote."""
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            error: BaseException | None = None
+            try:
+                await self._ask()
+            except BaseException as raised:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+                error = raised
+            self._missing = error is not None
+            for waiter in waiting:
+                if waiter.done():
+                    continue
+                if error is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(error)
+
+    async def _ask(self) -> None:
+        deadline = time.monotonic() + (_LOOK_SECONDS if self._missing else _CONFIRM_SECONDS)
+        async with self._redis.client() as connection:
+            try:
+                # Two round trips on purpose: asked in one, the replica answers before it has written the message.
+                await connection.publish(_CHANNEL, "")
+                while (count := await self._count(connection)) < self._wanted:
+                    if time.monotonic() >= deadline:
+                        raise ReplicasMissing(f"{count} of {self._wanted} replicas confirm what is written")
+            except ResponseError as error:
+                # Such as WAITAOF on a server without an append-only file, or one that is a replica itself by now.
+                raise ReplicasMissing(f"the server cannot say what its replicas have: {error}") from None
+
+    async def _count(self, connection: Any) -> int:
+        _, count = await connection.execute_command("WAITAOF", 1, self._wanted, _ASK_AGAIN_MS)
+        return int(count)

@@ -1,0 +1,221 @@
+"""FAREBOX_WAIT_REPLICAS: acknowledged means on a replica's disk too; without the replica nothing is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from gateway.connections import connect_ledger
+from gateway.domain import Scope, generation_id, partition_of_account
+from gateway.errors import LedgerUnavailable, ReplicasMissing
+from gateway.ledger import outcomes as o
+from gateway.ledger.idempotency import Answered, Claimed, Request, Requests
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.policy import PlanTerms
+from tests.invariants.checks import check_invariants
+from tests.invariants.contents import read_contents
+from tests.ledger.world import DAY, HOUR, PARTITIONS, POLICY, World, the
+from tests.redis_servers import RedisServer
+
+ROOMY = PlanTerms(concurrency={"image": 1000}, max_waiting=1000)
+
+
+@pytest.fixture
+def replica(own_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A durable replica of `own_redis`, which it follows from its start."""
+    with own_redis.client() as client:
+        client.config_set("repl-diskless-sync-delay", 0)
+    follows = ("--replicaof", "127.0.0.1", str(own_redis.port))
+    server = RedisServer(tmp_path_factory.mktemp("replica"), follows)
+    try:
+        server.start()
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            os.kill(server.pid, signal.SIGCONT)
+        server.stop()
+
+
+@pytest.fixture
+async def world(own_redis: RedisServer, replica: RedisServer) -> AsyncIterator[World]:
+    """A ledger that waits for the replica."""
+    assert replica.answers()
+    ledger = Ledger(connect_ledger(own_redis.url), partitions=PARTITIONS, wait_replicas=1)
+    world = World(ledger, replace(POLICY, daily_millicredits=0, free=ROOMY))
+    try:
+        await until_confirmed(ledger)
+        await ledger.publish(world.policy)
+        await world.account(top_up=1_000_000)
+        await world.running()  # from now on the server knows these scripts
+        yield world
+    finally:
+        await ledger.close()
+
+
+async def until_confirmed(ledger: Ledger) -> None:
+    """Return when the replica has caught up; pytest's timeout ends a test in which it never does."""
+    while True:
+        try:
+            await ledger.start()
+        except ReplicasMissing:
+            await asyncio.sleep(0.02)
+        else:
+            return
+
+
+async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_with_its_disk(
+    world: World, own_redis: RedisServer, replica: RedisServer
+) -> None:
+    requests = Requests(world.ledger)
+    asked = Request("ann", "digest", "body")
+    acknowledged: set[str] = set()
+    keys_made: list[str] = []
+
+    async def client(number: int) -> None:
+        for step in range(1000):
+            acknowledged.add(await world.spend(100))
+            key = f"fbx_{number}_{step}"
+            made = await world.ledger.add_key(key=key, scope=Scope.ACCOUNT, account="ann", label=None)
+            assert isinstance(made, o.AccountKey)
+            keys_made.append(key)
+
+    await requests.claim(asked)
+    await requests.finish(asked, "{}")
+    clients = [asyncio.create_task(client(number)) for number in range(8)]
+    while len(keys_made) < 40:
+        await asyncio.sleep(0.01)
+    own_redis.kill()
+    for error in await asyncio.gather(*clients, return_exceptions=True):
+        assert isinstance(error, LedgerUnavailable), error
+
+    with replica.client() as client_of_it:
+        client_of_it.replicaof("NO", "ONE")
+    promoted = Ledger(connect_ledger(replica.url), partitions=PARTITIONS)
+    try:
+        await check_invariants(promoted.redis, PARTITIONS)
+        for generation in acknowledged:
+            the(o.Generation, await promoted.generation(generation=generation))
+        for key in keys_made:
+            the(o.KeyRecord, await promoted.find_key(key=key))
+        assert await Requests(promoted).claim(asked) == Answered("{}")
+    finally:
+        await promoted.close()
+
+
+async def test_without_the_replica_nothing_is_acknowledged_and_from_then_on_nothing_is_written(
+    world: World, replica: RedisServer
+) -> None:
+    running = await world.running()
+    replica.kill()
+    with pytest.raises(ReplicasMissing, match="0 of 1 replicas"):
+        await world.reserve()
+    before = await read_contents(world.redis)
+    requests = Requests(world.ledger)
+    refused = (
+        world.reserve(),
+        world.settle(running),
+        world.ledger.generation(generation=running),
+        world.ledger.overdue(partition=0, limit=1),
+        world.ledger.add_key(key="fbx_x", scope=Scope.ADMIN, account=None, label=None),
+        requests.claim(Request("ann", "digest", "body")),
+        world.ledger.ping(),
+        world.ledger.start(),
+    )
+    for asked in refused:
+        with pytest.raises(ReplicasMissing):
+            await asked
+    assert await read_contents(world.redis) == before
+    (sentence,) = await world.ledger.shortages()
+    assert sentence.startswith("0 of 1 replicas")
+    replica.start()
+    await until_confirmed(world.ledger)
+    assert await world.ledger.shortages() == []
+    the(o.Ended, await world.settle(running))
+    assert await requests.claim(Request("ann", "digest", "body")) == Claimed()
+
+
+async def test_a_reservation_without_an_answer_is_replayed_only_when_the_replica_has_it(
+    world: World, own_redis: RedisServer, replica: RedisServer
+) -> None:
+    """Written on the master alone it must not be acknowledged: not by the first call, and not by its repetition."""
+    generation = generation_id(partition_of_account("ann", PARTITIONS))
+    once = ("digest", "body")
+    replica.kill()
+    with pytest.raises(ReplicasMissing):
+        await world.reserve(generation=generation, idempotency=once)
+    with own_redis.client() as client:
+        assert client.exists(world.ledger.generation_key(generation)), "it is there, and nobody was told"
+    for _ in range(3):
+        with pytest.raises(ReplicasMissing):
+            await world.ledger.replay(account="ann", keys_version=None, idempotency=once)
+        with pytest.raises(ReplicasMissing):
+            await world.reserve(generation=generation, idempotency=once)
+    replica.start()
+    await until_confirmed(world.ledger)
+    assert the(o.Replayed, await world.reserve(generation=generation, idempotency=once)).generation.id == generation
+    assert await world.held() == 20_000
+
+
+async def test_a_read_waits_for_what_others_wrote(world: World, own_redis: RedisServer, replica: RedisServer) -> None:
+    """WAITAOF waits for what its own connection wrote. Another gateway's replay, or this one's on another connection,
+    was answered while the replica had not yet got what it found: `replay` said 200 to what a failover could lose."""
+    generation = await world.spend()
+    os.kill(replica.pid, signal.SIGSTOP)
+    with own_redis.client() as other:
+        other.set("farebox:test", "written by somebody else")
+    reader = Ledger(connect_ledger(own_redis.url), partitions=PARTITIONS, wait_replicas=1)
+    try:
+        asked = asyncio.create_task(until_confirmed(reader))
+        with pytest.raises(ReplicasMissing):
+            await world.ledger.generation(generation=generation)
+        assert not asked.done()
+        os.kill(replica.pid, signal.SIGCONT)
+        await asked
+        the(o.Generation, await reader.generation(generation=generation))
+    finally:
+        await reader.close()
+
+
+async def test_a_replica_that_hangs_holds_up_few_connections_and_everyone_hears_of_it(
+    world: World, replica: RedisServer
+) -> None:
+    os.kill(replica.pid, signal.SIGSTOP)
+
+    async def late(index: int) -> None:
+        await asyncio.sleep(index / 200)
+        await world.reserve(price=1)
+
+    answers = await asyncio.gather(*(late(index) for index in range(400)), return_exceptions=True)
+    assert all(isinstance(answer, ReplicasMissing) for answer in answers)
+    assert len(await world.redis.client_list()) <= 20, "one that waits, the replica's, and those of the batches before"
+    os.kill(replica.pid, signal.SIGCONT)
+    await until_confirmed(world.ledger)
+    the(o.Reserved, await world.reserve(price=1))
+
+
+async def test_holds_that_nobody_was_told_of_end_by_themselves(world: World, replica: RedisServer) -> None:
+    generation = generation_id(partition_of_account("ann", PARTITIONS))
+    replica.kill()
+    with pytest.raises(ReplicasMissing):
+        await world.reserve(generation=generation)
+    replica.start()
+    await until_confirmed(world.ledger)
+    assert await world.held() == 20_000
+    await world.pass_time(generation, HOUR + DAY)
+    the(o.Ended, await world.rescue(generation))
+    assert await world.held() == 10_000, "that of the fixture's own"
+    await check_invariants(world.redis, PARTITIONS)
+
+
+async def test_a_server_that_cannot_say_what_its_replicas_have_acknowledges_nothing(
+    world: World, own_redis: RedisServer
+) -> None:
+    with own_redis.client() as client:
+        client.config_set("appendonly", "no")
+    with pytest.raises(ReplicasMissing, match=r"cannot say what its replicas have.*appendonly is disabled"):
+        await world.account()
