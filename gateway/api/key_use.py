@@ -1,0 +1,64 @@
+"""When keys were last used: noted in memory beside a request, written in the background, a minute apart at most.
+
+What a gateway has noted since its last write is lost when it is killed; a stop writes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+
+from gateway.api.auth import Caller
+from gateway.api.sessions import ROOT_KEY_ID
+from gateway.errors import FareboxError
+from gateway.ledger.ledger import Ledger
+
+APART_SECONDS = 60.0  # of two writes for one key
+LOOK_SECONDS = 1.0  # a key's first use shows after this
+
+log = structlog.get_logger(__name__)
+
+
+class KeyUse:
+    """The keys that have been used and whose use is not written yet; and those written less than a minute ago."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = monotonic) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._used: dict[str, tuple[str | None, float]] = {}
+        self._written: dict[str, float] = {}
+
+    def note(self, who: Caller) -> None:
+        """Note that a key was used now. The root key is in no list, so it has no last use."""
+        if who.key_id != ROOT_KEY_ID:
+            self._used[who.key_id] = (who.account, self._clock())
+
+    async def write_on(self) -> None:
+        """Write what is due, for ever; runs as a task beside the server."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.write(apart_seconds=APART_SECONDS)
+
+    async def write(self, *, apart_seconds: float = 0) -> None:
+        """Write the last uses, but of no key that was written less than `apart_seconds` ago."""
+        now = self._clock()
+        self._written = {key_id: at for key_id, at in self._written.items() if now - at < apart_seconds}
+        due = {key_id: use for key_id, use in self._used.items() if key_id not in self._written}
+        by_account: defaultdict[str | None, dict[str, int]] = defaultdict(dict)
+        for key_id, (account, used_at) in due.items():
+            by_account[account][key_id] = round((now - used_at) * 1000)
+            self._written[key_id] = now
+            del self._used[key_id]
+        answers = await asyncio.gather(
+            *(self._ledger.touch(account=account, used=used) for account, used in by_account.items()),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if isinstance(answer, FareboxError):  # the next use is written again in a minute: nobody needs this one
+                log.warning("key_use_not_written", error=str(answer))
+            elif isinstance(answer, BaseException):
+                raise answer

@@ -1,0 +1,26 @@
+"""What one client may take of a gateway. `docs/limits.md` says what each limit answers, and is checked against this.
+
+The limits of a single field stand beside the field, in `schemas/`.
+"""
+
+from __future__ import annotations
+
+BODY_MAX_BYTES = 1024 * 1024
+JSON_DEPTH_MAX = 200  # pydantic-core's own, which it does not let one change
+
+HEADER_MAX_BYTES = 8190  # one header, or the request's first line: what nginx and Apache take, and aiohttp's own
+HEADERS_MAX = 128
+
+# Slow clients. A connection that sends no whole head for so long is ended, be it idle or dribbling; 75 seconds is above
+# the 60 that proxies keep an idle connection for, so that they never send a request into one that is being closed.
+HEAD_SECONDS = 75.0
+BODY_SECONDS = 60.0  # 1 MiB in a minute is 140 kbit/s
+# How long an answer may be stuck because the client reads nothing of it: 64 KiB in half a minute is 17 kbit/s.
+READ_SECONDS = 30.0
+LINGER_SECONDS = 10.0  # for the rest of a body that nobody wants, so that the client can read why
+
+STREAMS_MAX = 50  # event streams of one account, or of one operator's key, at one gateway
+STREAMS_RETRY_SECONDS = 5
+
+# File descriptors that are not given to clients: the ledger's pool of 100, the queue's, files, and room to spare.
+DESCRIPTORS_KEPT = 256

@@ -1,0 +1,50 @@
+"""Requests per minute of a key (`FAREBOX_REQUESTS_PER_MINUTE`), counted in the ledger's Redis for all gateways at once.
+
+Admin keys are not counted: whoever runs the gateway must be able to act on a flood. The header fields are those of the
+IETF's draft up to its sixth version, which clients and proxies know; later ones fold them into one structured field.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.api.auth import Caller
+from gateway.api.context import set_rate_headers
+from gateway.api.errors import RateLimited
+from gateway.api.services import LEDGER, SETTINGS
+from gateway.domain import Scope
+from gateway.ledger import outcomes as o
+
+LIMIT_HEADER = "RateLimit-Limit"
+REMAINING_HEADER = "RateLimit-Remaining"
+RESET_HEADER = "RateLimit-Reset"
+
+
+async def admit(request: web.Request, who: Caller) -> None:
+    """Count the request; RateLimited, with `Retry-After`, if the key has made too many."""
+    per_minute = request.app[SETTINGS].requests_per_minute
+    if per_minute is None or who.scope is Scope.ADMIN:
+        return
+    outcome = await request.app[LEDGER].admit(key_id=who.key_id, per_minute=per_minute)
+    remaining = outcome.remaining if isinstance(outcome, o.Admitted) else 0
+    set_rate_headers(
+        request,
+        {
+            LIMIT_HEADER: str(per_minute),
+            REMAINING_HEADER: str(remaining),
+            RESET_HEADER: str(_seconds(outcome.whole_after_ms)),
+        },
+    )
+    if isinstance(outcome, o.Limited):
+        seconds = _seconds(outcome.retry_after_ms)
+        raise RateLimited(
+            f"A key may make {per_minute:,} requests a minute, and this one has made them. Repeat in {seconds} "
+            f"second{'' if seconds == 1 else 's'}. Nothing was done.",
+            headers={"Retry-After": str(seconds)},
+            requests_per_minute=per_minute,
+        )
+
+
+def _seconds(milliseconds: int) -> int:
+    """Whole seconds, never too few: a client that waits so long is admitted."""
+    return -(-milliseconds // 1000)

@@ -1,0 +1,163 @@
+"""Below the routes: connections that are cut off when they are slow, and what is not HTTP refused in our envelope.
+
+aiohttp itself ends a connection without a whole head in time (`keepalive_timeout`); reading a body has its limit in
+`parse.py`. Here is the rest: clients that do not read, heads that cannot be read, and more connections than there are
+file descriptors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+
+from gateway.api import limits
+from gateway.api.context import request_id
+from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
+from gateway.api.respond import answer_error
+
+Handler = Callable[[Any], Awaitable[web.StreamResponse]]
+
+_TOO_MANY_HEADERS = "Too many headers"  # aiohttp has no exception of its own for it
+
+log = structlog.get_logger("gateway.requests")
+
+
+class Connection(web.RequestHandler):
+    """One client's connection."""
+
+    __slots__ = ("_stuck",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._stuck: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The client has not read what was sent: it gets a while, then the connection is cut."""
+        super().pause_writing()
+        self._stuck = self._loop.call_later(limits.READ_SECONDS, self._cut_off)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        self._forget_stuck()
+        super().resume_writing()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone, whoever ended it."""
+        self._forget_stuck()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it repeats what the client sent
+    ) -> web.StreamResponse:
+        """Answer what never reached a route: a head that cannot be read, or a fault outside of all handlers."""
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("half an answer is out: the client sees that it is not whole")
+        named = request_id(request)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("request_failed", request_id=named, exc_info=exc)
+            error: ApiError = internal_error()
+        else:
+            log.info("request_not_read", request_id=named, why=type(exc).__name__)
+            error = _refusal_of_head(exc)
+        response = answer_error(error, named)
+        response.force_close()
+        return response
+
+    def log_exception(self, *arguments: Any, **options: Any) -> None:
+        """Log a fault, but not that a client's body could not be read to its end: it was told, or is gone."""
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*arguments, **options)
+
+    def _cut_off(self) -> None:
+        self._stuck = None
+        if self.transport is not None:
+            log.info("client_cut_off", why="it did not read its answer", seconds=limits.READ_SECONDS)
+            self.transport.abort()
+
+    def _forget_stuck(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+
+
+class Server(web.Server):
+    """Makes connections, as many as leave the gateway file descriptors for its own work."""
+
+    def __init__(self, handler: Handler, **options: Any) -> None:
+        super().__init__(_with_envelope(handler), **options)
+        self._connections_max = connections_max()
+
+    def __call__(self) -> web.RequestHandler:
+        """A connection; asyncio asks for one when a client has come."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take the connection, or end it at once: whoever is being served goes on."""
+        super().connection_made(handler, transport)
+        if len(self._connections) > self._connections_max:
+            log.warning("connection_refused", connections=self._connections_max, mend="raise the limit of open files")
+            transport.abort()
+
+
+class Runner(web.AppRunner):
+    """Serves an application over connections with limits."""
+
+    def __init__(self, app: web.Application, **options: Any) -> None:
+        super().__init__(
+            app,
+            access_log=None,
+            keepalive_timeout=limits.HEAD_SECONDS,
+            lingering_time=limits.LINGER_SECONDS,
+            max_line_size=limits.HEADER_MAX_BYTES,
+            max_field_size=limits.HEADER_MAX_BYTES,
+            max_headers=limits.HEADERS_MAX,
+            **options,
+        )
+
+    async def _make_server(self) -> web.Server:
+        # The only way that aiohttp leaves to a connection class of one's own.
+        made = await super()._make_server()
+        return Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)  # noqa: SLF001
+
+
+def connections_max() -> int:
+    """How many clients there may be at once: the process's open files, less what the gateway needs itself."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(files // 2, files - limits.DESCRIPTORS_KEPT)
+
+
+def _with_envelope(handler: Handler) -> Handler:
+    """The application's own handler; what it raises before any route of ours runs is answered like all refusals."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:  # an `Expect` that nobody knows
+            refusal = InvalidHttp(f"The request cannot be answered: {error.reason}.")
+            return answer_error(refusal, request_id(request))
+
+    return handle
+
+
+def _refusal_of_head(error: BaseException | None) -> ApiError:
+    """The parser's own words repeat what the client sent, a key perhaps: they go nowhere."""
+    if isinstance(error, LineTooLong) or (isinstance(error, BadHttpMessage) and _TOO_MANY_HEADERS in error.message):
+        return HeadersTooLarge(
+            f"The first line and each header may have {limits.HEADER_MAX_BYTES:,} bytes, and there may be "
+            f"{limits.HEADERS_MAX} headers. Nothing was done."
+        )
+    return InvalidHttp("This is not a request in HTTP/1.1 that can be read. Nothing was done.")

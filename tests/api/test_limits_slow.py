@@ -1,0 +1,205 @@
+"""Slow clients are cut off, and so are more of them than there is room for; whoever is not slow is served meanwhile.
+
+The limits are made small here. Where a client waits for its end it waits as long as the test may run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+
+from gateway.api import event_stream, limits, server, services
+from tests.api.visitor import SKETCH, Visitor, open_gateway
+
+
+class Client:
+    """A client that says what it likes, as slowly as it likes, and may leave unread what it is sent."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def say(self, text: str) -> None:
+        self._writer.write(text.encode())
+        await self._writer.drain()
+
+    async def dribble(self, text: str) -> None:
+        """Say the same again and again until the connection is gone."""
+        while not self._reader.at_eof():
+            try:
+                await self.say(text)
+            except ConnectionError:
+                return
+            await asyncio.sleep(0.02)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """The next answer's status, headers (in lower case) and body."""
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        return int(head[0].split()[1]), headers, await self._reader.readexactly(int(headers["content-length"]))
+
+    async def ended(self) -> bytes:
+        """What else comes, once the other side has ended the connection."""
+        try:
+            return await self._reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+@asynccontextmanager
+async def connected(gateway: Visitor, read_bytes: int | None = None) -> AsyncIterator[Client]:
+    """A connection; with `read_bytes` its buffers hold about so much, so that an answer is soon stuck."""
+    host, port = gateway.address.removeprefix("http://").split(":")
+    made = socket.socket()
+    if read_bytes is not None:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_bytes)
+    made.setblocking(False)  # noqa: FBT003 - socket takes no keyword
+    await asyncio.get_running_loop().sock_connect(made, (host, int(port)))
+    reader, writer = await asyncio.open_connection(sock=made, limit=read_bytes or 2**16)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+@pytest.fixture
+async def hasty(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Visitor]:
+    """A gateway that waits half a second for anything."""
+    for name in ("HEAD_SECONDS", "BODY_SECONDS", "READ_SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(limits, name, 0.5)
+    async with open_gateway(redis_url, tmp_path) as visitor:
+        yield visitor
+
+
+async def is_served(gateway: Visitor, key: str) -> bool:
+    return (await gateway.call("GET", "/v1/balance", key)).status == 200
+
+
+async def test_headers_that_never_end_end_the_connection(hasty: Visitor) -> None:
+    key = await hasty.account()
+    async with connected(hasty) as silent, connected(hasty) as slow:
+        await slow.say("GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        dribbling = asyncio.create_task(slow.dribble("X-A: b\r\n"))
+        assert await is_served(hasty, key)
+        assert await silent.ended() == b""
+        assert await slow.ended() == b""
+        await dribbling
+    assert await is_served(hasty, key)
+
+
+async def test_a_second_request_that_never_ends_ends_the_connection(hasty: Visitor) -> None:
+    async with connected(hasty) as client:
+        await client.say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer())[0] == 200
+        await client.say("GET /healthz HTTP/1.1\r\n")
+        dribbling = asyncio.create_task(client.dribble("X-A: b\r\n"))
+        assert await client.ended() == b""
+        await dribbling
+
+
+async def test_a_body_that_is_dribbled_in_is_told_so_and_ended(hasty: Visitor) -> None:
+    key = await hasty.account()
+    async with connected(hasty) as client:
+        await client.say(
+            f"POST /v1/quotes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 100000\r\n\r\n"
+        )
+        dribbling = asyncio.create_task(client.dribble(" "))
+        assert await is_served(hasty, key)
+        status, headers, body = await client.answer()
+        error = json.loads(body)["error"]
+        assert (status, error["code"]) == (408, "body_too_slow")
+        assert headers["x-request-id"] == error["request_id"]
+        assert headers["connection"] == "close"
+        assert await client.ended() == b""
+        await dribbling
+
+
+async def test_a_body_that_nobody_wants_is_not_waited_for(hasty: Visitor) -> None:
+    async with connected(hasty) as client:
+        await client.say("POST /v1/quotes HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        dribbling = asyncio.create_task(client.dribble(" "))
+        assert (await client.answer())[0] == 401
+        assert await client.ended() == b""
+        await dribbling
+
+
+async def test_a_client_that_does_not_read_its_events_is_cut_off(
+    hasty: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "RETRY_MS", "9" * 10_000_000)  # more than all buffers on the way hold
+    key = await hasty.account()
+    with structlog.testing.capture_logs() as lines:
+        async with connected(hasty, read_bytes=4096) as client:
+            await client.say(f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n")
+            while not hasty.app[services.HUB].watched:
+                await asyncio.sleep(0.01)
+            assert await is_served(hasty, key)
+            while hasty.app[services.HUB].watched:
+                await asyncio.sleep(0.01)
+            assert "client_cut_off" in [line["event"] for line in lines]
+            assert len(await client.ended()) < 10_000_000
+    assert await is_served(hasty, key)
+
+
+async def test_a_client_that_does_not_read_its_output_is_cut_off(hasty: Visitor) -> None:
+    key = await hasty.account()
+    generation = await hasty.made(key)
+    await hasty.begin(generation)
+    await hasty.deliver(generation, data=bytes(20_000_000))
+    await hasty.settle(generation)
+    request = f"GET /v1/generations/{generation}/outputs/0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n"
+    with structlog.testing.capture_logs() as lines:
+        async with connected(hasty, read_bytes=4096) as client:
+            await client.say(request)
+            assert await is_served(hasty, key)
+            while "client_cut_off" not in [line["event"] for line in lines]:
+                await asyncio.sleep(0.01)
+            assert len(await client.ended()) < 20_000_000
+
+
+async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it(hasty: Visitor) -> None:
+    key = await hasty.account()
+    generation = await hasty.made(key)
+    await hasty.begin(generation)
+    await hasty.deliver(generation, data=bytes(3_000_000))
+    await hasty.settle(generation)
+    async with hasty.session.get(
+        f"{hasty.address}/v1/generations/{generation}/outputs/0", headers={"Authorization": f"Bearer {key}"}
+    ) as response:
+        size = 0
+        async for chunk in response.content.iter_chunked(200_000):
+            size += len(chunk)
+            await asyncio.sleep(0.1)
+        assert size == 3_000_000
+
+
+async def test_more_clients_than_there_is_room_for_are_turned_away(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "connections_max", lambda: 3)
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        key = await gateway.account()  # one connection, kept open
+        async with connected(gateway) as first, connected(gateway) as second:
+            for one in (first, second):
+                await one.say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert (await one.answer())[0] == 200
+            async with connected(gateway) as one_too_many:
+                assert await one_too_many.ended() == b""
+            assert await is_served(gateway, key)
+            await first.say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await first.answer())[0] == 200
+        assert (await gateway.call("POST", "/v1/quotes", key, SKETCH)).status == 200
+
+
+def test_the_gateway_keeps_file_descriptors_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, clients in ((256, 128), (1024, 768), (1_048_576, 1_048_320)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert server.connections_max() == clients

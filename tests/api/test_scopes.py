@@ -1,0 +1,153 @@
+"""Every route × every kind of caller, by the table in `gateway/api/routes.py`; `docs/limits.md` shows the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.api.routes import ROUTES, SSE, Route
+from gateway.domain import Scope
+from tests.api.visitor import Visitor, open_gateway, open_stream
+
+WHO = ("nobody", "unknown", "revoked", "own", "other", "ops", "admin", "revoked ops", "revoked admin")
+STATUS = {"invalid_key": 401, "forbidden": 403, "not_found": 404}
+SCOPE = {"own": Scope.ACCOUNT, "other": Scope.ACCOUNT, "ops": Scope.OPS, "admin": Scope.ADMIN}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A gateway with an account `acme` that has a finished generation, and somebody of each kind."""
+
+    gateway: Visitor
+    generation: str
+    key_id: str
+    keys: dict[str, str | None]
+
+    def path(self, route: Route) -> str:
+        """The route's path, to things of `acme`."""
+        named = {"generation": self.generation, "account": "acme", "key": self.key_id, "index": "0"}
+        return re.sub(r"{(\w+)}", lambda match: named.get(match[1], "none"), route.path)
+
+    async def answer(self, route: Route, who: str, method: str | None = None) -> tuple[int, str]:
+        """The status, and the error's code; a stream is opened and left."""
+        method, path, key = method or route.method, self.path(route), self.keys[who]
+        if route.media == SSE and key is not None:
+            headers = {"Authorization": f"Bearer {key}"}
+            async with self.gateway.session.get(self.gateway.address + path, headers=headers) as response:
+                error = response.content_type == "application/json"
+                return response.status, (await response.json())["error"]["code"] if error else ""
+        body: dict[str, str] | None = {} if method in {"POST", "PUT", "PATCH"} else None
+        reply = await self.gateway.call(method, path, key, body)
+        is_error = reply.status >= 400 and reply.raw and reply.headers["Content-Type"].startswith("application/json")
+        return reply.status, reply.code if is_error else ""
+
+
+@pytest.fixture
+async def place(gateway: Visitor) -> Place:
+    own = await gateway.account()
+    other = await gateway.account("other")
+    spare = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
+    gone = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
+    assert (await gateway.call("GET", "/v1/balance", gone["key"])).status == 200, "it is cached when it is revoked"
+    await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{gone['id']}", gateway.admin)
+    keys = {"nobody": None, "unknown": "fbx_" + "0" * 43, "revoked": gone["key"], "own": own, "other": other}
+    for scope in ("ops", "admin"):
+        keys[scope] = await gateway.operator_key(scope)
+        lost = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": scope})).body
+        await gateway.call("DELETE", f"/v1/admin/keys/{lost['id']}", gateway.admin)
+        keys[f"revoked {scope}"] = lost["key"]
+    return Place(gateway, await gateway.finished(own), spare["id"], keys)
+
+
+def expected(route: Route, who: str) -> str:
+    """`admitted`, or the error's code."""
+    if not route.scopes or (who == "nobody" and route.key_optional):
+        return "admitted"
+    if who not in SCOPE:
+        return "invalid_key"
+    if SCOPE[who] not in route.scopes:
+        return "forbidden"
+    return "not_found" if who == "other" and "{generation}" in route.path else "admitted"
+
+
+def is_as_expected(route: Route, who: str, status: int, code: str) -> bool:
+    match expected(route, who):
+        case "admitted":
+            return status < 500 and not (route.scopes and status in {401, 403})
+        case wanted:
+            return (status, code) == (STATUS[wanted], wanted)
+
+
+@pytest.mark.parametrize("who", WHO)
+async def test_every_route_admits_exactly_its_scopes(place: Place, who: str) -> None:
+    wrong = []
+    for route in ROUTES:
+        status, code = await place.answer(route, who)
+        if not is_as_expected(route, who, status, code):
+            wrong.append((route.method, route.path, status, code, expected(route, who)))
+    assert wrong == []
+
+
+async def test_a_key_that_is_cached_here_and_revoked_elsewhere_opens_nothing_any_more(
+    place: Place, redis_url: str, tmp_path: Path
+) -> None:
+    """`POST /v1/sign-in-links` asked the ledger nothing, and so took a revoked key for as long as it was cached."""
+    async with open_gateway(redis_url, tmp_path) as elsewhere:
+        for route in ROUTES:
+            if not route.scopes:
+                continue
+            made = (await place.gateway.call("POST", "/v1/admin/accounts/acme/keys", place.gateway.admin, {})).body
+            assert (await place.gateway.call("GET", "/v1/balance", made["key"])).status == 200
+            await elsewhere.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", elsewhere.admin)
+            place.keys["revoked"] = made["key"]
+            assert await place.answer(route, "revoked") == (401, "invalid_key"), (route.method, route.path)
+
+
+async def test_a_head_request_needs_the_same_key_as_a_get(place: Place) -> None:
+    for route in ROUTES:
+        if route.method != "GET" or route.media == SSE:
+            continue
+        for who in WHO:
+            wanted = STATUS.get(expected(route, who))
+            status, _ = await place.answer(route, who, "HEAD")
+            assert status == wanted if wanted else status not in {401, 403, 500, 503}, (route.path, who, status)
+
+
+async def test_another_accounts_things_do_not_exist(place: Place) -> None:
+    """Not even by the error's words: they are those for a generation that never was."""
+    for route in ROUTES:
+        if "{generation}" not in route.path or Scope.ACCOUNT not in route.scopes:
+            continue
+        unknown = f"gen_{place.generation[4:6]}" + "a" * 24
+        replies = [
+            await place.gateway.call(
+                route.method, place.path(route).replace(place.generation, name), place.keys["other"]
+            )
+            for name in (place.generation, unknown)
+        ]
+        said = [reply.message.replace(place.generation, "G").replace(unknown, "G") for reply in replies]
+        assert said[0] == said[1]
+        assert {reply.status for reply in replies} == {404}
+
+
+async def test_no_route_stands_beside_the_table_but_those_known(gateway: Visitor) -> None:
+    """A route that is mounted elsewhere has no scopes and no guard.
+
+    `/session` is where a key is presented; the console's pages and their files hold nothing of anybody.
+    """
+    pages = re.compile(r"/[a-z-]*|/static/.*")
+    table = {route.path for route in ROUTES}
+    for resource in gateway.app.router.resources():
+        assert resource.canonical in table or pages.fullmatch(resource.canonical), resource.canonical
+
+
+async def test_a_stream_ends_when_its_key_is_revoked_elsewhere(place: Place) -> None:
+    async with open_stream(place.gateway, "/v1/events", str(place.keys["own"])) as stream:
+        listed = (await place.gateway.call("GET", "/v1/admin/accounts/acme/keys", place.gateway.admin)).body["data"]
+        for key in listed:
+            await place.gateway.ledger.revoke_key(key_id=key["id"], account="acme")
+        while await stream.next() is not None:
+            pass

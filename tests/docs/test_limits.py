@@ -1,0 +1,91 @@
+"""docs/limits.md says what the code does: a limit or a route that changes there changes here, or this fails."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.api import key_use, limits, rates
+from gateway.api.auth import KEY_MAX_CHARACTERS
+from gateway.api.errors import error_classes
+from gateway.api.routes import ROUTES, Route
+from gateway.api.schemas import base
+from gateway.api.schemas import generations as schemas
+from gateway.domain import Scope
+from gateway.settings import Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
+
+LIMITS: dict[str, tuple[float | str, str]] = {
+    "body": (f"{limits.BODY_MAX_BYTES // 1024 // 1024} MiB", "413 body_too_large"),
+    "first line, each header": (limits.HEADER_MAX_BYTES, "431 headers_too_large"),
+    "headers": (limits.HEADERS_MAX, "431 headers_too_large"),
+    "API key": (KEY_MAX_CHARACTERS, "401 invalid_key"),
+    "Idempotency-Key": (255, "422 invalid_request"),
+    "depth of JSON": (limits.JSON_DEPTH_MAX, "400 invalid_json"),
+    "prompt": (schemas.PROMPT_MAX_CHARACTERS, "422 invalid_request"),
+    "metadata": (f"{base.METADATA_MAX_BYTES // 1024} KiB", "422 invalid_request"),
+    "inputs": (schemas.INPUTS_MAX, "422 invalid_request"),
+    "an input's https: URL": (schemas.URL_MAX_CHARACTERS, "422 invalid_request"),
+    "outputs": (schemas.OUTPUTS_MAX, "422 invalid_request"),
+    "page of a list": (base.PAGE_MAX, ""),
+    "requests a minute": (Settings.model_fields["requests_per_minute"].default or "off", "429 rate_limited"),
+    "event streams": (limits.STREAMS_MAX, "429 rate_limited"),
+    "head": (limits.HEAD_SECONDS, ""),
+    "body, in time": (limits.BODY_SECONDS, "408 body_too_slow"),
+    "unread answer": (limits.READ_SECONDS, ""),
+    "unwanted body": (limits.LINGER_SECONDS, ""),
+    "connections": (limits.DESCRIPTORS_KEPT, ""),
+}
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_each_limit_is_the_codes_own(name: str) -> None:
+    value, answer = LIMITS[name]
+    found = {row[0].replace("`", ""): row for row in rows("Limits")}
+    assert name in found, f"docs/limits.md lacks the limit {name!r}"
+    shown = f"{value:,g}" if isinstance(value, int | float) else value
+    if isinstance(value, int):
+        shown = f"{value:,}"
+    assert re.search(rf"(?<![\d,]){re.escape(shown)}(?!,?\d)", found[name][1]), found[name]
+    assert answer in found[name][2].replace("`", ""), found[name]
+
+
+def test_no_limit_stands_on_the_page_alone() -> None:
+    assert {row[0].replace("`", "") for row in rows("Limits")} == set(LIMITS)
+
+
+def test_every_code_on_the_page_is_one_that_exists() -> None:
+    known = {(str(error.status), error.code) for error in error_classes()}
+    assert set(re.findall(r"`(\d{3}) ([a-z_]+)`", PAGE)) <= known
+
+
+def row_of(route: Route) -> list[str]:
+    """How the page shows a route."""
+    if not route.scopes:
+        return [f"`{route.method} {route.path}`", "anyone", "", "", ""]
+    nobody = "or none" if route.key_optional else "or a signed link" if route.opened_by_signature else ""
+    return [f"`{route.method} {route.path}`", nobody, *("yes" if scope in route.scopes else "" for scope in Scope)]
+
+
+def test_the_page_shows_every_route_with_its_scopes() -> None:
+    assert [scope.value for scope in Scope] == ["account", "ops", "admin"]
+    shown = rows("Routes and keys")
+    assert shown == [row_of(route) for route in ROUTES], "\n" + "\n".join(
+        "| " + " | ".join(row_of(route)) + " |" for route in ROUTES
+    )
+
+
+def test_the_page_names_the_rates_headers_and_when_a_use_shows() -> None:
+    for header in (rates.LIMIT_HEADER, rates.REMAINING_HEADER, rates.RESET_HEADER):
+        assert f"`{header}`" in PAGE
+    assert key_use.APART_SECONDS == 60, "the page says: a minute"

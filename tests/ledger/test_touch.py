@@ -1,0 +1,69 @@
+"""`touch`: when keys were last used, noted beside requests."""
+
+from __future__ import annotations
+
+from gateway.domain import Scope
+from gateway.ledger import outcomes as o
+from gateway.ledger.accounts import key_id_of
+from tests.ledger.world import World, the
+
+SECRET = "fbx_a-made-up-key"
+
+
+async def a_key(world: World, secret: str = SECRET) -> o.AccountKey:
+    return the(o.AccountKey, await world.ledger.add_key(key=secret, scope=Scope.ACCOUNT, account="ann", label=None))
+
+
+async def test_a_keys_last_use_is_shown(world: World) -> None:
+    await world.account()
+    key = await a_key(world)
+    assert key.last_used_at is None
+    await world.ledger.touch(account="ann", used={key.id: 5_000})
+    (shown,) = (await world.look()).keys
+    now = await world.now()
+    assert shown.last_used_at is not None
+    assert now - 65_000 < shown.last_used_at <= now - 5_000
+
+
+async def test_an_older_use_does_not_replace_a_newer_one(world: World) -> None:
+    await world.account()
+    key = await a_key(world)
+    await world.ledger.touch(account="ann", used={key.id: 0})
+    before = await world.contents()
+    await world.ledger.touch(account="ann", used={key.id: 60_000})
+    assert await world.contents() == before
+
+
+async def test_a_key_that_was_revoked_meanwhile_leaves_nothing(world: World) -> None:
+    await world.account()
+    key, kept = await a_key(world), await a_key(world, "fbx_another")
+    await world.ledger.touch(account="ann", used={key.id: 0})
+    await world.ledger.revoke_key(key_id=key.id, account="ann")
+    await world.ledger.touch(account="ann", used={key.id: 0, kept.id: 0})
+    (shown,) = (await world.look()).keys
+    assert (shown.id, shown.last_used_at is not None) == (kept.id, True)
+    fields = await world.redis.hkeys(world.ledger.account_key("ann"))
+    assert not [name for name in fields if key.id in name.decode()]
+
+
+async def test_an_unknown_account_is_not_made(world: World) -> None:
+    before = await world.contents()
+    await world.ledger.touch(account="nobody", used={key_id_of(SECRET): 0})
+    assert await world.contents() == before
+
+
+async def test_operators_keys_are_listed_with_their_last_use(world: World) -> None:
+    made = [
+        the(o.AccountKey, await world.ledger.add_key(key=secret, scope=scope, account=None, label=label))
+        for scope, secret, label in ((Scope.ADMIN, "fbx_1", None), (Scope.OPS, "fbx_2", "night, shift"))
+    ]
+    assert set(await world.ledger.operator_keys()) == set(made)
+    await world.ledger.touch(account=None, used={made[1].id: 1_000})
+    used = {key.id: key.last_used_at for key in await world.ledger.operator_keys()}
+    assert used[made[0].id] is None
+    assert used[made[1].id] is not None
+    assert await world.ledger.revoke_key(key_id=made[1].id, account=None)
+    await world.ledger.touch(account=None, used={made[1].id: 0})
+    assert await world.ledger.operator_keys() == (made[0],)
+    await world.ledger.revoke_key(key_id=made[0].id, account=None)
+    assert "fb:operators" not in await world.contents()
