@@ -1,0 +1,324 @@
+"""A generation's life (R8, R9, R11, R14 to R18, and the state machine of DESIGN section 4)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from gateway.domain import GenerationRequest, Output, partition_of_generation
+from gateway.ledger.policy import Terms
+from tests.invariants.model.accounts import Accounts, Answer
+from tests.invariants.model.credits import Account, Entry, Share
+from tests.invariants.model.plans import day
+
+OPEN, RETRIED = {"waiting", "queued", "running"}, {"provider_failed", "worker_lost"}
+DISPATCH, LOOK_AGAIN, LEASE, DAY = 2_000, 60_000, 30_000, 86_400_000
+PAUSES, LOOKS = (2_000, 8_000, 30_000), (30_000, 60_000, 120_000, 240_000, 300_000)
+
+
+@dataclass(eq=False)
+class Generation:
+    id: str
+    account: str
+    request: GenerationRequest
+    terms: Terms
+    head_start: int
+    shares: list[Share]
+    operation: str  # that made the last move
+    order: int
+    created_at: int
+    state: str
+    attempt: int = 0
+    failures: int = 0
+    outputs: set[int] = field(default_factory=set)
+    deadline: int = 0
+    queued_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    not_before: int = 0
+    lease_until: int = 0
+    give_up_at: int = 0
+    ref: str | None = None
+    parked: bool = False
+    looks: int = 0
+    progress: int | None = None
+    cancel_requested: bool = False
+    committed: int = 0
+    error: str = ""
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def dispatch(self) -> Answer:
+        """What arq is told. R15: its place in the queue counts from when it was made."""
+        score, queued_at = self.created_at - self.head_start, self.queued_at or self.created_at
+        return self.id, (self.request.tool, self.attempt + 1, score, queued_at, self.not_before, self.deadline)
+
+
+@dataclass
+class Model(Accounts):
+    generations: dict[str, Generation] = field(default_factory=dict)
+    asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
+    recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    usage: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    counted: defaultdict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by partition
+
+    def of(self, account: str, *states: str) -> list[Generation]:
+        return [g for g in self.generations.values() if g.account == account and g.state in states]
+
+    def in_work(self, account: str, tool: str) -> int:
+        return sum(g.request.tool == tool for g in self.of(account, "queued", "running"))
+
+    def line(self, account: str, tool: str) -> list[Generation]:
+        waiting = (g for g in self.of(account, "waiting") if g.request.tool == tool)
+        return sorted(waiting, key=lambda g: g.order)
+
+    def room(self, a: Account, tool: str) -> int:
+        return self.entitled(a).concurrency.get(tool, 1) - self.in_work(a.id, tool)
+
+    def promote(self, a: Account, *tools: str) -> list[Answer]:
+        """R14: as many as now fit, first come first."""
+        promoted = []
+        for tool in tools or ("image", "video"):
+            for g in self.line(a.id, tool)[: max(0, self.room(a, tool))]:
+                self.queue(g, 0)
+                promoted.append(g.dispatch)
+        return promoted
+
+    def queue(self, g: Generation, not_before: int) -> None:
+        g.state, g.queued_at, g.not_before = "queued", self.clock, not_before
+        g.parked, g.looks, g.lease_until = False, 0, 0
+        g.deadline = max(self.clock + DISPATCH, not_before)
+
+    def reserve(  # noqa: C901, PLR0911 - one return for each refusal
+        self, *, account: str, generation: str, operation: str, request: GenerationRequest, terms: Terms, pro: bool,
+        idempotency: tuple[str, str] | None, **_: None,
+    ) -> Answer:  # fmt: skip
+        """R8: check everything, then write all, or nothing."""
+        key, digest = idempotency or ("", "")
+        known_digest, made = self.asked.get((account, key), (digest, generation))
+        if account not in self.accounts:
+            return "NotFound", None
+        if known_digest != digest:
+            return "KeyReused", None
+        if g := self.generations.get(made):
+            if g.operation != operation:
+                return "Replayed", g.id
+            return "Reserved", g.dispatch if g.state == "queued" else None
+        a, tool = self.rolled(account), request.tool
+        entitled = self.entitled(a)
+        if pro and not a.subscription:
+            return "SubscriptionRequired", None
+        for setting, allowed in entitled.allow.get(tool, {}).items():
+            if setting in request.settings and request.settings[setting] not in allowed:
+                return "PlanLimit", setting
+        shares = a.allocate(request.price_millicredits)
+        if shares is None:
+            return "InsufficientCredits", a.available()
+        waits = self.room(a, tool) <= 0
+        if waits and len(self.line(account, tool)) >= entitled.max_waiting:
+            return "WaitingRoomFull", entitled.max_waiting
+        changes = a.take(shares, hold=True)
+        order = max([self.clock, *(earlier + 1 for earlier in self.recent[account].values())])
+        g = Generation(
+            generation, account, request, terms, entitled.head_start_ms, shares, operation, order, self.clock, "waiting"
+        )
+        g.deadline = self.clock + terms.waiting_timeout_ms
+        if changes:
+            g.entries.append(a.record("reserve", a.now, changes, generation))
+        if not waits:
+            self.queue(g, 0)
+        self.keep(a)
+        self.generations[generation] = g
+        kept = {name: at for name, at in self.recent[account].items() if at > self.clock - 40 * DAY}
+        self.recent[account] = {**kept, generation: order}
+        if key:
+            self.asked[account, key] = digest, generation
+        return "Reserved", None if waits else g.dispatch
+
+    # --- attempts: whoever speaks for one gives its number, and a stale one changes nothing ---
+
+    def held(self, generation: str, attempt: int) -> Generation | None:
+        g = self.generations.get(generation)
+        return g if g and g.state == "running" and g.attempt == attempt and not g.parked else None
+
+    def again(self, generation: str, operation: str) -> Answer | None:
+        """R11: who sends again what made the last move, is told what is so."""
+        g = self.generations.get(generation)
+        if not g or g.operation != operation:
+            return None
+        if g.state not in OPEN:
+            return "Ended", (g.state, g.ref, [])
+        if g.state == "queued":
+            return "Requeued", g.dispatch
+        return ("Noted" if g.parked else "Begun"), None
+
+    def begin(self, *, generation: str, attempt: int, operation: str) -> Answer:
+        if answer := self.again(generation, operation):
+            return answer
+        g = self.generations.get(generation)
+        if not g or not (g.state == "queued" or g.parked) or attempt != g.attempt + 1:
+            return "Stale", None
+        if g.not_before > self.clock:
+            return "TooEarly", g.not_before
+        if g.ref and self.clock >= g.give_up_at:
+            return self.end(g, self.final(g), "provider_timeout", operation)
+        g.state, g.attempt, g.operation, g.parked, g.not_before = "running", attempt, operation, False, 0
+        g.started_at = g.started_at or self.clock
+        g.deadline = g.lease_until = self.clock + LEASE
+        if not g.ref:  # R17: a resumed job keeps the time at which it is given up
+            g.give_up_at = self.clock + g.terms.provider_timeout_ms
+        return "Begun", None
+
+    def note(self, *, generation: str, attempt: int, ref: str) -> Answer:
+        if not (g := self.held(generation, attempt)):
+            return "Stale", None
+        g.ref = ref
+        return "Noted", None
+
+    def renew(self, *, generation: str, attempt: int, progress_thousandths: int | None) -> Answer:
+        if not (g := self.held(generation, attempt)):
+            return "Stale", None
+        if self.clock >= g.give_up_at:
+            return self.end(g, self.final(g), "provider_timeout", g.operation)
+        g.deadline = g.lease_until = self.clock + LEASE
+        g.progress = g.progress if progress_thousandths is None else progress_thousandths
+        return "Renewed", g.cancel_requested
+
+    def deliver(self, *, generation: str, attempt: int, output: Output) -> Answer:
+        if not (g := self.held(generation, attempt)):
+            return "Stale", None
+        if output.index >= g.request.outputs:
+            return "LedgerBroken", None
+        g.outputs.add(output.index)
+        return "Noted", None
+
+    def park(self, *, generation: str, attempt: int, operation: str) -> Answer:
+        if answer := self.again(generation, operation):
+            return answer
+        if not (g := self.held(generation, attempt)):
+            return "Stale", None
+        if not g.ref:
+            return "LedgerBroken", None
+        if g.cancel_requested:
+            return self.end(g, "cancelled", "", operation)
+        g.deadline = self.clock + LOOKS[min(g.looks, 4)]
+        g.parked, g.looks, g.operation, g.lease_until = True, g.looks + 1, operation, 0
+        return "Noted", None
+
+    def hand_back(self, *, generation: str, attempt: int, operation: str) -> Answer:
+        if answer := self.again(generation, operation):
+            return answer
+        if not (g := self.held(generation, attempt)):
+            return "Stale", None
+        if g.cancel_requested:
+            return self.end(g, "cancelled", "", operation)
+        g.operation = operation
+        self.queue(g, 0)
+        return "Requeued", g.dispatch
+
+    def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
+        if answer := self.again(generation, operation):
+            return answer
+        if not (g := self.held(generation, attempt)):
+            return "Stale", None
+        if failure:
+            return self.fail(g, failure, operation)
+        return self.end(g, self.final(g), "" if g.outputs else "internal", operation)
+
+    def fail(self, g: Generation, failure: str, operation: str) -> Answer:
+        """The next attempt after a pause, or the end."""
+        last = failure not in RETRIED or g.failures + 1 >= g.terms.attempts_max
+        if last or g.cancel_requested or len(g.outputs) == g.request.outputs:
+            return self.end(g, self.final(g), failure, operation)
+        g.failures, g.operation = g.failures + 1, operation
+        if failure == "provider_failed":
+            g.ref = None
+        self.queue(g, self.clock + PAUSES[min(g.failures, 3) - 1])
+        return "Requeued", g.dispatch
+
+    @staticmethod
+    def final(g: Generation) -> str:
+        return "cancelled" if g.cancel_requested else "succeeded" if g.outputs else "failed"
+
+    def end(self, g: Generation, state: str, failure: str, operation: str) -> Answer:
+        """R9: commit exactly the share delivered, refund the rest, and let those go on who waited (R14)."""
+        a, k, n = self.rolled(g.account), len(g.outputs), g.request.outputs
+        g.committed = g.request.price_millicredits * k // n
+        g.entries += a.end_hold(g.shares, g.committed, g.id, self.policy.refund_grace_ms)
+        worked, g.state, g.operation, g.finished_at, g.parked = (
+            g.state != "waiting",
+            state,
+            operation,
+            self.clock,
+            False,
+        )
+        g.error = "" if state == "cancelled" or k == n else failure
+        name = f"{g.request.tool}|{g.request.model}|"
+        self.counted[partition_of_generation(g.id)][f"outcome|{name}{state}|{g.error}"] += 1
+        counters = {
+            "generations": 1, "outputs": k, "credits": g.committed, "failed": int(state == "failed"),
+            "refunded": g.request.price_millicredits - g.committed,
+        }  # fmt: skip
+        self.usage[g.account, f"{day(self.policy, a.now):%Y-%m-%d}"].update(
+            {name + counter: amount for counter, amount in counters.items() if amount}
+        )
+        self.keep(a)
+        return "Ended", (state, g.ref, self.promote(a, g.request.tool) if worked else [])
+
+    # --- everybody else ---
+
+    def cancel(self, *, generation: str, account: str | None) -> Answer:
+        """R18: refunded at once if nothing runs; else asked to stop."""
+        g = self.generations.get(generation)
+        if not g or account not in {None, g.account}:
+            return "NotFound", None
+        if g.state not in OPEN:
+            return "Unchanged", g.state
+        if g.state != "running":
+            return self.end(g, "cancelled", "", g.operation)
+        g.cancel_requested = True
+        if not g.parked:
+            return "CancelRequested", None
+        g.deadline = self.clock + DISPATCH
+        return "CancelRequested", g.dispatch
+
+    def dispatched(self, *, generation: str, deadline: int) -> Answer:
+        """The outbox: looked at again in a minute, or when it has been queued for too long (R16)."""
+        g = self.generations.get(generation)
+        if not g or not (g.state == "queued" or g.parked) or g.deadline != deadline:
+            return "no", None
+        g.deadline = max(self.clock, g.not_before) + LOOK_AGAIN
+        if not g.ref:
+            g.deadline = min(g.deadline, max(self.clock, (g.queued_at or 0) + g.terms.queue_timeout_ms))
+        return "yes", None
+
+    def rescue(self, *, generation: str, deadline: int, judge_leases: bool) -> Answer:
+        """R16, R17: bring an overdue generation on."""
+        g = self.generations.get(generation)
+        if not g or g.state not in OPEN or g.deadline != deadline or deadline > self.clock:
+            return "NotDue", None
+        leased = g.state == "running" and not g.parked
+        if leased and not judge_leases:
+            return "NotDue", None
+        what, answer = self._rescue(g, leased=leased)
+        self.counted[partition_of_generation(generation)][f"rescue|{what}"] += 1
+        return answer
+
+    def _rescue(self, g: Generation, *, leased: bool) -> tuple[str, Answer]:
+        given_up = (leased or g.ref) and self.clock >= g.give_up_at
+        if g.state == "waiting":
+            a = self.rolled(g.account)
+            if self.room(a, g.request.tool) <= 0:
+                return "waiting_timeout", self.end(g, "failed", "waiting_timeout", "")
+            self.keep(a)
+            self.queue(g, 0)
+            return "promoted", ("Requeued", g.dispatch)
+        if given_up and not (leased and g.cancel_requested):
+            return "provider_timeout", self.end(g, self.final(g), "provider_timeout", "")
+        if leased:
+            answer = self.fail(g, "worker_lost", "")
+            return "retried" if answer[0] == "Requeued" else "worker_lost", answer
+        if not g.ref and self.clock >= (g.queued_at or 0) + g.terms.queue_timeout_ms:
+            return "queue_timeout", self.end(g, self.final(g), "queue_timeout", "")
+        g.deadline = self.clock + DISPATCH
+        return "dispatched", ("Requeued", g.dispatch)

@@ -1,0 +1,41 @@
+"""The ledger's scripts with some text of theirs replaced, in this process and in memory only.
+
+Every check against the model replaces the clock, so that a deadline can be met to the millisecond and nothing waits:
+the one place that asks Redis for its time reads a key. The mutants replace one line more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from unittest.mock import patch
+
+from gateway.ledger import scripts
+
+CLOCK = "clock"
+READS_TIME = """local time = redis.call("TIME")
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)"""
+READS_KEY = f'return tonumber(redis.call("GET", "{CLOCK}"))'
+
+
+@contextmanager
+def replaced(*replacements: tuple[str, str]) -> Iterator[set[str]]:
+    """Scripts have each first text replaced by its second. Gives the scripts that were loaded and have all of it."""
+    load, changed = scripts.load, set[str]()
+
+    @cache
+    def loaded(name: str) -> scripts.Script:
+        source = load(name).source
+        for text, other in ((READS_TIME, READS_KEY), *replacements):
+            times = source.count(text)
+            assert times <= 1, f"{name}.lua has it {times} times: {text}"
+            if times and text != READS_TIME:
+                changed.add(name)
+            source = source.replace(text, other)
+        assert '"TIME"' not in source, f"{name}.lua asks for the time elsewhere"
+        return scripts.Script(name, source, hashlib.sha1(source.encode()).hexdigest())  # noqa: S324 - Redis's names
+
+    with patch.object(scripts, "load", loaded):
+        yield changed

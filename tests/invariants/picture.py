@@ -1,0 +1,171 @@
+"""The model as the keys that the ledger should have, by the texts that `gateway/ledger/README.md` describes.
+
+Left out is what no rule speaks of: a generation's request, version and last operation, and an entry's reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from functools import cache
+from typing import Any
+
+from gateway.domain import partition_of_account, partition_of_generation
+from gateway.ledger import keys
+from tests.invariants.model.credits import Account, Changes, Entry
+from tests.invariants.model.life import DAY, OPEN, Generation, Model
+
+LETTERS = {"free": "f", "subscription": "s", "top_up": "t"}
+KINDS = {"daily": "d", "monthly": "m", "top_up": "t", "operator": "o", "refund": "r"}
+NOT_RULED = {
+    "account": {"created_at", "order"},
+    "generation": {"request", "version", "operation", "model", "created_at"},
+    "checkout": {"kind", "what", "interval", "name", "price", "currency", "provider", "ref", "created_at", "paid_at"},
+}
+
+_partition_of = cache(partition_of_account)
+_partition_in = cache(partition_of_generation)
+
+Picture = dict[str, Any]
+"""Key → what is in it."""
+
+
+def picture_of(model: Model, partitions: int) -> Picture:
+    """Every key that the ledger should have now, but for the policy and the schema version."""
+    picture: Picture = {}
+    mine: defaultdict[str, list[Generation]] = defaultdict(list)
+    for g in model.generations.values():
+        mine[g.account].append(g)
+        paint = _generation if g.state in OPEN else _ended
+        picture[keys.generation(_partition_in(g.id), g.id)] = paint(g)
+    for account in model.accounts.values():
+        partition = _partition_of(account.id, partitions)
+        picture[keys.account(partition, account.id)] = _account(account, mine[account.id])
+        picture[keys.journal(partition, account.id)] = list(map(_entry, reversed(account.journal)))
+        picture[keys.recent(partition, account.id)] = model.recent[account.id]
+        for tool in ("image", "video"):
+            picture[keys.waiting(partition, account.id, tool)] = {
+                g.id: g.order for g in mine[account.id] if g.state == "waiting" and g.request.tool == tool
+            }
+    for (name, day), counters in model.usage.items():
+        picture[keys.usage(_partition_of(name, partitions), name, day)] = _texts(counters)
+    for (name, checkout), c in model.checkouts.items():
+        picture[keys.checkout(_partition_of(name, partitions), name, checkout)] = _texts(
+            {"credits": c.credits, "status": c.status, "due": c.due, "asked": c.asked, "taken": c.taken}
+            | {"grant": f"t{c.grant}" if c.grant else 0}
+        )
+    for (name, operation), note in model.done.items():
+        name_of_it = keys.idempotency(_partition_of(name, partitions), name, f"op.{operation}")
+        picture[name_of_it] = f"o{note}" if note else ""
+    for (name, digest), (asked, made) in model.asked.items():
+        name_of_it = keys.idempotency(_partition_of(name, partitions), name, digest)
+        picture[name_of_it] = f"{asked} generation {made}"
+    for partition in range(partitions):
+        picture |= _partition(model, partition, partitions)
+    return {key: value for key, value in picture.items() if value or ":account:" in key or ":idempotency:" in key}
+
+
+def stored(key: str, value: Any) -> Any:
+    """What was read of a key, in the terms of a picture."""
+    kind = key.split(":")[1]
+    if isinstance(value, dict):
+        left_out = NOT_RULED.get(kind, set())
+        fields = {name: text for name, text in value.items() if name not in left_out and text not in {"0", ""}}
+        if kind == "generation" and "ref" not in fields and fields["state"] != "running":
+            fields.pop("give_up_at", None)  # the next attempt has a time of its own
+        return {name: "" if name.startswith("output:") else text for name, text in fields.items()}
+    if kind == "journal":
+        return ["|".join(entry.split("|", 7)[:7]) for entry in value]
+    if isinstance(value, list):
+        return dict(value)
+    return value
+
+
+def _texts(values: Any) -> dict[str, str]:
+    """Nothing, false and zero are not there."""
+    return {name: str(int(value) if value is True else value) for name, value in values.items() if value}
+
+
+def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
+    values: dict[str, Any] = {"offset": a.offset, "test": a.test, "entries": len(a.journal), "grants": a.grant_count}
+    values |= {"time": a.time, "alerted": ",".join(str(part) for part in sorted(a.alerted, reverse=True))}
+    values["revoked"] = ",".join(f"t{number}" for number in a.revoked)
+    for name, number in (("daily", a.daily), ("monthly", a.monthly)):
+        values[name] = f"{name[0]}{number}" if number else None
+    for grant in a.grants.values():
+        parts = (LETTERS[grant.bucket], grant.available, grant.held, grant.granted, grant.expires or "", grant.created)
+        values[f"grant:{KINDS[grant.kind]}{grant.number}"] = ",".join(map(str, parts))
+    if plan := a.subscription:
+        values |= {"plan": plan.plan, "interval": plan.interval, "anchor": plan.anchor, "cycle": plan.cycle}
+        values |= {"paid_through": plan.paid_through, "cancelled_to": plan.cancelled_to}
+        values["scheduled"] = ",".join(map(str, plan.scheduled or ()))
+    counts = Counter[str]()
+    for g in mine:
+        if g.state in OPEN:
+            counts[f"{'waiting' if g.state == 'waiting' else 'work'}:{g.request.tool}"] += 1
+            for share in g.shares:
+                counts[f"held:{LETTERS[share.grant.bucket]}"] += share.amount
+    return _texts(values | counts)
+
+
+def _generation(g: Generation) -> dict[str, str]:
+    ended = g.state not in OPEN
+    price, terms = g.request.price_millicredits, g.terms
+    limits = (terms.queue_timeout_ms, terms.provider_timeout_ms, terms.waiting_timeout_ms, terms.attempts_max)
+    values = {
+        "account": g.account, "tool": g.request.tool, "price": price, "outputs": g.request.outputs, "state": g.state,
+        "attempt": g.attempt, "failures": g.failures, "delivered": len(g.outputs), "ref": g.ref,
+        "queued_at": g.queued_at, "started_at": g.started_at, "finished_at": g.finished_at,
+        "progress": g.progress, "cancel_requested": g.cancel_requested, "error": g.error,
+        "terms": ",".join(map(str, (*limits, 30 * DAY, g.head_start))),
+        "allocation": ",".join(
+            f"{LETTERS[share.grant.bucket]}:{KINDS[share.grant.kind]}{share.grant.number}:{share.amount}"
+            for share in g.shares
+        ),
+        "entries": "\n".join(f"{_entry(entry)}|" for entry in g.entries),
+    }  # fmt: skip
+    if ended:
+        values |= {"committed": g.committed, "refunded": price - g.committed}
+    else:
+        values |= {"not_before": g.not_before, "parked": g.parked, "looks": g.looks, "lease_until": g.lease_until}
+        values["give_up_at"] = g.give_up_at if g.ref or g.state == "running" else 0
+    return _texts(values) | {f"output:{index}": "" for index in g.outputs}
+
+
+_ended = cache(_generation)  # nothing changes it any more
+
+
+def _partition(model: Model, partition: int, partitions: int) -> Picture:
+    """What is kept once for all of a partition's accounts."""
+    here = [g for g in model.generations.values() if _partition_in(g.id) == partition]
+    accounts = sum(_partition_of(name, partitions) == partition for name in model.accounts)
+    totals = Counter[str](accounts=accounts) + model.counted[partition]
+    deadlines, outputs = {}, {}
+    for g in here:
+        if g.state in OPEN:
+            totals.update({"open": 1, "held": g.request.price_millicredits, f"{g.state}:{g.request.tool}": 1})
+            deadlines[g.id] = g.deadline
+        elif g.outputs:
+            outputs[g.id] = (g.finished_at or 0) + 30 * DAY
+    return {
+        keys.totals(partition): _texts(totals),
+        keys.deadlines(partition): deadlines,
+        keys.outputs(partition): outputs,
+    }
+
+
+@cache
+def _entry(entry: Entry) -> str:
+    """An entry without its reason."""
+    parts = (entry.number, entry.at, entry.kind, entry.available_after, entry.held_after, _changes(entry.changes))
+    return "|".join(map(str, (*parts, entry.generation or "")))
+
+
+def _changes(changes: Changes) -> str:
+    moved = ((letter, changes.get(bucket, (0, 0))) for bucket, letter in LETTERS.items())
+    return ",".join(f"{letter}:{credit}:{hold}" for letter, (credit, hold) in moved if credit or hold)
+
+
+def forget() -> None:
+    """Let go of what was painted for an example that is over."""
+    for painted in (_entry, _ended, _partition_in):
+        painted.cache_clear()

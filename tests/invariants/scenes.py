@@ -1,0 +1,325 @@
+"""Where examples take place, and what may happen next: small amounts and tight limits, so that every rule is met.
+
+Each function of `MOVES` makes one step at random, mostly a sensible one; None: there is nothing to do it with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+from gateway.domain import (
+    Bucket,
+    FailureCode,
+    GenerationRequest,
+    Interval,
+    Output,
+    generation_id,
+    partition_of_account,
+)
+from gateway.ledger.policy import PlanTerms, Policy, Terms
+from gateway.ledger.policy_of_card import zone_changes
+from tests.invariants.model.credits import Account
+from tests.invariants.model.life import DAY, OPEN, Generation, Model
+
+SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+PARTITIONS = 2
+START = 1_795_338_000_000  # 22 November 2026, 09:00 UTC
+LONGEST = 300 * DAY  # an example is shorter than the 400 days after which a journal is trimmed
+ACCOUNTS = ("ann", "bob", "eve")  # bob and eve share a partition
+TOOLS = ("image", "video")
+PRICES = (0, 1, 7, 999, 10_000, 33_333, 60_000, 100_000, 150_001)
+
+_FREE = PlanTerms(concurrency={"image": 2}, max_waiting=1)
+_STANDARD = PlanTerms(
+    monthly_millicredits=300_000, concurrency={"image": 3, "video": 2}, max_waiting=3, head_start_ms=10 * MINUTE,
+    allow={"video": {"resolution": ("480p", "720p")}},
+)  # fmt: skip
+_PRO = PlanTerms(monthly_millicredits=1_000_001, concurrency={"image": 4, "video": 1}, max_waiting=4)
+_UTC = Policy(
+    version="sha256:first", file_time_ms=1, timezone="UTC", zone_changes=((0, 0),), reset_ms=0,
+    daily_millicredits=100_000, free_for_everyone=True, refund_grace_ms=DAY, keep_upgrade_leftover=True, free=_FREE,
+    plans={"standard": _STANDARD, "pro": _PRO},
+)  # fmt: skip
+_BERLIN = replace(
+    _UTC, timezone="Europe/Berlin", zone_changes=tuple(zone_changes("Europe/Berlin", START)),
+    reset_ms=2 * HOUR + 30 * MINUTE, daily_millicredits=60_000, free_for_everyone=False, refund_grace_ms=3 * HOUR,
+    keep_upgrade_leftover=False, plans={"standard": replace(_STANDARD, concurrency={"image": 5}), "pro": _PRO},
+)  # fmt: skip
+CARDS = (_UTC, _BERLIN)
+TERMS = (
+    Terms(queue_timeout_ms=HOUR, provider_timeout_ms=45 * MINUTE, waiting_timeout_ms=DAY, attempts_max=3),
+    Terms(queue_timeout_ms=90 * SECOND, provider_timeout_ms=40 * SECOND, waiting_timeout_ms=5 * MINUTE, attempts_max=2),
+)
+SENSIBLE = 0.92
+LEAPS = (1, SECOND, 2 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, HOUR, DAY // 2, DAY, 31 * DAY)
+
+Arguments = dict[str, Any] | None
+
+
+# --- what there is to choose from ---
+
+
+def _some(model: Model, dice: Random, *states: str) -> Generation | None:
+    """Mostly one in one of these states, if there is one: of the oldest, so that they come to their end."""
+    all_of_them = list(model.generations.values())
+    fitting = [g for g in all_of_them if g.state in (states or OPEN)][: dice.choice((2, 3, 9))]
+    chosen_from = fitting if dice.random() < SENSIBLE else all_of_them
+    return dice.choice(chosen_from) if chosen_from else None
+
+
+def _attempt(model: Model, dice: Random, *states: str, ahead: int = 0) -> Arguments:
+    """A generation and mostly the right number of an attempt at it."""
+    g = _some(model, dice, *states)
+    right = dice.random() < SENSIBLE
+    off = ahead if right else dice.choice((-1, 0, 1, 2))
+    return {"generation": g.id, "attempt": max(0, g.attempt + off)} if g else None
+
+
+def _operation(dice: Random) -> dict[str, str]:
+    return {"operation": f"{dice.getrandbits(64):016x}"}
+
+
+def _account(model: Model, dice: Random, *, subscribed: bool = False) -> str:
+    """Mostly one with a plan, if that is asked for; and the first more often, so that its limits are met."""
+    first, *others = model.accounts
+    found = [name for name, a in model.accounts.items() if a.subscription] if subscribed else []
+    return dice.choice(found if found and dice.random() < SENSIBLE else [first, first, first, *others])
+
+
+def _on_account(model: Model, dice: Random, *, subscribed: bool = False, **asked: Any) -> dict[str, Any]:
+    return {"account": _account(model, dice, subscribed=subscribed), **_operation(dice), **asked}
+
+
+def _milliseconds_to(moments: list[int], now: int, dice: Random) -> int:
+    """A leap, or until something is due: to the millisecond, or one less or more."""
+    ahead = [moment - now for moment in moments if moment > now]
+    if ahead and dice.random() < 0.8:
+        return max(1, dice.choice(ahead) + dice.choice((0, 0, 0, -1, 1)))
+    return dice.choice(LEAPS)
+
+
+def _account_moments(model: Model, account: str) -> list[int]:
+    a = model.accounts[account]
+    moments = [grant.expires for grant in a.grants.values() if grant.expires]
+    if a.subscription:
+        moments += [a.subscription.refreshes, a.subscription.ends or 0, a.subscription.period_end]
+    return moments
+
+
+def _bucket(dice: Random) -> Bucket:
+    return dice.choice(list(Bucket))
+
+
+def _plan(dice: Random) -> str:
+    return "never-heard-of" if dice.random() > SENSIBLE else dice.choice(("standard", "pro"))
+
+
+def _when(now: int, dice: Random) -> int | None:
+    return dice.choice((None, None, now + dice.choice((-40 * DAY, -DAY, 0, 1, HOUR, 31 * DAY, 100 * DAY))))
+
+
+def _account_now(model: Model, account: str) -> int:
+    a = model.accounts[account]
+    return max(a.time, model.clock + a.offset)
+
+
+# --- generations ---
+
+
+def _price(a: Account, dice: Random) -> int:
+    """Any; or so much that it is drawn from several grants, up to all that there is and one more."""
+    share = dice.choice((0, 0, 0, 0, 2, 3, 3, 5))
+    return max(0, a.available() * share // 5 + dice.choice((-1, 0, 1))) if share else dice.choice(PRICES)
+
+
+def reserve(model: Model, dice: Random) -> Arguments:
+    account = _account(model, dice)
+    tool = dice.choice(TOOLS)
+    settings: dict[str, Any] = {"resolution": dice.choice(("480p", "1080p"))} if dice.random() < 0.3 else {}
+    request = GenerationRequest(
+        tool=tool, model=dice.choice(("plain", "fancy")), provider="sandbox", prompt="", settings=settings,
+        outputs=dice.choice((1, 2, 3, 3)), price_millicredits=_price(model.accounts[account], dice),
+        rate_card=model.policy.version,
+    )  # fmt: skip
+    digest = dice.choice("abcdefgh")
+    return {
+        "account": account,
+        "generation": generation_id(partition_of_account(account, PARTITIONS), str(dice.getrandbits(64))),
+        "request": request, "terms": dice.choice(TERMS), "pro": dice.random() < 0.08, "keys_version": None,
+        "idempotency": (f"key-{digest}", dice.choice(("this", "this", "that"))) if dice.random() < 0.2 else None,
+        **_operation(dice),
+    }  # fmt: skip
+
+
+def begin(model: Model, dice: Random) -> Arguments:
+    parked = [g for g in model.generations.values() if g.parked]
+    if parked and dice.random() < 0.3:
+        g = dice.choice(parked)
+        return {"generation": g.id, "attempt": g.attempt + 1} | _operation(dice)
+    chosen = _attempt(model, dice, "queued", ahead=1)
+    return chosen and chosen | _operation(dice)
+
+
+def note(model: Model, dice: Random) -> Arguments:
+    chosen = _attempt(model, dice, "running")
+    return chosen and chosen | {"ref": dice.choice(("job-1", "job-2"))}
+
+
+def renew(model: Model, dice: Random) -> Arguments:
+    chosen = _attempt(model, dice, "running")
+    return chosen and chosen | {"progress_thousandths": dice.choice((None, 1, 500))}
+
+
+def deliver(model: Model, dice: Random) -> Arguments:
+    chosen = _attempt(model, dice, "running")
+    if not chosen:
+        return None
+    asked_for = model.generations[chosen["generation"]].request.outputs
+    index = dice.randrange(asked_for) if dice.random() < SENSIBLE else 3
+    output = Output(index=index, object_key="out", content_type="image/png", bytes=3, width=16, height=9, sha256="00")
+    return chosen | {"output": output}
+
+
+def settle(model: Model, dice: Random) -> Arguments:
+    chosen = _attempt(model, dice, "running")
+    failure = dice.choice((None, None, None, *(FailureCode.PROVIDER_FAILED,) * 3, FailureCode.MODERATED))
+    return chosen and chosen | _operation(dice) | {"failure": failure}
+
+
+def park(model: Model, dice: Random) -> Arguments:
+    with_ref = [g for g in model.generations.values() if g.state == "running" and g.ref]
+    if dice.random() > SENSIBLE:
+        return hand_back(model, dice)  # it may have no ref, or may not run
+    g = dice.choice(with_ref) if with_ref else None
+    return {"generation": g.id, "attempt": g.attempt} | _operation(dice) if g else None
+
+
+def hand_back(model: Model, dice: Random) -> Arguments:
+    chosen = _attempt(model, dice, "running")
+    return chosen and chosen | _operation(dice)
+
+
+def cancel(model: Model, dice: Random) -> Arguments:
+    g = _some(model, dice)
+    return {"generation": g.id, "account": dice.choice((None, g.account, g.account, "eve"))} if g else None
+
+
+def dispatched(model: Model, dice: Random) -> Arguments:
+    g = _some(model, dice, "queued")
+    return {"generation": g.id, "deadline": g.deadline - dice.choice((0, 0, 0, 1))} if g else None
+
+
+def rescue(model: Model, dice: Random) -> Arguments:
+    overdue = [g for g in model.generations.values() if g.state in OPEN and g.deadline <= model.clock][:3]
+    g = dice.choice(overdue) if overdue and dice.random() < SENSIBLE else _some(model, dice)
+    if not g:
+        return None
+    deadline = g.deadline if dice.random() < SENSIBLE else g.deadline - 1
+    return {"generation": g.id, "deadline": deadline, "judge_leases": dice.random() < 0.8}
+
+
+# --- time, and the rate card ---
+
+
+def pass_time(model: Model, dice: Random) -> Arguments:
+    moments = [g.deadline for g in model.generations.values() if g.state in OPEN]
+    moments += [g.give_up_at for g in model.generations.values() if g.state == "running"]
+    moments += [g.not_before for g in model.generations.values() if g.state == "queued"]
+    milliseconds = _milliseconds_to(moments, model.clock, dice)
+    return {"milliseconds": milliseconds} if model.clock + milliseconds < START + LONGEST else None
+
+
+def advance(model: Model, dice: Random) -> Arguments:
+    account = _account(model, dice)
+    milliseconds = _milliseconds_to(_account_moments(model, account), _account_now(model, account), dice)
+    return {"account": account, **_operation(dice), "advance_ms": milliseconds}
+
+
+def publish(model: Model, dice: Random) -> Arguments:
+    newer = model.policy.file_time_ms + dice.choice((-1, 0, 1, 1, 1, 1))
+    policy = replace(dice.choice(CARDS), file_time_ms=newer)
+    return {"policy": replace(policy, daily_millicredits=dice.choice((0, policy.daily_millicredits)))}
+
+
+# --- accounts ---
+
+
+def account(model: Model, dice: Random) -> Arguments:
+    return {"account": dice.choice([*model.accounts, "nobody"])}
+
+
+def grant(model: Model, dice: Random) -> Arguments:
+    chosen = _on_account(model, dice, bucket=_bucket(dice), millicredits=dice.choice((1, 5_000, 50_000)), reason="")
+    return chosen | {"expires_at": _when(_account_now(model, chosen["account"]), dice)}
+
+
+def adjust(model: Model, dice: Random) -> Arguments:
+    amount = dice.choice((-100_001, -5_000, -1, 1, 30_000))
+    return _on_account(model, dice, bucket=_bucket(dice), millicredits=amount, reason="")
+
+
+def subscribe(model: Model, dice: Random) -> Arguments:
+    chosen = _on_account(model, dice, plan=_plan(dice), interval=dice.choice(list(Interval)))
+    now = _account_now(model, chosen["account"])
+    own = model.accounts[chosen["account"]].subscription
+    started_at = own.anchor if own and dice.random() < 0.2 else _when(now, dice)
+    return chosen | {"started_at": started_at, "paid_through": _when(now, dice)}
+
+
+def change(model: Model, dice: Random) -> Arguments:
+    interval = dice.choice((None, *Interval))
+    when = dice.choice(("now", "period_end"))
+    return _on_account(model, dice, subscribed=True, plan=_plan(dice), interval=interval, when=when)
+
+
+def unsubscribe(model: Model, dice: Random) -> Arguments:
+    return _on_account(model, dice, subscribed=True, when=dice.choice(("now", "period_end")))
+
+
+def resume(model: Model, dice: Random) -> Arguments:
+    return _on_account(model, dice, subscribed=True)
+
+
+def check_out(model: Model, dice: Random) -> Arguments:
+    return {
+        "account": _account(model, dice, subscribed=True), "checkout": f"chk_{len(model.checkouts)}",
+        "keys_version": None, "kind": "bundle", "what": "small", "interval": None, "name": "Small",
+        "millicredits": 70_001, "price": Decimal(5), "currency": "USD", "provider": "local", "live": False,
+    }  # fmt: skip
+
+
+def _purchase(model: Model, dice: Random) -> Arguments:
+    if not model.checkouts:
+        return None
+    name, checkout = dice.choice(list(model.checkouts))
+    return {"account": name, "checkout": checkout}
+
+
+def pay(model: Model, dice: Random) -> Arguments:
+    chosen = _purchase(model, dice)
+    return chosen and chosen | {"ref": "pi_1"}
+
+
+def decline(model: Model, dice: Random) -> Arguments:
+    return _purchase(model, dice)
+
+
+def take_back(model: Model, dice: Random) -> Arguments:
+    chosen = _purchase(model, dice)
+    return chosen and chosen | {"part": dice.choice((Fraction(1, 3), Fraction(1, 2), Fraction(1)))}
+
+
+MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
+    "reserve": (13, reserve), "begin": (14, begin), "note": (4, note), "renew": (4, renew), "deliver": (14, deliver),
+    "settle": (9, settle), "park": (4, park), "hand_back": (3, hand_back), "cancel": (3, cancel),
+    "dispatched": (3, dispatched), "rescue": (11, rescue), "pass_time": (8, pass_time), "advance": (6, advance),
+    "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
+    "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),
+    "check_out": (2, check_out), "pay": (3, pay), "decline": (1, decline), "take_back": (2, take_back),
+}  # fmt: skip
+"""Each move: how often it is made, and how."""

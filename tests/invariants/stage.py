@@ -1,0 +1,195 @@
+"""The model and the real ledger side by side: the same step is taken on both, and then everything is compared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, TypeVar
+
+import redis
+
+from gateway.connections import connect_ledger
+from gateway.errors import LedgerBroken
+from gateway.ledger import keys
+from gateway.ledger.ledger import Ledger
+from tests.invariants.answers import answer_of, in_order
+from tests.invariants.checks import check_invariants
+from tests.invariants.model.life import Model
+from tests.invariants.patched import CLOCK
+from tests.invariants.picture import Picture, forget, picture_of, stored
+from tests.invariants.scenes import CARDS, PARTITIONS, START
+
+T = TypeVar("T")
+
+HASHES_STAY_COMPACT = ("--hash-max-listpack-value", "65536", "--hash-max-listpack-entries", "4096")
+"""Options of the stage's server: a hash that is not one piece of memory has no one DUMP."""
+
+_FINGERPRINTS = """
+local prints = {}
+for index, key in ipairs(KEYS) do prints[index] = redis.sha1hex(redis.call("DUMP", key) or "") end
+return prints
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call on both sides: a method of `Ledger`, or `pass_time`."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+
+
+class Difference(AssertionError):
+    """The ledger is not what the model says it should be."""
+
+
+@dataclass
+class Stage:
+    """One example at a time: `begin`, some `take`, `end`. `mutated`: the scripts that are not as they are shipped."""
+
+    url: str
+    mutated: set[str]
+    operations: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.ledger = Ledger(connect_ledger(self.url), partitions=PARTITIONS)
+        self.reader: Any = redis.Redis.from_url(self.url, decode_responses=True)
+        self.fingerprints = self.reader.script_load(_FINGERPRINTS)
+
+    def close(self) -> None:
+        self._run(self.ledger.close())
+        self.loop.close()
+        self.reader.close()
+
+    def begin(self) -> None:
+        """An empty ledger, with the first rate card."""
+        self.reader.flushall()
+        self.reader.set(CLOCK, START)
+        self.model = Model(replace(CARDS[0]), START)
+        self.steps: list[Step] = []
+        self._run(self.ledger.start())
+        self._run(self.ledger.publish(self.model.policy))
+        self.others = self.reader.dbsize()
+        self.picture: Picture = {}
+        self.prints: dict[str, str] = {}
+        self._compare(Step("begin", {}))
+
+    def take(self, step: Step) -> None:
+        """Take a step on both sides; Difference unless the answers, and then all keys, are the same."""
+        self.steps.append(step)
+        expected = in_order(self._model(step))
+        answered = in_order(self._run(self._real(step)))
+        self.operations[step.name] += 1
+        self.outcomes[f"{step.name} {answered[0]}"] += 1
+        if answered != expected:
+            self._fail(step, [f"the ledger answered {answered}", f"the model says {expected}"])
+        self._compare(step)
+
+    def end(self) -> None:
+        """Read every key once more, and prove the invariants from them."""
+        end = Step("end", {})
+        self._compare_stored(end, self.picture)
+        try:
+            self._run(check_invariants(self.ledger.redis, PARTITIONS))
+        except AssertionError as contradiction:
+            self._fail(end, [str(contradiction)])
+        forget()
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(call)
+
+    def _model(self, step: Step) -> Any:
+        if step.name == "pass_time":
+            self.model.clock += step.arguments["milliseconds"]
+            return "yes", None
+        return getattr(self.model, step.name)(**step.arguments)
+
+    async def _real(self, step: Step) -> Any:
+        if step.name == "pass_time":
+            self.reader.set(CLOCK, self.model.clock)
+            return "yes", None
+        try:
+            if step.name == "publish":
+                return answer_of(await self.ledger.publish(step.arguments["policy"]))
+            if step.name == "dispatched":
+                generation = step.arguments["generation"]
+                return answer_of(generation in await self.ledger.dispatched({generation: step.arguments["deadline"]}))
+            return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
+        except LedgerBroken as error:
+            if "was not asked for" in str(error) or "cannot be parked" in str(error):
+                return "LedgerBroken", None
+            self._fail(step, [str(error)])
+
+    def _compare(self, step: Step) -> None:
+        """What the model says has changed must be so, and of all other keys not one byte may have changed."""
+        picture = picture_of(self.model, PARTITIONS)
+        changed = {key: value for key, value in picture.items() if self.picture.get(key) != value}
+        names = list(picture)
+        prints = dict(zip(names, self._look(step, names, changed, len(picture)), strict=True))
+        touched = [key for key in names if prints[key] != self.prints.get(key) and key not in changed]
+        if touched:
+            self._compare_stored(step, {key: picture[key] for key in touched})
+            self._fail(step, [f"{key} was written, and nothing of it should have changed" for key in touched])
+        self.picture, self.prints = picture, prints
+
+    def _look(self, step: Step, names: list[str], changed: Picture, count: int) -> list[str]:
+        with self.reader.pipeline(transaction=False) as asking:
+            asking.execute_command("EVALSHA", self.fingerprints, len(names), *names)
+            asking.dbsize()
+            _ask(asking, changed)
+            prints, size, *values = asking.execute()
+        self._match(step, changed, values)
+        if size != count + self.others:
+            known = {*names, CLOCK, keys.META, *(keys.policy(partition) for partition in range(PARTITIONS))}
+            found = set(self.reader.keys())
+            self._fail(step, [f"keys that should not be: {found - known}", f"keys that are missing: {known - found}"])
+        return list(prints)
+
+    def _compare_stored(self, step: Step, wanted: Picture) -> None:
+        with self.reader.pipeline(transaction=False) as asking:
+            _ask(asking, wanted)
+            values = asking.execute()
+        self._match(step, wanted, values)
+
+    def _match(self, step: Step, wanted: Picture, values: list[Any]) -> None:
+        problems = []
+        for (key, value), read in zip(wanted.items(), values, strict=True):
+            found = stored(key, read)
+            if found != value:
+                problems += _differences(key, found, value)
+        if problems:
+            self._fail(step, problems)
+
+    def _fail(self, step: Step, problems: list[str]) -> NoReturn:
+        taken = "\n  ".join(map(str, self.steps))
+        raise Difference("\n".join([f"after {step.name}:", *problems, "the steps:", f"  {taken}"]))
+
+
+def _ask(asking: Any, wanted: Picture) -> None:
+    for key in wanted:
+        match key.split(":")[1]:
+            case "journal":
+                asking.lrange(key, 0, -1)
+            case "idempotency":
+                asking.get(key)
+            case "deadlines" | "outputs" | "waiting" | "recent":
+                asking.zrange(key, 0, -1, withscores=True, score_cast_func=int)
+            case _:
+                asking.hgetall(key)
+
+
+def _differences(key: str, found: Any, wanted: Any) -> list[str]:
+    if not isinstance(found, dict) or not isinstance(wanted, dict):
+        return [f"{key}: the ledger has {found!r}, the model {wanted!r}"]
+    return [
+        f"{key} {name}: the ledger has {found.get(name)!r}, the model {wanted.get(name)!r}"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
+    ]

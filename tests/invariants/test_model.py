@@ -1,0 +1,53 @@
+"""The ledger does what the rules say, step by step: more than 20,000 steps, each on a plain model and on real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.invariants.examples import open_stage, play, shortest
+from tests.invariants.machine import LedgerAndModel
+from tests.invariants.stage import Difference, Stage
+
+DICE_SEEDS, DICE_STEPS = range(1, 15), 1_250
+MACHINE_SEEDS, MACHINE_STEPS = range(1, 4), 1_000
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with open_stage(tmp_path_factory.mktemp("stage")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("number", DICE_SEEDS)
+def test_the_ledger_does_what_the_model_does_in_1250_steps(number: int, stage: Stage) -> None:
+    """By the dice of this seed, in examples of 80 steps; `make chaos` goes on where this ends."""
+    before, example = stage.operations.total(), 0
+    while stage.operations.total() - before < DICE_STEPS:
+        try:
+            play(stage, Random(f"{number}/{example}"))
+        except Difference as difference:
+            raise shortest(stage, difference) from None
+        example += 1
+    assert stage.operations.total() - before >= DICE_STEPS
+
+
+@pytest.mark.parametrize("number", MACHINE_SEEDS)
+def test_hypothesis_finds_no_difference_in_1000_steps(number: int, stage: Stage) -> None:
+    """Hypothesis mixes the moves in its own way: long runs of one kind, kinds left out. What it finds, it shrinks."""
+    before = stage.operations.total()
+    machine = seed(number)(type("Machine", (LedgerAndModel,), {"stage": stage}))
+    chosen = settings(
+        max_examples=40, stateful_step_count=60, deadline=None, database=None, print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    run_state_machine_as_test(machine, settings=chosen)
+    assert stage.operations.total() - before >= MACHINE_STEPS
+
+
+def test_the_steps_come_to_more_than_20000() -> None:
+    assert len(DICE_SEEDS) * DICE_STEPS + len(MACHINE_SEEDS) * MACHINE_STEPS >= 20_000

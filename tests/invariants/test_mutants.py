@@ -1,0 +1,180 @@
+"""Were one line of the scripts wrong, the model would tell: each mutant below is caught, every time.
+
+A mutant replaces one piece of Lua, in memory, and is then played with as `test_model.py` plays with the real scripts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import pytest
+
+from tests.invariants.examples import open_stage, play
+from tests.invariants.stage import Difference, Stage
+
+EXAMPLES = 60
+"""How many are played at most before a mutant counts as missed; most are caught in the first few."""
+
+
+class Mutant(NamedTuple):
+    """What is wrong, and the one piece of Lua that makes it so."""
+
+    fault: str
+    was: str
+    becomes: str
+
+
+MUTANTS = [
+    Mutant(
+        "what was drawn first is refunded first",
+        "for index, share in ipairs(allocation) do\n    local kept",
+        "for index = #allocation, 1, -1 do\n    local share = allocation[index]\n    local kept",
+    ),
+    Mutant(
+        "a refund of free credits returns as subscription credits",
+        "refund_grant(a, p, share.bucket, amount)",
+        'refund_grant(a, p, "s", amount)',
+    ),
+    Mutant(
+        "a refund that cannot go back has no expiry",
+        'grants.add(a, "r", bucket, amount, expires)',
+        'grants.add(a, "r", bucket, amount, nil)',
+    ),
+    Mutant(
+        "the grace is rounded down to the hour",
+        "math.ceil((a.now + p.grace) / HOUR)",
+        "math.floor((a.now + p.grace) / HOUR)",
+    ),
+    Mutant(
+        "an expired refund lives again",
+        'elseif string.sub(share.id, 1, 1) == "r" then',
+        "elseif false then",
+    ),
+    Mutant(
+        "what lasts longest burns first",
+        "return one_expires < other_expires end",
+        "return one_expires > other_expires end",
+    ),
+    Mutant(
+        "top-ups burn before the plan's credits",
+        "RANK = {f = 1, s = 2, t = 3}",
+        "RANK = {f = 1, s = 3, t = 2}",
+    ),
+    Mutant(
+        "a partial commit is rounded up",
+        "amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))",
+        "math.ceil(price * tonumber(g.delivered) / tonumber(g.outputs))",
+    ),
+    Mutant(
+        "a grant's held credits are not counted down",
+        "if grant then grant.held = grant.held - kept end",
+        "",
+    ),
+    Mutant(
+        "a grant lasts one millisecond too long",
+        "if due > a.now then break end",
+        "if due >= a.now then break end",
+    ),
+    Mutant(
+        "the daily credits are added to what is left",
+        'grants.add(a, "d", "f", amount, next_at, at).id',
+        'grants.add(a, "d", "f", amount + left, next_at, at).id',
+    ),
+    Mutant(
+        "the monthly credits roll over",
+        "if old then grants.remove(a, old.id) end\n  local amount = policy.terms",
+        "local amount = policy.terms",
+    ),
+    Mutant(
+        "a cancelled plan renews once more",
+        "if paid and cancelled then return math.min(paid, cancelled) end",
+        "if paid and cancelled then return math.max(paid, cancelled) end",
+    ),
+    Mutant(
+        "the account may work on one generation too many",
+        'accounts.count(a, "work:" .. tool) >= policy.concurrency(p, plan, tool)',
+        'accounts.count(a, "work:" .. tool) > policy.concurrency(p, plan, tool)',
+    ),
+    Mutant(
+        "nobody who waits is promoted",
+        "plan.promoted = plan.waited and {} or promotion.choose(a, p, g.tool)",
+        "plan.promoted = {}",
+    ),
+    Mutant(
+        "a reserved generation has no deadline",
+        'generations.look_at(id, deadline)\nredis.call("ZADD", keys.recent',
+        'redis.call("ZADD", keys.recent',
+    ),
+    Mutant(
+        "the end leaves the deadline behind",
+        'redis.call("ZREM", keys.deadlines(), g.id)\n',
+        "",
+    ),
+    Mutant(
+        "begin takes what is running already",
+        'if not (g.state == "queued" or (g.state == "running" and g.parked)) then return {"stale"} end',
+        "",
+    ),
+    Mutant(
+        "begin takes any attempt's number",
+        'if tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end',
+        "",
+    ),
+    Mutant(
+        "a stale worker is heard",
+        'return g and g.state == "running" and g.attempt == attempt and not g.parked',
+        'return g and g.state == "running" and not g.parked',
+    ),
+    Mutant(
+        "an output delivered twice is charged twice",
+        'if g["output:" .. ARGV[2]] then return {"noted"} end',
+        "",
+    ),
+    Mutant(
+        "a rescue does not look whether the deadline has moved",
+        'tonumber(deadline) ~= tonumber(ARGV[1]) or tonumber(deadline) > now then return {"not_due"} end',
+        'tonumber(deadline) > now then return {"not_due"} end',
+    ),
+    Mutant(
+        "a rescue does not wait for the lease to lapse",
+        "or tonumber(deadline) > now then",
+        "then",
+    ),
+    Mutant(
+        "leases are judged by whoever comes",
+        'if ARGV[2] ~= "1" then return {"not_due"} end',
+        "",
+    ),
+    Mutant(
+        "one attempt too many",
+        "failures >= generations.terms(g).attempts_max",
+        "failures > generations.terms(g).attempts_max",
+    ),
+    Mutant(
+        "an operation sent again is done again",
+        'if done then return nil, {"applied", done, accounts.view(a), {}} end',
+        "",
+    ),
+    Mutant(
+        "a refusal leaves its trace",
+        'if not allocation then return {"insufficient_credits", accounts.view(a)} end',
+        'if not allocation then accounts.save(a) return {"insufficient_credits", accounts.view(a)} end',
+    ),
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.fault.replace(" ", "-"))
+def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path) -> None:
+    """By a difference, or because a script found a contradiction itself."""
+    with open_stage(tmp_path, (mutant.was, mutant.becomes)) as stage:
+        with pytest.raises(Difference) as caught:
+            _play_all(stage)
+        assert stage.mutated, "no script has this text"
+    assert "compiling" not in str(caught.value), "this is no mutant, it is a typing error"
+
+
+def _play_all(stage: Stage) -> None:
+    for example in range(EXAMPLES):
+        play(stage, Random(f"mutant/{example}"))
