@@ -1,0 +1,308 @@
+"""Clients that lose nothing by retrying, and operators who go on working: the load of a run.
+
+A client sends a request to any gateway until it is answered, each time with the same idempotency key. What it asks for
+is decided by the seed alone; what it is answered, the machine and the faults decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import cycle
+from typing import Any
+
+import aiohttp
+
+CLIENTS = 12
+ACCOUNTS = {  # name → plan; who has none gets by on the free credits and what operators grant
+    **{f"free-{number}": "" for number in (1, 2)},
+    **{f"small-{number}": "small" for number in (1, 2)},
+    **{f"large-{number}": "large" for number in (1, 2)},
+    "poor": "",
+}
+PROBERS = {"prober": "large", "waiter": ""}  # theirs is what `full_memory` orders: nobody else takes their places
+POOR = "poor"  # never granted anything: most of what it asks for is refused
+GRANTED_AT_FIRST = 2000
+ACCEPTED = frozenset({200, 202})
+REFUSED_FOR_GOOD = frozenset({402, 403, 429})
+_OK = 200
+_INSIDE = 500
+_UNAVAILABLE = 503
+_MISUSED = 422
+_GIVE_UP_SECONDS = 180
+_LOOK_SECONDS = 0.1
+_GRANTS_SHARE = 0.6  # of what operators do; the rest are changes of plan
+# What is asked for, and what becomes of it, in a hundred. A mural nobody can pay for.
+_WISHES = {"sketch": 77, "portrait": 15, "clip": 4, "mural": 4}
+_INPUT_SHARE = 0.5  # of portraits bring a picture along, which the gateway stores
+_PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+_FATES = {"succeed": 61, "fail": 12, "fail at first": 10, "deliver k of n": 14, "hang": 3}
+_FAILURES = ("provider_rejected", "provider_failed", "provider_timeout", "moderated", "internal")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a gateway said in the end."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One request of a client. `key` is its idempotency key, and in the generation's metadata."""
+
+    key: str
+    account: str
+    body: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Load:
+    """What was asked, what was answered, what was acknowledged."""
+
+    gateways: list[str]
+    admin_key: str
+    seed: int
+    keys: dict[str, str] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    orders: dict[str, Order] = field(default_factory=dict)
+    acknowledged: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Idempotency key → the generations that were acknowledged for it: one, or something is wrong."""
+    refused: dict[str, int] = field(default_factory=dict)
+    granted: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Account → reason of an acknowledged grant → its credits."""
+    counts: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    stopping: bool = False
+    _later: set[asyncio.Task[None]] = field(default_factory=set)
+    _turns: Iterator[str] = field(init=False)
+    _http: aiohttp.ClientSession | None = None
+
+    def __post_init__(self) -> None:
+        self._turns = cycle(self.gateways)
+
+    async def open(self) -> None:
+        """Wait for the gateways, then make the accounts."""
+        self._http = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=8), connector=aiohttp.TCPConnector(limit=0)
+        )
+        await asyncio.gather(*map(self._is_ready, self.gateways))
+        self.answers.clear()
+        accounts = ACCOUNTS | PROBERS
+        await asyncio.gather(*(self.make_account(name, plan) for name, plan in accounts.items()))
+        for name in accounts.keys() - {POOR}:
+            await self.grant(name, GRANTED_AT_FIRST, "at first")
+
+    async def _is_ready(self, gateway: str) -> None:
+        while True:
+            answer = await self.call_once(gateway, "GET", "/readyz", key="")
+            if answer is not None and answer.status == _OK:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._http is not None:
+            await self._http.close()
+
+    async def run(self) -> None:
+        """Be all clients and the operators until `stopping`, then see what was begun to its end."""
+        async with asyncio.TaskGroup() as everybody:
+            everybody.create_task(self._operate(random.Random(f"{self.seed} operators")))
+            for number in range(CLIENTS):
+                everybody.create_task(self._be_client(number, random.Random(f"{self.seed} client {number}")))
+        await asyncio.gather(*self._later)
+
+    # --- asking -----------------------------------------------------------------------------------------------------
+
+    async def call(
+        self, method: str, path: str, key: str, body: Any = None, idempotency_key: str | None = None
+    ) -> Answer:
+        """Ask one gateway after the other until one answers; amounts come as Decimal."""
+        loop = asyncio.get_running_loop()
+        give_up, tries = loop.time() + _GIVE_UP_SECONDS, 0
+        while loop.time() < give_up:
+            answer = await self.call_once(
+                next(self._turns), method, path, key=key, body=body, idempotency_key=idempotency_key
+            )
+            if answer is not None and answer.status < _INSIDE:
+                return answer
+            if answer is not None and answer.status != _UNAVAILABLE:
+                self.problems.append(f"{method} {path} was answered {answer.status}: {answer.body}")
+            tries += 1
+            await asyncio.sleep(min(0.1 * 2 ** min(tries, 4), 1))
+        raise RuntimeError(f"{method} {path} was not answered for {_GIVE_UP_SECONDS} s")
+
+    async def call_once(
+        self, gateway: str, method: str, path: str, *, key: str, body: Any = None, idempotency_key: str | None = None
+    ) -> Answer | None:
+        """Ask one gateway once; None if there was no answer."""
+        headers = {"Authorization": f"Bearer {key}"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        if self._http is None:
+            raise RuntimeError("open it first")
+        try:
+            async with self._http.request(method, gateway + path, json=body, headers=headers) as answer:
+                text = await answer.text()
+                self.answers[f"{answer.status}{' replay' if 'Idempotent-Replay' in answer.headers else ''}"] += 1
+                return Answer(answer.status, json.loads(text, parse_float=Decimal))
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            self.answers["no answer"] += 1
+            return None
+
+    async def download(self, url: str) -> bytes | None:
+        """The bytes of an output by its signed URL; None if they are not there."""
+        if self._http is None:
+            raise RuntimeError("open it first")
+        async with self._http.get(url) as answer:
+            return await answer.read() if answer.status in ACCEPTED else None
+
+    async def submit(self, order: Order) -> Answer:
+        """Send an order until it is answered, and remember what was acknowledged."""
+        self.orders[order.key] = order
+        answer = await self.call("POST", "/v1/generations", self.keys[order.account], order.body, order.key)
+        if answer.status in ACCEPTED:
+            self.acknowledged[order.key].add(answer.body["id"])
+        elif answer.status in REFUSED_FOR_GOOD:
+            self.refused[order.key] = answer.status
+        else:
+            self.problems.append(f"an order of {order.account} was answered {answer.status}: {answer.body}")
+        return answer
+
+    async def cancel(self, account: str, generation: str, idempotency_key: str | None = None) -> Answer:
+        """Cancel a generation, whatever has become of it."""
+        self.counts["cancels"] += 1
+        path = f"/v1/generations/{generation}/cancel"
+        return await self.call("POST", path, self.keys[account], None, idempotency_key or f"cancel-{generation}")
+
+    # --- the clients ------------------------------------------------------------------------------------------------
+
+    async def _be_client(self, number: int, dice: random.Random) -> None:
+        count = 0
+        while not self.stopping:
+            account = dice.choice(sorted(ACCOUNTS))
+            key = f"order-{number}-{count}"
+            await self._one_order(Order(key, account, _wish(dice, key)), dice)
+            count += 1
+            await asyncio.sleep(dice.uniform(0.05, 0.7))
+
+    async def _one_order(self, order: Order, dice: random.Random) -> None:
+        doubled, again, misused, cancelled = (dice.random() < share for share in (0.08, 0.1, 0.03, 0.15))
+        cancel_after = dice.uniform(0, 5)
+        answers = [self.submit(order), self.submit(order)] if doubled else [self.submit(order)]
+        answer = (await asyncio.gather(*answers))[0]
+        self.counts["doubled"] += doubled
+        self.counts["must be refused"] += order.body["model"] == "mural"
+        if order.body["model"] == "mural" and answer.status in ACCEPTED:
+            self.problems.append(f"{order.account} got what nobody can pay for")
+        if answer.status not in ACCEPTED:
+            return
+        if again:
+            self.counts["replays"] += 1
+            await self.submit(order)
+        if misused:
+            await self._misuse(order)
+        if cancelled:
+            self._in_background(self._cancel_later(order.account, answer.body["id"], cancel_after))
+
+    async def _misuse(self, order: Order) -> None:
+        other = {**order.body, "prompt": "something else"}
+        answer = await self.call("POST", "/v1/generations", self.keys[order.account], other, order.key)
+        if answer.status != _MISUSED:
+            self.problems.append(f"a key used for another body was answered {answer.status}")
+
+    async def _cancel_later(self, account: str, generation: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        answer = await self.cancel(account, generation)
+        if answer.status not in ACCEPTED:
+            self.problems.append(f"cancelling {generation} was answered {answer.status}")
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        self._later.add(asyncio.create_task(work))
+
+    # --- the operators ----------------------------------------------------------------------------------------------
+
+    async def make_account(self, name: str, plan: str) -> None:
+        """An account, on a plan if one is given, with a key."""
+        path = f"/v1/admin/accounts/{name}"
+        await self._operator("PUT", path, {}, f"make {name}")
+        if plan:
+            await self._operator("PUT", f"{path}/subscription", {"plan": plan, "interval": "monthly"}, f"plan {name}")
+        while name not in self.keys:  # a key is shown once: if that answer was lost, another is made
+            self.counts["keys"] += 1
+            made = await self._operator("POST", f"{path}/keys", {}, f"key {name} {self.counts['keys']}")
+            if made.body.get("key"):
+                self.keys[name] = made.body["key"]
+            elif self.problems:
+                raise RuntimeError(self.problems[0])
+
+    async def grant(self, account: str, amount: int, reason: str) -> None:
+        """Grant top-up credits; acknowledged, they must be there exactly once."""
+        body = {"bucket": "top_up", "credits": amount, "reason": reason}
+        await self._operator("POST", f"/v1/admin/accounts/{account}/grants", body, f"grant {account} {reason}")
+        self.granted[account][reason] += amount
+        self.counts["grants"] += 1
+
+    async def _operate(self, dice: random.Random) -> None:
+        number = 0
+        while not self.stopping:
+            number += 1
+            account = dice.choice(sorted(ACCOUNTS.keys() - {POOR}))
+            if dice.random() < _GRANTS_SHARE:
+                await self.grant(account, dice.randint(1, 60), f"number {number}")
+            elif ACCOUNTS[account]:
+                plan = {"plan": dice.choice(["small", "large"]), "when": dice.choice(["now", "period_end"])}
+                path = f"/v1/admin/accounts/{account}/subscription"
+                await self._operator("PATCH", path, plan, f"change {number}")
+                self.counts["plan changes"] += 1
+            await asyncio.sleep(dice.uniform(0.3, 1.5))
+
+    async def _operator(self, method: str, path: str, body: Any, idempotency_key: str) -> Answer:
+        answer = await self.call(method, path, self.admin_key, body, idempotency_key.replace(" ", "-"))
+        if answer.status not in ACCEPTED | {201}:
+            self.problems.append(f"{method} {path} was answered {answer.status}: {answer.body}")
+        return answer
+
+
+def _wish(dice: random.Random, key: str) -> dict[str, Any]:
+    """What a client asks for: mostly images, some of which fail, hang, come late or not all."""
+    body: dict[str, Any] = {"prompt": f"chaos {key}", "metadata": {"key": key}}
+    wish = _drawn(dice, _WISHES)
+    body |= {"tool": "video" if wish == "clip" else "image", "model": wish}
+    match wish:
+        case "mural":
+            return body
+        case "clip":
+            return {**body, "settings": {"duration": dice.choice([1, 2])}}
+        case _:
+            outputs = dice.randint(1, 4)
+            if wish == "portrait" and dice.random() < _INPUT_SHARE:
+                body["inputs"] = [{"kind": "image", "url": f"data:image/png;base64,{_PICTURE}"}]
+            return {**body, "outputs": outputs, "sandbox": _sandbox(dice, outputs)}
+
+
+def _sandbox(dice: random.Random, outputs: int) -> dict[str, Any]:
+    sandbox: dict[str, Any] = {"delay_seconds": round(dice.choice([0, 0, 0.5, 1, 2, 4]) * dice.random(), 3)}
+    delivered = dice.randint(0, outputs)
+    match _drawn(dice, _FATES):
+        case "fail":
+            sandbox |= {"fail": dice.choice(_FAILURES), "deliver": delivered}
+        case "fail at first":
+            sandbox |= {"fail": "provider_failed", "fail_attempts": dice.randint(1, 2), "deliver": delivered}
+        case "deliver k of n":
+            sandbox["deliver"] = delivered
+        case "hang":
+            sandbox |= {"hang": True, "deliver": delivered}
+    return sandbox
+
+
+def _drawn(dice: random.Random, shares: dict[str, int]) -> str:
+    return dice.choices(list(shares), list(shares.values()))[0]
