@@ -1,115 +1,78 @@
-"""`make bench`: every figure beside a floor that was measured in the same run, in alternating rounds, medians of five.
+"""`make bench`: every figure beside a floor measured in the same run, in alternating rounds, medians of five.
 
-On a durable Redis of its own (`appendfsync always`), with CLIENTS callers at once.
+`QUICK=1` takes 90 seconds and only reports; `ONLY=http,start` measures those subjects.
 """
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-import statistics
+import os
+import signal
+import sys
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from asyncio import Runner
 
-from redis.asyncio import Redis
+import uvloop
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import usage
-from benchmarks.servers import durable_redis
-from gateway.domain import (
-    Bucket,
-    GenerationRequest,
-    generation_id,
-    operation_id,
-    partition_of_account,
+from benchmarks import http_calls, idle_workers, memory, queueing, reserve_cost, start, streams, usage
+from benchmarks.bench import Bench, Subject
+from benchmarks.result import Result, Verdict
+from benchmarks.table import table
+
+SUBJECTS = (
+    Subject("http", 80, http_calls.measure),
+    Subject("reserve", 15, reserve_cost.against_plain_commands),
+    Subject("million", 90, reserve_cost.among_a_million),
+    Subject("pick-up", 40, queueing.pick_up),
+    Subject("burst", 120, queueing.burst),
+    Subject("memory", 25, memory.measure),
+    Subject("streams", 25, streams.measure),
+    Subject("start", 15, start.measure),
+    Subject("idle", 20, idle_workers.measure),
+    Subject("usage", 10, usage.measure),
 )
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.policy_of_card import policy_of, terms_of
-from gateway.pricing.load import default_card_path, load_card
-
-ROUNDS = 5
-CALLS = 2000
-CLIENTS = 32
-ACCOUNTS = 100
-MANY = 1_000_000_000_000
-
-Call = Callable[[int], Awaitable[object]]
+EXIT_MISSED = 1
+EXIT_INTERRUPTED = 130
 
 
-async def _seconds(call: Call) -> float:
-    """How long CALLS calls take when CLIENTS callers share them."""
-
-    async def caller(first: int) -> None:
-        for number in range(first, CALLS, CLIENTS):
-            await call(number)
-
-    started = time.perf_counter()
-    await asyncio.gather(*(caller(first) for first in range(CLIENTS)))
-    return time.perf_counter() - started
-
-
-async def _measure(socket: Path, console: Console) -> None:
-    redis = Redis(unix_socket_path=str(socket))
-    ledger = Ledger(redis)
-    card = load_card(default_card_path())
-    await ledger.start()
-    await ledger.publish(policy_of(card))
-    for number in range(ACCOUNTS):
-        name = f"bench-{number}"
-        await ledger.put_account(account=name)
-        await ledger.grant(
-            account=name, operation=name, bucket=Bucket.TOP_UP, millicredits=MANY, expires_at=None, reason="bench"
-        )
-    request = GenerationRequest(
-        tool="image",
-        model="flux-dev",
-        provider="sandbox",
-        prompt="bench",
-        outputs=1,
-        price_millicredits=5000,
-        rate_card=card.version,
-    )
-    terms = terms_of(card, "image")
-
-    async def reserve_and_cancel(number: int) -> object:
-        account = f"bench-{number % ACCOUNTS}"
-        generation = generation_id(partition_of_account(account, ledger.partitions))
-        await ledger.reserve(
-            account=account,
-            generation=generation,
-            operation=operation_id(),
-            request=request,
-            terms=terms,
-            pro=False,
-            keys_version=None,
-        )
-        return await ledger.cancel(generation=generation)
-
-    async def two_sets(number: int) -> object:
-        await redis.set(f"floor:{number}", secrets.token_hex(8))
-        return await redis.delete(f"floor:{number}")
-
-    floor, ours = [], []
-    for _ in range(ROUNDS):
-        floor.append(CALLS / await _seconds(two_sets))
-        ours.append(CALLS / await _seconds(reserve_and_cancel))
-    await ledger.close()
-    table = Table("what", "per second", "floor: SET and DEL", "ratio", title=f"{CLIENTS} callers, medians of {ROUNDS}")
-    ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, floor, strict=True))
-    table.add_row(
-        "reserve and cancel", f"{statistics.median(ours):,.0f}", f"{statistics.median(floor):,.0f}", f"{ratio:.2f}"
-    )
-    console.print(table)
+def main() -> int:
+    """Measure, print the table, and say by the exit code whether a target was missed beyond noise."""
+    quick = os.environ.get("QUICK", "") not in {"", "0"}
+    console = Console() if sys.stdout.isatty() else Console(width=150)
+    subjects = _chosen(os.environ.get("ONLY", ""))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started_at = time.monotonic()
+    try:
+        results = _measure(subjects, quick=quick, console=console)
+    except KeyboardInterrupt:
+        console.print("Stopped; everything that was started is ended.")
+        return EXIT_INTERRUPTED
+    console.print(table(results, quick=quick, seconds=time.monotonic() - started_at))
+    missed = any(result.verdict is Verdict.MISSED for result in results)
+    return EXIT_MISSED if missed and not quick else 0
 
 
-def main() -> None:
-    """Start Redis, measure, print, stop Redis."""
-    with durable_redis() as socket:
-        asyncio.run(_measure(socket, Console()))
-    usage.main()
+def _measure(subjects: list[Subject], *, quick: bool, console: Console) -> list[Result]:
+    results: list[Result] = []
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        bench = Bench(quick=quick, progress=progress, expected_seconds=sum(one.seconds for one in subjects))
+        for subject in subjects:
+            bench.begin(subject)
+            with Runner(loop_factory=uvloop.new_event_loop) as runner:
+                results += runner.run(subject.measure(bench))
+            bench.end()
+    return results
+
+
+def _chosen(only: str) -> list[Subject]:
+    names = [name for name in only.replace(",", " ").split() if name]
+    unknown = set(names) - {subject.name for subject in SUBJECTS}
+    if unknown:
+        raise SystemExit(f"ONLY={only}: there is {', '.join(subject.name for subject in SUBJECTS)}")
+    return [subject for subject in SUBJECTS if not names or subject.name in names]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
