@@ -7,8 +7,9 @@ import re
 from datetime import datetime
 
 from gateway.api import services
-from gateway.domain import FailureCode, operation_id
+from gateway.domain import FailureCode
 from gateway.ledger import outcomes as o
+from gateway.ledger.payments import Paid
 from tests.docs.example import ASKED, BUCKETS, NAME, NUMBER, UNITS, Example, Language, asked, number
 
 
@@ -120,11 +121,10 @@ async def resume_plan(example: Example) -> None:
 
 
 async def top_up(example: Example, bundle: str) -> None:
-    bought = example.visitor.app[services.RATE_CARDS].card.bundles[bundle]
-    made = await example.visitor.ledger.top_up(
-        account="ann", operation=operation_id(), millicredits=bought.millicredits, reason=bought.name
-    )
-    assert isinstance(made, o.Applied)
+    begun = await example.visitor.call("POST", "/v1/top-ups", example.keys["ann"], {"bundle": bundle})
+    assert begun.status == 201, begun.raw
+    paid = await example.visitor.ledger.pay(account="ann", checkout=begun.body["id"], ref=begun.body["id"])
+    assert isinstance(paid, Paid)
 
 
 async def grant(example: Example, amount: str, bucket: str) -> None:
