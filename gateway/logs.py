@@ -2,15 +2,19 @@
 
 Nobody logs keys, passwords or prompts. The last line of defence is here: fields of those names are left out, and what
 looks like a secret is cut from every line, also from the text of an exception.
+
+Our own lines do not pass through `logging`, which costs 100 µs each: a request has two of them. Those of libraries do.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -31,41 +35,53 @@ _SECRETS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# One of these is in every text that the expression finds; to look for them takes 1 µs, and the expression 50.
+_MARKS = ("fbx_", "k_live_", "k_test_", "whsec_", "bearer", "://", "?", "&")
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
 
 
-def configure_logs(settings: Settings, level: int = logging.INFO) -> None:
+def configure_logs(settings: Settings) -> None:
     """Send all logs of this process to standard error in the settings' format. Call it once, at start."""
-    handler = logging.StreamHandler(sys.stderr)
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         leave_out_secret_fields,
     ]
-    handler.setFormatter(
+    rendering: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        _renderer(settings.log_format),
+        cut_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, *rendering],
+        logger_factory=lambda *_: _Lines(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    foreign = logging.StreamHandler(sys.stderr)
+    foreign.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _renderer(settings.log_format),
-                cut_secrets,
-            ],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    logging.basicConfig(handlers=[handler], level=level, force=True)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,  # a test may configure them anew
-    )
+    logging.basicConfig(handlers=[foreign], level=level, force=True)
+
+
+class _Lines:
+    """Writes finished lines. One that cannot be written is lost: a full disk for logs must not fail a request."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def leave_out_secret_fields(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -77,10 +93,17 @@ def leave_out_secret_fields(_logger: Any, _method: str, event: MutableMapping[st
 
 def cut_secrets(_logger: Any, _method: str, line: Any) -> str:
     """Cut from a finished line whatever looks like a secret."""
+    lowered = line.lower()
+    if not any(mark in lowered for mark in _MARKS):
+        return str(line)
     return _SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}…", line)
 
 
 def _renderer(log_format: str) -> structlog.typing.Processor:
     if log_format == "json":
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
+        return _as_json
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
+
+
+def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    return _JSON.encode(event)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from gateway.domain import FailureCode
 
 DELAY_SECONDS_MAX = 600
+_GIVEN: dict[str, JsonValue] = {"not": {"type": "null"}}
 
 
 class SandboxControls(BaseModel):
@@ -20,12 +21,26 @@ class SandboxControls(BaseModel):
     With `deliver` and `fail` (or `hang`) together the first k outputs are delivered, then it fails (or falls silent).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={  # what `_one_ending` says
+            "allOf": [
+                {"not": {"required": ["hang", "fail"], "properties": {"hang": {"const": True}, "fail": _GIVEN}}},
+                {
+                    "if": {"required": ["fail_attempts"], "properties": {"fail_attempts": _GIVEN}},
+                    "then": {"required": ["fail"], "properties": {"fail": _GIVEN}},
+                },
+            ]
+        },
+    )
 
     delay_seconds: float = Field(
         default=0, ge=0, le=DELAY_SECONDS_MAX, allow_inf_nan=False, description="Seconds to take before rendering."
     )
-    deliver: int | None = Field(default=None, ge=0, description="Deliver only the first k outputs, then end.")
+    deliver: int | None = Field(
+        default=None, ge=0, description="Deliver only the first k outputs, then end; none is a `provider_failed`."
+    )
     fail: FailureCode | None = Field(default=None, description="Fail with this code.")
     fail_attempts: int | None = Field(
         default=None, ge=1, description="Fail only the first n attempts; those after them deliver everything."

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.redis_servers import RedisCluster, RedisServer
+
+# Nothing asserts how long anything takes: on a busy machine a made-up example may well take longer than 200 ms.
+hypothesis.settings.register_profile("farebox", deadline=None)
+hypothesis.settings.load_profile("farebox")
 
 
 @pytest.fixture(scope="session")

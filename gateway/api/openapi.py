@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.api.errors import ApiError, error_classes
 from gateway.api.parse import requires_anything
+from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.schemas.ops import ErrorOut
 from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+HTML = "text/html"
 _REF = "#/components/schemas/{model}"
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _PATH_PARAMETERS: dict[str, Document] = {
@@ -40,6 +43,7 @@ _EXAMPLES: dict[tuple[str, str], Document] = {
     ("POST", "/v1/quotes"): {"tool": "image", "model": "nano-banana-2", "settings": {"resolution": "2K"}},
     ("POST", "/v1/top-ups"): {"bundle": "small"},
     ("POST", "/v1/subscriptions"): {"plan": "standard", "interval": "monthly"},
+    ("PATCH", "/v1/subscription"): {"plan": "basic"},
     ("POST", "/v1/estimates"): {
         "items": [{"tool": "image", "model": "nano-banana", "per_day": 30, "days": 22}],
         "buffer": 0.25,
@@ -58,6 +62,11 @@ _EXAMPLES: dict[tuple[str, str], Document] = {
     ("PUT", "/v1/admin/accounts/{account}/alerts"): {"thresholds": [0.2, 0]},
     ("POST", "/v1/admin/accounts/{account}/clock"): {"advance_seconds": 86400},
 }
+_RATE_HEADERS = {
+    LIMIT_HEADER: "Requests a minute that the key may make.",
+    REMAINING_HEADER: "How many more it may make at once now.",
+    RESET_HEADER: "Seconds until it may make all of them again.",
+}
 _DESCRIPTION = """\
 Every request is priced from the rate card, its credits are held, the work is queued, and on the result the credits are
 committed or refunded. Amounts are numbers of credits with at most three decimals; times are RFC 3339 in UTC. Send
@@ -70,7 +79,7 @@ def document(routes: Sequence[Route], server: str) -> Document:
     paths: dict[str, Document] = defaultdict(dict)
     for route in routes:
         paths[route.path][route.method.lower()] = _operation(route, references, schemas)
-    for name in {route.takes.__name__ for route in routes if route.takes is not None and route.method == "GET"}:
+    for name in {route.takes.__name__ for route in routes if route.takes is not None and route.method not in _WRITES}:
         schemas.pop(name, None)
     return {
         "openapi": "3.1.0",
@@ -86,6 +95,10 @@ def document(routes: Sequence[Route], server: str) -> Document:
         "paths": dict(paths),
         "components": {
             "schemas": schemas,
+            "headers": {
+                name: {"description": f"{meaning} Only where keys have a rate.", "schema": {"type": "integer"}}
+                for name, meaning in _RATE_HEADERS.items()
+            },
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -99,15 +112,17 @@ def document(routes: Sequence[Route], server: str) -> Document:
 
 def codes_of(route: Route) -> tuple[str, ...]:
     """Every error code that a route can answer with."""
-    codes = ["internal", *route.errors]
+    codes = ["internal", "invalid_http", "headers_too_large", *route.errors]
     if route.scopes:
-        codes += ["invalid_key", "forbidden", "ledger_unavailable"]
+        codes += ["invalid_key", "forbidden", "rate_limited", "ledger_unavailable"]
     if "{" in route.path:
         codes.append("not_found")
     if route.takes is not None:
         codes.append("invalid_request")
     if route.method in _WRITES:
-        codes += ["invalid_json", "invalid_request", "body_too_large", "idempotency_key_reused"]
+        codes += ["invalid_json", "invalid_request", "body_too_large", "body_too_slow"]
+    if route.method in _WRITES and route.scopes:
+        codes.append("idempotency_key_reused")
     return tuple(dict.fromkeys(codes))
 
 
@@ -129,22 +144,22 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
         if (route.method, route.path) in _EXAMPLES:
             content["example"] = _EXAMPLES[route.method, route.path]
         needed = requires_anything(route.takes)
-        described["requestBody"] = {"required": needed, "content": {"application/json": content}}
+        described["requestBody"] = {"required": needed, "content": {route.takes_media: content}}
     return described
 
 
 def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
     for name in re.findall(r"{(\w+)}", route.path):
         yield {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
-    if route.takes is not None and route.method == "GET":
+    if route.takes is not None and route.method not in _WRITES:
         shape = schemas[route.takes.__name__]
         for name, schema in shape["properties"].items():
             required = name in shape.get("required", ())
-            parameter = {"name": name, "in": "query", "required": required, "schema": schema}
+            parameter = {"name": name, "in": "query", "required": required, "schema": _in_a_query(schema)}
             if "description" in schema:
                 parameter["description"] = schema["description"]
             yield parameter
-    if route.method in _WRITES:
+    if route.method in _WRITES and route.scopes:
         yield {
             "name": "Idempotency-Key",
             "in": "header",
@@ -160,10 +175,20 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
         content = {"schema": references[route.gives.__name__]}
     elif route.media == "application/json":
         content = {"schema": {"type": "object"}}
+    elif route.events:
+        content = {"schema": _event_schema(route, references)}
     also: Document = {media: {"schema": {"type": "string"}} for media in route.also_media}
-    good = {"description": route.summary, "headers": _headers(), "content": {route.media: content, **also}}
+    rated = bool(route.scopes)
+    good = {"description": route.summary, "headers": _headers(rated=rated), "content": {route.media: content, **also}}
     responses: Document = {str(route.created): good}
-    if route.created != 200 and route.method in _WRITES:  # noqa: PLR2004 - HTTP's own number
+    if route.created == HTTPStatus.SEE_OTHER:
+        responses = {
+            str(route.created): {
+                "description": "The page that follows is at `Location`",
+                "headers": _headers(rated=bool(route.scopes)),
+            }
+        }
+    elif route.created != 200 and route.method in _WRITES:  # noqa: PLR2004 - HTTP's own number
         responses["200"] = good | {"description": "The same, made before (`Idempotent-Replay: true`) or updated"}
     if route.media == "*/*":
         responses |= {"206": good | {"description": "The range asked for"}, "304": {"description": "Not modified"}}
@@ -174,15 +199,49 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
             continue
         responses[str(status)] = {
             "description": "\n\n".join(f"`{error.code}`: {_doc(error)}" for error in errors),
-            "headers": _headers(retry=any(error.status in {429, 503} for error in errors)),
-            "content": {"application/json": {"schema": references[ErrorOut.__name__]}},
+            "headers": _headers(rated=rated, retry=any(error.status in {429, 503} for error in errors)),
+            "content": {"application/json": {"schema": references[ErrorOut.__name__]}}
+            | ({route.media: {"schema": {"type": "string"}}} if route.media == HTML else {}),
         }
     return dict(sorted(responses.items()))
 
 
-def _headers(*, retry: bool = False) -> Document:
+def _event_schema(route: Route, references: dict[str, Document]) -> Document:
+    """One event of a stream. OpenAPI 3.1 has no word for the sequence of them."""
+    return {
+        "oneOf": [
+            {
+                "type": "object",
+                "title": event,
+                "properties": {
+                    "event": {"const": event},
+                    "id": {"type": "string"},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": references[model.__name__],
+                    },
+                },
+                "required": ["event", "data"],
+            }
+            for event, model in route.events.items()
+        ]
+    }
+
+
+def _in_a_query(schema: Document) -> Document:
+    """A parameter's schema without its null: it is left out instead, for a query knows no null."""
+    options: list[Document] = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    if len(options) != 1:
+        return schema
+    return {name: of for name, of in schema.items() if name not in {"anyOf", "default"}} | options[0]
+
+
+def _headers(*, rated: bool, retry: bool = False) -> Document:
     name_it = "Name it when you ask for help."
     headers: Document = {"X-Request-Id": {"description": name_it, "schema": {"type": "string"}}}
+    if rated:
+        headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_HEADERS}
     if retry:
         headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
     return headers
@@ -200,6 +259,7 @@ def _schemas(routes: Sequence[Route]) -> tuple[Document, dict[str, Document]]:
     """The components, and for each model the reference to it."""
     takes = {route.takes for route in routes if route.takes is not None}
     gives = {route.gives for route in routes if route.gives is not None} | {ErrorOut}
+    gives |= {model for route in routes for model in route.events.values()}
     wanted = [(model, "validation") for model in takes] + [(model, "serialization") for model in gives]
     ordered = sorted(wanted, key=lambda one: (one[0].__name__, one[1]))
     found, definitions = models_json_schema(ordered, ref_template=_REF)  # type: ignore[arg-type]  # mode is a Literal

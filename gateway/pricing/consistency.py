@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
-from gateway.domain import SettingValue
+from gateway.domain import PROVIDERS, SettingValue
 from gateway.pricing.card import (
     FREE_PLAN,
     INPUT_IMAGES,
@@ -38,6 +38,10 @@ def faults_between(card: Tables) -> Iterator[Fault]:
         if model.tool not in card.tools:
             text = f"is {_unknown(model.tool, card.tools)}; every tool needs a table such as [tools.image]"
             yield Fault((*at, "tool"), text)
+        if model.provider not in PROVIDERS:
+            listed = one_of(map(show, sorted(PROVIDERS)))
+            hint = did_you_mean(model.provider, PROVIDERS) or f" (there is {listed})"
+            yield Fault((*at, "provider"), f"is {show(model.provider)}, which no worker has{hint}")
         yield from _model_faults(at, model)
 
 

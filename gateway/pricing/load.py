@@ -51,9 +51,11 @@ def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[
     try:
         tables = tomllib.loads(contents.decode(), parse_float=Decimal)
     except UnicodeDecodeError as error:
-        raise RateCardError([f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+        raise RateCardError(
+            [message(path, Fault((), f"is not UTF-8 text (byte {error.start}); save it as UTF-8"))]
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise RateCardError([f"{path}: is not valid TOML: {error}"]) from None
+        raise RateCardError([message(path, Fault((), f"is not valid TOML: {error}"))]) from None
     version = f"sha256:{hashlib.sha256(contents).hexdigest()}"
     return _validated(tables, path, version, file_time_ms)
 

@@ -31,10 +31,14 @@ class Fault:
 
 
 def message(file: str, fault: Fault) -> str:
-    """One line: `pricing.toml: [models.nano-banana-2.rates] #2: credits must be …`."""
+    """One line: `pricing.toml: [models.nano-banana-2.rates] #2: credits must be …`.
+
+    It quotes the file, so what a terminal would obey, and a line break, is written as TOML writes it.
+    """
     table, rest = _table_of(fault.location)
     field = _path_of(rest)
-    return ": ".join(part for part in (file, table, f"{field} {fault.text}".strip()) if part)
+    line = ": ".join(part for part in (file, table, f"{field} {fault.text}".strip()) if part)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in line)
 
 
 def _table_of(location: Location) -> tuple[str, Location]:

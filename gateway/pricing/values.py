@@ -16,7 +16,7 @@ from gateway.domain import SettingValue
 NUMBER_MAX = 2**53 - 1  # what every JSON reader, and Lua, still holds exactly
 DECIMALS_MAX = 9
 _DIGITS_MAX = 16  # of 2^53; looked at before any arithmetic, because int(Decimal("1e999999")) takes minutes
-_TEXT_MAX = 200
+TEXT_MAX = 200
 _LISTED_MAX = 20
 
 
@@ -51,8 +51,8 @@ def canonical(value: object) -> SettingValue:
     if isinstance(value, int):
         return _within_bounds(value)
     if isinstance(value, str):
-        if len(value) > _TEXT_MAX:
-            msg = f"is longer than {_TEXT_MAX} characters"
+        if len(value) > TEXT_MAX:
+            msg = f"is longer than {TEXT_MAX} characters"
             raise ValueError(msg)
         return value
     msg = "must be text, a number, true or false"

@@ -2,89 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 from PIL import Image
 
-WAIT_SECONDS = 90
-
-
-@dataclass(frozen=True)
-class Up:
-    """A running `farebox up` with everything in a folder of its own."""
-
-    process: subprocess.Popen[bytes]
-    data: Path
-    address: str
-
-    @property
-    def log(self) -> str:
-        return (self.data / "up.log").read_text()
-
-    def call(self, method: str, path: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(
-            self.address + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            content: dict[str, Any] = json.load(answer)
-            return content
-
-    def child(self, words: str) -> int:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        found = [int(pid) for pid in children if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")]
-        assert len(found) == 1, f"{words}: {found}"
-        return found[0]
-
-
-def until(what: Callable[[], Any]) -> Any:
-    """What `what` returns as soon as it is true; errors of a gateway that is away count as not yet."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if found := what():
-                return found
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"did not happen within {WAIT_SECONDS} s")
+from tests.whole.everything import Up, started, until
 
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
-    environment |= {"FAREBOX_DATA": str(tmp_path), "FAREBOX_PORT": str(port), "FAREBOX_LEASE_SECONDS": "2"}
-    with (tmp_path / "up.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "up", "--demo"], env=environment, stdout=log, stderr=log
-        )
-        started = Up(process, tmp_path, f"http://127.0.0.1:{port}")
-        try:
-            until(lambda: "still up at" in started.log)
-            yield started
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+    """Started as the README says; the demo has run."""
+    with started(tmp_path, "--demo", says="still up at") as running:
+        yield running
 
 
 def test_up_ends_in_an_image_and_a_playable_video_with_receipts(up: Up) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from gateway.api.schemas.base import (
+    CREDITS_MAX,
+    WHOLE,
     AmountIn,
     Answer,
     Body,
@@ -16,7 +18,7 @@ from gateway.api.schemas.base import (
     Query,
     Time,
     TimeIn,
-    WholeIn,
+    amount_schema,
     exact_decimal,
 )
 from gateway.api.schemas.credits import Balance
@@ -110,7 +112,7 @@ class GrantIn(Body):
     credits: Annotated[
         AmountIn,
         Field(gt=0),
-        WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 9_000_000_000}),
+        amount_schema(exclusiveMinimum=0),
     ]
     expires_at: Annotated[TimeIn, Field(description="Never, if left out.")] | None = None
     reason: Reason
@@ -123,7 +125,7 @@ class AdjustmentIn(Body):
     credits: Annotated[
         AmountIn,
         AfterValidator(_some),
-        WithJsonSchema({"type": "number", "minimum": -9_000_000_000, "maximum": 9_000_000_000}),
+        amount_schema(minimum=-int(CREDITS_MAX), **{"not": {"const": 0}}),
     ]
     reason: Reason
 
@@ -142,7 +144,7 @@ class AlertsIn(Body):
 class ClockIn(Body):
     """How far to move the account's clock forward (R22)."""
 
-    advance_seconds: Annotated[WholeIn, Field(ge=1, le=YEARS_10_SECONDS)]
+    advance_seconds: Annotated[int, Field(ge=1, le=YEARS_10_SECONDS), WHOLE]
 
 
 class KeyOut(Answer):
@@ -153,10 +155,11 @@ class KeyOut(Answer):
     scope: Literal["account", "admin", "ops"]
     label: str | None
     created_at: Time
+    last_used_at: Time | None = Field(description="Up to a minute late. Null: never used.")
 
 
 class KeysOut(Answer):
-    """An account's keys, never the keys themselves."""
+    """An account's keys, or the operators', never the keys themselves."""
 
     data: list[KeyOut]
 

@@ -1,8 +1,12 @@
-"""What all shapes share: strict bodies, amounts as numbers of credits, times as RFC 3339."""
+"""What all shapes share: strict bodies, amounts as numbers of credits, times as RFC 3339.
+
+Each shape is compiled once, when it is first used: all of them at the start would make it a tenth longer.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -20,32 +24,36 @@ from pydantic import (
 )
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, millicredits_to_credits
-from gateway.pricing.values import canonical
+from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 CREDIT_DECIMALS_MAX = 3
 METADATA_MAX_BYTES = 16 * 1024
 PAGE_MAX = 100
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+# A shape that does not fit is a fault of ours and goes to the log with its traceback: without the prompt that is in it.
+_COMMON = ConfigDict(extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True)
 
 
 class Body(BaseModel):
     """A request's body: unknown members are refused, and nothing is converted that was not meant so."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(**_COMMON, strict=True)
 
 
 class Query(BaseModel):
     """A request's query: unknown parameters are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _COMMON
 
 
 class Answer(BaseModel):
     """An answer's body. A member that was not set is left out; one that was set to None is `null`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _COMMON
 
     def json_text(self) -> str:
         """The answer as JSON."""
@@ -93,6 +101,13 @@ def _whole(number: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
+def _written(moment: Any) -> Any:
+    """A number, also one in quotes, would be read as seconds since the epoch."""
+    if not isinstance(moment, str) or not _DATE.match(moment):
+        raise ValueError("must be a time with an offset, such as 2026-11-22T17:00:00Z")
+    return moment
+
+
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     try:
         text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -104,15 +119,16 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-AmountIn = Annotated[
-    Decimal,
-    BeforeValidator(_amount),
-    WithJsonSchema({"type": "number", "multipleOf": 0.001, "maximum": int(CREDITS_MAX)}),
-]
+def amount_schema(**limits: Any) -> WithJsonSchema:
+    """How `/openapi.json` describes an `AmountIn` that has further limits: pydantic cannot see behind the decimal."""
+    return WithJsonSchema({"type": "number", "multipleOf": 0.001, "maximum": int(CREDITS_MAX)} | limits)
+
+
+AmountIn = Annotated[Decimal, BeforeValidator(_amount), amount_schema()]
 """A number of credits in a request: at most three decimals, never a text or a boolean."""
 
-WholeIn = Annotated[int, BeforeValidator(_whole)]
-"""A whole number in a request; JSON knows one kind of number, so 1.0 is 1."""
+WHOLE = BeforeValidator(_whole)
+"""Behind the limits of a whole number in a request: JSON knows one kind of number, so 1.0 is 1."""
 
 Credits = Annotated[Decimal, PlainSerializer(as_number, return_type=int | float), WithJsonSchema({"type": "number"})]
 """A number of credits in an answer."""
@@ -121,7 +137,15 @@ Setting = Annotated[
     Any,
     PlainValidator(canonical),
     PlainSerializer(lambda value: as_number(value) if isinstance(value, Decimal) else value),
-    WithJsonSchema({"type": ["string", "number", "boolean"], "maxLength": 200}),
+    WithJsonSchema(
+        {
+            "type": ["string", "number", "boolean"],
+            "maxLength": TEXT_MAX,
+            "minimum": -NUMBER_MAX,
+            "maximum": NUMBER_MAX,
+            "multipleOf": 1e-9,
+        }
+    ),
 ]
 """The value of a model's setting."""
 
@@ -129,7 +153,12 @@ _TIME_EXAMPLE = "2026-11-22T17:00:00.000Z"
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": [_TIME_EXAMPLE]})]
 """A time in an answer: RFC 3339, UTC, with milliseconds."""
 
-TimeIn = Annotated[AwareDatetime, Field(description="RFC 3339 with an offset, such as `2026-11-22T17:00:00Z`.")]
+TimeIn = Annotated[
+    AwareDatetime,
+    Field(strict=False),  # what is strict about it is `_written`
+    BeforeValidator(_written),
+    Field(description="RFC 3339 with an offset, such as `2026-11-22T17:00:00Z`."),
+]
 """A time in a request."""
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_small), Field(description="Your own data, at most 16 KiB.")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gateway.api.schemas.base import Answer, Body, Credits, Setting, WholeIn, exact_decimal
+from gateway.api.schemas.base import WHOLE, Answer, Body, Credits, Setting, exact_decimal
 from gateway.api.schemas.generations import OUTPUTS_MAX
 
 ITEMS_MAX = 100
@@ -23,7 +23,8 @@ def _decimal(number: Any) -> Decimal:
     decimal = number if isinstance(number, Decimal) else exact_decimal(number)
     if not decimal.is_finite():
         raise ValueError("must be a number")
-    if decimal != round(decimal, _DECIMALS_MAX):
+    # What is larger is refused by its own limit, and to round it might take more digits than a decimal has.
+    if abs(decimal) <= PER_DAY_MAX and decimal != round(decimal, _DECIMALS_MAX):
         raise ValueError(f"must have at most {_DECIMALS_MAX} decimals")
     return decimal
 
@@ -48,13 +49,23 @@ class EstimateItemIn(Body):
     tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
     model: Annotated[str, Field(min_length=1, max_length=128, examples=["nano-banana"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
-    outputs: Annotated[WholeIn, Field(ge=1, le=OUTPUTS_MAX, description="Outputs of each request.")] = 1
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Outputs of each request."), WHOLE] = 1
     per_day: PerDay
-    days: Annotated[WholeIn, Field(ge=1, le=DAYS_MAX, description="Days of the month on which it is made.")]
+    days: Annotated[int, Field(ge=1, le=DAYS_MAX, description="Days of the month on which it is made."), WHOLE]
 
 
 class EstimateIn(Body):
     """The items to estimate, or `from` what the account made in its last 30 days."""
+
+    # One of the two, and null is none.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["items"], "properties": {"items": {"type": "array"}}},
+                {"required": ["from"], "properties": {"from": {"type": "string"}}},
+            ]
+        }
+    )
 
     items: Annotated[list[EstimateItemIn], Field(min_length=1, max_length=ITEMS_MAX)] | None = None
     source: Annotated[

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gateway.api.schemas.base import AmountIn, Answer, Body, Credits, Metadata, PageQuery, Query, Setting, Time, WholeIn
+from gateway.api.schemas.base import (
+    WHOLE,
+    AmountIn,
+    Answer,
+    Body,
+    Credits,
+    Metadata,
+    PageQuery,
+    Query,
+    Setting,
+    Time,
+    amount_schema,
+)
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
 from gateway.sandbox import SandboxControls
 
@@ -16,19 +29,35 @@ OUTPUTS_MAX = 100
 URL_MAX_CHARACTERS = 4096
 
 
+# A host without a user before it, then a path: no spaces, nothing invisible, and no backslash, which some read as a
+# slash and others do not.
+_HTTPS_URL = r"^https://[^\s\x00-\x20\x7f\\/?#@]+([/?#][^\s\x00-\x20\x7f\\]*)?$"
+
+
 def _fetchable(url: str) -> str:
     if url.startswith("data:"):
         return url
-    if not url.startswith("https://") or len(url) > URL_MAX_CHARACTERS or len(url) == len("https://"):
+    if not url.startswith("https://") or len(url) > URL_MAX_CHARACTERS:
         raise ValueError(f"must start with https:// (at most {URL_MAX_CHARACTERS} characters) or data:")
+    if not re.fullmatch(_HTTPS_URL, url):
+        raise ValueError("must be an https:// URL with a host, and without a user, spaces or backslashes")
     return url
+
+
+_INPUT_URL = WithJsonSchema(
+    {
+        "type": "string",
+        "anyOf": [{"pattern": _HTTPS_URL, "maxLength": URL_MAX_CHARACTERS}, {"pattern": "^data:"}],
+        "examples": ["https://example.com/cat.png"],
+    }
+)
 
 
 class InputIn(Body):
     """An image or video to work from: a public `https:` URL, or the bytes themselves as a `data:` URL."""
 
     kind: Literal["image", "video"]
-    url: Annotated[str, AfterValidator(_fetchable), Field(examples=["https://example.com/cat.png"])]
+    url: Annotated[str, AfterValidator(_fetchable), _INPUT_URL]
 
 
 class GenerationIn(Body):
@@ -39,8 +68,11 @@ class GenerationIn(Body):
     prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
     inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
-    outputs: Annotated[WholeIn, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make.")] = 1
-    max_credits: Annotated[AmountIn, Field(ge=0, description="Refuse a price above this (R23).")] | None = None
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make."), WHOLE] = 1
+    max_credits: (
+        Annotated[AmountIn, Field(ge=0, description="Refuse a price above this (R23)."), amount_schema(minimum=0)]
+        | None
+    ) = None
     quote: Annotated[str, Field(max_length=16_384, description="A quote's token: locks its price (R23).")] | None = None
     metadata: Metadata = Field(default_factory=dict)
     sandbox: Annotated[SandboxControls, Field(description="Test mode and sandbox models only (R22).")] | None = None
@@ -253,3 +285,4 @@ class QuoteOut(Answer):
     allocation: list[Share] = Field(description="Who would pay, as far as the credits go.")
     quote: str
     expires_at: Time
+    ways_out: dict[str, Any] = Field(default={}, description="Present if it is not affordable: as in the 402.")

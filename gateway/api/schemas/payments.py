@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.api.schemas.base import Answer, Body, Credits
+from gateway.api.schemas.base import Answer, Body, Credits, Query
 from gateway.domain import Interval
 
 Named = Annotated[str, Field(min_length=1, max_length=64)]
@@ -41,6 +41,26 @@ class SubscriptionBuyIn(Body):
 
     plan: Annotated[Named, Field(examples=["standard"])]
     interval: Interval
+
+
+class OwnChangeIn(Body):
+    """The plan to have from the end of what is paid on."""
+
+    plan: Annotated[Named, Field(examples=["standard"])]
+    interval: Annotated[Interval | None, Field(description="As it is, if left out.")] = None
+
+
+class CheckoutQuery(Query):
+    """What the link to a purchase's page carries."""
+
+    token: str = ""
+
+
+class CheckoutForm(Body):
+    """The form of a test purchase, as its page sends it."""
+
+    token: str
+    answer: Literal["pay", "decline"]
 
 
 class CheckoutOut(Answer):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
+from itertools import permutations
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -12,6 +14,11 @@ from gateway.api.schemas.base import Answer, Credits, Query
 Dimension = Literal["day", "tool", "model"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 YEAR_MIN = 2000
+
+
+def _every_order() -> Iterator[str]:
+    for count in range(1, len(DIMENSIONS) + 1):
+        yield from map(",".join, permutations(DIMENSIONS, count))
 
 
 def _day(text: str) -> str:
@@ -35,7 +42,9 @@ Day = Annotated[
     str,
     Field(pattern=r"^\d{4}-\d{2}-\d{2}$"),
     AfterValidator(_day),
-    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-22"]}),
+    WithJsonSchema(
+        {"type": "string", "format": "date", "pattern": r"^[2-9]\d{3}-\d{2}-\d{2}$", "examples": ["2026-11-22"]}
+    ),
 ]
 Filter = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -53,6 +62,7 @@ class UsageQuery(Query):
     group_by: Annotated[
         str,
         AfterValidator(_dimensions),
+        WithJsonSchema({"type": "string", "enum": list(_every_order())}),
         Field(description="Some of `day`, `tool`, `model`, with commas between.", examples=["day,model"]),
     ] = "day,tool,model"
 

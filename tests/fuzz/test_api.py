@@ -1,0 +1,130 @@
+"""Every call of the API against everything that its description allows, and much that it does not.
+
+`pytest -s tests/fuzz/test_api.py` prints the table; FUZZ_EXAMPLES=1000 before it makes it a long run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import string
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from gateway.api.routes import ROUTES
+from tests.api.visitor import Visitor, open_gateway
+from tests.fuzz.report import Report, read_report
+
+HERE = Path(__file__).parent
+CASES_MIN = 3000
+SPARES = 4
+CHECKS = {
+    "allow_header_conformance",
+    "content_type_conformance",
+    "ensure_resource_availability",
+    "ignored_auth",
+    "missing_required_header",
+    "negative_data_rejection",
+    "not_a_server_error",
+    "object_level_authorization",
+    "positive_data_acceptance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "status_code_conformance",
+    "unsupported_method",
+    "use_after_free",
+}
+DESCRIPTION = {"GET /openapi.json"}  # what schemathesis reads, and does not test against itself
+NEVER_WELL = {"POST /v1/payments/stripe/webhook"}  # this gateway takes no Stripe; tests/fuzz/test_webhook.py does
+
+
+@pytest.fixture
+async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor, dict[str, str]]]:
+    """A gateway with the default card, and an account that has a bit of everything: what the configuration names."""
+    shutil.copy(HERE.parents[1] / "pricing.toml", tmp_path)
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        key = await gateway.account()
+        await gateway.account("spare")
+        await gateway.grant(1_000_000)
+        await gateway.subscribe("ultimate")
+        finished = await gateway.finished(key, model="flux-dev", outputs=2)
+        begun = await gateway.made(key, model="flux-dev")
+        await gateway.begin(begun)
+        queued = await gateway.made(key, model="flux-dev")
+        bought = (await gateway.call("POST", "/v1/top-ups", key, {"bundle": "small"})).body
+        names = {
+            "address": gateway.address,
+            "hooks": str(HERE / "hooks.py"),
+            "account_key": key,
+            "admin_key": gateway.admin,
+            "generations": _listed(finished, begun, queued),
+            "leaving": _listed(*[await _leaving(gateway, f"leaving-{number}") for number in range(SPARES)]),
+            "checkout": bought["id"],
+            "token": parse_qs(urlsplit(bought["checkout_url"]).query)["token"][0],
+            "account_keys": _listed(*[await _key_id(gateway, "accounts/acme/keys", {}) for _ in range(SPARES)]),
+            "operator_keys": _listed(*[await _key_id(gateway, "keys", {"scope": "ops"}) for _ in range(SPARES)]),
+        }
+        yield gateway, names
+
+
+@pytest.mark.timeout(3600)
+async def test_the_api_is_what_it_says_it_is(stocked: tuple[Visitor, dict[str, str]], tmp_path: Path) -> None:
+    gateway, names = stocked
+    said, code = await _run(names | {"examples": os.environ.get("FUZZ_EXAMPLES", "42")}, gateway.address, tmp_path)
+    assert code == 0, said
+    report = read_report(tmp_path / "report.ndjson")
+    sys.stdout.write(f"\n{report.table()}\n\n{report.cases:,} cases, {report.checks.total():,} checks\n{said}")
+    assert report.cases >= CASES_MIN
+    assert set(report.checks) == CHECKS
+    assert report.answers.keys() == {f"{route.method} {route.path}" for route in ROUTES} - DESCRIPTION
+    assert _never_well(report) == NEVER_WELL
+    assert (await gateway.call("GET", "/v1/balance", names["account_key"])).status == 200, "it was in force to the end"
+
+
+def _never_well(report: Report) -> set[str]:
+    """The calls that were never answered with what was asked for: most of what they do was not tried."""
+    return {call for call, answers in report.answers.items() if not any(200 <= status < 400 for status in answers)}
+
+
+async def _run(names: dict[str, str], address: str, directory: Path) -> tuple[str, int]:
+    """Let schemathesis loose on the gateway; what it said and its exit code."""
+    config = directory / "schemathesis.toml"
+    config.write_text(string.Template((HERE / "schemathesis.toml").read_text()).substitute(names))
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run"),
+        *("--report", "ndjson", "--report-ndjson-path", str(directory / "report.ndjson"), "--no-color"),
+        f"{address}/openapi.json",
+        cwd=directory,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode is not None
+    return said.decode(), process.returncode
+
+
+async def _leaving(gateway: Visitor, name: str) -> str:
+    """An account that has cancelled its subscription, which can be taken back."""
+    await gateway.account(name)
+    await gateway.subscribe("standard", name)
+    cancelled = await gateway.call("DELETE", f"/v1/admin/accounts/{name}/subscription", gateway.admin)
+    assert cancelled.status == 200, cancelled.raw
+    return name
+
+
+async def _key_id(gateway: Visitor, path: str, body: dict[str, str]) -> str:
+    return str((await gateway.call("POST", f"/v1/admin/{path}", gateway.admin, body)).body["id"])
+
+
+def _listed(*values: str) -> str:
+    return ", ".join(map(json.dumps, values))

@@ -1,0 +1,89 @@
+"""`farebox up` as a process of its own, with everything in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WAIT_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Up:
+    """A running `farebox up`."""
+
+    process: subprocess.Popen[bytes]
+    data: Path
+    address: str
+
+    @property
+    def log(self) -> str:
+        return (self.data / "up.log").read_text()
+
+    def call(self, method: str, path: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(
+            self.address + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            content: dict[str, Any] = json.load(answer)
+            return content
+
+    def child(self, words: str) -> int:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        found = [int(pid) for pid in children if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")]
+        assert len(found) == 1, f"{words}: {found}"
+        return found[0]
+
+    def stop(self) -> int:
+        """Ctrl-C; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=60)
+
+
+def until(what: Callable[[], Any]) -> Any:
+    """What `what` returns as soon as it is true; errors of a gateway that is away count as not yet."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if found := what():
+                return found
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"did not happen within {WAIT_SECONDS} s")
+
+
+@contextmanager
+def started(data: Path, *arguments: str, says: str, **settings: str) -> Iterator[Up]:
+    """`farebox up` with these settings, from when its log says so until it has stopped."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
+    environment |= {"FAREBOX_DATA": str(data), "FAREBOX_PORT": str(port), "FAREBOX_LEASE_SECONDS": "2", **settings}
+    with (data / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "up", *arguments], env=environment, stdout=log, stderr=log
+        )
+        up = Up(process, data, f"http://127.0.0.1:{port}")
+        try:
+            until(lambda: says in up.log)
+            yield up
+        finally:
+            up.stop()
