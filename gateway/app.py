@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway.api import console, limits, services, sign_in
 from gateway.api.auth import Callers
 from gateway.api.background import Background
+from gateway.api.bodies import Bodies
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description import Description
 from gateway.api.hub import Hub
@@ -40,6 +41,7 @@ from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore
 from gateway.payments import CheckoutLinks, payments_of
 from gateway.pricing.card import RateCard
+from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
@@ -68,6 +70,7 @@ def create_app(settings: Settings) -> web.Application:
     app[services.RATE_CARDS] = RateCards(
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )
+    app[services.KEPT_QUOTES] = KeptQuotes()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _noting_key_use])
@@ -129,6 +132,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
 def _add_outputs(app: web.Application, settings: Settings) -> None:
     app[services.OUTPUTS] = OutputStore.open(settings.outputs_address)
     app[services.LINKS] = OutputLinks(settings.secret("signing-key"), settings.public_address)
+    app[services.BODIES] = Bodies(app[services.LINKS])
 
 
 def _add_payments(app: web.Application, settings: Settings) -> None:

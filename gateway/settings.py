@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     wait_replicas: int = Field(default=0, ge=0)
     lease_seconds: float = Field(default=30, ge=0.3, le=3600)
     dispatch_seconds: float = Field(default=2, ge=0.05, le=60)
-    requests_per_minute: int | None = Field(default=None, ge=1)
+    requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
     output_days: int = Field(default=30, ge=1)
     payments: Literal["local", "none", "stripe"] | None = None
     stripe_key: SecretStr | None = None
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     worker_jobs: int = Field(default=150, ge=1, le=10_000)
     grace_seconds: float = Field(default=20, ge=0, le=3600)
     log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("ledger_url")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api.auth import found
+from gateway.api.context import caller
 from gateway.api.credits import balance_shape
 from gateway.api.errors import Forbidden, InvalidRequest, NotFound
 from gateway.api.follow_ups import after_promotion, hint
@@ -23,7 +24,7 @@ from gateway.api.schemas import accounts as s
 from gateway.api.schemas.base import to_milliseconds, utc, utc_or_none
 from gateway.api.services import LEDGER, LINKS, RATE_CARDS, SETTINGS
 from gateway.api.shapes import entry_shape, generation_shape
-from gateway.domain import ACCOUNT_PATTERN, Scope, credits_to_millicredits, format_credits
+from gateway.domain import ACCOUNT_PATTERN, credits_to_millicredits, format_credits
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 
@@ -133,7 +134,7 @@ def account_shape(account: o.Account, **recent: Any) -> s.AccountOut:
         ),
         in_work=dict(account.in_work),
         waiting=dict(account.waiting),
-        keys=[key_shape(key, Scope.ACCOUNT) for key in account.keys],
+        keys=[key_shape(key) for key in account.keys],
         **recent,
     )
 
@@ -161,8 +162,8 @@ async def _whole(request: web.Request, account: o.Account) -> web.Response:
 
 
 def applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, field: str) -> o.Applied:
-    """The change as it was made, its promotions dispatched; else the refusal."""
-    account = request.match_info["account"]
+    """The change of the account in the path, or the caller's own, its promotions dispatched; else the refusal."""
+    account = request.match_info.get("account") or caller(request).acting_account
     match outcome:
         case o.NotFound():
             raise NotFound(f"There is no {_what(account)}.")
@@ -193,6 +194,8 @@ def _refusal(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
         case "no_subscription":
             path = "bucket"
             text = "must not be `subscription`: the account has no subscription. Use `top_up`, or start one"
+        case "too_far":
+            path, text = field, f"moves the account's clock, at {_time(refused)}, past the year 9000"
         case "too_much":
             path, text = field, "would give the account more than a ledger can count. Give less"
         case "email_taken":

@@ -1,7 +1,7 @@
 """Who is calling, and may they: one key, one scope, one table of routes.
 
-An account's key may be cached for seconds: every script compares the account's keys version, so a revoked key is
-refused at once all the same. Admin and ops keys are never cached.
+An account's key is kept for a minute, which saves most requests two round trips: every script compares the account's
+keys version, so a revoked key is refused at once all the same. Admin and ops keys are never kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
@@ -17,15 +17,15 @@ from typing import TypeVar
 from aiohttp import web
 
 from gateway.api.errors import Forbidden, InvalidKey, NotFound
+from gateway.api.sessions import ROOT_KEY_ID, Sessions, check_from_our_page, session_cookie
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 
-CACHE_SECONDS = 5
-CACHE_ENTRIES_MAX = 10_000
+CACHE_SECONDS = 60
+CACHE_ENTRIES_MAX = 20_000  # of half a kilobyte
 KEY_PREFIX = "fbx_"
 KEY_MAX_CHARACTERS = 256
-ROOT_KEY_ID = "root"
 
 T = TypeVar("T")
 
@@ -51,32 +51,69 @@ class Caller:
         return self.account
 
     @property
+    def owner(self) -> str:
+        """Whose streams these are: the account's, or this operator's key's."""
+        return self.key_id if self.account is None else self.account
+
+    @property
     def idempotency_scope(self) -> str:
         """Whose idempotency keys these are (R11)."""
         return "admin" if self.account is None else self.account
 
 
 class Callers:
-    """Finds out who a key belongs to."""
+    """Finds out who a key, or a session that stands for one, belongs to."""
 
-    def __init__(self, ledger: Ledger, root_key: str, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        root_key: str,
+        sessions: Sessions,
+        public_address: str = "",
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._ledger = ledger
+        self._sessions = sessions
+        self._public_address = public_address
         self._root_digest = _digest(root_key)
         self._clock = clock
         self._cache: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def authenticate(self, request: web.Request) -> Caller:
-        """The caller by the request's `Authorization`; InvalidKey if there is none in force."""
-        key = bearer(request)
+        """The caller by the request's `Authorization`, else by its session; InvalidKey if there is none in force."""
+        cookie = session_cookie(request)
+        if cookie is None:
+            return await self.of_key(bearer(request))
+        check_from_our_page(request, self._public_address)
+        return await self.of_key_id(self._sessions.key_id(cookie))
+
+    async def of_key(self, key: str) -> Caller:
+        """The caller that a key belongs to; InvalidKey if it is not in force."""
         digest = _digest(key)
         if hmac.compare_digest(digest, self._root_digest):
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
         if not key.startswith(KEY_PREFIX):
             raise InvalidKey(f"This is not a Farebox API key: they start with `{KEY_PREFIX}`.")
+        return await self._cached(digest, self._ledger.find_key(key=key))
+
+    async def of_key_id(self, key_id: str) -> Caller:
+        """The caller of a session, by the id of the key that it stands for; InvalidKey if that was revoked."""
+        if key_id == ROOT_KEY_ID:
+            return Caller(Scope.ADMIN, ROOT_KEY_ID)
+        return await self._cached(_digest(key_id), self._ledger.find_key_by_id(key_id=key_id))
+
+    def forget(self, request: web.Request) -> None:
+        """Drop what is cached for the request's key or session, so that the next look goes to the ledger."""
+        cookie = session_cookie(request)
+        self._cache.pop(_digest(bearer(request) if cookie is None else self._sessions.key_id(cookie)), None)
+
+    async def _cached(self, digest: bytes, look: Coroutine[None, None, o.KeyRecord | o.NotFound]) -> Caller:
+        """The caller as it was found seconds ago, or as `look` finds it now."""
         until, cached = self._cache.get(digest, (0.0, None))
         if cached is not None and self._clock() < until:
+            look.close()
             return cached
-        found = await self._ledger.find_key(key=key)
+        found = await look
         if isinstance(found, o.NotFound):
             self._cache.pop(digest, None)
             raise InvalidKey("This API key is unknown or was revoked. Ask whoever runs this gateway for a new one.")
@@ -85,10 +122,6 @@ class Callers:
         caller = Caller(found.scope, found.key_id, found.account, found.keys_version)
         self._remember(digest, caller)
         return caller
-
-    def forget(self, request: web.Request) -> None:
-        """Drop what is cached for the request's key, so that the next look goes to the ledger."""
-        self._cache.pop(_digest(bearer(request)), None)
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         self._cache[digest] = (self._clock() + CACHE_SECONDS, caller)
@@ -103,7 +136,7 @@ def bearer(request: web.Request) -> str:
     if header is None:
         raise InvalidKey("An API key is needed: send it as `Authorization: Bearer fbx_…`.")
     kind, _, key = header.partition(" ")
-    if kind.lower() != "bearer" or not 0 < len(key.strip()) <= KEY_MAX_CHARACTERS:
+    if kind.lower() != "bearer" or not 0 < len(key.strip()) <= KEY_MAX_CHARACTERS or not key.isascii():
         raise InvalidKey("The Authorization header must read `Bearer fbx_…`, with your API key.")
     return key.strip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 
 from aiohttp import web
 
@@ -13,6 +14,7 @@ _CALLER = web.RequestKey("CALLER", Caller)
 _REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 _GENERATION = web.RequestKey("GENERATION", str)
 _STARTED = web.RequestKey("STARTED", bool)
+_RATE_HEADERS = web.RequestKey("RATE_HEADERS", dict)
 
 
 def caller(request: web.Request) -> Caller:
@@ -38,14 +40,22 @@ def account_id(request: web.Request) -> str | None:
     return who.account or request.match_info.get("account")
 
 
-def request_id(request: web.Request) -> str:
-    """The id in `X-Request-Id`."""
+def request_id(request: web.BaseRequest) -> str:
+    """The id in `X-Request-Id`, made when it is first asked for."""
+    if _REQUEST_ID not in request:
+        request[_REQUEST_ID] = f"req_{secrets.token_hex(12)}"
     return request[_REQUEST_ID]
 
 
-def set_request_id(request: web.Request, made: str) -> None:
-    """Note the request's id."""
-    request[_REQUEST_ID] = made
+def rate_headers(request: web.Request) -> dict[str, str]:
+    """What the answer says of its key's rate; nothing where requests are not counted."""
+    headers: dict[str, str] = request.get(_RATE_HEADERS, {})
+    return headers
+
+
+def set_rate_headers(request: web.Request, headers: dict[str, str]) -> None:
+    """Note what the answer is to say of its key's rate."""
+    request[_RATE_HEADERS] = headers
 
 
 def generation_id_of(request: web.Request) -> str | None:

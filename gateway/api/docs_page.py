@@ -1,4 +1,4 @@
-"""The page at `/docs`: plain HTML, written from the OpenAPI document. No script; its style is a file of ours."""
+"""The page at `/docs`: plain HTML in the console's look, written from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ _PAGE = """\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Farebox API</title>
-<link rel="stylesheet" href="/static/docs.css">
+<link rel="icon" href="/static/icon.svg">
+<link rel="stylesheet" href="/static/console.css">
+<script src="/static/theme.js"></script>
 </head>
-<body>
+<body class="framed docs">
 <a class="skip" href="#content">Skip to the calls</a>
+<header class="side">
+<a class="brand" href="/"><svg aria-hidden="true"><use href="/static/icons.svg#brand"/></svg>Farebox</a>
 <nav aria-label="Calls">
-<p class="brand">Farebox API</p>
 {navigation}
 </nav>
-<main id="content">
-<header>
-<h1>Farebox API</h1>
+</header>
+<main class="page" id="content">
+<div class="stack">
+<h1>API</h1>
 <p>{description}</p>
 <p>Version {version} · <a href="/openapi.json">openapi.json</a></p>
-</header>
+</div>
 {calls}
 <section id="errors">
 <h2>Errors</h2>
@@ -90,8 +94,8 @@ def _call(method: str, path: str, operation: Document) -> str:
     scopes = operation["x-farebox-scopes"]
     key = f"Key: {' or '.join(scopes)}" if scopes else "No key needed"
     parts = [
-        f'<article id="{escape(operation["operationId"])}">',
-        f'<h3><span class="method">{method}</span> <code>{escape(path)}</code></h3>',
+        f'<article class="panel" id="{escape(operation["operationId"])}">',
+        f'<h3><span class="badge accent">{method}</span> <code>{escape(path)}</code></h3>',
         f"<p>{_text(operation['summary'])}.</p>",
         f'<p class="key">{escape(key)}</p>',
         *_parameters(operation["parameters"]),
@@ -116,8 +120,8 @@ def _parameters(parameters: list[Document]) -> Iterator[str]:
 def _body(operation: Document) -> Iterator[str]:
     if "requestBody" not in operation:
         return
-    content = operation["requestBody"]["content"]["application/json"]
-    yield f"<p>Body: {_type(content['schema'])}</p>"
+    ((media, content),) = operation["requestBody"]["content"].items()
+    yield f"<p>Body: {_type(content['schema'])}{'' if media == 'application/json' else f' as {media}'}</p>"
     if "example" in content:
         yield f'<pre tabindex="0">{_json(content["example"])}</pre>'
 
@@ -140,7 +144,7 @@ def _errors() -> Iterator[str]:
 
 def _shape(name: str, schema: Document) -> str:
     required = set(schema.get("required", ()))
-    rows = [f'<article id="shape-{escape(name)}"><h3>{escape(name)}</h3>']
+    rows = [f'<article class="panel" id="shape-{escape(name)}"><h3>{escape(name)}</h3>']
     if schema.get("description"):
         rows.append(f"<p>{_text(' '.join(schema['description'].split()))}</p>")
     if "properties" in schema:
@@ -170,6 +174,8 @@ def _type(schema: Document) -> str:  # noqa: PLR0911 - a table in the form of a 
             return f"<code>{_json(value)}</code>"
         case {"enum": values}:
             return ", ".join(f"<code>{_json(value)}</code>" for value in values)
+        case {"type": "object", "title": event, "properties": {"data": {"contentSchema": data}}}:
+            return f"<code>{escape(event)}</code>: {_type(data)}"
         case {"type": "array"}:
             return f"list of {_type(schema.get('items', {}))}"
         case {"type": "object", "additionalProperties": dict() as values}:

@@ -2,17 +2,19 @@
 
 ```
 ApiError
-├── 400  InvalidJson
+├── 400  InvalidJson · InvalidHttp
 ├── 401  InvalidKey
 ├── 402  InsufficientCredits
 ├── 403  Forbidden · SubscriptionRequired · PlanLimitExceeded
 ├── 404  NotFound
 ├── 405  MethodNotAllowed
+├── 408  BodyTooSlow
 ├── 409  PriceAboveCeiling · QuoteExpired
 ├── 413  BodyTooLarge
 ├── 416  RangeNotSatisfiable
 ├── 422  InvalidRequest · SettingsRefused · UnknownModel · IdempotencyKeyReused · QuoteMismatch
 ├── 429  WaitingRoomFull · RateLimited
+├── 431  HeadersTooLarge
 ├── 500  InternalError
 └── 503  LedgerDown
 ```
@@ -66,6 +68,13 @@ class InvalidJson(ApiError):
     code = "invalid_json"
 
 
+class InvalidHttp(ApiError):
+    """The request is not HTTP/1.1 that can be read: its first line, a header, or how its body is packed."""
+
+    status = 400
+    code = "invalid_http"
+
+
 class InvalidKey(ApiError):
     """The API key is missing, unknown or revoked. Send `Authorization: Bearer fbx_…` with a key that is in force."""
 
@@ -116,6 +125,13 @@ class MethodNotAllowed(ApiError):
 
     status = 405
     code = "method_not_allowed"
+
+
+class BodyTooSlow(ApiError):
+    """The body did not come in a minute. Nothing was done; the connection is closed."""
+
+    status = 408
+    code = "body_too_slow"
 
 
 class PriceAboveCeiling(ApiError):
@@ -189,10 +205,17 @@ class WaitingRoomFull(ApiError):
 
 
 class RateLimited(ApiError):
-    """The key has made too many requests. Repeat after `Retry-After`."""
+    """The key has made too many requests, or the account has too many streams open. Repeat after `Retry-After`."""
 
     status = 429
     code = "rate_limited"
+
+
+class HeadersTooLarge(ApiError):
+    """The request's first line or a header is longer than 8,190 bytes, or there are more than 128 headers."""
+
+    status = 431
+    code = "headers_too_large"
 
 
 class InternalError(ApiError):
@@ -210,6 +233,13 @@ class LedgerDown(ApiError):
 
     def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+def internal_error() -> InternalError:
+    """What a fault of ours looks like from outside."""
+    return InternalError(
+        "Something went wrong on our side. Try again; if it goes on, tell whoever runs this gateway the request_id."
+    )
 
 
 def error_classes() -> tuple[type[ApiError], ...]:

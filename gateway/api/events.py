@@ -38,7 +38,7 @@ T = TypeVar("T")
 async def of_generation(request: web.Request) -> web.StreamResponse:
     """`GET /v1/generations/{generation}/events`: `snapshot`, `progress`, `output`, `done`."""
     generation_id = request.match_info["generation"]
-    async with request.app[HUB].watch(generation=generation_id) as watch:
+    async with request.app[HUB].watch(owner=caller(request).owner, generation=generation_id) as watch:
         generation = await own_generation(request, generation_id)
         stream = await EventStream.open(request)
         try:
@@ -114,7 +114,7 @@ class Follower:
 
 async def _of_account(request: web.Request) -> web.StreamResponse:
     account = caller(request).acting_account
-    async with request.app[HUB].watch(account=account) as watch:
+    async with request.app[HUB].watch(owner=account, account=account) as watch:
         balance = balance_shape(await own_account(request)).json_text()
         recent = await _recent(request)
         stream = await EventStream.open(request)
@@ -157,7 +157,7 @@ async def _tell_changes(request: web.Request, follower: Follower, changed: list[
 
 
 async def _of_queues(request: web.Request) -> web.StreamResponse:
-    async with request.app[HUB].watch() as watch:
+    async with request.app[HUB].watch(owner=caller(request).owner) as watch:
         snapshot: QueuesOut | None = await queues_shape(request.app)
         stream = await EventStream.open(request)
         try:

@@ -47,4 +47,4 @@ def after_promotion(request: web.Request, account: str, promoted: Sequence[o.Dis
 
 def hint(request: web.Request, account: str, generation: str, version: int = 0) -> None:
     """Tell every gateway that a generation, or with `generation` "" the balance alone, has changed."""
-    request.app[BACKGROUND].start(request.app[QUEUE].hint(account, generation, version), "hint")
+    request.app[DISPATCHER].tell(account, generation, version)

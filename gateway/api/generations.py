@@ -17,10 +17,10 @@ from gateway.api.inputs import GivenInput, given_inputs, stored
 from gateway.api.parse import idempotency_key, read_body, read_query, request_digest
 from gateway.api.quotes import price
 from gateway.api.refusals import refusal_of_reserve
-from gateway.api.respond import answer
+from gateway.api.respond import answer, answer_json
 from gateway.api.schemas import generations as s
 from gateway.api.schemas.base import as_number
-from gateway.api.services import BACKGROUND, LEDGER, LINKS, OUTPUTS, QUEUE, QUOTE_TOKENS, RATE_CARDS, SETTINGS
+from gateway.api.services import BACKGROUND, BODIES, LEDGER, LINKS, OUTPUTS, QUEUE, QUOTE_TOKENS, RATE_CARDS, SETTINGS
 from gateway.api.shapes import generation_shape
 from gateway.domain import (
     GenerationRequest,
@@ -69,8 +69,10 @@ async def create(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.Response:
     """`GET /v1/generations/{generation}`."""
-    generation = await own_generation(request, request.match_info["generation"])
-    return answer(await shown(request, generation))
+    bodies, generation = request.app[BODIES], request.match_info["generation"]
+    current = await own_generation(request, generation, bodies.known(generation))
+    (position,) = await queue_positions(request, [current])
+    return answer_json(bodies.json(current, position))
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -118,13 +120,16 @@ async def cancel(request: web.Request) -> web.Response:
     return answer(await shown(request, outcome.generation))
 
 
-async def own_generation(request: web.Request, generation: str) -> o.Generation:
-    """The generation, if it is the caller's, or the caller an admin; NotFound if it is another's, or none."""
+async def own_generation(request: web.Request, generation: str, known: o.Generation | None = None) -> o.Generation:
+    """The generation, if it is the caller's, or the caller an admin; NotFound if it is another's, or none.
+
+    `known` itself, if it has not changed since that was read.
+    """
     who = caller(request)
-    return found(
-        await request.app[LEDGER].generation(generation=generation, account=who.account, keys_version=who.keys_version),
-        f"generation {generation}",
+    outcome = await request.app[LEDGER].generation(
+        generation=generation, account=who.account, keys_version=who.keys_version, known=known
     )
+    return found(outcome, f"generation {generation}")
 
 
 async def shown(request: web.Request, generation: o.Generation) -> s.GenerationOut:
@@ -146,7 +151,7 @@ async def queue_positions(request: web.Request, generations: Sequence[o.Generati
 
 def _asked(request: web.Request, body: s.GenerationIn) -> Asked:
     """The request at its firm price; an ApiError if it cannot be accepted as asked."""
-    priced = price(request.app[RATE_CARDS].card, body)
+    priced = price(request, body)
     millicredits, lines, version = priced.price_millicredits, priced.lines, priced.rate_card
     if body.quote is not None:
         locked = request.app[QUOTE_TOKENS].open(body.quote, caller(request).acting_account, priced)

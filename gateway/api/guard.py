@@ -1,16 +1,19 @@
-"""Around every handler: is the ledger there, who is calling, may they, and was this asked before."""
+"""Around every handler: is the ledger there, who calls, how often, may they, and was this asked before."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from http import HTTPStatus
 
 from aiohttp import web
 
 from gateway.api.auth import KeysStale, check_scope
 from gateway.api.context import caller, set_caller
-from gateway.api.errors import LedgerDown
+from gateway.api.errors import ApiError, LedgerDown
 from gateway.api.idempotency import once
-from gateway.api.services import CALLERS, STARTUP
+from gateway.api.parse import IDEMPOTENCY_HEADER
+from gateway.api.rates import admit
+from gateway.api.services import CALLERS, KEY_USE, STARTUP
 from gateway.domain import Scope
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -20,23 +23,45 @@ _TRIES = 3  # a key may change once more while it is looked up again; three time
 
 
 def guarded(
-    handler: Handler, scopes: Collection[Scope], *, own_idempotency: bool = False, shown_once: tuple[str, ...] = ()
+    handler: Handler,
+    scopes: Collection[Scope],
+    *,
+    own_idempotency: bool = False,
+    shown_once: tuple[str, ...] = (),
+    looks_up_key: bool = False,
 ) -> Handler:
-    """The handler behind its guards. `own_idempotency`: the handler replays by itself, as `reserve` does."""
+    """The handler behind its guards.
+
+    `own_idempotency`: the handler replays by itself, as `reserve` does. `looks_up_key`: it runs no script of the
+    account, which would notice that a cached key was revoked meanwhile.
+    """
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if not request.app[STARTUP].ready:
             raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Nothing was done; try again soon.")
-        for _ in range(_TRIES):
-            who = await request.app[CALLERS].authenticate(request)
-            check_scope(who, scopes)
+        callers = request.app[CALLERS]
+        # A replay asks the account's scripts nothing either, but where they make it themselves.
+        if looks_up_key or (IDEMPOTENCY_HEADER in request.headers and not own_idempotency):
+            callers.forget(request)
+        for again in range(_TRIES):
+            who = await callers.authenticate(request)
             set_caller(request, who)
+            if not again:
+                request.app[KEY_USE].note(who)
+                await admit(request, who)
             try:
+                check_scope(who, scopes)
                 if own_idempotency or request.method not in _WRITES:
                     return await handler(request)
                 return await once(request, caller(request), lambda: handler(request), shown_once)
             except KeysStale:
-                request.app[CALLERS].forget(request)
+                callers.forget(request)
+            except ApiError as refusal:
+                # Perhaps it was refused before any script saw the key: then a revoked one would be told about its body.
+                if who.account is not None and refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    callers.forget(request)
+                    await callers.authenticate(request)
+                raise
         raise LedgerDown("The account's keys are being changed right now. Try again soon.")
 
     return answer

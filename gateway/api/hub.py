@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from gateway.api import limits
+from gateway.api.errors import RateLimited
 from gateway.queue import Queue
 
 HINTS_KEPT_MAX = 1000
@@ -45,6 +48,7 @@ class Hub:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
+        self._by_owner: Counter[str] = Counter()
         self._by_account: dict[str, set[Watch]] = {}
         self._by_generation: dict[str, set[Watch]] = {}
         self._closed = False
@@ -64,8 +68,21 @@ class Hub:
                     watch.tell(hint.generation)
 
     @contextlib.asynccontextmanager
-    async def watch(self, *, account: str | None = None, generation: str | None = None) -> AsyncIterator[Watch]:
-        """Watch an account, one generation, or (for the operators' stream) only the gateway's end."""
+    async def watch(
+        self, *, owner: str, account: str | None = None, generation: str | None = None
+    ) -> AsyncIterator[Watch]:
+        """Watch an account, one generation, or (for the operators' stream) only the gateway's end.
+
+        RateLimited if `owner`, an account or an operator's key, has too many streams open here.
+        """
+        if self._by_owner[owner] >= limits.STREAMS_MAX:
+            raise RateLimited(
+                f"{limits.STREAMS_MAX} event streams are open at once, and there may be no more. Close one; "
+                "/v1/events has all generations in one stream.",
+                headers={"Retry-After": str(limits.STREAMS_RETRY_SECONDS)},
+                streams_max=limits.STREAMS_MAX,
+            )
+        self._by_owner[owner] += 1
         watch = Watch()
         place, name = (self._by_generation, generation) if generation is not None else (self._by_account, account or "")
         place.setdefault(name, set()).add(watch)
@@ -77,6 +94,9 @@ class Hub:
             place[name].discard(watch)
             if not place[name]:
                 del place[name]
+            self._by_owner[owner] -= 1
+            if not self._by_owner[owner]:
+                del self._by_owner[owner]
 
     def close(self) -> None:
         """End every stream: the gateway stops."""

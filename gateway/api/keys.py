@@ -16,7 +16,7 @@ from gateway.api.idempotency import seed
 from gateway.api.parse import read_body
 from gateway.api.respond import answer
 from gateway.api.schemas import accounts as s
-from gateway.api.schemas.base import utc
+from gateway.api.schemas.base import utc, utc_or_none
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
@@ -41,7 +41,12 @@ async def listed(request: web.Request) -> web.Response:
     """`GET /v1/admin/accounts/{account}/keys`."""
     account = request.match_info["account"]
     known = found(await request.app[LEDGER].account(account=account), f"account {account}")
-    return answer(s.KeysOut(data=[key_shape(key, Scope.ACCOUNT) for key in known.keys]))
+    return answer(s.KeysOut(data=[key_shape(key) for key in known.keys]))
+
+
+async def listed_of_operators(request: web.Request) -> web.Response:
+    """`GET /v1/admin/keys`: the admin and ops keys that were made here; not the one in the settings."""
+    return answer(s.KeysOut(data=[key_shape(key) for key in await request.app[LEDGER].operator_keys()]))
 
 
 async def revoke_of_account(request: web.Request) -> web.Response:
@@ -55,9 +60,15 @@ async def revoke_of_operator(request: web.Request) -> web.Response:
     return await _revoke(request, None, f"admin or ops key {request.match_info['key']}")
 
 
-def key_shape(key: o.AccountKey, scope: Scope) -> s.KeyOut:
+def key_shape(key: o.AccountKey) -> s.KeyOut:
     """A key as it may be shown: never the key itself."""
-    return s.KeyOut(id=key.id, scope=scope.value, label=key.label, created_at=utc(key.created_at))
+    return s.KeyOut(
+        id=key.id,
+        scope=key.scope.value,
+        label=key.label,
+        created_at=utc(key.created_at),
+        last_used_at=utc_or_none(key.last_used_at),
+    )
 
 
 async def _create(request: web.Request, scope: Scope, account: str | None, label: str | None) -> web.Response:
@@ -65,8 +76,7 @@ async def _create(request: web.Request, scope: Scope, account: str | None, label
     made = found(
         await request.app[LEDGER].add_key(key=key, scope=scope, account=account, label=label), f"account {account}"
     )
-    shape = s.KeyOut(id=made.id, key=key, scope=scope.value, label=made.label, created_at=utc(made.created_at))
-    return answer(shape, status=HTTPStatus.CREATED)
+    return answer(key_shape(made).model_copy(update={"key": key}), status=HTTPStatus.CREATED)
 
 
 async def _revoke(request: web.Request, account: str | None, what: str) -> web.Response:

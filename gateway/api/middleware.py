@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-import secrets
+import time
 from http import HTTPStatus
 
 import structlog
@@ -16,25 +14,27 @@ from gateway.api.context import (
     generation_id_of,
     has_started,
     note_started,
+    rate_headers,
     request_id,
-    set_request_id,
 )
 from gateway.api.errors import (
     ApiError,
     BodyTooLarge,
-    InternalError,
+    BodyTooSlow,
+    InvalidHttp,
     InvalidRequest,
     LedgerDown,
     MethodNotAllowed,
     NotFound,
+    internal_error,
 )
 from gateway.api.guard import Handler
+from gateway.api.respond import answer_error, set_common_headers
 from gateway.api.services import METRICS
-from gateway.errors import LedgerUnavailable, QueueUnavailable
+from gateway.errors import LedgerFull, LedgerUnavailable, OutputNotStored, QueueUnavailable
 
-BODY_MAX_BYTES = 1024 * 1024
+_FULL_RETRY_SECONDS = 30  # memory comes back when an operator acts or holds end, not in a moment
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for every few seconds by machines
-JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 log = structlog.get_logger("gateway.requests")
 
@@ -42,27 +42,21 @@ log = structlog.get_logger("gateway.requests")
 @web.middleware
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, run it, turn what goes wrong into the envelope, and log one line."""
-    set_request_id(request, f"req_{secrets.token_hex(12)}")
-    started = asyncio.get_running_loop().time()
+    started = time.perf_counter()
     response: web.StreamResponse | None = None
     try:
         response = await _answer(request, handler)
         return response
     finally:
-        seconds = asyncio.get_running_loop().time() - started
+        seconds = time.perf_counter() - started
         _note(request, 499 if response is None else response.status, seconds)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set on every answer, before its headers go out, what every answer has."""
     note_started(request)
-    headers = response.headers
-    headers["X-Request-Id"] = request_id(request)
-    headers["Server"] = "farebox"
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", JSON_POLICY)
-    headers.setdefault("Cache-Control", "no-store")
+    response.headers.update(rate_headers(request))
+    set_common_headers(response, request_id(request))
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -76,12 +70,10 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise  # half an answer is out: the connection ends, and the client sees that it is not whole
         refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
-    return web.Response(
-        text=json.dumps(refusal.envelope(request_id(request)), ensure_ascii=False, separators=(",", ":")),
-        status=refusal.status,
-        headers=refusal.headers,
-        content_type="application/json",
-    )
+    response = answer_error(refusal, request_id(request))
+    if isinstance(refusal, BodyTooSlow):
+        response.force_close()
+    return response
 
 
 def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR0911 - a table in the form of a match
@@ -90,7 +82,15 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
             return error
         case LedgerUnavailable() | QueueUnavailable():
             log.warning("ledger_unavailable", request_id=request_id(request), error=str(error))
-            return LedgerDown(_outage(request))
+            return _outage(request, error)
+        case OutputNotStored():
+            log.warning("input_not_stored", request_id=request_id(request), error=str(error))
+            return LedgerDown(
+                "Farebox cannot keep the inputs that came with this request right now, so nothing was reserved. Repeat "
+                "it later with the same Idempotency-Key, or give the inputs as https: URLs."
+            )
+        case web.RequestPayloadError():
+            return InvalidHttp("The body cannot be read: its chunks or its compression are broken. Nothing was done.")
         case web.HTTPRequestEntityTooLarge():
             return BodyTooLarge("The body is larger than 1 MiB. Pass large images and videos as https: URLs.")
         case web.HTTPMethodNotAllowed():
@@ -104,16 +104,19 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
             return InvalidRequest(f"The request cannot be read: {error.reason}.")
         case _:
             log.error("request_failed", request_id=request_id(request), exc_info=error)
-            return InternalError(
-                "Something went wrong on our side. Try again; if it goes on, tell whoever runs this gateway the "
-                "request_id."
-            )
+            return internal_error()
 
 
-def _outage(request: web.Request) -> str:
+def _outage(request: web.Request, error: LedgerUnavailable | QueueUnavailable) -> LedgerDown:
+    if isinstance(error, LedgerFull):
+        return LedgerDown(
+            "Farebox can accept nothing new right now: its ledger is full. What is held can still be cancelled. Repeat "
+            "this later, with the same Idempotency-Key.",
+            retry_after_seconds=_FULL_RETRY_SECONDS,
+        )
     if request.method in {"GET", "HEAD"}:
-        return "The ledger does not answer right now. Nothing was changed; try again soon."
-    return (
+        return LedgerDown("The ledger does not answer right now. Nothing was changed; try again soon.")
+    return LedgerDown(
         "The ledger does not answer right now, so nobody knows whether this was accepted. Repeat it with the same "
         "Idempotency-Key: then it happens once, however often you ask."
     )

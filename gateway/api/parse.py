@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from gateway.api.errors import ApiError, InvalidJson, InvalidRequest
+from gateway.api import limits
+from gateway.api.errors import ApiError, BodyTooSlow, InvalidJson, InvalidRequest
 from gateway.api.schemas.base import as_number, exact_decimal
 from gateway.errors import FieldProblem
 
+FORM_TYPE = "application/x-www-form-urlencoded"
+FORM_FIELDS_MAX = 100
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 
@@ -29,18 +34,41 @@ _FORMS: dict[int | str, str] = {
 M = TypeVar("M", bound=BaseModel)
 
 
+async def raw_body(request: web.Request) -> bytes:
+    """The request's body, unless it takes its client too long to send it."""
+    try:
+        async with asyncio.timeout(limits.BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise BodyTooSlow(f"The body did not come within {limits.BODY_SECONDS:g} seconds. Nothing was done.") from None
+
+
 async def read_body(request: web.Request, model: type[M]) -> M:
     """The request's body as `model`; InvalidJson or InvalidRequest (with `fields`) if it is not one.
 
     No body at all is an empty object to a call that requires nothing: many clients send none.
     """
-    raw = await request.read()
+    raw = await raw_body(request)
     if not raw.strip() and not requires_anything(model):
         raw = b"{}"
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
         raise _refusal(error, "The body") from None
+
+
+async def read_form(request: web.Request, model: type[M]) -> M:
+    """The form that a page of ours sends as `model`; InvalidRequest if it is not one."""
+    if request.content_type != FORM_TYPE:
+        problem = FieldProblem("Content-Type", f"must be {FORM_TYPE}")
+        raise InvalidRequest(f"The form must be sent as {FORM_TYPE}.", fields=[problem])
+    try:
+        sent = parse_qsl((await raw_body(request)).decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
+        return model.model_validate(dict(sent))
+    except ValidationError as error:
+        raise _refusal(error, "The form") from None
+    except ValueError:  # not UTF-8, or thousands of fields
+        raise InvalidRequest("The form cannot be read.") from None
 
 
 def requires_anything(model: type[BaseModel]) -> bool:
@@ -72,7 +100,7 @@ def idempotency_key(request: web.Request) -> str | None:
 
 async def request_digest(request: web.Request) -> str:
     """What makes two requests the same (R11): method, path and the body as canonical JSON."""
-    body = canonical_json(await request.read())
+    body = canonical_json(await raw_body(request))
     return hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
 
 

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from http import HTTPStatus
 from typing import Literal
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from gateway.api.auth import found
+from gateway.api.console import PAGE_POLICY
 from gateway.api.context import caller
-from gateway.api.documentation import PAGE_POLICY
 from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, SubscriptionRequired
 from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.idempotency import seed
-from gateway.api.parse import read_body
+from gateway.api.parse import raw_body, read_body, read_form
 from gateway.api.respond import answer
 from gateway.api.schemas import payments as s
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
+from gateway.api.sessions import from_our_page
 from gateway.domain import Interval, millicredits_to_credits
 from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes as o
@@ -99,22 +99,18 @@ async def show(request: web.Request) -> web.Response:
 
 async def press(request: web.Request) -> web.Response:
     """`POST /checkout/{checkout}`: pay or decline a test purchase, from its own page only."""
-    if not _same_origin(request):
+    if from_our_page(request, request.app[SETTINGS].public_address) is False:
         raise Forbidden("A test checkout is paid from its own page only.")
-    form = await request.post()
-    token, pressed = str(form.get("token", "")), form.get("answer")
-    checkout = await _linked(request, token)
+    form = await read_form(request, s.CheckoutForm)
+    checkout = await _linked(request, form.token)
     provider = request.app[PAYMENTS]
     if checkout is None or provider is None or provider.name != "local" or checkout.provider != "local":
         return _html(missing(), HTTPStatus.NOT_FOUND)
-    if pressed == "pay":
+    if form.answer == "pay":
         made = PaymentMade(checkout.account, checkout.id, f"local:{checkout.id}")
         _follow(request, await apply(made, request.app[LEDGER], provider))
-    elif pressed == "decline":
-        await request.app[LEDGER].decline(account=checkout.account, checkout=checkout.id)
     else:
-        problem = FieldProblem("answer", "must be pay or decline")
-        raise InvalidRequest("The form must be answered with pay or decline.", fields=[problem])
+        await request.app[LEDGER].decline(account=checkout.account, checkout=checkout.id)
     # Reloading the page that follows must not send the form again.
     page_again = request.app[CHECKOUT_LINKS].url(checkout).removeprefix(request.app[SETTINGS].public_address)
     return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": page_again})
@@ -128,7 +124,7 @@ async def stripe_webhook(request: web.Request) -> web.Response:
     if not request.app[STARTUP].ready:
         raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Send the event again.")
     try:
-        event = await provider.event(await request.read(), request.headers)
+        event = await provider.event(await raw_body(request), request.headers)
         if event is not None:
             _follow(request, await apply(event, request.app[LEDGER], provider))
     except EventRefused as error:
@@ -226,15 +222,6 @@ async def _linked(request: web.Request, token: str) -> Checkout | None:
         return None
     read = await request.app[LEDGER].checkout(account=account, checkout=checkout)
     return None if isinstance(read, o.NotFound) else read
-
-
-def _same_origin(request: web.Request) -> bool:
-    """Whether the form was sent from a page of ours: browsers say so, and other pages cannot."""
-    ours = {request.host, urlsplit(request.app[SETTINGS].public_address).netloc}
-    origin = request.headers.get("Origin")
-    if origin is not None:
-        return urlsplit(origin).netloc in ours
-    return request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
 
 def _follow(request: web.Request, followed: Followed | None) -> None:

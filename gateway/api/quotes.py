@@ -14,31 +14,32 @@ from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
 from gateway.api.schemas import generations as s
 from gateway.api.schemas.base import utc
-from gateway.api.services import QUOTE_TOKENS, RATE_CARDS
+from gateway.api.services import KEPT_QUOTES, QUOTE_TOKENS, RATE_CARDS
 from gateway.api.shapes import credits_of, line_shapes, share_shapes
+from gateway.api.ways_out import ways_out
 from gateway.domain import Bucket
 from gateway.errors import RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.gating import gating
-from gateway.pricing.quote import Quote, quote
+from gateway.pricing.quote import Quote
 
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/quotes`: never refuses for gating or for want of credits."""
     body = await read_body(request, s.QuoteIn)
     card = request.app[RATE_CARDS].card
-    priced = price(card, body)
+    priced = price(request, body)
     account = await own_account(request)
     token = request.app[QUOTE_TOKENS].make(account.id, priced)
     return answer(_shape(card, account, priced, token))
 
 
-def price(card: RateCard, body: s.GenerationIn) -> Quote:
+def price(request: web.Request, body: s.GenerationIn) -> Quote:
     """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
     try:
-        return quote(
-            card,
+        return request.app[KEPT_QUOTES].quote(
+            request.app[RATE_CARDS].card,
             tool=body.tool,
             model=body.model,
             settings=body.settings,
@@ -55,6 +56,7 @@ def _shape(card: RateCard, account: o.Account, priced: Quote, token: str) -> s.Q
     gate = gating(card, plan=plan, model=priced.model, settings=priced.settings)
     available = sum(account.available_millicredits.values())
     shortfall = max(0, priced.price_millicredits - available)
+    optional: dict[str, object] = {"ways_out": ways_out(account, card, priced.price_millicredits)} if shortfall else {}
     return s.QuoteOut(
         credits=credits_of(priced.price_millicredits),
         lines=line_shapes(priced.lines),
@@ -67,6 +69,7 @@ def _shape(card: RateCard, account: o.Account, priced: Quote, token: str) -> s.Q
         allocation=share_shapes(_allocated(account, priced.price_millicredits)),
         quote=token,
         expires_at=utc((int(time.time()) + QUOTE_SECONDS) * 1000),
+        **optional,
     )
 
 

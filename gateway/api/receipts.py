@@ -10,6 +10,7 @@ from gateway.api.schemas import generations as s
 from gateway.api.schemas.base import utc, utc_or_none
 from gateway.api.shapes import credits_of, entry_shape, failure_shape, line_shapes
 from gateway.ledger import outcomes as o
+from gateway.ledger.records import decode_entry
 
 
 async def get(request: web.Request) -> web.Response:
@@ -36,7 +37,7 @@ def receipt_shape(generation: o.Generation) -> s.Receipt:
             s.GrantShare(bucket=share.bucket, grant=share.grant, credits=credits_of(share.millicredits))
             for share in generation.allocation
         ],
-        entries=[entry_shape(entry) for entry in generation.entries],
+        entries=[entry_shape(decode_entry(text)) for text in generation.entry_texts],
         held=credits_of(generation.held_millicredits),
         committed=credits_of(generation.committed_millicredits),
         refunded=credits_of(generation.refunded_millicredits),

@@ -1,14 +1,46 @@
-"""Answers: one way to send a shape as JSON."""
+"""Answers: one way to send a shape as JSON, one way to send an error, and the headers that all have."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from aiohttp import web
 
+from gateway.api.errors import ApiError
 from gateway.api.schemas.base import Answer
+
+JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 def answer(shape: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Send a shape as JSON."""
     return web.Response(text=shape.json_text(), status=status, headers=headers, content_type="application/json")
+
+
+def answer_json(body: bytes) -> web.Response:
+    """Send what is JSON already."""
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
+
+
+def answer_error(error: ApiError, request_id: str) -> web.Response:
+    """Send an error in its envelope."""
+    response = web.Response(
+        text=json.dumps(error.envelope(request_id), ensure_ascii=False, separators=(",", ":")),
+        status=error.status,
+        headers=error.headers,
+        content_type="application/json",
+    )
+    set_common_headers(response, request_id)
+    return response
+
+
+def set_common_headers(response: web.StreamResponse, request_id: str) -> None:
+    """Set what every answer has; a header that the answer has set itself stays."""
+    headers = response.headers
+    headers["X-Request-Id"] = request_id
+    headers["Server"] = "farebox"
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Content-Security-Policy", JSON_POLICY)
+    headers.setdefault("Cache-Control", "no-store")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -19,14 +19,18 @@ from gateway.api import (
     keys,
     ops,
     outputs,
+    own_subscription,
     payments,
     quotes,
     receipts,
+    series,
+    sign_in,
     subscriptions,
     usage,
 )
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.guard import Handler, guarded
+from gateway.api.parse import FORM_TYPE
 from gateway.api.schemas import accounts as sa
 from gateway.api.schemas import cards as sr
 from gateway.api.schemas import credits as sc
@@ -34,7 +38,9 @@ from gateway.api.schemas import estimates as se
 from gateway.api.schemas import generations as sg
 from gateway.api.schemas import ops as so
 from gateway.api.schemas import payments as sp
+from gateway.api.schemas import sessions as ss
 from gateway.api.schemas import usage as su
+from gateway.api.sessions import has_credentials
 from gateway.domain import Scope
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
@@ -53,8 +59,10 @@ SSE = "text/event-stream"
 class Route:
     """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
 
-    `media` is what it answers with if that is not JSON, `also_media` what else on request. `created` is the status of
-    something new. `errors` are the codes of its own, beside those that its scopes and its body bring along.
+    `media` is what it answers with if that is not JSON, `also_media` what else on request, `events` the data of a
+    stream's events; `takes_media` is what its body comes in. `created` is the status of something new. `errors` are
+    the codes of its own, beside those that its scopes and its body bring along. `own_idempotency`, `shown_once` and
+    `looks_up_key` are for its guards.
     """
 
     method: str
@@ -68,16 +76,25 @@ class Route:
     media: str = "application/json"
     also_media: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    takes_media: str = "application/json"
+    events: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     own_idempotency: bool = False
     shown_once: tuple[str, ...] = ()
     opened_by_signature: bool = False
     key_optional: bool = False
+    looks_up_key: bool = False
 
 
 _RESERVE_ERRORS = (
     "invalid_settings", "unknown_model", "quote_mismatch", "subscription_required", "plan_limit",
     "insufficient_credits", "price_above_ceiling", "quote_expired", "waiting_room_full",
 )  # fmt: skip
+_GENERATION_EVENTS: dict[str, type[BaseModel]] = {
+    "snapshot": sg.GenerationOut,
+    "progress": sg.Progress,
+    "output": sg.OutputEvent,
+    "done": sg.GenerationOut,
+}
 
 # fmt: off
 ROUTES: tuple[Route, ...] = (
@@ -88,9 +105,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", GENERATION, generations.get, OWNER_OR_ADMIN, None, sg.GenerationOut, "Read a generation"),
     Route("POST", f"{GENERATION}/cancel", generations.cancel, ACCOUNT, None, sg.GenerationOut, "Cancel a generation"),
     Route("GET", f"{GENERATION}/events", events.of_generation, ACCOUNT, None, None,
-          "Follow a generation live: snapshot, progress, output, done", media=SSE),
+          "Follow a generation live: snapshot, progress, output, done", media=SSE, events=_GENERATION_EVENTS),
     Route("GET", "/v1/events", events.of_caller, ANY_KEY, None, None,
-          "Follow an account's generations and balance live, or the queues", media=SSE),
+          "Follow an account's generations and balance live, or the queues", media=SSE,
+          events=_GENERATION_EVENTS | {"balance": sc.Balance, "queues": so.QueuesOut}),
     Route("GET", f"{GENERATION}/outputs/{{index}}", outputs.get, ACCOUNT, sg.OutputQuery, None,
           "Download an output; ranges work", media="*/*", errors=("range_not_satisfiable",), opened_by_signature=True),
     Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_ADMIN, None, sg.Receipt,
@@ -99,13 +117,16 @@ ROUTES: tuple[Route, ...] = (
           "Price a request firmly for ten minutes", errors=("invalid_settings", "unknown_model")),
     Route("POST", "/v1/estimates", estimates.create, ANY_KEY, se.EstimateIn, se.EstimateOut,
           "Estimate a month and the plan it takes, from items or from the last 30 days",
-          errors=("invalid_settings", "unknown_model"), key_optional=True),
+          errors=("invalid_settings", "unknown_model"), key_optional=True, looks_up_key=True),
     Route("GET", "/v1/balance", credits_.balance, ACCOUNT, None, sc.Balance, "Read the balance"),
     Route("GET", "/v1/journal", credits_.journal, ACCOUNT, sc.JournalQuery, sc.JournalOut,
           "Read every movement of credits, newest first"),
     Route("GET", "/v1/usage", usage.get, ACCOUNT, su.UsageQuery, su.UsageOut,
           "Read what was made and what it cost, by day, tool and model; CSV by `Accept: text/csv`",
           also_media=("text/csv",)),
+    Route("POST", "/v1/sign-in-links", sign_in.make_link, ANY_KEY, None, ss.SignInLinkOut,
+          "Make a link that signs a browser in to the console, once within the hour", 201, shown_once=("url",),
+          looks_up_key=True),
     Route("GET", "/v1/rate-card", cards.rate_card, PUBLIC, None, sr.RateCardOut, "Read the rate card"),
     Route("GET", "/v1/plans", cards.plans, PUBLIC, None, sr.PlansOut, "Read the plans"),
     Route("GET", "/v1/bundles", payments.bundles, PUBLIC, None, sp.BundlesOut, "Read the bundles"),
@@ -113,11 +134,18 @@ ROUTES: tuple[Route, ...] = (
           "Begin to buy a bundle of credits", 201, errors=("subscription_required",)),
     Route("POST", "/v1/subscriptions", payments.subscribe, ACCOUNT, sp.SubscriptionBuyIn, sp.CheckoutOut,
           "Begin to buy a plan", 201),
+    Route("PATCH", "/v1/subscription", own_subscription.change, ACCOUNT, sp.OwnChangeIn, sc.Balance,
+          "Have another plan or interval from the end of what is paid on (test payments)"),
+    Route("DELETE", "/v1/subscription", own_subscription.cancel, ACCOUNT, None, sc.Balance,
+          "Cancel the account's own subscription at the end of what is paid", errors=("invalid_request",)),
+    Route("POST", "/v1/subscription/resume", own_subscription.resume, ACCOUNT, None, sc.Balance,
+          "Take back a cancellation or a change that has not come yet"),
     Route("POST", "/v1/payments/stripe/webhook", payments.stripe_webhook, PUBLIC, None, None,
           "Take an event that Stripe signed", errors=("not_found", "ledger_unavailable")),
-    Route("GET", "/checkout/{checkout}", payments.show, PUBLIC, None, None, "A purchase's page", media="text/html",
-          errors=("ledger_unavailable",)),
-    Route("POST", "/checkout/{checkout}", payments.press, PUBLIC, None, None, "Pay or decline a test purchase", 303,
+    Route("GET", "/checkout/{checkout}", payments.show, PUBLIC, sp.CheckoutQuery, None, "A purchase's page",
+          media="text/html", errors=("ledger_unavailable",)),
+    Route("POST", "/checkout/{checkout}", payments.press, PUBLIC, sp.CheckoutForm, None,
+          "Pay or decline a test purchase", 303, takes_media=FORM_TYPE,
           media="text/html", errors=("forbidden", "ledger_unavailable")),
 
     Route("GET", "/v1/admin/accounts", accounts.find, ADMIN, sa.AccountQuery, sa.AccountOut,
@@ -131,6 +159,7 @@ ROUTES: tuple[Route, ...] = (
           "Revoke an account's key at once"),
     Route("POST", "/v1/admin/keys", keys.create_for_operator, ADMIN, sa.OperatorKeyIn, sa.KeyOut,
           "Make an admin or ops key; it is shown once", 201, shown_once=("key",)),
+    Route("GET", "/v1/admin/keys", keys.listed_of_operators, ADMIN, None, sa.KeysOut, "List the admin and ops keys"),
     Route("DELETE", "/v1/admin/keys/{key}", keys.revoke_of_operator, ADMIN, None, sa.Revoked,
           "Revoke an admin or ops key at once"),
     Route("PUT", f"{ADMIN_ACCOUNT}/subscription", subscriptions.put, ADMIN, sa.SubscriptionIn, sa.AccountOut,
@@ -150,6 +179,8 @@ ROUTES: tuple[Route, ...] = (
           "Move an account's clock forward (test mode)"),
 
     Route("GET", "/v1/ops/queues", ops.queues, OPERATORS, None, so.QueuesOut, "Read the queues and the holds"),
+    Route("GET", "/v1/ops/series", series.series, OPERATORS, so.SeriesQuery, so.SeriesOut,
+          "Read the queues and the holds over the last hour, day or week"),
     Route("GET", "/healthz", health.healthz, PUBLIC, None, so.Health, "Is the process alive"),
     Route("GET", "/readyz", health.readyz, PUBLIC, None, so.Readiness, "Can it accept work"),
     Route("GET", "/metrics", health.metrics, PUBLIC, None, None, "Figures for Prometheus", media="text/plain"),
@@ -170,11 +201,17 @@ def mount(app: web.Application, routes: Sequence[Route] = ROUTES) -> None:
 def _behind_guards(route: Route) -> Handler:
     if not route.scopes:
         return route.handler
-    behind = guarded(route.handler, route.scopes, own_idempotency=route.own_idempotency, shown_once=route.shown_once)
+    behind = guarded(
+        route.handler,
+        route.scopes,
+        own_idempotency=route.own_idempotency,
+        shown_once=route.shown_once,
+        looks_up_key=route.looks_up_key,
+    )
     if route.key_optional:
 
         async def with_or_without_key(request: web.Request) -> web.StreamResponse:
-            return await (behind(request) if "Authorization" in request.headers else route.handler(request))
+            return await (behind(request) if has_credentials(request) else route.handler(request))
 
         return with_or_without_key
     if not route.opened_by_signature:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
 from gateway.api.auth import Callers
 from gateway.api.background import Background
+from gateway.api.bodies import Bodies
+from gateway.api.description import Description
 from gateway.api.hub import Hub
+from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
 from gateway.api.quote_tokens import QuoteTokens
+from gateway.api.sessions import Sessions
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore
 from gateway.payments import CheckoutLinks, PaymentProvider
+from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
@@ -44,14 +48,17 @@ REQUESTS = web.AppKey("REQUESTS", Requests)
 QUEUE = web.AppKey("QUEUE", Queue)
 DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
 RATE_CARDS = web.AppKey("RATE_CARDS", RateCards)
+KEPT_QUOTES = web.AppKey("KEPT_QUOTES", KeptQuotes)
 OUTPUTS = web.AppKey("OUTPUTS", OutputStore)
+BODIES = web.AppKey("BODIES", Bodies)
 LINKS = web.AppKey("LINKS", OutputLinks)
 PAYMENTS: web.AppKey[PaymentProvider | None] = web.AppKey("PAYMENTS")
 CHECKOUT_LINKS = web.AppKey("CHECKOUT_LINKS", CheckoutLinks)
+SESSIONS = web.AppKey("SESSIONS", Sessions)
 CALLERS = web.AppKey("CALLERS", Callers)
+KEY_USE = web.AppKey("KEY_USE", KeyUse)
 QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
 BACKGROUND = web.AppKey("BACKGROUND", Background)
 HUB = web.AppKey("HUB", Hub)
 METRICS = web.AppKey("METRICS", Metrics)
-DESCRIPTION: web.AppKey[dict[str, Any]] = web.AppKey("DESCRIPTION", dict)
-DOCS_PAGE = web.AppKey("DOCS_PAGE", str)
+DESCRIPTION = web.AppKey("DESCRIPTION", Description)

@@ -116,7 +116,7 @@ async def _days(request: web.Request, query: s.UsageQuery, zone: ZoneInfo) -> li
 
 
 def _refusal(text: str) -> InvalidRequest:
-    return InvalidRequest(f"The query is not what this call takes: `from` {text}.", fields=[FieldProblem("from", text)])
+    return InvalidRequest(f"These days cannot be shown: `from` {text}.", fields=[FieldProblem("from", text)])
 
 
 def _wanted(used: o.Used, query: s.UsageQuery) -> bool:

@@ -18,16 +18,23 @@ def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> Insu
     needed = outcome.needed_millicredits
     available = sum(account.available_millicredits.values())
     held = sum(account.held_millicredits.values())
-    waits = _waits(account, card)
-    top_up = _top_up(account, card)
-    upgrades = _upgrades(account, card, needed)
+    ways = ways_out(account, card, needed)
     return InsufficientCredits(
-        _message(account, needed, available, held) + _advice(waits, top_up, upgrades),
+        _message(account, needed, available, held) + _advice(ways),
         needed=_number(needed),
         available=_number(available),
         held=_number(held),
-        ways_out={"wait": waits, "top_up": top_up, "upgrade": upgrades},
+        ways_out=ways,
     )
+
+
+def ways_out(account: o.Account, card: RateCard, needed: int) -> dict[str, Any]:
+    """How the account can come by `needed` millicredits: by waiting, by a bundle, by a larger plan (R13)."""
+    return {
+        "wait": _waits(account, card),
+        "top_up": _top_up(account, card),
+        "upgrade": _upgrades(account, card, needed),
+    }
 
 
 def refills(account: o.Account, card: RateCard) -> list[tuple[Bucket, int, int]]:
@@ -59,15 +66,15 @@ def _message(account: o.Account, needed: int, available: int, held: int) -> str:
     return text
 
 
-def _advice(waits: list[dict[str, Any]], top_up: dict[str, Any], upgrades: list[dict[str, Any]]) -> str:
+def _advice(out: dict[str, Any]) -> str:
     ways = []
-    if waits:
-        soonest = min(waits, key=lambda way: str(way["at"]))
+    if out["wait"]:
+        soonest = min(out["wait"], key=lambda way: str(way["at"]))
         ways.append(f"wait for the {soonest['bucket']} credits at {soonest['at']}")
-    if top_up["allowed"] and top_up["bundles"]:
+    if out["top_up"]["allowed"] and out["top_up"]["bundles"]:
         ways.append("buy a bundle")
-    if upgrades:
-        ways.append(f"choose a larger plan, such as {upgrades[0]['name']}")
+    if out["upgrade"]:
+        ways.append(f"choose a larger plan, such as {out['upgrade'][0]['name']}")
     return f" You can {' or '.join(ways)}." if ways else ""
 
 

@@ -236,8 +236,14 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     console.print("open: " + (", ".join(f"{count} {what}" for what, count in work.items()) or "nothing"))
     alerts = ", ".join(f"{part * 100:g} %" for part in found["alerts"]["thresholds"])
     console.print("alerts at: " + (alerts or "nothing, they are off"))
-    labels = [f"{each['id']}" + (f" ({each['label']})" if each["label"] else "") for each in found["keys"]]
-    console.print("keys: " + (", ".join(labels) or "none; make one with `farebox account key`"))
+    console.print("keys: " + (", ".join(map(_key, found["keys"])) or "none; make one with `farebox account key`"))
+
+
+def _key(key: dict[str, Any]) -> str:
+    """`key_… (web shop, last used 2026-11-22 17:00 UTC)`."""
+    used = key["last_used_at"]
+    when = f"last used {used[:16].replace('T', ' ')} UTC" if used else "never used"
+    return f"{key['id']} ({', '.join(part for part in (key['label'], when) if part)})"
 
 
 def _plan_line(plan: dict[str, Any]) -> str:

@@ -68,8 +68,9 @@ async def _demonstrate(settings: Settings, name: str) -> bool:
         for generation in done:
             await _show(client, generation, folder, console)
         balance = await client.call("GET", "/v1/balance")
+        link = await client.call("POST", "/v1/sign-in-links", {})
     console.print(f"\nLeft: [bold]{balance['available']:,}[/] credits available, {balance['held']:,} held.\n")
-    _say_next(settings, key_file, console)
+    _say_next(settings, key_file, link["url"], console)
     return any(generation["status"] != "succeeded" for generation in done)
 
 
@@ -141,12 +142,15 @@ def _write_secret(path: Path, secret: str) -> None:
         file.write(secret)
 
 
-def _say_next(settings: Settings, key_file: Path, console: Console) -> None:
-    """A curl that works when pasted, without showing the key."""
+def _say_next(settings: Settings, key_file: Path, link: str, console: Console) -> None:
+    """A link that signs in once, and a curl that works when pasted: neither shows the key."""
     address = settings.public_address
     console.print("[bold]Try next[/]")
     click.echo(
-        f"""  curl -s {address}/v1/generations \\
+        f"""  See it in the browser; this link signs in once, within the hour:
+  {link}
+
+  curl -s {address}/v1/generations \\
     -H "Authorization: Bearer $(cat {key_file})" -H 'Content-Type: application/json' \\
     -d '{{"tool": "image", "model": "flux-dev", "prompt": "a fox in the snow"}}'
 

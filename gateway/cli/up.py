@@ -16,6 +16,7 @@ import aiohttp
 import click
 from redis.exceptions import RedisError
 
+from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
 from gateway.connections import connect_queue
 from gateway.embedded import find_redis, lock
@@ -105,7 +106,8 @@ class _Everything:
         for program in self._beside:
             supervisor.start(program)
         await self._gateway_is_ready()
-        self._columns.say(self._greeting())
+        # A log that is kept would keep the link as well: it is for the eyes of whoever sits at the terminal.
+        self._columns.say(self._greeting(await self._operators_link() if sys.stdout.isatty() else None))
         if demo:
             await self._demonstrate()
         await asyncio.Event().wait()  # until a signal cancels us
@@ -121,12 +123,22 @@ class _Everything:
         finally:
             await redis.aclose()
 
+    @property
+    def _own_address(self) -> str:
+        """Where the gateway is for us, whatever clients are told."""
+        return self._settings.model_copy(update={"public_url": None}).public_address
+
+    async def _operators_link(self) -> str:
+        """A link that signs the operator in to the console, once."""
+        async with GatewayClient(self._own_address, self._settings.secret("admin-key")) as client:
+            made = await client.call("POST", "/v1/sign-in-links", {})
+        return str(made["url"])
+
     async def _gateway_is_ready(self) -> None:
-        address = self._settings.model_copy(update={"public_url": None}).public_address
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.get(f"{address}/readyz") as answer:
+                    async with session.get(f"{self._own_address}/readyz") as answer:
                         if answer.status == _HTTP_OK:
                             return
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -147,7 +159,7 @@ class _Everything:
     def _say(self, line: str) -> None:
         self._columns.show("farebox", line)
 
-    def _greeting(self) -> str:
+    def _greeting(self, link: str | None) -> str:
         settings = self._settings
         address, data = settings.public_address, settings.data.resolve()
         key_file = data / "admin-key"
@@ -155,8 +167,14 @@ class _Everything:
             where, key = f"in {key_file}", f"$(cat {shlex.quote(str(key_file))})"
         else:
             where, key = "what FAREBOX_ADMIN_KEY says", "$FAREBOX_ADMIN_KEY"
+        if link is None:
+            operations = f"{address}/ (sign in with the admin key)"
+        else:
+            operations = f"{link}\n{' ' * 15}(signs you in as the operator, once, within the hour)"
         return f"""Farebox is up at {address}
 
+  console      {address}/ (sign in with an account's key)
+  operations   {operations}
   every call   {address}/docs
   admin key    {where}
   kept in      {data}

@@ -61,6 +61,11 @@ class PaymentProvider(Protocol):
     async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:
         """What a webhook's request says, its signature checked; None: nothing for us. EventRefused if it is forged."""
 
+    async def renew(self, subscription: str, *, renews: bool) -> None:
+        """Stop renewing a subscription at the end of what is paid, or go on after all. PaymentsUnavailable if nobody
+        answers. What came of it, an event says.
+        """
+
     async def end(self, subscription: str) -> None:
         """Renew a subscription no more, from now on. One that has ended is left as it is."""
 

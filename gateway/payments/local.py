@@ -26,6 +26,9 @@ class LocalPayments:
         """Nobody sends events: the page itself pays."""
         return None
 
+    async def renew(self, subscription: str, *, renews: bool) -> None:
+        """Nothing is renewed here."""
+
     async def end(self, subscription: str) -> None:
         """Nothing is renewed here."""
 

@@ -1,4 +1,4 @@
-"""The page of a purchase: plain HTML, no script; its style is a file of ours."""
+"""The page of a purchase: plain HTML in the console's look; its style and the theme's script are files of ours."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>{title}</title>
-<link rel="stylesheet" href="/static/checkout.css">
+<link rel="icon" href="/static/icon.svg">
+<link rel="stylesheet" href="/static/console.css">
+<script src="/static/theme.js"></script>
 </head>
-<body>
-<main>
-{test}<h1>{title}</h1>
-{body}
+<body class="card-page">
+<main class="card">
+<p class="brand"><svg aria-hidden="true"><use href="/static/icons.svg#brand"/></svg>Farebox</p>
+<h1>{title}</h1>
+{test}{body}
 </main>
 </body>
 </html>
 """
-_TEST = '<p class="test"><strong>This is a test.</strong> No money moves here, whatever you press.</p>\n'
+_TEST = '<p class="notice"><strong>This is a test.</strong> No money moves here, whatever you press.</p>\n'
+_BACK = '\n<p>You can close this page, or go <a href="/">back to Farebox</a>.</p>'
 _FORM = """\
 <form method="post" action="/checkout/{checkout}">
 <input type="hidden" name="token" value="{token}">
-<button name="answer" value="pay">Pay {price}</button>
-<button name="answer" value="decline" class="second">Decline</button>
+<button name="answer" value="pay" class="primary large">Pay {price}</button>
+<button name="answer" value="decline">Decline</button>
 </form>"""
 
 
@@ -40,9 +44,9 @@ def page(checkout: Checkout, token: str) -> str:
     local = checkout.provider == "local"
     match checkout.status:
         case "paid":
-            title, said = "Paid", f"<p>{_given(checkout)} You can close this page.</p>"
+            title, said = "Paid", f'<p class="notice good">{_given(checkout)}</p>{_BACK}'
         case "declined":
-            title, said = "Declined", "<p>Nothing was charged, and nothing was added. You can close this page.</p>"
+            title, said = "Declined", f"<p>Nothing was charged, and nothing was added.</p>{_BACK}"
         case _ if local:
             title = "Test checkout"
             said = _FORM.format(checkout=escape(checkout.id), token=escape(token), price=escape(price_text(checkout)))
@@ -71,7 +75,11 @@ def _bought(checkout: Checkout) -> str:
     rows = {"What": checkout.name, "Credits": credits_, "Price": price_text(checkout), "Account": checkout.account}
     if checkout.interval is not None:
         rows |= {"Credits": f"{credits_} a month", "Price": f"{price_text(checkout)}, {checkout.interval}"}
-    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items()) + "</dl>"
+    return (
+        '<dl class="pairs">'
+        + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
+        + "</dl>"
+    )
 
 
 def _given(checkout: Checkout) -> str:

@@ -81,8 +81,20 @@ class StripePayments:
             event = json.loads(body)
         except (stripe.SignatureVerificationError, ValueError):
             raise EventRefused("the request is not signed by Stripe with this gateway's webhook secret") from None
-        said = translate(event)
+        try:
+            said = translate(event)
+        except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+            log.exception("stripe_event_not_understood")
+            raise EventRefused(f"the event has not the shape that Stripe documents ({type(error).__name__})") from None
         return await self._disputed(said) if isinstance(said, Disputed) else said
+
+    async def renew(self, subscription: str, *, renews: bool) -> None:
+        """Have Stripe cancel a subscription at the end of its period, or take that back; its webhook says so then."""
+        try:
+            await self._client.v1.subscriptions.update_async(subscription, {"cancel_at_period_end": not renews})
+        except stripe.StripeError as error:
+            raise _unavailable("resume" if renews else "cancel", error) from None
+        log.info("subscription_renewal_changed", stripe_subscription=subscription, renews=renews)
 
     async def end(self, subscription: str) -> None:
         """Cancel a subscription at Stripe: what is left of it was kept as credits, so that no money goes back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,6 +203,23 @@ async def test_data_inputs_are_stored_and_never_given_back(gateway: Visitor) -> 
     stored = await gateway.ledger.generation(generation=body["id"])
     assert isinstance(stored, o.Generation)
     assert await gateway.app[services.OUTPUTS].get(stored.request.inputs[0].url) == picture
+
+
+async def test_a_data_input_that_finds_no_room_is_answered_503_and_accepted_later(
+    gateway: Visitor, tmp_path: Path
+) -> None:
+    """A full disk of the outputs turned orders that brought a picture along into a 500, with a traceback in the log."""
+    key = await gateway.account()
+    store = tmp_path / "data" / "outputs"
+    store.rmdir()
+    store.touch()
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+    inputs = [{"kind": "image", "url": f"data:image/png;base64,{picture}"}]
+    refused = await gateway.create(key, inputs=inputs, once="k")
+    assert (refused.status, refused.code) == (503, "ledger_unavailable")
+    assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []
+    store.unlink()
+    assert (await gateway.create(key, inputs=inputs, once="k")).status == 202
 
 
 async def test_sandbox_controls_reach_the_worker(gateway: Visitor) -> None:

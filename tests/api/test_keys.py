@@ -1,15 +1,14 @@
-"""Keys: shown once, kept as digests, refused at once when revoked; and who may make which call."""
+"""Keys: shown once, kept as digests, refused at once when revoked, listed with their last use."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-import pytest
-
-from gateway.api.routes import ANY_KEY, PUBLIC, ROUTES, Route
+from gateway.api.auth import Caller
+from gateway.api.key_use import KeyUse
 from gateway.domain import Scope
-from tests.api.visitor import Visitor, open_gateway, open_stream
+from tests.api.visitor import SKETCH, Visitor, open_gateway
+from tests.redis_servers import RedisServer
 
 KEYS = "/v1/admin/accounts/acme/keys"
 
@@ -82,40 +81,95 @@ async def test_an_account_scope_key_is_not_made_without_an_account(gateway: Visi
     assert (reply.status, reply.fields) == (422, ["scope"])
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-async def test_every_route_admits_exactly_its_scopes(gateway: Visitor, route: Route) -> None:
-    """Without a key, with an unknown one, and with one of each scope."""
-    own = await gateway.account()
-    keys = {
-        None: None,
-        "unknown": "fbx_" + "0" * 43,
-        Scope.ACCOUNT: own,
-        Scope.OPS: await gateway.operator_key("ops"),
-        Scope.ADMIN: await gateway.operator_key("admin"),
+async def test_a_replay_is_not_told_to_a_key_that_was_revoked_elsewhere(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    """What was answered before was answered again without asking anybody about the key, while it was cached."""
+    await gateway.account()
+    made = (await gateway.call("POST", KEYS, gateway.admin, {})).body
+    once = {"Idempotency-Key": "k"}
+    for replayed in (None, "true"):
+        reply = await gateway.call("POST", "/v1/quotes", made["key"], SKETCH, once)
+        assert (reply.status, reply.headers.get("Idempotent-Replay")) == (200, replayed)
+    async with open_gateway(redis_url, tmp_path) as other:
+        await other.call("DELETE", f"{KEYS}/{made['id']}", other.admin)
+        assert (await gateway.call("POST", "/v1/quotes", made["key"], SKETCH, once)).status == 401
+
+
+async def test_operators_keys_are_refused_by_every_gateway_once_they_are_revoked(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    async with open_gateway(redis_url, tmp_path) as other:
+        for scope in ("ops", "admin"):
+            made = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": scope})).body
+            for one in (gateway, other):
+                assert (await one.call("GET", "/v1/ops/queues", made["key"])).status == 200
+            await other.call("DELETE", f"/v1/admin/keys/{made['id']}", other.admin)
+            for one in (gateway, other):
+                assert (await one.call("GET", "/v1/ops/queues", made["key"])).status == 401
+
+
+async def test_a_keys_last_use_is_shown_a_moment_later(gateway: Visitor) -> None:
+    await gateway.account()
+    made = (await gateway.call("POST", KEYS, gateway.admin, {})).body
+    assert made["last_used_at"] is None
+    assert (await gateway.call("GET", "/v1/balance", made["key"])).status == 200
+    used_at = None
+    while used_at is None:
+        listed = (await gateway.call("GET", KEYS, gateway.admin)).body["data"]
+        used_at = {key["id"]: key["last_used_at"] for key in listed}[made["id"]]
+    assert used_at >= made["created_at"]
+    account = (await gateway.call("GET", "/v1/admin/accounts/acme", gateway.admin)).body
+    assert used_at in [key["last_used_at"] for key in account["keys"]]
+
+
+async def test_a_stopping_gateway_writes_what_it_has_noted(redis_url: str, tmp_path: Path) -> None:
+    async with open_gateway(redis_url, tmp_path) as stopping:
+        key = await stopping.account()
+        assert (await stopping.call("GET", "/v1/balance", key)).status == 200
+    async with open_gateway(redis_url, tmp_path) as later:
+        (listed,) = (await later.call("GET", KEYS, later.admin)).body["data"]
+        assert listed["last_used_at"] is not None
+
+
+async def test_a_busy_key_is_written_once_a_minute(gateway: Visitor) -> None:
+    """The clock is the test's own; the writes are counted in the ledger."""
+    await gateway.account()
+    key_id = (await gateway.call("POST", KEYS, gateway.admin, {})).body["id"]
+    now = 1000.0
+    use = KeyUse(gateway.ledger, clock=lambda: now)
+    seen = set()
+    for _ in range(121):
+        use.note(Caller(Scope.ACCOUNT, key_id, "acme", 0))
+        await use.write(apart_seconds=60)
+        fields = await gateway.ledger.command("HGETALL", gateway.ledger.account_key("acme"))
+        seen.add(fields[f"used:{key_id}".encode()])
+        now += 1
+    assert len(seen) == 3, "at 0, 60 and 120 seconds"
+
+
+async def test_a_ledger_that_is_away_costs_a_keys_last_use_and_no_more(own_redis: RedisServer, tmp_path: Path) -> None:
+    async with open_gateway(own_redis.url, tmp_path) as gateway:
+        await gateway.account()
+        use = KeyUse(gateway.ledger)
+        use.note(Caller(Scope.ACCOUNT, "key_" + "0" * 32, "acme", 0))
+        own_redis.stop()
+        await use.write()
+        own_redis.start()
+
+
+async def test_operators_keys_are_listed_until_they_are_revoked(gateway: Visitor) -> None:
+    ops = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": "ops", "label": "wall"})).body
+    admin = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": "admin"})).body
+    assert (await gateway.call("GET", "/v1/ops/queues", ops["key"])).status == 200
+    listed = (await gateway.call("GET", "/v1/admin/keys", gateway.admin)).body["data"]
+    assert {(key["id"], key["scope"], key["label"]) for key in listed} == {
+        (ops["id"], "ops", "wall"),
+        (admin["id"], "admin", None),
     }
-    named = {"generation": "gen_00" + "a" * 24, "account": "acme", "index": "0"}
-    path = re.sub(r"{(\w+)}", lambda match: named.get(match[1], "none"), route.path)
-    for who, key in keys.items():
-        status, code = await _answer(gateway, route, path, key)
-        if route.scopes == PUBLIC:
-            assert status not in {401, 500}, who
-        elif who in route.scopes:
-            assert status not in {401, 403, 500}, (who, status, code)
-        elif who is None and route.key_optional:
-            assert status not in {401, 403, 500}, (status, code)
-        elif who in {None, "unknown"}:
-            assert (status, code) == (401, "invalid_key")
-        else:
-            assert (status, code) == (403, "forbidden"), who
-
-
-async def _answer(gateway: Visitor, route: Route, path: str, key: str | None) -> tuple[int, str]:
-    """The status, and the error's code; a stream is opened and left."""
-    if route.path == "/v1/events" and key is not None and not key.endswith("0" * 43):
-        assert route.scopes == ANY_KEY
-        async with open_stream(gateway, path, key) as stream:
-            return stream.response.status, ""
-    body: dict[str, str] | None = {} if route.method in {"POST", "PUT", "PATCH"} else None
-    reply = await gateway.call(route.method, path, key, body)
-    is_error = reply.status >= 400 and reply.headers["Content-Type"].startswith("application/json")
-    return reply.status, reply.code if is_error else ""
+    assert ops["key"] not in str(listed)
+    while not (await gateway.call("GET", "/v1/admin/keys", admin["key"])).body["data"][0]["last_used_at"]:
+        pass
+    await gateway.call("DELETE", f"/v1/admin/keys/{ops['id']}", gateway.admin)
+    (left,) = (await gateway.call("GET", "/v1/admin/keys", gateway.admin)).body["data"]
+    assert left["id"] == admin["id"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger import outcomes as o
+from gateway.ledger.payments import Paid
 from tests.api.visitor import CARD, Visitor, open_gateway
 
 ACCOUNT = "/v1/admin/accounts/acme"
@@ -104,11 +104,10 @@ async def test_the_life_of_a_customer_reads_like_a_bank_statement(customer: Cust
     ]
 
     # A top-up never expires.
-    bought = await customer.visitor.ledger.top_up(
-        account="acme", operation="payment", millicredits=1_000_000, reason="Small, 1,000 credits"
-    )
-    assert isinstance(bought, o.Applied)
-    assert await customer.statement() == ["grant       +1,000       3,948  Small, 1,000 credits"]
+    checkout = (await customer.visitor.call("POST", "/v1/top-ups", customer.key, {"bundle": "small"})).body["id"]
+    paid = await customer.visitor.ledger.pay(account="acme", checkout=checkout, ref="payment")
+    assert isinstance(paid, Paid)
+    assert await customer.statement() == ["grant       +1,000       3,948  bought Small"]
 
     # The upgrade takes effect at once: a new cycle, and what was left of the old plan stays until its own end.
     plan = await customer.operate("PATCH", SUBSCRIPTION, {"plan": "standard", "when": "now"})

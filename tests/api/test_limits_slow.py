@@ -165,20 +165,33 @@ async def test_a_client_that_does_not_read_its_output_is_cut_off(hasty: Visitor)
             assert len(await client.ended()) < 20_000_000
 
 
-async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it(hasty: Visitor) -> None:
+async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it(
+    hasty: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes longer than a client may read nothing, and the answer is stuck now and then, but never for so long."""
+    size = 30_000_000  # more than all buffers on the way hold
+    stuck: list[None] = []
+    pause = server.Connection.pause_writing
+
+    def noted_pause(connection: server.Connection) -> None:
+        stuck.append(None)
+        pause(connection)
+
+    monkeypatch.setattr(server.Connection, "pause_writing", noted_pause)
+    monkeypatch.setattr(limits, "READ_SECONDS", 1.0)
     key = await hasty.account()
     generation = await hasty.made(key)
     await hasty.begin(generation)
-    await hasty.deliver(generation, data=bytes(3_000_000))
+    await hasty.deliver(generation, data=bytes(size))
     await hasty.settle(generation)
     async with hasty.session.get(
         f"{hasty.address}/v1/generations/{generation}/outputs/0", headers={"Authorization": f"Bearer {key}"}
     ) as response:
-        size = 0
-        async for chunk in response.content.iter_chunked(200_000):
-            size += len(chunk)
+        read = 0
+        while read < size:
+            read += len(await response.content.readexactly(1_000_000))
             await asyncio.sleep(0.1)
-        assert size == 3_000_000
+    assert stuck
 
 
 async def test_more_clients_than_there_is_room_for_are_turned_away(

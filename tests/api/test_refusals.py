@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from gateway.api import services
 from gateway.api.errors import error_classes
-from tests.api.visitor import SKETCH, Visitor, open_gateway
+from gateway.api.routes import ROUTES
+from tests.api.visitor import CARD, SKETCH, Visitor, open_gateway
 from tests.redis_servers import RedisServer
 
 
@@ -109,14 +111,21 @@ async def test_422_an_unknown_model_names_those_there_are(gateway: Visitor) -> N
     assert (reply.status, reply.code, reply.fields) == (422, "unknown_model", ["tool"])
 
 
-async def test_422_sandbox_controls_are_for_test_mode_and_sandbox_models(
-    gateway: Visitor, redis_url: str, tmp_path: Path
+async def test_422_sandbox_controls_are_for_sandbox_models(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = await gateway.account()
-    reply = await gateway.create(key, model="remote", sandbox={"hang": True})
-    assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", ["sandbox"])
-    assert "sandbox provider only" in reply.message
+    monkeypatch.setattr("gateway.pricing.consistency.PROVIDERS", {"sandbox", "openai"})  # as if workers had a second
+    remote = '[models.remote]\nname = "Remote"\ntool = "image"\nprovider = '
+    (tmp_path / "pricing.toml").write_text(CARD.read_text().replace(f'{remote}"sandbox"', f'{remote}"openai"'))
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        reply = await gateway.create(await gateway.account(), model="remote", sandbox={"hang": True})
+        assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", ["sandbox"])
+        assert "sandbox provider only" in reply.message
+
+
+async def test_422_sandbox_controls_are_for_test_mode(redis_url: str, tmp_path: Path) -> None:
     async with open_gateway(redis_url, tmp_path, test_mode=False) as live:
+        key = await live.account()
         reply = await live.create(key, sandbox={"hang": True})
         assert (reply.status, reply.fields) == (422, ["sandbox"])
         assert "FAREBOX_TEST_MODE=1" in reply.message
@@ -314,7 +323,8 @@ async def test_refusals_are_counted_by_code(gateway: Visitor) -> None:
 
 def test_every_code_of_the_contract_has_one_class_and_says_what_it_means() -> None:
     known = {error.code: error.status for error in error_classes()}
-    assert known == {
+    below_the_contract = {"invalid_http": 400, "body_too_slow": 408, "headers_too_large": 431}
+    assert known == below_the_contract | {
         "invalid_json": 400,
         "invalid_request": 422,
         "invalid_settings": 422,
@@ -350,3 +360,16 @@ async def test_a_refused_request_leaves_no_trace(gateway: Visitor) -> None:
     assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []
     totals = await gateway.app[services.LEDGER].totals()
     assert (totals.open, totals.held_millicredits) == (0, 0)
+
+
+SHAPES: set[type[BaseModel]] = {
+    shape for route in ROUTES for shape in (route.takes, route.gives, *route.events.values()) if shape
+}
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES, key=str))
+def test_a_shape_that_does_not_fit_says_so_without_what_it_was_given(shape: type[BaseModel]) -> None:
+    """An answer that does not fit is a 500, and its traceback goes to the log: pydantic's text quoted the prompt."""
+    with pytest.raises(ValidationError) as raised:
+        shape.model_validate({"prompt": ["a lighthouse"], "unknown": "a lighthouse"})
+    assert "lighthouse" not in str(raised.value)

@@ -92,7 +92,9 @@ async def test_a_plan_is_changed_cancelled_and_resumed_in_the_terminal(gateway: 
     assert "plan basic (cancelled, monthly), ends 20" in await run(gateway, "account", "cancel", "acme")
     assert (await as_json(gateway, "account", "resume", "acme"))["balance"]["plan"]["status"] == "active"
     assert "plan standard (active" in await run(gateway, "account", "change", "acme", "standard", "--when", "now")
-    assert "alerts at: 20 %, 0 %" in await run(gateway, "account", "show", "acme")
+    shown = await run(gateway, "account", "show", "acme")
+    assert "alerts at: 20 %, 0 %" in shown
+    assert "never used)" in shown
 
 
 async def test_support_sees_everything_in_one_object_and_never_a_key(gateway: Visitor) -> None:

@@ -16,11 +16,13 @@ from typing import Any
 from aiohttp import ClientResponse, ClientSession, web
 
 from gateway.api import services
+from gateway.api.server import Runner
 from gateway.app import create_app
 from gateway.domain import FailureCode, Output, operation_id
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import output_key
+from gateway.queue import Hint
 from gateway.settings import Settings
 
 CARD = Path(__file__).with_name("card.toml")
@@ -161,7 +163,7 @@ class Visitor:
 
     async def hint(self, generation: str, account: str = "acme") -> None:
         """Tell the gateway that a generation has changed, as workers do."""
-        await self.app[services.QUEUE].hint(account, generation)
+        await self.app[services.QUEUE].dispatch([], [Hint(account, generation)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ async def open_gateway(redis_url: str, directory: Path, **overrides: Any) -> Asy
     chosen: dict[str, Any] = {"ledger_url": redis_url, "data": directory / "data", "rate_card": card}
     settings = Settings(**chosen | {"test_mode": True} | overrides)
     app = create_app(settings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    runner = Runner(app, shutdown_timeout=2)
     try:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,0 +1,60 @@
+"""Answers to `GET /v1/generations/{generation}` as they were sent last: who polls, asks for the same again and again.
+
+Nothing here is trusted to be still true. The ledger is asked each time, whether the caller may see the generation and
+whether it is as it was; only then is what it was not decoded, shaped and written as JSON anew.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from gateway.api.shapes import generation_shape
+from gateway.ledger import outcomes as o
+from gateway.outputs import OutputLinks
+
+ENTRIES_MAX = 2_000
+BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values that they were made of included
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What was sent, and all that it was made of: the generation, its place in the queue, how long its URLs hold."""
+
+    generation: o.Generation
+    position: int | None
+    links_expire_at: int
+    json: bytes
+
+
+class Bodies:
+    """The last body of each generation that was read of late."""
+
+    def __init__(self, links: OutputLinks) -> None:
+        """Sign the URLs of outputs with `links`."""
+        self._links = links
+        self._kept: OrderedDict[str, Body] = OrderedDict()
+
+    def known(self, generation: str) -> o.Generation | None:
+        """The generation as it was when it was last sent, to ask the ledger whether it has changed since."""
+        kept = self._kept.get(generation)
+        return None if kept is None else kept.generation
+
+    def json(self, generation: o.Generation, position: int | None) -> bytes:
+        """The generation as the API shows it, as JSON."""
+        made_of = generation, position, self._links.expire_at()
+        kept = self._kept.get(generation.id)
+        if kept is not None and (kept.generation, kept.position, kept.links_expire_at) == made_of:
+            self._kept.move_to_end(generation.id)
+            return kept.json
+        body = generation_shape(generation, self._links, position).json_text().encode()
+        self._keep(Body(*made_of, body))
+        return body
+
+    def _keep(self, body: Body) -> None:
+        self._kept.pop(body.generation.id, None)
+        if len(body.json) > BYTES_MAX:
+            return
+        self._kept[body.generation.id] = body
+        if len(self._kept) > ENTRIES_MAX:
+            self._kept.popitem(last=False)

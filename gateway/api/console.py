@@ -1,0 +1,173 @@
+"""The console's files, served from memory: pages at `/`, and what they load below `/static/`.
+
+A page is one HTML file: its title, then what goes into the frame's `<main>`; one that starts with a doctype stands by
+itself. Adding a file adds a page. Pages name their files by a digest of all of them, so those may be kept for ever:
+an updated gateway names others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+STATIC = "/static/"
+HOME = "generate"
+PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_FOR_EVER = "public, max-age=31536000, immutable"
+_ASK_AGAIN = "no-cache"  # may be kept, but whether it is still right is asked each time, by its ETag
+_IMPORT = re.compile(r"""^import\b[^"';]*["']\./([\w-]+\.js)["']""", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*/\*.*?\*/[ \t]*$", re.MULTILINE | re.DOTALL)  # one that has its lines to itself
+_AROUND = re.compile(r"\s*([{};,])\s*|(?<=:)\s+")  # white space that separates nothing in a style
+_DIGEST_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent, plain and compressed."""
+
+    content: bytes
+    content_type: str
+    etag: str
+    compressed: bytes
+
+    @classmethod
+    def of(cls, content: bytes, content_type: str) -> Self:
+        """Compress and digest a file once, at the start."""
+        etag = hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
+        return cls(content, content_type, etag, gzip.compress(content, mtime=0))
+
+    def respond(self, request: web.Request, cache: str = _ASK_AGAIN, policy: str = PAGE_POLICY) -> web.Response:
+        """Send it, or say that the client's own copy is right."""
+        headers = {"Cache-Control": cache, "Vary": "Accept-Encoding", "ETag": f'W/"{self.etag}"'}
+        # Also beside a 304: its headers take the place of those that the browser has kept.
+        # With `no-referrer`, a browser would send our own forms and calls with the origin `null`.
+        headers |= {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
+        if any(known.value in {self.etag, "*"} for known in request.if_none_match or ()):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        body = self.content
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            body = self.compressed
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers, content_type=self.content_type, charset="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Every page by its path, every other file by its name."""
+
+    pages: dict[str, Asset]
+    static: dict[str, Asset]
+    digest: str
+    policy: str = field(default=PAGE_POLICY)
+
+    @classmethod
+    def read(cls, public_address: str, folder: Path | None = None) -> Self:
+        """Read the package's files. `public_address` is where the URLs of outputs lead."""
+        texts = {path.name: _lean(path) for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
+        digest = hashlib.sha256(b"".join(texts.values())).hexdigest()[:_DIGEST_DIGITS]
+        static = {
+            name: Asset.of(content, _TYPES[Path(name).suffix])
+            for name, content in texts.items()
+            if Path(name).suffix in _TYPES and not name.endswith(".html")
+        }
+        scripts = {name: content.decode() for name, content in texts.items() if name.endswith(".js")}
+        frame = texts["frame.html"].decode()
+        pages = {}
+        for name, content in texts.items():
+            stem = name.removesuffix(".html")
+            if name.endswith(".html") and name != "frame.html":
+                page = _page(stem, content.decode(), frame, scripts).replace(STATIC, f"{STATIC}{digest}/")
+                pages[path_of(stem)] = Asset.of(page.encode(), "text/html")
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(public_address))
+        outputs = f"; img-src 'self' {origin}; media-src 'self' {origin}"
+        return cls(pages, static, digest, PAGE_POLICY + outputs)
+
+
+CONSOLE = web.AppKey("CONSOLE", Console)
+
+
+async def page(request: web.Request) -> web.Response:
+    """`GET /`, `GET /gallery`, …: one of the pages."""
+    console = request.app[CONSOLE]
+    return console.pages[request.path].respond(request, policy=console.policy)
+
+
+async def static(request: web.Request) -> web.Response:
+    """`GET /static/{name}` and `GET /static/{digest}/{name}`: what the pages load."""
+    console = request.app[CONSOLE]
+    asset = console.static.get(request.match_info["name"])
+    if asset is None:
+        raise web.HTTPNotFound
+    # Another gateway, on its way to another version, may have named it: then what we send is not to be kept.
+    ours = request.match_info.get("digest") == console.digest
+    return asset.respond(request, _FOR_EVER if ours else _ASK_AGAIN)
+
+
+def mount(app: web.Application) -> None:
+    """Put every page and file into the router."""
+    for path in app[CONSOLE].pages:
+        app.router.add_get(path, page)
+    app.router.add_get(f"{STATIC}{{name}}", static)
+    app.router.add_get(f"{STATIC}{{digest}}/{{name}}", static)
+
+
+def path_of(stem: str) -> str:
+    """Where a page is: `gallery.html` at `/gallery`, the first one at `/`."""
+    return "/" if stem == HOME else f"/{stem}"
+
+
+def _folder() -> Path:
+    return Path(str(files("gateway") / "console"))
+
+
+def _lean(path: Path) -> bytes:
+    """A file as it is sent: scripts and styles without their comments and indentation, which are half of them."""
+    text = path.read_text()
+    if path.suffix in {".js", ".css"}:
+        lines = (line.strip() for line in _COMMENT.sub("", text).splitlines())
+        text = "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
+    if path.suffix == ".css":
+        text = _AROUND.sub(r"\1", text)
+    return text.encode()
+
+
+def _page(stem: str, text: str, frame: str, scripts: dict[str, str]) -> str:
+    """The whole page: in the frame, its place in the navigation marked, its scripts named so that all load at once."""
+    if text.startswith("<!doctype"):
+        return text
+    title, _, main = text.partition("</title>")
+    link = f'href="{path_of(stem)}"'
+    loaded = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(f"{stem}.js", scripts))
+    return (
+        frame.replace("<!--title-->", title.removeprefix("<title>"))
+        .replace("<!--main-->", main.strip())
+        .replace("<!--scripts-->", "\n".join((*loaded, f'<script type="module" src="{STATIC}{stem}.js"></script>')))
+        .replace(link, f'{link} aria-current="page"')
+    )
+
+
+def _imported(name: str, scripts: dict[str, str]) -> list[str]:
+    """Every module that a script needs, found by its static imports."""
+    found: dict[str, None] = {}
+    to_read = [name]
+    while to_read:
+        for imported in _IMPORT.findall(scripts.get(to_read.pop(), "")):
+            if imported not in found:
+                found[imported] = None
+                to_read.append(imported)
+    return list(found)

@@ -1,0 +1,88 @@
+"""What an account may do with the subscription that it pays for itself: change it, cancel it, resume it (R3, R12).
+
+Only what costs nothing now: another plan at once is bought, by `POST /v1/subscriptions`. A subscription that is paid by
+Stripe is cancelled and resumed at Stripe, whose webhook then says so; one that whoever runs this gateway arranged is
+theirs to change, or an account could give itself credits that nobody pays for.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.api.accounts import applied
+from gateway.api.context import caller
+from gateway.api.credits import balance_shape, own_account
+from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown
+from gateway.api.idempotency import operation
+from gateway.api.parse import read_body
+from gateway.api.respond import answer
+from gateway.api.schemas import payments as s
+from gateway.api.services import LEDGER, PAYMENTS
+from gateway.errors import FieldProblem, PaymentsUnavailable
+
+_SUBSCRIPTION = "subscription"
+
+
+async def change(request: web.Request) -> web.Response:
+    """`PATCH /v1/subscription`: another plan or interval, from the end of what is paid on."""
+    body = await read_body(request, s.OwnChangeIn)
+    if await _paid_by_stripe(request) is not None:
+        raise Forbidden(
+            "This plan is paid by Stripe, where a change cannot be put off. Buy the other plan now "
+            "(POST /v1/subscriptions), or cancel this one (DELETE /v1/subscription) and buy the other afterwards. "
+            "Nothing was changed."
+        )
+    outcome = await request.app[LEDGER].change(
+        account=caller(request).acting_account,
+        operation=operation(request),
+        plan=body.plan,
+        interval=body.interval,
+        when="period_end",
+    )
+    return answer(balance_shape(applied(request, outcome, "plan").account))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """`DELETE /v1/subscription`: at the end of what is paid."""
+    return await _renew(request, renews=False)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """`POST /v1/subscription/resume`: take back a cancellation or a change that has not come yet."""
+    return await _renew(request, renews=True)
+
+
+async def _renew(request: web.Request, *, renews: bool) -> web.Response:
+    subscription = await _paid_by_stripe(request)
+    if subscription is not None:
+        await _ask_stripe(request, subscription, renews=renews)
+        return answer(balance_shape(await own_account(request)))
+    ledger, account = request.app[LEDGER], caller(request).acting_account
+    move = ledger.resume if renews else ledger.unsubscribe
+    outcome = await move(account=account, operation=operation(request))
+    return answer(balance_shape(applied(request, outcome, _SUBSCRIPTION).account))
+
+
+async def _paid_by_stripe(request: web.Request) -> str | None:
+    """The subscription at Stripe that pays for the plan; None: a test payment. Forbidden if it is not the account's."""
+    subscription = (await own_account(request)).subscription
+    provider = request.app[PAYMENTS]
+    if subscription is None:
+        text = "cannot be changed: the account has none. Buy a plan with POST /v1/subscriptions"
+        raise InvalidRequest(
+            f"The subscription {text}. Nothing was changed.", fields=[FieldProblem(_SUBSCRIPTION, text)]
+        )
+    if provider is not None and (subscription.billing is not None) == (provider.name == "stripe"):
+        return subscription.billing
+    raise Forbidden(
+        "This subscription was arranged by whoever runs this gateway: they can change it. Nothing was changed."
+    )
+
+
+async def _ask_stripe(request: web.Request, subscription: str, *, renews: bool) -> None:
+    provider = request.app[PAYMENTS]
+    assert provider is not None  # noqa: S101 - else nothing would be paid by it
+    try:
+        await provider.renew(subscription, renews=renews)
+    except PaymentsUnavailable as error:
+        raise LedgerDown(f"Stripe does not answer right now ({error}). Nothing was changed; try again.") from None

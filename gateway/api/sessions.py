@@ -1,0 +1,114 @@
+"""Browser sessions: a signed cookie that stands for an API key without containing it, and links that sign in once.
+
+The cookie names the key's id. Every request looks the id up as it would the key, so revoking the key ends its
+sessions at once; signing out takes the cookie away from the browser. The root key has no id in the ledger: its
+sessions carry a proof of it instead, and end when it is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from gateway.api.errors import Forbidden, InvalidKey
+
+COOKIE = "farebox_session"
+SESSION_SECONDS = 7 * 24 * 3600
+LINK_SECONDS = 3600
+ROOT_KEY_ID = "root"
+_SAFE = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLink:
+    """What a link that signs in once stands for. `nonce` is what is used up."""
+
+    key_id: str
+    nonce: str
+
+
+class Sessions:
+    """Makes and reads cookies and links; `signing_key` is the gateways' common one."""
+
+    def __init__(self, signing_key: str, root_key: str, public_address: str) -> None:
+        self._cookies = URLSafeTimedSerializer(signing_key, salt="farebox.session")
+        self._links = URLSafeTimedSerializer(signing_key, salt="farebox.sign-in-link")
+        self._root_proof = hmac.new(signing_key.encode(), root_key.encode(), hashlib.sha256).hexdigest()[:32]
+        self._public_address = public_address
+        self._secure = public_address.startswith("https://")
+
+    def key_id(self, cookie: str) -> str:
+        """The id of the key that the cookie stands for; InvalidKey if it is not ours, or older than a week."""
+        return self._opened(self._cookies, cookie, SESSION_SECONDS, "Your session has ended. Sign in again.")[0]
+
+    def begin(self, response: web.StreamResponse, key_id: str) -> None:
+        """Give the browser a session of this key. Only the gateway's own pages make requests that carry it."""
+        response.set_cookie(
+            COOKIE,
+            str(self._cookies.dumps([key_id, self._proof(key_id)])),
+            max_age=SESSION_SECONDS,
+            path="/",
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure,
+        )
+
+    def end(self, response: web.StreamResponse) -> None:
+        """Take the session away from the browser."""
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=self._secure)
+
+    def link(self, key_id: str) -> str:
+        """A URL that signs in once within the hour. Its token is a fragment, which no server and no log ever sees."""
+        token = self._links.dumps([key_id, self._proof(key_id), secrets.token_hex(16)])
+        return f"{self._public_address}/sign-in#{token}"
+
+    def open_link(self, token: str) -> SignInLink:
+        """What a link stands for; InvalidKey if it is not ours, or older than an hour."""
+        refusal = "This link is not whole, or it is more than an hour old. Ask for a new one, or sign in with a key."
+        key_id, nonce = self._opened(self._links, token, LINK_SECONDS, refusal)
+        return SignInLink(key_id, nonce)
+
+    def _proof(self, key_id: str) -> str:
+        return self._root_proof if key_id == ROOT_KEY_ID else ""
+
+    def _opened(self, serializer: URLSafeTimedSerializer, token: str, seconds: int, refusal: str) -> list[str]:
+        try:
+            key_id, proof, *rest = serializer.loads(token, max_age=seconds)
+        except BadData:
+            raise InvalidKey(refusal) from None
+        if not hmac.compare_digest(proof, self._proof(key_id)):
+            raise InvalidKey("The admin key has been changed since. Sign in with the new one.")
+        return [key_id, *rest]
+
+
+def session_cookie(request: web.Request) -> str | None:
+    """The cookie that authenticates the request: an `Authorization` header goes before it."""
+    return None if "Authorization" in request.headers else request.cookies.get(COOKIE)
+
+
+def has_credentials(request: web.Request) -> bool:
+    """Whether the request brings a key or a session."""
+    return "Authorization" in request.headers or COOKIE in request.cookies
+
+
+def from_our_page(request: web.Request, public_address: str) -> bool | None:
+    """Whether a page of this gateway sent the request, as the browser says; None if nothing says it."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        return urlsplit(origin).netloc in {request.host, urlsplit(public_address).netloc}
+    return None
+
+
+def check_from_our_page(request: web.Request, public_address: str) -> None:
+    """Forbidden, unless the request changes nothing or a page of ours sent it: a cookie alone proves no intent."""
+    if request.method not in _SAFE and from_our_page(request, public_address) is not True:
+        raise Forbidden("With a session, changes are made from the gateway's own pages only. Send an API key instead.")

@@ -1,0 +1,79 @@
+"""Signing in and out: `/session` for the console's own pages, and links that sign in once."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.auth import Caller
+from gateway.api.context import caller
+from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
+from gateway.api.parse import read_body
+from gateway.api.respond import answer
+from gateway.api.schemas import sessions as s
+from gateway.api.schemas.base import utc
+from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
+from gateway.api.sessions import LINK_SECONDS, check_from_our_page, from_our_page
+
+SESSION = "/session"
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    """`POST /session`: an API key, or the token of a link, becomes a session cookie."""
+    if from_our_page(request, request.app[SETTINGS].public_address) is False:
+        raise Forbidden("Signing in is done on the gateway's own page only.")
+    body = await read_body(request, s.SignIn)
+    _check_ready(request)
+    callers = request.app[CALLERS]
+    if body.link is not None:
+        link = request.app[SESSIONS].open_link(body.link)
+        who = await callers.of_key_id(link.key_id)
+        if not await request.app[LEDGER].use_sign_in_link(nonce=link.nonce, seconds=LINK_SECONDS):
+            raise InvalidKey("This link has been used: it signs in once. Ask for a new one, or sign in with a key.")
+    else:
+        who = await callers.of_key(body.key or "")
+    response = answer(_shape(who), status=HTTPStatus.CREATED)
+    request.app[SESSIONS].begin(response, who.key_id)
+    return response
+
+
+async def who_is_signed_in(request: web.Request) -> web.Response:
+    """`GET /session`: who the session's cookie (or the key) belongs to, or nobody: the pages ask this first."""
+    _check_ready(request)
+    try:
+        return answer(_shape(await request.app[CALLERS].authenticate(request)))
+    except InvalidKey:
+        return answer(s.SessionOut(scope=None, account=None))
+
+
+async def sign_out(request: web.Request) -> web.Response:
+    """`DELETE /session`: takes the cookie away. The key stays in force."""
+    check_from_our_page(request, request.app[SETTINGS].public_address)
+    response = web.Response(status=HTTPStatus.NO_CONTENT)
+    request.app[SESSIONS].end(response)
+    return response
+
+
+async def make_link(request: web.Request) -> web.Response:
+    """`POST /v1/sign-in-links`."""
+    url = request.app[SESSIONS].link(caller(request).key_id)
+    expires_at = utc((int(time.time()) + LINK_SECONDS) * 1000)
+    return answer(s.SignInLinkOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
+
+
+def mount(app: web.Application) -> None:
+    """The session's routes: of the console only, so not in the API's table."""
+    app.router.add_post(SESSION, sign_in)
+    app.router.add_get(SESSION, who_is_signed_in)
+    app.router.add_delete(SESSION, sign_out)
+
+
+def _shape(who: Caller) -> s.SessionOut:
+    return s.SessionOut(scope=who.scope, account=who.account)
+
+
+def _check_ready(request: web.Request) -> None:
+    if not request.app[STARTUP].ready:
+        raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Try again soon.")

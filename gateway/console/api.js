@@ -1,0 +1,96 @@
+// Calls of the public API. The session's cookie goes along by itself.
+
+const TRIES = 4;
+const PAUSE_MS = 500;
+
+/** An error answer. `code` and `message` are the API's; `details` has the rest, such as `ways_out` and `fields`. */
+export class Refusal extends Error {
+  constructor(status, { code, message, ...details }) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** No answer, or none that can be read. */
+export class Unreachable extends Error {
+  constructor() {
+    super("Farebox does not answer. Check the connection and try again.");
+  }
+}
+
+/** GET a path; `query` members that are empty are left out. */
+export function get(path, query = {}, options = {}) {
+  return call("GET", withQuery(path, query), undefined, options);
+}
+
+/**
+ * POST a body. `once` is an Idempotency-Key: with one, a lost answer is asked for again, and what was made is made
+ * once however often it is asked. `options.signal` aborts.
+ */
+export async function post(path, body, { once, ...options } = {}) {
+  const headers = once ? { "Idempotency-Key": once } : {};
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call("POST", path, body, { ...options, headers });
+    } catch (error) {
+      const unknown = error instanceof Unreachable || error.status === 503;
+      if (!once || !unknown || attempt === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt));
+    }
+  }
+}
+
+/** Any call; the parsed answer, or null if it has no body. */
+export async function call(method, path, body, { headers = {}, signal } = {}) {
+  const json = body === undefined ? {} : { "Content-Type": "application/json" };
+  let response;
+  let text;
+  try {
+    response = await fetch(path, {
+      method,
+      signal,
+      headers: { ...json, ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    text = await response.text();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable();
+  }
+  const answer = parsed(text);
+  if (response.ok) return answer;
+  const refusal = new Refusal(response.status, answer?.error ?? { code: "internal", message: `Farebox answered ${response.status}.` });
+  if (refusal.status === 401 && location.pathname !== "/sign-in") signInFirst();
+  throw refusal;
+}
+
+/** Whether an error only says that its call was aborted. */
+export function isAborted(error) {
+  return error.name === "AbortError";
+}
+
+/** A new Idempotency-Key. (`crypto.randomUUID` is for secure contexts only.) */
+export function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** A path with a query; members that are empty are left out. */
+export function withQuery(path, query) {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+}
+
+/** Leave for the sign-in page, and come back here afterwards. */
+export function signInFirst() {
+  location.replace(withQuery("/sign-in", { to: location.pathname + location.search }));
+}
+
+function parsed(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,52 @@
+// Making elements: text is always text, so nothing that a prompt says can become markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * An element. Properties that begin with `on` are listeners; `class`, `aria-…`, `data-…` and the like are attributes;
+ * true sets an attribute without a value, false, null and undefined leave it out. Children may be nested lists.
+ */
+export function element(tag, properties = {}, ...children) {
+  return filled(document.createElement(tag), properties, children);
+}
+
+/** The same in SVG. */
+export function drawing(tag, properties = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), properties, children);
+}
+
+/** One of the pictures of icons.svg, beside a text that says the same. */
+export function icon(name) {
+  return drawing("svg", { "aria-hidden": "true", class: "icon" }, drawing("use", { href: `${ICONS}#${name}` }));
+}
+
+/** Put `children` in place of all that an element holds. */
+export function show(parent, ...children) {
+  parent.replaceChildren(...children.flat(Infinity).filter((child) => child || child === 0));
+  return parent;
+}
+
+/** The element with this id. */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/** Say something to those who cannot see it, when the present sentence is over. */
+export function announce(text) {
+  const region = byId("announcement");
+  if (region) region.textContent = text;
+}
+
+const ICONS = new URL("./icons.svg", import.meta.url).pathname;
+
+function filled(made, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === false || value === null || value === undefined) continue;
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat(Infinity)) {
+    if (child !== false && child !== null && child !== undefined) made.append(child);
+  }
+  return made;
+}

@@ -1,0 +1,303 @@
+// The Generate page: tool, model, settings; a live quote; one press, one generation; and what became of it.
+
+import { get, isAborted, newKey, post } from "./api.js";
+import { withUnit } from "./amounts.js";
+import { announce, byId, element, icon, show } from "./dom.js";
+import { on } from "./live.js";
+import { quoteView } from "./quotes.js";
+import { settingControls, settingsOf } from "./settings.js";
+import { complain, session, watchBalance } from "./shell.js";
+
+const CLOCK = new Intl.DateTimeFormat("en-US", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const SHOWN_MAX = 8;
+const QUOTE_AFTER_MS = 150;
+const AGAIN_BEFORE_EXPIRY_MS = 30_000;
+const NEW_QUOTE = new Set(["quote_expired", "quote_mismatch", "subscription_required", "plan_limit"]);
+
+const draft = remembered("draft") ?? { prompt: "", outputs: 1, settings: {}, inputs: "" };
+let models = [];
+let names = new Map();
+let baselines = new Map(); // tool → the model that its estimates are made with: what a newcomer starts with
+let offers = new Map(); // model → {unit_credits, reason}: at its default settings, for this account's plan
+let balance = null;
+let quote = null;
+let asking = null;
+let later = null;
+let pressing = false;
+const cards = new Map();
+
+listenToForm(); // at once: what is typed while the rest is read stays
+const loaded = session.then(start).catch(complain);
+listen(); // before anything is read, so that nothing falls in between
+await session;
+watchBalance((now) => {
+  const changed = balance && (balance.available !== now.available || balance.plan.id !== now.plan.id);
+  balance = now;
+  if (changed) askQuote();
+});
+
+async function start() {
+  const [card, recent] = await Promise.all([get("/v1/rate-card"), get("/v1/generations", { limit: SHOWN_MAX })]);
+  models = card.models;
+  names = new Map(models.map((model) => [model.id, model.name]));
+  await readOffers();
+  await takeOver(new URLSearchParams(location.search).get("again"));
+  drawTools(card.tools);
+  chooseTool(card.tools.some((tool) => tool.id === draft.tool) ? draft.tool : card.tools[0].id);
+  for (const generation of recent.data) await place(generation, "append");
+  showWhetherEmpty();
+  const pressed = remembered("press");
+  if (pressed) await send(pressed); // the page was left before the answer came: ask for it, with the same key
+}
+
+/** What each model costs at its defaults, and whether the plan opens it: the API's own arithmetic. */
+async function readOffers() {
+  const items = models.map(({ id, tool }) => ({ tool, model: id, per_day: 1, days: 1 }));
+  const pages = [];
+  for (let first = 0; first < items.length; first += 100) pages.push(post("/v1/estimates", { items: items.slice(first, first + 100), buffer: 0 }));
+  offers = new Map((await Promise.all(pages)).flatMap((page) => page.items).map((item) => [item.model, item]));
+}
+
+/** Fill the form with an earlier request; its price is quoted anew. */
+async function takeOver(id) {
+  if (!id) return;
+  history.replaceState(null, "", "/");
+  const earlier = await get(`/v1/generations/${encodeURIComponent(id)}`);
+  if (!names.has(earlier.model)) throw new Error(`${earlier.model} is not on the rate card any more: choose another model.`);
+  const urls = (earlier.inputs ?? []).filter((input) => input.url).map((input) => input.url);
+  Object.assign(draft, { tool: earlier.tool, model: earlier.model, prompt: earlier.prompt, outputs: earlier.outputs_requested, inputs: urls.join("\n") });
+  draft.settings[earlier.model] = earlier.settings;
+  byId("prompt").value = draft.prompt;
+  byId("inputs").value = draft.inputs;
+}
+
+// --- the form ---------------------------------------------------------------------------------------------------------
+
+function listenToForm() {
+  byId("prompt").value ||= draft.prompt;
+  byId("inputs").value ||= draft.inputs;
+  draft.prompt = byId("prompt").value;
+  byId("prompt").addEventListener("input", () => {
+    draft.prompt = byId("prompt").value;
+    remember("draft", draft);
+    showPromptProblem("");
+  });
+  byId("inputs").addEventListener("input", () => draft.model && changed());
+  byId("generate").addEventListener("click", (event) => {
+    if (event.detail > 1) event.preventDefault(); // the second press of a double click
+  });
+  byId("request").addEventListener("submit", (event) => {
+    event.preventDefault();
+    press();
+  });
+}
+
+function drawTools(tools) {
+  baselines = new Map(tools.map((tool) => [tool.id, tool.baseline_model]));
+  const choices = tools.map((tool) => element("label", {}, element("input", { type: "radio", name: "tool", value: tool.id, onchange: () => chooseTool(tool.id) }), tool.name));
+  byId("tools").append(...choices);
+}
+
+function chooseTool(tool) {
+  draft.tool = tool;
+  byId("tools").querySelector(`[value="${CSS.escape(tool)}"]`).checked = true;
+  const offered = models.filter((model) => model.tool === tool);
+  show(byId("models"), offered.map(modelChoice));
+  const known = offered.find((model) => model.id === draft.model);
+  const baseline = offered.find((model) => model.id === baselines.get(tool));
+  chooseModel(known ?? baseline ?? offered[0]);
+}
+
+function modelChoice(model) {
+  const { unit_credits: credits, reason } = offers.get(model.id) ?? {};
+  const note = reason && element("span", { class: "note" }, icon("lock"), reason === "plan_limit" ? "not in your plan" : "for subscribers");
+  return element(
+    "label",
+    { class: "model", title: model.description },
+    element("input", { type: "radio", name: "model", value: model.id, onchange: () => chooseModel(model) }),
+    element("span", { class: "name" }, model.name, note),
+    credits !== undefined && element("span", { class: "amount" }, withUnit(credits).replace(/ credits?$/, ""), element("span", { class: "unseen" }, " credits")),
+  );
+}
+
+function chooseModel(model) {
+  draft.model = model.id;
+  const choice = byId("models").querySelector(`[value="${CSS.escape(model.id)}"]`);
+  choice.checked = true;
+  choice.parentElement.scrollIntoView({ block: "nearest" });
+  show(byId("settings"), settingControls(model, draft.settings[model.id] ?? {}, changed));
+  drawOutputs(model.outputs_max);
+  byId("inputs-field").hidden = model.inputs.image === 0;
+  changed();
+}
+
+function drawOutputs(most) {
+  draft.outputs = Math.min(draft.outputs, most);
+  const choose = (count) => () => {
+    draft.outputs = count;
+    changed();
+  };
+  const choices = Array.from({ length: most }, (_, index) => element("label", {}, element("input", { type: "radio", name: "outputs", value: index + 1, checked: index + 1 === draft.outputs, onchange: choose(index + 1) }), String(index + 1)));
+  show(byId("outputs"), choices);
+}
+
+function changed() {
+  draft.settings[draft.model] = settingsOf(byId("settings"));
+  draft.inputs = byId("inputs").value;
+  remember("draft", draft);
+  byId("generate-problem").textContent = "";
+  askQuote();
+}
+
+function requested() {
+  const takesInputs = !byId("inputs-field").hidden;
+  const urls = takesInputs ? draft.inputs.split(/\s+/).filter(Boolean) : [];
+  const inputs = urls.map((url) => ({ kind: "image", url }));
+  return { tool: draft.tool, model: draft.model, settings: draft.settings[draft.model], outputs: draft.outputs, ...(inputs.length && { inputs }) };
+}
+
+// --- the quote ----------------------------------------------------------------------------------------------------------
+
+function askQuote() {
+  clearTimeout(later);
+  asking?.abort();
+  later = setTimeout(readQuote, QUOTE_AFTER_MS);
+  byId("quote").setAttribute("aria-busy", "true");
+}
+
+async function readQuote() {
+  asking = new AbortController();
+  try {
+    await showQuote(await post("/v1/quotes", requested(), { signal: asking.signal }));
+  } catch (error) {
+    if (isAborted(error)) return;
+    quote = null;
+    show(byId("quote"), element("p", { class: "wrong" }, error.message));
+    showButton();
+  }
+  byId("quote").removeAttribute("aria-busy");
+}
+
+async function showQuote(made) {
+  const view = await quoteView(made, balance);
+  quote = made;
+  show(byId("quote"), view);
+  byId("held-until").textContent = quote.allowed && quote.affordable ? `This price is yours until ${CLOCK.format(new Date(quote.expires_at))}.` : "";
+  showButton();
+  clearTimeout(later);
+  later = setTimeout(readQuote, new Date(quote.expires_at) - Date.now() - AGAIN_BEFORE_EXPIRY_MS);
+}
+
+function showButton() {
+  const possible = quote?.allowed && quote.affordable && !pressing;
+  byId("generate").setAttribute("aria-disabled", String(!possible));
+  byId("generate").textContent = quote ? `Generate · ${withUnit(quote.credits)}` : "Generate";
+}
+
+// --- one press, one generation ----------------------------------------------------------------------------------------
+
+function press() {
+  if (pressing || !quote) return;
+  if (!quote.allowed || !quote.affordable) {
+    byId("quote").querySelector("a, button")?.focus();
+    return;
+  }
+  if (!draft.prompt.trim()) {
+    showPromptProblem("Say what to make.");
+    byId("prompt").focus();
+    return;
+  }
+  const body = { ...requested(), prompt: draft.prompt, quote: quote.quote };
+  send({ once: newKey(), body });
+}
+
+async function send(pressed) {
+  pressing = true;
+  remember("press", pressed); // a reload finds it and asks again with the same key
+  showButton();
+  byId("generate-problem").textContent = "";
+  try {
+    const generation = await post("/v1/generations", pressed.body, { once: pressed.once });
+    await place(generation, "prepend");
+    announce(`Accepted: ${withUnit(generation.price.credits)} held`);
+  } catch (error) {
+    await refuse(error);
+  } finally {
+    remember("press", null);
+    pressing = false;
+    askQuote();
+    showButton();
+  }
+}
+
+async function refuse(error) {
+  byId("generate-problem").textContent = error.message;
+  if (error.code === "insufficient_credits") {
+    const { needed, available, held, ways_out } = error.details;
+    const { waysOut } = await import("./ways-out.js");
+    show(byId("quote"), waysOut({ shortfall: needed - available, held, ways_out }));
+  } else if (NEW_QUOTE.has(error.code)) {
+    askQuote();
+  }
+}
+
+function showPromptProblem(text) {
+  byId("prompt-problem").textContent = text;
+  byId("prompt").setAttribute("aria-invalid", String(Boolean(text)));
+}
+
+// --- what became of it --------------------------------------------------------------------------------------------------
+
+/** Show a generation among the others, or renew it. The code of cards is loaded with the first of them. */
+async function place(generation, where) {
+  const { Card, againLink, downloadLink, openDetails } = await import("./generations.js");
+  if (cards.has(generation.id)) {
+    cards.get(generation.id).update(generation);
+    return;
+  }
+  const actions = (ended) => [againLink(ended), ended.outputs.length > 0 && !ended.outputs_deleted && downloadLink(ended, ended.outputs[0])];
+  const card = new Card(generation, { names, actions, onopen: (opened) => openDetails(opened, names) });
+  cards.set(generation.id, card);
+  byId("work")[where](card.root);
+  showWhetherEmpty();
+}
+
+function showWhetherEmpty() {
+  byId("no-work").hidden = cards.size > 0;
+}
+
+function listen() {
+  on("generation", async (changes) => {
+    await loaded;
+    if (cards.has(changes.id)) cards.get(changes.id).update(changes);
+    else if (changes.object) await place(changes, "prepend"); // made elsewhere
+  });
+  on("output", async ({ generation, output }) => {
+    await loaded;
+    cards.get(generation)?.addOutput(output);
+  });
+  on("again", async () => {
+    await loaded;
+    const { data } = await get("/v1/generations", { limit: SHOWN_MAX });
+    for (const generation of data.reverse()) await place(generation, "prepend");
+  });
+}
+
+// --- what survives a reload -------------------------------------------------------------------------------------------
+
+function remembered(name) {
+  try {
+    return JSON.parse(sessionStorage.getItem(name));
+  } catch {
+    return null;
+  }
+}
+
+function remember(name, value) {
+  try {
+    if (value === null) sessionStorage.removeItem(name);
+    else sessionStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // storage is switched off: a reload starts afresh
+  }
+}

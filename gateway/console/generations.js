@@ -1,0 +1,124 @@
+// A generation as a card: what it shows, where it stands, what it cost. Shared by Generate and Gallery.
+
+import { post } from "./api.js";
+import { counted } from "./amounts.js";
+import { announce, element, icon, show } from "./dom.js";
+import { complain } from "./shell.js";
+import { time, formatAgo } from "./times.js";
+import { STATES, costOf, hasEnded, stageOf } from "./words.js";
+
+const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4" };
+const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
+
+/** Take over what a live event says of a generation that is known. */
+export function merge(generation, changes) {
+  if (!("queue_position" in changes)) delete generation.queue_position;
+  return Object.assign(generation, changes);
+}
+
+/** The first output as a picture or a silent video; a quiet field while there is none. */
+export function preview(generation, { controls = false } = {}) {
+  const shown = generation.outputs.filter((output) => output.url);
+  if (!shown.length) return element("div", { class: "nothing" }, icon(hasEnded(generation) ? (generation.outputs.length ? "clock" : "cancel") : "generate"));
+  return picture(generation, shown[0], { controls });
+}
+
+/** One output. */
+export function picture(generation, output, { controls = false } = {}) {
+  if (output.content_type.startsWith("video/")) {
+    return element("video", { src: output.url, controls, loop: true, muted: true, playsinline: true, preload: "metadata", "aria-label": generation.prompt, width: output.width, height: output.height });
+  }
+  return element("img", { src: output.url, alt: generation.prompt, loading: "lazy", decoding: "async", width: output.width, height: output.height });
+}
+
+/** A link that saves an output; through this host, so that the browser takes the file's name from us. */
+export function downloadLink(generation, output, text = "Download") {
+  const name = `${generation.id}-${output.index}.${EXTENSIONS[output.content_type] ?? "bin"}`;
+  return element("a", { class: "button small", href: `/v1/generations/${generation.id}/outputs/${output.index}`, download: name, "data-action": `download-${output.index}` }, icon("download"), text);
+}
+
+/** A link that fills the Generate page with the same request; its price is quoted anew there. */
+export function againLink(generation) {
+  return element("a", { class: "button small", href: `/?again=${generation.id}`, "data-action": "again" }, icon("again"), "Run again");
+}
+
+/** Open everything about a generation, once it is asked for. */
+export async function openDetails(generation, names) {
+  const { openGeneration } = await import("./receipts.js");
+  openGeneration(generation, names);
+}
+
+/**
+ * A card that keeps up with its generation: `update(changes)` redraws it and says aloud what is new.
+ * `names` gives models their names; `actions(generation)` the buttons of one that has ended; `onopen` opens it.
+ */
+export class Card {
+  constructor(generation, { names, actions = () => [], onopen }) {
+    this.generation = generation;
+    this.names = names;
+    this.actions = actions;
+    this.onopen = onopen;
+    this.root = element("article", { class: "card-of-work", tabindex: "-1", "data-id": generation.id });
+    this.draw();
+  }
+
+  update(changes) {
+    const before = this.generation.status;
+    merge(this.generation, changes);
+    this.draw();
+    if (this.generation.status !== before) announce(`${this.name}: ${hasEnded(this.generation) ? costOf(this.generation) : stageOf(this.generation)}`);
+  }
+
+  addOutput(output) {
+    if (this.generation.outputs.some((known) => known.index === output.index)) return;
+    this.generation.outputs.push(output);
+    this.draw();
+  }
+
+  get name() {
+    return this.names.get(this.generation.model) ?? this.generation.model;
+  }
+
+  draw() {
+    const focused = this.root.contains(document.activeElement) ? document.activeElement.dataset.action : null;
+    const generation = this.generation;
+    const ended = hasEnded(generation);
+    this.root.dataset.status = generation.status;
+    show(this.root, this.#picture(generation), element("div", { class: "text" }, this.#head(generation), ended ? this.#ending(generation) : this.#progress(generation)));
+    if (focused) (this.root.querySelector(`[data-action="${focused}"]`) ?? this.root).focus();
+  }
+
+  #picture(generation) {
+    const more = generation.outputs.length > 1 && element("span", { class: "count" }, `1 of ${generation.outputs.length}`);
+    const label = `${generation.prompt}: details`;
+    const badge = element("span", { class: `badge ${MARKS[generation.status] ?? "accent"}` }, STATES[generation.status]);
+    return element("button", { type: "button", class: "picture", "data-action": "open", "aria-label": label, onclick: () => this.onopen(generation) }, preview(generation), badge, more);
+  }
+
+  #head(generation) {
+    return [element("p", { class: "prompt" }, generation.prompt), element("p", { class: "small quiet-text" }, `${this.name} · ${counted(generation.outputs_requested, "output")}`)];
+  }
+
+  #progress(generation) {
+    const bar = element("progress", { max: 1, value: generation.status === "running" ? generation.progress : 0, "aria-label": "Progress" });
+    const stop = element("button", { type: "button", class: "quiet small", "data-action": "cancel", "aria-disabled": generation.cancel_requested && "true", onclick: () => this.#cancel() }, icon("cancel"), "Cancel");
+    return [bar, element("p", { class: "small" }, stageOf(generation)), element("p", { class: "row apart small" }, element("span", { class: "cost" }, costOf(generation)), stop)];
+  }
+
+  #ending(generation) {
+    return [
+      element("p", { class: generation.status === "succeeded" ? "cost" : "cost bad-text" }, costOf(generation)),
+      generation.error && element("p", { class: "small quiet-text clamped", title: generation.error.message }, generation.error.message),
+      element("p", { class: "row apart small quiet-text" }, time(generation.created_at, formatAgo(generation.created_at)), element("span", { class: "row" }, this.actions(generation))),
+    ];
+  }
+
+  async #cancel() {
+    if (this.generation.cancel_requested) return;
+    try {
+      this.update(await post(`/v1/generations/${this.generation.id}/cancel`, {}));
+    } catch (error) {
+      complain(error);
+    }
+  }
+}

@@ -1,0 +1,95 @@
+// Live events, with one connection per browser: browsers open six to a host at most, and each open tab would take one.
+// The tab that holds a lock listens and tells the others. Without locks (a page that is not from https or this
+// machine) each tab listens for itself, and only while it can be seen.
+//
+// Events: `generation` {id, …what changed, or all of it}, `output` {generation, output}, `balance`, `queues`, and
+// `again`: something may have been missed, read anew what you show.
+
+import { get, signInFirst } from "./api.js";
+
+const CHANNEL = "farebox-live";
+const RETRY_MS = 3000;
+const KINDS = { snapshot: "generation", progress: "generation", done: "generation", output: "output", balance: "balance", queues: "queues" };
+
+const listeners = new Map();
+const channel = new BroadcastChannel(CHANNEL);
+let source = null;
+let ended = false; // the session is: a tab on its way to the next page must not ask once more
+
+/** Call `listener(data)` at every event of this kind, from the connection on; returns what stops it. */
+export function on(kind, listener) {
+  if (!listeners.has(kind)) listeners.set(kind, new Set());
+  listeners.get(kind).add(listener);
+  return () => listeners.get(kind).delete(listener);
+}
+
+/** Tell every tab, and this one, that somebody else is signed in now. */
+export function sessionChanged() {
+  ended = true;
+  channel.postMessage({ kind: "session" });
+}
+
+/** Connect, or share the connection of another tab; for a page that somebody is signed in to. */
+export function connect() {
+  channel.onmessage = ({ data }) => {
+    if (data.kind !== "session") return tell(data);
+    ended = true;
+    location.reload();
+  };
+  if (navigator.locks) {
+    navigator.locks.request(CHANNEL, () => {
+      open();
+      return new Promise(() => {}); // held until this tab is closed; then the next one in line listens
+    });
+  } else {
+    document.addEventListener("visibilitychange", openWhileSeen);
+    openWhileSeen();
+  }
+}
+
+function openWhileSeen() {
+  if (document.hidden) {
+    source?.close();
+    source = null;
+  } else if (!source) {
+    open();
+  }
+}
+
+function open() {
+  if (ended) return;
+  source = new EventSource("/v1/events");
+  let first = !navigator.locks; // a tab that listens for itself has just read what it shows
+  source.onopen = () => {
+    pass({ kind: "connection", data: true });
+    if (!first) pass({ kind: "again", data: null });
+    first = false;
+  };
+  source.onerror = () => {
+    pass({ kind: "connection", data: false });
+    if (source?.readyState === EventSource.CLOSED) {
+      // Refused, not lost: a browser does not try again by itself. Without a session, asking for it leaves the page.
+      source = null;
+      setTimeout(again, RETRY_MS);
+    }
+  };
+  for (const [event, kind] of Object.entries(KINDS)) {
+    source.addEventListener(event, ({ data }) => pass({ kind, data: JSON.parse(data) }));
+  }
+}
+
+/** Connect anew, unless the session has ended: then leave. */
+async function again() {
+  const who = await get("/session").catch(() => null);
+  if (who && !who.scope) signInFirst();
+  else if (!source) open();
+}
+
+function pass(message) {
+  channel.postMessage(message);
+  tell(message);
+}
+
+function tell({ kind, data }) {
+  for (const listener of listeners.get(kind) ?? []) listener(data);
+}

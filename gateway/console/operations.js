@@ -1,0 +1,231 @@
+// The Operations page: the queues and the holds, now and over the last hour, day or week.
+
+import { get } from "./api.js";
+import { counted, formatCredits, formatRounded } from "./amounts.js";
+import { bars, dashOf, lines, niceTop, swatch } from "./chart.js";
+import { announce, byId, drawing, element, icon, show } from "./dom.js";
+import { on } from "./live.js";
+import { complain, session } from "./shell.js";
+import { line, noLines, table } from "./tables.js";
+
+const RANGES = {
+  "1h": { ms: 3_600_000, name: "The last hour", bar: 30, thin: 2 },
+  "24h": { ms: 86_400_000, name: "The last 24 hours", bar: 30, thin: 6 },
+  "7d": { ms: 7 * 86_400_000, name: "The last 7 days", bar: 24, thin: 4 },
+};
+const READ_EVERY_MS = 10_000;
+const TABLE_ROWS = 12;
+const ALIVE_SECONDS = 15;
+const CLOCK = new Intl.DateTimeFormat("en-US", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const DAY = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric" });
+const WHOLE = new Intl.NumberFormat("en-US");
+const ENDINGS = { succeeded: ["Succeeded", "var(--series-4)"], failed: ["Failed", "var(--bad)"], cancelled: ["Cancelled", "var(--series-other)"] };
+
+let names = { tool: new Map(), model: new Map() };
+let now = null; // what GET /v1/ops/queues says
+let past = null; // what GET /v1/ops/series says
+let paused = false;
+let turn = 0;
+
+async function start() {
+  const card = await get("/v1/rate-card");
+  names = { tool: new Map(card.tools.map(({ id, name }) => [id, name])), model: new Map(card.models.map(({ id, name }) => [id, name])) };
+  const pause = element("button", { type: "button", id: "pause", "aria-pressed": "false", onclick: togglePause }, icon("clock"), element("span", {}, "Pause live updates"));
+  byId("actions").append(pause);
+  const asked = new URLSearchParams(location.search).get("range");
+  if (asked in RANGES) byId("ranges").querySelector(`[value="${asked}"]`).checked = true;
+  byId("ranges").addEventListener("change", () => {
+    history.replaceState(null, "", range() === "1h" ? location.pathname : `?range=${range()}`);
+    readPast().catch(complain);
+  });
+  for (const spec of CHARTS) byId("charts").append(panelOf(spec));
+  on("queues", (data) => !paused && takeNow(data));
+  on("again", () => !paused && readPast().catch(complain));
+  takeNow(await get("/v1/ops/queues"));
+  await readPast();
+  setInterval(() => !paused && !document.hidden && readPast().catch(complain), READ_EVERY_MS);
+}
+
+function range() {
+  return byId("ranges").querySelector(":checked").value;
+}
+
+function togglePause({ currentTarget: button }) {
+  paused = !paused;
+  button.setAttribute("aria-pressed", String(paused));
+  button.lastChild.textContent = paused ? "Go on with live updates" : "Pause live updates";
+  announce(paused ? "Paused" : "Live again");
+  if (!paused) readPast().catch(complain); // what is now, the next event says
+}
+
+// --- now --------------------------------------------------------------------------------------------------------------
+
+function takeNow(data) {
+  now = data;
+  byId("open").textContent = WHOLE.format(now.open);
+  byId("open-note").textContent = `of ${counted(now.accounts, "account")}`;
+  byId("held").textContent = formatCredits(now.held_credits);
+  byId("overdue").textContent = WHOLE.format(now.overdue);
+  byId("overdue").className = now.overdue ? "figure bad-text" : "figure";
+  byId("overdue-note").textContent = now.overdue ? "nobody has seen to them: is a caretaker running?" : "0 when healthy";
+  drawAudit(now.audit);
+  byId("rate-card").hidden = !now.rate_card.problem;
+  byId("rate-card").textContent = `The rate card on disk was refused, the old prices stay: ${now.rate_card.problem}`;
+  drawQueues();
+  drawWorkers();
+}
+
+function drawAudit(audit) {
+  const figure = byId("audit");
+  figure.className = audit?.differences ? "figure bad-text" : "figure";
+  figure.textContent = !audit ? "–" : audit.differences ? counted(audit.differences, "difference") : "0 differences";
+  byId("audit-note").textContent = audit ? `${length((Date.now() - Date.parse(audit.at)) / 1000)} ago, ${counted(audit.accounts, "account")}${audit.differences ? ": run farebox audit" : ""}` : "none yet";
+}
+
+/** A length of time in seconds: "12.5 s", "1.5 min", "2 h". */
+function length(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const [unit, size] = seconds < 60 ? ["s", 1] : seconds < 3600 ? ["min", 60] : seconds < 172_800 ? ["h", 3600] : ["days", 86_400];
+  return `${formatRounded(seconds / size)} ${unit}`;
+}
+
+function drawQueues() {
+  const waits = new Map(past?.tools.map(({ tool, waits }) => [tool, waits]));
+  const row = (queue) => {
+    const { tool, depth, running, waiting, workers } = queue;
+    const wait = waits.get(tool);
+    const missing = workers === 0 && depth + running > 0 && element("span", { class: "badge bad" }, icon("warning"), "none");
+    const known = workers === null ? "unknown" : WHOLE.format(workers);
+    return line(names.tool.get(tool) ?? tool, [WHOLE.format(depth), length(queue.oldest_age_seconds), WHOLE.format(waiting), WHOLE.format(running), missing || known, length(wait?.median_seconds), length(wait?.p95_seconds)]);
+  };
+  show(byId("queues"), table(["Queue", "Queued", "Oldest waits", "Over their limit", "In work", "Workers", "Median wait", "95 % within"], now.queues.map(row)));
+}
+
+function drawWorkers() {
+  const workers = now.queues.flatMap(({ tool, heartbeats }) => heartbeats.map((worker) => ({ tool, ...worker })));
+  const row = ({ tool, name, silent_seconds: silent }) => {
+    const alive = silent < ALIVE_SECONDS;
+    const state = element("span", { class: alive ? "badge good" : "badge bad" }, icon(alive ? "check" : "warning"), alive ? "alive" : "silent");
+    return line(element("code", {}, name), [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, state), `${length(silent)} ago`]);
+  };
+  const rows = workers.length ? workers.map(row) : noLines(4, "No worker was seen in the last five minutes.");
+  show(byId("workers"), table(["Worker", "Queue", "State", "Last heartbeat"], rows, { numbers: 3 }));
+}
+
+// --- the past ---------------------------------------------------------------------------------------------------------
+
+async function readPast() {
+  const mine = ++turn;
+  const { ms, name } = RANGES[range()];
+  const from = new Date(Date.now() - ms).toISOString();
+  const read = await get("/v1/ops/series", { from });
+  if (mine !== turn) return;
+  past = read;
+  complain(null);
+  byId("past-heading").textContent = name;
+  const known = past.open.filter((value) => value !== null).length;
+  const worst = past.step_seconds > 10 ? ", each with the worst that was seen in it" : "";
+  byId("step").textContent = `One value every ${length(past.step_seconds)}${worst}. Times are yours. ${known === past.open.length ? "" : known ? "Gaps: nobody looked then." : "Nobody has looked yet: is a caretaker running?"}`;
+  drawCharts();
+  drawFailures();
+  if (now) drawQueues();
+}
+
+const byTool = (member) => () => past.tools.map(({ tool, ...series }, index) => ({ name: names.tool.get(tool) ?? tool, color: `var(--series-${index + 1})`, values: series[member] }));
+const one = (name, member, color) => () => [{ name, color, values: past[member] }];
+/** The least round length, of minutes and hours too, that is not below `most` seconds. */
+function niceLength(most) {
+  return [0.2, 1, 4, 8, 20, 40, 60, 120, 240, 480, 1200, 2400, 3600].find((top) => top >= most) ?? 3600 * niceTop(most / 3600);
+}
+
+const lengths = { format: length, axis: length, nice: niceLength };
+
+const CHARTS = [
+  { id: "oldest", name: "Age of the oldest job", series: byTool("oldest_age_seconds"), ...lengths },
+  { id: "depth", name: "Queued", series: byTool("depth") },
+  { id: "p95", name: "Wait: 95 % begun within", series: byTool("wait_p95_seconds"), ...lengths },
+  { id: "median", name: "Wait: median", series: byTool("wait_median_seconds"), ...lengths },
+  { id: "running", name: "In work", series: byTool("running") },
+  { id: "waiting", name: "Waiting over their account's limit", series: byTool("waiting") },
+  { id: "ended", name: "Throughput: ended", series: endings, of: addUp },
+  { id: "alive", name: "Workers alive", series: byTool("workers"), of: fewest },
+  { id: "held-credits", name: "Held credits", series: one("Held", "held_credits", "var(--series-3)"), format: formatCredits },
+  { id: "late", name: "Overdue deadlines", series: one("Overdue", "overdue", "var(--bad)") },
+];
+
+function endings() {
+  const total = (state) => past.open.map((_, index) => past.tools.reduce((sum, tool) => (tool[state][index] === null ? sum : (sum ?? 0) + tool[state][index]), null));
+  return Object.entries(ENDINGS).map(([state, [name, color]]) => ({ name, color, values: total(state) }));
+}
+
+function panelOf({ id, name }) {
+  return element(
+    "section",
+    { class: "panel stack tight", "aria-labelledby": `${id}-heading` },
+    element("div", { class: "row apart" }, element("h3", { id: `${id}-heading` }, name, " ", element("span", { class: "quiet-text", id: `${id}-each` })), element("div", { class: "row small", id: `${id}-legend` })),
+    element("div", { id: `${id}-chart` }),
+    element("details", {}, element("summary", { class: "hint" }, "As a table"), element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${name} as a table`, id: `${id}-table` })),
+  );
+}
+
+function drawCharts() {
+  const first = Date.parse(past.first_at);
+  const times = past.open.map((_, index) => new Date(first + index * past.step_seconds * 1000));
+  const { bar, thin, name: when } = RANGES[range()];
+  const label = (at) => (range() === "7d" ? DAY.format(at) : CLOCK.format(at));
+  for (const { id, name, series, format = WHOLE.format, axis, nice, of = most } of CHARTS) {
+    const counts = of === addUp;
+    const drawn = { series: series(), labels: times.map(label), titles: times.map((at) => `${DAY.format(at)}, ${CLOCK.format(at)}`) };
+    const legend = drawn.series.map(({ name: what, color }, index) => element("span", { class: "row legend" }, counts ? swatch(color) : dashed(color, index), what));
+    show(byId(`${id}-legend`), drawn.series.length > 1 && legend);
+    const parts = counts ? bar : thin;
+    byId(`${id}-each`).textContent = counts ? `in each ${length(parts * past.step_seconds)}` : "";
+    (counts ? bars : lines)(byId(`${id}-chart`), { ...parted(drawn, parts, of), format, axis, nice, label: `${name}, ${when.toLowerCase()}`, low: true });
+    drawTable(byId(`${id}-table`), parted(drawn, Math.ceil(times.length / TABLE_ROWS), of), format, of);
+  }
+}
+
+function dashed(color, index) {
+  return drawing("svg", { class: "dash", viewBox: "0 0 24 6", "aria-hidden": "true" }, drawing("path", { d: "M0 3H24", stroke: color, "stroke-dasharray": dashOf(index), class: "line" }));
+}
+
+/** Fewer values, each of so many `parts`: what was counted added up, else the worst, so that no peak is lost. */
+function parted({ series, labels, titles }, parts, of) {
+  const starts = labels.flatMap((_, index) => (index % parts ? [] : [index]));
+  const known = (values) => values.filter((value) => value !== null);
+  const each = (values) => starts.map((start) => known(values.slice(start, start + parts))).map((some) => (some.length ? of(some) : null));
+  return { labels: starts.map((start) => labels[start]), titles: starts.map((start) => titles[start]), series: series.map((one) => ({ ...one, values: each(one.values) })) };
+}
+
+function most(values) {
+  return Math.max(...values);
+}
+
+function fewest(values) {
+  return Math.min(...values);
+}
+
+function addUp(values) {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function drawTable(root, { series, titles }, format, of) {
+  const row = (title, index) => line(title, series.map(({ values }) => (values[index] === null ? "–" : format(values[index]))));
+  const from = of === addUp ? "From" : of === fewest ? "From (fewest)" : "From (most)";
+  show(root, table([from, ...series.map(({ name }) => name)], titles.map(row)));
+}
+
+function drawFailures() {
+  const ended = new Map();
+  for (const { model, generations } of past.outcomes) ended.set(model, (ended.get(model) ?? 0) + generations);
+  const failed = past.outcomes.filter(({ status }) => status === "failed").sort((a, b) => b.generations - a.generations);
+  const row = ({ tool, model, code, generations }) => {
+    const share = `${formatRounded((100 * generations) / ended.get(model))} % of ${WHOLE.format(ended.get(model))}`;
+    return line(names.model.get(model) ?? model, [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, element("code", {}, code)), WHOLE.format(generations), share]);
+  };
+  byId("failures-heading").textContent = `Failures by model, ${RANGES[range()].name.toLowerCase()}`;
+  show(byId("failures"), table(["Model", "Queue", "Code", "Failed", "Share"], failed.length ? failed.map(row) : noLines(5, "Nothing failed."), { numbers: 3 }));
+}
+
+const who = await session;
+if (who.scope !== "account") await start().catch(complain);

@@ -1,0 +1,170 @@
+// The Prices page: what each model costs at each of its settings, as the API itself reckons it.
+
+import { get, post } from "./api.js";
+import { counted, formatCredits, formatExact, formatMillicredits, toMillicredits } from "./amounts.js";
+import { byId, element, icon, show } from "./dom.js";
+import { on } from "./live.js";
+import { complain, session, watchBalance } from "./shell.js";
+import { line, table } from "./tables.js";
+import { settingName, settingValue } from "./words.js";
+
+const ITEMS_MAX = 100; // of one estimate
+const NUMBERS = new Intl.NumberFormat("en-US");
+
+const form = byId("filters");
+let card = null;
+let rows = [];
+let orders = {}; // tool → {by, down}; without: as on the card
+let balance = null;
+
+const who = await session;
+await start().catch(complain);
+
+async function start() {
+  const [plans] = [await get("/v1/plans"), await read()];
+  fillPurses(plans);
+  const tools = [["", "All"], ...card.tools.map(({ id, name }) => [id, name])];
+  byId("studios").append(...tools.map(([id, name]) => element("label", {}, element("input", { type: "radio", name: "studio", value: id, checked: id === "" }), name)));
+  const asked = new URLSearchParams(location.search);
+  for (const name of ["search", "studio", "with"]) if (asked.get(name)) form.elements[name].value = asked.get(name);
+  form.addEventListener("input", changed);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  if (who.scope === "account") watchBalance(takeBalance);
+  draw();
+  on("again", () => read().then(draw).catch(complain)); // perhaps another gateway, and another card
+}
+
+async function read() {
+  card = await get("/v1/rate-card");
+  rows = card.models.flatMap((model) => model.rates.flatMap((rate) => rowsOf(model, rate)));
+  const items = rows.map(({ model, settings }) => ({ tool: model.tool, model: model.id, settings, per_day: 1, days: 1 }));
+  const pages = [];
+  for (let first = 0; first < items.length; first += ITEMS_MAX) pages.push(post("/v1/estimates", { items: items.slice(first, first + ITEMS_MAX), buffer: 0 }));
+  const priced = (await Promise.all(pages)).flatMap((page) => page.items);
+  priced.forEach(({ unit_credits, reason }, index) => Object.assign(rows[index], { credits: toMillicredits(unit_credits), reason }));
+  show(byId("version"), "Rate card ", element("code", { title: card.version }, card.version.slice(0, 19)), "·", element("a", { href: "/v1/rate-card" }, "as JSON"), "· one output at the settings shown, all others at their defaults. Pro models are for subscribers.");
+}
+
+/** The rows of a rate: one at its settings; where the price grows with a number, one at its least and one at its most. */
+function rowsOf(model, rate) {
+  const chosen = Object.fromEntries(Object.entries(rate.when).filter(([name]) => model.settings[name]));
+  const settings = Object.fromEntries(Object.entries(chosen).map(([name, values]) => [name, values.includes(model.settings[name].default) ? model.settings[name].default : values[0]]));
+  const said = Object.entries(chosen).map(([name, values]) => saidOf(model, name, values));
+  const grows = Object.keys(rate.credits_per).find((name) => model.settings[name] && !(name in chosen));
+  if (!grows) return [rowOf(model, settings, said, [])];
+  const { values, min, max, unit } = model.settings[grows];
+  const ends = [...new Set(values ? [values[0], values.at(-1)] : [min, max])];
+  const rise = `+${formatExact(rate.credits_per[grows].credits)} per ${unit ?? settingName(grows).toLowerCase().replace(/s$/, "")}`;
+  return ends.map((value, index) => rowOf(model, { ...settings, [grows]: value }, [...said, saidOf(model, grows, [value])], index ? [rise] : []));
+}
+
+function saidOf(model, name, values) {
+  const text = values.map((value) => settingValue(value, model.settings[name].unit)).join(" or ");
+  return values.every((value) => typeof value === "boolean") ? `${settingName(name)} ${text}` : model.settings[name].unit || /\D/.test(text) ? text : `${text} ${name.replaceAll("_", " ")}`;
+}
+
+function rowOf(model, settings, said, notes) {
+  const title = said.join(" · ");
+  const searched = [model.name, model.id, title, model.pro ? "pro subscribers" : ""].join(" ").toLowerCase();
+  return { model, name: model.name, settings, said: title, notes, searched };
+}
+
+/** What a model's add-ons add: "+1 Prompt enhancer". */
+function addOnsOf(model) {
+  return model.add_ons.map(({ name, credits, factor, credits_per, per, when }) => {
+    const limits = Object.entries(when).filter(([setting, values]) => !values.includes(true) && model.settings[setting]).map(([setting, values]) => saidOf(model, setting, values));
+    const [unit, rise] = Object.entries(credits_per ?? {})[0] ?? [];
+    const each = unit && `+${formatExact(rise.credits)} per ${model.settings[unit]?.unit ?? settingName(unit).toLowerCase().replace(/s$/, "")}${rise.over && !name.includes(String(rise.over)) ? ` beyond ${rise.over}` : ""}`;
+    const more = factor !== null ? `×${formatExact(factor)}` : credits !== null ? `+${formatExact(credits)}` : each;
+    return `${name} ${more}${limits.length ? ` (${limits.join(", ")})` : ""}${per === "request" ? " a request" : ""}`;
+  });
+}
+
+// --- how many it makes ------------------------------------------------------------------------------------------------
+
+function fillPurses({ data, free }) {
+  const purse = (id, name, credits) => element("option", { value: id, "data-credits": toMillicredits(credits) }, name);
+  show(
+    byId("with"),
+    who.scope === "account" && purse("balance", "your balance", 0),
+    data.map(({ id, name, monthly_credits }) => purse(id, `${name}, ${formatCredits(monthly_credits)} a month`, monthly_credits)),
+    purse("free", `Free, ${formatCredits(free.daily_credits)} a day`, free.daily_credits),
+  );
+}
+
+function takeBalance(now) {
+  if (balance?.available === now.available) return;
+  balance = now;
+  const option = byId("with").querySelector("[value=balance]");
+  option.dataset.credits = toMillicredits(now.available);
+  option.textContent = `your balance, ${formatCredits(now.available)}`;
+  if (rows.length && rows[0].credits !== undefined) draw();
+}
+
+// --- drawing ----------------------------------------------------------------------------------------------------------
+
+function changed() {
+  const said = ["search", "studio", "with"].map((name) => [name, form.elements[name].value]);
+  const query = new URLSearchParams(said.filter(([name, value]) => value && !(name === "with" && byId("with").selectedIndex === 0)));
+  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+  draw();
+}
+
+function draw() {
+  const words = form.elements.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const purse = Number(byId("with").selectedOptions[0].dataset.credits);
+  const found = rows.filter((row) => (!form.elements.studio.value || row.model.tool === form.elements.studio.value) && words.every((word) => row.searched.includes(word)));
+  for (const row of found) row.makes = row.credits ? Math.floor(purse / row.credits) : Infinity;
+  const sections = card.tools.map((tool) => [tool, found.filter(({ model }) => model.tool === tool.id)]).filter(([, own]) => own.length);
+  show(byId("tables"), sections.map(([tool, own]) => sectionOf(tool, own)));
+  byId("empty").hidden = sections.length > 0;
+  byId("count").textContent = counted(found.length, "price");
+}
+
+function sectionOf(tool, own) {
+  const order = orders[tool.id] ?? {};
+  const columns = [
+    { id: "name", name: "Model" },
+    { id: "said", name: "Settings" },
+    { id: "credits", name: "Credits", number: true },
+    { id: "makes", name: "Makes about", number: true },
+  ];
+  const sort = (chosen) => {
+    orders[tool.id] = chosen;
+    draw();
+    byId(`prices-${tool.id}`).querySelectorAll(".sort")[columns.findIndex(({ id }) => id === chosen.by)].focus();
+  };
+  const listed = order.by ? sorted(own, order) : own;
+  const grouped = !order.by || order.by === "name";
+  const rowOfList = (row, index) => rowElement(row, grouped && listed[index - 1]?.model === row.model);
+  const heading = element("h2", { id: `${tool.id}-heading` }, `${tool.name} `, element("span", { class: "quiet-text small" }, counted(new Set(own.map(({ model }) => model)).size, "model")));
+  const drawn = table(sortableHeads(columns, order, sort), listed.map(rowOfList));
+  return element("section", { class: "panel flush", id: `prices-${tool.id}` }, heading, element("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `${tool.id}-heading` }, drawn));
+}
+
+function rowElement(row, again) {
+  const { model } = row;
+  const lock = model.pro && element("span", { class: row.reason ? "badge warn" : "badge", title: "For subscribers" }, row.reason && icon("lock"), "Pro", element("span", { class: "unseen" }, row.reason ? ": for subscribers, not in your plan" : ": for subscribers"));
+  const notes = again ? row.notes : [...addOnsOf(model), ...row.notes];
+  const settings = element("td", {}, row.said || element("span", { class: "quiet-text" }, "any"), notes.length > 0 && element("span", { class: "hint lines" }, notes.map((note) => element("span", {}, note))));
+  const makes = element("td", { class: "amount quiet-text" }, Number.isFinite(row.makes) ? NUMBERS.format(row.makes) : "any number");
+  return line(again ? element("span", { class: "unseen" }, model.name) : element("span", { class: "row" }, model.name, lock), [settings, formatMillicredits(row.credits), makes], { class: again && "again" });
+}
+
+// --- sorting ---------------------------------------------------------------------------------------------------------
+
+/** Heads that sort by a press: the one that `order` = `{by, down}` names is marked. */
+function sortableHeads(columns, order, onsort) {
+  return columns.map(({ id, name, number }) => {
+    const own = order.by === id;
+    const press = () => onsort({ by: id, down: own && !order.down });
+    const arrow = element("span", { "aria-hidden": "true" }, own && (order.down ? "↓" : "↑"));
+    return element("th", { scope: "col", class: number && "amount", "aria-sort": own ? (order.down ? "descending" : "ascending") : "none" }, element("button", { type: "button", class: "sort", onclick: press }, name, arrow));
+  });
+}
+
+/** Rows in order: texts by the alphabet, numbers by size; what is equal stays as it was. */
+function sorted(rows, { by, down }) {
+  const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
+  return rows.toSorted((a, b) => (down ? -1 : 1) * compare(a[by], b[by]));
+}

@@ -1,0 +1,124 @@
+// What every page has around its content: who is signed in, the balance, the navigation, the theme, lost connections.
+
+import { call, get, signInFirst } from "./api.js";
+import { formatCredits, withUnit } from "./amounts.js";
+import { announce, byId, show, element } from "./dom.js";
+import { connect, on, sessionChanged } from "./live.js";
+
+const LOST_AFTER_MS = 4000;
+
+/** Who is signed in: `{scope: "account" | "ops" | "admin", account}`. Without a session the page is left. */
+export const session = begin();
+
+let known = null;
+const watchers = new Set();
+
+/** Call `watcher(balance)` with the account's balance (as GET /v1/balance) now and whenever it changes; returns what stops it. */
+export function watchBalance(watcher) {
+  watchers.add(watcher);
+  if (known) watcher(known);
+  return () => watchers.delete(watcher);
+}
+
+/** Open the Credits dialog. */
+export async function openCredits() {
+  if (!known) return;
+  const credits = await import("./credits.js");
+  await credits.openCredits();
+}
+
+/** Say what went wrong in a notice at the top of the page, or with null take it away. */
+export function complain(error) {
+  const notice = byId("complaint") ?? byId("connection").insertAdjacentElement("afterend", element("p", { id: "complaint", class: "notice bad", role: "alert" }));
+  notice.hidden = !error;
+  notice.textContent = error ? error.message : "";
+}
+
+async function begin() {
+  watchTheme();
+  watchMenu();
+  byId("sign-out").addEventListener("click", signOut);
+  byId("balance").addEventListener("click", openCredits);
+  const who = await get("/session");
+  if (!who.scope) {
+    signInFirst();
+    return new Promise(() => {}); // until the page is gone
+  }
+  document.body.classList.add(who.scope === "account" ? "account" : "operator");
+  show(byId("who"), who.account ?? `${who.scope} key`);
+  byId("who").title = who.account ? `Account ${who.account}` : `Signed in with an ${who.scope} key`;
+  on("connection", showConnection);
+  connect();
+  if (who.scope === "account") {
+    on("balance", showBalance);
+    on("again", readBalance);
+    await readBalance();
+  } else if (location.pathname === "/") {
+    location.replace("/operations"); // an operator has no credits to generate with
+  }
+  return who;
+}
+
+async function readBalance() {
+  showBalance(await get("/v1/balance"));
+}
+
+function showBalance(balance) {
+  known = balance;
+  const held = balance.held > 0 && element("span", { class: "held" }, ` · ${formatCredits(balance.held)} held`);
+  show(byId("balance"), withUnit(balance.available), held);
+  for (const watcher of watchers) watcher(balance);
+}
+
+let lost = null;
+
+/** Say that live updates are interrupted, once that has lasted: a short gap is nobody's business. */
+function showConnection(connected) {
+  const notice = byId("connection");
+  if (connected) {
+    clearTimeout(lost);
+    lost = null;
+    notice.hidden = true;
+  }
+  if (connected || lost) return;
+  lost = setTimeout(() => {
+    notice.hidden = false;
+    notice.textContent = "Live updates are interrupted. Trying again…";
+    announce(notice.textContent);
+  }, LOST_AFTER_MS);
+}
+
+async function signOut() {
+  await call("DELETE", "/session");
+  sessionChanged();
+  signInFirst();
+}
+
+function watchTheme() {
+  const chosen = document.documentElement.dataset.theme ?? "";
+  for (const choice of byId("theme").querySelectorAll("input")) {
+    choice.checked = choice.value === chosen;
+    choice.addEventListener("change", () => chooseTheme(choice.value));
+  }
+}
+
+function chooseTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("theme", theme);
+  } catch {
+    // storage is switched off: the choice holds for this page
+  }
+}
+
+function watchMenu() {
+  const menu = byId("menu");
+  menu.addEventListener("click", () => {
+    menu.setAttribute("aria-expanded", String(menu.getAttribute("aria-expanded") !== "true"));
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || menu.getAttribute("aria-expanded") !== "true") return;
+    menu.setAttribute("aria-expanded", "false");
+    menu.focus();
+  });
+}

@@ -1,0 +1,52 @@
+// Times, in the reader's own time zone unless one is named, as <time> elements that tell the exact moment.
+
+import { element } from "./dom.js";
+
+const SHORT = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const DAY = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric", year: "numeric" });
+const FULL = new Intl.DateTimeFormat("en-US", { dateStyle: "full", timeStyle: "long" });
+const UNITS = [
+  ["day", 86_400_000],
+  ["h", 3_600_000],
+  ["min", 60_000],
+];
+
+/** "Nov 22, 17:00" */
+export function formatTime(at) {
+  return SHORT.format(new Date(at));
+}
+
+/** "Nov 22, 2026" */
+export function formatDay(at) {
+  return DAY.format(new Date(at));
+}
+
+/** A length of time in its two largest units: "3 h 51 min", "2 days 4 h", "12 s". */
+export function formatLength(milliseconds) {
+  const parts = [];
+  let left = Math.max(0, milliseconds);
+  for (const [unit, size] of UNITS) {
+    const count = Math.floor(left / size);
+    left -= count * size;
+    if (count) parts.push(`${count} ${unit === "day" && count !== 1 ? "days" : unit}`);
+    else if (parts.length) break;
+  }
+  return parts.length ? parts.slice(0, 2).join(" ") : `${Math.ceil(left / 1000)} s`;
+}
+
+/** How long until a time: "in 3 h 51 min"; "now" once it is there. */
+export function formatUntil(at, now = Date.now()) {
+  const left = new Date(at) - now;
+  return left <= 0 ? "now" : `in ${formatLength(left)}`;
+}
+
+/** How long ago a time was: "just now", "4 min ago", "yesterday" is "1 day ago". */
+export function formatAgo(at, now = Date.now()) {
+  const past = now - new Date(at);
+  return past < 60_000 ? "just now" : `${formatLength(past).split(" ").slice(0, 2).join(" ")} ago`;
+}
+
+/** A <time> that reads as `text` and tells the moment in full when pointed at. */
+export function time(at, text = formatTime(at)) {
+  return element("time", { datetime: at, title: FULL.format(new Date(at)) }, text);
+}

@@ -1,0 +1,270 @@
+// The Usage page: what was spent and made, by day, tool and model. What the URL says is what the chart, the tables and
+// the CSV show: the same rows of one call, whose days are those of one time zone.
+
+import { get, withQuery } from "./api.js";
+import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
+import { bars, swatch } from "./chart.js";
+import { announce, byId, element, icon, show } from "./dom.js";
+import { on } from "./live.js";
+import { complain, session, watchBalance } from "./shell.js";
+import { line, table } from "./tables.js";
+
+const DEFAULTS = { period: "30", from: "", to: "", tool: "", model: "", by: "model", show: "credits" };
+const SERIES_MAX = 6;
+const BARS_MAX = 100;
+const DAY_MS = 86_400_000;
+const REFRESH_AFTER_MS = 1500;
+
+const form = byId("filters");
+const inDay = (options) => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...options });
+const SHORT_DAY = inDay({ month: "short", day: "numeric" });
+const COUNTS = new Intl.NumberFormat("en-US");
+const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+const TABLE_DAY = inDay({ weekday: "short", month: "short", day: "numeric" });
+
+let names = { tool: new Map(), model: new Map() };
+let models = [];
+let view = null; // what is shown: see viewOf
+let hidden = new Set(); // the groups that the chart leaves out
+let turn = 0;
+let balance = null;
+let pace = null; // {credits, days}: what was spent since the first of the last 30 days on which anything was
+
+await session;
+await start().catch(complain);
+
+async function start() {
+  const card = await get("/v1/rate-card");
+  models = card.models;
+  names = { tool: new Map(card.tools.map(({ id, name }) => [id, name])), model: new Map(models.map(({ id, name }) => [id, name])) };
+  byId("tool").append(...card.tools.map(({ id, name }) => element("option", { value: id }, name)));
+  byId("actions").append(element("button", { type: "button", onclick: () => exportCsv().catch(complain) }, icon("download"), "Export CSV"));
+  takeFromUrl();
+  form.addEventListener("change", ({ target }) => changed(target));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  watchBalance((now) => {
+    balance = now;
+    showLasting();
+  });
+  await refresh();
+  let later = null;
+  const soon = () => {
+    clearTimeout(later);
+    later = setTimeout(() => refresh().catch(complain), REFRESH_AFTER_MS);
+  };
+  on("balance", soon);
+  on("again", soon);
+}
+
+// --- filters ----------------------------------------------------------------------------------------------------------
+
+function takeFromUrl() {
+  const asked = new URLSearchParams(location.search);
+  for (const [name, usual] of Object.entries(DEFAULTS)) form.elements[name].value = asked.get(name) ?? usual;
+  if (asked.get("from") && asked.get("to")) choosePeriod("");
+  else form.elements.from.value = form.elements.to.value = "";
+  fillModels(asked.get("model"));
+}
+
+function changed(field) {
+  if (field.name === "period") form.elements.from.value = form.elements.to.value = "";
+  if (field.name === "from" || field.name === "to") choosePeriod("");
+  if (field.name === "tool") fillModels(form.elements.model.value);
+  if (field.name === "by") hidden = new Set();
+  const said = (name) => form.elements[name].value;
+  const dated = !said("period");
+  if (dated && !(said("from") && said("to"))) return; // a date is being typed
+  const unlike = Object.keys(DEFAULTS).filter((name) => said(name) !== DEFAULTS[name] && (name === "from" || name === "to" ? dated : name !== "period" || !dated));
+  const query = new URLSearchParams(unlike.map((name) => [name, said(name)]));
+  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+  refresh().catch(complain);
+}
+
+function choosePeriod(value) {
+  for (const input of form.querySelectorAll("[name=period]")) input.checked = input.value === value;
+}
+
+function fillModels(chosen) {
+  const offered = models.filter(({ tool }) => !form.elements.tool.value || tool === form.elements.tool.value);
+  show(byId("model"), element("option", { value: "" }, "All models"), offered.map(({ id, name }) => element("option", { value: id, selected: id === chosen }, name)));
+}
+
+/** What is asked of the API, for the view and for the CSV alike. */
+function query() {
+  const { from, to, tool, model, by } = form.elements;
+  return { from: from.value, to: to.value, tool: tool.value, model: model.value, group_by: `day,${by.value}` };
+}
+
+// --- reading ----------------------------------------------------------------------------------------------------------
+
+async function refresh() {
+  const mine = ++turn;
+  byId("view").setAttribute("aria-busy", "true");
+  try {
+    const month = await get("/v1/usage", { group_by: "day" });
+    if (form.elements.period.value) {
+      form.elements.to.value = month.last_day;
+      form.elements.from.value = dayAfter(month.last_day, 1 - form.elements.period.value);
+    }
+    const usage = await get("/v1/usage", query());
+    if (mine !== turn) return;
+    complain(null);
+    const first = Date.parse(month.data[0]?.day ?? month.last_day);
+    pace = { credits: month.totals.credits, days: 1 + (Date.parse(month.last_day) - first) / DAY_MS };
+    view = viewOf(usage);
+    draw();
+  } finally {
+    byId("view").removeAttribute("aria-busy");
+  }
+}
+
+function dayAfter(day, count) {
+  return new Date(Date.parse(day) + count * DAY_MS).toISOString().slice(0, 10);
+}
+
+/**
+ * The rows as they are shown. `groups` are all, the largest first, each `{id, name, color, values, …sums}`; `series` the
+ * first of them and one "other" that holds the rest, so that they add up to the total exactly: all are whole numbers.
+ */
+function viewOf({ data, totals, timezone, first_day, last_day }) {
+  const [by, measure] = [form.elements.by.value, form.elements.show.value];
+  const days = [];
+  for (let day = first_day; day <= last_day; day = dayAfter(day, 1)) days.push(day);
+  const place = new Map(days.map((day, index) => [day, index]));
+  const found = new Map();
+  for (const row of data) {
+    const id = row[by];
+    if (!found.has(id)) found.set(id, { id, name: names[by].get(id) ?? id, values: days.map(() => 0), credits: 0, generations: 0, failed: 0, total: 0 });
+    const group = found.get(id);
+    const credits = toMillicredits(row.credits);
+    const value = measure === "credits" ? credits : row.generations;
+    group.values[place.get(row.day)] += value;
+    group.total += value;
+    group.credits += credits;
+    group.generations += row.generations;
+    group.failed += row.failed;
+  }
+  const groups = [...found.values()].sort((a, b) => b.total - a.total || a.name.localeCompare(b.name));
+  const own = groups.length <= SERIES_MAX + 1 ? groups.length : SERIES_MAX;
+  groups.forEach((group, index) => (group.color = `var(--series-${index < Math.min(own, SERIES_MAX) ? index + 1 : "other"})`));
+  const series = groups.slice(0, own);
+  const rest = groups.slice(own);
+  if (rest.length) {
+    const values = days.map((_, index) => rest.reduce((total, group) => total + group.values[index], 0));
+    series.push({ id: null, name: `Other (${rest.length} ${by}s)`, color: "var(--series-other)", values, total: rest.reduce((total, group) => total + group.total, 0) });
+  }
+  return { by, measure, days, groups, series, totals, timezone, format: measure === "credits" ? formatMillicredits : COUNTS.format };
+}
+
+// --- drawing ----------------------------------------------------------------------------------------------------------
+
+function draw() {
+  const { by, measure, totals, timezone, groups } = view;
+  const word = measure === "credits" ? "Credits" : "Generations";
+  byId("empty").hidden = groups.length > 0;
+  for (const section of byId("view").querySelectorAll("section")) section.hidden = groups.length === 0;
+  byId("chart-heading").textContent = `${word} per ${step() === 1 ? "day" : "week"}, by ${by}`;
+  byId("breakdown-heading").textContent = `Breakdown by ${by}`;
+  byId("days-heading").textContent = `${word} per day`;
+  for (const zone of document.querySelectorAll(".zone")) zone.textContent = `Days in ${timezone}`;
+  drawTiles(totals);
+  if (!groups.length) return;
+  drawLegend();
+  drawChart();
+  drawBreakdown();
+  drawDays();
+  announce(`${formatCredits(totals.credits)} credits in ${counted(view.days.length, "day")}`);
+}
+
+function drawTiles({ credits, generations, failed, refunded }) {
+  tell({
+    spent: formatCredits(credits),
+    "spent-note": `${formatRounded(credits / view.days.length)} a day`,
+    count: COUNTS.format(generations),
+    "count-note": generations ? `${formatRounded(credits / generations)} credits each` : "",
+    failed: COUNTS.format(failed),
+    "failed-note": generations ? `${formatRounded((100 * failed) / generations)} % of generations · ${formatCredits(refunded)} returned` : "",
+  });
+  showLasting();
+}
+
+function showLasting() {
+  if (!balance || !pace) return;
+  const daily = pace.credits / pace.days;
+  tell({
+    lasts: daily ? counted(Math.floor(balance.available / daily), "day") : "–",
+    "lasts-note": daily ? `${withUnit(balance.available)} at ${formatRounded(daily)} a day (last ${counted(pace.days, "day")}), without refills` : "nothing was spent lately",
+  });
+}
+
+function tell(texts) {
+  for (const [id, text] of Object.entries(texts)) byId(id).textContent = text;
+}
+
+function drawLegend() {
+  const toggle = ({ currentTarget: button }, { id }) => {
+    if (!hidden.delete(id)) hidden.add(id);
+    button.setAttribute("aria-pressed", !hidden.has(id));
+    drawChart();
+  };
+  const button = (group) => element("button", { type: "button", class: "toggle", "aria-pressed": String(!hidden.has(group.id)), onclick: (event) => toggle(event, group) }, swatch(group.color), group.name);
+  show(byId("legend"), view.series.length > 1 && view.series.map(button));
+}
+
+/** How many days a bar has: past a hundred they are too thin to see. */
+function step() {
+  return view.days.length > BARS_MAX ? 7 : 1;
+}
+
+function drawChart() {
+  const { days, measure, format, timezone } = view;
+  const starts = days.filter((_, index) => index % step() === 0);
+  const binned = (values) => starts.map((_, bar) => values.slice(bar * step(), (bar + 1) * step()).reduce((total, value) => total + value, 0));
+  const shown = view.series.filter(({ id }) => !hidden.has(id));
+  bars(byId("chart"), {
+    labels: starts.map((day) => SHORT_DAY.format(new Date(day))),
+    titles: starts.map((day) => (step() > 1 ? "From " : "") + TABLE_DAY.format(new Date(day))),
+    series: shown.map(({ name, color, values }) => ({ name, color, values: binned(values) })),
+    format,
+    axis: (value) => COMPACT.format(measure === "credits" ? value / 1000 : value),
+    label: `${byId("chart-heading").textContent}, ${days[0]} to ${days.at(-1)} in ${timezone}`,
+  });
+}
+
+function drawBreakdown() {
+  const { by, measure, groups, totals } = view;
+  const whole = groups.reduce((total, group) => total + group.total, 0);
+  const row = (group) => {
+    const share = whole ? (100 * group.total) / whole : 0;
+    const bar = element("span", { class: "part", "aria-hidden": "true" });
+    bar.style.setProperty("--swatch", group.color);
+    bar.style.setProperty("--part", `${share}%`);
+    return line(element("span", { class: "named" }, swatch(group.color), group.name), [...numbers(group.generations, group.failed, group.credits), element("td", { class: "share-cell" }, bar, `${formatRounded(share)} %`)]);
+  };
+  const foot = line("Total", [...numbers(totals.generations, totals.failed, toMillicredits(totals.credits)), element("td", {})]);
+  const last = element("th", { scope: "col" }, `Share of ${measure}`);
+  show(byId("breakdown"), table([by === "model" ? "Model" : "Tool", "Generations", "Failed", "Credits", "Average", last], groups.map(row), { foot }));
+}
+
+function numbers(generations, failed, millicredits) {
+  return [COUNTS.format(generations), COUNTS.format(failed), formatMillicredits(millicredits), formatRounded(millicredits / 1000 / generations)];
+}
+
+function drawDays() {
+  const { days, series, format } = view;
+  const cell = (value) => element("td", { class: value ? "amount" : "amount quiet-text" }, format(value));
+  const row = (head, values) => line(head, [...values, values.reduce((total, value) => total + value, 0)].map(cell));
+  const ofDay = (day, index) => row(element("time", { datetime: day }, TABLE_DAY.format(new Date(day))), series.map(({ values }) => values[index]));
+  const heads = ["Day", ...series.map(({ name, color }) => element("th", { scope: "col", class: "amount" }, swatch(color), " ", name)), "Total"];
+  show(byId("days"), table(heads, days.map(ofDay).reverse(), { foot: row("Total", series.map(({ total }) => total)) }));
+}
+
+// --- export -----------------------------------------------------------------------------------------------------------
+
+async function exportCsv() {
+  const answer = await fetch(withQuery("/v1/usage", query()), { headers: { Accept: "text/csv" } });
+  if (!answer.ok) throw new Error(`The export was refused (${answer.status}). Try again.`);
+  const url = URL.createObjectURL(await answer.blob());
+  element("a", { href: url, download: `usage-${view.days[0]}-${view.days.at(-1)}.csv` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,36 @@
+// Short of credits: the three ways out, as the API names them with a 402 and with a quote that cannot be paid.
+
+import { buyBundle } from "./checkout.js";
+import { formatCredits, formatMoney, withUnit } from "./amounts.js";
+import { element, icon } from "./dom.js";
+import { complain } from "./shell.js";
+import { formatUntil, time } from "./times.js";
+import { BUCKETS } from "./words.js";
+
+const REASONS = { subscription_required: "Top-ups are for subscribers: choose a plan first." };
+
+/** The panel: what is missing, and how to come by it. `shortfall` in credits, `held` by other generations. */
+export function waysOut({ shortfall, held, ways_out: { wait, top_up: topUp, upgrade } }) {
+  return element(
+    "section",
+    { class: "ways-out stack", "aria-label": "Ways to get the credits" },
+    element("p", { class: "row" }, icon("warning"), element("strong", {}, `${withUnit(shortfall)} short`), held > 0 && element("span", { class: "small" }, `${formatCredits(held)} held by others: what they do not use comes back`)),
+    way("Wait", wait.map((refill) => element("li", {}, `${BUCKETS[refill.bucket]}: back to ${formatCredits(refill.credits)} `, time(refill.at, formatUntil(refill.at))))),
+    way("Top up", topUp.allowed ? topUp.bundles.map(bundleItem) : [element("li", {}, REASONS[topUp.reason] ?? "Not possible now.")]),
+    way("Larger plan", upgrade.length ? upgrade.slice(0, 2).map(planItem) : [element("li", {}, "No larger plan would do.")]),
+  );
+}
+
+function way(title, items) {
+  return items.length > 0 && element("div", {}, element("h3", {}, title), element("ul", { class: "plain" }, items));
+}
+
+function bundleItem(bundle) {
+  const buy = () => buyBundle(bundle.id).catch(complain);
+  return element("li", { class: "row apart" }, `${formatCredits(bundle.credits)} credits`, element("button", { type: "button", class: "small", onclick: buy }, `Buy · ${formatMoney(bundle.price)}`));
+}
+
+function planItem(plan) {
+  const [interval, price] = Object.entries(plan.price)[0];
+  return element("li", { class: "row apart" }, `${plan.name}: ${formatCredits(plan.credits)} a month`, element("a", { class: "button small", href: `/plans#${plan.id}` }, `${formatMoney(price)} ${interval}`));
+}

@@ -1,0 +1,58 @@
+// How the console says what the API calls by a word: buckets, states, kinds of entries, settings, what something cost.
+
+import { formatCredits } from "./amounts.js";
+
+export const BUCKETS = { free: "Free", subscription: "Subscription", top_up: "Top-up" };
+export const STATES = { waiting: "Waiting", queued: "Queued", running: "Running", succeeded: "Succeeded", failed: "Failed", cancelled: "Cancelled" };
+export const KINDS = {
+  reserve: "Held",
+  commit: "Charged",
+  refund: "Returned",
+  grant: "Granted",
+  reset: "Daily reset",
+  refresh: "Monthly refresh",
+  expire: "Expired",
+  lapse: "Lapsed",
+  revoke: "Revoked",
+  adjust: "Adjusted",
+  change: "Plan changed",
+  alert: "Alert",
+};
+
+const FINAL = new Set(["succeeded", "failed", "cancelled"]);
+
+/** The name of a setting: aspect_ratio → "Aspect ratio". */
+export function settingName(name) {
+  const words = name.replaceAll("_", " ");
+  return words[0].toUpperCase() + words.slice(1);
+}
+
+/** A setting's value as it is read: true → "on", 5 with unit s → "5 s". */
+export function settingValue(value, unit) {
+  if (typeof value === "boolean") return value ? "on" : "off";
+  return unit ? `${value} ${unit}` : String(value);
+}
+
+/** Whether nothing more will happen to it. */
+export function hasEnded(generation) {
+  return FINAL.has(generation.status);
+}
+
+/** What it cost, in words: "charged 147", "failed: 147 returned, nothing charged". */
+export function costOf({ status, credits, outputs, outputs_requested: requested }) {
+  const { held, committed, refunded } = credits;
+  if (!FINAL.has(status)) return `${formatCredits(held)} held`;
+  const share = outputs.length < requested && committed > 0 ? ` for ${outputs.length} of ${requested} outputs` : "";
+  const charged = `${formatCredits(committed)}${share}`;
+  if (status === "succeeded") return refunded ? `charged ${charged}; ${formatCredits(refunded)} returned` : `charged ${charged}`;
+  return committed ? `${status}: charged ${charged}; ${formatCredits(refunded)} returned` : `${status}: ${formatCredits(refunded)} returned, nothing charged`;
+}
+
+/** Where an open one stands, in words: "Queued: 3 ahead", "Running: 40 %". */
+export function stageOf({ status, progress, attempt, queue_position: position, cancel_requested: stopping }) {
+  if (stopping) return "Stopping: what is not delivered comes back";
+  if (status === "waiting") return "Waiting: as many are in work as your plan allows";
+  if (status === "queued") return position === undefined || position === null ? "Queued" : position === 0 ? "Queued: next" : `Queued: ${position} ahead`;
+  const again = attempt > 1 ? `, attempt ${attempt}` : "";
+  return progress > 0 ? `Running: ${Math.round(progress * 100)} %${again}` : `Running: starting${again}`;
+}

@@ -1,0 +1,82 @@
+"""The console's pages and files as they are sent: whole, small, kept by browsers, and closed to other origins."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from gateway.api.console import Console
+from tests.api.visitor import Visitor
+
+CONSOLE_MAX_BYTES = 60_000
+FOLDER = Path(str(files("gateway") / "console"))
+PAGES = Console.read("http://127.0.0.1:8080").pages
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_is_whole_and_everything_that_it_names_is_there(gateway: Visitor, path: str) -> None:
+    reply = await gateway.call("GET", path)
+    text = reply.raw.decode()
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "<!--" not in text, "the frame has a place that nothing was put into"
+    assert "style=" not in text
+    assert re.findall(r"<script(?![^>]*\bsrc=)", text) == []
+    named = set(re.findall(r'(?:src|href)="(/static/[^"#]+)', text))
+    for name in named:
+        assert (await gateway.call("GET", name)).status == 200, name
+    assert any(name.endswith("console.css") for name in named)
+
+
+async def test_pages_load_nothing_from_elsewhere_but_outputs_from_their_public_address(gateway: Visitor) -> None:
+    policy = (await gateway.call("GET", "/")).headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "unsafe" not in policy
+    public = re.search(r"img-src 'self' (\S+);", policy)
+    assert public
+    assert public[1].startswith("http://127.0.0.1:")
+
+
+async def test_the_same_page_is_not_sent_twice_and_keeps_its_headers(gateway: Visitor) -> None:
+    """A 304's headers take the place of those that a browser has kept.
+
+    Without a policy of its own it got the API's, `default-src 'none'`: a page that was opened again loaded no script.
+    """
+    first = await gateway.call("GET", "/gallery")
+    again = await gateway.call("GET", "/gallery", None, None, {"If-None-Match": first.headers["ETag"]})
+    assert (again.status, again.raw) == (304, b"")
+    for name in ("Content-Security-Policy", "Referrer-Policy", "Cache-Control", "ETag"):
+        assert again.headers[name] == first.headers[name]
+
+
+async def test_files_are_kept_for_ever_by_the_name_of_this_version_only(gateway: Visitor) -> None:
+    page = (await gateway.call("GET", "/")).raw.decode()
+    (style,) = re.findall(r'href="(/static/\w+/console\.css)"', page)
+    assert "immutable" in (await gateway.call("GET", style)).headers["Cache-Control"]
+    for other in ("/static/console.css", "/static/0123456789abcdef/console.css"):
+        reply = await gateway.call("GET", other)
+        assert (reply.status, reply.headers["Cache-Control"]) == (200, "no-cache")
+    for missing in ("/static/none.css", "/static/frame.html", "/static/x/../frame.html"):
+        assert (await gateway.call("GET", missing)).status == 404
+
+
+async def test_files_are_compressed_for_those_who_take_it(gateway: Visitor) -> None:
+    async with gateway.session.get(
+        f"{gateway.address}/static/console.css", headers={"Accept-Encoding": "gzip"}, auto_decompress=False
+    ) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        small = await response.read()
+    plain = await gateway.call("GET", "/static/console.css", None, None, {"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    assert gzip.decompress(small) == plain.raw
+
+
+def test_the_console_is_small() -> None:
+    """Every file once, as it is sent: the frame is part of each page, and its bytes are counted with the files."""
+    console = Console.read("http://127.0.0.1:8080")
+    pages = (path.read_bytes() for path in FOLDER.glob("*.html"))
+    sizes = [*(len(gzip.compress(page)) for page in pages), *(len(one.compressed) for one in console.static.values())]
+    assert sum(sizes) < CONSOLE_MAX_BYTES

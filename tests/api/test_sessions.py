@@ -1,0 +1,226 @@
+"""Signing in to the console: cookies that stand for a key, changes from our own pages only, links that work once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from gateway.api.errors import InvalidKey
+from gateway.api.sessions import COOKIE, LINK_SECONDS, ROOT_KEY_ID, SESSION_SECONDS, Sessions
+from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
+
+OURS = {"Sec-Fetch-Site": "same-origin"}
+ELSEWHERE: tuple[dict[str, str], ...] = (
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Origin": "https://evil.example"},
+    {},
+)
+
+
+async def sign_in(gateway: Visitor, **body: str) -> Reply:
+    return await gateway.call("POST", "/session", None, body, OURS)
+
+
+def cookie_of(reply: Reply) -> dict[str, str]:
+    """The header that a browser would send from now on."""
+    assert reply.status == 201, reply.raw
+    return {"Cookie": reply.headers["Set-Cookie"].partition(";")[0]}
+
+
+async def signed_in(gateway: Visitor, key: str) -> dict[str, str]:
+    return cookie_of(await sign_in(gateway, key=key))
+
+
+async def link_of(gateway: Visitor, key: str) -> str:
+    """The token of a new link."""
+    made = await gateway.call("POST", "/v1/sign-in-links", key, {})
+    assert made.status == 201
+    return str(made.body["url"]).partition("#")[2]
+
+
+async def test_a_session_does_what_its_key_does(gateway: Visitor) -> None:
+    key = await gateway.account()
+    cookie = await signed_in(gateway, key)
+    assert (await gateway.call("GET", "/session", None, None, cookie)).body == {"scope": "account", "account": "acme"}
+    assert (await gateway.call("GET", "/v1/balance", None, None, cookie)).body["available"] == 100
+    made = await gateway.call("POST", "/v1/generations", None, SKETCH, cookie | OURS)
+    assert made.status == 202
+    assert (await gateway.call("GET", f"/v1/generations/{made.body['id']}", key)).status == 200
+    assert (await gateway.call("GET", "/v1/ops/queues", None, None, cookie)).code == "forbidden"
+
+
+@pytest.mark.parametrize("scope", ["ops", "admin"])
+async def test_operators_sign_in_too(gateway: Visitor, scope: str) -> None:
+    cookie = await signed_in(gateway, await gateway.operator_key(scope))
+    assert (await gateway.call("GET", "/session", None, None, cookie)).body == {"scope": scope, "account": None}
+    assert (await gateway.call("GET", "/v1/ops/queues", None, None, cookie)).status == 200
+
+
+async def test_the_cookie_is_for_this_gateway_only_and_no_script_reads_it(gateway: Visitor) -> None:
+    key = await gateway.account()
+    header = (await sign_in(gateway, key=key)).headers["Set-Cookie"]
+    for part in ("HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={SESSION_SECONDS}"):
+        assert part in header
+    assert "Secure" not in header  # over http a browser would drop it
+    assert key not in header
+    assert key.removeprefix("fbx_")[:8] not in header
+
+
+async def test_the_cookie_is_secure_where_the_gateway_is_reached_by_https(redis_url: str, tmp_path: Path) -> None:
+    async with open_gateway(redis_url, tmp_path, public_url="https://media.example.com") as gateway:
+        assert "Secure" in (await sign_in(gateway, key=await gateway.account())).headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE, ids=lambda headers: "; ".join(headers.values()) or "nothing said")
+async def test_a_change_with_a_cookie_is_refused_unless_a_page_of_ours_asks(
+    gateway: Visitor, headers: dict[str, str]
+) -> None:
+    cookie = await signed_in(gateway, await gateway.account())
+    for method, path in (("POST", "/v1/generations"), ("POST", "/v1/quotes"), ("DELETE", "/session")):
+        reply = await gateway.call(method, path, None, SKETCH if method == "POST" else None, cookie | headers)
+        assert (reply.status, reply.code) == (403, "forbidden")
+    assert (await gateway.call("GET", "/v1/balance", None, None, cookie | headers)).body["held"] == 0
+
+
+async def test_a_browser_that_only_sends_an_origin_is_believed_if_it_is_ours(gateway: Visitor) -> None:
+    cookie = await signed_in(gateway, await gateway.account())
+    made = await gateway.call("POST", "/v1/generations", None, SKETCH, cookie | {"Origin": gateway.address})
+    assert made.status == 202
+
+
+async def test_nobody_is_signed_in_from_a_strange_page(gateway: Visitor) -> None:
+    body = {"key": await gateway.account()}
+    reply = await gateway.call("POST", "/session", None, body, {"Sec-Fetch-Site": "cross-site"})
+    assert (reply.status, reply.code) == (403, "forbidden")
+    assert "Set-Cookie" not in reply.headers
+
+
+async def test_a_key_in_the_header_goes_before_the_cookie(gateway: Visitor) -> None:
+    cookie = await signed_in(gateway, await gateway.account())
+    other = await gateway.account("other")
+    made = await gateway.call("POST", "/v1/generations", other, SKETCH, cookie)
+    assert made.body["account"] == "other"
+
+
+async def test_revoking_the_key_ends_its_sessions_at_once(gateway: Visitor) -> None:
+    await gateway.account()
+    made = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
+    cookie = await signed_in(gateway, made["key"])
+    assert (await gateway.call("GET", "/v1/balance", None, None, cookie)).status == 200
+    await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
+    refused = await gateway.call("GET", "/v1/balance", None, None, cookie)
+    assert (refused.status, refused.code) == (401, "invalid_key")
+    assert (await gateway.call("GET", "/session", None, None, cookie)).body == {"scope": None, "account": None}
+
+
+async def test_a_session_follows_the_live_events(gateway: Visitor) -> None:
+    cookie = await signed_in(gateway, await gateway.account())
+    async with gateway.session.get(f"{gateway.address}/v1/events", headers=cookie) as response:
+        assert response.status == 200
+        assert (await response.content.readline()).startswith(b"retry:")
+
+
+async def test_an_estimate_with_a_session_is_for_its_account(gateway: Visitor) -> None:
+    key = await gateway.account()
+    await gateway.finished(key)
+    cookie = await signed_in(gateway, key)
+    estimate = await gateway.call("POST", "/v1/estimates", None, {"from": "last_30_days"}, cookie | OURS)
+    assert estimate.body["items"][0]["model"] == "sketch"
+
+
+async def test_signing_out_takes_the_cookie_away_and_leaves_the_key(gateway: Visitor) -> None:
+    key = await gateway.account()
+    cookie = await signed_in(gateway, key)
+    out = await gateway.call("DELETE", "/session", None, None, cookie | OURS)
+    assert out.status == 204
+    assert re.match(rf'{COOKIE}=""; .*Max-Age=0', out.headers["Set-Cookie"])
+    assert (await gateway.call("GET", "/v1/balance", key)).status == 200
+
+
+async def test_a_forged_or_strange_cookie_is_no_session(gateway: Visitor) -> None:
+    cookie = await signed_in(gateway, await gateway.account())
+    for forged in (cookie["Cookie"][:-2] + "xx", f"{COOKIE}=", f"{COOKIE}=nonsense"):
+        refused = await gateway.call("GET", "/v1/balance", None, None, {"Cookie": forged})
+        assert (refused.status, refused.code) == (401, "invalid_key")
+
+
+async def test_a_session_is_over_after_a_week(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    cookie = await signed_in(gateway, await gateway.account())
+    monkeypatch.setattr("gateway.api.sessions.SESSION_SECONDS", -1)
+    assert (await gateway.call("GET", "/v1/balance", None, None, cookie)).status == 401
+
+
+def test_changing_the_admin_key_ends_the_sessions_and_links_of_the_old_one() -> None:
+    before, after = (Sessions("signing", f"fbx_{root}", "http://127.0.0.1:8080") for root in ("old", "new"))
+    response = web.Response()
+    before.begin(response, ROOT_KEY_ID)
+    cookie, token = response.cookies[COOKIE].value, before.link(ROOT_KEY_ID).partition("#")[2]
+    assert before.key_id(cookie) == before.open_link(token).key_id == ROOT_KEY_ID
+    with pytest.raises(InvalidKey, match="changed"):
+        after.key_id(cookie)
+    with pytest.raises(InvalidKey, match="changed"):
+        after.open_link(token)
+    assert after.open_link(before.link("key_of_an_account").partition("#")[2]).key_id == "key_of_an_account"
+
+
+async def test_a_link_signs_in_once_as_the_key_that_made_it(gateway: Visitor) -> None:
+    token = await link_of(gateway, await gateway.account())
+    cookie = cookie_of(await sign_in(gateway, link=token))
+    assert (await gateway.call("GET", "/session", None, None, cookie)).body["account"] == "acme"
+    again = await sign_in(gateway, link=token)
+    assert (again.status, again.code) == (401, "invalid_key")
+    assert "once" in again.message
+
+
+async def test_a_link_that_is_old_or_not_whole_or_whose_key_is_revoked_signs_nobody_in(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await gateway.account()
+    made = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
+    token = await link_of(gateway, made["key"])
+    assert (await sign_in(gateway, link=token[:-1])).status == 401
+    with monkeypatch.context() as later:
+        later.setattr("gateway.api.sessions.LINK_SECONDS", -1)
+        assert (await sign_in(gateway, link=token)).status == 401
+    await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
+    assert (await sign_in(gateway, link=token)).status == 401
+
+
+async def test_a_links_token_stands_where_no_server_sees_it_and_a_replay_leaves_it_out(gateway: Visitor) -> None:
+    key = await gateway.account()
+    once = {"Idempotency-Key": "a-link"}
+    made = await gateway.call("POST", "/v1/sign-in-links", key, {}, once)
+    assert re.fullmatch(r"http://[^#?]+/sign-in#\S+", made.body["url"])
+    assert "url" not in (await gateway.call("POST", "/v1/sign-in-links", key, {}, once)).body
+    used = [name async for name in gateway.ledger.redis.scan_iter("fb:sign_in:*")]
+    assert used == []
+    await sign_in(gateway, link=made.body["url"].partition("#")[2])
+    (used_up,) = [name async for name in gateway.ledger.redis.scan_iter("fb:sign_in:*")]
+    assert 0 < await gateway.ledger.redis.ttl(used_up) <= LINK_SECONDS
+
+
+@pytest.mark.parametrize("body", [{}, {"key": "fbx_a", "link": "b"}, {"key": ""}, {"key": 1}])
+async def test_signing_in_takes_a_key_or_a_link(gateway: Visitor, body: dict[str, object]) -> None:
+    assert (await gateway.call("POST", "/session", None, body, OURS)).code == "invalid_request"
+
+
+async def test_what_is_no_key_signs_nobody_in(gateway: Visitor) -> None:
+    for key in ("fbx_unknown", "nonsense"):
+        reply = await sign_in(gateway, key=key)
+        assert (reply.status, reply.code) == (401, "invalid_key")
+        assert "Set-Cookie" not in reply.headers
+
+
+async def test_a_stream_ends_when_its_sessions_key_is_revoked(gateway: Visitor) -> None:
+    await gateway.account()
+    made = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
+    cookie = await signed_in(gateway, made["key"])
+    async with gateway.session.get(f"{gateway.address}/v1/events", headers=cookie) as response:
+        await response.content.readline()
+        await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
+        await gateway.hint("", "acme")
+        await response.content.read()  # to its end

@@ -1,0 +1,46 @@
+"""Each transition is one line of the log: what happened to what, how it ended, and how long that took."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import structlog
+
+import gateway.ledger
+from gateway.domain import FailureCode
+from gateway.ledger.timed import BESIDES, READS
+from tests.api.visitor import Visitor
+
+SCRIPTS = Path(gateway.ledger.__file__).with_name("lua")
+
+
+def test_every_script_that_writes_is_told_but_for_a_short_list() -> None:
+    heads = {path.stem: path.read_text() for path in SCRIPTS.glob("*.lua")}
+    reads = {name for name, head in heads.items() if re.search(r"^-- Writes +nothing$", head, re.MULTILINE)}
+    assert reads == READS
+    assert heads.keys() - reads >= BESIDES
+
+
+async def test_a_generations_life_is_told_line_by_line(gateway: Visitor) -> None:
+    key = await gateway.account()
+    with structlog.testing.capture_logs() as lines:
+        done = await gateway.finished(key)
+        failed = await gateway.made(key)
+        await gateway.begin(failed)
+        await gateway.settle(failed, FailureCode.MODERATED)
+        await gateway.call("POST", f"/v1/generations/{failed}/cancel", key)
+    told = [line for line in lines if line["event"] == "transition" and line["transition"] != "dispatched"]
+    assert all(line["duration_ms"] > 0 for line in told)
+    of = [(line["transition"], line["outcome"], line.get("attempt"), line["generation"]) for line in told]
+    assert of == [
+        ("reserve", "reserved", None, done),
+        ("begin", "begun", 1, done),
+        ("deliver", "noted", 1, done),
+        ("settle", "ended", 1, done),
+        ("reserve", "reserved", None, failed),
+        ("begin", "begun", 1, failed),
+        ("settle", "ended", 1, failed),
+        ("cancel", "unchanged", None, failed),
+    ]
+    assert [line["account"] for line in told if line["transition"] == "reserve"] == ["acme", "acme"]

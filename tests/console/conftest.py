@@ -1,0 +1,73 @@
+"""One stack and one Chromium for all tests of a worker process, in one event loop; each test has accounts of its own.
+
+Without Chromium nothing here is run, and the summary says so; where CI=true it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.console.looking import Windows
+from tests.console.stack import Stack
+
+_WAIT_MS = 60_000  # how long a page may take before a test gives up on it; nothing asserts it
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All in one loop and, with `--dist loadgroup`, in one process: a browser belongs to one."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.xdist_group("console"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium."""
+    for name in _NAMES:
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    missing = "NOT RUN: the console's pages. There is no Chromium here (Debian, Ubuntu: apt install chromium)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`farebox up`, once for all tests of a process."""
+    running = Stack(tmp_path_factory.mktemp("console"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """One Chromium. As root, as in containers, it has no sandbox of its own."""
+    expect.set_options(timeout=_WAIT_MS)
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield running
+        await running.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def windows(browser: Browser, stack: Stack) -> AsyncIterator[Windows]:
+    """Opens pages; afterwards no page may have had an error, or have asked anybody else for anything."""
+    opened = Windows(browser, stack)
+    yield opened
+    await opened.close()
+    assert opened.problems == []

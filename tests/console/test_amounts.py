@@ -1,0 +1,120 @@
+"""The modules that reckon and write amounts and times, asked in the browser itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page
+
+from tests.console.looking import Windows
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(windows: Windows) -> Page:
+    return await windows.open("/sign-in", None)
+
+
+async def ask(page: Page, module: str, expression: str) -> Any:
+    """The value of an expression in which `m` is the module."""
+    return await page.evaluate(f"async () => {{ const m = await import('/static/{module}.js'); return {expression}; }}")
+
+
+@pytest.mark.parametrize(
+    ("credits_", "text"),
+    [
+        (0, "0"),
+        (73.5, "73.5"),
+        (62040, "62,040"),
+        (1234567.125, "1,234,567.125"),
+        (-147, "−147"),
+        (-0.001, "−0.001"),
+        (0.07, "0.07"),
+        (1_000_000_000.999, "1,000,000,000.999"),
+        (4.35, "4.35"),  # 4.35 × 1000 is 4350.000000000001 to a browser
+        (1.005, "1.005"),
+    ],
+)
+async def test_credits_are_written_exactly(page: Page, credits_: float, text: str) -> None:
+    assert await ask(page, "amounts", f"m.formatCredits({credits_})") == text
+
+
+async def test_sums_and_differences_are_exact(page: Page) -> None:
+    assert await ask(page, "amounts", "m.sum([0.1, 0.2])") == 0.3
+    assert await ask(page, "amounts", "m.sum(Array(1000).fill(0.001))") == 1
+    assert await ask(page, "amounts", "m.difference(100, 99.9)") == 0.1
+    assert await ask(page, "amounts", "m.difference(0.3, 0.1)") == 0.2
+
+
+async def test_amounts_have_their_words_and_signs(page: Page) -> None:
+    assert await ask(page, "amounts", "[1, 2, 0, 0.5].map(m.withUnit)") == [
+        *("1 credit", "2 credits", "0 credits", "0.5 credits"),
+    ]
+    assert await ask(page, "amounts", "[100, -147, 0].map(m.formatChange)") == ["+100", "−147", "0"]
+    assert await ask(page, "amounts", "[m.counted(1, 'output'), m.counted(1200, 'output')]") == [
+        *("1 output", "1,200 outputs"),
+    ]
+    assert await ask(page, "amounts", "[m.formatMoney(5), m.formatExact(5.27555), m.formatRounded(33.04)]") == [
+        *("$5.00", "5.27555", "33"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "0 s"),
+        (12_000, "12 s"),
+        (60_000, "1 min"),
+        (3 * 3_600_000 + 51 * 60_000, "3 h 51 min"),
+        (3_600_000, "1 h"),
+        (86_400_000, "1 day"),
+        (2 * 86_400_000 + 4 * 3_600_000 + 60_000, "2 days 4 h"),
+        (-5, "0 s"),
+    ],
+)
+async def test_lengths_are_written_in_their_two_largest_units(page: Page, milliseconds: int, text: str) -> None:
+    assert await ask(page, "times", f"m.formatLength({milliseconds})") == text
+
+
+async def test_what_is_still_to_come_and_what_is_past_is_said(page: Page) -> None:
+    now = "Date.parse('2026-11-22T20:00:00Z')"
+    until = f"m.formatUntil('2026-11-23T00:00:00Z', {now})"
+    assert await ask(page, "times", until) == "in 4 h"
+    assert await ask(page, "times", f"m.formatUntil('2026-11-22T19:00:00Z', {now})") == "now"
+    assert await ask(page, "times", f"m.formatAgo('2026-11-22T19:58:00Z', {now})") == "2 min ago"
+    assert await ask(page, "times", f"m.formatAgo('2026-11-22T19:59:30Z', {now})") == "just now"
+
+
+async def test_text_never_becomes_markup(page: Page) -> None:
+    made = "m.element('p', {class: 'x', hidden: false, title: null}, '<img src=x>', [1, ['b']], null).outerHTML"
+    assert await ask(page, "dom", made) == '<p class="x">&lt;img src=x&gt;1b</p>'
+
+
+@pytest.mark.parametrize(
+    ("credits_", "words"),
+    [
+        ({"status": "succeeded", "held": 0, "committed": 147, "refunded": 0, "k": 2}, "charged 147"),
+        (
+            {"status": "succeeded", "held": 0, "committed": 73.5, "refunded": 73.5, "k": 1},
+            "charged 73.5 for 1 of 2 outputs; 73.5 returned",
+        ),
+        (
+            {"status": "failed", "held": 0, "committed": 0, "refunded": 147, "k": 0},
+            "failed: 147 returned, nothing charged",
+        ),
+        (
+            {"status": "cancelled", "held": 0, "committed": 73.5, "refunded": 73.5, "k": 1},
+            "cancelled: charged 73.5 for 1 of 2 outputs; 73.5 returned",
+        ),
+        ({"status": "running", "held": 147, "committed": 0, "refunded": 0, "k": 0}, "147 held"),
+    ],
+)
+async def test_a_cost_is_said_in_words(page: Page, credits_: dict[str, Any], words: str) -> None:
+    generation = {
+        "status": credits_["status"],
+        "credits": credits_,
+        "outputs_requested": 2,
+        "outputs": [0] * credits_["k"],
+    }
+    assert await page.evaluate("async (g) => (await import('/static/words.js')).costOf(g)", generation) == words

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.console.looking import Windows, check_looks
+from tests.console.stack import Account, Stack
+
+
+async def opened(windows: Windows, account: Account, path: str = "/gallery") -> Page:
+    page = await windows.open(path, account)
+    await page.get_by_role("button", name="credits").click()
+    await expect(page.get_by_role("dialog", name="Credits")).to_be_visible()
+    return page
+
+
+async def test_without_a_subscription_bundles_are_shown_and_closed_with_the_reason(
+    stack: Stack, windows: Windows
+) -> None:
+    page = await opened(windows, stack.account())
+    dialog = page.get_by_role("dialog", name="Credits")
+    await expect(dialog).to_contain_text("Free plan")
+    await expect(dialog).to_contain_text("Resets to 100 in")
+    await expect(dialog).to_contain_text("No subscription")
+    await expect(dialog).to_contain_text("Never expires")
+    await expect(dialog).to_contain_text("$0.50 per 100")
+    buy = dialog.get_by_role("button", name="Buy · $5.00")
+    await expect(buy).to_have_attribute("aria-disabled", "true")
+    await expect(buy).to_have_accessible_description("Bundles are for subscribers. Choose a plan first")
+    await check_looks(page)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="100 credits")).to_be_focused()
+
+
+async def test_the_three_balances_stand_in_burn_order_and_what_is_held_stands_apart(
+    stack: Stack, windows: Windows
+) -> None:
+    account = stack.account(plan="standard", top_up=500)
+    for _ in range(2):
+        stack.generate(account, model="nano-banana-2", outputs=2, sandbox={"hang": True})
+    page = await opened(windows, account)
+    dialog = page.get_by_role("dialog", name="Credits")
+    balances = dialog.get_by_role("listitem").filter(has=page.locator(".figure"))
+    await expect(balances).to_contain_text([r"Free", r"Subscription", r"Top-up"])
+    await expect(balances.nth(0)).to_contain_text("0Resets to 100")
+    await expect(balances.nth(1)).to_contain_text("7,904of 8,000 · refreshes")
+    await expect(balances.nth(2)).to_contain_text("500Never expires")
+    await expect(dialog).to_contain_text("196 held by 2 generations")
+    await expect(dialog).to_contain_text("Standard, monthly: renews itself")
+    await expect(dialog.get_by_role("row", name="Held · ")).to_have_count(2)
+    await check_looks(page)
+    stack.grant(account, 1.5)  # the dialog keeps up
+    await expect(balances.nth(2)).to_contain_text("501.5")
+
+
+async def test_all_of_it_is_copied_for_a_support_mail(stack: Stack, windows: Windows) -> None:
+    account = stack.account(plan="basic")
+    page = await opened(windows, account)
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await expect(page.get_by_role("dialog")).to_contain_text("Basic, monthly")
+    await page.get_by_role("button", name="Copy all for support").click()
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    text = await page.evaluate("() => navigator.clipboard.readText()")
+    for part in ("Available: 3,100", "Free: 100, resets", "Subscription: 3,000 of 3,000", "Plan: Basic", "Entry "):
+        assert part in text
+    assert account.key not in text
+
+
+@pytest.mark.parametrize("answer", ["Pay 5.00 USD", "Decline"])
+async def test_a_bundle_is_bought_through_the_local_payment_page(stack: Stack, windows: Windows, answer: str) -> None:
+    page = await opened(windows, stack.account(plan="basic"))
+    await page.get_by_role("button", name="Buy · $5.00").click()
+    await page.wait_for_url("**/checkout/*")
+    await expect(page.get_by_role("heading", name="Test checkout")).to_be_visible()
+    await check_looks(page)
+    await page.get_by_role("button", name=answer).click()
+    await page.get_by_role("link", name="back to Farebox").click()
+    left = "4,100 credits" if answer.startswith("Pay") else "3,100 credits"
+    await expect(page.get_by_role("button", name=left)).to_be_visible()
+
+
+async def test_the_api_page_has_the_same_look(windows: Windows) -> None:
+    page = await windows.open("/docs", None)
+    await expect(page.get_by_role("heading", name="API", exact=True)).to_be_visible()
+    await check_looks(page)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from playwright.async_api import expect
+
+from tests.console.looking import Windows, check_looks
+from tests.console.stack import Stack
+
+
+async def test_an_empty_gallery_leads_to_the_first_generation(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/gallery", stack.account())
+    await expect(page.get_by_role("link", name="Make the first one")).to_be_visible()
+    await check_looks(page)
+
+
+async def test_every_result_has_its_cost_and_filters_find_it(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    stack.ended(account)
+    stack.ended(account, model="z-image-turbo", sandbox={"fail": "provider_rejected"})
+    stack.ended(account, model="imagineart-2.0", outputs=2, sandbox={"fail": "provider_rejected", "deliver": 1})
+    page = await windows.open("/gallery", account)
+    cards = page.locator(".card-of-work")
+    await expect(cards).to_have_count(3)
+    await expect(cards.nth(0)).to_contain_text("charged 25 for 1 of 2 outputs; 25 returned")
+    await expect(cards.nth(1)).to_contain_text("failed: 5 returned, nothing charged")
+    await expect(cards.nth(2)).to_contain_text("charged 5")
+    await check_looks(page)
+    await page.get_by_label("State").select_option("failed")
+    await expect(cards).to_have_count(1)
+    assert page.url.endswith("/gallery?status=failed")
+    await page.get_by_label("Model").select_option("flux-dev")
+    await expect(page.locator("#empty")).to_contain_text("No generation is like that.")
+    await page.reload()
+    await expect(page.get_by_label("Model")).to_have_value("flux-dev")
+    await expect(page.locator("#empty")).to_be_visible()
+    await page.get_by_role("button", name="Show all").click()
+    await expect(cards).to_have_count(3)
+    await page.get_by_label("Tool").select_option("video")
+    await expect(cards).to_have_count(0)
+    await expect(page.get_by_label("Model").get_by_role("option", name="FLUX dev")).to_have_count(0)
+
+
+async def test_dates_are_days_of_the_reader(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    stack.ended(account)
+    today = datetime.now(UTC).date()
+    page = await windows.open("/gallery", account)
+    cards = page.locator(".card-of-work")
+    for first, last, count in (
+        (today - timedelta(1), today + timedelta(1), 1),
+        (today + timedelta(2), today + timedelta(3), 0),
+        (today - timedelta(9), today - timedelta(2), 0),
+    ):
+        await page.get_by_label("From").fill(first.isoformat())
+        await page.get_by_label("To", exact=True).fill(last.isoformat())
+        await expect(cards).to_have_count(count)
+
+
+async def test_older_ones_are_read_on_demand(stack: Stack, windows: Windows) -> None:
+    account = stack.account(top_up=1000)
+    made = [stack.generate(account, sandbox={"hang": True}) for _ in range(20)]
+    for one in made:
+        stack.call("POST", f"/v1/generations/{one['id']}/cancel", account.key, {})
+    for _ in range(8):
+        stack.call("POST", f"/v1/generations/{stack.generate(account)['id']}/cancel", account.key, {})
+    page = await windows.open("/gallery", account)
+    cards = page.locator(".card-of-work")
+    await expect(cards).to_have_count(24)
+    await page.get_by_role("button", name="Show older ones").click()
+    await expect(cards).to_have_count(28)
+    await expect(page.get_by_role("button", name="Show older ones")).to_be_hidden()
+
+
+async def test_a_new_one_appears_by_itself_and_a_video_plays(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    page = await windows.open("/gallery", account)
+    await expect(page.locator("#empty")).to_be_visible()
+    stack.generate(account, tool="video", model="wan-2.2", prompt="Paper boats")
+    card = page.locator(".card-of-work")
+    await expect(card).to_contain_text("charged 30")
+    await card.locator(".picture").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.locator("video")).to_have_attribute("controls", "")
+    await expect(dialog).to_contain_text("5 s")
+    await check_looks(page)

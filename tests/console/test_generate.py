@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import re
+
+from playwright.async_api import Page, Route, expect
+
+from tests.console.looking import Windows, check_looks
+from tests.console.stack import Stack
+
+PROMPT = "A lighthouse on a cliff at dusk"
+
+
+async def choose(page: Page, model: str) -> None:
+    """Choose a model by its name."""
+    await page.get_by_role("radio", name=re.compile(rf"^{re.escape(model)}\b")).first.check(force=True)
+
+
+async def test_a_newcomer_sees_a_price_an_empty_list_and_can_begin(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/", stack.account())
+    await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
+    await expect(page.locator("#no-work")).to_be_visible()
+    await expect(page.locator("#quote")).to_contain_text("5 of 100")
+    await expect(page.locator("#quote")).to_contain_text("Left afterwards95 credits")
+    await check_looks(page)
+    await page.get_by_role("button", name="Generate · 5 credits").click()
+    await expect(page.locator("#prompt-problem")).to_have_text("Say what to make.")
+    await expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
+
+
+async def test_the_sum_is_written_out_with_who_pays_and_what_is_left(stack: Stack, windows: Windows) -> None:
+    account = stack.account(plan="standard", top_up=500)
+    page = await windows.open("/", account)
+    await choose(page, "Nano Banana 2")
+    await page.get_by_role("radio", name="2K").check(force=True)
+    await page.get_by_role("radiogroup", name="Outputs").get_by_role("radio", name="2").check(force=True)
+    quote = page.locator("#quote")
+    await expect(quote).to_contain_text("73.5 × 2 outputs = 147")
+    await expect(quote).to_contain_text("Free100 of 100")
+    await expect(quote).to_contain_text("Subscription47 of 8,000")
+    await expect(quote).to_contain_text("Left afterwards8,453 credits")
+    await expect(page.get_by_role("button", name="Generate · 147 credits")).to_be_visible()
+
+
+async def test_a_pro_model_is_locked_with_the_reason_and_the_way_to_open_it(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/", stack.account(top_up=500))
+    await choose(page, "Nano Banana 2")
+    await expect(page.locator(".locked")).to_contain_text("For subscribers")
+    pressed = page.get_by_role("button", name="Generate · 49 credits")
+    await expect(pressed).to_have_attribute("aria-disabled", "true")
+    await check_looks(page)
+    await page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    await pressed.click(force=True)
+    await expect(page.get_by_role("link", name="See the plans")).to_be_focused()
+    await expect(page.locator("#no-work")).to_be_visible()
+
+
+async def test_short_of_credits_the_three_ways_out_are_shown(stack: Stack, windows: Windows) -> None:
+    account = stack.account(plan="basic", free=False)
+    page = await windows.open("/", account)
+    await page.get_by_role("radio", name="Video").check(force=True)
+    await choose(page, "Veo 3.1")
+    stack.call(
+        "POST",
+        f"/v1/admin/accounts/{account.name}/adjustments",
+        stack.admin,
+        {"bucket": "subscription", "credits": -2990, "reason": "a test"},
+    )
+    ways = page.get_by_role("region", name="Ways to get the credits")
+    await expect(ways).to_contain_text("short")
+    for way in ("Wait", "Top up", "Larger plan"):
+        await expect(ways.get_by_role("heading", name=way)).to_be_visible()
+    await expect(ways.get_by_role("button", name="Buy · $5.00")).to_be_visible()
+    await expect(ways).to_contain_text("Free: back to 100")
+    await check_looks(page)
+
+
+async def test_a_generation_is_followed_to_its_charge_and_survives_a_reload(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    page = await windows.open("/", account)
+    await page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    await page.get_by_role("button", name="Generate · 5 credits").click()
+    card = page.locator(".card-of-work")
+    await expect(card).to_contain_text("charged 5")
+    await expect(card.locator("img")).to_have_attribute("alt", PROMPT)
+    await expect(page.get_by_role("button", name="95 credits")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
+    await expect(page.locator(".card-of-work")).to_contain_text("charged 5")
+    await page.locator(".picture").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("Receipt")
+    await expect(dialog.get_by_role("row", name="Held · ")).to_contain_text("−5")
+    await check_looks(page)
+    async with page.expect_download() as saved:
+        await dialog.get_by_role("link", name="Download").click()
+    assert (await saved.value).suggested_filename.endswith("-0.png")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".picture")).to_be_focused()
+
+
+async def test_a_double_click_is_one_generation(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    page = await windows.open("/", account)
+    await page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    await page.get_by_role("button", name="Generate · 5 credits").dblclick()
+    await expect(page.locator(".card-of-work")).to_contain_text("charged 5")
+    assert len(stack.call("GET", "/v1/generations", account.key)["data"]) == 1
+    await page.get_by_role("button", name="Generate · 5 credits").click()  # a new press is a new one
+    await expect(page.locator(".card-of-work")).to_have_count(2)
+
+
+async def test_an_answer_lost_in_a_reload_is_asked_for_again_and_made_once(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    browser = await windows.browse(account)
+    page = await browser.new_page()
+    await page.goto("/")
+    await page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
+
+    async def accept_and_lose(route: Route) -> None:
+        await route.fetch()  # the gateway accepts it, and the page never hears
+        await page.unroute("**/v1/generations")
+        await page.reload()
+
+    await page.route("**/v1/generations", accept_and_lose)
+    await page.get_by_role("button", name="Generate · 5 credits").click()
+    await expect(page.locator(".card-of-work")).to_contain_text("charged 5")
+    assert len(stack.call("GET", "/v1/generations", account.key)["data"]) == 1
+    windows.problems.clear()  # a request that the reload cut off
+
+
+async def test_one_in_work_is_shown_with_its_stage_and_cancelled(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    page = await windows.open("/", account)
+    for _ in range(3):  # the free plan has two images in work
+        stack.generate(account, model="imagineart-2.0", sandbox={"hang": True})
+    cards = page.locator(".card-of-work")
+    await expect(cards).to_have_count(3)
+    await expect(cards.nth(0)).to_contain_text("Waiting: as many are in work as your plan allows")
+    await expect(cards.nth(2)).to_contain_text("Running")
+    await expect(cards.nth(2)).to_contain_text("25 held")
+    await expect(page.get_by_role("button", name="25 credits · 75 held")).to_be_visible()
+    await check_looks(page)
+    await cards.nth(2).get_by_role("button", name="Cancel").click()
+    await expect(cards.nth(2)).to_contain_text("cancelled: 25 returned, nothing charged")
+    await expect(cards.nth(0)).to_contain_text("Running")  # promoted
+    await expect(page.locator("#announcement")).not_to_be_empty()
+
+
+async def test_a_failed_one_says_why_and_that_the_credits_came_back(stack: Stack, windows: Windows) -> None:
+    account = stack.account()
+    page = await windows.open("/", account)
+    stack.generate(account, sandbox={"fail": "moderated"})
+    card = page.locator(".card-of-work")
+    await expect(card).to_contain_text("failed: 5 returned, nothing charged")
+    await expect(card).to_contain_text("The content rules")
+    await check_looks(page)
+    await card.get_by_role("link", name="Run again").click()
+    await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a fox in the snow")
+    await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
+
+
+async def test_a_page_that_cannot_read_says_so(stack: Stack, windows: Windows) -> None:
+    browser = await windows.browse(stack.account())
+    page = await browser.new_page()
+    error = {"error": {"code": "ledger_unavailable", "message": "The ledger does not answer right now."}}
+    refusal = {"status": 503, "content_type": "application/json", "body": json.dumps(error)}
+    await page.route("**/v1/rate-card", lambda route: route.fulfill(**refusal))
+    await page.goto("/")
+    await expect(page.get_by_role("alert").first).to_contain_text("The ledger does not answer right now.")
+    await check_looks(page)
+    windows.problems.clear()  # the browser notes the 503 by itself

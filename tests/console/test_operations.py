@@ -1,0 +1,111 @@
+"""Operations: the queues and the holds now, live; and the past, as caretakers noted it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import expect
+from redis.asyncio import Redis
+
+from gateway.domain import FailureCode
+from gateway.ledger.outcomes import Totals
+from gateway.queue import SERIES_LAST, Depth, Queue, series_key
+from gateway.series import STEPS, Series
+from tests.console.looking import Windows, check_looks
+from tests.console.stack import Stack
+
+_SLOT_MS = 10_000
+
+
+async def _note_the_past(stack: Stack) -> None:
+    """An hour in which an image waited ever longer, with five minutes that nobody looked at."""
+    async with Redis(unix_socket_path=str(stack.folder / "redis.sock")) as redis:
+        queue = Queue(redis)
+        series = Series(queue)
+        await redis.delete(SERIES_LAST, *(series_key(step.ms) for step in STEPS))
+        now = await queue.now()
+        for back in range(359, 0, -1):
+            if 100 < back <= 130:
+                continue
+            ended = {("image", "flux-dev", "failed", str(FailureCode.PROVIDER_REJECTED)): 400 - back}
+            totals = Totals(
+                accounts=1, open=9, held_millicredits=73_500, waiting={}, queued={"image": 7}, running={"image": 2},
+                overdue=0, outcomes=ended, rescues={},
+            )  # fmt: skip
+            depth = Depth(tool="image", queued=7, oldest_ms=(360 - back) * 1000, workers=1, silent_ms={})
+            await series.add(now - back * _SLOT_MS, totals, [depth])
+
+
+async def test_an_open_page_shows_the_past_with_its_gaps(stack: Stack, windows: Windows) -> None:
+    await _note_the_past(stack)
+    page = await windows.open("/operations", stack.admin)
+    await expect(page.locator("#step")).to_have_text("One value every 10 s. Times are yours. Gaps: nobody looked then.")
+    await expect(page.locator("#failures")).to_contain_text("provider_rejected")
+    await expect(page.locator("#failures")).to_contain_text("FLUX dev")
+    path = page.locator("#oldest-chart path.line").first
+    drawn = await path.get_attribute("d")
+    assert drawn is not None
+    assert drawn.count("M") == 2, "the gap is a gap"
+    await page.locator("section", has=page.locator("#oldest-heading")).get_by_text("As a table").click()
+    await expect(page.locator("#oldest-table tbody tr")).to_have_count(12)
+    await page.locator("#oldest-chart").focus()
+    await page.keyboard.press("Home")
+    await expect(page.locator("#oldest-chart .tip")).to_contain_text("Image")
+    await check_looks(page)
+    for name, step in (("24 h", "1 min"), ("7 d", "10 min")):
+        await page.get_by_role("radio", name=name).check(force=True)
+        await expect(page.locator("#step")).to_contain_text(f"One value every {step}, each with the worst")
+    await expect(page).to_have_url(f"{stack.address}/operations?range=7d")
+    await expect(page.locator("#failures-heading")).to_have_text("Failures by model, the last 7 days")
+
+
+async def test_now_is_live_until_it_is_paused(stack: Stack, windows: Windows) -> None:
+    account = stack.account(plan="standard")
+    page = await windows.open("/operations", stack.admin)
+    await expect(page.locator("#workers .badge.good")).to_have_count(2)
+    await expect(page.locator("#overdue")).to_have_text("0")
+    hanging = [stack.generate(account, model="z-image-turbo", sandbox={"hang": True}) for _ in range(2)]
+    in_work = page.locator("#queues tbody tr", has_text="Image").locator("td").nth(3)
+    await expect(in_work).to_have_text("2")
+    await expect(page.locator("#held")).to_have_text("10")
+    pause = page.get_by_role("button", name="Pause live updates")
+    await pause.click()
+    again = page.get_by_role("button", name="Go on with live updates")
+    await expect(again).to_have_attribute("aria-pressed", "true")
+    stack.call("POST", f"/v1/generations/{hanging[0]['id']}/cancel", account.key, {})
+    await expect(page.locator("#audit")).to_have_text("0 differences")
+    await again.click()
+    await expect(in_work).to_have_text("1")
+    stack.call("POST", f"/v1/generations/{hanging[1]['id']}/cancel", account.key, {})
+    await expect(in_work).to_have_text("0")
+
+
+async def test_an_accounts_key_is_told_whose_page_it_is(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/operations", stack.account())
+    await expect(page.get_by_text("This page is for operators")).to_be_visible()
+    await expect(page.locator("#queues")).to_be_hidden()
+    await check_looks(page)
+
+
+async def test_trouble_is_said_in_words_not_in_colour_alone(stack: Stack, windows: Windows) -> None:
+    browser = await windows.browse(stack.admin)
+    now = stack.call("GET", "/v1/ops/queues", stack.admin)
+    queue = now["queues"][0] | {"depth": 3, "workers": 0, "heartbeats": [{"name": "w:1", "silent_seconds": 90}]}
+    audit = {"at": "2026-11-22T17:00:00.000Z", "seconds": 1, "accounts": 2, "generations": 3, "differences": 2}
+    trouble = now | {"queues": [queue], "overdue": 4, "audit": audit}
+    trouble["rate_card"] = {"version": "sha256:0", "problem": "models.x has no rate"}
+
+    async def answer(route: Any) -> None:
+        await route.fulfill(json=trouble)
+
+    await browser.route("**/v1/ops/queues", answer)
+    await browser.route("**/v1/events", lambda route: route.abort())
+    page = await browser.new_page()
+    await page.goto("/operations")
+    await expect(page.locator("#overdue-note")).to_contain_text("is a caretaker running?")
+    await expect(page.locator("#audit")).to_have_text("2 differences")
+    await expect(page.locator("#queues")).to_contain_text("none")
+    await expect(page.locator("#workers")).to_contain_text("silent")
+    await expect(page.locator("#rate-card")).to_contain_text("models.x has no rate")
+    await check_looks(page)
+    windows.problems.clear()  # the browser notes by itself that it was given no events

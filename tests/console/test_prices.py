@@ -1,0 +1,60 @@
+"""Prices: every rate at its settings, as the API reckons it; found, sorted, and counted out of a balance."""
+
+from __future__ import annotations
+
+from playwright.async_api import Page, expect
+
+from tests.console.looking import Windows, check_looks
+from tests.console.stack import Stack
+
+
+async def row(page: Page, model: str, said: str) -> list[str]:
+    """Credits and how many they make, of one row."""
+    rows = page.locator("#tables tbody tr").filter(has=page.locator("th", has_text=model))
+    found = rows.filter(has=page.locator("td", has_text=said)).first
+    return await found.locator("td.amount").all_inner_texts()
+
+
+async def test_prices_are_those_of_the_quote_and_make_about_so_many(stack: Stack, windows: Windows) -> None:
+    account = stack.account(plan="standard")
+    page = await windows.open("/prices", account)
+    await expect(page.get_by_role("option", name="your balance, 8,100")).to_have_count(1)
+    assert await row(page, "Nano Banana 2", "2K") == ["73.5", "110"]
+    assert await row(page, "Seedance Pro Fast", "720p · 12 s") == ["420", "19"]
+    quoted = stack.call(
+        "POST", "/v1/quotes", account.key, {"tool": "video", "model": "ltx-2.3", "settings": {"duration": 10}}
+    )
+    assert (await row(page, "LTX 2.3", "1080p · 10 s"))[0] == str(quoted["credits"])
+    await page.get_by_label("Makes about, with").select_option("basic")
+    assert (await row(page, "Nano Banana 2", "2K"))[1] == "40"
+    version = stack.call("GET", "/v1/rate-card", account.key)["version"]
+    await expect(page.locator("#version")).to_contain_text(version[:19])
+    await expect(page.get_by_role("link", name="as JSON")).to_have_attribute("href", "/v1/rate-card")
+    await check_looks(page)
+
+
+async def test_prices_are_searched_and_sorted(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/prices", stack.account())
+    await page.get_by_label("Search").fill("nano 4k")
+    await expect(page.locator("#tables tbody tr")).to_have_count(2)
+    await expect(page).to_have_url(f"{stack.address}/prices?search=nano+4k")
+    await page.get_by_label("Search").fill("nothing of that kind")
+    await expect(page.locator("#empty")).to_be_visible()
+    await check_looks(page)
+    await page.get_by_label("Search").fill("")
+    await page.get_by_role("radio", name="Image").check(force=True)
+    await expect(page.locator("#tables section")).to_have_count(1)
+    for order in ("ascending", "descending"):
+        await page.get_by_role("button", name="Credits", exact=True).click()
+        await expect(page.get_by_role("columnheader", name="Credits")).to_have_attribute("aria-sort", order)
+        amounts = await page.locator("#tables tbody td:nth-child(3)").all_inner_texts()
+        numbers = [float(amount.replace(",", "")) for amount in amounts]
+        assert numbers == sorted(numbers, reverse=order == "descending")
+    await page.reload()
+    await expect(page.get_by_role("radio", name="Image")).to_be_checked()
+
+
+async def test_operators_see_prices_without_a_balance(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/prices", stack.admin)
+    await expect(page.locator("#tables section")).to_have_count(2)
+    await expect(page.get_by_label("Makes about, with")).to_have_value("basic")
