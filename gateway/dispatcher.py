@@ -3,6 +3,8 @@
 The outbox (DESIGN section 5): the ledger has set a deadline two seconds ahead. The dispatcher puts the generation into
 arq and moves the deadline on. If it dies or Redis gives no answer in between, the deadline passes and the caretaker
 dispatches instead; so nothing here ever fails a request, and nothing needs to be kept.
+
+Hints for the watchers go the same way, in the same round trips: a new generation costs one for both.
 """
 
 from __future__ import annotations
@@ -16,26 +18,35 @@ from typing import Self
 import structlog
 
 from gateway.cancelling import cancel
-from gateway.errors import LedgerUnavailable, QueueUnavailable
+from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Queue
+from gateway.queue import Hint, Queue
 
 _CLOSE_SECONDS = 5
 _TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early
+_BATCH_MAX = 64  # to pack these takes 1 ms, for which nothing else happens in the process
+
+# The ledger hears of what is in arq a few times a second, well before the deadline: one script for each partition, and
+# most generations have begun by then, so that there is nothing to write.
+_MARK_SECONDS_MAX = 0.25
+_MARKS_A_DEADLINE = 8
 
 log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Collects dispatches and writes them in batches. Use it as an async context manager."""
+    """Collects dispatches and hints and writes them in batches. Use it as an async context manager."""
 
     def __init__(self, *, ledger: Ledger, queue: Queue) -> None:
         self._ledger = ledger
         self._queue = queue
         self._ready: list[Dispatch] = []
+        self._hints: list[Hint] = []
         self._something_ready = asyncio.Event()
         self._pauses: set[asyncio.TimerHandle] = set()
+        self._in_arq: list[Dispatch] = []
+        self._mark_seconds = min(_MARK_SECONDS_MAX, ledger.dispatch_ms / 1000 / _MARKS_A_DEADLINE)
         self._marking: set[asyncio.Task[None]] = set()
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
@@ -54,10 +65,19 @@ class Dispatcher:
             pause.cancel()
         tasks = [task for task in (self._writer, *self._marking) if task is not None]
         _, late = await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
+        self._start_marking()
         if self._marking:
             _, still_late = await asyncio.wait(set(self._marking), timeout=_CLOSE_SECONDS)
             late |= still_late
         await cancel(*late)
+
+    def tell(self, account: str, generation: str, version: int = 0) -> None:
+        """Tell every gateway that a generation, or with `generation` "" the balance alone, has changed. Never raises.
+
+        A lost hint costs a watcher five seconds, no more.
+        """
+        self._hints.append(Hint(account, generation, version))
+        self._something_ready.set()
 
     def dispatch(self, dispatches: Iterable[Dispatch]) -> None:
         """Dispatch in the background; a retry when its pause is over. Never raises.
@@ -86,34 +106,45 @@ class Dispatcher:
 
     async def _write_batches(self) -> None:
         """Write a batch at a time: what comes while one is on its way is the next one."""
-        while self._ready or not self._closing:
+        while self._ready or self._hints or not self._closing:
             await self._something_ready.wait()
-            self._something_ready.clear()
-            batch, self._ready = self._ready, []
-            if batch and await self._put(batch):
-                marking = asyncio.create_task(self._mark(batch))
-                self._marking.add(marking)
-                marking.add_done_callback(self._marking.discard)
+            batch, self._ready = self._ready[:_BATCH_MAX], self._ready[_BATCH_MAX:]
+            hints, self._hints = self._hints[:_BATCH_MAX], self._hints[_BATCH_MAX:]
+            if not self._ready and not self._hints and not self._closing:
+                self._something_ready.clear()
+            if await self._put(batch, hints) and batch:
+                self._note_in_arq(batch)
 
-    async def _put(self, batch: list[Dispatch]) -> bool:
+    async def _put(self, batch: list[Dispatch], hints: list[Hint]) -> bool:
         try:
-            await self._queue.dispatch(batch)
+            await self._queue.dispatch(batch, hints)
         except QueueUnavailable as error:
-            log.warning("dispatch_left_to_caretaker", generations=len(batch), error=str(error))
+            if batch:
+                log.warning("dispatch_left_to_caretaker", generations=len(batch), error=str(error))
+            log.debug("hints_lost", hints=len(hints), error=str(error))
             return False
         except Exception:
             log.exception("dispatch_left_to_caretaker", generations=len(batch))
             return False
         return True
 
+    def _note_in_arq(self, batch: list[Dispatch]) -> None:
+        if not self._in_arq and not self._closing:
+            asyncio.get_running_loop().call_later(self._mark_seconds, self._start_marking)
+        self._in_arq += batch
+
+    def _start_marking(self) -> None:
+        batch, self._in_arq = self._in_arq, []
+        if batch:
+            marking = asyncio.create_task(self._mark(batch))
+            self._marking.add(marking)
+            marking.add_done_callback(self._marking.discard)
+
     async def _mark(self, batch: list[Dispatch]) -> None:
-        """Tell the ledger that the batch is in arq; all at once, so that the scripts share a pipeline."""
-        answers = await asyncio.gather(
-            *(self._ledger.dispatched(generation=one.generation, deadline=one.deadline) for one in batch),
-            return_exceptions=True,
-        )
-        errors = [answer for answer in answers if isinstance(answer, BaseException)]
-        if errors:
+        """Tell the ledger that the batch is in arq."""
+        try:
+            await self._ledger.dispatched({dispatch.generation: dispatch.deadline for dispatch in batch})
+        except FareboxError as error:
             # Harmless: the caretaker dispatches them once more, and `begin` lets only one attempt have the lease.
-            expected = isinstance(errors[0], LedgerUnavailable)
-            log.warning("dispatched_not_recorded", generations=len(errors), error=str(errors[0]), expected=expected)
+            expected = isinstance(error, LedgerUnavailable)
+            log.warning("dispatched_not_recorded", generations=len(batch), error=str(error), expected=expected)

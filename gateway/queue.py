@@ -12,6 +12,9 @@ knows what is queued, and the caretaker dispatches it again.
 | `farebox:queued:<tool>` | sorted set: job → when its generation came to wait, for the oldest age and the depth |
 | `farebox:bell:<tool>` | list: one element a dispatched job, at most 64; idle workers wait on it |
 | `farebox:workers:<tool>` | sorted set: worker → when it was last seen (this Redis's clock) |
+| `farebox:waits:<tool>` | hash: class of `gateway.waits` → how many waited so long before they were first begun |
+| `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`gateway.series`), trimmed by age |
+| `farebox:series:last` | what had been counted at the last sample, JSON |
 | `farebox:hints` | channel: which generation has changed, for gateways |
 | `farebox:stops` | channel: which running generation was asked to stop, for workers |
 """
@@ -25,20 +28,24 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline, PubSub
-from redis.exceptions import RedisError
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError, ResponseError
 
+from gateway.batches import Command, send
+from gateway.connections import is_closed_transport
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
+from gateway.waits import class_of
 
 HINTS = "farebox:hints"
 STOPS = "farebox:stops"
+SERIES_LAST = "farebox:series:last"
 
 WORKER_COUNTED_SECONDS = 15
 """A worker that was not seen for so long is not counted: three of its heartbeats."""
@@ -47,11 +54,34 @@ WORKER_COUNTED_SECONDS = 15
 _JOB_MS = 48 * 3600 * 1000
 # Scores lie an hour in the past, so that a worker whose clock is behind the ledger's does not think a job is not due.
 _SKEW_MS = 3600 * 1000
+_STOP = "stop"  # before the generation in the id of a job that makes nothing
 _BELL_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
 _BELL_SECONDS = 3600
 _WORKERS_SECONDS = 300
+_WAITS_SECONDS = 7 * 86_400
 _HINTS_SILENCE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
+
+# Claims the first due jobs that nobody has, looking past those that were claimed and not begun (perhaps by the dead).
+# When none is left, the bell has nothing to ring for. It is short, so it is sent whole each time.
+_CLAIM = """
+local queue, bell, claim_of = KEYS[1], KEYS[2], ARGV[1]
+local now, limit, claim_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local claimed, offset = {}, 0
+repeat
+  local due = redis.call("ZRANGE", queue, "-inf", now, "BYSCORE", "LIMIT", offset, limit)
+  for _, job in ipairs(due) do
+    if #claimed < limit and redis.call("SET", claim_of .. job, "1", "NX", "PX", claim_ms) then
+      claimed[#claimed + 1] = job
+    end
+  end
+  offset = offset + limit
+until #claimed == limit or #due < limit
+if #claimed > 0 and #claimed < limit then redis.call("DEL", bell) end
+return claimed
+"""
+
+_JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # made once: `json.dumps` makes one for each call
 
 log = structlog.get_logger(__name__)
 
@@ -73,14 +103,30 @@ def _workers_key(tool: str) -> str:
     return f"farebox:workers:{tool}"
 
 
+def waits_key(tool: str) -> str:
+    """How long a tool's generations were queued."""
+    return f"farebox:waits:{tool}"
+
+
+def series_key(step_ms: int) -> str:
+    """The samples of one step."""
+    return f"farebox:series:{step_ms}"
+
+
 def job_id(generation: str, attempt: int) -> str:
     """Arq's id of an attempt. arq deletes by id when a job ends, so each attempt has its own."""
     return f"{generation}:{attempt}"
 
 
+def attempt_of(job: str) -> tuple[str, int] | None:
+    """The generation and the attempt's number that a job's id says; None if the job is another kind's."""
+    generation, _, attempt = job.partition(":")
+    return None if generation == _STOP else (generation, int(attempt))
+
+
 def dumps(value: Mapping[str, Any]) -> bytes:
     """Arq's serializer. What JSON does not know (an exception as a result) becomes its text."""
-    return json.dumps(value, separators=(",", ":"), default=repr).encode()
+    return _JSON.encode(value).encode()
 
 
 def loads(data: bytes) -> dict[str, Any]:
@@ -91,21 +137,24 @@ def loads(data: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """One tool's queue. `oldest_ms` is how long the oldest job has waited; None when none waits."""
+    """One tool's queue. `oldest_ms` is how long the oldest job has waited; None when none waits.
+
+    `silent_ms` says of each worker how long ago it was last seen; of them, `workers` are counted as alive.
+    """
 
     tool: str
     queued: int
     oldest_ms: int | None
     workers: int
+    silent_ms: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(NamedTuple):
     """A generation has changed: read it again. `version` is 0 where the sender did not know it."""
 
     account: str
     generation: str
-    version: int
+    version: int = 0
 
 
 class Queue:
@@ -116,102 +165,86 @@ class Queue:
 
     async def ping(self) -> None:
         """Return when the queue's Redis answers."""
-        pipe = self._pipeline()
-        pipe.ping()
-        await _execute(pipe)
+        await self._send(("PING",))
 
     # --- dispatching ------------------------------------------------------------------------------------------------
 
-    async def dispatch(self, dispatches: Sequence[Dispatch]) -> None:
-        """Put generations into arq, all in one round trip (arq's own `enqueue_job` takes three for each).
+    async def dispatch(self, dispatches: Sequence[Dispatch], hints: Iterable[Hint] = ()) -> None:
+        """Put generations into arq and tell the watchers, all in one round trip (arq's `enqueue_job` takes three each).
 
-        Dispatching one twice is harmless: it is the same job, and `begin` gives its attempt to one worker only.
+        Dispatching one twice is harmless: it is the same job, and `begin` gives its attempt to one worker only. A lost
+        hint costs a watcher five seconds, no more.
         """
-        if not dispatches:
-            return
-        pipe = self._pipeline()
-        jobs_by_tool: dict[str, int] = defaultdict(int)
+        by_tool: defaultdict[str, list[_Job]] = defaultdict(list)
         for dispatch in dispatches:
-            job = job_id(dispatch.generation, dispatch.attempt)
             early = dispatch.not_before > _now_ms()  # a retry in its pause; after it, its place is the one it had
-            score = dispatch.not_before if early else dispatch.score - _SKEW_MS
-            arguments = (dispatch.generation, dispatch.attempt)
-            _put_job(pipe, tool=dispatch.tool, job=job, score=score, function="generate", arguments=arguments)
-            pipe.zadd(_queued_key(dispatch.tool), {job: dispatch.queued_at})
-            jobs_by_tool[dispatch.tool] += 1
-        for tool, jobs in jobs_by_tool.items():
-            _ring(pipe, tool, jobs)
-        await _execute(pipe)
+            by_tool[dispatch.tool].append(
+                _Job(
+                    id=job_id(dispatch.generation, dispatch.attempt),
+                    score=dispatch.not_before if early else dispatch.score - _SKEW_MS,
+                    function="generate",
+                    arguments=(dispatch.generation, dispatch.attempt),
+                    queued_at=dispatch.queued_at,
+                )
+            )
+        commands = [command for tool, jobs in by_tool.items() for command in _put(tool, jobs)]
+        commands += [("PUBLISH", HINTS, dumps(hint._asdict())) for hint in hints]
+        if commands:
+            await self._send(*commands)
 
     async def stop(self, *, tool: str, generation: str, ref: str) -> None:
         """Have a worker ask the provider to stop the job `ref` of a generation that has ended (R17)."""
-        pipe = self._pipeline()
         # Before every generation: it is short, and saves the provider work. (A score of 0 arq takes for none.)
-        _put_job(pipe, tool=tool, job=f"stop:{generation}", score=1, function="stop", arguments=(generation, ref))
-        _ring(pipe, tool, 1)
-        await _execute(pipe)
+        await self._send(*_put(tool, [_Job(f"{_STOP}:{generation}", 1, "stop", (generation, ref), queued_at=None)]))
 
-    async def take_out(self, tool: str, job: str) -> None:
-        """Remove every trace of a job: it has begun (from now on the lease counts) or need not begin any more."""
-        pipe = self._pipeline(transaction=True)
-        pipe.zrem(queue_key(tool), job)
-        pipe.zrem(_queued_key(tool), job)
-        pipe.delete(job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job)
-        await _execute(pipe)
+    async def take_out(self, tool: str, job: str, *, waited_ms: int | None = None) -> None:
+        """Remove every trace of a job: it has begun (from now on the lease counts) or need not begin any more.
+
+        It leaves the queue before its claim goes, so that nobody can claim it in between. `waited_ms` is how long its
+        generation was queued, if that is to be counted.
+        """
+        commands: list[Command] = [
+            ("ZREM", queue_key(tool), job),
+            ("ZREM", _queued_key(tool), job),
+            ("DEL", job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job),
+        ]
+        if waited_ms is not None:
+            commands += [
+                ("HINCRBY", waits_key(tool), class_of(waited_ms), 1),
+                ("EXPIRE", waits_key(tool), _WAITS_SECONDS),
+            ]
+        await self._send(*commands)
 
     # --- picking: what workers call ---------------------------------------------------------------------------------
 
-    async def due(self, tool: str, *, limit: int, offset: int = 0) -> list[str]:
-        """Jobs whose time has come, the next one first."""
-        pipe = self._pipeline()
-        pipe.zrangebyscore(queue_key(tool), "-inf", _now_ms(), start=offset, num=limit)
-        (jobs,) = await _execute(pipe)
-        return [_text(job) for job in jobs]
+    async def claim(self, tool: str, *, limit: int, claim_ms: int, wait_seconds: float = 0) -> list[str]:
+        """Claim up to `limit` due jobs for `claim_ms`, the next one first; those that another has are left out.
 
-    async def claim(self, tool: str, jobs: Sequence[str], *, claim_ms: int) -> list[str]:
-        """Claim jobs for `claim_ms`, in one round trip; those that another worker has, or that are gone, are left out.
-
-        The claim covers the moment between picking and `begin`. It is set before the job is looked up again, and
-        `take_out` removes both at once, so a job that has begun elsewhere in between is never claimed.
+        With `wait_seconds` it waits for the bell before that, so long at most: both in one round trip, so a dispatched
+        job is an idle worker's as soon as it is written. The claim covers the moment until `begin`.
         """
-        pipe = self._pipeline()
-        for job in jobs:
-            pipe.set(in_progress_key_prefix + job, b"1", nx=True, px=claim_ms)
-            pipe.zscore(queue_key(tool), job)
-        answers = await _execute(pipe)
-        claimed: list[str] = []
-        gone: list[str] = []
-        for job, won, score in zip(jobs, answers[::2], answers[1::2], strict=True):
-            if won:
-                (gone if score is None else claimed).append(job)
-        if gone:
-            pipe = self._pipeline()
-            pipe.delete(*(in_progress_key_prefix + job for job in gone))
-            await _execute(pipe)
-        return claimed
+        bell = _bell_key(tool)
+        wait: list[Command] = [("BLPOP", bell, wait_seconds)] if wait_seconds else []
+        words = (in_progress_key_prefix, _now_ms(), limit, claim_ms)
+        *_, claimed = await self._send(*wait, ("EVAL", _CLAIM, 2, queue_key(tool), bell, *words))
+        return [job.decode() for job in claimed]
 
-    async def wait_for_bell(self, tool: str, *, seconds: float) -> None:
-        """Return when a job is dispatched, or after `seconds`."""
-        pipe = self._pipeline()
-        pipe.execute_command("BLPOP", _bell_key(tool), seconds)
-        await _execute(pipe)
+    async def give_back(self, job: str) -> None:
+        """Leave a job that was claimed to any worker."""
+        await self._send(("DEL", in_progress_key_prefix + job))
 
     async def worker_seen(self, tool: str, worker: str) -> None:
         """Say that a worker is alive: every few seconds, in the time of the queue's own clock."""
-        pipe = self._pipeline()
-        pipe.time()
-        ((seconds, _),) = await _execute(pipe)
-        pipe = self._pipeline()
-        pipe.zadd(_workers_key(tool), {worker: int(seconds)})
-        pipe.zremrangebyscore(_workers_key(tool), "-inf", int(seconds) - _WORKERS_SECONDS)
-        pipe.expire(_workers_key(tool), _WORKERS_SECONDS)
-        await _execute(pipe)
+        ((seconds, _),) = await self._send(("TIME",))
+        await self._send(
+            ("ZADD", _workers_key(tool), seconds, worker),
+            ("ZREMRANGEBYSCORE", _workers_key(tool), "-inf", seconds - _WORKERS_SECONDS),
+            ("EXPIRE", _workers_key(tool), _WORKERS_SECONDS),
+        )
 
     async def worker_gone(self, tool: str, worker: str) -> None:
         """Say that a worker has stopped."""
-        pipe = self._pipeline()
-        pipe.zrem(_workers_key(tool), worker)
-        await _execute(pipe)
+        await self._send(("ZREM", _workers_key(tool), worker))
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -219,34 +252,34 @@ class Queue:
         """For each (tool, job), how many jobs run before it (0: it is next); None when it is not in the queue."""
         if not jobs:
             return []
-        pipe = self._pipeline()
-        for tool, job in jobs:
-            pipe.zrank(queue_key(tool), job)
-        return [None if rank is None else int(rank) for rank in await _execute(pipe)]
+        ranks = await self._send(*(("ZRANK", queue_key(tool), job) for tool, job in jobs))
+        return [None if rank is None else int(rank) for rank in ranks]
 
     async def depths(self, tools: Iterable[str]) -> list[Depth]:
         """How each tool's queue is, in one round trip."""
         tools = list(tools)
-        pipe = self._pipeline()
-        pipe.time()
+        asked: list[Command] = [("TIME",)]
         for tool in tools:
-            pipe.zcard(_queued_key(tool))
-            pipe.zrange(_queued_key(tool), 0, 0, withscores=True)
-            pipe.zrange(_workers_key(tool), 0, -1, withscores=True)
-        (seconds, microseconds), *answers = await _execute(pipe)
-        now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+            asked += [
+                ("ZCARD", _queued_key(tool)),
+                ("ZRANGE", _queued_key(tool), 0, 0, "WITHSCORES"),
+                ("ZRANGE", _workers_key(tool), 0, -1, "WITHSCORES"),
+            ]
+        (seconds, microseconds), *answers = await self._send(*asked)
+        now_ms = seconds * 1000 + microseconds // 1000
         depths = []
         for tool, queued, oldest, workers in zip(tools, answers[::3], answers[1::3], answers[2::3], strict=True):
-            oldest_ms = max(0, now_ms - int(oldest[0][1])) if oldest else None
-            counted = sum(int(seconds) - int(seen) < WORKER_COUNTED_SECONDS for _, seen in workers)
-            depths.append(Depth(tool, queued, oldest_ms, counted))
+            oldest_ms = max(0, now_ms - int(oldest[1])) if oldest else None
+            seen = {name.decode(): int(at) for name, at in zip(workers[::2], workers[1::2], strict=True)}
+            silent = {name: max(0, now_ms - at * 1000) for name, at in seen.items()}
+            counted = sum(seconds - at < WORKER_COUNTED_SECONDS for at in seen.values())
+            depths.append(Depth(tool, queued, oldest_ms, counted, silent))
         return depths
 
-    async def hint(self, account: str, generation: str, version: int = 0) -> None:
-        """Tell every gateway that a generation has changed. A lost hint costs a watcher five seconds, no more."""
-        pipe = self._pipeline()
-        pipe.publish(HINTS, dumps({"account": account, "generation": generation, "version": version}))
-        await _execute(pipe)
+    async def now(self) -> int:
+        """The queue's clock, in milliseconds."""
+        ((seconds, microseconds),) = await self._send(("TIME",))
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def hints(self) -> AsyncGenerator[Hint, None]:
         """Every hint from now on, for ever: a lost connection is made again. Close it with `aclosing`."""
@@ -256,9 +289,7 @@ class Queue:
 
     async def ask_to_stop(self, generation: str) -> None:
         """Tell the worker of a running generation to ask the ledger now. Lost, it costs a third of a lease, no more."""
-        pipe = self._pipeline()
-        pipe.publish(STOPS, dumps({"generation": generation}))
-        await _execute(pipe)
+        await self._send(("PUBLISH", STOPS, dumps({"generation": generation})))
 
     async def stops(self) -> AsyncGenerator[str, None]:
         """The ids of running generations that are asked to stop, from now on. Close it with `aclosing`."""
@@ -283,7 +314,7 @@ class Queue:
     async def _messages_of_one_connection(self, channel: str) -> AsyncGenerator[dict[str, Any], None]:
         pubsub = self.redis.pubsub()
         try:
-            with _answering():
+            with answering():
                 await pubsub.subscribe(channel)
             silent = False
             while True:
@@ -292,61 +323,71 @@ class Queue:
                     raise QueueUnavailable(f"no answer on the channel {channel}")
                 silent = message is None
                 if message is None:
-                    with _answering():
+                    with answering():
                         await pubsub.ping()
                 elif message["type"] == "message":
                     yield loads(message["data"])
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
-    def _pipeline(self, *, transaction: bool = False) -> Pipeline:
-        return self.redis.pipeline(transaction=transaction)
+    async def _send(self, *commands: Command) -> list[Any]:
+        """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
+        with answering():
+            answers = await send(self.redis, commands)
+            for answer in answers:
+                if isinstance(answer, ResponseError):
+                    raise answer
+        return answers
 
 
-def _put_job(pipe: Pipeline, *, tool: str, job: str, score: int, function: str, arguments: tuple[Any, ...]) -> None:
-    """Write a job as arq's `enqueue_job` would, but with a score of ours and without looking first.
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A job of arq's. `queued_at`: since when its generation waits, or None if it is none."""
 
-    The job's key comes before its place in the queue: a worker never finds a place without a job.
+    id: str
+    score: int
+    function: str
+    arguments: tuple[str | int, ...]
+    queued_at: int | None
+
+
+def _put(tool: str, jobs: Sequence[_Job]) -> Iterator[Command]:
+    """Write jobs as arq's `enqueue_job` would, but with scores of ours and without looking first; then ring the bell.
+
+    The jobs come before their places in the queue: a worker never finds a place without a job. The bell is rung once
+    for each, so that as many idle workers wake as there are jobs.
     """
-    data = serialize_job(function, arguments, {}, None, _now_ms(), serializer=dumps)
-    pipe.psetex(job_key_prefix + job, _JOB_MS, data)
-    pipe.zadd(queue_key(tool), {job: score})
-
-
-def _ring(pipe: Pipeline, tool: str, times: int) -> None:
-    """Ring a tool's bell once for each job, so that as many idle workers wake as there are jobs."""
+    for job in jobs:
+        text = serialize_job(job.function, job.arguments, {}, None, _now_ms(), serializer=dumps)
+        yield "PSETEX", job_key_prefix + job.id, _JOB_MS, text
+    yield "ZADD", queue_key(tool), *(word for job in jobs for word in (job.score, job.id))
+    waiting = [word for job in jobs if job.queued_at is not None for word in (job.queued_at, job.id)]
+    if waiting:
+        yield "ZADD", _queued_key(tool), *waiting
     bell = _bell_key(tool)
-    pipe.lpush(bell, *[b"1"] * min(times, _BELL_MAX))
-    pipe.ltrim(bell, 0, _BELL_MAX - 1)
-    pipe.expire(bell, _BELL_SECONDS)
+    yield "LPUSH", bell, *[1] * min(len(jobs), _BELL_MAX)
+    yield "LTRIM", bell, 0, _BELL_MAX - 1
+    yield "EXPIRE", bell, _BELL_SECONDS
 
 
 async def _next_message(pubsub: PubSub) -> dict[str, Any] | None:
-    with _answering():
+    with answering():
         message: dict[str, Any] | None = await pubsub.get_message(
             ignore_subscribe_messages=True, timeout=_HINTS_SILENCE_SECONDS
         )
     return message
 
 
-async def _execute(pipe: Pipeline) -> list[Any]:
-    with _answering():
-        async with pipe:
-            return await pipe.execute()
-
-
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
     """Turn every kind of no answer into QueueUnavailable."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_closed_transport(error):
+            raise
         raise QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}") from error
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

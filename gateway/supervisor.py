@@ -58,6 +58,10 @@ class Supervisor:
         child = _Child(program, environment, self._lifeline.reading_fd, self._show, self._give_up)
         self._children.append(child)
 
+    def process(self, name: str) -> int | None:
+        """The id of the process that program `name` is now; None while it is being started again."""
+        return next((child.process for child in self._children if child.program.name == name), None)
+
     async def stop(self) -> None:
         """End all children by SIGTERM, the highest stage first, and by SIGKILL those that take too long."""
         for stage in sorted({child.program.stage for child in self._children}, reverse=True):
@@ -95,6 +99,12 @@ class _Child:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self._keep_running(), name=f"supervise {program.name}")
+
+    @property
+    def process(self) -> int | None:
+        """The process's id, while it runs."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if self._process is not None and running else None
 
     def send(self, number: int) -> None:
         """Signal the process and what it started, if it runs."""

@@ -53,7 +53,13 @@ class RedisServer:
             *self.options,
         ]
         root = Path(__file__).parents[1]
-        self.process = subprocess.Popen(arguments, pass_fds=[_lifeline.reading_fd], cwd=root, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            arguments,
+            pass_fds=[_lifeline.reading_fd],
+            cwd=root,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for whoever uses it; it is stopped when they are done
+        )
         deadline = time.monotonic() + _START_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:

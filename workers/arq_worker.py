@@ -1,9 +1,12 @@
 """arq's worker with another way of finding jobs: by a bell, at once, through outages, and none twice over.
 
-arq hands over, the lease owns (DESIGN section 6). What arq's worker does itself and this one leaves alone: reading a
-job, running its function, reporting what it threw. What is replaced, and why:
+arq hands over, the lease owns (DESIGN section 6). What arq's worker does itself and this one leaves alone, for the few
+jobs that have arguments to be read: reading one, running its function, reporting what it threw. What is replaced, and
+why:
 
 - arq looks every half second; this waits on the tool's bell, so a job is begun within milliseconds.
+- arq reads each job and counts its tries; a generation's job says all there is to know by its id, and its attempts are
+  counted in the ledger. So one round trip, which also claims it, stands between the dispatch and `begin`.
 - arq looks at the first few hundred jobs whether it can start them or not; this asks for as many as it has room for,
   does not listen when it has none, and looks at once when a job ends.
 - arq exits when Redis goes away; this waits and goes on, and the jobs it is running go on meanwhile.
@@ -28,7 +31,8 @@ from arq.worker import Worker, func
 
 from gateway.cancelling import cancel
 from gateway.errors import QueueUnavailable
-from gateway.queue import Queue, dumps, loads, queue_key
+from gateway.queue import Queue, attempt_of, dumps, loads, queue_key
+from workers.generate import LeftToAnother
 from workers.metrics import ATTEMPTS_IN_WORK
 
 _BELL_SECONDS = 0.5
@@ -51,6 +55,7 @@ class ToolWorker(Worker):
         *,
         tool: str,
         queue: Queue,
+        make: Callable[[dict[Any, Any], str, int], Coroutine[Any, Any, None]],
         functions: Mapping[str, Callable[..., Coroutine[Any, Any, None]]],
         context: dict[Any, Any],
         jobs_max: int,
@@ -58,6 +63,7 @@ class ToolWorker(Worker):
         grace_seconds: float,
         hand_back: asyncio.Event,
     ) -> None:
+        """Make generations by `make`, which takes their jobs out of the queue; the other jobs are arq's to run."""
         super().__init__(
             functions=[func(cast("WorkerCoroutine", function), name=name) for name, function in functions.items()],
             queue_name=queue_key(tool),
@@ -76,10 +82,12 @@ class ToolWorker(Worker):
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self._tool = tool
         self._queue = queue
+        self._make = make
         self._claim_ms = claim_ms
         self._grace_seconds = grace_seconds
         self._hand_back = hand_back
         self._stopping = asyncio.Event()
+        self._all_started = False
         self._room = asyncio.Event()
 
     def stop(self) -> None:
@@ -128,29 +136,20 @@ class ToolWorker(Worker):
                 failures = 0
 
     async def _pick_or_wait(self) -> None:
+        """Start due jobs if there is room; when all were started that were due, wait for the bell first."""
         self._room.clear()
-        if len(self.tasks) >= self.max_jobs:
+        room = self.max_jobs - len(self.tasks)
+        if room <= 0:
             await self._room.wait()
-        elif not await self._start_due():
-            await self._queue.wait_for_bell(self._tool, seconds=_BELL_SECONDS)
-
-    async def _start_due(self) -> bool:
-        """Start due jobs until there is no room or no job left; True if any was started.
-
-        The first jobs may be claimed by others that have not begun them (or died in between), so it looks past them.
-        """
-        started, offset = False, 0
-        while (room := self.max_jobs - len(self.tasks)) > 0 and not self._stopping.is_set():
-            jobs = await self._queue.due(self._tool, limit=room, offset=offset)
-            candidates = [job for job in jobs if job not in self.tasks]
-            claimed = await self._queue.claim(self._tool, candidates, claim_ms=self._claim_ms) if candidates else []
-            for job in claimed:
+            return
+        wait_seconds = _BELL_SECONDS if self._all_started else 0
+        claimed = await self._queue.claim(self._tool, limit=room, claim_ms=self._claim_ms, wait_seconds=wait_seconds)
+        self._all_started = len(claimed) < room
+        for job in claimed:
+            if self._stopping.is_set():
+                await self._queue.give_back(job)
+            elif job not in self.tasks:
                 self._start(job)
-            started = started or bool(claimed)
-            if len(jobs) < room:
-                break
-            offset += len(jobs)
-        return started
 
     def _start(self, job: str) -> None:
         # arq uses the score only to log how late a job is; ours lie in the past and would mislead.
@@ -167,6 +166,20 @@ class ToolWorker(Worker):
             # arq's own book-keeping failed (the function's exceptions never get here). At worst the job is still in
             # arq; the next worker finds it, and `begin` says that it is stale.
             log.warning("job_not_taken_out", job=job, error=f"{type(error).__name__}: {error}")
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Make an attempt at a generation, or have arq run a job of another kind."""
+        attempt = attempt_of(job_id)
+        if attempt is None:
+            await super().run_job(job_id, score)
+            return
+        try:
+            await self._make(self.ctx, *attempt)
+        except (LeftToAnother, asyncio.CancelledError):
+            await asyncio.shield(self._queue.give_back(job_id))
+        except Exception:
+            log.exception("job_broke", job=job_id)
+            await self._queue.take_out(self._tool, job_id)
 
     async def finish_job(  # noqa: PLR0917 - arq's signature
         self,

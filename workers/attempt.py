@@ -18,7 +18,7 @@ import structlog
 
 from gateway.cancelling import cancel
 from gateway.domain import FailureCode, Output, operation_id
-from gateway.errors import ProviderError, ProviderUnreachable
+from gateway.errors import OutputNotStored, ProviderError, ProviderFailed, ProviderUnreachable
 from gateway.ledger.outcomes import Begun, Ended, Noted, Renewed, Requeued, Stale
 from gateway.outputs import output_key
 from workers.metrics import ATTEMPT_SECONDS
@@ -103,9 +103,10 @@ class Attempt:
         ref = await provider.submit(self._request())
         self._ref = ref
         self._still_ours(
+            "note",
             await self._place.insist(
                 "note", lambda: self._ledger.note(generation=self._generation.id, attempt=self._number, ref=ref)
-            )
+            ),
         )
 
     async def _collect(self, provider: Provider, ref: str) -> None:
@@ -115,18 +116,21 @@ class Attempt:
                     self._note_progress(result.fraction)
                 elif result.index not in self._delivered:
                     await self._deliver(result)
+        if not self._delivered:
+            raise ProviderFailed("it ended without an output")
 
     async def _deliver(self, rendered: Rendered) -> None:
         """Store an output, then record it: what cannot be downloaded must never be paid for (R9)."""
         output = await self._store(rendered)
         self._still_ours(
+            "deliver",
             await self._place.insist(
                 "deliver",
                 lambda: self._ledger.deliver(generation=self._generation.id, attempt=self._number, output=output),
-            )
+            ),
         )
         self._delivered.add(rendered.index)
-        await self._hint()
+        self._hint()
 
     async def _store(self, rendered: Rendered) -> Output:
         """Put an output into the object store. Its key has the attempt in it: a stale worker overwrites nothing."""
@@ -168,9 +172,9 @@ class Attempt:
             self._woken.set()
 
     @staticmethod
-    def _still_ours(outcome: Noted | Stale) -> None:
+    def _still_ours(transition: str, outcome: Noted | Stale) -> None:
         if isinstance(outcome, Stale):
-            raise LeaseLost
+            raise LeaseLost(transition)
 
     # --- keeping the lease ------------------------------------------------------------------------------------------
 
@@ -192,7 +196,7 @@ class Attempt:
             )
             if not isinstance(outcome, Renewed) or outcome.cancel_requested:
                 return outcome
-            await self._hint()
+            self._hint()
 
     async def _wait_for_renewal(self) -> None:
         """Wait a third of the lease, or less when there is progress to tell (once a second) or a cancel to hear."""
@@ -221,8 +225,13 @@ class Attempt:
         match error:
             case None:
                 return await self._settle(None, stop_provider=False)
-            case LeaseLost():
-                return "stale"
+            case LeaseLost(args=(transition,)):
+                return self._refused(transition)
+            case OutputNotStored():
+                # Nobody's fault but ours. The ref stays, so the next attempt, perhaps where there is room, fetches
+                # what the provider has made and pays for nothing twice (R17).
+                self._log.error("output_not_stored", detail=str(error))
+                return await self._settle(FailureCode.WORKER_LOST, stop_provider=False)
             case ProviderError():
                 self._log.warning("attempt_failed", code=error.code, detail=error.detail)
                 return await self._settle(error.code, stop_provider=False)
@@ -239,7 +248,7 @@ class Attempt:
             case Renewed():
                 return await self._settle(None, stop_provider=True)
             case outcome:
-                return await self._conclude(outcome, stop_provider=True)
+                return await self._conclude("renew", outcome, stop_provider=True)
 
     async def _end_handed_back(self) -> str:
         operation = operation_id()
@@ -247,7 +256,7 @@ class Attempt:
             "hand_back",
             lambda: self._ledger.hand_back(generation=self._generation.id, attempt=self._number, operation=operation),
         )
-        return await self._conclude(outcome, stop_provider=True)
+        return await self._conclude("hand_back", outcome, stop_provider=True)
 
     async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:
         operation = operation_id()
@@ -257,20 +266,25 @@ class Attempt:
                 generation=self._generation.id, attempt=self._number, operation=operation, failure=failure
             ),
         )
-        return await self._conclude(outcome, stop_provider=stop_provider)
+        return await self._conclude("settle", outcome, stop_provider=stop_provider)
 
-    async def _conclude(self, outcome: Ended | Requeued | Stale, *, stop_provider: bool) -> str:
+    async def _conclude(self, transition: str, outcome: Ended | Requeued | Stale, *, stop_provider: bool) -> str:
         """Do what follows from the ledger's answer; the word for how the attempt ended."""
         match outcome:
             case Ended(generation=ended):
-                await self._place.after_end(outcome, stop_provider=stop_provider)
+                self._place.after_end(outcome, stop_provider=stop_provider)
                 return ended.error or ended.state
             case Requeued(dispatch):
                 self._place.dispatcher.dispatch([dispatch])
-                await self._hint()
+                self._hint()
                 return "requeued"
             case Stale():
-                return "stale"
+                return self._refused(transition)
+
+    def _refused(self, transition: str) -> str:
+        """Say by which transition we learned that the generation is no longer ours."""
+        self._log.warning("stale_attempt_refused", transition=transition)
+        return "stale"
 
     def _report(self, ending: str) -> None:
         request = self._generation.request
@@ -280,5 +294,5 @@ class Attempt:
             "attempt_ended", ending=ending, tool=request.tool, model=request.model, seconds=round(seconds, 2)
         )
 
-    async def _hint(self) -> None:
-        await self._place.hint(self._generation.account, self._generation.id)
+    def _hint(self) -> None:
+        self._place.dispatcher.tell(self._generation.account, self._generation.id)

@@ -122,7 +122,7 @@ class Caretaker:
             case Ended(ended):
                 action = str(ended.error or ended.state)
                 log.info("rescued", generation=generation, action=action, account=ended.account)
-                await self.place.after_end(outcome, stop_provider=True)
+                self.place.after_end(outcome, stop_provider=True)
         RESCUES.labels(action).inc()
 
     async def _delete_expired_outputs(self) -> None:

@@ -1,4 +1,4 @@
-"""The jobs that arq runs: `generate` makes one attempt at a generation, `stop` has a provider stop what has ended."""
+"""The two kinds of job: `generate` makes one attempt at a generation, `stop` has a provider stop what has ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from arq.worker import Retry
 
 from gateway.domain import operation_id
 from gateway.errors import QueueUnavailable
@@ -23,16 +22,25 @@ _TOO_EARLY_SECONDS = (0.1, 5)
 log = structlog.get_logger(__name__)
 
 
+class LeftToAnother(Exception):
+    """The worker must stop and has not begun the job."""
+
+
 async def generate(context: Mapping[str, Any], generation: str, attempt: int) -> None:
     """Make attempt number `attempt` at a generation, if the ledger gives it the lease."""
     place: Workplace = context["place"]
     hand_back: asyncio.Event = context["hand_back"]
     begun = await _begin(place, hand_back, generation, attempt)
     if begun is None:
+        await _take_out(place, context["tool"], job_id(generation, attempt))
         return
-    await _take_out(place, begun)
-    await place.hint(begun.generation.account, generation, begun.generation.version)
-    await Attempt(place, begun, hand_back).run()
+    # Beside the attempt, which need not wait for it: the lease is what counts from now on.
+    taking_out = asyncio.create_task(_take_out(place, context["tool"], job_id(generation, attempt), _waited_ms(begun)))
+    place.dispatcher.tell(begun.generation.account, generation, begun.generation.version)
+    try:
+        await Attempt(place, begun, hand_back).run()
+    finally:
+        await taking_out
 
 
 async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
@@ -57,7 +65,7 @@ async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, at
             case TooEarly(not_before):
                 await _wait_until(not_before, hand_back)
             case Ended():
-                await place.after_end(outcome, stop_provider=True)
+                place.after_end(outcome, stop_provider=True)
                 return None
             case Stale():
                 log.debug("attempt_stale", generation=generation, attempt=attempt)
@@ -72,14 +80,21 @@ async def _wait_until(not_before: int, hand_back: asyncio.Event) -> None:
         await asyncio.wait_for(hand_back.wait(), seconds)
     except TimeoutError:
         return
-    raise Retry
+    raise LeftToAnother
 
 
-async def _take_out(place: Workplace, begun: Begun) -> None:
-    """Take the job out of arq: it reads only the first few hundred of its set, and from now on the lease counts."""
-    job = job_id(begun.generation.id, begun.attempt)
+async def _take_out(place: Workplace, tool: str, job: str, waited_ms: int | None = None) -> None:
+    """Take a job out of arq: it has begun, or nobody need begin it any more."""
     try:
-        await place.queue.take_out(begun.generation.request.tool, job)
+        await place.queue.take_out(tool, job, waited_ms=waited_ms)
     except QueueUnavailable as error:
         # Harmless: whoever picks it up again is told that it is stale, and takes it out.
         log.warning("job_not_taken_out", job=job, error=str(error))
+
+
+def _waited_ms(begun: Begun) -> int | None:
+    """How long the generation was queued before it was first begun; later attempts had pauses of their own."""
+    generation = begun.generation
+    if begun.attempt != 1 or generation.queued_at is None or generation.started_at is None:
+        return None
+    return generation.started_at - generation.queued_at

@@ -53,8 +53,8 @@ class NightlyAudit:
             report = await audit(self.ledger, rest=_REST)
         finally:
             await cancel(keeping)
+        _tell(report)  # first: a ledger that takes nothing new must not keep its differences from the log
         await remember(self.ledger, report)
-        _tell(report)
         return report
 
     async def _keep_turn(self) -> None:

@@ -49,8 +49,9 @@ def make_worker(settings: Settings, place: Workplace, *, tool: str, jobs_max: in
     return ToolWorker(
         tool=tool,
         queue=place.queue,
-        functions={"generate": generate, "stop": stop},
-        context={"place": place, "hand_back": hand_back},
+        make=generate,
+        functions={"stop": stop},
+        context={"place": place, "tool": tool, "hand_back": hand_back},
         jobs_max=jobs_max,
         claim_ms=settings.lease_ms,
         grace_seconds=settings.grace_seconds,

@@ -12,7 +12,6 @@ import structlog
 
 from gateway.cancelling import cancel
 from gateway.dispatcher import Dispatcher
-from gateway.errors import QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Ended
 from gateway.outputs import OutputStore
@@ -52,22 +51,15 @@ class Workplace:
         """Ask the ledger until it answers (see `workers.insist`)."""
         return await insist(transition, ask, lease_seconds=self.lease_seconds)
 
-    async def after_end(self, outcome: Ended, *, stop_provider: bool) -> None:
+    def after_end(self, outcome: Ended, *, stop_provider: bool) -> None:
         """Do what follows an ending: dispatch the promoted, tell the watchers, have the provider stop (R14, R17)."""
         ended = outcome.generation
         self.dispatcher.dispatch(outcome.promoted)
         if stop_provider and outcome.provider_ref is not None:
             self._in_background(self.stop_provider(ended.request.provider, outcome.provider_ref, ended.id))
-        await self.hint(ended.account, ended.id, ended.version)
+        self.dispatcher.tell(ended.account, ended.id, ended.version)
         for promoted in outcome.promoted:
-            await self.hint(ended.account, promoted.generation)
-
-    async def hint(self, account: str, generation: str, version: int = 0) -> None:
-        """Tell the watchers that a generation has changed; without them it changes all the same, so never raise."""
-        try:
-            await self.queue.hint(account, generation, version)
-        except QueueUnavailable as error:
-            log.debug("hint_lost", generation=generation, error=str(error))
+            self.dispatcher.tell(ended.account, promoted.generation)
 
     async def heed_stops(self) -> None:
         """Have attempts ask the ledger as soon as a cancel was asked for, not only when they renew; for ever."""

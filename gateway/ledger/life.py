@@ -94,7 +94,7 @@ class GenerationOperations(LedgerCore):
             int(any(not item.url.startswith("https:") for item in request.inputs)),
         )
         if word == "reserved":
-            return _reserved(generation, account, request, texts(rest))
+            return _reserved(account, operation, request, texts(rest))
         return self._not_reserved(word, rest, account, request.price_millicredits)
 
     def _not_reserved(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
@@ -261,13 +261,24 @@ class GenerationOperations(LedgerCore):
         await self.run("outputs_deleted", self.generation_key(generation))
 
     async def generation(
-        self, *, generation: str, account: str | None = None, keys_version: int | None = None
+        self,
+        *,
+        generation: str,
+        account: str | None = None,
+        keys_version: int | None = None,
+        known: o.Generation | None = None,
     ) -> o.KeysChanged | o.NotFound | o.Generation:
-        """One generation; with `account`, NotFound if it is another's."""
+        """One generation; with `account`, NotFound if it is another's.
+
+        `known` is what was read of it before: that very object is the answer if nothing has changed since.
+        """
         if not re.match(GENERATION_PATTERN, generation):
             return o.NotFound()
         version = "" if keys_version is None else keys_version
-        word, rest = await self.run("generation", self.generation_key(generation), account or "", version)
+        has = "" if known is None else f"{known.version} {known.operation}"
+        word, rest = await self.run("generation", self.generation_key(generation), account or "", version, has)
+        if word == "same" and known is not None:
+            return known
         if word == "generation":
             return _generation(rest[0])
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()
@@ -306,11 +317,13 @@ def _generation(item: Reply) -> o.Generation:
     return decode_generation(item[0].decode(), item[1])
 
 
-def _reserved(generation: str, account: str, request: GenerationRequest, answer: tuple[str, ...]) -> o.Reserved:
+def _reserved(account: str, operation: str, request: GenerationRequest, answer: tuple[str, ...]) -> o.Reserved:
     """What was asked for, with what only the script knows of it."""
-    created, deadline, score, allocation, entry = answer
+    generation, created, deadline, score, allocation, entry = answer
     created_at, waits = int(created), not score
-    made = new_generation(generation, account, request, created_at=created_at, waits=waits, texts=(allocation, entry))
+    made = new_generation(
+        generation, account, operation, request, created_at=created_at, waits=waits, texts=(allocation, entry)
+    )
     if waits:
         return o.Reserved(made, None)
     return o.Reserved(made, o.Dispatch(generation, request.tool, 1, int(score), created_at, 0, int(deadline)))

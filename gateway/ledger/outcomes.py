@@ -67,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """A generation as it is. `version` counts its changes.
+    """A generation as it is. `version` counts its changes; `operation` is the id of what made its last move.
 
     `entry_texts` are its own journal entries, oldest first, as they are stored: `records.decode_entry` reads them.
     """
@@ -87,6 +87,7 @@ class Generation:
     attempt: int
     failures: int
     version: int
+    operation: str
     cancel_requested: bool
     error: FailureCode | None
     provider_ref: str | None
@@ -116,7 +117,7 @@ class Grant:
 class Subscription:
     """An active subscription. It lapses at `paid_through` or `cancelled_to`, whichever comes first.
 
-    `billing` is the payment provider's subscription that pays for it; None: a test payment, or whoever runs the gateway.
+    `billing` is the payment provider's subscription that pays for it; None: a test payment, or an operator.
     """
 
     plan: str

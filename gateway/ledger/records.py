@@ -183,6 +183,7 @@ def decode_generation(generation: str, flat: Sequence[bytes]) -> o.Generation:
         attempt=int(fields["attempt"]),
         failures=int(fields["failures"]),
         version=int(fields["version"]),
+        operation=fields["operation"],
         cancel_requested="cancel_requested" in fields,
         error=FailureCode(fields["error"]) if fields.get("error") else None,
         provider_ref=fields.get("ref"),
@@ -196,7 +197,14 @@ def decode_generation(generation: str, flat: Sequence[bytes]) -> o.Generation:
 
 
 def new_generation(
-    generation: str, account: str, request: GenerationRequest, *, created_at: int, waits: bool, texts: tuple[str, str]
+    generation: str,
+    account: str,
+    operation: str,
+    request: GenerationRequest,
+    *,
+    created_at: int,
+    waits: bool,
+    texts: tuple[str, str],
 ) -> o.Generation:
     """A generation as `reserve` has just made it. `texts` are its allocation and its journal entry ("" for none)."""
     allocation, entry = texts
@@ -216,6 +224,7 @@ def new_generation(
         attempt=0,
         failures=0,
         version=1,
+        operation=operation,
         cancel_requested=False,
         error=None,
         provider_ref=None,

@@ -46,9 +46,13 @@ class OutputLinks:
 
     def url(self, generation: str, index: int) -> str:
         """The URL of an output, good for the lifetime at least and an hour more at most."""
-        expires = math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + self._lifetime_seconds
+        expires = self.expire_at()
         query = urlencode({"expires": expires, "signature": self._signature(generation, index, str(expires))})
         return f"{self._public_address}/v1/generations/{generation}/outputs/{index}?{query}"
+
+    def expire_at(self) -> int:
+        """When a URL that is made now expires, in seconds since the epoch: all of one hour expire together."""
+        return math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + self._lifetime_seconds
 
     def verify(self, generation: str, index: int, expires: str, signature: str) -> LinkState:
         """Check what a request brought, as it brought it; only a genuine link is ever called expired."""

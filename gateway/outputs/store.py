@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from gateway.errors import OutputMissing, SettingsError
+from gateway.errors import OutputMissing, OutputNotStored, SettingsError
 from gateway.outputs.names import checked, content_type_of, folders, input_key
 
 _CLOUD_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory"})
@@ -59,13 +59,20 @@ class OutputStore:
         raise SettingsError("FAREBOX_OUTPUTS_URL: must start with file:///, s3://, gs:// or az://")
 
     async def put(self, object_key: str, data: bytes) -> None:
-        """Write an object as a whole: nobody ever sees a part of it. When this returns it is on disk."""
+        """Write an object as a whole: nobody ever sees a part of it. When this returns it is on disk.
+
+        OutputNotStored if the store does not take it: a full disk, a bucket that is away.
+        """
         content_type = content_type_of(object_key)
-        if self._directory is None:
-            await obstore.put_async(self._store, object_key, data, attributes={"Content-Type": content_type})
-        else:  # files have no attributes; the extension says it
-            await obstore.put_async(self._store, object_key, data)
-            await asyncio.to_thread(_sync, self._directory / object_key, self._directory)
+        try:
+            if self._directory is None:
+                await obstore.put_async(self._store, object_key, data, attributes={"Content-Type": content_type})
+            else:  # files have no attributes; the extension says it
+                await obstore.put_async(self._store, object_key, data)
+                await asyncio.to_thread(_sync, self._directory / object_key, self._directory)
+        except (obstore.exceptions.BaseError, OSError) as error:
+            reason = str(error).partition("\n")[0]  # obstore adds a page for its own developers
+            raise OutputNotStored(f"{object_key}: {type(error).__name__}: {reason}") from error
 
     async def put_input(self, generation: str, number: int, data: bytes, content_type: str) -> str:
         """Write the bytes of a `data:` input and return the object key they are under."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.domain import Bucket
@@ -27,6 +29,29 @@ async def test_an_account_is_found_by_its_email_whatever_the_case(world: World) 
     assert the(o.Account, await world.ledger.find_account(email="new@example.com")).id == "ann"
     assert isinstance(await world.ledger.find_account(email="ann@example.com"), o.NotFound)
     assert isinstance(await world.ledger.find_account(email="nobody@example.com"), o.NotFound)
+
+
+async def test_of_two_that_claim_an_email_at_once_one_gets_it(world: World) -> None:
+    """The second saw that the first did not have the address yet, took its claim for an old one, and both had it."""
+    names = [f"a{number}" for number in range(20)]
+    made = await asyncio.gather(*(world.ledger.put_account(account=name, email="ann@example.com") for name in names))
+    (winner,) = [name for name, one in zip(names, made, strict=True) if not isinstance(one, o.Refused)]
+    assert the(o.Account, await world.ledger.find_account(email="ann@example.com")).id == winner
+    assert {one for one in made if isinstance(one, o.Refused)} == {o.Refused("email_taken", winner)}
+
+
+async def test_an_email_that_is_given_up_leaves_nothing_behind(world: World) -> None:
+    await world.ledger.put_account(account="ann", email="ann@example.com")
+    await world.ledger.put_account(account="ann", email="new@example.com")
+    assert await world.ledger.redis.exists(keys.email("ann@example.com")) == 0
+    assert await world.ledger.redis.exists(keys.email("new@example.com")) == 1
+
+
+async def test_a_claim_whose_account_never_wrote_the_email_lapses(world: World) -> None:
+    """Whoever claimed it died before the account was written; a minute later it is anyone's."""
+    await world.ledger.redis.set(keys.email("ann@example.com"), "ann,1795305600000")
+    await world.ledger.put_account(account="bob", email="ann@example.com")
+    assert the(o.Account, await world.ledger.find_account(email="ann@example.com")).id == "bob"
 
 
 async def test_an_email_belongs_to_one_account_until_that_gives_it_up(world: World) -> None:

@@ -49,6 +49,14 @@ async def test_a_clock_moved_by_centuries_writes_every_cycle(world: World) -> No
     assert entries[-1].id > 9_000
 
 
+async def test_a_clock_stops_before_the_end_of_the_calendar(world: World) -> None:
+    """Python's calendar ends with the year 9999: an account past it could not be shown any more, every read a 500."""
+    await world.account()
+    moved = await world.ledger.advance(account="ann", operation="far", advance_ms=8000 * 366 * DAY)
+    assert the(o.Refused, moved).reason == "too_far"
+    assert (await world.look()).clock_offset_ms == 0
+
+
 async def test_an_unknown_accounts_clock_is_not_found(world: World) -> None:
     moved = await world.ledger.advance(account="nobody", operation="one", advance_ms=DAY)
     assert isinstance(moved, o.NotFound)

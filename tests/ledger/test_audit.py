@@ -78,6 +78,19 @@ async def test_a_broken_journal_is_named_once_also_between_two_pages(
     assert (found.expected, found.found) == (f"entry {newest - 3} before it", f"entry {newest - 4}")
 
 
+async def test_keys_of_others_on_the_same_server_are_not_looked_at(world: World) -> None:
+    """One whose name is no UTF-8, as other programs have them, ended every audit with a traceback."""
+    world.holds = False
+    await set_scene(world)
+    for name in (b"\xac\xed\x00\x05t\x00\x03session", "arq:queue:image", "fbx"):
+        await world.redis.set(name, "1")
+    report = await audit(world.ledger)
+    assert report.clean, text(report)
+    await world.redis.set(b"{fb00}:account:\xff", "1")
+    (found,) = (await audit(world.ledger)).differences
+    assert (found.kind, found.subject) == (Kind.ORPHAN, r"key {fb00}:account:\xff")
+
+
 async def test_a_ruined_ledger_is_counted_and_its_report_stays_small(world: World) -> None:
     world.holds = False
     await world.account()

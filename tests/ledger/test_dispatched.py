@@ -19,8 +19,21 @@ async def test_a_dispatched_generation_is_looked_at_again_in_a_minute(world: Wor
     await world.account()
     generation = await world.spend()
     before = await world.now()
-    assert await world.ledger.dispatched(generation=generation, deadline=await deadline_of(world, generation))
+    assert await world.ledger.dispatched({generation: await deadline_of(world, generation)}) == {generation}
     assert before + MINUTE <= await deadline_of(world, generation) <= await world.now() + MINUTE
+
+
+async def test_many_are_dispatched_at_once_each_by_its_own_deadline(world: World) -> None:
+    await world.account("ann")
+    await world.account("ben")
+    generations = [await world.spend(10_000, name) for name in ("ann", "ben", "ann", "ben")]
+    read = {generation: await deadline_of(world, generation) for generation in generations}
+    await world.begin(generations[0])
+    read[generations[1]] -= 1
+    before = await world.now()
+    assert await world.ledger.dispatched(read) == set(generations[2:])
+    assert await deadline_of(world, generations[1]) == read[generations[1]] + 1
+    assert all([await deadline_of(world, generation) >= before + MINUTE for generation in generations[2:]])
 
 
 async def test_a_late_dispatched_cannot_touch_a_lease(world: World) -> None:
@@ -29,8 +42,8 @@ async def test_a_late_dispatched_cannot_touch_a_lease(world: World) -> None:
     deadline = await deadline_of(world, generation)
     await world.begin(generation)
     before = await world.contents()
-    assert not await world.ledger.dispatched(generation=generation, deadline=deadline)
-    assert not await world.ledger.dispatched(generation=generation, deadline=await deadline_of(world, generation))
+    assert not await world.ledger.dispatched({generation: deadline})
+    assert not await world.ledger.dispatched({generation: await deadline_of(world, generation)})
     assert await world.contents() == before
 
 
@@ -42,7 +55,7 @@ async def test_a_late_dispatched_cannot_put_off_what_is_looked_at_again_sooner(w
     read = await deadline_of(world, generation)
     await world.rescue(generation)
     before = await world.contents()
-    assert not await world.ledger.dispatched(generation=generation, deadline=read)
+    assert not await world.ledger.dispatched({generation: read})
     assert await world.contents() == before
 
 
@@ -52,15 +65,15 @@ async def test_a_dispatched_of_an_ended_or_unknown_generation_changes_nothing(wo
     deadline = await deadline_of(world, generation)
     await world.ledger.cancel(generation=generation)
     before = await world.contents()
-    assert not await world.ledger.dispatched(generation=generation, deadline=deadline)
-    assert not await world.ledger.dispatched(generation="gen_00aaaaaaaaaaaaaaaaaaaaaaaa", deadline=deadline)
+    assert not await world.ledger.dispatched({generation: deadline})
+    assert not await world.ledger.dispatched({"gen_00aaaaaaaaaaaaaaaaaaaaaaaa": deadline})
     assert await world.contents() == before
 
 
 async def test_the_look_again_is_never_later_than_the_queue_timeout(world: World) -> None:
     await world.account()
     generation = await world.spend(terms=replace(TERMS, queue_timeout_ms=20 * SECOND))
-    await world.ledger.dispatched(generation=generation, deadline=await deadline_of(world, generation))
+    await world.ledger.dispatched({generation: await deadline_of(world, generation)})
     queued_at = (await world.generation(generation)).queued_at
     assert queued_at is not None
     assert await deadline_of(world, generation) == queued_at + 20 * SECOND
@@ -70,7 +83,7 @@ async def test_a_retry_is_looked_at_a_minute_after_its_pause(world: World) -> No
     await world.account()
     generation = await world.running()
     requeued = the(o.Requeued, await world.settle(generation, FailureCode.PROVIDER_FAILED))
-    assert await world.ledger.dispatched(generation=generation, deadline=requeued.dispatch.deadline)
+    assert await world.ledger.dispatched({generation: requeued.dispatch.deadline}) == {generation}
     assert await deadline_of(world, generation) == requeued.dispatch.not_before + MINUTE
 
 
@@ -79,7 +92,7 @@ async def test_r17_a_dispatched_look_at_a_parked_one_is_repeated_in_a_minute(wor
     generation = await world.parked()
     await world.pass_time(generation, 30 * SECOND)
     look = the(o.Requeued, await world.rescue(generation))
-    assert await world.ledger.dispatched(generation=generation, deadline=look.dispatch.deadline)
+    assert await world.ledger.dispatched({generation: look.dispatch.deadline}) == {generation}
     assert await deadline_of(world, generation) >= look.dispatch.deadline
 
 
@@ -89,5 +102,5 @@ async def test_a_queued_generation_with_a_ref_has_no_queue_timeout(world: World)
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     handed = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     before = await world.now()
-    await world.ledger.dispatched(generation=generation, deadline=the(o.Requeued, handed).dispatch.deadline)
+    await world.ledger.dispatched({generation: the(o.Requeued, handed).dispatch.deadline})
     assert await deadline_of(world, generation) >= before + MINUTE

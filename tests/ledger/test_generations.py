@@ -96,3 +96,24 @@ async def test_every_change_that_can_be_seen_is_a_new_version(world: World) -> N
     await world.settle(generation)
     versions.append((await world.generation(generation)).version)
     assert versions == sorted(set(versions))
+
+
+async def test_what_has_not_changed_since_it_was_read_is_answered_as_it_was_read(world: World) -> None:
+    await world.account()
+    generation = await world.spend()
+    read = await world.generation(generation)
+    assert await world.ledger.generation(generation=generation, known=read) is read
+    assert await world.ledger.generation(generation=generation, account="ann", known=read) is read
+    assert isinstance(await world.ledger.generation(generation=generation, account="bob", known=read), o.NotFound)
+    await world.ledger.cancel(generation=generation)
+    changed = the(o.Generation, await world.ledger.generation(generation=generation, known=read))
+    assert (read.state, changed.state) == ("queued", "cancelled")
+
+
+async def test_a_generation_that_was_just_reserved_reads_as_reserve_answered_it(world: World) -> None:
+    await world.account()
+    for price in (1_000, 0):
+        reserved = the(o.Reserved, await world.reserve(price=price))
+        assert await world.generation(reserved.generation.id) == reserved.generation
+        known = await world.ledger.generation(generation=reserved.generation.id, known=reserved.generation)
+        assert known is reserved.generation

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket
 from gateway.ledger import outcomes as o
-from tests.ledger.world import DAY, HOUR, World, the
+from tests.ledger.world import DAY, HOUR, World, amounts, the
 
 
 @pytest.mark.parametrize("bucket", list(Bucket))
@@ -95,3 +95,13 @@ async def test_many_grants_expire_at_once(world: World) -> None:
         await world.grant(amount=1, expires_at=now + HOUR)
     await world.advance(2 * HOUR)
     assert len(await world.journal("ann", "expire")) == 30
+
+
+async def test_r19_grants_that_expire_at_one_instant_expire_in_the_order_they_were_made(world: World) -> None:
+    """Their entries stood in the order in which Redis lists a hash: by chance in a large one. The model found it."""
+    now = (await world.account()).now
+    made = list(range(1, 141))  # more fields than Redis keeps in order
+    for amount in made:
+        await world.grant(amount=amount, expires_at=now + HOUR)
+    await world.advance(2 * HOUR)
+    assert amounts(await world.journal("ann", "expire")) == [-amount for amount in made]

@@ -8,8 +8,9 @@ from pathlib import Path
 import gateway.ledger
 from gateway.domain import Bucket, FailureCode, Input, Scope
 from gateway.ledger import keys
+from gateway.ledger.audit import audit, remember
 from gateway.ledger.idempotency import Request, Requests
-from tests.ledger.world import DAY, PARTITIONS, World
+from tests.ledger.world import DAY, World
 
 ACCOUNT = r"[A-Za-z0-9_.@-]{1,64}"
 GENERATION = r"gen_[0-9a-f]{2}[a-z2-7]{24}"
@@ -19,6 +20,8 @@ PERMANENT = {
     "meta": r"fb:meta",
     "key": r"fb:key:key_[0-9a-f]{32}",
     "email": r"fb:email:[0-9a-f]{64}",
+    "operators": r"fb:operators",
+    "audit": r"fb:audit",
     "account": rf"{TAG}:account:{ACCOUNT}",
     "journal": rf"{TAG}:journal:{ACCOUNT}",
     "recent": rf"{TAG}:recent:{ACCOUNT}",
@@ -34,6 +37,9 @@ EXPIRING = {
     "generation": rf"{TAG}:generation:{GENERATION}",
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
+    "sign_in": r"fb:sign_in:[0-9a-f]{32}",
+    "rate": r"fb:rate:key_[0-9a-f]{32}",
+    "audit:claim": r"fb:audit:claim",
 }
 """Keys with a TTL; a generation gets its when it ends."""
 
@@ -45,8 +51,10 @@ async def a_busy_time(world: World) -> None:
     await world.account("b.o-b_@", top_up=50_000, plan="standard")
     await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None)
     await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)
-    await Requests(ledger.redis, PARTITIONS).claim(Request("admin", "digest", "request"))
-    await Requests(ledger.redis, PARTITIONS).finish(Request("ann", "digest-2", "request"), "{}")
+    await ledger.use_sign_in_link(nonce="0" * 32, seconds=3600)
+    await ledger.admit(key_id=f"key_{'0' * 32}", per_minute=1)
+    await Requests(ledger).claim(Request("admin", "digest", "request"))
+    await Requests(ledger).finish(Request("ann", "digest-2", "request"), "{}")
     for account in ("ann", "b.o-b_@"):
         await world.finish(await world.spend(1_000, account, idempotency=("k", "b"), inputs=(Input("image", "in/1"),)))
         await world.fail(await world.spend(1_000, account))
@@ -57,6 +65,7 @@ async def a_busy_time(world: World) -> None:
         await world.advance(3 * DAY, account)
         await ledger.adjust(account=account, operation="x", bucket=Bucket.TOP_UP, millicredits=5, reason="r")
     await world.ledger.cancel(generation=await world.spend(1_000, "b.o-b_@"))
+    await remember(ledger, await audit(ledger))
 
 
 def kind_of(name: str) -> str:
@@ -79,7 +88,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
-    days = {"generation": 30, "usage": 400, "idempotency": 1}
+    days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
     now = await world.now()
     for name, stored in (await world.contents()).items():
         if stored.expires_at > 0 and not name.endswith(":admin:digest"):  # a claim that a crash leaves: one minute
@@ -105,7 +114,7 @@ def test_python_spells_keys_as_lua_does() -> None:
     lua = (Path(gateway.ledger.__file__).parent / "lua" / "lib" / "keys.lua").read_text()
     spelled = re.findall(r"^function keys\.(\w+)\(", lua, re.MULTILINE)
     python = {name for name in vars(keys) if callable(getattr(keys, name)) and not name.startswith("_")}
-    assert set(spelled) == python - {"tag", "key", "email"}
+    assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "subject"}
     for name in spelled:
         words = re.search(rf"^function keys\.{name}\((.*?)\)", lua, re.MULTILINE)
         assert words

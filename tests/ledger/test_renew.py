@@ -49,6 +49,18 @@ async def test_r17_renew_past_give_up_at_ends_the_generation_refunded(world: Wor
     assert (ended.generation.committed_millicredits, ended.generation.refunded_millicredits) == (3_000, 6_000)
 
 
+async def test_one_that_lacks_nothing_has_no_error_when_its_provider_is_given_up(world: World) -> None:
+    """Every output was there, but the worker was late to settle. `settle` left no error in such a generation; `renew`,
+    `begin` and `rescue` past `give_up_at` left `provider_timeout`. The model found it (issue 4)."""
+    await world.account()
+    for end in (lambda g: world.ledger.renew(generation=g, attempt=1), world.rescue):
+        generation = await world.running(9_000)
+        await world.deliver(generation, 0)
+        await world.pass_time(generation, HOUR)
+        ended = the(o.Ended, await end(generation))
+        assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, None)
+
+
 async def test_r17_a_result_after_the_end_is_discarded(world: World) -> None:
     await world.account()
     generation = await world.running()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from gateway.domain import operation_id
 from gateway.ledger import outcomes as o
 from tests.ledger.test_subscribe import anniversary
 from tests.ledger.world import DAY, World, the
+from tests.payments.shop import buy, pay
 
 ALLOTMENT = 8_000_000
 
@@ -99,12 +102,12 @@ async def test_an_expiry_that_nobody_saw_is_found_by_whoever_looks_next(world: W
     assert [entry.kind for entry in await world.journal()][-3:] == ["expire", "alert", "alert"]
 
 
-async def test_a_correction_and_a_revoked_purchase_can_cross_too(world: World) -> None:
+async def test_a_returned_purchase_can_cross_too(world: World) -> None:
     await subscriber(world)
-    made = await world.ledger.top_up(account="ann", operation="pay", millicredits=ALLOTMENT, reason="Small")
+    checkout = await buy(world, millicredits=ALLOTMENT)
+    await pay(world, checkout)
     await world.spend(ALLOTMENT)
-    grant = str(the(o.Applied, made).grant)
-    await world.ledger.revoke(account="ann", operation="x", grant=grant, millicredits=None, reason="disputed")
+    await world.ledger.take_back(account="ann", checkout=checkout.id, part=Fraction(1))
     assert [entry.kind for entry in await world.journal()][-3:] == ["revoke", "alert", "alert"]
 
 

@@ -112,7 +112,7 @@ class Walk:
 
     async def _dispatched(self, name: str, _: o.Generation) -> object:
         deadline = await self.world.deadline(name) or 0
-        return await self.world.ledger.dispatched(generation=name, deadline=deadline)
+        return name in await self.world.ledger.dispatched({name: deadline})
 
     async def _rescue(self, name: str, _: o.Generation) -> object:
         deadline = await self.world.deadline(name) or 0

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+import uvloop
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from gateway.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
-from gateway.errors import SettingsError
+from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
+from gateway.ledger.scripts import translated
+from gateway.queue import answering
 from tests.redis_servers import RedisServer, free_port
 
 
@@ -125,3 +130,33 @@ async def test_sentinels_name_the_master(own_redis: RedisServer) -> None:
         sentinel.stop()
     with own_redis.client() as plain:
         assert plain.get("key") == b"value"
+
+
+def test_a_connection_reset_under_uvloop_is_an_outage_and_no_fault_of_ours() -> None:
+    """`make chaos` cut connections to Redis, and dispatches and hints were logged as bugs, with a traceback.
+
+    Between taking a connection from the pool and writing to it, the other side had reset it. uvloop then raises a
+    RuntimeError where asyncio's own loop stays silent, redis-py lets it through, and we took it for a bug of our own.
+    In a call of the ledger that would have been a 500, or a generation that a worker settles as `internal`.
+    """
+
+    async def write_to_a_closed_transport(server: asyncio.Server) -> RuntimeError:
+        host, port = server.sockets[0].getsockname()
+        _, writer = await asyncio.open_connection(host, port)
+        writer.transport.abort()
+        await asyncio.sleep(0.01)
+        with pytest.raises(RuntimeError) as caught:
+            writer.writelines([b"PING"])
+        return caught.value
+
+    async def main() -> None:
+        async with await asyncio.start_server(lambda _, writer: writer.transport.abort(), "127.0.0.1", 0) as server:
+            closed = await write_to_a_closed_transport(server)
+        assert isinstance(translated(closed, "settle"), LedgerUnavailable)
+        broken = RuntimeError("a bug of our own")
+        assert translated(broken, "settle") is broken
+        with pytest.raises(QueueUnavailable), answering():
+            raise closed
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

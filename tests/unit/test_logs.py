@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,8 +65,37 @@ def test_no_line_shows_a_key_or_a_prompt(log_format: str, capsys: pytest.Capture
         ("sk_live_abcdefghij and whsec_abcdefghij", "sk_live_… and whsec_…"),
         ('{"authorization": "Bearer abc.def"}', '{"authorization": "Bearer …"}'),
         ("rediss://ann:p4ss@ledger:6379/0", "rediss://ann:…@ledger:6379/0"),
+        ("rk_test_abcdefghij", "rk_test_…"),
+        ("GET /v1/outputs/0?signature=abc.def HTTP/1.1", "GET /v1/outputs/0?signature=… HTTP/1.1"),
+        ("expires=1&sig=abc.def and &token=a, ?key=b &quote=c", "expires=1&sig=… and &token=… ?key=… &quote=…"),
+        ("BEARER abc FBX_ABCDEFGHIJ SK_LIVE_ABCDEFGHIJ", "BEARER … FBX_… SK_LIVE_…"),
         ("gen_00abc on redis://ledger:6379 at 10:00", "gen_00abc on redis://ledger:6379 at 10:00"),
     ],
 )
 def test_a_secret_is_cut_and_the_rest_stays(line: str, cut: str) -> None:
     assert cut_secrets(None, "info", line) == cut
+
+
+def test_extra_fields_of_a_librarys_line_are_left_out_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(Settings(log_format="json"))
+    logging.getLogger("vendor").warning("refused", extra={"api_key": "hunter2", "status": 401})
+    (line,) = _lines(capsys)
+    assert (line["api_key"], line["status"]) == ("(left out)", 401)
+
+
+def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(Settings(log_format="json", log_level="warning"))
+    structlog.get_logger("gateway.queue").info("dispatched")
+    structlog.get_logger("gateway.queue").log(logging.WARNING, "lost")
+    logging.getLogger("arq").info("polling")
+    assert [line["event"] for line in _lines(capsys)] == ["lost"]
+
+
+def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full is a disk without room: whoever handles a request must not hear that its log line has none."""
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr("sys.stderr", full)
+        configure_logs(Settings(log_format="json"))
+        structlog.get_logger("gateway.requests").info("request", status=202)
+        with contextlib.suppress(OSError):
+            full.close()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Rese
 from gateway.ledger.policy import PlanTerms, Policy, Terms
 from gateway.lifeline import Lifeline
 from gateway.outputs import OutputStore
-from gateway.queue import Queue
+from gateway.queue import Queue, queue_key
 from workers.workplace import Workplace
 
 ROOT = Path(__file__).parents[2]
@@ -201,6 +202,12 @@ class Stage:
         assert isinstance(found, Account)
         assert sum(found.held_millicredits.values()) == 0
         return CREDITS - sum(found.available_millicredits.values())
+
+
+async def due(queue: Queue, tool: str = "image") -> list[str]:
+    """The jobs of a tool whose time has come, the next one first."""
+    jobs: list[bytes] = await queue.redis.zrange(queue_key(tool), "-inf", time.time_ns() // 1_000_000, byscore=True)  # type: ignore[arg-type]
+    return [job.decode() for job in jobs]
 
 
 def dispatch_of(reserved: Reserved) -> Dispatch:

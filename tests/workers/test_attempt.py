@@ -13,7 +13,7 @@ from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected, ProviderUnreachable
 from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
 from gateway.queue import job_id
-from tests.workers.stage import PRICE, Stage, open_place, policy, until
+from tests.workers.stage import PRICE, Stage, due, open_place, policy, until
 from workers.generate import generate, stop
 from workers.providers import Progress, ProviderRequest, Rendered
 from workers.workplace import Workplace
@@ -75,7 +75,7 @@ class Scene:
         return await self.stage.reserve(provider="scripted", outputs=outputs, terms=terms)
 
     async def attempt(self, generation: str, attempt: int = 1) -> None:
-        await generate({"place": self.place, "hand_back": self.hand_back}, generation, attempt)
+        await generate({"place": self.place, "tool": "image", "hand_back": self.hand_back}, generation, attempt)
 
 
 @pytest.fixture
@@ -121,6 +121,17 @@ async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene
 
 async def _is(fact: Callable[[], bool]) -> bool:
     return fact()
+
+
+async def test_a_provider_that_ends_without_an_output_has_failed_and_is_tried_again(scene: Scene) -> None:
+    """It used to end as `internal`, which says that Farebox broke, and was never tried again."""
+    scene.provide([], [picture(0)])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.failures) == (State.QUEUED, 1)
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
 
 
 async def test_after_a_provider_failure_the_next_attempt_submits_a_new_job_for_what_is_missing(scene: Scene) -> None:
@@ -202,7 +213,7 @@ async def test_a_worker_that_must_stop_hands_back_and_leaves_the_provider_at_wor
 
 
 async def _is_due(scene: Scene, job: str) -> bool:
-    return job in await scene.stage.queue.due("image", limit=10)
+    return job in await due(scene.stage.queue)
 
 
 async def test_a_stale_attempt_drops_everything_and_never_stops_the_provider(scene: Scene) -> None:

@@ -11,7 +11,7 @@ from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import OutputMissing
 from gateway.ledger.outcomes import Begun, Renewed
 from tests.redis_servers import RedisServer
-from tests.workers.stage import Stage, open_place, until
+from tests.workers.stage import Stage, due, open_place, until
 from workers.caretaker import Caretaker, Reach
 from workers.workplace import Workplace
 
@@ -120,7 +120,7 @@ async def test_a_round_without_a_ledger_raises_nothing_and_the_next_one_works(
 
         async def dispatched() -> bool:
             await caretaker.make_round()
-            return bool(await stage.queue.due("image", limit=1))
+            return bool(await due(stage.queue))
 
         await until(dispatched)
     assert (await stage.generation(reserved.generation.id)).state is State.QUEUED

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gateway.dispatcher import Dispatcher
 from gateway.queue import job_id, queue_key
 from tests.redis_servers import RedisServer
-from tests.workers.stage import Stage, dispatch_of, until
+from tests.workers.stage import Stage, dispatch_of, due, until
 
 
 async def test_what_was_dispatched_is_due_and_its_deadline_has_moved_on(stage: Stage) -> None:
@@ -20,7 +20,7 @@ async def test_what_was_dispatched_is_due_and_its_deadline_has_moved_on(stage: S
 
 
 async def _due(stage: Stage, job: str) -> bool:
-    return job in await stage.queue.due("image", limit=1000)
+    return job in await due(stage.queue)
 
 
 async def _deadline_is_after(stage: Stage, generation: str, deadline: int) -> bool:
@@ -33,7 +33,7 @@ async def test_closing_writes_what_is_ready(stage: Stage) -> None:
     reserved = [await stage.reserve() for _ in range(50)]
     async with Dispatcher(ledger=stage.ledger, queue=stage.queue) as dispatcher:
         dispatcher.dispatch(dispatch_of(one) for one in reserved)
-    assert len(await stage.queue.due("image", limit=1000)) == 50
+    assert len(await due(stage.queue)) == 50
 
 
 async def test_a_retry_comes_when_its_pause_is_over_and_keeps_its_place(stage: Stage) -> None:

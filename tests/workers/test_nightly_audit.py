@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.errors import LedgerUnavailable
+from gateway.errors import LedgerFull, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.audit import last_audit
 from gateway.ledger.audit.result import CLAIM_MS, EVERY_MS
@@ -60,6 +60,26 @@ async def test_differences_are_loud_and_name_no_prompt(stage: Stage) -> None:
     assert (difference["kind"], difference["generation"]) == ("deadline", generation)
     assert finished["differences"] == 1
     assert "lighthouse" not in str(lines)
+
+
+async def test_differences_are_told_though_the_ledger_cannot_keep_the_result(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memory that filled up, or an outage, at the end of an audit kept what it had found out of the log too."""
+    await stage.account()
+    generation = (await stage.reserve()).generation.id
+    await stage.ledger.redis.zrem(keys.deadlines(int(generation[4:6], 16)), generation)
+    run = stage.ledger.command
+
+    async def full(*words: str | int) -> object:
+        if words[:2] == ("SET", keys.AUDIT):
+            raise LedgerFull("SET: OOM")
+        return await run(*words)
+
+    monkeypatch.setattr(stage.ledger, "command", full)
+    with capture_logs() as lines, pytest.raises(LedgerFull):
+        await NightlyAudit(stage.ledger).take_turn()
+    assert [line["event"] for line in lines] == ["audit_difference", "audit_finished"]
 
 
 async def test_an_outage_only_delays_it(

@@ -18,7 +18,7 @@ from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Hint, Queue, dumps, job_id, loads, queue_key
 from tests.redis_servers import RedisServer
-from tests.workers.stage import until
+from tests.workers.stage import due, until
 
 GENERATION = "gen_00" + "a" * 24
 HOUR_MS = 3_600_000
@@ -85,7 +85,7 @@ async def test_a_job_is_json_and_holds_ids_only(queue: Queue) -> None:
 async def test_dispatching_twice_is_one_job(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     await queue.dispatch([dispatch()])
-    assert await queue.due("image", limit=10) == [job_id(GENERATION, 1)]
+    assert await due(queue) == [job_id(GENERATION, 1)]
     assert (await queue.depths(["image"]))[0].queued == 1
 
 
@@ -93,37 +93,52 @@ async def test_the_lowest_score_is_due_first(queue: Queue) -> None:
     """A head start is a lower score (R15)."""
     later, sooner = "gen_00" + "b" * 24, "gen_00" + "c" * 24
     await queue.dispatch([dispatch(later), dispatch(sooner, score=now_ms() - 600_000)])
-    assert await queue.due("image", limit=10) == [job_id(sooner, 1), job_id(later, 1)]
-    assert await queue.due("image", limit=1, offset=1) == [job_id(later, 1)]
+    assert await due(queue) == [job_id(sooner, 1), job_id(later, 1)]
     ranks = await queue.positions([("image", job_id(later, 1)), ("image", job_id(sooner, 1)), ("video", "none")])
     assert ranks == [1, 0, None]
 
 
 async def test_a_worker_whose_clock_is_half_an_hour_behind_still_sees_the_job(queue: Queue) -> None:
     await queue.dispatch([dispatch(score=now_ms() + HOUR_MS // 2)])
-    assert await queue.due("image", limit=10) == [job_id(GENERATION, 1)]
+    assert await due(queue) == [job_id(GENERATION, 1)]
 
 
 async def test_a_retry_is_not_due_before_its_pause_is_over(queue: Queue) -> None:
     pause_over = now_ms() + 60_000
     await queue.dispatch([dispatch(not_before=pause_over)])
-    assert await queue.due("image", limit=10) == []
+    assert await due(queue) == []
     assert await queue.redis.zscore(queue_key("image"), job_id(GENERATION, 1)) == pause_over
 
 
 async def test_only_one_of_two_workers_claims_a_job(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
-    job = job_id(GENERATION, 1)
-    claims = await asyncio.gather(*(queue.claim("image", [job], claim_ms=10_000) for _ in range(20)))
+    claims = await asyncio.gather(*(queue.claim("image", limit=1, claim_ms=10_000) for _ in range(20)))
     assert sorted(map(len, claims)) == [0] * 19 + [1]
+
+
+async def test_a_job_that_was_given_back_can_be_claimed_again(queue: Queue) -> None:
+    await queue.dispatch([dispatch()])
+    (job,) = await queue.claim("image", limit=1, claim_ms=10_000)
+    await queue.give_back(job)
+    assert await queue.claim("image", limit=1, claim_ms=10_000) == [job]
+
+
+async def test_a_claim_looks_past_the_jobs_that_others_have(queue: Queue) -> None:
+    jobs = [dispatch(f"gen_00{index:024d}", score=now_ms() + index) for index in range(10)]
+    await queue.dispatch(jobs)
+    names = [job_id(job.generation, 1) for job in jobs]
+    assert await queue.claim("image", limit=7, claim_ms=10_000) == names[:7]
+    assert await queue.claim("image", limit=2, claim_ms=10_000) == names[7:9]
+    assert await queue.claim("image", limit=2, claim_ms=10_000) == names[9:]
+    assert await rings(queue) == 0, "the bell has nothing more to ring for"
 
 
 async def test_a_job_taken_out_cannot_be_claimed_and_leaves_nothing_but_the_bell(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     job = job_id(GENERATION, 1)
-    assert await queue.claim("image", [job], claim_ms=10_000) == [job]
+    assert await queue.claim("image", limit=1, claim_ms=10_000) == [job]
     await queue.take_out("image", job)
-    assert await queue.claim("image", [job], claim_ms=10_000) == []
+    assert await queue.claim("image", limit=1, claim_ms=10_000) == []
     assert await keys_of(queue) == {b"farebox:bell:image"}
     assert await queue.redis.ttl("farebox:bell:image") > 0
 
@@ -134,11 +149,11 @@ async def test_the_bell_is_capped_however_many_jobs_come(queue: Queue) -> None:
     assert (await queue.depths(["image"]))[0].queued == 300
 
 
-async def test_a_dispatch_wakes_a_worker_that_waits_at_the_bell(queue: Queue) -> None:
-    waiting = asyncio.create_task(queue.wait_for_bell("image", seconds=4))
+async def test_a_dispatch_is_claimed_by_a_worker_that_waits_at_the_bell(queue: Queue) -> None:
+    waiting = asyncio.create_task(queue.claim("image", limit=1, claim_ms=10_000, wait_seconds=4))
     await until(lambda: somebody_waits(queue))
     await queue.dispatch([dispatch()])
-    await waiting
+    assert await waiting == [job_id(GENERATION, 1)]
     assert await rings(queue) == 0  # it was woken by the bell, not by the time
 
 
@@ -167,7 +182,7 @@ async def test_depths_say_how_long_the_oldest_waits_and_who_works(queue: Queue) 
 async def test_a_stop_runs_before_every_generation_and_is_not_counted_as_one(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     await queue.stop(tool="image", generation=GENERATION, ref="vendor-1")
-    assert await queue.due("image", limit=1) == [f"stop:{GENERATION}"]
+    assert (await due(queue))[0] == f"stop:{GENERATION}"
     assert (await queue.depths(["image"]))[0].queued == 1
 
 
@@ -182,14 +197,14 @@ async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: R
 
     async def hint_until_heard(version: int) -> None:
         while Hint("acme", GENERATION, version) not in heard:
-            await queue.hint("acme", GENERATION, version)
+            await queue.dispatch([], [Hint("acme", GENERATION, version)])
             await asyncio.sleep(0.02)
 
     listening = asyncio.create_task(listen())
     await hint_until_heard(1)
     own_redis.kill()
     with pytest.raises(QueueUnavailable):
-        await queue.hint("acme", GENERATION, 2)
+        await queue.dispatch([], [Hint("acme", GENERATION, 2)])
     own_redis.start()
     await hint_until_heard(3)
     listening.cancel()
@@ -204,13 +219,13 @@ async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> 
         queue.ping(),
         queue.dispatch([dispatch()]),
         queue.take_out("image", "job"),
-        queue.due("image", limit=1),
-        queue.claim("image", ["job"], claim_ms=1),
-        queue.wait_for_bell("image", seconds=0.1),
+        queue.claim("image", limit=1, claim_ms=1),
+        queue.claim("image", limit=1, claim_ms=1, wait_seconds=0.1),
+        queue.give_back("job"),
         queue.worker_seen("image", "worker"),
         queue.positions([("image", "job")]),
         queue.depths(["image"]),
-        queue.hint("acme", GENERATION, 1),
+        queue.dispatch([], [Hint("acme", GENERATION, 1)]),
         queue.stop(tool="image", generation=GENERATION, ref="ref"),
     ]
     answers = await asyncio.gather(*calls, return_exceptions=True)

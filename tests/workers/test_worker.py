@@ -10,7 +10,7 @@ from urllib.request import urlopen
 from gateway.domain import State
 from gateway.queue import STOPS, job_id
 from tests.redis_servers import RedisServer, free_port
-from tests.workers.stage import PRICE, Stage, dispatch_of, open_stage, policy, until
+from tests.workers.stage import PRICE, Stage, dispatch_of, due, open_stage, policy, until
 
 LONG = {"delay_seconds": 600}
 
@@ -60,7 +60,7 @@ async def test_a_running_job_leaves_nothing_in_the_queue(stage: Stage) -> None:
 
 async def _nothing_in_arq(stage: Stage) -> bool:
     keys = set(await stage.queue.redis.keys("arq:*")) | set(await stage.queue.redis.keys("farebox:*"))
-    return keys <= {b"farebox:workers:image", b"farebox:bell:image"}
+    return keys <= {b"farebox:workers:image", b"farebox:bell:image", b"farebox:waits:image"}
 
 
 async def test_a_job_whose_bell_was_lost_is_found_all_the_same(stage: Stage) -> None:
@@ -79,7 +79,8 @@ async def test_a_job_claimed_by_a_dead_worker_does_not_stand_in_the_way_of_the_n
     await stage.account()
     first, second = await stage.reserve(), await stage.reserve()
     await stage.queue.dispatch([dispatch_of(first), dispatch_of(second)])
-    await stage.queue.claim("image", [job_id(first.generation.id, 1)], claim_ms=3_600_000)
+    claimed = await stage.queue.claim("image", limit=1, claim_ms=3_600_000)
+    assert claimed == [job_id(first.generation.id, 1)]
     stage.worker("image", "--jobs", "1")
     assert (await stage.ended(second.generation.id)).state is State.SUCCEEDED
     assert (await stage.generation(first.generation.id)).state is State.QUEUED
@@ -147,7 +148,7 @@ async def test_a_second_sigterm_hands_back_at_once(stage: Stage) -> None:
     assert await worker.wait() == 0
     found = await stage.generation(generation)
     assert (found.state, found.attempt) == (State.QUEUED, 1)
-    assert await stage.queue.due("image", limit=10) == [job_id(generation, 2)]
+    assert await due(stage.queue) == [job_id(generation, 2)]
 
 
 async def test_a_cancel_while_running_pays_for_what_was_delivered_and_refunds_the_rest(stage: Stage) -> None:

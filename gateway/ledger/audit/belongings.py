@@ -48,8 +48,9 @@ async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bo
         lives, owned = answers[::2], answers[1::2]
         for index, answer in enumerate(owned):
             if isinstance(answer, bytes):  # an API key's record: its scope, then its account
-                account = answer.decode().split(",")[1]
-                owned[index] = not account or await redis.exists(reader.account_key(account))
+                _, separator, rest = answer.decode(errors="replace").partition(",")
+                account = rest.partition(",")[0]
+                owned[index] = separator and (not account or await redis.exists(reader.account_key(account)))
     except (RedisError, OSError) as error:
         raise translated(error, "audit") from None
     return lives, [bool(one) for one in owned]

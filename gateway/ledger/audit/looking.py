@@ -12,7 +12,7 @@ from gateway.ledger.audit.report import Difference, Kind
 LOOKS = 3
 """A difference is reported when this many looks, with a pause between them, have found it."""
 
-UNREADABLE = (LedgerBroken, ValueError, KeyError)
+UNREADABLE = (LedgerBroken, ValueError, LookupError, OverflowError)
 """What reading raises where a script or a text finds something else than it should."""
 
 _TRIES = 20

@@ -25,7 +25,7 @@ async def scan(reader: Reader, pattern: str = "*") -> AsyncIterator[list[str]]:
                 started_at = time.monotonic()
                 after, names = await server.execute_command("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_AT_ONCE)
                 await reader.rest(started_at)
-                yield [name.decode() for name in names]
+                yield [name.decode(errors="backslashreplace") for name in names]  # others' keys may be any bytes
                 cursor = int(after)
                 if cursor == 0:
                     break

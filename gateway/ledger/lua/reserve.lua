@@ -8,7 +8,7 @@
 --          14 dispatch ms, 15 stored inputs ("1"/"0")
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"insufficient_credits", account} {"waiting_room_full", plan, limit}
---          {"reserved", created at, deadline, score in the queue or "" (it waits), allocation, entry or ""}
+--          {"reserved", its id, created at, deadline, score in the queue or "" (it waits), allocation, entry or ""}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
@@ -81,4 +81,4 @@ generations.count("open", 1)
 generations.count(state .. ":" .. tool, 1)
 generations.count("held", price)
 local score = waits and "" or amounts.text(a.real - terms.head_start)
-return {"reserved", now, amounts.text(deadline), score, drawn, entry}
+return {"reserved", id, now, amounts.text(deadline), score, drawn, entry}

@@ -129,8 +129,7 @@ class Model(Accounts):
             self.queue(g, 0)
         self.keep(a)
         self.generations[generation] = g
-        kept = {name: at for name, at in self.recent[account].items() if at > self.clock - 40 * DAY}
-        self.recent[account] = {**kept, generation: order}
+        self.recent[account] = {**self.recent[account], generation: order}
         if key:
             self.asked[account, key] = digest, generation
         return "Reserved", None if waits else g.dispatch
@@ -243,6 +242,8 @@ class Model(Accounts):
     def end(self, g: Generation, state: str, failure: str, operation: str) -> Answer:
         """R9: commit exactly the share delivered, refund the rest, and let those go on who waited (R14)."""
         a, k, n = self.rolled(g.account), len(g.outputs), g.request.outputs
+        listed = self.recent[g.account].items()
+        self.recent[g.account] = {name: at for name, at in listed if at > self.clock - 40 * DAY}
         g.committed = g.request.price_millicredits * k // n
         g.entries += a.end_hold(g.shares, g.committed, g.id, self.policy.refund_grace_ms)
         worked, g.state, g.operation, g.finished_at, g.parked = (

@@ -50,6 +50,18 @@ credits = 1
             '[free]\ntimezone = "Europe/Berln"',
             '`timezone` is "Europe/Berln", which is no time zone; did you mean "Europe/Berlin"?',
         ),
+        (
+            '[models.other]\nname = "O"\ntool = "video"\nprovider = "sandbax"\n[[models.other.rates]]\ncredits = 1',
+            '[models.other]: `provider` is "sandbax", which no worker has; did you mean "sandbox"?',
+        ),
+        (
+            '[models.other]\nname = "O"\ntool = "video"\nprovider = "midi"\n[[models.other.rates]]\ncredits = 1',
+            '[models.other]: `provider` is "midi", which no worker has (there is "sandbox")',
+        ),
+        (
+            '[free]\ntimezone = "\\u001b[2J"',
+            '[free]: `timezone` is "\\U0000001B[2J", which is no time zone',
+        ),
         ('[free]\ntimezone = "../etc"', '[free]: `timezone` is "../etc", which is no time zone'),
         (
             "[free]\ndaly_credits = 1",

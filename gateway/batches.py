@@ -1,0 +1,65 @@
+"""Commands to one Redis server, sent in one piece and answered in order: the way of the ledger's scripts and the queue.
+
+redis-py's pipelines do the same, but pack in Python word by word (19 µs for the words of one `reserve`) and give each
+answer a timer of its own. hiredis, which reads the answers anyway, packs those words in 2 µs, and one timer serves the
+batch. Connections, when they are tried again and what they raise stay redis-py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hiredis import pack_command
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+Word = str | bytes | int | float
+Command = tuple[Word, ...]
+
+
+async def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+    """What each command was answered, a refusal of Redis as a ResponseError among them.
+
+    Raises what redis-py raises when nobody answers; any of the commands may then have been run, and if the connection
+    was lost they have been sent again.
+    """
+    packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # it knows 1 word only
+    connection = await redis.connection_pool.get_connection()
+    try:
+        answers = await connection.retry.call_with_retry(
+            lambda: _exchange(connection, packed, len(commands)), lambda _: connection.disconnect()
+        )
+    finally:
+        await redis.connection_pool.release(connection)
+    return [_read(redis, command, answer) for command, answer in zip(commands, answers, strict=True)]
+
+
+async def _exchange(connection: AbstractConnection, packed: bytes, count: int) -> list[Any]:
+    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    # The connection's own limit is one for each answer, and costs a task and as many timers.
+    limit, connection.socket_timeout = connection.socket_timeout, None
+    try:
+        async with asyncio.timeout(limit):
+            await connection.send_packed_command(packed)
+            return [await _answer(connection) for _ in range(count)]
+    except TimeoutError:
+        raise RedisTimeoutError(f"no answer to {count} commands within {limit:g} seconds") from None
+    finally:
+        connection.socket_timeout = limit
+
+
+async def _answer(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _read(redis: Redis, command: Command, answer: Any) -> Any:
+    """The answer in redis-py's form: a hash as a dict, OK as True."""
+    read = redis.response_callbacks.get(str(command[0]))
+    return answer if read is None or isinstance(answer, ResponseError) else read(answer)

@@ -1,0 +1,258 @@
+"""What can be wrong with a ledger: a small scene, each way to break it by hand, and what the audit must call it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.domain import generation_id, partition_of_account
+from gateway.ledger import keys
+from gateway.ledger.audit.report import Kind
+from tests.ledger.world import DAY, PARTITIONS, World
+
+
+@dataclass
+class Scene:
+    """A ledger with one generation of each kind, all `ann`'s, and the raw keys to break it by."""
+
+    world: World
+    running: str
+    waiting: str
+    ended: str
+    partition: int = field(default_factory=lambda: partition_of_account("ann", PARTITIONS))
+
+    @property
+    def redis(self) -> Any:
+        return self.world.redis
+
+    @property
+    def account(self) -> str:
+        return keys.account(self.partition, "ann")
+
+    @property
+    def journal(self) -> str:
+        return keys.journal(self.partition, "ann")
+
+    @property
+    def recent(self) -> str:
+        return keys.recent(self.partition, "ann")
+
+    @property
+    def deadlines(self) -> str:
+        return keys.deadlines(self.partition)
+
+    @property
+    def outputs(self) -> str:
+        return keys.outputs(self.partition)
+
+    @property
+    def totals(self) -> str:
+        return keys.totals(self.partition)
+
+    @property
+    def waiting_room(self) -> str:
+        return keys.waiting(self.partition, "ann", "image")
+
+    def generation(self, name: str) -> str:
+        return keys.generation(self.partition, name)
+
+    async def grant(self, change: Callable[[list[str]], list[str]]) -> None:
+        """Change the parts of the first grant that holds something."""
+        for name, text in sorted((await self.redis.hgetall(self.account)).items()):
+            parts = text.decode().split(",")
+            if name.startswith(b"grant:") and parts[2] != "0":
+                await self.redis.hset(self.account, name, ",".join(change(parts)))
+                return
+        raise AssertionError("no grant holds anything")
+
+
+async def set_scene(world: World) -> Scene:
+    """Two in work, one waiting, one delivered, one refunded; some credits of each bucket."""
+    standard = replace(world.policy.plans["standard"], concurrency={"image": 2})
+    await world.publish(plans={"standard": standard})
+    await world.account(top_up=50_000, plan="standard")
+    ended = await world.spend(120_000)
+    await world.finish(ended)
+    await world.fail(await world.spend(7_000))
+    running = await world.running(20_000)
+    await world.spend(30_000)
+    waiting = await world.spend(40_000)
+    return Scene(world, running, waiting, ended)
+
+
+Damage = Callable[[Scene], Awaitable[Any]]
+
+
+async def _settle_twice(scene: Scene) -> None:
+    """The generation says that it committed and refunded more than its price."""
+    await scene.redis.hset(scene.generation(scene.ended), "refunded", "5000")
+
+
+async def _change_an_entry(scene: Scene) -> None:
+    entry = (await scene.redis.lindex(scene.journal, 1)).decode().split("|")
+    entry[3] = str(int(entry[3]) + 1)
+    await scene.redis.lset(scene.journal, 1, "|".join(entry))
+
+
+async def _remove_an_entry(scene: Scene, index: int) -> None:
+    entry = await scene.redis.lindex(scene.journal, index)
+    assert await scene.redis.lrem(scene.journal, 1, entry) == 1
+
+
+async def _lose_an_open_generation(scene: Scene) -> None:
+    await scene.redis.delete(scene.generation(scene.running))
+
+
+def _more(index: int, amount: int = 1) -> Callable[[list[str]], list[str]]:
+    """A grant with more in one of its parts."""
+    return lambda parts: [*parts[:index], str(int(parts[index]) + amount), *parts[index + 1 :]]
+
+
+STRANGER = keys.journal(partition_of_account("nobody", PARTITIONS), "nobody")
+
+DAMAGES: dict[str, tuple[Damage, Kind, str]] = {
+    "a grant changed": (lambda s: s.grant(_more(1)), Kind.BALANCE, "account ann, available credits"),
+    "credits moved between buckets": (
+        lambda s: s.grant(lambda parts: ["t", *parts[1:]]),
+        Kind.BALANCE,
+        "account ann, sum of bucket",
+    ),
+    "a held amount of a grant wrong": (lambda s: s.grant(_more(2)), Kind.HELD, "account ann, held of grant"),
+    "a held amount of a bucket wrong": (
+        lambda s: s.redis.hincrby(s.account, "held:s", 1),
+        Kind.HELD,
+        "account ann, held of bucket subscription",
+    ),
+    "a held amount that the journal does not know": (
+        lambda s: s.redis.hincrby(s.account, "held:t", 1),
+        Kind.BALANCE,
+        "account ann, held credits",
+    ),
+    "the newest entry removed": (lambda s: _remove_an_entry(s, 0), Kind.JOURNAL, "account ann, newest entry"),
+    "an entry in the middle removed": (lambda s: _remove_an_entry(s, 3), Kind.JOURNAL, "account ann, entry"),
+    "the oldest entry removed": (lambda s: _remove_an_entry(s, -1), Kind.JOURNAL, "account ann, oldest entry"),
+    "an entry changed": (_change_an_entry, Kind.JOURNAL, "account ann, entry"),
+    "the whole journal gone": (lambda s: s.redis.delete(s.journal), Kind.JOURNAL, "account ann, newest entry"),
+    "a journal that is no list": (
+        lambda s: s.redis.rename(s.waiting_room, s.journal),
+        Kind.UNREADABLE,
+        "account ann",
+    ),
+    "a count of work wrong": (
+        lambda s: s.redis.hincrby(s.account, "work:image", 1),
+        Kind.WORK,
+        "account ann, field work:image",
+    ),
+    "a count of work of a tool that nobody uses": (
+        lambda s: s.redis.hset(s.account, "work:video", "1"),
+        Kind.WORK,
+        "account ann, field work:video",
+    ),
+    "a count of who waits wrong": (
+        lambda s: s.redis.hincrby(s.account, "waiting:image", 1),
+        Kind.WAITING,
+        "account ann, field waiting:image",
+    ),
+    "a waiting one out of line": (lambda s: s.redis.delete(s.waiting_room), Kind.WAITING, "{waiting}"),
+    "a stranger in line": (lambda s: s.redis.zadd(s.waiting_room, {s.running: 1}), Kind.WAITING, "{running}"),
+    "a deadline missing": (lambda s: s.redis.zrem(s.deadlines, s.running), Kind.DEADLINE, "{running}"),
+    "all deadlines missing": (lambda s: s.redis.delete(s.deadlines), Kind.DEADLINE, "{waiting}"),
+    "a deadline of an ended one": (lambda s: s.redis.zadd(s.deadlines, {s.ended: 1}), Kind.DEADLINE, "{ended}"),
+    "a deadline of nothing": (
+        lambda s: s.redis.zadd(s.deadlines, {generation_id(s.partition, "x"): 1}),
+        Kind.DEADLINE,
+        "generation " + generation_id(partition_of_account("ann", PARTITIONS), "x"),
+    ),
+    "an open generation deleted": (_lose_an_open_generation, Kind.HELD, "account ann, held of bucket"),
+    "an open generation deleted, its deadline": (_lose_an_open_generation, Kind.DEADLINE, "{running}"),
+    "an ended generation deleted": (
+        lambda s: s.redis.delete(s.generation(s.ended)),
+        Kind.RECENT,
+        "{ended}",
+    ),
+    "a generation in no list": (lambda s: s.redis.zrem(s.recent, s.ended), Kind.RECENT, "{ended}"),
+    "an open generation that the account does not list": (
+        lambda s: s.redis.zrem(s.recent, s.running),
+        Kind.RECENT,
+        "{running}",
+    ),
+    "too little refunded": (_settle_twice, Kind.SETTLED, "{ended}"),
+    "too much committed": (
+        lambda s: s.redis.hset(s.generation(s.ended), "committed", "120001"),
+        Kind.SETTLED,
+        "{ended}",
+    ),
+    "an output lost": (lambda s: s.redis.hdel(s.generation(s.ended), "output:0"), Kind.SETTLED, "{ended}"),
+    "a price changed": (lambda s: s.redis.hset(s.generation(s.running), "price", "1"), Kind.SETTLED, "{running}"),
+    "outputs that nobody will delete": (lambda s: s.redis.zrem(s.outputs, s.ended), Kind.OUTPUTS, "{ended}"),
+    "outputs deleted while they are made": (
+        lambda s: s.redis.zadd(s.outputs, {s.running: 1}),
+        Kind.OUTPUTS,
+        "{running}",
+    ),
+    "an open generation that expires": (
+        lambda s: s.redis.pexpire(s.generation(s.running), DAY),
+        Kind.LIFETIME,
+        "{running}",
+    ),
+    "an ended generation that stays": (
+        lambda s: s.redis.persist(s.generation(s.ended)),
+        Kind.LIFETIME,
+        "{ended}",
+    ),
+    "an account that expires": (lambda s: s.redis.pexpire(s.account, DAY), Kind.LIFETIME, "key {{fb"),
+    "a record without a TTL": (
+        lambda s: s.redis.set(keys.idempotency(s.partition, "ann", "d"), "x pending"),
+        Kind.LIFETIME,
+        "key {{fb",
+    ),
+    "a state that is no state": (
+        lambda s: s.redis.hset(s.generation(s.ended), "state", "lost"),
+        Kind.UNREADABLE,
+        "{ended}",
+    ),
+    "a generation that is no hash": (
+        lambda s: s.redis.rename(s.recent, s.generation(generation_id(s.partition, "z"))),
+        Kind.UNREADABLE,
+        "generation " + generation_id(partition_of_account("ann", PARTITIONS), "z"),
+    ),
+    "a grant that is no grant": (
+        lambda s: s.redis.hset(s.account, "grant:o99", "much"),
+        Kind.UNREADABLE,
+        "account ann",
+    ),
+    "too many held in the totals": (lambda s: s.redis.hincrby(s.totals, "held", 1), Kind.TOTALS, "field held"),
+    "too many open in the totals": (lambda s: s.redis.hincrby(s.totals, "open", 1), Kind.TOTALS, "field open"),
+    "the totals gone": (lambda s: s.redis.delete(s.totals), Kind.TOTALS, "field running:image"),
+    "too many accounts in the totals": (
+        lambda s: s.redis.hincrby(s.totals, "accounts", 1),
+        Kind.TOTALS,
+        "field accounts",
+    ),
+    "an account gone": (lambda s: s.redis.delete(s.account), Kind.ORPHAN, "{ended}"),
+    "an account gone, its journal": (lambda s: s.redis.delete(s.account), Kind.ORPHAN, ":journal:ann"),
+    "a journal without an account": (lambda s: s.redis.rpush(STRANGER, "1"), Kind.ORPHAN, ":journal:nobody"),
+    "an account in another's partition": (
+        lambda s: s.redis.hset(keys.account((s.partition + 1) % PARTITIONS, "ann"), "created_at", "1"),
+        Kind.ORPHAN,
+        ":account:ann",
+    ),
+    "a key that nobody described": (lambda s: s.redis.set("{fb00}:surprise", "1"), Kind.ORPHAN, "surprise"),
+    "a key past the partitions": (lambda s: s.redis.hset("{fb3f}:totals", "open", "1"), Kind.ORPHAN, "{{fb3f}}:totals"),
+    "an API key of nobody": (
+        lambda s: s.redis.set(keys.key("key_" + "0" * 32), "account,nobody,ff,1,"),
+        Kind.ORPHAN,
+        "fb:key:key_000",
+    ),
+    "an API key's record that is none": (
+        lambda s: s.redis.set(keys.key("key_" + "0" * 32), "garbage"),
+        Kind.ORPHAN,
+        "fb:key:key_000",
+    ),
+    "a deadline that is no time": (
+        lambda s: s.redis.zadd(s.deadlines, {s.running: float("inf")}),
+        Kind.UNREADABLE,
+        ":deadlines",
+    ),
+}
