@@ -4,6 +4,9 @@ After each batch everyone waits for the next confirmation: that so many replicas
 disk, by whomever; so a read, or a replay, is not answered either before what it found is safe. One confirmation serves
 all who wait for it, on one connection. When it does not come in time nobody knows whether what was written will last,
 so it is answered as an outage; from then on batches are refused before they write, until the replicas confirm again.
+
+The connection is opened before a batch is sent and must be the same when it is confirmed. A new one may lead to
+another server: to the one that a failover promoted, which knows nothing of the batch and has replicas of its own.
 """
 
 from __future__ import annotations
@@ -42,16 +45,27 @@ class Replicas:
         self._missing = True
         self._waiting: list[asyncio.Future[None]] = []
         self._confirming: asyncio.Task[None] | None = None
+        self._connection: Any = None
+        self._connections = 0
 
-    async def ready(self) -> None:
-        """Return unless the replicas were missing and still are: then ReplicasMissing, before anything is written."""
+    async def ready(self) -> int:
+        """Which connection will confirm; ReplicasMissing, before anything is written, if they were and are missing."""
         if self._wanted and self._missing:
-            await self.confirm()
+            await self._round()
+        return self._connections
 
-    async def confirm(self) -> None:
-        """Return when the replicas have all that was written before this call on disk; ReplicasMissing if not soon."""
+    async def confirm(self, connection: int) -> None:
+        """Return when the replicas have all that was written before this call on disk; ReplicasMissing if not soon.
+
+        `connection` is what `ready` said before it was written.
+        """
         if not self._wanted:
             return
+        await self._round()
+        if connection != self._connections:
+            raise ReplicasMissing("the connection was lost, and what confirms now may be another server")
+
+    async def _round(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         if self._confirming is None or self._confirming.done():
@@ -78,17 +92,35 @@ class Replicas:
 
     async def _ask(self) -> None:
         deadline = time.monotonic() + (_LOOK_SECONDS if self._missing else _CONFIRM_SECONDS)
-        async with self._redis.client() as connection:
-            try:
-                # Two round trips on purpose: asked in one, the replica answers before it has written the message.
-                await connection.publish(_CHANNEL, "")
-                while (count := await self._count(connection)) < self._wanted:
-                    if time.monotonic() >= deadline:
-                        raise ReplicasMissing(f"{count} of {self._wanted} replicas confirm what is written")
-            except ResponseError as error:
+        try:
+            if self._connection is None:
+                self._connection = await self._redis.connection_pool.get_connection()
+                self._connections += 1
+            # Two round trips on purpose: asked in one, the replica answers before it has written the message.
+            await self._tell("PUBLISH", _CHANNEL, "")
+            await self._until_confirmed(deadline)
+        except BaseException as error:
+            await self._disconnect()
+            if isinstance(error, ResponseError):
                 # Such as WAITAOF on a server without an append-only file, or one that is a replica itself by now.
                 raise ReplicasMissing(f"the server cannot say what its replicas have: {error}") from None
+            raise
 
-    async def _count(self, connection: Any) -> int:
-        _, count = await connection.execute_command("WAITAOF", 1, self._wanted, _ASK_AGAIN_MS)
-        return int(count)
+    async def _until_confirmed(self, deadline: float) -> None:
+        while True:
+            _, count = await self._tell("WAITAOF", 1, self._wanted, _ASK_AGAIN_MS)
+            if count >= self._wanted:
+                return
+            if time.monotonic() >= deadline:
+                raise ReplicasMissing(f"{count} of {self._wanted} replicas confirm what is written")
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+            await self._redis.connection_pool.release(connection)
+
+    async def _tell(self, *words: str | int) -> Any:
+        """Ask on the connection itself: a client would connect anew by itself, and say nothing of it."""
+        await self._connection.send_command(*words)
+        return await self._connection.read_response()

@@ -134,14 +134,14 @@ class Scripts:
         calls, self._waiting = self._waiting, []
         answers: list[Any]
         try:
-            await self.replicas.ready()
+            confirms = await self.replicas.ready()
             answers = await self._send(calls)
             unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if unknown:
                 again = await self._send([calls[index].sent_whole() for index in unknown])
                 for index, answer in zip(unknown, again, strict=True):
                     answers[index] = answer
-            await self.replicas.confirm()
+            await self.replicas.confirm(confirms)
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             answers = [error] * len(calls)
         for call, answer in zip(calls, answers, strict=True):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -196,6 +198,56 @@ async def test_a_replica_that_hangs_holds_up_few_connections_and_everyone_hears_
     os.kill(replica.pid, signal.SIGCONT)
     await until_confirmed(world.ledger)
     the(o.Reserved, await world.reserve(price=1))
+
+
+async def test_another_server_cannot_confirm_what_it_never_had(
+    world: World, own_redis: RedisServer, replica: RedisServer, tmp_path: Path
+) -> None:
+    """A failover between a script and its confirmation: redis-py connected anew, to the promoted server, whose own
+    replica had all of what it had, and a reservation that only the lost master knew was acknowledged."""
+    other = RedisServer(tmp_path / "other", ("--replicaof", "127.0.0.1", str(replica.port)))
+    reached = own_redis
+    passing: set[asyncio.StreamWriter] = set()
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            target.write(data)
+        target.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", reached.port)
+        passing.update((writer, server_writer))
+        with contextlib.suppress(OSError):
+            await asyncio.gather(carry(reader, server_writer), carry(server_reader, writer))
+
+    generation = generation_id(partition_of_account("ann", PARTITIONS))
+    line = await asyncio.start_server(connected, "127.0.0.1", 0)
+    address = f"redis://127.0.0.1:{line.sockets[0].getsockname()[1]}/0"
+    ledger = Ledger(connect_ledger(address), partitions=PARTITIONS, wait_replicas=1)
+    try:
+        other.start()
+        await until_confirmed(ledger)
+        with replica.client() as promoted, own_redis.client() as lost:
+            promoted.replicaof("NO", "ONE")
+            promoted.set("farebox:test", "written after the failover")
+            while promoted.execute_command("WAITAOF", 0, 1, 100)[1] < 1:
+                pass
+            asked = asyncio.create_task(World(ledger, world.policy).reserve(generation=generation))
+            while not lost.exists(ledger.generation_key(generation)):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.05)  # its answer is here, and is not told yet
+            reached = replica
+            for writer in passing:
+                writer.transport.abort()
+            (answer,) = await asyncio.gather(asked, return_exceptions=True)
+            assert not promoted.exists(ledger.generation_key(generation))
+            assert isinstance(answer, LedgerUnavailable), "it was acknowledged, and is lost"
+        await until_confirmed(ledger)
+        the(o.Reserved, await World(ledger, world.policy).reserve(generation=generation))
+    finally:
+        await ledger.close()
+        line.close()
+        other.stop()
 
 
 async def test_holds_that_nobody_was_told_of_end_by_themselves(world: World, replica: RedisServer) -> None:
