@@ -39,11 +39,13 @@ async def readyz(request: web.Request) -> web.Response:
     if last is not None and last.differences:
         found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
         problems.append(f"the last audit found {found} in the ledger: run `farebox audit`")
+    if last is not None and last.unproved:
+        problems.append(f"the last audit could not prove {last.unproved} of what it looked at: run `farebox audit`")
     shape = s.Readiness(
         status="degraded" if problems else "ok",
         problems=problems,
         rate_card=app[RATE_CARDS].card.version,
-        audit=None if last is None else s.AuditState(at=utc(last.at), differences=last.differences),
+        audit=None if last is None else _audit_state(last),
     )
     return answer(shape)
 
@@ -61,6 +63,10 @@ async def metrics(request: web.Request) -> web.Response:
     last = None if totals is None else await _last_audit(app)
     text = app[METRICS].exposition(totals, await depths_of(app, tools), tools, app[RATE_CARDS], last)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _audit_state(last: LastAudit) -> s.AuditState:
+    return s.AuditState(at=utc(last.at), differences=last.differences, unproved=last.unproved)
 
 
 async def _last_audit(app: web.Application) -> LastAudit | None:

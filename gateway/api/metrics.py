@@ -125,6 +125,9 @@ def _of_audit(last: LastAudit | None) -> Iterator[Metric]:
         "farebox_audit_differences", "What did not agree in the ledger at the last audit.", value=last.differences
     )
     yield GaugeMetricFamily(
+        "farebox_audit_unproved", "What never stood still for the last audit to prove it.", value=last.unproved
+    )
+    yield GaugeMetricFamily(
         "farebox_audit_timestamp_seconds", "When the last audit began, by Redis's clock.", value=last.at / 1000
     )
 

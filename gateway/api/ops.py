@@ -68,6 +68,7 @@ def _audit(last: LastAudit | None) -> s.AuditOut | None:
         accounts=last.accounts,
         generations=last.generations,
         differences=last.differences,
+        unproved=last.unproved,
     )
 
 

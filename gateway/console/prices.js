@@ -30,7 +30,7 @@ async function start() {
   form.addEventListener("input", changed);
   form.addEventListener("submit", (event) => event.preventDefault());
   if (who.scope === "account") watchBalance(takeBalance);
-  draw();
+  changed(); // also what was typed meanwhile
   on("again", () => read().then(draw).catch(complain)); // perhaps another gateway, and another card
 }
 

@@ -194,7 +194,7 @@ async def test_a_replica_that_hangs_holds_up_few_connections_and_everyone_hears_
 
     answers = await asyncio.gather(*(late(index) for index in range(400)), return_exceptions=True)
     assert all(isinstance(answer, ReplicasMissing) for answer in answers)
-    assert len(await world.redis.client_list()) <= 20, "one that waits, the replica's, and those of the batches before"
+    assert len(await world.redis.client_list()) <= 100, "one that waits, not one for each of the 400"
     os.kill(replica.pid, signal.SIGCONT)
     await until_confirmed(world.ledger)
     the(o.Reserved, await world.reserve(price=1))

@@ -45,6 +45,7 @@ class AuditOut(Answer):
     accounts: int
     generations: int
     differences: int = Field(description="What did not agree; 0 when all is well.")
+    unproved: int = Field(description="What never stood still to be proved; 0 when all is well.")
 
 
 class AuditState(Answer):
@@ -52,6 +53,7 @@ class AuditState(Answer):
 
     at: Time
     differences: int = Field(description="0 when all is well.")
+    unproved: int = Field(description="What never stood still to be proved; 0 when all is well.")
 
 
 class QueuesOut(Answer):
