@@ -31,7 +31,7 @@ from gateway.payments import PaymentProvider
 from gateway.payments.apply import Followed, apply
 from gateway.payments.base import PaymentMade
 from gateway.payments.page import missing, page
-from gateway.pricing.card import Bundle
+from gateway.pricing.card import Bundle, Plan
 
 CURRENCY = "USD"
 _PER_100_DECIMALS = Decimal("0.0001")
@@ -78,16 +78,22 @@ async def subscribe(request: web.Request) -> web.Response:
     """`POST /v1/subscriptions`: begin to buy a plan."""
     body = await read_body(request, s.SubscriptionBuyIn)
     provider = _provider(request)
-    sold = request.app[RATE_CARDS].card.plans
-    plan = sold.get(body.plan)
-    if plan is None:
-        raise _unknown("plan", f"must be one of {', '.join(sold) or 'the plans of the rate card: it has none'}")
-    price = plan.price.of(body.interval)
-    if price is None:
-        intervals = ", ".join(interval for interval in Interval if plan.price.of(interval) is not None)
-        raise _unknown("interval", f"must be one of {intervals}: {plan.name} is not sold {body.interval}")
+    plan, price = plan_sold(request, body.plan, body.interval)
     item = _Item("plan", body.plan, body.interval, plan.name, plan.monthly_millicredits, price)
     return await _begin(request, provider, item)
+
+
+def plan_sold(request: web.Request, plan_id: str, interval: Interval) -> tuple[Plan, Decimal]:
+    """A plan that is on the card and its price at this interval; InvalidRequest if it is not sold so."""
+    sold = request.app[RATE_CARDS].card.plans
+    plan = sold.get(plan_id)
+    if plan is None:
+        raise _unknown("plan", f"must be one of {', '.join(sold) or 'the plans of the rate card: it has none'}")
+    price = plan.price.of(interval)
+    if price is None:
+        intervals = ", ".join(interval for interval in Interval if plan.price.of(interval) is not None)
+        raise _unknown("interval", f"must be one of {intervals}: {plan.name} is not sold {interval}")
+    return plan, price
 
 
 async def show(request: web.Request) -> web.Response:

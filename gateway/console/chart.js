@@ -5,18 +5,19 @@ import { announce, drawing, element, show } from "./dom.js";
 
 const HEIGHT = 240;
 const LOW = 170;
-const LEFT = 46;
+const LEFT = 52;
 const BOTTOM = 24;
 const TOP = 10;
 const TICKS = 4;
 const LABEL_WIDTH = 64;
-const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+/** A number as axes write it: 1500 → "1.5K". */
+export const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format;
 
 /**
  * Stacked bars. `labels` and `titles` are one for each bar (below it, and in full), `series` are
  * `{name, color, values}`, `format` writes a value, `axis` one at the axis, `label` says what is drawn.
  */
-export function bars(root, { labels, titles, series, format, axis = COMPACT.format, label, low }) {
+export function bars(root, { labels, titles, series, format, axis = compact, label, low }) {
   const totals = labels.map((_, index) => series.reduce((total, { values }) => total + (values[index] ?? 0), 0));
   const top = niceTop(Math.max(0, ...totals));
   const draw = (plot) => {
@@ -49,7 +50,7 @@ export function dashOf(index) {
 }
 
 /** Lines over time; a null in `values` is a gap. */
-export function lines(root, { labels, titles, series, format, axis = COMPACT.format, nice = niceTop, label }) {
+export function lines(root, { labels, titles, series, format, axis = compact, nice = niceTop, label }) {
   const top = nice(Math.max(0, ...series.flatMap(({ values }) => values.map((value) => value ?? 0))));
   const draw = (plot) =>
     series.map(({ color, values }, index) => {

@@ -123,9 +123,9 @@ async function readPast() {
   past = read;
   complain(null);
   byId("past-heading").textContent = name;
-  const known = past.open.filter((value) => value !== null).length;
   const worst = past.step_seconds > 10 ? ", each with the worst that was seen in it" : "";
-  byId("step").textContent = `One value every ${length(past.step_seconds)}${worst}. Times are yours. ${known === past.open.length ? "" : known ? "Gaps: nobody looked then." : "Nobody has looked yet: is a caretaker running?"}`;
+  const gaps = past.open.every((value) => value === null) ? "Nobody has looked yet: is a caretaker running?" : past.open.includes(null) ? "Gaps: nobody looked then." : "";
+  byId("step").textContent = `One value every ${length(past.step_seconds)}${worst}. Times are yours. ${gaps}`;
   drawCharts();
   drawFailures();
   if (now) drawQueues();
@@ -135,7 +135,7 @@ const byTool = (member) => () => past.tools.map(({ tool, ...series }, index) => 
 const one = (name, member, color) => () => [{ name, color, values: past[member] }];
 /** The least round length, of minutes and hours too, that is not below `most` seconds. */
 function niceLength(most) {
-  return [0.2, 1, 4, 8, 20, 40, 60, 120, 240, 480, 1200, 2400, 3600].find((top) => top >= most) ?? 3600 * niceTop(most / 3600);
+  return [0.4, 2, 4, 8, 20, 40, 60, 120, 240, 480, 1200, 2400, 3600].find((top) => top >= most) ?? 3600 * niceTop(most / 3600);
 }
 
 const lengths = { format: length, axis: length, nice: niceLength };

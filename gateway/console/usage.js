@@ -3,7 +3,7 @@
 
 import { get, withQuery } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
-import { bars, swatch } from "./chart.js";
+import { bars, compact, swatch } from "./chart.js";
 import { announce, byId, element, icon, show } from "./dom.js";
 import { on } from "./live.js";
 import { complain, session, watchBalance } from "./shell.js";
@@ -19,7 +19,6 @@ const form = byId("filters");
 const inDay = (options) => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...options });
 const SHORT_DAY = inDay({ month: "short", day: "numeric" });
 const COUNTS = new Intl.NumberFormat("en-US");
-const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 const TABLE_DAY = inDay({ weekday: "short", month: "short", day: "numeric" });
 
 let names = { tool: new Map(), model: new Map() };
@@ -226,7 +225,7 @@ function drawChart() {
     titles: starts.map((day) => (step() > 1 ? "From " : "") + TABLE_DAY.format(new Date(day))),
     series: shown.map(({ name, color, values }) => ({ name, color, values: binned(values) })),
     format,
-    axis: (value) => COMPACT.format(measure === "credits" ? value / 1000 : value),
+    axis: (value) => compact(measure === "credits" ? value / 1000 : value),
     label: `${byId("chart-heading").textContent}, ${days[0]} to ${days.at(-1)} in ${timezone}`,
   });
 }

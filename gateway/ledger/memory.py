@@ -1,7 +1,7 @@
 """Whether the ledger's Redis keeps generations small: a hint where it does not, nothing that could lose anything.
 
 Redis keeps a hash in one compact piece as long as no value in it is longer than `hash-max-listpack-value`, 64 bytes by
-default. A generation's request is longer. As a table the same finished generation takes 3,500 bytes, not 2,300.
+default. A generation's request is longer. As a table the same finished generation takes 3,000 bytes, not 2,000.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ async def hints(redis: Redis | RedisCluster) -> list[str]:
         value = (await told(node, "CONFIG GET", SETTING) or {}).get(SETTING)
         if value is not None and int(value) < COMPACT_VALUE_BYTES:
             found.add(
-                f"{SETTING} is {value}: a finished generation takes about 1,200 bytes more than with "
+                f"{SETTING} is {value}: a finished generation takes about 1,000 bytes more than with "
                 f"{COMPACT_VALUE_BYTES}; CONFIG SET {SETTING} {COMPACT_VALUE_BYTES}, and the same in the server's own "
                 "configuration"
             )

@@ -62,8 +62,9 @@ class PaymentProvider(Protocol):
         """What a webhook's request says, its signature checked; None: nothing for us. EventRefused if it is forged."""
 
     async def renew(self, subscription: str, *, renews: bool) -> None:
-        """Stop renewing a subscription at the end of what is paid, or go on after all. PaymentsUnavailable if nobody
-        answers. What came of it, an event says.
+        """Stop renewing a subscription at the end of what is paid, or go on after all; an event says what came of it.
+
+        PaymentsUnavailable if nobody answers.
         """
 
     async def end(self, subscription: str) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from gateway.api import services
 from gateway.api.bodies import Bodies
 from gateway.domain import FailureCode
+from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
 from tests.api.visitor import Visitor
 
@@ -85,7 +86,7 @@ async def test_the_same_number_of_changes_by_another_way_is_not_the_same(gateway
     _, failed = await read(gateway, key, generation)
     assert b'"status":"failed"' in failed
     await gateway.ledger.redis.restore(name, 0, before, replace=True)
-    await gateway.ledger.redis.hset(name, mapping={"version": 3, "operation": "another"})
+    await gateway.ledger.command("HSET", name, "version", 3, "operation", "another")
     assert b'"status":"running"' in (await read(gateway, key, generation))[1]
 
 
@@ -93,14 +94,15 @@ async def test_a_body_is_kept_until_its_urls_would_be_others(gateway: Visitor) -
     key = await gateway.account()
     generation = await gateway.finished(key)
     found = await gateway.ledger.generation(generation=generation)
+    assert isinstance(found, o.Generation)
     now = 1_795_305_600.0 + 60
     links = OutputLinks("signing", "https://example.com", clock=lambda: now)
     bodies = Bodies(links)
-    first = bodies.json(found, None)  # type: ignore[arg-type]
+    first = bodies.json(found, None)
     assert bodies.known(generation) is found
-    assert bodies.json(found, None) is first  # type: ignore[arg-type]
+    assert bodies.json(found, None) is first
     now += 3600
-    later = bodies.json(found, None)  # type: ignore[arg-type]
+    later = bodies.json(found, None)
     assert later != first
     assert str(links.expire_at()).encode() in later
 

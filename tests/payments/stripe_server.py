@@ -29,6 +29,8 @@ class StripeServer:
     """Metadata by payment intent."""
     cancelled: list[str] = field(default_factory=list)
     subscriptions: set[str] = field(default_factory=set)
+    updates: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """What was asked to be changed of which subscription."""
     headers: list[Mapping[str, str]] = field(default_factory=list)
     failing: int = 0
     """How many requests more are answered with 503."""
@@ -40,6 +42,7 @@ class StripeServer:
         app.router.add_post("/v1/checkout/sessions", self._make_session)
         app.router.add_get("/v1/payment_intents/{id}", self._payment_intent)
         app.router.add_delete("/v1/subscriptions/{id}", self._cancel)
+        app.router.add_post("/v1/subscriptions/{id}", self._update)
         return app
 
     @web.middleware
@@ -95,6 +98,14 @@ class StripeServer:
         self.subscriptions.remove(identifier)
         self.cancelled.append(identifier)
         return web.json_response({"id": identifier, "object": "subscription", "status": "canceled"})
+
+    async def _update(self, request: web.Request) -> web.Response:
+        identifier = request.match_info["id"]
+        if identifier not in self.subscriptions:
+            return _missing("subscription", identifier)
+        params = unbracketed({name: str(value) for name, value in (await request.post()).items()})
+        self.updates.append((identifier, params))
+        return web.json_response({"id": identifier, "object": "subscription", "status": "active"})
 
 
 def unbracketed(flat: Mapping[str, str]) -> dict[str, Any]:
