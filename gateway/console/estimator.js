@@ -190,7 +190,7 @@ function showEstimate(made) {
   const parts = items.length > 1 && items.length < 5 ? items.map((item) => formatCredits(item.credits)).join(" + ") : "";
   const foot = [line("Together", [parts, formatCredits(credits)]), line(`With ${percent} % buffer`, [`${formatCredits(credits)} × ${formatExact(1 + buffer)}`, formatCredits(with_buffer)])];
   const heads = ["Model", used ? "Outputs a day × credits on average × days" : "A day × credits × days", "Credits"];
-  show(byId("sum"), table(heads, items.length ? items.map(row) : noLines(3, "Nothing was made in your last 30 days."), { foot, class: "wrapping" }));
+  show(byId("sum"), table(heads, items.length ? items.map(row) : noLines(3, "Nothing was made in your last 30 days."), { foot, class: "dense wrapping" }));
   showCover(made);
 }
 
