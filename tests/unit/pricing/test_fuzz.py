@@ -181,7 +181,7 @@ def _outcomes(files: st.SearchStrategy[bytes], cases: int) -> Counter[str]:
 def test_a_changed_card_is_refused_in_words_or_prices_what_it_accepts() -> None:
     seen = _outcomes(mutated(), 1600)
     assert seen["refused"] > 400
-    assert seen["valid"] > 100
+    assert seen["valid"] > 50
 
 
 def test_a_damaged_file_is_refused_in_words_or_prices_what_it_accepts() -> None:
