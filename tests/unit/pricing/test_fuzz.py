@@ -179,9 +179,9 @@ def _outcomes(files: st.SearchStrategy[bytes], cases: int) -> Counter[str]:
 
 
 def test_a_changed_card_is_refused_in_words_or_prices_what_it_accepts() -> None:
-    seen = _outcomes(mutated(), 1600)
-    assert seen["refused"] > 400
-    assert seen["valid"] > 50
+    seen = _outcomes(mutated(), 800)
+    assert seen["refused"] > 200
+    assert seen["valid"] > 20
 
 
 def test_a_damaged_file_is_refused_in_words_or_prices_what_it_accepts() -> None:
