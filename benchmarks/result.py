@@ -36,7 +36,7 @@ class Target:
 
     def __str__(self) -> str:
         """Say it as the table does."""
-        return f"{'≥' if self.at_least else '≤'} {self.limit:g}" if self.limit < 100 else f"≤ {self.limit:,.0f}"  # noqa: PLR2004
+        return f"{'≥' if self.at_least else '≤'} {self.limit:,g}"
 
 
 def at_least(limit: float) -> Target:

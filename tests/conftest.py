@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -12,6 +14,10 @@ from tests.redis_servers import RedisCluster, RedisServer
 # Nothing asserts how long anything takes: on a busy machine a made-up example may well take longer than 200 ms.
 hypothesis.settings.register_profile("farebox", deadline=None)
 hypothesis.settings.load_profile("farebox")
+
+# A shell without job control starts what is in the background deaf to Ctrl-C, and so would be all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -64,4 +70,19 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
         server.start()
         yield server
     finally:
+        server.stop()
+
+
+@pytest.fixture
+def replica(own_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A durable replica of `own_redis`, which it follows from its start; a test may kill it or let it hang."""
+    with own_redis.client() as client:
+        client.config_set("repl-diskless-sync-delay", 0)
+    server = RedisServer(tmp_path_factory.mktemp("replica"), ("--replicaof", "127.0.0.1", str(own_redis.port)))
+    try:
+        server.start()
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            os.kill(server.pid, signal.SIGCONT)
         server.stop()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 
 import structlog
@@ -52,13 +52,20 @@ class KeyUse:
         for key_id, (account, used_at) in due.items():
             by_account[account][key_id] = round((now - used_at) * 1000)
             self._written[key_id] = now
-            del self._used[key_id]
         answers = await asyncio.gather(
             *(self._ledger.touch(account=account, used=used) for account, used in by_account.items()),
             return_exceptions=True,
         )
-        for answer in answers:
-            if isinstance(answer, FareboxError):  # the next use is written again in a minute: nobody needs this one
-                log.warning("key_use_not_written", error=str(answer))
+        for used, answer in zip(by_account.values(), answers, strict=True):
+            if isinstance(answer, FareboxError):
+                log.warning("key_use_not_written", error=str(answer), again_in_seconds=APART_SECONDS)
             elif isinstance(answer, BaseException):
                 raise answer
+            else:
+                self._forget(due, used)
+
+    def _forget(self, due: Mapping[str, tuple[str | None, float]], written: Iterable[str]) -> None:
+        """Note no more what is written, but for keys that were used again meanwhile."""
+        for key_id in written:
+            if self._used[key_id] == due[key_id]:
+                del self._used[key_id]

@@ -116,11 +116,12 @@ class AccountOperations(LedgerCore):
             await self.command("DEL", keys.key(key_id)) if word == "revoked" else None
             return word == "revoked"
         record = await self.command("GET", keys.key(key_id))
-        if record is None or record.startswith(b"account,"):
+        if record is not None and record.startswith(b"account,"):
             return False
-        deleted = bool(await self.command("DEL", keys.key(key_id)))
-        await self.command("HDEL", keys.OPERATORS, f"key:{key_id}", f"used:{key_id}")
-        return deleted
+        deleted = await self.command("DEL", keys.key(key_id))
+        # It may be listed only: whoever made it was killed before it came into force.
+        listed = await self.command("HDEL", keys.OPERATORS, f"key:{key_id}", f"used:{key_id}")
+        return bool(deleted or listed)
 
     async def operator_keys(self) -> tuple[o.AccountKey, ...]:
         """The admin and ops keys in the ledger, oldest first; the key in the settings is not one of them."""

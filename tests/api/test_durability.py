@@ -6,26 +6,10 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.api.visitor import Visitor, open_gateway
 from tests.redis_servers import RedisServer
-
-
-@pytest.fixture
-def replica(own_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A durable replica of `own_redis`."""
-    with own_redis.client() as client:
-        client.config_set("repl-diskless-sync-delay", 0)
-    server = RedisServer(tmp_path_factory.mktemp("replica"), ("--replicaof", "127.0.0.1", str(own_redis.port)))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 async def ready(gateway: Visitor, status: str) -> list[str]:

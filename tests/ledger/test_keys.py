@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import Scope
+from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from tests.ledger.world import World, the
 
@@ -56,6 +57,15 @@ async def test_operators_keys_have_no_account(world: World) -> None:
         assert (found.scope, found.account) == (scope, None)
         assert await world.ledger.revoke_key(key_id=key.id, account=None)
         assert isinstance(await world.ledger.find_key(key=secret), o.NotFound)
+
+
+async def test_an_operators_key_that_never_came_into_force_can_be_taken_off_the_list(world: World) -> None:
+    """Whoever made it was killed between the list and the key's record: it was shown, and could not be revoked."""
+    key = the(o.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.OPS, account=None, label=None))
+    await world.redis.delete(keys.key(key.id))
+    assert await world.ledger.operator_keys() == (key,)
+    assert await world.ledger.revoke_key(key_id=key.id, account=None)
+    assert await world.ledger.operator_keys() == ()
 
 
 async def test_the_accounts_own_list_decides(world: World) -> None:

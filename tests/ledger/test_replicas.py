@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,22 +25,6 @@ from tests.ledger.world import DAY, HOUR, PARTITIONS, POLICY, World, the
 from tests.redis_servers import RedisServer
 
 ROOMY = PlanTerms(concurrency={"image": 1000}, max_waiting=1000)
-
-
-@pytest.fixture
-def replica(own_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A durable replica of `own_redis`, which it follows from its start."""
-    with own_redis.client() as client:
-        client.config_set("repl-diskless-sync-delay", 0)
-    follows = ("--replicaof", "127.0.0.1", str(own_redis.port))
-    server = RedisServer(tmp_path_factory.mktemp("replica"), follows)
-    try:
-        server.start()
-        yield server
-    finally:
-        if server.process is not None and server.process.poll() is None:
-            os.kill(server.pid, signal.SIGCONT)
-        server.stop()
 
 
 @pytest.fixture

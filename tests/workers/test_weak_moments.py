@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,6 @@ from gateway.domain import State
 from gateway.errors import QueueUnavailable
 from tests.redis_servers import RedisServer
 from tests.workers.stage import PRICE, Process, Stage, dispatch_of, open_stage, until
-
-
-@pytest.fixture
-def replica(own_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A durable replica of `own_redis`."""
-    with own_redis.client() as client:
-        client.config_set("repl-diskless-sync-delay", 0)
-    server = RedisServer(tmp_path_factory.mktemp("replica"), ("--replicaof", "127.0.0.1", str(own_redis.port)))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(
