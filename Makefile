@@ -9,7 +9,7 @@ run: $(VENV)/.installed
 	$(VENV)/bin/farebox up --demo
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadgroup
+	$(VENV)/bin/python -m pytest --numprocesses auto
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks

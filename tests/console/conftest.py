@@ -21,13 +21,11 @@ _WAIT_MS = 60_000  # how long a page may take before a test gives up on it; noth
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one loop and, with `--dist loadgroup`, in one process: a browser belongs to one."""
+    """All in one event loop: a browser belongs to one."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-            item.add_marker(pytest.mark.xdist_group("console"))
 
 
 @pytest.fixture(scope="session")
