@@ -10,8 +10,9 @@ import { STATES, costOf, hasEnded, stageOf } from "./words.js";
 const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4" };
 const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
 
-/** Take over what a live event says of a generation that is known. */
+/** Take over what an event or an answer says of a generation that is known. An answer may arrive after the event of the end. */
 export function merge(generation, changes) {
+  if (hasEnded(generation) && !hasEnded(changes)) return generation;
   if (!("queue_position" in changes)) delete generation.queue_position;
   return Object.assign(generation, changes);
 }

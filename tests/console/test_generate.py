@@ -148,6 +148,29 @@ async def test_one_in_work_is_shown_with_its_stage_and_cancelled(stack: Stack, w
     await expect(page.locator("#announcement")).not_to_be_empty()
 
 
+async def test_an_answer_that_comes_after_the_end_does_not_undo_it(stack: Stack, windows: Windows) -> None:
+    """The worker had stopped, and the page had heard so, before the answer to the cancel was there: it said "running",
+    and the card said "Stopping" for ever."""
+    account = stack.account()
+    page = await windows.open("/", account)
+    stack.generate(account, model="imagineart-2.0", sandbox={"hang": True})
+    card = page.locator(".card-of-work")
+    await expect(card).to_contain_text("Running")
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        assert (await answer.json())["status"] == "running"
+        await expect(card).to_contain_text("cancelled: 25 returned, nothing charged")
+        await route.fulfill(response=answer)
+
+    await page.route("**/cancel", answer_late)
+    async with page.expect_response("**/cancel") as answered:
+        await card.get_by_role("button", name="Cancel").click()
+    await (await answered.value).finished()
+    await page.evaluate("() => new Promise((done) => setTimeout(done))")  # what waited for the answer has run
+    await expect(card).to_contain_text("cancelled: 25 returned, nothing charged")
+
+
 async def test_a_failed_one_says_why_and_that_the_credits_came_back(stack: Stack, windows: Windows) -> None:
     account = stack.account()
     page = await windows.open("/", account)
