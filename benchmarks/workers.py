@@ -26,7 +26,7 @@ from saq.queue.redis import RedisQueue
 from gateway.ledger.outcomes import Begun
 from gateway.logs import configure_logs
 from gateway.settings import load_settings
-from workers.providers import PROVIDERS, Progress, ProviderRequest, Rendered
+from workers.providers import ProviderRequest, Rendered, Result
 from workers.settings import make_worker, open_workplace
 
 BEGUN = "bench:begun"
@@ -49,7 +49,7 @@ class Nothing:
         """Answer at once."""
         return f"nothing-{request.generation}"
 
-    async def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Yield every output."""
         del ref
         for index in request.indices:
@@ -67,8 +67,8 @@ async def farebox(_socket: str, tell: Tell) -> None:
     settings = load_settings()
     configure_logs(settings)
     logging.getLogger("arq").setLevel(logging.WARNING)
-    PROVIDERS["sandbox"] = Nothing
     async with open_workplace(settings) as place:
+        place.desk.give("sandbox", Nothing())
         begin = place.ledger.begin
 
         async def begin_and_tell(**arguments: Any) -> Any:

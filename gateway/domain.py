@@ -26,9 +26,6 @@ AMOUNT_MAX_MILLICREDITS = 9_000_000_000_000
 ACCOUNT_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}$"
 GENERATION_PATTERN = r"^gen_[0-9a-f]{2}[a-z2-7]{24}$"
 
-PROVIDERS = frozenset({"sandbox"})
-"""The providers that workers have. A rate card that names another is refused; `workers.providers` has just these."""
-
 SettingValue = str | int | bool | Decimal
 """A setting's value in a request: `"2K"`, `5`, `True` or, for a fractional step, a Decimal."""
 

@@ -21,6 +21,8 @@ FareboxError
     ├── Moderated            the provider's moderation refused it
     ├── ProviderFailed       the provider tried and failed: worth another attempt
     └── ProviderUnreachable  nobody knows: keep the hold and ask again (R17)
+        ├── ProviderBusy     it asks for patience: wait as long as it says, then ask again
+        └── ProviderNotSetUp the rate card or the environment of this worker lacks it
 ```
 """
 
@@ -155,3 +157,21 @@ class ProviderFailed(ProviderError):
 
 class ProviderUnreachable(ProviderError):
     """The provider gave no answer. Unknown is not failed: the hold stays and the worker asks again (R17)."""
+
+
+class ProviderBusy(ProviderUnreachable):
+    """The provider has no room now, or we ask too often. A rate limit is waited out and never fails anything."""
+
+    def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
+        """Keep how long the provider asked us to wait; None if it did not say."""
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ProviderNotSetUp(ProviderUnreachable):
+    """This worker's rate card has no such provider, or its environment lacks the key.
+
+    A job that the provider has is kept, for an operator can mend it; one that it never had is tried elsewhere.
+    """
+
+    code = FailureCode.PROVIDER_FAILED

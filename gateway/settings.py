@@ -158,6 +158,11 @@ class Settings(BaseSettings):
         return _kept_secret(self.data / name, prefix="fbx_" if name == "admin-key" else "")
 
 
+def environment_secret(name: str) -> str | None:
+    """A secret whose variable the rate card names, such as a provider's key; None if it is not set, or empty."""
+    return os.environ.get(name) or None
+
+
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; SettingsError names every variable that is wrong, and what it may be."""
     try:

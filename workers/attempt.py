@@ -1,7 +1,8 @@
 """One attempt at a generation: three things run at once, and the first that ends decides how the attempt ends.
 
 ```
-making         submit or resume → results → store → deliver     done: settle; a provider's error: settle with its code
+making         submit or resume → results → store → deliver     done: settle; a provider's error: settle with its code;
+                                                                not done for a while: park
 keeping        renew at a third of the lease, with progress     cancel asked: settle; ended; stale: drop everything
 handing back   the worker was told to stop                      hand back: the next attempt is another worker's
 ```
@@ -13,22 +14,39 @@ import asyncio
 import hashlib
 import time
 from contextlib import aclosing
+from enum import Enum, auto
 
 import structlog
 
 from gateway.cancelling import cancel
 from gateway.domain import FailureCode, Output, operation_id
-from gateway.errors import OutputNotStored, ProviderError, ProviderFailed, ProviderUnreachable
+from gateway.errors import (
+    OutputNotStored,
+    ProviderBusy,
+    ProviderError,
+    ProviderFailed,
+    ProviderNotSetUp,
+    ProviderUnreachable,
+)
 from gateway.ledger.outcomes import Begun, Ended, Noted, Renewed, Requeued, Stale
 from gateway.outputs import output_key
 from workers.metrics import ATTEMPT_SECONDS
-from workers.providers import Progress, Provider, ProviderRequest, Rendered
+from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
 from workers.workplace import Workplace
 
 _PROGRESS_EVERY_SECONDS = 1.0
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
+_STAY_SECONDS = 30.0
+_STAY_CALLED_SECONDS = 5.0  # of a provider that calls when it is done
 
 log = structlog.get_logger(__name__)
+
+
+class Made(Enum):
+    """What came of making: all that will come has come, or the provider needs longer and is left to it."""
+
+    DONE = auto()
+    LEFT = auto()
 
 
 class LeaseLost(Exception):
@@ -46,8 +64,10 @@ class Attempt:
         self._lease_seconds = begun.lease_ms / 1000
         self._hand_back = hand_back
         self._ref = begun.generation.provider_ref
+        self._submitted = self._ref is not None
         self._delivered = {output.index for output in begun.generation.outputs}
         self._progress_thousandths = begun.generation.progress_thousandths
+        self._request: ProviderRequest | None = None
         self._woken = asyncio.Event()
         self._told_to_look = False
         self._began_at = time.monotonic()
@@ -55,7 +75,7 @@ class Attempt:
 
     async def run(self) -> None:
         """Make the outputs, and end the attempt in the way that comes first."""
-        making = asyncio.create_task(self._make(), name=f"make {self._generation.id}")
+        making: asyncio.Task[Made] = asyncio.create_task(self._make(), name=f"make {self._generation.id}")
         keeping = asyncio.create_task(self._keep_lease(), name=f"keep {self._generation.id}")
         handing_back = asyncio.create_task(self._hand_back.wait())
         tasks = (making, keeping, handing_back)
@@ -77,31 +97,41 @@ class Attempt:
 
     # --- making -----------------------------------------------------------------------------------------------------
 
-    async def _make(self) -> None:
+    async def _make(self) -> Made:
         """Have the provider make what is missing. Unknown is not failed: an unreachable one is asked again (R17).
 
         There is no limit here: the ledger ends the generation at `give_up_at`, and `renew` says so.
         """
-        provider = self._place.provider(self._generation.request.provider)
         unreachable = 0
         while True:
             try:
-                if self._ref is None:
-                    await self._submit(provider)
-                else:
-                    await self._collect(provider, self._ref)
-                    return
-                unreachable = 0
+                provider = self._place.desk.provider(self._generation.request.provider)
+                if self._request is None:
+                    self._request = await self._place.desk.request(self._generation, self._number, self._delivered)
+                if not self._submitted:
+                    await self._submit(provider, self._request)
+                made = await self._collect(provider, self._request)
             except ProviderUnreachable as error:
-                pause = _UNREACHABLE_PAUSES_SECONDS[min(unreachable, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
+                if isinstance(error, ProviderNotSetUp) and self._ref is None:
+                    raise
+                if self._may_park():
+                    return Made.LEFT
+                pause: float = _UNREACHABLE_PAUSES_SECONDS[min(unreachable, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
+                if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
+                    pause = max(pause, error.retry_after_seconds)
                 self._log.warning("provider_unreachable", detail=error.detail, again_in_seconds=pause)
                 unreachable += 1
                 await asyncio.sleep(pause)
+            else:
+                return made
 
-    async def _submit(self, provider: Provider) -> None:
+    async def _submit(self, provider: Provider, request: ProviderRequest) -> None:
         """Submit, and note the ref before anything else, so that no later attempt pays for a second job."""
-        ref = await provider.submit(self._request())
+        ref = await provider.submit(request)
+        self._submitted = True
         self._ref = ref
+        if ref is None:
+            return
         self._still_ours(
             "note",
             await self._place.insist(
@@ -109,15 +139,33 @@ class Attempt:
             ),
         )
 
-    async def _collect(self, provider: Provider, ref: str) -> None:
-        async with aclosing(provider.results(ref, self._request())) as results:
+    async def _collect(self, provider: Provider, request: ProviderRequest) -> Made:
+        async with aclosing(provider.results(self._ref, request)) as results:
             async for result in results:
-                if isinstance(result, Progress):
-                    self._note_progress(result.fraction)
-                elif result.index not in self._delivered:
-                    await self._deliver(result)
+                match result:
+                    case Pending(fraction):
+                        if fraction is not None:
+                            self._note_progress(fraction)
+                        if self._may_park():
+                            return Made.LEFT
+                    case Progress(fraction):
+                        self._note_progress(fraction)
+                    case _ if result.index not in self._delivered:
+                        await self._deliver(result)
         if not self._delivered:
             raise ProviderFailed("it ended without an output")
+        return Made.DONE
+
+    def _may_park(self) -> bool:
+        """Whether the generation can be left with its provider now, so that this worker is free for others (R17).
+
+        Who was parked before only looks, and is left again. A first attempt stays for a while: most images are done by
+        then, and the next look is half a minute away.
+        """
+        if self._ref is None:
+            return False
+        stay = _STAY_SECONDS if self._request is None or self._request.callback_url is None else _STAY_CALLED_SECONDS
+        return self._generation.looks > 0 or time.monotonic() - self._began_at >= stay
 
     async def _deliver(self, rendered: Rendered) -> None:
         """Store an output, then record it: what cannot be downloaded must never be paid for (R9)."""
@@ -145,21 +193,6 @@ class Attempt:
             height=rendered.height,
             sha256=await asyncio.to_thread(lambda: hashlib.sha256(rendered.data).hexdigest()),
             duration_seconds=rendered.duration_seconds,
-        )
-
-    def _request(self) -> ProviderRequest:
-        request = self._generation.request
-        return ProviderRequest(
-            generation=self._generation.id,
-            tool=request.tool,
-            model=request.model,
-            provider_model=request.provider_model or request.model,
-            prompt=request.prompt,
-            indices=tuple(index for index in range(request.outputs) if index not in self._delivered),
-            attempt=self._number,
-            settings=request.settings,
-            inputs=request.inputs,
-            sandbox=request.sandbox,
         )
 
     def _note_progress(self, fraction: float) -> None:
@@ -220,9 +253,11 @@ class Attempt:
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
-    async def _end_made(self, making: asyncio.Task[None]) -> str:
+    async def _end_made(self, making: asyncio.Task[Made]) -> str:
         error = making.exception()
         match error:
+            case None if making.result() is Made.LEFT:
+                return await self._park()
             case None:
                 return await self._settle(None, stop_provider=False)
             case LeaseLost(args=(transition,)):
@@ -257,6 +292,16 @@ class Attempt:
             lambda: self._ledger.hand_back(generation=self._generation.id, attempt=self._number, operation=operation),
         )
         return await self._conclude("hand_back", outcome, stop_provider=True)
+
+    async def _park(self) -> str:
+        operation = operation_id()
+        outcome = await self._place.insist(
+            "park",
+            lambda: self._ledger.park(generation=self._generation.id, attempt=self._number, operation=operation),
+        )
+        if not isinstance(outcome, Noted):
+            return await self._conclude("park", outcome, stop_provider=True)
+        return "parked"
 
     async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:
         operation = operation_id()

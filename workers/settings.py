@@ -6,16 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from gateway.callbacks import CallbackLinks
+from gateway.cancelling import cancel
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputStore
+from gateway.pricing.load import default_card_path
+from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
 from workers.arq_worker import ToolWorker
 from workers.generate import generate, stop
 from workers.insist import insist
 from workers.metrics import TRANSITION_SECONDS
+from workers.provider_desk import ProviderDesk
 from workers.workplace import Workplace
 
 _DAY_MS = 86_400_000
@@ -38,9 +43,21 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         stack.push_async_callback(queue.redis.aclose)
         await insist("start", ledger.start, lease_seconds=settings.lease_seconds)
         dispatcher = await stack.enter_async_context(Dispatcher(ledger=ledger, queue=queue))
-        place = Workplace(ledger, queue, dispatcher, OutputStore.open(settings.outputs_address), settings.lease_seconds)
+        outputs = OutputStore.open(settings.outputs_address)
+        cards = RateCards(default_card_path(settings.rate_card))
+        desk = ProviderDesk(cards, outputs, _callbacks(settings))
+        place = Workplace(ledger, queue, dispatcher, outputs, settings.lease_seconds, desk)
         stack.push_async_callback(place.close)
+        watching = asyncio.create_task(cards.watch(), name="rate card")
+        stack.push_async_callback(cancel, watching)
         yield place
+
+
+def _callbacks(settings: Settings) -> CallbackLinks | None:
+    """Who calls back needs an address that it can reach: the one that the operator has set, never a guess."""
+    if settings.public_url is None:
+        return None
+    return CallbackLinks(settings.secret("signing-key"), settings.public_address)
 
 
 def make_worker(settings: Settings, place: Workplace, *, tool: str, jobs_max: int) -> ToolWorker:

@@ -17,7 +17,7 @@ from gateway.ledger.outcomes import Ended
 from gateway.outputs import OutputStore
 from gateway.queue import Queue
 from workers.insist import insist
-from workers.providers import Provider, provider
+from workers.provider_desk import ProviderDesk
 
 T = TypeVar("T")
 
@@ -36,16 +36,10 @@ class Workplace:
     dispatcher: Dispatcher
     outputs: OutputStore
     lease_seconds: float
-    providers: dict[str, Provider] = field(default_factory=dict)
+    desk: ProviderDesk
     attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
     """For each generation in work here, what makes its attempt ask the ledger at once."""
     _background: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def provider(self, name: str) -> Provider:
-        """The provider of this name, made at first use and kept; KeyError if there is none."""
-        if name not in self.providers:
-            self.providers[name] = provider(name)
-        return self.providers[name]
 
     async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the ledger until it answers (see `workers.insist`)."""
@@ -72,7 +66,7 @@ class Workplace:
         """Ask a provider to stop; never raise: the generation has ended, and its credits do not depend on this."""
         try:
             async with asyncio.timeout(_STOP_PROVIDER_SECONDS):
-                await self.provider(name).cancel(ref)
+                await self.desk.provider(name).cancel(ref)
         except Exception as error:  # noqa: BLE001 - a vendor's client may raise anything
             log.warning("provider_not_stopped", generation=generation, provider=name, error=type(error).__name__)
         else:
@@ -83,8 +77,7 @@ class Workplace:
         if self._background:
             await asyncio.wait(self._background, timeout=_CLOSE_SECONDS)
         await cancel(*self._background)
-        for used in self.providers.values():
-            await used.close()
+        await self.desk.close()
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -69,6 +69,9 @@ class Entry:
 class Generation:
     """A generation as it is. `version` counts its changes; `operation` is the id of what made its last move.
 
+    `submission` counts the jobs that its provider failed, so that the next one has an idempotency key of its own;
+    `looks` how often it was parked with the job that it has now.
+
     `entry_texts` are its own journal entries, oldest first, as they are stored: `records.decode_entry` reads them.
     """
 
@@ -86,6 +89,8 @@ class Generation:
     progress_thousandths: int
     attempt: int
     failures: int
+    submission: int
+    looks: int
     version: int
     operation: str
     cancel_requested: bool

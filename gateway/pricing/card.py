@@ -37,6 +37,7 @@ from gateway.pricing.fields import (
     Zone,
     as_tuple,
 )
+from gateway.pricing.providers import ProviderSettings, ProviderTable
 from gateway.pricing.values import Kind, canonical, kind_of, one_of, show
 
 FREE_PLAN = "free"
@@ -305,6 +306,7 @@ class Model(_Table):
     outputs_max: Annotated[Whole, Field(ge=1, le=OUTPUTS_MAX)] = 1
     inputs: Inputs = Inputs()
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)
+    provider_settings: ProviderSettings = Field(default_factory=dict)
     rates: Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     add_ons: Annotated[tuple[AddOn, ...], BeforeValidator(as_tuple)] = ()
 
@@ -340,6 +342,7 @@ class Tables(_Table):
     subscriptions: Subscriptions = Field(default_factory=Subscriptions)
     plans: Mapping[Id, Plan] = Field(default_factory=dict)
     bundles: Mapping[Id, Bundle] = Field(default_factory=dict)
+    providers: Mapping[Id, ProviderTable] = Field(default_factory=dict)
     tools: Mapping[Id, Tool]
     models: Mapping[Id, Model]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
-from gateway.domain import PROVIDERS, SettingValue
+from gateway.domain import SettingValue
 from gateway.pricing.card import (
     FREE_PLAN,
     INPUT_IMAGES,
@@ -18,6 +18,7 @@ from gateway.pricing.card import (
     When,
 )
 from gateway.pricing.messages import Fault, Location
+from gateway.pricing.provider_faults import model_provider_faults, provider_faults
 from gateway.pricing.values import Kind, did_you_mean, kind_of, one_of, show
 
 _INPUT_COUNTS = (INPUT_IMAGES, INPUT_VIDEOS)
@@ -31,6 +32,8 @@ def faults_between(card: Tables) -> Iterator[Fault]:
             text = "is the plan of those without a subscription, and is written as [free]: choose another id"
             yield Fault(("plans", plan_id), text)
         yield from _limit_faults(card, ("plans", plan_id), plan.concurrency, plan.allow)
+    for name, provider in card.providers.items():
+        yield from provider_faults(("providers", name), name, provider)
     for tool_id in card.tools:
         yield from _tool_faults(card, tool_id)
     for model_id, model in card.models.items():
@@ -38,10 +41,7 @@ def faults_between(card: Tables) -> Iterator[Fault]:
         if model.tool not in card.tools:
             text = f"is {_unknown(model.tool, card.tools)}; every tool needs a table such as [tools.image]"
             yield Fault((*at, "tool"), text)
-        if model.provider not in PROVIDERS:
-            listed = one_of(map(show, sorted(PROVIDERS)))
-            hint = did_you_mean(model.provider, PROVIDERS) or f" (there is {listed})"
-            yield Fault((*at, "provider"), f"is {show(model.provider)}, which no worker has{hint}")
+        yield from model_provider_faults(card, at, model)
         yield from _model_faults(at, model)
 
 

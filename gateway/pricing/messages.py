@@ -17,8 +17,8 @@ Location = tuple[str | int, ...]
 """Where in the file: `("models", "nano-banana-2", "rates", 1, "credits")`."""
 
 _BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
-_NAMED_TABLES = frozenset({"plans", "bundles", "tools", "models"})
-_MODEL_TABLES = frozenset({"settings", "rates", "add_ons"})
+_NAMED_TABLES = frozenset({"plans", "bundles", "providers", "tools", "models"})
+_MODEL_TABLES = frozenset({"settings", "provider_settings", "rates", "add_ons"})
 _KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
 
 

@@ -111,12 +111,11 @@ async def test_422_an_unknown_model_names_those_there_are(gateway: Visitor) -> N
     assert (reply.status, reply.code, reply.fields) == (422, "unknown_model", ["tool"])
 
 
-async def test_422_sandbox_controls_are_for_sandbox_models(
-    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.pricing.consistency.PROVIDERS", {"sandbox", "openai"})  # as if workers had a second
+async def test_422_sandbox_controls_are_for_sandbox_models(redis_url: str, tmp_path: Path) -> None:
     remote = '[models.remote]\nname = "Remote"\ntool = "image"\nprovider = '
-    (tmp_path / "pricing.toml").write_text(CARD.read_text().replace(f'{remote}"sandbox"', f'{remote}"openai"'))
+    (tmp_path / "pricing.toml").write_text(
+        CARD.read_text().replace(f'{remote}"sandbox"', f'{remote}"box"') + '\n[providers.box]\nkind = "openai"\n'
+    )
     async with open_gateway(redis_url, tmp_path) as gateway:
         reply = await gateway.create(await gateway.account(), model="remote", sandbox={"hang": True})
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", ["sandbox"])

@@ -29,7 +29,9 @@ from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Rese
 from gateway.ledger.policy import PlanTerms, Policy, Terms
 from gateway.lifeline import Lifeline
 from gateway.outputs import OutputStore
+from gateway.pricing.reload import RateCards
 from gateway.queue import Queue, queue_key
+from workers.provider_desk import ProviderDesk
 from workers.workplace import Workplace
 
 ROOT = Path(__file__).parents[2]
@@ -243,7 +245,8 @@ async def open_stage(url: str, directory: Path, *, lease_seconds: float = LEASE_
 async def open_place(stage: Stage) -> AsyncIterator[Workplace]:
     """What a worker would have in its hands, in this process."""
     outputs = OutputStore.open((stage.directory / "outputs").as_uri())
-    place = Workplace(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds)
+    desk = ProviderDesk(RateCards(ROOT / "pricing.toml"), outputs, callbacks=None)
+    place = Workplace(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds, desk)
     try:
         yield place
     finally:

@@ -15,29 +15,29 @@ from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
 from gateway.queue import job_id
 from tests.workers.stage import PRICE, Stage, due, open_place, policy, until
 from workers.generate import generate, stop
-from workers.providers import Progress, ProviderRequest, Rendered
+from workers.providers import Pending, Progress, ProviderRequest, Rendered, Result
 from workers.workplace import Workplace
 
-Result = Progress | Rendered | Exception
+Line = Result | Exception | None
 
 
 @dataclass
 class Scripted:
     """A provider that hands out what it was told to; `None` at the end of a list: it never answers again."""
 
-    scripts: list[list[Result | None]]
+    scripts: list[list[Line]]
     refuse_submits: list[Exception] = field(default_factory=list)
     submitted: list[ProviderRequest] = field(default_factory=list)
-    asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    asked: list[tuple[str | None, tuple[int, ...]]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
-    async def submit(self, request: ProviderRequest) -> str:
+    async def submit(self, request: ProviderRequest) -> str | None:
         if self.refuse_submits:
             raise self.refuse_submits.pop(0)
         self.submitted.append(request)
         return f"ref-{len(self.submitted)}"
 
-    async def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         self.asked.append((ref, request.indices))
         for result in self.scripts.pop(0):
             if isinstance(result, Exception):
@@ -66,9 +66,9 @@ class Scene:
     place: Workplace
     hand_back: asyncio.Event
 
-    def provide(self, *scripts: list[Result | None], refuse_submits: list[Exception] | None = None) -> Scripted:
+    def provide(self, *scripts: list[Line], refuse_submits: list[Exception] | None = None) -> Scripted:
         provider = Scripted(list(scripts), refuse_submits or [])
-        self.place.providers["scripted"] = provider
+        self.place.desk.give("scripted", provider)
         return provider
 
     async def reserve(self, outputs: int = 1, **terms: int) -> Reserved:
@@ -168,11 +168,14 @@ async def test_a_failure_that_no_retry_can_mend_ends_the_generation_refunded(
     assert await scene.stage.spent() == 0
 
 
-async def test_a_provider_that_nobody_knows_is_an_internal_failure_and_refunded(scene: Scene) -> None:
-    generation = (await scene.reserve()).generation.id
+async def test_a_provider_that_this_worker_has_not_is_tried_elsewhere_and_then_refunded(scene: Scene) -> None:
+    generation = (await scene.reserve(attempts_max=2)).generation.id
     await scene.attempt(generation)
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.failures) == (State.QUEUED, 1)
+    await scene.attempt(generation, 2)
     ended = await scene.stage.generation(generation)
-    assert (ended.state, ended.error) == (State.FAILED, FailureCode.INTERNAL)
+    assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_FAILED)
     assert await scene.stage.spent() == 0
 
 
@@ -182,6 +185,60 @@ async def test_what_was_delivered_before_a_rejection_is_paid_for_and_the_rest_re
     await scene.attempt(generation)
     assert (await scene.stage.generation(generation)).committed_millicredits == PRICE
     assert await scene.stage.spent() == PRICE
+
+
+async def test_a_job_that_takes_long_is_left_with_its_provider_and_looked_at_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    provider = scene.provide([Pending(0.25)], [Pending(0.5)], [picture(0)])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.provider_ref, found.looks, found.failures) == (State.RUNNING, "ref-1", 1, 0)
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 1000)  # who was left once is only looked at
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).looks == 2
+    await scene.attempt(generation, 3)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.committed_millicredits, ended.attempt) == (State.SUCCEEDED, PRICE, 3)
+    assert (len(provider.submitted), [ref for ref, _ in provider.asked]) == (1, ["ref-1"] * 3)
+
+
+async def test_a_worker_does_not_wait_for_a_provider_that_is_away_with_a_job(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    scene.provide([ProviderUnreachable("no route")], [picture(0)])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.looks) == (State.RUNNING, 1)
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+
+
+async def test_each_job_has_an_idempotency_key_and_a_new_one_after_the_provider_failed(scene: Scene) -> None:
+    provider = scene.provide([ProviderFailed("boom")], [picture(0)], refuse_submits=[ProviderUnreachable("no route")])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    await scene.attempt(generation, 2)
+    keys = [request.idempotency_key for request in provider.submitted]
+    assert keys == [f"{generation}:0", f"{generation}:1"]
+
+
+async def test_a_provider_without_jobs_of_its_own_is_called_for_its_results(scene: Scene) -> None:
+    class Direct(Scripted):
+        async def submit(self, request: ProviderRequest) -> None:
+            self.submitted.append(request)
+
+    provider = Direct([[ProviderUnreachable("no route")], [picture(0)]])
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.provider_ref, provider.asked) == (State.SUCCEEDED, None, [(None, (0,))] * 2)
+    assert len(provider.submitted) == 1
 
 
 async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
@@ -237,13 +294,13 @@ async def test_a_late_output_of_a_stale_attempt_is_not_delivered(scene: Scene) -
     ledger = scene.stage.ledger
 
     class Overtaken(Scripted):
-        async def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
+        async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
             del ref, request
             yield picture(0)
             await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
             yield picture(1)
 
-    scene.place.providers["scripted"] = Overtaken([])
+    scene.place.desk.give("scripted", Overtaken([]))
     await scene.attempt(generation)
     found = await scene.stage.generation(generation)
     assert [output.index for output in found.outputs] == [0]

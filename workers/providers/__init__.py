@@ -1,20 +1,44 @@
-"""The providers by name, as a rate card's `provider` says them."""
+"""The kinds of provider, as a rate card's `[providers.<name>]` says them. Each is imported when it is first used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
-from workers.providers.base import Progress, Provider, ProviderRequest, Rendered
-from workers.providers.sandbox import Sandbox
+from workers.providers.base import (
+    ArgumentNames,
+    Connection,
+    Pending,
+    Progress,
+    Provider,
+    ProviderInput,
+    ProviderRequest,
+    Rendered,
+    Result,
+)
 
-__all__ = ["PROVIDERS", "Progress", "Provider", "ProviderRequest", "Rendered", "provider"]
+__all__ = [
+    "KINDS",
+    "ArgumentNames",
+    "Connection",
+    "Pending",
+    "Progress",
+    "Provider",
+    "ProviderInput",
+    "ProviderRequest",
+    "Rendered",
+    "Result",
+    "make_provider",
+]
 
-PROVIDERS: dict[str, Callable[[], Provider]] = {"sandbox": Sandbox}
+KINDS = {"sandbox": "workers.providers.sandbox:Sandbox"}
+"""Kind → where its class is. A class is made with a Connection."""
 
 
-def provider(name: str) -> Provider:
-    """A new provider object, to be kept for the worker's life; KeyError with the known names if there is none."""
-    try:
-        return PROVIDERS[name]()
-    except KeyError:
-        raise KeyError(f"no provider {name!r}; there is {', '.join(sorted(PROVIDERS))}") from None
+def make_provider(kind: str, connection: Connection) -> Provider:
+    """A new provider object, to be kept for the worker's life; KeyError with the known kinds if there is none."""
+    if kind not in KINDS:
+        raise KeyError(f"no provider of kind {kind!r}; there is {', '.join(sorted(KINDS))}")
+    module, _, name = KINDS[kind].partition(":")
+    make: Callable[[Connection], Provider] = getattr(import_module(module), name)
+    return make(connection)

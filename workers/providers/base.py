@@ -3,7 +3,11 @@
 A worker calls `submit` once and notes the ref in the ledger before it waits (R17); or, if an earlier attempt left a
 ref, it goes straight to `results`. There it gets progress and finished outputs as they come, until the iterator ends
 (everything that will come has come) or raises one of the ProviderErrors of `gateway.errors`, whose class says whether
-another attempt is worth it.
+another attempt is worth it. A vendor that answers a request with its result has no ref: its `submit` returns None and
+does nothing, and `results` makes the call.
+
+A job that is not done is `Pending`. A worker that hears so may leave the generation with its provider (it parks) and
+come back with the same ref when the provider calls back, or after a while.
 """
 
 from __future__ import annotations
@@ -11,9 +15,50 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Protocol
 
-from gateway.domain import Input, SettingValue
+from gateway.domain import SettingValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where a provider is and how to speak to it: a table `[providers.<name>]` of the rate card, with its secret.
+
+    `base_url` has no slash at its end; None: the vendor's own. `key` is never to be logged, so it is not shown either.
+    `timeout_seconds` bounds one request and its answer; `folder` is where the rate card's own files are.
+    """
+
+    name: str
+    base_url: str | None = None
+    key: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 60.0
+    folder: Path = Path()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderInput:
+    """An input image or video (`kind`): an `https:` URL of the client's, or bytes that are in our store."""
+
+    kind: str
+    url: str | None = None
+    content_type: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgumentNames:
+    """What the provider's model calls what is no setting; None: it takes no such thing.
+
+    `one_image`, `one_video`: it takes a single one under that name, not a list.
+    """
+
+    prompt: str = "prompt"
+    outputs: str | None = None
+    input_images: str | None = None
+    input_videos: str | None = None
+    one_image: bool = False
+    one_video: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +66,10 @@ class ProviderRequest:
     """What a provider is asked to make.
 
     `indices` are the outputs still missing, in order: a later attempt makes only those (R9). `provider_model` is the
-    provider's own name for `model`. `sandbox` is the test-mode controls, None for every real request.
+    provider's own name for `model`. `arguments` are the settings in the provider's words, `settings` in ours.
+    `idempotency_key` is the same each time one job is asked for, by whatever attempt, and a new one after the provider
+    failed. `callback_url` is what a provider that can may call when the job has ended. `sandbox` is the test-mode
+    controls, None for every real request.
     """
 
     generation: str
@@ -32,7 +80,11 @@ class ProviderRequest:
     indices: tuple[int, ...]
     attempt: int
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
-    inputs: tuple[Input, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    names: ArgumentNames = ArgumentNames()
+    inputs: tuple[ProviderInput, ...] = ()
+    idempotency_key: str = ""
+    callback_url: str | None = None
     sandbox: Mapping[str, Any] | None = None
 
 
@@ -41,6 +93,16 @@ class Progress:
     """How much of the request is done, 0 to 1, over all outputs that were asked of this attempt."""
 
     fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The provider has the job and it is not done: the worker may park. `results` waits, then looks again if read on.
+
+    `fraction` is how much is done, if the provider says so.
+    """
+
+    fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +117,28 @@ class Rendered:
     duration_seconds: Decimal | None = None
 
 
+Result = Progress | Pending | Rendered
+
+
 class Provider(Protocol):
     """One vendor of outputs. One object serves all generations of a worker at the same time."""
 
-    async def submit(self, request: ProviderRequest) -> str:
+    async def submit(self, request: ProviderRequest) -> str | None:
         """Start the work and return the provider's own job id, its ref. Quick: the waiting is `results`' part.
 
-        If the answer is lost, so is the ref, and the next attempt submits again; where a vendor takes an idempotency
-        key, it is the generation and attempt.
+        None: there is no job to come back to, and `results` does it all. If the answer is lost, so is the ref. Raise
+        ProviderUnreachable only if the provider cannot have taken the job, or knows `idempotency_key`: it is asked
+        again and again. Otherwise ProviderFailed, of which there are at most `attempts_max`: nobody pays for an endless
+        row of jobs.
         """
         ...
 
-    def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
+    def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Yield progress and each output as soon as it is ready, also for a ref of an earlier attempt.
 
-        Raises ProviderRejected, Moderated, ProviderFailed or ProviderUnreachable. Whoever stops early closes the
-        generator (`contextlib.aclosing`); a cancelled task does so by itself. Closing leaves the job with the
-        provider, to be resumed by ref.
+        Raises ProviderRejected, Moderated, ProviderFailed, ProviderUnreachable or its kind ProviderBusy. Whoever stops
+        early closes the generator (`contextlib.aclosing`); a cancelled task does so by itself. Closing leaves the job
+        with the provider, to be resumed by ref.
         """
         ...
 

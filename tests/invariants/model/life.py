@@ -39,6 +39,7 @@ class Generation:
     lease_until: int = 0
     give_up_at: int = 0
     ref: str | None = None
+    submission: int = 0
     parked: bool = False
     looks: int = 0
     progress: int | None = None
@@ -231,7 +232,7 @@ class Model(Accounts):
             return self.end(g, self.final(g), failure, operation)
         g.failures, g.operation = g.failures + 1, operation
         if failure == "provider_failed":
-            g.ref = None
+            g.ref, g.submission = None, g.submission + 1
         self.queue(g, self.clock + PAUSES[min(g.failures, 3) - 1])
         return "Requeued", g.dispatch
 

@@ -52,11 +52,11 @@ credits = 1
         ),
         (
             '[models.other]\nname = "O"\ntool = "video"\nprovider = "sandbax"\n[[models.other.rates]]\ncredits = 1',
-            '[models.other]: `provider` is "sandbax", which no worker has; did you mean "sandbox"?',
+            '[models.other]: `provider` is "sandbax", and there is no [providers.sandbax]; did you mean "sandbox"?',
         ),
         (
             '[models.other]\nname = "O"\ntool = "video"\nprovider = "midi"\n[[models.other.rates]]\ncredits = 1',
-            '[models.other]: `provider` is "midi", which no worker has (there is "sandbox")',
+            '[models.other]: `provider` is "midi", and there is no [providers.midi] (there is "sandbox")',
         ),
         (
             '[free]\ntimezone = "\\u001b[2J"',

@@ -1,10 +1,12 @@
-"""The providers that a rate card may name are those that workers have."""
+"""The kinds of provider that a rate card may name are those that workers have."""
 
 from __future__ import annotations
 
-from gateway import domain
-from workers.providers import PROVIDERS
+from typing import get_args
+
+from gateway.pricing.providers import Kind
+from workers.providers import KINDS
 
 
-def test_the_gateway_knows_just_the_providers_that_workers_have() -> None:
-    assert set(PROVIDERS) == domain.PROVIDERS
+def test_workers_have_only_kinds_that_a_rate_card_may_name() -> None:
+    assert set(KINDS) <= set(get_args(Kind))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gateway.domain import FailureCode, SettingValue
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
 from gateway.sandbox import SandboxControls
-from workers.providers import provider
+from workers.providers import Connection, make_provider
 from workers.providers.base import Progress, Provider, ProviderRequest, Rendered
 from workers.providers.sandbox import Sandbox
 from workers.providers.sandbox.render import Job, Stopped, render
@@ -294,6 +294,6 @@ async def test_controls_survive_their_way_through_the_ledger() -> None:
 
 
 async def test_providers_are_found_by_name() -> None:
-    assert isinstance(provider("sandbox"), Sandbox)
+    assert isinstance(make_provider("sandbox", Connection(name="sandbox")), Sandbox)
     with pytest.raises(KeyError, match="there is sandbox"):
-        provider("nobody")
+        make_provider("nobody", Connection(name="nobody"))

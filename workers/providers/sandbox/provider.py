@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from gateway.domain import FailureCode
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
 from gateway.sandbox import SandboxControls
-from workers.providers.base import Progress, ProviderRequest, Rendered
+from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
 from workers.providers.sandbox.render import Job, render
 from workers.providers.sandbox.shape import clip, image_size, is_video
 
@@ -36,8 +36,11 @@ _DELAY_REPORT_SECONDS = 1.0
 class Sandbox:
     """Renders in a few threads of this process."""
 
-    def __init__(self, threads: int | None = None, clock: Callable[[], float] = time.time) -> None:
-        """Use `threads` threads, by default one a core; `clock` gives seconds since the epoch."""
+    def __init__(
+        self, connection: Connection | None = None, threads: int | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Connect to nobody; use `threads` threads, by default one a core. `clock` gives seconds since the epoch."""
+        del connection
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="sandbox")
         self._clock = clock
 
@@ -46,8 +49,10 @@ class Sandbox:
         del request  # everything the sandbox needs comes again with `results`
         return f"sbx_{round(self._clock() * 1000)}_{secrets.token_hex(8)}"
 
-    async def results(self, ref: str, request: ProviderRequest) -> AsyncGenerator[Progress | Rendered]:
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Wait as the controls say, render the missing outputs in order, end as the controls say."""
+        if ref is None:
+            raise ProviderFailed("a job of the sandbox has a ref")
         controls = _controls(request.sandbox)
         async with aclosing(self._delay(_submitted_at(ref), controls.delay_seconds)) as delay:
             async for waited in delay:

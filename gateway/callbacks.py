@@ -1,0 +1,38 @@
+"""The address that a provider may call when a generation's job has ended.
+
+It carries a signed token of ours that names the provider and the generation, never the attempt: whichever worker has
+the generation by then, a callback is only a hint to look, and the result is fetched from the provider.
+"""
+
+from __future__ import annotations
+
+import re
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from gateway.domain import GENERATION_PATTERN
+
+_SALT = "farebox callback"
+
+
+class CallbackLinks:
+    """Makes and opens these addresses; all gateways and workers must have the same signing key."""
+
+    def __init__(self, signing_key: str, public_address: str) -> None:
+        """Sign with `signing_key`; addresses begin with `public_address`."""
+        self._serializer = URLSafeSerializer(signing_key, salt=_SALT)
+        self._public_address = public_address
+
+    def url(self, provider: str, generation: str) -> str:
+        """Where `provider` may call about `generation`."""
+        return f"{self._public_address}/v1/callbacks/{provider}/{self._serializer.dumps([provider, generation])}"
+
+    def open(self, provider: str, token: str) -> str | None:
+        """The generation that a token was made for; None if it was not made by us for this provider."""
+        try:
+            named, generation = self._serializer.loads(token)
+        except (BadSignature, ValueError, TypeError):
+            return None
+        if named != provider or not isinstance(generation, str) or not re.match(GENERATION_PATTERN, generation):
+            return None
+        return generation

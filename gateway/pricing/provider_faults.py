@@ -1,0 +1,76 @@
+"""What a rate card says of its providers that cannot be: no such provider, no address, a setting nobody translates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.pricing.arguments import value_text
+from gateway.pricing.card import Model, Tables
+from gateway.pricing.messages import Fault, Location
+from gateway.pricing.providers import (
+    ALWAYS,
+    INPUT_IMAGES,
+    INPUT_VIDEOS,
+    OUTPUTS,
+    RESERVED,
+    SANDBOX,
+    ProviderTable,
+    Translation,
+)
+from gateway.pricing.values import did_you_mean, one_of, show
+
+
+def provider_faults(at: Location, name: str, provider: ProviderTable) -> Iterator[Fault]:
+    """What is wrong with one table `[providers.<name>]`."""
+    if name == SANDBOX and provider.kind != SANDBOX:
+        yield Fault((*at, "kind"), f'must be "sandbox": choose another name for a provider of kind {provider.kind}')
+    if provider.base_url is None and provider.needs_base_url:
+        yield Fault(at, f"needs a `base_url`: where your {provider.kind} server is, such as http://127.0.0.1:8188")
+
+
+def model_provider_faults(card: Tables, at: Location, model: Model) -> Iterator[Fault]:
+    """What is wrong with how one model names its provider and speaks to it."""
+    if model.provider != SANDBOX and model.provider not in card.providers:
+        known = sorted({SANDBOX, *card.providers})
+        hint = did_you_mean(model.provider, known) or f" (there is {one_of(map(show, known))})"
+        text = f"is {show(model.provider)}, and there is no [providers.{model.provider}]{hint}"
+        yield Fault((*at, "provider"), text)
+        return
+    for name, translation in model.provider_settings.items():
+        yield from _translation_faults((*at, "provider_settings", name), model, name, translation)
+    provider = card.providers.get(model.provider)
+    if provider is not None and provider.calls_by_name:
+        yield from _unnamed_faults((*at, "provider_settings"), model, provider.kind)
+
+
+def _translation_faults(at: Location, model: Model, name: str, translation: Translation) -> Iterator[Fault]:
+    if name == ALWAYS:
+        if isinstance(translation, str):
+            yield Fault(at, "must be a table of what the provider is always sent")
+    elif name in RESERVED:
+        if not isinstance(translation, str):
+            yield Fault(at, "must be text: what the provider calls it")
+    elif name not in model.settings:
+        yield Fault(at, f"is no setting of this model{did_you_mean(name, [*model.settings, *sorted(RESERVED)])}")
+    elif not isinstance(translation, str):
+        setting = model.settings[name]
+        values = {value_text(value) for value in setting.each()} if setting.values is not None else None
+        if values is None:
+            yield Fault(at, "is a range of numbers: write the provider's name for it, as text")
+            return
+        for missing in sorted(values - translation.keys()):
+            yield Fault(at, f"says nothing for {show(missing)}: what is the provider to be sent for it?")
+        for unknown in sorted(translation.keys() - values):
+            yield Fault(at, f"has {show(unknown)}, which the setting never is: it takes {setting.describe()}")
+        for value in sorted(values & translation.keys()):
+            if not isinstance(translation[value], dict):
+                yield Fault((*at, value), 'must be a table of what is sent, such as { size = "1024x1024" }')
+
+
+def _unnamed_faults(at: Location, model: Model, kind: str) -> Iterator[Fault]:
+    """Models of these providers name their arguments as they like: nobody can guess what they call ours."""
+    needed = {OUTPUTS: model.outputs_max > 1, INPUT_IMAGES: model.inputs.image, INPUT_VIDEOS: model.inputs.video}
+    for name, needs in needed.items():
+        if needs and name not in model.provider_settings:
+            text = f'needs `{name} = "…"`: what this model of {kind} calls its {name.replace("_", " ")}'
+            yield Fault(at, text)

@@ -1,0 +1,90 @@
+"""`[providers.<name>]` of the rate card, and a model's `provider_settings`: what workers need to have its work done.
+
+Nothing here moves a price. Secrets are never in the file: `key_env` names the environment variable that has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from gateway.pricing.fields import Flag, PositiveDurationMs, SettingName
+
+Kind = Literal["sandbox", "openai", "replicate", "fal", "comfyui", "http"]
+
+SANDBOX = "sandbox"
+"""The provider that needs no table."""
+
+PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS = "prompt", "outputs", "input_images", "input_videos", "always"
+RESERVED = frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS})
+"""Names in `provider_settings` that are no settings: what the provider calls these, and what it is always sent."""
+
+_CALLS_BY_NAME = frozenset({"replicate", "fal"})
+_CALLS_BACK = frozenset({"replicate", "fal", "http"})
+_ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]{0,99}$"
+
+
+def _base_url(url: str) -> str:
+    if not url.startswith(("https://", "http://")) or url.endswith("://"):
+        msg = "must start with https:// or http://, such as http://127.0.0.1:8000/v1"
+        raise ValueError(msg)
+    return url.rstrip("/")
+
+
+def _argument(value: object) -> object:
+    """What JSON can say, as TOML says it; dates it cannot."""
+    if isinstance(value, dict):
+        return {name: _argument(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_argument(each) for each in value]
+    if isinstance(value, str | bool | int) or type(value).__name__ == "Decimal":
+        return value
+    msg = "must be text, a number, true or false, or a table or list of these"
+    raise ValueError(msg)
+
+
+Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_base_url)]
+EnvironmentName = Annotated[str, StringConstraints(pattern=_ENVIRONMENT_NAME)]
+Arguments = dict[str, Any]
+Translation = Annotated[str | Arguments, BeforeValidator(_argument)]
+"""A setting in the provider's words: its name there ("": it is not sent), or for each value what is sent instead."""
+
+
+class ProviderTable(BaseModel):
+    """`[providers.<name>]`: where a provider is, which variable has its key, how much it takes at a time.
+
+    `max_in_work` counts jobs at the provider, of all workers together; None: as many as come. `callbacks`: whether one
+    that can is given an address to call when a job has ended, where FAREBOX_PUBLIC_URL is set. What it signs its calls
+    with is checked by `callback_secret_env` (replicate) or the keys at `jwks_url` (fal).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    base_url: Url | None = None
+    key_env: EnvironmentName | None = None
+    max_in_work: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
+    timeout_ms: PositiveDurationMs = Field(600_000, alias="timeout")
+    callbacks: Flag = True
+    callback_secret_env: EnvironmentName | None = None
+    jwks_url: Url | None = None
+
+    @property
+    def needs_base_url(self) -> bool:
+        """Whether there is no address of the vendor's own to fall back on."""
+        return self.kind in {"comfyui", "http"}
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether it calls an address when a job has ended, if it is given one."""
+        return self.callbacks and self.kind in _CALLS_BACK
+
+    @property
+    def calls_by_name(self) -> bool:
+        """Whether its models take arguments by names of their own, inputs and the number of outputs included."""
+        return self.kind in _CALLS_BY_NAME
+
+
+ProviderSettings = Mapping[SettingName, Translation]

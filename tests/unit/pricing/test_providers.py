@@ -1,0 +1,97 @@
+"""`[providers.<name>]` and `provider_settings`: what a worker needs to know, and what a card may not leave open."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from gateway.domain import SettingValue
+from gateway.errors import RateCardError
+from gateway.pricing.arguments import arguments_of, name_of
+from gateway.pricing.load import read_card
+
+CARD = """
+[tools.image]
+name = "Image"
+baseline_model = "flux-dev"
+[providers.flux-box]
+kind = "{kind}"
+{provider}
+[models.flux-dev]
+name = "FLUX dev"
+tool = "image"
+provider = "flux-box"
+outputs_max = {outputs_max}
+inputs = {{ image = {images} }}
+[models.flux-dev.settings]
+resolution = {{ values = ["1K", "2K"] }}
+seed = {{ min = 0, max = 9 }}
+strength = {{ min = 0, max = 1, step = 0.25 }}
+enhance = {{ values = [false, true] }}
+[models.flux-dev.provider_settings]
+{settings}
+[[models.flux-dev.rates]]
+credits = 5
+"""
+SIZES = 'resolution = { "1K" = { size = "1024x1024" }, "2K" = { size = "2048x2048", tiles = [2, 2] } }'
+
+
+def card(kind: str = "openai", provider: str = "", settings: str = "", outputs_max: int = 1, images: int = 0) -> bytes:
+    return CARD.format(kind=kind, provider=provider, settings=settings, outputs_max=outputs_max, images=images).encode()
+
+
+def test_settings_are_put_into_the_providers_words() -> None:
+    words = f'{SIZES}\nseed = "random_seed"\nenhance = ""\nalways = {{ quality = "high", steps = 4.5 }}'
+    model = read_card(card(settings=words)).models["flux-dev"]
+    asked: dict[str, SettingValue] = {"resolution": "2K", "seed": 7, "strength": Decimal("0.25"), "enhance": True}
+    assert arguments_of(model, asked) == {
+        "quality": "high",
+        "steps": 4.5,
+        "size": "2048x2048",
+        "tiles": [2, 2],
+        "random_seed": 7,
+        "strength": 0.25,
+    }
+
+
+def test_flags_are_translated_by_their_toml_names() -> None:
+    words = 'enhance = { true = { rewrite = "auto" }, false = {} }'
+    model = read_card(card(settings=words)).models["flux-dev"]
+    assert arguments_of(model, {"enhance": True}) == {"rewrite": "auto"}
+    assert arguments_of(model, {"enhance": False}) == {}
+
+
+def test_what_is_no_setting_may_have_another_name_too() -> None:
+    words = 'prompt = "text"\noutputs = "num_images"'
+    model = read_card(card(kind="fal", settings=words, outputs_max=4)).models["flux-dev"]
+    assert (name_of(model, "prompt"), name_of(model, "outputs"), name_of(model, "input_images")) == (
+        "text",
+        "num_images",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        (card(kind="comfyui"), "[providers.flux-box]: needs a `base_url`"),
+        (card(kind="openai", provider='base_url = "flux.example"'), "`base_url` must start with https:// or http://"),
+        (card(kind="openai", provider='key_env = "sk-123"'), "`key_env`"),
+        (card(kind="dreams"), "`kind`"),
+        (card(kind="openai", provider="max_in_work = 0"), "`max_in_work`"),
+        (card(settings='sed = "x"'), "`sed` is no setting of this model; did you mean"),
+        (card(settings='resolution = { "1K" = { size = "x" } }'), 'says nothing for "2K"'),
+        (card(settings=SIZES.replace('"2K"', '"3K"')), 'has "3K", which the setting never is'),
+        (card(settings='seed = { "1" = {} }'), "is a range of numbers"),
+        (card(settings="enhance = { true = 1, false = {} }"), "must be a table of what is sent"),
+        (card(settings="prompt = {}"), "must be text: what the provider calls it"),
+        (card(settings='always = "x"'), "must be a table of what the provider is always sent"),
+        (card(kind="replicate", outputs_max=2), 'needs `outputs = "…"`'),
+        (card(kind="fal", images=2), 'needs `input_images = "…"`'),
+    ],
+)
+def test_what_a_card_leaves_open_or_gets_wrong_is_named(contents: bytes, said: str) -> None:
+    with pytest.raises(RateCardError) as refused:
+        read_card(contents)
+    assert said in str(refused.value)

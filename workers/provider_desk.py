@@ -1,0 +1,152 @@
+"""The providers of this process, by the names that the rate card gives them, and what they are asked.
+
+The rate card is followed while the worker runs: a provider whose table changes is made anew at its next use. The one
+before is closed with the process, for its answers may still be awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from gateway.callbacks import CallbackLinks
+from gateway.domain import GenerationRequest, Input
+from gateway.errors import ProviderNotSetUp
+from gateway.ledger.outcomes import Generation
+from gateway.outputs import OutputStore, content_type_of
+from gateway.pricing.arguments import arguments_of, name_of
+from gateway.pricing.card import Model, RateCard
+from gateway.pricing.providers import INPUT_IMAGES, INPUT_VIDEOS, OUTPUTS, PROMPT, SANDBOX, ProviderTable
+from gateway.pricing.reload import RateCards
+from gateway.settings import environment_secret
+from workers.providers import (
+    ArgumentNames,
+    Connection,
+    Provider,
+    ProviderInput,
+    ProviderRequest,
+    make_provider,
+)
+
+_SANDBOX_TABLE = ProviderTable(kind=SANDBOX)
+
+
+class ProviderDesk:
+    """Hands out providers, and puts requests into their words."""
+
+    def __init__(self, cards: RateCards, outputs: OutputStore, callbacks: CallbackLinks | None) -> None:
+        """`callbacks` makes the addresses that providers may call; None: nobody could reach them."""
+        self._cards = cards
+        self._outputs = outputs
+        self._callbacks = callbacks
+        self._made: dict[str, tuple[ProviderTable, Provider]] = {}
+        self._retired: list[Provider] = []
+        self._given: dict[str, Provider] = {}
+
+    @property
+    def card(self) -> RateCard:
+        """The rate card as it is now."""
+        return self._cards.card
+
+    def give(self, name: str, provider: Provider) -> None:
+        """Use this very provider under a name, whatever the rate card says."""
+        self._given[name] = provider
+
+    def table(self, name: str) -> ProviderTable:
+        """What the rate card says of a provider; ProviderNotSetUp if it has no such one (any more)."""
+        table = self.card.providers.get(name)
+        if table is None and name == SANDBOX:
+            return _SANDBOX_TABLE
+        if table is None:
+            raise ProviderNotSetUp(f"the rate card of this worker has no provider {name!r}")
+        return table
+
+    def provider(self, name: str) -> Provider:
+        """The provider of this name, made at first use and kept."""
+        if name in self._given:
+            return self._given[name]
+        table = self.table(name)
+        made = self._made.get(name)
+        if made is not None and made[0] == table:
+            return made[1]
+        if made is not None:
+            self._retired.append(made[1])
+        connection = Connection(
+            name=name,
+            base_url=table.base_url,
+            key=self._key(name, table),
+            timeout_seconds=table.timeout_ms / 1000,
+            folder=Path(self.card.path).parent,
+        )
+        provider = make_provider(table.kind, connection)
+        self._made[name] = table, provider
+        return provider
+
+    async def request(self, generation: Generation, attempt: int, delivered: Collection[int]) -> ProviderRequest:
+        """What the provider is asked for. `delivered` are the outputs that are there already.
+
+        The bytes of inputs that are in our store come with it as long as the provider has no job: later nobody asks.
+        """
+        asked = generation.request
+        model = self.card.models.get(asked.model)
+        inputs = asked.inputs if generation.provider_ref is None else ()
+        return ProviderRequest(
+            generation=generation.id,
+            tool=asked.tool,
+            model=asked.model,
+            provider_model=asked.provider_model or asked.model,
+            prompt=asked.prompt,
+            indices=tuple(index for index in range(asked.outputs) if index not in delivered),
+            attempt=attempt,
+            settings=asked.settings,
+            arguments=dict(asked.settings) if model is None else arguments_of(model, asked.settings),
+            names=ArgumentNames() if model is None else _names(model),
+            inputs=await self._inputs(inputs),
+            idempotency_key=f"{generation.id}:{generation.submission}",
+            callback_url=self._callback_url(asked, generation.id),
+            sandbox=asked.sandbox,
+        )
+
+    async def close(self) -> None:
+        """Close all providers."""
+        made = [provider for _, provider in self._made.values()]
+        for provider in (*made, *self._retired, *self._given.values()):
+            await provider.close()
+
+    def _callback_url(self, asked: GenerationRequest, generation: str) -> str | None:
+        if self._callbacks is None or asked.provider in self._given or not self.table(asked.provider).calls_back:
+            return None
+        return self._callbacks.url(asked.provider, generation)
+
+    async def _inputs(self, inputs: Sequence[Input]) -> tuple[ProviderInput, ...]:
+        return tuple(await asyncio.gather(*map(self._input, inputs)))
+
+    async def _input(self, given: Input) -> ProviderInput:
+        if given.url.startswith("https:"):
+            return ProviderInput(kind=given.kind, url=given.url)
+        data = await self._outputs.get(given.url)
+        return ProviderInput(kind=given.kind, content_type=content_type_of(given.url), data=data)
+
+    @staticmethod
+    def _key(name: str, table: ProviderTable) -> str | None:
+        if table.key_env is None:
+            return None
+        key = environment_secret(table.key_env)
+        if key is None:
+            raise ProviderNotSetUp(f"the provider {name!r} needs its key in {table.key_env}, which is not set here")
+        return key
+
+
+def _names(model: Model) -> ArgumentNames:
+    names: Mapping[str, str | None] = {
+        each: name_of(model, each) for each in (PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS)
+    }
+    return ArgumentNames(
+        prompt=names[PROMPT] or PROMPT,
+        outputs=names[OUTPUTS],
+        input_images=names[INPUT_IMAGES],
+        input_videos=names[INPUT_VIDEOS],
+        one_image=model.inputs.image == 1,
+        one_video=model.inputs.video == 1,
+    )
