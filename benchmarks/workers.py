@@ -55,7 +55,7 @@ class Nothing:
         for index in request.indices:
             yield Rendered(index=index, content_type="image/png", data=PIXEL, width=1, height=1)
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, provider_model: str) -> None:
         """Have nothing to stop."""
 
     async def close(self) -> None:

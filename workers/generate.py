@@ -48,7 +48,7 @@ async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
     place: Workplace = context["place"]
     found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
     if isinstance(found, Generation):
-        await place.stop_provider(found.request.provider, ref, generation)
+        await place.stop_provider(found.request, ref, generation)
 
 
 async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, attempt: int) -> Begun | None:

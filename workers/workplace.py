@@ -12,6 +12,7 @@ import structlog
 
 from gateway.cancelling import cancel
 from gateway.dispatcher import Dispatcher
+from gateway.domain import GenerationRequest
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Ended
 from gateway.outputs import OutputStore
@@ -50,7 +51,7 @@ class Workplace:
         ended = outcome.generation
         self.dispatcher.dispatch(outcome.promoted)
         if stop_provider and outcome.provider_ref is not None:
-            self._in_background(self.stop_provider(ended.request.provider, outcome.provider_ref, ended.id))
+            self._in_background(self.stop_provider(ended.request, outcome.provider_ref, ended.id))
         self.dispatcher.tell(ended.account, ended.id, ended.version)
         for promoted in outcome.promoted:
             self.dispatcher.tell(ended.account, promoted.generation)
@@ -62,15 +63,16 @@ class Workplace:
                 if generation in self.attempts:
                     self.attempts[generation]()
 
-    async def stop_provider(self, name: str, ref: str, generation: str) -> None:
-        """Ask a provider to stop; never raise: the generation has ended, and its credits do not depend on this."""
+    async def stop_provider(self, asked: GenerationRequest, ref: str, generation: str) -> None:
+        """Ask a provider to stop the job `ref`; never raise: the generation has ended, its credits depend on nothing."""
+        tell = log.bind(generation=generation, provider=asked.provider)
         try:
             async with asyncio.timeout(_STOP_PROVIDER_SECONDS):
-                await self.desk.provider(name).cancel(ref)
+                await self.desk.provider(asked.provider).cancel(ref, asked.provider_model or asked.model)
         except Exception as error:  # noqa: BLE001 - a vendor's client may raise anything
-            log.warning("provider_not_stopped", generation=generation, provider=name, error=type(error).__name__)
+            tell.warning("provider_not_stopped", error=type(error).__name__)
         else:
-            log.info("provider_stopped", generation=generation, provider=name)
+            tell.info("provider_stopped")
 
     async def close(self) -> None:
         """Let what runs in the background end, then close the providers."""

@@ -47,7 +47,8 @@ class Scripted:
                 return
             yield result
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, provider_model: str) -> None:
+        assert provider_model == "nano-banana-2"
         self.cancelled.append(ref)
 
     async def close(self) -> None:

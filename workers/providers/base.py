@@ -142,8 +142,11 @@ class Provider(Protocol):
         """
         ...
 
-    async def cancel(self, ref: str) -> None:
-        """Ask the provider to stop the job. No error if it has ended or is not known."""
+    async def cancel(self, ref: str, provider_model: str) -> None:
+        """Ask the provider to stop the job, which was submitted for `provider_model`.
+
+        No error if it has ended or is not known.
+        """
         ...
 
     async def close(self) -> None:

@@ -72,9 +72,9 @@ class Sandbox:
         if controls.fail is not None and controls.fails(request.attempt):
             raise _failure(controls.fail)
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, provider_model: str) -> None:
         """Nothing to ask of anyone: the work lives in the task that consumes `results` and stops with it."""
-        del ref
+        del ref, provider_model
 
     async def close(self) -> None:
         """Drop what is queued and let the threads end."""
