@@ -37,8 +37,8 @@ Tell = Callable[[], Awaitable[None]]
 
 # The smallest PNG there is: one pixel.
 PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001"
-    "0005fe02fea70000000049454e44ae426082"
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a4944415478da6360000000020001"
+    "e527defc0000000049454e44ae426082"
 )
 
 
@@ -53,7 +53,7 @@ class Nothing:
         """Yield every output."""
         del ref
         for index in request.indices:
-            yield Rendered(index=index, content_type="image/png", data=PIXEL, width=1, height=1)
+            yield Rendered(index=index, data=PIXEL)
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Have nothing to stop."""

@@ -83,6 +83,13 @@ class EntryKind(StrEnum):
     ALERT = "alert"
 
 
+class MediaKind(StrEnum):
+    """What an input or an output is to look at."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
 class Interval(StrEnum):
     """How often a subscription is paid for: 1, 3 or 12 monthly cycles a payment."""
 
@@ -152,6 +159,13 @@ class Output:
     height: int
     sha256: str
     duration_seconds: Decimal | None = None
+
+
+def kind_asked(tool: str, settings: Mapping[str, SettingValue]) -> MediaKind | None:
+    """The kind of output that a request asks for; None where neither its tool nor a duration says it."""
+    if tool == MediaKind.VIDEO or "duration" in settings:
+        return MediaKind.VIDEO
+    return MediaKind.IMAGE if tool == MediaKind.IMAGE else None
 
 
 def credits_to_millicredits(amount: Decimal | int) -> int:

@@ -16,6 +16,7 @@ FareboxError
 ├── EventRefused             a payment event that is not signed as it must be
 ├── OutputMissing            the object store has no such output (any more)
 ├── OutputNotStored          the object store did not take an object: full, away, or refusing us
+├── MediaUnreadable          a file is no image or video that can be used; the message says why
 └── ProviderError            an attempt failed; `code` is the customer's, `detail` the operator's only
     ├── ProviderRejected     the provider will not do this request
     ├── Moderated            the provider's moderation refused it
@@ -122,6 +123,10 @@ class OutputMissing(FareboxError):
 
 class OutputNotStored(FareboxError):
     """The object store did not take an object: its disk is full, it is away, or it refuses us."""
+
+
+class MediaUnreadable(FareboxError):
+    """A file is no image or video that can be used. The message goes on after its name: "is cut short"."""
 
 
 class ProviderError(FareboxError):

@@ -1,17 +1,16 @@
 """One attempt at a generation: three things run at once, and the first that ends decides how the attempt ends.
 
 ```
-making         submit or resume → results → store → deliver     done: settle; a provider's error: settle with its code;
-                                                                not done for a while: park
-keeping        renew at a third of the lease, with progress     cancel asked: settle; ended; stale: drop everything
-handing back   the worker was told to stop                      hand back: the next attempt is another worker's
+making         submit or resume → results → check, store, deliver   done: settle; a provider's error: settle so;
+                                                                    not done for a while: park
+keeping        renew at a third of the lease, with progress         cancel asked: settle; ended; stale: drop everything
+handing back   the worker was told to stop                          hand back: the next attempt is another worker's
 ```
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from contextlib import aclosing
 from enum import Enum, auto
@@ -19,7 +18,7 @@ from enum import Enum, auto
 import structlog
 
 from gateway.cancelling import cancel
-from gateway.domain import FailureCode, Output, operation_id
+from gateway.domain import FailureCode, Output, kind_asked, operation_id
 from gateway.errors import (
     OutputNotStored,
     ProviderBusy,
@@ -30,6 +29,7 @@ from gateway.errors import (
 )
 from gateway.ledger.outcomes import Begun, Ended, Noted, Renewed, Requeued, Stale
 from gateway.outputs import output_key
+from workers.checks import checked
 from workers.metrics import ATTEMPT_SECONDS
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
 from workers.workplace import Workplace
@@ -182,17 +182,19 @@ class Attempt:
 
     async def _store(self, rendered: Rendered) -> Output:
         """Put an output into the object store. Its key has the attempt in it: a stale worker overwrites nothing."""
-        key = output_key(self._generation.id, self._number, rendered.index, rendered.content_type)
+        request = self._generation.request
+        media, sha256 = await asyncio.to_thread(checked, rendered, kind_asked(request.tool, request.settings))
+        key = output_key(self._generation.id, self._number, rendered.index, media.content_type)
         await self._place.outputs.put(key, rendered.data)
         return Output(
             index=rendered.index,
             object_key=key,
-            content_type=rendered.content_type,
+            content_type=media.content_type,
             bytes=len(rendered.data),
-            width=rendered.width,
-            height=rendered.height,
-            sha256=await asyncio.to_thread(lambda: hashlib.sha256(rendered.data).hexdigest()),
-            duration_seconds=rendered.duration_seconds,
+            width=media.width,
+            height=media.height,
+            sha256=sha256,
+            duration_seconds=media.duration_seconds,
         )
 
     def _note_progress(self, fraction: float) -> None:

@@ -17,6 +17,7 @@ from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
 from gateway.domain import Output
 from gateway.errors import OutputMissing
 from gateway.ledger import outcomes as o
+from gateway.media import EXTENSIONS
 from gateway.outputs import LinkState
 
 SIGNATURE = "signature"
@@ -24,7 +25,6 @@ SIGNATURE = "signature"
 _INDEX = re.compile(r"[0-9]{1,3}", re.ASCII)
 _RANGE = re.compile(r"bytes=\s*(?:(?P<first>\d{1,18})-(?P<last>\d{1,18})?|-(?P<suffix>\d{1,18}))\s*", re.ASCII)
 _POLICY = "sandbox; default-src 'none'"
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _names(header: str | None, etag: str) -> bool:
 
 
 def _headers(generation: o.Generation, output: Output, etag: str) -> dict[str, str]:
-    extension = _EXTENSIONS.get(output.content_type, "bin")
+    extension = EXTENSIONS.get(output.content_type, "bin")
     return {
         "ETag": etag,
         "Accept-Ranges": "bytes",

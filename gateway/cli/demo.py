@@ -17,11 +17,11 @@ from rich.table import Table
 
 from gateway.cli.account import journal_table
 from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.media import EXTENSIONS
 from gateway.settings import Settings, load_settings
 
 _POLL_SECONDS = 0.25
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
 _WISHES = (
     {"tool": "image", "model": "flux-dev", "prompt": "A lighthouse on a cliff at dusk, long exposure, calm sea"},
     {"tool": "video", "model": "wan-2.2", "prompt": "Paper boats drifting down a river of light"},
@@ -112,7 +112,7 @@ async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path,
     paid = generation["credits"]
     console.print(f"[bold]{generation['tool']}[/]  {generation['id']}  {generation['status']}")
     for output in generation["outputs"]:
-        extension = _EXTENSIONS.get(output["content_type"], "bin")
+        extension = EXTENSIONS.get(output["content_type"], "bin")
         path = folder / f"{generation['id']}-{output['index']}.{extension}"
         path.write_bytes(await client.download(output["url"]))
         length = f", {output['duration_seconds']} s" if output.get("duration_seconds") else ""

@@ -7,7 +7,10 @@ import { complain } from "./shell.js";
 import { time, formatAgo } from "./times.js";
 import { STATES, costOf, hasEnded, stageOf } from "./words.js";
 
-const EXTENSIONS = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4" };
+const EXTENSIONS = {
+  "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
+  "video/mp4": "mp4", "video/webm": "webm", "video/quicktime": "mov",
+};
 const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
 
 /** Take over what an event or an answer says of a generation that is known. An answer may arrive after the event of the end. */

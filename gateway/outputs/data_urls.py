@@ -7,19 +7,9 @@ import binascii
 from dataclasses import dataclass
 
 from gateway.errors import FieldProblem, RequestRefused
-from gateway.outputs.names import INPUT_EXTENSIONS
+from gateway.media import EXTENSIONS, OPENING_BYTES, content_type_by_opening
 
 INPUT_BYTES_MAX = 1024 * 1024  # no more than a request's body may have
-
-_OPENINGS = {  # where in a file, and how, its format shows; WebP's own name follows four bytes of length
-    "image/png": (0, b"\x89PNG\r\n\x1a\n"),
-    "image/jpeg": (0, b"\xff\xd8\xff"),
-    "image/webp": (8, b"WEBP"),
-    "image/gif": (0, b"GIF8"),
-    "video/mp4": (4, b"ftyp"),
-    "video/quicktime": (4, b"ftyp"),
-    "video/webm": (0, b"\x1aE\xdf\xa3"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +30,10 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
     content_type = media_type.strip().lower()
     if not head.startswith("data:") or not comma or not parameters or parameters[-1].strip().lower() != "base64":
         raise _refused(path, "must look like data:image/png;base64,…")
-    if content_type in INPUT_EXTENSIONS and not content_type.startswith(f"{kind}/"):
+    if content_type in EXTENSIONS and not content_type.startswith(f"{kind}/"):
         raise _refused(path, f"is {content_type}, but the input's kind is {kind!r}")
-    if content_type not in INPUT_EXTENSIONS:
-        known = ", ".join(each for each in INPUT_EXTENSIONS if each.startswith(f"{kind}/"))
+    if content_type not in EXTENSIONS:
+        known = ", ".join(each for each in EXTENSIONS if each.startswith(f"{kind}/"))
         raise _refused(path, f"has the content type {content_type[:40]!r}; it may be {known}")
     if len(body) // 4 * 3 > bytes_max + 2:  # base64 writes 3 bytes as 4 characters, at the end up to 2 fewer
         raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
@@ -53,8 +43,7 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
         raise _refused(path, "is not valid base64") from None
     if len(data) > bytes_max:
         raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
-    offset, opening = _OPENINGS[content_type]
-    if data[offset : offset + len(opening)] != opening:
+    if content_type_by_opening(data[:OPENING_BYTES]) != content_type:
         raise _refused(path, f"says {content_type}, but its bytes are not that")
     return InputFile(content_type, data)
 

@@ -1,4 +1,4 @@
-"""How objects are named, and the short lists of content types that are stored.
+"""How objects are named.
 
 `outputs/<pp>/<generation>/<attempt>-<index>.<ext>`: <pp>, the generation's partition, keeps directories small; the
 attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<n>.<ext>`: a `data:` input. A key
@@ -8,30 +8,29 @@ that is not exactly of this shape is refused, so none can lead out of the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from gateway.domain import GENERATION_PATTERN, partition_of_generation
+from gateway.media import EXTENSIONS
 
-OUTPUT_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
-INPUT_EXTENSIONS = {**OUTPUT_EXTENSIONS, "image/gif": "gif", "video/webm": "webm", "video/quicktime": "mov"}
-_CONTENT_TYPES = {extension: content_type for content_type, extension in INPUT_EXTENSIONS.items()}
+_CONTENT_TYPES = {extension: content_type for content_type, extension in EXTENSIONS.items()}
 
 _GENERATION = GENERATION_PATTERN.strip("^$")
+_EXTENSION = rf"\.({'|'.join(EXTENSIONS.values())})"
 _KEY = re.compile(
-    rf"outputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,9}}-\d{{1,4}}\.({'|'.join(OUTPUT_EXTENSIONS.values())})|"
-    rf"inputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,4}}\.({'|'.join(INPUT_EXTENSIONS.values())})",
+    rf"outputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,9}}-\d{{1,4}}{_EXTENSION}|"
+    rf"inputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,4}}{_EXTENSION}",
     re.ASCII,
 )
 
 
 def output_key(generation: str, attempt: int, index: int, content_type: str) -> str:
     """The object key of one output of one attempt; ValueError for a content type that is not on the list."""
-    return checked(f"{_folder('outputs', generation)}{attempt}-{index}.{_extension(content_type, OUTPUT_EXTENSIONS)}")
+    return checked(f"{_folder('outputs', generation)}{attempt}-{index}.{_extension(content_type)}")
 
 
 def input_key(generation: str, number: int, content_type: str) -> str:
     """The object key of a generation's input `number`."""
-    return checked(f"{_folder('inputs', generation)}{number}.{_extension(content_type, INPUT_EXTENSIONS)}")
+    return checked(f"{_folder('inputs', generation)}{number}.{_extension(content_type)}")
 
 
 def folders(generation: str) -> tuple[str, str]:
@@ -55,7 +54,7 @@ def _folder(kind: str, generation: str) -> str:
     return f"{kind}/{partition_of_generation(generation):02x}/{generation}/"
 
 
-def _extension(content_type: str, extensions: Mapping[str, str]) -> str:
-    if content_type not in extensions:
-        raise ValueError(f"{content_type!r} is not stored; it may be {', '.join(extensions)}")
-    return extensions[content_type]
+def _extension(content_type: str) -> str:
+    if content_type not in EXTENSIONS:
+        raise ValueError(f"{content_type!r} is not stored; it may be {', '.join(EXTENSIONS)}")
+    return EXTENSIONS[content_type]

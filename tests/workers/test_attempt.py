@@ -13,6 +13,7 @@ from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected, ProviderUnreachable
 from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
 from gateway.queue import job_id
+from tests import made_media
 from tests.workers.stage import PRICE, Stage, due, open_place, policy, until
 from workers.generate import generate, stop
 from workers.providers import Pending, Progress, ProviderRequest, Rendered, Result
@@ -56,7 +57,7 @@ class Scripted:
 
 
 def picture(index: int) -> Rendered:
-    return Rendered(index=index, content_type="image/png", data=b"\x89PNG" + bytes([index]), width=1, height=1)
+    return Rendered(index=index, data=made_media.picture(width=16 + index, height=16))
 
 
 @dataclass
@@ -94,7 +95,8 @@ async def test_a_delivered_output_is_stored_under_a_key_with_the_attempt_and_des
     (output,) = ended.outputs
     assert output.object_key.endswith(f"{generation}/1-0.png")
     assert await scene.place.outputs.get(output.object_key) == picture(0).data
-    assert (output.bytes, output.sha256) == (5, hashlib.sha256(picture(0).data).hexdigest())
+    assert (output.bytes, output.sha256) == (len(picture(0).data), hashlib.sha256(picture(0).data).hexdigest())
+    assert (output.content_type, output.width, output.height, output.duration_seconds) == ("image/png", 16, 16, None)
     assert (ended.state, ended.committed_millicredits) == (State.SUCCEEDED, PRICE)
 
 

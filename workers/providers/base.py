@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -107,14 +106,10 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """One finished output; `duration_seconds` is None for an image."""
+    """One finished output. What its bytes are, the worker finds out by itself: no vendor is trusted with that."""
 
     index: int
-    content_type: str
     data: bytes
-    width: int
-    height: int
-    duration_seconds: Decimal | None = None
 
 
 Result = Progress | Pending | Rendered

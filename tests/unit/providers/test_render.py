@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import astuple
 from decimal import Decimal
 from itertools import pairwise
 from threading import Event
@@ -14,6 +15,7 @@ from av.container import InputContainer
 from PIL import Image
 
 from gateway.domain import SettingValue
+from gateway.media import Media, look
 from workers.providers.base import Rendered
 from workers.providers.sandbox.caption import printable
 from workers.providers.sandbox.render import Job, Stopped, render
@@ -46,10 +48,9 @@ def test_an_image_is_a_png_of_the_size_it_says(aspect_ratio: str) -> None:
     with Image.open(io.BytesIO(image.data)) as file:
         file.verify()
     with Image.open(io.BytesIO(image.data)) as file:
-        assert (file.format, file.mode, file.size) == ("PNG", "RGB", (image.width, image.height))
-        assert max(file.size) == 1024
-    assert image.content_type == "image/png"
-    assert image.duration_seconds is None
+        assert (file.format, file.mode, max(file.size)) == ("PNG", "RGB", 1024)
+        assert file.size == astuple(image_size({"resolution": "1K", "aspect_ratio": aspect_ratio}))
+    assert look(image.data) == Media("image/png", *file.size)
 
 
 def test_a_4k_image_has_4096_pixels() -> None:
@@ -99,7 +100,7 @@ def test_the_caption_stands_in_the_picture() -> None:
     ],
 )
 def test_any_prompt_can_be_drawn(prompt: str) -> None:
-    assert rendered_image(dict(SMALL), prompt=prompt).width == 128
+    assert look(rendered_image(dict(SMALL), prompt=prompt).data).width == 128
 
 
 def test_nothing_unprintable_is_drawn() -> None:
@@ -121,13 +122,14 @@ def test_a_video_has_the_asked_length_size_and_frames_and_moves(
     with opened(video.data) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
-        assert (stream.width, stream.height) == (video.width, video.height)
+        assert (stream.width, stream.height) == astuple(clip(settings).size)
         assert stream.average_rate == fps
         assert container.duration == round(Decimal(frames) / fps * 1_000_000)
         pictures = [frame.to_ndarray(format="gray") for frame in container.decode(stream)]
         assert not container.streams.audio
     assert len(pictures) == frames
-    assert video.duration_seconds == round(Decimal(frames) / fps, 3)
+    width, height = astuple(clip(settings).size)
+    assert look(video.data) == Media("video/mp4", width, height, clip(settings).seconds)
     for before, after in pairwise(pictures):
         sky_and_ridges = slice(0, before.shape[0] * 3 // 4)  # without the card's growing line
         assert not np.array_equal(before[sky_and_ridges], after[sky_and_ridges])

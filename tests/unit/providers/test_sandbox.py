@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from gateway.domain import FailureCode, SettingValue
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
+from gateway.media import look
 from gateway.sandbox import SandboxControls
 from workers.providers import Connection, make_provider
 from workers.providers.base import Progress, Provider, ProviderRequest, Rendered
@@ -62,7 +63,7 @@ async def test_the_video_tool_renders_videos_and_the_image_tool_images(sandbox: 
     types = []
     for asked in (request(), request(tool="video", settings={"resolution": "64x64", "duration": 1})):
         results = sandbox.results(await sandbox.submit(asked), asked)
-        types += [event.content_type async for event in results if isinstance(event, Rendered)]
+        types += [look(event.data).content_type async for event in results if isinstance(event, Rendered)]
     assert types == ["image/png", "video/mp4"]
 
 
@@ -185,7 +186,7 @@ def endings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         except Stopped:
             seen.append("stopped")
             raise
-        seen.append(made.content_type)
+        seen.append(look(made.data).content_type)
         return made
 
     monkeypatch.setattr("workers.providers.sandbox.provider.render", watched)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import sqrt
 
-from gateway.domain import SettingValue
+from gateway.domain import MediaKind, SettingValue, kind_asked
 
 _PIXELS_PER_K = 1024
 _MEGAPIXEL = 1024 * 1024  # as image models count: one megapixel is 1024 × 1024
@@ -68,8 +68,8 @@ def clip(settings: Mapping[str, SettingValue]) -> Clip:
 
 
 def is_video(tool: str, settings: Mapping[str, SettingValue]) -> bool:
-    """Whether a video is asked for: by the `video` tool, or by a model of another tool that has a duration."""
-    return tool == "video" or "duration" in settings
+    """Whether a video is asked for; a tool that leaves it open gets an image."""
+    return kind_asked(tool, settings) is MediaKind.VIDEO
 
 
 def _sides(settings: Mapping[str, SettingValue], ratio: float) -> tuple[float, float] | None:

@@ -1,0 +1,9 @@
+"""What the bytes of an image or a video are: uploads and outputs are looked into before anybody relies on them.
+
+Pillow and PyAV do the reading. They are imported at first use: a gateway starts without them, and most never need them.
+"""
+
+from gateway.media.looking import Media, look
+from gateway.media.openings import EXTENSIONS, OPENING_BYTES, content_type_by_opening, kind_of
+
+__all__ = ["EXTENSIONS", "OPENING_BYTES", "Media", "content_type_by_opening", "kind_of", "look"]

@@ -1,0 +1,75 @@
+"""Images, by Pillow: decoded whole, every frame of an animated one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from PIL import GifImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from gateway.errors import MediaUnreadable
+
+# 8192 × 8192. Pillow holds a pixel in four bytes, so the largest takes 268 MB while it is looked into.
+PIXELS_MAX = 67_108_864
+FRAMES_MAX = 1_000
+SCANS_MAX = 100  # of a progressive JPEG, which has about ten; each is a pass over all pixels
+
+_BLOCK_BYTES = 1024 * 1024
+_SCAN = b"\xff\xda"  # marks a scan, and stands nowhere in one: there 0xff is followed by 0 or a restart
+
+# Made by name: `Image.open` would try others, and has a limit of pixels that is the whole process's.
+_READERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+    "image/png": PngImagePlugin.PngImageFile,
+    "image/jpeg": JpegImagePlugin.JpegImageFile,
+    "image/webp": WebPImagePlugin.WebPImageFile,
+    "image/gif": GifImagePlugin.GifImageFile,
+}
+
+
+def size(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[int, int]:
+    """Width and height of an image that decodes; MediaUnreadable otherwise. `go_on` is called between frames."""
+    if content_type == "image/jpeg" and _scans(file) > SCANS_MAX:
+        raise MediaUnreadable(f"has more than {SCANS_MAX} scans")
+    try:
+        with _READERS[content_type](file) as image:
+            width, height = image.size
+            _decode(image)
+            if content_type != "image/jpeg":
+                _decode_others(image, go_on)
+    except MemoryError:
+        raise MediaUnreadable("takes too much memory to read") from None
+    except MediaUnreadable:
+        raise
+    except Exception as error:  # a damaged file leads Pillow's readers into errors of every kind
+        raise MediaUnreadable("does not decode: it is damaged or cut short") from error
+    return width, height
+
+
+def _decode(image: ImageFile.ImageFile) -> None:
+    """Decode the frame that `image` is at, unless it is too large."""
+    width, height = image.size
+    if width * height > PIXELS_MAX:
+        raise MediaUnreadable(f"has {width:,} × {height:,} pixels; it may have {PIXELS_MAX:,} in all")
+    image.load()
+
+
+def _decode_others(image: ImageFile.ImageFile, go_on: Callable[[], None]) -> None:
+    """Decode the frames after the first."""
+    for frame in range(1, FRAMES_MAX + 1):
+        go_on()
+        try:
+            image.seek(frame)
+        except EOFError:
+            return
+        _decode(image)
+    raise MediaUnreadable(f"has more than {FRAMES_MAX:,} frames")
+
+
+def _scans(file: BinaryIO) -> int:
+    """How many scans a JPEG has, its thumbnail's included; a marker across two blocks is found too."""
+    scans, last = 0, b""
+    while block := file.read(_BLOCK_BYTES):
+        scans += (last + block).count(_SCAN)
+        last = block[-1:]
+    file.seek(0)
+    return scans

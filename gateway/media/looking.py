@@ -1,0 +1,68 @@
+"""Look into a file: is it what it seems, does it decode, how large and how long is it. Blocking: call it in a thread.
+
+What is read comes from strangers, so everything has a bound: pixels before they are decoded, frames, scans, and the
+time for all of it. Pillow and FFmpeg are told which format to read, so that no other of their many readers sees a byte.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import BinaryIO
+
+from gateway.domain import MediaKind
+from gateway.errors import MediaUnreadable
+from gateway.media.openings import EXTENSIONS, OPENING_BYTES, content_type_by_opening, kind_of
+
+LOOK_SECONDS = 20.0  # an 8K picture takes one, a video of 50 MB half of one
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a file is. Sides are in pixels; `duration_seconds`, to the millisecond, is None for an image."""
+
+    content_type: str
+    width: int
+    height: int
+    duration_seconds: Decimal | None = None
+
+    @property
+    def kind(self) -> MediaKind:
+        """Whether it is an image or a video."""
+        return kind_of(self.content_type)
+
+
+class Deadline:
+    """How long a look may take, asked for between frames and packets."""
+
+    def __init__(self, seconds: float) -> None:
+        """Count from now."""
+        self._ends_at = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """MediaUnreadable once the time is over."""
+        if time.monotonic() > self._ends_at:
+            raise MediaUnreadable("takes too long to read")
+
+
+def look(file: bytes | BinaryIO) -> Media:
+    """What `file` is; MediaUnreadable if it is not of a format on the list, does not decode whole, or is too much.
+
+    A file object is read from its beginning, wherever it stands, and is left open.
+    """
+    stream = io.BytesIO(file) if isinstance(file, bytes) else file
+    stream.seek(0)
+    content_type = content_type_by_opening(stream.read(OPENING_BYTES))
+    stream.seek(0)
+    if content_type is None:
+        raise MediaUnreadable(f"is none of {', '.join(EXTENSIONS)}")
+    deadline = Deadline(LOOK_SECONDS)
+    if kind_of(content_type) is MediaKind.IMAGE:
+        from gateway.media import images  # noqa: PLC0415 - see the package: Pillow at first use
+
+        return Media(content_type, *images.size(stream, content_type, deadline.check))
+    from gateway.media import videos  # noqa: PLC0415 - see the package: PyAV at first use
+
+    return Media(content_type, *videos.size_and_length(stream, content_type, deadline.check))

@@ -1,0 +1,122 @@
+"""Videos, by PyAV: the first picture is decoded, and every packet is read, so that a file that was cut short shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, BinaryIO, cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from gateway.errors import MediaUnreadable
+
+PIXELS_MAX = 8192 * 4320  # 8K, whichever way up; a decoder holds some twenty of them at most
+SECONDS_MAX = 24 * 3600  # longer is no video but a damaged number
+# What the last packet may be short of what the file says of its length: rounding, and an audio track's padding.
+SHORT_SECONDS = Fraction(3, 10)
+STREAMS_MAX = 32
+
+_DEMUXERS = {"video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "matroska"}
+_CODECS = frozenset({"h264", "hevc", "av1", "libdav1d", "libaom-av1", "vp8", "vp9", "mpeg4", "mjpeg", "prores"})
+_AUDIO_CODECS = frozenset(
+    {"aac", "mp3", "opus", "vorbis", "flac", "alac", "ac3", "pcm_s16le", "pcm_s16be", "pcm_s24le"}
+)
+_OPTIONS = {
+    "codec_whitelist": ",".join(sorted(_CODECS | _AUDIO_CODECS)),  # FFmpeg decodes a little to find out what there is
+    "max_pixels": str(PIXELS_MAX),
+    "max_streams": str(STREAMS_MAX),
+    "threads": "1",
+}
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What has been read so far: the first picture, and from when to when there are packets, in seconds."""
+
+    picture: VideoFrame | None = None
+    begins: Fraction | None = None
+    ends: Fraction = Fraction(0)
+
+    def note(self, packet: Packet[Any]) -> None:
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is None or packet.time_base is None:
+            return
+        self.begins = at * packet.time_base if self.begins is None else min(self.begins, at * packet.time_base)
+        self.ends = max(self.ends, (at + (packet.duration or 0)) * packet.time_base)
+
+
+def size_and_length(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[int, int, Decimal]:
+    """Width, height and seconds of a video whose first picture decodes; `go_on` is called between packets.
+
+    MediaUnreadable if it is damaged, cut short, without a picture, too large or too long.
+    """
+    try:
+        with av.open(
+            file, "r", format=_DEMUXERS[content_type], options=_OPTIONS, metadata_errors="ignore"
+        ) as container:
+            return _read(container, go_on)
+    except MemoryError:
+        raise MediaUnreadable("takes too much memory to read") from None
+    except MediaUnreadable:
+        raise
+    except Exception as error:  # a damaged file leads its readers into errors of every kind
+        raise MediaUnreadable("cannot be read: it is damaged or cut short") from error
+
+
+def _read(container: InputContainer, go_on: Callable[[], None]) -> tuple[int, int, Decimal]:
+    stream = _video_stream(container)
+    seen = _Seen()
+    for packet in container.demux():
+        go_on()
+        if packet.is_corrupt:
+            raise MediaUnreadable("is cut short")
+        if packet.stream is stream and seen.picture is None:
+            seen.picture = _picture(packet)
+        seen.note(packet)
+    if seen.picture is None:
+        raise MediaUnreadable("has no picture that decodes")
+    length = _length(container, seen)
+    return seen.picture.width, seen.picture.height, length
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    stream = next((one for one in container.streams.video if not _is_cover(one)), None)
+    if stream is None:
+        raise MediaUnreadable("has no video track")
+    codec = cast("av.VideoCodecContext | None", stream.codec_context)  # None: FFmpeg itself does not know it
+    if codec is None or codec.name not in _CODECS:
+        raise MediaUnreadable("has a video track in a codec that is not taken: use H.264, HEVC, AV1, VP8 or VP9")
+    if codec.width * codec.height > PIXELS_MAX:
+        raise MediaUnreadable(f"has {codec.width:,} × {codec.height:,} pixels; it may have {PIXELS_MAX:,} in all")
+    codec.thread_count = 1
+    codec.options = {"max_pixels": str(PIXELS_MAX)}  # the track may say less than its pictures do
+    return stream
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _picture(packet: Packet[Any]) -> VideoFrame | None:
+    """The packet's first picture, if it has one: some begin with what cannot be shown yet."""
+    try:
+        return next(iter(packet.decode()), None)
+    except av.error.InvalidDataError:
+        return None
+
+
+def _length(container: InputContainer, seen: _Seen) -> Decimal:
+    """How long the packets last, in seconds to the millisecond; the file must not say more."""
+    lasts = seen.ends - (seen.begins or 0)
+    says = Fraction(container.duration or 0, av.time_base)
+    if says > seen.ends + SHORT_SECONDS:
+        raise MediaUnreadable("is cut short")
+    if lasts > SECONDS_MAX:
+        raise MediaUnreadable("says that it lasts longer than a day")
+    return round(Decimal(lasts.numerator) / lasts.denominator, 3)

@@ -1,0 +1,128 @@
+"""What a provider made is looked into: it is delivered as what it is, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from gateway.domain import FailureCode, Output, State
+from gateway.media import EXTENSIONS, Media
+from tests.made_media import film, picture, png_that_says
+from tests.workers.stage import PRICE, Stage, open_place
+from workers.generate import generate
+from workers.providers import ProviderRequest, Rendered, Result
+from workers.workplace import Workplace
+
+SHORT = film(index_first=True)[:-100]
+
+
+class Maker:
+    """Answers each attempt with the files that were given for it."""
+
+    def __init__(self, *attempts: list[bytes]) -> None:
+        self.attempts = list(attempts)
+
+    async def submit(self, request: ProviderRequest) -> str:
+        return request.generation
+
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+        del ref
+        for index, data in zip(request.indices, self.attempts.pop(0), strict=True):
+            yield Rendered(index=index, data=data)
+
+    async def cancel(self, ref: str) -> None:
+        """There is nothing to stop."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+@pytest.fixture
+async def place(stage: Stage) -> AsyncIterator[Workplace]:
+    await stage.account()
+    async with open_place(stage) as place:
+        yield place
+
+
+async def attempted(stage: Stage, place: Workplace, *attempts: list[bytes], **wishes: Any) -> str:
+    """A generation at which so many attempts were made; its id."""
+    place.desk.give("maker", Maker(*attempts))
+    generation = (await stage.reserve(provider="maker", **wishes)).generation.id
+    hand_back = asyncio.Event()
+    for number in range(1, len(attempts) + 1):
+        await generate({"place": place, "tool": "image", "hand_back": hand_back}, generation, number)
+    return generation
+
+
+@pytest.mark.parametrize(
+    ("wishes", "data", "media"),
+    [
+        ({}, picture("PNG"), Media("image/png", 64, 48)),
+        ({}, picture("JPEG"), Media("image/jpeg", 64, 48)),
+        ({}, picture("WEBP"), Media("image/webp", 64, 48)),
+        ({}, picture("GIF", frames=3), Media("image/gif", 64, 48)),
+        ({"tool": "video"}, film(), Media("video/mp4", 64, 48, Decimal(1))),
+        ({"settings": {"duration": 1}}, film("mov"), Media("video/quicktime", 64, 48, Decimal(1))),
+        ({"tool": "portrait"}, film(), Media("video/mp4", 64, 48, Decimal(1))),
+        ({"tool": "portrait"}, picture(), Media("image/png", 64, 48)),
+    ],
+)
+async def test_an_output_is_delivered_as_what_its_bytes_are(
+    stage: Stage, place: Workplace, wishes: dict[str, Any], data: bytes, media: Media
+) -> None:
+    generation = await attempted(stage, place, [data], **wishes)
+    (output,) = (await stage.generation(generation)).outputs
+    assert output == Output(
+        index=0,
+        object_key=f"outputs/{generation[4:6]}/{generation}/1-0.{EXTENSIONS[media.content_type]}",
+        content_type=media.content_type,
+        bytes=len(data),
+        width=media.width,
+        height=media.height,
+        sha256=hashlib.sha256(data).hexdigest(),
+        duration_seconds=media.duration_seconds,
+    )
+    assert await place.outputs.get(output.object_key) == data
+
+
+@pytest.mark.parametrize(
+    ("tool", "data", "why"),
+    [
+        ("image", b"", "is none of image/png"),
+        ("image", b'{"error": "NSFW"}', "is none of image/png"),
+        ("image", picture()[:-200], "does not decode"),
+        ("image", png_that_says(50_000, 50_000), "pixels"),
+        ("image", film(), "is video/mp4; asked for was the kind image"),
+        ("video", picture(), "is image/png; asked for was the kind video"),
+        ("video", SHORT, "is cut short"),
+    ],
+)
+async def test_what_does_not_open_or_is_of_another_kind_is_never_delivered_and_never_paid(
+    stage: Stage, place: Workplace, tool: str, data: bytes, why: str
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        generation = await attempted(stage, place, [data], tool=tool, terms={"attempts_max": 1})
+    found = await stage.generation(generation)
+    assert (found.state, found.error, found.outputs) == (State.FAILED, FailureCode.PROVIDER_FAILED, ())
+    assert await stage.spent() == 0
+    assert why in next(line["detail"] for line in lines if line["event"] == "attempt_failed")
+    assert not await _stored(stage)
+
+
+async def test_the_next_attempt_makes_what_did_not_open_and_keeps_what_did(stage: Stage, place: Workplace) -> None:
+    generation = await attempted(stage, place, [picture(), b"broken"], [picture("WEBP")], outputs=2)
+    found = await stage.generation(generation)
+    assert (found.state, found.attempt, found.failures) == (State.SUCCEEDED, 2, 1)
+    assert [output.object_key.rsplit("/", 1)[1] for output in found.outputs] == ["1-0.png", "2-1.webp"]
+    assert await stage.spent() == 2 * PRICE
+
+
+async def _stored(stage: Stage) -> list[Path]:
+    return [path for path in (stage.directory / "outputs").rglob("*") if path.is_file()]
