@@ -37,7 +37,7 @@ class Maker:
         for index, data in zip(request.indices, self.attempts.pop(0), strict=True):
             yield Rendered(index=index, data=data)
 
-    async def cancel(self, ref: str) -> None:
+    async def cancel(self, ref: str, provider_model: str) -> None:
         """There is nothing to stop."""
 
     async def close(self) -> None:
