@@ -64,7 +64,7 @@ class Workplace:
                     self.attempts[generation]()
 
     async def stop_provider(self, asked: GenerationRequest, ref: str, generation: str) -> None:
-        """Ask a provider to stop the job `ref`; never raise: the generation has ended, its credits depend on nothing."""
+        """Ask a provider to stop the job `ref`; never raise: the generation has ended, whatever comes of it."""
         tell = log.bind(generation=generation, provider=asked.provider)
         try:
             async with asyncio.timeout(_STOP_PROVIDER_SECONDS):
