@@ -1,0 +1,263 @@
+"""HTTP as all providers speak it: one session, time limits, bounded bodies, and errors that say what may be done next.
+
+The question that decides is whether the provider can have taken the job. A connection that was never made leaves
+nothing behind: ProviderUnreachable, ask again. An answer that was lost leaves nobody wiser: where the call may be
+repeated (a look; a submit whose key the provider knows) that is ProviderUnreachable too, and where it may not,
+ProviderFailed, of which there are at most `attempts_max`. So no call is repeated here, and no redirect followed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from gateway.errors import (
+    ProviderBusy,
+    ProviderError,
+    ProviderFailed,
+    ProviderNotSetUp,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+from workers.providers.base import Connection
+from workers.providers.details import presentable, words_of
+
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+OUTPUT_BYTES_MAX = 256 * 1024 * 1024  # ten minutes of 1080p; it is in memory until it is stored
+
+_CONNECT_SECONDS = 10.0
+_LOOK_SECONDS = 30.0
+_SILENCE_SECONDS = 60.0  # of a download
+# Below the 5 s after which the shortest-tempered common server ends an idle connection: a submit that is written into
+# a connection while it ends is a submit of which nobody knows whether it arrived.
+_IDLE_SECONDS = 4.0
+_PATIENCE_SECONDS_MAX = 900.0
+
+_OURS_TO_MEND = {
+    401: "check the key in its `key_env`",
+    402: "its account has no money left",
+    403: "its key may not do this: check the key and its account",
+    404: "check `base_url` and `provider_model`",
+}
+_REQUEST_AT_FAULT = frozenset({400, 406, 409, 411, 413, 414, 415, 416, 422, 451})
+_LOST_ON_THE_WAY = frozenset({408, 425, 502, 503, 504})  # said by what stands in front of it
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's answer: read whole, whatever its status. `repeatable` says so of the call that it answers."""
+
+    method: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    repeatable: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is one of the 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
+
+    def json(self) -> Any:
+        """What it says as JSON; None if it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def document(self) -> dict[str, Any]:
+        """What it says as a JSON object; ProviderFailed or ProviderUnreachable if it is none."""
+        document = self.json()
+        if not isinstance(document, dict):
+            kind = self.headers.get("Content-Type", "no type")[:40]
+            raise lost(f"it answered {self.status} with {len(self.body):,} bytes of {kind}, not a JSON object", self)
+        return document
+
+
+def lost(detail: str, call: Answer) -> ProviderError:
+    """The error for an answer that says nothing of use: unknown if the call may be repeated, else failed."""
+    return ProviderUnreachable(detail) if call.repeatable else ProviderFailed(detail)
+
+
+class Calls:
+    """One provider's HTTP. The session is made at the first call, in the loop that calls, and kept."""
+
+    def __init__(
+        self, connection: Connection, *, base_url: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Call `connection.base_url`, or the vendor's own `base_url`; `headers` go with each call, never elsewhere."""
+        self._base = URL((connection.base_url or base_url or "").rstrip("/"))
+        self._headers = dict(headers or {})
+        self._key = connection.key
+        self._seconds = connection.timeout_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool,
+        json: Any = None,
+        form: aiohttp.FormData | None = None,
+        headers: Mapping[str, str] | None = None,
+        slow: bool = False,
+        bytes_max: int = ANSWER_BYTES_MAX,
+    ) -> Answer:
+        """Call once and read the answer, whatever its status; `path` begins with a slash, or is a whole URL there.
+
+        `slow`: it may take the table's `timeout`, as where the answer is the result; otherwise half a minute at most.
+        Raises ProviderUnreachable, or ProviderFailed as the module says. A URL elsewhere is asked without our headers.
+        """
+        url = self._at(path)
+        ours = self._headers if url.origin() == self._base.origin() else {}
+        seconds = self._seconds if slow else min(self._seconds, _LOOK_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, _CONNECT_SECONDS))
+        async with (
+            _in_our_errors(method, repeatable=repeatable),
+            self._open().request(
+                method,
+                url,
+                json=json,
+                data=form,
+                headers={**ours, **(headers or {})},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response,
+        ):
+            body = await _read(response, bytes_max)
+        return Answer(method, response.status, response.headers, body, repeatable)
+
+    async def fetch(self, url: str, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
+        """Download an output, from a path of the provider's or any URL; our headers go only to the provider itself.
+
+        Raises ProviderFailed if it is gone or too large, else ProviderUnreachable: it may be fetched again.
+        """
+        at = self._at(url)
+        ours = self._headers if at.origin() == self._base.origin() else {}
+        timeout = aiohttp.ClientTimeout(total=self._seconds, connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        async with (
+            _in_our_errors("GET", repeatable=True),
+            self._open().get(at, headers=ours, timeout=timeout) as response,
+        ):
+            if response.status == 200:  # noqa: PLR2004 - HTTP's own number
+                return await _read(response, bytes_max)
+            answer = Answer("GET", response.status, response.headers, b"", repeatable=True)
+        if answer.status in {401, 403, 404, 410}:  # signed links that have run out are 403
+            raise ProviderFailed(f"an output at {at.host} cannot be fetched (any more): {answer.status}")
+        raise self.refusal(answer)
+
+    def refusal(self, answer: Answer, *, private: str = "") -> ProviderError:
+        """The error for an answer that is none of the 2xx; see first whether it is the vendor's way to say moderated.
+
+        `private` is the prompt: a detail never repeats it.
+        """
+        status = answer.status
+        words = presentable(words_of(answer.json()), key=self._key, private=private)
+        detail = f"it answered {status}{f': {words}' if words else ''}"
+        if status == 429 or (status == 503 and "Retry-After" in answer.headers):  # noqa: PLR2004 - HTTP's own numbers
+            return ProviderBusy(detail, retry_after_seconds(answer.headers))
+        if status in _OURS_TO_MEND:
+            # Not the request's fault: a job that the provider has is kept until somebody has mended it.
+            return ProviderNotSetUp(f"{_OURS_TO_MEND[status]}: {detail}")
+        if status in _REQUEST_AT_FAULT:
+            return ProviderRejected(detail)
+        if status in _LOST_ON_THE_WAY:
+            return lost(detail, answer)
+        if status >= 500:  # noqa: PLR2004 - HTTP's own number
+            return ProviderUnreachable(detail) if answer.method == "GET" else ProviderFailed(detail)
+        return ProviderFailed(f"{detail}; check `base_url`")
+
+    async def close(self) -> None:
+        """Close the session, if there is one."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _at(self, path: str) -> URL:
+        text = path if "://" in path[:10] else f"{self._base}{path}"
+        # A signed link means its very characters, so what is an address as it stands stays as it is.
+        as_it_is = text.isascii() and text.isprintable() and " " not in text
+        try:
+            url = URL(text, encoded=as_it_is)
+        except ValueError:
+            url = URL()
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ProviderFailed("it gave an address that is none of http: or https:")
+        return url
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # No limit of connections: how much is in work at a time is the worker's and the rate card's to say.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "farebox"},
+            )
+        return self._session
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """How long a provider asks us to wait, at most a quarter of an hour; None if it does not say."""
+    for name, scale in (("Retry-After-Ms", 1000), ("Retry-After", 1)):
+        if name in headers:
+            seconds = _seconds(headers[name], scale)
+            return None if seconds is None else min(max(seconds, 0.0), _PATIENCE_SECONDS_MAX)
+    return None
+
+
+def decoded(text: object, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
+    """The bytes of an output in base64, also as a `data:` URL; ProviderFailed if it is none or too large."""
+    if not isinstance(text, str):
+        raise ProviderFailed("an output is neither base64 nor a URL")
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    if len(text) > bytes_max * 4 // 3 + 4:
+        raise ProviderFailed(f"an output is larger than {bytes_max:,} bytes")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProviderFailed("an output is not base64") from None
+
+
+def _seconds(text: str, scale: int) -> float | None:
+    try:
+        seconds = float(text) / scale
+    except ValueError:
+        try:
+            return parsedate_to_datetime(text).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return seconds if seconds == seconds else None  # noqa: PLR0124 - "nan" is a float too
+
+
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """The whole body; ProviderFailed once it is larger than `bytes_max`, unpacked."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > bytes_max:
+            raise ProviderFailed(f"it answered more than {bytes_max:,} bytes")
+    return bytes(body)
+
+
+@asynccontextmanager
+async def _in_our_errors(method: str, *, repeatable: bool) -> AsyncGenerator[None]:
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise ProviderUnreachable(f"no connection: {type(error).__name__}") from None
+    except aiohttp.InvalidURL:
+        raise ProviderNotSetUp("its address is none: check `base_url`") from None
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        detail = f"its answer to {method} was lost: {type(error).__name__}"
+        raise ProviderUnreachable(detail) if repeatable else ProviderFailed(detail) from None
