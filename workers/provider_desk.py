@@ -14,7 +14,7 @@ from gateway.callbacks import CallbackLinks
 from gateway.domain import GenerationRequest, Input
 from gateway.errors import ProviderNotSetUp
 from gateway.ledger.outcomes import Generation
-from gateway.outputs import OutputStore, content_type_of
+from gateway.outputs import OutputStore, attempt_of, content_type_of
 from gateway.pricing.arguments import arguments_of, name_of
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.providers import INPUT_IMAGES, INPUT_VIDEOS, OUTPUTS, PROMPT, SANDBOX, ProviderTable
@@ -98,6 +98,7 @@ class ProviderDesk:
             provider_model=asked.provider_model or asked.model,
             prompt=asked.prompt,
             indices=tuple(index for index in range(asked.outputs) if index not in delivered),
+            job_indices=_of_the_job(generation),
             attempt=attempt,
             settings=asked.settings,
             arguments=dict(asked.settings) if model is None else arguments_of(model, asked.settings),
@@ -136,6 +137,16 @@ class ProviderDesk:
         if key is None:
             raise ProviderNotSetUp(f"the provider {name!r} needs its key in {table.key_env}, which is not set here")
         return key
+
+
+def _of_the_job(generation: Generation) -> tuple[int, ...]:
+    """What the job that the provider has was asked for, or the next one will be: all that no earlier job delivered."""
+    earlier = {
+        output.index
+        for output in generation.outputs
+        if generation.provider_ref is None or attempt_of(output.object_key) < generation.ref_attempt
+    }
+    return tuple(index for index in range(generation.request.outputs) if index not in earlier)
 
 
 def _names(model: Model) -> ArgumentNames:

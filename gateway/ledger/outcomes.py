@@ -70,7 +70,7 @@ class Generation:
     """A generation as it is. `version` counts its changes; `operation` is the id of what made its last move.
 
     `submission` counts the jobs that its provider failed, so that the next one has an idempotency key of its own;
-    `looks` how often it was parked with the job that it has now.
+    `looks` how often it was parked with the job that it has now; `ref_attempt` is the attempt that had that job made.
 
     `entry_texts` are its own journal entries, oldest first, as they are stored: `records.decode_entry` reads them.
     """
@@ -96,6 +96,7 @@ class Generation:
     cancel_requested: bool
     error: FailureCode | None
     provider_ref: str | None
+    ref_attempt: int
     give_up_at: int | None
     created_at: int
     queued_at: int | None

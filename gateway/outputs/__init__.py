@@ -2,7 +2,7 @@
 
 from gateway.outputs.data_urls import InputFile, parse_data_url
 from gateway.outputs.links import LinkState, OutputLinks
-from gateway.outputs.names import content_type_of, input_key, output_key
+from gateway.outputs.names import attempt_of, content_type_of, input_key, output_key
 from gateway.outputs.store import OutputStore, StoredObject
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "OutputLinks",
     "OutputStore",
     "StoredObject",
+    "attempt_of",
     "content_type_of",
     "input_key",
     "output_key",

@@ -28,6 +28,11 @@ def output_key(generation: str, attempt: int, index: int, content_type: str) -> 
     return checked(f"{_folder('outputs', generation)}{attempt}-{index}.{_extension(content_type)}")
 
 
+def attempt_of(object_key: str) -> int:
+    """The attempt that made an output, by its object key."""
+    return int(checked(object_key).rpartition("/")[2].partition("-")[0])
+
+
 def input_key(generation: str, number: int, content_type: str) -> str:
     """The object key of a generation's input `number`."""
     return checked(f"{_folder('inputs', generation)}{number}.{_extension(content_type)}")

@@ -114,7 +114,7 @@ def _generation(g: Generation) -> dict[str, str]:
     values = {
         "account": g.account, "tool": g.request.tool, "price": price, "outputs": g.request.outputs, "state": g.state,
         "attempt": g.attempt, "failures": g.failures, "delivered": len(g.outputs), "ref": g.ref,
-        "submission": g.submission,
+        "submission": g.submission, "ref_attempt": g.ref_attempt,
         "queued_at": g.queued_at, "started_at": g.started_at, "finished_at": g.finished_at,
         "progress": g.progress, "cancel_requested": g.cancel_requested, "error": g.error,
         "terms": ",".join(map(str, (*limits, 30 * DAY, g.head_start))),

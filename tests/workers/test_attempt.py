@@ -30,6 +30,7 @@ class Scripted:
     refuse_submits: list[Exception] = field(default_factory=list)
     submitted: list[ProviderRequest] = field(default_factory=list)
     asked: list[tuple[str | None, tuple[int, ...]]] = field(default_factory=list)
+    jobs: list[tuple[int, ...]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
     async def submit(self, request: ProviderRequest) -> str | None:
@@ -40,6 +41,7 @@ class Scripted:
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         self.asked.append((ref, request.indices))
+        self.jobs.append(request.job_indices)
         for result in self.scripts.pop(0):
             if isinstance(result, Exception):
                 raise result
@@ -149,6 +151,27 @@ async def test_after_a_provider_failure_the_next_attempt_submits_a_new_job_for_w
     assert provider.asked == [("ref-1", (0, 1)), ("ref-2", (1,))]
     assert [output.object_key.rsplit("/", 1)[1] for output in ended.outputs] == ["1-0.png", "2-1.png"]
     assert await scene.stage.spent() == 2 * PRICE
+
+
+async def test_a_resumed_job_is_said_to_be_of_all_that_it_was_asked_for(scene: Scene) -> None:
+    """A job's files have no numbers: which of ours they are depends on what was missing when it was submitted."""
+    provider = scene.provide([picture(0), ProviderFailed("boom")], [picture(1), None], [picture(1), picture(2)])
+    generation = (await scene.reserve(outputs=3)).generation.id
+    await scene.attempt(generation)
+    running = asyncio.create_task(scene.attempt(generation, 2))
+    await until(lambda: _delivered(scene, generation, 2))
+    scene.hand_back.set()
+    await running
+    scene.hand_back.clear()
+    await scene.attempt(generation, 3)
+    assert provider.asked == [("ref-1", (0, 1, 2)), ("ref-2", (1, 2)), ("ref-2", (2,))]
+    assert provider.jobs == [(0, 1, 2), (1, 2), (1, 2)]
+    outputs = (await scene.stage.generation(generation)).outputs
+    assert [output.object_key.rsplit("/", 1)[1] for output in outputs] == ["1-0.png", "2-1.png", "3-2.png"]
+
+
+async def _delivered(scene: Scene, generation: str, outputs: int) -> bool:
+    return len((await scene.stage.generation(generation)).outputs) == outputs
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ class ArgumentNames:
 class ProviderRequest:
     """What a provider is asked to make.
 
-    `indices` are the outputs still missing, in order: a later attempt makes only those (R9). `provider_model` is the
+    `indices` are the outputs still missing, in order: a later attempt makes only those (R9). `job_indices` are those
+    that the job was asked for: more, if it delivered some of them to an earlier attempt. `provider_model` is the
     provider's own name for `model`. `arguments` are the settings in the provider's words, `settings` in ours.
     `idempotency_key` is the same each time one job is asked for, by whatever attempt, and a new one after the provider
     failed. `callback_url` is what a provider that can may call when the job has ended. `sandbox` is the test-mode
@@ -78,6 +79,7 @@ class ProviderRequest:
     prompt: str
     indices: tuple[int, ...]
     attempt: int
+    job_indices: tuple[int, ...] = ()
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     names: ArgumentNames = ArgumentNames()

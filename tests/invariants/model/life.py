@@ -39,6 +39,7 @@ class Generation:
     lease_until: int = 0
     give_up_at: int = 0
     ref: str | None = None
+    ref_attempt: int = 0
     submission: int = 0
     parked: bool = False
     looks: int = 0
@@ -172,7 +173,8 @@ class Model(Accounts):
     def note(self, *, generation: str, attempt: int, ref: str) -> Answer:
         if not (g := self.held(generation, attempt)):
             return "Stale", None
-        g.ref = ref
+        if g.ref != ref:
+            g.ref, g.ref_attempt = ref, attempt
         return "Noted", None
 
     def renew(self, *, generation: str, attempt: int, progress_thousandths: int | None) -> Answer:
@@ -232,7 +234,7 @@ class Model(Accounts):
             return self.end(g, self.final(g), failure, operation)
         g.failures, g.operation = g.failures + 1, operation
         if failure == "provider_failed":
-            g.ref, g.submission = None, g.submission + 1
+            g.ref, g.ref_attempt, g.submission = None, 0, g.submission + 1
         self.queue(g, self.clock + PAUSES[min(g.failures, 3) - 1])
         return "Requeued", g.dispatch
 
