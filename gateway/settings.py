@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.addresses import AddressGuard, parse_networks
 from gateway.errors import SettingsError
 
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     payments: Literal["local", "none", "stripe"] | None = None
     stripe_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
+    webhook_networks: str = ""
     worker_jobs: int = Field(default=150, ge=1, le=10_000)
     grace_seconds: float = Field(default=20, ge=0, le=3600)
     log_format: Literal["console", "json"] = "console"
@@ -71,6 +73,15 @@ class Settings(BaseSettings):
             msg = "is empty: leave it out to have one made, or give a long random one"
             raise ValueError(msg)
         return key
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        try:
+            parse_networks(text)
+        except ValueError as error:
+            raise ValueError(f"must be networks such as 10.0.0.0/8,fd00::/8: {error}") from None
+        return text
 
     @model_validator(mode="after")
     def _a_cluster_needs_a_queue(self) -> Settings:
@@ -127,6 +138,11 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def address_guard(self) -> AddressGuard:
+        """Which addresses may be called where a customer names the URL."""
+        return AddressGuard(parse_networks(self.webhook_networks))
 
     @property
     def lease_ms(self) -> int:

@@ -1,0 +1,173 @@
+"""Which addresses may be called when a customer names the URL: public ones, and the networks that an operator allows.
+
+A name says nothing: it may lead to a private address now, or from the second look on (rebinding). So the check is made
+where the socket is made, for the very address that it connects to, whatever the URL, the resolver or its cache said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import threading
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aiohttp import TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+URL_MAX = 2000
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that was ever given to anybody
+# IANA's special-purpose registries. `is_global` knows them too, each Python its own edition of them.
+_SPECIAL = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+        "168.63.129.16/32",  # Azure's own services, on an address that looks public
+    )
+)  # fmt: skip
+_IPV4_MASK = 0xFFFFFFFF
+
+
+class AddressRefused(OSError):
+    """A URL leads to an address that must not be called. The text is always the same: it names no address."""
+
+    def __init__(self) -> None:
+        """Say it in the same words each time, so that it stays itself where several addresses were tried."""
+        super().__init__("the address is not public")
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Networks from `10.0.0.0/8,fd00::/8`; ValueError names the one that is none."""
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def is_public(address: Address) -> bool:
+    """Whether it belongs to the internet at large: not private, loopback, link-local, shared, multicast, reserved."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & _IPV4_MASK)
+        if inner is None and address not in _UNICAST:
+            return False
+        address = inner or address
+    return address.is_global and not _within(address, _SPECIAL)
+
+
+def _within(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressGuard:
+    """Public addresses by `https:`; those in `networks` also, and by `http:` too: who allows them vouches for them."""
+
+    networks: tuple[Network, ...] = ()
+
+    def admits(self, address: str, *, plain: bool = False) -> bool:
+        """Whether a socket may be connected to this address; `plain`: without TLS."""
+        known = ipaddress.ip_address(address.partition("%")[0])
+        mapped = known.ipv4_mapped if isinstance(known, ipaddress.IPv6Address) else None
+        return _within(mapped or known, self.networks) or (not plain and is_public(known))
+
+    def problem(self, url: str) -> str | None:
+        """What is wrong with a URL that somebody wants called, as far as can be seen before it is; None: nothing."""
+        if len(url) > URL_MAX:
+            return f"must have at most {URL_MAX:,} characters"
+        try:
+            parsed = URL(url)
+            host, _ = parsed.host, parsed.port
+        except ValueError:
+            return "must be a URL, such as https://example.com/hooks"
+        schemes = {"https", "http"} if self.networks else {"https"}
+        if parsed.scheme not in schemes or not host or not url.isascii() or any(mark <= " " for mark in url):
+            return "must begin with https:// and be a URL in ASCII, such as https://example.com/hooks"
+        if parsed.user is not None or parsed.password is not None or parsed.raw_fragment:
+            return "must have neither a user, a password nor a fragment"
+        with contextlib.suppress(ValueError):
+            if not self.admits(host, plain=parsed.scheme == "http"):
+                return "must lead to a public address"
+        return None
+
+    def connector(self, *, plain: bool = False, limit: int = 100, limit_per_host: int = 0) -> TCPConnector:
+        """A connector for a client session that calls nothing else; `plain`: for `http:` URLs. Follow no redirects.
+
+        A refused address ends in aiohttp's ClientConnectorError with AddressRefused as its `os_error`.
+        """
+
+        def checked(info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
+            family, kind, protocol, _, target = info
+            if not self.admits(str(target[0]), plain=plain):
+                raise AddressRefused
+            return socket.socket(family, kind, protocol)
+
+        return TCPConnector(
+            resolver=PatientResolver(), socket_factory=checked, limit=limit, limit_per_host=limit_per_host
+        )
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether a client's error came from an address that was refused."""
+    while error is not None and not isinstance(error, AddressRefused):
+        error = error.__cause__
+    return error is not None
+
+
+class PatientResolver(AbstractResolver):
+    """Looks names up in a thread each, so that a name server that hangs delays nobody else, nor the process's end.
+
+    The loop's own look-ups share a few threads with everything else: four strangers' names would stop them all.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """All addresses of a name; OSError if there are none."""
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[ResolveResult]] = loop.create_future()
+
+        def finish(results: list[ResolveResult], error: Exception | None) -> None:
+            if found.done():
+                return  # nobody waits any more
+            found.set_exception(error) if error is not None else found.set_result(results)
+
+        def look_up() -> None:
+            results: list[ResolveResult] = []
+            failed: Exception | None = None
+            try:
+                results = _look_up(host, port, family)
+            except Exception as error:  # noqa: BLE001 - raised again in the loop
+                failed = error
+            with contextlib.suppress(RuntimeError):  # the loop may be closed by now
+                loop.call_soon_threadsafe(finish, results, failed)
+
+        threading.Thread(target=look_up, name="look up a name", daemon=True).start()
+        return await found
+
+    async def close(self) -> None:
+        """Nothing to do: threads that still look end by themselves."""
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    results = []
+    for found_family, _, protocol, _, target in socket.getaddrinfo(
+        host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+    ):
+        results.append(
+            ResolveResult(
+                hostname=host, host=str(target[0]), port=port, family=found_family, proto=protocol, flags=flags
+            )
+        )
+    if not results:
+        raise OSError("no addresses")
+    return results
