@@ -41,6 +41,10 @@ def model_provider_faults(card: Tables, at: Location, model: Model) -> Iterator[
     provider = card.providers.get(model.provider)
     if provider is not None and provider.calls_by_name:
         yield from _unnamed_faults((*at, "provider_settings"), model, provider.kind)
+    if provider is not None and provider.has_names_of_its_own:
+        for name in sorted(model.provider_settings.keys() & (RESERVED - {ALWAYS})):
+            text = f"cannot be renamed: a provider of kind {provider.kind} is always sent it alike"
+            yield Fault((*at, "provider_settings", name), text)
 
 
 def _translation_faults(at: Location, model: Model, name: str, translation: Translation) -> Iterator[Fault]:

@@ -22,6 +22,7 @@ RESERVED = frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS})
 """Names in `provider_settings` that are no settings: what the provider calls these, and what it is always sent."""
 
 _CALLS_BY_NAME = frozenset({"replicate", "fal"})
+_OWN_NAMES = frozenset({"comfyui", "http"})
 _CALLS_BACK = frozenset({"replicate", "fal", "http"})
 _ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]{0,99}$"
 
@@ -85,6 +86,11 @@ class ProviderTable(BaseModel):
     def calls_by_name(self) -> bool:
         """Whether its models take arguments by names of their own, inputs and the number of outputs included."""
         return self.kind in _CALLS_BY_NAME
+
+    @property
+    def has_names_of_its_own(self) -> bool:
+        """Whether prompt, outputs and inputs have fixed names there, so that a card cannot give them others."""
+        return self.kind in _OWN_NAMES
 
 
 ProviderSettings = Mapping[SettingName, Translation]

@@ -105,14 +105,13 @@ class Stage:
         """Reserve a small image, or what `wishes` say, without dispatching it."""
         terms = {"queue_timeout_ms": DAY_MS, "provider_timeout_ms": DAY_MS, "waiting_timeout_ms": DAY_MS}
         terms |= {"attempts_max": 3} | wishes.pop("terms", {})
-        asked: dict[str, Any] = {"tool": "image", "outputs": 1, "settings": SMALL, "provider": "sandbox"} | wishes
+        asked: dict[str, Any] = {"tool": "image", "outputs": 1, "settings": SMALL, "provider": "sandbox"}
+        asked |= {"model": "nano-banana-2", "prompt": "a lighthouse"} | wishes
         reserved = await self.ledger.reserve(
             account=account,
             generation=generation_id(partition_of_account(account, self.ledger.partitions)),
             operation=operation_id(),
             request=GenerationRequest(
-                model="nano-banana-2",
-                prompt="a lighthouse",
                 price_millicredits=PRICE * asked["outputs"],
                 rate_card="sha256:0",
                 **asked,

@@ -31,7 +31,10 @@ __all__ = [
     "make_provider",
 ]
 
-KINDS = {"sandbox": "workers.providers.sandbox:Sandbox"}
+KINDS = {
+    "http": "workers.providers.http_jobs:HttpJobs",
+    "sandbox": "workers.providers.sandbox:Sandbox",
+}
 """Kind → where its class is. A class is made with a Connection."""
 
 

@@ -30,7 +30,7 @@ from gateway.errors import (
     ProviderUnreachable,
 )
 from workers.providers.base import Connection
-from workers.providers.details import presentable, words_of
+from workers.providers.details import words_of
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024  # ten minutes of 1080p; it is in memory until it is stored
@@ -163,7 +163,7 @@ class Calls:
         `private` is the prompt: a detail never repeats it.
         """
         status = answer.status
-        words = presentable(words_of(answer.json()), key=self._key, private=private)
+        words = words_of(answer.json(), key=self._key, private=private)
         detail = f"it answered {status}{f': {words}' if words else ''}"
         if status == 429 or (status == 503 and "Retry-After" in answer.headers):  # noqa: PLR2004 - HTTP's own numbers
             return ProviderBusy(detail, retry_after_seconds(answer.headers))

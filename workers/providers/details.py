@@ -34,9 +34,11 @@ def presentable(text: str, *, key: str | None = None, private: str = "") -> str:
     return text if len(text) <= _LENGTH_MAX else text[: _LENGTH_MAX - 1] + "…"
 
 
-def words_of(document: object) -> str:
-    """The message in a JSON answer that is an error, with its code, as the usual vendors write it; "" if none."""
-    return "; ".join(dict.fromkeys(part for part in _words(document) if part))
+def words_of(document: object, *, key: str | None = None, private: str = "") -> str:
+    """The codes and messages in a JSON answer that is an error, as the usual vendors write them, made presentable."""
+    parts = dict.fromkeys(presentable(part, key=key, private=private) for part in _words(document) if part)
+    text = "; ".join(parts)
+    return text if len(text) <= _LENGTH_MAX else text[: _LENGTH_MAX - 1] + "…"
 
 
 def _words(document: object) -> Iterator[str]:

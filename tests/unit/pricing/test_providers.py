@@ -87,6 +87,10 @@ def test_what_is_no_setting_may_have_another_name_too() -> None:
         (card(settings="enhance = { true = 1, false = {} }"), "must be a table of what is sent"),
         (card(settings="prompt = {}"), "must be text: what the provider calls it"),
         (card(settings='always = "x"'), "must be a table of what the provider is always sent"),
+        (
+            card(kind="http", provider='base_url = "http://127.0.0.1:9000"', settings='prompt = "text"'),
+            "`prompt` cannot be renamed",
+        ),
         (card(kind="replicate", outputs_max=2), 'needs `outputs = "…"`'),
         (card(kind="fal", images=2), 'needs `input_images = "…"`'),
     ],

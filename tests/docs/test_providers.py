@@ -1,0 +1,35 @@
+"""Every rate card in docs/providers.md is one that Farebox takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.pricing.load import read_card
+from workers.providers import KINDS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "providers.md").read_text()
+CARDS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+TOOLS = """
+[tools.{tool}]
+name = "Tool"
+baseline_model = "{model}"
+"""
+
+
+@pytest.mark.parametrize("snippet", CARDS, ids=lambda snippet: snippet.split("]")[0].strip("["))
+def test_a_card_of_the_page_is_taken_with_a_tool_around_it(snippet: str) -> None:
+    tool, model = re.search(r'tool = "(\w+)"', snippet), re.search(r"^\[models\.([\w-]+)\]", snippet, re.MULTILINE)
+    assert tool is not None
+    assert model is not None
+    card = read_card((TOOLS.format(tool=tool[1], model=model[1]) + snippet).encode())
+    assert card.providers
+    assert all(made.provider in card.providers for made in card.models.values())
+
+
+def test_the_page_names_every_kind() -> None:
+    named = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    assert named == set(KINDS)

@@ -1,0 +1,245 @@
+"""Each asynchronous provider through the real worker: what it made is delivered once, and nothing is paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.domain import FailureCode, State, generation_id
+from gateway.ledger.outcomes import Generation
+from tests.made_media import picture
+from tests.providers.http_vendor import HttpVendor
+from tests.providers.vendor import KEY, PROMPT, Vendor, answering, served, stored_input
+from tests.workers.stage import PRICE, Process, Stage, until
+
+VENDORS = [HttpVendor]
+
+
+@dataclass
+class Scene:
+    stage: Stage
+    vendor: Vendor
+    card: Path
+
+    def worker(self) -> Process:
+        return self.stage.worker(FAREBOX_RATE_CARD=str(self.card), BOX_KEY=KEY)
+
+    async def order(self, outputs: int = 1, **wishes: Any) -> str:
+        asked = {"provider": "box", "model": "flux-dev", "provider_model": self.provider_model, "prompt": PROMPT}
+        return await self.stage.order(outputs=outputs, settings={"resolution": "1K"}, **(asked | wishes))
+
+    @property
+    def provider_model(self) -> str:
+        return self.card.read_text().partition('provider_model = "')[2].partition('"')[0]
+
+    @property
+    def only_job(self) -> str:
+        (job,) = self.vendor.jobs
+        return job
+
+    async def noted(self, generation: str) -> str:
+        """The ref of the generation's job, when the ledger has it."""
+        await until(lambda: self._is_noted(generation))
+        ref = (await self.stage.generation(generation)).provider_ref
+        assert ref is not None
+        return ref
+
+    async def _is_noted(self, generation: str) -> bool:
+        return (await self.stage.generation(generation)).provider_ref is not None
+
+    async def delivered(self, generation: str, outputs: int) -> None:
+        await until(lambda: self._has(generation, outputs))
+
+    async def _has(self, generation: str, outputs: int) -> bool:
+        return len((await self.stage.generation(generation)).outputs) == outputs
+
+    async def stopped(self, *jobs: str) -> None:
+        """Return when the vendor was asked to stop exactly these."""
+        await until(lambda: self._has_stopped(list(jobs)))
+
+    async def _has_stopped(self, jobs: list[str]) -> bool:
+        return self.vendor.stopped == jobs
+
+
+@pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.kind)
+async def scene(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> AsyncIterator[Scene]:
+    await stage.account()
+    vendor: Vendor = request.param()
+    async with served(vendor, tmp_path / "card") as card:
+        yield Scene(stage, vendor, card)
+        assert vendor.refused == []
+
+
+def sums(generation: Generation) -> list[str]:
+    return [output.sha256 for output in generation.outputs]
+
+
+def sums_of(made: list[bytes]) -> list[str]:
+    return [hashlib.sha256(data).hexdigest() for data in made]
+
+
+async def test_inputs_arrive_and_all_outputs_come_back_in_their_order(scene: Scene) -> None:
+    scene.worker()
+    given = [
+        await stored_input(scene.stage.directory, generation_id(0), number, picture(width=80 + number))
+        for number in range(2)
+    ]
+    ended = await scene.stage.ended(await scene.order(outputs=3, inputs=tuple(given)))
+    assert (ended.state, ended.progress_thousandths) == (State.SUCCEEDED, 1000)
+    assert sums(ended) == sums_of(scene.vendor.jobs[scene.only_job].made)
+    assert scene.vendor.inputs_of(scene.only_job) == [picture(width=80), picture(width=81)]
+    assert await scene.stage.spent() == 3 * PRICE
+
+
+async def test_fewer_outputs_than_were_asked_for_are_delivered_and_only_they_are_paid(scene: Scene) -> None:
+    scene.worker()
+    scene.vendor.fewer = 1
+    ended = await scene.stage.ended(await scene.order(outputs=3))
+    assert (ended.state, len(ended.outputs)) == (State.SUCCEEDED, 2)
+    assert await scene.stage.spent() == 2 * PRICE
+
+
+async def test_what_the_vendor_will_not_do_ends_at_once_refunded(scene: Scene) -> None:
+    scene.worker()
+    scene.vendor.faults = scene.vendor.rejections()
+    ended = await scene.stage.ended(await scene.order())
+    assert (ended.state, ended.error, ended.attempt) == (State.FAILED, FailureCode.PROVIDER_REJECTED, 1)
+    assert await scene.stage.spent() == 0
+
+
+async def test_a_job_that_fails_is_tried_again_as_a_new_job(scene: Scene) -> None:
+    worker = scene.worker()
+    scene.vendor.spoil = "failed"
+    generation = await scene.order()
+    await until(lambda: worker.says("attempt_failed"))
+    scene.vendor.spoil = None
+    ended = await scene.stage.ended(generation)
+    assert (ended.state, ended.failures, len(scene.vendor.jobs)) == (State.SUCCEEDED, 1, 2)
+    assert await scene.stage.spent() == PRICE
+
+
+async def test_a_busy_vendor_is_waited_for_and_nothing_has_failed(scene: Scene) -> None:
+    scene.worker()
+    scene.vendor.faults = [answering(429, {"detail": "slow down"}, Retry_After="1")]
+    ended = await scene.stage.ended(await scene.order())
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 1, 0)
+
+
+async def test_a_vendor_that_is_away_at_first_is_asked_until_it_is_there(scene: Scene) -> None:
+    worker = scene.worker()
+    await scene.vendor.down()
+    generation = await scene.order()
+    await until(lambda: worker.says("provider_unreachable"))
+    await scene.vendor.up()
+    ended = await scene.stage.ended(generation)
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 1, 0)
+    assert len(scene.vendor.jobs) == 1
+
+
+async def test_a_vendor_that_goes_away_with_a_job_keeps_the_hold_and_finishes_later(scene: Scene) -> None:
+    worker = scene.worker()
+    scene.vendor.holding = True
+    generation = await scene.order()
+    ref = await scene.noted(generation)
+    await scene.vendor.down()
+    await until(lambda: worker.says("provider_unreachable"))
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.failures, found.provider_ref) == (State.RUNNING, 0, ref)
+    scene.vendor.holding = False
+    await scene.vendor.up()
+    ended = await scene.stage.ended(generation)
+    assert (ended.state, ended.failures, len(scene.vendor.jobs)) == (State.SUCCEEDED, 0, 1)
+    assert await scene.stage.spent() == PRICE
+
+
+async def test_a_submit_whose_answer_is_lost_never_makes_a_second_job(scene: Scene) -> None:
+    scene.worker()
+    scene.vendor.drop_answers = 2
+    ended = await scene.stage.ended(await scene.order(outputs=2))
+    assert (ended.state, ended.failures) == (State.SUCCEEDED, 0)
+    assert len(scene.vendor.jobs) == 1
+
+
+async def test_a_worker_killed_after_the_id_was_noted_leaves_a_job_that_the_next_resumes(scene: Scene) -> None:
+    scene.stage.caretaker()
+    first = scene.worker()
+    scene.vendor.holding = True
+    generation = await scene.order(outputs=2)
+    ref = await scene.noted(generation)
+    first.kill()
+    scene.worker()
+    scene.vendor.holding = False
+    ended = await scene.stage.ended(generation)
+    assert (ended.state, ended.provider_ref, len(ended.outputs)) == (State.SUCCEEDED, ref, 2)
+    assert (len(scene.vendor.jobs), scene.vendor.stopped) == (1, [])
+    assert await scene.stage.spent() == 2 * PRICE
+
+
+async def test_a_worker_killed_after_a_result_and_before_the_end_delivers_once(scene: Scene) -> None:
+    scene.stage.caretaker()
+    first = scene.worker()
+    scene.vendor.holding = True
+    scene.vendor.early = scene.vendor.early_most
+    generation = await scene.order(outputs=2)
+    await scene.delivered(generation, 1)
+    first.kill()
+    scene.worker()
+    scene.vendor.holding = False
+    ended = await scene.stage.ended(generation)
+    assert (ended.state, len(scene.vendor.jobs)) == (State.SUCCEEDED, 1)
+    assert sums(ended) == sums_of(scene.vendor.jobs[scene.only_job].made)
+    assert await scene.stage.spent() == 2 * PRICE
+
+
+async def test_a_vendor_silent_for_ever_is_given_up_refunded_and_its_late_result_discarded(scene: Scene) -> None:
+    scene.worker()
+    scene.stage.caretaker()
+    scene.vendor.holding = True
+    generation = await scene.order(terms={"provider_timeout_ms": 2500})
+    ended = await scene.stage.ended(generation)
+    assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
+    await scene.stopped(scene.only_job)
+    scene.vendor.holding = False
+    await scene.stage.ended(await scene.order())  # the worker has done something else since
+    late = await scene.stage.generation(generation)
+    assert (late.state, late.outputs) == (State.FAILED, ())
+    assert await scene.stage.spent() == PRICE
+
+
+async def test_a_cancel_stops_exactly_that_job(scene: Scene) -> None:
+    scene.worker()
+    scene.vendor.holding = True
+    kept = await scene.order()
+    await scene.noted(kept)
+    (first,) = scene.vendor.jobs
+    cancelled = await scene.order()
+    await scene.noted(cancelled)
+    second = next(job for job in scene.vendor.jobs if job != first)
+    await scene.stage.ledger.cancel(generation=cancelled)
+    assert (await scene.stage.ended(cancelled)).state is State.CANCELLED
+    await scene.stopped(second)
+    scene.vendor.holding = False
+    assert (await scene.stage.ended(kept)).state is State.SUCCEEDED
+    assert scene.vendor.stopped == [second]
+    assert await scene.stage.spent() == PRICE
+
+
+async def test_neither_the_key_nor_the_prompt_is_in_the_workers_log(scene: Scene) -> None:
+    worker = scene.worker()
+    scene.vendor.faults = [
+        answering(429, {"detail": f"too many of {PROMPT}"}, Retry_After="1"),
+        answering(400, {"error": {"message": f"no {KEY}, and no {PROMPT[6:40]}"}}),
+    ]
+    await scene.stage.ended(await scene.order())
+    scene.vendor.spoil = "failed"
+    await scene.stage.ended(await scene.order(terms={"attempts_max": 1}))
+    log = await asyncio.to_thread(worker.log_path.read_text)
+    assert log.count("attempt_failed") == 2
+    assert KEY not in log
+    assert "fox" not in log
