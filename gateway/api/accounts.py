@@ -20,13 +20,13 @@ from gateway.api.idempotency import operation
 from gateway.api.keys import key_shape
 from gateway.api.parse import read_body, read_query
 from gateway.api.respond import answer
-from gateway.api.schemas import accounts as s
-from gateway.api.schemas.base import to_milliseconds, utc, utc_or_none
 from gateway.api.services import LEDGER, LINKS, RATE_CARDS, SETTINGS
-from gateway.api.shapes import entry_shape, generation_shape
 from gateway.domain import ACCOUNT_PATTERN, credits_to_millicredits, format_credits
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
+from gateway.schemas import accounts as s
+from gateway.schemas.base import to_milliseconds, utc, utc_or_none
+from gateway.shapes import entry_shape, generation_shape
 
 RECENT = 10
 _THOUSANDTHS = 1000

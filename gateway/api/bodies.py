@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from gateway.api.shapes import generation_shape
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
+from gateway.shapes import generation_shape
 
 ENTRIES_MAX = 2_000
 BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values that they were made of included

@@ -8,11 +8,11 @@ from decimal import Decimal
 from aiohttp import web
 
 from gateway.api.respond import answer
-from gateway.api.schemas import cards as s
 from gateway.api.services import RATE_CARDS
 from gateway.domain import Interval, SettingValue, millicredits_to_credits
 from gateway.pricing.card import FREE_PLAN, AddOn, CreditsPer, Free, Model, Plan, PlanPrice, Rate, RateCard, Setting
 from gateway.pricing.estimates import estimated_generations
+from gateway.schemas import cards as s
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS

@@ -10,13 +10,13 @@ from gateway.api.auth import found
 from gateway.api.context import caller
 from gateway.api.parse import read_query
 from gateway.api.respond import answer
-from gateway.api.schemas import credits as s
-from gateway.api.schemas.base import utc, utc_or_none
 from gateway.api.services import LEDGER
-from gateway.api.shapes import credits_of, entry_shape
 from gateway.domain import Bucket
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN
+from gateway.schemas import credits as s
+from gateway.schemas.base import utc, utc_or_none
+from gateway.shapes import credits_of, entry_shape
 
 
 async def balance(request: web.Request) -> web.Response:

@@ -19,14 +19,14 @@ from gateway.api.errors import InvalidKey, InvalidRequest
 from gateway.api.parse import read_body
 from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
-from gateway.api.schemas import estimates as s
 from gateway.api.services import RATE_CARDS
-from gateway.api.shapes import credits_of
 from gateway.api.usage import DEFAULT_DAYS, days_until, grouped, own_usage, today
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.estimates import DEFAULT_BUFFER, Estimate, Item, estimate, gate_of, priced_item
+from gateway.schemas import estimates as s
+from gateway.shapes import credits_of
 
 _MILLICREDITS = Decimal(1000)
 _THREE_DECIMALS = Decimal("0.001")

@@ -19,14 +19,14 @@ from gateway.api.errors import ApiError
 from gateway.api.event_stream import EventStream
 from gateway.api.generations import own_generation, queue_positions, shown
 from gateway.api.ops import queues_shape
-from gateway.api.schemas import generations as s
-from gateway.api.schemas.base import Answer
-from gateway.api.schemas.ops import QueuesOut
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
-from gateway.api.shapes import output_shape, progress_shape
 from gateway.domain import FINAL_STATES, Scope
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes as o
+from gateway.schemas import generations as s
+from gateway.schemas.base import Answer
+from gateway.schemas.ops import QueuesOut
+from gateway.shapes import output_shape, progress_shape
 
 READ_AGAIN_SECONDS = 5.0
 QUEUES_SECONDS = 2.0

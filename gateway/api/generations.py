@@ -18,10 +18,7 @@ from gateway.api.parse import idempotency_key, read_body, read_query, request_di
 from gateway.api.quotes import price
 from gateway.api.refusals import refusal_of_reserve
 from gateway.api.respond import answer, answer_json
-from gateway.api.schemas import generations as s
-from gateway.api.schemas.base import as_number
 from gateway.api.services import BACKGROUND, BODIES, LEDGER, LINKS, OUTPUTS, QUEUE, QUOTE_TOKENS, RATE_CARDS, SETTINGS
-from gateway.api.shapes import generation_shape
 from gateway.domain import (
     GenerationRequest,
     State,
@@ -37,6 +34,9 @@ from gateway.ledger import outcomes as o
 from gateway.ledger.policy_of_card import terms_of
 from gateway.pricing.card import Model
 from gateway.queue import job_id
+from gateway.schemas import generations as s
+from gateway.schemas.base import as_number
+from gateway.shapes import generation_shape
 
 SANDBOX_PROVIDER = "sandbox"
 

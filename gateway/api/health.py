@@ -7,11 +7,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api.ops import depths_of
 from gateway.api.respond import answer
-from gateway.api.schemas import ops as s
-from gateway.api.schemas.base import utc
 from gateway.api.services import LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
+from gateway.schemas import ops as s
+from gateway.schemas.base import utc
 
 
 async def healthz(_request: web.Request) -> web.Response:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.api.errors import InvalidRequest
-from gateway.api.schemas.generations import InputIn
 from gateway.domain import Input
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.outputs import InputFile, OutputStore, input_key, parse_data_url
+from gateway.schemas.generations import InputIn
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from gateway.api.errors import NotFound
 from gateway.api.idempotency import seed
 from gateway.api.parse import read_body
 from gateway.api.respond import answer
-from gateway.api.schemas import accounts as s
-from gateway.api.schemas.base import utc, utc_or_none
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
+from gateway.schemas import accounts as s
+from gateway.schemas.base import utc, utc_or_none
 
 KEY_BYTES = 32  # 256 bits
 

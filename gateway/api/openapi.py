@@ -14,8 +14,8 @@ from pydantic.json_schema import models_json_schema
 from gateway.api.errors import ApiError, error_classes
 from gateway.api.parse import requires_anything
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
-from gateway.api.schemas.ops import ErrorOut
 from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN
+from gateway.schemas.ops import ErrorOut
 
 if TYPE_CHECKING:
     from gateway.api.routes import Route

@@ -7,13 +7,13 @@ from decimal import Decimal
 from aiohttp import web
 
 from gateway.api.respond import answer
-from gateway.api.schemas import ops as s
-from gateway.api.schemas.base import utc
 from gateway.api.services import LEDGER, QUEUE, RATE_CARDS
-from gateway.api.shapes import credits_of
 from gateway.errors import QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
 from gateway.queue import Depth
+from gateway.schemas import ops as s
+from gateway.schemas.base import utc
+from gateway.shapes import credits_of
 
 HEARTBEATS_MAX = 100
 

@@ -12,13 +12,13 @@ from gateway.api.auth import found
 from gateway.api.errors import Forbidden, LedgerDown, NotFound, RangeNotSatisfiable
 from gateway.api.generations import own_generation
 from gateway.api.parse import read_query
-from gateway.api.schemas.generations import OutputQuery
 from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
 from gateway.domain import Output
 from gateway.errors import OutputMissing
 from gateway.ledger import outcomes as o
 from gateway.media import EXTENSIONS
 from gateway.outputs import LinkState
+from gateway.schemas.generations import OutputQuery
 
 SIGNATURE = "signature"
 

@@ -17,11 +17,11 @@ from gateway.api.idempotency import operation
 from gateway.api.parse import read_body
 from gateway.api.payments import plan_sold
 from gateway.api.respond import answer
-from gateway.api.schemas import payments as s
 from gateway.api.services import LEDGER, PAYMENTS
 from gateway.errors import FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes as o
 from gateway.payments import PaymentProvider
+from gateway.schemas import payments as s
 
 _SUBSCRIPTION = "subscription"
 

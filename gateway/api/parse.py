@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails, from_json
 
 from gateway.api import limits
 from gateway.api.errors import ApiError, BodyTooSlow, InvalidJson, InvalidRequest
-from gateway.api.schemas.base import as_number, exact_decimal
 from gateway.errors import FieldProblem
+from gateway.schemas.base import as_number, exact_decimal
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_FIELDS_MAX = 100

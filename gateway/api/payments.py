@@ -20,7 +20,6 @@ from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.idempotency import seed
 from gateway.api.parse import raw_body, read_body, read_form
 from gateway.api.respond import answer
-from gateway.api.schemas import payments as s
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
 from gateway.api.sessions import from_our_page
 from gateway.domain import Interval, millicredits_to_credits
@@ -32,6 +31,7 @@ from gateway.payments.apply import Followed, apply
 from gateway.payments.base import PaymentMade
 from gateway.payments.page import missing, page
 from gateway.pricing.card import Bundle, Plan
+from gateway.schemas import payments as s
 
 CURRENCY = "USD"
 _PER_100_DECIMALS = Decimal("0.0001")

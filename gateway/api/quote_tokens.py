@@ -11,11 +11,11 @@ from typing import Any
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 from gateway.api.errors import QuoteExpired, QuoteMismatch
-from gateway.api.schemas.base import as_number
 from gateway.domain import PriceLine, SettingValue
 from gateway.errors import FieldProblem
 from gateway.pricing.quote import Quote
 from gateway.pricing.values import canonical, show
+from gateway.schemas.base import as_number
 
 QUOTE_SECONDS = 600
 

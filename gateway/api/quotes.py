@@ -12,10 +12,7 @@ from gateway.api.parse import read_body
 from gateway.api.quote_tokens import QUOTE_SECONDS
 from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
-from gateway.api.schemas import generations as s
-from gateway.api.schemas.base import utc
 from gateway.api.services import KEPT_QUOTES, QUOTE_TOKENS, RATE_CARDS
-from gateway.api.shapes import credits_of, line_shapes, share_shapes
 from gateway.api.ways_out import ways_out
 from gateway.domain import Bucket
 from gateway.errors import RequestRefused
@@ -23,6 +20,9 @@ from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.gating import gating
 from gateway.pricing.quote import Quote
+from gateway.schemas import generations as s
+from gateway.schemas.base import utc
+from gateway.shapes import credits_of, line_shapes, share_shapes
 
 
 async def create(request: web.Request) -> web.Response:

@@ -6,11 +6,11 @@ from aiohttp import web
 
 from gateway.api.generations import own_generation
 from gateway.api.respond import answer
-from gateway.api.schemas import generations as s
-from gateway.api.schemas.base import utc, utc_or_none
-from gateway.api.shapes import credits_of, entry_shape, failure_shape, line_shapes
 from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_entry
+from gateway.schemas import generations as s
+from gateway.schemas.base import utc, utc_or_none
+from gateway.shapes import credits_of, entry_shape, failure_shape, line_shapes
 
 
 async def get(request: web.Request) -> web.Response:

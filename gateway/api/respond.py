@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from gateway.api.errors import ApiError
-from gateway.api.schemas.base import Answer
+from gateway.schemas.base import Answer
 
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 

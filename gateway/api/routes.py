@@ -31,17 +31,17 @@ from gateway.api import (
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.guard import Handler, guarded
 from gateway.api.parse import FORM_TYPE
-from gateway.api.schemas import accounts as sa
-from gateway.api.schemas import cards as sr
-from gateway.api.schemas import credits as sc
-from gateway.api.schemas import estimates as se
-from gateway.api.schemas import generations as sg
-from gateway.api.schemas import ops as so
-from gateway.api.schemas import payments as sp
-from gateway.api.schemas import sessions as ss
-from gateway.api.schemas import usage as su
 from gateway.api.sessions import has_credentials
 from gateway.domain import Scope
+from gateway.schemas import accounts as sa
+from gateway.schemas import cards as sr
+from gateway.schemas import credits as sc
+from gateway.schemas import estimates as se
+from gateway.schemas import generations as sg
+from gateway.schemas import ops as so
+from gateway.schemas import payments as sp
+from gateway.schemas import sessions as ss
+from gateway.schemas import usage as su
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
 ADMIN = frozenset({Scope.ADMIN})

@@ -12,10 +12,10 @@ from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
 from gateway.api.parse import read_body
 from gateway.api.respond import answer
-from gateway.api.schemas import sessions as s
-from gateway.api.schemas.base import utc
 from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
 from gateway.api.sessions import LINK_SECONDS, check_from_our_page, from_our_page
+from gateway.schemas import sessions as s
+from gateway.schemas.base import utc
 
 SESSION = "/session"
 

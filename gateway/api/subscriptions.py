@@ -8,9 +8,9 @@ from gateway.api.accounts import account_shape, applied
 from gateway.api.idempotency import operation
 from gateway.api.parse import read_body
 from gateway.api.respond import answer
-from gateway.api.schemas import accounts as s
-from gateway.api.schemas.base import to_milliseconds
 from gateway.api.services import LEDGER
+from gateway.schemas import accounts as s
+from gateway.schemas.base import to_milliseconds
 
 # `DELETE` and `resume` have no body to name a field of: what is wrong is the thing in the path.
 _SUBSCRIPTION = "subscription"

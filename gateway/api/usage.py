@@ -19,11 +19,11 @@ from gateway.api.credits import own_account
 from gateway.api.errors import InvalidRequest
 from gateway.api.parse import read_query
 from gateway.api.respond import answer
-from gateway.api.schemas import usage as s
 from gateway.api.services import LEDGER, RATE_CARDS
-from gateway.api.shapes import credits_of
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
+from gateway.schemas import usage as s
+from gateway.shapes import credits_of
 
 DAYS_MAX = 400  # as long as usage is kept: thirteen months, and some days
 DEFAULT_DAYS = 30

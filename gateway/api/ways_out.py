@@ -6,10 +6,10 @@ from typing import Any
 
 from gateway.api.cards import price_shape
 from gateway.api.errors import InsufficientCredits
-from gateway.api.schemas.base import as_number, utc
 from gateway.domain import Bucket, format_credits, millicredits_to_credits
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import RateCard
+from gateway.schemas.base import as_number, utc
 
 
 def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> InsufficientCredits:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gateway.api import limits
-from gateway.api.schemas import base
-from gateway.api.schemas import generations as schemas
 from gateway.outputs.data_urls import INPUT_BYTES_MAX
+from gateway.schemas import base
+from gateway.schemas import generations as schemas
 from tests.api.visitor import SKETCH, Reply, Visitor
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.api.schemas.base import utc
 from gateway.api.services import QUEUE
 from gateway.ledger.outcomes import Totals
 from gateway.queue import Depth
+from gateway.schemas.base import utc
 from gateway.series import Series
 from gateway.waits import class_of, end_of
 from tests.api.visitor import Visitor

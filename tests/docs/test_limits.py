@@ -11,9 +11,9 @@ from gateway.api import key_use, limits, rates
 from gateway.api.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
 from gateway.api.routes import ROUTES, Route
-from gateway.api.schemas import base
-from gateway.api.schemas import generations as schemas
 from gateway.domain import Scope
+from gateway.schemas import base
+from gateway.schemas import generations as schemas
 from gateway.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.api.schemas.base import Answer, Credits, Setting
+from gateway.schemas.base import Answer, Credits, Setting
 
 Condition = dict[str, list[Setting]]
 

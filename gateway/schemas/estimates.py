@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gateway.api.schemas.base import WHOLE, Answer, Body, Credits, Setting, exact_decimal
-from gateway.api.schemas.generations import OUTPUTS_MAX
+from gateway.schemas.base import WHOLE, Answer, Body, Credits, Setting, exact_decimal
+from gateway.schemas.generations import OUTPUTS_MAX
 
 ITEMS_MAX = 100
 DAYS_MAX = 31

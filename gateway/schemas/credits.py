@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.api.schemas.base import Answer, Credits, Limit, Query, Time
-from gateway.api.schemas.generations import EntryOut
 from gateway.domain import Bucket, Interval
+from gateway.schemas.base import Answer, Credits, Limit, Query, Time
+from gateway.schemas.generations import EntryOut
 
 
 class JournalQuery(Query):

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from gateway.api.schemas.base import Answer, Body, Time
 from gateway.domain import Scope
+from gateway.schemas.base import Answer, Body, Time
 
 _TOKEN_MAX_CHARACTERS = 512
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gateway.api.schemas.base import (
+from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
+from gateway.sandbox import SandboxControls
+from gateway.schemas.base import (
     WHOLE,
     AmountIn,
     Answer,
@@ -20,8 +22,6 @@ from gateway.api.schemas.base import (
     Time,
     amount_schema,
 )
-from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
-from gateway.sandbox import SandboxControls
 
 PROMPT_MAX_CHARACTERS = 10_000
 INPUTS_MAX = 16

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from gateway.api.failures import failure_message
-from gateway.api.schemas import generations as s
-from gateway.api.schemas.base import utc, utc_or_none
 from gateway.domain import Output, PriceLine, State, millicredits_to_credits
+from gateway.failures import failure_message
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
+from gateway.schemas import generations as s
+from gateway.schemas.base import utc, utc_or_none
 
 credits_of = millicredits_to_credits
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gateway.api.schemas.base import Answer, Credits, Query
+from gateway.schemas.base import Answer, Credits, Query
 
 Dimension = Literal["day", "tool", "model"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)

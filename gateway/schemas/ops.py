@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from gateway.api.schemas.base import Answer, Credits, Query, Time, TimeIn
+from gateway.schemas.base import Answer, Credits, Query, Time, TimeIn
 
 
 class WorkerOut(Answer):

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.api.schemas.base import Answer, Body, Credits, Query
 from gateway.domain import Interval
+from gateway.schemas.base import Answer, Body, Credits, Query
 
 Named = Annotated[str, Field(min_length=1, max_length=64)]
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from gateway.api.schemas.base import (
+from gateway.domain import Bucket, Interval
+from gateway.schemas.base import (
     CREDITS_MAX,
     WHOLE,
     AmountIn,
@@ -21,9 +22,8 @@ from gateway.api.schemas.base import (
     amount_schema,
     exact_decimal,
 )
-from gateway.api.schemas.credits import Balance
-from gateway.api.schemas.generations import EntryOut, GenerationOut
-from gateway.domain import Bucket, Interval
+from gateway.schemas.credits import Balance
+from gateway.schemas.generations import EntryOut, GenerationOut
 
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
 EMAIL_PATTERN = r"^[^@\s]{1,64}@[^@\s]{1,189}$"
