@@ -22,6 +22,7 @@ from gateway.api.bodies import Bodies
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description import Description
 from gateway.api.hub import Hub
+from gateway.api.intake import Intake
 from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
 from gateway.api.middleware import add_headers, answered
@@ -38,7 +39,7 @@ from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.policy_of_card import policy_of
 from gateway.ledger.timed import TimedLedger
-from gateway.outputs import OutputLinks, OutputStore
+from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
 from gateway.payments import CheckoutLinks, payments_of
 from gateway.pricing.card import RateCard
 from gateway.pricing.kept_quotes import KeptQuotes
@@ -132,6 +133,8 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
 def _add_outputs(app: web.Application, settings: Settings) -> None:
     app[services.OUTPUTS] = OutputStore.open(settings.outputs_address)
     app[services.LINKS] = OutputLinks(settings.secret("signing-key"), settings.public_address)
+    app[services.INTAKE] = Intake(settings.data)
+    app[services.UPLOAD_ADDRESSES] = UploadAddresses(settings.secret("signing-key"))
     app[services.BODIES] = Bodies(app[services.LINKS])
 
 

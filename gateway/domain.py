@@ -118,7 +118,7 @@ class PriceLine:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An input image or video: an `https:` URL, or the object key that a `data:` body was stored under."""
+    """An input image or video: an `https:` URL, or the object key that its bytes are under."""
 
     kind: str
     url: str

@@ -14,12 +14,14 @@ import structlog
 
 from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.outcomes import Ended, NotDue, Overdue, Requeued
-from workers.metrics import OUTPUTS_DELETED, RESCUES
+from gateway.outputs import hour
+from workers.metrics import OUTPUTS_DELETED, RESCUES, UPLOADS_DELETED
 from workers.workplace import Workplace
 
 _ROUND_SECONDS = 1.0
 _OUTPUTS_EVERY_SECONDS = 60.0
 _OVERDUE_LIMIT = 100
+_UPLOADS_AT_MOST = 1000  # of a minute: more would keep the round from the deadlines for seconds
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +96,7 @@ class Caretaker:
         elif time.monotonic() >= self.outputs_due_at:
             self.outputs_due_at = time.monotonic() + _OUTPUTS_EVERY_SECONDS
             await self._delete_expired_outputs()
+            await self._delete_expired_uploads()
 
     async def _visit(self, partition: int) -> None:
         reach = self.reaches[partition]
@@ -137,3 +140,14 @@ class Caretaker:
                     OUTPUTS_DELETED.inc()
             except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next round tries again
                 log.warning("outputs_not_deleted", partition=partition, error=f"{type(error).__name__}: {error}")
+
+    async def _delete_expired_uploads(self) -> None:
+        """Delete uploads that nobody can use any more. Whatever was made of them has its own copy."""
+        try:
+            deleted = await self.place.outputs.delete_uploads(before=hour(time.time()), at_most=_UPLOADS_AT_MOST)
+        except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next round tries again
+            log.warning("uploads_not_deleted", error=f"{type(error).__name__}: {error}")
+            return
+        if deleted:
+            log.info("uploads_deleted", uploads=deleted)
+            UPLOADS_DELETED.inc(deleted)

@@ -120,7 +120,11 @@ def _parameters(parameters: list[Document]) -> Iterator[str]:
 def _body(operation: Document) -> Iterator[str]:
     if "requestBody" not in operation:
         return
-    ((media, content),) = operation["requestBody"]["content"].items()
+    (media, content), *others = operation["requestBody"]["content"].items()
+    if others:
+        files = ", ".join(f"<code>{escape(each)}</code>" for each in operation["requestBody"]["content"])
+        yield f"<p>Body: a file, {files}</p>"
+        return
     yield f"<p>Body: {_type(content['schema'])}{'' if media == 'application/json' else f' as {media}'}</p>"
     if "example" in content:
         yield f'<pre tabindex="0">{_json(content["example"])}</pre>'

@@ -128,7 +128,7 @@ class MethodNotAllowed(ApiError):
 
 
 class BodyTooSlow(ApiError):
-    """The body did not come in a minute. Nothing was done; the connection is closed."""
+    """The body did not come in a minute, or in the time for its size. Nothing was done; the connection is closed."""
 
     status = 408
     code = "body_too_slow"
@@ -149,7 +149,7 @@ class QuoteExpired(ApiError):
 
 
 class BodyTooLarge(ApiError):
-    """The body is larger than 1 MiB. Pass large inputs as `https:` URLs."""
+    """The body is larger than 1 MiB, an upload's than 50 MiB. Upload large inputs, or give them as `https:` URLs."""
 
     status = 413
     code = "body_too_large"
@@ -205,7 +205,7 @@ class WaitingRoomFull(ApiError):
 
 
 class RateLimited(ApiError):
-    """The key has made too many requests, or the account has too many streams open. Repeat after `Retry-After`."""
+    """The key has made too many requests, or the account has too many streams or uploads open. See `Retry-After`."""
 
     status = 429
     code = "rate_limited"

@@ -13,14 +13,26 @@ from gateway.api.context import caller, remember_generation
 from gateway.api.errors import ApiError, InvalidRequest, NotFound, PriceAboveCeiling
 from gateway.api.follow_ups import after_cancel_request, after_end, after_reserve
 from gateway.api.idempotency import REPLAY_HEADER, key_digest, reused
-from gateway.api.inputs import GivenInput, given_inputs, stored
+from gateway.api.inputs import GivenInput, given_inputs, stored, stored_keys
 from gateway.api.parse import idempotency_key, read_body, read_query, request_digest
 from gateway.api.quotes import price
 from gateway.api.refusals import refusal_of_reserve
 from gateway.api.respond import answer, answer_json
-from gateway.api.services import BACKGROUND, BODIES, LEDGER, LINKS, OUTPUTS, QUEUE, QUOTE_TOKENS, RATE_CARDS, SETTINGS
+from gateway.api.services import (
+    BACKGROUND,
+    BODIES,
+    LEDGER,
+    LINKS,
+    OUTPUTS,
+    QUEUE,
+    QUOTE_TOKENS,
+    RATE_CARDS,
+    SETTINGS,
+    UPLOAD_ADDRESSES,
+)
 from gateway.domain import (
     GenerationRequest,
+    Input,
     State,
     credits_to_millicredits,
     format_credits,
@@ -29,7 +41,7 @@ from gateway.domain import (
     operation_id,
     partition_of_account,
 )
-from gateway.errors import FieldProblem, QueueUnavailable
+from gateway.errors import FieldProblem, OutputNotStored, QueueUnavailable
 from gateway.ledger import outcomes as o
 from gateway.ledger.policy_of_card import terms_of
 from gateway.pricing.card import Model
@@ -59,12 +71,14 @@ async def create(request: web.Request) -> web.Response:
     memory = await _memory(request)
     try:
         asked = _asked(request, body)
-    except ApiError:
+        generation = _new_id(request, memory)
+        inputs = await stored(request.app[OUTPUTS], generation, asked.inputs)
+    except (ApiError, OutputNotStored):
         replayed = await _replayed(request, memory)
         if replayed is None:
             raise
         return replayed
-    return await _reserved(request, memory, asked)
+    return await _reserved(request, memory, generation, replace(asked, request=replace(asked.request, inputs=inputs)))
 
 
 async def get(request: web.Request) -> web.Response:
@@ -172,7 +186,8 @@ def _asked(request: web.Request, body: s.GenerationIn) -> Asked:
         metadata=body.metadata,
         sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
     )
-    return Asked(asked, priced.model, given_inputs(body.inputs))
+    uploads, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
+    return Asked(asked, priced.model, given_inputs(body.inputs, uploads, account))
 
 
 def _check_ceiling(body: s.GenerationIn, millicredits: int) -> None:
@@ -222,20 +237,21 @@ async def _replayed(request: web.Request, memory: Memory | None) -> web.Response
             return None
 
 
-async def _reserved(request: web.Request, memory: Memory | None, asked: Asked) -> web.Response:
-    """Reserve, and answer with what was made now or before."""
-    ledger, who = request.app[LEDGER], caller(request)
-    account = who.acting_account
-    card = request.app[RATE_CARDS].card
-    # Two requests in flight with one idempotency key ask for one id, so that they can only make one (R11).
+def _new_id(request: web.Request, memory: Memory | None) -> str:
+    """An id: two requests in flight with one idempotency key ask for the same, so that they can only make one (R11)."""
+    account = caller(request).acting_account
     seed = None if memory is None else "\n".join((account, *memory))
-    generation = generation_id(partition_of_account(account, ledger.partitions), seed)
-    inputs = await stored(request.app[OUTPUTS], generation, asked.inputs)
-    outcome = await ledger.reserve(
-        account=account,
+    return generation_id(partition_of_account(account, request.app[LEDGER].partitions), seed)
+
+
+async def _reserved(request: web.Request, memory: Memory | None, generation: str, asked: Asked) -> web.Response:
+    """Reserve, and answer with what was made now or before."""
+    who, card = caller(request), request.app[RATE_CARDS].card
+    outcome = await request.app[LEDGER].reserve(
+        account=who.acting_account,
         generation=generation,
         operation=operation_id(),
-        request=replace(asked.request, inputs=inputs),
+        request=asked.request,
         terms=terms_of(card, asked.request.tool),
         pro=asked.model.pro,
         keys_version=who.keys_version,
@@ -246,11 +262,21 @@ async def _reserved(request: web.Request, memory: Memory | None, asked: Asked) -
             after_reserve(request, outcome)
             return await _accepted(request, outcome.generation)
         case o.Replayed():
+            _drop_inputs(request, asked, kept=outcome.generation.request.inputs)
             return await _accepted(request, outcome.generation, replay=True)
         case _:
-            if seed is None and any(given.file is not None for given in asked.inputs):
-                request.app[BACKGROUND].start(request.app[OUTPUTS].delete_generation(generation), "delete_inputs")
+            _drop_inputs(request, asked)
             raise refusal_of_reserve(outcome, asked.request, card)
+
+
+def _drop_inputs(request: web.Request, asked: Asked, kept: Sequence[Input] = ()) -> None:
+    """Delete what this request has stored, and nothing else: their names are its own.
+
+    `kept` are the inputs of the generation that was made before: by this very request, if its answer was lost.
+    """
+    keys = set(stored_keys(asked.request.inputs)) - set(stored_keys(kept))
+    if keys:
+        request.app[BACKGROUND].start(request.app[OUTPUTS].delete(keys), "delete_inputs")
 
 
 async def _accepted(request: web.Request, generation: o.Generation, *, replay: bool = False) -> web.Response:

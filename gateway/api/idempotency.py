@@ -29,13 +29,17 @@ async def once(
     caller: Caller,
     run: Callable[[], Awaitable[web.StreamResponse]],
     shown_once: tuple[str, ...] = (),
+    digest: str | None = None,
 ) -> web.StreamResponse:
-    """Run the call, or answer as it was answered before. Members in `shown_once` are never kept."""
+    """Run the call, or answer as it was answered before. Members in `shown_once` are never kept.
+
+    `digest` is what makes two requests the same, where the body is not JSON.
+    """
     key = idempotency_key(request)
     if key is None:
         return await run()
     store = request.app[REQUESTS]
-    claim = Request(caller.idempotency_scope, key_digest(caller, key), await request_digest(request))
+    claim = Request(caller.idempotency_scope, key_digest(caller, key), digest or await request_digest(request))
     request[_SEED] = f"{claim.scope}\n{claim.key_digest}\n{claim.request_digest}"
     answered = await _claim(request, claim)
     if answered is not None:

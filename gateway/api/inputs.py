@@ -1,53 +1,124 @@
-"""Inputs: `https:` URLs are passed on and never fetched here; the bytes of `data:` URLs go to the object store."""
+"""Inputs: `https:` URLs are passed on and never fetched here; bytes are kept in the object store below the generation.
+
+Bytes come in the request itself, as a `data:` URL, or have come before, as an upload. An upload is copied, so that from
+then on its life is the generation's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.api.errors import InvalidRequest
 from gateway.domain import Input
-from gateway.errors import FieldProblem, RequestRefused
-from gateway.outputs import InputFile, OutputStore, input_key, parse_data_url
+from gateway.errors import FieldProblem, OutputMissing, RequestRefused
+from gateway.media import kind_of
+from gateway.outputs import (
+    UPLOAD_SCHEME,
+    InputFile,
+    LinkState,
+    OutputStore,
+    UploadAddresses,
+    content_type_of,
+    input_key,
+    parse_data_url,
+)
 from gateway.schemas.generations import InputIn
+
+_EXPIRED = "has expired; send the file again with POST /v1/uploads"
 
 
 @dataclass(frozen=True, slots=True)
 class GivenInput:
-    """An input as it came: a URL, or with `file` the bytes of a `data:` URL."""
+    """An input as it came: a URL; or the bytes of a `data:` URL as `file`; or an upload's object key as `upload`."""
 
     kind: str
     url: str
     file: InputFile | None = None
+    upload: str | None = None
 
 
-def given_inputs(inputs: Sequence[InputIn]) -> tuple[GivenInput, ...]:
-    """Take the `data:` URLs apart; InvalidRequest names every one that is not what it says."""
+def given_inputs(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> tuple[GivenInput, ...]:
+    """Take `data:` URLs apart and open uploads; InvalidRequest names every one that is not what it says."""
     given: list[GivenInput] = []
     problems: list[FieldProblem] = []
     for index, one in enumerate(inputs):
-        if not one.url.startswith("data:"):
-            given.append(GivenInput(one.kind, one.url))
-            continue
+        path = f"inputs.{index}.url"
         try:
-            file = parse_data_url(one.url, kind=one.kind, path=f"inputs.{index}.url")
+            if one.url.startswith("data:"):
+                given.append(GivenInput(one.kind, "", parse_data_url(one.url, kind=one.kind, path=path)))
+            elif one.url.startswith(UPLOAD_SCHEME):
+                given.append(GivenInput(one.kind, "", upload=_upload(one, uploads, account, path)))
+            else:
+                given.append(GivenInput(one.kind, one.url))
         except RequestRefused as refused:
             problems.extend(refused.problems)
-        else:
-            given.append(GivenInput(one.kind, "", file))
-    if problems:
-        raise InvalidRequest(f"`{problems[0].path}` {problems[0].message}.", fields=problems)
+    _refuse(problems)
     return tuple(given)
 
 
+def check_uploads(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> None:
+    """InvalidRequest if an upload is not the account's, has expired, or is of another kind than its input says."""
+    given_inputs([one for one in inputs if not one.url.startswith("data:")], uploads, account)
+
+
 async def stored(store: OutputStore, generation: str, inputs: Sequence[GivenInput]) -> tuple[Input, ...]:
-    """The inputs as the ledger keeps them: bytes are in the object store by then, below the generation's own name."""
-    kept = []
-    for number, one in enumerate(inputs):
-        if one.file is None:
-            kept.append(Input(one.kind, one.url))
-            continue
-        object_key = input_key(generation, number, one.file.content_type)
+    """The inputs as the ledger keeps them: bytes are in the object store by then, below the generation's own name.
+
+    InvalidRequest if an upload is gone; OutputNotStored. Then, too, what was stored is deleted again.
+    """
+    request = secrets.token_hex(4)
+    keeping = (_keep(store, generation, request, number, one) for number, one in enumerate(inputs))
+    kept = await asyncio.gather(*keeping, return_exceptions=True)
+    faults = [one for one in kept if isinstance(one, BaseException)]
+    made = tuple(one for one in kept if isinstance(one, Input))
+    if faults:
+        await store.delete(stored_keys(made))
+        _refuse(
+            [
+                FieldProblem(f"inputs.{number}.url", _EXPIRED)
+                for number, one in enumerate(kept)
+                if isinstance(one, OutputMissing)
+            ]
+        )
+        raise faults[0]
+    return made
+
+
+def stored_keys(inputs: Iterable[Input]) -> list[str]:
+    """The object keys of those inputs whose bytes are in the store."""
+    return [one.url for one in inputs if not one.url.startswith("https:")]
+
+
+async def _keep(store: OutputStore, generation: str, request: str, number: int, one: GivenInput) -> Input:
+    if one.upload is not None:
+        object_key = input_key(generation, request, number, content_type_of(one.upload))
+        await store.copy(one.upload, object_key)
+    elif one.file is not None:
+        object_key = input_key(generation, request, number, one.file.content_type)
         await store.put(object_key, one.file.data)
-        kept.append(Input(one.kind, object_key))
-    return tuple(kept)
+    else:
+        return Input(one.kind, one.url)
+    return Input(one.kind, object_key)
+
+
+def _upload(one: InputIn, uploads: UploadAddresses, account: str, path: str) -> str:
+    state, object_key = uploads.open(account, one.url)
+    match state:
+        case LinkState.INVALID:
+            message = "is not the address of an upload of this account"
+        case LinkState.EXPIRED:
+            message = _EXPIRED
+        case LinkState.VALID:
+            content_type = content_type_of(object_key)
+            if kind_of(content_type) == one.kind:
+                return object_key
+            message = f"is {content_type}, but the input's kind is {one.kind!r}"
+    raise RequestRefused(message, [FieldProblem(path, message)])
+
+
+def _refuse(problems: Sequence[FieldProblem]) -> None:
+    if problems:
+        raise InvalidRequest(f"`{problems[0].path}` {problems[0].message}.", fields=problems)

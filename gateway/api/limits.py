@@ -15,9 +15,15 @@ HEADERS_MAX = 128
 # the 60 that proxies keep an idle connection for, so that they never send a request into one that is being closed.
 HEAD_SECONDS = 75.0
 BODY_SECONDS = 60.0  # 1 MiB in a minute is 140 kbit/s
+UPLOAD_BYTES_PER_SECOND = 64 * 1024  # half a Mbit/s; the largest upload may take a minute and then 13
 # How long an answer may be stuck because the client reads nothing of it: 64 KiB in half a minute is 17 kbit/s.
 READ_SECONDS = 30.0
 LINGER_SECONDS = 10.0  # for the rest of a body that nobody wants, so that the client can read why
+
+UPLOAD_MAX_BYTES = 50 * 1024 * 1024
+UPLOADS_MAX = 8  # of one account, coming in at once at one gateway: each takes a file on its disk
+UPLOADS_RETRY_SECONDS = 5
+LOOKS_MAX = 2  # of all accounts at once at one gateway: each takes up to a quarter of a gigabyte of memory, and a core
 
 STREAMS_MAX = 50  # event streams of one account, or of one operator's key, at one gateway
 STREAMS_RETRY_SECONDS = 5

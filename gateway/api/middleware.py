@@ -86,13 +86,16 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
         case OutputNotStored():
             log.warning("input_not_stored", request_id=request_id(request), error=str(error))
             return LedgerDown(
-                "Farebox cannot keep the inputs that came with this request right now, so nothing was reserved. Repeat "
+                "Farebox cannot keep the files that came with this request right now, so nothing was reserved. Repeat "
                 "it later with the same Idempotency-Key, or give the inputs as https: URLs."
             )
         case web.RequestPayloadError():
             return InvalidHttp("The body cannot be read: its chunks or its compression are broken. Nothing was done.")
         case web.HTTPRequestEntityTooLarge():
-            return BodyTooLarge("The body is larger than 1 MiB. Pass large images and videos as https: URLs.")
+            return BodyTooLarge(
+                "The body is larger than 1 MiB. Upload large images and videos first (POST /v1/uploads), or give them "
+                "as https: URLs."
+            )
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return MethodNotAllowed(

@@ -120,7 +120,9 @@ def codes_of(route: Route) -> tuple[str, ...]:
     if route.takes is not None:
         codes.append("invalid_request")
     if route.method in _WRITES:
-        codes += ["invalid_json", "invalid_request", "body_too_large", "body_too_slow"]
+        codes += ["invalid_request", "body_too_large", "body_too_slow"]
+    if route.method in _WRITES and not route.takes_bytes:
+        codes.append("invalid_json")
     if route.method in _WRITES and route.scopes:
         codes.append("idempotency_key_reused")
     return tuple(dict.fromkeys(codes))
@@ -145,6 +147,8 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
             content["example"] = _EXAMPLES[route.method, route.path]
         needed = requires_anything(route.takes)
         described["requestBody"] = {"required": needed, "content": {route.takes_media: content}}
+    if route.takes_bytes:
+        described["requestBody"] = {"required": True, "content": {media: {"schema": {}} for media in route.takes_bytes}}
     return described
 
 

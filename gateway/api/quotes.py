@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from gateway.api.context import caller
 from gateway.api.credits import own_account
+from gateway.api.inputs import check_uploads
 from gateway.api.parse import read_body
 from gateway.api.quote_tokens import QUOTE_SECONDS
 from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
-from gateway.api.services import KEPT_QUOTES, QUOTE_TOKENS, RATE_CARDS
+from gateway.api.services import KEPT_QUOTES, QUOTE_TOKENS, RATE_CARDS, UPLOAD_ADDRESSES
 from gateway.api.ways_out import ways_out
 from gateway.domain import Bucket
 from gateway.errors import RequestRefused
@@ -28,6 +30,7 @@ from gateway.shapes import credits_of, line_shapes, share_shapes
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/quotes`: never refuses for gating or for want of credits."""
     body = await read_body(request, s.QuoteIn)
+    check_uploads(body.inputs, request.app[UPLOAD_ADDRESSES], caller(request).acting_account)
     card = request.app[RATE_CARDS].card
     priced = price(request, body)
     account = await own_account(request)

@@ -26,6 +26,7 @@ from gateway.api import (
     series,
     sign_in,
     subscriptions,
+    uploads,
     usage,
 )
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
@@ -33,6 +34,7 @@ from gateway.api.guard import Handler, guarded
 from gateway.api.parse import FORM_TYPE
 from gateway.api.sessions import has_credentials
 from gateway.domain import Scope
+from gateway.media import EXTENSIONS
 from gateway.schemas import accounts as sa
 from gateway.schemas import cards as sr
 from gateway.schemas import credits as sc
@@ -41,6 +43,7 @@ from gateway.schemas import generations as sg
 from gateway.schemas import ops as so
 from gateway.schemas import payments as sp
 from gateway.schemas import sessions as ss
+from gateway.schemas import uploads as sl
 from gateway.schemas import usage as su
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
@@ -60,9 +63,9 @@ class Route:
     """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
 
     `media` is what it answers with if that is not JSON, `also_media` what else on request, `events` the data of a
-    stream's events; `takes_media` is what its body comes in. `created` is the status of something new. `errors` are
-    the codes of its own, beside those that its scopes and its body bring along. `own_idempotency`, `shown_once` and
-    `looks_up_key` are for its guards.
+    stream's events; `takes_media` is what its body comes in, `takes_bytes` the types of one that is a file. `created`
+    is the status of something new. `errors` are the codes of its own, beside those that its scopes and its body bring
+    along. `own_idempotency`, `shown_once` and `looks_up_key` are for its guards.
     """
 
     method: str
@@ -77,6 +80,7 @@ class Route:
     also_media: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     takes_media: str = "application/json"
+    takes_bytes: tuple[str, ...] = ()
     events: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     own_idempotency: bool = False
     shown_once: tuple[str, ...] = ()
@@ -113,6 +117,9 @@ ROUTES: tuple[Route, ...] = (
           "Download an output; ranges work", media="*/*", errors=("range_not_satisfiable",), opened_by_signature=True),
     Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_ADMIN, None, sg.Receipt,
           "Explain what a generation cost"),
+    Route("POST", "/v1/uploads", uploads.create, ACCOUNT, None, sl.UploadOut,
+          "Send an image or a video ahead, to use it as an input", 201, takes_bytes=tuple(EXTENSIONS),
+          own_idempotency=True, looks_up_key=True),
     Route("POST", "/v1/quotes", quotes.create, ACCOUNT, sg.QuoteIn, sg.QuoteOut,
           "Price a request firmly for ten minutes", errors=("invalid_settings", "unknown_model")),
     Route("POST", "/v1/estimates", estimates.create, ANY_KEY, se.EstimateIn, se.EstimateOut,

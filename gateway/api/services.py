@@ -11,6 +11,7 @@ from gateway.api.background import Background
 from gateway.api.bodies import Bodies
 from gateway.api.description import Description
 from gateway.api.hub import Hub
+from gateway.api.intake import Intake
 from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
 from gateway.api.quote_tokens import QuoteTokens
@@ -18,7 +19,7 @@ from gateway.api.sessions import Sessions
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
-from gateway.outputs import OutputLinks, OutputStore
+from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
 from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.reload import RateCards
@@ -51,6 +52,8 @@ RATE_CARDS = web.AppKey("RATE_CARDS", RateCards)
 KEPT_QUOTES = web.AppKey("KEPT_QUOTES", KeptQuotes)
 OUTPUTS = web.AppKey("OUTPUTS", OutputStore)
 BODIES = web.AppKey("BODIES", Bodies)
+INTAKE = web.AppKey("INTAKE", Intake)
+UPLOAD_ADDRESSES = web.AppKey("UPLOAD_ADDRESSES", UploadAddresses)
 LINKS = web.AppKey("LINKS", OutputLinks)
 PAYMENTS: web.AppKey[PaymentProvider | None] = web.AppKey("PAYMENTS")
 CHECKOUT_LINKS = web.AppKey("CHECKOUT_LINKS", CheckoutLinks)

@@ -1,19 +1,24 @@
-"""Where outputs and inputs are kept, how they are named, and the signed URLs they are fetched by."""
+"""Where outputs, inputs and uploads are kept, how they are named, and the signed URLs they are fetched by."""
 
 from gateway.outputs.data_urls import InputFile, parse_data_url
 from gateway.outputs.links import LinkState, OutputLinks
-from gateway.outputs.names import attempt_of, content_type_of, input_key, output_key
+from gateway.outputs.names import attempt_of, content_type_of, hour, input_key, output_key, upload_expires_at
 from gateway.outputs.store import OutputStore, StoredObject
+from gateway.outputs.uploads import UPLOAD_SCHEME, UploadAddresses
 
 __all__ = [
+    "UPLOAD_SCHEME",
     "InputFile",
     "LinkState",
     "OutputLinks",
     "OutputStore",
     "StoredObject",
+    "UploadAddresses",
     "attempt_of",
     "content_type_of",
+    "hour",
     "input_key",
     "output_key",
     "parse_data_url",
+    "upload_expires_at",
 ]

@@ -1,24 +1,30 @@
 """How objects are named.
 
 `outputs/<pp>/<generation>/<attempt>-<index>.<ext>`: <pp>, the generation's partition, keeps directories small; the
-attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<n>.<ext>`: a `data:` input. A key
-that is not exactly of this shape is refused, so none can lead out of the store.
+attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<request>-<n>.<ext>`: the bytes of an
+input; <request> is new for each request, so that one that is refused can delete its own and nobody else's.
+`uploads/<hour>/<id>.<ext>`: an upload, with the hour (UTC) at whose beginning it expires, so that what has expired lies
+together. A key that is not exactly of one of these shapes is refused, so none can lead out of the store.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from gateway.domain import GENERATION_PATTERN, partition_of_generation
 from gateway.media import EXTENSIONS
 
+UPLOADS = "uploads/"
+_HOUR = "%Y%m%d%H"
 _CONTENT_TYPES = {extension: content_type for content_type, extension in EXTENSIONS.items()}
 
 _GENERATION = GENERATION_PATTERN.strip("^$")
 _EXTENSION = rf"\.({'|'.join(EXTENSIONS.values())})"
 _KEY = re.compile(
     rf"outputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,9}}-\d{{1,4}}{_EXTENSION}|"
-    rf"inputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,4}}{_EXTENSION}",
+    rf"inputs/[0-9a-f]{{2}}/{_GENERATION}/[0-9a-f]{{8}}-\d{{1,4}}{_EXTENSION}|"
+    rf"uploads/\d{{10}}/[a-z2-7]{{24}}{_EXTENSION}",
     re.ASCII,
 )
 
@@ -33,9 +39,25 @@ def attempt_of(object_key: str) -> int:
     return int(checked(object_key).rpartition("/")[2].partition("-")[0])
 
 
-def input_key(generation: str, number: int, content_type: str) -> str:
-    """The object key of a generation's input `number`."""
-    return checked(f"{_folder('inputs', generation)}{number}.{_extension(content_type)}")
+def input_key(generation: str, request: str, number: int, content_type: str) -> str:
+    """The object key of a generation's input `number`; `request` is eight hexadecimal digits, new for each request."""
+    return checked(f"{_folder('inputs', generation)}{request}-{number}.{_extension(content_type)}")
+
+
+def upload_key(expires_at: int, upload: str, content_type: str) -> str:
+    """The object key of an upload that expires at a full hour, in seconds since the epoch."""
+    return checked(f"{UPLOADS}{hour(expires_at)}/{upload}.{_extension(content_type)}")
+
+
+def upload_expires_at(object_key: str) -> int:
+    """When an upload expires, in seconds since the epoch; ValueError if the key is not an upload's."""
+    written = checked(object_key).removeprefix(UPLOADS).partition("/")[0]
+    return int(datetime.strptime(written, _HOUR).replace(tzinfo=UTC).timestamp())
+
+
+def hour(seconds: float) -> str:
+    """The hour that a time lies in, as the names of uploads have it: they sort as the hours do."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(_HOUR)
 
 
 def folders(generation: str) -> tuple[str, str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -19,11 +19,16 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from gateway.errors import OutputMissing, OutputNotStored, SettingsError
-from gateway.outputs.names import checked, content_type_of, folders, input_key
+from gateway.outputs.names import UPLOADS, checked, content_type_of, folders
+
+if TYPE_CHECKING:
+    from obstore import Attributes  # a name for type checkers only
 
 _CLOUD_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory"})
 _CHUNK_BYTES = 256 * 1024  # what a slow download holds in memory
 _DELETED_AT_ONCE = 100
+_PIECE_BYTES = 5 * 1024 * 1024  # the least that S3 takes as a part
+_PIECES_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +68,25 @@ class OutputStore:
 
         OutputNotStored if the store does not take it: a full disk, a bucket that is away.
         """
-        content_type = content_type_of(object_key)
-        try:
-            if self._directory is None:
-                await obstore.put_async(self._store, object_key, data, attributes={"Content-Type": content_type})
-            else:  # files have no attributes; the extension says it
-                await obstore.put_async(self._store, object_key, data)
-                await asyncio.to_thread(_sync, self._directory / object_key, self._directory)
-        except (obstore.exceptions.BaseError, OSError) as error:
-            reason = str(error).partition("\n")[0]  # obstore adds a page for its own developers
-            raise OutputNotStored(f"{object_key}: {type(error).__name__}: {reason}") from error
+        await self._put(object_key, data)
 
-    async def put_input(self, generation: str, number: int, data: bytes, content_type: str) -> str:
-        """Write the bytes of a `data:` input and return the object key they are under."""
-        object_key = input_key(generation, number, content_type)
-        await self.put(object_key, data)
-        return object_key
+    async def put_file(self, object_key: str, file: BinaryIO, size: int) -> None:
+        """Write a file of `size` bytes as `put` does, without ever holding more than a few pieces of it in memory."""
+        await asyncio.to_thread(file.seek, 0)
+        if size <= _PIECE_BYTES:
+            await self.put(object_key, await asyncio.to_thread(file.read))
+            return
+        await self._put(object_key, _pieces(file))
+
+    async def copy(self, source: str, object_key: str) -> None:
+        """Copy an object within the store. OutputMissing if there is none at `source`; else as `put`."""
+        try:
+            await obstore.copy_async(self._store, checked(source), checked(object_key))
+            await self._sync(object_key)
+        except FileNotFoundError:
+            raise OutputMissing(source) from None
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise _not_stored(object_key, error) from error
 
     async def head(self, object_key: str) -> StoredObject:
         """Size and content type; OutputMissing if there is no such object."""
@@ -118,18 +126,69 @@ class OutputStore:
         deleted = 0
         for prefix in folders(generation):
             async for listed in obstore.list(self._store, prefix, chunk_size=_DELETED_AT_ONCE):
-                for meta in listed:
-                    try:
-                        await obstore.delete_async(self._store, meta["path"])
-                    except FileNotFoundError:  # another caretaker was quicker
-                        continue
-                    deleted += 1
+                deleted += sum([await self._delete(meta["path"]) for meta in listed])
         return deleted
+
+    async def delete(self, object_keys: Iterable[str]) -> None:
+        """Delete objects, those that there are."""
+        await asyncio.gather(*map(self._delete, map(checked, object_keys)))
+
+    async def delete_uploads(self, *, before: str, at_most: int) -> int:
+        """Delete uploads that expired before the hour `before` (`names.hour`), the oldest first; how many."""
+        places = await obstore.list_with_delimiter_async(self._store, UPLOADS)
+        deleted = 0
+        for place in sorted(places["common_prefixes"]):
+            if place.rstrip("/").removeprefix(UPLOADS) >= before:
+                break
+            async for listed in obstore.list(self._store, place, chunk_size=_DELETED_AT_ONCE):
+                deleted += sum(await asyncio.gather(*(self._delete(meta["path"]) for meta in listed)))
+                if deleted >= at_most:
+                    return deleted
+        return deleted
+
+    async def _put(self, object_key: str, data: bytes | AsyncIterator[bytes]) -> None:
+        # Files have no attributes; there the extension says the type.
+        attributes: Attributes | None = None
+        if self._directory is None:
+            attributes = {"Content-Type": content_type_of(object_key)}
+        try:
+            await obstore.put_async(
+                self._store,
+                checked(object_key),
+                data,
+                attributes=attributes,
+                chunk_size=_PIECE_BYTES,
+                max_concurrency=_PIECES_AT_ONCE,
+            )
+            await self._sync(object_key)
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise _not_stored(object_key, error) from error
+
+    async def _sync(self, object_key: str) -> None:
+        if self._directory is not None:
+            await asyncio.to_thread(_sync, self._directory / object_key, self._directory)
+
+    async def _delete(self, path: str) -> bool:
+        try:
+            await obstore.delete_async(self._store, path)
+        except FileNotFoundError:  # another caretaker was quicker
+            return False
+        return True
+
+
+async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes]:
+    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+        yield piece
 
 
 async def _chunks(result: obstore.GetResult) -> AsyncGenerator[bytes]:
     async for chunk in result.stream(_CHUNK_BYTES):
         yield bytes(chunk)
+
+
+def _not_stored(object_key: str, error: Exception) -> OutputNotStored:
+    reason = str(error).partition("\n")[0]  # obstore adds a page for its own developers
+    return OutputNotStored(f"{object_key}: {type(error).__name__}: {reason}")
 
 
 def _sync(path: Path, root: Path) -> None:

@@ -37,8 +37,10 @@ _HTTPS_URL = r"^https://[^\s\x00-\x20\x7f\\/?#@]+([/?#][^\s\x00-\x20\x7f\\]*)?$"
 def _fetchable(url: str) -> str:
     if url.startswith("data:"):
         return url
-    if not url.startswith("https://") or len(url) > URL_MAX_CHARACTERS:
-        raise ValueError(f"must start with https:// (at most {URL_MAX_CHARACTERS} characters) or data:")
+    if not url.startswith(("https://", "upload:")) or len(url) > URL_MAX_CHARACTERS:
+        raise ValueError(f"must start with https:// (at most {URL_MAX_CHARACTERS} characters), data: or upload:")
+    if url.startswith("upload:"):
+        return url
     if not re.fullmatch(_HTTPS_URL, url):
         raise ValueError("must be an https:// URL with a host, and without a user, spaces or backslashes")
     return url
@@ -47,14 +49,14 @@ def _fetchable(url: str) -> str:
 _INPUT_URL = WithJsonSchema(
     {
         "type": "string",
-        "anyOf": [{"pattern": _HTTPS_URL, "maxLength": URL_MAX_CHARACTERS}, {"pattern": "^data:"}],
+        "anyOf": [{"pattern": _HTTPS_URL, "maxLength": URL_MAX_CHARACTERS}, {"pattern": "^(data|upload):"}],
         "examples": ["https://example.com/cat.png"],
     }
 )
 
 
 class InputIn(Body):
-    """An image or video to work from: a public `https:` URL, or the bytes themselves as a `data:` URL."""
+    """An image or video to work from: an upload's address, a public `https:` URL, or the bytes as a `data:` URL."""
 
     kind: Literal["image", "video"]
     url: Annotated[str, AfterValidator(_fetchable), _INPUT_URL]
@@ -157,7 +159,7 @@ class Failure(Answer):
 
 
 class InputOut(Answer):
-    """An input, as it was given; the bytes of a `data:` URL are not given back."""
+    """An input, as it was given; bytes, of a `data:` URL or an upload, are not given back."""
 
     kind: str
     url: str | None

@@ -18,6 +18,7 @@ import structlog
 
 from gateway.api import event_stream, limits, server, services
 from tests.api.visitor import SKETCH, Visitor, open_gateway
+from tests.made_media import picture
 
 
 class Client:
@@ -28,7 +29,10 @@ class Client:
         self._writer = writer
 
     async def say(self, text: str) -> None:
-        self._writer.write(text.encode())
+        await self.send(text.encode())
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
         await self._writer.drain()
 
     async def dribble(self, text: str) -> None:
@@ -120,6 +124,61 @@ async def test_a_body_that_is_dribbled_in_is_told_so_and_ended(hasty: Visitor) -
         assert headers["connection"] == "close"
         assert await client.ended() == b""
         await dribbling
+
+
+UPLOAD = "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: image/png\r\n"
+
+
+async def test_an_upload_that_is_dribbled_in_is_told_so_and_ended(hasty: Visitor) -> None:
+    key = await hasty.account()
+    async with connected(hasty) as client:
+        await client.say(UPLOAD.format(key=key) + "Content-Length: 50000000\r\n\r\n")
+        dribbling = asyncio.create_task(client.dribble("x"))
+        assert await is_served(hasty, key)
+        status, headers, body = await client.answer()
+        assert (status, json.loads(body)["error"]["code"]) == (408, "body_too_slow")
+        assert headers["connection"] == "close"
+        assert await client.ended() == b""
+        await dribbling
+    assert not hasty.app[services.INTAKE].coming_in
+
+
+async def test_an_upload_that_is_slow_but_steady_is_taken(hasty: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it takes longer than a body may, but what has come pays for what is to come."""
+    data = picture("PNG", width=128, height=128)
+    steps = 16
+    monkeypatch.setattr(limits, "UPLOAD_BYTES_PER_SECOND", len(data) / steps / 0.2)
+    key, loop = await hasty.account(), asyncio.get_running_loop()
+    started_at = loop.time()
+    async with connected(hasty) as client:
+        await client.say(UPLOAD.format(key=key) + f"Content-Length: {len(data)}\r\n\r\n")
+        for step in range(steps):
+            await asyncio.sleep(0.05)
+            await client.send(data[step * len(data) // steps : (step + 1) * len(data) // steps])
+        assert (await client.answer())[0] == 201
+    assert loop.time() - started_at > limits.BODY_SECONDS
+
+
+async def test_an_upload_that_says_it_is_too_large_is_refused_before_it_is_sent(hasty: Visitor) -> None:
+    key = await hasty.account()
+    async with connected(hasty) as client:
+        size = limits.UPLOAD_MAX_BYTES + 1
+        await client.say(UPLOAD.format(key=key) + f"Content-Length: {size}\r\n\r\n")
+        status, _, body = await client.answer()
+        assert (status, json.loads(body)["error"]["code"]) == (413, "body_too_large")
+        assert await client.ended() == b"", "nobody waits for the rest"
+
+
+async def test_an_upload_whose_client_goes_away_leaves_nothing(hasty: Visitor, tmp_path: Path) -> None:
+    key = await hasty.account()
+    async with connected(hasty) as client:
+        await client.say(UPLOAD.format(key=key) + "Content-Length: 50000000\r\n\r\nxxx")
+        while not hasty.app[services.INTAKE].coming_in:
+            await asyncio.sleep(0.01)
+    while hasty.app[services.INTAKE].coming_in:
+        await asyncio.sleep(0.01)
+    assert {path.name for path in (tmp_path / "data").iterdir()} <= {"admin-key", "signing-key", "outputs"}
+    assert not list((tmp_path / "data" / "outputs").iterdir())
 
 
 async def test_a_body_that_nobody_wants_is_not_waited_for(hasty: Visitor) -> None:

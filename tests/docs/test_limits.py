@@ -12,6 +12,8 @@ from gateway.api.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
 from gateway.api.routes import ROUTES, Route
 from gateway.domain import Scope
+from gateway.media import images, looking, videos
+from gateway.outputs.uploads import LIFETIME_SECONDS
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
 from gateway.settings import Settings
@@ -30,11 +32,17 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "inputs": (schemas.INPUTS_MAX, "422 invalid_request"),
     "an input's https: URL": (schemas.URL_MAX_CHARACTERS, "422 invalid_request"),
     "outputs": (schemas.OUTPUTS_MAX, "422 invalid_request"),
+    "upload": (f"{limits.UPLOAD_MAX_BYTES // 1024 // 1024} MiB", "413 body_too_large"),
+    "upload, pixels": (images.PIXELS_MAX, "422 invalid_request"),
+    "upload, frames of an animated image": (images.FRAMES_MAX, "422 invalid_request"),
+    "upload, looking into it": (looking.LOOK_SECONDS, "422 invalid_request"),
+    "uploads": (limits.UPLOADS_MAX, "429 rate_limited"),
     "page of a list": (base.PAGE_MAX, ""),
     "requests a minute": (Settings.model_fields["requests_per_minute"].default or "off", "429 rate_limited"),
     "event streams": (limits.STREAMS_MAX, "429 rate_limited"),
     "head": (limits.HEAD_SECONDS, ""),
     "body, in time": (limits.BODY_SECONDS, "408 body_too_slow"),
+    "upload, in time": (f"{limits.UPLOAD_BYTES_PER_SECOND // 1024} KiB", "408 body_too_slow"),
     "unread answer": (limits.READ_SECONDS, ""),
     "unwanted body": (limits.LINGER_SECONDS, ""),
     "connections": (limits.DESCRIPTORS_KEPT, ""),
@@ -89,3 +97,8 @@ def test_the_page_names_the_rates_headers_and_when_a_use_shows() -> None:
     for header in (rates.LIMIT_HEADER, rates.REMAINING_HEADER, rates.RESET_HEADER):
         assert f"`{header}`" in PAGE
     assert key_use.APART_SECONDS == 60, "the page says: a minute"
+
+
+def test_the_page_says_how_large_a_video_may_be_and_how_long_an_upload_lives() -> None:
+    assert f"of a video {videos.PIXELS_MAX:,} (8K)" in PAGE
+    assert f"An upload lives for {LIFETIME_SECONDS // 3600} hours" in PAGE

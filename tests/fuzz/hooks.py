@@ -6,8 +6,23 @@ from typing import Any
 from uuid import uuid4
 
 import schemathesis
+from hypothesis import strategies
+
+from tests.made_media import film, picture
 
 HEADER = "Idempotency-Key"
+
+# A body that is a file has no schema to make one from.
+for media, whole in {
+    "image/png": picture("PNG"),
+    "image/jpeg": picture("JPEG"),
+    "image/webp": picture("WEBP"),
+    "image/gif": picture("GIF"),
+    "video/mp4": film(),
+    "video/webm": film("webm", "libvpx-vp9"),
+    "video/quicktime": film("mov"),
+}.items():
+    schemathesis.openapi.media_type(media, strategies.sampled_from([whole, whole[: len(whole) // 2], b"", b"words"]))
 
 
 @schemathesis.hook

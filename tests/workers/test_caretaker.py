@@ -6,10 +6,12 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 
 from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import OutputMissing
 from gateway.ledger.outcomes import Begun, Renewed
+from gateway.outputs import UploadAddresses
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, due, open_place, until
 from workers.caretaker import Caretaker, Reach
@@ -173,3 +175,33 @@ async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_s
     await until(deleted)
     with pytest.raises(OutputMissing):
         await place.outputs.get(key)
+
+
+async def test_expired_uploads_are_deleted_and_others_are_kept(stage: Stage, place: Workplace) -> None:
+    await stage.account()
+    long_ago = UploadAddresses("key", lambda: time.time() - 27 * 3600).new_key("image/png")
+    lately = UploadAddresses("key", lambda: time.time() - 22 * 3600).new_key("image/png")
+    for key in (long_ago, lately):
+        await place.outputs.put(key, b"picture")
+    await Caretaker(place, LEASE).make_round()
+    with pytest.raises(OutputMissing):
+        await place.outputs.head(long_ago)
+    assert await place.outputs.get(lately) == b"picture"
+
+
+async def test_a_store_that_is_away_keeps_no_caretaker_from_its_rounds(stage: Stage, place: Workplace) -> None:
+    await stage.account()
+    await stage.reserve()
+    store = stage.directory / "outputs"
+    store.rmdir()
+    store.touch()
+    caretaker = Caretaker(place, LEASE)
+    with structlog.testing.capture_logs() as lines:
+        await until(lambda: _dispatches(stage, caretaker))
+    assert "uploads_not_deleted" in [line["event"] for line in lines]
+
+
+async def _dispatches(stage: Stage, caretaker: Caretaker) -> bool:
+    caretaker.outputs_due_at = 0
+    await caretaker.make_round()
+    return bool(await due(stage.queue))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import stat
+import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -9,11 +11,14 @@ import pytest
 
 from gateway.domain import generation_id
 from gateway.errors import OutputMissing, SettingsError
-from gateway.outputs import OutputStore, StoredObject, input_key, output_key
+from gateway.outputs import OutputStore, StoredObject, hour, input_key, output_key, upload_expires_at
+from gateway.outputs.names import upload_key
 
 GENERATION = generation_id(0x2A, seed="one")
 OTHER = generation_id(0x2A, seed="other")
 KEY = output_key(GENERATION, attempt=1, index=0, content_type="image/png")
+INPUT = input_key(GENERATION, "0a1b2c3d", 0, "image/png")
+UPLOAD = upload_key(1_795_813_200, "a" * 24, "image/png")
 DATA = bytes(range(256)) * 4096  # a mebibyte: several chunks
 
 
@@ -58,10 +63,46 @@ async def test_an_object_is_streamed_in_pieces(directory: Path) -> None:
     assert len([chunk async for chunk in await store.stream(KEY)]) > 1
 
 
-async def test_an_input_is_kept_below_its_generations_name(store: OutputStore) -> None:
-    key = await store.put_input(GENERATION, 3, b"GIF89a", "image/gif")
-    assert key == f"inputs/2a/{GENERATION}/3.gif"
-    assert await store.get(key) == b"GIF89a"
+@pytest.mark.parametrize("size", [0, 1, 5 * 1024 * 1024, 5 * 1024 * 1024 + 1, 12_000_000])
+async def test_a_file_of_any_size_is_put_whole_wherever_it_stands(store: OutputStore, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        await store.put_file(UPLOAD, file, size)
+    assert await store.get(UPLOAD) == data
+    assert await store.head(UPLOAD) == StoredObject(size=size, content_type="image/png")
+
+
+async def test_a_copy_lives_on_when_the_first_is_deleted(store: OutputStore) -> None:
+    await store.put(UPLOAD, DATA)
+    await store.copy(UPLOAD, INPUT)
+    await store.delete([UPLOAD, KEY])
+    assert await store.get(INPUT) == DATA
+    with pytest.raises(OutputMissing, match="uploads/"):
+        await store.copy(UPLOAD, INPUT)
+
+
+async def test_uploads_are_deleted_hour_by_hour_and_no_more_than_asked(store: OutputStore) -> None:
+    hours = [1_795_640_400 + 3600 * number for number in range(4)]
+    keys = [upload_key(at, letter * 24, "image/png") for at in hours for letter in "abc"]
+    for key in (*keys, KEY, INPUT):
+        await store.put(key, b"x")
+    assert await store.delete_uploads(before=hour(hours[0]), at_most=1000) == 0
+    assert await store.delete_uploads(before=hour(hours[2] + 3599), at_most=3) == 3
+    assert [await _is_there(store, key) for key in keys] == [False] * 3 + [True] * 9
+    assert await store.delete_uploads(before=hour(hours[2]), at_most=1000) == 3
+    assert [await _is_there(store, key) for key in keys] == [False] * 6 + [True] * 6
+    assert await store.delete_uploads(before=hour(hours[3] + 3600), at_most=1000) == 6
+    assert await _is_there(store, KEY)
+    assert await _is_there(store, INPUT)
+
+
+async def _is_there(store: OutputStore, key: str) -> bool:
+    try:
+        await store.head(key)
+    except OutputMissing:
+        return False
+    return True
 
 
 async def test_a_missing_object_is_said_to_be_missing_before_the_first_byte(store: OutputStore) -> None:
@@ -71,7 +112,7 @@ async def test_a_missing_object_is_said_to_be_missing_before_the_first_byte(stor
 
 
 async def test_deleting_a_generation_takes_its_outputs_and_inputs_and_nobody_elses(store: OutputStore) -> None:
-    mine = [KEY, output_key(GENERATION, 2, 0, "video/mp4"), input_key(GENERATION, 0, "image/jpeg")]
+    mine = [KEY, output_key(GENERATION, 2, 0, "video/mp4"), input_key(GENERATION, "0a1b2c3d", 0, "image/jpeg")]
     others = output_key(OTHER, 1, 0, "image/png")
     for key in (*mine, others):
         await store.put(key, b"x")
@@ -111,6 +152,9 @@ def test_the_folder_is_private(directory: Path) -> None:
         f"outputs/2a/{GENERATION}/\u0661-0.png",
         f"outputs//{GENERATION}/1-0.png",
         f"/{KEY}",
+        UPLOAD.replace("a" * 24, "a" * 23),
+        UPLOAD.replace("uploads/", "uploads/0"),
+        UPLOAD.replace(".png", ".html"),
         "admin-key",
     ],
 )
@@ -124,7 +168,14 @@ async def test_no_key_leads_out_of_the_store(store: OutputStore, key: str) -> No
 
 def test_keys_say_partition_generation_attempt_and_index() -> None:
     assert output_key(GENERATION, 3, 1, "video/mp4") == f"outputs/2a/{GENERATION}/3-1.mp4"
-    assert input_key(GENERATION, 2, "image/webp") == f"inputs/2a/{GENERATION}/2.webp"
+    assert input_key(GENERATION, "0a1b2c3d", 2, "image/webp") == f"inputs/2a/{GENERATION}/0a1b2c3d-2.webp"
+
+
+def test_an_uploads_key_says_when_it_expires() -> None:
+    assert f"uploads/2026112721/{'a' * 24}.png" == UPLOAD
+    assert upload_expires_at(UPLOAD) == 1_795_813_200
+    with pytest.raises(ValueError, match="is not an object key"):
+        upload_expires_at("uploads/2026112721/../../admin-key")
 
 
 def test_a_key_is_only_made_for_a_generation_and_a_type_on_the_list() -> None:

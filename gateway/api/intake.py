@@ -1,0 +1,137 @@
+"""Bodies that are files: taken in piece by piece, so that none is ever in memory as a whole, and looked into.
+
+A file lies in the data folder under no name while it is looked at: whatever happens to the process, nothing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from aiohttp import web
+
+from gateway.api import limits
+from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
+from gateway.errors import OutputNotStored
+from gateway.media import Media, look
+
+_BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body that has come in whole."""
+
+    file: BinaryIO
+    bytes: int
+    sha256: str
+
+
+class Intake:
+    """How many files come in at once, of whom, and how many are looked into."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep files in `folder` while they are looked at; it is made when it is first needed."""
+        self._folder = folder
+        self._by_account: Counter[str] = Counter()
+        self._looks = asyncio.Semaphore(limits.LOOKS_MAX)
+
+    @property
+    def coming_in(self) -> int:
+        """How many files come in now."""
+        return self._by_account.total()
+
+    @contextlib.asynccontextmanager
+    async def received(self, request: web.Request, account: str) -> AsyncIterator[Received]:
+        """The request's body as a file, which is gone afterwards.
+
+        RateLimited, BodyTooLarge or BodyTooSlow; OutputNotStored if the disk of this machine is full.
+        """
+        if (request.content_length or 0) > limits.UPLOAD_MAX_BYTES:
+            raise _too_large()
+        with self._place(account):
+            file = await _on_disk(self._open)
+            try:
+                yield await _receive(request, file)
+            finally:
+                file.close()
+
+    async def look(self, file: BinaryIO) -> Media:
+        """What a file is; MediaUnreadable. Few at once: the largest takes a quarter of a gigabyte of memory."""
+        async with self._looks:
+            return await asyncio.to_thread(look, file)
+
+    def _open(self) -> BinaryIO:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Unbuffered, for blocks are large; closed, and thereby deleted, by whoever asked for it.
+        return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+
+    @contextlib.contextmanager
+    def _place(self, account: str) -> Iterator[None]:
+        if self._by_account[account] >= limits.UPLOADS_MAX:
+            raise RateLimited(
+                f"{limits.UPLOADS_MAX} uploads of this account are coming in at once, and there may be no more. Repeat "
+                "this one when another is done.",
+                headers={"Retry-After": str(limits.UPLOADS_RETRY_SECONDS)},
+                uploads_max=limits.UPLOADS_MAX,
+            )
+        self._by_account[account] += 1
+        try:
+            yield
+        finally:
+            self._by_account[account] -= 1
+            if not self._by_account[account]:
+                del self._by_account[account]
+
+
+async def _receive(request: web.Request, file: BinaryIO) -> Received:
+    """Read the body into `file`, as long as it comes fast enough and is not too long; its bytes, unpacked."""
+    loop = asyncio.get_running_loop()
+    started_at, size, digest, block = loop.time(), 0, hashlib.sha256(), bytearray()
+    patience = asyncio.timeout(limits.BODY_SECONDS)
+
+    def write() -> None:
+        file.write(block)
+        digest.update(block)
+
+    try:
+        async with patience:
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > limits.UPLOAD_MAX_BYTES:
+                    raise _too_large()
+                block += chunk
+                if len(block) >= _BLOCK_BYTES:
+                    await _on_disk(write)
+                    block.clear()
+                # What has come buys time for the rest, so a large file may take minutes and a dribbled one may not.
+                patience.reschedule(started_at + limits.BODY_SECONDS + size / limits.UPLOAD_BYTES_PER_SECOND)
+    except TimeoutError:
+        raise BodyTooSlow(
+            f"The body came too slowly: it may take {limits.BODY_SECONDS:g} seconds and one more for each "
+            f"{limits.UPLOAD_BYTES_PER_SECOND // 1024} KiB. Nothing was done."
+        ) from None
+    await _on_disk(write)
+    return Received(file, size, digest.hexdigest())
+
+
+async def _on_disk(work: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(work)
+    except OSError as error:
+        raise OutputNotStored(f"an upload, while it came in: {error.strerror}") from error
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(
+        f"An upload may have {limits.UPLOAD_MAX_BYTES // 1024 // 1024} MiB. Give a larger file as an https: URL."
+    )

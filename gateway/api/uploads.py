@@ -1,0 +1,73 @@
+"""Uploads: images and videos sent ahead, to be used as inputs by the address that they get."""
+
+from __future__ import annotations
+
+import hashlib
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.context import caller
+from gateway.api.errors import InvalidRequest
+from gateway.api.idempotency import once, seed
+from gateway.api.intake import Received
+from gateway.api.respond import answer
+from gateway.api.services import INTAKE, OUTPUTS, UPLOAD_ADDRESSES
+from gateway.errors import FieldProblem, MediaUnreadable
+from gateway.media import EXTENSIONS, Media
+from gateway.outputs import upload_expires_at
+from gateway.schemas.base import utc
+from gateway.schemas.uploads import UploadOut
+
+
+async def create(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/uploads`: the bytes themselves are the body, and are looked into before anything is kept."""
+    said, who = _said(request), caller(request)
+    async with request.app[INTAKE].received(request, who.acting_account) as body:
+        asked = f"{request.method}\n{request.path}\n{said}\n{body.sha256}"
+        digest = hashlib.sha256(asked.encode()).hexdigest()
+        return await once(request, who, lambda: _kept(request, said, body), digest=digest)
+
+
+async def _kept(request: web.Request, said: str, body: Received) -> web.Response:
+    media = await _looked_into(request, said, body)
+    addresses, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
+    object_key = addresses.new_key(media.content_type, seed(request))
+    await request.app[OUTPUTS].put_file(object_key, body.file, body.bytes)
+    address = addresses.address(account, object_key)
+    optional = {} if media.duration_seconds is None else {"duration_seconds": media.duration_seconds}
+    shape = UploadOut(
+        id=address,
+        object="upload",
+        url=address,
+        kind=media.kind,
+        content_type=media.content_type,
+        bytes=body.bytes,
+        width=media.width,
+        height=media.height,
+        sha256=body.sha256,
+        expires_at=utc(upload_expires_at(object_key) * 1000),
+        **optional,
+    )
+    return answer(shape, status=HTTPStatus.CREATED)
+
+
+async def _looked_into(request: web.Request, said: str, body: Received) -> Media:
+    try:
+        media = await request.app[INTAKE].look(body.file)
+    except MediaUnreadable as error:
+        raise _refused("body", str(error)) from None
+    if media.content_type != said:
+        raise _refused("Content-Type", f"says {said}, but the body is {media.content_type}")
+    return media
+
+
+def _said(request: web.Request) -> str:
+    """The content type that the request says, one of the list."""
+    if request.content_type not in EXTENSIONS:
+        raise _refused("Content-Type", f"must be what the body is, one of {', '.join(EXTENSIONS)}")
+    return request.content_type
+
+
+def _refused(path: str, message: str) -> InvalidRequest:
+    return InvalidRequest(f"The {path} {message}. Nothing was kept.", fields=[FieldProblem(path, message)])

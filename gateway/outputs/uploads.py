@@ -1,0 +1,64 @@
+"""Addresses of uploads, `upload:<hour>/<id>.<ext>/<signature>`: who brings one may use what is there, if it is theirs.
+
+The signature is over the object's name and the account, which the address does not name. So no list of uploads is kept:
+an address says all there is to know, and to another account it is worth nothing. All that are made in one hour expire
+together, at the next full hour plus the lifetime.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+from itsdangerous import Signer
+
+from gateway.outputs.links import LinkState
+from gateway.outputs.names import UPLOADS, checked, upload_expires_at, upload_key
+
+UPLOAD_SCHEME = "upload:"
+LIFETIME_SECONDS = 24 * 3600
+_HOUR_SECONDS = 3600
+_SALT = "farebox.uploads.1"
+_ADDRESS = re.compile(rf"{UPLOAD_SCHEME}(\d{{10}}/[a-z2-7]{{24}}\.[a-z0-9]{{3,4}})/([A-Za-z0-9_-]{{43}})", re.ASCII)
+
+
+class UploadAddresses:
+    """Makes and checks addresses. Gateways that share a signing key accept each other's."""
+
+    def __init__(self, signing_key: str, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives seconds since the epoch."""
+        self._signer = Signer(signing_key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+        self._clock = clock
+
+    def new_key(self, content_type: str, seed: str | None = None) -> str:
+        """The object key for a new upload; with a `seed` the same in the same hour, so that two in flight make one."""
+        digest = hashlib.sha256(seed.encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
+        expires_at = math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + LIFETIME_SECONDS
+        return upload_key(expires_at, base64.b32encode(digest).decode().lower(), content_type)
+
+    def address(self, account: str, object_key: str) -> str:
+        """The address of an upload, for this account."""
+        return f"{UPLOAD_SCHEME}{object_key.removeprefix(UPLOADS)}/{self._signature(account, object_key)}"
+
+    def open(self, account: str, address: str) -> tuple[LinkState, str]:
+        """What an address is worth to an account, and the object key; only a genuine one is ever called expired."""
+        parts = _ADDRESS.fullmatch(address)
+        if parts is None:
+            return LinkState.INVALID, ""
+        object_key = UPLOADS + parts[1]
+        if not self._signer.verify_signature(_signed(account, object_key), parts[2]):
+            return LinkState.INVALID, ""
+        expired = self._clock() >= upload_expires_at(checked(object_key))
+        return LinkState.EXPIRED if expired else LinkState.VALID, object_key
+
+    def _signature(self, account: str, object_key: str) -> str:
+        return self._signer.get_signature(_signed(account, object_key)).decode()
+
+
+def _signed(account: str, object_key: str) -> bytes:
+    return f"{account}/{object_key}".encode()

@@ -1,0 +1,26 @@
+"""Uploads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from gateway.domain import MediaKind
+from gateway.schemas.base import Answer, Credits, Time
+
+
+class UploadOut(Answer):
+    """An upload. Give its `url` as the `url` of an input; it works for this account only, until `expires_at`."""
+
+    id: str
+    object: Literal["upload"]
+    url: str = Field(description="The same as `id`: begins with `upload:`.")
+    kind: MediaKind
+    content_type: str
+    bytes: int
+    width: int
+    height: int
+    duration_seconds: Credits | None = Field(default=None, description="Of a video.")
+    sha256: str
+    expires_at: Time

@@ -1,0 +1,390 @@
+"""Files sent ahead: what is taken, what it is answered with, and what an address is good for."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import io
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.api import limits, services
+from gateway.errors import OutputMissing
+from gateway.ledger import outcomes as o
+from tests.api.visitor import SKETCH, Reply, Visitor
+from tests.made_media import film, picture, png_that_says
+
+PNG = picture("PNG")
+MP4 = film()
+DAY = 24 * 3600
+
+
+async def upload(
+    gateway: Visitor, key: str | None, data: bytes = PNG, content_type: str = "image/png", once: str | None = None
+) -> Reply:
+    headers = {"Content-Type": content_type} | ({"Idempotency-Key": once} if once else {})
+    return await gateway.call("POST", "/v1/uploads", key, headers=headers, raw=data)
+
+
+async def uploaded(gateway: Visitor, key: str, data: bytes = PNG, content_type: str = "image/png") -> str:
+    """The address of a new upload."""
+    reply = await upload(gateway, key, data, content_type)
+    assert reply.status == 201, reply.raw
+    return str(reply.body["url"])
+
+
+def an_input(address: str, kind: str = "image") -> list[dict[str, str]]:
+    return [{"kind": kind, "url": address}]
+
+
+def files(gateway: Visitor, place: str) -> list[Path]:
+    folder = gateway.app[services.SETTINGS].data / "outputs" / place
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def stored_input(gateway: Visitor, generation: str, number: int = 0) -> bytes:
+    found = await gateway.ledger.generation(generation=generation)
+    assert isinstance(found, o.Generation)
+    return await gateway.app[services.OUTPUTS].get(found.request.inputs[number].url)
+
+
+# --- what is taken ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_image_is_described_by_its_bytes(gateway: Visitor) -> None:
+    key = await gateway.account()
+    reply = await upload(gateway, key)
+    assert reply.status == 201
+    body = reply.body
+    expires_at = datetime.fromisoformat(body.pop("expires_at"))
+    assert DAY - 60 < expires_at.timestamp() - time.time() <= DAY + 3600
+    assert expires_at.timestamp() % 3600 == 0
+    assert body.pop("id") == body["url"]
+    assert body.pop("url").startswith("upload:")
+    assert body == {
+        "object": "upload",
+        "kind": "image",
+        "content_type": "image/png",
+        "bytes": len(PNG),
+        "width": 64,
+        "height": 48,
+        "sha256": hashlib.sha256(PNG).hexdigest(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        (picture("JPEG"), "image/jpeg"),
+        (picture("WEBP"), "image/webp; charset=binary"),
+        (picture("GIF", frames=3), "image/gif"),
+        (MP4, "video/mp4"),
+        (film("webm", "libvpx-vp9"), "Video/WebM"),
+        (film("mov"), "video/quicktime"),
+    ],
+)
+async def test_every_format_on_the_list_is_taken(gateway: Visitor, data: bytes, content_type: str) -> None:
+    reply = await upload(gateway, await gateway.account(), data, content_type)
+    assert reply.status == 201, reply.raw
+    assert (reply.body["bytes"], reply.body["kind"]) == (len(data), content_type.lower().partition("/")[0])
+    assert ("duration_seconds" in reply.body) is (reply.body["kind"] == "video")
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "path", "why"),
+    [
+        (b"", "image/png", "body", "is none of image/png"),
+        (b"only words", "image/png", "body", "is none of image/png"),
+        (PNG[:-100], "image/png", "body", "does not decode"),
+        (png_that_says(60_000, 60_000), "image/png", "body", "pixels"),
+        (film(index_first=True)[:-50], "video/mp4", "body", "is cut short"),
+        (MP4[: len(MP4) // 2], "video/mp4", "body", "cut short"),
+        (PNG, "image/jpeg", "Content-Type", "says image/jpeg, but the body is image/png"),
+        (MP4, "video/quicktime", "Content-Type", "says video/quicktime, but the body is video/mp4"),
+        (PNG, "image/svg+xml", "Content-Type", "one of image/png, image/jpeg"),
+        (PNG, "application/octet-stream", "Content-Type", "one of"),
+        (b'{"url": "x"}', "application/json", "Content-Type", "one of"),
+    ],
+)
+async def test_what_is_no_image_or_video_or_another_than_it_says_is_refused_and_not_kept(
+    gateway: Visitor, data: bytes, content_type: str, path: str, why: str
+) -> None:  # fmt: skip
+    reply = await upload(gateway, await gateway.account(), data, content_type)
+    assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [path])
+    assert why in reply.message
+    assert files(gateway, "uploads") == []
+
+
+async def test_a_body_without_a_content_type_is_told_what_it_may_be(gateway: Visitor) -> None:
+    reply = await gateway.call("POST", "/v1/uploads", await gateway.account(), raw=PNG)
+    assert (reply.status, reply.fields) == (422, ["Content-Type"])
+
+
+async def test_only_an_account_uploads(gateway: Visitor) -> None:
+    assert (await upload(gateway, None)).status == 401
+    assert (await upload(gateway, gateway.admin)).status == 403
+    assert (await upload(gateway, await gateway.operator_key("ops"))).status == 403
+
+
+async def test_a_revoked_key_uploads_nothing_at_once(gateway: Visitor) -> None:
+    await gateway.account()
+    made = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, {})).body
+    assert (await upload(gateway, made["key"])).status == 201
+    await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
+    assert (await upload(gateway, made["key"])).status == 401
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_largest_upload_is_taken_and_one_byte_more_is_not(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said at the start by its length, or in the middle if that was not said."""
+    key = await gateway.account()
+    monkeypatch.setattr(limits, "UPLOAD_MAX_BYTES", len(PNG))
+    assert (await upload(gateway, key)).status == 201
+    for raw in (PNG + b"x", _in_chunks(PNG + b"x")):
+        headers = {"Content-Type": "image/png", "Authorization": f"Bearer {key}"}
+        async with gateway.session.post(f"{gateway.address}/v1/uploads", data=raw, headers=headers) as response:
+            assert response.status == 413
+            assert (await response.json())["error"]["code"] == "body_too_large"
+    assert len(files(gateway, "uploads")) == 1
+
+
+async def _in_chunks(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), 100):
+        yield data[at : at + 100]
+
+
+async def test_a_bomb_of_packed_bytes_ends_at_the_limit(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UPLOAD_MAX_BYTES", 1_000_000)
+    headers = {"Content-Type": "image/png", "Content-Encoding": "gzip"}
+    key = await gateway.account()
+    packed = await gateway.call("POST", "/v1/uploads", key, headers=headers, raw=gzip.compress(bytes(100_000_000)))
+    assert (packed.status, packed.code) == (413, "body_too_large")
+    fine = await gateway.call("POST", "/v1/uploads", key, headers=headers, raw=gzip.compress(PNG))
+    assert (fine.status, fine.body["bytes"]) == (201, len(PNG))
+
+
+async def test_a_large_upload_is_never_in_memory_as_a_whole(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written at once is a block and what came in with its last piece, however large the file is."""
+    written: list[int] = []
+
+    class Noting(io.BytesIO):
+        def write(self, block: Any) -> int:
+            written.append(len(block))
+            return super().write(block)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Noting())
+    data = PNG + bytes(12_000_000)
+    reply = await upload(gateway, await gateway.account(), data)
+    assert (reply.status, reply.body["bytes"]) == (201, len(data))
+    assert sum(written) == len(data)
+    assert max(written) < 2 * 1024 * 1024
+    assert [path.read_bytes() for path in files(gateway, "uploads")] == [data]
+
+
+async def test_an_account_may_have_so_many_coming_in_at_once_and_another_has_its_own(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "UPLOADS_MAX", 1)
+    key, other = await gateway.account(), await gateway.account("other")
+    go_on = asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        yield PNG[:10]
+        await go_on.wait()
+        yield PNG[10:]
+
+    async def slow() -> int:
+        headers = {"Content-Type": "image/png", "Authorization": f"Bearer {key}"}
+        async with gateway.session.post(f"{gateway.address}/v1/uploads", data=held(), headers=headers) as response:
+            return response.status
+
+    first = asyncio.create_task(slow())
+    while not gateway.app[services.INTAKE].coming_in:
+        await asyncio.sleep(0.01)
+    refused = await upload(gateway, key)
+    assert (refused.status, refused.code) == (429, "rate_limited")
+    assert refused.headers["Retry-After"] == "5"
+    assert (await upload(gateway, other)).status == 201
+    go_on.set()
+    assert await first == 201
+    assert (await upload(gateway, key)).status == 201
+
+
+async def test_a_disk_that_is_full_while_a_body_comes_in_is_answered_503(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    key = await gateway.account()
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
+    reply = await upload(gateway, key, once="k")
+    assert (reply.status, reply.code) == (503, "ledger_unavailable")
+    assert "Retry-After" in reply.headers
+    monkeypatch.undo()
+    assert (await upload(gateway, key, once="k")).status == 201
+
+
+async def test_a_store_that_is_full_is_answered_503_and_takes_it_later(gateway: Visitor, tmp_path: Path) -> None:
+    key = await gateway.account()
+    store = tmp_path / "data" / "outputs"
+    store.rmdir()
+    store.touch()
+    reply = await upload(gateway, key, once="k")
+    assert (reply.status, reply.code) == (503, "ledger_unavailable")
+    store.unlink()
+    assert (await upload(gateway, key, once="k")).status == 201
+
+
+# --- idempotency ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_upload_with_the_same_key_is_the_same_upload(gateway: Visitor) -> None:
+    key = await gateway.account()
+    first, second = await upload(gateway, key, once="k"), await upload(gateway, key, once="k")
+    assert (first.status, second.status, second.headers["Idempotent-Replay"]) == (201, 200, "true")
+    assert second.body == first.body
+    assert len(files(gateway, "uploads")) == 1
+
+
+@pytest.mark.parametrize(("data", "content_type"), [(picture("PNG", width=65), "image/png"), (PNG, "image/gif")])
+async def test_another_body_or_type_with_the_same_key_is_refused(
+    gateway: Visitor, data: bytes, content_type: str
+) -> None:
+    key = await gateway.account()
+    await upload(gateway, key, once="k")
+    refused = await upload(gateway, key, data, content_type, once="k")
+    assert (refused.status, refused.code) == (422, "idempotency_key_reused")
+
+
+async def test_two_in_flight_with_one_key_make_one(gateway: Visitor) -> None:
+    key = await gateway.account()
+    replies = await asyncio.gather(*(upload(gateway, key, once="k") for _ in range(4)))
+    assert sorted(reply.status for reply in replies) == [200, 200, 200, 201]
+    assert len({reply.body["url"] for reply in replies}) == 1
+    assert len(files(gateway, "uploads")) == 1
+
+
+async def test_a_refused_upload_is_not_remembered(gateway: Visitor) -> None:
+    key = await gateway.account()
+    assert (await upload(gateway, key, b"words", once="k")).status == 422
+    assert (await upload(gateway, key, once="k")).status == 201
+
+
+# --- as an input ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_upload_is_an_input_whose_bytes_are_the_generations_own_from_then_on(gateway: Visitor) -> None:
+    key = await gateway.account()
+    address = await uploaded(gateway, key)
+    inputs = an_input(address)
+    assert (await gateway.call("POST", "/v1/quotes", key, SKETCH | {"inputs": inputs})).status == 200
+    first, second = await gateway.made(key, inputs=inputs), await gateway.made(key, inputs=inputs)
+    shown = (await gateway.call("GET", f"/v1/generations/{first}", key)).body
+    assert shown["inputs"] == [{"kind": "image", "url": None}]
+    for path in files(gateway, "uploads"):
+        path.unlink()
+    assert await stored_input(gateway, first) == await stored_input(gateway, second) == PNG
+    await gateway.app[services.OUTPUTS].delete_generation(first)
+    with pytest.raises(OutputMissing):
+        await stored_input(gateway, first)
+    assert await stored_input(gateway, second) == PNG
+
+
+async def test_uploads_urls_and_data_stand_beside_each_other_in_order(gateway: Visitor) -> None:
+    key = await gateway.account()
+    other = picture("PNG", width=65)
+    addresses = [await uploaded(gateway, key, data) for data in (PNG, other)]
+    inputs = [*an_input(addresses[1]), *an_input("https://example.com/a.png"), *an_input(addresses[0])]
+    generation = await gateway.made(key, inputs=inputs)
+    assert await stored_input(gateway, generation, 0) == other
+    assert await stored_input(gateway, generation, 2) == PNG
+
+
+async def test_an_upload_is_worth_nothing_to_another_account_or_when_it_is_forged(gateway: Visitor) -> None:
+    key, other = await gateway.account(), await gateway.account("other")
+    address = await uploaded(gateway, key)
+    changed = address.replace(".png/", ".gif/")
+    for who, url in ((other, address), (key, changed), (key, "upload:")):
+        for path in ("/v1/generations", "/v1/quotes"):
+            inputs = [*an_input("https://example.com/a.png"), *an_input(url)]
+            refused = await gateway.call("POST", path, who, SKETCH | {"inputs": inputs})
+            assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["inputs.1.url"])
+            assert "is not the address of an upload of this account" in refused.message
+
+
+async def test_an_upload_of_another_kind_is_refused(gateway: Visitor) -> None:
+    key = await gateway.account()
+    inputs = an_input(await uploaded(gateway, key, MP4, "video/mp4"))
+    for path in ("/v1/generations", "/v1/quotes"):
+        refused = await gateway.call("POST", path, key, SKETCH | {"inputs": inputs})
+        assert (refused.status, refused.fields) == (422, ["inputs.0.url"])
+        assert "is video/mp4, but the input's kind is 'image'" in refused.message
+
+
+async def test_an_expired_upload_is_refused_and_what_was_ordered_with_it_is_answered_as_before(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await gateway.account()
+    address = await uploaded(gateway, key)
+    made = await gateway.create(key, inputs=an_input(address), once="k")
+    assert made.status == 202
+    monkeypatch.setattr(gateway.app[services.UPLOAD_ADDRESSES], "_clock", lambda: time.time() + DAY + 3600)
+    again = await gateway.create(key, inputs=an_input(address), once="k")
+    assert (again.status, again.headers["Idempotent-Replay"], again.body["id"]) == (200, "true", made.body["id"])
+    refused = await gateway.create(key, inputs=an_input(address), once="another")
+    assert (refused.status, refused.fields) == (422, ["inputs.0.url"])
+    assert "has expired; send the file again with POST /v1/uploads" in refused.message
+    assert (await gateway.call("POST", "/v1/quotes", key, SKETCH | {"inputs": an_input(address)})).status == 422
+
+
+async def test_an_upload_whose_file_is_gone_is_refused_leaves_nothing_and_is_still_answered_as_before(
+    gateway: Visitor,
+) -> None:
+    key = await gateway.account()
+    addresses = [await uploaded(gateway, key), await uploaded(gateway, key, picture("PNG", width=65))]
+    inputs = [*an_input(addresses[0]), *an_input(addresses[1])]
+    made = await gateway.create(key, inputs=inputs, once="k")
+    assert made.status == 202
+    (gone,) = [path for path in files(gateway, "uploads") if path.stem in addresses[1]]
+    gone.unlink()
+    again = await gateway.create(key, inputs=inputs, once="k")
+    assert (again.status, again.body["id"]) == (200, made.body["id"])
+    refused = await gateway.create(key, inputs=inputs)
+    assert (refused.status, refused.fields) == (422, ["inputs.1.url"])
+    assert len(files(gateway, "inputs")) == 2, "those of the one that was accepted"
+
+
+async def test_a_replay_leaves_the_inputs_of_the_first_alone_and_none_of_its_own(gateway: Visitor) -> None:
+    key = await gateway.account()
+    inputs = an_input(await uploaded(gateway, key))
+    made = await gateway.create(key, inputs=inputs, once="k")
+    assert (await gateway.create(key, inputs=inputs, once="k")).status == 200
+    await gateway.app[services.BACKGROUND].close()
+    assert await stored_input(gateway, made.body["id"]) == PNG
+    assert len(files(gateway, "inputs")) == 1
+
+
+@pytest.mark.parametrize("once", [None, "k"])
+async def test_a_refused_order_leaves_no_inputs_behind(gateway: Visitor, once: str | None) -> None:
+    """With an idempotency key they used to stay for ever: nobody knew whether another request needed them."""
+    key = await gateway.account()
+    inputs = an_input(await uploaded(gateway, key))
+    spent = {"bucket": "free", "credits": -100, "reason": "a test"}
+    assert (await gateway.call("POST", "/v1/admin/accounts/acme/adjustments", gateway.admin, spent)).status == 201
+    refused = await gateway.create(key, inputs=inputs, once=once)
+    assert refused.status == 402
+    await gateway.app[services.BACKGROUND].close()
+    assert files(gateway, "inputs") == []
+    assert len(files(gateway, "uploads")) == 1
