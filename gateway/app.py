@@ -19,6 +19,7 @@ from gateway.api import console, limits, services, sign_in
 from gateway.api.auth import Callers
 from gateway.api.background import Background
 from gateway.api.bodies import Bodies
+from gateway.api.callback_signatures import CallbackSignatures
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description import Description
 from gateway.api.hub import Hub
@@ -31,6 +32,7 @@ from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
 from gateway.api.server import Runner
 from gateway.api.sessions import Sessions
+from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
@@ -68,6 +70,8 @@ def create_app(settings: Settings) -> web.Application:
     _add_ledger(app, settings)
     _add_outputs(app, settings)
     _add_payments(app, settings)
+    app[services.CALLBACK_LINKS] = CallbackLinks(settings.secret("signing-key"), settings.public_address)
+    app[services.CALLBACK_SIGNATURES] = CallbackSignatures()
     app[services.RATE_CARDS] = RateCards(
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )

@@ -16,12 +16,14 @@ knows what is queued, and the caretaker dispatches it again.
 | `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`gateway.series`), trimmed by age |
 | `farebox:series:last` | what had been counted at the last sample, JSON |
 | `farebox:hints` | channel: which generation has changed, for gateways |
-| `farebox:stops` | channel: which running generation was asked to stop, for workers |
+| `farebox:looks` | channel: which running generation workers shall look at now: asked to stop, or called back about |
+| `farebox:stray:<job>` | digest of a job that its provider was asked to stop, though no generation waits for it |
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 from collections import defaultdict
@@ -44,7 +46,7 @@ from gateway.ledger.outcomes import Dispatch
 from gateway.waits import class_of
 
 HINTS = "farebox:hints"
-STOPS = "farebox:stops"
+LOOKS = "farebox:looks"
 SERIES_LAST = "farebox:series:last"
 
 WORKER_COUNTED_SECONDS = 15
@@ -59,6 +61,7 @@ _BELL_MAX = 64  # more idle workers than this on one tool, and some find a job h
 _BELL_SECONDS = 3600
 _WORKERS_SECONDS = 300
 _WAITS_SECONDS = 7 * 86_400
+_STRAY_SECONDS = 86_400  # longer than any vendor calls back about one job
 _HINTS_SILENCE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
@@ -197,6 +200,14 @@ class Queue:
         # Before every generation: it is short, and saves the provider work. (A score of 0 arq takes for none.)
         await self._send(*_put(tool, [_Job(f"{_STOP}:{generation}", 1, "stop", (generation, ref), queued_at=None)]))
 
+    async def stop_stray(self, *, tool: str, generation: str, ref: str) -> None:
+        """Have a worker ask a provider to stop a job that no generation waits for; once, however often it is met."""
+        digest = hashlib.sha256(f"{generation}\n{ref}".encode()).hexdigest()[:32]
+        (first,) = await self._send(("SET", f"farebox:stray:{digest}", 1, "NX", "EX", _STRAY_SECONDS))
+        if first:
+            job = _Job(f"{_STOP}:{generation}:{digest}", 1, "stop", (generation, ref), queued_at=None)
+            await self._send(*_put(tool, [job]))
+
     async def take_out(self, tool: str, job: str, *, waited_ms: int | None = None) -> None:
         """Remove every trace of a job: it has begun (from now on the lease counts) or need not begin any more.
 
@@ -287,13 +298,16 @@ class Queue:
             async for message in messages:
                 yield Hint(**message)
 
-    async def ask_to_stop(self, generation: str) -> None:
-        """Tell the worker of a running generation to ask the ledger now. Lost, it costs a third of a lease, no more."""
-        await self._send(("PUBLISH", STOPS, dumps({"generation": generation})))
+    async def ask_to_look(self, generation: str) -> None:
+        """Tell the worker of a running generation to look now: a cancel was asked for, or its provider called back.
 
-    async def stops(self) -> AsyncGenerator[str, None]:
-        """The ids of running generations that are asked to stop, from now on. Close it with `aclosing`."""
-        async with aclosing(self._messages(STOPS)) as messages:
+        Lost, it costs a third of a lease, or the time until the provider is looked at anyway, no more.
+        """
+        await self._send(("PUBLISH", LOOKS, dumps({"generation": generation})))
+
+    async def looks(self) -> AsyncGenerator[str, None]:
+        """The ids of running generations that are to be looked at, from now on. Close it with `aclosing`."""
+        async with aclosing(self._messages(LOOKS)) as messages:
             async for message in messages:
                 yield message["generation"]
 

@@ -27,7 +27,7 @@ from gateway.errors import (
     ProviderNotSetUp,
     ProviderUnreachable,
 )
-from gateway.ledger.outcomes import Begun, Ended, Noted, Renewed, Requeued, Stale
+from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeued, Stale
 from gateway.outputs import output_key
 from workers.checks import checked
 from workers.metrics import ATTEMPT_SECONDS
@@ -250,6 +250,9 @@ class Attempt:
         await asyncio.sleep(max(0, tell_at - time.monotonic()))
 
     def _look_now(self) -> None:
+        """Ask the ledger now, whether a cancel was asked for; and the provider, for it may have called back."""
+        if self._request is not None:
+            self._request.called_back.set()
         self._told_to_look = True
         self._woken.set()
 
@@ -301,8 +304,10 @@ class Attempt:
             "park",
             lambda: self._ledger.park(generation=self._generation.id, attempt=self._number, operation=operation),
         )
-        if not isinstance(outcome, Noted):
+        if not isinstance(outcome, Parked):
             return await self._conclude("park", outcome, stop_provider=True)
+        if outcome.dispatch is not None:
+            self._place.dispatcher.dispatch([outcome.dispatch])
         return "parked"
 
     async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:

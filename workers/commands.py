@@ -81,7 +81,7 @@ async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
         tool_worker = make_worker(settings, place, tool=tool, jobs_max=jobs_max)
         _on_stop(tool_worker.stop)
         log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
-        heeding = asyncio.create_task(place.heed_stops(), name="heed stops")
+        heeding = asyncio.create_task(place.heed_looks(), name="heed looks")
         try:
             await tool_worker.async_run()
         finally:

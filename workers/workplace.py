@@ -39,7 +39,7 @@ class Workplace:
     lease_seconds: float
     desk: ProviderDesk
     attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
-    """For each generation in work here, what makes its attempt ask the ledger at once."""
+    """For each generation in work here, what makes its attempt look at once, in the ledger and at its provider."""
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
@@ -56,10 +56,10 @@ class Workplace:
         for promoted in outcome.promoted:
             self.dispatcher.tell(ended.account, promoted.generation)
 
-    async def heed_stops(self) -> None:
-        """Have attempts ask the ledger as soon as a cancel was asked for, not only when they renew; for ever."""
-        async with aclosing(self.queue.stops()) as stops:
-            async for generation in stops:
+    async def heed_looks(self) -> None:
+        """Have attempts look at once when a cancel was asked for or a provider called back; for ever."""
+        async with aclosing(self.queue.looks()) as looks:
+            async for generation in looks:
                 if generation in self.attempts:
                     self.attempts[generation]()
 

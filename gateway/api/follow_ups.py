@@ -22,7 +22,7 @@ def after_cancel_request(request: web.Request, outcome: o.CancelRequested) -> No
     """A running one was asked to stop; a parked one needs a worker to do it."""
     dispatches = [] if outcome.dispatch is None else [outcome.dispatch]
     request.app[DISPATCHER].dispatch(dispatches)
-    request.app[BACKGROUND].start(request.app[QUEUE].ask_to_stop(outcome.generation.id), "ask_to_stop")
+    request.app[BACKGROUND].start(request.app[QUEUE].ask_to_look(outcome.generation.id), "ask_to_look")
     hint(request, outcome.generation.account, outcome.generation.id, outcome.generation.version)
 
 

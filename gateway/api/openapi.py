@@ -15,6 +15,7 @@ from gateway.api.errors import ApiError, error_classes
 from gateway.api.parse import requires_anything
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN
+from gateway.pricing.fields import ID_PATTERN
 from gateway.schemas.ops import ErrorOut
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "account": {"type": "string", "pattern": ACCOUNT_PATTERN},
     "key": {"type": "string", "maxLength": 64},
     "index": {"type": "integer", "minimum": 0},
+    "provider": {"type": "string", "pattern": ID_PATTERN},
+    "token": {"type": "string", "minLength": 1, "maxLength": 300},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
 }
 _EXAMPLES: dict[tuple[str, str], Document] = {

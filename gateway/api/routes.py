@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from gateway.api import (
     accounts,
+    callbacks,
     cards,
     documentation,
     estimates,
@@ -149,6 +150,8 @@ ROUTES: tuple[Route, ...] = (
           "Take back a cancellation or a change that has not come yet"),
     Route("POST", "/v1/payments/stripe/webhook", payments.stripe_webhook, PUBLIC, None, None,
           "Take an event that Stripe signed", errors=("not_found", "ledger_unavailable")),
+    Route("POST", "/v1/callbacks/{provider}/{token}", callbacks.take, PUBLIC, None, None,
+          "Take a provider's word that a job has ended", errors=("invalid_key", "ledger_unavailable")),
     Route("GET", "/checkout/{checkout}", payments.show, PUBLIC, sp.CheckoutQuery, None, "A purchase's page",
           media="text/html", errors=("ledger_unavailable",)),
     Route("POST", "/checkout/{checkout}", payments.press, PUBLIC, sp.CheckoutForm, None,

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.api.auth import Callers
 from gateway.api.background import Background
 from gateway.api.bodies import Bodies
+from gateway.api.callback_signatures import CallbackSignatures
 from gateway.api.description import Description
 from gateway.api.hub import Hub
 from gateway.api.intake import Intake
@@ -16,6 +17,7 @@ from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.sessions import Sessions
+from gateway.callbacks import CallbackLinks
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
@@ -57,6 +59,8 @@ UPLOAD_ADDRESSES = web.AppKey("UPLOAD_ADDRESSES", UploadAddresses)
 LINKS = web.AppKey("LINKS", OutputLinks)
 PAYMENTS: web.AppKey[PaymentProvider | None] = web.AppKey("PAYMENTS")
 CHECKOUT_LINKS = web.AppKey("CHECKOUT_LINKS", CheckoutLinks)
+CALLBACK_LINKS = web.AppKey("CALLBACK_LINKS", CallbackLinks)
+CALLBACK_SIGNATURES = web.AppKey("CALLBACK_SIGNATURES", CallbackSignatures)
 SESSIONS = web.AppKey("SESSIONS", Sessions)
 CALLERS = web.AppKey("CALLERS", Callers)
 KEY_USE = web.AppKey("KEY_USE", KeyUse)

@@ -174,12 +174,25 @@ class GenerationOperations(LedgerCore):
         word, _ = await self.run("deliver", key, attempt, output.index, encode_output(output))
         return o.Noted() if word == "noted" else o.Stale()
 
-    async def park(self, *, generation: str, attempt: int, operation: str) -> o.Noted | o.Ended | o.Stale:
+    async def park(self, *, generation: str, attempt: int, operation: str) -> o.Parked | o.Ended | o.Stale:
         """Leave the generation with its provider (R17): no lease; next look after 30 s, doubling to 5 min."""
         word, rest = await self.run("park", self.generation_key(generation), attempt, operation, self.dispatch_ms)
         if word == "ended":
             return self.ended(rest)
-        return o.Noted() if word == "noted" else o.Stale()
+        return o.Parked(int(rest[0]), decode_dispatch(rest[1])) if word == "parked" else o.Stale()
+
+    async def call_back(self, *, generation: str, job: str) -> o.NotFound | o.Stray | o.Unchanged | o.CalledBack:
+        """Look at a generation now, for its provider says that its `job` (the provider's own id) has ended (R17)."""
+        word, rest = await self.run("call_back", self.generation_key(generation), job, self.dispatch_ms)
+        match word:
+            case "called_back":
+                return o.CalledBack(decode_dispatch(rest[0]))
+            case "stray":
+                return o.Stray(*texts(rest))
+            case "unchanged":
+                return o.Unchanged(_generation(rest[0]))
+            case _:
+                return o.NotFound()
 
     async def hand_back(self, *, generation: str, attempt: int, operation: str) -> o.Requeued | o.Ended | o.Stale:
         """Return the generation to the queue because its worker must stop: not a failure."""

@@ -328,7 +328,29 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The change was recorded (`note`, `deliver`, `park`)."""
+    """The change was recorded (`note`, `deliver`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The generation is left with its provider until `next_look`. `dispatch`: it has called back, so look now."""
+
+    next_look: int
+    dispatch: Dispatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class CalledBack:
+    """A provider's callback was taken. `dispatch` brings a parked one to a worker; None: the one that has it looks."""
+
+    dispatch: Dispatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A job that no generation waits for: a worker of `tool` should ask its provider to stop it."""
+
+    tool: str
 
 
 @dataclass(frozen=True, slots=True)

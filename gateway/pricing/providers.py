@@ -58,7 +58,7 @@ class ProviderTable(BaseModel):
 
     `max_in_work` counts jobs at the provider, of all workers together; None: as many as come. `callbacks`: whether one
     that can is given an address to call when a job has ended, where FAREBOX_PUBLIC_URL is set. What it signs its calls
-    with is checked by `callback_secret_env` (replicate) or the keys at `jwks_url` (fal).
+    with is checked by `callback_secret_env` (replicate; http, if it signs) or the keys at `jwks_url` (fal).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

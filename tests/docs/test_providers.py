@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.pricing.load import read_card
+from gateway.pricing.providers import ProviderTable
 from workers.providers import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -31,5 +32,10 @@ def test_a_card_of_the_page_is_taken_with_a_tool_around_it(snippet: str) -> None
 
 
 def test_the_page_names_every_kind() -> None:
-    named = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    named = set(re.findall(r"^\| `(\w+)` \|", PAGE.split("\n## ")[0], re.MULTILINE))
     assert named == set(KINDS)
+
+
+def test_the_page_names_every_key_of_a_providers_table() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", PAGE.split("\n## Its table\n")[1].split("\n## ")[0], re.MULTILINE)
+    assert set(named) == {field.alias or name for name, field in ProviderTable.model_fields.items()}

@@ -29,8 +29,12 @@ def in_order(answer: Answer) -> Answer:
 
 def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for each class
     match outcome:
-        case o.Reserved() | o.Requeued() | o.CancelRequested():
+        case o.Reserved() | o.Requeued() | o.CancelRequested() | o.CalledBack():
             return dispatch_of(outcome.dispatch)
+        case o.Parked():
+            return outcome.next_look, dispatch_of(outcome.dispatch)
+        case o.Stray():
+            return outcome.tool
         case o.Ended():
             return str(outcome.generation.state), outcome.provider_ref, _dispatches(outcome.promoted)
         case o.Applied():

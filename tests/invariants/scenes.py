@@ -55,6 +55,7 @@ TERMS = (
     Terms(queue_timeout_ms=HOUR, provider_timeout_ms=45 * MINUTE, waiting_timeout_ms=DAY, attempts_max=3),
     Terms(queue_timeout_ms=90 * SECOND, provider_timeout_ms=40 * SECOND, waiting_timeout_ms=5 * MINUTE, attempts_max=2),
 )
+JOBS = ("job-1", "job-2")
 SENSIBLE = 0.92
 LEAPS = (1, SECOND, 2 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, HOUR, DAY // 2, DAY, 31 * DAY)
 
@@ -167,7 +168,15 @@ def begin(model: Model, dice: Random) -> Arguments:
 
 def note(model: Model, dice: Random) -> Arguments:
     chosen = _attempt(model, dice, "running")
-    return chosen and chosen | {"ref": dice.choice(("job-1", "job-2"))}
+    return chosen and chosen | {"ref": dice.choice(JOBS)}
+
+
+def call_back(model: Model, dice: Random) -> Arguments:
+    """Of one that runs or is parked, mostly; and about the job that is noted, mostly."""
+    g = _some(model, dice, "running")
+    if not g:
+        return None
+    return {"generation": g.id, "job": g.ref if g.ref and dice.random() < 0.7 else dice.choice((*JOBS, "job-3"))}
 
 
 def renew(model: Model, dice: Random) -> Arguments:
@@ -316,7 +325,8 @@ def take_back(model: Model, dice: Random) -> Arguments:
 
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
     "reserve": (13, reserve), "begin": (14, begin), "note": (4, note), "renew": (4, renew), "deliver": (14, deliver),
-    "settle": (9, settle), "park": (4, park), "hand_back": (3, hand_back), "cancel": (3, cancel),
+    "settle": (9, settle), "park": (4, park), "call_back": (3, call_back), "hand_back": (3, hand_back),
+    "cancel": (3, cancel),
     "dispatched": (3, dispatched), "rescue": (11, rescue), "pass_time": (8, pass_time), "advance": (6, advance),
     "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
     "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),

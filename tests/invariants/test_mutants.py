@@ -133,6 +133,16 @@ MUTANTS = [
         "",
     ),
     Mutant(
+        "a callback is slept through",
+        "local pause = called_back and tonumber(ARGV[3]) or math.min(30000 * 2 ^ looks, 300000)",
+        "local pause = math.min(30000 * 2 ^ looks, 300000)",
+    ),
+    Mutant(
+        "a callback about another job is heeded",
+        "if g.ref ~= job and (g.ref or not generations.open(g)) then",
+        "if g.ref ~= job and not generations.open(g) then",
+    ),
+    Mutant(
         "a rescue does not look whether the deadline has moved",
         'tonumber(deadline) ~= tonumber(ARGV[1]) or tonumber(deadline) > now then return {"not_due"} end',
         'tonumber(deadline) > now then return {"not_due"} end',

@@ -17,7 +17,7 @@ from tests.ledger.world import DAY, FREE, HOUR, MINUTE, SECOND, TERMS, World, an
 ROUNDS = 12
 STEPS = 25
 SHORT = replace(TERMS, attempts_max=2, queue_timeout_ms=HOUR, provider_timeout_ms=HOUR)
-REFUSALS = (o.Stale, o.TooEarly, o.NotDue, o.Unchanged)
+REFUSALS = (o.Stale, o.TooEarly, o.NotDue, o.Unchanged, o.Stray)
 Observed = dict[str, set[tuple[State | None, State]]]
 
 
@@ -32,7 +32,8 @@ class Walk:
         self.states: dict[str, State] = {}
         self.moves: dict[str, Callable[[str, o.Generation], Awaitable[object]]] = {
             "begin": self._begin, "renew": self._renew, "note": self._note, "deliver": self._deliver,
-            "park": self._park, "hand_back": self._hand_back, "settle": self._settle, "cancel": self._cancel,
+            "park": self._park, "call_back": self._call_back,
+            "hand_back": self._hand_back, "settle": self._settle, "cancel": self._cancel,
             "dispatched": self._dispatched, "rescue": self._rescue,
         }  # fmt: skip
 
@@ -106,6 +107,9 @@ class Walk:
     async def _settle(self, name: str, generation: o.Generation) -> object:
         failure = self.chance.choice([None, *FailureCode])
         return await self.world.settle(name, failure, self._attempt(generation))
+
+    async def _call_back(self, name: str, _: o.Generation) -> object:
+        return await self.world.ledger.call_back(generation=name, job="job")
 
     async def _cancel(self, name: str, _: o.Generation) -> object:
         return await self.world.ledger.cancel(generation=name) if self.chance.random() < 0.4 else None

@@ -219,7 +219,7 @@ class World:
         generation = await self.running(price, **more)
         await self.ledger.note(generation=generation, attempt=1, ref="job-7")
         left = await self.ledger.park(generation=generation, attempt=1, operation=operation_id())
-        the(o.Noted, left)
+        the(o.Parked, left)
         return generation
 
     async def rescue(self, generation: str, *, judge_leases: bool = True) -> o.NotDue | o.Requeued | o.Ended:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from gateway.domain import State
-from gateway.queue import STOPS, job_id
+from gateway.queue import LOOKS, job_id
 from tests.redis_servers import RedisServer, free_port
 from tests.workers.stage import PRICE, Stage, dispatch_of, due, open_stage, policy, until
 
@@ -174,12 +174,12 @@ async def test_a_cancel_is_heard_at_once_and_not_only_at_the_next_renewal(redis_
         await stage.running(1)
         await until(lambda: _heeds_stops(stage))
         await cancel(stage, generation)
-        await stage.queue.ask_to_stop(generation)
+        await stage.queue.ask_to_look(generation)
         assert (await stage.ended(generation)).state is State.CANCELLED
 
 
 async def _heeds_stops(stage: Stage) -> bool:
-    ((_, listeners),) = await stage.queue.redis.pubsub_numsub(STOPS)
+    ((_, listeners),) = await stage.queue.redis.pubsub_numsub(LOOKS)
     return bool(listeners == 1)
 
 

@@ -12,6 +12,8 @@ come back with the same ref when the provider calls back, or after a while.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +70,8 @@ class ProviderRequest:
     that the job was asked for: more, if it delivered some of them to an earlier attempt. `provider_model` is the
     provider's own name for `model`. `arguments` are the settings in the provider's words, `settings` in ours.
     `idempotency_key` is the same each time one job is asked for, by whatever attempt, and a new one after the provider
-    failed. `callback_url` is what a provider that can may call when the job has ended. `sandbox` is the test-mode
-    controls, None for every real request.
+    failed. `callback_url` is what a provider that can may call when the job has ended; then `called_back` is set, which
+    `pause` heeds. `sandbox` is the test-mode controls, None for every real request.
     """
 
     generation: str
@@ -86,7 +88,14 @@ class ProviderRequest:
     inputs: tuple[ProviderInput, ...] = ()
     idempotency_key: str = ""
     callback_url: str | None = None
+    called_back: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
     sandbox: Mapping[str, Any] | None = None
+
+    async def pause(self, seconds: float) -> None:
+        """Wait between two looks at a job: so long, or until its provider calls back."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.called_back.wait(), seconds)
+        self.called_back.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,29 @@
 --
 -- KEYS[1]  generation
 -- ARGV     1 attempt, 2 operation, 3 dispatch ms
--- Returns  {"stale"} {"ended", …} if a cancel was asked for {"noted"}
+-- Returns  {"stale"} {"ended", …} if a cancel was asked for {"parked", next look, dispatch if it was called back or {}}
 -- Writes   generation, deadlines; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/generations" "lib/promotion" "lib/ending"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-if g and g.parked and g.attempt == ARGV[1] and g.operation == ARGV[2] then return {"noted"} end
+-- A callback that came while the attempt ran must not be slept through.
+local called_back = g and g.ref and g.called_back == g.ref
+
+local function parked(next_look)
+  return {"parked", amounts.text(next_look), called_back and generations.dispatch(g, next_look) or {}}
+end
+
+if g and g.parked and g.attempt == ARGV[1] and g.operation == ARGV[2] then
+  return parked(tonumber(redis.call("ZSCORE", keys.deadlines(), g.id)))
+end
 if not generations.held_by(g, ARGV[1]) then return ending.again(g, ARGV[2]) or {"stale"} end
 if not g.ref then error(g.id .. " cannot be parked: its provider gave no ref") end
 if g.cancel_requested then return ending.run(g, "cancelled", "", ARGV[2], tonumber(ARGV[3])) end
 
 local looks = tonumber(g.looks or 0)
-local next_look = amounts.real_now() + math.min(30000 * 2 ^ looks, 300000)
+local pause = called_back and tonumber(ARGV[3]) or math.min(30000 * 2 ^ looks, 300000)
+local next_look = amounts.real_now() + pause
 generations.set(g.id, "parked", "1", "looks", amounts.text(looks + 1), "operation", ARGV[2])
 redis.call("HDEL", KEYS[1], "lease_until")
 generations.look_at(g.id, next_look)
-return {"noted"}
+return parked(next_look)

@@ -44,6 +44,7 @@ class Generation:
     parked: bool = False
     looks: int = 0
     progress: int | None = None
+    called_back: str | None = None
     cancel_requested: bool = False
     committed: int = 0
     error: str = ""
@@ -151,7 +152,12 @@ class Model(Accounts):
             return "Ended", (g.state, g.ref, [])
         if g.state == "queued":
             return "Requeued", g.dispatch
-        return ("Noted" if g.parked else "Begun"), None
+        return ("Parked", self.parked(g)) if g.parked else ("Begun", None)
+
+    @staticmethod
+    def parked(g: Generation) -> tuple[int, Answer | None]:
+        """R17: when it is looked at next; and at once, if its provider called while the attempt still ran."""
+        return g.deadline, g.dispatch if g.called_back == g.ref else None
 
     def begin(self, *, generation: str, attempt: int, operation: str) -> Answer:
         if answer := self.again(generation, operation):
@@ -164,6 +170,7 @@ class Model(Accounts):
         if g.ref and self.clock >= g.give_up_at:
             return self.end(g, self.final(g), "provider_timeout", operation)
         g.state, g.attempt, g.operation, g.parked, g.not_before = "running", attempt, operation, False, 0
+        g.called_back = None
         g.started_at = g.started_at or self.clock
         g.deadline = g.lease_until = self.clock + LEASE
         if not g.ref:  # R17: a resumed job keeps the time at which it is given up
@@ -203,9 +210,10 @@ class Model(Accounts):
             return "LedgerBroken", None
         if g.cancel_requested:
             return self.end(g, "cancelled", "", operation)
-        g.deadline = self.clock + LOOKS[min(g.looks, 4)]
+        called_back = g.called_back == g.ref
+        g.deadline = self.clock + (DISPATCH if called_back else LOOKS[min(g.looks, 4)])
         g.parked, g.looks, g.operation, g.lease_until = True, g.looks + 1, operation, 0
-        return "Noted", None
+        return "Parked", self.parked(g)
 
     def hand_back(self, *, generation: str, attempt: int, operation: str) -> Answer:
         if answer := self.again(generation, operation):
@@ -285,6 +293,21 @@ class Model(Accounts):
             return "CancelRequested", None
         g.deadline = self.clock + DISPATCH
         return "CancelRequested", g.dispatch
+
+    def call_back(self, *, generation: str, job: str) -> Answer:
+        """R17: a provider's hint that its job has ended."""
+        g = self.generations.get(generation)
+        if not g:
+            return "NotFound", None
+        if g.ref != job and (g.ref or g.state not in OPEN):
+            return "Stray", g.request.tool
+        if g.state != "running":
+            return "Unchanged", g.state
+        if not g.parked:
+            g.called_back = job
+            return "CalledBack", None
+        g.deadline = self.clock + DISPATCH
+        return "CalledBack", g.dispatch
 
     def dispatched(self, *, generation: str, deadline: int) -> Answer:
         """The outbox: looked at again in a minute, or when it has been queued for too long (R16)."""

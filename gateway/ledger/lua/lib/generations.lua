@@ -45,7 +45,7 @@ function generations.dispatch(g, deadline)
   return {
     g.id, g.tool, amounts.text(tonumber(g.attempt) + 1),
     amounts.text(tonumber(g.created_at) - generations.terms(g).head_start),
-    g.queued_at, g.not_before or "0", amounts.text(deadline),
+    g.queued_at or g.created_at, g.not_before or "0", amounts.text(deadline),
   }
 end
 

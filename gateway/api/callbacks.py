@@ -1,0 +1,96 @@
+"""What a provider calls when a job has ended. It is a hint to look, never the truth: the result is fetched from it."""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from pydantic_core import from_json
+
+from gateway.api.callback_signatures import KeysUnavailable, NotSigned
+from gateway.api.context import remember_generation
+from gateway.api.errors import InvalidJson, InvalidKey, InvalidRequest, LedgerDown
+from gateway.api.parse import raw_body
+from gateway.api.services import (
+    BACKGROUND,
+    CALLBACK_LINKS,
+    CALLBACK_SIGNATURES,
+    DISPATCHER,
+    LEDGER,
+    QUEUE,
+    RATE_CARDS,
+    STARTUP,
+)
+from gateway.errors import FieldProblem
+from gateway.ledger import outcomes as o
+from gateway.pricing.providers import ProviderTable
+
+JOB_MAX_CHARACTERS = 500
+_JOB_FIELDS = {"replicate": "id", "fal": "request_id", "http": "id"}
+"""What each kind of provider calls its own id of the job: the only member of a callback's body that is read."""
+
+log = structlog.get_logger(__name__)
+
+
+class CallbackRefused(InvalidKey):
+    """The callback's address was not made here, or its signature is not its provider's."""
+
+
+async def take(request: web.Request) -> web.Response:
+    """`POST /v1/callbacks/{provider}/{token}`: look at the generation that the token was made for, now."""
+    provider = request.match_info["provider"]
+    generation = request.app[CALLBACK_LINKS].open(provider, request.match_info["token"])
+    table = request.app[RATE_CARDS].card.providers.get(provider)
+    if generation is None or table is None or table.kind not in _JOB_FIELDS:
+        raise CallbackRefused("This is no address that a provider was given here. Nothing was done.")
+    remember_generation(request, generation)
+    body = await raw_body(request)
+    may_stop = await _checked(request, provider, table, body)
+    if not request.app[STARTUP].ready:
+        raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Call again.")
+    job = _job(table, body)
+    outcome = await request.app[LEDGER].call_back(generation=generation, job=job)
+    _follow(request, generation, job, outcome, may_stop=may_stop)
+    log.info("called_back", generation=generation, provider=provider, outcome=type(outcome).__name__)
+    return web.json_response({})
+
+
+async def _checked(request: web.Request, provider: str, table: ProviderTable, body: bytes) -> bool:
+    """Whether the callback's word is enough to have a job stopped; CallbackRefused if it is not the provider's."""
+    try:
+        return await request.app[CALLBACK_SIGNATURES].check(table, request.headers, body)
+    except NotSigned as error:
+        log.warning("callback_refused", provider=provider, reason=str(error))
+        raise CallbackRefused("The signature is not this provider's. Nothing was done.") from None
+    except KeysUnavailable:
+        raise LedgerDown("The provider's keys cannot be fetched, so nobody knows who calls. Call again.") from None
+
+
+def _job(table: ProviderTable, body: bytes) -> str:
+    name = _JOB_FIELDS[table.kind]
+    try:
+        document = from_json(body)
+    except ValueError:
+        raise InvalidJson("The body is not JSON.") from None
+    job = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(job, str) or not 0 < len(job) <= JOB_MAX_CHARACTERS:
+        problem = FieldProblem(name, f"must be the id of the job, 1 to {JOB_MAX_CHARACTERS} characters")
+        raise InvalidRequest(f"The body's `{name}` {problem.message}.", fields=[problem])
+    return job
+
+
+def _follow(
+    request: web.Request,
+    generation: str,
+    job: str,
+    outcome: o.NotFound | o.Stray | o.Unchanged | o.CalledBack,
+    *,
+    may_stop: bool,
+) -> None:
+    match outcome:
+        case o.CalledBack(dispatch=None):
+            request.app[BACKGROUND].start(request.app[QUEUE].ask_to_look(generation), "ask_to_look")
+        case o.CalledBack(dispatch):
+            request.app[DISPATCHER].dispatch([dispatch] if dispatch is not None else [])
+        case o.Stray(tool) if may_stop:
+            stop = request.app[QUEUE].stop_stray(tool=tool, generation=generation, ref=job)
+            request.app[BACKGROUND].start(stop, "stop_stray")

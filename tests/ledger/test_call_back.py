@@ -1,0 +1,154 @@
+"""R17: a provider's callback is a hint to look now, whoever has the generation; it decides nothing."""
+
+from __future__ import annotations
+
+from gateway.domain import FailureCode, State, operation_id
+from gateway.ledger import outcomes as o
+from tests.ledger.world import MINUTE, SECOND, World, the
+
+UNKNOWN = "gen_00aaaaaaaaaaaaaaaaaaaaaaaa"
+
+
+async def noted(world: World) -> str:
+    """A running generation whose job is noted."""
+    generation = await world.running()
+    the(o.Noted, await world.ledger.note(generation=generation, attempt=1, ref="job-7"))
+    return generation
+
+
+async def park(world: World, generation: str, attempt: int = 1, operation: str | None = None) -> o.Parked:
+    parked = await world.ledger.park(generation=generation, attempt=attempt, operation=operation or operation_id())
+    return the(o.Parked, parked)
+
+
+async def call(world: World, generation: str, job: str = "job-7") -> object:
+    return await world.ledger.call_back(generation=generation, job=job)
+
+
+async def test_a_parked_generation_is_dispatched_at_once(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    before = await world.now()
+    dispatch = the(o.CalledBack, await call(world, generation)).dispatch
+    assert dispatch is not None
+    assert (dispatch.attempt, dispatch.deadline) == (2, await world.deadline(generation))
+    assert 2 * SECOND <= dispatch.deadline - before < 3 * SECOND
+    begun = await world.begin(generation, 2)
+    assert (begun.provider_ref, begun.failures) == ("job-7", 0)
+
+
+async def test_called_twice_is_harmless(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    first, second = await call(world, generation), await call(world, generation)
+    assert the(o.CalledBack, first).dispatch is not None
+    assert the(o.CalledBack, second).dispatch is not None
+    await world.begin(generation, 2)
+    assert await world.ledger.begin(generation=generation, attempt=2, operation=operation_id()) == o.Stale()
+
+
+async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: World) -> None:
+    await world.account()
+    generation = await noted(world)
+    assert await call(world, generation) == o.CalledBack(None)
+    before = await world.now()
+    parked = await park(world, generation)
+    assert parked.dispatch is not None
+    assert parked.dispatch.attempt == 2
+    assert 2 * SECOND <= parked.next_look - before < 3 * SECOND
+
+
+async def test_also_one_that_comes_before_the_ref_is_noted(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    assert await call(world, generation) == o.CalledBack(None)
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    assert (await park(world, generation)).dispatch is not None
+
+
+async def test_a_callback_about_what_became_another_job_does_not_count(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    await call(world, generation, "job-6")
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    assert (await park(world, generation)).dispatch is None
+
+
+async def test_begin_forgets_the_callback_for_it_looks_anyway(world: World) -> None:
+    await world.account()
+    generation = await noted(world)
+    await call(world, generation)
+    await park(world, generation)
+    await world.begin(generation, 2)
+    assert (await park(world, generation, 2)).dispatch is None
+
+
+async def test_park_sent_twice_after_a_callback_answers_the_same(world: World) -> None:
+    await world.account()
+    generation = await noted(world)
+    await call(world, generation)
+    first = await park(world, generation, operation="one")
+    before = await world.contents()
+    assert await park(world, generation, operation="one") == first
+    assert await world.contents() == before
+
+
+async def test_the_same_callback_of_a_running_one_again_changes_nothing(world: World) -> None:
+    await world.account()
+    generation = await noted(world)
+    await call(world, generation)
+    before = await world.contents()
+    assert await call(world, generation) == o.CalledBack(None)
+    assert await world.contents() == before
+
+
+async def test_a_job_that_is_not_the_noted_one_is_stray(world: World) -> None:
+    await world.account()
+    for generation in (await noted(world), await world.parked()):
+        before = await world.contents()
+        assert await call(world, generation, "job-6") == o.Stray("image")
+        assert await world.contents() == before
+
+
+async def test_after_the_end_its_own_job_is_no_news_and_any_other_is_stray(world: World) -> None:
+    await world.account()
+    generation = await noted(world)
+    await world.settle(generation, FailureCode.PROVIDER_REJECTED)
+    before = await world.contents()
+    assert the(o.Unchanged, await call(world, generation)).generation.state is State.FAILED
+    assert await call(world, generation, "job-8") == o.Stray("image")
+    assert await world.contents() == before
+
+
+async def test_the_end_forgets_a_callback(world: World) -> None:
+    await world.account()
+    generation = await noted(world)
+    await call(world, generation)
+    await world.settle(generation, FailureCode.PROVIDER_REJECTED)
+    assert "called_back" not in await world.fields(generation)
+
+
+async def test_what_is_queued_looks_when_it_begins(world: World) -> None:
+    await world.account()
+    generation = await noted(world)
+    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    before = await world.contents()
+    assert isinstance(await call(world, generation), o.Unchanged)
+    assert await world.contents() == before
+
+
+async def test_nothing_is_known_of_a_generation_that_is_not_there(world: World) -> None:
+    before = await world.contents()
+    assert await call(world, UNKNOWN) == o.NotFound()
+    assert await world.contents() == before
+
+
+async def test_past_the_time_at_which_the_provider_is_given_up_the_look_refunds(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    await world.pass_time(generation, 46 * MINUTE)
+    the(o.CalledBack, await call(world, generation))
+    ended = the(
+        o.Ended, await world.ledger.begin(generation=generation, attempt=2, operation=operation_id())
+    ).generation
+    assert (ended.state, ended.error, ended.committed_millicredits) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT, 0)
