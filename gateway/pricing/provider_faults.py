@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gateway.pricing.arguments import value_text
@@ -18,6 +19,11 @@ from gateway.pricing.providers import (
     Translation,
 )
 from gateway.pricing.values import did_you_mean, one_of, show
+
+_MODEL_NAMES = {
+    "replicate": (r"[\w.-]+/[\w.-]+(:[\w-]+)?|[\w-]+", '"black-forest-labs/flux-dev", or with ":" and a version'),
+    "fal": (r"[\w.-]+(/[\w.-]+)+", '"fal-ai/flux/dev"'),
+}
 
 
 def provider_faults(at: Location, name: str, provider: ProviderTable) -> Iterator[Fault]:
@@ -40,6 +46,9 @@ def model_provider_faults(card: Tables, at: Location, model: Model) -> Iterator[
         yield from _translation_faults((*at, "provider_settings", name), model, name, translation)
     provider = card.providers.get(model.provider)
     if provider is not None and provider.calls_by_name:
+        pattern, example = _MODEL_NAMES[provider.kind]
+        if not re.fullmatch(pattern, model.provider_model or "", re.ASCII):
+            yield Fault((*at, "provider_model"), f"must be what {provider.kind} calls the model, such as {example}")
         yield from _unnamed_faults((*at, "provider_settings"), model, provider.kind)
     if provider is not None and provider.has_names_of_its_own:
         for name in sorted(model.provider_settings.keys() & (RESERVED - {ALWAYS})):

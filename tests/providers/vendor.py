@@ -60,12 +60,15 @@ class TakenJob:
 class Vendor(ABC):
     """A vendor's server. Nothing ends while it is `holding`; `early` outputs of each job are there before.
 
+    `knows_keys`: the same idempotency key is the same job.
+
     `faults` are answered to the next submits, in order; `drop_answers` so many submits are taken, and their answers
     lost. `spoil` is what all jobs end with, in the vendor's words. `fewer` is how many outputs each job makes less.
     """
 
     kind: ClassVar[str]
     early_most: ClassVar[int] = 1
+    knows_keys: ClassVar[bool] = True
 
     jobs: dict[str, TakenJob] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)

@@ -32,7 +32,9 @@ __all__ = [
 ]
 
 KINDS = {
+    "fal": "workers.providers.fal:Fal",
     "http": "workers.providers.http_jobs:HttpJobs",
+    "replicate": "workers.providers.replicate:Replicate",
     "sandbox": "workers.providers.sandbox:Sandbox",
 }
 """Kind → where its class is. A class is made with a Connection."""

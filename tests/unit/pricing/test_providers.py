@@ -22,6 +22,7 @@ kind = "{kind}"
 name = "FLUX dev"
 tool = "image"
 provider = "flux-box"
+provider_model = "acme/flux"
 outputs_max = {outputs_max}
 inputs = {{ image = {images} }}
 [models.flux-dev.settings]
@@ -91,6 +92,8 @@ def test_what_is_no_setting_may_have_another_name_too() -> None:
             card(kind="http", provider='base_url = "http://127.0.0.1:9000"', settings='prompt = "text"'),
             "`prompt` cannot be renamed",
         ),
+        (card(kind="fal").replace(b"acme/flux", b"flux"), "`provider_model` must be what fal calls the model"),
+        (card(kind="replicate").replace(b"acme/flux", b"a/b/c"), "`provider_model` must be what replicate calls"),
         (card(kind="replicate", outputs_max=2), 'needs `outputs = "…"`'),
         (card(kind="fal", images=2), 'needs `input_images = "…"`'),
     ],

@@ -1,0 +1,192 @@
+"""fal: where a request goes and is looked for, what its ends mean, and which files are its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import (
+    Moderated,
+    ProviderBusy,
+    ProviderError,
+    ProviderFailed,
+    ProviderNotSetUp,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+from tests.providers.fal_vendor import APP, FalVendor
+from tests.providers.requests import asked, made
+from tests.providers.vendor import KEY, PROMPT, answering, served
+from workers.providers import ArgumentNames, Connection, Pending, ProviderInput, ProviderRequest, Rendered
+from workers.providers.fal import Fal
+
+NAMES = ArgumentNames(outputs="num_images", input_images="image_urls")
+
+
+def request(*indices: int, **more: Any) -> ProviderRequest:
+    terms = {"provider_model": f"{APP}/dev/image-to-image", "arguments": {"image_size": "square"}, "names": NAMES}
+    return asked(*(indices or (0, 1)), **(terms | more))
+
+
+@pytest.fixture
+async def vendor(tmp_path: Path) -> AsyncIterator[FalVendor]:
+    vendor = FalVendor()
+    async with served(vendor, tmp_path / "card"):
+        yield vendor
+        assert vendor.refused == []
+        assert vendor.hosted.keys_seen == 0
+
+
+@pytest.fixture
+async def provider(vendor: FalVendor) -> AsyncIterator[Fal]:
+    provider = Fal(Connection(name="box", base_url=f"{vendor.url}/q", key=KEY))
+    yield provider
+    await provider.close()
+
+
+async def ended(provider: Fal, request: ProviderRequest) -> list[Rendered]:
+    return await made(provider, await provider.submit(request), request)
+
+
+@pytest.mark.parametrize(
+    ("provider_model", "app"),
+    [
+        (APP, APP),
+        (f"{APP}/dev/image-to-image", APP),
+        ("workflows/acme/relight", "workflows/acme/relight"),
+        ("comfy/acme/relight/v2", "comfy/acme/relight"),
+    ],
+)
+async def test_a_request_goes_to_its_path_and_is_looked_for_and_stopped_at_its_app(
+    provider: Fal, vendor: FalVendor, provider_model: str, app: str
+) -> None:
+    wanted = request(provider_model=provider_model)
+    ref = await provider.submit(wanted)
+    assert vendor.apps[ref] == app
+    assert len(await made(provider, ref, wanted)) == 2
+    await provider.cancel(ref, provider_model)
+    assert vendor.stopped == [ref]
+
+
+@pytest.mark.parametrize("provider_model", ["flux", "fal-ai/../admin", "fal-ai/flux?x=1", "https://fal.run/a/b"])
+async def test_what_is_no_app_is_said_before_anything_is_sent(provider: Fal, provider_model: str) -> None:
+    with pytest.raises(ProviderNotSetUp, match="owner/app"):
+        await provider.submit(request(provider_model=provider_model))
+
+
+async def test_arguments_are_the_body_and_the_address_to_call_stands_in_the_query(
+    provider: Fal, vendor: FalVendor
+) -> None:
+    called = "https://farebox.example/v1/callbacks/box/to.ken?a=b&c=d"
+    inputs = (
+        ProviderInput(kind="image", content_type="image/png", data=b"\x89PNG"),
+        ProviderInput(kind="image", url="https://a.example/1.png"),
+    )
+    ref = await provider.submit(request(callback_url=called, inputs=inputs))
+    assert vendor.hooks[ref] == called
+    assert vendor.jobs[ref].asked == {
+        "prompt": PROMPT,
+        "image_size": "square",
+        "num_images": 2,
+        "image_urls": ["data:image/png;base64,iVBORw==", "https://a.example/1.png"],
+    }
+
+
+async def test_a_model_that_takes_one_input_is_not_sent_a_list(provider: Fal, vendor: FalVendor) -> None:
+    names = ArgumentNames(input_images="image_url", one_image=True)
+    inputs = (ProviderInput(kind="image", url="https://a.example/1.png"),)
+    ref = await provider.submit(request(names=names, inputs=inputs))
+    assert vendor.jobs[ref].asked["image_url"] == "https://a.example/1.png"
+    assert "num_images" not in vendor.jobs[ref].asked
+
+
+async def test_it_waits_in_line_then_reads_progress_from_the_log(provider: Fal, vendor: FalVendor) -> None:
+    vendor.holding = True
+    results = provider.results(await provider.submit(request()), request())
+    assert [await anext(results), await anext(results)] == [Pending(None), Pending(0.5)]
+    await results.aclose()
+
+
+@pytest.mark.parametrize(("shape", "count"), [("images", 2), ("video", 1), ("data", 1)])
+async def test_files_are_found_in_whatever_a_model_answers(
+    provider: Fal, vendor: FalVendor, shape: str, count: int
+) -> None:
+    """A thumbnail that stands before the video is not the output; an address that is no file is none either."""
+    vendor.shape = shape
+    rendered = await ended(provider, request(*range(count)))
+    assert [(each.index, each.data) for each in rendered] == list(enumerate(vendor.jobs.popitem()[1].made))
+
+
+async def test_of_a_resumed_job_only_what_is_missing_is_fetched(provider: Fal, vendor: FalVendor) -> None:
+    ref = await provider.submit(request(1, 2, 3))
+    resumed = request(3, job_indices=(1, 2, 3), attempt=2)
+    (rendered,) = await made(provider, ref, resumed)
+    assert (rendered.index, rendered.data) == (3, vendor.jobs[ref].made[2])
+
+
+async def test_what_the_safety_checker_blackened_is_no_output(provider: Fal, vendor: FalVendor) -> None:
+    vendor.unsafe = [True, False]
+    (rendered,) = await ended(provider, request())
+    assert rendered.data == vendor.jobs.popitem()[1].made[1]
+    vendor.unsafe = [True, True]
+    with pytest.raises(Moderated):
+        await ended(provider, request())
+
+
+async def test_a_result_without_files_has_failed(provider: Fal, vendor: FalVendor) -> None:
+    vendor.fewer = 2
+    with pytest.raises(ProviderFailed, match="no files"):
+        await ended(provider, request())
+
+
+def model_error(kind: str) -> dict[str, Any]:
+    return {"detail": [{"loc": ["body", "prompt"], "msg": "no", "type": kind, "input": PROMPT}]}
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"),
+    [
+        ((422, model_error("content_policy_violation"), {"X-Fal-Retryable": "false"}), Moderated),
+        ((422, model_error("image_too_large"), {"X-Fal-Retryable": "false"}), ProviderRejected),
+        ((422, model_error("no_media_generated"), {"X-Fal-Retryable": "true"}), ProviderFailed),
+        ((500, model_error("internal_server_error"), {}), ProviderFailed),
+        ((504, {"detail": "Request timed out", "error_type": "request_timeout"}, {}), ProviderFailed),
+        ((499, {"detail": "cancelled", "error_type": "client_cancelled"}, {}), ProviderFailed),
+        ((422, {"detail": f"{PROMPT} was flagged", "error_type": "bad_request"}, {}), Moderated),
+        ((503, {"detail": "Service Unavailable"}, {}), ProviderUnreachable),
+        ((429, {"detail": "Too many requests"}, {"Retry-After": "2"}), ProviderBusy),
+        ((404, {"detail": "Request not found"}, {}), ProviderFailed),
+        ((401, {"detail": "Authentication is required"}, {}), ProviderNotSetUp),
+    ],
+)
+async def test_an_error_is_the_jobs_end_or_that_of_the_look(
+    provider: Fal, vendor: FalVendor, ending: tuple[int, dict[str, Any], dict[str, str]], error: type[ProviderError]
+) -> None:
+    """The result's address answers with the status that the model ended with, so a 503 may be either."""
+    vendor.ending = ending
+    with pytest.raises(ProviderError) as refused:
+        await ended(provider, request())
+    assert type(refused.value) is error
+    assert "fox" not in refused.value.detail
+
+
+async def test_a_refused_submit_is_about_the_request_or_about_its_content(provider: Fal, vendor: FalVendor) -> None:
+    vendor.faults = [answering(422, model_error("missing")), answering(422, model_error("content_policy_violation"))]
+    with pytest.raises(ProviderRejected):
+        await provider.submit(request())
+    with pytest.raises(Moderated):
+        await provider.submit(request())
+
+
+async def test_a_stop_of_what_is_not_known_is_no_error(provider: Fal, vendor: FalVendor) -> None:
+    await provider.cancel("unknown", APP)
+    assert vendor.refused.pop().startswith(f"PUT /q/{APP}/requests/unknown/cancel 404")
+
+
+async def test_a_ref_that_is_no_id_never_becomes_an_address(provider: Fal) -> None:
+    for ref in (None, "../x", "a/status", "a?b"):
+        with pytest.raises(ProviderFailed):
+            await anext(provider.results(ref, request()))

@@ -1,0 +1,98 @@
+"""What Replicate and fal have in common: a job is asked for by its model's own names, and its result names files."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+from gateway.errors import ProviderError, ProviderFailed, ProviderNotSetUp
+from workers.providers.base import ProviderInput, ProviderRequest, Rendered
+from workers.providers.calls import Answer, Calls, decoded
+
+LOOK_BYTES_MAX = 64 * 1024 * 1024
+"""Of an answer that may repeat the inputs, or have outputs in it."""
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""A vendor's id of a job, which becomes part of an address."""
+
+MODERATED = re.compile(
+    r"\bnsfw\b|\bsafety\b|\bE005\b|flagged|moderat(?:ed|ion|or)\b|content[ _](?:policy|filter)|sensitive content",
+    re.IGNORECASE,
+)
+"""How models say that a filter refused something. `safety_tolerance` and its like are settings, and not meant."""
+
+_LOOKS_SECONDS = (0.5, 0.7, 1.0, 1.4, 2.0)  # between looks; the last one stays
+_LOG_TAIL = 20_000  # characters; a progress bar is at the end
+_BAR = re.compile(r"(\d{1,3})%\s*\|[^|\n]+\|\s*\d+/\d+")  # as tqdm paints it: ` 50%|#####     | 2/4 [00:01…`
+
+GONE = frozenset({404, 410})
+
+AddressOf = Callable[[ProviderInput], Awaitable[str]]
+
+
+async def arguments(request: ProviderRequest, address_of: AddressOf) -> dict[str, Any]:
+    """All that a model is sent, by its own names. `address_of` makes an address of an input's bytes.
+
+    ProviderNotSetUp if the rate card has no name for inputs that the request has: nobody pays for an edit of nothing.
+    """
+    names = request.names
+    named: dict[str, Any] = {**request.arguments, names.prompt: request.prompt}
+    if names.outputs is not None:
+        named[names.outputs] = len(request.indices)
+    for kind, name, one in (
+        ("image", names.input_images, names.one_image),
+        ("video", names.input_videos, names.one_video),
+    ):
+        addresses = [each.url or await address_of(each) for each in request.inputs if each.kind == kind]
+        if not addresses:
+            continue
+        if name is None:
+            raise ProviderNotSetUp(f"the rate card does not say what {request.model} calls its input {kind}s")
+        named[name] = addresses[0] if one else addresses
+    return named
+
+
+async def data_url(given: ProviderInput) -> str:
+    """An input's bytes as a `data:` URL."""
+    text = await asyncio.to_thread(lambda: base64.b64encode(given.data or b"").decode())
+    return f"data:{given.content_type or 'application/octet-stream'};base64,{text}"
+
+
+async def fetched(calls: Calls, files: Sequence[str], request: ProviderRequest) -> AsyncGenerator[Rendered]:
+    """The outputs that are still missing, of a job whose `files` (addresses, or `data:` URLs) are in its order.
+
+    More than the job was asked for are left out. ProviderFailed if there are none.
+    """
+    if not files:
+        raise ProviderFailed("its result names no files")
+    for index, file in zip(request.job_indices or request.indices, files, strict=False):
+        if index in request.indices:
+            inline = file.startswith("data:")
+            data = await (asyncio.to_thread(decoded, file) if inline else calls.fetch(file))
+            yield Rendered(index=index, data=data)
+
+
+def gone(answer: Answer) -> ProviderError:
+    """The error for a job of which its vendor says that there is none: worth another."""
+    return ProviderFailed(f"it does not know its job (any more): {answer.status}")
+
+
+def is_file(value: object) -> bool:
+    """Whether it is an address or a file as text; models answer other texts beside it."""
+    return isinstance(value, str) and value.startswith(("https://", "http://", "data:"))
+
+
+def progress_of(log: object) -> float | None:
+    """How much is done, 0 to 1, by the last progress bar in a model's log; None if there is none."""
+    bars = _BAR.findall(log[-_LOG_TAIL:]) if isinstance(log, str) else []
+    return min(int(bars[-1]), 100) / 100 if bars else None
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between looks at a job, for ever."""
+    yield from _LOOKS_SECONDS
+    while True:
+        yield _LOOKS_SECONDS[-1]

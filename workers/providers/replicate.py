@@ -1,0 +1,166 @@
+"""Replicate, and servers that speak its API (version 1).
+
+```
+POST /v1/models/{owner}/{name}/predictions   {input, webhook?, webhook_events_filter?}      owner/name
+POST /v1/predictions                         the same with `version`                        owner/name:version, version
+GET  /v1/predictions/{id}                    until succeeded, failed, canceled, aborted
+POST /v1/predictions/{id}/cancel
+POST /v1/files                               inputs that are too large to be sent along
+```
+
+It knows no idempotency key: a submit whose answer is lost has failed, and is tried again `attempts_max` times at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+
+from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp
+from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
+from workers.providers.calls import Answer, Calls
+from workers.providers.details import presentable
+from workers.providers.jobs import (
+    GONE,
+    ID,
+    LOOK_BYTES_MAX,
+    MODERATED,
+    arguments,
+    data_url,
+    fetched,
+    gone,
+    is_file,
+    pauses,
+    progress_of,
+)
+
+BASE_URL = "https://api.replicate.com"
+
+_DATA_URL_BYTES_MAX = 256 * 1024  # above that its documentation asks for a file
+_MODEL = re.compile(r"([\w.-]+)/([\w.-]+)", re.ASCII)
+_VERSION = re.compile(r"(?:[\w.-]+/[\w.-]+:)?([\w-]+)", re.ASCII)
+_ENDED_ALREADY = frozenset({404, 409, 410, 422})
+_ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
+_STOPPED = {
+    "canceled": "it was canceled at Replicate",
+    "aborted": "Replicate dropped it before it began",
+}
+
+
+class Replicate:
+    """Predictions of models of Replicate."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Call Replicate, or the server at the connection's `base_url`: with or without the `/v1` at its end."""
+        base_url = (connection.base_url or BASE_URL).removesuffix("/v1")
+        self._key = connection.key
+        headers = {"Authorization": f"Bearer {connection.key}"} if connection.key else None
+        self._calls = Calls(replace(connection, base_url=base_url), headers=headers)
+
+    async def submit(self, request: ProviderRequest) -> str:
+        """Create the prediction; its id."""
+        path, version = _target(request.provider_model)
+        body: dict[str, Any] = {"input": await arguments(request, self._address_of), **version}
+        if request.callback_url:
+            body |= {"webhook": request.callback_url, "webhook_events_filter": ["completed"]}
+        answer = await self._calls.ask("POST", path, json=body, repeatable=False, bytes_max=LOOK_BYTES_MAX)
+        if not answer.ok:
+            raise self._refusal(answer, request.prompt)
+        ref = answer.document().get("id")
+        if not isinstance(ref, str) or not ID.fullmatch(ref):
+            raise ProviderFailed("it answered a new prediction without an `id`")
+        return ref
+
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+        """Look until the prediction has ended, then fetch its files: those that are named before may be previews."""
+        looks = pauses()
+        while (prediction := await self._look(_checked(ref), request.prompt)).get("status") not in _ENDED:
+            yield Pending(progress_of(prediction.get("logs")))
+            await asyncio.sleep(next(looks))
+        status = prediction["status"]
+        if status == "failed":
+            raise self._failure(prediction.get("error"), request.prompt)
+        if status in _STOPPED:
+            raise ProviderFailed(_STOPPED[status])
+        async with aclosing(fetched(self._calls, list(_files(prediction.get("output"))), request)) as outputs:
+            async for output in outputs:
+                yield output
+
+    async def cancel(self, ref: str, provider_model: str) -> None:
+        """Ask for a stop; a prediction that has ended or is not known has stopped."""
+        del provider_model
+        answer = await self._calls.ask(
+            "POST", f"/v1/predictions/{_checked(ref)}/cancel", repeatable=True, bytes_max=LOOK_BYTES_MAX
+        )
+        if not answer.ok and answer.status not in _ENDED_ALREADY:
+            raise self._calls.refusal(answer)
+
+    async def close(self) -> None:
+        """Close the session."""
+        await self._calls.close()
+
+    async def _look(self, ref: str, prompt: str) -> dict[str, Any]:
+        answer = await self._calls.ask("GET", f"/v1/predictions/{ref}", repeatable=True, bytes_max=LOOK_BYTES_MAX)
+        if answer.status in GONE:
+            raise gone(answer)
+        if not answer.ok:
+            raise self._calls.refusal(answer, private=prompt)
+        return answer.document()
+
+    async def _address_of(self, given: ProviderInput) -> str:
+        """An input's bytes as a `data:` URL, or as a file of Replicate's, which it keeps for a day."""
+        if len(given.data or b"") <= _DATA_URL_BYTES_MAX:
+            return await data_url(given)
+        form = aiohttp.FormData()
+        form.add_field("content", given.data, content_type=given.content_type, filename="input")
+        answer = await self._calls.ask("POST", "/v1/files", form=form, repeatable=True, slow=True)
+        if not answer.ok:
+            raise self._calls.refusal(answer)
+        address = (answer.document().get("urls") or {}).get("get")
+        if not is_file(address):
+            raise ProviderFailed("it answered a new file without its address")
+        return str(address)
+
+    def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
+        refusal = self._calls.refusal(answer, private=prompt)
+        document = answer.json()
+        told = document.get("detail") if isinstance(document, dict) else None
+        if answer.status in {400, 422} and isinstance(told, str) and MODERATED.search(told):
+            return Moderated(refusal.detail)
+        return refusal
+
+    def _failure(self, error: object, prompt: str) -> ProviderError:
+        told = error if isinstance(error, str) else ""
+        detail = presentable(told or "it failed without a word", key=self._key, private=prompt)
+        return Moderated(detail) if MODERATED.search(told) else ProviderFailed(detail)
+
+
+def _target(provider_model: str) -> tuple[str, dict[str, str]]:
+    """Where a model's predictions are created, and the version that goes with it."""
+    if model := _MODEL.fullmatch(provider_model):
+        return f"/v1/models/{model[1]}/{model[2]}/predictions", {}
+    if version := _VERSION.fullmatch(provider_model):
+        return "/v1/predictions", {"version": version[1]}
+    raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; Replicate has owner/name and owner/name:version")
+
+
+def _checked(ref: str | None) -> str:
+    if ref is None or not ID.fullmatch(ref):
+        raise ProviderFailed(f"{ref!r} is no id of a prediction")
+    return ref
+
+
+def _files(output: object) -> Iterator[str]:
+    """The files of an output, which is one, a list, or a table of them and of other things."""
+    if isinstance(output, str):
+        if is_file(output):
+            yield output
+    elif isinstance(output, list | dict):
+        for each in output.values() if isinstance(output, dict) else output:
+            yield from _files(each)
