@@ -171,8 +171,13 @@ def _listens(path: Path) -> bool:
 
 
 def _own_environment() -> dict[str, str]:
-    """Ours, without what whoever runs the benchmark has set for a Farebox of theirs."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
+    """Ours, without what whoever runs the benchmark has set for a Farebox of theirs.
+
+    Python keeps the bytecode of Farebox as pip keeps that of the libraries: else each start would compile it anew.
+    """
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
+    ours.pop("PYTHONDONTWRITEBYTECODE", None)
+    return ours
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path | None = None) -> None:

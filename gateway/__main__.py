@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import click
+from gateway import quick_start
 
-from gateway.cli import farebox
-from gateway.errors import FareboxError, RateCardError, SettingsError
+quick_start.begin()
+
+import click  # noqa: E402 - this and what follows is what is to be quick
+
+from gateway.cli import farebox  # noqa: E402
+from gateway.errors import FareboxError, RateCardError, SettingsError  # noqa: E402
 
 EXIT_WRONG_SETTINGS = 2
 EXIT_FAILED = 1

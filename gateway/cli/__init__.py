@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 import click
 
 from gateway.lifeline import tie, watch
+from gateway.quick_start import imported
 from gateway.settings import load_settings
 from gateway.supervisor import PARENT_VARIABLE
 
@@ -63,6 +64,7 @@ def farebox(ctx: click.Context, parent_fd: int | None) -> None:
       farebox up --demo       everything here, then one image and one video
       farebox pricing check   is my price list complete?
     """
+    imported()  # the command too, or click would have refused its name
     if parent_fd is not None:  # `farebox up` started us, and we end with it
         if ctx.invoked_subcommand == "redis":
             tie(parent_fd)
