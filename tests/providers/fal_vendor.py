@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.providers.file_host import FileHost
 from tests.providers.vendor import KEY, Fault, Vendor, answering, as_json
@@ -35,6 +39,7 @@ class FalVendor(Vendor):
     unsafe: list[bool] = field(default_factory=list)
     apps: dict[str, str] = field(default_factory=dict)
     hooks: dict[str, str] = field(default_factory=dict)
+    signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     hosted: FileHost = field(default_factory=FileHost)
 
     def card(self) -> str:
@@ -43,6 +48,7 @@ class FalVendor(Vendor):
 kind = "fal"
 base_url = "{self.url}/q"
 key_env = "BOX_KEY"
+jwks_url = "{self.url}/jwks.json"
 [models.flux-dev]
 name = "FLUX dev"
 tool = "image"
@@ -67,8 +73,17 @@ credits = 5
         addresses = self.jobs[job].asked["image_urls"]
         return [base64.b64decode(each.removeprefix("data:image/png;base64,"), validate=True) for each in addresses]
 
+    def callback(self, job: str) -> tuple[str, dict[str, str], bytes]:
+        """What it calls when a job has ended: the address, the headers and the body."""
+        body = json.dumps({"request_id": job, "gateway_request_id": job, "status": "OK", "payload": {}}).encode()
+        said = {"Request-Id": job, "User-Id": "user-1", "Timestamp": str(round(time.time()))}
+        message = "\n".join([*said.values(), hashlib.sha256(body).hexdigest()]).encode()
+        signed = said | {"Signature": self.signing_key.sign(message).hex()}
+        return self.hooks[job], {f"X-Fal-Webhook-{name}": value for name, value in signed.items()}, body
+
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         app = r"/q/{app:((workflows|comfy)/)?[^/]+/[^/]+}"
+        yield web.get("/jwks.json", self.keys)
         yield web.get(app + "/requests/{job}/status", self.status)
         yield web.get(app + "/requests/{job}", self.result)
         yield web.put(app + "/requests/{job}/cancel", self.cancel)
@@ -135,6 +150,11 @@ credits = 5
             return missing
         self.stopped.append(request.match_info["job"])
         return web.json_response({"status": "CANCELLATION_REQUESTED"}, status=202)
+
+    async def keys(self, _: web.Request) -> web.Response:
+        point = self.signing_key.public_key().public_bytes_raw()
+        key = {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(point).decode().rstrip("=")}
+        return web.json_response({"keys": [key]})
 
     def _error(self, job: str) -> tuple[int, dict[str, Any], dict[str, str]] | None:
         if self.ending is not None:

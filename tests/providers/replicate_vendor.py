@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from aiohttp import web
+from standardwebhooks import Webhook
 
 from tests.providers.file_host import FileHost
 from tests.providers.vendor import KEY, Fault, Vendor, answering, as_json
 
 VERSION = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"
+SECRET = "whsec_" + base64.b64encode(b"a secret of this test's vendor").decode()
 MODEL = "black-forest-labs/flux-dev"
 
 _EVENTS = frozenset({"start", "output", "logs", "completed"})
@@ -48,6 +52,7 @@ class ReplicateVendor(Vendor):
 kind = "replicate"
 base_url = "{self.url}/v1"
 key_env = "BOX_KEY"
+callback_secret_env = "BOX_SECRET"
 [models.flux-dev]
 name = "FLUX dev"
 tool = "image"
@@ -72,6 +77,14 @@ credits = 5
 
     def inputs_of(self, job: str) -> list[bytes]:
         return [self._content(address) for address in self.jobs[job].asked["input"]["image_prompts"]]
+
+    def callback(self, job: str) -> tuple[str, dict[str, str], bytes]:
+        """What it calls when a job has ended: the address, the headers and the body."""
+        body = json.dumps(self._prediction(job, "succeeded")).encode()
+        now = datetime.now(UTC).replace(microsecond=0)
+        said = {"webhook-id": f"msg_{job}", "webhook-timestamp": str(round(now.timestamp()))}
+        signature = Webhook(SECRET).sign(said["webhook-id"], now, body.decode())
+        return self.hooks[job], said | {"webhook-signature": signature}, body
 
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         yield web.post("/v1/models/{owner}/{name}/predictions", self.create)

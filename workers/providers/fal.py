@@ -17,7 +17,6 @@ bill, and a 5xx is not billed. With `x-fal-no-retry` we would only do the same f
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -82,7 +81,7 @@ class Fal:
         looks = pauses()
         while (status := await self._status(at, request.prompt)).get("status") in _RUNS:
             yield Pending(_progress(status))
-            await asyncio.sleep(next(looks))
+            await request.pause(next(looks))
         result = await self._result(at, request.prompt, failed=bool(status.get("error")))
         async with aclosing(fetched(self._calls, _outputs(result), request)) as outputs:
             async for output in outputs:

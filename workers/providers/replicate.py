@@ -13,7 +13,6 @@ It knows no idempotency key: a submit whose answer is lost has failed, and is tr
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -82,7 +81,7 @@ class Replicate:
         looks = pauses()
         while (prediction := await self._look(_checked(ref), request.prompt)).get("status") not in _ENDED:
             yield Pending(progress_of(prediction.get("logs")))
-            await asyncio.sleep(next(looks))
+            await request.pause(next(looks))
         status = prediction["status"]
         if status == "failed":
             raise self._failure(prediction.get("error"), request.prompt)
