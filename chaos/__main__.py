@@ -27,6 +27,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from chaos.box import Box
 from chaos.counting import audit_meanwhile, count, settle
 from chaos.disk import Disk, enter_namespace
 from chaos.faults import FAULTS, Fault, Scene
@@ -76,9 +77,10 @@ def main() -> int:
 async def _run(seed: int, folder: Path, console: Console) -> Report:
     disk = Disk(folder / "disk", lambda: [pid for name in WORKERS if (pid := processes.process(name)) is not None])
     disk.open()
-    processes = Processes(folder, disk.directory / "store", random.Random(f"{seed} lines"))
+    box = Box(seed)
+    processes = Processes(folder, disk.directory / "store", box.address, random.Random(f"{seed} lines"))
     load = Load(processes.addresses, processes.admin_key, seed)
-    report = Report(seed, Scene(processes, load, disk, random.Random(f"{seed} faults")), Counter())
+    report = Report(seed, Scene(processes, load, disk, box, random.Random(f"{seed} faults")), Counter())
     console.print(f"chaos: SEED={seed}, log {processes.log_path}", soft_wrap=True)
     started = time.monotonic()
     stop = asyncio.Event()
@@ -94,6 +96,7 @@ async def _run(seed: int, folder: Path, console: Console) -> Report:
         await cancel(work, stopping)
         await load.close()
         await processes.stop()
+        await box.close()
         disk.close()
     report.seconds = time.monotonic() - started
     report.show(console)
@@ -105,6 +108,7 @@ async def _run(seed: int, folder: Path, console: Console) -> Report:
 async def _work(report: Report, console: Console) -> None:
     """Start everything, torment it under load, let it settle, count."""
     scene = report.scene
+    await scene.box.open()
     await scene.processes.start()
     await scene.load.open()
     clients = asyncio.create_task(scene.load.run())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,7 @@ FINAL = frozenset({"succeeded", "failed", "cancelled"})
 _AUDIT_EVERY_SECONDS = 10
 _AUDITS = {0: "clean", 2: "no answer from the ledger"}
 _PAGE = 100
+BOX_MODEL = "poster"
 _DOWNLOADS_AT_ONCE = 8
 _MOVES = frozenset({"reserve", "commit", "refund"})  # what generations do; everything else is granted or expired
 
@@ -76,6 +77,7 @@ async def count(scene: Scene) -> Findings:
         await _check_account(findings, load, account, entries, generations)
     _check_acknowledged(findings, load, everything)
     await _check_outputs(findings, load, everything)
+    await _check_box(findings, scene, everything)
     await _check_overtaken(findings, scene)
     await _audit(findings, scene.processes)
     return findings
@@ -170,6 +172,24 @@ async def _check_outputs(findings: Findings, load: Load, everything: dict[str, S
         for shown in everything.values():
             for output in shown["outputs"]:
                 all_checks.create_task(check(shown["id"], output))
+
+
+async def _check_box(findings: Findings, scene: Scene, everything: dict[str, Shown]) -> None:
+    """R17: the provider made no job without a generation, and no second one that it had not failed itself."""
+    made: defaultdict[str, set[str]] = defaultdict(set)
+    for job in scene.box.jobs.values():
+        made[job.generation] |= {hashlib.sha256(picture).hexdigest() for picture in job.pictures}
+    for generation in made:
+        found = await read_generation(scene.processes, generation)
+        if found is None:
+            findings.double.append(f"{generation} is unknown, and the provider had a job for it")
+            continue
+        jobs = {key.partition(":")[2] for key, job in scene.box.jobs.items() if job.generation == generation}
+        if not jobs <= {str(number) for number in range(found.submission + 1)}:
+            findings.double.append(f"{generation}: the provider failed {found.submission} jobs, and was given {jobs}")
+    for shown in everything.values():
+        if shown["model"] == BOX_MODEL and not {output["sha256"] for output in shown["outputs"]} <= made[shown["id"]]:
+            findings.wrong.append(f"{shown['id']} delivered what its provider never made for it")
 
 
 async def _check_overtaken(findings: Findings, scene: Scene) -> None:

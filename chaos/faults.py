@@ -12,6 +12,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from chaos.box import Box
 from chaos.disk import Disk
 from chaos.full_memory import fill_memory
 from chaos.lines import Answers
@@ -40,6 +41,7 @@ LONGER_THAN_A_LEASE_SECONDS = 2.5 * LEASE_SECONDS + 1
 _BUSY_SECONDS, _BUSY_ATTEMPTS = 120, 2
 _SPOIL_SECONDS = (0.5, 2.0)
 _OUTAGE_SECONDS = (0.5, 7.0)  # shorter and longer than the five seconds after which a client gives up on Redis
+_AWAY_SECONDS = (2.0, 12.0)
 _FULL_SECONDS = (2.0, 6.0)  # the first retry comes after two seconds: into the full disk, or after it
 
 
@@ -50,6 +52,7 @@ class Scene:
     processes: Processes
     load: Load
     disk: Disk
+    box: Box
     dice: random.Random
     problems: list[str] = field(default_factory=list)
     audits: Counter[str] = field(default_factory=Counter)
@@ -174,6 +177,11 @@ async def _fill_disk(scene: Scene) -> None:
         scene.disk.free()
 
 
+async def _take_provider_away(scene: Scene) -> None:
+    """Have the provider out of reach, calls on their way included; its jobs go on, and nobody hears of them."""
+    await scene.box.away(scene.dice.uniform(*_AWAY_SECONDS))
+
+
 async def _cut_power(scene: Scene) -> None:
     """Kill everything at once."""
     for name in EVERYTHING:
@@ -208,6 +216,7 @@ FAULTS = (
     Fault("answers cut in the middle", _spoil_answers(Answers.HALF)),
     Fault("connections stand still", _hold_connections),
     Fault("a worker's words held past its lease", _hold_worker, alone=True),
+    Fault("provider out of reach", _take_provider_away),
     Fault("outputs' disk full", _fill_disk),
     Fault("ledger's memory full", _fill_ledger, alone=True),
     Fault("both Redis' memory full", _fill_both, alone=True),

@@ -39,7 +39,8 @@ _GIVE_UP_SECONDS = 180
 _LOOK_SECONDS = 0.1
 _GRANTS_SHARE = 0.6  # of what operators do; the rest are changes of plan
 # What is asked for, and what becomes of it, in a hundred. A mural nobody can pay for.
-_WISHES = {"sketch": 77, "portrait": 15, "clip": 4, "mural": 4}
+_WISHES = {"sketch": 65, "portrait": 15, "poster": 12, "clip": 4, "mural": 4}
+_TOOLS = {"clip": "video", "poster": "print"}
 _INPUT_SHARE = 0.5  # of portraits bring a picture along, which the gateway stores
 _PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 _FATES = {"succeed": 61, "fail": 12, "fail at first": 10, "deliver k of n": 14, "hang": 3}
@@ -276,12 +277,14 @@ def _wish(dice: random.Random, key: str) -> dict[str, Any]:
     """What a client asks for: mostly images, some of which fail, hang, come late or not all."""
     body: dict[str, Any] = {"prompt": f"chaos {key}", "metadata": {"key": key}}
     wish = _drawn(dice, _WISHES)
-    body |= {"tool": "video" if wish == "clip" else "image", "model": wish}
+    body |= {"tool": _TOOLS.get(wish, "image"), "model": wish}
     match wish:
         case "mural":
             return body
         case "clip":
             return {**body, "settings": {"duration": dice.choice([1, 2])}}
+        case "poster":  # what becomes of it is the provider's to decide
+            return {**body, "outputs": dice.randint(1, 4)}
         case _:
             outputs = dice.randint(1, 4)
             if wish == "portrait" and dice.random() < _INPUT_SHARE:

@@ -1,8 +1,8 @@
 """What runs: everything that `farebox up` runs, twice where two are more interesting than one.
 
 Two Redis (the ledger's and the queue's, both durable, both `farebox redis`), two gateways, two image workers, a video
-worker, two caretakers. Each is the Procfile's own command line, under the supervisor of `farebox up`, which starts it
-again when it dies. Each reaches each Redis over a line of its own.
+worker, one whose provider is elsewhere, two caretakers. Each is the Procfile's own command line, under the supervisor of
+`farebox up`, which starts it again when it dies. Each reaches each Redis over a line of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from gateway.supervisor import Program, Supervisor
 LEASE_SECONDS = 1.5
 GATEWAYS = ("gateway-1", "gateway-2")
 IMAGE_WORKERS = ("worker-image-1", "worker-image-2")
-WORKERS = (*IMAGE_WORKERS, "worker-video")
+PROVIDER_WORKER = "worker-print"
+WORKERS = (*IMAGE_WORKERS, "worker-video", PROVIDER_WORKER)
 CARETAKERS = ("caretaker-1", "caretaker-2")
 LEDGER, QUEUE = "ledger", "queue"
 REDIS = (LEDGER, QUEUE)
@@ -44,6 +45,7 @@ _COMMAND = (sys.executable, "-P", "-m", "gateway")
 _KILL_AFTER_SECONDS = 10
 _LOOK_SECONDS = 0.05
 _CARD = Path(__file__).with_name("pricing.toml")
+_BOX = "http://127.0.0.1:9"
 
 AttemptName = tuple[str, int]
 """A generation and the number of one attempt at it."""
@@ -93,8 +95,10 @@ class Said:
 class Processes:
     """All of them, from `start` to `stop`."""
 
-    def __init__(self, folder: Path, outputs: Path, dice: random.Random) -> None:
+    def __init__(self, folder: Path, outputs: Path, box: str, dice: random.Random) -> None:
         self.said = Said()
+        card = folder / "pricing.toml"
+        card.write_text(_CARD.read_text().replace(_BOX, box))
         self.log_path = folder / "chaos.log"
         self.admin_key = "fbx_" + secrets.token_urlsafe(32)
         self.lines = {
@@ -105,7 +109,7 @@ class Processes:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")},
             "FAREBOX_DATA": str(folder),
-            "FAREBOX_RATE_CARD": str(_CARD),
+            "FAREBOX_RATE_CARD": str(card),
             "FAREBOX_OUTPUTS_URL": outputs.as_uri(),
             "FAREBOX_ADMIN_KEY": self.admin_key,
             "FAREBOX_TEST_MODE": "1",
@@ -194,7 +198,11 @@ class Processes:
             "FAREBOX_LEDGER_URL": f"redis://127.0.0.1:{self.lines[name, LEDGER].port}",
             "FAREBOX_QUEUE_URL": f"redis://127.0.0.1:{self.lines[name, QUEUE].port}",
         }
-        return own | ({"FAREBOX_PORT": str(self.ports[name])} if name in self.ports else {})
+        if name in self.ports:
+            own["FAREBOX_PORT"] = str(self.ports[name])
+        if name == PROVIDER_WORKER:  # what the provider may call: a gateway, which is killed and frozen like the other
+            own["FAREBOX_PUBLIC_URL"] = self.addresses[0]
+        return own
 
     @staticmethod
     def _with(environment: dict[str, str], *words: str) -> tuple[str, ...]:

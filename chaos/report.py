@@ -33,7 +33,7 @@ class Report:
 
     def figures(self) -> dict[str, Any]:
         """Everything, by name."""
-        load, said = self.scene.load, self.scene.processes.said
+        load, said, box = self.scene.load, self.scene.processes.said, self.scene.box
         return {
             "seed": self.seed,
             "seconds": round(self.seconds),
@@ -45,6 +45,10 @@ class Report:
             "acknowledged": len(load.acknowledged),
             "ended": dict(self.findings.ended),
             "outputs downloaded": self.findings.outputs,
+            "jobs of the provider": len(box.jobs),
+            "… asked for again": sum(job.asked_again for job in box.jobs.values()),
+            "… asked to stop": sum(job.stopped for job in box.jobs.values()),
+            "the provider's manners": dict(box.counts),
             "audits meanwhile": dict(self.scene.audits),
             "journal entries": self.findings.entries,
             "credits charged": str(self.findings.charged),

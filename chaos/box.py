@@ -1,0 +1,217 @@
+"""Somebody's GPU server by the contract of the `http` provider, on a bad day: busy, slow, rude, never forgetful.
+
+What it makes is decided by the seed and the prompt, how it behaves by the seed and the moment. It takes a job once for
+each idempotency key, as the contract says, and remembers all that it was asked: nobody may have two jobs made for one
+key, and every job it made must belong to a generation that is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import random
+import socket
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from PIL import Image
+
+_SECONDS = (0.05, 2.0)
+_LATE_SECONDS = (6.0, 12.0)  # longer than a worker stays with one that calls back: it parks, and the call wakes it
+_FATES = {"succeed": 50, "late": 14, "fewer": 10, "failed": 8, "moderated": 5, "rejected": 5, "broken": 5, "silent": 3}
+_BUSY_SHARE, _FAULT_SHARE, _CUT_SHARE, _NONSENSE_SHARE = 0.08, 0.05, 0.08, 0.03
+_LOST_CALL_SHARE, _SECOND_CALL_SHARE, _OTHER_CALL_SHARE = 0.15, 0.15, 0.05
+
+
+@dataclass(slots=True)
+class Job:
+    """One job. `pictures` are the bytes that were handed out as outputs, those that cannot be decoded left out."""
+
+    id: str
+    key: str
+    asked: dict[str, Any]
+    fate: str
+    state: dict[str, Any] = field(default_factory=lambda: {"status": "queued", "outputs": []})
+    pictures: list[bytes] = field(default_factory=list)
+    asked_again: int = 0
+    stopped: bool = False
+
+    @property
+    def generation(self) -> str:
+        """The generation that it was made for: its key is `<generation>:<submission>`."""
+        return self.key.partition(":")[0]
+
+
+class Box:
+    """The server, from `open` to `close`; `away` takes it off the network with all that it remembers."""
+
+    def __init__(self, seed: int) -> None:
+        """Behave as `seed` says."""
+        self.seed = seed
+        self.jobs: dict[str, Job] = {}
+        self.counts: Counter[str] = Counter()
+        self.port = _free_port()
+        self._dice = random.Random(f"{seed} box")
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._work: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        """Its `base_url`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def open(self) -> None:
+        """Listen."""
+        app = web.Application(middlewares=[self._on_a_bad_day], client_max_size=16 * 1024 * 1024)
+        app.add_routes(
+            [
+                web.post("/jobs", self._submit),
+                web.get("/jobs/{id}", self._look),
+                web.delete("/jobs/{id}", self._stop),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await self._runner.setup()
+        await self._listen()
+
+    async def close(self) -> None:
+        """Hang up and forget."""
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def away(self, seconds: float) -> None:
+        """Be unreachable for a while, and let no call that is on its way come to its end."""
+        if self._site is not None:
+            await self._site.stop()
+        for transport in self._transports():
+            transport.abort()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self._listen()
+
+    async def _listen(self) -> None:
+        if self._runner is None:
+            raise RuntimeError("open it first")
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        await self._site.start()
+
+    def _transports(self) -> list[asyncio.Transport]:
+        server = self._runner.server if self._runner is not None else None
+        if not isinstance(server, web.Server):
+            return []
+        return [each.transport for each in server.connections if each.transport is not None]
+
+    # --- the contract -----------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _on_a_bad_day(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Answer as asked, or not quite: what was asked for may have been done all the same."""
+        dice = self._dice
+        if dice.random() < _BUSY_SHARE:
+            self.counts["busy"] += 1
+            return web.json_response({"error": {"code": "failed"}}, status=429, headers={"Retry-After": "1"})
+        if dice.random() < _FAULT_SHARE:
+            self.counts["500"] += 1
+            return web.json_response({"error": {"code": "failed", "message": "out of memory"}}, status=500)
+        answer: web.StreamResponse = await handler(request)
+        if dice.random() < _CUT_SHARE and request.transport is not None:
+            self.counts["answer lost"] += 1
+            request.transport.abort()
+        elif dice.random() < _NONSENSE_SHARE:
+            self.counts["nonsense"] += 1
+            return web.Response(text="<html>gateway", content_type="text/html")
+        return answer
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        key = request.headers["Idempotency-Key"]
+        job = self.jobs.get(key)
+        if job is not None:
+            job.asked_again += 1
+            return web.json_response({"id": job.id}, status=200)
+        asked = await request.json()
+        dice = random.Random(f"{self.seed} {asked['prompt']} {key.partition(':')[2]}")
+        fate = dice.choices(list(_FATES), list(_FATES.values()))[0]
+        if fate == "rejected":
+            self.counts["rejected"] += 1
+            return web.json_response({"error": {"code": "rejected", "message": "not this one"}}, status=422)
+        job = self.jobs[key] = Job(f"box-{len(self.jobs)}", key, asked, fate)
+        task = asyncio.create_task(self._make(job, dice))
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return web.json_response({"id": job.id}, status=201)
+
+    async def _look(self, request: web.Request) -> web.Response:
+        job = self._job(request)
+        return web.json_response({} if job is None else job.state, status=404 if job is None else 200)
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        job = self._job(request)
+        if job is not None:
+            job.stopped = True
+            if job.state["status"] in {"queued", "running"}:
+                job.state |= {"status": "failed", "error": {"code": "failed", "message": "stopped"}}
+        return web.Response(status=204)
+
+    def _job(self, request: web.Request) -> Job | None:
+        return next((job for job in self.jobs.values() if job.id == request.match_info["id"]), None)
+
+    # --- making -----------------------------------------------------------------------------------------------------
+
+    async def _make(self, job: Job, dice: random.Random) -> None:
+        job.state["status"] = "running"
+        await asyncio.sleep(dice.uniform(*(_LATE_SECONDS if job.fate == "late" else _SECONDS)))
+        if job.fate == "silent" or job.stopped:
+            return
+        outputs = job.asked["outputs"]
+        made = dice.randint(0, outputs - 1) if job.fate == "fewer" else outputs
+        if job.fate == "failed":
+            made = dice.randint(0, outputs)
+        for number in range(0 if job.fate == "moderated" else made):
+            picture = _picture(dice)
+            if job.fate == "broken" and number == made - 1:
+                picture = picture[: len(picture) // 2]
+            else:
+                job.pictures.append(picture)
+            job.state["outputs"].append({"b64": base64.b64encode(picture).decode()})
+        failed = job.fate if job.fate in {"failed", "moderated"} else ""
+        job.state |= {"status": "failed", "error": {"code": failed}} if failed else {"status": "succeeded"}
+        await self._call_back(job)
+
+    async def _call_back(self, job: Job) -> None:
+        """Say that it is done: perhaps not at all, perhaps twice, perhaps about another's job."""
+        dice, url = self._dice, job.asked.get("callback_url")
+        if url is None or dice.random() < _LOST_CALL_SHARE:
+            self.counts["callbacks lost"] += 1
+            return
+        jobs = [job.id] * (2 if dice.random() < _SECOND_CALL_SHARE else 1)
+        if dice.random() < _OTHER_CALL_SHARE:
+            jobs.insert(0, f"box-{dice.randrange(len(self.jobs))}-other")
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            for name in jobs:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                    async with session.post(url, json={"id": name}) as answer:
+                        self.counts[f"callbacks answered {answer.status}"] += 1
+
+
+def _picture(dice: random.Random) -> bytes:
+    """A small picture like no other."""
+    picture = Image.frombytes("RGB", (16, 16), dice.randbytes(16 * 16 * 3))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
