@@ -1,8 +1,8 @@
 """What runs: everything that `farebox up` runs, twice where two are more interesting than one.
 
 Two Redis (the ledger's and the queue's, both durable, both `farebox redis`), two gateways, two image workers, a video
-worker, one whose provider is elsewhere, two caretakers. Each is the Procfile's own command line, under the supervisor of
-`farebox up`, which starts it again when it dies. Each reaches each Redis over a line of its own.
+worker, one whose provider is elsewhere, two caretakers. Each is the Procfile's own command line, supervised as in
+`farebox up`: started again when it dies. Each reaches each Redis over a line of its own.
 """
 
 from __future__ import annotations
