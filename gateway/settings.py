@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30, ge=0.3, le=3600)
     dispatch_seconds: float = Field(default=2, ge=0.05, le=60)
     requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
+    upload_gib_per_day: float = Field(default=10, ge=0.1, le=1_000_000)
     output_days: int = Field(default=30, ge=1)
     payments: Literal["local", "none", "stripe"] | None = None
     stripe_key: SecretStr | None = None

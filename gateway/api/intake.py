@@ -21,6 +21,7 @@ from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
 from gateway.media import Media, look
+from gateway.outputs import OutputStore
 
 _BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
 
@@ -44,6 +45,7 @@ class Intake:
         self._folder = folder
         self._by_account: Counter[str] = Counter()
         self._looks = asyncio.Semaphore(limits.LOOKS_MAX)
+        self._stores = asyncio.Semaphore(limits.STORES_MAX)
 
     @property
     def coming_in(self) -> int:
@@ -69,6 +71,11 @@ class Intake:
         """What a file is; MediaUnreadable. Few at once: the largest takes a quarter of a gigabyte of memory."""
         async with self._looks:
             return await asyncio.to_thread(look, file)
+
+    async def store(self, outputs: OutputStore, object_key: str, body: Received) -> None:
+        """Put what has come in into the object store; OutputNotStored."""
+        async with self._stores:
+            await outputs.put_file(object_key, body.file, body.bytes)
 
     def _open(self) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ LINGER_SECONDS = 10.0  # for the rest of a body that nobody wants, so that the c
 UPLOAD_MAX_BYTES = 50 * 1024 * 1024
 UPLOADS_MAX = 8  # of one account, coming in at once at one gateway: each takes a file on its disk
 UPLOADS_RETRY_SECONDS = 5
+STORES_MAX = 4  # the same, while they go into the object store: some 20 MB each, in the parts that S3 wants
 LOOKS_MAX = 2  # of all accounts at once at one gateway: each takes up to a quarter of a gigabyte of memory, and a core
 
 STREAMS_MAX = 50  # event streams of one account, or of one operator's key, at one gateway

@@ -8,16 +8,19 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.context import caller
-from gateway.api.errors import InvalidRequest
+from gateway.api.errors import InvalidRequest, RateLimited
 from gateway.api.idempotency import once, seed
 from gateway.api.intake import Received
 from gateway.api.respond import answer
-from gateway.api.services import INTAKE, OUTPUTS, UPLOAD_ADDRESSES
+from gateway.api.services import INTAKE, LEDGER, OUTPUTS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.errors import FieldProblem, MediaUnreadable
+from gateway.ledger import outcomes as o
 from gateway.media import EXTENSIONS, Media
 from gateway.outputs import upload_expires_at
 from gateway.schemas.base import utc
 from gateway.schemas.uploads import UploadOut
+
+_KIB = 1024
 
 
 async def create(request: web.Request) -> web.StreamResponse:
@@ -33,7 +36,8 @@ async def _kept(request: web.Request, said: str, body: Received) -> web.Response
     media = await _looked_into(request, said, body)
     addresses, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
     object_key = addresses.new_key(media.content_type, seed(request))
-    await request.app[OUTPUTS].put_file(object_key, body.file, body.bytes)
+    await _count(request, account, body)
+    await request.app[INTAKE].store(request.app[OUTPUTS], object_key, body)
     address = addresses.address(account, object_key)
     optional = {} if media.duration_seconds is None else {"duration_seconds": media.duration_seconds}
     shape = UploadOut(
@@ -50,6 +54,20 @@ async def _kept(request: web.Request, said: str, body: Received) -> web.Response
         **optional,
     )
     return answer(shape, status=HTTPStatus.CREATED)
+
+
+async def _count(request: web.Request, account: str, body: Received) -> None:
+    """Count the file; RateLimited, with `Retry-After`, if the account has sent too much."""
+    gib = request.app[SETTINGS].upload_gib_per_day
+    size = -(-body.bytes // _KIB)
+    outcome = await request.app[LEDGER].take_in(account=account, per_day=round(gib * _KIB * _KIB), size=size)
+    if isinstance(outcome, o.Limited):
+        raise RateLimited(
+            f"An account may upload {gib:,g} GiB in 24 hours, and this one has. Repeat this later, or give the file as "
+            "an https: URL. Nothing was kept.",
+            headers={"Retry-After": str(-(-outcome.retry_after_ms // 1000))},
+            gib_per_day=gib,
+        )
 
 
 async def _looked_into(request: web.Request, said: str, body: Received) -> Media:

@@ -140,6 +140,12 @@ class AccountOperations(LedgerCore):
         first, whole_after_ms = (int(number) for number in rest)
         return o.Limited(first, whole_after_ms) if word == "limited" else o.Admitted(first, whole_after_ms)
 
+    async def take_in(self, *, account: str, per_day: int, size: int) -> o.Limited | o.Admitted:
+        """Count a file that an account sends ahead, whichever gateway it came to; `per_day` and `size` are in KiB."""
+        word, rest = await self.run("take_in", keys.taken_in(account), per_day, size)
+        first, whole_after_ms = (int(number) for number in rest)
+        return o.Limited(first, whole_after_ms) if word == "limited" else o.Admitted(first, whole_after_ms)
+
     async def find_key(self, *, key: str) -> o.KeyRecord | o.NotFound:
         """Who a key belongs to. The digest is compared in constant time; the account's own list decides."""
         return await self._find_key(key_id_of(key), hashlib.sha256(key.encode()).hexdigest())

@@ -114,6 +114,11 @@ def rate(key_id: str) -> str:
     return f"fb:rate:{key_id}"
 
 
+def taken_in(account: str) -> str:
+    """String: when an account's allowance of uploads is whole again."""
+    return f"fb:taken_in:{account}"
+
+
 def email(address: str) -> str:
     """String: the account that has this email address."""
     return f"fb:email:{hashlib.sha256(address.strip().lower().encode()).hexdigest()}"

@@ -182,7 +182,7 @@ class AccountKey:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request within its key's rate: how many more there may be now, and when the allowance is whole again."""
+    """Within an allowance, of requests or KiB: how many more there may be now, and when all of it is there again."""
 
     remaining: int
     whole_after_ms: int
@@ -190,7 +190,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A request beyond its key's rate, and when the next one is admitted."""
+    """Beyond an allowance, and when the same is admitted."""
 
     retry_after_ms: int
     whole_after_ms: int

@@ -17,8 +17,8 @@ READS = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal"}
     | {"checkout", "generation", "generations", "overdue", "replay", "usage"}
 )
-# What only rolls an account forward, counts a request or the use of a key, or tells all partitions of a rate card.
-BESIDES = frozenset({"account", "admit", "claim_email", "journal", "publish", "release_email", "touch"})
+# What only rolls an account forward, counts a request, a file or a key's use, or tells all partitions of a rate card.
+BESIDES = frozenset({"account", "admit", "claim_email", "journal", "publish", "release_email", "take_in", "touch"})
 _OFTEN = frozenset({"dispatched", "renew"})
 _OF_AN_ATTEMPT = frozenset({"begin", "deliver", "hand_back", "note", "park", "renew", "settle"})
 

@@ -17,7 +17,7 @@ import pytest
 from gateway.api import limits, services
 from gateway.errors import OutputMissing
 from gateway.ledger import outcomes as o
-from tests.api.visitor import SKETCH, Reply, Visitor
+from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 from tests.made_media import film, picture, png_that_says
 
 PNG = picture("PNG")
@@ -218,6 +218,22 @@ async def test_an_account_may_have_so_many_coming_in_at_once_and_another_has_its
     go_on.set()
     assert await first == 201
     assert (await upload(gateway, key)).status == 201
+
+
+async def test_what_an_account_may_upload_in_a_day_is_counted_by_what_is_kept(redis_url: str, tmp_path: Path) -> None:
+    large = PNG + bytes(45_000_000)  # of 107,374,182 bytes
+    async with open_gateway(redis_url, tmp_path, upload_gib_per_day=0.1) as gateway:
+        key, other = await gateway.account(), await gateway.account("other")
+        assert (await upload(gateway, key, large, once="a")).status == 201
+        assert (await upload(gateway, key, large, once="a")).status == 200, "a replay costs nothing"
+        assert (await upload(gateway, key, large, "image/gif")).status == 422, "nor does what is refused"
+        assert (await upload(gateway, key, large, once="b")).status == 201
+        limited = await upload(gateway, key, large, once="c")
+        assert (limited.status, limited.code, limited.error["gib_per_day"]) == (429, "rate_limited", 0.1)
+        assert 3600 < int(limited.headers["Retry-After"]) < DAY
+        assert (await upload(gateway, key)).status == 201, "a small one still fits"
+        assert (await upload(gateway, other, large)).status == 201
+        assert len(files(gateway, "uploads")) == 4
 
 
 async def test_a_disk_that_is_full_while_a_body_comes_in_is_answered_503(

@@ -37,6 +37,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "upload, frames of an animated image": (images.FRAMES_MAX, "422 invalid_request"),
     "upload, looking into it": (looking.LOOK_SECONDS, "422 invalid_request"),
     "uploads": (limits.UPLOADS_MAX, "429 rate_limited"),
+    "uploads a day": (f"{Settings.model_fields['upload_gib_per_day'].default} GiB", "429 rate_limited"),
     "page of a list": (base.PAGE_MAX, ""),
     "requests a minute": (Settings.model_fields["requests_per_minute"].default or "off", "429 rate_limited"),
     "event streams": (limits.STREAMS_MAX, "429 rate_limited"),

@@ -38,6 +38,7 @@ EXPIRING = {
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
     "sign_in": r"fb:sign_in:[0-9a-f]{32}",
+    "taken_in": rf"fb:taken_in:{ACCOUNT}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
 }
@@ -53,6 +54,7 @@ async def a_busy_time(world: World) -> None:
     await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)
     await ledger.use_sign_in_link(nonce="0" * 32, seconds=3600)
     await ledger.admit(key_id=f"key_{'0' * 32}", per_minute=1)
+    await ledger.take_in(account="ann", per_day=100, size=100)
     await Requests(ledger).claim(Request("admin", "digest", "request"))
     await Requests(ledger).finish(Request("ann", "digest-2", "request"), "{}")
     for account in ("ann", "b.o-b_@"):
@@ -89,6 +91,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
+    days |= {"taken_in": 1}
     now = await world.now()
     for name, stored in (await world.contents()).items():
         if stored.expires_at > 0 and not name.endswith(":admin:digest"):  # a claim that a crash leaves: one minute
@@ -114,7 +117,7 @@ def test_python_spells_keys_as_lua_does() -> None:
     lua = (Path(gateway.ledger.__file__).parent / "lua" / "lib" / "keys.lua").read_text()
     spelled = re.findall(r"^function keys\.(\w+)\(", lua, re.MULTILINE)
     python = {name for name in vars(keys) if callable(getattr(keys, name)) and not name.startswith("_")}
-    assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "subject"}
+    assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "subject", "taken_in"}
     for name in spelled:
         words = re.search(rf"^function keys\.{name}\((.*?)\)", lua, re.MULTILINE)
         assert words

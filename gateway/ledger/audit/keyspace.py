@@ -68,6 +68,7 @@ KINDS = (
     _alone("key", re.escape(keys.key("")) + "key_[0-9a-f]{32}"),
     _alone("email", re.escape(keys.email("")[:-64]) + "[0-9a-f]{64}"),
     _alone("rate", re.escape(keys.rate("")) + _WORD, expires=True),
+    _alone("taken_in", re.escape(keys.taken_in("")) + _WORD, expires=True),
     _alone("sign_in", re.escape(keys.sign_in("")) + _WORD, expires=True),
     _alone("operators", re.escape(keys.OPERATORS)),
     _alone("meta", re.escape(keys.META)),

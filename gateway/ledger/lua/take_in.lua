@@ -1,0 +1,22 @@
+#!lua
+-- Count a file that an account sends ahead, or say when it may come: a day's allowance at once, refilled evenly (GCRA).
+-- The key holds when the whole allowance will be there again; it goes when that time has come.
+--
+-- KEYS[1]  taken_in
+-- ARGV     1 kibibytes per day  2 kibibytes of this file
+-- Returns  {"limited", retry after ms, whole again after ms} {"admitted", remaining KiB, whole again after ms}
+-- Writes   taken_in
+--- @include "lib/amounts"
+local DAY = 86400000 -- in milliseconds, like all times here
+local per_day, size = tonumber(ARGV[1]), tonumber(ARGV[2])
+local cost = math.ceil(size * DAY / per_day) -- 51,200 KiB × a day is 4.4e12: exact
+local now = amounts.real_now()
+local whole_at = tonumber(redis.call("GET", KEYS[1]) or now)
+-- Never more than a day ahead, though a failover may have set the clock back.
+local ahead = math.min(math.max(whole_at - now, 0), DAY)
+
+if ahead + cost > DAY then return {"limited", amounts.text(ahead + cost - DAY), amounts.text(ahead)} end
+ahead = ahead + cost
+
+redis.call("SET", KEYS[1], amounts.text(now + ahead), "PX", amounts.text(math.max(ahead, 1)))
+return {"admitted", amounts.text(math.floor((DAY - ahead) * per_day / DAY)), amounts.text(ahead)}
