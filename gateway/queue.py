@@ -15,7 +15,7 @@ knows what is queued, and the caretaker dispatches it again.
 | `farebox:waits:<tool>` | hash: class of `gateway.waits` → how many waited so long before they were first begun |
 | `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`gateway.series`), trimmed by age |
 | `farebox:series:last` | what had been counted at the last sample, JSON |
-| `farebox:hints` | channel: which generation has changed, for gateways |
+| `farebox:hints` | channel: which generations have changed, for gateways: `[[account, generation, version], …]` |
 | `farebox:looks` | channel: which running generation workers shall look at now: asked to stop, or called back about |
 | `farebox:stray:<job>` | digest of a job that its provider was asked to stop, though no generation waits for it |
 """
@@ -127,7 +127,7 @@ def attempt_of(job: str) -> tuple[str, int] | None:
     return None if generation == _STOP else (generation, int(attempt))
 
 
-def dumps(value: Mapping[str, Any]) -> bytes:
+def dumps(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Arq's serializer. What JSON does not know (an exception as a result) becomes its text."""
     return _JSON.encode(value).encode()
 
@@ -172,7 +172,7 @@ class Queue:
 
     # --- dispatching ------------------------------------------------------------------------------------------------
 
-    async def dispatch(self, dispatches: Sequence[Dispatch], hints: Iterable[Hint] = ()) -> None:
+    async def dispatch(self, dispatches: Sequence[Dispatch], hints: Sequence[Hint] = ()) -> None:
         """Put generations into arq and tell the watchers, all in one round trip (arq's `enqueue_job` takes three each).
 
         Dispatching one twice is harmless: it is the same job, and `begin` gives its attempt to one worker only. A lost
@@ -191,7 +191,8 @@ class Queue:
                 )
             )
         commands = [command for tool, jobs in by_tool.items() for command in _put(tool, jobs)]
-        commands += [("PUBLISH", HINTS, dumps(hint._asdict())) for hint in hints]
+        if hints:  # in one message: each gateway hears all of them, its own too, and a message costs it 50 µs
+            commands.append(("PUBLISH", HINTS, dumps(hints)))
         if commands:
             await self._send(*commands)
 
@@ -296,22 +297,23 @@ class Queue:
         """Every hint from now on, for ever: a lost connection is made again. Close it with `aclosing`."""
         async with aclosing(self._messages(HINTS)) as messages:
             async for message in messages:
-                yield Hint(**message)
+                for words in message:
+                    yield Hint(*words)
 
     async def ask_to_look(self, generation: str) -> None:
         """Tell the worker of a running generation to look now: a cancel was asked for, or its provider called back.
 
         Lost, it costs a third of a lease, or the time until the provider is looked at anyway, no more.
         """
-        await self._send(("PUBLISH", LOOKS, dumps({"generation": generation})))
+        await self._send(("PUBLISH", LOOKS, dumps([generation])))
 
     async def looks(self) -> AsyncGenerator[str, None]:
         """The ids of running generations that are to be looked at, from now on. Close it with `aclosing`."""
         async with aclosing(self._messages(LOOKS)) as messages:
-            async for message in messages:
-                yield message["generation"]
+            async for (generation,) in messages:
+                yield generation
 
-    async def _messages(self, channel: str) -> AsyncGenerator[dict[str, Any], None]:
+    async def _messages(self, channel: str) -> AsyncGenerator[list[Any], None]:
         failures = 0
         while True:
             try:
@@ -325,7 +327,7 @@ class Queue:
                 failures += 1
                 await asyncio.sleep(pause)
 
-    async def _messages_of_one_connection(self, channel: str) -> AsyncGenerator[dict[str, Any], None]:
+    async def _messages_of_one_connection(self, channel: str) -> AsyncGenerator[list[Any], None]:
         pubsub = self.redis.pubsub()
         try:
             with answering():
@@ -340,7 +342,7 @@ class Queue:
                     with answering():
                         await pubsub.ping()
                 elif message["type"] == "message":
-                    yield loads(message["data"])
+                    yield json.loads(message["data"])
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
