@@ -4,6 +4,7 @@ Nobody logs keys, passwords or prompts. The last line of defence is here: fields
 looks like a secret is cut from every line, also from the text of an exception.
 
 Our own lines do not pass through `logging`, which costs 100 µs each: a request has two of them. Those of libraries do.
+As JSON, which is what a gateway under load writes, they are made in one step instead of structlog's chain of five.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
+from pydantic_core import PydanticSerializationError, to_json
 
 from gateway.settings import Settings
 
@@ -38,8 +41,6 @@ _SECRETS = re.compile(
 # One of these is in every text that the expression finds; to look for them takes 1 µs, and the expression 50.
 _MARKS = ("fbx_", "k_live_", "k_test_", "whsec_", "bearer", "://", "?", "&")
 
-_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
-
 
 def configure_logs(settings: Settings) -> None:
     """Send all logs of this process to standard error in the settings' format. Call it once, at start."""
@@ -55,7 +56,7 @@ def configure_logs(settings: Settings) -> None:
         cut_secrets,
     ]
     structlog.configure(
-        processors=[*shared, *rendering],
+        processors=[_as_line] if settings.log_format == "json" else [*shared, *rendering],
         logger_factory=lambda *_: _Lines(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
@@ -86,17 +87,19 @@ class _Lines:
 
 def leave_out_secret_fields(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Keep the name of a field that must not be logged, so that the mistake shows, and drop its value."""
-    for name in event.keys() & _LEFT_OUT:
-        event[name] = "(left out)"
+    if not _LEFT_OUT.isdisjoint(event):
+        for name in event.keys() & _LEFT_OUT:
+            event[name] = "(left out)"
     return event
 
 
 def cut_secrets(_logger: Any, _method: str, line: Any) -> str:
     """Cut from a finished line whatever looks like a secret."""
     lowered = line.lower()
-    if not any(mark in lowered for mark in _MARKS):
-        return str(line)
-    return _SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}…", line)
+    for mark in _MARKS:
+        if mark in lowered:
+            return _SECRETS.sub(lambda match: f"{match[match.lastindex or 0]}…", line)
+    return str(line)
 
 
 def _renderer(log_format: str) -> structlog.typing.Processor:
@@ -105,5 +108,18 @@ def _renderer(log_format: str) -> structlog.typing.Processor:
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
 
 
+def _as_line(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    """What the chain for a person does, as one line of JSON."""
+    event["level"] = "error" if method == "exception" else method
+    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    leave_out_secret_fields(logger, method, event)
+    if "exc_info" in event:
+        structlog.processors.format_exc_info(logger, method, event)
+    return cut_secrets(logger, method, _as_json(logger, method, event))
+
+
 def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
-    return _JSON.encode(event)
+    try:
+        return to_json(event, fallback=repr).decode()
+    except PydanticSerializationError:  # half a character, in a name from a system that allows it
+        return json.dumps(event, default=repr)
