@@ -13,6 +13,7 @@ from gateway.ledger.outcomes import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.pricing.reload import RateCards
 from gateway.queue import Depth
+from gateway.timings import Timings
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -26,12 +27,14 @@ class Metrics:
         self.refusals = Counter(
             "farebox_refusals", "Requests answered with an error, by code.", ["code"], registry=self.registry
         )
-        self.requests = Histogram(
-            "farebox_http_request_seconds",
-            "How long requests took, by method, route and status.",
-            ["method", "route", "status"],
-            buckets=_SECONDS,
-            registry=self.registry,
+        self.requests = Timings(
+            Histogram(
+                "farebox_http_request_seconds",
+                "How long requests took, by method, route and status.",
+                ["method", "route", "status"],
+                buckets=_SECONDS,
+                registry=self.registry,
+            )
         )
         self.transitions = transition_seconds(self.registry)
 

@@ -128,7 +128,7 @@ def _outage(request: web.Request, error: LedgerUnavailable | QueueUnavailable) -
 def _note(request: web.Request, status: int, seconds: float) -> None:
     resource = request.match_info.route.resource
     route = "(none)" if resource is None else resource.canonical
-    request.app[METRICS].requests.labels(request.method, route, str(status)).observe(seconds)
+    request.app[METRICS].requests.observe(seconds, request.method, route, str(status))
     log.log(
         logging.DEBUG if route in _PROBES else logging.INFO,
         "request",

@@ -12,6 +12,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.scripts import Argument, Reply
+from gateway.timings import Timings
 
 READS = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal"}
@@ -20,26 +21,29 @@ READS = frozenset(
 # What only rolls an account forward, counts a request, a file or a key's use, or tells all partitions of a rate card.
 BESIDES = frozenset({"account", "admit", "claim_email", "journal", "publish", "release_email", "take_in", "touch"})
 _OFTEN = frozenset({"dispatched", "renew"})
+_UNTOLD = READS | BESIDES
 _OF_AN_ATTEMPT = frozenset({"begin", "deliver", "hand_back", "note", "park", "renew", "settle"})
 
 log = structlog.get_logger("gateway.transitions")
 
 
-def transition_seconds(registry: CollectorRegistry = REGISTRY) -> Histogram:
+def transition_seconds(registry: CollectorRegistry = REGISTRY) -> Timings:
     """The histogram that a `TimedLedger` observes: transitions by their word and their outcome's."""
-    return Histogram(
-        "farebox_transition_seconds",
-        "How long the ledger took to answer, by transition and outcome.",
-        ["transition", "outcome"],
-        buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-        registry=registry,
+    return Timings(
+        Histogram(
+            "farebox_transition_seconds",
+            "How long the ledger took to answer, by transition and outcome.",
+            ["transition", "outcome"],
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+            registry=registry,
+        )
     )
 
 
 class TimedLedger(Ledger):
     """The ledger, with the time that each of its scripts takes. Give it its histogram before its first call."""
 
-    seconds: Histogram
+    seconds: Timings
 
     async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
         """Run a script, note how long it took and what it answered, and log one line if it is a transition."""
@@ -54,8 +58,8 @@ class TimedLedger(Ledger):
             raise
         finally:
             seconds = time.perf_counter() - started_at
-            self.seconds.labels(name, outcome).observe(seconds)
-            if name not in READS | BESIDES:
+            self.seconds.observe(seconds, name, outcome)
+            if name not in _UNTOLD:
                 _tell(name, key, arguments, outcome, seconds)
 
 
