@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
@@ -83,7 +83,8 @@ class Callers:
         """The caller by the request's `Authorization`, else by its session; InvalidKey if there is none in force."""
         cookie = session_cookie(request)
         if cookie is None:
-            return await self.of_key(bearer(request))
+            key = bearer(request)
+            return self._kept(_digest(key)) or await self.of_key(key)
         check_from_our_page(request, self._public_address)
         return await self.of_key_id(self._sessions.key_id(cookie))
 
@@ -94,26 +95,27 @@ class Callers:
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
         if not key.startswith(KEY_PREFIX):
             raise InvalidKey(f"This is not a Farebox API key: they start with `{KEY_PREFIX}`.")
-        return await self._cached(digest, self._ledger.find_key(key=key))
+        return self._kept(digest) or self._found(digest, await self._ledger.find_key(key=key))
 
     async def of_key_id(self, key_id: str) -> Caller:
         """The caller of a session, by the id of the key that it stands for; InvalidKey if that was revoked."""
         if key_id == ROOT_KEY_ID:
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
-        return await self._cached(_digest(key_id), self._ledger.find_key_by_id(key_id=key_id))
+        digest = _digest(key_id)
+        return self._kept(digest) or self._found(digest, await self._ledger.find_key_by_id(key_id=key_id))
 
     def forget(self, request: web.Request) -> None:
         """Drop what is cached for the request's key or session, so that the next look goes to the ledger."""
         cookie = session_cookie(request)
         self._cache.pop(_digest(bearer(request) if cookie is None else self._sessions.key_id(cookie)), None)
 
-    async def _cached(self, digest: bytes, look: Coroutine[None, None, o.KeyRecord | o.NotFound]) -> Caller:
-        """The caller as it was found seconds ago, or as `look` finds it now."""
-        until, cached = self._cache.get(digest, (0.0, None))
-        if cached is not None and self._clock() < until:
-            look.close()
-            return cached
-        found = await look
+    def _kept(self, digest: bytes) -> Caller | None:
+        """The caller as it was found less than a minute ago, if it was."""
+        until, caller = self._cache.get(digest, (0.0, None))
+        return caller if self._clock() < until else None
+
+    def _found(self, digest: bytes, found: o.KeyRecord | o.NotFound) -> Caller:
+        """The caller as the ledger knows it; InvalidKey if it does not."""
         if isinstance(found, o.NotFound):
             self._cache.pop(digest, None)
             raise InvalidKey("This API key is unknown or was revoked. Ask whoever runs this gateway for a new one.")

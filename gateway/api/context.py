@@ -14,6 +14,7 @@ _CALLER = web.RequestKey("CALLER", Caller)
 _REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 _GENERATION = web.RequestKey("GENERATION", str)
 _STARTED = web.RequestKey("STARTED", bool)
+_A_GENERATION = re.compile(GENERATION_PATTERN)
 _RATE_HEADERS = web.RequestKey("RATE_HEADERS", dict)
 
 
@@ -42,9 +43,10 @@ def account_id(request: web.Request) -> str | None:
 
 def request_id(request: web.BaseRequest) -> str:
     """The id in `X-Request-Id`, made when it is first asked for."""
-    if _REQUEST_ID not in request:
-        request[_REQUEST_ID] = f"req_{secrets.token_hex(12)}"
-    return request[_REQUEST_ID]
+    named = request.get(_REQUEST_ID)
+    if named is None:
+        named = request[_REQUEST_ID] = f"req_{secrets.token_hex(12)}"
+    return named
 
 
 def rate_headers(request: web.Request) -> dict[str, str]:
@@ -60,8 +62,11 @@ def set_rate_headers(request: web.Request, headers: dict[str, str]) -> None:
 
 def generation_id_of(request: web.Request) -> str | None:
     """The generation that the request is about, for the log."""
-    named = request.get(_GENERATION) or request.match_info.get("generation", "")
-    return named if re.match(GENERATION_PATTERN, named) else None
+    made: str | None = request.get(_GENERATION)
+    if made is not None:
+        return made
+    named: str | None = request.match_info.get("generation")
+    return named if named is not None and _A_GENERATION.match(named) else None
 
 
 def remember_generation(request: web.Request, generation: str) -> None:

@@ -22,6 +22,10 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_FIELDS_MAX = 100
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
+_POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON readers take for a float
+
+# Made once: `json.dumps` makes one for each call.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 # What to say in place of a regular expression.
 _FORMS: dict[int | str, str] = {
@@ -36,6 +40,8 @@ M = TypeVar("M", bound=BaseModel)
 
 async def raw_body(request: web.Request) -> bytes:
     """The request's body, unless it takes its client too long to send it."""
+    if request.content.is_eof():  # as small ones come, together with their head: there is nothing to wait for
+        return await request.read()
     try:
         async with asyncio.timeout(limits.BODY_SECONDS):
             return await request.read()
@@ -110,9 +116,7 @@ def canonical_json(raw: bytes) -> str:
         return ""
     try:
         document = from_json(raw, allow_inf_nan=False)
-        return json.dumps(
-            _plain_numbers(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        return _CANONICAL.encode(_plain_numbers(document) if _POINT_OR_EXPONENT.search(raw) else document)
     except ValueError as error:
         raise InvalidJson(f"The body is not JSON: {error}.") from None
 
