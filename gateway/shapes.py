@@ -4,59 +4,83 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
-from gateway.domain import Output, PriceLine, State, millicredits_to_credits
+from pydantic_core import to_json
+
+from gateway.domain import (
+    MILLICREDITS_PER_CREDIT,
+    Bucket,
+    Output,
+    PriceLine,
+    SettingValue,
+    State,
+    millicredits_to_credits,
+)
 from gateway.failures import failure_message
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
 from gateway.schemas import generations as s
-from gateway.schemas.base import utc, utc_or_none
+from gateway.schemas.base import as_number, utc, utc_or_none
 
 credits_of = millicredits_to_credits
 
 
+def generation_json(generation: o.Generation, links: OutputLinks, position: int | None = None) -> bytes:
+    """A generation as the API shows it, as JSON; `position` is its place in the queue, if known."""
+    return to_json(_members(generation, links, position))
+
+
 def generation_shape(generation: o.Generation, links: OutputLinks, position: int | None = None) -> s.GenerationOut:
-    """A generation as the API shows it; `position` is its place in the queue, if known."""
+    """The same, as a part of a larger answer."""
+    return s.GenerationOut.model_validate(_members(generation, links, position))
+
+
+def _members(generation: o.Generation, links: OutputLinks, position: int | None) -> dict[str, Any]:
+    """The members of `GenerationOut` as values that JSON knows; those that are not always there come last.
+
+    Each create and each read of something new makes one. Ten nested shapes take three times as long as this, to find
+    out again what the types say already.
+    """
     request = generation.request
-    optional: dict[str, object] = {}
+    members: dict[str, Any] = {
+        "id": generation.id,
+        "object": "generation",
+        "account": generation.account,
+        "status": generation.state,
+        "tool": request.tool,
+        "model": request.model,
+        "prompt": request.prompt,
+        "settings": {name: _plain(value) for name, value in request.settings.items()},
+        "outputs_requested": request.outputs,
+        "price": _price_members(generation),
+        "credits": {
+            "held": number_of_credits(generation.held_millicredits),
+            "committed": number_of_credits(generation.committed_millicredits),
+            "refunded": number_of_credits(generation.refunded_millicredits),
+            "allocation": _allocation_members(generation.allocation),
+        },
+        "outputs": [_output_members(generation, output, links) for output in generation.outputs],
+        "progress": number_of_credits(generation.progress_thousandths),
+        "attempt": generation.attempt,
+        "error": _failure_members(generation),
+        "metadata": request.metadata,
+        "created_at": utc(generation.created_at),
+        "started_at": utc_or_none(generation.started_at),
+        "finished_at": utc_or_none(generation.finished_at),
+    }
     if generation.state is State.QUEUED:
-        optional["queue_position"] = position
+        members["queue_position"] = position
     if generation.cancel_requested and generation.finished_at is None:
-        optional["cancel_requested"] = True
+        members["cancel_requested"] = True
     if generation.outputs_deleted:
-        optional["outputs_deleted"] = True
+        members["outputs_deleted"] = True
     if request.inputs:
-        optional["inputs"] = [
-            s.InputOut(kind=given.kind, url=given.url if given.url.startswith("https://") else None)
+        members["inputs"] = [
+            {"kind": given.kind, "url": given.url if given.url.startswith("https://") else None}
             for given in request.inputs
         ]
-    return s.GenerationOut(
-        id=generation.id,
-        object="generation",
-        account=generation.account,
-        status=generation.state,
-        tool=request.tool,
-        model=request.model,
-        prompt=request.prompt,
-        settings=dict(request.settings),
-        outputs_requested=request.outputs,
-        price=price_shape(generation),
-        credits=s.GenerationCredits(
-            held=credits_of(generation.held_millicredits),
-            committed=credits_of(generation.committed_millicredits),
-            refunded=credits_of(generation.refunded_millicredits),
-            allocation=share_shapes((share.bucket, share.millicredits) for share in generation.allocation),
-        ),
-        outputs=[output_shape(generation, output, links) for output in generation.outputs],
-        progress=Decimal(generation.progress_thousandths) / 1000,
-        attempt=generation.attempt,
-        error=failure_shape(generation),
-        metadata=dict(request.metadata),
-        created_at=utc(generation.created_at),
-        started_at=utc_or_none(generation.started_at),
-        finished_at=utc_or_none(generation.finished_at),
-        **optional,
-    )
+    return members
 
 
 def progress_shape(generation: o.Generation, position: int | None) -> s.Progress:
@@ -72,13 +96,36 @@ def progress_shape(generation: o.Generation, position: int | None) -> s.Progress
     )
 
 
-def price_shape(generation: o.Generation) -> s.Price:
+def number_of_credits(millicredits: int) -> int | float:
+    """Thousandths as the number that JSON shows: 73500 is 73.5, 49000 is 49."""
+    whole, rest = divmod(millicredits, MILLICREDITS_PER_CREDIT)
+    return millicredits / MILLICREDITS_PER_CREDIT if rest else whole
+
+
+def _plain(value: SettingValue) -> str | int | float:
+    return as_number(value) if isinstance(value, Decimal) else value
+
+
+def _price_members(generation: o.Generation) -> dict[str, Any]:
     """The firm price of a generation, as it was reserved (R7)."""
-    return s.Price(
-        credits=credits_of(generation.price_millicredits),
-        lines=line_shapes(generation.request.lines),
-        rate_card=generation.request.rate_card,
-    )
+    return {
+        "credits": number_of_credits(generation.price_millicredits),
+        "lines": [
+            {
+                "label": line.label,
+                "credits": as_number(line.credits),
+                "count": as_number(line.count),
+                "total": as_number(line.total),
+            }
+            for line in generation.request.lines
+        ],
+        "rate_card": generation.request.rate_card,
+    }
+
+
+def _allocation_members(allocation: Iterable[o.Share]) -> list[dict[str, Any]]:
+    sums = _by_bucket((share.bucket, share.millicredits) for share in allocation)
+    return [{"bucket": bucket, "credits": number_of_credits(millicredits)} for bucket, millicredits in sums.items()]
 
 
 def line_shapes(lines: Iterable[PriceLine]) -> list[s.Line]:
@@ -86,38 +133,52 @@ def line_shapes(lines: Iterable[PriceLine]) -> list[s.Line]:
     return [s.Line(label=line.label, credits=line.credits, count=line.count, total=line.total) for line in lines]
 
 
-def share_shapes(shares: Iterable[tuple[object, int]]) -> list[s.Share]:
+def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[s.Share]:
     """Who pays, by bucket: shares of the same bucket are added up, in burn order."""
-    sums: dict[object, int] = {}
+    return [
+        s.Share(bucket=bucket, credits=credits_of(millicredits)) for bucket, millicredits in _by_bucket(shares).items()
+    ]
+
+
+def _by_bucket(shares: Iterable[tuple[Bucket, int]]) -> dict[Bucket, int]:
+    sums: dict[Bucket, int] = {}
     for bucket, millicredits in shares:
         sums[bucket] = sums.get(bucket, 0) + millicredits
-    return [s.Share(bucket=bucket, credits=credits_of(millicredits)) for bucket, millicredits in sums.items()]
+    return sums
 
 
 def output_shape(generation: o.Generation, output: Output, links: OutputLinks) -> s.OutputOut:
     """One output; its URL is signed anew each time it is shown."""
-    optional: dict[str, object] = {}
+    return s.OutputOut.model_validate(_output_members(generation, output, links))
+
+
+def _output_members(generation: o.Generation, output: Output, links: OutputLinks) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "index": output.index,
+        "url": None if generation.outputs_deleted else links.url(generation.id, output.index),
+        "content_type": output.content_type,
+        "bytes": output.bytes,
+        "width": output.width,
+        "height": output.height,
+        "sha256": output.sha256,
+    }
     if output.duration_seconds is not None:
-        optional["duration_seconds"] = output.duration_seconds
+        members["duration_seconds"] = as_number(output.duration_seconds)
     if generation.outputs_deleted:
-        optional["deleted"] = True
-    return s.OutputOut(
-        index=output.index,
-        url=None if generation.outputs_deleted else links.url(generation.id, output.index),
-        content_type=output.content_type,
-        bytes=output.bytes,
-        width=output.width,
-        height=output.height,
-        sha256=output.sha256,
-        **optional,
-    )
+        members["deleted"] = True
+    return members
 
 
 def failure_shape(generation: o.Generation) -> s.Failure | None:
     """Why it failed, in our words: never the provider's."""
+    members = _failure_members(generation)
+    return None if members is None else s.Failure.model_validate(members)
+
+
+def _failure_members(generation: o.Generation) -> dict[str, Any] | None:
     if generation.error is None:
         return None
-    return s.Failure(code=generation.error, message=failure_message(generation))
+    return {"code": generation.error, "message": failure_message(generation)}
 
 
 def entry_shape(entry: o.Entry) -> s.EntryOut:

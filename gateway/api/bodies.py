@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
-from gateway.shapes import generation_shape
+from gateway.shapes import generation_json
 
 ENTRIES_MAX = 2_000
 BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values that they were made of included
@@ -47,7 +47,7 @@ class Bodies:
         if kept is not None and (kept.generation, kept.position, kept.links_expire_at) == made_of:
             self._kept.move_to_end(generation.id)
             return kept.json
-        body = generation_shape(generation, self._links, position).json_text().encode()
+        body = generation_json(generation, self._links, position)
         self._keep(Body(*made_of, body))
         return body
 

@@ -24,7 +24,6 @@ from gateway.domain import FINAL_STATES, Scope
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes as o
 from gateway.schemas import generations as s
-from gateway.schemas.base import Answer
 from gateway.schemas.ops import QueuesOut
 from gateway.shapes import output_shape, progress_shape
 
@@ -79,9 +78,9 @@ class Follower:
 
     async def first(self, generation: o.Generation) -> None:
         """Tell all of a generation; of one that has ended, that it has."""
-        await self._send("snapshot", generation, await shown(self._request, generation))
+        await self._send_json("snapshot", generation, await shown(self._request, generation))
         if generation.state in FINAL_STATES:
-            await self._send("done", generation, await shown(self._request, generation))
+            await self._send_json("done", generation, await shown(self._request, generation))
             return
         (position,) = await queue_positions(self._request, [generation])
         self._told[generation.id] = progress_shape(generation, position).json_text()
@@ -96,16 +95,17 @@ class Follower:
             await self._send_text("progress", generation, progress)
         for output in new:
             shape = output_shape(generation, output, self._request.app[LINKS])
-            await self._send("output", generation, s.OutputEvent(generation=generation.id, output=shape))
+            event = s.OutputEvent(generation=generation.id, output=shape)
+            await self._send_text("output", generation, event.json_text())
         if generation.state in FINAL_STATES:
-            await self._send("done", generation, await shown(self._request, generation))
+            await self._send_json("done", generation, await shown(self._request, generation))
             del self._told[generation.id], self._outputs[generation.id]
             return
         self._told[generation.id] = progress
         self._outputs[generation.id].update(output.index for output in new)
 
-    async def _send(self, event: str, generation: o.Generation, shape: Answer) -> None:
-        await self._send_text(event, generation, shape.json_text())
+    async def _send_json(self, event: str, generation: o.Generation, data: bytes) -> None:
+        await self._send_text(event, generation, data.decode())
 
     async def _send_text(self, event: str, generation: o.Generation, data: str) -> None:
         version = str(generation.version)

@@ -48,7 +48,7 @@ from gateway.pricing.card import Model
 from gateway.queue import job_id
 from gateway.schemas import generations as s
 from gateway.schemas.base import as_number
-from gateway.shapes import generation_shape
+from gateway.shapes import generation_json, generation_shape
 
 SANDBOX_PROVIDER = "sandbox"
 
@@ -72,13 +72,15 @@ async def create(request: web.Request) -> web.Response:
     try:
         asked = _asked(request, body)
         generation = _new_id(request, memory)
-        inputs = await stored(request.app[OUTPUTS], generation, asked.inputs)
+        if asked.inputs:
+            inputs = await stored(request.app[OUTPUTS], generation, asked.inputs)
+            asked = replace(asked, request=replace(asked.request, inputs=inputs))
     except (ApiError, OutputNotStored):
         replayed = await _replayed(request, memory)
         if replayed is None:
             raise
         return replayed
-    return await _reserved(request, memory, generation, replace(asked, request=replace(asked.request, inputs=inputs)))
+    return await _reserved(request, memory, generation, asked)
 
 
 async def get(request: web.Request) -> web.Response:
@@ -131,7 +133,7 @@ async def cancel(request: web.Request) -> web.Response:
             after_cancel_request(request, outcome)
         case o.Unchanged():
             pass
-    return answer(await shown(request, outcome.generation))
+    return answer_json(await shown(request, outcome.generation))
 
 
 async def own_generation(request: web.Request, generation: str, known: o.Generation | None = None) -> o.Generation:
@@ -146,10 +148,10 @@ async def own_generation(request: web.Request, generation: str, known: o.Generat
     return found(outcome, f"generation {generation}")
 
 
-async def shown(request: web.Request, generation: o.Generation) -> s.GenerationOut:
-    """A generation as the API shows it, with its place in the queue."""
+async def shown(request: web.Request, generation: o.Generation) -> bytes:
+    """A generation as the API shows it, with its place in the queue, as JSON."""
     (position,) = await queue_positions(request, [generation])
-    return generation_shape(generation, request.app[LINKS], position)
+    return generation_json(generation, request.app[LINKS], position)
 
 
 async def queue_positions(request: web.Request, generations: Sequence[o.Generation]) -> list[int | None]:
@@ -283,7 +285,7 @@ async def _accepted(request: web.Request, generation: o.Generation, *, replay: b
     remember_generation(request, generation.id)
     headers = {"Location": f"/v1/generations/{generation.id}"}
     if replay:
-        return answer(await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
+        return answer_json(await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
     # Its place is not known before it is dispatched, and nobody waits for that here.
-    shape = generation_shape(generation, request.app[LINKS])
-    return answer(shape, status=HTTPStatus.ACCEPTED, headers=headers)
+    body = generation_json(generation, request.app[LINKS])
+    return answer_json(body, status=HTTPStatus.ACCEPTED, headers=headers)

@@ -15,12 +15,12 @@ JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 def answer(shape: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Send a shape as JSON."""
-    return web.Response(text=shape.json_text(), status=status, headers=headers, content_type="application/json")
+    return answer_json(shape.json_text().encode(), status=status, headers=headers)
 
 
-def answer_json(body: bytes) -> web.Response:
+def answer_json(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Send what is JSON already."""
-    return web.Response(body=body, content_type="application/json", charset="utf-8")
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
 
 
 def answer_error(error: ApiError, request_id: str) -> web.Response:
