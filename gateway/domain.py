@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -161,7 +161,7 @@ class Output:
     duration_seconds: Decimal | None = None
 
 
-def kind_asked(tool: str, settings: Mapping[str, SettingValue]) -> MediaKind | None:
+def kind_asked(tool: str, settings: Container[str]) -> MediaKind | None:
     """The kind of output that a request asks for; None where neither its tool nor a duration says it."""
     if tool == MediaKind.VIDEO or "duration" in settings:
         return MediaKind.VIDEO

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from enum import Enum, auto
 
 import structlog
@@ -140,7 +141,11 @@ class Attempt:
         )
 
     async def _collect(self, provider: Provider, request: ProviderRequest) -> Made:
-        async with aclosing(provider.results(self._ref, request)) as results:
+        """Take what comes. What was delivered before the provider went away is not asked for, and paid for, again."""
+        missing = tuple(index for index in request.indices if index not in self._delivered)
+        if not missing:
+            return Made.DONE
+        async with aclosing(provider.results(self._ref, replace(request, indices=missing))) as results:
             async for result in results:
                 match result:
                     case Pending(fraction):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from gateway.domain import MediaKind, kind_asked
 from gateway.pricing.arguments import value_text
 from gateway.pricing.card import Model, Tables
 from gateway.pricing.messages import Fault, Location
@@ -50,10 +51,16 @@ def model_provider_faults(card: Tables, at: Location, model: Model) -> Iterator[
         if not re.fullmatch(pattern, model.provider_model or "", re.ASCII):
             yield Fault((*at, "provider_model"), f"must be what {provider.kind} calls the model, such as {example}")
         yield from _unnamed_faults((*at, "provider_settings"), model, provider.kind)
-    if provider is not None and provider.has_names_of_its_own:
-        for name in sorted(model.provider_settings.keys() & (RESERVED - {ALWAYS})):
+    if provider is not None:
+        for name in sorted(model.provider_settings.keys() & provider.fixed_names):
             text = f"cannot be renamed: a provider of kind {provider.kind} is always sent it alike"
             yield Fault((*at, "provider_settings", name), text)
+    if provider is not None and provider.makes_only_images:
+        if kind_asked(model.tool, model.settings) is MediaKind.VIDEO:
+            text = f"makes videos, and a provider of kind {provider.kind} only images: choose another provider"
+            yield Fault((*at, "provider"), text)
+        if model.inputs.video:
+            yield Fault((*at, "inputs"), f"takes videos, and a provider of kind {provider.kind} only images")
 
 
 def _translation_faults(at: Location, model: Model, name: str, translation: Translation) -> Iterator[Fault]:

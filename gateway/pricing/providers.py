@@ -22,7 +22,11 @@ RESERVED = frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS})
 """Names in `provider_settings` that are no settings: what the provider calls these, and what it is always sent."""
 
 _CALLS_BY_NAME = frozenset({"replicate", "fal"})
-_OWN_NAMES = frozenset({"comfyui", "http"})
+_FIXED_NAMES = {
+    "comfyui": frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS}),
+    "http": frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS}),
+    "openai": frozenset({INPUT_IMAGES, INPUT_VIDEOS}),
+}
 _CALLS_BACK = frozenset({"replicate", "fal", "http"})
 _ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]{0,99}$"
 
@@ -88,9 +92,14 @@ class ProviderTable(BaseModel):
         return self.kind in _CALLS_BY_NAME
 
     @property
-    def has_names_of_its_own(self) -> bool:
-        """Whether prompt, outputs and inputs have fixed names there, so that a card cannot give them others."""
-        return self.kind in _OWN_NAMES
+    def fixed_names(self) -> frozenset[str]:
+        """Of the reserved names, those that are alike for all its models, so that a card cannot give them others."""
+        return _FIXED_NAMES.get(self.kind, frozenset())
+
+    @property
+    def makes_only_images(self) -> bool:
+        """Whether no model of it can make a video, or take one."""
+        return self.kind == "openai"
 
 
 ProviderSettings = Mapping[SettingName, Translation]

@@ -22,7 +22,6 @@ from tests.providers.wild import always, serving
 from tests.workers.stage import PRICE, ROOT, Stage, until
 from workers.providers import Connection, Pending, ProviderInput, make_provider
 from workers.providers.http_jobs import HttpJobs
-from workers.providers.refs import index_of, job_of, ref_for
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def test_a_job_carries_all_that_was_asked(vendor: HttpVendor, provider: Ht
     ref = await provider.submit(
         asked(0, 1, arguments={"width": 64, "guidance": 3.5}, inputs=inputs, callback_url="https://us.example/c/1")
     )
-    sent = vendor.jobs[job_of(ref)].asked
+    sent = vendor.jobs[ref].asked
     assert (sent["model"], sent["prompt"], sent["outputs"]) == ("flux.1-dev", PROMPT, 2)
     assert sent["settings"] == {"width": 64, "guidance": 3.5}
     assert [set(given) for given in sent["inputs"]] == [{"kind", "content_type", "b64"}, {"kind", "url"}]
@@ -67,30 +66,22 @@ async def test_outputs_are_taken_when_they_are_there(vendor: HttpVendor, provide
     ref = await provider.submit(asked(0, 1, 2))
     results = await seen(provider, ref, asked(0, 1, 2))
     assert results[0] == Pending(None)
-    assert [one.data for one in await made(provider, ref, asked(0, 1, 2))] == vendor.jobs[job_of(ref)].made
+    assert [one.data for one in await made(provider, ref, asked(0, 1, 2))] == vendor.jobs[ref].made
 
 
 async def test_whoever_resumes_takes_only_what_is_missing_and_under_its_own_number(
     vendor: HttpVendor, provider: HttpJobs
 ) -> None:
     ref = await provider.submit(asked(0, 1, 2))
-    rest = await made(provider, ref, asked(1, 2))
-    assert [(one.index, one.data) for one in rest] == list(enumerate(vendor.jobs[job_of(ref)].made))[1:]
+    rest = await made(provider, ref, asked(1, 2, job_indices=(0, 1, 2)))
+    assert [(one.index, one.data) for one in rest] == list(enumerate(vendor.jobs[ref].made))[1:]
 
 
-async def test_a_later_job_for_the_rest_keeps_the_numbers_in_its_ref(vendor: HttpVendor, provider: HttpJobs) -> None:
+async def test_a_later_job_for_the_rest_has_their_numbers(vendor: HttpVendor, provider: HttpJobs) -> None:
     ref = await provider.submit(asked(1, 3))
-    first, second = vendor.jobs[job_of(ref)].made
-    assert [(one.index, one.data) for one in await made(provider, ref, asked(3))] == [(3, second)]
+    first, second = vendor.jobs[ref].made
+    assert [(one.index, one.data) for one in await made(provider, ref, asked(3, job_indices=(1, 3)))] == [(3, second)]
     assert [(one.index, one.data) for one in await made(provider, ref, asked(1, 3))] == [(1, first), (3, second)]
-
-
-@pytest.mark.parametrize("job", ["a", "a@b", "a@1", "a@1,2", "@", "j/ü"])
-@pytest.mark.parametrize("indices", [(0,), (0, 1, 2), (2,), (1, 3), (10, 11)])
-def test_refs_give_back_job_and_numbers(job: str, indices: tuple[int, ...]) -> None:
-    ref = ref_for(job, indices)
-    assert job_of(ref) == job
-    assert [index_of(ref, place) for place in range(len(indices))] == list(indices)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +150,7 @@ async def test_more_outputs_than_were_asked_for_are_left_there() -> None:
     async with serving(always(200, {"status": "succeeded", "outputs": outputs})) as wild:
         provider = HttpJobs(Connection(name="box", base_url=wild.url))
         assert [one.index for one in await made(provider, "job", asked(0, 1))] == [0, 1]
-        assert [one.index for one in await made(provider, "job@2,5", asked(2, 5))] == [2, 5]
+        assert [one.index for one in await made(provider, "job", asked(2, 5))] == [2, 5]
         await provider.close()
 
 

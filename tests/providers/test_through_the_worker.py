@@ -3,96 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.domain import FailureCode, State, generation_id
-from gateway.ledger.outcomes import Generation
+from gateway.domain import FailureCode, State
 from tests.made_media import picture
 from tests.providers.fal_vendor import FalVendor
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.replicate_vendor import ReplicateVendor
-from tests.providers.vendor import KEY, PROMPT, Vendor, answering, served, stored_input
-from tests.workers.stage import PRICE, Process, Stage, until
+from tests.providers.scene import Scene, open_scene, sums, sums_of
+from tests.providers.vendor import KEY, PROMPT, answering
+from tests.workers.stage import PRICE, Stage, until
 
 VENDORS = [HttpVendor, ReplicateVendor, FalVendor]
 
 
-@dataclass
-class Scene:
-    stage: Stage
-    vendor: Vendor
-    card: Path
-
-    def worker(self) -> Process:
-        return self.stage.worker(FAREBOX_RATE_CARD=str(self.card), BOX_KEY=KEY)
-
-    async def order(self, outputs: int = 1, **wishes: Any) -> str:
-        asked = {"provider": "box", "model": "flux-dev", "provider_model": self.provider_model, "prompt": PROMPT}
-        return await self.stage.order(outputs=outputs, settings={"resolution": "1K"}, **(asked | wishes))
-
-    @property
-    def provider_model(self) -> str:
-        return self.card.read_text().partition('provider_model = "')[2].partition('"')[0]
-
-    @property
-    def only_job(self) -> str:
-        (job,) = self.vendor.jobs
-        return job
-
-    async def noted(self, generation: str) -> str:
-        """The ref of the generation's job, when the ledger has it."""
-        await until(lambda: self._is_noted(generation))
-        ref = (await self.stage.generation(generation)).provider_ref
-        assert ref is not None
-        return ref
-
-    async def _is_noted(self, generation: str) -> bool:
-        return (await self.stage.generation(generation)).provider_ref is not None
-
-    async def delivered(self, generation: str, outputs: int) -> None:
-        await until(lambda: self._has(generation, outputs))
-
-    async def _has(self, generation: str, outputs: int) -> bool:
-        return len((await self.stage.generation(generation)).outputs) == outputs
-
-    async def stopped(self, *jobs: str) -> None:
-        """Return when the vendor was asked to stop exactly these."""
-        await until(lambda: self._has_stopped(list(jobs)))
-
-    async def _has_stopped(self, jobs: list[str]) -> bool:
-        return self.vendor.stopped == jobs
-
-
 @pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.kind)
 async def scene(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> AsyncIterator[Scene]:
-    await stage.account()
-    vendor: Vendor = request.param()
-    async with served(vendor, tmp_path / "card") as card:
-        yield Scene(stage, vendor, card)
-        assert vendor.refused == []
-
-
-def sums(generation: Generation) -> list[str]:
-    return [output.sha256 for output in generation.outputs]
-
-
-def sums_of(made: list[bytes]) -> list[str]:
-    return [hashlib.sha256(data).hexdigest() for data in made]
+    async with open_scene(stage, request.param(), tmp_path / "card") as scene:
+        yield scene
 
 
 async def test_inputs_arrive_and_all_outputs_come_back_in_their_order(scene: Scene) -> None:
     scene.worker()
-    given = [
-        await stored_input(scene.stage.directory, generation_id(0), number, picture(width=80 + number))
-        for number in range(2)
-    ]
-    ended = await scene.stage.ended(await scene.order(outputs=3, inputs=tuple(given)))
+    ended = await scene.stage.ended(await scene.order(outputs=3, inputs=await scene.inputs(2)))
     assert (ended.state, ended.progress_thousandths) == (State.SUCCEEDED, 1000)
     assert sums(ended) == sums_of(scene.vendor.jobs[scene.only_job].made)
     assert scene.vendor.inputs_of(scene.only_job) == [picture(width=80), picture(width=81)]

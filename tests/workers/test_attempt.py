@@ -267,6 +267,15 @@ async def test_a_provider_without_jobs_of_its_own_is_called_for_its_results(scen
     assert len(provider.submitted) == 1
 
 
+async def test_what_was_delivered_before_the_provider_went_away_is_not_asked_for_again(scene: Scene) -> None:
+    """A vendor without jobs makes, and is paid for, whatever it is asked for: it was asked for all once more."""
+    provider = scene.provide([picture(0), ProviderUnreachable("busy")], [picture(1)])
+    generation = (await scene.reserve(outputs=2)).generation.id
+    await scene.attempt(generation)
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+    assert provider.asked == [("ref-1", (0, 1)), ("ref-1", (1,))]
+
+
 async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
     provider = scene.provide([None])
     generation = (await scene.reserve()).generation.id

@@ -35,6 +35,7 @@ KINDS = {
     "fal": "workers.providers.fal:Fal",
     "http": "workers.providers.http_jobs:HttpJobs",
     "replicate": "workers.providers.replicate:Replicate",
+    "openai": "workers.providers.openai_images:OpenAiImages",
     "sandbox": "workers.providers.sandbox:Sandbox",
 }
 """Kind → where its class is. A class is made with a Connection."""

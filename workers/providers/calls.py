@@ -176,7 +176,7 @@ class Calls:
             return lost(detail, answer)
         if status >= 500:  # noqa: PLR2004 - HTTP's own number
             return ProviderUnreachable(detail) if answer.method == "GET" else ProviderFailed(detail)
-        return ProviderFailed(f"{detail}; check `base_url`")
+        return ProviderFailed(f"{detail}; check `base_url`" if 300 <= status < 400 else detail)  # noqa: PLR2004 - so
 
     async def close(self) -> None:
         """Close the session, if there is one."""

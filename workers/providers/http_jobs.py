@@ -21,7 +21,6 @@ from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRej
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Rendered, Result
 from workers.providers.calls import Answer, Calls, decoded, lost
 from workers.providers.details import words_of
-from workers.providers.refs import index_of, job_of, ref_for
 
 _PAUSES_SECONDS = (0.25, 0.5, 1, 2)  # between looks; the last one stays
 _ID_LENGTH_MAX = 500
@@ -56,7 +55,7 @@ class HttpJobs:
             job = str(job)
         if not isinstance(job, str) or not 0 < len(job) <= _ID_LENGTH_MAX:
             raise ProviderFailed("it answered POST /jobs without an `id` of text")
-        return ref_for(job, request.indices)
+        return job
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Look until the job has ended; outputs that are there before that are taken at once."""
@@ -66,10 +65,10 @@ class HttpJobs:
         while True:
             job = await self._look(ref, request)
             outputs = _outputs(job)
-            for place in range(taken, len(outputs)):
-                index = index_of(ref, place)
-                if index in request.indices and index is not None:
-                    yield Rendered(index=index, data=await self._output(outputs[place]))
+            # More than the job was asked for are left there.
+            for index, output in list(zip(request.job_indices or request.indices, outputs, strict=False))[taken:]:
+                if index in request.indices:
+                    yield Rendered(index=index, data=await self._output(output))
             taken = max(taken, len(outputs))
             if job["status"] == "failed":
                 raise self._failure(job.get("error"), request.prompt)
@@ -127,7 +126,7 @@ def _job(request: ProviderRequest) -> dict[str, Any]:
     job: dict[str, Any] = {
         "model": request.provider_model,
         "prompt": request.prompt,
-        "outputs": len(request.indices),
+        "outputs": len(request.job_indices or request.indices),
         "settings": dict(request.arguments),
         "inputs": [_input(each) for each in request.inputs],
     }
@@ -142,7 +141,7 @@ def _input(given: ProviderInput) -> dict[str, str]:
 
 
 def _path(ref: str) -> str:
-    return f"/jobs/{quote(job_of(ref), safe='')}"
+    return f"/jobs/{quote(ref, safe='')}"
 
 
 def _outputs(job: dict[str, Any]) -> Sequence[object]:

@@ -1,0 +1,100 @@
+"""The bytes of an input, for providers that take files and fetch nothing: from our store, or from a client's address.
+
+A client may name any address, so it is only fetched from a public one, judged where the socket is made; also after a
+redirect. What is wrong with it is the request's fault, not the provider's: ProviderRejected, at once and refunded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import aiohttp
+from yarl import URL
+
+from gateway.addresses import AddressGuard, is_refusal
+from gateway.errors import ProviderFailed, ProviderRejected
+from gateway.media import EXTENSIONS, OPENING_BYTES, content_type_by_opening
+from workers.providers.base import ProviderInput
+
+INPUT_BYTES_MAX = 50 * 1024 * 1024  # as much as may be uploaded
+
+_REDIRECTS_MAX = 3
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=20)
+
+
+@dataclass(frozen=True, slots=True)
+class InputBytes:
+    """A file as it can be sent: `name` has the extension of `content_type`, which is what the bytes say they are."""
+
+    name: str
+    content_type: str
+    data: bytes = field(repr=False)
+
+
+class Inputs:
+    """Reads inputs; the session is made when the first address is to be fetched."""
+
+    def __init__(self, guard: AddressGuard | None = None) -> None:
+        """Fetch from public addresses only, or as `guard` says."""
+        self._guard = guard or AddressGuard()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def read(self, given: ProviderInput) -> InputBytes:
+        """The input's bytes. ProviderRejected: they are not what is asked for; ProviderFailed: not to be had now."""
+        data = given.data if given.data is not None else await self._fetch(given.url or "")
+        content_type = content_type_by_opening(data[:OPENING_BYTES])
+        if content_type is None or not content_type.startswith(f"{given.kind}/"):
+            raise ProviderRejected(f"an input is no {given.kind} of a known type")
+        return InputBytes(f"{given.kind}.{EXTENSIONS[content_type]}", content_type, data)
+
+    async def close(self) -> None:
+        """Close the session, if there is one."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _fetch(self, address: str) -> bytes:
+        """Download; each step of a redirect is looked at as the first was."""
+        try:
+            for _ in range(_REDIRECTS_MAX + 1):
+                url = self._checked(address)
+                async with self._open().get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
+                    if response.status not in _MOVED or "Location" not in response.headers:
+                        return await _body(response)
+                    address = str(response.url.join(URL(response.headers["Location"])))
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            if is_refusal(error):
+                raise ProviderRejected("an input's address leads to one that is not public") from None
+            raise ProviderFailed(f"an input could not be fetched: {type(error).__name__}") from None
+        raise ProviderRejected("an input's address redirects for ever")
+
+    def _checked(self, address: str) -> URL:
+        """The address as it stands: a signed one means its very characters."""
+        address, _, _ = address.partition("#")
+        # The guard's limit of length is one for addresses that we keep; a signed one may be longer.
+        problem = self._guard.problem(address.partition("?")[0])
+        if problem is not None or not address.isascii() or not address.isprintable() or " " in address:
+            raise ProviderRejected(f"an input's address {problem or 'must be ASCII'}")
+        return URL(address, encoded=True)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=self._guard.connector(limit=0, plain=False),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "farebox", "Accept": "image/*, video/*"},
+            )
+        return self._session
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    if response.status >= 500 or response.status == 429:  # noqa: PLR2004 - HTTP's own numbers
+        raise ProviderFailed(f"an input could not be fetched: its server answered {response.status}")
+    if response.status != 200:  # noqa: PLR2004 - HTTP's own number
+        raise ProviderRejected(f"an input could not be fetched: its server answered {response.status}")
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > INPUT_BYTES_MAX:
+            raise ProviderRejected(f"an input is larger than {INPUT_BYTES_MAX:,} bytes")
+    return bytes(body)

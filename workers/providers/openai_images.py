@@ -1,0 +1,139 @@
+"""OpenAI's Images API, and every server that is compatible with it: LocalAI, vLLM, gateways.
+
+```
+POST /images/generations   {model, prompt, n, …}                        → {data: [{b64_json | url}]}
+POST /images/edits         the same as a form, with `image` files       → the same
+```
+
+A request is answered with its result: there are no jobs, so nothing can be resumed and nothing stopped. An answer that
+is lost may have been paid for; it counts as failed, and there are at most `attempts_max` of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import aiohttp
+
+from gateway.addresses import AddressGuard
+from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
+from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
+from workers.providers.calls import Answer, Calls, decoded
+from workers.providers.inputs import InputBytes, Inputs
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+_N_MAX = 10  # of one call
+_ANSWER_BYTES_MAX = 512 * 1024 * 1024  # ten pictures of 4K in base64
+_MODERATED = frozenset(
+    {"moderation_blocked", "content_policy_violation", "content_filter", "contentfilter", "content_moderation"}
+)
+_OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+
+
+class OpenAiImages:
+    """Pictures by OpenAI's Images API."""
+
+    def __init__(self, connection: Connection, guard: AddressGuard | None = None) -> None:
+        """Call OpenAI, or the compatible server at `connection.base_url`. `guard` says where inputs may be fetched."""
+        key = connection.key
+        headers = {"Authorization": f"Bearer {key}"} if key else None
+        self._calls = Calls(connection, base_url=OPENAI_URL, headers=headers)
+        self._inputs = Inputs(guard)
+
+    async def submit(self, request: ProviderRequest) -> None:
+        """There is no job to come back to: `results` makes the call."""
+
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+        """Ask for the outputs, ten at a time; fewer than asked for are what there is."""
+        del ref
+        if any(given.kind != "image" for given in request.inputs):
+            raise ProviderRejected("the Images API takes only images")
+        inputs = [await self._inputs.read(given) for given in request.inputs]
+        for start in range(0, len(request.indices), _N_MAX):
+            indices = request.indices[start : start + _N_MAX]
+            yield Progress(start / len(request.indices))
+            for index, entry in zip(indices, await self._ask(request, indices, inputs), strict=False):
+                yield Rendered(index=index, data=await self._picture(entry))
+
+    async def cancel(self, ref: str, provider_model: str) -> None:
+        """Nothing to ask: there is no job, and who stops waiting has ended the call."""
+
+    async def close(self) -> None:
+        """Close the sessions."""
+        await self._calls.close()
+        await self._inputs.close()
+
+    async def _ask(
+        self, request: ProviderRequest, indices: Sequence[int], inputs: Sequence[InputBytes]
+    ) -> list[dict[str, Any]]:
+        """The usable entries of the answer."""
+        fields: dict[str, Any] = {
+            **request.arguments,
+            "model": request.provider_model,
+            request.names.prompt: request.prompt,
+            request.names.outputs or "n": len(indices),
+        }
+        answer = await self._calls.ask(
+            "POST",
+            "/images/edits" if inputs else "/images/generations",
+            json=None if inputs else fields,
+            form=_form(fields, inputs) if inputs else None,
+            # OpenAI itself knows no such key; gateways in front of it do, and then a retry is not paid twice.
+            headers={"Idempotency-Key": f"{request.idempotency_key}:{indices[0]}"},
+            repeatable=False,
+            slow=True,
+            bytes_max=_ANSWER_BYTES_MAX,
+        )
+        document = await asyncio.to_thread(answer.json)
+        if not answer.ok or (isinstance(document, dict) and document.get("error")):
+            raise self._refusal(answer, document, request.prompt)
+        data = document.get("data") if isinstance(document, dict) else None
+        if not isinstance(data, list):
+            raise ProviderFailed("it answered without a list of `data`")
+        usable = [entry for entry in data if isinstance(entry, dict) and (entry.get("b64_json") or entry.get("url"))]
+        if not usable and any(isinstance(entry, dict) and entry.get("respect_moderation") is False for entry in data):
+            raise Moderated("it left out what its moderation flagged")  # as xAI does: with 200, and without a picture
+        if not usable:
+            raise ProviderFailed(f"it answered with {len(data)} entries and no picture")
+        return usable
+
+    async def _picture(self, entry: dict[str, Any]) -> bytes:
+        if isinstance(entry.get("b64_json"), str) and entry["b64_json"]:
+            return await asyncio.to_thread(decoded, entry["b64_json"])
+        if isinstance(entry.get("url"), str) and not entry["url"].startswith("data:"):
+            return await self._calls.fetch(entry["url"])
+        return await asyncio.to_thread(decoded, entry.get("url"))
+
+    def _refusal(self, answer: Answer, document: object, prompt: str) -> ProviderError:
+        error = document.get("error") if isinstance(document, dict) else None
+        said = {str(error.get(name)).lower() for name in ("code", "type")} if isinstance(error, dict) else set()
+        refusal = self._calls.refusal(answer, private=prompt)
+        if said & _MODERATED:
+            return Moderated(refusal.detail)
+        if said & _OUT_OF_MONEY:  # a 429 that no patience mends
+            return ProviderNotSetUp(f"its account has no money left: {refusal.detail}")
+        return ProviderFailed(refusal.detail) if answer.ok else refusal
+
+
+def _form(fields: dict[str, Any], inputs: Sequence[InputBytes]) -> aiohttp.FormData:
+    """The request as a form: numbers and flags as JSON spells them, one file as `image`, several as `image[]`."""
+    form = aiohttp.FormData()
+    for name, value in fields.items():
+        for part, text in _parts(name, value):
+            form.add_field(part, text)
+    for given in inputs:
+        part = "image" if len(inputs) == 1 else "image[]"
+        form.add_field(part, given.data, content_type=given.content_type, filename=given.name)
+    return form
+
+
+def _parts(name: str, value: Any) -> list[tuple[str, str]]:
+    """A value as parts of a form: `a[b]` for tables, `a[]` for lists, as OpenAI's own client writes them."""
+    if isinstance(value, dict):
+        return [part for key, each in value.items() for part in _parts(f"{name}[{key}]", each)]
+    if isinstance(value, list):
+        return [part for each in value for part in _parts(f"{name}[]", each)]
+    return [(name, str(value).lower() if isinstance(value, bool) else str(value))]
