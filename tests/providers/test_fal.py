@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fal_client import Completed, FalClientHTTPError, InProgress, Queued, SyncClient
 
 from gateway.errors import (
     Moderated,
@@ -190,3 +192,30 @@ async def test_a_ref_that_is_no_id_never_becomes_an_address(provider: Fal) -> No
     for ref in (None, "../x", "a/status", "a?b"):
         with pytest.raises(ProviderFailed):
             await anext(provider.results(ref, request()))
+
+
+async def test_the_official_sdk_takes_what_our_server_says(vendor: FalVendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that we wrote ourselves would else only show that we agree with ourselves. `https:` is built into it."""
+    monkeypatch.setattr("fal_client.client.QUEUE_URL_FORMAT", f"{vendor.url}/q/")
+
+    def use() -> None:
+        client = SyncClient(key=KEY)
+        handle = client.submit(
+            APP, {"prompt": PROMPT, "num_images": 2}, path="dev", webhook_url="https://a.example/?b=c"
+        )
+        assert vendor.hooks[handle.request_id] == "https://a.example/?b=c"
+        assert handle.status() == Queued(position=3)
+        vendor.holding = True
+        assert isinstance(client.status(f"{APP}/dev", handle.request_id, with_logs=True), InProgress)
+        vendor.holding = False
+        assert isinstance(handle.status(), Completed)
+        assert len(client.result(f"{APP}/dev", handle.request_id)["images"]) == 2
+        handle.cancel()
+        for spoil, status in (("moderated", 422), ("failed", 500)):
+            vendor.spoil = spoil
+            with pytest.raises(FalClientHTTPError) as refused:
+                handle.get()
+            assert refused.value.status_code == status
+        client._client.close()  # noqa: SLF001 - it has no way of its own to close its connections
+
+    await asyncio.to_thread(use)
