@@ -157,6 +157,25 @@ async def test_a_redirect_of_a_download_is_followed_without_the_key() -> None:
         assert await calls.fetch("/1.png") == b"none"
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{port}/1.png", "https://127.0.0.1:{port}/1.png"])
+async def test_an_output_that_a_vendors_model_names_in_our_own_network_is_not_fetched(address: str) -> None:
+    """A model is anybody's, and its output may be any text: also the address of what only our workers can reach."""
+    async with serving(always(200)) as inside:
+        calls = Calls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
+        with pytest.raises(ProviderFailed, match="an output's address must"):
+            await calls.fetch(address.format(port=inside.url.rpartition(":")[2]))
+        await calls.close()
+        assert inside.asked == []
+
+
+async def test_a_name_that_leads_into_our_own_network_is_not_called() -> None:
+    """Whatever it led to before: it is judged where the socket is made."""
+    calls = Calls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
+    with pytest.raises(ProviderFailed, match="leads to one that is not public"):
+        await calls.fetch("https://localhost:9/1.png?signature=" + 3000 * "a")
+    await calls.close()
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(404, ProviderFailed), (403, ProviderFailed), (500, ProviderUnreachable), (429, ProviderBusy)]
 )

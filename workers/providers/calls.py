@@ -21,6 +21,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from gateway.addresses import AddressGuard, is_refusal
 from gateway.errors import (
     ProviderBusy,
     ProviderError,
@@ -95,12 +96,18 @@ class Calls:
     def __init__(
         self, connection: Connection, *, base_url: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Call `connection.base_url`, or the vendor's own `base_url`; `headers` go with each call, never elsewhere."""
+        """Call `connection.base_url`, or the vendor's own `base_url`; `headers` go with each call, never elsewhere.
+
+        At a vendor's own address anybody's model may name outputs, so these are fetched from public addresses only. An
+        address that an operator has written is a server in a network of his, and its outputs may be there too.
+        """
         self._base = URL((connection.base_url or base_url or "").rstrip("/"))
         self._headers = dict(headers or {})
         self._key = connection.key
         self._seconds = connection.timeout_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._guard = AddressGuard() if connection.base_url is None else None
+        self._elsewhere: aiohttp.ClientSession | None = None
 
     async def ask(
         self,
@@ -144,11 +151,12 @@ class Calls:
         Raises ProviderFailed if it is gone or too large, else ProviderUnreachable: it may be fetched again.
         """
         at = self._at(url)
-        ours = self._headers if at.origin() == self._base.origin() else {}
+        own = at.origin() == self._base.origin()
         timeout = aiohttp.ClientTimeout(total=self._seconds, connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        session = self._open() if own or self._guard is None else self._open_elsewhere(self._guard, at)
         async with (
             _in_our_errors("GET", repeatable=True),
-            self._open().get(at, headers=ours, timeout=timeout) as response,
+            session.get(at, headers=self._headers if own else {}, timeout=timeout) as response,
         ):
             if response.status == 200:  # noqa: PLR2004 - HTTP's own number
                 return await _read(response, bytes_max)
@@ -179,9 +187,10 @@ class Calls:
         return ProviderFailed(f"{detail}; check `base_url`" if 300 <= status < 400 else detail)  # noqa: PLR2004 - so
 
     async def close(self) -> None:
-        """Close the session, if there is one."""
-        if self._session is not None:
-            await self._session.close()
+        """Close the sessions, if there are any."""
+        for session in (self._session, self._elsewhere):
+            if session is not None:
+                await session.close()
 
     def _at(self, path: str) -> URL:
         text = path if "://" in path[:10] else f"{self._base}{path}"
@@ -198,12 +207,16 @@ class Calls:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             # No limit of connections: how much is in work at a time is the worker's and the rate card's to say.
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "farebox"},
-            )
+            self._session = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS))
         return self._session
+
+    def _open_elsewhere(self, guard: AddressGuard, at: URL) -> aiohttp.ClientSession:
+        """The session for outputs at public addresses; ProviderFailed for one that is none as far as can be seen."""
+        if (problem := guard.problem(str(at.with_query(None)))) is not None:
+            raise ProviderFailed(f"an output's address {problem}")
+        if self._elsewhere is None:
+            self._elsewhere = _session(guard.connector(limit=0))
+        return self._elsewhere
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -227,6 +240,11 @@ def decoded(text: object, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ProviderFailed("an output is not base64") from None
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    headers = {"User-Agent": "farebox"}
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers)
 
 
 def _seconds(text: str, scale: int) -> float | None:
@@ -255,6 +273,8 @@ async def _in_our_errors(method: str, *, repeatable: bool) -> AsyncGenerator[Non
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        if is_refusal(error):
+            raise ProviderFailed("an output's address leads to one that is not public") from None
         raise ProviderUnreachable(f"no connection: {type(error).__name__}") from None
     except aiohttp.InvalidURL:
         raise ProviderNotSetUp("its address is none: check `base_url`") from None

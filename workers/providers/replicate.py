@@ -57,10 +57,11 @@ class Replicate:
 
     def __init__(self, connection: Connection) -> None:
         """Call Replicate, or the server at the connection's `base_url`: with or without the `/v1` at its end."""
-        base_url = (connection.base_url or BASE_URL).removesuffix("/v1")
+        if connection.base_url is not None:
+            connection = replace(connection, base_url=connection.base_url.removesuffix("/v1"))
         self._key = connection.key
         headers = {"Authorization": f"Bearer {connection.key}"} if connection.key else None
-        self._calls = Calls(replace(connection, base_url=base_url), headers=headers)
+        self._calls = Calls(connection, base_url=BASE_URL, headers=headers)
 
     async def submit(self, request: ProviderRequest) -> str:
         """Create the prediction; its id."""
