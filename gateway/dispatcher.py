@@ -27,10 +27,10 @@ _CLOSE_SECONDS = 5
 _TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early
 _BATCH_MAX = 64  # to pack these takes 1 ms, for which nothing else happens in the process
 
-# The ledger hears of what is in arq a few times a second, well before the deadline: one script for each partition, and
-# most generations have begun by then, so that there is nothing to write.
-_MARK_SECONDS_MAX = 0.25
-_MARKS_A_DEADLINE = 8
+# The ledger hears of what is in arq twice a second, well before the deadline: one script for each partition, and most
+# generations have begun by then, so that there is nothing to write.
+_MARK_SECONDS_MAX = 0.5
+_MARKS_A_DEADLINE = 4
 
 log = structlog.get_logger(__name__)
 
