@@ -27,7 +27,7 @@ from gateway.api.hub import Hub
 from gateway.api.intake import Intake
 from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
-from gateway.api.middleware import add_headers, answered
+from gateway.api.middleware import add_headers
 from gateway.api.openapi import document
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
@@ -65,7 +65,7 @@ log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings) -> web.Application:
     """The gateway's application; RateCardError or SettingsError if it cannot run as it is set."""
-    app = web.Application(client_max_size=limits.BODY_MAX_BYTES, middlewares=[answered])
+    app = web.Application(client_max_size=limits.BODY_MAX_BYTES)
     app[services.SETTINGS] = settings
     app[services.STARTUP] = services.Startup()
     app[services.METRICS] = Metrics()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -28,28 +30,43 @@ from gateway.api.errors import (
     NotFound,
     internal_error,
 )
-from gateway.api.guard import Handler
 from gateway.api.respond import answer_error, set_common_headers
 from gateway.api.services import METRICS
 from gateway.errors import LedgerFull, LedgerUnavailable, OutputNotStored, QueueUnavailable
 
+Handler = Callable[[Any], Awaitable[web.StreamResponse]]
+"""An application's own: aiohttp calls it with a request of the application's making."""
+
 _FULL_RETRY_SECONDS = 30  # memory comes back when an operator acts or holds end, not in a moment
+_CLIENT_GONE = 499  # nginx's word for it
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for every few seconds by machines
 
 log = structlog.get_logger("gateway.requests")
 
 
-@web.middleware
-async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, run it, turn what goes wrong into the envelope, and log one line."""
-    started = time.perf_counter()
-    response: web.StreamResponse | None = None
-    try:
-        response = await _answer(request, handler)
+def answered(handler: Handler) -> Handler:
+    """The application's handler, whose requests get an id, an answer also where it raises, and one log line.
+
+    It stands around the application, where a middleware would stand inside of it: aiohttp has two more coroutines for
+    each request of an application that has any.
+    """
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        started = time.perf_counter()
+        status = _CLIENT_GONE
+        try:
+            response = await handler(request)
+            status = response.status
+        except Exception as error:
+            if _is_too_late(request, error):
+                raise
+            response = _refused(request, error)
+            status = response.status
+        finally:
+            _note(request, status, time.perf_counter() - started)
         return response
-    finally:
-        seconds = time.perf_counter() - started
-        _note(request, 499 if response is None else response.status, seconds)
+
+    return answer
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -59,16 +76,18 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     set_common_headers(response, request_id(request))
 
 
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Exception as error:
-        if isinstance(error, ConnectionError):
-            raise  # the client is gone, and aiohttp knows what to do
-        if has_started(request):
-            log.exception("answer_cut_short", request_id=request_id(request))
-            raise  # half an answer is out: the connection ends, and the client sees that it is not whole
-        refusal = _refusal(request, error)
+def _is_too_late(request: web.Request, error: Exception) -> bool:
+    """Whether no answer can be given any more: aiohttp knows what to do then."""
+    if isinstance(error, ConnectionError):
+        return True  # the client is gone
+    if has_started(request):
+        log.error("answer_cut_short", request_id=request_id(request), exc_info=error)
+        return True  # half an answer is out: the connection ends, and the client sees that it is not whole
+    return False
+
+
+def _refused(request: web.Request, error: Exception) -> web.Response:
+    refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
     response = answer_error(refusal, request_id(request))
     if isinstance(refusal, BodyTooSlow):
@@ -101,6 +120,8 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
             return MethodNotAllowed(
                 f"{request.path} does not take {request.method}; it takes {allowed}.", headers={"Allow": allowed}
             )
+        case web.HTTPExpectationFailed():
+            return InvalidHttp(f"The request cannot be answered: {error.reason}.")
         case web.HTTPNotFound():
             return NotFound(f"There is nothing at {request.path}. /docs lists every call.")
         case web.HTTPException() if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:

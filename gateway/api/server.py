@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -21,9 +20,8 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from gateway.api import limits
 from gateway.api.context import request_id
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
+from gateway.api.middleware import Handler, answered
 from gateway.api.respond import answer_error
-
-Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
 _TOO_MANY_HEADERS = "Too many headers"  # aiohttp has no exception of its own for it
 
@@ -96,7 +94,7 @@ class Server(web.Server):
     """Makes connections, as many as leave the gateway file descriptors for its own work."""
 
     def __init__(self, handler: Handler, **options: Any) -> None:
-        super().__init__(_with_envelope(handler), **options)
+        super().__init__(answered(handler), **options)
         self._connections_max = connections_max()
 
     def __call__(self) -> web.RequestHandler:
@@ -138,19 +136,6 @@ def connections_max() -> int:
     if files == resource.RLIM_INFINITY:
         return sys.maxsize
     return max(files // 2, files - limits.DESCRIPTORS_KEPT)
-
-
-def _with_envelope(handler: Handler) -> Handler:
-    """The application's own handler; what it raises before any route of ours runs is answered like all refusals."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPException as error:  # an `Expect` that nobody knows
-            refusal = InvalidHttp(f"The request cannot be answered: {error.reason}.")
-            return answer_error(refusal, request_id(request))
-
-    return handle
 
 
 def _refusal_of_head(error: BaseException | None) -> ApiError:

@@ -111,24 +111,24 @@ class Scripts:
         self._waiting: list[_Call] = []
         self._flushes: set[asyncio.Task[None]] = set()
 
-    async def run(self, name: str, key: str, *arguments: Argument) -> Reply:
+    def run(self, name: str, key: str, *arguments: Argument) -> asyncio.Future[Reply]:
         """Run a script with one key; LedgerUnavailable if nobody answers, LedgerBroken if it found a contradiction."""
         script = load(name)
-        reply: Reply = await self._answer(name, ("EVALSHA", script.digest, 1, key, *arguments), script)
-        return reply
+        return self._answer(name, ("EVALSHA", script.digest, 1, key, *arguments), script)
 
-    async def command(self, *words: Argument) -> Any:
+    def command(self, *words: Argument) -> asyncio.Future[Any]:
         """Run a plain command with one key, in the same batch and under the same promise as scripts."""
-        return await self._answer(str(words[0]), words)
+        return self._answer(str(words[0]), words)
 
-    async def _answer(self, what: str, words: tuple[Argument, ...], script: Script | None = None) -> Any:
-        call = _Call(what, words, asyncio.get_running_loop().create_future(), script)
-        self._waiting.append(call)
+    def _answer(self, what: str, words: tuple[Argument, ...], script: Script | None = None) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append(_Call(what, words, answer, script))
         if len(self._waiting) == 1:
-            task = asyncio.get_running_loop().create_task(self._flush())
+            task = loop.create_task(self._flush())
             self._flushes.add(task)
             task.add_done_callback(self._flushes.discard)
-        return await call.answer
+        return answer
 
     async def _flush(self) -> None:
         calls, self._waiting = self._waiting, []
