@@ -10,7 +10,9 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
+from gateway.api import limits
 from gateway.api.errors import InvalidRequest
 from gateway.domain import Input
 from gateway.errors import FieldProblem, OutputMissing, RequestRefused
@@ -24,6 +26,7 @@ from gateway.outputs import (
     content_type_of,
     input_key,
     parse_data_url,
+    upload_size,
 )
 from gateway.schemas.generations import InputIn
 
@@ -55,7 +58,7 @@ def given_inputs(inputs: Sequence[InputIn], uploads: UploadAddresses, account: s
                 given.append(GivenInput(one.kind, one.url))
         except RequestRefused as refused:
             problems.extend(refused.problems)
-    _refuse(problems)
+    _refuse(problems or _too_large(given))
     return tuple(given)
 
 
@@ -117,6 +120,15 @@ def _upload(one: InputIn, uploads: UploadAddresses, account: str, path: str) -> 
                 return object_key
             message = f"is {content_type}, but the input's kind is {one.kind!r}"
     raise RequestRefused(message, [FieldProblem(path, message)])
+
+
+def _too_large(given: Sequence[GivenInput]) -> list[FieldProblem]:
+    sizes = accumulate(0 if one.upload is None else upload_size(one.upload) for one in given)
+    over = next((index for index, size in enumerate(sizes) if size > limits.INPUTS_MAX_BYTES), None)
+    if over is None:
+        return []
+    most = limits.INPUTS_MAX_BYTES // 1024 // 1024
+    return [FieldProblem(f"inputs.{over}.url", f"makes more than {most} MiB of uploads in one order")]
 
 
 def _refuse(problems: Sequence[FieldProblem]) -> None:

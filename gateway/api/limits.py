@@ -21,6 +21,7 @@ READ_SECONDS = 30.0
 LINGER_SECONDS = 10.0  # for the rest of a body that nobody wants, so that the client can read why
 
 UPLOAD_MAX_BYTES = 50 * 1024 * 1024
+INPUTS_MAX_BYTES = 100 * 1024 * 1024  # of uploads in one order: a worker has them all in memory when it asks a provider
 UPLOADS_MAX = 8  # of one account, coming in at once at one gateway: each takes a file on its disk
 UPLOADS_RETRY_SECONDS = 5
 STORES_MAX = 4  # the same, while they go into the object store: some 20 MB each, in the parts that S3 wants

@@ -2,7 +2,15 @@
 
 from gateway.outputs.data_urls import InputFile, parse_data_url
 from gateway.outputs.links import LinkState, OutputLinks
-from gateway.outputs.names import attempt_of, content_type_of, hour, input_key, output_key, upload_expires_at
+from gateway.outputs.names import (
+    attempt_of,
+    content_type_of,
+    hour,
+    input_key,
+    output_key,
+    upload_expires_at,
+    upload_size,
+)
 from gateway.outputs.store import OutputStore, StoredObject
 from gateway.outputs.uploads import UPLOAD_SCHEME, UploadAddresses
 
@@ -21,4 +29,5 @@ __all__ = [
     "output_key",
     "parse_data_url",
     "upload_expires_at",
+    "upload_size",
 ]

@@ -3,8 +3,9 @@
 `outputs/<pp>/<generation>/<attempt>-<index>.<ext>`: <pp>, the generation's partition, keeps directories small; the
 attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<request>-<n>.<ext>`: the bytes of an
 input; <request> is new for each request, so that one that is refused can delete its own and nobody else's.
-`uploads/<hour>/<id>.<ext>`: an upload, with the hour (UTC) at whose beginning it expires, so that what has expired lies
-together. A key that is not exactly of one of these shapes is refused, so none can lead out of the store.
+`uploads/<hour>/<id>-<bytes>.<ext>`: an upload, with the hour (UTC) at whose beginning it expires, so that what has
+expired lies together, and its size, so that nobody needs to look. A key that is not exactly of one of these shapes is
+refused, so none can lead out of the store.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _EXTENSION = rf"\.({'|'.join(EXTENSIONS.values())})"
 _KEY = re.compile(
     rf"outputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,9}}-\d{{1,4}}{_EXTENSION}|"
     rf"inputs/[0-9a-f]{{2}}/{_GENERATION}/[0-9a-f]{{8}}-\d{{1,4}}{_EXTENSION}|"
-    rf"uploads/\d{{10}}/[a-z2-7]{{24}}{_EXTENSION}",
+    rf"uploads/\d{{10}}/[a-z2-7]{{24}}-\d{{1,10}}{_EXTENSION}",
     re.ASCII,
 )
 
@@ -44,9 +45,14 @@ def input_key(generation: str, request: str, number: int, content_type: str) -> 
     return checked(f"{_folder('inputs', generation)}{request}-{number}.{_extension(content_type)}")
 
 
-def upload_key(expires_at: int, upload: str, content_type: str) -> str:
-    """The object key of an upload that expires at a full hour, in seconds since the epoch."""
-    return checked(f"{UPLOADS}{hour(expires_at)}/{upload}.{_extension(content_type)}")
+def upload_key(expires_at: int, upload: str, size: int, content_type: str) -> str:
+    """The object key of an upload of `size` bytes that expires at a full hour, in seconds since the epoch."""
+    return checked(f"{UPLOADS}{hour(expires_at)}/{upload}-{size}.{_extension(content_type)}")
+
+
+def upload_size(object_key: str) -> int:
+    """How many bytes an upload has."""
+    return int(checked(object_key).partition("-")[2].partition(".")[0])
 
 
 def upload_expires_at(object_key: str) -> int:

@@ -349,6 +349,19 @@ async def test_an_upload_of_another_kind_is_refused(gateway: Visitor) -> None:
         assert "is video/mp4, but the input's kind is 'image'" in refused.message
 
 
+async def test_an_order_takes_so_many_bytes_of_uploads_and_no_more(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has them all in memory: one large file named sixteen times would be nearly a gigabyte."""
+    monkeypatch.setattr(limits, "INPUTS_MAX_BYTES", 2 * len(PNG))
+    key = await gateway.account()
+    (one,) = an_input(await uploaded(gateway, key))
+    assert (await gateway.create(key, inputs=[one, one])).status == 202
+    refused = await gateway.create(key, inputs=[one, *an_input("https://example.com/a.png"), one, one])
+    assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["inputs.3.url"])
+    assert "of uploads in one order" in refused.message
+
+
 async def test_an_expired_upload_is_refused_and_what_was_ordered_with_it_is_answered_as_before(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,7 +386,7 @@ async def test_an_upload_whose_file_is_gone_is_refused_leaves_nothing_and_is_sti
     inputs = [*an_input(addresses[0]), *an_input(addresses[1])]
     made = await gateway.create(key, inputs=inputs, once="k")
     assert made.status == 202
-    (gone,) = [path for path in files(gateway, "uploads") if path.stem in addresses[1]]
+    (gone,) = [path for path in files(gateway, "uploads") if path.name in addresses[1]]
     gone.unlink()
     again = await gateway.create(key, inputs=inputs, once="k")
     assert (again.status, again.body["id"]) == (200, made.body["id"])

@@ -36,6 +36,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "upload, pixels": (images.PIXELS_MAX, "422 invalid_request"),
     "upload, frames of an animated image": (images.FRAMES_MAX, "422 invalid_request"),
     "upload, looking into it": (looking.LOOK_SECONDS, "422 invalid_request"),
+    "uploads in one order": (f"{limits.INPUTS_MAX_BYTES // 1024 // 1024} MiB", "422 invalid_request"),
     "uploads": (limits.UPLOADS_MAX, "429 rate_limited"),
     "uploads a day": (f"{Settings.model_fields['upload_gib_per_day'].default} GiB", "429 rate_limited"),
     "page of a list": (base.PAGE_MAX, ""),

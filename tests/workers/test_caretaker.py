@@ -179,8 +179,8 @@ async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_s
 
 async def test_expired_uploads_are_deleted_and_others_are_kept(stage: Stage, place: Workplace) -> None:
     await stage.account()
-    long_ago = UploadAddresses("key", lambda: time.time() - 27 * 3600).new_key("image/png")
-    lately = UploadAddresses("key", lambda: time.time() - 22 * 3600).new_key("image/png")
+    long_ago = UploadAddresses("key", lambda: time.time() - 27 * 3600).new_key("image/png", 7)
+    lately = UploadAddresses("key", lambda: time.time() - 22 * 3600).new_key("image/png", 7)
     for key in (long_ago, lately):
         await place.outputs.put(key, b"picture")
     await Caretaker(place, LEASE).make_round()

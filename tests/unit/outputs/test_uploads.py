@@ -34,11 +34,11 @@ def test_an_upload_expires_at_a_full_hour_a_day_later_at_least(
     addresses: UploadAddresses, clock: Clock, after_noon: int, expires_after_noon: int
 ) -> None:
     clock.now = NOON + after_noon
-    assert upload_expires_at(addresses.new_key("image/png")) == NOON + expires_after_noon
+    assert upload_expires_at(addresses.new_key("image/png", 70)) == NOON + expires_after_noon
 
 
 def test_an_address_is_good_until_it_expires_and_then_says_so(addresses: UploadAddresses, clock: Clock) -> None:
-    key = addresses.new_key("video/mp4")
+    key = addresses.new_key("video/mp4", 70)
     address = addresses.address("acme", key)
     assert addresses.open("acme", address) == (LinkState.VALID, key)
     clock.now = NOON + DAY - 0.001
@@ -48,7 +48,7 @@ def test_an_address_is_good_until_it_expires_and_then_says_so(addresses: UploadA
 
 
 def test_an_address_is_worth_nothing_to_anybody_else(addresses: UploadAddresses, clock: Clock) -> None:
-    address = addresses.address("acme", addresses.new_key("image/png"))
+    address = addresses.address("acme", addresses.new_key("image/png", 70))
     assert "acme" not in address
     for account in ("other", "acme ", "", "acme/uploads"):
         assert addresses.open(account, address) == (LinkState.INVALID, "")
@@ -57,18 +57,19 @@ def test_an_address_is_worth_nothing_to_anybody_else(addresses: UploadAddresses,
 
 
 def test_gateways_share_addresses_by_their_signing_key(addresses: UploadAddresses, clock: Clock) -> None:
-    address = addresses.address("acme", addresses.new_key("image/png"))
+    address = addresses.address("acme", addresses.new_key("image/png", 70))
     assert UploadAddresses("a signing key", clock).open("acme", address)[0] is LinkState.VALID
     assert UploadAddresses("another signing key", clock).open("acme", address)[0] is LinkState.INVALID
 
 
 def test_nothing_of_an_address_can_be_changed(addresses: UploadAddresses) -> None:
-    address = addresses.address("acme", addresses.new_key("image/png"))
+    address = addresses.address("acme", addresses.new_key("image/png", 70))
     hour, name, signature = address.removeprefix("upload:").split("/")
     forged = [
         f"upload:{int(hour) + 1}/{name}/{signature}",
         f"upload:{hour}/{name.replace('.png', '.mp4')}/{signature}",
-        f"upload:{hour}/{'a' * 24}.png/{signature}",
+        f"upload:{hour}/{'a' * 24}-70.png/{signature}",
+        f"upload:{hour}/{name.replace('-70', '-7')}/{signature}",
         f"upload:{hour}/{name}/{signature[:-1]}",
         f"upload:{hour}/{name}/{'B' if signature[0] == 'A' else 'A'}{signature[1:]}",
         f"upload:{hour}/{name}/",
@@ -85,6 +86,6 @@ def test_nothing_of_an_address_can_be_changed(addresses: UploadAddresses) -> Non
 
 
 def test_one_seed_names_one_upload_and_without_one_each_is_new(addresses: UploadAddresses) -> None:
-    assert addresses.new_key("image/png", "seed") == addresses.new_key("image/png", "seed")
-    assert addresses.new_key("image/png", "seed") != addresses.new_key("image/png", "other seed")
-    assert addresses.new_key("image/png") != addresses.new_key("image/png")
+    assert addresses.new_key("image/png", 70, "seed") == addresses.new_key("image/png", 70, "seed")
+    assert addresses.new_key("image/png", 70, "seed") != addresses.new_key("image/png", 70, "other seed")
+    assert addresses.new_key("image/png", 70) != addresses.new_key("image/png", 70)
