@@ -44,7 +44,8 @@ export async function post(path, body, { once, ...options } = {}) {
 
 /** Any call; the parsed answer, or null if it has no body. */
 export async function call(method, path, body, { headers = {}, signal } = {}) {
-  const json = body === undefined ? {} : { "Content-Type": "application/json" };
+  const raw = body === undefined || body instanceof Blob; // a file brings its type along
+  const json = raw ? {} : { "Content-Type": "application/json" };
   let response;
   let text;
   try {
@@ -52,7 +53,7 @@ export async function call(method, path, body, { headers = {}, signal } = {}) {
       method,
       signal,
       headers: { ...json, ...headers },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: raw ? body : JSON.stringify(body),
     });
     text = await response.text();
   } catch (error) {

@@ -65,7 +65,7 @@ async function takeOver(id) {
   const earlier = await get(`/v1/generations/${encodeURIComponent(id)}`);
   if (!names.has(earlier.model)) throw new Error(`${earlier.model} is not on the rate card any more: choose another model.`);
   const urls = (earlier.inputs ?? []).filter((input) => input.url).map((input) => input.url);
-  Object.assign(draft, { tool: earlier.tool, model: earlier.model, prompt: earlier.prompt, outputs: earlier.outputs_requested, inputs: urls.join("\n") });
+  Object.assign(draft, { tool: earlier.tool, model: earlier.model, prompt: earlier.prompt, outputs: earlier.outputs_requested, inputs: urls.join("\n"), files: [] });
   draft.settings[earlier.model] = earlier.settings;
   byId("prompt").value = draft.prompt;
   byId("inputs").value = draft.inputs;
@@ -128,6 +128,7 @@ function chooseModel(model) {
   show(byId("settings"), settingControls(model, draft.settings[model.id] ?? {}, changed));
   drawOutputs(model.outputs_max);
   byId("inputs-field").hidden = model.inputs.image === 0;
+  if (model.inputs.image) import("./uploads.js").then(({ drawUploads }) => drawUploads(draft, changed));
   changed();
 }
 
@@ -151,7 +152,7 @@ function changed() {
 
 function requested() {
   const takesInputs = !byId("inputs-field").hidden;
-  const urls = takesInputs ? draft.inputs.split(/\s+/).filter(Boolean) : [];
+  const urls = takesInputs ? `${draft.inputs} ${draft.sent ?? ""}`.split(/\s+/).filter(Boolean) : [];
   const inputs = urls.map((url) => ({ kind: "image", url }));
   return { tool: draft.tool, model: draft.model, settings: draft.settings[draft.model], outputs: draft.outputs, ...(inputs.length && { inputs }) };
 }

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import FilePayload, Page, Route, expect
 
 from tests.console.looking import Windows, check_looks
 from tests.console.stack import Stack
+from tests.made_media import picture
 
 PROMPT = "A lighthouse on a cliff at dusk"
 
@@ -194,3 +196,57 @@ async def test_a_page_that_cannot_read_says_so(stack: Stack, windows: Windows) -
     await expect(page.get_by_role("alert").first).to_contain_text("The ledger does not answer right now.")
     await check_looks(page)
     windows.problems.clear()  # the browser notes the 503 by itself
+
+
+async def test_an_image_from_this_computer_is_sent_ahead_and_used(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/", stack.account(plan="standard"))
+    await choose(page, "Nano Banana")
+    pick = page.get_by_label(re.compile("images from this computer"))
+    image = FilePayload(name="fox.png", mimeType="image/png", buffer=picture("PNG"))
+    words = FilePayload(name="words.png", mimeType="image/png", buffer=b"only words")
+    await pick.set_input_files([words, image])
+    sent = page.get_by_role("list", name="Images sent")
+    await expect(sent).to_contain_text("fox.png · 64 × 48")
+    await expect(page.locator("#uploads [role=alert]")).to_contain_text("words.png: The body is none of image/png")
+    windows.problems.clear()  # the browser notes by itself that the words were refused
+    await expect(page.locator("#quote")).not_to_have_attribute("aria-busy", "true")  # it is pale until then
+    await check_looks(page)
+    await page.reload()
+    await expect(sent).to_contain_text("fox.png")
+    await page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    async with page.expect_request("**/v1/generations") as asked:
+        await page.get_by_role("button", name=re.compile("^Generate · ")).click()
+    body = (await asked.value).post_data_json
+    assert body is not None
+    assert [given["kind"] for given in body["inputs"]] == ["image"]
+    assert body["inputs"][0]["url"].startswith("upload:")
+    await expect(page.locator("#work article")).to_be_visible()
+    await page.get_by_role("button", name="Remove fox.png").click()
+    await expect(sent).to_be_hidden()
+    await expect(pick).to_be_focused()
+
+
+async def test_nothing_is_ordered_while_an_image_is_on_its_way(stack: Stack, windows: Windows) -> None:
+    page = await windows.open("/", stack.account(plan="standard"))
+    await choose(page, "Nano Banana")
+    arrive = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await arrive.wait()
+        await route.continue_()
+
+    await page.route("**/v1/uploads", hold)
+    image = FilePayload(name="fox.png", mimeType="image/png", buffer=picture("PNG"))
+    await page.get_by_label(re.compile("images from this computer")).set_input_files([image])
+    await page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    pressed = page.get_by_role("button", name=re.compile("^Generate · "))
+    await pressed.click()
+    await expect(page.locator("#uploads [role=alert]")).to_contain_text("still on its way")
+    await expect(page.locator("#no-work")).to_be_visible()
+    arrive.set()
+    await expect(page.get_by_role("list", name="Images sent")).to_contain_text("fox.png")
+    async with page.expect_request("**/v1/generations") as asked:
+        await pressed.click()
+    body = (await asked.value).post_data_json
+    assert body is not None
+    assert len(body["inputs"]) == 1
