@@ -50,6 +50,7 @@ from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
+from gateway.slots import Slots
 
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
@@ -166,6 +167,7 @@ def _add_payments(app: web.Application, settings: Settings) -> None:
 async def _connections(app: web.Application) -> AsyncIterator[None]:
     redis = connect_queue(app[services.SETTINGS].queue_address)
     app[services.QUEUE] = Queue(redis)
+    app[services.SLOTS] = Slots(app[services.QUEUE], lease_ms=app[services.SETTINGS].lease_ms)
     app[services.HUB] = Hub(app[services.QUEUE])
     yield
     await app[services.BACKGROUND].close()

@@ -15,6 +15,11 @@ knows what is queued, and the caretaker dispatches it again.
 | `farebox:waits:<tool>` | hash: class of `gateway.waits` → how many waited so long before they were first begun |
 | `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`gateway.series`), trimmed by age |
 | `farebox:series:last` | what had been counted at the last sample, JSON |
+| `farebox:slots:<provider>` | sorted set: generation → until when its slot at its provider is kept: `gateway.slots` |
+| `farebox:line:<provider>` | sorted set: who waits for a slot → its place in the queue |
+| `farebox:lined:<provider>` | hash: who waits for a slot → what is then dispatched |
+| `farebox:provider:<provider>` | hash: when it last succeeded and failed |
+| `farebox:provider:<provider>:<step>` | hash: outcome → how often in these ten minutes |
 | `farebox:hints` | channel: which generations have changed, for gateways: `[[account, generation, version], …]` |
 | `farebox:looks` | channel: which running generation workers shall look at now: asked to stop, or called back about |
 | `farebox:stray:<job>` | digest of a job that its provider was asked to stop, though no generation waits for it |
@@ -22,13 +27,12 @@ knows what is queued, and the caretaker dispatches it again.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,13 +40,10 @@ import structlog
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError, ResponseError
 
-from gateway.batches import Command, send
-from gateway.connections import is_closed_transport
-from gateway.errors import QueueUnavailable
+from gateway.batches import Command
 from gateway.ledger.outcomes import Dispatch
+from gateway.queue_redis import ask, listen
 from gateway.waits import class_of
 
 HINTS = "farebox:hints"
@@ -62,8 +63,6 @@ _BELL_SECONDS = 3600
 _WORKERS_SECONDS = 300
 _WAITS_SECONDS = 7 * 86_400
 _STRAY_SECONDS = 86_400  # longer than any vendor calls back about one job
-_HINTS_SILENCE_SECONDS = 5.0
-_RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 # Claims the first due jobs that nobody has, looking past those that were claimed and not begun (perhaps by the dead).
 # When none is left, the bell has nothing to ring for. It is short, so it is sent whole each time.
@@ -109,6 +108,31 @@ def _workers_key(tool: str) -> str:
 def waits_key(tool: str) -> str:
     """How long a tool's generations were queued."""
     return f"farebox:waits:{tool}"
+
+
+def slots_key(provider: str) -> str:
+    """The slots of a provider that are taken."""
+    return f"farebox:slots:{provider}"
+
+
+def line_key(provider: str) -> str:
+    """Who waits for a slot of a provider."""
+    return f"farebox:line:{provider}"
+
+
+def lined_key(provider: str) -> str:
+    """What must be dispatched when those may go on."""
+    return f"farebox:lined:{provider}"
+
+
+def provider_key(provider: str) -> str:
+    """When a provider last succeeded and failed."""
+    return f"farebox:provider:{provider}"
+
+
+def provider_outcomes_key(provider: str, step: int) -> str:
+    """What a provider did in one step of time."""
+    return f"farebox:provider:{provider}:{step}"
 
 
 def series_key(step_ms: int) -> str:
@@ -295,7 +319,7 @@ class Queue:
 
     async def hints(self) -> AsyncGenerator[Hint, None]:
         """Every hint from now on, for ever: a lost connection is made again. Close it with `aclosing`."""
-        async with aclosing(self._messages(HINTS)) as messages:
+        async with aclosing(listen(self.redis, HINTS)) as messages:
             async for message in messages:
                 for words in message:
                     yield Hint(*words)
@@ -309,51 +333,13 @@ class Queue:
 
     async def looks(self) -> AsyncGenerator[str, None]:
         """The ids of running generations that are to be looked at, from now on. Close it with `aclosing`."""
-        async with aclosing(self._messages(LOOKS)) as messages:
+        async with aclosing(listen(self.redis, LOOKS)) as messages:
             async for (generation,) in messages:
                 yield generation
 
-    async def _messages(self, channel: str) -> AsyncGenerator[list[Any], None]:
-        failures = 0
-        while True:
-            try:
-                async with aclosing(self._messages_of_one_connection(channel)) as messages:
-                    async for message in messages:
-                        failures = 0
-                        yield message
-            except QueueUnavailable as error:
-                pause = _RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)]
-                log.warning("listening_interrupted", channel=channel, error=str(error), again_in_seconds=pause)
-                failures += 1
-                await asyncio.sleep(pause)
-
-    async def _messages_of_one_connection(self, channel: str) -> AsyncGenerator[list[Any], None]:
-        pubsub = self.redis.pubsub()
-        try:
-            with answering():
-                await pubsub.subscribe(channel)
-            silent = False
-            while True:
-                message = await _next_message(pubsub)
-                if message is None and silent:
-                    raise QueueUnavailable(f"no answer on the channel {channel}")
-                silent = message is None
-                if message is None:
-                    with answering():
-                        await pubsub.ping()
-                elif message["type"] == "message":
-                    yield json.loads(message["data"])
-        finally:
-            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-
     async def _send(self, *commands: Command) -> list[Any]:
         """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
-        with answering():
-            answers = await send(self.redis, commands)
-            for answer in answers:
-                if isinstance(answer, ResponseError):
-                    raise answer
-        return answers
+        return await ask(self.redis, *commands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,25 +370,6 @@ def _put(tool: str, jobs: Sequence[_Job]) -> Iterator[Command]:
     yield "LPUSH", bell, *[1] * min(len(jobs), _BELL_MAX)
     yield "LTRIM", bell, 0, _BELL_MAX - 1
     yield "EXPIRE", bell, _BELL_SECONDS
-
-
-async def _next_message(pubsub: PubSub) -> dict[str, Any] | None:
-    with answering():
-        message: dict[str, Any] | None = await pubsub.get_message(
-            ignore_subscribe_messages=True, timeout=_HINTS_SILENCE_SECONDS
-        )
-    return message
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """Turn every kind of no answer into QueueUnavailable."""
-    try:
-        yield
-    except (RedisError, OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not is_closed_transport(error):
-            raise
-        raise QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}") from error
 
 
 def _now_ms() -> int:

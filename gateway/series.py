@@ -19,7 +19,8 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
 
 from gateway.ledger.outcomes import Totals
-from gateway.queue import SERIES_LAST, Depth, Queue, answering, series_key, waits_key
+from gateway.queue import SERIES_LAST, Depth, Queue, series_key, waits_key
+from gateway.queue_redis import answering
 
 Key = TypeVar("Key")
 _Waits = Mapping[str, Mapping[int, int]]

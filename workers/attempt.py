@@ -2,7 +2,7 @@
 
 ```
 making         submit or resume → results → check, store, deliver   done: settle; a provider's error: settle so;
-                                                                    not done for a while: park
+                                                                    not done for a while: park; no room: line up
 keeping        renew at a third of the lease, with progress         cancel asked: settle; ended; stale: drop everything
 handing back   the worker was told to stop                          hand back: the next attempt is another worker's
 ```
@@ -30,9 +30,11 @@ from gateway.errors import (
 )
 from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeued, Stale
 from gateway.outputs import output_key
+from gateway.slots import SUCCEEDED
 from workers.checks import checked
 from workers.metrics import ATTEMPT_SECONDS
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
+from workers.slot import Slot
 from workers.workplace import Workplace
 
 _PROGRESS_EVERY_SECONDS = 1.0
@@ -44,10 +46,11 @@ log = structlog.get_logger(__name__)
 
 
 class Made(Enum):
-    """What came of making: all that will come has come, or the provider needs longer and is left to it."""
+    """What came of making: all has come that will, the provider needs longer and is left to it, or it has no room."""
 
     DONE = auto()
     LEFT = auto()
+    NO_ROOM = auto()
 
 
 class LeaseLost(Exception):
@@ -69,6 +72,7 @@ class Attempt:
         self._delivered = {output.index for output in begun.generation.outputs}
         self._progress_thousandths = begun.generation.progress_thousandths
         self._request: ProviderRequest | None = None
+        self._slot = Slot(place, begun.generation)
         self._woken = asyncio.Event()
         self._told_to_look = False
         self._began_at = time.monotonic()
@@ -107,6 +111,8 @@ class Attempt:
         while True:
             try:
                 provider = self._place.desk.provider(self._generation.request.provider)
+                if not self._slot.taken and not await self._slot.enter():
+                    return Made.NO_ROOM
                 if self._request is None:
                     self._request = await self._place.desk.request(self._generation, self._number, self._delivered)
                 if not self._submitted:
@@ -115,6 +121,7 @@ class Attempt:
             except ProviderUnreachable as error:
                 if isinstance(error, ProviderNotSetUp) and self._ref is None:
                     raise
+                self._slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
                 if self._may_park():
                     return Made.LEFT
                 pause: float = _UNREACHABLE_PAUSES_SECONDS[min(unreachable, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
@@ -236,6 +243,7 @@ class Attempt:
             )
             if not isinstance(outcome, Renewed) or outcome.cancel_requested:
                 return outcome
+            self._slot.hold()
             self._hint()
 
     async def _wait_for_renewal(self) -> None:
@@ -266,10 +274,8 @@ class Attempt:
     async def _end_made(self, making: asyncio.Task[Made]) -> str:
         error = making.exception()
         match error:
-            case None if making.result() is Made.LEFT:
-                return await self._park()
             case None:
-                return await self._settle(None, stop_provider=False)
+                return await self._end_well(making.result())
             case LeaseLost(args=(transition,)):
                 return self._refused(transition)
             case OutputNotStored():
@@ -278,11 +284,22 @@ class Attempt:
                 self._log.error("output_not_stored", detail=str(error))
                 return await self._settle(FailureCode.WORKER_LOST, stop_provider=False)
             case ProviderError():
+                self._slot.note(error.code)
                 self._log.warning("attempt_failed", code=error.code, detail=error.detail)
                 return await self._settle(error.code, stop_provider=False)
             case _:
                 self._log.error("attempt_broke", exc_info=error)
                 return await self._settle(FailureCode.INTERNAL, stop_provider=True)
+
+    async def _end_well(self, made: Made) -> str:
+        match made:
+            case Made.LEFT:
+                return await self._park()
+            case Made.NO_ROOM:
+                return await self._line_up()
+            case Made.DONE:
+                self._slot.note(SUCCEEDED)
+                return await self._settle(None, stop_provider=False)
 
     async def _end_lease(self, keeping: asyncio.Task[Renewed | Ended | Stale]) -> str:
         error = keeping.exception()
@@ -301,7 +318,21 @@ class Attempt:
             "hand_back",
             lambda: self._ledger.hand_back(generation=self._generation.id, attempt=self._number, operation=operation),
         )
+        if self._ref is None:
+            self._slot.release()  # else the provider works on, and the next attempt has the slot
         return await self._conclude("hand_back", outcome, stop_provider=True)
+
+    async def _line_up(self) -> str:
+        operation = operation_id()
+        outcome = await self._place.insist(
+            "line_up",
+            lambda: self._ledger.line_up(generation=self._generation.id, attempt=self._number, operation=operation),
+        )
+        if not isinstance(outcome, Requeued):
+            return await self._conclude("line_up", outcome, stop_provider=True)
+        await self._slot.line_up(outcome.dispatch)
+        self._hint()
+        return "lined_up"
 
     async def _park(self) -> str:
         operation = operation_id()
@@ -311,6 +342,7 @@ class Attempt:
         )
         if not isinstance(outcome, Parked):
             return await self._conclude("park", outcome, stop_provider=True)
+        self._slot.hold(outcome.next_look)
         if outcome.dispatch is not None:
             self._place.dispatcher.dispatch([outcome.dispatch])
         return "parked"
@@ -323,6 +355,8 @@ class Attempt:
                 generation=self._generation.id, attempt=self._number, operation=operation, failure=failure
             ),
         )
+        if isinstance(outcome, Requeued):
+            self._slot.release()
         return await self._conclude("settle", outcome, stop_provider=stop_provider)
 
     async def _conclude(self, transition: str, outcome: Ended | Requeued | Stale, *, stop_provider: bool) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.errors import FareboxError, LedgerUnavailable
+from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
 from gateway.ledger.outcomes import Ended, NotDue, Overdue, Requeued
 from gateway.outputs import hour
 from workers.metrics import OUTPUTS_DELETED, RESCUES, UPLOADS_DELETED
@@ -97,6 +97,7 @@ class Caretaker:
             self.outputs_due_at = time.monotonic() + _OUTPUTS_EVERY_SECONDS
             await self._delete_expired_outputs()
             await self._delete_expired_uploads()
+        await self._fill_slots()
 
     async def _visit(self, partition: int) -> None:
         reach = self.reaches[partition]
@@ -127,6 +128,14 @@ class Caretaker:
                 log.info("rescued", generation=generation, action=action, account=ended.account)
                 self.place.after_end(outcome, stop_provider=True)
         RESCUES.labels(action).inc()
+
+    async def _fill_slots(self) -> None:
+        """Let those go on who stand in a provider's line for a slot that has lapsed, was lost, or is new (R16)."""
+        limits = {name: table.max_in_work for name, table in self.place.desk.card.providers.items()}
+        try:
+            self.place.dispatcher.dispatch(await self.place.slots.fill(limits))
+        except QueueUnavailable as error:
+            log.debug("slots_not_filled", error=str(error))
 
     async def _delete_expired_outputs(self) -> None:
         """Delete what has been kept long enough; what cannot be deleted now is found again in the next minute."""

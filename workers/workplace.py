@@ -13,10 +13,12 @@ import structlog
 from gateway.cancelling import cancel
 from gateway.dispatcher import Dispatcher
 from gateway.domain import GenerationRequest
+from gateway.errors import QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Ended
 from gateway.outputs import OutputStore
 from gateway.queue import Queue
+from gateway.slots import Slots
 from workers.insist import insist
 from workers.provider_desk import ProviderDesk
 
@@ -40,7 +42,11 @@ class Workplace:
     desk: ProviderDesk
     attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
     """For each generation in work here, what makes its attempt look at once, in the ledger and at its provider."""
+    slots: Slots = field(init=False)
     _background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))
 
     async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the ledger until it answers (see `workers.insist`)."""
@@ -51,7 +57,8 @@ class Workplace:
         ended = outcome.generation
         self.dispatcher.dispatch(outcome.promoted)
         if stop_provider and outcome.provider_ref is not None:
-            self._in_background(self.stop_provider(ended.request, outcome.provider_ref, ended.id))
+            self.aside(self.stop_provider(ended.request, outcome.provider_ref, ended.id))
+        self.leave_provider(ended.request.provider, ended.id)
         self.dispatcher.tell(ended.account, ended.id, ended.version)
         for promoted in outcome.promoted:
             self.dispatcher.tell(ended.account, promoted.generation)
@@ -74,6 +81,18 @@ class Workplace:
         else:
             tell.info("provider_stopped")
 
+    def leave_provider(self, provider: str, generation: str) -> None:
+        """Give up a generation's slot at its provider, or its place in the line, and let others go on."""
+        table = self.desk.card.providers.get(provider)
+        if table is not None:
+            self.aside(self._release(provider, table.max_in_work, generation))
+
+    async def _release(self, provider: str, limit: int | None, generation: str) -> None:
+        try:
+            self.dispatcher.dispatch(await self.slots.release(provider, limit, generation))
+        except QueueUnavailable as error:
+            log.warning("slot_not_released", generation=generation, error=str(error), free="when it lapses")
+
     async def close(self) -> None:
         """Let what runs in the background end, then close the providers."""
         if self._background:
@@ -81,7 +100,8 @@ class Workplace:
         await cancel(*self._background)
         await self.desk.close()
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what nobody waits for."""
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)

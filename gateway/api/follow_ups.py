@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from gateway.api.services import BACKGROUND, DISPATCHER, QUEUE
+from gateway.api.services import BACKGROUND, DISPATCHER, QUEUE, RATE_CARDS, SLOTS
 from gateway.ledger import outcomes as o
 from gateway.queue import job_id
 
@@ -31,11 +31,20 @@ def after_end(request: web.Request, outcome: o.Ended) -> None:
     ended = outcome.generation
     job = job_id(ended.id, ended.attempt + 1)
     request.app[BACKGROUND].start(request.app[QUEUE].take_out(ended.request.tool, job), "take_out")
+    table = request.app[RATE_CARDS].card.providers.get(ended.request.provider)
+    if table is not None:
+        leaving = _leave_provider(request, ended.request.provider, table.max_in_work, ended.id)
+        request.app[BACKGROUND].start(leaving, "leave_provider")
     after_promotion(request, ended.account, outcome.promoted)
     hint(request, ended.account, ended.id, ended.version)
     if outcome.provider_ref is not None:
         stop = request.app[QUEUE].stop(tool=ended.request.tool, generation=ended.id, ref=outcome.provider_ref)
         request.app[BACKGROUND].start(stop, "stop")
+
+
+async def _leave_provider(request: web.Request, provider: str, limit: int | None, generation: str) -> None:
+    """Give up the slot at its provider, or the place in the line: others go on."""
+    request.app[DISPATCHER].dispatch(await request.app[SLOTS].release(provider, limit, generation))
 
 
 def after_promotion(request: web.Request, account: str, promoted: Sequence[o.Dispatch]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -28,6 +28,7 @@ from gateway.api.services import (
     QUOTE_TOKENS,
     RATE_CARDS,
     SETTINGS,
+    SLOTS,
     UPLOAD_ADDRESSES,
 )
 from gateway.domain import (
@@ -155,14 +156,26 @@ async def shown(request: web.Request, generation: o.Generation) -> bytes:
 
 
 async def queue_positions(request: web.Request, generations: Sequence[o.Generation]) -> list[int | None]:
-    """The places of those that are queued. Without the queue's answer nobody knows them, and all else still stands."""
+    """The places of those that are queued: in the tool's queue, or in the line of a provider that has no room.
+
+    Without the queue's answer nobody knows them, and all else still stands.
+    """
     queued = {generation.id: generation for generation in generations if generation.state is State.QUEUED}
     jobs = [(one.request.tool, job_id(one.id, one.attempt + 1)) for one in queued.values()]
     try:
         places = dict(zip(queued, await request.app[QUEUE].positions(jobs), strict=True))
+        standing = [
+            (one.request.provider, one.id) for one in queued.values() if _may_stand_in_line(request, one, places)
+        ]
+        places |= zip([one for _, one in standing], await request.app[SLOTS].places(standing), strict=True)
     except QueueUnavailable:
         places = {}
     return [places.get(generation.id) for generation in generations]
+
+
+def _may_stand_in_line(request: web.Request, generation: o.Generation, places: Mapping[str, int | None]) -> bool:
+    table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
+    return table is not None and table.max_in_work is not None and places[generation.id] is None
 
 
 def _asked(request: web.Request, body: s.GenerationIn) -> Asked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.api.ops import depths_of
+from gateway.api.ops import depths_of, provider_states
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP
 from gateway.errors import LedgerUnavailable, QueueUnavailable
@@ -61,7 +61,8 @@ async def metrics(request: web.Request) -> web.Response:
         pass
     tools = sorted(app[RATE_CARDS].card.tools)
     last = None if totals is None else await _last_audit(app)
-    text = app[METRICS].exposition(totals, await depths_of(app, tools), tools, app[RATE_CARDS], last)
+    depths, providers = await depths_of(app, tools), await provider_states(app)
+    text = app[METRICS].exposition(totals, depths, tools, app[RATE_CARDS], last, providers=providers)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -13,6 +13,7 @@ from gateway.ledger.outcomes import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.pricing.reload import RateCards
 from gateway.queue import Depth
+from gateway.slots import ProviderState
 from gateway.timings import Timings
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -45,11 +46,21 @@ class Metrics:
         tools: Sequence[str],
         rate_cards: RateCards,
         audit: LastAudit | None,
+        *,
+        providers: Mapping[str, ProviderState] | None,
     ) -> bytes:
         """The text that Prometheus reads."""
         asked = CollectorRegistry()
         asked.register(
-            _Once([*_of_card(rate_cards), *_of_queue(depths), *_of_ledger(totals, tools), *_of_audit(audit)])
+            _Once(
+                [
+                    *_of_card(rate_cards),
+                    *_of_queue(depths),
+                    *_of_ledger(totals, tools),
+                    *_of_audit(audit),
+                    *_of_providers(providers or {}, rate_cards),
+                ]
+            )
         )
         return generate_latest(self.registry) + generate_latest(asked)
 
@@ -133,6 +144,25 @@ def _of_audit(last: LastAudit | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "farebox_audit_timestamp_seconds", "When the last audit began, by Redis's clock.", value=last.at / 1000
     )
+
+
+def _of_providers(states: Mapping[str, ProviderState], rate_cards: RateCards) -> Iterator[Metric]:
+    """What the queue does not answer is left out, as is the limit of a provider that has none."""
+    in_work = GaugeMetricFamily("farebox_provider_in_work", "Jobs that a provider has.", labels=["provider"])
+    most = GaugeMetricFamily("farebox_provider_max_in_work", "How many it takes at a time.", labels=["provider"])
+    in_line = GaugeMetricFamily("farebox_provider_in_line", "Generations that wait for room.", labels=["provider"])
+    last_hour = GaugeMetricFamily(
+        "farebox_provider_last_hour", "What a provider did in the last hour.", labels=["provider", "outcome"]
+    )
+    for name, state in states.items():
+        in_work.add_metric([name], state.in_work)
+        in_line.add_metric([name], state.in_line)
+        table = rate_cards.card.providers.get(name)
+        if table is not None and table.max_in_work is not None:
+            most.add_metric([name], table.max_in_work)
+        for outcome, count in state.outcomes.items():
+            last_hour.add_metric([name, outcome], count)
+    yield from (in_work, most, in_line, last_hour)
 
 
 def _by_tool(name: str, text: str, counts: Mapping[str, int], tools: Sequence[str]) -> Metric:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 from aiohttp import web
 
 from gateway.api.respond import answer
-from gateway.api.services import LEDGER, QUEUE, RATE_CARDS
+from gateway.api.services import LEDGER, QUEUE, RATE_CARDS, SLOTS
 from gateway.errors import QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
 from gateway.queue import Depth
 from gateway.schemas import ops as s
 from gateway.schemas.base import utc
 from gateway.shapes import credits_of
+from gateway.slots import ProviderState
 
 HEARTBEATS_MAX = 100
 
@@ -41,6 +43,7 @@ async def queues_shape(app: web.Application) -> s.QueuesOut:
             )
             for tool in tools
         ],
+        providers=await providers_shape(app),
         held_credits=credits_of(totals.held_millicredits),
         overdue=totals.overdue,
         open=totals.open,
@@ -57,6 +60,42 @@ async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
         return {depth.tool: depth for depth in await app[QUEUE].depths(tools)}
     except QueueUnavailable:
         return {}
+
+
+async def providers_shape(app: web.Application) -> list[s.ProviderOut] | None:
+    """The providers of the rate card; None while the queue's Redis does not answer."""
+    tables, states = app[RATE_CARDS].card.providers, await provider_states(app)
+    if states is None:
+        return None
+    return [
+        s.ProviderOut(
+            name=name,
+            kind=tables[name].kind,
+            state=_state(state),
+            in_work=state.in_work,
+            max_in_work=tables[name].max_in_work,
+            in_line=state.in_line,
+            succeeded_at=None if state.succeeded_at is None else utc(state.succeeded_at),
+            failed_at=None if state.failed_at is None else utc(state.failed_at),
+            last_hour=dict(state.outcomes),
+        )
+        for name, state in states.items()
+    ]
+
+
+async def provider_states(app: web.Application) -> dict[str, ProviderState] | None:
+    """How each provider of the rate card is doing, by name; None while the queue's Redis does not answer."""
+    names = sorted(app[RATE_CARDS].card.providers)
+    try:
+        return await app[SLOTS].states(names) if names else {}
+    except QueueUnavailable:
+        return None
+
+
+def _state(state: ProviderState) -> Literal["working", "failing", "unknown"]:
+    if state.succeeded_at is None and state.failed_at is None:
+        return "unknown"
+    return "working" if (state.succeeded_at or 0) >= (state.failed_at or 0) else "failing"
 
 
 def _audit(last: LastAudit | None) -> s.AuditOut | None:

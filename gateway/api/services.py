@@ -27,6 +27,7 @@ from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
+from gateway.slots import Slots
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ CALLERS = web.AppKey("CALLERS", Callers)
 KEY_USE = web.AppKey("KEY_USE", KeyUse)
 QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
 BACKGROUND = web.AppKey("BACKGROUND", Background)
+SLOTS = web.AppKey("SLOTS", Slots)
 HUB = web.AppKey("HUB", Hub)
 METRICS = web.AppKey("METRICS", Metrics)
 DESCRIPTION = web.AppKey("DESCRIPTION", Description)

@@ -199,6 +199,14 @@ class GenerationOperations(LedgerCore):
         key = self.generation_key(generation)
         return self._queued_or_ended(*await self.run("hand_back", key, attempt, operation, self.dispatch_ms))
 
+    async def line_up(self, *, generation: str, attempt: int, operation: str) -> o.Requeued | o.Ended | o.Stale:
+        """Return the generation to the queue because its provider has no room: not a failure, nor time in the queue.
+
+        It must not have a ref. It is looked at in a minute; whoever frees a slot dispatches it sooner.
+        """
+        key = self.generation_key(generation)
+        return self._queued_or_ended(*await self.run("line_up", key, attempt, operation, self.dispatch_ms))
+
     async def settle(
         self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None
     ) -> o.Ended | o.Requeued | o.Stale:

@@ -183,7 +183,10 @@ class GenerationOut(Answer):
     outputs: list[OutputOut]
     outputs_deleted: bool = Field(default=False, description="Present and true once the outputs are deleted.")
     progress: Credits = Field(description="From 0 to 1.")
-    queue_position: int | None = Field(default=None, description="While queued: 0 is next; null until it has a place.")
+    queue_position: int | None = Field(
+        default=None,
+        description="While queued, or in the line of a provider without room: 0 is next; null until it has a place.",
+    )
     attempt: int
     cancel_requested: bool = Field(default=False, description="Present and true while a running one is being stopped.")
     error: Failure | None

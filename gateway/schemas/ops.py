@@ -30,6 +30,24 @@ class QueueOut(Answer):
     )
 
 
+class ProviderOut(Answer):
+    """A provider of the rate card, and how it is doing."""
+
+    name: str
+    kind: str
+    state: Literal["working", "failing", "unknown"] = Field(
+        description="By what it did last within a week: it made something, or it failed or could not be reached."
+    )
+    in_work: int = Field(description="Jobs that it has, of all workers; those that it was left with included.")
+    max_in_work: int | None = Field(description="How many it takes at a time; null: as many as come.")
+    in_line: int = Field(description="Generations that wait until it has room.")
+    succeeded_at: Time | None = Field(description="When it last made all that it was asked for.")
+    failed_at: Time | None = Field(description="When it last failed, refused, had no room or could not be reached.")
+    last_hour: dict[str, int] = Field(
+        description="What it did in the last hour: `succeeded`, a failure's code, `unreachable`, `busy`."
+    )
+
+
 class RateCardState(Answer):
     """The rate card in force, and what is wrong with the file if it is not that one."""
 
@@ -60,6 +78,9 @@ class QueuesOut(Answer):
     """The queues and the holds, now."""
 
     queues: list[QueueOut]
+    providers: list[ProviderOut] | None = Field(
+        description="Those of the rate card, by name; null if the queue does not answer."
+    )
     held_credits: Credits
     overdue: int = Field(description="Deadlines that have passed and nobody has seen to yet; 0 when all is well.")
     open: int

@@ -213,6 +213,14 @@ def hand_back(model: Model, dice: Random) -> Arguments:
     return chosen and chosen | _operation(dice)
 
 
+def line_up(model: Model, dice: Random) -> Arguments:
+    without_ref = [g for g in model.generations.values() if g.state == "running" and not g.ref]
+    if dice.random() > SENSIBLE or not without_ref:
+        return hand_back(model, dice)  # it may have a ref, or may not run
+    g = dice.choice(without_ref)
+    return {"generation": g.id, "attempt": g.attempt} | _operation(dice)
+
+
 def cancel(model: Model, dice: Random) -> Arguments:
     g = _some(model, dice)
     return {"generation": g.id, "account": dice.choice((None, g.account, g.account, "eve"))} if g else None
@@ -326,8 +334,8 @@ def take_back(model: Model, dice: Random) -> Arguments:
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
     "reserve": (13, reserve), "begin": (14, begin), "note": (4, note), "renew": (4, renew), "deliver": (14, deliver),
     "settle": (9, settle), "park": (4, park), "call_back": (3, call_back), "hand_back": (3, hand_back),
-    "cancel": (3, cancel),
-    "dispatched": (3, dispatched), "rescue": (11, rescue), "pass_time": (8, pass_time), "advance": (6, advance),
+    "line_up": (2, line_up), "cancel": (3, cancel), "dispatched": (3, dispatched), "rescue": (11, rescue),
+    "pass_time": (8, pass_time), "advance": (6, advance),
     "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
     "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),
     "check_out": (2, check_out), "pay": (3, pay), "decline": (1, decline), "take_back": (2, take_back),

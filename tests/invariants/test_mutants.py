@@ -133,6 +133,11 @@ MUTANTS = [
         "",
     ),
     Mutant(
+        "the time in the queue runs on in a provider's line",
+        'redis.call("HSET", KEYS[1], "operation", ARGV[2], "in_line", "1")',
+        'redis.call("HSET", KEYS[1], "operation", ARGV[2])',
+    ),
+    Mutant(
         "a callback is slept through",
         "local pause = called_back and tonumber(ARGV[3]) or math.min(30000 * 2 ^ looks, 300000)",
         "local pause = math.min(30000 * 2 ^ looks, 300000)",

@@ -12,7 +12,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from gateway.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
 from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from gateway.ledger.scripts import translated
-from gateway.queue import answering
+from gateway.queue_redis import answering
 from tests.redis_servers import RedisServer, free_port
 
 

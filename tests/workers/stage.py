@@ -241,10 +241,10 @@ async def open_stage(url: str, directory: Path, *, lease_seconds: float = LEASE_
 
 
 @asynccontextmanager
-async def open_place(stage: Stage) -> AsyncIterator[Workplace]:
+async def open_place(stage: Stage, card: Path = ROOT / "pricing.toml") -> AsyncIterator[Workplace]:
     """What a worker would have in its hands, in this process."""
     outputs = OutputStore.open((stage.directory / "outputs").as_uri())
-    desk = ProviderDesk(RateCards(ROOT / "pricing.toml"), outputs, callbacks=None)
+    desk = ProviderDesk(RateCards(card), outputs, callbacks=None)
     place = Workplace(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds, desk)
     try:
         yield place

@@ -12,11 +12,11 @@ local now = amounts.real_now()
 -- When to look at a generation again; nil if nobody has to dispatch it any more.
 local function look_at(id)
   local fields = redis.call(
-    "HMGET", keys.generation(id), "state", "parked", "ref", "queued_at", "not_before", "terms")
+    "HMGET", keys.generation(id), "state", "parked", "ref", "queued_at", "not_before", "terms", "in_line")
   local state, parked, ref, queued_at, not_before = unpack(fields, 1, 5)
   if state ~= "queued" and not parked then return nil end
   local at = math.max(now, tonumber(not_before or 0)) + LOOK_AGAIN
-  if state ~= "queued" or ref then return at end
+  if state ~= "queued" or ref or fields[7] then return at end
   local queue_timeout = generations.terms({terms = fields[6]}).queue_timeout
   return math.min(at, math.max(now, tonumber(queued_at) + queue_timeout))
 end

@@ -42,6 +42,12 @@ if g.state == "running" and not g.parked then
   return rescued(reply[1] == "requeued" and "retried" or "worker_lost", reply)
 end
 if g.ref and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
+-- Who stands in its provider's line waits for no worker: its time in the queue begins when it is looked at.
+if g.in_line then
+  g.queued_at = amounts.text(now)
+  redis.call("HDEL", KEYS[1], "in_line")
+  redis.call("HSET", KEYS[1], "queued_at", g.queued_at)
+end
 if not g.ref and now >= tonumber(g.queued_at) + generations.terms(g).queue_timeout then
   return timed_out("queue_timeout")
 end

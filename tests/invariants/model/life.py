@@ -45,6 +45,7 @@ class Generation:
     looks: int = 0
     progress: int | None = None
     called_back: str | None = None
+    in_line: bool = False
     cancel_requested: bool = False
     committed: int = 0
     error: str = ""
@@ -170,7 +171,7 @@ class Model(Accounts):
         if g.ref and self.clock >= g.give_up_at:
             return self.end(g, self.final(g), "provider_timeout", operation)
         g.state, g.attempt, g.operation, g.parked, g.not_before = "running", attempt, operation, False, 0
-        g.called_back = None
+        g.called_back, g.in_line = None, False
         g.started_at = g.started_at or self.clock
         g.deadline = g.lease_until = self.clock + LEASE
         if not g.ref:  # R17: a resumed job keeps the time at which it is given up
@@ -224,6 +225,21 @@ class Model(Accounts):
             return self.end(g, "cancelled", "", operation)
         g.operation = operation
         self.queue(g, 0)
+        return "Requeued", g.dispatch
+
+    def line_up(self, *, generation: str, attempt: int, operation: str) -> Answer:
+        """R16: its provider has no room; that is no failure, and no time in the queue."""
+        if answer := self.again(generation, operation):
+            return answer
+        if not (g := self.held(generation, attempt)):
+            return "Stale", None
+        if g.ref:
+            return "LedgerBroken", None
+        if g.cancel_requested:
+            return self.end(g, "cancelled", "", operation)
+        self.queue(g, 0)
+        g.operation, g.in_line, g.deadline = operation, True, self.clock + LOOK_AGAIN
+        g.started_at = g.started_at if g.failures else None
         return "Requeued", g.dispatch
 
     def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
@@ -315,7 +331,7 @@ class Model(Accounts):
         if not g or not (g.state == "queued" or g.parked) or g.deadline != deadline:
             return "no", None
         g.deadline = max(self.clock, g.not_before) + LOOK_AGAIN
-        if not g.ref:
+        if not g.ref and not g.in_line:
             g.deadline = min(g.deadline, max(self.clock, (g.queued_at or 0) + g.terms.queue_timeout_ms))
         return "yes", None
 
@@ -345,6 +361,8 @@ class Model(Accounts):
         if leased:
             answer = self.fail(g, "worker_lost", "")
             return "retried" if answer[0] == "Requeued" else "worker_lost", answer
+        if g.in_line:
+            g.queued_at, g.in_line = self.clock, False
         if not g.ref and self.clock >= (g.queued_at or 0) + g.terms.queue_timeout_ms:
             return "queue_timeout", self.end(g, self.final(g), "queue_timeout", "")
         g.deadline = self.clock + DISPATCH

@@ -1,0 +1,88 @@
+"""Asking the queue's Redis, and listening to it; whatever goes wrong on the way is QueueUnavailable."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError, ResponseError
+
+from gateway.batches import Command, send
+from gateway.connections import is_closed_transport
+from gateway.errors import QueueUnavailable
+
+_SILENCE_SECONDS = 5.0
+_RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
+
+log = structlog.get_logger(__name__)
+
+
+async def ask(redis: Redis, *commands: Command) -> list[Any]:
+    """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
+    with answering():
+        answers = await send(redis, commands)
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+    return answers
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn every kind of no answer into QueueUnavailable."""
+    try:
+        yield
+    except (RedisError, OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_closed_transport(error):
+            raise
+        raise QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}") from error
+
+
+async def listen(redis: Redis, channel: str) -> AsyncGenerator[list[Any], None]:
+    """Every message of a channel from now on, for ever: a lost connection is made again. Close it with `aclosing`."""
+    failures = 0
+    while True:
+        try:
+            async with aclosing(_of_one_connection(redis, channel)) as messages:
+                async for message in messages:
+                    failures = 0
+                    yield message
+        except QueueUnavailable as error:
+            pause = _RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)]
+            log.warning("listening_interrupted", channel=channel, error=str(error), again_in_seconds=pause)
+            failures += 1
+            await asyncio.sleep(pause)
+
+
+async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[list[Any], None]:
+    pubsub = redis.pubsub()
+    try:
+        with answering():
+            await pubsub.subscribe(channel)
+        silent = False
+        while True:
+            message = await _next_message(pubsub)
+            if message is None and silent:
+                raise QueueUnavailable(f"no answer on the channel {channel}")
+            silent = message is None
+            if message is None:
+                with answering():
+                    await pubsub.ping()
+            elif message["type"] == "message":
+                yield json.loads(message["data"])
+    finally:
+        await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+
+
+async def _next_message(pubsub: PubSub) -> dict[str, Any] | None:
+    with answering():
+        message: dict[str, Any] | None = await pubsub.get_message(
+            ignore_subscribe_messages=True, timeout=_SILENCE_SECONDS
+        )
+    return message

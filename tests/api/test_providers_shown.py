@@ -1,0 +1,148 @@
+"""A provider's slots and its line, as callers and operators see them; and who cancels in the line leaves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.api import services
+from gateway.domain import operation_id
+from gateway.ledger import outcomes as o
+from gateway.queue import job_id, queue_key
+from gateway.slots import Slots
+from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
+
+PROVIDERS = """
+[providers.box]
+kind = "http"
+base_url = "http://127.0.0.1:9"
+max_in_work = 1
+[providers.studio]
+kind = "openai"
+"""
+
+
+@dataclass
+class Scene:
+    gateway: Visitor
+    key: str
+
+    @property
+    def slots(self) -> Slots:
+        return self.gateway.app[services.SLOTS]
+
+    async def made(self) -> str:
+        """A generation that has been begun by a worker."""
+        generation = await self.gateway.made(self.key, model="remote")
+        await self.gateway.begin(generation)
+        await self.queued(job_id(generation, 1))
+        await self.gateway.app[services.QUEUE].take_out("image", job_id(generation, 1))
+        return generation
+
+    async def lined_up(self) -> str:
+        """A generation that found no room."""
+        generation = await self.made()
+        assert not (await self.slots.enter("box", 1, generation)).inside
+        outcome = await self.gateway.ledger.line_up(generation=generation, attempt=1, operation=operation_id())
+        assert isinstance(outcome, o.Requeued)
+        assert await self.slots.line_up("box", 1, outcome.dispatch) == []
+        return generation
+
+    async def queued(self, job: str) -> None:
+        """Return when a job is in the queue."""
+        redis = self.gateway.app[services.QUEUE].redis
+        while await redis.zscore(queue_key("image"), job) is None:
+            await asyncio.sleep(0.01)
+
+    async def providers(self) -> dict[str, Any]:
+        shown = (await self.gateway.call("GET", "/v1/ops/queues", self.gateway.admin)).body["providers"]
+        return {one.pop("name"): one for one in shown}
+
+
+@pytest.fixture
+async def scene(redis_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    head, remote = CARD.read_text().split("[models.remote]")
+    remote = remote.replace('provider = "sandbox"', 'provider = "box"', 1)
+    head = head.replace("concurrency = { image = 2", "concurrency = { image = 9", 1)
+    (tmp_path / "pricing.toml").write_text(f"{head}[models.remote]{remote}{PROVIDERS}")
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        key = await gateway.account()
+        await gateway.grant(1000)
+        yield Scene(gateway, key)
+
+
+async def test_the_place_in_the_line_is_the_place_in_the_queue(scene: Scene) -> None:
+    assert (await scene.slots.enter("box", 1, await scene.made())).inside
+    lined_up = [await scene.lined_up() for _ in range(3)]
+    for place, generation in enumerate(lined_up):
+        shown = (await scene.gateway.call("GET", f"/v1/generations/{generation}", scene.key)).body
+        assert (shown["status"], shown["queue_position"], shown["started_at"]) == ("queued", place, None)
+    listed = (await scene.gateway.call("GET", "/v1/generations", scene.key)).body["data"]
+    assert [one["queue_position"] for one in listed if one["id"] in lined_up] == [2, 1, 0]
+
+
+async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_next_go_on(scene: Scene) -> None:
+    first = await scene.made()
+    assert (await scene.slots.enter("box", 1, first)).inside
+    second, third = await scene.lined_up(), await scene.lined_up()
+    await scene.gateway.call("POST", f"/v1/generations/{second}/cancel", scene.key)
+    await scene.gateway.app[services.BACKGROUND].close()
+    assert (await scene.providers())["box"]["in_line"] == 1
+    handed = await scene.gateway.ledger.hand_back(generation=first, attempt=1, operation=operation_id())
+    assert isinstance(handed, o.Requeued)
+    await scene.gateway.call("POST", f"/v1/generations/{first}/cancel", scene.key)
+    await scene.queued(job_id(third, 2))
+
+
+async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene: Scene) -> None:
+    assert (await scene.slots.enter("box", 1, await scene.made())).inside
+    await scene.lined_up()
+    for outcome in ("succeeded", "provider_failed", "provider_failed"):
+        await scene.slots.note("box", outcome)
+    shown = await scene.providers()
+    box, studio = shown["box"], shown["studio"]
+    assert (box["kind"], box["in_work"], box["max_in_work"], box["in_line"]) == ("http", 1, 1, 1)
+    assert box["last_hour"] == {"succeeded": 1, "provider_failed": 2}
+    assert box["succeeded_at"] <= box["failed_at"]
+    assert (studio["state"], studio["max_in_work"], studio["succeeded_at"], studio["last_hour"]) == (
+        "unknown", None, None, {},
+    )  # fmt: skip
+    async with open_stream(scene.gateway, "/v1/events", scene.gateway.admin) as stream:
+        event = await stream.next()
+        assert event is not None
+        assert {one["name"]: one["in_line"] for one in event.data["providers"]} == {"box": 1, "studio": 0}
+
+
+async def test_a_providers_state_is_what_it_did_last(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_795_338_000_000
+    for at, outcome, state in ((1, "unreachable", "failing"), (2, "succeeded", "working"), (3, "busy", "failing")):
+        monkeypatch.setattr("gateway.slots._now_ms", lambda at=at: now + at)
+        await scene.slots.note("studio", outcome)
+        assert (await scene.providers())["studio"]["state"] == state
+
+
+async def test_prometheus_sees_the_same(scene: Scene) -> None:
+    assert (await scene.slots.enter("box", 1, await scene.made())).inside
+    await scene.lined_up()
+    await scene.slots.note("box", "moderated")
+    text = (await scene.gateway.call("GET", "/metrics")).raw.decode()
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("farebox_provider")
+    }
+    assert samples == {
+        ("farebox_provider_in_work", "box"): 1,
+        ("farebox_provider_in_work", "studio"): 0,
+        ("farebox_provider_max_in_work", "box"): 1,
+        ("farebox_provider_in_line", "box"): 1,
+        ("farebox_provider_in_line", "studio"): 0,
+        ("farebox_provider_last_hour", "box", "moderated"): 1,
+    }

@@ -1,0 +1,193 @@
+"""Slots and the line for them, on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.connections import connect_queue
+from gateway.ledger.outcomes import Dispatch
+from gateway.queue import Queue, line_key, lined_key, slots_key
+from gateway.queue_redis import ask
+from gateway.slots import OUTCOME_STEP_SECONDS, Slots
+
+LONG = 60_000
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+async def queue(redis_url: str) -> AsyncIterator[Queue]:
+    queue = Queue(connect_queue(redis_url))
+    yield queue
+    await queue.redis.aclose()
+
+
+@pytest.fixture
+def slots(queue: Queue) -> Slots:
+    return Slots(queue, lease_ms=LONG)
+
+
+def a_dispatch(name: str, score: int = 0) -> Dispatch:
+    return Dispatch(name, "image", 2, score, 5, 0, 7)
+
+
+async def line_up(slots: Slots, name: str, score: int = 0, limit: int | None = 2) -> list[str]:
+    return [one.generation for one in await slots.line_up("box", limit, a_dispatch(name, score))]
+
+
+async def release(slots: Slots, name: str, limit: int | None = 2) -> list[str]:
+    return [one.generation for one in await slots.release("box", limit, name)]
+
+
+async def enter(slots: Slots, name: str, limit: int | None = 2) -> bool:
+    return (await slots.enter("box", limit, name)).inside
+
+
+async def lapse(queue: Queue, name: str) -> None:
+    """As if nobody had renewed a slot for a lease."""
+    await queue.redis.zadd(slots_key("box"), {name: 1})
+
+
+async def test_no_more_are_in_work_than_the_limit(slots: Slots) -> None:
+    assert [await enter(slots, name) for name in "abc"] == [True, True, False]
+    assert await enter(slots, "a"), "who has a slot has it"
+    assert (await slots.states(["box"]))["box"].in_work == 2
+
+
+async def test_without_a_limit_everybody_has_a_slot(slots: Slots) -> None:
+    assert all([await enter(slots, name, None) for name in "abcdef"])
+    assert (await slots.states(["box"]))["box"].in_work == 6
+
+
+async def test_a_release_lets_the_next_one_go_on_and_keeps_its_slot(slots: Slots) -> None:
+    for name in "ab":
+        await enter(slots, name)
+    assert await line_up(slots, "c") == []
+    (released,) = await slots.release("box", 2, "a")
+    assert released == a_dispatch("c")
+    assert not await enter(slots, "d"), "the slot is c's"
+    assert await enter(slots, "c")
+
+
+async def test_the_line_goes_by_the_order_of_the_queue(slots: Slots) -> None:
+    await enter(slots, "x", 1)
+    for name, score in (("late", 30), ("early", 10), ("middle", 20)):
+        await line_up(slots, name, score, 1)
+    assert await slots.places([("box", name) for name in ("early", "middle", "late", "x")]) == [0, 1, 2, None]
+    order, last = [], "x"
+    for _ in range(3):
+        (last,) = await release(slots, last, 1)
+        order.append(last)
+    assert order == ["early", "middle", "late"]
+
+
+async def test_nobody_overtakes_the_line(slots: Slots, queue: Queue) -> None:
+    await enter(slots, "x", 1)
+    await line_up(slots, "a", limit=1)
+    await lapse(queue, "x")
+    entry = await slots.enter("box", 1, "b")
+    assert (entry.inside, [one.generation for one in entry.released]) == (False, ["a"])
+
+
+async def test_room_that_came_meanwhile_is_its_own_at_once(slots: Slots) -> None:
+    await enter(slots, "a", 1)
+    assert not await enter(slots, "b", 1)
+    assert await release(slots, "a", 1) == []
+    assert await line_up(slots, "b", limit=1) == ["b"]
+
+
+async def test_a_slot_that_nobody_renews_is_free_again(slots: Slots, queue: Queue) -> None:
+    await enter(slots, "a", 1)
+    await line_up(slots, "b", limit=1)
+    await lapse(queue, "a")
+    assert [one.generation for one in await slots.fill({"box": 1})] == ["b"]
+    assert not await enter(slots, "c", 1)
+
+
+async def test_who_gives_up_in_the_line_holds_no_place(slots: Slots, queue: Queue) -> None:
+    await enter(slots, "x", 1)
+    for name in "ab":
+        await line_up(slots, name, limit=1)
+    assert await release(slots, "a", 1) == []
+    assert await release(slots, "x", 1) == ["b"]
+    await release(slots, "b", 1)
+    assert await queue.redis.exists(slots_key("box"), line_key("box"), lined_key("box")) == 0
+
+
+async def test_who_stands_in_the_line_and_comes_another_way_is_not_dispatched_as_well(slots: Slots) -> None:
+    await enter(slots, "x", 1)
+    await line_up(slots, "a", limit=1)
+    assert not await enter(slots, "a", 1)
+    assert await release(slots, "x", 1) == []
+    assert await enter(slots, "a", 1)
+
+
+async def test_a_job_that_the_provider_has_counts_beyond_the_limit(slots: Slots) -> None:
+    await enter(slots, "a", 1)
+    await slots.hold("box", "b")
+    assert (await slots.states(["box"]))["box"].in_work == 2
+    await line_up(slots, "c", limit=1)
+    assert await release(slots, "a", 1) == [], "b is in work still"
+    assert await release(slots, "b", 1) == ["c"]
+
+
+async def test_a_changed_limit_is_followed(slots: Slots) -> None:
+    await enter(slots, "x", 1)
+    for name in "abcd":
+        await line_up(slots, name, limit=1)
+    assert [one.generation for one in await slots.fill({"box": 3})] == ["a", "b"]
+    assert await release(slots, "x", 1) == [], "two are in work, and one may be"
+    assert [one.generation for one in await slots.fill({"box": None})] == ["c", "d"]
+
+
+async def test_after_the_loss_of_all_data_slots_come_back_with_their_renewals(slots: Slots, queue: Queue) -> None:
+    for name in "ab":
+        await enter(slots, name)
+    await queue.redis.flushall()
+    for name in "ab":
+        await slots.hold("box", name)
+    assert not await enter(slots, "c")
+
+
+async def test_a_place_whose_dispatch_was_lost_takes_no_slot(slots: Slots, queue: Queue) -> None:
+    await enter(slots, "x", 1)
+    for name in "ab":
+        await line_up(slots, name, limit=1)
+    await ask(queue.redis, ("HDEL", lined_key("box"), "a"))
+    assert await release(slots, "x", 1) == ["b"]
+
+
+async def test_many_go_on_by_and_by(slots: Slots) -> None:
+    await enter(slots, "x", 1)
+    for number in range(120):
+        await line_up(slots, f"g{number:03}", number, 1)
+    first = await slots.fill({"box": 1000})
+    rest = await slots.fill({"box": 1000})
+    assert [one.score for one in (*first, *rest)] == list(range(120))
+
+
+async def test_what_a_provider_did_is_counted_for_an_hour(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    step_ms = OUTCOME_STEP_SECONDS * 1000
+    now = 1_000 * step_ms
+
+    async def at(moment: int, outcome: str) -> None:
+        monkeypatch.setattr("gateway.slots._now_ms", lambda: moment)
+        await slots.note("box", outcome)
+
+    await at(now - 5 * step_ms, "succeeded")
+    await at(now, "succeeded")
+    await at(now + 1, "provider_failed")
+    state = (await slots.states(["other", "box"]))["box"]
+    assert (state.succeeded_at, state.failed_at) == (now, now + 1)
+    assert state.outcomes == {"succeeded": 2, "provider_failed": 1}
+    monkeypatch.setattr("gateway.slots._now_ms", lambda: now + step_ms)
+    assert (await slots.states(["box"]))["box"].outcomes == {"succeeded": 1, "provider_failed": 1}
+
+
+async def test_every_key_goes_by_itself(slots: Slots, queue: Queue) -> None:
+    await enter(slots, "x", 1)
+    await line_up(slots, "a", limit=1)
+    await slots.note("box", "succeeded")
+    for key in await queue.redis.keys("farebox:*"):
+        assert 0 < await queue.redis.pttl(key) <= 7 * DAY_MS, key

@@ -1,0 +1,282 @@
+"""`max_in_work`: a provider with a limit, a line for those beyond it, and slots that come back whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gateway.cancelling import cancel
+from gateway.domain import FINAL_STATES, FailureCode, State
+from gateway.errors import ProviderFailed
+from gateway.ledger.outcomes import Generation, Unchanged
+from gateway.queue import job_id, slots_key
+from gateway.slots import ProviderState
+from tests.workers.stage import ROOT, Stage, due, open_place, until
+from tests.workers.test_attempt import Line, Scene, Scripted, picture
+from workers.caretaker import Caretaker
+from workers.providers import Pending, ProviderRequest, Result
+
+TABLE = """
+[providers.scripted]
+kind = "http"
+base_url = "http://127.0.0.1:9"
+max_in_work = {limit}
+"""
+
+
+@dataclass
+class Limited(Scene):
+    """A scene whose provider `scripted` takes so many jobs at a time, by a card that tests may change."""
+
+    card: Path
+
+    async def limit(self, limit: int) -> None:
+        """Change the rate card, and wait until it is in force."""
+        self.card.write_text((ROOT / "pricing.toml").read_text() + TABLE.format(limit=limit))
+        await until(lambda: self._follows(limit))
+
+    async def _follows(self, limit: int) -> bool:
+        return self.place.desk.card.providers["scripted"].max_in_work == limit
+
+    async def state(self) -> ProviderState:
+        return (await self.place.slots.states(["scripted"]))["scripted"]
+
+    async def in_work(self, count: int) -> None:
+        await until(lambda: self._has(count))
+
+    async def _has(self, count: int) -> bool:
+        return (await self.state()).in_work == count
+
+    async def found(self, generation: str) -> Generation:
+        return await self.stage.generation(generation)
+
+    async def dispatched(self, generation: str, attempt: int) -> None:
+        """Return when an attempt is in the queue."""
+        await until(lambda: self.is_due(job_id(generation, attempt)))
+
+    async def is_due(self, job: str) -> bool:
+        return job in await due(self.stage.queue)
+
+    async def age(self, generation: str, milliseconds: int) -> None:
+        """As if so much time had passed for a generation."""
+        name = f"{{fb{generation[4:6]}}}"
+        redis = self.stage.queue.redis
+        for moment in ("give_up_at", "queued_at"):
+            known = await redis.hget(f"{name}:generation:{generation}", moment)  # type: ignore[misc]
+            if known is not None:
+                await redis.hset(f"{name}:generation:{generation}", moment, str(int(known) - milliseconds))  # type: ignore[misc]
+        await redis.zincrby(f"{name}:deadlines", -milliseconds, generation)
+
+    async def lined_up(self, attempt: int = 1) -> str:
+        """A generation that stands in the line."""
+        generation = (await self.reserve()).generation.id
+        await self.attempt(generation, attempt)
+        assert (await self.found(generation)).state is State.QUEUED
+        return generation
+
+
+class Held(Scripted):
+    """A provider whose jobs end when the test says so; `inside` are those it has in work now."""
+
+    def __init__(self, refs: bool = True) -> None:  # noqa: FBT001, FBT002 - what it is
+        super().__init__([])
+        self.ended = asyncio.Event()
+        self.inside: set[str] = set()
+        self.most = 0
+        self._refs = refs
+
+    async def submit(self, request: ProviderRequest) -> str | None:
+        self.inside.add(request.generation)
+        self.most = max(self.most, len(self.inside))
+        return f"job-of-{request.generation}" if self._refs else None
+
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+        del ref
+        try:
+            await self.ended.wait()
+            yield picture(0)
+        finally:
+            self.inside.discard(request.generation)
+
+
+@pytest.fixture
+async def scene(stage: Stage, tmp_path: Path) -> AsyncIterator[Limited]:
+    await stage.account()
+    card = tmp_path / "pricing.toml"
+    card.write_text((ROOT / "pricing.toml").read_text() + TABLE.format(limit=1))
+    async with open_place(stage, card) as place:
+        yield Limited(stage, place, asyncio.Event(), card)
+
+
+def provide(scene: Limited, *scripts: list[Line]) -> Scripted:
+    return scene.provide(*scripts)
+
+
+async def running(scene: Limited, provider: Held) -> tuple[str, asyncio.Task[None]]:
+    """A generation that the provider has in work, and its attempt."""
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    task = asyncio.create_task(scene.attempt(generation))
+    await until(partial(_holds, provider, generation))
+    return generation, task
+
+
+async def _holds(provider: Held, generation: str) -> bool:
+    return generation in provider.inside
+
+
+async def test_who_finds_no_room_stands_in_the_line_and_its_worker_is_free(scene: Limited) -> None:
+    provider = Held()
+    first, task = await running(scene, provider)
+    second = await scene.lined_up()
+    found = await scene.found(second)
+    assert (found.failures, found.started_at, found.attempt) == (0, None, 1)
+    assert provider.most == 1
+    assert (await scene.state()).in_line == 1
+    provider.ended.set()
+    await task
+    await scene.dispatched(second, 2)
+    await scene.attempt(second, 2)
+    for generation in (first, second):
+        assert (await scene.found(generation)).state is State.SUCCEEDED
+    await scene.in_work(0)
+    assert provider.most == 1
+
+
+async def test_the_line_keeps_the_order_in_which_they_were_made(scene: Limited) -> None:
+    provider = Held()
+    _, task = await running(scene, provider)
+    reserved = [(await scene.reserve()).generation for _ in range(4)]
+    for generation in reversed(reserved):
+        await scene.attempt(generation.id)
+    order = [one.id for one in sorted(reserved, key=lambda one: (one.created_at, one.id))]
+    provider.ended.set()
+    await task
+    for place, name in enumerate(order):
+        await scene.dispatched(name, 2)
+        places = await scene.place.slots.places([("scripted", one) for one in order[place:]])
+        assert places == [None, *range(len(places) - 1)]
+        await scene.attempt(name, 2)
+
+
+async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    provide(scene, [Pending(0.5)], [picture(0)], [picture(0)])
+    first = (await scene.reserve()).generation.id
+    await scene.attempt(first)
+    assert (await scene.found(first)).looks == 1
+    until_ms = await scene.stage.queue.redis.zscore(slots_key("scripted"), first)
+    assert until_ms is not None
+    assert until_ms > await scene.stage.queue.now() + 60_000, "longer than until its next look"
+    second = await scene.lined_up()
+    await scene.attempt(first, 2)
+    await scene.dispatched(second, 2)
+
+
+async def test_a_job_that_is_resumed_does_not_wait_for_room(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    provide(scene, [Pending()], [None], [picture(0)])
+    first = (await scene.reserve()).generation.id
+    await scene.attempt(first)
+    await scene.stage.queue.redis.delete(slots_key("scripted"))  # lapsed, say, or the queue has lost its data
+    other = asyncio.create_task(scene.attempt((await scene.reserve()).generation.id))
+    await scene.in_work(1)
+    await scene.attempt(first, 2)
+    assert (await scene.found(first)).state is State.SUCCEEDED
+    await cancel(other)
+
+
+async def test_a_retrys_pause_frees_the_slot(scene: Limited) -> None:
+    provide(scene, [ProviderFailed("boom")])
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    assert (await scene.found(generation)).state is State.QUEUED
+    await scene.in_work(0)
+
+
+async def test_a_hand_back_keeps_the_slot_of_a_job_that_goes_on_and_frees_that_of_one_that_does_not(
+    scene: Limited,
+) -> None:
+    for refs, left in ((True, 1), (False, 0)):
+        await scene.stage.queue.redis.delete(slots_key("scripted"))
+        _, task = await running(scene, Held(refs=refs))
+        scene.hand_back.set()
+        await task
+        scene.hand_back.clear()
+        await scene.in_work(left)
+
+
+async def test_a_limit_that_is_raised_lets_the_next_ones_go_on_within_a_round(scene: Limited) -> None:
+    provider = Held()
+    _, task = await running(scene, provider)
+    second, third = await scene.lined_up(), await scene.lined_up()
+    watching = asyncio.create_task(scene.place.desk._cards.watch())  # noqa: SLF001 - as `open_workplace` does
+    await scene.limit(3)
+    await Caretaker(scene.place, scene.stage.lease_seconds).make_round()
+    for generation in (second, third):
+        await scene.dispatched(generation, 2)
+    await cancel(watching)
+    provider.ended.set()
+    await task
+
+
+class Deaf(Held):
+    """A provider that never answers a submit."""
+
+    async def submit(self, request: ProviderRequest) -> str | None:
+        await super().submit(request)
+        await asyncio.get_running_loop().create_future()
+        return None
+
+
+@pytest.mark.parametrize("provider", [Deaf(), Held()], ids=["while it submits", "after the ref was noted"])
+async def test_a_worker_that_dies_leaves_a_slot_that_is_free_after_a_lease(scene: Limited, provider: Held) -> None:
+    first, task = await running(scene, provider)
+    await cancel(task)  # nothing is said to anybody
+    second = await scene.lined_up()
+    caretaker = Caretaker(scene.place, scene.stage.lease_seconds)
+    while not await scene.is_due(job_id(second, 2)):
+        await caretaker.make_round()
+        await asyncio.sleep(0.1)
+    assert (await scene.place.slots.enter("scripted", 1, second)).inside
+    assert (await scene.found(first)).state not in FINAL_STATES
+
+
+async def test_a_parked_job_that_the_provider_never_ends_is_refunded_stopped_and_gives_its_slot_up(
+    scene: Limited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    provider = provide(scene, [Pending()])
+    first = (await scene.reserve(provider_timeout_ms=60_000)).generation.id
+    await scene.attempt(first)
+    second = await scene.lined_up()
+    await scene.age(first, 61_000)
+    await Caretaker(scene.place, scene.stage.lease_seconds).make_round()
+    ended = await scene.found(first)
+    assert (ended.state, ended.error, ended.committed_millicredits) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT, 0)
+    await scene.dispatched(second, 2)
+    assert provider.cancelled == ["ref-1"]
+    late = await scene.stage.ledger.call_back(generation=first, job="ref-1")
+    assert isinstance(late, Unchanged)
+    await scene.attempt(first, 2)
+    assert (await scene.found(first)).outputs == (), "what comes late is discarded"
+
+
+async def test_what_a_provider_did_is_told_to_operators(scene: Limited) -> None:
+    provide(scene, [picture(0)], [ProviderFailed("boom")])
+    for _ in range(2):
+        await scene.attempt((await scene.reserve()).generation.id)
+    await until(partial(_noted, scene))
+    state = await scene.state()
+    assert state.outcomes == {"succeeded": 1, "provider_failed": 1}
+    assert state.succeeded_at is not None
+    assert state.failed_at is not None
+
+
+async def _noted(scene: Limited) -> bool:
+    return sum((await scene.state()).outcomes.values()) == 2

@@ -1,0 +1,99 @@
+"""One attempt's slot at its provider (`gateway.slots`), and what operators are told of how the provider did.
+
+Only providers that the rate card has a table of have slots, and a limit only if the table says one: it is read anew
+each time, so a changed card is followed. Nothing here ever fails an attempt: without the queue's Redis a slot lapses,
+and somebody may be let go on who should have waited; that is seen to when it is back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from gateway.errors import ProviderUnreachable, QueueUnavailable
+
+if TYPE_CHECKING:
+    from gateway.ledger.outcomes import Dispatch, Generation
+    from workers.workplace import Workplace
+
+# What a parked one keeps beyond its next look: until it is dispatched, picked up and begun.
+_LOOK_MARGIN_MS = 60_000
+
+log = structlog.get_logger(__name__)
+
+
+class Slot:
+    """The slot of one generation. `taken` says whether it was asked for and is there."""
+
+    def __init__(self, place: Workplace, generation: Generation) -> None:
+        self._place = place
+        self._provider = generation.request.provider
+        self._generation = generation
+        self.taken = False
+
+    @property
+    def _is_counted(self) -> bool:
+        return self._provider in self._place.desk.card.providers
+
+    @property
+    def _limit(self) -> int | None:
+        table = self._place.desk.card.providers.get(self._provider)
+        return None if table is None else table.max_in_work
+
+    async def enter(self) -> bool:
+        """Whether the provider has room for one more job. ProviderUnreachable while nobody can tell: ask again.
+
+        For a job that the provider has already there is always room.
+        """
+        if not self._is_counted:
+            return True
+        if self._generation.provider_ref is not None:
+            self.taken = True
+            self.hold()
+            return True
+        try:
+            entry = await self._place.slots.enter(self._provider, self._limit, self._generation.id)
+        except QueueUnavailable as error:
+            raise ProviderUnreachable(f"its slots cannot be looked at: {error}") from None
+        self._place.dispatcher.dispatch(entry.released)
+        self.taken = entry.inside
+        return entry.inside
+
+    async def line_up(self, dispatch: Dispatch) -> None:
+        """Stand in the provider's line; should room have come meanwhile, go on at once."""
+        try:
+            self._place.dispatcher.dispatch(await self._place.slots.line_up(self._provider, self._limit, dispatch))
+        except QueueUnavailable as error:
+            log.warning("not_in_line", generation=self._generation.id, error=str(error), looked_at="in a minute")
+
+    def hold(self, until_ms: int | None = None) -> None:
+        """Keep the slot for a lease, or until a parked one is looked at."""
+        if not self.taken:
+            return
+        for_ms = None
+        if until_ms is not None:
+            for_ms = max(0, until_ms - time.time_ns() // 1_000_000) + _LOOK_MARGIN_MS
+        self._aside(self._place.slots.hold(self._provider, self._generation.id, for_ms=for_ms))
+
+    def release(self) -> None:
+        """Give the slot up: the provider works on the job no more."""
+        if self.taken:
+            self.taken = False
+            self._place.leave_provider(self._provider, self._generation.id)
+
+    def note(self, outcome: str) -> None:
+        """Count what the provider did."""
+        if self._is_counted:
+            self._aside(self._place.slots.note(self._provider, outcome))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        self._place.aside(self._survive(work))
+
+    async def _survive(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except QueueUnavailable as error:
+            log.debug("slot_not_kept", generation=self._generation.id, error=str(error))
