@@ -172,8 +172,9 @@ def note(model: Model, dice: Random) -> Arguments:
 
 
 def call_back(model: Model, dice: Random) -> Arguments:
-    """Of one that runs or is parked, mostly; and about the job that is noted, mostly."""
-    g = _some(model, dice, "running")
+    """Mostly of one whose provider has a job, and about that one."""
+    with_ref = [g for g in model.generations.values() if g.state in OPEN and g.ref]
+    g = dice.choice(with_ref) if with_ref and dice.random() < SENSIBLE else _some(model, dice)
     if not g:
         return None
     return {"generation": g.id, "job": g.ref if g.ref and dice.random() < 0.7 else dice.choice((*JOBS, "job-3"))}
@@ -332,8 +333,8 @@ def take_back(model: Model, dice: Random) -> Arguments:
 
 
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
-    "reserve": (13, reserve), "begin": (14, begin), "note": (4, note), "renew": (4, renew), "deliver": (14, deliver),
-    "settle": (9, settle), "park": (4, park), "call_back": (3, call_back), "hand_back": (3, hand_back),
+    "reserve": (13, reserve), "begin": (14, begin), "note": (5, note), "renew": (4, renew), "deliver": (14, deliver),
+    "settle": (9, settle), "park": (4, park), "call_back": (4, call_back), "hand_back": (3, hand_back),
     "line_up": (2, line_up), "cancel": (3, cancel), "dispatched": (3, dispatched), "rescue": (11, rescue),
     "pass_time": (8, pass_time), "advance": (6, advance),
     "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
