@@ -36,6 +36,7 @@ from workers.generate import LeftToAnother
 from workers.metrics import ATTEMPTS_IN_WORK
 
 _BELL_SECONDS = 0.5
+_JOBS_FIRST_SECONDS = 0.001  # jobs that were claimed ask for their leases before this process asks for more jobs
 _SEEN_EVERY_SECONDS = 5
 _PAUSES_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 # How long handing back may take, after the grace: the ledger may be away, and then the caretaker does it.
@@ -150,6 +151,8 @@ class ToolWorker(Worker):
                 await self._queue.give_back(job)
             elif job not in self.tasks:
                 self._start(job)
+        if claimed:
+            await asyncio.sleep(_JOBS_FIRST_SECONDS)
 
     def _start(self, job: str) -> None:
         # arq uses the score only to log how late a job is; ours lie in the past and would mislead.

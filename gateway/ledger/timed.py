@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -59,8 +60,8 @@ class TimedLedger(Ledger):
         finally:
             seconds = time.perf_counter() - started_at
             self.seconds.observe(seconds, name, outcome)
-            if name not in _UNTOLD:
-                _tell(name, key, arguments, outcome, seconds)
+            if name not in _UNTOLD:  # whoever waits goes on first
+                asyncio.get_running_loop().call_soon(_tell, name, key, arguments, outcome, seconds)
 
 
 def _tell(name: str, key: str, arguments: tuple[Argument, ...], outcome: str, seconds: float) -> None:
