@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, islice
 from time import monotonic
 
 import structlog
@@ -19,6 +20,7 @@ from gateway.ledger.ledger import Ledger
 
 APART_SECONDS = 60.0  # of two writes for one key
 LOOK_SECONDS = 1.0  # a key's first use shows after this
+AT_ONCE = 32  # accounts: thousands in one batch keep Redis and the gateway busy for 100 ms, in which nobody is answered
 
 log = structlog.get_logger(__name__)
 
@@ -51,18 +53,29 @@ class KeyUse:
         by_account: defaultdict[str | None, dict[str, int]] = defaultdict(dict)
         for key_id, (account, used_at) in due.items():
             by_account[account][key_id] = round((now - used_at) * 1000)
-            self._written[key_id] = now
+        accounts = iter(by_account.items())
+        while some := dict(islice(accounts, AT_ONCE)):
+            self._written |= dict.fromkeys(chain.from_iterable(some.values()), now)
+            if not await self._write(some, due):
+                return  # the next look goes on with the others
+
+    async def _write(
+        self, some: Mapping[str | None, dict[str, int]], due: Mapping[str, tuple[str | None, float]]
+    ) -> bool:
         answers = await asyncio.gather(
-            *(self._ledger.touch(account=account, used=used) for account, used in by_account.items()),
+            *(self._ledger.touch(account=account, used=used) for account, used in some.items()),
             return_exceptions=True,
         )
-        for used, answer in zip(by_account.values(), answers, strict=True):
+        written = True
+        for used, answer in zip(some.values(), answers, strict=True):
             if isinstance(answer, FareboxError):
                 log.warning("key_use_not_written", error=str(answer), again_in_seconds=APART_SECONDS)
+                written = False
             elif isinstance(answer, BaseException):
                 raise answer
             else:
                 self._forget(due, used)
+        return written
 
     def _forget(self, due: Mapping[str, tuple[str | None, float]], written: Iterable[str]) -> None:
         """Note no more what is written, but for keys that were used again meanwhile."""

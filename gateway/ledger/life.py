@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections import defaultdict
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
 
 from gateway.domain import GENERATION_PATTERN, operation_id, partition_of_generation
 from gateway.ledger import keys
@@ -41,6 +43,9 @@ Reservation = (
     | o.WaitingRoomFull
     | o.Reserved
 )
+
+# Partitions: each may have dozens of generations, and Redis answers nobody else before it is through a batch.
+_DISPATCHED_AT_ONCE = 8
 
 _REFUSALS: Mapping[str, Callable[[], Reservation]] = {
     "subscription_required": o.SubscriptionRequired,
@@ -86,7 +91,7 @@ class GenerationOperations(LedgerCore):
             request.tool,
             request.model,
             int(pro),
-            json.dumps(settings),
+            to_json(settings).decode(),
             encode_request(request),
             f"{terms.queue_timeout_ms},{terms.provider_timeout_ms},{terms.waiting_timeout_ms},{terms.attempts_max},"
             f"{self.outputs_kept_ms}",
@@ -264,13 +269,14 @@ class GenerationOperations(LedgerCore):
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
         for generation, deadline in deadlines.items():
             by_partition[partition_of_generation(generation)].append(f"{generation}:{deadline}")
-        replies = await asyncio.gather(
-            *(
-                self.run("dispatched", keys.deadlines(partition), ",".join(read))
-                for partition, read in by_partition.items()
+        moved: set[str] = set()
+        partitions = iter(by_partition.items())
+        while some := list(islice(partitions, _DISPATCHED_AT_ONCE)):
+            replies = await asyncio.gather(
+                *(self.run("dispatched", keys.deadlines(partition), ",".join(read)) for partition, read in some)
             )
-        )
-        return frozenset(generation for _, moved in replies for generation in texts(moved))
+            moved.update(generation for _, rest in replies for generation in texts(rest))
+        return frozenset(moved)
 
     async def expired_outputs(self, *, partition: int, limit: int = 100) -> list[str]:
         """Ended generations whose outputs should be deleted by now, longest overdue first."""

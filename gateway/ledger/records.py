@@ -31,7 +31,6 @@ BUCKETS: Mapping[str, Bucket] = {"f": Bucket.FREE, "s": Bucket.SUBSCRIPTION, "t"
 LETTERS: Mapping[Bucket, str] = {bucket: letter for letter, bucket in BUCKETS.items()}
 DEFAULT_ALERTS = "200,0"
 """What an account without thresholds of its own has (in Lua: `lib/alerts.lua`)."""
-_TEXT = json.JSONEncoder()  # of `json.dumps`, which takes as long again to find out that nothing else is asked for
 GRANT_KINDS = {"d": "daily", "m": "monthly", "t": "top_up", "o": "operator", "r": "refund"}
 
 
@@ -46,9 +45,15 @@ def pairs(flat: Sequence[bytes]) -> dict[str, str]:
 
 def canonical(value: SettingValue) -> str:
     """A setting's value as JSON text: what `allow` lists compare. 5 and Decimal('5.0') are the same."""
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
-    return _TEXT.encode(value)
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case Decimal():
+            return f"{value.normalize():f}"
+        case _:
+            return json.dumps(value)
 
 
 def _setting_to_json(value: SettingValue) -> str | int | bool | dict[str, str]:
