@@ -51,7 +51,7 @@ async def test_a_parked_job_is_finished_when_its_vendor_calls(scene: Scene, redi
     worker = scene.worker()
     scene.vendor.holding = True
     generation = await scene.order()
-    await until(lambda: worker.says('"ending": "parked"'))
+    await until(lambda: worker.says('"ending":"parked"'))
     (job,) = scene.vendor.jobs
     found = await scene.stage.generation(generation)
     assert (found.state, found.provider_ref, found.looks, found.failures) == (State.RUNNING, job, 1, 0)
@@ -76,7 +76,7 @@ async def test_what_moderation_refused_ends_at_once_refunded_and_is_told_without
     ended = await scene.stage.ended(await scene.order())
     assert (ended.state, ended.error, ended.attempt) == (State.FAILED, FailureCode.MODERATED, 1)
     assert await scene.stage.spent() == 0
-    assert await worker.says('"code": "moderated"')
+    assert await worker.says('"code":"moderated"')
     assert not await worker.says("fox")
     assert not await worker.says(KEY)
 
@@ -86,7 +86,7 @@ async def test_what_is_cancelled_while_it_is_parked_is_stopped_at_its_vendor(sce
     scene.stage.caretaker(FAREBOX_RATE_CARD=str(scene.card), BOX_KEY=KEY)
     scene.vendor.holding = True
     generation = await scene.order()
-    await until(lambda: worker.says('"ending": "parked"'))
+    await until(lambda: worker.says('"ending":"parked"'))
     await scene.stage.ledger.cancel(generation=generation)
     assert (await scene.stage.ended(generation)).state is State.CANCELLED
     await until(lambda: _is_stopped(scene))

@@ -118,7 +118,7 @@ async def test_the_word_of_a_worker_that_was_frozen_longer_than_its_lease_does_n
     assert ended.state is State.SUCCEEDED
     assert ended.attempt > 1
     frozen.send(signal.SIGCONT)
-    await until(lambda: frozen.says('"ending": "stale"'))
+    await until(lambda: frozen.says('"ending":"stale"'))
     found = await stage.generation(generation)
     assert found == ended
     assert [output.object_key.rsplit("/", 1)[1] for output in found.outputs] == [f"{ended.attempt}-0.png"]
