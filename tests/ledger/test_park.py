@@ -38,6 +38,21 @@ async def test_the_next_look_comes_after_30_seconds_doubling_to_5_minutes(world:
     assert (await world.generation(generation)).failures == 0
 
 
+async def test_it_is_looked_at_once_more_before_it_is_given_up_and_then_when_it_is(world: World) -> None:
+    """A provider that was done between the last long look and `give_up_at` was thrown away with its work."""
+    await world.account()
+    generation = await world.running(terms=replace(TERMS, provider_timeout_ms=25 * SECOND))
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    give_up_at = (await world.generation(generation)).give_up_at
+    assert give_up_at is not None
+    await world.ledger.park(generation=generation, attempt=1, operation=operation_id())
+    assert await world.deadline(generation) == give_up_at - 10 * SECOND
+    await world.pass_time(generation, 16 * SECOND)
+    await world.begin(generation, 2)
+    await world.ledger.park(generation=generation, attempt=2, operation=operation_id())
+    assert await world.deadline(generation) == (await world.generation(generation)).give_up_at
+
+
 async def test_a_new_job_of_the_provider_starts_with_short_looks_again(world: World) -> None:
     await world.account()
     generation = await world.parked()

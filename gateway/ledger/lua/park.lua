@@ -24,7 +24,10 @@ if g.cancel_requested then return ending.run(g, "cancelled", "", ARGV[2], tonumb
 
 local looks = tonumber(g.looks or 0)
 local pause = called_back and tonumber(ARGV[3]) or math.min(30000 * 2 ^ looks, 300000)
-local next_look = amounts.real_now() + pause
+local now, give_up_at = amounts.real_now(), tonumber(g.give_up_at)
+-- Once more before it is given up, so that what was made since the look before is not lost; then when it is given up.
+local last_look = give_up_at - 10000
+local next_look = math.min(now + pause, now < last_look and last_look or math.max(now, give_up_at))
 generations.set(g.id, "parked", "1", "looks", amounts.text(looks + 1), "operation", ARGV[2])
 redis.call("HDEL", KEYS[1], "lease_until")
 generations.look_at(g.id, next_look)

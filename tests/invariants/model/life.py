@@ -12,7 +12,7 @@ from tests.invariants.model.credits import Account, Entry, Share
 from tests.invariants.model.plans import day
 
 OPEN, RETRIED = {"waiting", "queued", "running"}, {"provider_failed", "worker_lost"}
-DISPATCH, LOOK_AGAIN, LEASE, DAY = 2_000, 60_000, 30_000, 86_400_000
+DISPATCH, LOOK_AGAIN, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
 PAUSES, LOOKS = (2_000, 8_000, 30_000), (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
@@ -212,7 +212,9 @@ class Model(Accounts):
         if g.cancel_requested:
             return self.end(g, "cancelled", "", operation)
         called_back = g.called_back == g.ref
-        g.deadline = self.clock + (DISPATCH if called_back else LOOKS[min(g.looks, 4)])
+        last = g.give_up_at - LAST_LOOK  # once more before it is given up
+        until = last if self.clock < last else max(self.clock, g.give_up_at)
+        g.deadline = min(self.clock + (DISPATCH if called_back else LOOKS[min(g.looks, 4)]), until)
         g.parked, g.looks, g.operation, g.lease_until = True, g.looks + 1, operation, 0
         return "Parked", self.parked(g)
 
