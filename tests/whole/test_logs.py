@@ -243,6 +243,6 @@ def _told(log: str, transition: str) -> bool:
     """Whether some line tells of the transition, in either format, with how long it took."""
     return any(
         ("duration_ms=" in line and f"transition={transition} " in f"{line} ")
-        or ('"duration_ms"' in line and f'"transition": "{transition}"' in line)
+        or ('"duration_ms"' in line and f'"transition":"{transition}"' in line)
         for line in log.splitlines()
     )
