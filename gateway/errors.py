@@ -14,6 +14,7 @@ FareboxError
 ├── QueueUnavailable         no answer from the queue's Redis
 ├── PaymentsUnavailable      no answer from the payment provider
 ├── EventRefused             a payment event that is not signed as it must be
+├── WorkflowUnusable         a workflow file of ComfyUI's cannot be used as a template
 ├── OutputMissing            the object store has no such output (any more)
 ├── OutputNotStored          the object store did not take an object: full, away, or refusing us
 ├── MediaUnreadable          a file is no image or video that can be used; the message says why
@@ -115,6 +116,10 @@ class PaymentsUnavailable(FareboxError):
 
 class EventRefused(FareboxError):
     """A payment event is not signed by the provider with this gateway's secret."""
+
+
+class WorkflowUnusable(FareboxError):
+    """A workflow file cannot be used as a template. The message completes "the workflow <file> …"."""
 
 
 class OutputMissing(FareboxError):

@@ -14,6 +14,7 @@ from gateway.pricing.card import (
     Concurrency,
     CreditsPer,
     Model,
+    RateCard,
     Tables,
     When,
 )
@@ -24,7 +25,7 @@ from gateway.pricing.values import Kind, did_you_mean, kind_of, one_of, show
 _INPUT_COUNTS = (INPUT_IMAGES, INPUT_VIDEOS)
 
 
-def faults_between(card: Tables) -> Iterator[Fault]:
+def faults_between(card: RateCard) -> Iterator[Fault]:
     """Everything wrong between the tables, in the file's order."""
     yield from _limit_faults(card, ("free",), card.free.concurrency, card.free.allow)
     for plan_id, plan in card.plans.items():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from gateway.domain import MediaKind, kind_asked
 from gateway.pricing.arguments import value_text
-from gateway.pricing.card import Model, Tables
+from gateway.pricing.card import Model, RateCard
 from gateway.pricing.messages import Fault, Location
 from gateway.pricing.providers import (
     ALWAYS,
@@ -20,6 +21,7 @@ from gateway.pricing.providers import (
     Translation,
 )
 from gateway.pricing.values import did_you_mean, one_of, show
+from gateway.pricing.workflow_faults import workflow_faults
 
 _MODEL_NAMES = {
     "replicate": (r"[\w.-]+/[\w.-]+(:[\w-]+)?|[\w-]+", '"black-forest-labs/flux-dev", or with ":" and a version'),
@@ -35,7 +37,7 @@ def provider_faults(at: Location, name: str, provider: ProviderTable) -> Iterato
         yield Fault(at, f"needs a `base_url`: where your {provider.kind} server is, such as http://127.0.0.1:8188")
 
 
-def model_provider_faults(card: Tables, at: Location, model: Model) -> Iterator[Fault]:
+def model_provider_faults(card: RateCard, at: Location, model: Model) -> Iterator[Fault]:
     """What is wrong with how one model names its provider and speaks to it."""
     if model.provider != SANDBOX and model.provider not in card.providers:
         known = sorted({SANDBOX, *card.providers})
@@ -46,21 +48,28 @@ def model_provider_faults(card: Tables, at: Location, model: Model) -> Iterator[
     for name, translation in model.provider_settings.items():
         yield from _translation_faults((*at, "provider_settings", name), model, name, translation)
     provider = card.providers.get(model.provider)
-    if provider is not None and provider.calls_by_name:
+    if provider is not None:
+        yield from _kind_faults(Path(card.path).parent, at, model, provider)
+
+
+def _kind_faults(folder: Path, at: Location, model: Model, provider: ProviderTable) -> Iterator[Fault]:
+    """What a provider of this kind cannot do, or must be told."""
+    if provider.calls_by_name:
         pattern, example = _MODEL_NAMES[provider.kind]
         if not re.fullmatch(pattern, model.provider_model or "", re.ASCII):
             yield Fault((*at, "provider_model"), f"must be what {provider.kind} calls the model, such as {example}")
         yield from _unnamed_faults((*at, "provider_settings"), model, provider.kind)
-    if provider is not None:
-        for name in sorted(model.provider_settings.keys() & provider.fixed_names):
-            text = f"cannot be renamed: a provider of kind {provider.kind} is always sent it alike"
-            yield Fault((*at, "provider_settings", name), text)
-    if provider is not None and provider.makes_only_images:
+    for name in sorted(model.provider_settings.keys() & provider.fixed_names):
+        text = f"cannot be renamed: a provider of kind {provider.kind} is always sent it alike"
+        yield Fault((*at, "provider_settings", name), text)
+    if provider.makes_only_images:
         if kind_asked(model.tool, model.settings) is MediaKind.VIDEO:
             text = f"makes videos, and a provider of kind {provider.kind} only images: choose another provider"
             yield Fault((*at, "provider"), text)
         if model.inputs.video:
             yield Fault((*at, "inputs"), f"takes videos, and a provider of kind {provider.kind} only images")
+    if provider.has_workflows:
+        yield from workflow_faults(folder, at, model)
 
 
 def _translation_faults(at: Location, model: Model, name: str, translation: Translation) -> Iterator[Fault]:

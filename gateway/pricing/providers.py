@@ -97,6 +97,11 @@ class ProviderTable(BaseModel):
         return _FIXED_NAMES.get(self.kind, frozenset())
 
     @property
+    def has_workflows(self) -> bool:
+        """Whether its models are workflow files, beside the rate card."""
+        return self.kind == "comfyui"
+
+    @property
     def makes_only_images(self) -> bool:
         """Whether no model of it can make a video, or take one."""
         return self.kind == "openai"

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.domain import FailureCode, State
 from tests.made_media import picture
+from tests.providers.comfyui_vendor import ComfyUiVendor
 from tests.providers.fal_vendor import FalVendor
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.replicate_vendor import ReplicateVendor
@@ -17,7 +18,7 @@ from tests.providers.scene import Scene, open_scene, sums, sums_of
 from tests.providers.vendor import KEY, PROMPT, answering
 from tests.workers.stage import PRICE, Stage, until
 
-VENDORS = [HttpVendor, ReplicateVendor, FalVendor]
+VENDORS = [HttpVendor, ComfyUiVendor, ReplicateVendor, FalVendor]
 
 
 @pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.kind)
@@ -28,7 +29,9 @@ async def scene(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) ->
 
 async def test_inputs_arrive_and_all_outputs_come_back_in_their_order(scene: Scene) -> None:
     scene.worker()
-    ended = await scene.stage.ended(await scene.order(outputs=3, inputs=await scene.inputs(2)))
+    ended = await scene.stage.ended(
+        await scene.order(outputs=3, inputs=await scene.inputs(2), **scene.vendor.for_inputs)
+    )
     assert (ended.state, ended.progress_thousandths) == (State.SUCCEEDED, 1000)
     assert sums(ended) == sums_of(scene.vendor.jobs[scene.only_job].made)
     assert scene.vendor.inputs_of(scene.only_job) == [picture(width=80), picture(width=81)]

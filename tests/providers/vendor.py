@@ -69,6 +69,7 @@ class Vendor(ABC):
     kind: ClassVar[str]
     early_most: ClassVar[int] = 1
     knows_keys: ClassVar[bool] = True
+    for_inputs: ClassVar[Mapping[str, str]] = {}  # what to ask for instead, where inputs need another model
 
     jobs: dict[str, TakenJob] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)

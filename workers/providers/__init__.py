@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 KINDS = {
+    "comfyui": "workers.providers.comfyui:ComfyUi",
     "fal": "workers.providers.fal:Fal",
     "http": "workers.providers.http_jobs:HttpJobs",
     "replicate": "workers.providers.replicate:Replicate",

@@ -8,6 +8,7 @@ ProviderFailed, of which there are at most `attempts_max`. So no call is repeate
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -43,6 +44,7 @@ _SILENCE_SECONDS = 60.0  # of a download
 # a connection while it ends is a submit of which nobody knows whether it arrived.
 _IDLE_SECONDS = 4.0
 _PATIENCE_SECONDS_MAX = 900.0
+_MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # of a WebSocket
 
 _OURS_TO_MEND = {
     401: "check the key in its `key_env`",
@@ -164,6 +166,19 @@ class Calls:
         if answer.status in {401, 403, 404, 410}:  # signed links that have run out are 403
             raise ProviderFailed(f"an output at {at.host} cannot be fetched (any more): {answer.status}")
         raise self.refusal(answer)
+
+    @asynccontextmanager
+    async def socket(self, path: str) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket, with a beat that tells a dead one. ProviderUnreachable if it cannot be had, or is lost."""
+        async with _in_our_errors("GET", repeatable=True):
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                socket = await self._open().ws_connect(
+                    self._at(path), headers=self._headers, heartbeat=20, max_msg_size=_MESSAGE_BYTES_MAX
+                )
+            try:
+                yield socket
+            finally:
+                await socket.close()
 
     def refusal(self, answer: Answer, *, private: str = "") -> ProviderError:
         """The error for an answer that is none of the 2xx; see first whether it is the vendor's way to say moderated.

@@ -1,0 +1,57 @@
+"""What does not fit between a model of ComfyUI in the rate card and the workflow that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.errors import WorkflowUnusable
+from gateway.pricing.card import Model
+from gateway.pricing.messages import Fault, Location
+from gateway.pricing.providers import ALWAYS, RESERVED
+from gateway.pricing.values import did_you_mean
+from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, placeholders, read_workflow
+
+
+def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]:
+    """`folder` is where the rate card is: its workflows are there, or below it."""
+    name = model.provider_model
+    if name is None:
+        yield Fault(at, 'needs a `provider_model`: the file of its workflow, such as "flux.json"')
+        return
+    try:
+        named = placeholders(read_workflow(folder, name))
+    except WorkflowUnusable as error:
+        yield Fault((*at, "provider_model"), f"names the workflow {name}, which {error}")
+        return
+    at = (*at, "provider_model")
+    inputs = {f"{INPUT_IMAGE}{number}" for number in range(1, model.inputs.image + 1)}
+    inputs |= {f"{INPUT_VIDEO}{number}" for number in range(1, model.inputs.video + 1)}
+    sent = _arguments(model)
+    known = {PROMPT, OUTPUTS, SEED} | inputs | sent
+    for unknown in sorted(named - known):
+        hint = (
+            did_you_mean(unknown, sorted(known)) or "; a setting of the model, or its `provider_settings`, must give it"
+        )
+        yield Fault(at, f"names {name}, which has {{{{{unknown}}}}}, and nothing is called so{hint}")
+    unused = sorted((sent | inputs) - named)
+    if model.outputs_max > 1 and OUTPUTS not in named:
+        unused.append(OUTPUTS)
+    for one in unused:
+        yield Fault(at, f"names {name}, which has no {{{{{one}}}}}: what is asked for by it would change nothing")
+
+
+def _arguments(model: Model) -> set[str]:
+    """The names that every request of this model has arguments by."""
+    always = model.provider_settings.get(ALWAYS, {})
+    names = set() if isinstance(always, str) else set(always)
+    for setting in model.settings:
+        translation = model.provider_settings.get(setting) if setting not in RESERVED else None
+        if translation is None:
+            names.add(setting)
+        elif isinstance(translation, str):
+            names |= {translation} - {""}
+        else:
+            tables = [set(table) for table in translation.values() if isinstance(table, dict)]
+            names |= set.intersection(*tables) if tables else set()
+    return names

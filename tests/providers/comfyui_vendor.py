@@ -1,0 +1,278 @@
+"""A strict ComfyUI: it validates workflows node by node, and says what the real server says (its `server.py`).
+
+`modern`: it has /api/jobs/{id}/cancel, else only the older ways. `sockets`: whether /ws works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from aiohttp import web
+
+from tests.providers.vendor import Fault, Vendor, answering, as_json
+
+WORKFLOW = {
+    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "flux.safetensors"}},
+    "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "best quality, {{prompt}}", "clip": ["1", 1]}},
+    "4": {
+        "class_type": "EmptyLatentImage",
+        "inputs": {"width": "{{width}}", "height": "{{height}}", "batch_size": "{{outputs}}"},
+    },
+    "5": {
+        "class_type": "KSampler",
+        "inputs": {"seed": "{{seed}}", "steps": 20, "model": ["1", 0], "positive": ["2", 0], "latent_image": ["4", 0]},
+    },
+    "10": {"class_type": "SaveImage", "inputs": {"filename_prefix": "farebox", "images": ["5", 0]}},
+}
+EDIT = WORKFLOW | {
+    "20": {"class_type": "LoadImage", "inputs": {"image": "{{input_image_1}}"}},
+    "21": {"class_type": "LoadImage", "inputs": {"image": "{{input_image_2}}"}},
+}
+
+_LINK = list
+_NODES: Mapping[str, Mapping[str, type]] = {
+    "CheckpointLoaderSimple": {"ckpt_name": str},
+    "CLIPTextEncode": {"text": str, "clip": _LINK},
+    "EmptyLatentImage": {"width": int, "height": int, "batch_size": int},
+    "KSampler": {"seed": int, "steps": int, "model": _LINK, "positive": _LINK, "latent_image": _LINK},
+    "LoadImage": {"image": str},
+    "SaveImage": {"filename_prefix": str, "images": _LINK},
+}
+_PROMPT_FIELDS = {"prompt", "prompt_id", "client_id"}
+
+
+@dataclass
+class ComfyUiVendor(Vendor):
+    kind: ClassVar[str] = "comfyui"
+    for_inputs: ClassVar[Mapping[str, str]] = {"model": "flux-edit", "provider_model": "edit.json"}
+
+    modern: bool = True
+    sockets: bool = True
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    interrupts: list[str | None] = field(default_factory=list)
+    listeners: int = 0
+
+    def card(self) -> str:
+        return f"""
+[providers.box]
+kind = "comfyui"
+base_url = "{self.url}"
+key_env = "BOX_KEY"
+[models.flux-dev]
+name = "FLUX dev"
+tool = "image"
+provider = "box"
+provider_model = "flux.json"
+outputs_max = 4
+{self._settings("flux-dev")}
+[models.flux-edit]
+name = "FLUX edit"
+tool = "image"
+provider = "box"
+provider_model = "edit.json"
+outputs_max = 4
+inputs = {{ image = 2 }}
+{self._settings("flux-edit")}
+"""
+
+    @staticmethod
+    def _settings(model: str) -> str:
+        return f"""
+[models.{model}.settings]
+resolution = {{ values = ["1K", "2K"] }}
+[models.{model}.provider_settings]
+resolution = {{ "1K" = {{ width = 1024, height = 1024 }}, "2K" = {{ width = 2048, height = 2048 }} }}
+[[models.{model}.rates]]
+credits = 5
+"""
+
+    def files(self) -> Mapping[str, str]:
+        return {"flux.json": json.dumps(WORKFLOW), "edit.json": json.dumps(EDIT)}
+
+    def rejections(self) -> list[Fault]:
+        return [_invalid({"5": {"errors": [_problem("Value not in list", "steps")], "class_type": "KSampler"}})]
+
+    def inputs_of(self, job: str) -> list[bytes]:
+        nodes = self.jobs[job].asked["prompt"].values()
+        return [self.uploads[node["inputs"]["image"]] for node in nodes if node["class_type"] == "LoadImage"]
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        yield web.post("/prompt", self.submit)
+        yield web.get("/queue", self.queue)
+        yield web.post("/queue", self.delete)
+        yield web.get("/history/{job}", self.history)
+        yield web.post("/interrupt", self.interrupt)
+        yield web.post("/upload/image", self.upload)
+        yield web.get("/view", self.view)
+        if self.sockets:
+            yield web.get("/ws", self.socket)
+        if self.modern:
+            yield web.post("/api/jobs/{job}/cancel", self.cancel)
+
+    # --- submitting -------------------------------------------------------------------------------------------------
+
+    async def submit(self, request: web.Request) -> web.Response:
+        asked = as_json(await request.read())
+        if asked.keys() - _PROMPT_FIELDS:
+            return answering(400, {"error": {"type": "odd", "message": f"{asked.keys()}"}, "node_errors": {}})()
+        job = asked["prompt_id"]
+        if str(uuid.UUID(job)) != job:
+            return answering(400, {"error": {"type": "invalid_prompt_id"}, "node_errors": {}})()
+        problems = dict(self._problems(asked["prompt"]))
+        if problems:
+            return _invalid(problems)()
+        if (fault := self.fault()) is not None:
+            return fault
+        # The real one queues a second job of the same id without a word.
+        name = job if job not in self.jobs else f"{job} again"
+        self.take(name, asked, asked["prompt"]["4"]["inputs"]["batch_size"])
+        self.after_submit(request)
+        return web.json_response({"prompt_id": job, "number": len(self.jobs), "node_errors": {}})
+
+    def _problems(self, workflow: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        for number, node in workflow.items():
+            wanted = _NODES.get(node["class_type"])
+            if wanted is None:
+                yield number, {"errors": [_problem("Unknown node", "")], "class_type": node["class_type"]}
+                continue
+            errors = [_problem("Required input is missing", name) for name in wanted.keys() - node["inputs"].keys()]
+            for name, value in node["inputs"].items():
+                if type(value) is not wanted.get(name):
+                    errors.append(_problem("Return type mismatch", f"{name}: {value}"))
+                if isinstance(value, list) and value[0] not in workflow:
+                    errors.append(_problem("Bad linked input", name))
+                if name == "image" and value not in self.uploads:
+                    errors.append(_problem("Custom validation failed for node", f"Invalid image file: {value}"))
+            if errors:
+                yield number, {"errors": errors, "class_type": node["class_type"]}
+
+    async def upload(self, request: web.Request) -> web.Response:
+        post = await request.post()
+        image = post.get("image")
+        if not isinstance(image, web.FileField) or not image.filename or post.get("type") != "input":
+            return web.Response(status=400)
+        subfolder = str(post.get("subfolder", ""))
+        name = f"{subfolder}/{image.filename}" if subfolder else image.filename
+        assert name not in self.uploads or post.get("overwrite") == "true"
+        self.uploads[name] = image.file.read()
+        return web.json_response({"name": image.filename, "subfolder": subfolder, "type": "input"})
+
+    # --- where a job is ---------------------------------------------------------------------------------------------
+
+    def has_ended(self, job: str) -> bool:
+        """A job runs until it was looked for once, and while the server is holding."""
+        open_to_all = not self.holding or self.early > 0
+        return job in self.stopped or (open_to_all and self.jobs[job].looks > 1)
+
+    async def queue(self, _: web.Request) -> web.Response:
+        entries = [
+            [number, job.removesuffix(" again"), taken.asked["prompt"], {"client_id": taken.asked["client_id"]}, ["10"]]
+            for number, (job, taken) in enumerate(self.jobs.items())
+            if not self.has_ended(job)
+        ]
+        return web.json_response({"queue_running": entries[:1], "queue_pending": entries[1:]})
+
+    async def history(self, request: web.Request) -> web.Response:
+        job = request.match_info["job"]
+        if job not in self.jobs:
+            return web.json_response({})
+        taken = self.jobs[job]
+        taken.looks += 1
+        if not self.has_ended(job):
+            return web.json_response({})
+        status: dict[str, Any] = {"status_str": "success", "completed": True, "messages": []}
+        outputs: dict[str, Any] = {"10": {"images": [_file(job, number) for number in range(len(taken.made))]}}
+        outputs["9"] = {"images": [{"filename": "preview.png", "subfolder": "", "type": "temp"}], "animated": [True]}
+        outputs["8"] = {"text": ["not a file"]}
+        if self.spoil is not None or job in self.stopped:
+            status = {"status_str": "error", "completed": False, "messages": [["execution_start", {}], self._end(job)]}
+            outputs = {}
+        prompt = [1, job, taken.asked["prompt"], {}, ["10"]]
+        return web.json_response({job: {"prompt": prompt, "outputs": outputs, "status": status, "meta": {}}})
+
+    def _end(self, job: str) -> list[Any]:
+        if job in self.stopped:
+            return ["execution_interrupted", {"prompt_id": job, "node_id": "5", "node_type": "KSampler"}]
+        told = {"node_type": "KSampler", "exception_type": "torch.OutOfMemoryError"}
+        message = f"Allocation failed for {self.jobs[job].asked['prompt']['2']['inputs']['text']}"
+        return ["execution_error", told | {"prompt_id": job, "exception_message": message, "traceback": ["…"]}]
+
+    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+        job = request.query["clientId"]
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.listeners += 1
+        await socket.send_json(
+            {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 1}}, "sid": job}}
+        )
+        await socket.send_json({"type": "executing", "data": {"node": "5", "display_node": "5", "prompt_id": job}})
+        await socket.send_json(
+            {"type": "progress", "data": {"value": 9, "max": 10, "prompt_id": "another", "node": "5"}}
+        )
+        await socket.send_json({"type": "progress", "data": {"value": 1, "max": 2, "prompt_id": job, "node": "5"}})
+        await socket.send_bytes(b"\0\0\0\1\0\0\0\1preview")
+        while not socket.closed and not (job in self.jobs and self.has_ended(job)):
+            await self._pass(socket)
+        if not socket.closed:
+            await socket.send_json({"type": "executing", "data": {"node": None, "prompt_id": job}})
+        while not socket.closed:
+            await self._pass(socket)
+        return socket
+
+    @staticmethod
+    async def _pass(socket: web.WebSocketResponse) -> None:
+        try:
+            async with asyncio.timeout(0.05):
+                await socket.receive()
+        except TimeoutError:
+            return
+
+    async def view(self, request: web.Request) -> web.Response:
+        query = request.query
+        if query.keys() != {"filename", "subfolder", "type"} or query["type"] != "output":
+            return web.Response(status=400)
+        number = int(query["filename"].rpartition("_")[2].removesuffix(".png"))
+        while self.holding and number >= self.early:
+            await asyncio.sleep(0.05)
+        return web.Response(body=self.jobs[query["subfolder"].rpartition("/")[2]].made[number])
+
+    # --- stopping ---------------------------------------------------------------------------------------------------
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        job = request.match_info["job"]
+        known = job in self.jobs and not self.has_ended(job)
+        if known:
+            self.stopped.append(job)
+        return web.json_response({"cancelled": known})
+
+    async def delete(self, request: web.Request) -> web.Response:
+        running = next((job for job in self.jobs if not self.has_ended(job)), None)
+        for job in as_json(await request.read())["delete"]:
+            if job in self.jobs and not self.has_ended(job) and job != running:
+                self.stopped.append(job)
+        return web.Response()
+
+    async def interrupt(self, request: web.Request) -> web.Response:
+        job = as_json(await request.read()).get("prompt_id")
+        self.interrupts.append(job)
+        if job in self.jobs:
+            self.stopped.append(job)
+        return web.Response()
+
+
+def _file(job: str, number: int) -> dict[str, str]:
+    return {"filename": f"farebox_{number:05}.png", "subfolder": f"jobs & more/{job}", "type": "output"}
+
+
+def _problem(message: str, details: str) -> dict[str, Any]:
+    return {"type": "invalid", "message": message, "details": details, "extra_info": {}}
+
+
+def _invalid(nodes: dict[str, Any]) -> Fault:
+    kind = {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation"}
+    return answering(400, {"error": kind | {"details": "", "extra_info": {}}, "node_errors": nodes})

@@ -1,0 +1,77 @@
+"""What ComfyUI's history says of a job that has ended: the files it saved, or why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from gateway.domain import MediaKind
+from gateway.errors import ProviderFailed
+from workers.providers.details import presentable
+
+_EXTENSIONS = {
+    MediaKind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"),
+    MediaKind.VIDEO: (".mp4", ".webm", ".mov", ".mkv"),
+}
+
+
+def files_of(entry: Mapping[str, Any], kind: MediaKind | None) -> list[str]:
+    """The paths of the saved files, in order of their nodes' numbers; of the kind asked for, if there are any of it.
+
+    What a preview node showed is temporary: it counts only where nothing was saved.
+    """
+    found = list(_files(entry.get("outputs")))
+    saved = [file for file in found if file.get("type", "output") == "output"] or found
+    if kind is not None:
+        endings = _EXTENSIONS[kind]
+        saved = [file for file in saved if str(file["filename"]).lower().endswith(endings)] or saved
+    return [_path(file) for file in saved]
+
+
+def failure_of(entry: Mapping[str, Any], *, private: str) -> ProviderFailed | None:
+    """Why the job failed; None if it did not."""
+    status = entry.get("status")
+    if not isinstance(status, dict) or status.get("status_str") != "error":
+        return None
+    for name, told in _messages(status):
+        if name == "execution_interrupted":
+            return ProviderFailed("somebody interrupted it there")
+        if name == "execution_error":
+            kind = str(told.get("exception_type", "")).rpartition(".")[2]
+            text = presentable(str(told.get("exception_message", "")), private=private)
+            return ProviderFailed(
+                f"its node {presentable(str(told.get('node_type')))} failed: {presentable(kind)}: {text}"
+            )
+    return ProviderFailed("it failed and does not say why")
+
+
+def _messages(status: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    messages = status.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        match message:
+            case [str() as name, dict() as told, *_]:
+                yield name, told
+
+
+def _files(outputs: object) -> Iterator[dict[str, Any]]:
+    if not isinstance(outputs, dict):
+        return
+    for _, node in sorted(outputs.items(), key=_place):
+        for items in node.values() if isinstance(node, dict) else ():
+            for item in items if isinstance(items, list) else ():
+                if isinstance(item, dict) and isinstance(item.get("filename"), str) and item["filename"]:
+                    yield item
+
+
+def _place(named: tuple[str, object]) -> tuple[int, str]:
+    """Nodes by number; those inside a group, `12:3`, by the group's."""
+    number = named[0].partition(":")[0]
+    return (int(number) if number.isdecimal() else 1_000_000_000, named[0])
+
+
+def _path(file: Mapping[str, Any]) -> str:
+    query = {
+        name: str(file.get(name, usual)) for name, usual in (("filename", ""), ("subfolder", ""), ("type", "output"))
+    }
+    return f"/view?{urlencode(query)}"

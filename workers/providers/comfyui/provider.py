@@ -1,0 +1,204 @@
+"""ComfyUI as a provider: fill the workflow in, queue it under an id of ours, watch, fetch what it saved.
+
+```
+POST /upload/image            each input, under a name of ours
+POST /prompt                  {prompt: workflow, prompt_id, client_id}
+GET  /history/{id}, /queue    has it ended; is it there
+WS   /ws?clientId={id}        how far it is
+GET  /view                    a file
+POST /api/jobs/{id}/cancel    stop exactly this one; older servers: /queue and /interrupt
+```
+
+ComfyUI queues a second prompt of the same id without a word. So our id is derived from the idempotency key, and before
+anything is sent it is looked for in queue and history: a submit whose answer was lost never makes a second job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from gateway.addresses import AddressGuard
+from gateway.domain import kind_asked
+from gateway.errors import ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected, WorkflowUnusable
+from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
+from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
+from workers.providers.calls import Answer, Calls, lost
+from workers.providers.comfyui.history import failure_of, files_of
+from workers.providers.comfyui.watch import watching
+from workers.providers.details import words_of
+from workers.providers.inputs import Inputs
+
+_NAMESPACE = uuid.UUID("5d0c7f5e-7f0b-4d0a-9a57-0d6f1c0f4b11")  # ours, made once
+_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # it repeats the workflow of every job that waits
+_SEED_MAX = 2**53  # beyond it, JSON's numbers are not exact in every client
+_LOOK_SECONDS = 1.0  # without a socket
+_WATCHED_LOOK_SECONDS = 5.0  # with one, which says when to look
+_SURELY = 5  # each so many looks, whether the job is still there
+_GONE = frozenset({404, 405})  # an older server answers what it does not know with one of these
+
+
+class ComfyUi:
+    """Workflows on a ComfyUI server."""
+
+    def __init__(self, connection: Connection, guard: AddressGuard | None = None) -> None:
+        """Call the server at `connection.base_url`; a key is for what stands in front of it, for it has none itself."""
+        key = connection.key
+        self._key = key
+        self._calls = Calls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
+        self._folder = connection.folder
+        self._inputs = Inputs(guard)
+
+    async def submit(self, request: ProviderRequest) -> str:
+        """Queue the workflow, unless it is there already; its id."""
+        job = str(uuid.uuid5(_NAMESPACE, request.idempotency_key))
+        if await self._is_queued(job) or await self._history(job) is not None:
+            return job
+        answer = await self._calls.ask(
+            "POST",
+            "/prompt",
+            json={"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": job},
+            repeatable=True,
+        )
+        if not answer.ok:
+            raise self._refusal(answer, request.prompt)
+        given = answer.document().get("prompt_id")
+        if given != job:
+            await self.cancel(str(given), request.provider_model)
+            raise ProviderNotSetUp("this ComfyUI gives jobs ids of its own: update it")
+        return job
+
+    async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+        """Wait until the job is in the history, then fetch what it saved."""
+        if ref is None:
+            raise ProviderFailed("a job of ComfyUI has a ref")
+        async with watching(self._calls, ref) as watch:
+            loop = asyncio.get_running_loop()
+            looks = known = 0
+            while (entry := await self._look(ref, surely=watch.connections != known or looks % _SURELY == 0)) is None:
+                looks, known = looks + 1, watch.connections if watch.connected else -1
+                yield Pending(watch.fraction)
+                look_at = loop.time() + (_WATCHED_LOOK_SECONDS if watch.connected and looks > 1 else _LOOK_SECONDS)
+                while await watch.word(look_at):
+                    yield Pending(watch.fraction)
+        failure = failure_of(entry, private=request.prompt)
+        if failure is not None:
+            raise failure
+        files = files_of(entry, kind_asked(request.tool, request.settings))
+        # More than the job was asked for are left there.
+        for index, path in zip(request.job_indices or request.indices, files, strict=False):
+            if index in request.indices:
+                yield Rendered(index=index, data=await self._calls.fetch(path))
+
+    async def cancel(self, ref: str, provider_model: str) -> None:
+        """Stop exactly this job, whether it waits or runs. No error if it has ended."""
+        del provider_model
+        answer = await self._calls.ask("POST", f"/api/jobs/{quote(ref, safe='')}/cancel", repeatable=True)
+        if answer.status in _GONE:
+            answer = await self._calls.ask("POST", "/queue", json={"delete": [ref]}, repeatable=True)
+            if ref in await self._jobs("queue_running"):
+                answer = await self._calls.ask("POST", "/interrupt", json={"prompt_id": ref}, repeatable=True)
+        if not answer.ok:
+            raise self._calls.refusal(answer)
+
+    async def close(self) -> None:
+        """Close the sessions."""
+        await self._calls.close()
+        await self._inputs.close()
+
+    # --- the workflow -----------------------------------------------------------------------------------------------
+
+    async def _workflow(self, request: ProviderRequest, job: str) -> dict[str, Any]:
+        values: dict[str, Any] = {SEED: _seed(request.idempotency_key), **request.arguments}
+        values |= {PROMPT: request.prompt, OUTPUTS: len(request.job_indices or request.indices)}
+        values |= await self._uploaded(request, job)
+        try:
+            template = await asyncio.to_thread(read_workflow, self._folder, request.provider_model)
+            workflow: dict[str, Any] = filled(template, values)
+        except WorkflowUnusable as error:
+            raise ProviderNotSetUp(f"the workflow {request.provider_model} {error}") from None
+        except KeyError as error:
+            name = str(error.args[0])
+            if name.startswith((INPUT_IMAGE, INPUT_VIDEO)):
+                raise ProviderRejected(f"the workflow needs {name}, and the request has no such input") from None
+            raise ProviderNotSetUp(
+                f"the workflow {request.provider_model} has {{{{{name}}}}}, which nothing gives"
+            ) from None
+        return workflow
+
+    async def _uploaded(self, request: ProviderRequest, job: str) -> dict[str, str]:
+        """Upload the inputs; by placeholder, what the server calls each. The same names again for the same job."""
+        names: dict[str, str] = {}
+        for kind, prefix in (("image", INPUT_IMAGE), ("video", INPUT_VIDEO)):
+            for number, given in enumerate((each for each in request.inputs if each.kind == kind), start=1):
+                file = await self._inputs.read(given)
+                form = aiohttp.FormData({"type": "input", "subfolder": "farebox", "overwrite": "true"})
+                name = f"{job}-{number}-{file.name}"
+                form.add_field("image", file.data, content_type=file.content_type, filename=name)
+                answer = await self._calls.ask("POST", "/upload/image", form=form, repeatable=True, slow=True)
+                if not answer.ok:
+                    raise self._refusal(answer, request.prompt)
+                stored = answer.document()
+                names[f"{prefix}{number}"] = "/".join(
+                    filter(None, (stored.get("subfolder"), stored.get("name") or name))
+                )
+        return names
+
+    # --- where a job is ---------------------------------------------------------------------------------------------
+
+    async def _look(self, job: str, *, surely: bool) -> dict[str, Any] | None:
+        """What the history has of the job, None while it waits or runs. `surely`: make sure that it still does.
+
+        ProviderFailed if the server does not know it: its queue is in its memory, and does not survive a restart.
+        """
+        entry = await self._history(job)
+        if entry is None and surely and not await self._is_queued(job):
+            entry = await self._history(job)  # it may have ended between the two
+            if entry is None:
+                raise ProviderFailed("it does not know its job any more: it was restarted, or somebody deleted it")
+        return entry
+
+    async def _history(self, job: str) -> dict[str, Any] | None:
+        answer = await self._calls.ask("GET", f"/history/{job}", repeatable=True, bytes_max=_QUEUE_BYTES_MAX)
+        if not answer.ok:
+            raise self._calls.refusal(answer)
+        entry = answer.document().get(job)
+        return entry if isinstance(entry, dict) else None
+
+    async def _is_queued(self, job: str) -> bool:
+        return job in await self._jobs("queue_running", "queue_pending")
+
+    async def _jobs(self, *lists: str) -> set[str]:
+        answer = await self._calls.ask("GET", "/queue", repeatable=True, bytes_max=_QUEUE_BYTES_MAX)
+        if not answer.ok:
+            raise self._calls.refusal(answer)
+        queue = await asyncio.to_thread(answer.document)
+        jobs: set[str] = set()
+        for name in lists:
+            if not isinstance(queue.get(name), list):
+                raise lost(f"its queue has no {name}", answer)
+            jobs |= {item[1] for item in queue[name] if isinstance(item, list) and len(item) > 1}
+        return jobs
+
+    def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
+        """A workflow that does not validate is refused with what each node finds wrong."""
+        document = answer.json()
+        nodes = document.get("node_errors") if isinstance(document, dict) else None
+        refusal = self._calls.refusal(answer, private=prompt)
+        if isinstance(refusal, ProviderRejected) and isinstance(nodes, dict):
+            for node in list(nodes.values())[:3]:
+                if isinstance(node, dict):
+                    said = words_of({"error": node.get("errors")}, key=self._key, private=prompt)
+                    refusal = ProviderRejected(f"{refusal.detail}; {str(node.get('class_type'))[:60]}: {said}")
+        return refusal
+
+
+def _seed(key: str) -> int:
+    """A seed for who asks for none: the same for the same job, and another for another."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % _SEED_MAX
