@@ -25,6 +25,10 @@ AMOUNT_MAX_MILLICREDITS = 9_000_000_000_000
 
 ACCOUNT_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}$"
 GENERATION_PATTERN = r"^gen_[0-9a-f]{2}[a-z2-7]{24}$"
+ALL_ACCOUNTS = "*"
+"""In place of an account's id: whose the operators' webhooks are."""
+WEBHOOK_PATTERN = r"^whk_[a-z2-7]{24}$"
+EVENT_PATTERN = r"^evt_[0-9a-f]{26}$"
 
 SettingValue = str | int | bool | Decimal
 """A setting's value in a request: `"2K"`, `5`, `True` or, for a fractional step, a Decimal."""
@@ -96,6 +100,19 @@ class Interval(StrEnum):
     MONTHLY = "monthly"
     QUARTERLY = "quarterly"
     YEARLY = "yearly"
+
+
+class EventType(StrEnum):
+    """What webhooks can be told of."""
+
+    GENERATION_RUNNING = "generation.running"
+    GENERATION_SUCCEEDED = "generation.succeeded"
+    GENERATION_FAILED = "generation.failed"
+    GENERATION_CANCELLED = "generation.cancelled"
+    CREDITS_LOW = "credits.low"
+    CREDITS_EXHAUSTED = "credits.exhausted"
+    TOP_UP_PAID = "top_up.paid"
+    SUBSCRIPTION_CHANGED = "subscription.changed"
 
 
 class Scope(StrEnum):
@@ -207,6 +224,12 @@ def generation_id(partition: int, seed: str | None = None) -> str:
     """A generation id in `partition`: random, or derived from `seed` so that two in flight make one (R11)."""
     digest = hashlib.sha256(seed.encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
     return f"gen_{partition:02x}{base64.b32encode(digest).decode().lower()}"
+
+
+def webhook_id(seed: str | None = None) -> str:
+    """A webhook's id: random, or derived from `seed` so that two in flight make one (R11)."""
+    digest = hashlib.sha256(f"webhook\n{seed}".encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
+    return f"whk_{base64.b32encode(digest).decode().lower()}"
 
 
 def operation_id(seed: str | None = None) -> str:

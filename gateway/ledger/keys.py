@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
+from gateway import domain
+
 META = "fb:meta"
 AUDIT = "fb:audit"
 AUDIT_CLAIM = "fb:audit:claim"
@@ -74,6 +76,31 @@ def billing(partition: int, account: str) -> str:
     return f"{tag(partition)}:billing:{account}"
 
 
+def webhook(partition: int, owner: str, webhook: str) -> str:
+    """Hash: one webhook of an account, or of the operators (`ALL_ACCOUNTS`): these have a copy in each partition."""
+    return f"{tag(partition)}:webhook:{owner}:{webhook}"
+
+
+def delivery(partition: int, owner: str, webhook: str, event: str) -> str:
+    """Hash: one event for one webhook; 30 days."""
+    return f"{tag(partition)}:delivery:{owner}:{webhook}:{event}"
+
+
+def deliveries(partition: int, owner: str, webhook: str) -> str:
+    """Sorted set: a webhook's events by the time they happened at (real time, ms)."""
+    return f"{tag(partition)}:deliveries:{owner}:{webhook}"
+
+
+def pending(partition: int, owner: str, webhook: str) -> str:
+    """Sorted set: event that a webhook is yet to be told → when it is tried next (real time, ms)."""
+    return f"{tag(partition)}:pending:{owner}:{webhook}"
+
+
+def webhooks(partition: int) -> str:
+    """Sorted set: webhook (`owner:id`) with something pending → when the first of it is due (real time, ms)."""
+    return f"{tag(partition)}:webhooks"
+
+
 def totals(partition: int) -> str:
     """Hash: sums over a partition."""
     return f"{tag(partition)}:totals"
@@ -93,6 +120,13 @@ def subject(key: str) -> list[tuple[str, str]]:
             return [(kind, name)]
         case "checkout":
             return list(zip(("account", "checkout"), name.split(":"), strict=True))
+        case "webhook":
+            owner, webhook_id = name.split(":")
+            return (
+                [("account", owner), ("webhook", webhook_id)]
+                if owner != domain.ALL_ACCOUNTS
+                else [("webhook", webhook_id)]
+            )
         case "billing":
             return [("account", name)]
         case _:

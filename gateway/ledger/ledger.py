@@ -1,4 +1,4 @@
-"""The ledger: one typed, keyword-only method per script, gathered from `life`, `accounts`, `operators`, `payments`.
+"""The ledger: one typed, keyword-only method per script, gathered from `life`, `accounts` and the other modules.
 
 Every method raises LedgerUnavailable when Redis gives no answer; what was asked may then have happened, and asking
 again with the same ids answers as the first time (R11, R21).
@@ -24,6 +24,7 @@ from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
+from gateway.ledger.webhooks import WebhookOperations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-class Ledger(GenerationOperations, AccountOperations, OperatorOperations, PaymentOperations):
+class Ledger(GenerationOperations, AccountOperations, OperatorOperations, PaymentOperations, WebhookOperations):
     """Credits, holds and generations in Redis."""
 
     async def start(self) -> None:

@@ -69,12 +69,14 @@ class GenerationOperations(LedgerCore):
         pro: bool,
         keys_version: int | None,
         idempotency: tuple[str, str] | None = None,
+        webhook_url: str | None = None,
     ) -> Reservation:
         """Check everything, then hold the price and make the generation, or change nothing (R8).
 
         `idempotency` is (digest of the caller's key, digest of method, path and body); `operation` is new for each
-        HTTP request. Outcomes in this order of precedence: NotFound, KeysChanged, Replayed, KeyReused,
-        SubscriptionRequired, PlanLimit, InsufficientCredits, WaitingRoomFull, Reserved.
+        HTTP request; `webhook_url` is told of this generation alone. Outcomes in this order of precedence: NotFound,
+        KeysChanged, Replayed, KeyReused, SubscriptionRequired, PlanLimit, InsufficientCredits, WaitingRoomFull,
+        Reserved.
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
@@ -97,6 +99,7 @@ class GenerationOperations(LedgerCore):
             f"{self.outputs_kept_ms}",
             self.dispatch_ms,
             int(any(not item.url.startswith("https:") for item in request.inputs)),
+            webhook_url or "",
         )
         if word == "reserved":
             return _reserved(account, operation, request, texts(rest))

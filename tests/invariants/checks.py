@@ -17,6 +17,8 @@ from tests.invariants.contents import Contents, read_contents
 
 OPEN = {"waiting", "queued", "running"}
 BUCKETS = ("f", "s", "t")
+KEPT = 500
+"""So many events a webhook keeps."""
 RECENT = 40 * 86_400_000
 """How old a generation may be when one ends and still stay in the list of recent ones."""
 
@@ -59,6 +61,9 @@ class Partition:
     outputs: dict[str, float]
     totals: dict[str, str]
     expiring: set[str]
+    deliveries: dict[str, dict[str, str]]
+    due: dict[str, dict[str, float]]
+    webhooks: dict[str, dict[str, str]]
 
 
 async def check_invariants(redis: Redis | RedisCluster, partitions: int) -> None:
@@ -89,6 +94,9 @@ def partition_of(contents: Contents, tag: str) -> Partition:
         outputs=alone["outputs"],
         totals=alone["totals"],
         expiring=expiring,
+        deliveries=by_kind["delivery"],
+        due=by_kind["pending"],
+        webhooks=by_kind["webhook"],
     )
 
 
@@ -97,6 +105,7 @@ def check_partition(partition: Partition) -> None:
     _check_generations(partition)
     for account, fields in partition.accounts.items():
         _check_account(partition, account, fields)
+    _check_events(partition)
     _check_totals(partition)
 
 
@@ -236,6 +245,42 @@ def _check_generations(partition: Partition) -> None:
             assert generation in partition.outputs, f"nobody will delete the outputs of {generation}"
     assert set(partition.deadlines) == still_open, "deadlines are not exactly the open generations"
     assert not still_open & set(partition.outputs), "outputs of an open generation would be deleted"
+
+
+def _check_events(partition: Partition) -> None:
+    """Each webhook has one event of each end that it was there for, and what is pending is due or behind another."""
+    by_webhook: defaultdict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+    for name, delivery in partition.deliveries.items():
+        webhook, _, event = name.rpartition(":")
+        by_webhook[webhook][event] = delivery
+    for webhook, told in by_webhook.items():
+        ends = Counter(
+            one["subject"]
+            for one in told.values()
+            if one["type"].startswith("generation.") and one["type"] != "generation.running"
+        )
+        assert set(ends.values()) <= {1}, f"{webhook} is told of an end twice"
+        for generation in ends:
+            state = partition.generations.get(generation, {}).get("state")
+            told_as = [one["type"] for one in told.values() if one["subject"] == generation]
+            assert state is None or f"generation.{state}" in told_as, f"{webhook}: {generation} is {state}"
+        behind = {one["behind"] for one in told.values() if "behind" in one and one["status"] == "pending"}
+        pending = {event for event, one in told.items() if one["status"] == "pending"}
+        assert pending == set(partition.due.get(webhook, {})) | (behind & pending), f"{webhook}: what is due"
+    _check_heard(partition, by_webhook)
+
+
+def _check_heard(partition: Partition, by_webhook: dict[str, dict[str, dict[str, str]]]) -> None:
+    """Who listened when a generation ended has its end, unless so much came since that it is kept no longer."""
+    for name, webhook in partition.webhooks.items():
+        told = by_webhook.get(name, {})
+        of = {one["subject"] for one in told.values()}
+        for generation, g in partition.generations.items():
+            mine = name.partition(":")[0] in {g["account"], "*"} and g["state"] not in OPEN
+            heard = f"generation.{g['state']}" in webhook.get("events", "").split(",")
+            since = int(webhook["created_at"]) < int(g.get("finished_at", 0))
+            if mine and heard and since and len(told) < KEPT:
+                assert generation in of, f"{name} was not told of {generation}"
 
 
 def _check_totals(partition: Partition) -> None:

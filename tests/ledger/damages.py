@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.domain import generation_id, partition_of_account
+from gateway.domain import EventType, generation_id, partition_of_account
 from gateway.ledger import keys
+from gateway.ledger import outcomes as o
 from gateway.ledger.audit.report import Kind
-from tests.ledger.world import DAY, PARTITIONS, World
+from tests.ledger.world import DAY, PARTITIONS, World, the
 
 
 @dataclass
@@ -20,6 +21,8 @@ class Scene:
     running: str
     waiting: str
     ended: str
+    webhook_id: str
+    event: str
     partition: int = field(default_factory=lambda: partition_of_account("ann", PARTITIONS))
 
     @property
@@ -54,6 +57,14 @@ class Scene:
     def waiting_room(self) -> str:
         return keys.waiting(self.partition, "ann", "image")
 
+    @property
+    def webhook(self) -> str:
+        return keys.webhook(self.partition, "ann", self.webhook_id)
+
+    @property
+    def delivery(self) -> str:
+        return keys.delivery(self.partition, "ann", self.webhook_id, self.event)
+
     def generation(self, name: str) -> str:
         return keys.generation(self.partition, name)
 
@@ -72,13 +83,20 @@ async def set_scene(world: World) -> Scene:
     standard = replace(world.policy.plans["standard"], concurrency={"image": 2})
     await world.publish(plans={"standard": standard})
     await world.account(top_up=50_000, plan="standard")
+    webhook = await world.listen("ann", EventType.GENERATION_SUCCEEDED)
     ended = await world.spend(120_000)
     await world.finish(ended)
     await world.fail(await world.spend(7_000))
     running = await world.running(20_000)
     await world.spend(30_000)
     waiting = await world.spend(40_000)
-    return Scene(world, running, waiting, ended)
+    page = the(o.Page, await world.ledger.deliveries(webhook=webhook, account="ann", limit=1))
+    return Scene(world, running, waiting, ended, webhook, page.data[0].event)
+
+
+async def _tell_nobody(scene: Scene) -> None:
+    await scene.redis.delete(keys.pending(scene.partition, "ann", scene.webhook_id))
+    await scene.redis.delete(keys.webhooks(scene.partition))
 
 
 Damage = Callable[[Scene], Awaitable[Any]]
@@ -239,6 +257,35 @@ DAMAGES: dict[str, tuple[Damage, Kind, str]] = {
         ":account:ann",
     ),
     "a key that nobody described": (lambda s: s.redis.set("{fb00}:surprise", "1"), Kind.ORPHAN, "surprise"),
+    "a webhook that its owner does not list": (
+        lambda s: s.redis.hdel(s.account, "webhooks"),
+        Kind.WEBHOOK,
+        "webhook whk_",
+    ),
+    "a webhook gone": (lambda s: s.redis.delete(s.webhook), Kind.ORPHAN, ":delivery:ann:whk_"),
+    "a webhook gone, what is due": (lambda s: s.redis.delete(s.webhook), Kind.WEBHOOK, ":webhooks, ann:whk_"),
+    "a webhook gone, the account": (lambda s: s.redis.delete(s.webhook), Kind.WEBHOOK, "account ann, field webhooks"),
+    "a webhook that nobody looks at": (
+        lambda s: s.redis.delete(keys.webhooks(s.partition)),
+        Kind.WEBHOOK,
+        ", when it is due",
+    ),
+    "an event that nobody will tell": (
+        _tell_nobody,
+        Kind.WEBHOOK,
+        ", event evt_",
+    ),
+    "an event that is told for ever": (
+        lambda s: s.redis.hset(s.delivery, "status", "delivered"),
+        Kind.WEBHOOK,
+        ", event evt_",
+    ),
+    "a delivery that stays": (lambda s: s.redis.persist(s.delivery), Kind.LIFETIME, ":delivery:ann:whk_"),
+    "a webhook of nobody": (
+        lambda s: s.redis.hset(keys.webhook(s.partition, "*", "whk_" + "a" * 24), "url", "x"),
+        Kind.WEBHOOK,
+        "webhook whk_aaaa",
+    ),
     "a key past the partitions": (lambda s: s.redis.hset("{fb3f}:totals", "open", "1"), Kind.ORPHAN, "{{fb3f}}:totals"),
     "an API key of nobody": (
         lambda s: s.redis.set(keys.key("key_" + "0" * 32), "account,nobody,ff,1,"),

@@ -14,6 +14,8 @@ from tests.ledger.world import DAY, World
 
 ACCOUNT = r"[A-Za-z0-9_.@-]{1,64}"
 GENERATION = r"gen_[0-9a-f]{2}[a-z2-7]{24}"
+OWNER = rf"(?:\*|{ACCOUNT})"
+WEBHOOK = r"(?:whk_[a-z2-7]{24}|default)"
 TAG = r"\{fb[0-9a-f]{2}\}"
 
 PERMANENT = {
@@ -30,6 +32,8 @@ PERMANENT = {
     "outputs": rf"{TAG}:outputs",
     "totals": rf"{TAG}:totals",
     "policy": rf"{TAG}:policy",
+    "webhook": rf"{TAG}:webhook:{OWNER}:{WEBHOOK}",
+    "webhooks": rf"{TAG}:webhooks",
 }
 """Keys without a TTL. Lists and sets among them are bounded by what is open, or trimmed when they are written."""
 
@@ -41,6 +45,9 @@ EXPIRING = {
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
+    "delivery": rf"{TAG}:delivery:{OWNER}:{WEBHOOK}:evt_[0-9a-f]{{26}}",
+    "deliveries": rf"{TAG}:deliveries:{OWNER}:{WEBHOOK}",
+    "pending": rf"{TAG}:pending:{OWNER}:{WEBHOOK}",
 }
 """Keys with a TTL; a generation gets its when it ends."""
 
@@ -57,8 +64,18 @@ async def a_busy_time(world: World) -> None:
     await ledger.take_in(account="ann", per_day=100, size=100)
     await Requests(ledger).claim(Request("admin", "digest", "request"))
     await Requests(ledger).finish(Request("ann", "digest-2", "request"), "{}")
+    for owner in ("ann", None):
+        await world.listen(owner)
     for account in ("ann", "b.o-b_@"):
-        await world.finish(await world.spend(1_000, account, idempotency=("k", "b"), inputs=(Input("image", "in/1"),)))
+        await world.finish(
+            await world.spend(
+                1_000,
+                account,
+                idempotency=("k", "b"),
+                inputs=(Input("image", "in/1"),),
+                webhook_url="https://a.example",
+            )
+        )
         await world.fail(await world.spend(1_000, account))
         for _ in range(4):
             await world.spend(1_000, account, tool="video")
@@ -91,7 +108,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
-    days |= {"taken_in": 1}
+    days |= {"taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 30)
     now = await world.now()
     for name, stored in (await world.contents()).items():
         if stored.expires_at > 0 and not name.endswith(":admin:digest"):  # a claim that a crash leaves: one minute

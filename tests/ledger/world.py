@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from gateway.connections import connect_ledger
 from gateway.domain import (
     Bucket,
+    EventType,
     FailureCode,
     GenerationRequest,
     Interval,
@@ -25,12 +26,14 @@ from gateway.domain import (
     operation_id,
     partition_of_account,
     partition_of_generation,
+    webhook_id,
 )
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.life import Reservation
 from gateway.ledger.policy import PlanTerms, Policy, Terms
+from gateway.ledger.webhooks import Webhook
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import Contents, read_contents
 
@@ -151,6 +154,19 @@ class World:
     async def advance_to(self, moment: int, account: str = "ann") -> o.Account:
         """Move the account's clock to a moment, or milliseconds past it."""
         return await self.advance(moment - (await self.look(account)).now, account)
+
+    async def listen(self, account: str | None = "ann", *events: EventType) -> str:
+        """A webhook of an account, or the operators', for these events or all; its id."""
+        webhook = webhook_id()
+        made = await self.ledger.listen(
+            webhook=webhook,
+            account=account,
+            url="https://example.com/hook",
+            events=events or list(EventType),
+            description="",
+            mark="",
+        )
+        return the(Webhook, made).id
 
     # --- moves ---
 

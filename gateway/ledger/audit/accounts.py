@@ -14,6 +14,7 @@ from gateway.ledger.audit.journals import JournalReader
 from gateway.ledger.audit.looking import Look, Moved
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.webhooks import missing_webhooks
 from gateway.ledger.records import BUCKETS, LETTERS, decode_allocation, decode_entry, decode_grant, pairs
 from gateway.ledger.scripts import Reply
 
@@ -56,6 +57,7 @@ async def look_at_account(reader: Reader, account: str) -> Look:
             for kind, what, expected, found in (*_balance(snapshot), *_held(snapshot), *_counts(snapshot))
         ]
     )
+    look.differences += await missing_webhooks(reader, account, snapshot.fields.get("webhooks", ""))
     journal = JournalReader(reader, account)
     available = {bucket: snapshot.available(bucket) for bucket in Bucket}
     look.differences += await journal.check(snapshot.newest, available, snapshot.held, snapshot.created_at)

@@ -7,6 +7,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from gateway.domain import ALL_ACCOUNTS
+from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import ADMIN_SCOPE, Key
 from gateway.ledger.audit.looking import Look
 from gateway.ledger.audit.reader import Reader
@@ -43,7 +45,7 @@ async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bo
                 if key.kind is not None and key.kind.name == "key":
                     asking.get(key.name)
                 else:
-                    asking.exists(_account_key(reader, key.account) or key.name)
+                    asking.exists(_owner_key(reader, key))
             answers = await asking.execute()
         lives, owned = answers[::2], answers[1::2]
         for index, answer in enumerate(owned):
@@ -56,14 +58,27 @@ async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bo
     return lives, [bool(one) for one in owned]
 
 
-def _account_key(reader: Reader, account: str | None) -> str | None:
-    return None if account in {None, ADMIN_SCOPE} else reader.account_key(str(account))
+def _owner_key(reader: Reader, key: Key) -> str:
+    """What must be there for a key to belong somewhere: its webhook or its account, or nothing but itself."""
+    if key.webhook is not None and key.partition is not None:
+        owner = key.account or ALL_ACCOUNTS
+        if not _is_webhook(key):
+            return keys.webhook(key.partition, owner, key.webhook)
+        if key.account is None:  # the first partition's copy says whether there is one
+            return keys.webhook(0, owner, key.webhook)
+    return key.name if key.account in {None, ADMIN_SCOPE} else reader.account_key(str(key.account))
+
+
+def _is_webhook(key: Key) -> bool:
+    return key.kind is not None and key.kind.name == "webhook"
 
 
 def _differences(key: Key, lives_ms: int, *, owned: bool) -> list[Difference]:
     found = []
     if not owned:
-        found.append((Kind.ORPHAN, f"its account {key.account or ''}".strip(), "no such account"))
+        whose = "account" if key.webhook is None or (key.account and _is_webhook(key)) else "webhook"
+        name = key.account if whose == "account" else key.webhook
+        found.append((Kind.ORPHAN, f"its {whose} {name or ''}".strip(), f"no such {whose}"))
     expires = key.kind is not None and key.kind.expires
     if expires is not None and expires != (lives_ms != _FOR_EVER):
         wanted, there = ("a TTL", "none: it stays for ever") if expires else ("no TTL", f"one of {lives_ms} ms")

@@ -9,11 +9,23 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN, partition_of_account, partition_of_generation
+from gateway.domain import (
+    ACCOUNT_PATTERN,
+    ALL_ACCOUNTS,
+    EVENT_PATTERN,
+    GENERATION_PATTERN,
+    WEBHOOK_PATTERN,
+    partition_of_account,
+    partition_of_generation,
+)
 from gateway.ledger import keys
+from gateway.ledger.webhooks import DEFAULT
 
 _ACCOUNT = f"(?P<account>{ACCOUNT_PATTERN.strip('^$')})"
 _GENERATION = f"(?P<generation>{GENERATION_PATTERN.strip('^$')})"
+_OWNER = rf"(?:{re.escape(ALL_ACCOUNTS)}|{_ACCOUNT})"
+_WEBHOOK = f"(?P<webhook>{WEBHOOK_PATTERN.strip('^$')}|{DEFAULT})"
+_EVENT = EVENT_PATTERN.strip("^$")
 _WORD = "[^:]+"
 _TAG = r"\{fb(?P<partition>[0-9a-f]{2})\}"
 
@@ -29,13 +41,17 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of the ledger, read. `kind` is None for a name that nobody described."""
+    """One key of the ledger, read. `kind` is None for a name that nobody described.
+
+    What is a webhook's and no account's, is the operators'.
+    """
 
     name: str
     kind: Kind | None = None
     partition: int | None = None
     account: str | None = None
     generation: str | None = None
+    webhook: str | None = None
 
 
 def _in_partition(spell: Callable[..., str], *parts: str, expires: bool | None = False) -> Kind:
@@ -63,6 +79,11 @@ KINDS = (
     _in_partition(keys.idempotency, _ACCOUNT, _WORD, expires=True),
     _in_partition(keys.checkout, _ACCOUNT, _WORD, expires=True),
     _in_partition(keys.billing, _ACCOUNT, expires=True),
+    _in_partition(keys.webhook, _OWNER, _WEBHOOK),
+    _in_partition(keys.webhooks),
+    _in_partition(keys.pending, _OWNER, _WEBHOOK, expires=True),
+    _in_partition(keys.deliveries, _OWNER, _WEBHOOK, expires=True),
+    _in_partition(keys.delivery, _OWNER, _WEBHOOK, _EVENT, expires=True),
     _in_partition(keys.totals),
     _in_partition(keys.policy),
     _alone("key", re.escape(keys.key("")) + "key_[0-9a-f]{32}"),
@@ -95,7 +116,7 @@ def read_key(name: str, partitions: int) -> Key | None:
             continue
         found = match.groupdict()
         partition = None if found.get("partition") is None else int(found["partition"], 16)
-        key = Key(name, kind, partition, found.get("account"), found.get("generation"))
+        key = Key(name, kind, partition, found.get("account"), found.get("generation"), found.get("webhook"))
         return key if _stands_right(key, partitions) else Key(name)
     return Key(name)
 

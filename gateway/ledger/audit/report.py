@@ -23,6 +23,7 @@ class Kind(StrEnum):
     RECENT = "recent"
     OUTPUTS = "outputs"
     TOTALS = "totals"
+    WEBHOOK = "webhook"
     ORPHAN = "orphan"
     LIFETIME = "lifetime"
     UNREADABLE = "unreadable"
@@ -47,6 +48,9 @@ _MENDS = {
     Kind.OUTPUTS: "Without it in `outputs` nobody deletes its files; with it there while it is open they would be "
     "deleted too soon: ZADD or ZREM it",
     Kind.TOTALS: "Operators are shown a wrong figure; no credits are wrong. Set the field to what was counted",
+    Kind.WEBHOOK: "No credits are wrong, but somebody is not told. Rotate nothing: ZADD the event to the webhook's "
+    "`pending` and the webhook to the partition's `webhooks` with the time now in milliseconds, or DELETE the webhook "
+    "by the API and make it anew",
     Kind.ORPHAN: "Nothing reads it. Find out who wrote it or deleted what it belongs to; DEL it when it is explained",
     Kind.LIFETIME: "A permanent key that expires is lost (PERSIST it); one that should expire stays for ever (PEXPIRE "
     "it as gateway/ledger/README.md says)",

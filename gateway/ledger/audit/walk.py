@@ -25,6 +25,7 @@ from gateway.ledger.audit.looking import Look, look_again
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.report import Kind, Report
 from gateway.ledger.audit.scanning import count_keys, scan
+from gateway.ledger.audit.webhooks import look_at_webhook, look_at_webhook_index
 from gateway.ledger.core import LedgerCore
 
 LOOKS_AT_ONCE = 8
@@ -106,6 +107,12 @@ class _Walk:
         await self._accounts([key.account for key in by_kind["account"] if key.account is not None])
         await self._generations([key.generation for key in by_kind["generation"] if key.generation is not None])
         await self._indexes([key for kind in _INDEXES for key in by_kind[kind]])
+        await self._webhooks(by_kind["webhook"], by_kind["webhooks"])
+
+    async def _webhooks(self, webhooks: Sequence[Key], indexes: Sequence[Key]) -> None:
+        looks = [(f"key {key.name}", partial(look_at_webhook, self._reader, key)) for key in webhooks]
+        looks += [(f"key {key.name}", partial(look_at_webhook_index, self._reader, key)) for key in indexes]
+        await self._together(looks)
 
     async def _accounts(self, accounts: Sequence[str]) -> None:
         self.report.accounts += len(accounts)

@@ -4,7 +4,7 @@
 -- KEYS[1]  generation
 -- ARGV     1 attempt, 2 operation, 3 lease ms, 4 dispatch ms
 -- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
--- Writes   generation, deadlines, totals; all that an ending writes
+-- Writes   generation, deadlines, totals; all that an ending writes; what tells webhooks
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/generations" "lib/promotion" "lib/ending"
 local id, attempt, operation = string.match(KEYS[1], ":generation:(.*)$"), ARGV[1], ARGV[2]
@@ -33,4 +33,5 @@ if g.state == "queued" then
   generations.count("queued:" .. g.tool, -1)
   generations.count("running:" .. g.tool, 1)
 end
+if not g.started_at then events.of_begun(g, now) end
 return {"begun", generations.reply(id)}

@@ -5,7 +5,7 @@
 -- ARGV     1 generation, 2 operation, 3 keys version or "", 4 digest of the idempotency key or "",
 --          5 digest of the request, 6 price, 7 outputs, 8 tool, 9 model, 10 pro ("1"/"0"),
 --          11 settings (JSON: name → JSON text), 12 request (JSON), 13 terms without the head start,
---          14 dispatch ms, 15 stored inputs ("1"/"0")
+--          14 dispatch ms, 15 stored inputs ("1"/"0"), 16 webhook's URL or ""
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"insufficient_credits", account} {"waiting_room_full", plan, limit}
 --          {"reserved", its id, created at, deadline, score in the queue or "" (it waits), allocation, entry or ""}
@@ -63,6 +63,8 @@ accounts.check(a)
 local now, place, state = amounts.text(a.real), amounts.text(order), waits and "waiting" or "queued"
 local further = waits and {} or {"queued_at", now}
 if ARGV[15] == "1" then further[#further + 1], further[#further + 2] = "stored_inputs", "1" end
+if ARGV[16] ~= "" then further[#further + 1], further[#further + 2] = "webhook", ARGV[16] end
+if a.fields.webhooks or p.webhooks then further[#further + 1], further[#further + 2] = "listened", "1" end
 local limits = ARGV[13] .. "," .. amounts.text(terms.head_start)
 local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or tonumber(ARGV[14]))
 local drawn = grants.encode(allocation)

@@ -1,5 +1,6 @@
 -- One entry each time that what is available falls to a threshold of the monthly allotment (R19: `alert`).
 -- `accounts.check` calls it, so that no script that moves credits can forget it.
+--- @include "lib/events"
 local alerts = {}
 local DEFAULT = "200,0"
 
@@ -33,6 +34,9 @@ function alerts.check(a)
       local percent = string.gsub(string.format("%.1f", tonumber(threshold) / 10), "%.0$", "")
       journal.add(a, a.now, "alert", {}, nil, percent .. " % of " .. amounts.credits(whole) .. " reached, "
         .. amounts.credits(a.available) .. " left")
+      events.note(a, threshold == "0" and "credits.exhausted" or "credits.low", amounts.text(a.entry_count), {
+        threshold = threshold, available = amounts.text(a.available), of = amounts.text(whole),
+      })
     end
   end
   remember(a, list)

@@ -60,6 +60,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   generations.count("held", -plan.price)
   generations.count("outcome|" .. g.tool .. "|" .. g.model .. "|" .. state .. "|" .. code, 1)
   usage(a, p, g, state, plan.committed, plan.price - plan.committed)
+  events.of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
   local dispatches = promotion.write(a, plan.promoted, dispatch_ms)
   return {"ended", g.ref or "", generations.reply(g.id), dispatches}
 end

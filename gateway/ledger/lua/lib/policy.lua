@@ -16,12 +16,12 @@ end
 function policy.load(plan)
   local likely = field_of(plan)
   local values = redis.call(
-    "HMGET", keys.policy(), "zone", "reset", "daily", "everyone", "grace", "leftover", likely)
+    "HMGET", keys.policy(), "zone", "reset", "daily", "everyone", "grace", "leftover", likely, "webhooks")
   if not values[1] then error("no policy: start a gateway, it publishes the rate card") end
   return {
     zone = values[1], reset = tonumber(values[2]), daily = tonumber(values[3]), everyone = values[4] == "1",
     grace = tonumber(values[5]), keep_leftover = values[6] == "1",
-    texts = {[likely] = values[7]}, terms = {},
+    texts = {[likely] = values[7]}, terms = {}, webhooks = values[8] or nil,
   }
 end
 

@@ -1,0 +1,71 @@
+"""Webhooks: whoever has one lists it, and what it is yet to be told is due at a time that somebody looks at."""
+
+from __future__ import annotations
+
+from gateway.domain import partition_of_account
+from gateway.ledger import keys
+from gateway.ledger.audit.keyspace import Key
+from gateway.ledger.audit.looking import Look
+from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.report import Difference, Kind
+
+_DELIVERIES_AT_ONCE = 500
+_WEBHOOKS_AT_ONCE = 500
+
+_WHAT = {
+    "lost": ("a time at which it is told", "none: nobody will tell it"),
+    "done": ("nothing due, because it is not pending", "a time at which it would be told again"),
+}
+
+
+async def look_at_webhook(reader: Reader, key: Key) -> Look:
+    """Compare a webhook with its owner's list, with the partition's index, and with its oldest deliveries."""
+    word, rest = await reader.run("audit_webhook", key.name, _DELIVERIES_AT_ONCE)
+    if word == "gone":
+        return Look()
+    listed, index, first = (text.decode() for text in rest[:3])
+    found = []
+    if listed != "1":
+        found.append((f"webhook {key.webhook}", "its owner's list with it", "one without it: it is told nothing"))
+    if index != first:
+        found.append((f"webhook {key.webhook}, when it is due", first or "nothing due", index or "nothing due"))
+    for event, what in rest[3:]:
+        found.append((f"webhook {key.webhook}, event {event.decode()}", *_WHAT[what.decode()]))
+    return Look([_difference(key, *one) for one in found])
+
+
+async def look_at_webhook_index(reader: Reader, key: Key) -> Look:
+    """Compare the webhooks that are due with those that are there."""
+    look, cursor = Look(), "0"
+    while True:
+        _, (after, *rows) = await reader.run("audit_webhooks", key.name, cursor, _WEBHOOKS_AT_ONCE)
+        for name, there in rows:
+            if there != b"1":
+                subject = f"{key.name}, {name.decode()}"
+                look.differences.append(_difference(key, subject, "a webhook that is there", "no such webhook"))
+        cursor = after.decode()
+        if cursor == "0":
+            return look
+
+
+async def missing_webhooks(reader: Reader, account: str, listed: str) -> list[Difference]:
+    """Those that an account lists, as its field `webhooks` has them, and that are not there."""
+    partition = partition_of_account(account, reader.partitions)
+    found = []
+    for webhook in (part.partition("=")[0] for part in listed.split(";") if part):
+        if not await reader.ledger.command("EXISTS", keys.webhook(partition, account, webhook)):
+            subject = f"account {account}, field webhooks"
+            found.append(
+                Difference(
+                    kind=Kind.WEBHOOK,
+                    subject=subject,
+                    account=account,
+                    expected=f"webhook {webhook}",
+                    found="no such webhook",
+                )
+            )
+    return found
+
+
+def _difference(key: Key, subject: str, expected: str, found: str) -> Difference:
+    return Difference(kind=Kind.WEBHOOK, subject=subject, account=key.account, expected=expected, found=found)

@@ -1,0 +1,29 @@
+#!lua flags=no-writes
+-- A webhook, whether its owner lists it, and what of the oldest that it is yet to be told nobody will tell it.
+--
+-- KEYS[1]  webhook
+-- ARGV     1 how many deliveries at most
+-- Returns  {"gone"} {"webhook", listed "1"/"0", in the index "…" or "", first of pending "…" or "", {event, what}, …}:
+--          what is "lost" (pending and nowhere due) or "done" (due though it is not pending)
+-- Writes   nothing
+--- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/listeners"
+local owner, id = webhooks.named()
+if redis.call("EXISTS", KEYS[1]) == 0 then return {"gone"} end
+local listed = id == webhooks.DEFAULT
+for _, one in ipairs(listeners.load(owner)) do listed = listed or one[1] == id end
+local index = redis.call("ZSCORE", keys.webhooks(), owner .. ":" .. id)
+local first = redis.call("ZRANGE", keys.pending(owner, id), 0, 0, "WITHSCORES")[2]
+local reply = {
+  "webhook", listed and "1" or "0", index and amounts.text(tonumber(index)) or "",
+  first and amounts.text(tonumber(first)) or "",
+}
+local waits = {}
+for _, event in ipairs(redis.call("ZRANGE", keys.deliveries(owner, id), 0, ARGV[1] - 1)) do
+  local d = redis.call("HMGET", keys.delivery(owner, id, event), "status", "behind")
+  local due = redis.call("ZSCORE", keys.pending(owner, id), event)
+  if d[1] == "pending" and d[2] then waits[d[2]] = true end
+  -- One that waits behind another is the younger of the two, so that was seen before it.
+  if d[1] == "pending" and not due and not waits[event] then reply[#reply + 1] = {event, "lost"} end
+  if d[1] and d[1] ~= "pending" and due then reply[#reply + 1] = {event, "done"} end
+end
+return reply

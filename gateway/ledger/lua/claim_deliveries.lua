@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Take what is due of a webhook, for as long as a try may take; whoever is killed meanwhile leaves it due again.
+--
+-- KEYS[1]  webhook
+-- ARGV     1 claim, 2 for how long in ms, 3 how many at most
+-- Returns  {"nothing"} {"claimed", webhook's fields, {event, fields}, …}
+-- Writes   delivery, pending, webhooks
+--- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/tries"
+local owner, id = webhooks.named()
+local now = amounts.real_now()
+local due = redis.call("ZRANGE", keys.pending(owner, id), "-inf", amounts.text(now), "BYSCORE", "LIMIT", 0, ARGV[3])
+local reply = {"claimed", redis.call("HGETALL", KEYS[1])}
+
+for _, event in ipairs(due) do
+  local key = keys.delivery(owner, id, event)
+  local d = tries.load(key)
+  if d then
+    if d.claim then tries.add(key, d, now, "", "interrupted", 0) end
+    redis.call("HSET", key, "claim", ARGV[1], "claimed_at", amounts.text(now))
+    webhooks.schedule(owner, id, event, now + tonumber(ARGV[2]))
+    reply[#reply + 1] = {event, redis.call("HGETALL", key)}
+  else
+    redis.call("ZREM", keys.pending(owner, id), event) -- it was kept for as long as anything is
+  end
+end
+webhooks.index(owner, id)
+return #reply > 2 and reply or {"nothing"}

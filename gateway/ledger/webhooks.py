@@ -1,0 +1,323 @@
+"""Webhooks: who is told of what, what they were told, and what they are yet to be told.
+
+An account's webhooks are in its own partition. An operators' one (account None) hears of all accounts, so it has a copy
+in each partition, with what that partition's accounts give it to tell; the copy in the first says that it exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.domain import ALL_ACCOUNTS, EventType, partition_of_account
+from gateway.ledger import keys
+from gateway.ledger import outcomes as o
+from gateway.ledger.core import LedgerCore, texts
+from gateway.ledger.records import pairs
+
+DEFAULT = "default"
+"""The webhook that every account has: it tells the addresses that requests name (`webhook_url`)."""
+
+WEBHOOKS_MAX = 10
+"""So many webhooks an account may have, and so many the operators."""
+
+SECRET_OVERLAP_MS = 24 * 3600 * 1000
+"""For so long the secret before signs beside a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """The owner has as many webhooks as it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A webhook as it is. `account` is None for the operators'; `version` counts its secrets, `mark` tells them apart.
+
+    `paused_because`: `failing` for a whole day, `gone` (410) or `asked`; `dropped` counts what was too much to keep.
+    """
+
+    id: str
+    account: str | None
+    url: str | None
+    events: tuple[EventType, ...]
+    description: str
+    version: int
+    mark: str
+    created_at: int
+    rotated_at: int | None = None
+    rotation: str | None = None
+    paused_at: int | None = None
+    paused_because: Literal["failing", "gone", "asked"] | None = None
+    failing_since: int | None = None
+    delivered_at: int | None = None
+    dropped: int = 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is told nothing more by itself."""
+        return self.paused_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try: the receiver's status code, or a word for why there is none."""
+
+    at: int
+    status_code: int | None
+    word: str | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event for one webhook. `subject` is a generation or an account; `tries` are the last, `tried` all of them.
+
+    `url` is the request's own, if it is one of those; `data` is what was noted where a generation does not say it.
+    """
+
+    event: str
+    type: EventType
+    account: str
+    subject: str
+    status: Literal["pending", "delivered", "failed"]
+    created_at: int
+    delivered_at: int | None
+    next_at: int | None
+    tries: tuple[Try, ...]
+    tried: int
+    url: str | None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Deliveries that nobody else tries until the claim runs out."""
+
+    claim: str
+    webhook: Webhook
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A webhook with something to be told by now."""
+
+    partition: int
+    account: str | None
+    webhook: str
+
+
+class WebhookOperations(LedgerCore):
+    """One method per script that concerns webhooks, and what is read without one."""
+
+    async def listen(
+        self, *, webhook: str, account: str | None, url: str, events: Sequence[EventType], description: str, mark: str
+    ) -> o.NotFound | TooMany | Webhook:
+        """Make a webhook; one of that id that is there already is answered as it is."""
+        arguments = (url, ",".join(events), description, mark, WEBHOOKS_MAX)
+        replies = await self._everywhere("listen", webhook, account, *arguments)
+        for word, _ in replies:
+            if word != "webhook":
+                return TooMany() if word == "too_many" else o.NotFound()
+        return _merged(webhook, account, [rest[0] for _, rest in replies])
+
+    async def change_webhook(
+        self,
+        *,
+        webhook: str,
+        account: str | None,
+        url: str | None = None,
+        events: Sequence[EventType] | None = None,
+        description: str | None = None,
+        status: Literal["active", "paused"] | None = None,
+    ) -> o.NotFound | Webhook:
+        """Change what is given; `active` has a paused one go on with all that it was not told."""
+        text = "" if description is None else f"={description}"
+        arguments = (url or "", ",".join(events or ()), text, status or "")
+        return _one(webhook, account, await self._everywhere("change_webhook", webhook, account, *arguments))
+
+    async def unlisten(self, *, webhook: str, account: str | None) -> bool:
+        """Delete a webhook and all that is kept for it; False if there is none."""
+        replies = await self._everywhere("unlisten", webhook, account)
+        return any(word == "deleted" for word, _ in replies)
+
+    async def rotate(
+        self, *, webhook: str, account: str | None, operation: str, version: int, mark: str
+    ) -> o.NotFound | Webhook:
+        """Give it its next secret, `version`; the same `operation` again answers as the first time."""
+        return _one(webhook, account, await self._everywhere("rotate", webhook, account, operation, version, mark))
+
+    async def webhook(self, *, webhook: str, account: str | None) -> o.NotFound | Webhook:
+        """One webhook. The account's `default` one is there as soon as the account is, with version 0 at first."""
+        replies = await asyncio.gather(
+            *(
+                self.command("HGETALL", keys.webhook(partition, _owner(account), webhook))
+                for partition in self._partitions(account)
+            )
+        )
+        found = [reply for reply in map(_flat, replies) if reply]
+        # The first partition's copy says whether there is one at all: it is made last, and deleted last.
+        if not _flat(replies[0]):
+            known = (
+                account is not None and webhook == DEFAULT and await self.command("EXISTS", self.account_key(account))
+            )
+            return _merged(webhook, account, []) if known else o.NotFound()
+        return _merged(webhook, account, found)
+
+    async def webhooks(self, *, account: str | None) -> tuple[Webhook, ...]:
+        """All webhooks of an account, or of the operators, in order of making; not the `default` one."""
+        place = keys.policy(0) if account is None else self.account_key(account)
+        listed = await self.command("HGET", place, "webhooks")
+        ids = [part.partition("=")[0] for part in (listed or b"").decode().split(";") if part]
+        found = await asyncio.gather(*(self.webhook(webhook=one, account=account) for one in ids))
+        return tuple(one for one in found if isinstance(one, Webhook))
+
+    async def deliveries(
+        self, *, webhook: str, account: str | None, limit: int, before: str | None = None
+    ) -> o.NotFound | o.Page[Delivery]:
+        """What a webhook was told, newest first. `before` is an event's id; NotFound also if that is not there."""
+        at: int | str = ""
+        if before is not None:
+            place = keys.deliveries(self._partition(account, before), _owner(account), webhook)
+            score = await self.command("ZSCORE", place, before)
+            if score is None:
+                return o.NotFound()
+            at = int(float(score))
+        replies = await self._everywhere("deliveries", webhook, account, limit, at, before or "")
+        if replies[0][0] != "page":
+            # Nobody has named an address yet.
+            fresh = webhook == DEFAULT and isinstance(await self.webhook(webhook=webhook, account=account), Webhook)
+            return o.Page((), None) if fresh else o.NotFound()
+        found = [decode_delivery(*item) for _, rest in replies for item in rest]
+        found.sort(key=lambda one: (one.created_at, one.event), reverse=True)
+        return o.Page(tuple(found[:limit]), found[limit - 1].event if len(found) > limit else None)
+
+    async def resend(self, *, webhook: str, account: str | None, event: str) -> o.NotFound | Delivery:
+        """Have an event told once more, or at once, also to a paused webhook."""
+        key = keys.webhook(self._partition(account, event), _owner(account), webhook)
+        word, rest = await self.run("resend", key, event)
+        return decode_delivery(event.encode(), *rest) if word == "delivery" else o.NotFound()
+
+    # --- telling ---
+
+    async def due_webhooks(self, *, partition: int, limit: int) -> list[Due]:
+        """The webhooks of a partition that are to be told something by now, longest overdue first."""
+        found = texts(await self._scripts.run("overdue", keys.webhooks(partition), limit))
+        named = (name.split(":") for name in found[::2])
+        return [Due(partition, None if owner == ALL_ACCOUNTS else owner, webhook) for owner, webhook in named]
+
+    async def claim_deliveries(self, *, due: Due, claim: str, for_ms: int, limit: int) -> Claimed | None:
+        """Take what is due of a webhook for a while; None if that is nothing (any more)."""
+        key = keys.webhook(due.partition, _owner(due.account), due.webhook)
+        word, rest = await self.run("claim_deliveries", key, claim, for_ms, limit)
+        if word != "claimed":
+            return None
+        deliveries = tuple(decode_delivery(event, b"", flat) for event, flat in rest[1:])
+        return Claimed(claim, _merged(due.webhook, due.account, [rest[0]]), deliveries)
+
+    async def tried(
+        self,
+        *,
+        due: Due,
+        claim: str,
+        event: str,
+        outcome: Literal["delivered", "failed", "gone"],
+        result: Try,
+        jitter_thousandths: int,
+    ) -> str:
+        """Note a try: "stale" if the claim has run out, "delivered", "again", "failed" (given up alone) or "paused"."""
+        key = keys.webhook(due.partition, _owner(due.account), due.webhook)
+        code = "" if result.status_code is None else result.status_code
+        arguments = (event, claim, outcome, code, result.word or "", result.duration_ms, jitter_thousandths)
+        word, _ = await self.run("tried", key, *arguments)
+        return word
+
+    # --- where ---
+
+    def _partitions(self, account: str | None) -> Sequence[int]:
+        return range(self.partitions) if account is None else (partition_of_account(account, self.partitions),)
+
+    def _partition(self, account: str | None, event: str) -> int:
+        """Where an event is kept; events say so themselves."""
+        return int(event[4:6], 16) if account is None else partition_of_account(account, self.partitions)
+
+    async def _everywhere(
+        self, script: str, webhook: str, account: str | None, *arguments: str | int
+    ) -> list[tuple[str, list[Any]]]:
+        """Run a script on each copy, the first one last: what a crash leaves half done can be asked for again."""
+        first, *others = (keys.webhook(partition, _owner(account), webhook) for partition in self._partitions(account))
+        replies = await asyncio.gather(*(self.run(script, key, *arguments) for key in others))
+        return [await self.run(script, first, *arguments), *replies]
+
+
+def _owner(account: str | None) -> str:
+    return ALL_ACCOUNTS if account is None else account
+
+
+def _one(webhook: str, account: str | None, replies: Sequence[tuple[str, list[Any]]]) -> o.NotFound | Webhook:
+    found = [rest[0] for word, rest in replies if word == "webhook"]
+    return _merged(webhook, account, found) if replies[0][0] == "webhook" else o.NotFound()
+
+
+def _flat(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> list[bytes]:
+    """A hash as names and values in a row, however the client gives it."""
+    if isinstance(reply, Mapping):
+        return [text for pair in reply.items() for text in pair]
+    return list(reply)
+
+
+def _merged(webhook: str, account: str | None, copies: Iterable[Sequence[bytes]]) -> Webhook:
+    """One webhook of all its copies: paused if any is, its times the first or the last of theirs."""
+    several = [pairs(copy) for copy in copies]
+    fields = several[0] if several else {}
+
+    def times(name: str) -> list[int]:
+        return [int(one[name]) for one in several if name in one]
+
+    because: Any = next((one.get("because") for one in several if one.get("status") == "paused"), None)
+    return Webhook(
+        id=webhook,
+        account=account,
+        url=fields.get("url"),
+        events=tuple(EventType(text) for text in fields.get("events", "").split(",") if text),
+        description=fields.get("description", ""),
+        version=max(times("version"), default=0),
+        mark=fields.get("mark", ""),
+        created_at=min(times("created_at"), default=0),
+        rotated_at=max(times("rotated_at"), default=None),
+        rotation=fields.get("rotation"),
+        paused_at=min(times("paused_at"), default=None),
+        paused_because=because,
+        failing_since=min(times("failing_since"), default=None),
+        delivered_at=max(times("delivered_at"), default=None),
+        dropped=sum(times("dropped")),
+    )
+
+
+def decode_delivery(event: bytes, next_at: bytes, flat: Sequence[bytes]) -> Delivery:
+    """A delivery's hash as a value; `next_at` is its place in `pending`, or nothing."""
+    fields = pairs(flat)
+    status: Any = fields["status"]
+    return Delivery(
+        event=event.decode(),
+        type=EventType(fields["type"]),
+        account=fields["account"],
+        subject=fields["subject"],
+        status=status,
+        created_at=int(fields["created_at"]),
+        delivered_at=int(fields["delivered_at"]) if "delivered_at" in fields else None,
+        next_at=int(next_at) if next_at else None,
+        tries=tuple(_try(text) for text in fields.get("tries", "").split(";") if text),
+        tried=int(fields.get("tried", 0)),
+        url=fields.get("url"),
+        data=json.loads(fields.get("data", "{}")),
+    )
+
+
+def _try(text: str) -> Try:
+    at, code, word, duration = text.split(",")
+    return Try(int(at), int(code) if code else None, word or None, int(duration))
