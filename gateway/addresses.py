@@ -98,7 +98,7 @@ class AddressGuard:
                 return "must lead to a public address"
         return None
 
-    def connector(self, *, plain: bool = False, limit: int = 100, limit_per_host: int = 0) -> TCPConnector:
+    def connector(self, *, plain: bool = False, limit: int = 100, keepalive_seconds: float = 15) -> TCPConnector:
         """A connector for a client session that calls nothing else; `plain`: for `http:` URLs. Follow no redirects.
 
         A refused address ends in aiohttp's ClientConnectorError with AddressRefused as its `os_error`.
@@ -111,7 +111,7 @@ class AddressGuard:
             return socket.socket(family, kind, protocol)
 
         return TCPConnector(
-            resolver=PatientResolver(), socket_factory=checked, limit=limit, limit_per_host=limit_per_host
+            resolver=PatientResolver(), socket_factory=checked, limit=limit, keepalive_timeout=keepalive_seconds
         )
 
 

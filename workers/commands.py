@@ -19,7 +19,7 @@ from gateway.settings import Settings, load_settings
 from workers.caretaker import Caretaker
 from workers.nightly_audit import NightlyAudit
 from workers.sampler import Sampler
-from workers.settings import make_worker, open_workplace
+from workers.settings import make_worker, open_workplace, telling
 
 _metrics_port = click.option(
     "--metrics-port",
@@ -63,7 +63,7 @@ def caretaker(metrics_port: int | None) -> None:
     """Bring on what was left undone: lost dispatches, dead workers, holds past their time, expired outputs.
 
     Once a day one caretaker also audits the ledger (`farebox audit` does so by hand), and every ten seconds one notes
-    how the queues are, for the console's Operations page.
+    how the queues are, for the console's Operations page. And it tells webhooks what has happened.
 
     Looks at every overdue deadline once a second. Run at least one; with several, each rescue is still made once, and
     one of them may die.
@@ -99,7 +99,8 @@ async def _take_care(settings: Settings) -> None:
             asyncio.create_task(Sampler(place.ledger, place.queue).run(), name="sampler"),
         ]
         try:
-            await Caretaker(place, settings.lease_seconds).run(stopping)
+            async with telling(settings, place):
+                await Caretaker(place, settings.lease_seconds).run(stopping)
         finally:
             await cancel(*beside)
     log.info("caretaker_stopped")

@@ -15,5 +15,8 @@ ATTEMPT_SECONDS = Histogram(
 )
 ATTEMPTS_IN_WORK = Gauge("farebox_attempts_in_work", "Attempts that this worker is making now.", ["tool"])
 RESCUES = Counter("farebox_caretaker_rescues", "Rescues by this caretaker, by what they did.", ["action"])
+WEBHOOK_TRIES = Counter(
+    "farebox_webhook_tries", "Calls of webhooks by this caretaker, by what came of them.", ["outcome"]
+)
 OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose old outputs were deleted.")
 UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Uploads that were deleted because they had expired.")

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 
 from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.timed import TimedLedger
-from gateway.outputs import OutputStore
+from gateway.outputs import OutputLinks, OutputStore
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
+from gateway.webhook_secrets import WebhookSecrets
 from workers.arq_worker import ToolWorker
 from workers.generate import generate, stop
 from workers.insist import insist
 from workers.metrics import TRANSITION_SECONDS
 from workers.provider_desk import ProviderDesk
+from workers.receivers import Receivers
+from workers.teller import Teller
 from workers.workplace import Workplace
 
 _DAY_MS = 86_400_000
@@ -51,6 +55,27 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         watching = asyncio.create_task(cards.watch(), name="rate card")
         stack.push_async_callback(cancel, watching)
         yield place
+
+
+@asynccontextmanager
+async def telling(settings: Settings, place: Workplace) -> AsyncIterator[None]:
+    """Have webhooks told, beside what is done meanwhile."""
+    signing_key = settings.secret("signing-key")
+    receivers = Receivers(settings.address_guard, f"Farebox-Webhooks/{version('farebox')}")
+    teller = Teller(
+        ledger=place.ledger,
+        receivers=receivers,
+        secrets=WebhookSecrets(signing_key),
+        links=OutputLinks(signing_key, settings.public_address),
+        lease_seconds=settings.lease_seconds,
+    )
+    task = asyncio.create_task(teller.run(), name="teller")
+    try:
+        yield
+    finally:
+        await cancel(task)
+        await teller.close()
+        await receivers.close()
 
 
 def _callbacks(settings: Settings) -> CallbackLinks | None:

@@ -1,0 +1,46 @@
+"""The secrets that webhooks are signed with: derived from the signing key, so none is kept anywhere.
+
+Each webhook has a secret of its own, and a version that counts its rotations. Whoever has the same signing key derives
+the same secrets; a short mark beside the webhook tells a process with another key that it must not sign.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from gateway.ledger.webhooks import SECRET_OVERLAP_MS, Webhook
+
+_PREFIX = "whsec_"  # Standard Webhooks' own
+_MARK_DIGITS = 12
+
+
+class WebhookSecrets:
+    """Derives the secrets of one signing key."""
+
+    def __init__(self, signing_key: str) -> None:
+        """Derive from `signing_key`."""
+        self._key = signing_key.encode()
+
+    def secret(self, account: str | None, webhook: str, version: int) -> str:
+        """`whsec_` and 32 bytes in Base64: the secret of this version of a webhook (account None: the operators')."""
+        seed = f"webhook secret\n{account or ''}\n{webhook}\n{version}"
+        return _PREFIX + base64.b64encode(hmac.digest(self._key, seed.encode(), hashlib.sha256)).decode()
+
+    def mark(self, account: str | None, webhook: str, version: int) -> str:
+        """What tells a secret from others and gives nothing of it away."""
+        return hashlib.sha256(self.secret(account, webhook, version).encode()).hexdigest()[:_MARK_DIGITS]
+
+    def in_force(self, webhook: Webhook, now: int) -> list[str]:
+        """The secrets that sign now, newest first: for a day after a rotation the one before too.
+
+        None at all if the webhook's secrets were made with another signing key.
+        """
+        version = webhook.version
+        if webhook.mark and webhook.mark != self.mark(webhook.account, webhook.id, version):
+            return []
+        versions = [version]
+        if version > 0 and webhook.rotated_at is not None and now < webhook.rotated_at + SECRET_OVERLAP_MS:
+            versions.append(version - 1)
+        return [self.secret(webhook.account, webhook.id, one) for one in versions]

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.visitor import Visitor, open_gateway
+from tests.webhooks.receiving import LOCAL, SIGNING_KEY, Receiver, receiving, telling
+from workers.teller import Teller
+
+
+@pytest.fixture
+async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
+    """A gateway that may call receivers on this machine."""
+    async with open_gateway(redis_url, tmp_path, webhook_networks=LOCAL, signing_key=SIGNING_KEY) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver that answers 200 unless it is told otherwise."""
+    async with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+async def teller(gateway: Visitor) -> AsyncIterator[Teller]:
+    """A teller on the gateway's ledger."""
+    async with telling(gateway.ledger) as made:
+        yield made

@@ -1,0 +1,142 @@
+"""Receivers of webhooks, in every mood, and a teller that tests move round by round."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from gateway.addresses import AddressGuard, parse_networks
+from gateway.domain import EventType
+from gateway.ledger.ledger import Ledger
+from gateway.outputs import OutputLinks
+from gateway.webhook_secrets import WebhookSecrets
+from tests.api.visitor import Visitor
+from workers.receivers import Receivers
+from workers.teller import Teller
+
+LOCAL = "127.0.0.0/8"
+SIGNING_KEY = "a signing key of the tests"
+ALL_EVENTS = list(EventType)
+
+Mood = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One call as it arrived."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass
+class Receiver:
+    """A server of somebody else's. `moods` answer the next calls in turn; then it answers 200."""
+
+    url: str = ""
+    told: list[Told] = field(default_factory=list)
+    moods: list[Mood] = field(default_factory=list)
+    always: Mood | None = None
+    in_work: int = 0
+    most_in_work: int = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.told.append(Told(request.path, dict(request.headers), await request.text()))
+        self.in_work += 1
+        self.most_in_work = max(self.most_in_work, self.in_work)
+        try:
+            mood = self.moods.pop(0) if self.moods else self.always
+            return web.Response() if mood is None else await mood(request)
+        finally:
+            self.in_work -= 1
+
+
+def answering(status: int, **headers: str) -> Mood:
+    """Answer with a status and some text that nobody should keep."""
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text="the receiver's own words", headers=headers)
+
+    return answer
+
+
+def slowly(until: asyncio.Event) -> Mood:
+    """Answer once the event is set."""
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        await until.wait()
+        return web.Response()
+
+    return answer
+
+
+async def hang_up(request: web.Request) -> web.StreamResponse:
+    """Die in the middle: the call has arrived, its answer does not."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+@asynccontextmanager
+async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
+    """A receiver at 127.0.0.1."""
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def telling(
+    ledger: Ledger, *, signing_key: str = SIGNING_KEY, networks: str = LOCAL, call_seconds: float = 10
+) -> AsyncIterator[Teller]:
+    """A teller that makes rounds when it is told to."""
+    receivers = Receivers(AddressGuard(parse_networks(networks)), "Farebox-Webhooks/test", call_seconds)
+    teller = Teller(
+        ledger=ledger,
+        receivers=receivers,
+        secrets=WebhookSecrets(signing_key),
+        links=OutputLinks(signing_key, "http://127.0.0.1:8080"),
+        lease_seconds=2,
+    )
+    try:
+        yield teller
+    finally:
+        await teller.close()
+        await receivers.close()
+
+
+async def tell(teller: Teller) -> None:
+    """One round, and all that comes of it."""
+    await teller.make_round()
+    await teller.settled()
+
+
+async def register(visitor: Visitor, key: str, url: str, *events: str) -> dict[str, Any]:
+    """A webhook of a key's account, or the operators'; its secret is in it."""
+    body = {"url": url, "events": list(events or ALL_EVENTS)}
+    reply = await visitor.call("POST", "/v1/webhooks", key, body)
+    assert reply.status == 201, reply.raw
+    made: dict[str, Any] = reply.body
+    return made
+
+
+async def deliveries_of(visitor: Visitor, key: str, webhook: str) -> list[dict[str, Any]]:
+    """What a webhook was told, oldest first."""
+    reply = await visitor.call("GET", f"/v1/webhooks/{webhook}/deliveries", key)
+    assert reply.status == 200, reply.raw
+    data: list[dict[str, Any]] = reply.body["data"]
+    return data[::-1]

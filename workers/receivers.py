@@ -1,0 +1,119 @@
+"""One call of a webhook's receiver: signed as Standard Webhooks has it, to public addresses, within ten seconds.
+
+What comes back is a status code or a word for why there is none. Of the answer's body nothing is kept, and no redirect
+is followed: the receiver is somebody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import aiohttp
+from standardwebhooks import Webhook as Signer
+
+from gateway.addresses import AddressGuard, is_refusal
+
+CALL_SECONDS = 10.0
+
+_ANSWER_BYTES_READ = 1024  # so that most connections can be used again
+_IDLE_SECONDS = 4.0  # below what servers keep an idle connection for: a call must not meet its end
+_GONE = 410
+
+Word = Literal[
+    "address_refused", "connection_failed", "connection_lost", "name_not_found", "redirected", "secret_missing",
+    "timeout", "tls_failed", "url_refused",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How a call ended; `status_code` None: not with an answer, and `word` says why."""
+
+    status_code: int | None
+    word: Word | None
+    duration_ms: int
+
+    @property
+    def outcome(self) -> Literal["delivered", "failed", "gone"]:
+        """What it means for the delivery."""
+        if self.status_code == _GONE:
+            return "gone"
+        taken = self.status_code is not None and 200 <= self.status_code < 300  # noqa: PLR2004 - HTTP's own numbers
+        return "delivered" if taken else "failed"
+
+
+class Receivers:
+    """Calls receivers. Make it in the loop that calls, and close it."""
+
+    def __init__(self, guard: AddressGuard, user_agent: str, call_seconds: float = CALL_SECONDS) -> None:
+        """Call addresses that `guard` admits."""
+        self._guard = guard
+        self._user_agent = user_agent
+        self._seconds = call_seconds
+        # Whoever calls bounds how many calls there are; a bound here would let slow receivers delay others.
+        self._sessions = {
+            scheme: aiohttp.ClientSession(
+                connector=guard.connector(plain=plain, limit=0, keepalive_seconds=_IDLE_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=call_seconds),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+            for scheme, plain in (("https", False), ("http", True))
+        }
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in self._sessions.values():
+            await session.close()
+
+    async def call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> Answered:
+        """Tell one receiver of an event: `body`, signed with each of `secrets`."""
+        began_at = time.perf_counter()
+        status_code, word = await self._call(url, event, body, secrets)
+        return Answered(status_code, word, round((time.perf_counter() - began_at) * 1000))
+
+    async def _call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> tuple[int | None, Word | None]:
+        # Also here, for what was admitted when it was registered: the setting may be another by now.
+        if self._guard.problem(url) is not None:
+            return None, "url_refused"
+        session = self._sessions[url.partition(":")[0]]
+        headers = signed(event, body, secrets) | {"User-Agent": self._user_agent, "Content-Type": "application/json"}
+        try:
+            async with session.post(url, data=body.encode(), headers=headers, allow_redirects=False) as response:
+                await response.content.read(_ANSWER_BYTES_READ)
+                redirected = response.status in {301, 302, 303, 307, 308}
+                return response.status, "redirected" if redirected else None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+            return None, _word(error)
+
+
+def signed(event: str, body: str, secrets: Sequence[str]) -> dict[str, str]:
+    """The three headers of Standard Webhooks: id, time, and a signature with each secret."""
+    now = datetime.now(UTC)
+    signatures = [Signer(secret).sign(event, now, body) for secret in secrets]
+    return {
+        "webhook-id": event,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+_WORDS: tuple[tuple[type[BaseException], Word], ...] = (
+    (TimeoutError, "timeout"),
+    (aiohttp.ClientConnectorDNSError, "name_not_found"),
+    (aiohttp.ClientSSLError, "tls_failed"),  # a certificate that is not theirs, or no TLS at all
+    (aiohttp.ClientConnectorError, "connection_failed"),
+    (aiohttp.InvalidURL, "url_refused"),
+)
+"""The first that fits."""
+
+
+def _word(error: BaseException) -> Word:
+    if is_refusal(error):
+        return "address_refused"
+    return next((word for kind, word in _WORDS if isinstance(error, kind)), "connection_lost")
