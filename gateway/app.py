@@ -51,6 +51,7 @@ from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
 from gateway.slots import Slots
+from gateway.webhook_secrets import WebhookSecrets
 
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
@@ -140,6 +141,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     app[services.LEDGER] = ledger
     app[services.KEY_USE] = KeyUse(ledger)
     app[services.REQUESTS] = Requests(ledger)
+    app[services.WEBHOOK_SECRETS] = WebhookSecrets(settings.secret("signing-key"))
     app[services.SESSIONS] = Sessions(
         settings.secret("signing-key"), settings.secret("admin-key"), settings.public_address
     )

@@ -16,6 +16,7 @@ from gateway.api.idempotency import REPLAY_HEADER, key_digest, reused
 from gateway.api.inputs import GivenInput, given_inputs, stored, stored_keys
 from gateway.api.parse import idempotency_key, read_body, read_query, request_digest
 from gateway.api.quotes import price
+from gateway.api.receiver_urls import checked_url
 from gateway.api.refusals import refusal_of_reserve
 from gateway.api.respond import answer, answer_json
 from gateway.api.services import (
@@ -64,6 +65,7 @@ class Asked:
     request: GenerationRequest
     model: Model
     inputs: tuple[GivenInput, ...]
+    webhook_url: str | None
 
 
 async def create(request: web.Request) -> web.Response:
@@ -202,7 +204,8 @@ def _asked(request: web.Request, body: s.GenerationIn) -> Asked:
         sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
     )
     uploads, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
-    return Asked(asked, priced.model, given_inputs(body.inputs, uploads, account))
+    webhook_url = checked_url(request, body.webhook_url, "webhook_url")
+    return Asked(asked, priced.model, given_inputs(body.inputs, uploads, account), webhook_url)
 
 
 def _check_ceiling(body: s.GenerationIn, millicredits: int) -> None:
@@ -271,6 +274,7 @@ async def _reserved(request: web.Request, memory: Memory | None, generation: str
         pro=asked.model.pro,
         keys_version=who.keys_version,
         idempotency=memory,
+        webhook_url=asked.webhook_url,
     )
     match outcome:
         case o.Reserved():

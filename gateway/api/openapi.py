@@ -14,8 +14,10 @@ from pydantic.json_schema import models_json_schema
 from gateway.api.errors import ApiError, error_classes
 from gateway.api.parse import requires_anything
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
-from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN
+from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType
+from gateway.ledger.webhooks import DEFAULT
 from gateway.pricing.fields import ID_PATTERN
+from gateway.schemas.events import EventOut
 from gateway.schemas.ops import ErrorOut
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "index": {"type": "integer", "minimum": 0},
     "provider": {"type": "string", "pattern": ID_PATTERN},
     "token": {"type": "string", "minLength": 1, "maxLength": 300},
+    "webhook": {"type": "string", "pattern": f"{WEBHOOK_PATTERN}|^{DEFAULT}$"},
+    "delivery": {"type": "string", "pattern": EVENT_PATTERN},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
 }
 _EXAMPLES: dict[tuple[str, str], Document] = {
@@ -44,6 +48,11 @@ _EXAMPLES: dict[tuple[str, str], Document] = {
         "max_credits": 20,
     },
     ("POST", "/v1/quotes"): {"tool": "image", "model": "nano-banana-2", "settings": {"resolution": "2K"}},
+    ("POST", "/v1/webhooks"): {
+        "url": "https://example.com/farebox",
+        "events": ["generation.succeeded", "generation.failed"],
+    },
+    ("PATCH", "/v1/webhooks/{webhook}"): {"status": "active"},
     ("POST", "/v1/top-ups"): {"bundle": "small"},
     ("POST", "/v1/subscriptions"): {"plan": "standard", "interval": "monthly"},
     ("PATCH", "/v1/subscription"): {"plan": "basic"},
@@ -96,6 +105,7 @@ def document(routes: Sequence[Route], server: str) -> Document:
         "servers": [{"url": server}],
         "tags": [{"name": tag} for tag in dict.fromkeys(_tag(route) for route in routes)],
         "paths": dict(paths),
+        "webhooks": _webhooks(references),
         "components": {
             "schemas": schemas,
             "headers": {
@@ -236,6 +246,21 @@ def _event_schema(route: Route, references: dict[str, Document]) -> Document:
     }
 
 
+def _webhooks(references: dict[str, Document]) -> Document:
+    """The calls that Farebox makes of others, one for each event."""
+    content = {"application/json": {"schema": references[EventOut.__name__]}}
+    headers = [
+        {"name": f"webhook-{name}", "in": "header", "required": True, "schema": {"type": "string"}}
+        for name in ("id", "timestamp", "signature")
+    ]
+    call = {
+        "parameters": headers,
+        "requestBody": {"required": True, "content": content},
+        "responses": {"2XX": {"description": "It was received; anything else is tried again"}},
+    }
+    return {event: {"post": call | {"summary": f"Told of `{event}`"}} for event in EventType}
+
+
 def _in_a_query(schema: Document) -> Document:
     """A parameter's schema without its null: it is left out instead, for a query knows no null."""
     options: list[Document] = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
@@ -266,7 +291,7 @@ def _schemas(routes: Sequence[Route]) -> tuple[Document, dict[str, Document]]:
     """The components, and for each model the reference to it."""
     takes = {route.takes for route in routes if route.takes is not None}
     gives = {route.gives for route in routes if route.gives is not None} | {ErrorOut}
-    gives |= {model for route in routes for model in route.events.values()}
+    gives |= {EventOut, *(model for route in routes for model in route.events.values())}
     wanted = [(model, "validation") for model in takes] + [(model, "serialization") for model in gives]
     ordered = sorted(wanted, key=lambda one: (one[0].__name__, one[1]))
     found, definitions = models_json_schema(ordered, ref_template=_REF)  # type: ignore[arg-type]  # mode is a Literal

@@ -29,6 +29,7 @@ from gateway.api import (
     subscriptions,
     uploads,
     usage,
+    webhooks,
 )
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.guard import Handler, guarded
@@ -46,6 +47,7 @@ from gateway.schemas import payments as sp
 from gateway.schemas import sessions as ss
 from gateway.schemas import uploads as sl
 from gateway.schemas import usage as su
+from gateway.schemas import webhooks as sw
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
 ADMIN = frozenset({Scope.ADMIN})
@@ -55,6 +57,7 @@ ANY_KEY = frozenset(Scope)
 PUBLIC: frozenset[Scope] = frozenset()
 
 GENERATION = "/v1/generations/{generation}"
+WEBHOOK = "/v1/webhooks/{webhook}"
 ADMIN_ACCOUNT = "/v1/admin/accounts/{account}"
 SSE = "text/event-stream"
 
@@ -157,6 +160,22 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/checkout/{checkout}", payments.press, PUBLIC, sp.CheckoutForm, None,
           "Pay or decline a test purchase", 303, takes_media=FORM_TYPE,
           media="text/html", errors=("forbidden", "ledger_unavailable")),
+    Route("POST", "/v1/webhooks", webhooks.create, OWNER_OR_ADMIN, sw.WebhookIn, sw.WebhookOut,
+          "Have a URL told of events; its secret is shown once", 201, shown_once=("secret",), looks_up_key=True),
+    Route("GET", "/v1/webhooks", webhooks.listed, OWNER_OR_ADMIN, None, sw.WebhooksOut,
+          "List the webhooks: an account's own, or with an admin key the operators'", looks_up_key=True),
+    Route("GET", WEBHOOK, webhooks.get, OWNER_OR_ADMIN, None, sw.WebhookOut, "Read a webhook", looks_up_key=True),
+    Route("PATCH", WEBHOOK, webhooks.change, OWNER_OR_ADMIN, sw.WebhookChangeIn, sw.WebhookOut,
+          "Change a webhook, pause it, or have a paused one go on", looks_up_key=True),
+    Route("DELETE", WEBHOOK, webhooks.delete, OWNER_OR_ADMIN, None, sw.Deleted,
+          "Delete a webhook and all that is kept for it", looks_up_key=True),
+    Route("POST", f"{WEBHOOK}/rotate", webhooks.rotate, OWNER_OR_ADMIN, None, sw.WebhookOut,
+          "Give a webhook a new secret, shown once; the one before signs beside it for 24 hours",
+          shown_once=("secret",), looks_up_key=True),
+    Route("GET", f"{WEBHOOK}/deliveries", webhooks.deliveries, OWNER_OR_ADMIN, sw.DeliveriesQuery, sw.DeliveriesOut,
+          "Read what a webhook was told and is yet to be told, newest first", looks_up_key=True),
+    Route("POST", f"{WEBHOOK}/deliveries/{{delivery}}/resend", webhooks.resend, OWNER_OR_ADMIN, None, sw.DeliveryOut,
+          "Tell a webhook of an event once more, or at once", looks_up_key=True),
 
     Route("GET", "/v1/admin/accounts", accounts.find, ADMIN, sa.AccountQuery, sa.AccountOut,
           "Find an account by email", errors=("not_found",)),

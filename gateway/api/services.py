@@ -28,6 +28,7 @@ from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
 from gateway.slots import Slots
+from gateway.webhook_secrets import WebhookSecrets
 
 
 @dataclass(slots=True)
@@ -70,4 +71,5 @@ BACKGROUND = web.AppKey("BACKGROUND", Background)
 SLOTS = web.AppKey("SLOTS", Slots)
 HUB = web.AppKey("HUB", Hub)
 METRICS = web.AppKey("METRICS", Metrics)
+WEBHOOK_SECRETS = web.AppKey("WEBHOOK_SECRETS", WebhookSecrets)
 DESCRIPTION = web.AppKey("DESCRIPTION", Description)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from gateway.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
 from gateway.sandbox import SandboxControls
 from gateway.schemas.base import (
@@ -77,6 +78,17 @@ class GenerationIn(Body):
     ) = None
     quote: Annotated[str, Field(max_length=16_384, description="A quote's token: locks its price (R23).")] | None = None
     metadata: Metadata = Field(default_factory=dict)
+    webhook_url: (
+        Annotated[
+            str,
+            Field(
+                max_length=RECEIVER_URL_MAX,
+                description="Told of this generation alone: an `https:` URL of a public address. Its calls are "
+                "signed with the secret of the account's `default` webhook.",
+            ),
+        ]
+        | None
+    ) = None
     sandbox: Annotated[SandboxControls, Field(description="Test mode and sandbox models only (R22).")] | None = None
 
 

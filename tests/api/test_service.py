@@ -178,7 +178,7 @@ async def test_every_answer_of_a_read_has_the_described_shape(gateway: Visitor) 
     for route in ROUTES:
         if route.method != "GET" or route.gives is None:
             continue
-        path = route.path.format(generation=generation, account="acme", key="key_0", index="0")
+        path = route.path.format(generation=generation, account="acme", key="key_0", index="0", webhook="default")
         query = "?email=a@b.c" if route.path == "/v1/admin/accounts" else ""
         if query:
             await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "a@b.c"})

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from gateway.addresses import URL_MAX
 from gateway.api import key_use, limits, rates
 from gateway.api.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
 from gateway.api.routes import ROUTES, Route
 from gateway.domain import Scope
+from gateway.ledger.webhooks import WEBHOOKS_MAX
 from gateway.media import images, looking, videos
 from gateway.outputs.uploads import LIFETIME_SECONDS
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
+from gateway.schemas.webhooks import DESCRIPTION_MAX_CHARACTERS
 from gateway.settings import Settings
+from workers.receivers import CALL_SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
 
@@ -39,6 +43,10 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "uploads in one order": (f"{limits.INPUTS_MAX_BYTES // 1024 // 1024} MiB", "422 invalid_request"),
     "uploads": (limits.UPLOADS_MAX, "429 rate_limited"),
     "uploads a day": (f"{Settings.model_fields['upload_gib_per_day'].default} GiB", "429 rate_limited"),
+    "webhooks": (WEBHOOKS_MAX, "422 invalid_request"),
+    "a webhook's URL": (URL_MAX, "422 invalid_request"),
+    "a webhook's description": (DESCRIPTION_MAX_CHARACTERS, "422 invalid_request"),
+    "a webhook's answer": (CALL_SECONDS, ""),
     "page of a list": (base.PAGE_MAX, ""),
     "requests a minute": (Settings.model_fields["requests_per_minute"].default or "off", "429 rate_limited"),
     "event streams": (limits.STREAMS_MAX, "429 rate_limited"),

@@ -56,7 +56,10 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor
         await gateway.account("spare")
         await gateway.grant(1_000_000)
         await gateway.subscribe("ultimate")
-        finished = await gateway.finished(key, model="flux-dev", outputs=2)
+        webhooks = [await _webhook(gateway, key) for _ in range(SPARES)]
+        one_of_its_own = "https://example.com/one"
+        finished = await gateway.finished(key, model="flux-dev", outputs=2, webhook_url=one_of_its_own)
+        told = (await gateway.call("GET", "/v1/webhooks/default/deliveries", key)).body["data"]
         begun = await gateway.made(key, model="flux-dev")
         await gateway.begin(begun)
         queued = await gateway.made(key, model="flux-dev")
@@ -68,6 +71,8 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor
             "admin_key": gateway.admin,
             "generations": _listed(finished, begun, queued),
             "leaving": _listed(*[await _leaving(gateway, f"leaving-{number}") for number in range(SPARES)]),
+            "webhooks": _listed("default", *webhooks),
+            "deliveries": _listed(*[delivery["id"] for delivery in told]),
             "checkout": bought["id"],
             "token": parse_qs(urlsplit(bought["checkout_url"]).query)["token"][0],
             "account_keys": _listed(*[await _key_id(gateway, "accounts/acme/keys", {}) for _ in range(SPARES)]),
@@ -123,6 +128,11 @@ async def _leaving(gateway: Visitor, name: str) -> str:
     cancelled = await gateway.call("DELETE", f"/v1/admin/accounts/{name}/subscription", gateway.admin)
     assert cancelled.status == 200, cancelled.raw
     return name
+
+
+async def _webhook(gateway: Visitor, key: str) -> str:
+    body = {"url": "https://example.com/all", "events": ["credits.low"]}
+    return str((await gateway.call("POST", "/v1/webhooks", key, body)).body["id"])
 
 
 async def _key_id(gateway: Visitor, path: str, body: dict[str, str]) -> str:
