@@ -33,5 +33,5 @@ if g.state == "queued" then
   generations.count("queued:" .. g.tool, -1)
   generations.count("running:" .. g.tool, 1)
 end
-if not g.started_at then events.of_begun(g, now) end
+if not g.started_at and (g.listened or g.webhook) then events.need().of_begun(g, now) end
 return {"begun", generations.reply(id)}

@@ -23,7 +23,7 @@ if f.kind == "bundle" then
   f.grant = grant.id
   journal.add(a, a.now, "grant", {t = {grant.available, 0}}, nil, "bought " .. f.name)
   checkouts.take_back(a, c)
-  events.note(a, "top_up.paid", c.id, {
+  events.need().note(a, "top_up.paid", c.id, {
     checkout = c.id, bundle = f.what, name = f.name, credits = f.credits, price = f.price, currency = f.currency,
     available = amounts.text(a.available),
   })

@@ -36,7 +36,7 @@ function accounts.read(id, flat)
   local held = {f = tonumber(f["held:f"] or 0), s = tonumber(f["held:s"] or 0), t = tonumber(f["held:t"] or 0)}
   local real = amounts.real_now()
   return {
-    id = id, raw = raw, fields = f, grants = list, new_entries = {}, new_events = {},
+    id = id, raw = raw, fields = f, grants = list, new_entries = {},
     available = sum, held = held.f + held.s + held.t, held_by_bucket = held,
     entry_count = tonumber(f.entries or 0), grant_count = tonumber(f.grants or 0),
     real = real, now = math.max(tonumber(f.time or 0), real + tonumber(f.offset or 0)),
@@ -83,7 +83,11 @@ end
 -- Check before the first write of a script: everything that could raise does so here, and nothing may change after it.
 function accounts.check(a)
   alerts.check(a)
-  events.note_subscription(a)
+  local f, was = a.fields, a.raw
+  if f.plan ~= was.plan or f.interval ~= was.interval or f.anchor ~= was.anchor or f.scheduled ~= was.scheduled
+    or f.paid_through ~= was.paid_through or f.cancelled_to ~= was.cancelled_to then
+    events.need().note_subscription(a)
+  end
   settle(a)
   a.fields.time = amounts.text(a.now)
   a.checked = true
@@ -109,7 +113,7 @@ function accounts.save(a)
     redis.call("HDEL", key, unpack(removed, first, math.min(first + CHUNK - 1, #removed)))
   end
   journal.write(a)
-  events.write(a)
+  if a.new_events then events.need().write(a) end
 end
 
 -- The account as a reply: now, next reset, last and next refresh ("" without a plan), then its fields by pairs.

@@ -34,7 +34,7 @@ function alerts.check(a)
       local percent = string.gsub(string.format("%.1f", tonumber(threshold) / 10), "%.0$", "")
       journal.add(a, a.now, "alert", {}, nil, percent .. " % of " .. amounts.credits(whole) .. " reached, "
         .. amounts.credits(a.available) .. " left")
-      events.note(a, threshold == "0" and "credits.exhausted" or "credits.low", amounts.text(a.entry_count), {
+      events.need().note(a, threshold == "0" and "credits.exhausted" or "credits.low", amounts.text(a.entry_count), {
         threshold = threshold, available = amounts.text(a.available), of = amounts.text(whole),
       })
     end

@@ -60,7 +60,9 @@ function ending.run(g, state, code, operation, dispatch_ms)
   generations.count("held", -plan.price)
   generations.count("outcome|" .. g.tool .. "|" .. g.model .. "|" .. state .. "|" .. code, 1)
   usage(a, p, g, state, plan.committed, plan.price - plan.committed)
-  events.of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
+  if a.fields.webhooks or p.webhooks or g.webhook then
+    events.need().of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
+  end
   local dispatches = promotion.write(a, plan.promoted, dispatch_ms)
   return {"ended", g.ref or "", generations.reply(g.id), dispatches}
 end
