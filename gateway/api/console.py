@@ -1,8 +1,8 @@
 """The console's files, served from memory: pages at `/`, and what they load below `/static/`.
 
 A page is one HTML file: its title, then what goes into the frame's `<main>`; one that starts with a doctype stands by
-itself. Adding a file adds a page. Pages name their files by a digest of all of them, so those may be kept for ever:
-an updated gateway names others.
+itself. Adding a file adds a page; a stylesheet named like a page is its own. Pages name their files by a digest of all
+of them, so those may be kept for ever: an updated gateway names others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.resources import files
@@ -91,8 +92,8 @@ class Console:
         for name, content in texts.items():
             stem = name.removesuffix(".html")
             if name.endswith(".html") and name != "frame.html":
-                page = _page(stem, content.decode(), frame, scripts).replace(STATIC, f"{STATIC}{digest}/")
-                pages[path_of(stem)] = Asset.of(page.encode(), "text/html")
+                page = _page(stem, content.decode(), frame, scripts, static.keys())
+                pages[path_of(stem)] = Asset.of(page.replace(STATIC, f"{STATIC}{digest}/").encode(), "text/html")
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(public_address))
         outputs = f"; img-src 'self' {origin}; media-src 'self' {origin}"
         return cls(pages, static, digest, PAGE_POLICY + outputs)
@@ -146,17 +147,19 @@ def _lean(path: Path) -> bytes:
     return text.encode()
 
 
-def _page(stem: str, text: str, frame: str, scripts: dict[str, str]) -> str:
+def _page(stem: str, text: str, frame: str, scripts: dict[str, str], names: Collection[str]) -> str:
     """The whole page: in the frame, its place in the navigation marked, its scripts named so that all load at once."""
     if text.startswith("<!doctype"):
         return text
     title, _, main = text.partition("</title>")
     link = f'href="{path_of(stem)}"'
-    loaded = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(f"{stem}.js", scripts))
+    own = (f'<link rel="stylesheet" href="{STATIC}{name}">' for name in {f"{stem}.css"} & set(names))
+    modules = (f'<link rel="modulepreload" href="{STATIC}{name}">' for name in _imported(f"{stem}.js", scripts))
+    script = f'<script type="module" src="{STATIC}{stem}.js"></script>'
     return (
         frame.replace("<!--title-->", title.removeprefix("<title>"))
         .replace("<!--main-->", main.strip())
-        .replace("<!--scripts-->", "\n".join((*loaded, f'<script type="module" src="{STATIC}{stem}.js"></script>')))
+        .replace("<!--scripts-->", "\n".join((*own, *modules, script)))
         .replace(link, f'{link} aria-current="page"')
     )
 

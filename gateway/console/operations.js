@@ -72,6 +72,7 @@ function takeNow(data) {
   byId("rate-card").hidden = !now.rate_card.problem;
   byId("rate-card").textContent = `The rate card on disk was refused, the old prices stay: ${now.rate_card.problem}`;
   drawQueues();
+  drawProviders();
   drawWorkers();
 }
 
@@ -79,7 +80,7 @@ function drawAudit(audit) {
   const figure = byId("audit");
   figure.className = audit?.differences ? "figure bad-text" : "figure";
   figure.textContent = !audit ? "–" : audit.differences ? counted(audit.differences, "difference") : "0 differences";
-  byId("audit-note").textContent = audit ? `${length((Date.now() - Date.parse(audit.at)) / 1000)} ago, ${counted(audit.accounts, "account")}${audit.differences ? ": run farebox audit" : ""}` : "none yet";
+  byId("audit-note").textContent = audit ? `${ago(audit.at)}, ${counted(audit.accounts, "account")}${audit.differences ? ": run farebox audit" : ""}` : "none yet";
 }
 
 /** A length of time in seconds: "12.5 s", "1.5 min", "2 h". */
@@ -89,23 +90,47 @@ function length(seconds) {
   return `${formatRounded(seconds / size)} ${unit}`;
 }
 
+function ago(at) {
+  return at ? `${length((Date.now() - Date.parse(at)) / 1000)} ago` : "–";
+}
+
+function badge(kind, picture, text) {
+  return element("span", { class: `badge ${kind}` }, icon(picture), text);
+}
+
 function drawQueues() {
   const waits = new Map(past?.tools.map(({ tool, waits }) => [tool, waits]));
   const row = (queue) => {
     const { tool, depth, running, waiting, workers } = queue;
     const wait = waits.get(tool);
-    const missing = workers === 0 && depth + running > 0 && element("span", { class: "badge bad" }, icon("warning"), "none");
+    const missing = workers === 0 && depth + running > 0 && badge("bad", "warning", "none");
     const known = workers === null ? "unknown" : WHOLE.format(workers);
     return line(names.tool.get(tool) ?? tool, [WHOLE.format(depth), length(queue.oldest_age_seconds), WHOLE.format(waiting), WHOLE.format(running), missing || known, length(wait?.median_seconds), length(wait?.p95_seconds)]);
   };
   show(byId("queues"), table(["Queue", "Queued", "Oldest waits", "Over their limit", "In work", "Workers", "Median wait", "95 % within"], now.queues.map(row)));
 }
 
+const PROVIDER_STATES = { working: ["good", "check", "working"], failing: ["bad", "warning", "failing"], unknown: ["", "clock", "unused for a week"] };
+
+function drawProviders() {
+  const row = ({ name, kind, state, in_work: inWork, max_in_work: most, in_line: inLine, succeeded_at: good, failed_at: bad, last_hour: hour }) => {
+    const { succeeded = 0, busy = 0, ...failures } = hour;
+    const tries = addUp(Object.values(failures)) + succeeded; // one without room is tried again: no failure
+    const others = Object.entries({ ...failures, ...(busy && { busy }) }).map(([code, count]) => element("div", {}, element("code", {}, code), ` ${WHOLE.format(count)}`));
+    const rate = tries ? `${formatRounded((100 * succeeded) / tries)} % of ${WHOLE.format(tries)}` : "–";
+    const work = most === null ? WHOLE.format(inWork) : `${WHOLE.format(inWork)} of ${WHOLE.format(most)}`;
+    const head = [name, element("div", { class: "hint" }, kind)];
+    return line(head, [element("td", {}, badge(...PROVIDER_STATES[state])), element("td", {}, others.length ? others : "–"), rate, work, WHOLE.format(inLine), ago(good), ago(bad)]);
+  };
+  const none = now.providers ? "Only the sandbox, which draws test pictures: the rate card names no provider." : "The queue does not answer.";
+  const rows = now.providers?.length ? now.providers.map(row) : noLines(8, none);
+  show(byId("providers"), table(["Provider", "State", "Failures, last hour", "Succeeded, last hour", "In work", "In line", "Last success", "Last failure"], rows, { numbers: 3 }));
+}
+
 function drawWorkers() {
   const workers = now.queues.flatMap(({ tool, heartbeats }) => heartbeats.map((worker) => ({ tool, ...worker })));
   const row = ({ tool, name, silent_seconds: silent }) => {
-    const alive = silent < ALIVE_SECONDS;
-    const state = element("span", { class: alive ? "badge good" : "badge bad" }, icon(alive ? "check" : "warning"), alive ? "alive" : "silent");
+    const state = silent < ALIVE_SECONDS ? badge("good", "check", "alive") : badge("bad", "warning", "silent");
     return line(element("code", {}, name), [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, state), `${length(silent)} ago`]);
   };
   const rows = workers.length ? workers.map(row) : noLines(4, "No worker was seen in the last five minutes.");

@@ -112,3 +112,49 @@ async def test_trouble_is_said_in_words_not_in_colour_alone(stack: Stack, window
     await expect(page.locator("#rate-card")).to_contain_text("models.x has no rate")
     await check_looks(page)
     windows.problems.clear()  # the browser notes by itself that it was given no events
+
+
+async def test_providers_are_shown_with_their_state_and_what_they_did_in_the_last_hour(
+    stack: Stack, windows: Windows
+) -> None:
+    page = await windows.open("/operations", stack.admin)
+    await expect(page.locator("#providers")).to_contain_text("Only the sandbox")
+    browser = await windows.browse(stack.admin)
+    at = stack.call("GET", "/v1/ops/queues", stack.admin)["audit"]["at"]
+    providers = [
+        _provider("busy-box", kind="comfyui", in_work=1, max_in_work=1, in_line=7, last_hour={"busy": 4}),
+        _provider("flux-box", state="working", succeeded_at=at, last_hour={"succeeded": 97, "provider_failed": 3}),
+        _provider(
+            "replicate", kind="replicate", state="failing", failed_at=at, last_hour={"unreachable": 9, "busy": 1}
+        ),
+    ]
+    told: dict[str, Any] = {"providers": providers}
+
+    async def answer(route: Any) -> None:
+        now = await (await route.fetch()).json()
+        await route.fulfill(json=now | told)
+
+    await browser.route("**/v1/ops/queues", answer)
+    await browser.route("**/v1/events", lambda route: route.abort())
+    page = await browser.new_page()
+    await page.goto("/operations")
+    rows = page.locator("#providers tbody tr")
+    await expect(rows).to_have_count(3)
+    cells = [await row.locator("td").all_inner_texts() for row in await rows.all()]
+    assert cells[0] == ["unused for a week", "busy 4", "–", "1 of 1", "7", "–", "–"]
+    assert cells[1][:5] == ["working", "provider_failed 3", "97 % of 100", "3", "0"]
+    assert cells[1][5].endswith(" ago")
+    assert cells[2][:3] == ["failing", "unreachable 9\nbusy 1", "0 % of 9"]
+    await check_looks(page)
+    told["providers"] = None
+    await page.reload()
+    await expect(page.locator("#providers")).to_contain_text("The queue does not answer")
+    windows.problems.clear()  # the browser notes by itself that it was given no events
+
+
+def _provider(name: str, **said: Any) -> dict[str, Any]:
+    """A provider as the API shows it; nothing is known of it but what is `said`."""
+    return {
+        "name": name, "kind": "openai", "state": "unknown", "in_work": 3, "max_in_work": None, "in_line": 0,
+        "succeeded_at": None, "failed_at": None, "last_hour": {}, **said,
+    }  # fmt: skip
