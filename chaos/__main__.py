@@ -33,6 +33,7 @@ from chaos.disk import Disk, enter_namespace
 from chaos.faults import FAULTS, Fault, Scene
 from chaos.load import Load
 from chaos.processes import WORKERS, Processes
+from chaos.receiver import Receiver
 from chaos.report import Report
 from gateway.cancelling import cancel
 
@@ -77,10 +78,10 @@ def main() -> int:
 async def _run(seed: int, folder: Path, console: Console) -> Report:
     disk = Disk(folder / "disk", lambda: [pid for name in WORKERS if (pid := processes.process(name)) is not None])
     disk.open()
-    box = Box(seed)
+    box, receiver = Box(seed), Receiver(seed)
     processes = Processes(folder, disk.directory / "store", box.address, random.Random(f"{seed} lines"))
     load = Load(processes.addresses, processes.admin_key, seed)
-    report = Report(seed, Scene(processes, load, disk, box, random.Random(f"{seed} faults")), Counter())
+    report = Report(seed, Scene(processes, load, disk, box, receiver, random.Random(f"{seed} faults")), Counter())
     console.print(f"chaos: SEED={seed}, log {processes.log_path}", soft_wrap=True)
     started = time.monotonic()
     stop = asyncio.Event()
@@ -97,6 +98,7 @@ async def _run(seed: int, folder: Path, console: Console) -> Report:
         await load.close()
         await processes.stop()
         await box.close()
+        await receiver.close()
         disk.close()
     report.seconds = time.monotonic() - started
     report.show(console)
@@ -109,8 +111,9 @@ async def _work(report: Report, console: Console) -> None:
     """Start everything, torment it under load, let it settle, count."""
     scene = report.scene
     await scene.box.open()
+    await scene.receiver.open()
     await scene.processes.start()
-    await scene.load.open()
+    await scene.load.open(scene.receiver)
     clients = asyncio.create_task(scene.load.run())
     auditing = asyncio.create_task(audit_meanwhile(scene))
     try:

@@ -77,6 +77,7 @@ async def count(scene: Scene) -> Findings:
         await _check_account(findings, load, account, entries, generations)
     _check_acknowledged(findings, load, everything)
     await _check_outputs(findings, load, everything)
+    await _check_told(findings, scene, everything)
     await _check_box(findings, scene, everything)
     await _check_overtaken(findings, scene)
     await _audit(findings, scene.processes)
@@ -172,6 +173,13 @@ async def _check_outputs(findings: Findings, load: Load, everything: dict[str, S
         for shown in everything.values():
             for output in shown["outputs"]:
                 all_checks.create_task(check(shown["id"], output))
+
+
+async def _check_told(findings: Findings, scene: Scene, everything: dict[str, Shown]) -> None:
+    """Every account was told how each of its generations ended, after its beginning, as often as it took."""
+    ended = {shown["id"]: shown["status"] for shown in everything.values()}
+    await scene.receiver.wait(ended, SETTLE_SECONDS)
+    findings.lost += scene.receiver.check(ended)
 
 
 async def _check_box(findings: Findings, scene: Scene, everything: dict[str, Shown]) -> None:

@@ -31,6 +31,7 @@ from chaos.processes import (
     AttemptName,
     Processes,
 )
+from chaos.receiver import Receiver
 from gateway.domain import FINAL_STATES
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.outcomes import Generation
@@ -53,6 +54,7 @@ class Scene:
     load: Load
     disk: Disk
     box: Box
+    receiver: Receiver
     dice: random.Random
     problems: list[str] = field(default_factory=list)
     audits: Counter[str] = field(default_factory=Counter)
@@ -182,6 +184,11 @@ async def _take_provider_away(scene: Scene) -> None:
     await scene.box.away(scene.dice.uniform(*_AWAY_SECONDS))
 
 
+async def _take_receiver_away(scene: Scene) -> None:
+    """Have nobody there to be told of events."""
+    await scene.receiver.away(scene.dice.uniform(*_AWAY_SECONDS))
+
+
 async def _cut_power(scene: Scene) -> None:
     """Kill everything at once."""
     for name in EVERYTHING:
@@ -217,6 +224,7 @@ FAULTS = (
     Fault("connections stand still", _hold_connections),
     Fault("a worker's words held past its lease", _hold_worker, alone=True),
     Fault("provider out of reach", _take_provider_away),
+    Fault("webhook receiver out of reach", _take_receiver_away),
     Fault("outputs' disk full", _fill_disk),
     Fault("ledger's memory full", _fill_ledger, alone=True),
     Fault("both Redis' memory full", _fill_both, alone=True),

@@ -19,6 +19,8 @@ from typing import Any
 
 import aiohttp
 
+from chaos.receiver import EVENTS, Receiver
+
 CLIENTS = 12
 ACCOUNTS = {  # name → plan; who has none gets by on the free credits and what operators grant
     **{f"free-{number}": "" for number in (1, 2)},
@@ -89,8 +91,8 @@ class Load:
     def __post_init__(self) -> None:
         self._turns = cycle(self.gateways)
 
-    async def open(self) -> None:
-        """Wait for the gateways, then make the accounts."""
+    async def open(self, receiver: Receiver) -> None:
+        """Wait for the gateways, then make the accounts, and have `receiver` told of all that they make."""
         self._http = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=8), connector=aiohttp.TCPConnector(limit=0)
         )
@@ -100,6 +102,10 @@ class Load:
         await asyncio.gather(*(self.make_account(name, plan) for name, plan in accounts.items()))
         for name in accounts.keys() - {POOR}:
             await self.grant(name, GRANTED_AT_FIRST, "at first")
+        for name in accounts:
+            listener = {"url": receiver.url(name), "events": EVENTS}
+            made = await self.call("POST", "/v1/webhooks", self.keys[name], listener, f"webhook-{name}")
+            receiver.secrets[name] = made.body["secret"]
 
     async def _is_ready(self, gateway: str) -> None:
         while True:

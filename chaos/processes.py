@@ -117,6 +117,7 @@ class Processes:
             "FAREBOX_LEASE_SECONDS": str(LEASE_SECONDS),
             "FAREBOX_DISPATCH_SECONDS": "1",
             "FAREBOX_GRACE_SECONDS": "3",
+            "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
             "FAREBOX_LOG_FORMAT": "json",
         }
         self.ports = {name: _free_port() for name in GATEWAYS}

@@ -49,6 +49,7 @@ class Report:
             "… asked for again": sum(job.asked_again for job in box.jobs.values()),
             "… asked to stop": sum(job.stopped for job in box.jobs.values()),
             "the provider's manners": dict(box.counts),
+            "events accepted by the receiver": dict(self.scene.receiver.counts),
             "audits meanwhile": dict(self.scene.audits),
             "journal entries": self.findings.entries,
             "credits charged": str(self.findings.charged),
