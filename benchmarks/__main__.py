@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import http_calls, idle_workers, memory, pages, queueing, reserve_cost, start, streams, usage
+from benchmarks import http_calls, idle_workers, memory, pages, queueing, reserve_cost, start, streams, usage, waiting
 from benchmarks.bench import Bench, Subject
 from benchmarks.result import Result, Verdict
 from benchmarks.table import table
@@ -32,6 +32,7 @@ SUBJECTS = (
     Subject("idle", 20, idle_workers.measure),
     Subject("usage", 10, usage.measure),
     Subject("pages", 20, pages.measure),
+    Subject("waiting", 60, waiting.measure),
 )
 EXIT_MISSED = 1
 EXIT_INTERRUPTED = 130

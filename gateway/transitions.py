@@ -3,17 +3,17 @@
 ```
 reserve ─┬─▶ queued ──begin──▶ running ──settle──▶ succeeded | failed
          │     ▲  ▲               │
-         │     │  └── next attempt┘  (settle with a retryable failure, rescue, hand_back, line_up)
+         │     │  └── next attempt┘  (settle with a retryable failure, rescue, hand_back)
          └─▶ waiting              any open state ──cancel──▶ cancelled
              (over concurrency)
 ```
 
 - **waiting**: reserved beyond what the plan allows in work. In by `reserve`; out by promotion (inside `settle`,
   `cancel`, `rescue`, …), by `cancel`, or by `rescue` after `waiting_timeout`.
-- **queued**: may be begun. In by `reserve`, promotion, `hand_back`, `line_up` (its provider has no room) or a failed
-  attempt; out by `begin`, `cancel`, or `rescue` after `queue_timeout`.
+- **queued**: may be begun. In by `reserve`, promotion, `hand_back` or a failed attempt; out by `begin`, `cancel`, or
+  `rescue` after `queue_timeout`. While its provider has no room (`line_up`) that time waits.
 - **running**: an attempt holds the lease, or it is parked with its provider. In by `begin`; out by `settle`,
-  `hand_back`, `line_up`, `renew` past `give_up_at`, or `rescue` of a lapsed lease.
+  `hand_back`, `renew` past `give_up_at`, or `rescue` of a lapsed lease.
 - **succeeded, failed, cancelled**: final. Nothing leaves them.
 """
 
@@ -37,7 +37,7 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     "call_back": frozenset({(State.RUNNING, State.RUNNING)}),
     "deliver": frozenset({(State.RUNNING, State.RUNNING)}),
     "hand_back": frozenset({(State.RUNNING, State.QUEUED), (State.RUNNING, State.CANCELLED)}),
-    "line_up": frozenset({(State.RUNNING, State.QUEUED), (State.RUNNING, State.CANCELLED)}),
+    "line_up": frozenset({(State.QUEUED, State.QUEUED)}),
     "settle": frozenset(
         {(State.RUNNING, State.SUCCEEDED), (State.RUNNING, State.FAILED)}
         | {(State.RUNNING, State.CANCELLED), (State.RUNNING, State.QUEUED)}

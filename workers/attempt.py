@@ -2,7 +2,7 @@
 
 ```
 making         submit or resume → results → check, store, deliver   done: settle; a provider's error: settle so;
-                                                                    not done for a while: park; no room: line up
+                                                                    not done for a while: park
 keeping        renew at a third of the lease, with progress         cancel asked: settle; ended; stale: drop everything
 handing back   the worker was told to stop                          hand back: the next attempt is another worker's
 ```
@@ -46,11 +46,10 @@ log = structlog.get_logger(__name__)
 
 
 class Made(Enum):
-    """What came of making: all has come that will, the provider needs longer and is left to it, or it has no room."""
+    """What came of making: all that will come has come, or the provider needs longer and is left to it."""
 
     DONE = auto()
     LEFT = auto()
-    NO_ROOM = auto()
 
 
 class LeaseLost(Exception):
@@ -80,6 +79,7 @@ class Attempt:
 
     async def run(self) -> None:
         """Make the outputs, and end the attempt in the way that comes first."""
+        self._slot.begin()
         making: asyncio.Task[Made] = asyncio.create_task(self._make(), name=f"make {self._generation.id}")
         keeping = asyncio.create_task(self._keep_lease(), name=f"keep {self._generation.id}")
         handing_back = asyncio.create_task(self._hand_back.wait())
@@ -111,8 +111,6 @@ class Attempt:
         while True:
             try:
                 provider = self._place.desk.provider(self._generation.request.provider)
-                if not self._slot.taken and not await self._slot.enter():
-                    return Made.NO_ROOM
                 if self._request is None:
                     self._request = await self._place.desk.request(self._generation, self._number, self._delivered)
                 if not self._submitted:
@@ -274,8 +272,11 @@ class Attempt:
     async def _end_made(self, making: asyncio.Task[Made]) -> str:
         error = making.exception()
         match error:
+            case None if making.result() is Made.LEFT:
+                return await self._park()
             case None:
-                return await self._end_well(making.result())
+                self._slot.note(SUCCEEDED)
+                return await self._settle(None, stop_provider=False)
             case LeaseLost(args=(transition,)):
                 return self._refused(transition)
             case OutputNotStored():
@@ -290,16 +291,6 @@ class Attempt:
             case _:
                 self._log.error("attempt_broke", exc_info=error)
                 return await self._settle(FailureCode.INTERNAL, stop_provider=True)
-
-    async def _end_well(self, made: Made) -> str:
-        match made:
-            case Made.LEFT:
-                return await self._park()
-            case Made.NO_ROOM:
-                return await self._line_up()
-            case Made.DONE:
-                self._slot.note(SUCCEEDED)
-                return await self._settle(None, stop_provider=False)
 
     async def _end_lease(self, keeping: asyncio.Task[Renewed | Ended | Stale]) -> str:
         error = keeping.exception()
@@ -321,18 +312,6 @@ class Attempt:
         if self._ref is None:
             self._slot.release()  # else the provider works on, and the next attempt has the slot
         return await self._conclude("hand_back", outcome, stop_provider=True)
-
-    async def _line_up(self) -> str:
-        operation = operation_id()
-        outcome = await self._place.insist(
-            "line_up",
-            lambda: self._ledger.line_up(generation=self._generation.id, attempt=self._number, operation=operation),
-        )
-        if not isinstance(outcome, Requeued):
-            return await self._conclude("line_up", outcome, stop_provider=True)
-        await self._slot.line_up(outcome.dispatch)
-        self._hint()
-        return "lined_up"
 
     async def _park(self) -> str:
         operation = operation_id()

@@ -9,15 +9,17 @@ from typing import Any
 
 import structlog
 
-from gateway.domain import operation_id
+from gateway.domain import State, operation_id
 from gateway.errors import QueueUnavailable
-from gateway.ledger.outcomes import Begun, Ended, Generation, Stale, TooEarly
+from gateway.ledger.outcomes import Begun, Ended, Generation, Requeued, Stale, TooEarly
 from gateway.queue import job_id
 from workers.attempt import Attempt
+from workers.slot import Slot
 from workers.workplace import Workplace
 
 # A pause is over by the ledger's clock; ours may be ahead, so look again at least this often, and not all the time.
 _TOO_EARLY_SECONDS = (0.1, 5)
+_SLOTS_AGAIN_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +32,8 @@ async def generate(context: Mapping[str, Any], generation: str, attempt: int) ->
     """Make attempt number `attempt` at a generation, if the ledger gives it the lease."""
     place: Workplace = context["place"]
     hand_back: asyncio.Event = context["hand_back"]
+    if not await _has_room(place, hand_back, context["tool"], generation, attempt):
+        return
     begun = await _begin(place, hand_back, generation, attempt)
     if begun is None:
         await _take_out(place, context["tool"], job_id(generation, attempt))
@@ -49,6 +53,35 @@ async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
     found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
     if isinstance(found, Generation):
         await place.stop_provider(found.request, ref, generation)
+
+
+async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, generation: str, attempt: int) -> bool:
+    """Whether its provider has room; if not, the generation stands in the provider's line and the job is gone.
+
+    Only where some provider of the rate card has a limit is there anything to ask.
+    """
+    if all(table.max_in_work is None for table in place.desk.card.providers.values()):
+        return True
+    found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
+    if not isinstance(found, Generation) or (found.state, found.attempt + 1) != (State.QUEUED, attempt):
+        return True  # `begin` says what is so
+    slot = Slot(place, found)
+    while True:
+        try:
+            if await slot.enter():
+                return True
+            break
+        except QueueUnavailable as error:
+            log.warning("slots_not_reached", generation=generation, error=str(error))
+            await _wait_seconds(_SLOTS_AGAIN_SECONDS, hand_back)
+    outcome = await place.insist("line_up", lambda: place.ledger.line_up(generation=generation, attempt=attempt))
+    # The job that comes from the line is this one again, so this one goes first.
+    await _take_out(place, tool, job_id(generation, attempt))
+    if isinstance(outcome, Requeued):
+        log.info("lined_up", generation=generation, provider=found.request.provider)
+        await slot.line_up(outcome.dispatch)
+        place.dispatcher.tell(found.account, generation)
+    return False
 
 
 async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, attempt: int) -> Begun | None:
@@ -75,7 +108,11 @@ async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, at
 async def _wait_until(not_before: int, hand_back: asyncio.Event) -> None:
     """Wait for the end of a retry's pause; if the worker must stop first, leave the job in arq for another."""
     shortest, longest = _TOO_EARLY_SECONDS
-    seconds = min(max(not_before / 1000 - time.time(), shortest), longest)
+    await _wait_seconds(min(max(not_before / 1000 - time.time(), shortest), longest), hand_back)
+
+
+async def _wait_seconds(seconds: float, hand_back: asyncio.Event) -> None:
+    """Wait so long; LeftToAnother if the worker must stop first."""
     try:
         await asyncio.wait_for(hand_back.wait(), seconds)
     except TimeoutError:

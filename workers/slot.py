@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from gateway.errors import ProviderUnreachable, QueueUnavailable
+from gateway.errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from gateway.ledger.outcomes import Dispatch, Generation
@@ -26,13 +26,12 @@ log = structlog.get_logger(__name__)
 
 
 class Slot:
-    """The slot of one generation. `taken` says whether it was asked for and is there."""
+    """The slot of one generation."""
 
     def __init__(self, place: Workplace, generation: Generation) -> None:
         self._place = place
         self._provider = generation.request.provider
         self._generation = generation
-        self.taken = False
 
     @property
     def _is_counted(self) -> bool:
@@ -44,23 +43,17 @@ class Slot:
         return None if table is None else table.max_in_work
 
     async def enter(self) -> bool:
-        """Whether the provider has room for one more job. ProviderUnreachable while nobody can tell: ask again.
-
-        For a job that the provider has already there is always room.
-        """
-        if not self._is_counted:
+        """Whether the provider has room for one more job. For a job that it has already there always is."""
+        if self._limit is None or self._generation.provider_ref is not None:
             return True
-        if self._generation.provider_ref is not None:
-            self.taken = True
-            self.hold()
-            return True
-        try:
-            entry = await self._place.slots.enter(self._provider, self._limit, self._generation.id)
-        except QueueUnavailable as error:
-            raise ProviderUnreachable(f"its slots cannot be looked at: {error}") from None
+        entry = await self._place.slots.enter(self._provider, self._limit, self._generation.id)
         self._place.dispatcher.dispatch(entry.released)
-        self.taken = entry.inside
         return entry.inside
+
+    def begin(self) -> None:
+        """Have a slot for an attempt that did not have to ask for one."""
+        if self._limit is None or self._generation.provider_ref is not None:
+            self.hold()
 
     async def line_up(self, dispatch: Dispatch) -> None:
         """Stand in the provider's line; should room have come meanwhile, go on at once."""
@@ -70,8 +63,8 @@ class Slot:
             log.warning("not_in_line", generation=self._generation.id, error=str(error), looked_at="in a minute")
 
     def hold(self, until_ms: int | None = None) -> None:
-        """Keep the slot for a lease, or until a parked one is looked at."""
-        if not self.taken:
+        """Keep the slot for a lease, or until a parked one is looked at; if need be beyond the limit."""
+        if not self._is_counted:
             return
         for_ms = None
         if until_ms is not None:
@@ -80,9 +73,7 @@ class Slot:
 
     def release(self) -> None:
         """Give the slot up: the provider works on the job no more."""
-        if self.taken:
-            self.taken = False
-            self._place.leave_provider(self._provider, self._generation.id)
+        self._place.leave_provider(self._provider, self._generation.id)
 
     def note(self, outcome: str) -> None:
         """Count what the provider did."""

@@ -207,13 +207,14 @@ class GenerationOperations(LedgerCore):
         key = self.generation_key(generation)
         return self._queued_or_ended(*await self.run("hand_back", key, attempt, operation, self.dispatch_ms))
 
-    async def line_up(self, *, generation: str, attempt: int, operation: str) -> o.Requeued | o.Ended | o.Stale:
-        """Return the generation to the queue because its provider has no room: not a failure, nor time in the queue.
+    async def line_up(self, *, generation: str, attempt: int) -> o.Requeued | o.Stale:
+        """Leave a queued generation to the line of its provider, which has no room for attempt number `attempt`.
 
-        It must not have a ref. It is looked at in a minute; whoever frees a slot dispatches it sooner.
+        That is no failure, nor time in the queue. It must not have a ref. It is looked at in a minute; whoever frees a
+        slot dispatches it sooner.
         """
-        key = self.generation_key(generation)
-        return self._queued_or_ended(*await self.run("line_up", key, attempt, operation, self.dispatch_ms))
+        word, rest = await self.run("line_up", self.generation_key(generation), attempt)
+        return self.requeued(rest) if word == "requeued" else o.Stale()
 
     async def settle(
         self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None

@@ -12,7 +12,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
-from gateway.domain import operation_id
 from gateway.ledger import outcomes as o
 from gateway.queue import job_id, queue_key
 from gateway.slots import Slots
@@ -38,9 +37,8 @@ class Scene:
         return self.gateway.app[services.SLOTS]
 
     async def made(self) -> str:
-        """A generation that has been begun by a worker."""
+        """A generation that a worker has picked up."""
         generation = await self.gateway.made(self.key, model="remote")
-        await self.gateway.begin(generation)
         await self.queued(job_id(generation, 1))
         await self.gateway.app[services.QUEUE].take_out("image", job_id(generation, 1))
         return generation
@@ -49,7 +47,7 @@ class Scene:
         """A generation that found no room."""
         generation = await self.made()
         assert not (await self.slots.enter("box", 1, generation)).inside
-        outcome = await self.gateway.ledger.line_up(generation=generation, attempt=1, operation=operation_id())
+        outcome = await self.gateway.ledger.line_up(generation=generation, attempt=1)
         assert isinstance(outcome, o.Requeued)
         assert await self.slots.line_up("box", 1, outcome.dispatch) == []
         return generation
@@ -94,10 +92,8 @@ async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_nex
     await scene.gateway.call("POST", f"/v1/generations/{second}/cancel", scene.key)
     await scene.gateway.app[services.BACKGROUND].close()
     assert (await scene.providers())["box"]["in_line"] == 1
-    handed = await scene.gateway.ledger.hand_back(generation=first, attempt=1, operation=operation_id())
-    assert isinstance(handed, o.Requeued)
     await scene.gateway.call("POST", f"/v1/generations/{first}/cancel", scene.key)
-    await scene.queued(job_id(third, 2))
+    await scene.queued(job_id(third, 1))
 
 
 async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene: Scene) -> None:

@@ -215,11 +215,7 @@ def hand_back(model: Model, dice: Random) -> Arguments:
 
 
 def line_up(model: Model, dice: Random) -> Arguments:
-    without_ref = [g for g in model.generations.values() if g.state == "running" and not g.ref]
-    if dice.random() > SENSIBLE or not without_ref:
-        return hand_back(model, dice)  # it may have a ref, or may not run
-    g = dice.choice(without_ref)
-    return {"generation": g.id, "attempt": g.attempt} | _operation(dice)
+    return _attempt(model, dice, "queued", ahead=1)
 
 
 def cancel(model: Model, dice: Random) -> Arguments:

@@ -134,8 +134,8 @@ MUTANTS = [
     ),
     Mutant(
         "the time in the queue runs on in a provider's line",
-        'redis.call("HSET", KEYS[1], "operation", ARGV[2], "in_line", "1")',
-        'redis.call("HSET", KEYS[1], "operation", ARGV[2])',
+        'redis.call("HSET", KEYS[1], "in_line", "1")\n',
+        "",
     ),
     Mutant(
         "a callback is slept through",

@@ -107,8 +107,7 @@ class Walk:
     async def _line_up(self, name: str, generation: o.Generation) -> object:
         if generation.provider_ref is not None:
             return None
-        attempt = self._attempt(generation)
-        return await self.world.ledger.line_up(generation=name, attempt=attempt, operation=operation_id())
+        return await self.world.ledger.line_up(generation=name, attempt=self._attempt(generation) + 1)
 
     async def _settle(self, name: str, generation: o.Generation) -> object:
         failure = self.chance.choice([None, *FailureCode])

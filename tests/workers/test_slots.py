@@ -72,10 +72,10 @@ class Limited(Scene):
                 await redis.hset(f"{name}:generation:{generation}", moment, str(int(known) - milliseconds))  # type: ignore[misc]
         await redis.zincrby(f"{name}:deadlines", -milliseconds, generation)
 
-    async def lined_up(self, attempt: int = 1) -> str:
+    async def lined_up(self) -> str:
         """A generation that stands in the line."""
         generation = (await self.reserve()).generation.id
-        await self.attempt(generation, attempt)
+        await self.attempt(generation)
         assert (await self.found(generation)).state is State.QUEUED
         return generation
 
@@ -135,13 +135,13 @@ async def test_who_finds_no_room_stands_in_the_line_and_its_worker_is_free(scene
     first, task = await running(scene, provider)
     second = await scene.lined_up()
     found = await scene.found(second)
-    assert (found.failures, found.started_at, found.attempt) == (0, None, 1)
+    assert (found.failures, found.started_at, found.attempt) == (0, None, 0)
     assert provider.most == 1
     assert (await scene.state()).in_line == 1
     provider.ended.set()
     await task
-    await scene.dispatched(second, 2)
-    await scene.attempt(second, 2)
+    await scene.dispatched(second, 1)
+    await scene.attempt(second)
     for generation in (first, second):
         assert (await scene.found(generation)).state is State.SUCCEEDED
     await scene.in_work(0)
@@ -158,10 +158,10 @@ async def test_the_line_keeps_the_order_in_which_they_were_made(scene: Limited) 
     provider.ended.set()
     await task
     for place, name in enumerate(order):
-        await scene.dispatched(name, 2)
+        await scene.dispatched(name, 1)
         places = await scene.place.slots.places([("scripted", one) for one in order[place:]])
         assert places == [None, *range(len(places) - 1)]
-        await scene.attempt(name, 2)
+        await scene.attempt(name)
 
 
 async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, mo
     assert until_ms > await scene.stage.queue.now() + 60_000, "longer than until its next look"
     second = await scene.lined_up()
     await scene.attempt(first, 2)
-    await scene.dispatched(second, 2)
+    await scene.dispatched(second, 1)
 
 
 async def test_a_job_that_is_resumed_does_not_wait_for_room(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ async def test_a_limit_that_is_raised_lets_the_next_ones_go_on_within_a_round(sc
     await scene.limit(3)
     await Caretaker(scene.place, scene.stage.lease_seconds).make_round()
     for generation in (second, third):
-        await scene.dispatched(generation, 2)
+        await scene.dispatched(generation, 1)
     await cancel(watching)
     provider.ended.set()
     await task
@@ -240,7 +240,7 @@ async def test_a_worker_that_dies_leaves_a_slot_that_is_free_after_a_lease(scene
     await cancel(task)  # nothing is said to anybody
     second = await scene.lined_up()
     caretaker = Caretaker(scene.place, scene.stage.lease_seconds)
-    while not await scene.is_due(job_id(second, 2)):
+    while not await scene.is_due(job_id(second, 1)):
         await caretaker.make_round()
         await asyncio.sleep(0.1)
     assert (await scene.place.slots.enter("scripted", 1, second)).inside
@@ -259,7 +259,7 @@ async def test_a_parked_job_that_the_provider_never_ends_is_refunded_stopped_and
     await Caretaker(scene.place, scene.stage.lease_seconds).make_round()
     ended = await scene.found(first)
     assert (ended.state, ended.error, ended.committed_millicredits) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT, 0)
-    await scene.dispatched(second, 2)
+    await scene.dispatched(second, 1)
     assert provider.cancelled == ["ref-1"]
     late = await scene.stage.ledger.call_back(generation=first, job="ref-1")
     assert isinstance(late, Unchanged)

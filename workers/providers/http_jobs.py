@@ -75,7 +75,7 @@ class HttpJobs:
             if job["status"] == "succeeded":
                 return
             yield Pending(_fraction(job.get("progress")))
-            await asyncio.sleep(_PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)])
+            await request.pause(_PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)])
             looks += 1
 
     async def cancel(self, ref: str, provider_model: str) -> None:

@@ -229,19 +229,14 @@ class Model(Accounts):
         self.queue(g, 0)
         return "Requeued", g.dispatch
 
-    def line_up(self, *, generation: str, attempt: int, operation: str) -> Answer:
-        """R16: its provider has no room; that is no failure, and no time in the queue."""
-        if answer := self.again(generation, operation):
-            return answer
-        if not (g := self.held(generation, attempt)):
+    def line_up(self, *, generation: str, attempt: int) -> Answer:
+        """R16: its provider has no room; that is no time in the queue."""
+        g = self.generations.get(generation)
+        if not g or g.state != "queued" or attempt != g.attempt + 1:
             return "Stale", None
         if g.ref:
             return "LedgerBroken", None
-        if g.cancel_requested:
-            return self.end(g, "cancelled", "", operation)
-        self.queue(g, 0)
-        g.operation, g.in_line, g.deadline = operation, True, self.clock + LOOK_AGAIN
-        g.started_at = g.started_at if g.failures else None
+        g.in_line, g.deadline = True, self.clock + LOOK_AGAIN
         return "Requeued", g.dispatch
 
     def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:

@@ -1,0 +1,140 @@
+"""R17: a job that was left with its provider is looked at again, whoever says so, and comes to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import pytest
+
+from gateway.domain import State, operation_id
+from gateway.ledger import keys
+from gateway.ledger.outcomes import CancelRequested, Ended
+from gateway.queue import job_id
+from tests.workers.stage import PRICE, Stage, due, open_place, until
+from tests.workers.test_attempt import Line, Scene, Scripted, picture
+from workers.caretaker import Caretaker
+from workers.providers import Pending, ProviderRequest, Result
+
+FOR_EVER = 1_000.0
+
+
+@pytest.fixture
+async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """A worker that leaves each job with its provider as soon as it is not done."""
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    await stage.account()
+    async with open_place(stage) as place:
+        yield Scene(stage, place, asyncio.Event())
+
+
+async def parked(scene: Scene, *scripts: list[Line]) -> tuple[str, Scripted]:
+    """A generation that was left with its provider."""
+    provider = scene.provide([Pending()], *scripts)
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    assert (await scene.stage.generation(generation)).looks == 1
+    return generation, provider
+
+
+async def dispatched(scene: Scene, generation: str, attempt: int) -> None:
+    """Return when an attempt is in the queue."""
+    await until(lambda: _is_due(scene, job_id(generation, attempt)))
+
+
+async def _is_due(scene: Scene, job: str) -> bool:
+    return job in await due(scene.stage.queue)
+
+
+async def pass_time(scene: Scene, generation: str, milliseconds: int) -> None:
+    """As if the next look were so much sooner."""
+    partition = int(generation[4:6], 16)
+    await scene.stage.ledger.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
+
+
+async def test_a_callback_that_is_lost_is_made_up_for_by_the_next_look(scene: Scene) -> None:
+    generation, provider = await parked(scene, [picture(0)])
+    caretaker = Caretaker(scene.place, scene.stage.lease_seconds)
+    await caretaker.make_round()
+    assert not await _is_due(scene, job_id(generation, 2)), "it is not time yet"
+    await pass_time(scene, generation, 31_000)
+    await caretaker.make_round()
+    await dispatched(scene, generation, 2)
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+    assert len(provider.submitted) == 1
+    assert await scene.stage.spent() == PRICE
+
+
+async def test_a_cancel_of_what_is_parked_asks_the_provider_to_stop(scene: Scene) -> None:
+    generation, provider = await parked(scene, [None])
+    outcome = await scene.stage.ledger.cancel(generation=generation)
+    assert isinstance(outcome, CancelRequested)
+    assert outcome.dispatch is not None
+    await scene.attempt(generation, outcome.dispatch.attempt)
+    assert (await scene.stage.generation(generation)).state is State.CANCELLED
+    await until(lambda: _has_stopped(provider, "ref-1"))
+    assert await scene.stage.spent() == 0
+
+
+async def _has_stopped(provider: Scripted, ref: str) -> bool:
+    return provider.cancelled == [ref]
+
+
+async def test_a_callback_while_the_attempt_parks_brings_it_back_at_once(scene: Scene) -> None:
+    ledger = scene.stage.ledger
+
+    class Hasty(Scripted):
+        async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+            await ledger.call_back(generation=request.generation, job=str(ref))
+            async for result in super().results(ref, request):
+                yield result
+
+    scene.place.desk.give("scripted", Hasty([[Pending()], [picture(0)]]))
+    generation = (await scene.reserve()).generation.id
+    await scene.attempt(generation)
+    await dispatched(scene, generation, 2)
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+
+
+async def test_who_waits_between_two_looks_looks_when_it_is_called_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", FOR_EVER)
+
+    class Patient(Scripted):
+        async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+            self.asked.append((ref, request.indices))
+            yield Pending()
+            await request.pause(FOR_EVER)
+            yield picture(0)
+
+    provider = Patient([])
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    heeding = asyncio.create_task(scene.place.heed_looks())
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _is_asked(provider))
+    while not running.done():
+        await scene.stage.queue.ask_to_look(generation)
+        await asyncio.sleep(0.05)
+    heeding.cancel()
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+
+
+async def _is_asked(provider: Scripted) -> bool:
+    return bool(provider.asked)
+
+
+async def test_a_job_that_calls_after_the_end_changes_nothing_and_one_unknown_is_told_apart(scene: Scene) -> None:
+    generation, _ = await parked(scene)
+    ledger = scene.stage.ledger
+    await ledger.begin(generation=generation, attempt=2, operation=operation_id())
+    ended = await ledger.settle(generation=generation, attempt=2, operation=operation_id(), failure=None)
+    assert isinstance(ended, Ended)
+    before = await scene.stage.generation(generation)
+    own = await ledger.call_back(generation=generation, job="ref-1")
+    other = await ledger.call_back(generation=generation, job="ref-0")
+    assert (type(own).__name__, type(other).__name__) == ("Unchanged", "Stray")
+    assert await scene.stage.generation(generation) == before
