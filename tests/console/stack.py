@@ -63,6 +63,7 @@ class Stack:
             "FAREBOX_PORT": str(self.port),
             "FAREBOX_PAYMENTS": "local",
             "FAREBOX_GRACE_SECONDS": "0",
+            "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
         }
         command = [sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd)]
         with (self.folder / "up.log").open("wb") as log:

@@ -1,0 +1,89 @@
+// What one webhook was told: each event with every try, newest first.
+
+import { get, post } from "./api.js";
+import { counted } from "./amounts.js";
+import { announce, byId, element, icon, show } from "./dom.js";
+import { complain } from "./shell.js";
+import { line, noLines, table } from "./tables.js";
+import { formatUntil, time } from "./times.js";
+
+const SHOWN_AT_ONCE = 25;
+const HEADS = ["Event", "State", "Tries", "Next try", "Made", ""];
+const STATES = { pending: ["warn", "clock"], delivered: ["good", "check"], failed: ["bad", "warning"] };
+
+/** The table below the webhooks, of one of them at a time: `webhook`, null for none. */
+export class Deliveries {
+  webhook = null;
+  #found = [];
+  #next = null;
+
+  constructor() {
+    byId("more").addEventListener("click", () => this.read(this.#next).catch(complain));
+  }
+
+  /** Show those of `webhook`, called `name`; with null none. */
+  async show(webhook, name) {
+    this.webhook = webhook;
+    byId("deliveries").hidden = !webhook;
+    byId("deliveries-url").textContent = name ?? "";
+    if (!webhook) return;
+    show(byId("table"), element("p", { class: "waits inset" }, "…"));
+    await this.read();
+  }
+
+  /** Read the newest anew, or with `before` the page after it. */
+  async read(before) {
+    const asked = this.webhook;
+    if (!asked) return;
+    const page = await get(`/v1/webhooks/${asked.id}/deliveries`, { limit: SHOWN_AT_ONCE, before });
+    if (asked.id !== this.webhook?.id) return; // another was chosen meanwhile
+    this.#found = before ? [...this.#found, ...page.data] : page.data;
+    this.#next = page.next;
+    this.#draw();
+  }
+
+  #draw() {
+    byId("more").hidden = this.#next === null;
+    const rows = this.#found.length ? this.#found.map((delivery) => this.#row(delivery)) : noLines(HEADS.length, "It was told nothing yet.");
+    const heads = [...HEADS.slice(0, -1), element("th", { scope: "col" }, element("span", { class: "unseen" }, "Resend"))];
+    show(byId("table"), table(heads, rows, { numbers: HEADS.length }));
+  }
+
+  #row(delivery) {
+    const { id, type, generation, account, url, status, next_try_at: next, created_at: made } = delivery;
+    const [kind, picture] = STATES[status];
+    const again = element("button", { type: "button", class: "small", "aria-label": `Resend ${type} ${id}`, onclick: ({ currentTarget }) => this.#resend(id, currentTarget) }, icon("again"), "Resend");
+    const cells = [
+      element("span", { class: `badge ${kind}` }, icon(picture), status),
+      triesOf(delivery),
+      next ? time(next, formatUntil(next)) : status === "pending" ? "after the one before" : "–",
+      time(made),
+      again,
+    ];
+    return line([element("code", {}, type), element("div", { class: "hint mono" }, generation ?? account), url && element("div", { class: "hint" }, url)], cells.map((cell) => element("td", {}, cell)));
+  }
+
+  async #resend(id, button) {
+    button.disabled = true;
+    try {
+      const sent = await post(`/v1/webhooks/${this.webhook.id}/deliveries/${id}/resend`);
+      this.#found = this.#found.map((one) => (one.id === id ? sent : one));
+      complain(null);
+      this.#draw();
+      announce("It is sent again");
+      byId("refresh").focus(); // what became of it, that tells
+    } catch (error) {
+      button.disabled = false;
+      complain(error);
+    }
+  }
+}
+
+/** "3 tries, last 503", to be opened: each with its time, what came of it and how long it took. */
+function triesOf({ tries, tried }) {
+  if (!tries.length) return "none yet";
+  const said = ({ status_code: code, error }) => (code ?? error).toString().replaceAll("_", " ");
+  const all = tries.toReversed().map((one) => element("li", {}, time(one.at), `: ${said(one)}, ${one.duration_ms} ms`));
+  const left = tried > tries.length && element("p", { class: "hint" }, `The last ${tries.length} are kept.`);
+  return element("details", {}, element("summary", {}, `${counted(tried, "try", "tries")}, last: ${said(tries.at(-1))}`), element("ol", { class: "small", reversed: true, start: tried }, all), left);
+}

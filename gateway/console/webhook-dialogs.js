@@ -1,0 +1,98 @@
+// The dialogs of the Webhooks page: make or change one, its secret, and what is asked before something is lost.
+
+import { openDialog } from "./dialog.js";
+import { announce, element, icon, show } from "./dom.js";
+
+const EVENTS = [
+  "generation.running",
+  "generation.succeeded",
+  "generation.failed",
+  "generation.cancelled",
+  "credits.low",
+  "credits.exhausted",
+  "top_up.paid",
+  "subscription.changed",
+];
+const FIRST = ["generation.succeeded", "generation.failed", "generation.cancelled"];
+
+/**
+ * The form of a new webhook (null) or of one there is. `send(body)` may throw: then it is said, and can be put right. What
+ * it returns is called once the dialog is closed; so with the other questions here.
+ */
+export function openForm(webhook, send) {
+  const chosen = webhook?.events ?? FIRST;
+  const wrong = element("p", { class: "wrong", role: "alert" });
+  const field = (name, label, properties) => element("div", { class: "field" }, element("label", { for: `hook-${name}` }, label), element("input", { id: `hook-${name}`, name, autocomplete: "off", ...properties }));
+  const check = (event) => element("label", { class: "check" }, element("input", { type: "checkbox", name: "events", value: event, checked: chosen.includes(event) }), element("code", {}, event));
+  const form = element(
+    "form",
+    { class: "stack" },
+    field("url", "URL, https: and public", { type: "url", required: true, maxlength: 2000, placeholder: "https://example.com/farebox", value: webhook?.url }),
+    field("description", "Description, for yourself", { maxlength: 200, value: webhook?.description }),
+    element("fieldset", {}, element("legend", { class: "label" }, "Events"), EVENTS.map(check)),
+    wrong,
+    element("p", { class: "row" }, element("button", { class: "primary" }, webhook ? "Save" : "Make it")),
+  );
+  const dialog = openDialog(webhook ? "Edit the webhook" : "New webhook", form);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const given = new FormData(form);
+    const body = { url: given.get("url"), description: given.get("description"), events: given.getAll("events") };
+    if (body.events.length) act(dialog, form.querySelector("button"), wrong, () => send(body));
+    else wrong.textContent = "Choose an event at least.";
+  });
+}
+
+/** A secret that was just made: it is seen once. Without one, the answer that had it was lost on the way. */
+export function openSecret(secret) {
+  if (!secret) {
+    openDialog("The secret was lost on the way", element("p", {}, "The webhook is there, but the answer with its secret did not arrive, and it is shown once only. Make a new secret."));
+    return;
+  }
+  const field = element("input", { id: "secret", class: "mono", readonly: true, value: secret });
+  const copy = element("button", { type: "button", class: "primary" }, icon("copy"), "Copy");
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(secret);
+      show(copy, icon("check"), "Copied");
+      announce("Copied");
+    } catch {
+      field.select(); // not a secure context, or not allowed: then it is there to be copied by hand
+    }
+  });
+  openDialog("The webhook's secret", [
+    element("p", {}, "It is shown this once. Your backend checks signatures with it."),
+    element("div", { class: "field" }, element("label", { for: "secret" }, "Secret"), field),
+    element("p", { class: "row" }, copy),
+  ]);
+}
+
+/** Ask before a new secret takes the place of the one in use. */
+export function confirmRotation(name, act) {
+  confirm("Make a new secret?", name, "It is shown once. The present one goes on signing beside it for 24 hours; one before that ends now.", "Make a new secret", act);
+}
+
+/** Ask before a webhook is gone with all that is kept for it. */
+export function confirmDeletion(name, act) {
+  confirm("Delete the webhook?", name, "It is told nothing more, what it has yet to be told included, and its deliveries are gone.", "Delete it", act);
+}
+
+function confirm(title, name, text, verb, send) {
+  const wrong = element("p", { class: "wrong", role: "alert" });
+  const yes = element("button", { type: "button", class: "primary", onclick: () => act(dialog, yes, wrong, send) }, verb);
+  const dialog = openDialog(title, [element("p", { class: "mono" }, name), element("p", {}, text), wrong, element("p", { class: "row" }, yes, element("button", { type: "button", onclick: () => dialog.close() }, "Keep it as it is"))]);
+}
+
+/** Do it once, close the dialog, or say in it why not. */
+async function act(dialog, button, wrong, send) {
+  button.disabled = true;
+  wrong.textContent = "";
+  try {
+    const after = await send();
+    dialog.close();
+    after?.();
+  } catch (error) {
+    wrong.textContent = [error.message, ...(error.details?.fields ?? []).map(({ path, message }) => `${path}: ${message}`)].join(" ");
+  }
+  button.disabled = false;
+}

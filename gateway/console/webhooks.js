@@ -1,0 +1,145 @@
+// The Webhooks page: which URLs are told of what, how each of them is doing, and what it was told.
+
+import { call, get, newKey, post } from "./api.js";
+import { counted } from "./amounts.js";
+import { Deliveries } from "./deliveries.js";
+import { announce, byId, element, icon, show } from "./dom.js";
+import { complain, session } from "./shell.js";
+import { formatAgo, time } from "./times.js";
+import { confirmDeletion, confirmRotation, openForm, openSecret } from "./webhook-dialogs.js";
+
+const DEFAULT = "default"; // tells the `webhook_url` of each request: an account has it from the start
+const WHY = {
+  failing: "Nothing got through for a day, so it is told nothing any more. What happens is kept: resume it once it answers again.",
+  gone: "It answered 410 Gone, so it is told nothing any more.",
+  asked: "Paused by hand. What happens is kept until it is resumed.",
+};
+
+let webhooks = [];
+const deliveries = new Deliveries();
+
+async function start({ scope }) {
+  byId("no-key").hidden = scope !== "ops";
+  if (scope === "ops") return;
+  byId("webhooks").hidden = false;
+  byId("whose").textContent = scope === "admin" ? "The operators' own webhooks: they hear of every account." : "What happens to this account is told to these URLs, signed and at least once.";
+  byId("actions").append(element("button", { type: "button", id: "create", onclick: create }, "New webhook"));
+  byId("refresh").addEventListener("click", () => refresh().catch(complain));
+  await readAll(scope);
+  const asked = new URLSearchParams(location.search).get("webhook");
+  const found = webhooks.find(({ id }) => id === asked);
+  if (found) await choose(found);
+}
+
+async function readAll(scope) {
+  const [{ data }, own] = await Promise.all([get("/v1/webhooks"), scope === "account" && get(`/v1/webhooks/${DEFAULT}`)]);
+  webhooks = own ? [...data, own] : data;
+  draw();
+}
+
+async function refresh() {
+  await readAll((await session).scope);
+  await deliveries.read();
+  complain(null);
+  announce("Up to date");
+}
+
+/** Show this one, as the API has just described it, in the place of what was known of it. */
+function take(webhook) {
+  const known = webhooks.findIndex(({ id }) => id === webhook.id);
+  if (known >= 0) webhooks[known] = webhook;
+  else webhooks.splice(webhooks.findLastIndex(({ id }) => id !== DEFAULT) + 1, 0, webhook);
+  draw();
+}
+
+function draw() {
+  byId("empty").hidden = webhooks.some(({ id }) => id !== DEFAULT);
+  show(byId("endpoints"), webhooks.map(panelOf));
+}
+
+function nameOf({ url }) {
+  return url ?? "The webhook_url of each request";
+}
+
+function panelOf(webhook) {
+  const { id, url, events, description, dropped } = webhook;
+  const chosen = id === deliveries.webhook?.id;
+  return element(
+    "section",
+    { class: chosen ? "panel stack tight chosen" : "panel stack tight", "aria-labelledby": `${id}-name`, id },
+    element("div", { class: "row apart" }, element("h2", { id: `${id}-name` }, nameOf(webhook)), badgeOf(webhook)),
+    description && element("p", {}, description),
+    url ? element("p", { class: "hint row" }, events.map((event) => element("code", {}, event))) : element("p", { class: "hint" }, "Requests that name a webhook_url of their own are told there. Make a secret here to check the signatures."),
+    webhook.paused_because && element("p", { class: "small" }, WHY[webhook.paused_because]),
+    element("p", { class: "hint row" }, factsOf(webhook)),
+    dropped > 0 && element("p", { class: "small bad-text" }, `${counted(dropped, "event")} never told: too many were waiting.`),
+    element("p", { class: "row" }, buttonsOf(webhook)),
+  );
+}
+
+function badgeOf({ url, status, failing_since: failing }) {
+  if (status === "paused") return element("span", { class: "badge warn" }, icon("cancel"), "paused");
+  if (failing) return element("span", { class: "badge bad" }, icon("warning"), "failing");
+  return url && element("span", { class: "badge good" }, icon("check"), "active");
+}
+
+function factsOf(webhook) {
+  const facts = { Made: webhook.created_at, "Secret renewed": webhook.secret_rotated_at, "Last delivered": webhook.delivered_at, "Failing since": webhook.failing_since, "Paused since": webhook.paused_at };
+  const known = Object.entries(facts).filter(([, at]) => at);
+  return known.map(([name, at]) => element("span", {}, `${name} `, time(at, name.endsWith("since") ? undefined : formatAgo(at))));
+}
+
+function buttonsOf(webhook) {
+  const button = (text, act) => element("button", { type: "button", class: "small", "aria-label": `${text}: ${nameOf(webhook)}`, onclick: act }, text);
+  const moved = webhook.status === "paused" ? ["Resume", "active"] : ["Pause", "paused"];
+  return [
+    button("Deliveries", () => choose(webhook, { focus: true }).catch(complain)),
+    webhook.url && button("Edit", () => openForm(webhook, (body) => change(webhook, body, "Saved"))),
+    button("New secret", () => confirmRotation(nameOf(webhook), () => rotate(webhook))),
+    webhook.url && button(moved[0], () => change(webhook, { status: moved[1] }, `${moved[0]}d`).then((focus) => focus(), complain)),
+    webhook.url && button("Delete", () => confirmDeletion(nameOf(webhook), () => remove(webhook))),
+  ];
+}
+
+// --- what can be done -------------------------------------------------------------------------------------------------
+
+function create() {
+  openForm(null, async (body) => {
+    const { secret, ...made } = await post("/v1/webhooks", body, { once: newKey() });
+    take(made);
+    return () => openSecret(secret);
+  });
+}
+
+async function change({ id }, body, said) {
+  take(await call("PATCH", `/v1/webhooks/${id}`, body));
+  complain(null);
+  announce(said);
+  return () => byId(id).querySelector("button").focus(); // the one that was pressed is drawn anew
+}
+
+async function rotate({ id }) {
+  const { secret, ...webhook } = await post(`/v1/webhooks/${id}/rotate`, undefined, { once: newKey() });
+  take(webhook);
+  return () => openSecret(secret);
+}
+
+async function remove({ id }) {
+  await call("DELETE", `/v1/webhooks/${id}`);
+  webhooks = webhooks.filter((webhook) => webhook.id !== id);
+  if (deliveries.webhook?.id === id) choose(null);
+  draw();
+  announce("Deleted");
+  return () => byId("create").focus();
+}
+
+/** Show what this one was told; with null nothing. */
+async function choose(webhook, { focus = false } = {}) {
+  history.replaceState(null, "", webhook ? `?webhook=${webhook.id}` : location.pathname);
+  const read = deliveries.show(webhook, webhook && nameOf(webhook));
+  draw();
+  await read;
+  if (focus) byId("deliveries-heading").focus();
+}
+
+await session.then(start).catch(complain);
