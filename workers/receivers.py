@@ -26,7 +26,7 @@ _GONE = 410
 
 Word = Literal[
     "address_refused", "connection_failed", "connection_lost", "name_not_found", "redirected", "secret_missing",
-    "timeout", "tls_failed", "url_refused",
+    "timeout", "tls_failed", "unreadable", "url_refused",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,6 +34,7 @@ from workers.receivers import CALL_SECONDS, Answered, Receivers
 _ROUND_SECONDS = 1.0
 _DUE_LIMIT = 100
 _CALLS_OF_A_WEBHOOK = 4
+_COPIES_AT_ONCE = 8  # of an operators' webhook, which is due in each partition by itself
 _CALLS_MAX = 500  # connections of this process: file descriptors, and the memory of their bodies
 _CLAIM_MS = round(3 * CALL_SECONDS * 1000)  # a call, and as long again for a ledger that is slow to note it, twice
 _CLOSE_SECONDS = CALL_SECONDS + 1
@@ -81,8 +83,13 @@ class Teller:
         except LedgerUnavailable as error:
             log.warning("webhooks_not_looked_at", error=str(error))
             return
-        for due in (one for several in found for one in several):
-            if due not in self._work and self._calls < _CALLS_MAX:
+        everything = [one for several in found for one in several]
+        random.shuffle(everything)  # where not all can be told at once, each has its turn
+        copies = Counter((due.account, due.webhook) for due in self._work)
+        for due in everything:
+            busy = copies[due.account, due.webhook] >= _COPIES_AT_ONCE or self._calls >= _CALLS_MAX
+            if due not in self._work and not busy:
+                copies[due.account, due.webhook] += 1
                 task = asyncio.create_task(self._tell(due), name=f"webhook {due.webhook}")
                 self._work[due] = task
                 task.add_done_callback(partial(self._done, due))
@@ -107,14 +114,23 @@ class Teller:
                     )
                     if claimed is None:
                         return
-                    through = await asyncio.gather(*(self._try(due, claimed, one) for one in claimed.deliveries))
+                    through = await self._try_all(due, claimed)
                 finally:
                     self._calls -= limit
-                limit = _CALLS_OF_A_WEBHOOK if all(through) else 1
+                limit = _CALLS_OF_A_WEBHOOK if through else 1
         except FareboxError as error:
             log.warning("webhook_left", webhook=due.webhook, account=due.account, error=str(error))
         except Exception:
             log.exception("webhook_failed", webhook=due.webhook, account=due.account)
+
+    async def _try_all(self, due: Due, claimed: Claimed) -> bool:
+        """Try what was claimed, all of it to its end whatever becomes of one; whether everything got through."""
+        tries = (self._try(due, claimed, delivery) for delivery in claimed.deliveries)
+        through = await asyncio.gather(*tries, return_exceptions=True)
+        for one in through:
+            if isinstance(one, BaseException):
+                raise one
+        return all(through)
 
     async def _try(self, due: Due, claimed: Claimed, delivery: Delivery) -> bool:
         """Call once and note what came of it; whether it got through."""
@@ -160,13 +176,21 @@ class Teller:
                 mend="give this process the gateway's FAREBOX_SIGNING_KEY, or rotate the webhook's secret",
             )
             return Answered(None, "secret_missing", 0)
-        body = event_shape(delivery, await self._generation(delivery), self.links).json_text()
+        try:
+            body = event_shape(delivery, await self._generation(delivery), self.links).json_text()
+        except Exception:  # what it is about cannot be read: it is tried again like any other, for a day
+            log.exception("event_unreadable", webhook=webhook.id, event_id=delivery.event, about=delivery.subject)
+            return Answered(None, "unreadable", 0)
         return await self.receivers.call(url, delivery.event, body, secrets)
 
     async def _generation(self, delivery: Delivery) -> o.Generation | None:
         if delivery.type not in GENERATION_EVENTS:
             return None
-        found = await self.ledger.generation(generation=delivery.subject)
+        found = await insist(
+            "generation",
+            lambda: self.ledger.generation(generation=delivery.subject),
+            lease_seconds=self.lease_seconds,
+        )
         return found if isinstance(found, o.Generation) else None
 
 

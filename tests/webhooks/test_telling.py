@@ -299,6 +299,42 @@ async def test_operators_hear_of_all_accounts_and_accounts_of_none_but_themselve
     assert [json.loads(told.body)["data"]["account"] for told in own] == ["ann"]
 
 
+async def test_what_cannot_be_read_is_in_the_table_and_stops_no_other_event(
+    gateway: Visitor, teller: Teller, receiver: Receiver
+) -> None:
+    key = await gateway.account()
+    webhook = await register(gateway, key, receiver.url, "generation.succeeded")
+    torn, whole = await gateway.finished(key), await gateway.finished(key)
+    redis: Any = gateway.ledger.redis
+    await redis.hset(gateway.ledger.generation_key(torn), "request", '{"prompt": "a secret')
+    await tell(teller)
+    first, second = await deliveries_of(gateway, key, webhook["id"])
+    assert (first["status"], [one["error"] for one in first["tries"]]) == ("pending", ["unreadable"])
+    assert (second["status"], second["generation"]) == ("delivered", whole)
+
+
+async def test_an_operators_webhook_that_is_slow_takes_a_part_of_the_calls_only(
+    gateway: Visitor, receiver: Receiver
+) -> None:
+    names = [f"account-{number}" for number in range(30)]
+    keys = [await gateway.account(name) for name in names]
+    until = asyncio.Event()
+    receiver.always = slowly(until)
+    await register(gateway, gateway.admin, receiver.url, "generation.succeeded")
+    for key in keys:
+        await gateway.finished(key)
+    async with telling(gateway.ledger) as teller:
+        await teller.make_round()
+        while receiver.in_work < 8:
+            await asyncio.sleep(0.01)
+        await teller.make_round()
+        until.set()
+        while len(receiver.told) < len(names):
+            await tell(teller)
+    assert receiver.most_in_work <= 32
+    assert len({told.headers["webhook-id"] for told in receiver.told}) == len(names)
+
+
 async def test_a_teller_with_another_signing_key_signs_nothing(gateway: Visitor, receiver: Receiver) -> None:
     key = await gateway.account()
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")

@@ -53,6 +53,8 @@ class Secrets:
             "input": PICTURE,
             "input link": _word("inputtoken"),
             "idempotency key": _word("once"),
+            "receiver": _word("receivertoken"),
+            "receiver of one": _word("receivertoken"),
             "email": f"{_word('ada')}@example.com",
             "payer": "ann@example.com",
         }
@@ -100,6 +102,7 @@ def test_no_log_of_any_process_shows_a_key_a_prompt_or_a_secret(
     key = hidden.now("account key", up.call("POST", "/v1/admin/accounts/ada/keys", admin, {})["key"])
     hidden.now("ops key", up.call("POST", "/v1/admin/keys", admin, {"scope": "ops"})["key"])
     hidden.now("signing key", (up.data / "signing-key").read_text().strip())
+    _listen(up, key, hidden)
     _generate(up, key, hidden)
     _knock(up, key, hidden)
     _sell(up, hidden)
@@ -129,6 +132,20 @@ def _asked(hidden: Secrets, **more: Any) -> dict[str, Any]:
         "metadata": {hidden["metadata name"]: {"password": hidden["metadata"]}},
         **more,
     }
+
+
+def _listen(up: Up, key: str, hidden: Secrets) -> None:
+    """Webhooks whose addresses have a token in them, and that nobody can reach."""
+    for who, events in ((key, ["generation.succeeded"]), (hidden["admin key"], ["generation.failed"])):
+        url = f"https://receiver.invalid/{hidden['receiver']}?token={hidden['receiver']}"
+        made = up.call("POST", "/v1/webhooks", who, {"url": url, "events": events})
+        hidden.now(f"{made['id']}'s secret", made["secret"])
+        hidden.now(
+            f"{made['id']}'s secret after it", up.call("POST", f"/v1/webhooks/{made['id']}/rotate", who)["secret"]
+        )
+    one = f"https://receiver.invalid/?token={hidden['receiver of one']}"
+    up.call("POST", "/v1/generations", key, _asked(hidden, webhook_url=one))
+    until(lambda: '"webhook_tried"' in up.log or "webhook_tried " in up.log)
 
 
 def _generate(up: Up, key: str, hidden: Secrets) -> None:
