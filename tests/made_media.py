@@ -61,3 +61,36 @@ def png_that_says(width: int, height: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(bytes(1_000_000)))
         + chunk(b"IEND", b"")
     )
+
+
+def mp4_that_says(samples: int, tracks: int = 1) -> bytes:
+    """An MP4 of a few hundred bytes whose tables say that each of its tracks has so many samples."""
+
+    def box(name: bytes, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return struct.pack(">I", len(body) + 8) + name + body
+
+    def table(name: bytes, layout: str, *numbers: int | bytes, rest: bytes = b"") -> bytes:
+        return box(name, bytes(4), struct.pack(layout, *numbers), rest)
+
+    def track(number: int) -> bytes:
+        format_ = box(b"mp4a", bytes(6), struct.pack(">H8xHHHHI", 1, 2, 16, 0, 0, 48_000 << 16))
+        if number == 1:
+            format_ = box(b"mp4v", bytes(6), struct.pack(">H16xHH50x", 1, 64, 64))
+        tables = box(
+            b"stbl",
+            table(b"stsd", ">I", 1, rest=format_),
+            table(b"stts", ">5I", 2, 1, 2, samples - 1, 1),
+            table(b"stsc", ">4I", 1, 1, samples, 1),
+            table(b"stsz", ">II", 3, samples),
+            table(b"stco", ">II", 1, 48),
+        )
+        head = table(b"mdhd", ">4IHH", 0, 0, 1000, 1000, 0x55C4, 0)
+        kind = table(b"hdlr", ">I4s", 0, b"vide" if number == 1 else b"soun", rest=bytes(14))
+        return box(
+            b"trak", table(b"tkhd", ">5I60x", 0, 0, number, 0, 1000), box(b"mdia", head, kind, box(b"minf", tables))
+        )
+
+    movie = table(b"mvhd", ">4I80x", 0, 0, 1000, 1000)
+    all_tracks = b"".join(track(number) for number in range(1, tracks + 1))
+    return box(b"ftyp", b"isom", bytes(4), b"isom") + box(b"moov", movie, all_tracks) + box(b"mdat", bytes(64))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
+import os
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,7 +22,7 @@ from aiohttp import web
 from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
-from gateway.media import Media, look
+from gateway.media import Media, look_apart
 from gateway.outputs import OutputStore
 
 _BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
@@ -68,9 +70,12 @@ class Intake:
                 file.close()
 
     async def look(self, file: BinaryIO) -> Media:
-        """What a file is; MediaUnreadable. Few at once: the largest takes a quarter of a gigabyte of memory."""
+        """What a file is; MediaUnreadable. Few at once: the largest takes a gigabyte of memory, in another process."""
         async with self._looks:
-            return await asyncio.to_thread(look, file)
+            try:
+                return await look_apart(file)
+            except OSError as error:
+                raise OutputNotStored(f"an upload: it cannot be looked into: {error.strerror}") from error
 
     async def store(self, outputs: OutputStore, object_key: str, body: Received) -> None:
         """Put what has come in into the object store; OutputNotStored."""
@@ -107,7 +112,9 @@ async def _receive(request: web.Request, file: BinaryIO) -> Received:
     patience = asyncio.timeout(limits.BODY_SECONDS)
 
     def write() -> None:
-        file.write(block)
+        # A disk that is full takes what fits and says so by the count alone; only the next write would be an error.
+        if file.write(block) != len(block):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         digest.update(block)
 
     try:

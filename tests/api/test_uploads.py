@@ -173,16 +173,18 @@ async def test_a_bomb_of_packed_bytes_ends_at_the_limit(gateway: Visitor, monkey
     assert (fine.status, fine.body["bytes"]) == (201, len(PNG))
 
 
-async def test_a_large_upload_is_never_in_memory_as_a_whole(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_upload_is_never_in_memory_as_a_whole(
+    gateway: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is written at once is a block and what came in with its last piece, however large the file is."""
     written: list[int] = []
 
-    class Noting(io.BytesIO):
+    class Noting(io.FileIO):
         def write(self, block: Any) -> int:
             written.append(len(block))
             return super().write(block)
 
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Noting())
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Noting(tmp_path / "noting", "w+"))
     data = PNG + bytes(12_000_000)
     reply = await upload(gateway, await gateway.account(), data)
     assert (reply.status, reply.body["bytes"]) == (201, len(data))
@@ -250,6 +252,25 @@ async def test_a_disk_that_is_full_while_a_body_comes_in_is_answered_503(
     assert "Retry-After" in reply.headers
     monkeypatch.undo()
     assert (await upload(gateway, key, once="k")).status == 201
+
+
+async def test_a_file_whose_end_did_not_fit_on_the_disk_is_not_kept(
+    gateway: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk with a little room left takes a part of a block, and no error tells of it, only the count.
+
+    Was that the last block, the file was kept without its end, under the size and the digest of the whole: an image
+    decodes all the same if what is missing comes behind its pixels, and a provider got what nobody had sent.
+    """
+
+    class AlmostFull(io.FileIO):
+        def write(self, block: Any) -> int:
+            return super().write(block[:-7])
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: AlmostFull(tmp_path / "almost full", "w+"))
+    reply = await upload(gateway, await gateway.account(), PNG + bytes(7))
+    assert (reply.status, reply.code) == (503, "ledger_unavailable")
+    assert files(gateway, "uploads") == []
 
 
 async def test_a_store_that_is_full_is_answered_503_and_takes_it_later(gateway: Visitor, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gateway.api.errors import error_classes
 from gateway.api.routes import ROUTES, Route
 from gateway.domain import Scope
 from gateway.ledger.webhooks import WEBHOOKS_MAX
-from gateway.media import images, looking, videos
+from gateway.media import apart, images, looking, videos
 from gateway.outputs.uploads import LIFETIME_SECONDS
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
@@ -40,6 +40,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "upload, pixels": (images.PIXELS_MAX, "422 invalid_request"),
     "upload, frames of an animated image": (images.FRAMES_MAX, "422 invalid_request"),
     "upload, looking into it": (looking.LOOK_SECONDS, "422 invalid_request"),
+    "upload, memory to look into it": (f"{apart.MEMORY_MAX_BYTES // 1024 // 1024:,} MiB", "422 invalid_request"),
     "uploads in one order": (f"{limits.INPUTS_MAX_BYTES // 1024 // 1024} MiB", "422 invalid_request"),
     "uploads": (limits.UPLOADS_MAX, "429 rate_limited"),
     "uploads a day": (f"{Settings.model_fields['upload_gib_per_day'].default} GiB", "429 rate_limited"),
