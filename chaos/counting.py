@@ -23,6 +23,8 @@ SETTLE_SECONDS = 240
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 _AUDIT_EVERY_SECONDS = 10
 _AUDITS = {0: "clean", 2: "no answer from the ledger"}
+_TOLD_SECONDS = 30
+_RESENT_MAX = 8
 _PAGE = 100
 BOX_MODEL = "poster"
 _DOWNLOADS_AT_ONCE = 8
@@ -176,10 +178,30 @@ async def _check_outputs(findings: Findings, load: Load, everything: dict[str, S
 
 
 async def _check_told(findings: Findings, scene: Scene, everything: dict[str, Shown]) -> None:
-    """Every account was told how each of its generations ended, after its beginning, as often as it took."""
+    """Every account was told how each of its generations ended, after its beginning, as often as it took.
+
+    What was tried in vain a few times waits for minutes, then hours. That is not waited for: it is resent.
+    """
     ended = {shown["id"]: shown["status"] for shown in everything.values()}
-    await scene.receiver.wait(ended, SETTLE_SECONDS)
+    await scene.receiver.wait(ended, _TOLD_SECONDS)
+    for number in range(_RESENT_MAX):
+        if not scene.receiver.missing(ended):
+            break
+        await _resend(scene, number)
+        await scene.receiver.wait(ended, _TOLD_SECONDS)
     findings.lost += scene.receiver.check(ended)
+
+
+async def _resend(scene: Scene, number: int) -> None:
+    """Have all that was not told yet told at once, as its owner may."""
+    load = scene.load
+    for account, webhook in scene.receiver.webhooks.items():
+        path = f"/v1/webhooks/{webhook}/deliveries"
+        for delivery in await _pages(load, account, path):
+            if delivery["status"] == "pending":
+                load.counts["events resent"] += 1
+                key = f"resend-{delivery['id']}-{number}"
+                await load.call("POST", f"{path}/{delivery['id']}/resend", load.keys[account], None, key)
 
 
 async def _check_box(findings: Findings, scene: Scene, everything: dict[str, Shown]) -> None:

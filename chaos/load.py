@@ -41,7 +41,7 @@ _GIVE_UP_SECONDS = 180
 _LOOK_SECONDS = 0.1
 _GRANTS_SHARE = 0.6  # of what operators do; the rest are changes of plan
 # What is asked for, and what becomes of it, in a hundred. A mural nobody can pay for.
-_WISHES = {"sketch": 65, "portrait": 15, "poster": 12, "clip": 4, "mural": 4}
+_WISHES = {"sketch": 69, "portrait": 15, "poster": 8, "clip": 4, "mural": 4}
 _TOOLS = {"clip": "video", "poster": "print"}
 _INPUT_SHARE = 0.5  # of portraits bring a picture along, which the gateway stores
 _PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
@@ -105,7 +105,7 @@ class Load:
         for name in accounts:
             listener = {"url": receiver.url(name), "events": EVENTS}
             made = await self.call("POST", "/v1/webhooks", self.keys[name], listener, f"webhook-{name}")
-            receiver.secrets[name] = made.body["secret"]
+            receiver.webhooks[name], receiver.secrets[name] = made.body["id"], made.body["secret"]
 
     async def _is_ready(self, gateway: str) -> None:
         while True:

@@ -37,6 +37,7 @@ class Receiver:
 
     def __init__(self, seed: int) -> None:
         """Behave as `seed` says."""
+        self.webhooks: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
         self.told: defaultdict[str, Told] = defaultdict(Told)
         self.counts: Counter[str] = Counter()
@@ -78,18 +79,18 @@ class Receiver:
         """Return when of all that `ended` the end was accepted, or the time is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._missing(ended):
+                while self.missing(ended):
                     self._accepted.clear()
                     await self._accepted.wait()
 
-    def _missing(self, ended: dict[str, str]) -> list[str]:
+    def missing(self, ended: dict[str, str]) -> list[str]:
         """Of the generations that `ended` so (id → status), those whose end was not accepted yet."""
         return [name for name, status in ended.items() if f"generation.{status}" not in self.told[name].types.values()]
 
     def check(self, ended: dict[str, str]) -> list[str]:
         """What is wrong with what was told, each as a sentence."""
         wrong = [*self.problems]
-        wrong += [f"{name} {ended[name]}, and its account was never told" for name in self._missing(ended)]
+        wrong += [f"{name} {ended[name]}, and its account was never told" for name in self.missing(ended)]
         for name, told in self.told.items():
             if name not in ended:
                 wrong.append(f"{name} was told of, and is no generation that ended")
