@@ -113,6 +113,32 @@ async def test_outputs_by_address_are_fetched(vendor: OpenAiVendor, provider: Op
     assert [one.data for one in await made(provider, None, asked(0, 1))] == vendor.jobs["1"].made
 
 
+@pytest.mark.parametrize(("away", "delivered"), [(3, True), (1000, False)])
+async def test_a_picture_whose_server_is_away_is_fetched_again_and_never_bought_again(
+    monkeypatch: pytest.MonkeyPatch, away: int, *, delivered: bool
+) -> None:
+    """There is no job to come back to: the worker, told that it is unreachable, bought one each half minute."""
+    monkeypatch.setattr("workers.providers.openai_images._FETCH_PAUSES_SECONDS", (0, 0, 0, 0))
+    asked_for: list[int] = []
+
+    async def file(_: web.Request) -> web.Response:
+        asked_for.append(1)
+        return web.Response(status=503) if len(asked_for) <= away else web.Response(body=picture())
+
+    async with (
+        serving(file) as files,
+        serving(always(200, {"data": [{"url": f"{files.url}/a.png"}]})) as wild,
+    ):
+        provider = OpenAiImages(Connection(name="box", base_url=wild.url, key=KEY))
+        if delivered:
+            assert [one.data for one in await made(provider, None, asked())] == [picture()]
+        else:
+            with pytest.raises(ProviderFailed):
+                await made(provider, None, asked())
+        await provider.close()
+        assert len(wild.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "document", "wanted"),
     [

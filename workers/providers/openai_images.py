@@ -18,7 +18,14 @@ from typing import Any
 import aiohttp
 
 from gateway.addresses import AddressGuard
-from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
+from gateway.errors import (
+    Moderated,
+    ProviderError,
+    ProviderFailed,
+    ProviderNotSetUp,
+    ProviderRejected,
+    ProviderUnreachable,
+)
 from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
 from workers.providers.calls import Answer, Calls, decoded
 from workers.providers.inputs import InputBytes, Inputs
@@ -27,6 +34,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 _N_MAX = 10  # of one call
 _ANSWER_BYTES_MAX = 512 * 1024 * 1024  # ten pictures of 4K in base64
+_FETCH_PAUSES_SECONDS = (1, 2, 5, 10, 30)
 _MODERATED = frozenset(
     {"moderation_blocked", "content_policy_violation", "content_filter", "contentfilter", "content_moderation"}
 )
@@ -104,8 +112,24 @@ class OpenAiImages:
         if isinstance(entry.get("b64_json"), str) and entry["b64_json"]:
             return await asyncio.to_thread(decoded, entry["b64_json"])
         if isinstance(entry.get("url"), str) and not entry["url"].startswith("data:"):
-            return await self._calls.fetch(entry["url"])
+            return await self._fetched(entry["url"])
         return await asyncio.to_thread(decoded, entry.get("url"))
+
+    async def _fetched(self, address: str) -> bytes:
+        """Fetch a picture, and again while its server is away: it is made and paid for, and only this call knows where.
+
+        In the end ProviderFailed, of which there are at most `attempts_max`. With ProviderUnreachable the worker would
+        ask `results` again, which buys another picture, until it gives up.
+        """
+        for pause in _FETCH_PAUSES_SECONDS:
+            try:
+                return await self._calls.fetch(address)
+            except ProviderUnreachable:
+                await asyncio.sleep(pause)
+        try:
+            return await self._calls.fetch(address)
+        except ProviderUnreachable as error:
+            raise ProviderFailed(f"a picture cannot be fetched: {error.detail}") from None
 
     def _refusal(self, answer: Answer, document: object, prompt: str) -> ProviderError:
         error = document.get("error") if isinstance(document, dict) else None
