@@ -101,7 +101,7 @@ class ProviderDesk:
             job_indices=_of_the_job(generation),
             attempt=attempt,
             settings=asked.settings,
-            arguments=dict(asked.settings) if model is None else arguments_of(model, asked.settings),
+            arguments=arguments_of(model, asked.settings),
             names=ArgumentNames() if model is None else _names(model),
             inputs=await self._inputs(inputs),
             idempotency_key=f"{generation.id}:{generation.submission}",

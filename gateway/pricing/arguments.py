@@ -18,18 +18,21 @@ def value_text(value: SettingValue) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def arguments_of(model: Model, settings: Mapping[str, SettingValue]) -> dict[str, Any]:
+def arguments_of(model: Model | None, settings: Mapping[str, SettingValue]) -> dict[str, Any]:
     """What the provider is sent for these settings, as JSON can say it: numbers are `int`, or `float` if not whole.
+
+    Of a model that the rate card has no more (None) the settings are sent as they are named.
 
     A setting without a translation goes under its own name, one that is translated as "" not at all. What `always` says
     comes first, so a setting may change it.
     """
     arguments: dict[str, Any] = {}
-    always = model.provider_settings.get(ALWAYS, {})
+    translations = {} if model is None else model.provider_settings
+    always = translations.get(ALWAYS, {})
     if not isinstance(always, str):
         arguments |= always
     for name, value in settings.items():
-        translation = model.provider_settings.get(name) if name not in RESERVED else None
+        translation = translations.get(name) if name not in RESERVED else None
         if translation is None:
             arguments[name] = value
         elif isinstance(translation, str):

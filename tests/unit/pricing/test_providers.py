@@ -56,6 +56,14 @@ def test_settings_are_put_into_the_providers_words() -> None:
     }
 
 
+def test_a_model_that_is_gone_from_the_card_is_still_sent_numbers_that_json_can_say() -> None:
+    """What was in flight when its model was taken from the card ended as `internal`: its numbers went as decimals."""
+    assert arguments_of(None, {"resolution": "2K", "strength": Decimal("0.25")}) == {
+        "resolution": "2K",
+        "strength": 0.25,
+    }
+
+
 def test_flags_are_translated_by_their_toml_names() -> None:
     words = 'enhance = { true = { rewrite = "auto" }, false = {} }'
     model = read_card(card(settings=words)).models["flux-dev"]
