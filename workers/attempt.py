@@ -41,6 +41,7 @@ _PROGRESS_EVERY_SECONDS = 1.0
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
 _STAY_SECONDS = 30.0
 _STAY_CALLED_SECONDS = 5.0  # of a provider that calls when it is done
+_SUBMIT_SECONDS = 3.0  # for the answer to a submit, once the attempt is to end; less than a worker has to hand back
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ class Attempt:
         self._hand_back = hand_back
         self._ref = begun.generation.provider_ref
         self._submitted = self._ref is not None
+        self._submitting: asyncio.Task[None] | None = None
         self._delivered = {output.index for output in begun.generation.outputs}
         self._progress_thousandths = begun.generation.progress_thousandths
         self._request: ProviderRequest | None = None
@@ -87,15 +89,16 @@ class Attempt:
         self._place.attempts[self._generation.id] = self._look_now
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            decided = [task.done() for task in tasks]
+            await self._hear_of_submit()
         finally:
             if self._place.attempts.get(self._generation.id) == self._look_now:
                 del self._place.attempts[self._generation.id]
-            decided = [task.done() for task in tasks]
-            await cancel(*tasks)
-        if decided[0]:
-            ending = await self._end_made(making)
-        elif decided[1]:
+            await cancel(*tasks, *([] if self._submitting is None else [self._submitting]))
+        if decided[1]:  # before what was made: the ledger may have ended the generation, and who is told must follow up
             ending = await self._end_lease(keeping)
+        elif decided[0]:
+            ending = await self._end_made(making)
         else:
             ending = await self._end_handed_back()
         self._report(ending)
@@ -114,7 +117,10 @@ class Attempt:
                 if self._request is None:
                     self._request = await self._place.desk.request(self._generation, self._number, self._delivered)
                 if not self._submitted:
-                    await self._submit(provider, self._request)
+                    # A task of its own, which is not ended with this one: see `_hear_of_submit`.
+                    self._submitting = asyncio.create_task(self._submit(provider, self._request))
+                    await asyncio.wait({self._submitting})
+                    self._submitting.result()
                 made = await self._collect(provider, self._request)
             except ProviderUnreachable as error:
                 if isinstance(error, ProviderNotSetUp) and self._ref is None:
@@ -144,6 +150,14 @@ class Attempt:
                 "note", lambda: self._ledger.note(generation=self._generation.id, attempt=self._number, ref=ref)
             ),
         )
+
+    async def _hear_of_submit(self) -> None:
+        """Let a submit that is on its way be answered and noted, for who hangs up may have bought a job all the same.
+
+        Nobody would know it: the next attempt would buy another, and nobody would ask the first one to stop.
+        """
+        if self._submitting is not None:
+            await asyncio.wait({self._submitting}, timeout=min(_SUBMIT_SECONDS, self._lease_seconds / 2))
 
     async def _collect(self, provider: Provider, request: ProviderRequest) -> Made:
         """Take what comes. What was delivered before the provider went away is not asked for, and paid for, again."""
@@ -287,7 +301,8 @@ class Attempt:
             case ProviderError():
                 self._slot.note(error.code)
                 self._log.warning("attempt_failed", code=error.code, detail=error.detail)
-                return await self._settle(error.code, stop_provider=False)
+                # Its job need not have ended: what failed may be a file of it that does not open, or a look at it.
+                return await self._settle(error.code, stop_provider=True)
             case _:
                 self._log.error("attempt_broke", exc_info=error)
                 return await self._settle(FailureCode.INTERNAL, stop_provider=True)
@@ -336,6 +351,8 @@ class Attempt:
         )
         if isinstance(outcome, Requeued):
             self._slot.release()
+            if stop_provider and failure is FailureCode.PROVIDER_FAILED:
+                self._stop_job()  # the ledger has dropped its ref, and the next attempt submits another
         return await self._conclude("settle", outcome, stop_provider=stop_provider)
 
     async def _conclude(self, transition: str, outcome: Ended | Requeued | Stale, *, stop_provider: bool) -> str:
@@ -343,6 +360,8 @@ class Attempt:
         match outcome:
             case Ended(generation=ended):
                 self._place.after_end(outcome, stop_provider=stop_provider)
+                if stop_provider and outcome.provider_ref is None:
+                    self._stop_job()  # the generation had ended when it was to be noted
                 return ended.error or ended.state
             case Requeued(dispatch):
                 self._place.dispatcher.dispatch([dispatch])
@@ -350,6 +369,11 @@ class Attempt:
                 return "requeued"
             case Stale():
                 return self._refused(transition)
+
+    def _stop_job(self) -> None:
+        """Have the provider stop this attempt's job, if there is one, of which the ledger has no ref."""
+        if self._ref is not None:
+            self._place.aside(self._place.stop_provider(self._generation.request, self._ref, self._generation.id))
 
     def _refused(self, transition: str) -> str:
         """Say by which transition we learned that the generation is no longer ours."""

@@ -51,8 +51,8 @@ async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
     """Ask the provider to stop the job `ref` of a generation that was ended elsewhere."""
     place: Workplace = context["place"]
     found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
-    if isinstance(found, Generation):
-        await place.stop_provider(found.request, ref, generation)
+    if isinstance(found, Generation) and not await place.ask_to_stop(found.request, ref, generation):
+        place.aside(place.ask_again_to_stop(found.request, ref, generation))  # the job's place is another's meanwhile
 
 
 async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, generation: str, attempt: int) -> bool:

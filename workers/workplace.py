@@ -25,6 +25,7 @@ from workers.provider_desk import ProviderDesk
 T = TypeVar("T")
 
 _STOP_PROVIDER_SECONDS = 30
+_STOP_AGAIN_SECONDS = (5, 30, 120)
 _CLOSE_SECONDS = 5
 
 log = structlog.get_logger(__name__)
@@ -71,15 +72,35 @@ class Workplace:
                     self.attempts[generation]()
 
     async def stop_provider(self, asked: GenerationRequest, ref: str, generation: str) -> None:
-        """Ask a provider to stop the job `ref`; never raise: the generation has ended, whatever comes of it."""
+        """Ask a provider to stop the job `ref`; never raise: the generation has ended, whatever comes of it.
+
+        What cannot be asked from here is left to a worker: a caretaker need have neither the key nor a way there.
+        """
+        if await self.ask_to_stop(asked, ref, generation):
+            return
+        try:
+            await self.queue.stop_stray(tool=asked.tool, generation=generation, ref=ref)
+        except QueueUnavailable as error:
+            log.warning("stop_not_left_to_worker", generation=generation, error=str(error))
+
+    async def ask_to_stop(self, asked: GenerationRequest, ref: str, generation: str) -> bool:
+        """Ask once; whether the provider has heard. Never raises."""
         tell = log.bind(generation=generation, provider=asked.provider)
         try:
             async with asyncio.timeout(_STOP_PROVIDER_SECONDS):
                 await self.desk.provider(asked.provider).cancel(ref, asked.provider_model or asked.model)
         except Exception as error:  # noqa: BLE001 - a vendor's client may raise anything
             tell.warning("provider_not_stopped", error=type(error).__name__)
-        else:
-            tell.info("provider_stopped")
+            return False
+        tell.info("provider_stopped")
+        return True
+
+    async def ask_again_to_stop(self, asked: GenerationRequest, ref: str, generation: str) -> None:
+        """Ask a few more times: a provider that is away for a moment still has the job when it is back."""
+        for pause in _STOP_AGAIN_SECONDS:
+            await asyncio.sleep(pause)
+            if await self.ask_to_stop(asked, ref, generation):
+                return
 
     def leave_provider(self, provider: str, generation: str) -> None:
         """Give up a generation's slot at its provider, or its place in the line, and let others go on."""

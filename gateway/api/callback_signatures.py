@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,7 +60,7 @@ class CallbackSignatures:
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
-        self._asked_at: dict[str, float] = {}  # when the last answer came, or that there is none
+        self._asked_at: dict[str, float] = {}
         self._fetching = asyncio.Lock()
 
     async def check(self, table: ProviderTable, headers: Mapping[str, str], body: bytes) -> bool:
@@ -90,23 +89,18 @@ class CallbackSignatures:
             raise NotSigned("no published key made its signature")
 
     async def _keys(self, url: str, fresh_seconds: float) -> tuple[Ed25519PublicKey, ...]:
-        """The keys at `url`, none older than asked for, unless that is what there is.
-
-        Who waited while they could not be fetched has its answer: one fetch after another for each would take hours.
-        """
-        came_at = time.monotonic()
+        """The keys at `url`, none older than asked for, unless that is what there is."""
         async with self._fetching:
             now = time.monotonic()
             kept = self._kept.get(url)
             if kept is not None and now - kept.fetched_at < fresh_seconds:
                 return kept.keys
-            asked_at = self._asked_at.get(url, -math.inf)
-            if now - asked_at >= KEYS_APART_SECONDS or (kept is None and asked_at < came_at):
+            if now - self._asked_at.get(url, -KEYS_APART_SECONDS) >= KEYS_APART_SECONDS or kept is None:
+                self._asked_at[url] = now
                 try:
                     kept = self._kept[url] = _Kept(await _fetch(url), now)
                 except (ClientError, TimeoutError, ValueError) as error:
                     log.warning("callback_keys_not_fetched", url=url, error=f"{type(error).__name__}: {error}")
-                self._asked_at[url] = time.monotonic()
             if kept is None or now - kept.fetched_at >= KEYS_KEPT_SECONDS:
                 raise KeysUnavailable(url)
             return kept.keys
@@ -129,12 +123,11 @@ def _fal_signature(headers: Mapping[str, str], body: bytes) -> tuple[bytes, byte
     try:
         signature = bytes.fromhex(headers.get(_FAL_SIGNATURE, ""))
         off_seconds = abs(time.time() - int(said[2]))
-        message = "\n".join([*said, hashlib.sha256(body).hexdigest()]).encode()
-    except (ValueError, OverflowError):  # an OverflowError: a time of hundreds of digits
+    except ValueError:
         raise NotSigned("a header is missing, or is none of fal's") from None
     if not all(said) or not signature or off_seconds > TOLERANCE_SECONDS:
         raise NotSigned("a header is missing, or the time is not now")
-    return signature, message
+    return signature, "\n".join([*said, hashlib.sha256(body).hexdigest()]).encode()
 
 
 def _any_fits(keys: tuple[Ed25519PublicKey, ...], signature: bytes, message: bytes) -> bool:

@@ -80,7 +80,7 @@ class Sessions:
     def _opened(self, serializer: URLSafeTimedSerializer, token: str, seconds: int, refusal: str) -> list[str]:
         try:
             key_id, proof, *rest = serializer.loads(token, max_age=seconds)
-        except (BadData, ValueError):  # a ValueError: bytes that are no UTF-8
+        except BadData:
             raise InvalidKey(refusal) from None
         if not hmac.compare_digest(proof, self._proof(key_id)):
             raise InvalidKey("The admin key has been changed since. Sign in with the new one.")

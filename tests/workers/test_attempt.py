@@ -308,6 +308,102 @@ async def _is_due(scene: Scene, job: str) -> bool:
     return job in await due(scene.stage.queue)
 
 
+@dataclass
+class SlowToTake(Scripted):
+    """It takes a job at once and says so when it is let; who hangs up before that has bought a job all the same."""
+
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def submit(self, request: ProviderRequest) -> str | None:
+        ref = await super().submit(request)
+        self.taken.set()
+        await self.answer.wait()
+        return ref
+
+
+async def test_a_worker_that_must_stop_while_it_submits_hears_of_its_job_and_the_next_resumes_it(scene: Scene) -> None:
+    """It hung up, handed back without a ref, and the next worker bought a second job: of some vendors, twice."""
+    provider = SlowToTake([[None], [picture(0)]])
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await provider.taken.wait()
+    scene.hand_back.set()
+    await asyncio.sleep(0.05)
+    provider.answer.set()
+    await running
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 0, "ref-1")
+    scene.hand_back.clear()
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+    assert (len(provider.submitted), provider.cancelled) == (1, [])
+
+
+async def test_a_job_that_was_being_submitted_when_a_cancel_came_is_asked_to_stop(scene: Scene) -> None:
+    """The worker hung up and never knew its id: the provider made, and billed, what nobody wanted any more."""
+    provider = SlowToTake([[None]])
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await provider.taken.wait()
+    await scene.stage.ledger.cancel(generation=generation)
+    scene.place.attempts[generation]()
+    await asyncio.sleep(0.1)
+    provider.answer.set()
+    await running
+    assert (await scene.stage.generation(generation)).state is State.CANCELLED
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+
+
+async def test_a_job_whose_id_comes_when_the_generation_is_given_up_is_asked_to_stop(scene: Scene) -> None:
+    """The ledger had no ref to give back, so nobody asked."""
+    provider = SlowToTake([[None]])
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve(provider_timeout_ms=300)).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _has_failed(scene, generation))
+    provider.answer.set()
+    await running
+    assert (await scene.stage.generation(generation)).error is FailureCode.PROVIDER_TIMEOUT
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+
+
+async def _has_failed(scene: Scene, generation: str) -> bool:
+    return (await scene.stage.generation(generation)).state is State.FAILED
+
+
+async def test_a_provider_that_takes_no_notice_of_a_submit_does_not_keep_a_worker_from_stopping(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.attempt._SUBMIT_SECONDS", 0.05)
+    provider = SlowToTake([])
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await provider.taken.wait()
+    scene.hand_back.set()
+    await running
+    found = await scene.stage.generation(generation)
+    assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 0, None)
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(ProviderFailed("boom"), 3), (ProviderRejected("no"), 1)])
+async def test_a_job_that_goes_on_after_its_attempt_failed_is_asked_to_stop_and_the_next_one_is_not(
+    scene: Scene, error: ProviderError, attempts: int
+) -> None:
+    """A first file that does not open, or a look that is refused: the job was left at work, and paid for."""
+    provider = scene.provide([error], [picture(0)])
+    generation = (await scene.reserve(attempts_max=attempts)).generation.id
+    await scene.attempt(generation)
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    if attempts > 1:
+        await scene.attempt(generation, 2)
+        assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
+    assert provider.cancelled == ["ref-1"]
+
+
 async def test_a_stale_attempt_drops_everything_and_never_stops_the_provider(scene: Scene) -> None:
     provider = scene.provide([None])
     reserved = await scene.reserve()
@@ -394,3 +490,49 @@ async def test_the_stop_job_asks_the_provider_of_a_generation_that_ended_elsewhe
     assert ended.provider_ref == "ref-9"
     await stop({"place": scene.place}, generation, ended.provider_ref)
     assert provider.cancelled == ["ref-9"]
+
+
+class Away(Scripted):
+    """It cannot be reached so often when a job is to be stopped."""
+
+    away: int = 1
+
+    async def cancel(self, ref: str, provider_model: str) -> None:
+        if self.away:
+            self.away -= 1
+            raise ProviderUnreachable("no route")
+        await super().cancel(ref, provider_model)
+
+
+async def test_a_stop_that_a_caretaker_cannot_ask_for_is_left_to_a_worker(scene: Scene) -> None:
+    """A caretaker needs no provider's key. The job of what it gave up went on to its end, with one line in its log."""
+    provider = Away([])
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    ledger = scene.stage.ledger
+    await ledger.begin(generation=generation, attempt=1, operation=operation_id())
+    await ledger.note(generation=generation, attempt=1, ref="ref-9")
+    await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    ended = await ledger.cancel(generation=generation)
+    assert isinstance(ended, Ended)
+    scene.place.after_end(ended, stop_provider=True)
+    await until(lambda: _has_stop(scene, generation))
+    await stop({"place": scene.place}, generation, "ref-9")
+    assert provider.cancelled == ["ref-9"]
+
+
+async def _has_stop(scene: Scene, generation: str) -> bool:
+    return any(job.startswith(f"stop:{generation}:") for job in await due(scene.stage.queue))
+
+
+async def test_a_provider_that_is_away_when_it_is_to_stop_is_asked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked once; and the outage for which a generation is given up is the one in which nobody hears that."""
+    monkeypatch.setattr("workers.workplace._STOP_AGAIN_SECONDS", (0.01, 0.01))
+    provider = Away([])
+    provider.away = 2
+    scene.place.desk.give("scripted", provider)
+    generation = (await scene.reserve()).generation.id
+    await stop({"place": scene.place}, generation, "ref-9")
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-9"]))
