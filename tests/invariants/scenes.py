@@ -172,8 +172,8 @@ def note(model: Model, dice: Random) -> Arguments:
 
 
 def call_back(model: Model, dice: Random) -> Arguments:
-    """Mostly of one whose provider has a job, and about that one."""
-    with_ref = [g for g in model.generations.values() if g.state in OPEN and g.ref]
+    """Mostly of one that runs and whose provider has a job, and about that one."""
+    with_ref = [g for g in model.generations.values() if g.state == "running" and g.ref]
     g = dice.choice(with_ref) if with_ref and dice.random() < SENSIBLE else _some(model, dice)
     if not g:
         return None
@@ -205,7 +205,8 @@ def park(model: Model, dice: Random) -> Arguments:
     with_ref = [g for g in model.generations.values() if g.state == "running" and g.ref]
     if dice.random() > SENSIBLE:
         return hand_back(model, dice)  # it may have no ref, or may not run
-    g = dice.choice(with_ref) if with_ref else None
+    called_back = [g for g in with_ref if g.called_back == g.ref]  # what is rare comes first
+    g = dice.choice(called_back or with_ref) if with_ref else None
     return {"generation": g.id, "attempt": g.attempt} | _operation(dice) if g else None
 
 
@@ -329,8 +330,8 @@ def take_back(model: Model, dice: Random) -> Arguments:
 
 
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
-    "reserve": (13, reserve), "begin": (14, begin), "note": (5, note), "renew": (4, renew), "deliver": (14, deliver),
-    "settle": (9, settle), "park": (4, park), "call_back": (4, call_back), "hand_back": (3, hand_back),
+    "reserve": (13, reserve), "begin": (14, begin), "note": (8, note), "renew": (4, renew), "deliver": (14, deliver),
+    "settle": (9, settle), "park": (7, park), "call_back": (5, call_back), "hand_back": (3, hand_back),
     "line_up": (2, line_up), "cancel": (3, cancel), "dispatched": (3, dispatched), "rescue": (11, rescue),
     "pass_time": (8, pass_time), "advance": (6, advance),
     "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
