@@ -19,6 +19,7 @@ UPLOAD_BYTES_PER_SECOND = 64 * 1024  # half a Mbit/s; the largest upload may tak
 # How long an answer may be stuck because the client reads nothing of it: 64 KiB in half a minute is 17 kbit/s.
 READ_SECONDS = 30.0
 LINGER_SECONDS = 10.0  # for the rest of a body that nobody wants, so that the client can read why
+PACKED_LINGER_SECONDS = 1.0  # nothing is read of a packed body that nobody wants: to unpack it is work without end
 
 UPLOAD_MAX_BYTES = 50 * 1024 * 1024
 INPUTS_MAX_BYTES = 100 * 1024 * 1024  # of uploads in one order: a worker has them all in memory when it asks a provider

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from gateway.api import limits
@@ -51,6 +51,18 @@ class Connection(web.RequestHandler):
         """The connection is gone, whoever ended it."""
         self._forget_stuck()
         super().connection_lost(exc)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer. What is left of a packed body is not read: unpacked, 100 KB of it may be 100 MB."""
+        finished = await super().finish_response(request, resp, start_time)
+        if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
+            self._lingering_time = 0.0  # the connection ends
+            if self.transport is not None:
+                self.transport.pause_reading()
+                await asyncio.sleep(limits.PACKED_LINGER_SECONDS)
+        return finished
 
     def handle_error(
         self,

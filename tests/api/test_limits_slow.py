@@ -6,6 +6,7 @@ The limits are made small here. Where a client waits for its end it waits as lon
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import resource
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from aiohttp import StreamReader
 
 from gateway.api import event_stream, limits, server, services
 from tests.api.visitor import SKETCH, Visitor, open_gateway
@@ -275,3 +277,30 @@ def test_the_gateway_keeps_file_descriptors_for_itself(monkeypatch: pytest.Monke
     for files, clients in ((256, 128), (1024, 768), (1_048_576, 1_048_320)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
         assert server.connections_max() == clients
+
+
+async def test_the_rest_of_a_packed_body_that_nobody_wants_is_not_unpacked(
+    hasty: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has no key is refused at once, and yet all that he had sent was read to be thrown away.
+
+    Packed, that is work: each 200 KB of his cost the gateway a third of a second in which it answered nobody, so that
+    less than a megabyte a second, from a stranger, kept it busy for good.
+    """
+    unpacked: list[int] = []
+    feed = StreamReader.feed_data
+
+    def counted(self: StreamReader, data: bytes, *others: int) -> bool:
+        unpacked.append(len(data))
+        return feed(self, data, *others)
+
+    monkeypatch.setattr(StreamReader, "feed_data", counted)
+    monkeypatch.setattr(limits, "PACKED_LINGER_SECONDS", 0.05)
+    bomb = gzip.compress(bytes(100_000_000))
+    async with connected(hasty) as client:
+        head = f"POST /v1/quotes HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+        await client.send(head.encode() + bomb)
+        assert (await client.answer())[0] == 401
+        assert await client.ended() == b""
+    assert sum(unpacked) < 10_000_000
+    assert await is_served(hasty, await hasty.account())

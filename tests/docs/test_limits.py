@@ -56,6 +56,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "upload, in time": (f"{limits.UPLOAD_BYTES_PER_SECOND // 1024} KiB", "408 body_too_slow"),
     "unread answer": (limits.READ_SECONDS, ""),
     "unwanted body": (limits.LINGER_SECONDS, ""),
+    "unwanted packed body": (limits.PACKED_LINGER_SECONDS, ""),
     "connections": (limits.DESCRIPTORS_KEPT, ""),
 }
 
