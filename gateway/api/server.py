@@ -56,9 +56,12 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer. What is left of a packed body is not read: unpacked, 100 KB of it may be 100 MB."""
+        unwanted = hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof()
+        if unwanted:
+            resp.force_close()  # says so to the client, who would send its next request here
         finished = await super().finish_response(request, resp, start_time)
-        if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
-            self._lingering_time = 0.0  # the connection ends
+        if unwanted:
+            self._lingering_time = 0.0
             if self.transport is not None:
                 self.transport.pause_reading()
                 await asyncio.sleep(limits.PACKED_LINGER_SECONDS)
