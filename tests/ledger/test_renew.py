@@ -68,8 +68,25 @@ async def test_r17_a_result_after_the_end_is_discarded(world: World) -> None:
     await world.ledger.renew(generation=generation, attempt=1)
     before = await world.contents()
     assert isinstance(await world.settle(generation), o.Stale)
-    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), o.Stale)
     assert await world.contents() == before
+
+
+async def test_r11_the_ending_that_a_renewal_made_is_answered_again(world: World) -> None:
+    """If its answer was lost the worker asked again and was told that it was stale: so nobody had the provider stop,
+    and nobody dispatched who was promoted. Another attempt, or one that somebody else ended, is stale as ever."""
+    await world.account()
+    generation = await world.running()
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    await world.pass_time(generation, HOUR)
+    first = the(o.Ended, await world.ledger.renew(generation=generation, attempt=1))
+    before = await world.contents()
+    again = the(o.Ended, await world.ledger.renew(generation=generation, attempt=1))
+    assert (again.generation, again.provider_ref) == (first.generation, "job-7")
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=2), o.Stale)
+    assert await world.contents() == before
+    other = await world.running()
+    await world.settle(other)
+    assert isinstance(await world.ledger.renew(generation=other, attempt=1), o.Stale)
 
 
 async def test_a_stale_attempt_cannot_renew(world: World) -> None:

@@ -8,10 +8,11 @@
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/generations" "lib/promotion" "lib/ending"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-if not generations.held_by(g, ARGV[1]) then return {"stale"} end
+local operation = "renew " .. ARGV[1] -- the ending that this attempt's renewal makes, sent again, is answered so again
+if not generations.held_by(g, ARGV[1]) then return ending.again(g, operation) or {"stale"} end
 local now = amounts.real_now()
 if now >= tonumber(g.give_up_at) then
-  return ending.run(g, ending.state(g), "provider_timeout", g.operation, tonumber(ARGV[4]))
+  return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(ARGV[4]))
 end
 
 local lease_until = now + tonumber(ARGV[3])

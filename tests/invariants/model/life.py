@@ -186,10 +186,13 @@ class Model(Accounts):
         return "Noted", None
 
     def renew(self, *, generation: str, attempt: int, progress_thousandths: int | None) -> Answer:
+        operation = f"renew {attempt}"
+        if answer := self.again(generation, operation):
+            return answer
         if not (g := self.held(generation, attempt)):
             return "Stale", None
         if self.clock >= g.give_up_at:
-            return self.end(g, self.final(g), "provider_timeout", g.operation)
+            return self.end(g, self.final(g), "provider_timeout", operation)
         g.deadline = g.lease_until = self.clock + LEASE
         g.progress = g.progress if progress_thousandths is None else progress_thousandths
         return "Renewed", g.cancel_requested
