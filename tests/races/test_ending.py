@@ -41,7 +41,11 @@ async def test_settle_cancel_renew_and_rescue_at_once_end_it_once(worlds: list[W
             ]
         chance.shuffle(racing)
         outcomes = await asyncio.gather(*racing)
-        assert sum(isinstance(outcome, o.Ended) for outcome in outcomes) == 1
+        endings = [outcome for outcome in outcomes if isinstance(outcome, o.Ended)]
+        # The same attempt's renewals are one call sent again (R11): if one of them ended it, all are told so.
+        assert len(endings) in {1, len(worlds)}
+        assert len({(ending.generation.state, ending.generation.operation) for ending in endings}) == 1
+        assert len(endings) == 1 or endings[0].generation.operation == "renew 1"
         found = await worlds[0].generation(generation)
         assert found.state in FINAL_STATES
         assert found.committed_millicredits == PRICE * len(found.outputs) // 3

@@ -17,13 +17,16 @@ local reply = {
   "webhook", listed and "1" or "0", index and amounts.text(tonumber(index)) or "",
   first and amounts.text(tonumber(first)) or "",
 }
-local waits = {}
-for _, event in ipairs(redis.call("ZRANGE", keys.deliveries(owner, id), 0, ARGV[1] - 1)) do
+-- All are read before any is judged: of two in one millisecond, the one that waits may be listed before the other.
+local found, waits = {}, {}
+for index, event in ipairs(redis.call("ZRANGE", keys.deliveries(owner, id), 0, ARGV[1] - 1)) do
   local d = redis.call("HMGET", keys.delivery(owner, id, event), "status", "behind")
-  local due = redis.call("ZSCORE", keys.pending(owner, id), event)
   if d[1] == "pending" and d[2] then waits[d[2]] = true end
-  -- One that waits behind another is the younger of the two, so that was seen before it.
-  if d[1] == "pending" and not due and not waits[event] then reply[#reply + 1] = {event, "lost"} end
-  if d[1] and d[1] ~= "pending" and due then reply[#reply + 1] = {event, "done"} end
+  found[index] = {event, d[1], redis.call("ZSCORE", keys.pending(owner, id), event)}
+end
+for _, one in ipairs(found) do
+  local event, status, due = one[1], one[2], one[3]
+  if status == "pending" and not due and not waits[event] then reply[#reply + 1] = {event, "lost"} end
+  if status and status ~= "pending" and due then reply[#reply + 1] = {event, "done"} end
 end
 return reply

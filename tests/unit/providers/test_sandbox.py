@@ -296,5 +296,5 @@ async def test_controls_survive_their_way_through_the_ledger() -> None:
 
 async def test_providers_are_found_by_name() -> None:
     assert isinstance(make_provider("sandbox", Connection(name="sandbox")), Sandbox)
-    with pytest.raises(KeyError, match="there is sandbox"):
+    with pytest.raises(KeyError, match=r"there is .*sandbox"):
         make_provider("nobody", Connection(name="nobody"))
