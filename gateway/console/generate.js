@@ -164,6 +164,7 @@ function askQuote() {
   asking?.abort();
   later = setTimeout(readQuote, QUOTE_AFTER_MS);
   byId("quote").setAttribute("aria-busy", "true");
+  showButton();
 }
 
 async function readQuote() {
@@ -174,9 +175,9 @@ async function readQuote() {
     if (isAborted(error)) return;
     quote = null;
     show(byId("quote"), element("p", { class: "wrong" }, error.message));
-    showButton();
   }
   byId("quote").removeAttribute("aria-busy");
+  showButton();
 }
 
 async function showQuote(made) {
@@ -189,8 +190,11 @@ async function showQuote(made) {
   later = setTimeout(readQuote, new Date(quote.expires_at) - Date.now() - AGAIN_BEFORE_EXPIRY_MS);
 }
 
+/** What was changed has no price yet: the one that is shown is another's, and would be refused. */
+const isBusy = () => byId("quote").hasAttribute("aria-busy");
+
 function showButton() {
-  const possible = quote?.allowed && quote.affordable && !pressing;
+  const possible = quote?.allowed && quote.affordable && !pressing && !isBusy();
   byId("generate").setAttribute("aria-disabled", String(!possible));
   byId("generate").textContent = quote ? `Generate · ${withUnit(quote.credits)}` : "Generate";
 }
@@ -198,7 +202,7 @@ function showButton() {
 // --- one press, one generation ----------------------------------------------------------------------------------------
 
 function press() {
-  if (pressing || !quote) return;
+  if (pressing || !quote || isBusy()) return;
   if (!quote.allowed || !quote.affordable) {
     byId("quote").querySelector("a, button")?.focus();
     return;
