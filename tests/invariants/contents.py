@@ -47,6 +47,7 @@ async def read_contents(redis: Redis | RedisCluster, prefix: str = "") -> Conten
     return {
         name: Stored(kind, _text(value), expires_at)
         for name, kind, value, expires_at in zip(wanted, kinds, values, answers[1::2], strict=True)
+        if value not in (None, {}, [])  # it expired while this read
     }
 
 
