@@ -13,6 +13,7 @@ Exit 0: nothing lost, nothing double, the audit clean. Exit 1: the list of what 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import random
@@ -49,6 +50,9 @@ class Interrupted(Exception):
 
 def main() -> int:
     """Run it all; the exit code."""
+    argparse.ArgumentParser(
+        prog="python -m chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     enter_namespace()
     seed, steps = int(os.environ.get("SEED", "1")), int(os.environ.get("STEPS", STEPS))
     console = Console()
