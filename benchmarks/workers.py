@@ -53,7 +53,7 @@ class Nothing:
         """Yield every output."""
         del ref
         for index in request.indices:
-            yield Rendered(index=index, data=PIXEL)
+            yield Rendered(index=index, data=PIXEL, made_here=True)
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Have nothing to stop."""

@@ -31,7 +31,6 @@ from gateway.errors import (
 from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeued, Stale
 from gateway.outputs import output_key
 from gateway.slots import SUCCEEDED
-from workers.checks import checked
 from workers.metrics import ATTEMPT_SECONDS
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
 from workers.slot import Slot
@@ -207,7 +206,7 @@ class Attempt:
     async def _store(self, rendered: Rendered) -> Output:
         """Put an output into the object store. Its key has the attempt in it: a stale worker overwrites nothing."""
         request = self._generation.request
-        media, sha256 = await asyncio.to_thread(checked, rendered, kind_asked(request.tool, request.settings))
+        media, sha256 = await self._place.checks.check(rendered, kind_asked(request.tool, request.settings))
         key = output_key(self._generation.id, self._number, rendered.index, media.content_type)
         await self._place.outputs.put(key, rendered.data)
         return Output(

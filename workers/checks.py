@@ -1,25 +1,74 @@
-"""What a provider made is looked into before it is delivered: nobody pays for what does not open (R9)."""
+"""What a provider made is looked into before it is delivered: nobody pays for what does not open (R9).
+
+Whether the bytes come from outside decides how. What the sandbox makes is made in this very process, so a thread of it
+may read it too. All else is a stranger's, however well its provider is known: it passes on what its users and its
+models make. 1.6 KB of MP4 can take 3 GB, and would end this worker with all its attempts; so a process of its own looks
+into it, as into uploads.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
+import tempfile
+from typing import BinaryIO
 
 from gateway.domain import MediaKind
-from gateway.errors import MediaUnreadable, ProviderFailed
-from gateway.media import Media, look
+from gateway.errors import MediaUnreadable, OutputNotStored, ProviderFailed
+from gateway.media import Media, look, look_apart
 from workers.providers import Rendered
 
+LOOKS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
 
-def checked(rendered: Rendered, asked: MediaKind | None) -> tuple[Media, str]:
-    """What an output is, and its SHA-256. Blocking: both in the same thread, for one hop costs as much as a small PNG.
 
-    ProviderFailed, so worth another attempt, if it does not decode whole, is of no type that is served, or not of the
-    kind asked for (None: either will do).
-    """
+class Checks:
+    """Looks into the outputs of all attempts of this process."""
+
+    def __init__(self) -> None:
+        self._looks = asyncio.Semaphore(LOOKS_MAX)
+
+    async def check(self, rendered: Rendered, asked: MediaKind | None) -> tuple[Media, str]:
+        """What an output is, and its SHA-256.
+
+        ProviderFailed, so worth another attempt, if it does not decode whole, is of no type that is served, or not of
+        the kind asked for (None: either will do). OutputNotStored if this machine cannot look.
+        """
+        try:
+            media, sha256 = await self._looked_into(rendered)
+        except MediaUnreadable as error:
+            raise ProviderFailed(f"output {rendered.index}, of {len(rendered.data):,} bytes, {error}") from None
+        if asked not in {None, media.kind}:
+            raise ProviderFailed(f"output {rendered.index} is {media.content_type}; asked for was the kind {asked}")
+        return media, sha256
+
+    async def _looked_into(self, rendered: Rendered) -> tuple[Media, str]:
+        if rendered.made_here:
+            # Both in the same thread, for one hop costs as much as a small PNG.
+            return await asyncio.to_thread(lambda: (look(rendered.data), _sha256(rendered.data)))
+        async with self._looks:
+            try:
+                file, sha256 = await asyncio.to_thread(lambda: (_file_of(rendered.data), _sha256(rendered.data)))
+                with file:
+                    return await look_apart(file), sha256
+            except OSError as error:
+                raise OutputNotStored(f"output {rendered.index}: it cannot be looked into: {error.strerror}") from error
+
+
+def _file_of(data: bytes) -> BinaryIO:
+    """The bytes as a file for another process: in memory, where there is such a thing, for a worker needs no disk."""
+    if hasattr(os, "memfd_create"):
+        file: BinaryIO = os.fdopen(os.memfd_create("output"), "w+b")
+    else:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever asked for it
     try:
-        media = look(rendered.data)
-    except MediaUnreadable as error:
-        raise ProviderFailed(f"output {rendered.index}, of {len(rendered.data):,} bytes, {error}") from None
-    if asked not in {None, media.kind}:
-        raise ProviderFailed(f"output {rendered.index} is {media.content_type}; asked for was the kind {asked}")
-    return media, hashlib.sha256(rendered.data).hexdigest()
+        file.write(data)
+        file.flush()
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

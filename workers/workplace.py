@@ -19,6 +19,7 @@ from gateway.ledger.outcomes import Ended
 from gateway.outputs import OutputStore
 from gateway.queue import Queue
 from gateway.slots import Slots
+from workers.checks import Checks
 from workers.insist import insist
 from workers.provider_desk import ProviderDesk
 
@@ -43,6 +44,7 @@ class Workplace:
     desk: ProviderDesk
     attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
     """For each generation in work here, what makes its attempt look at once, in the ledger and at its provider."""
+    checks: Checks = field(default_factory=Checks)
     slots: Slots = field(init=False)
     _background: set[asyncio.Task[None]] = field(default_factory=set)
 

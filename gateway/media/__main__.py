@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -19,10 +20,15 @@ from gateway.media.looking import LOOK_SECONDS, look
 def main() -> None:
     """One look, within the limits of memory and time."""
     _keep_within_limits()
+    for told_to_end in (signal.SIGINT, signal.SIGTERM):  # meant for who waits for us, and who then ends us if need be
+        signal.signal(told_to_end, signal.SIG_IGN)
     try:
         seen = look(sys.stdin.buffer)
     except MediaUnreadable as refusal:
         json.dump({"refused": str(refusal)}, sys.stdout)
+        return
+    except MemoryError:  # outside of what the readers catch, as where their modules are loaded
+        json.dump({"refused": "takes too much memory to read"}, sys.stdout)
         return
     lasts = None if seen.duration_seconds is None else str(seen.duration_seconds)
     json.dump([seen.content_type, seen.width, seen.height, lasts], sys.stdout)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import resource
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import structlog
 
 from gateway.domain import FailureCode, Output, State
-from gateway.media import EXTENSIONS, Media
-from tests.made_media import film, picture, png_that_says
+from gateway.errors import ProviderFailed
+from gateway.media import EXTENSIONS, Media, apart, look
+from tests.made_media import film, mp4_that_says, picture, png_that_says
 from tests.workers.stage import PRICE, Stage, open_place
+from workers import checks
+from workers.checks import Checks
 from workers.generate import generate
 from workers.providers import ProviderRequest, Rendered, Result
 from workers.workplace import Workplace
@@ -122,6 +127,87 @@ async def test_the_next_attempt_makes_what_did_not_open_and_keeps_what_did(stage
     assert (found.state, found.attempt, found.failures) == (State.SUCCEEDED, 2, 1)
     assert [output.object_key.rsplit("/", 1)[1] for output in found.outputs] == ["1-0.png", "2-1.webp"]
     assert await stage.spent() == 2 * PRICE
+
+
+async def test_a_hostile_file_of_a_provider_takes_no_memory_of_the_worker(stage: Stage, place: Workplace) -> None:
+    """Outputs were looked into in the worker itself, which anybody who can have a model answer such a file could end.
+
+    1.6 KB that speak of 80 million samples took 3 GB, and with the worker all its attempts would have been lost, each
+    of which the next worker would have resumed, to be ended by the same file. Now its reader dies, and it alone.
+    """
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    hostile = mp4_that_says(samples=20_000_000, tracks=4)
+    generation = await attempted(stage, place, [hostile], tool="video", terms={"attempts_max": 1})
+    found = await stage.generation(generation)
+    assert (found.state, found.error) == (State.FAILED, FailureCode.PROVIDER_FAILED)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200 * 1024 * 1024
+
+
+def _reader(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setattr(apart, "_LOOK", (sys.executable, "-c", code))
+
+
+async def test_a_reader_that_the_system_kills_for_want_of_memory_is_a_broken_output(
+    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _reader(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    found = await stage.generation(await attempted(stage, place, [picture()], terms={"attempts_max": 1}))
+    assert (found.state, found.error) == (State.FAILED, FailureCode.PROVIDER_FAILED)
+
+
+async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of_the_provider(
+    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stops a service may signal all its processes. The ref stays, so the next attempt pays for nothing twice."""
+    _reader(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    generation = await attempted(stage, place, [picture()])
+    found = await stage.generation(generation)
+    assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 1, generation)
+    monkeypatch.setattr(apart, "_LOOK", ("/nowhere/python",))
+    found = await stage.generation(await attempted(stage, place, [picture()], terms={"attempts_max": 1}))
+    assert (found.state, found.error) == (State.FAILED, FailureCode.WORKER_LOST)
+
+
+async def test_what_the_sandbox_makes_is_looked_into_here_for_that_is_faster(
+    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _reader(monkeypatch, "raise SystemExit(3)")
+    generation = (await stage.reserve()).generation.id
+    await generate({"place": place, "tool": "image", "hand_back": asyncio.Event()}, generation, 1)
+    assert (await stage.generation(generation)).state is State.SUCCEEDED
+
+
+async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = most = 0
+    full = asyncio.Event()
+
+    async def look_slowly(file: BinaryIO) -> Media:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        if now == checks.LOOKS_MAX:
+            full.set()
+        await full.wait()
+        now -= 1
+        return look(file)
+
+    monkeypatch.setattr(checks, "look_apart", look_slowly)
+    of_this_worker, outputs = Checks(), [Rendered(index=index, data=picture()) for index in range(25)]
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(of_this_worker.check(each, None) for each in outputs))
+    assert most == checks.LOOKS_MAX
+
+
+async def test_a_look_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    of_this_worker, before = Checks(), descriptors()
+    await of_this_worker.check(Rendered(index=0, data=picture()), None)
+    _reader(monkeypatch, "import os; os.abort()")
+    with pytest.raises(ProviderFailed):
+        await of_this_worker.check(Rendered(index=0, data=picture()), None)
+    assert descriptors() == before
 
 
 async def _stored(stage: Stage) -> list[Path]:

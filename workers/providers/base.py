@@ -117,10 +117,14 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """One finished output. What its bytes are, the worker finds out by itself: no vendor is trusted with that."""
+    """One finished output. What its bytes are, the worker finds out by itself: no vendor is trusted with that.
+
+    `made_here`: this process made them. Whatever comes from outside, by whatever way, may be a hostile file.
+    """
 
     index: int
     data: bytes
+    made_here: bool = False
 
 
 Result = Progress | Pending | Rendered

@@ -69,6 +69,18 @@ def _children() -> list[bytes]:
     return [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids.read_text().split()]
 
 
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+async def test_a_reader_that_was_told_to_end_says_nothing_of_the_file(
+    file: BinaryIO, monkeypatch: pytest.MonkeyPatch, signal: str
+) -> None:
+    """Ctrl-C, and systemd's stop, signal all processes of a service: a sound file was refused as damaged then."""
+    monkeypatch.setattr(
+        apart, "_LOOK", (sys.executable, "-c", f"import os, signal as s; os.kill(os.getpid(), s.{signal})")
+    )
+    with pytest.raises(InterruptedError):
+        await look_apart(file)
+
+
 async def test_a_reader_that_takes_for_ever_is_ended(file: BinaryIO, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between packets somebody asks for the time; in FFmpeg's own loops nobody does."""
     monkeypatch.setattr(apart, "_LOOK", (sys.executable, "-c", "import time; time.sleep(600)"))

@@ -70,7 +70,7 @@ def _image(job: Job, size: Size, stop: Event) -> Rendered:
         raise Stopped
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=3)  # level 6 takes twice as long for a fifth less
-    return Rendered(index=job.index, data=file.getvalue())
+    return Rendered(index=job.index, data=file.getvalue(), made_here=True)
 
 
 def _video(job: Job, clip: Clip, stop: Event, report: Callable[[float], None]) -> Rendered:
@@ -93,7 +93,7 @@ def _video(job: Job, clip: Clip, stop: Event, report: Callable[[float], None]) -
         container.mux(video.encode())
         if audio is not None:
             container.mux(audio.encode())
-    return Rendered(index=job.index, data=file.getvalue())
+    return Rendered(index=job.index, data=file.getvalue(), made_here=True)
 
 
 def _video_stream(container: OutputContainer, clip: Clip) -> VideoStream:
