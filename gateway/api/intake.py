@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
+from weakref import WeakValueDictionary
 
 from aiohttp import web
 
@@ -47,6 +48,7 @@ class Intake:
         self._folder = folder
         self._by_account: Counter[str] = Counter()
         self._looks = asyncio.Semaphore(limits.LOOKS_MAX)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is waited for
         self._stores = asyncio.Semaphore(limits.STORES_MAX)
 
     @property
@@ -69,9 +71,13 @@ class Intake:
             finally:
                 file.close()
 
-    async def look(self, file: BinaryIO) -> Media:
-        """What a file is; MediaUnreadable. Few at once: the largest takes a gigabyte of memory, in another process."""
-        async with self._looks:
+    async def look(self, file: BinaryIO, account: str) -> Media:
+        """What a file is; MediaUnreadable. Few at once: the largest takes a gigabyte of memory, in another process.
+
+        One of an account, in the order of coming: whoever has many files that each take long waits for itself alone.
+        """
+        turn = self._turns.setdefault(account, asyncio.Lock())
+        async with turn, self._looks:
             try:
                 return await look_apart(file)
             except OSError as error:

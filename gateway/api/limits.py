@@ -26,7 +26,7 @@ INPUTS_MAX_BYTES = 100 * 1024 * 1024  # of uploads in one order: a worker has th
 UPLOADS_MAX = 8  # of one account, coming in at once at one gateway: each takes a file on its disk
 UPLOADS_RETRY_SECONDS = 5
 STORES_MAX = 4  # the same, while they go into the object store: some 20 MB each, in the parts that S3 wants
-LOOKS_MAX = 2  # of all accounts at once at one gateway: each takes a core, and up to a gigabyte and a half of memory
+LOOKS_MAX = 2  # at once at one gateway, one of an account: each takes a core, and up to 1.5 GB of memory
 
 STREAMS_MAX = 50  # event streams of one account, or of one operator's key, at one gateway
 STREAMS_RETRY_SECONDS = 5

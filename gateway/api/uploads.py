@@ -72,7 +72,7 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
 
 async def _looked_into(request: web.Request, said: str, body: Received) -> Media:
     try:
-        media = await request.app[INTAKE].look(body.file)
+        media = await request.app[INTAKE].look(body.file, caller(request).acting_account)
     except MediaUnreadable as error:
         raise _refused("body", str(error)) from None
     if media.content_type != said:

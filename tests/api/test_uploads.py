@@ -10,13 +10,14 @@ import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
-from gateway.api import limits, services
+from gateway.api import intake, limits, services
 from gateway.errors import OutputMissing
 from gateway.ledger import outcomes as o
+from gateway.media import Media, look
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 from tests.made_media import film, picture, png_that_says
 
@@ -156,6 +157,32 @@ async def test_the_largest_upload_is_taken_and_one_byte_more_is_not(
             assert response.status == 413
             assert (await response.json())["error"]["code"] == "body_too_large"
     assert len(files(gateway, "uploads")) == 1
+
+
+async def test_an_account_whose_files_take_long_to_look_into_keeps_no_other_waiting(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two looks at once were all accounts': eight files of one that took 20 s each were 80 s for everybody else."""
+    key, other = await gateway.account(), await gateway.account("other")
+    slow, go_on, now = picture("PNG", width=65), asyncio.Event(), 0
+
+    async def look_slowly(file: BinaryIO) -> Media:
+        nonlocal now
+        if (media := look(file)).width == 65:
+            now += 1
+            await go_on.wait()
+        return media
+
+    monkeypatch.setattr(intake, "look_apart", look_slowly)
+    async with asyncio.TaskGroup() as group:
+        mine = [group.create_task(upload(gateway, key, slow)) for _ in range(limits.UPLOADS_MAX)]
+        while not now or gateway.app[services.INTAKE].coming_in < limits.UPLOADS_MAX:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            assert (await upload(gateway, other)).status == 201
+        assert now == 1
+        go_on.set()
+    assert [task.result().status for task in mine] == [201] * limits.UPLOADS_MAX
 
 
 async def _in_chunks(data: bytes) -> AsyncIterator[bytes]:
