@@ -7,6 +7,7 @@ is followed: the receiver is somebody else's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from gateway.addresses import AddressGuard, is_refusal
 CALL_SECONDS = 10.0
 
 _ANSWER_BYTES_READ = 1024  # so that most connections can be used again
+_BODY_SECONDS = 1.0
 _IDLE_SECONDS = 4.0  # below what servers keep an idle connection for: a call must not meet its end
 _GONE = 410
 
@@ -54,7 +56,7 @@ class Receivers:
         """Call addresses that `guard` admits."""
         self._guard = guard
         self._user_agent = user_agent
-        self._seconds = call_seconds
+        self.call_seconds = call_seconds
         # Whoever calls bounds how many calls there are; a bound here would let slow receivers delay others.
         self._sessions = {
             scheme: aiohttp.ClientSession(
@@ -85,7 +87,10 @@ class Receivers:
         headers = signed(event, body, secrets) | {"User-Agent": self._user_agent, "Content-Type": "application/json"}
         try:
             async with session.post(url, data=body.encode(), headers=headers, allow_redirects=False) as response:
-                await response.content.read(_ANSWER_BYTES_READ)
+                # The status is the answer: a body that drips, breaks off or never comes makes no no of a yes.
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                    async with asyncio.timeout(_BODY_SECONDS):
+                        await response.content.read(_ANSWER_BYTES_READ)
                 redirected = response.status in {301, 302, 303, 307, 308}
                 return response.status, "redirected" if redirected else None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:

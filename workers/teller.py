@@ -2,7 +2,8 @@
 
 The ledger's outbox says what is due. A claim there keeps others away for as long as a try may take, so any number of
 tellers may run; who is killed leaves it due again. Each webhook has its own few calls at a time, and while it fails
-only one: a slow receiver delays its own events, never another's.
+only one: a slow receiver delays its own events, never another's. Of the addresses that requests name each is a
+receiver of its own, so there one call waits for no other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 
@@ -24,16 +24,19 @@ from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.event_shapes import GENERATION_EVENTS, event_shape
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.webhooks import Claimed, Delivery, Due, Try, Webhook
+from gateway.ledger.webhooks import DEFAULT, Claimed, Delivery, Due, Try, Webhook
 from gateway.outputs import OutputLinks
 from gateway.webhook_secrets import WebhookSecrets
+from workers.call_room import CallRoom, Share
 from workers.insist import insist
 from workers.metrics import WEBHOOK_TRIES
 from workers.receivers import CALL_SECONDS, Answered, Receivers
 
 _ROUND_SECONDS = 1.0
-_DUE_LIMIT = 100
+_DUE_LIMIT = 1000  # of a partition: a hundred that are slow must not hide the others behind them
 _CALLS_OF_A_WEBHOOK = 4
+_ADDRESSES_AT_ONCE = 16  # of those that an account's requests name
+_QUICK_SECONDS = 2.0
 _COPIES_AT_ONCE = 8  # of an operators' webhook, which is due in each partition by itself
 _CALLS_MAX = 500  # connections of this process: file descriptors, and the memory of their bodies
 _CLAIM_MS = round(3 * CALL_SECONDS * 1000)  # a call, and as long again for a ledger that is slow to note it, twice
@@ -55,8 +58,9 @@ class Teller:
     links: OutputLinks
     lease_seconds: float
     round_seconds: float = _ROUND_SECONDS
-    _work: dict[Due, asyncio.Task[None]] = field(default_factory=dict)
-    _calls: int = 0
+    claim_ms: int = _CLAIM_MS
+    room: CallRoom = field(default_factory=lambda: CallRoom(_CALLS_MAX))
+    _work: dict[asyncio.Task[None], Due] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Make rounds for ever."""
@@ -68,74 +72,84 @@ class Teller:
     async def close(self) -> None:
         """Let the calls end that are under way; what is left then is due again when its claim runs out."""
         if self._work:
-            await asyncio.wait(self._work.values(), timeout=_CLOSE_SECONDS)
-        await cancel(*self._work.values())
+            await asyncio.wait(self._work, timeout=_CLOSE_SECONDS)
+        await cancel(*self._work)
 
     async def make_round(self) -> None:
-        """Begin with every webhook that is due and not in work here."""
-        try:
-            found = await asyncio.gather(
-                *(
-                    self.ledger.due_webhooks(partition=partition, limit=_DUE_LIMIT)
-                    for partition in range(self.ledger.partitions)
-                )
-            )
-        except LedgerUnavailable as error:
-            log.warning("webhooks_not_looked_at", error=str(error))
-            return
-        everything = [one for several in found for one in several]
+        """Begin with every webhook that is due and not in work here; a partition that is lost stops no other."""
+        answers = await asyncio.gather(
+            *(
+                self.ledger.due_webhooks(partition=partition, limit=_DUE_LIMIT)
+                for partition in range(self.ledger.partitions)
+            ),
+            return_exceptions=True,
+        )
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        if errors:
+            unexpected = [error for error in errors if not isinstance(error, LedgerUnavailable)]
+            error = (unexpected or errors)[0]
+            exc_info = bool(unexpected) and error
+            log.warning("webhooks_not_looked_at", partitions=len(errors), error=str(error), exc_info=exc_info)
+        everything = [one for answer in answers if not isinstance(answer, BaseException) for one in answer]
         random.shuffle(everything)  # where not all can be told at once, each has its turn
-        copies = Counter((due.account, due.webhook) for due in self._work)
+        in_work = Counter(self._work.values())
+        copies = Counter(_name(due) for due in in_work)
         for due in everything:
-            busy = copies[due.account, due.webhook] >= _COPIES_AT_ONCE or self._calls >= _CALLS_MAX
-            if due not in self._work and not busy:
-                copies[due.account, due.webhook] += 1
-                task = asyncio.create_task(self._tell(due), name=f"webhook {due.webhook}")
-                self._work[due] = task
-                task.add_done_callback(partial(self._done, due))
-
-    def _done(self, due: Due, _task: asyncio.Task[None]) -> None:
-        del self._work[due]
+            at_once = _ADDRESSES_AT_ONCE if due.webhook == DEFAULT else 1
+            if in_work[due] >= at_once or copies[_name(due)] >= _COPIES_AT_ONCE:
+                continue
+            share = self.room.take(_name(due), 1)
+            if share.calls:
+                copies[_name(due)] += not in_work[due]
+                task = asyncio.create_task(self._tell(due, share), name=f"webhook {due.webhook}")
+                self._work[task] = due
+                task.add_done_callback(self._work.pop)
 
     async def settled(self) -> None:
         """Return when everything that is in work here is done: for tests, which look at what came of it."""
         while self._work:
-            await asyncio.wait(self._work.values())
+            await asyncio.wait(self._work)
 
-    async def _tell(self, due: Due) -> None:
+    async def _tell(self, due: Due, share: Share) -> None:
         """Tell one webhook what is due, until nothing is. Nothing that happens here ends the teller."""
-        limit = 1
         try:
-            while True:
-                self._calls += limit
+            while share.calls:
+                began_at = time.monotonic()
                 try:
                     claimed = await self.ledger.claim_deliveries(
-                        due=due, claim=operation_id(), for_ms=_CLAIM_MS, limit=limit
+                        due=due, claim=operation_id(), for_ms=self.claim_ms, limit=share.calls
                     )
                     if claimed is None:
                         return
-                    through = await self._try_all(due, claimed)
+                    through = await self._try_all(due, claimed, began_at)
                 finally:
-                    self._calls -= limit
-                limit = _CALLS_OF_A_WEBHOOK if through else 1
+                    self.room.give_back(share)
+                quick = through and time.monotonic() - began_at < _QUICK_SECONDS
+                self.room.judge(_name(due), quick=quick)
+                if not quick and self.room.crowded:
+                    return
+                wanted = _CALLS_OF_A_WEBHOOK if through and due.webhook != DEFAULT else 1
+                share = self.room.take(_name(due), wanted)
         except FareboxError as error:
             log.warning("webhook_left", webhook=due.webhook, account=due.account, error=str(error))
         except Exception:
             log.exception("webhook_failed", webhook=due.webhook, account=due.account)
 
-    async def _try_all(self, due: Due, claimed: Claimed) -> bool:
+    async def _try_all(self, due: Due, claimed: Claimed, began_at: float) -> bool:
         """Try what was claimed, all of it to its end whatever becomes of one; whether everything got through."""
-        tries = (self._try(due, claimed, delivery) for delivery in claimed.deliveries)
+        tries = (self._try(due, claimed, delivery, began_at) for delivery in claimed.deliveries)
         through = await asyncio.gather(*tries, return_exceptions=True)
         for one in through:
             if isinstance(one, BaseException):
                 raise one
         return all(through)
 
-    async def _try(self, due: Due, claimed: Claimed, delivery: Delivery) -> bool:
+    async def _try(self, due: Due, claimed: Claimed, delivery: Delivery, began_at: float) -> bool:
         """Call once and note what came of it; whether it got through."""
         webhook, at = claimed.webhook, _now()
-        answered = await self._call(webhook, delivery)
+        answered = await self._call(webhook, delivery, self._latest(began_at))
+        if answered is None:
+            return False
         result = Try(at, answered.status_code, answered.word, answered.duration_ms)
         word = await insist(
             "tried",
@@ -165,7 +179,12 @@ class Teller:
         )
         return answered.outcome == "delivered"
 
-    async def _call(self, webhook: Webhook, delivery: Delivery) -> Answered:
+    def _latest(self, began_at: float) -> float:
+        """Until when a call may begin: it must be over before the claim is, or it might come after a later event."""
+        return began_at + self.claim_ms / 1000 - self.receivers.call_seconds
+
+    async def _call(self, webhook: Webhook, delivery: Delivery, latest: float) -> Answered | None:
+        """Call once; None: it took too long to get there, and somebody else may have done it by now."""
         secrets: Sequence[str] = self.secrets.in_force(webhook, _now())
         url = delivery.url or webhook.url
         if not secrets or url is None:
@@ -181,6 +200,9 @@ class Teller:
         except Exception:  # what it is about cannot be read: it is tried again like any other, for a day
             log.exception("event_unreadable", webhook=webhook.id, event_id=delivery.event, about=delivery.subject)
             return Answered(None, "unreadable", 0)
+        if time.monotonic() > latest:
+            log.warning("webhook_claim_ran_out", webhook=webhook.id, account=webhook.account, event_id=delivery.event)
+            return None
         return await self.receivers.call(url, delivery.event, body, secrets)
 
     async def _generation(self, delivery: Delivery) -> o.Generation | None:
@@ -192,6 +214,11 @@ class Teller:
             lease_seconds=self.lease_seconds,
         )
         return found if isinstance(found, o.Generation) else None
+
+
+def _name(due: Due) -> tuple[str | None, str]:
+    """One webhook, whatever the partition of its copy."""
+    return due.account, due.webhook
 
 
 def _now() -> int:

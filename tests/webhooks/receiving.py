@@ -76,6 +76,18 @@ def slowly(until: asyncio.Event) -> Mood:
     return answer
 
 
+def without_end(until: asyncio.Event) -> Mood:
+    """Say yes, and begin a body that does not come before the event is set."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "5"})
+        await response.prepare(request)
+        await until.wait()
+        return response
+
+    return answer
+
+
 async def hang_up(request: web.Request) -> web.StreamResponse:
     """Die in the middle: the call has arrived, its answer does not."""
     assert request.transport is not None

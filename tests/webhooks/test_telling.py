@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import pytest
 from openai import OpenAI
 from standardwebhooks import Webhook as Verifier
 
-from gateway.domain import FailureCode
+from gateway.domain import FailureCode, partition_of_account
+from gateway.ledger import keys
+from gateway.ledger.ledger import Ledger
 from tests.api.visitor import Visitor
 from tests.webhooks.receiving import (
     Mood,
@@ -23,7 +26,9 @@ from tests.webhooks.receiving import (
     slowly,
     tell,
     telling,
+    without_end,
 )
+from workers.call_room import CallRoom
 from workers.teller import Teller
 
 
@@ -297,6 +302,144 @@ async def test_operators_hear_of_all_accounts_and_accounts_of_none_but_themselve
         Verifier(secret).verify(told.body, dict(told.headers))
     own = [told for told in receiver.told if told.path == "/ann"]
     assert [json.loads(told.body)["data"]["account"] for told in own] == ["ann"]
+
+
+async def test_a_receiver_whose_body_never_comes_has_said_yes(gateway: Visitor, receiver: Receiver) -> None:
+    """Its 200 came in time, and of its body nothing is kept; but it was written down as a timeout, and told again."""
+    key = await gateway.account()
+    webhook = await register(gateway, key, receiver.url, "generation.succeeded")
+    receiver.always = without_end(asyncio.Event())
+    await gateway.finished(key)
+    async with telling(gateway.ledger, call_seconds=0.5) as teller:
+        await tell(teller)
+    (delivery,) = await deliveries_of(gateway, key, webhook["id"])
+    assert (delivery["status"], [one["status_code"] for one in delivery["tries"]]) == ("delivered", [200])
+
+
+async def test_of_the_addresses_that_requests_name_a_slow_one_delays_no_other(
+    gateway: Visitor, receiver: Receiver
+) -> None:
+    """They were told one after the other once a call had failed, so each dead address held up all others for 10 s."""
+    key, never = await gateway.account(), asyncio.Event()
+    async with receiving() as sluggard, telling(gateway.ledger, call_seconds=60) as teller:
+        teller.claim_ms = 90_000
+        sluggard.always = slowly(never)
+        for _ in range(2):
+            await gateway.finished(key, webhook_url=f"{sluggard.url}/slow")
+        for _ in range(2):
+            await gateway.finished(key, webhook_url=f"{receiver.url}/quick")
+        while len(receiver.told) < 4:
+            await teller.make_round()
+            await asyncio.sleep(0.02)
+        assert sluggard.in_work == 2, "they have not even answered"
+        never.set()
+        await tell(teller)
+
+
+async def test_slow_receivers_leave_calls_for_quick_ones(gateway: Visitor, receiver: Receiver) -> None:
+    """However many hang: they held all the calls of a process, for as long as they had anything to be told."""
+    never, slow = asyncio.Event(), list[str]()
+    async with receiving() as sluggard, telling(gateway.ledger, call_seconds=0.2) as teller:
+        teller.room = CallRoom(8)
+        for number in range(12):
+            slow.append(await gateway.account(f"slow-{number}"))
+            await register(gateway, slow[-1], sluggard.url, "generation.succeeded")
+            await gateway.finished(slow[-1])
+        sluggard.always = slowly(never)
+        for _ in range(2):
+            await tell(teller)  # all have had their turn: that they are slow is known now
+        for key in slow:
+            await gateway.finished(key)
+        sluggard.most_in_work = 0
+        await teller.make_round()
+        while sluggard.in_work < 6:
+            await asyncio.sleep(0.01)
+        key = await gateway.account("quick")
+        await register(gateway, key, receiver.url, "generation.succeeded")
+        await gateway.finished(key)
+        await teller.make_round()
+        while not receiver.told:
+            await asyncio.sleep(0.01)
+        await teller.settled()
+    assert sluggard.most_in_work == 6
+
+
+async def test_more_webhooks_than_calls_are_told_a_few_at_a_time(gateway: Visitor, receiver: Receiver) -> None:
+    """All that was found due in one round was called at once, however few calls were allowed."""
+    until = asyncio.Event()
+    receiver.always = slowly(until)
+    for number in range(12):
+        key = await gateway.account(f"account-{number}")
+        await register(gateway, key, receiver.url, "generation.succeeded")
+        for _ in range(2):
+            await gateway.finished(key)
+    async with telling(gateway.ledger) as teller:
+        teller.room = CallRoom(5)
+        await teller.make_round()
+        while receiver.in_work < 5:
+            await asyncio.sleep(0.01)
+        await teller.make_round()
+        until.set()
+        while len(receiver.told) < 24:
+            await tell(teller)
+    assert receiver.most_in_work == 5
+
+
+async def test_a_partition_that_answers_wrongly_stops_neither_the_teller_nor_the_others(
+    gateway: Visitor, teller: Teller, receiver: Receiver
+) -> None:
+    """One error of a script, such as of a Redis that is busy, ended the teller until the caretaker was started anew."""
+    ann, others = await gateway.account("ann"), [await gateway.account(f"other-{number}") for number in range(3)]
+    for key in (ann, *others):
+        await register(gateway, key, receiver.url, "generation.succeeded")
+        await gateway.finished(key)
+    redis: Any = gateway.ledger.redis
+    broken = keys.webhooks(partition_of_account("ann", gateway.ledger.partitions))
+    await redis.rename(broken, f"{broken}:aside")
+    await redis.set(broken, "no sorted set")
+    await tell(teller)
+    assert len(receiver.told) == len(others)
+    await redis.rename(f"{broken}:aside", broken)
+    await tell(teller)
+    assert len(receiver.told) == len(others) + 1
+
+
+async def test_a_teller_that_was_held_up_does_not_tell_the_beginning_after_the_end(
+    gateway: Visitor, receiver: Receiver
+) -> None:
+    """Its claim had run out meanwhile, and somebody else had told both."""
+    key, held, let_go = await gateway.account(), asyncio.Event(), asyncio.Event()
+    await register(gateway, key, receiver.url)
+    await gateway.finished(key)
+    read = gateway.ledger.generation
+
+    async def late(*, generation: str) -> Any:
+        held.set()
+        await let_go.wait()
+        return await read(generation=generation)
+
+    async with telling(gateway.ledger, call_seconds=0.1) as slow, telling(gateway.ledger) as other:
+        slow.claim_ms = 200
+        slow.ledger = cast("Ledger", HeldUp(gateway.ledger, late))
+        await slow.make_round()
+        await held.wait()
+        while types(receiver) != ["generation.running", "generation.succeeded"]:
+            await tell(other)
+            await asyncio.sleep(0.02)
+        let_go.set()
+        await slow.settled()
+    assert types(receiver) == ["generation.running", "generation.succeeded"]
+
+
+class HeldUp:
+    """A ledger of which reading a generation is another's."""
+
+    def __init__(self, ledger: Ledger, generation: Callable[..., Awaitable[Any]]) -> None:
+        self._ledger = ledger
+        self.generation = generation
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
 
 
 async def test_what_cannot_be_read_is_in_the_table_and_stops_no_other_event(
