@@ -5,15 +5,19 @@ arq and moves the deadline on. If it dies or Redis gives no answer in between, t
 dispatches instead; so nothing here ever fails a request, and nothing needs to be kept.
 
 Hints for the watchers go the same way, in the same round trips: a new generation costs one for both.
+
+While the queue's Redis hangs both pile up, so of each only the latest are kept: what is dropped here is dispatched by a
+caretaker when its deadline has passed, and a watcher looks by itself every five seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
@@ -25,12 +29,15 @@ from gateway.queue import Hint, Queue
 
 _CLOSE_SECONDS = 5
 _TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early
+KEPT_MAX = 10_000  # of dispatches, and of hints: some 6 MB together, and many times what a burst has on its way
 _BATCH_MAX = 64  # to pack these takes 1 ms, for which nothing else happens in the process
 
 # The ledger hears of what is in arq twice a second, well before the deadline: one script for each partition, and most
 # generations have begun by then, so that there is nothing to write.
 _MARK_SECONDS_MAX = 0.5
 _MARKS_A_DEADLINE = 4
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +48,9 @@ class Dispatcher:
     def __init__(self, *, ledger: Ledger, queue: Queue) -> None:
         self._ledger = ledger
         self._queue = queue
-        self._ready: list[Dispatch] = []
-        self._hints: list[Hint] = []
+        self._ready: deque[Dispatch] = deque(maxlen=KEPT_MAX)
+        self._hints: deque[Hint] = deque(maxlen=KEPT_MAX)
+        self._drops = False
         self._something_ready = asyncio.Event()
         self._pauses: set[asyncio.TimerHandle] = set()
         self._in_arq: list[Dispatch] = []
@@ -76,8 +84,7 @@ class Dispatcher:
 
         A lost hint costs a watcher five seconds, no more.
         """
-        self._hints.append(Hint(account, generation, version))
-        self._something_ready.set()
+        self._keep(self._hints, Hint(account, generation, version))
 
     def dispatch(self, dispatches: Iterable[Dispatch]) -> None:
         """Dispatch in the background; a retry when its pause is over. Never raises.
@@ -101,17 +108,27 @@ class Dispatcher:
         self._pauses.add(pause)
 
     def _make_ready(self, dispatch: Dispatch) -> None:
-        self._ready.append(dispatch)
+        self._keep(self._ready, dispatch)
+
+    def _keep(self, kept: deque[T], new: T) -> None:
+        """Keep `new` for the next batch; in the oldest's place if there are too many, which is said once an outage."""
+        if len(kept) == KEPT_MAX and not self._drops:
+            self._drops = True
+            log.warning(
+                "dispatcher_full", kept=KEPT_MAX, consequence="left to the caretaker, and to watchers' own looks"
+            )
+        kept.append(new)
         self._something_ready.set()
 
     async def _write_batches(self) -> None:
         """Write a batch at a time: what comes while one is on its way is the next one."""
         while self._ready or self._hints or not self._closing:
             await self._something_ready.wait()
-            batch, self._ready = self._ready[:_BATCH_MAX], self._ready[_BATCH_MAX:]
-            hints, self._hints = self._hints[:_BATCH_MAX], self._hints[_BATCH_MAX:]
-            if not self._ready and not self._hints and not self._closing:
-                self._something_ready.clear()
+            batch, hints = _first(self._ready), _first(self._hints)
+            if not self._ready and not self._hints:
+                self._drops = False
+                if not self._closing:
+                    self._something_ready.clear()
             if await self._put(batch, hints) and batch:
                 self._note_in_arq(batch)
 
@@ -148,3 +165,8 @@ class Dispatcher:
             # Harmless: the caretaker dispatches them once more, and `begin` lets only one attempt have the lease.
             expected = isinstance(error, LedgerUnavailable)
             log.warning("dispatched_not_recorded", generations=len(batch), error=str(error), expected=expected)
+
+
+def _first(kept: deque[T]) -> list[T]:
+    """Take the next batch out."""
+    return [kept.popleft() for _ in range(min(_BATCH_MAX, len(kept)))]

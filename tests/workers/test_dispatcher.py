@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+import pytest
+import structlog
+
+from gateway import dispatcher as dispatching
 from gateway.dispatcher import Dispatcher
-from gateway.queue import job_id, queue_key
+from gateway.ledger.outcomes import Dispatch
+from gateway.queue import Hint, Queue, job_id, queue_key
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, dispatch_of, due, until
 
@@ -63,3 +71,56 @@ async def test_an_outage_raises_nothing_and_later_dispatches_go_through(
         return await _due(stage, job_id(later.generation.id, 1))
 
     await until(through)
+
+
+class HangingQueue(Queue):
+    """A queue whose Redis has stopped without hanging up, until `go_on` is set."""
+
+    def __init__(self, redis: Any) -> None:
+        super().__init__(redis)
+        self.hangs, self.go_on = asyncio.Event(), asyncio.Event()
+        self.written: list[str] = []
+        self.told: list[int] = []
+
+    async def dispatch(self, dispatches: Iterable[Dispatch], hints: Iterable[Hint] = ()) -> None:
+        self.hangs.set()
+        await self.go_on.wait()
+        self.written += [each.generation for each in dispatches]
+        self.told += [hint.version for hint in hints]
+
+
+async def test_what_piles_up_while_the_queue_hangs_is_bounded_and_the_latest_is_kept(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was kept without a bound: a gateway that went on reading and answering grew with every hint of an outage.
+
+    What is dropped is only in the ledger then, and a caretaker dispatches it when its deadline has passed.
+    """
+    monkeypatch.setattr(dispatching, "KEPT_MAX", 100)
+    await stage.account()
+    one = dispatch_of(await stage.reserve())
+    queue = HangingQueue(stage.queue.redis)
+
+    def named(number: int) -> str:
+        return f"{one.generation[:-4]}{number:04}"
+
+    with structlog.testing.capture_logs() as lines:
+        async with Dispatcher(ledger=stage.ledger, queue=queue) as dispatcher:
+            for _ in range(2):
+                queue.hangs.clear()
+                queue.go_on.clear()
+                dispatcher.dispatch([one])
+                await queue.hangs.wait()
+                for number in range(1, 1001):
+                    dispatcher.dispatch([replace(one, generation=named(number))])
+                    dispatcher.tell("acme", one.generation, number)
+                queue.go_on.set()
+                await until(lambda: _is_last(queue, named(1000)))
+                assert queue.written == [one.generation, *map(named, range(901, 1001))]
+                assert queue.told == list(range(901, 1001))
+                queue.written, queue.told = [], []
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["dispatcher_full"] * 2
+
+
+async def _is_last(queue: HangingQueue, generation: str) -> bool:
+    return queue.written[-1:] == [generation]
