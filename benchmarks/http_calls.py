@@ -18,10 +18,11 @@ from benchmarks.accounts import PROMPT, REQUEST, Account, make, reserve
 from benchmarks.bench import Bench
 from benchmarks.load import UNIQUE
 from benchmarks.result import Result, at_least, at_most
-from benchmarks.servers import answers, asked, child, durable_redis, free_port, gateway_at, ledger_at, wait_until
+from benchmarks.servers import answers, asked, child, durable_redis, gateway_at, ledger_at, wait_until
 from gateway.domain import Output, operation_id
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
+from tests.free_ports import free_port
 
 ACCOUNTS = 10_000
 ACCOUNTS_QUICK = 1000

@@ -23,6 +23,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
 from gateway.lifeline import Lifeline
 from gateway.pricing.load import default_card_path, load_card
+from tests.free_ports import free_port
 
 START_SECONDS = 30
 END_SECONDS = 10
@@ -145,14 +146,6 @@ class Running:
         """Its resident memory."""
         found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         return int(found[1]) / 1024 if found else float("nan")
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def answers(port: int, path: str = "/readyz") -> bool:

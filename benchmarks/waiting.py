@@ -21,7 +21,7 @@ from aiohttp import ClientSession, TCPConnector, web
 
 from benchmarks.bench import Bench
 from benchmarks.result import Result, at_most
-from benchmarks.servers import answers, child, durable_redis, environment, free_port, wait_until
+from benchmarks.servers import answers, child, durable_redis, environment, wait_until
 from benchmarks.workers import PIXEL
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
@@ -32,6 +32,7 @@ from gateway.ledger.policy_of_card import policy_of, terms_of
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
 from gateway.queue import Queue
+from tests.free_ports import free_port
 
 WAITING = 5_000
 MEMORY_MAX_MB = 300

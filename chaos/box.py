@@ -12,7 +12,6 @@ import base64
 import contextlib
 import io
 import random
-import socket
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from PIL import Image
+
+from tests.free_ports import free_port
 
 _SECONDS = (0.05, 2.0)
 _LATE_SECONDS = (6.0, 12.0)  # longer than a worker stays with one that calls back: it parks, and the call wakes it
@@ -55,7 +56,7 @@ class Box:
         self.seed = seed
         self.jobs: dict[str, Job] = {}
         self.counts: Counter[str] = Counter()
-        self.port = _free_port()
+        self.port = free_port()
         self._dice = random.Random(f"{seed} box")
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -209,9 +210,3 @@ def _picture(dice: random.Random) -> bytes:
     file = io.BytesIO()
     picture.save(file, "PNG")
     return file.getvalue()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

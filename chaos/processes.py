@@ -15,7 +15,6 @@ import random
 import secrets
 import shutil
 import signal
-import socket
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from gateway.connections import connect_ledger, connect_queue
 from gateway.ledger.ledger import Ledger
 from gateway.settings import load_settings
 from gateway.supervisor import Program, Supervisor
+from tests.free_ports import free_port
 
 LEASE_SECONDS = 1.5
 GATEWAYS = ("gateway-1", "gateway-2")
@@ -120,7 +120,7 @@ class Processes:
             "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
             "FAREBOX_LOG_FORMAT": "json",
         }
-        self.ports = {name: _free_port() for name in GATEWAYS}
+        self.ports = {name: free_port() for name in GATEWAYS}
         self.addresses = [f"http://127.0.0.1:{port}" for port in self.ports.values()]
         self.ledger_url, self.queue_url = (f"unix://{self._socket(folder, role)}" for role in REDIS)
         self.ledger = Ledger(connect_ledger(self.ledger_url), lease_ms=round(LEASE_SECONDS * 1000), dispatch_ms=1000)
@@ -220,9 +220,3 @@ def _words(name: str) -> tuple[str, ...]:
     """The Procfile's command of a process: `worker-image-1` is `worker image`."""
     words = name.rstrip("-12").split("-")
     return tuple(words)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

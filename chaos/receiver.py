@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import json
 import random
-import socket
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.free_ports import free_port
 
 EVENTS = ["generation.running", "generation.succeeded", "generation.failed", "generation.cancelled"]
 _RUDE_SHARE, _RUDE_MAX = 0.2, 2
@@ -42,7 +43,7 @@ class Receiver:
         self.told: defaultdict[str, Told] = defaultdict(Told)
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
-        self.port = _free_port()
+        self.port = free_port()
         self._dice = random.Random(f"{seed} receiver")
         self._rude: Counter[str] = Counter()
         self._accepted = asyncio.Event()
@@ -146,9 +147,3 @@ class Receiver:
         if manner == "elsewhere":
             return web.Response(status=302, headers={"Location": self.url("nobody")})
         return web.Response(status=500)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import redis
 
 from gateway.embedded import durable_arguments, find_redis
 from gateway.lifeline import Lifeline
+from tests.free_ports import free_port
 
 CLUSTER_SLOTS = 16384
 _START_SECONDS = 60  # how long a server may take before a test gives up on it; nothing asserts it
@@ -27,7 +27,7 @@ class RedisServer:
 
     directory: Path
     options: tuple[str, ...] = ()
-    port: int = field(default_factory=lambda: free_port())  # noqa: PLW0108 - defined below
+    port: int = field(default_factory=free_port)
     sentinel_config: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
@@ -154,11 +154,3 @@ class RedisCluster:
         with node.client() as client:
             info = client.execute_command("CLUSTER INFO")
         return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == len(self.nodes)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

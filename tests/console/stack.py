@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.lifeline import Lifeline
-from tests.redis_servers import free_port
+from tests.free_ports import free_port
 
 _ROOT = Path(__file__).parents[2]
 _WAIT_SECONDS = 90  # how long something may take before a test gives up on it; nothing asserts it

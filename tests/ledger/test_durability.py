@@ -9,8 +9,9 @@ import pytest
 from gateway.connections import connect_ledger
 from gateway.errors import LedgerFull, ReplicasMissing
 from gateway.ledger.ledger import Ledger
+from tests.free_ports import free_port
 from tests.ledger.world import PARTITIONS, World, open_world
-from tests.redis_servers import RedisCluster, RedisServer, free_port
+from tests.redis_servers import RedisCluster, RedisServer
 
 WEAKER = {"appendonly": "no", "appendfsync": "everysec", "maxmemory-policy": "allkeys-lru"}
 

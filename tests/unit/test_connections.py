@@ -13,7 +13,8 @@ from gateway.connections import Address, connect_ledger, connect_queue, parse_ad
 from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from gateway.ledger.scripts import translated
 from gateway.queue_redis import answering
-from tests.redis_servers import RedisServer, free_port
+from tests.free_ports import free_port
+from tests.redis_servers import RedisServer
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from urllib.request import urlopen
 
 from gateway.domain import State
 from gateway.queue import LOOKS, job_id
-from tests.redis_servers import RedisServer, free_port
+from tests.free_ports import free_port
+from tests.redis_servers import RedisServer
 from tests.workers.stage import PRICE, Stage, dispatch_of, due, open_stage, policy, until
 
 LONG = {"delay_seconds": 600}
