@@ -5,15 +5,21 @@ While all are taken a generation stands in the provider's line, in the order of 
 frees a slot lets the first ones go on: their slots are kept for them for a lease, and they are dispatched. All is told
 by that Redis's own clock, in scripts that each do everything at once. Should its data be lost, slots come back as they
 are renewed, and the line as the ledger looks at what is queued, once a minute: until then too many may be in work.
+
+Who holds a slot and who gives it up do so beside their work, over connections that know no order of each other. So what
+a process asks for one generation goes one after the other; and should a hold of one that has ended come late all the
+same, from another process or out of a connection that hung, its slot is free when that hold is over.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Queue, line_key, lined_key, provider_key, provider_outcomes_key, slots_key
@@ -126,6 +132,7 @@ class Slots:
         """A slot that is not renewed is free after `lease_ms`."""
         self._redis = queue.redis
         self._lease_ms = lease_ms
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is waited for
 
     async def enter(self, provider: str, limit: int | None, generation: str) -> Entry:
         """Take a slot if there is one that nobody in the line waits for."""
@@ -135,8 +142,8 @@ class Slots:
     async def line_up(self, provider: str, limit: int | None, dispatch: Dispatch) -> Sequence[Dispatch]:
         """Stand in the line; who may go on by now, itself perhaps among them."""
         text = json.dumps(astuple(dispatch), separators=(",", ":"))
-        words = (dispatch.generation, dispatch.score, text)
-        return _dispatches(await self._run(_LINE_UP, provider, limit, self._lease_ms, *words))
+        words = (dispatch.score, text)
+        return _dispatches(await self._run(_LINE_UP, provider, limit, self._lease_ms, dispatch.generation, *words))
 
     async def hold(self, provider: str, generation: str, *, for_ms: int | None = None) -> None:
         """Keep a slot for a lease, or so long, whether there is room or not: its provider has the job."""
@@ -186,8 +193,12 @@ class Slots:
         width = 3 + OUTCOME_STEPS
         return {name: _state(answers[index * width : (index + 1) * width]) for index, name in enumerate(providers)}
 
-    async def _run(self, script: str, provider: str, limit: int | None, kept_ms: int, *words: str | int) -> list[bytes]:
-        (answer,) = await ask(self._redis, _command(script, provider, limit, kept_ms, *words))
+    async def _run(
+        self, script: str, provider: str, limit: int | None, kept_ms: int, generation: str, *words: str | int
+    ) -> list[bytes]:
+        turn = self._turns.setdefault(generation, asyncio.Lock())
+        async with turn:
+            (answer,) = await ask(self._redis, _command(script, provider, limit, kept_ms, generation, *words))
         found: list[bytes] = answer
         return found
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
+from gateway import slots as slots_module
 from gateway.connections import connect_queue
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Queue, line_key, lined_key, slots_key
@@ -191,3 +195,40 @@ async def test_every_key_goes_by_itself(slots: Slots, queue: Queue) -> None:
     await slots.note("box", "succeeded")
     for key in await queue.redis.keys("farebox:*"):
         assert 0 < await queue.redis.pttl(key) <= 7 * DAY_MS, key
+
+
+async def test_a_hold_that_is_slow_is_not_overtaken_by_the_release_that_comes_after_it(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both run beside the attempt, each over a connection of its own: the slot of a job that had ended was held again.
+
+    For a lease, or as long as a parked one is not looked at: minutes in which a provider with one slot did nothing.
+    """
+
+    slow = iter([0.2])
+
+    async def first_slowly(redis: Redis, *commands: Any) -> list[Any]:
+        await asyncio.sleep(next(slow, 0))
+        return await ask(redis, *commands)
+
+    await enter(slots, "a", 1)
+    await line_up(slots, "b", limit=1)
+    monkeypatch.setattr(slots_module, "ask", first_slowly)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(slots.hold("box", "a", for_ms=DAY_MS))
+        released = group.create_task(release(slots, "a", 1))
+    assert released.result() == ["b"]
+    assert (await slots.states(["box"]))["box"].in_work == 1, "b's"
+
+
+async def test_a_hold_that_comes_after_the_release_all_the_same_ends_by_itself(queue: Queue) -> None:
+    """From another process, or out of a connection that hung while Redis was frozen: there no order can be had."""
+    short, long = Slots(queue, lease_ms=1000), Slots(queue, lease_ms=LONG)
+    await enter(long, "a", 1)
+    await release(long, "a", 1)
+    await short.hold("box", "a")
+    assert await line_up(long, "c", limit=1) == [], "the late hold has the only slot"
+    while not (released := await long.fill({"box": 1})):
+        await asyncio.sleep(0.05)
+    assert [each.generation for each in released] == ["c"]
+    assert (await long.states(["box"]))["box"].in_work == 1
