@@ -41,7 +41,9 @@ async def create(request: web.Request) -> web.Response:
     )
     if isinstance(made, TooMany):
         raise InvalidRequest(f"There are {WEBHOOKS_MAX} webhooks already, and there may be no more. Delete one first.")
-    shape = webhook_shape(found(made, "account of this key any more"), secrets.secret(account, webhook, 1))
+    made = found(made, "account of this key any more")
+    # Where it was there before and has been rotated since, its first secret is nothing to sign with any more.
+    shape = webhook_shape(made, secrets.secret(account, webhook, 1) if made.version == 1 else None)
     return answer(shape, status=HTTPStatus.CREATED, headers={"Location": f"/v1/webhooks/{webhook}"})
 
 

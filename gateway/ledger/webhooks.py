@@ -120,9 +120,11 @@ class WebhookOperations(LedgerCore):
         """Make a webhook; one of that id that is there already is answered as it is."""
         arguments = (url, ",".join(events), description, mark, WEBHOOKS_MAX)
         replies = await self._everywhere("listen", webhook, account, *arguments)
-        for word, _ in replies:
-            if word != "webhook":
-                return TooMany() if word == "too_many" else o.NotFound()
+        words = {word for word, _ in replies}
+        if "too_many" in words and account is None:
+            await self.unlisten(webhook=webhook, account=None)  # of two made at once, some partitions had room for one
+        if words != {"webhook"}:
+            return TooMany() if "too_many" in words else o.NotFound()
         return _merged(webhook, account, [rest[0] for _, rest in replies])
 
     async def change_webhook(
@@ -137,7 +139,7 @@ class WebhookOperations(LedgerCore):
     ) -> o.NotFound | Webhook:
         """Change what is given; `active` has a paused one go on with all that it was not told."""
         text = "" if description is None else f"={description}"
-        arguments = (url or "", ",".join(events or ()), text, status or "")
+        arguments = (url or "", ",".join(events or ()), text, status or "", "asked")
         return _one(webhook, account, await self._everywhere("change_webhook", webhook, account, *arguments))
 
     async def unlisten(self, *, webhook: str, account: str | None) -> bool:
@@ -233,7 +235,14 @@ class WebhookOperations(LedgerCore):
         key = keys.webhook(due.partition, _owner(due.account), due.webhook)
         code = "" if result.status_code is None else result.status_code
         arguments = (event, claim, outcome, code, result.word or "", result.duration_ms, jitter_thousandths)
-        word, _ = await self.run("tried", key, *arguments)
+        word, rest = await self.run("tried", key, *arguments, "")
+        if word == "unsure":
+            whole = await self.webhook(webhook=due.webhook, account=due.account)
+            delivered_at = whole.delivered_at if isinstance(whole, Webhook) else None
+            word, rest = await self.run("tried", key, *arguments, delivered_at or 0)
+        if word == "paused" and due.account is None and rest[0]:
+            # The other copies are of the same receiver.
+            await self._everywhere("change_webhook", due.webhook, None, "", "", "", "paused", rest[0].decode())
         return word
 
     # --- where ---
@@ -285,7 +294,8 @@ def _merged(webhook: str, account: str | None, copies: Iterable[Sequence[bytes]]
         url=fields.get("url"),
         events=tuple(EventType(text) for text in fields.get("events", "").split(",") if text),
         description=fields.get("description", ""),
-        version=max(times("version"), default=0),
+        # The first copy's, which is written last: what was rotated halfway is rotated to the same version again.
+        version=int(fields.get("version", 0)),
         mark=fields.get("mark", ""),
         created_at=min(times("created_at"), default=0),
         rotated_at=max(times("rotated_at"), default=None),

@@ -79,6 +79,17 @@ async def test_a_rotation_shows_a_new_secret_and_is_made_once(gateway: Visitor) 
     assert len({made["secret"], rotated.body["secret"], third.body["secret"]}) == 3
 
 
+async def test_a_webhook_that_was_rotated_since_is_not_made_again_with_its_first_secret(gateway: Visitor) -> None:
+    key, once = await gateway.account(), {"Idempotency-Key": "hook-1"}
+    made = (await gateway.call("POST", "/v1/webhooks", key, HOOK, once)).body
+    await gateway.call("POST", f"/v1/webhooks/{made['id']}/rotate", key, None)
+    redis: Any = gateway.ledger.redis
+    for name in await redis.keys("*:idempotency:*"):
+        await redis.delete(name)  # as a day later
+    again = (await gateway.call("POST", "/v1/webhooks", key, HOOK, once)).body
+    assert (again["id"], again.get("secret")) == (made["id"], None)
+
+
 async def test_what_is_left_out_of_a_change_stays(gateway: Visitor) -> None:
     key = await gateway.account()
     made = (await gateway.call("POST", "/v1/webhooks", key, HOOK | {"description": "the shop"})).body

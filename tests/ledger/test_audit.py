@@ -35,6 +35,25 @@ async def test_a_busy_ledger_that_agrees_is_clean(world: World) -> None:
 NAMES = ("ann", "b.o-b_@")
 
 
+async def test_a_webhook_that_was_paused_for_a_month_is_no_difference(world: World) -> None:
+    """What it was to be told is kept no longer; that it is still in the index was reported every night."""
+    await world.account()
+    webhook = await world.listen()
+    await world.ledger.cancel(generation=await world.spend())
+    await world.ledger.change_webhook(webhook=webhook, account="ann", status="paused")
+    partition = partition_of_account("ann", PARTITIONS)
+    (event,) = await world.redis.zrange(keys.pending(partition, "ann", webhook), 0, -1)
+    for name in (
+        keys.pending(partition, "ann", webhook),
+        keys.deliveries(partition, "ann", webhook),
+        keys.delivery(partition, "ann", webhook, event.decode()),
+    ):
+        await world.redis.delete(name)  # as their TTL does
+    world.holds = False
+    report = await audit(world.ledger)
+    assert report.clean, text(report)
+
+
 async def test_one_account_is_looked_at_alone(world: World) -> None:
     await a_busy_time(world)
     await world.redis.hincrby(keys.account(partition_of_account("ann", PARTITIONS), "ann"), "held:f", 1)

@@ -13,6 +13,8 @@ local listed = id == webhooks.DEFAULT
 for _, one in ipairs(listeners.load(owner)) do listed = listed or one[1] == id end
 local index = redis.call("ZSCORE", keys.webhooks(), owner .. ":" .. id)
 local first = redis.call("ZRANGE", keys.pending(owner, id), 0, 0, "WITHSCORES")[2]
+-- What a paused webhook was to be told is kept for a month. That it was in the index is nothing to anybody then.
+if index and not first and tonumber(index) >= webhooks.PARKED then index = nil end
 local reply = {
   "webhook", listed and "1" or "0", index and amounts.text(tonumber(index)) or "",
   first and amounts.text(tonumber(first)) or "",

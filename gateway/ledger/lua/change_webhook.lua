@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  webhook
 -- ARGV     1 url or "", 2 events by commas or "", 3 description with a "=" before it or "",
---          4 status ("active" | "paused") or ""
+--          4 status ("active" | "paused") or "", 5 why it is paused
 -- Returns  {"not_found"} {"webhook", fields}
 -- Writes   webhook, pending, webhooks; account, or policy for an operators' one
 --- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/listeners" "lib/pausing"
@@ -20,5 +20,5 @@ end
 if #flat > 0 then redis.call("HSET", KEYS[1], unpack(flat)) end
 if ARGV[2] ~= "" then listeners.set(owner, id, ARGV[2]) end
 if ARGV[4] == "active" and w.status == "paused" then pausing.resume(w, now) end
-if ARGV[4] == "paused" and w.status == "active" then pausing.pause(w, "asked", now) end
+if ARGV[4] == "paused" and w.status == "active" then pausing.pause(w, ARGV[5], now) end
 return {"webhook", redis.call("HGETALL", KEYS[1])}

@@ -10,9 +10,11 @@ local owner, id = webhooks.named()
 local key, now = keys.delivery(owner, id, ARGV[1]), amounts.real_now()
 local d = tries.load(key)
 if not d then return {"not_found"} end
-if d.claim then
-  local due = redis.call("ZSCORE", keys.pending(owner, id), ARGV[1])
-  return {"delivery", amounts.text(tonumber(due or now)), redis.call("HGETALL", key)} -- it is on its way
+-- Until when it is on its way, if it is. A claim that has run out keeps nobody.
+local due = d.claim and redis.call("ZSCORE", keys.pending(owner, id), ARGV[1]) or "0"
+local claimed_until = tonumber(due) % webhooks.PARKED
+if claimed_until > now then
+  return {"delivery", amounts.text(claimed_until), redis.call("HGETALL", key)}
 end
 
 redis.call("HSET", key, "status", "pending")

@@ -3,8 +3,9 @@
 --
 -- KEYS[1]  webhook
 -- ARGV     1 event, 2 claim, 3 what came of it ("delivered" | "failed" | "gone"), 4 status code or "", 5 word or "",
---          6 how long it took in ms, 7 jitter in thousandths
--- Returns  {"stale"} {"delivered"} {"again", when} {"failed"}: given up alone {"paused"}
+--          6 how long it took in ms, 7 jitter in thousandths, 8 when any copy of the webhook got through last, or ""
+-- Returns  {"stale"} {"unsure"}: it is the operators', and whether another copy got through decides; ask again with 8
+--          {"delivered"} {"again", when} {"failed"}: given up alone {"paused", why or "": it was before}
 -- Writes   webhook, delivery, pending, webhooks
 --- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/tries" "lib/pausing"
 local owner, id = webhooks.named()
@@ -13,6 +14,13 @@ local key = keys.delivery(owner, id, event)
 local d, w = tries.load(key), webhooks.load(owner, id)
 if not d or not w or d.claim ~= ARGV[2] then return {"stale"} end
 local paused = w.status == "paused"
+-- A webhook that was resumed gives each a whole day of tries again.
+local resumed = w.resumed or "0"
+local failures = (d.resumed or "0") == resumed and tonumber(d.failures or 0) + 1 or 1
+local since = failures > 1 and d.failing_since or amounts.text(now)
+local failing_since = w.failing_since or amounts.text(now)
+local pause = outcome == "failed" and tries.pause(failures, now - tonumber(since), tonumber(ARGV[7])) or nil
+if outcome == "failed" and not pause and owner == webhooks.OPERATOR and ARGV[8] == "" then return {"unsure"} end
 
 local function finish(status)
   redis.call("HSET", key, "status", status)
@@ -30,25 +38,21 @@ if outcome == "delivered" then
   redis.call("HSET", key, "delivered_at", amounts.text(now))
   return finish("delivered")
 end
--- A webhook that was resumed gives each a whole day of tries again.
-local resumed = w.resumed or "0"
-local failures = (d.resumed or "0") == resumed and tonumber(d.failures or 0) + 1 or 1
-local since = failures > 1 and d.failing_since or amounts.text(now)
-local failing_since = w.failing_since or amounts.text(now)
 redis.call("HSET", KEYS[1], "failing_since", failing_since)
 redis.call("HSET", key, "failures", amounts.text(failures), "resumed", resumed, "failing_since", since)
-local pause = outcome ~= "gone" and tries.pause(failures, tonumber(ARGV[7])) or nil
 if pause then
   local at = now + pause
   webhooks.schedule(owner, id, event, paused and webhooks.PARKED + at or at)
   webhooks.index(owner, id)
-  return paused and {"paused"} or {"again", amounts.text(at)}
+  return paused and {"paused", ""} or {"again", amounts.text(at)}
 end
 -- Where others got through meanwhile, it is this one that the receiver will not have. Each address of a request stands
 -- for itself.
-local others = outcome ~= "gone" and tonumber(failing_since) > tonumber(since)
+local last = math.max(tonumber(failing_since), tonumber(ARGV[8]) or 0)
+local others = outcome ~= "gone" and last > tonumber(since)
 if id == webhooks.DEFAULT or others then return finish("failed") end
 redis.call("HDEL", key, "failures", "failing_since")
 webhooks.schedule(owner, id, event, now)
-pausing.pause(w, outcome == "gone" and "gone" or "failing", now)
-return {"paused"}
+local why = outcome == "gone" and "gone" or "failing"
+pausing.pause(w, why, now)
+return {"paused", why}

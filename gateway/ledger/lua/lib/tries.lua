@@ -8,6 +8,9 @@ local PAUSES = {
   4 * HOUR, 4 * HOUR,
 }
 
+-- Where so much is to be told that each turn comes late, a day is over before the pauses are.
+local LATE_FAILURES, LATE = 5, 24 * HOUR
+
 function tries.load(key)
   local flat = redis.call("HGETALL", key)
   if #flat == 0 then return nil end
@@ -16,8 +19,9 @@ function tries.load(key)
   return d
 end
 
--- How long to wait after this many failures, times `jitter` thousandths; nil: no more.
-function tries.pause(failures, jitter)
+-- How long to wait after this many failures, the first of them `lasted` ago, times `jitter` thousandths; nil: no more.
+function tries.pause(failures, lasted, jitter)
+  if failures >= LATE_FAILURES and lasted >= LATE then return nil end
   local pause = PAUSES[failures]
   return pause and math.floor(pause * jitter / 1000)
 end

@@ -2,7 +2,9 @@
 local webhooks = {}
 webhooks.OPERATOR = "*"
 webhooks.DEFAULT = "default" -- tells the addresses that requests name
-local KEPT = 30 * 86400000
+local DAY = 86400000
+local KEPT = 30 * DAY
+local AGED_AT_ONCE = 100
 local HISTORY_MAX = 500 -- deliveries of a webhook: so many are kept, and of those that are pending ten times as many
 local PENDING_MAX = 5000
 -- A paused webhook's deliveries are due so much later than they would be: in the year 5138.
@@ -49,19 +51,25 @@ function webhooks.release(owner, id, status, event, now)
   end
 end
 
--- The oldest go when there are too many; what is pending later than what is done.
+local function forget(owner, id, status, event, now)
+  webhooks.release(owner, id, status, event, now)
+  redis.call("ZREM", keys.deliveries(owner, id), event)
+  redis.call("DEL", keys.delivery(owner, id, event))
+end
+
+-- What is too old goes, also from `pending`. So do the oldest when there are too many; what is pending later than what is
+-- done.
 function webhooks.trim(owner, id, status, now)
-  redis.call("ZREMRANGEBYSCORE", keys.deliveries(owner, id), "-inf", amounts.text(now - KEPT))
+  local aged = redis.call(
+    "ZRANGE", keys.deliveries(owner, id), "-inf", amounts.text(now - KEPT), "BYSCORE", "LIMIT", 0, AGED_AT_ONCE)
+  for _, event in ipairs(aged) do forget(owner, id, status, event, now) end
   for _ = 1, 2 do
     local count = redis.call("ZCARD", keys.deliveries(owner, id))
     if count <= HISTORY_MAX then return end
     local oldest = redis.call("ZRANGE", keys.deliveries(owner, id), 0, 0)[1]
-    local key = keys.delivery(owner, id, oldest)
-    local pending = redis.call("HGET", key, "status") == "pending"
+    local pending = redis.call("HGET", keys.delivery(owner, id, oldest), "status") == "pending"
     if pending and count <= PENDING_MAX then return end
-    webhooks.release(owner, id, status, oldest, now)
-    redis.call("ZREM", keys.deliveries(owner, id), oldest)
-    redis.call("DEL", key)
+    forget(owner, id, status, oldest, now)
     if pending then redis.call("HINCRBY", keys.webhook(owner, id), "dropped", 1) end
   end
 end
@@ -79,7 +87,8 @@ function webhooks.add(owner, id, event, now)
   if event.data then flat[#flat + 1], flat[#flat + 2] = "data", event.data end
   if event.url and id == webhooks.DEFAULT then flat[#flat + 1], flat[#flat + 2] = "url", event.url end
   redis.call("HSET", key, unpack(flat))
-  redis.call("PEXPIRE", key, amounts.text(KEPT))
+  -- It outlives its place in the list: who trims that must see what waits behind it.
+  redis.call("PEXPIRE", key, amounts.text(KEPT + DAY))
   redis.call("ZADD", keys.deliveries(owner, id), event.created_at, event.id)
   redis.call("PEXPIRE", keys.deliveries(owner, id), amounts.text(KEPT))
   if event.after and redis.call("HGET", keys.delivery(owner, id, event.after), "status") == "pending" then
