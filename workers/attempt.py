@@ -67,6 +67,7 @@ class Attempt:
         self._lease_seconds = begun.lease_ms / 1000
         self._hand_back = hand_back
         self._ref = begun.generation.provider_ref
+        self._perhaps: str | None = None  # the ref of a job that the provider may have taken, if it can be known
         self._submitted = self._ref is not None
         self._submitting: asyncio.Task[None] | None = None
         self._delivered = {output.index for output in begun.generation.outputs}
@@ -124,6 +125,7 @@ class Attempt:
             except ProviderUnreachable as error:
                 if isinstance(error, ProviderNotSetUp) and self._ref is None:
                     raise
+                self._perhaps = error.perhaps or self._perhaps
                 self._slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
                 if self._may_park():
                     return Made.LEFT
@@ -371,8 +373,9 @@ class Attempt:
 
     def _stop_job(self) -> None:
         """Have the provider stop this attempt's job, if there is one, of which the ledger has no ref."""
-        if self._ref is not None:
-            self._place.aside(self._place.stop_provider(self._generation.request, self._ref, self._generation.id))
+        ref = self._ref or self._perhaps
+        if ref is not None:
+            self._place.aside(self._place.stop_provider(self._generation.request, ref, self._generation.id))
 
     def _refused(self, transition: str) -> str:
         """Say by which transition we learned that the generation is no longer ours."""

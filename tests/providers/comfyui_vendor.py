@@ -1,6 +1,7 @@
 """A strict ComfyUI: it validates workflows node by node, and says what the real server says (its `server.py`).
 
-`modern`: it has /api/jobs/{id}/cancel, else only the older ways. `sockets`: whether /ws works.
+`modern`: it has /api/jobs/{id}/cancel, else only the older ways. `sockets`: whether /ws works. `break_answers`: so many
+submits are taken and answered 500. `deaf`, if need be after a submit: it cannot be asked for its queue.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ class ComfyUiVendor(Vendor):
     uploads: dict[str, bytes] = field(default_factory=dict)
     interrupts: list[str | None] = field(default_factory=list)
     listeners: int = 0
+    break_answers: int = 0
+    deaf: bool = False
+    deaf_after_submit: bool = False
 
     def card(self) -> str:
         return f"""
@@ -132,6 +136,10 @@ credits = 5
         name = job if job not in self.jobs else f"{job} again"
         self.take(name, asked, asked["prompt"]["4"]["inputs"]["batch_size"])
         self.after_submit(request)
+        self.deaf = self.deaf_after_submit
+        if self.break_answers:
+            self.break_answers -= 1
+            return web.Response(status=500, text="500 Internal Server Error")
         return web.json_response({"prompt_id": job, "number": len(self.jobs), "node_errors": {}})
 
     def _problems(self, workflow: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -170,6 +178,8 @@ credits = 5
         return job in self.stopped or (open_to_all and self.jobs[job].looks > 1)
 
     async def queue(self, _: web.Request) -> web.Response:
+        if self.deaf:
+            return web.Response(status=502)
         entries = [
             [number, job.removesuffix(" again"), taken.asked["prompt"], {"client_id": taken.asked["client_id"]}, ["10"]]
             for number, (job, taken) in enumerate(self.jobs.items())

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from gateway.domain import MediaKind
-from gateway.errors import ProviderFailed, ProviderNotSetUp, ProviderRejected
+from gateway.errors import ProviderFailed, ProviderNotSetUp, ProviderRejected, ProviderUnreachable
 from gateway.pricing.load import load_card
 from tests.made_media import picture
 from tests.providers.comfyui_vendor import WORKFLOW, ComfyUiVendor
@@ -74,6 +74,38 @@ async def test_a_second_submit_of_the_same_key_finds_the_first_waiting_or_done(
     assert await provider.submit(wanted()) == job
     assert list(vendor.jobs) == [job]
     assert await provider.submit(wanted(idempotency_key="another")) != job
+
+
+@pytest.mark.parametrize("unclear", ["drop_answers", "break_answers"])
+async def test_a_job_that_was_queued_although_the_answer_does_not_say_so_is_gone_on_with(
+    vendor: ComfyUiVendor, provider: ComfyUi, unclear: str
+) -> None:
+    """After a 500 the submit had failed: the next one was another job, and this one stayed in the queue for nobody."""
+    setattr(vendor, unclear, 1)
+    job = await provider.submit(wanted())
+    assert list(vendor.jobs) == [job]
+
+
+async def test_a_500_without_a_job_is_a_failure(vendor: ComfyUiVendor, provider: ComfyUi) -> None:
+    vendor.faults = [answering(500, {"error": "boom"})]
+    with pytest.raises(ProviderFailed, match="500"):
+        await provider.submit(wanted())
+    assert vendor.jobs == {}
+
+
+@pytest.mark.parametrize("unclear", ["drop_answers", "break_answers"])
+async def test_while_nobody_can_say_whether_it_was_queued_it_is_unknown_and_can_be_stopped(
+    vendor: ComfyUiVendor, provider: ComfyUi, unclear: str
+) -> None:
+    setattr(vendor, unclear, 1)
+    vendor.deaf_after_submit = True
+    with pytest.raises(ProviderUnreachable) as unknown:
+        await provider.submit(wanted())
+    (job,) = vendor.jobs
+    assert unknown.value.perhaps == job
+    vendor.deaf = False
+    assert await provider.submit(wanted()) == job
+    assert list(vendor.jobs) == [job]
 
 
 async def test_inputs_are_uploaded_and_named_in_the_workflow(vendor: ComfyUiVendor, provider: ComfyUi) -> None:

@@ -124,6 +124,17 @@ async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene
     assert await scene.stage.spent() == 0
 
 
+async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_generation_ends(scene: Scene) -> None:
+    """Its submit was never answered, so it was noted nowhere: the provider worked on a job that nobody waited for."""
+    away = ProviderUnreachable("its answer to POST was lost", perhaps="ref-7")
+    provider = scene.provide(refuse_submits=[away, *[ProviderUnreachable("no route")] * 9])
+    generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.error, ended.provider_ref) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT, None)
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-7"]))
+
+
 async def _is(fact: Callable[[], bool]) -> bool:
     return fact()
 

@@ -138,8 +138,8 @@ class Provider(Protocol):
 
         None: there is no job to come back to, and `results` does it all. If the answer is lost, so is the ref. Raise
         ProviderUnreachable only if the provider cannot have taken the job, or knows `idempotency_key`: it is asked
-        again and again. Otherwise ProviderFailed, of which there are at most `attempts_max`: nobody pays for an endless
-        row of jobs.
+        again and again, and if the generation ends meanwhile, the error's `perhaps` is what is asked to stop. Otherwise
+        ProviderFailed, of which there are at most `attempts_max`: nobody pays for an endless row of jobs.
         """
         ...
 

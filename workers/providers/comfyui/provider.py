@@ -10,7 +10,8 @@ POST /api/jobs/{id}/cancel    stop exactly this one; older servers: /queue and /
 ```
 
 ComfyUI queues a second prompt of the same id without a word. So our id is derived from the idempotency key, and before
-anything is sent it is looked for in queue and history: a submit whose answer was lost never makes a second job.
+anything is sent it is looked for in queue and history: a submit whose answer was lost never makes a second job. Nor is
+one that was queued left behind: after an answer that says nothing clear it is looked for at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ import aiohttp
 
 from gateway.addresses import AddressGuard
 from gateway.domain import kind_asked
-from gateway.errors import ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected, WorkflowUnusable
+from gateway.errors import (
+    ProviderError,
+    ProviderFailed,
+    ProviderNotSetUp,
+    ProviderRejected,
+    ProviderUnreachable,
+    WorkflowUnusable,
+)
 from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
 from workers.providers.calls import Answer, Calls, lost
@@ -58,21 +66,36 @@ class ComfyUi:
     async def submit(self, request: ProviderRequest) -> str:
         """Queue the workflow, unless it is there already; its id."""
         job = str(uuid.uuid5(_NAMESPACE, request.idempotency_key))
-        if await self._is_queued(job) or await self._history(job) is not None:
+        if await self._is_there(job):
             return job
-        answer = await self._calls.ask(
-            "POST",
-            "/prompt",
-            json={"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": job},
-            repeatable=True,
-        )
+        body = {"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": job}
+        try:
+            answer = await self._calls.ask("POST", "/prompt", json=body, repeatable=True)
+            given = answer.document().get("prompt_id") if answer.ok else None
+        except ProviderUnreachable as error:
+            return await self._unclear(job, error)
+        if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
+            return await self._unclear(job, self._refusal(answer, request.prompt))
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
-        given = answer.document().get("prompt_id")
         if given != job:
             await self.cancel(str(given), request.provider_model)
             raise ProviderNotSetUp("this ComfyUI gives jobs ids of its own: update it")
         return job
+
+    async def _unclear(self, job: str, error: ProviderError) -> str:
+        """The id of a job that was queued although its submit was answered by `error`; raises that if it was not.
+
+        ProviderUnreachable while nobody can say: then it is looked for again.
+        """
+        try:
+            if await self._is_there(job):
+                return job
+        except ProviderUnreachable as silence:
+            raise ProviderUnreachable(f"{error.detail}; {silence.detail}", perhaps=job) from None
+        if isinstance(error, ProviderUnreachable):
+            error.perhaps = job  # it may be on its way yet
+        raise error
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Wait until the job is in the history, then fetch what it saved."""
@@ -170,6 +193,9 @@ class ComfyUi:
             raise self._calls.refusal(answer)
         entry = answer.document().get(job)
         return entry if isinstance(entry, dict) else None
+
+    async def _is_there(self, job: str) -> bool:
+        return await self._is_queued(job) or await self._history(job) is not None
 
     async def _is_queued(self, job: str) -> bool:
         return job in await self._jobs("queue_running", "queue_pending")
