@@ -130,6 +130,9 @@ async def _work(report: Report, console: Console) -> None:
                 scene.problems.append("it never came to rest")
         with console.status("counting"):
             report.findings = await count(scene)
+    except Exception:
+        report.show_problems(console)  # what was found until then may be why
+        raise
     finally:
         await cancel(clients, auditing)
 

@@ -37,7 +37,7 @@ _OK = 200
 _INSIDE = 500
 _UNAVAILABLE = 503
 _MISUSED = 422
-_GIVE_UP_SECONDS = 180
+_GIVE_UP_SECONDS = 480  # longer than memory is kept full if each of its probes waits in vain
 _LOOK_SECONDS = 0.1
 _GRANTS_SHARE = 0.6  # of what operators do; the rest are changes of plan
 # What is asked for, and what becomes of it, in a hundred. A mural nobody can pay for.

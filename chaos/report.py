@@ -85,6 +85,10 @@ class Report:
         for name, value in list(figures.items())[-5:-1]:
             table.add_row(name, str(value), style="bold green" if value == 0 else "bold red")
         console.print(table)
+        self.show_problems(console)
+
+    def show_problems(self, console: Console) -> None:
+        """What is wrong as far as is known: also for a run that broke off."""
         for problem in self.problems:
             console.print(f"✗ {problem}", markup=False, soft_wrap=True)
 
