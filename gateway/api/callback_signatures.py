@@ -2,7 +2,8 @@
 
 fal signs `request id, user id, timestamp, hex(SHA-256(body))`, one a line, and publishes its keys as a JWKS; any of
 them may have signed. Both have a timestamp, good for five minutes either way, so that an old callback is worth nothing.
-Who has neither is known by the token in the address alone.
+Who has neither is known by the token in the address alone. That is good for the one generation that it was made for, and
+stands in the logs of whatever it passes: so an unsigned call wakes that generation, and has no job stopped.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class CallbackSignatures:
         self._fetching = asyncio.Lock()
 
     async def check(self, table: ProviderTable, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether the provider's job may be stopped on this callback's word: it is signed, or its kind signs nothing.
+        """Whether a job may be stopped on this callback's word: it is signed.
 
         NotSigned if its table asks for a signature and this is none; KeysUnavailable if nobody can tell now.
         """
@@ -72,13 +73,11 @@ class CallbackSignatures:
             case "fal":
                 await self._check_published(table.jwks_url or FAL_JWKS_URL, headers, body)
                 return True
-            case "replicate" if table.callback_secret_env is None:
-                return False
             case _ if table.callback_secret_env is not None:
                 _check_secret(table.callback_secret_env, headers, body)
                 return True
             case _:
-                return True
+                return False
 
     async def _check_published(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
         signature, message = _fal_signature(headers, body)
