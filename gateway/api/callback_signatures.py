@@ -2,7 +2,7 @@
 
 fal signs `request id, user id, timestamp, hex(SHA-256(body))`, one a line, and publishes its keys as a JWKS; any of
 them may have signed. Both have a timestamp, good for five minutes either way, so that an old callback is worth nothing.
-Who has neither is known by the token in the address alone. That is good for the one generation that it was made for, and
+Who has neither is known by the token in the address alone. That is good for the one generation it was made for, and
 stands in the logs of whatever it passes: so an unsigned call wakes that generation, and has no job stopped.
 """
 

@@ -219,7 +219,7 @@ async def test_replicate_is_known_by_its_secret(caller: Caller) -> None:
 async def test_who_signs_nothing_is_known_by_the_token_alone_and_may_stop_nothing(
     caller: Caller, provider: str
 ) -> None:
-    """With the token of one generation, from a log of a server of one's own, any job of that server could be stopped."""
+    """With the token of one generation, from a log of one's own server, any job of that server could be stopped."""
     assert is_taken(await caller.call(provider))
     assert is_taken(await caller.call(provider, "a-job-of-another-account"))
     assert await caller.jobs() == []
