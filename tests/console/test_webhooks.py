@@ -193,6 +193,17 @@ async def test_older_deliveries_are_read_page_by_page(stack: Stack, windows: Win
             await expect(row).to_contain_text(generation)
 
 
+async def test_a_requests_own_long_url_leaves_room_for_what_became_of_it(stack: Stack, windows: Windows) -> None:
+    """It was one line, however long, and pushed the state, the tries and the button out of sight."""
+    account = stack.account()
+    async with receiver() as backend:
+        stack.ended(account, webhook_url=f"{backend.url}?{'q' * 400}")
+        page = await windows.open("/webhooks?webhook=default", account)
+        await _refreshed_until(page, "delivered")
+        assert await page.locator("#table").evaluate("(table) => table.scrollWidth - table.clientWidth") == 0
+        await check_looks(page)
+
+
 async def test_an_admin_key_has_the_operators_webhooks_and_an_ops_key_none(stack: Stack, windows: Windows) -> None:
     made = _listen(stack, stack.admin, "https://example.com/operators", events=["top_up.paid"])
     page = await windows.open("/webhooks", stack.admin)
