@@ -15,6 +15,7 @@ import time
 from contextlib import aclosing
 from dataclasses import replace
 from enum import Enum, auto
+from functools import partial
 
 import structlog
 
@@ -246,18 +247,15 @@ class Attempt:
         """
         while True:
             await self._wait_for_renewal()
-            outcome = await self._place.insist(
-                "renew",
-                lambda: self._ledger.renew(
-                    generation=self._generation.id,
-                    attempt=self._number,
-                    progress_thousandths=self._progress_thousandths,
-                ),
-            )
+            outcome = await self._renew()
             if not isinstance(outcome, Renewed) or outcome.cancel_requested:
                 return outcome
             self._slot.hold()
             self._hint()
+
+    async def _renew(self) -> Renewed | Ended | Stale:
+        renew = partial(self._ledger.renew, generation=self._generation.id, attempt=self._number)
+        return await self._place.insist("renew", lambda: renew(progress_thousandths=self._progress_thousandths))
 
     async def _wait_for_renewal(self) -> None:
         """Wait a third of the lease, or less when there is progress to tell (once a second) or a cancel to hear."""
@@ -293,7 +291,7 @@ class Attempt:
                 self._slot.note(SUCCEEDED)
                 return await self._settle(None, stop_provider=False)
             case LeaseLost(args=(transition,)):
-                return self._refused(transition)
+                return await self._stale(transition)
             case OutputNotStored():
                 # Nobody's fault but ours. The ref stays, so the next attempt, perhaps where there is room, fetches
                 # what the provider has made and pays for nothing twice (R17).
@@ -369,18 +367,26 @@ class Attempt:
                 self._hint()
                 return "requeued"
             case Stale():
-                return self._refused(transition)
+                return await self._stale(transition)
+
+    async def _stale(self, transition: str) -> str:
+        """The generation is no longer ours, as we learn by this transition.
+
+        It may be that one of our renewals has ended it, and that the making's end cut off the answer: that is answered
+        again, for what follows an ending is ours to do then. Who waited behind it is a caretaker's to dispatch.
+        """
+        if transition != "renew":
+            outcome = await self._renew()
+            if isinstance(outcome, Ended):
+                return await self._conclude("renew", outcome, stop_provider=True)
+        self._log.warning("stale_attempt_refused", transition=transition)
+        return "stale"
 
     def _stop_job(self) -> None:
         """Have the provider stop this attempt's job, if there is one, of which the ledger has no ref."""
         ref = self._ref or self._perhaps
         if ref is not None:
             self._place.aside(self._place.stop_provider(self._generation.request, ref, self._generation.id))
-
-    def _refused(self, transition: str) -> str:
-        """Say by which transition we learned that the generation is no longer ours."""
-        self._log.warning("stale_attempt_refused", transition=transition)
-        return "stale"
 
     def _report(self, ending: str) -> None:
         request = self._generation.request

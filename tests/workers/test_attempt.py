@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+import structlog
 
 from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected, ProviderUnreachable
@@ -122,6 +124,48 @@ async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene
     assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
     await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
     assert await scene.stage.spent() == 0
+
+
+@pytest.mark.parametrize("learned_by", ["deliver", "settle", "park", "hand_back"])
+async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, learned_by: str
+) -> None:
+    """The making's end had the renewal's answer thrown away, and what came next was told that it was stale.
+
+    So nobody asked the provider to stop the job, and its slot was kept until it lapsed.
+    """
+    cut_off, renew = asyncio.Event(), scene.place.ledger.renew
+
+    async def renew_and_lose(**given: Any) -> Any:
+        outcome = await renew(**given)
+        if isinstance(outcome, Ended) and not cut_off.is_set():
+            cut_off.set()
+            await asyncio.get_running_loop().create_future()
+        return outcome
+
+    class Late(Scripted):
+        async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
+            del ref, request
+            await cut_off.wait()
+            if learned_by == "deliver":
+                yield picture(0)
+            if learned_by == "park":
+                yield Pending()
+            if learned_by == "hand_back":
+                scene.hand_back.set()
+                await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(scene.place.ledger, "renew", renew_and_lose)
+    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    provider = Late([])
+    scene.place.desk.give("scripted", provider)
+    with structlog.testing.capture_logs() as lines:
+        generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
+        await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
+    assert [line["ending"] for line in lines if line["event"] == "attempt_ended"] == ["provider_timeout"]
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
 
 
 async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_generation_ends(scene: Scene) -> None:
