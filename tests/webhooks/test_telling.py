@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from openai import OpenAI
 from standardwebhooks import Webhook as Verifier
+from structlog.testing import capture_logs
 
 from gateway.domain import FailureCode, partition_of_account
 from gateway.ledger import keys
@@ -158,6 +159,37 @@ async def test_what_a_receiver_does_wrong_is_in_the_table_and_it_is_told_again(
     (delivery,) = await deliveries_of(gateway, key, webhook["id"])
     assert (delivery["status"], delivery["tried"]) == ("delivered", 2)
     assert [told.headers["webhook-id"] for told in receiver.told] == [delivery["id"]] * 2
+
+
+async def test_a_url_is_called_however_its_scheme_is_written(
+    gateway: Visitor, teller: Teller, receiver: Receiver
+) -> None:
+    """In capitals it was taken, and each call of it was an error: never told, never in the table, never paused."""
+    key = await gateway.account()
+    await register(gateway, key, receiver.url.replace("http", "HTTP"), "generation.succeeded")
+    await gateway.finished(key)
+    await tell(teller)
+    assert types(receiver) == ["generation.succeeded"]
+
+
+async def test_a_call_that_fails_as_nobody_thought_of_is_a_try_like_any_other(
+    gateway: Visitor, teller: Teller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was claimed again every half minute, for ever."""
+
+    def fall_over(*_arguments: object, **_more: object) -> None:
+        raise RuntimeError(receiver.url)
+
+    key = await gateway.account()
+    webhook = await register(gateway, key, receiver.url, "generation.succeeded")
+    await gateway.finished(key)
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr("aiohttp.ClientSession.post", fall_over)
+        await tell(teller)
+    (delivery,) = await deliveries_of(gateway, key, webhook["id"])
+    assert [(one["status_code"], one["error"]) for one in delivery["tries"]] == [(None, "connection_lost")]
+    assert "RuntimeError" in str(logs)
+    assert receiver.url not in str(logs), "an address may have a token in it"
 
 
 async def test_a_receiver_that_is_down_is_told_when_it_is_up_again(gateway: Visitor, teller: Teller) -> None:
