@@ -24,6 +24,8 @@ export class Deliveries {
   /** Show those of `webhook`, called `name`; with null none. */
   async show(webhook, name) {
     this.webhook = webhook;
+    this.#next = null;
+    byId("more").hidden = true;
     byId("deliveries").hidden = !webhook;
     byId("deliveries-url").textContent = name ?? "";
     if (!webhook) return;
@@ -36,7 +38,7 @@ export class Deliveries {
     const asked = this.webhook;
     if (!asked) return;
     const page = await get(`/v1/webhooks/${asked.id}/deliveries`, { limit: SHOWN_AT_ONCE, before });
-    if (asked.id !== this.webhook?.id) return; // another was chosen meanwhile
+    if (asked.id !== this.webhook?.id || (before && before !== this.#next)) return; // another was chosen meanwhile, or pressed twice
     this.#found = before ? [...this.#found, ...page.data] : page.data;
     this.#next = page.next;
     this.#draw();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -178,7 +179,11 @@ async def test_older_deliveries_are_read_page_by_page(stack: Stack, windows: Win
         wanted = [stack.ended(account)["id"] for _ in range(3)]
         browser = await windows.browse(account)
 
+        answering, answers = asyncio.Event(), list[str]()
+        answering.set()
+
         async def two_at_once(route: Any) -> None:
+            await answering.wait()
             await route.continue_(url=route.request.url.replace("limit=25", "limit=2"))
 
         await browser.route("**/deliveries?*", two_at_once)
@@ -186,7 +191,13 @@ async def test_older_deliveries_are_read_page_by_page(stack: Stack, windows: Win
         await page.goto(f"/webhooks?webhook={made['id']}")
         rows = page.locator("#table tbody tr")
         await expect(rows).to_have_count(2)
-        await page.get_by_role("button", name="Show older ones").click()
+        page.on("requestfinished", lambda request: answers.append(request.url))
+        answering.clear()
+        await page.get_by_role("button", name="Show older ones").dblclick()
+        answering.set()
+        while len(answers) < 2:
+            await page.wait_for_timeout(20)
+        await page.evaluate("() => new Promise((done) => setTimeout(done, 50))")  # both have been read
         await expect(rows).to_have_count(3)
         await expect(page.get_by_role("button", name="Show older ones")).to_be_hidden()
         for row, generation in zip(await rows.all(), reversed(wanted), strict=True):
