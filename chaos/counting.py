@@ -193,12 +193,12 @@ async def _check_told(findings: Findings, scene: Scene, everything: dict[str, Sh
 
 
 async def _resend(scene: Scene, number: int) -> None:
-    """Have all that was not told yet told at once, as its owner may."""
+    """Have all that was not told yet told at once, as its owner may; an end that waits for its beginning follows it."""
     load = scene.load
     for account, webhook in scene.receiver.webhooks.items():
         path = f"/v1/webhooks/{webhook}/deliveries"
         for delivery in await _pages(load, account, path):
-            if delivery["status"] == "pending":
+            if delivery["status"] == "pending" and delivery["next_try_at"] is not None:
                 load.counts["events resent"] += 1
                 key = f"resend-{delivery['id']}-{number}"
                 await load.call("POST", f"{path}/{delivery['id']}/resend", load.keys[account], None, key)
