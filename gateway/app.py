@@ -86,7 +86,7 @@ def create_app(settings: Settings) -> web.Application:
     app[services.KEPT_QUOTES] = KeptQuotes()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _noting_key_use])
+    app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _noting_key_use, _taking_in])
     mount(app)
     sign_in.mount(app)
     console.mount(app)
@@ -212,6 +212,11 @@ async def _noting_key_use(app: web.Application) -> AsyncIterator[None]:
     async with _running(app[services.KEY_USE].write_on(), "key use"):
         yield
     await app[services.KEY_USE].write()
+
+
+async def _taking_in(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[services.INTAKE].close()
 
 
 async def _start_ledger(app: web.Application) -> None:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from gateway.domain import MediaKind
 from gateway.errors import MediaUnreadable, OutputNotStored, ProviderFailed
-from gateway.media import Media, look, look_apart
+from gateway.media import Media, Readers, look
 from workers.providers import Rendered
 
 LOOKS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
@@ -26,7 +26,12 @@ class Checks:
     """Looks into the outputs of all attempts of this process."""
 
     def __init__(self) -> None:
+        self._readers = Readers()
         self._looks = asyncio.Semaphore(LOOKS_MAX)
+
+    async def close(self) -> None:
+        """End the processes that look into outputs."""
+        await self._readers.close()
 
     async def check(self, rendered: Rendered, asked: MediaKind | None) -> tuple[Media, str]:
         """What an output is, and its SHA-256.
@@ -50,7 +55,7 @@ class Checks:
             try:
                 file, sha256 = await asyncio.to_thread(lambda: (_file_of(rendered.data), _sha256(rendered.data)))
                 with file:
-                    return await look_apart(file), sha256
+                    return await self._readers.look(file), sha256
             except OSError as error:
                 raise OutputNotStored(f"output {rendered.index}: it cannot be looked into: {error.strerror}") from error
 

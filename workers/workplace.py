@@ -117,11 +117,12 @@ class Workplace:
             log.warning("slot_not_released", generation=generation, error=str(error), free="when it lapses")
 
     async def close(self) -> None:
-        """Let what runs in the background end, then close the providers."""
+        """Let what runs in the background end, then close the providers and what looks into their outputs."""
         if self._background:
             await asyncio.wait(self._background, timeout=_CLOSE_SECONDS)
         await cancel(*self._background)
         await self.desk.close()
+        await self.checks.close()
 
     def aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what nobody waits for."""

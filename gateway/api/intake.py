@@ -23,7 +23,7 @@ from aiohttp import web
 from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
-from gateway.media import Media, look_apart
+from gateway.media import Media, Readers
 from gateway.outputs import OutputStore
 
 _BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
@@ -47,9 +47,14 @@ class Intake:
         """Keep files in `folder` while they are looked at; it is made when it is first needed."""
         self._folder = folder
         self._by_account: Counter[str] = Counter()
+        self._readers = Readers()
         self._looks = asyncio.Semaphore(limits.LOOKS_MAX)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is waited for
         self._stores = asyncio.Semaphore(limits.STORES_MAX)
+
+    async def close(self) -> None:
+        """End the processes that look into files."""
+        await self._readers.close()
 
     @property
     def coming_in(self) -> int:
@@ -79,7 +84,7 @@ class Intake:
         turn = self._turns.setdefault(account, asyncio.Lock())
         async with turn, self._looks:
             try:
-                return await look_apart(file)
+                return await self._readers.look(file)
             except OSError as error:
                 raise OutputNotStored(f"an upload: it cannot be looked into: {error.strerror}") from error
 

@@ -3,8 +3,8 @@
 Pillow and PyAV do the reading. They are imported at first use: a gateway starts without them, and most never need them.
 """
 
-from gateway.media.apart import look_apart
+from gateway.media.apart import Readers
 from gateway.media.looking import Media, look
 from gateway.media.openings import EXTENSIONS, OPENING_BYTES, content_type_by_opening, kind_of
 
-__all__ = ["EXTENSIONS", "OPENING_BYTES", "Media", "content_type_by_opening", "kind_of", "look", "look_apart"]
+__all__ = ["EXTENSIONS", "OPENING_BYTES", "Media", "Readers", "content_type_by_opening", "kind_of", "look"]

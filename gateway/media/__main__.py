@@ -1,37 +1,126 @@
-"""`python -m gateway.media`: look into the file on standard input, and write what it is to standard output.
+"""`python -m gateway.media`, the forker: look into each file that is handed over, in a fork of its own, the reader.
 
-See `gateway.media.apart`, which starts it.
+See `gateway.media.apart`, which starts it with one end of a socket as standard input. A file comes with a socket for
+the answer: the reader writes what it has seen, the forker a line with how the reader ended. Who hangs up that socket
+wants to know no more, and the reader is killed; who hangs up the other one has no more files.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
+import os
 import resource
+import selectors
 import signal
+import socket
 import sys
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from gateway.errors import MediaUnreadable
-from gateway.media.apart import MEMORY_MAX_BYTES
+from gateway.media import images, videos
+from gateway.media.apart import MEMORY_MAX_BYTES, REQUEST
 from gateway.media.looking import LOOK_SECONDS, look
 
+_LOADED = (images, videos)  # what `look` would load at its first use, in each reader anew
+_DESCRIPTORS_MAX = 4096  # more than the forker ever has open
+_FAILED = 1
 
-def main() -> None:
-    """One look, within the limits of memory and time."""
-    _keep_within_limits()
-    for told_to_end in (signal.SIGINT, signal.SIGTERM):  # meant for who waits for us, and who then ends us if need be
-        signal.signal(told_to_end, signal.SIG_IGN)
+
+class Forker:
+    """One thread, one loop: files in, readers out, and their ends."""
+
+    def __init__(self, control: socket.socket) -> None:
+        """Take files from `control`."""
+        self._control = control
+        self._readers: dict[int, socket.socket] = {}
+        self._woken, waking = os.pipe()
+        for end in (self._woken, waking):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(waking)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ, self._take)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._reap)
+        self._goes_on = True
+
+    def run(self) -> None:
+        """Until nobody has files any more."""
+        while self._goes_on:
+            for key, _ in self._selector.select():
+                key.data()
+        for reader in self._readers:
+            os.kill(reader, signal.SIGKILL)
+
+    def _take(self) -> None:
+        word, descriptors, _, _ = socket.recv_fds(self._control, len(REQUEST), 2)
+        if not word:
+            self._goes_on = False
+            return
+        file, answer = descriptors
+        try:
+            reader = os.fork()
+        except OSError:  # too many processes: hung up without a word, which is nobody's fault there
+            traceback.print_exc()
+            os.close(file)
+            os.close(answer)
+            return
+        if reader == 0:
+            _be_reader(file, answer)
+        os.close(file)
+        self._readers[reader] = listener = socket.socket(fileno=answer)
+        listener.setblocking(False)  # noqa: FBT003 - the one way to say it
+        # Nobody ever writes there, so there is something to read when it was hung up.
+        self._selector.register(listener, selectors.EVENT_READ, lambda: self._kill(reader))
+
+    def _kill(self, reader: int) -> None:
+        if reader in self._readers:
+            self._selector.unregister(self._readers[reader])
+            os.kill(reader, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+        while self._readers:
+            reader, status = os.waitpid(-1, os.WNOHANG)
+            if reader == 0:
+                return
+            with self._readers.pop(reader) as listener:
+                with contextlib.suppress(KeyError):  # it has hung up
+                    self._selector.unregister(listener)
+                with contextlib.suppress(OSError):
+                    listener.send(f"\n{os.waitstatus_to_exitcode(status)}".encode())
+
+
+def _be_reader(file: int, answer: int) -> NoReturn:
+    """Look into the file, say what it is, and end. Neither other readers' sockets nor the forker's are at hand."""
     try:
-        seen = look(sys.stdin.buffer)
+        os.dup2(file, 0)
+        os.dup2(answer, 1)
+        os.closerange(3, _DESCRIPTORS_MAX)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _keep_within_limits()
+        os.write(1, json.dumps(_seen()).encode())
+    except BaseException:  # noqa: BLE001 - whatever it is, this process is a copy that must not go on as the forker
+        traceback.print_exc()
+        os._exit(_FAILED)
+    os._exit(0)
+
+
+def _seen() -> list[str | int | None] | dict[str, str]:
+    try:
+        with os.fdopen(0, "rb", closefd=False) as file:
+            media = look(file)
     except MediaUnreadable as refusal:
-        json.dump({"refused": str(refusal)}, sys.stdout)
-        return
-    except MemoryError:  # outside of what the readers catch, as where their modules are loaded
-        json.dump({"refused": "takes too much memory to read"}, sys.stdout)
-        return
-    lasts = None if seen.duration_seconds is None else str(seen.duration_seconds)
-    json.dump([seen.content_type, seen.width, seen.height, lasts], sys.stdout)
+        return {"refused": str(refusal)}
+    except MemoryError:  # outside of what the readers of formats catch
+        return {"refused": "takes too much memory to read"}
+    lasts = None if media.duration_seconds is None else str(media.duration_seconds)
+    return [media.content_type, media.width, media.height, lasts]
 
 
 def _keep_within_limits() -> None:
@@ -41,6 +130,14 @@ def _keep_within_limits() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     with contextlib.suppress(OSError):  # Linux's word for who goes first where memory is short
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def main() -> None:
+    """Fork until standard input is hung up."""
+    for told_to_end in (signal.SIGINT, signal.SIGTERM):  # meant for who started us, and who then hangs up
+        signal.signal(told_to_end, signal.SIG_IGN)
+    gc.freeze()  # no reader looks for garbage in what it shares with the others, which would copy it
+    Forker(socket.socket(fileno=sys.stdin.fileno())).run()
 
 
 if __name__ == "__main__":

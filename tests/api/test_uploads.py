@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from gateway.api import intake, limits, services
+from gateway.api import limits, services
 from gateway.errors import OutputMissing
 from gateway.ledger import outcomes as o
-from gateway.media import Media, look
+from gateway.media import Media, Readers, look
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 from tests.made_media import film, picture, png_that_says
 
@@ -166,14 +166,14 @@ async def test_an_account_whose_files_take_long_to_look_into_keeps_no_other_wait
     key, other = await gateway.account(), await gateway.account("other")
     slow, go_on, now = picture("PNG", width=65), asyncio.Event(), 0
 
-    async def look_slowly(file: BinaryIO) -> Media:
+    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
         nonlocal now
         if (media := look(file)).width == 65:
             now += 1
             await go_on.wait()
         return media
 
-    monkeypatch.setattr(intake, "look_apart", look_slowly)
+    monkeypatch.setattr(Readers, "look", look_slowly)
     async with asyncio.TaskGroup() as group:
         mine = [group.create_task(upload(gateway, key, slow)) for _ in range(limits.UPLOADS_MAX)]
         while not now or gateway.app[services.INTAKE].coming_in < limits.UPLOADS_MAX:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import resource
 import sys
@@ -16,7 +17,8 @@ import structlog
 
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
-from gateway.media import EXTENSIONS, Media, apart, look
+from gateway.media import EXTENSIONS, Media, Readers, apart, look
+from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
 from tests.workers.stage import PRICE, Stage, open_place
 from workers import checks
@@ -144,14 +146,14 @@ async def test_a_hostile_file_of_a_provider_takes_no_memory_of_the_worker(stage:
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200 * 1024 * 1024
 
 
-def _reader(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(apart, "_LOOK", (sys.executable, "-c", code))
+def _reader(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    monkeypatch.setattr(apart, "_FORKER", forker_whose_reader(does))
 
 
 async def test_a_reader_that_the_system_kills_for_want_of_memory_is_a_broken_output(
     stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _reader(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    _reader(monkeypatch, "os.kill(os.getpid(), signal.SIGKILL)")
     found = await stage.generation(await attempted(stage, place, [picture()], terms={"attempts_max": 1}))
     assert (found.state, found.error) == (State.FAILED, FailureCode.PROVIDER_FAILED)
 
@@ -160,11 +162,13 @@ async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of
     stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who stops a service may signal all its processes. The ref stays, so the next attempt pays for nothing twice."""
-    _reader(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    monkeypatch.setattr(
+        apart, "_FORKER", (sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    )
     generation = await attempted(stage, place, [picture()])
     found = await stage.generation(generation)
     assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 1, generation)
-    monkeypatch.setattr(apart, "_LOOK", ("/nowhere/python",))
+    monkeypatch.setattr(apart, "_FORKER", ("/nowhere/python",))
     found = await stage.generation(await attempted(stage, place, [picture()], terms={"attempts_max": 1}))
     assert (found.state, found.error) == (State.FAILED, FailureCode.WORKER_LOST)
 
@@ -172,17 +176,19 @@ async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of
 async def test_what_the_sandbox_makes_is_looked_into_here_for_that_is_faster(
     stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _reader(monkeypatch, "raise SystemExit(3)")
+    _reader(monkeypatch, "os.abort()")
     generation = (await stage.reserve()).generation.id
     await generate({"place": place, "tool": "image", "hand_back": asyncio.Event()}, generation, 1)
     assert (await stage.generation(generation)).state is State.SUCCEEDED
 
 
-async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = most = 0
     full = asyncio.Event()
 
-    async def look_slowly(file: BinaryIO) -> Media:
+    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
         if now == checks.LOOKS_MAX:
@@ -191,8 +197,8 @@ async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(monk
         now -= 1
         return look(file)
 
-    monkeypatch.setattr(checks, "look_apart", look_slowly)
-    of_this_worker, outputs = Checks(), [Rendered(index=index, data=picture()) for index in range(25)]
+    monkeypatch.setattr(Readers, "look", look_slowly)
+    of_this_worker, outputs = place.checks, [Rendered(index=index, data=picture()) for index in range(25)]
     async with asyncio.timeout(60):
         await asyncio.gather(*(of_this_worker.check(each, None) for each in outputs))
     assert most == checks.LOOKS_MAX
@@ -202,11 +208,13 @@ async def test_a_look_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> No
     def descriptors() -> int:
         return len(list(Path("/dev/fd").iterdir()))
 
-    of_this_worker, before = Checks(), descriptors()
-    await of_this_worker.check(Rendered(index=0, data=picture()), None)
-    _reader(monkeypatch, "import os; os.abort()")
-    with pytest.raises(ProviderFailed):
-        await of_this_worker.check(Rendered(index=0, data=picture()), None)
+    before = descriptors()
+    for does in ("return look(file)", "os.abort()"):
+        _reader(monkeypatch, does)
+        of_this_worker = Checks()
+        with contextlib.suppress(ProviderFailed):
+            await of_this_worker.check(Rendered(index=0, data=picture()), None)
+        await of_this_worker.close()
     assert descriptors() == before
 
 

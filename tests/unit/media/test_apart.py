@@ -1,21 +1,24 @@
-"""Strangers' files are looked into by a process that can only harm itself."""
+"""Strangers' files are looked into by processes that can only harm themselves."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from gateway.errors import MediaUnreadable
-from gateway.media import apart, look, look_apart
+from gateway.media import Readers, apart, look
+from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture
+
+LONG = "time.sleep(600)"
 
 
 @pytest.fixture
@@ -24,23 +27,43 @@ def file() -> Iterator[BinaryIO]:
         yield made
 
 
+@pytest.fixture
+async def readers() -> AsyncIterator[Readers]:
+    readers = Readers()
+    yield readers
+    await readers.close()
+
+
 def _holding(file: BinaryIO, data: bytes) -> BinaryIO:
     file.write(data)
     return file
 
 
+def _does(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    monkeypatch.setattr(apart, "_FORKER", forker_whose_reader(does))
+
+
 @pytest.mark.parametrize("data", [picture("GIF", frames=3), film(), film("webm", "libvpx-vp9")])
-async def test_it_sees_what_a_look_in_this_process_sees(file: BinaryIO, data: bytes) -> None:
-    assert await look_apart(_holding(file, data)) == look(data)
+async def test_it_sees_what_a_look_in_this_process_sees(readers: Readers, file: BinaryIO, data: bytes) -> None:
+    assert await readers.look(_holding(file, data)) == look(data)
 
 
-async def test_it_says_what_is_wrong_in_the_same_words(file: BinaryIO) -> None:
+async def test_it_says_what_is_wrong_in_the_same_words(readers: Readers, file: BinaryIO) -> None:
     with pytest.raises(MediaUnreadable, match=r"^is none of image/png, image/jpeg"):
-        await look_apart(_holding(file, b"only words"))
+        await readers.look(_holding(file, b"only words"))
+
+
+async def test_many_files_at_once_are_each_told_what_they_are(readers: Readers) -> None:
+    async def seen(width: int) -> int:
+        with tempfile.TemporaryFile(buffering=0) as own:
+            return (await readers.look(_holding(own, picture(width=width)))).width
+
+    widths = list(range(16, 56))
+    assert await asyncio.gather(*map(seen, widths)) == widths
 
 
 async def test_a_file_of_two_kilobytes_that_speaks_of_a_hundred_million_samples_takes_no_memory_for_them(
-    file: BinaryIO,
+    readers: Readers, file: BinaryIO
 ) -> None:
     """FFmpeg makes an index of all samples that the tables speak of, before anybody could ask it to stop.
 
@@ -48,60 +71,122 @@ async def test_a_file_of_two_kilobytes_that_speaks_of_a_hundred_million_samples_
     memory with four tracks, and would have taken 12 with sixteen: the gateway was killed, and with it all requests.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(MediaUnreadable, match=r"too much memory|damaged"):
-        await look_apart(_holding(file, mp4_that_says(samples=20_000_000, tracks=16)))
+    with pytest.raises(MediaUnreadable, match=r"too much memory|damaged|no picture"):
+        await readers.look(_holding(file, mp4_that_says(samples=20_000_000, tracks=16)))
+    await readers.close()
     unit = 1 if sys.platform == "darwin" else 1024
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200 * 1024 * 1024
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit <= apart.MEMORY_MAX_BYTES
 
 
-async def test_a_reader_that_crashes_refuses_the_file(file: BinaryIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "_LOOK", (sys.executable, "-c", "import os; os.abort()"))
-    with pytest.raises(MediaUnreadable, match="cannot be read"):
-        await look_apart(file)
+@pytest.mark.parametrize("does", ["os.abort()", "os.kill(os.getpid(), signal.SIGKILL)"])
+async def test_a_reader_that_crashes_or_is_killed_refuses_the_file_and_no_other(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    _does(monkeypatch, f"return look(file) if len(file.read()) > 100 else {does}")
+    _holding(file, b"short")
+    with tempfile.TemporaryFile(buffering=0) as sound:
+        _holding(sound, picture())
+        for _ in range(3):
+            with pytest.raises(MediaUnreadable, match="cannot be read"):
+                await readers.look(file)
+            assert (await readers.look(sound)).content_type == "image/png"
 
 
-def _children() -> list[bytes]:
-    """The command lines of this process's children; other tests may have some, too."""
-    pids = Path(f"/proc/self/task/{os.getpid()}/children")
-    if not pids.exists():  # not Linux
-        return subprocess.run(["/bin/ps", "-o", "command"], capture_output=True, check=True).stdout.splitlines()
-    return [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids.read_text().split()]
+def _processes(words: str) -> list[str]:
+    """The processes of this run whose command line has these words: the forker, and its readers, which share it."""
+    shown = subprocess.run(["/bin/ps", "-e", "-ww", "-o", "args="], capture_output=True, check=True, text=True).stdout
+    return [line for line in shown.splitlines() if words in line]
+
+
+async def _only_the_forker_is_left(words: str) -> None:
+    while len(_processes(words)) != 1:
+        await asyncio.sleep(0.02)
+
+
+async def test_a_reader_that_takes_for_ever_is_ended(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Between packets somebody asks for the time; in FFmpeg's own loops nobody does."""
+    _does(monkeypatch, f"{LONG}; {tmp_path.name!r}")
+    monkeypatch.setattr(apart, "LOOK_SECONDS", 0.05)
+    with pytest.raises(MediaUnreadable, match="takes too long to read"):
+        await readers.look(file)
+    await _only_the_forker_is_left(tmp_path.name)
+
+
+async def test_a_look_that_nobody_waits_for_any_more_is_ended(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    _does(monkeypatch, f"open({str(begun)!r}, 'w').close(); {LONG}")
+    looking = asyncio.create_task(readers.look(file))
+    while not begun.exists():
+        await asyncio.sleep(0.02)
+    looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    await _only_the_forker_is_left(tmp_path.name)
+
+
+async def test_closing_leaves_no_process(file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _does(monkeypatch, f"{LONG}; {tmp_path.name!r}")
+    readers = Readers()
+    looking = asyncio.create_task(readers.look(file))
+    while len(_processes(tmp_path.name)) < 2:
+        await asyncio.sleep(0.02)
+    await readers.close()
+    with pytest.raises(InterruptedError):
+        await looking
+    while _processes(tmp_path.name):
+        await asyncio.sleep(0.02)
+
+
+async def test_a_forker_that_was_ended_says_nothing_of_the_file_and_the_next_look_has_a_new_one(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stops a service may signal all its processes: a sound file was refused as damaged then."""
+    _holding(file, picture())
+    _does(monkeypatch, "os.kill(os.getppid(), signal.SIGKILL); time.sleep(0.5); return look(file)")
+    with pytest.raises(InterruptedError):
+        await readers.look(file)
+    monkeypatch.undo()
+    while True:
+        try:
+            assert (await readers.look(file)).content_type == "image/png"
+        except OSError:  # until this process has heard of the end of the first
+            await asyncio.sleep(0.02)
+        else:
+            return
 
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
-async def test_a_reader_that_was_told_to_end_says_nothing_of_the_file(
-    file: BinaryIO, monkeypatch: pytest.MonkeyPatch, signal: str
+async def test_a_stop_of_the_service_does_not_end_a_look(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, signal: str
 ) -> None:
-    """Ctrl-C, and systemd's stop, signal all processes of a service: a sound file was refused as damaged then."""
-    monkeypatch.setattr(
-        apart, "_LOOK", (sys.executable, "-c", f"import os, signal as s; os.kill(os.getpid(), s.{signal})")
-    )
-    with pytest.raises(InterruptedError):
-        await look_apart(file)
+    send = f"os.kill(os.getpid(), signal.{signal}); os.kill(os.getppid(), signal.{signal})"
+    _does(monkeypatch, f"{send}; return look(file)")
+    assert (await readers.look(_holding(file, picture()))).content_type == "image/png"
 
 
-async def test_a_reader_that_takes_for_ever_is_ended(file: BinaryIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between packets somebody asks for the time; in FFmpeg's own loops nobody does."""
-    monkeypatch.setattr(apart, "_LOOK", (sys.executable, "-c", "import time; time.sleep(600)"))
-    monkeypatch.setattr(apart, "LOOK_SECONDS", 0.05)
-    with pytest.raises(MediaUnreadable, match="takes too long to read"):
-        await look_apart(file)
-    assert not [each for each in _children() if b"time.sleep(600)" in each]
+async def test_a_fault_of_ours_is_not_said_to_be_the_file_s(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _does(monkeypatch, "raise ValueError('a fault of ours')")
+    with pytest.raises(RuntimeError, match="failed with"):
+        await readers.look(file)
 
 
-async def test_a_fault_of_ours_is_not_said_to_be_the_file_s(file: BinaryIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "_LOOK", (sys.executable, "-c", "raise SystemExit(3)"))
-    with pytest.raises(RuntimeError, match="failed with 3"):
-        await look_apart(file)
-
-
-async def test_the_reader_is_told_no_secret(file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Code in C that reads hostile bytes should find nothing worth to be stolen in its environment."""
+async def test_a_reader_knows_no_secret_and_has_nothing_but_its_file(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Code in C that reads hostile bytes should find nothing worth to be stolen, and no other file to lie about."""
     told = tmp_path / "told"
     monkeypatch.setenv("FAREBOX_ADMIN_KEY", "fbx_admin_0123456789")
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_0123456789")
-    code = f"import os; open({str(told)!r}, 'w').write(repr(dict(os.environ))); print('[\"image/png\", 1, 1, null]')"
-    monkeypatch.setattr(apart, "_LOOK", (sys.executable, "-c", code))
-    assert (await look_apart(file)).content_type == "image/png"
-    assert "0123456789" not in told.read_text()
+    says = "repr(dict(os.environ)) + ' has ' + repr(sorted(map(int, os.listdir('/dev/fd'))))"
+    _does(monkeypatch, f"text = {says}; open({str(told)!r}, 'w').write(text); return look(file)")
+    assert (await readers.look(_holding(file, picture()))).content_type == "image/png"
+    environment, _, descriptors = told.read_text().rpartition(" has ")
+    assert "0123456789" not in environment
+    assert descriptors == "[0, 1, 2, 3]", "its file, its answer, standard error, and the folder that was listed"

@@ -1,0 +1,20 @@
+"""Forkers (`gateway.media.apart`) whose readers do what no sound file makes them do."""
+
+from __future__ import annotations
+
+import sys
+
+
+def forker_whose_reader(does: str) -> tuple[str, ...]:
+    """The command of a forker whose readers do this, in Python, with the `file`."""
+    code = f"""
+import os, signal, sys, time
+from gateway.media import __main__ as forker
+from gateway.media.looking import Media, look
+def act(file):
+    file.seek(0)
+    {does}
+forker.look = act
+forker.main()
+"""
+    return sys.executable, "-c", code
