@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from chaos.load import ACCEPTED, Load, Order
 from chaos.processes import IMAGE_WORKERS, Processes
+from gateway.domain import FINAL_STATES
 
 _FULL_BYTES = 1 << 20  # far below what the server uses for itself: full in every case
 _UNAVAILABLE = 503
@@ -34,6 +35,7 @@ async def fill_memory(processes: Processes, load: Load, roles: Sequence[str]) ->
     rescued = await prober.order("prober", delay_seconds=120)
     in_work = [await prober.order("waiter", delay_seconds=120) for _ in range(2)]
     waiting = await prober.order("waiter")
+    await prober.until("prober", settled, "begun before the fault", _has_begun)
     for generation in (cancelled, rescued):
         await prober.until("prober", generation, "running before the fault", _runs)
     async with _full(processes, roles):
@@ -123,11 +125,12 @@ class _Prober:
         await self.until(account, generation, "cancelled", lambda shown: shown["status"] == "cancelled")
 
     async def until(self, account: str, generation: str, what: str, holds: Callable[[Shown], bool]) -> None:
-        """Wait until something holds of a generation; a problem if it does not in time."""
+        """Wait until something holds of a generation; a problem if it does not in time, or has ended otherwise."""
 
         async def look() -> None:
-            while True:
-                if holds(await self.show(account, generation)):
+            while not holds(shown := await self.show(account, generation)):
+                if shown["status"] in FINAL_STATES:
+                    self.problems.append(f"{generation} was not {what}: it {shown['status']} ({shown['error']})")
                     return
                 await asyncio.sleep(_LOOK_SECONDS)
 
@@ -138,6 +141,10 @@ class _Prober:
             await asyncio.wait_for(work, _WAIT_SECONDS)
         except TimeoutError:
             self.problems.append(problem)
+
+
+def _has_begun(shown: Shown) -> bool:
+    return bool(shown["attempt"] > 0)
 
 
 def _runs(shown: Shown) -> bool:
