@@ -40,6 +40,7 @@ _QUICK_SECONDS = 2.0
 _COPIES_AT_ONCE = 8  # of an operators' webhook, which is due in each partition by itself
 _CALLS_MAX = 500  # connections of this process: file descriptors, and the memory of their bodies
 _CLAIM_MS = round(3 * CALL_SECONDS * 1000)  # a call, and as long again for a ledger that is slow to note it, twice
+_CALL_MARGIN = 1.2  # aiohttp rounds a long timeout up to a whole second
 _CLOSE_SECONDS = CALL_SECONDS + 1
 _JITTER = (900, 1100)  # thousandths: what failed together must not come back in step
 
@@ -181,7 +182,7 @@ class Teller:
 
     def _latest(self, began_at: float) -> float:
         """Until when a call may begin: it must be over before the claim is, or it might come after a later event."""
-        return began_at + self.claim_ms / 1000 - self.receivers.call_seconds
+        return began_at + self.claim_ms / 1000 - _CALL_MARGIN * self.receivers.call_seconds
 
     async def _call(self, webhook: Webhook, delivery: Delivery, latest: float) -> Answered | None:
         """Call once; None: it took too long to get there, and somebody else may have done it by now."""

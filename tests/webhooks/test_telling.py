@@ -172,6 +172,20 @@ async def test_a_url_is_called_however_its_scheme_is_written(
     assert types(receiver) == ["generation.succeeded"]
 
 
+async def test_no_proxy_is_asked_that_would_connect_for_us_without_looking(
+    gateway: Visitor, teller: Teller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await gateway.account()
+    await register(gateway, key, receiver.url, "generation.succeeded")
+    await gateway.finished(key)
+    async with receiving() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        await tell(teller)
+        assert proxy.told == []
+    assert types(receiver) == ["generation.succeeded"]
+
+
 async def test_a_call_that_fails_as_nobody_thought_of_is_a_try_like_any_other(
     gateway: Visitor, teller: Teller, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
