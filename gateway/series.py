@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
 
-from gateway.ledger.outcomes import Totals
+from gateway.ledger.sums import Totals
 from gateway.queue import SERIES_LAST, Depth, Queue, series_key, waits_key
 from gateway.queue_redis import answering
 

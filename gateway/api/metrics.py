@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 from gateway.domain import millicredits_to_credits
 from gateway.ledger.audit import LastAudit
-from gateway.ledger.outcomes import Totals
+from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.pricing.reload import RateCards
 from gateway.queue import Depth

@@ -22,6 +22,7 @@ from gateway.api.respond import answer
 from gateway.api.services import LEDGER, RATE_CARDS
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
+from gateway.ledger.sums import Counts, Used
 from gateway.schemas import usage as s
 from gateway.shapes import credits_of
 
@@ -33,7 +34,7 @@ _NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
 # What a spreadsheet would take for a formula, also behind white space that it drops.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
-Groups = Mapping[tuple[str, ...], o.Counts]
+Groups = Mapping[tuple[str, ...], Counts]
 
 
 async def get(request: web.Request) -> web.StreamResponse:
@@ -52,7 +53,7 @@ async def get(request: web.Request) -> web.StreamResponse:
             s.UsageRow(**dict(zip(dimensions, group, strict=True)), **_numbers(counts))
             for group, counts in groups.items()
         ],
-        totals=s.UsageTotals(**_numbers(sum(groups.values(), o.Counts()))),
+        totals=s.UsageTotals(**_numbers(sum(groups.values(), Counts()))),
         timezone=timezone,
         first_day=days[0],
         last_day=days[-1],
@@ -60,7 +61,7 @@ async def get(request: web.Request) -> web.StreamResponse:
     return answer(shape, headers={"Vary": "Accept"})
 
 
-async def own_usage(request: web.Request, days: Sequence[str]) -> tuple[o.Used, ...]:
+async def own_usage(request: web.Request, days: Sequence[str]) -> tuple[Used, ...]:
     """The caller's usage on these days."""
     who = caller(request)
     return found(
@@ -79,12 +80,12 @@ def days_until(last: date, count: int) -> list[str]:
     return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
 
 
-def grouped(used: Iterable[o.Used], dimensions: Sequence[str]) -> Groups:
+def grouped(used: Iterable[Used], dimensions: Sequence[str]) -> Groups:
     """The counts of each group, in the order of its day, tool and model."""
-    groups: dict[tuple[str, ...], o.Counts] = {}
+    groups: dict[tuple[str, ...], Counts] = {}
     for one in used:
         group = tuple(str(getattr(one, dimension)) for dimension in dimensions)
-        groups[group] = groups.get(group, o.Counts()) + one.counts
+        groups[group] = groups.get(group, Counts()) + one.counts
     return dict(sorted(groups.items()))
 
 
@@ -119,11 +120,11 @@ def _refusal(text: str) -> InvalidRequest:
     return InvalidRequest(f"These days cannot be shown: `from` {text}.", fields=[FieldProblem("from", text)])
 
 
-def _wanted(used: o.Used, query: s.UsageQuery) -> bool:
+def _wanted(used: Used, query: s.UsageQuery) -> bool:
     return query.tool in (None, used.tool) and query.model in (None, used.model)
 
 
-def _numbers(counts: o.Counts) -> dict[str, Any]:
+def _numbers(counts: Counts) -> dict[str, Any]:
     """The counts as they are shown."""
     return {
         "generations": counts.generations,

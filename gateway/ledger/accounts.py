@@ -14,6 +14,7 @@ from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, decode_usage, encode_metadata
 from gateway.ledger.scripts import translated
+from gateway.ledger.sums import Used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ class AccountOperations(LedgerCore):
 
     async def usage(
         self, *, account: str, keys_version: int | None, days: Sequence[str]
-    ) -> o.KeysChanged | o.NotFound | tuple[o.Used, ...]:
+    ) -> o.KeysChanged | o.NotFound | tuple[Used, ...]:
         """What ended on each of `days` (`2026-11-22`, of the card's zone), in order of day, tool and model.
 
         One script call, which reads one small hash a day.

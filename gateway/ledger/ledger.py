@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
-from gateway.ledger import outcomes as o
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.durability import shortages, weaknesses
 from gateway.ledger.life import GenerationOperations
@@ -24,6 +23,7 @@ from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
+from gateway.ledger.sums import Totals
 from gateway.ledger.webhooks import WebhookOperations
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
         )
         return all(word == "published" for word, _ in replies)
 
-    async def totals(self) -> o.Totals:
+    async def totals(self) -> Totals:
         """Sums over all partitions: cost grows with partitions, not with accounts."""
         sums: Counter[str] = Counter()
         try:
@@ -113,7 +113,7 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
         return _totals(sums, sum(len(found) for found in overdue))
 
 
-def _totals(sums: Mapping[str, int], overdue: int) -> o.Totals:
+def _totals(sums: Mapping[str, int], overdue: int) -> Totals:
     def by_tool(state: str) -> dict[str, int]:
         return {name.removeprefix(f"{state}:"): count for name, count in sums.items() if name.startswith(f"{state}:")}
 
@@ -122,7 +122,7 @@ def _totals(sums: Mapping[str, int], overdue: int) -> o.Totals:
         if name.startswith("outcome|"):
             _, tool, model, state, code = name.split("|")
             outcomes[tool, model, state, code] = count
-    return o.Totals(
+    return Totals(
         accounts=sums.get("accounts", 0),
         open=sums.get("open", 0),
         held_millicredits=sums.get("held", 0),

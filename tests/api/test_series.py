@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.api.services import QUEUE
-from gateway.ledger.outcomes import Totals
+from gateway.ledger.sums import Totals
 from gateway.queue import Depth
 from gateway.schemas.base import utc
 from gateway.series import Series

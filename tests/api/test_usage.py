@@ -14,8 +14,8 @@ import pytest
 from gateway.api.usage import csv_rows, safe_cell
 from gateway.domain import FailureCode, partition_of_account
 from gateway.ledger import keys
-from gateway.ledger import outcomes as o
 from gateway.ledger.core import PARTITIONS
+from gateway.ledger.sums import Counts
 from tests.api.visitor import CARD, Visitor, open_gateway
 
 NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
@@ -151,7 +151,7 @@ async def test_a_head_of_a_csv_has_no_body(gateway: Visitor) -> None:
 def test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> None:
     cell = f'{start}HYPERLINK("http://evil.example")'
     assert safe_cell(cell) == f"'{cell}"
-    row = list(csv_rows({(cell,): o.Counts()}, ("model",), "UTC"))[1]
+    row = list(csv_rows({(cell,): Counts()}, ("model",), "UTC"))[1]
     assert row[0] == f"'{cell}"
     assert safe_cell("flux-dev") == "flux-dev"
 

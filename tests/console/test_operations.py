@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from redis.asyncio import Redis
 
 from gateway.domain import FailureCode
-from gateway.ledger.outcomes import Totals
+from gateway.ledger.sums import Totals
 from gateway.queue import SERIES_LAST, Depth, Queue, series_key
 from gateway.series import STEPS, Series
 from tests.console.looking import Windows, check_looks

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.domain import Bucket, FailureCode
 from gateway.ledger import outcomes as o
+from gateway.ledger.sums import Counts, Used
 from tests.ledger.world import DAY, HOUR, World, the
 
 MODELS = (("image", "nano-banana-2"), ("image", "flux-dev"), ("video", "wan-2.2"))
@@ -21,7 +22,7 @@ def days_of(account: o.Account, count: int) -> list[str]:
     return [(today - timedelta(days=back)).isoformat() for back in reversed(range(count))]
 
 
-async def used(world: World, count: int = 2) -> tuple[o.Used, ...]:
+async def used(world: World, count: int = 2) -> tuple[Used, ...]:
     """What ann used in her last days."""
     found = await world.ledger.usage(account="ann", keys_version=None, days=days_of(await world.look(), count))
     assert isinstance(found, tuple)
@@ -54,7 +55,7 @@ async def test_totals_add_up_exactly_to_the_journal_for_any_history(world: World
         if dice.random() < 0.3:
             await world.advance(dice.randint(1, 40) * HOUR)
     span = ((await world.look()).now - account.now) // DAY + 2
-    counts = sum((one.counts for one in await used(world, span)), o.Counts())
+    counts = sum((one.counts for one in await used(world, span)), Counts())
     journal = await world.journal()
     assert span < 400, "nothing was trimmed"
     commits = [entry for entry in journal if entry.kind == "commit"]
@@ -74,11 +75,11 @@ async def test_each_tool_and_model_has_counters_of_its_own(world: World) -> None
     await world.fail(await world.spend(7_000, tool="video", model="wan-2.2"))
     found = {(one.tool, one.model): one.counts for one in await used(world)}
     assert found == {
-        ("image", "flux-dev"): o.Counts(
+        ("image", "flux-dev"): Counts(
             generations=1, outputs=1, credits_millicredits=5_000, refunded_millicredits=5_000
         ),
-        ("image", "nano-banana-2"): o.Counts(generations=1, outputs=2, credits_millicredits=10_000),
-        ("video", "wan-2.2"): o.Counts(generations=1, failed=1, refunded_millicredits=7_000),
+        ("image", "nano-banana-2"): Counts(generations=1, outputs=2, credits_millicredits=10_000),
+        ("video", "wan-2.2"): Counts(generations=1, failed=1, refunded_millicredits=7_000),
     }
 
 
@@ -86,7 +87,7 @@ async def test_a_cancelled_generation_counts_but_did_not_fail(world: World) -> N
     await world.account()
     await world.ledger.cancel(generation=await world.spend(10_000))
     [one] = await used(world)
-    assert one.counts == o.Counts(generations=1, refunded_millicredits=10_000)
+    assert one.counts == Counts(generations=1, refunded_millicredits=10_000)
 
 
 async def test_a_generation_counts_on_the_day_it_ended_in_account_time(world: World) -> None:

@@ -25,8 +25,9 @@ from gateway.domain import (
     partition_of_account,
 )
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Reserved, Totals
+from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Reserved
 from gateway.ledger.policy import PlanTerms, Policy, Terms
+from gateway.ledger.sums import Totals
 from gateway.lifeline import Lifeline
 from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards

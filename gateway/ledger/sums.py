@@ -1,0 +1,54 @@
+"""What the ledger has summed up, so that nobody scans: usage by day, tool and model; totals over all partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What generations came to that ended. `failed` counts those of state `failed`, not the cancelled ones."""
+
+    generations: int = 0
+    outputs: int = 0
+    credits_millicredits: int = 0
+    failed: int = 0
+    refunded_millicredits: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of both."""
+        return Counts(
+            generations=self.generations + other.generations,
+            outputs=self.outputs + other.outputs,
+            credits_millicredits=self.credits_millicredits + other.credits_millicredits,
+            failed=self.failed + other.failed,
+            refunded_millicredits=self.refunded_millicredits + other.refunded_millicredits,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What ended on one day (`2026-11-22`) with one model of a tool."""
+
+    day: str
+    tool: str
+    model: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all partitions, so that operators never scan. Counts by tool; amounts in millicredits."""
+
+    accounts: int
+    open: int
+    held_millicredits: int
+    waiting: Mapping[str, int]
+    queued: Mapping[str, int]
+    running: Mapping[str, int]
+    overdue: int
+    outcomes: Mapping[tuple[str, str, str, str], int]
+    """Generations ended, by (tool, model, state, error code or "")."""
+    rescues: Mapping[str, int]
+    """Rescues by what they did: `promoted`, `dispatched`, `retried`, or the code it failed with."""
