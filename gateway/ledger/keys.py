@@ -1,4 +1,4 @@
-"""The only place in Python where the ledger's keys are spelled (in Lua: `lib/keys.lua`).
+"""The only place in Python where the ledger's keys are spelled (in Lua: `lib/keys.lua`, `lib/webhook_keys.lua`).
 
 Every key of a partition carries its hash tag, so that a script's keys share one slot of a Redis Cluster.
 `gateway/ledger/README.md` says what each key holds.

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
@@ -35,6 +33,7 @@ from redis.exceptions import (
 from gateway import batches
 from gateway.connections import is_closed_transport
 from gateway.errors import LedgerBroken, LedgerFull, LedgerUnavailable
+from gateway.ledger.libraries import LUA, compose
 from gateway.ledger.replicas import Replicas
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 Argument = str | int
 Reply = list[Any]
 
-_INCLUDE = re.compile(r"^--- @include (.+)$", re.MULTILINE)
 _OUTAGES = (
     RedisConnectionError,
     RedisTimeoutError,
@@ -66,22 +64,8 @@ class Script:
 
 @cache
 def load(name: str) -> Script:
-    """Compose `lua/<name>.lua`: each include once, in order, below the script's own head comment.
-
-    A library may include another, which then stands before it.
-    """
-    folder = files("gateway.ledger").joinpath("lua")
-    included: list[str] = []
-
-    def include(match: re.Match[str]) -> str:
-        parts = []
-        for library in re.findall(r'"([^"]+)"', match.group(1)):
-            if library not in included:
-                included.append(library)
-                parts.append(_INCLUDE.sub(include, folder.joinpath(f"{library}.lua").read_text()))
-        return "\n".join(parts)
-
-    source = _INCLUDE.sub(include, folder.joinpath(f"{name}.lua").read_text())
+    """`lua/<name>.lua` with its libraries, in which each include stands below the script's own head comment."""
+    source = compose(LUA.joinpath(f"{name}.lua").read_text())
     digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
     return Script(name, source, digest)
 

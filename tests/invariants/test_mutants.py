@@ -44,8 +44,8 @@ MUTANTS = [
     ),
     Mutant(
         "the grace is rounded down to the hour",
-        "math.ceil((a.now + p.grace) / HOUR)",
-        "math.floor((a.now + p.grace) / HOUR)",
+        'math.ceil((a.now + tonumber(policy.rule(p, "grace"))) / HOUR)',
+        'math.floor((a.now + tonumber(policy.rule(p, "grace"))) / HOUR)',
     ),
     Mutant(
         "an expired refund lives again",
@@ -59,8 +59,8 @@ MUTANTS = [
     ),
     Mutant(
         "top-ups burn before the plan's credits",
-        "RANK = {f = 1, s = 2, t = 3}",
-        "RANK = {f = 1, s = 3, t = 2}",
+        "return one.bucket < other.bucket end",
+        'return string.find("fts", one.bucket) < string.find("fts", other.bucket) end',
     ),
     Mutant(
         "a partial commit is rounded up",
@@ -84,8 +84,8 @@ MUTANTS = [
     ),
     Mutant(
         "the monthly credits roll over",
-        "if old then grants.remove(a, old.id) end\n  local amount = policy.terms",
-        "local amount = policy.terms",
+        "if old then grants.remove(a, old.id) end\n  local amount = tonumber(policy.terms",
+        "local amount = tonumber(policy.terms",
     ),
     Mutant(
         "a cancelled plan renews once more",

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.connections import connect_ledger
+from gateway.ledger.libraries import compose
 from gateway.ledger.policy_of_card import zone_changes
-from gateway.ledger.scripts import load
 from tests.ledger.world import DAY, HOUR, MINUTE, utc
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia", "Australia/Lord_Howe")
@@ -22,9 +22,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def ask(redis_url: str, asking: str, *arguments: object) -> list[int]:
-    """Run a few lines of Lua with `calendar` at hand; their replies as integers."""
-    source = load("account").source  # has every library, the calendar among them
-    libraries = source[source.index("-- The only place in Lua") : source.index("local a = accounts.load")]
+    """Run a few lines of Lua with `calendar` and `zones` at hand; their replies as integers."""
+    libraries = compose('--- @include "lib/amounts" "lib/calendar" "lib/zones"\n' + asking).removesuffix(asking)
     redis: Any = connect_ledger(redis_url)
     try:
         answer = await redis.eval(f"#!lua\n{libraries}\n{asking}", 1, "{fb00}:account:x", *map(str, arguments))
@@ -52,7 +51,7 @@ def expected_resets(at: int, reset: time, zone: ZoneInfo) -> tuple[int, int]:
 RESETS = """
 local reply = {}
 for index = 3, #ARGV do
-  local last, upcoming = calendar.resets(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[index]))
+  local last, upcoming = zones.resets(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[index]))
   reply[#reply + 1], reply[#reply + 2] = amounts.text(last), amounts.text(upcoming)
 end
 return reply
@@ -91,7 +90,7 @@ async def test_r1_a_day_that_a_zone_skips_has_no_reset_of_its_own(redis_url: str
 
 DAYS = """
 local reply = {}
-for index = 2, #ARGV do reply[index - 1] = string.gsub(calendar.day(ARGV[1], tonumber(ARGV[index])), "-", "") end
+for index = 2, #ARGV do reply[index - 1] = string.gsub(zones.day(ARGV[1], tonumber(ARGV[index])), "-", "") end
 return reply
 """
 

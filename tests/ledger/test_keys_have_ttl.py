@@ -131,7 +131,8 @@ def test_the_readme_describes_every_key() -> None:
 
 
 def test_python_spells_keys_as_lua_does() -> None:
-    lua = (Path(gateway.ledger.__file__).parent / "lua" / "lib" / "keys.lua").read_text()
+    libraries = Path(gateway.ledger.__file__).parent / "lua" / "lib"
+    lua = (libraries / "keys.lua").read_text() + (libraries / "webhook_keys.lua").read_text()
     spelled = re.findall(r"^function keys\.(\w+)\(", lua, re.MULTILINE)
     python = {name for name in vars(keys) if callable(getattr(keys, name)) and not name.startswith("_")}
     assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "subject", "taken_in"}

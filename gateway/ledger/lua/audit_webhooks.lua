@@ -5,7 +5,7 @@
 -- ARGV     1 cursor ("0" at first), 2 how many about
 -- Returns  {"page", next cursor or "0", {webhook, there "1"/"0"}, …}
 -- Writes   nothing
---- @include "lib/keys"
+--- @include "lib/keys" "lib/webhook_keys"
 local cursor, members = unpack(redis.call("ZSCAN", KEYS[1], ARGV[1], "COUNT", ARGV[2]))
 local page = {"page", cursor}
 for index = 1, #members, 2 do

@@ -5,8 +5,8 @@
 -- ARGV     1 attempt, 2 operation, 3 lease ms, 4 dispatch ms
 -- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
 -- Writes   generation, deadlines, totals; all that an ending writes; what tells webhooks
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
+--- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
 local id, attempt, operation = string.match(KEYS[1], ":generation:(.*)$"), ARGV[1], ARGV[2]
 local g = generations.load(id)
 if not g then return {"stale"} end

@@ -8,8 +8,9 @@
 --          11 how long the plan waits for a payment, 12 dispatch ms
 -- Returns  {"not_found"} {"billed", view, dispatches, superseded subscriptions}
 -- Writes   billing, checkout, account, journal; what promotions write
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/billing" "lib/renewals"
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
+--- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/billing"
+--- @include "lib/renewals"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 local id, c, b, p = ARGV[1], checkouts.load(a.id, ARGV[2]), billing.load(a.id), policy.load()

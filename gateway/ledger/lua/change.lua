@@ -6,8 +6,8 @@
 -- Returns  {"not_found"} {"refused", "no_subscription" | "unknown_plan", account's now}
 --          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/operations"
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
+--- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/operations"
 --- @include "lib/subscriptions"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
@@ -23,14 +23,14 @@ if plan == f.plan and interval == f.interval then
     journal.add(a, a.now, "change", {}, nil, "stays on " .. plan .. " " .. interval)
   end
 elseif ARGV[4] == "now" then
-  local paid = f.paid_through and calendar.add_months(a.now, cycles.MONTHS[interval])
+  local paid = f.paid_through and calendar.add_months(a.now, cycles.months(interval))
   subscriptions.start(a, p, plan, interval, a.now, paid)
 else
   local at = cycles.period_end(a)
   local scheduled = plan .. "," .. interval .. "," .. amounts.text(at)
   if f.scheduled ~= scheduled then
     f.scheduled, f.cancelled_to = scheduled, nil
-    journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " from " .. calendar.day("0,0", at))
+    journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " from " .. zones.day("0,0", at))
   end
 end
 return operations.close(a, ARGV[1], "", promotion.choose_all(a, p), dispatch_ms)

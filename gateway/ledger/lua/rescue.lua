@@ -5,8 +5,8 @@
 -- ARGV     1 the deadline that was read, 2 whether leases may be judged ("1"/"0"), 3 dispatch ms, 4 operation
 -- Returns  {"not_due"} {"requeued", dispatch} {"ended", …}
 -- Writes   generation, deadlines, totals; all that an ending writes
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
+--- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
 --- @include "lib/failing"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local dispatch_ms, operation, now = tonumber(ARGV[3]), ARGV[4], amounts.real_now()

@@ -51,21 +51,21 @@ end
 local allocation = grants.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
 local waits = accounts.count(a, "work:" .. tool) >= policy.concurrency(p, plan, tool)
-if waits and accounts.count(a, "waiting:" .. tool) >= terms.max_waiting then
-  return {"waiting_room_full", plan or "free", amounts.text(terms.max_waiting)}
+if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(terms.max_waiting) then
+  return {"waiting_room_full", plan or "free", terms.max_waiting}
 end
 local deltas = grants.take(a, allocation, true)
 local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, id) or ""
-local order = math.max(a.real, accounts.count(a, "order") + 1)
-a.fields.order = amounts.text(order)
+local now, order = amounts.text(a.real), accounts.count(a, "order")
+a.fields.order = order < a.real and now or amounts.text(order + 1)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)
 accounts.check(a)
-local now, place, state = amounts.text(a.real), amounts.text(order), waits and "waiting" or "queued"
+local place, state = a.fields.order, waits and "waiting" or "queued"
 local further = waits and {} or {"queued_at", now}
 if ARGV[15] == "1" then further[#further + 1], further[#further + 2] = "stored_inputs", "1" end
 if ARGV[16] ~= "" then further[#further + 1], further[#further + 2] = "webhook", ARGV[16] end
 if a.fields.webhooks or p.webhooks then further[#further + 1], further[#further + 2] = "listened", "1" end
-local limits = ARGV[13] .. "," .. amounts.text(terms.head_start)
+local limits = ARGV[13] .. "," .. terms.head_start
 local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or tonumber(ARGV[14]))
 local drawn = grants.encode(allocation)
 
@@ -82,5 +82,5 @@ if memory then redis.call("SET", memory, ARGV[5] .. " generation " .. id, "PX", 
 generations.count("open", 1)
 generations.count(state .. ":" .. tool, 1)
 generations.count("held", price)
-local score = waits and "" or amounts.text(a.real - terms.head_start)
+local score = waits and "" or amounts.text(a.real - tonumber(terms.head_start))
 return {"reserved", id, now, amounts.text(deadline), score, drawn, entry}

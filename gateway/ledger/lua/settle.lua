@@ -5,8 +5,8 @@
 -- ARGV     1 attempt, 2 operation, 3 failure code or "", 4 dispatch ms
 -- Returns  {"stale"} {"requeued", dispatch} {"ended", …}
 -- Writes   generation, deadlines, totals; all that an ending writes
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
+--- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
 --- @include "lib/failing"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local operation, code, dispatch_ms = ARGV[2], ARGV[3], tonumber(ARGV[4])

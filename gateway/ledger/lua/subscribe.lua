@@ -6,8 +6,8 @@
 -- Returns  {"not_found"} {"refused", "unknown_plan" | "starts_in_future" | "paid_through_past", account's now}
 --          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/operations" "lib/subscriptions"
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
+--- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/operations" "lib/subscriptions"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
 local plan, interval, started_at, paid_through = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -21,7 +21,7 @@ if f.plan == plan and (not started_at or started_at == tonumber(f.anchor)) then
   local paid = paid_through and amounts.text(paid_through) or nil
   if f.interval ~= interval or f.paid_through ~= paid or f.cancelled_to then
     f.interval, f.paid_through, f.cancelled_to = interval, paid, nil
-    local until_when = paid and "paid through " .. calendar.day("0,0", paid_through) or "until cancelled"
+    local until_when = paid and "paid through " .. zones.day("0,0", paid_through) or "until cancelled"
     journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " renewed, " .. until_when)
   end
 else

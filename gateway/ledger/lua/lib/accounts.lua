@@ -1,9 +1,6 @@
 -- One account in memory: loaded once, rolled forward and changed, saved once.
 --- @include "lib/alerts"
 local accounts = {}
-local GRANT = "^(%a),(%d+),(%d+),(%d+),(%d*),(%d+)$"
--- `unpack` takes fewer than 8000 values. Even, so that no name is parted from its value.
-local CHUNK = 2000
 
 function accounts.load(id)
   local flat = redis.call("HGETALL", keys.account(id))
@@ -11,26 +8,22 @@ function accounts.load(id)
 end
 
 -- Grants are fields `grant:<kind letter><number>` = bucket,available,held,granted,expires_at,created_at.
-local function grant_of(field, text)
-  local bucket, available, held, granted, expires, created = string.match(text, GRANT)
-  return {
-    field = field, id = string.sub(field, 7), kind = string.sub(field, 7, 7), number = tonumber(string.sub(field, 8)),
-    bucket = bucket, available = tonumber(available), held = tonumber(held), granted = tonumber(granted),
-    expires = tonumber(expires), created = tonumber(created),
-  }
-end
-
 function accounts.read(id, flat)
-  local raw, f, list, sum = {}, {}, {}, 0
+  local raw, f, list, sum, match = {}, {}, {}, 0, string.match
   for index = 1, #flat, 2 do
     local name, value = flat[index], flat[index + 1]
-    raw[name] = value
-    if string.sub(name, 1, 6) == "grant:" then
-      local grant = grant_of(name, value)
-      list[#list + 1] = grant
-      sum = sum + grant.available
-    else
-      f[name] = value
+    raw[name], f[name] = value, value
+    local grant, kind, number = match(name, "^grant:((%a)(%d+))$")
+    if grant then
+      local bucket, available, held, granted, expires, created =
+        match(value, "^(%a),(%d+),(%d+),(%d+),(%d*),(%d+)$")
+      -- Two that are hardly ever counted with stay text: to make numbers of such costs more than to read them.
+      available = tonumber(available)
+      list[#list + 1] = {
+        field = name, id = grant, kind = kind, number = tonumber(number), bucket = bucket, available = available,
+        held = tonumber(held), granted = granted, expires = tonumber(expires), created = created,
+      }
+      sum = sum + available
     end
   end
   local held = {f = tonumber(f["held:f"] or 0), s = tonumber(f["held:s"] or 0), t = tonumber(f["held:t"] or 0)}
@@ -56,28 +49,20 @@ function accounts.add(a, field, delta)
   a.fields[field] = value ~= 0 and amounts.text(value) or nil
 end
 
-local function encoded(grant)
-  return table.concat({
-    grant.bucket, amounts.text(grant.available), amounts.text(grant.held), amounts.text(grant.granted),
-    grant.expires and amounts.text(grant.expires) or "", amounts.text(grant.created),
-  }, ",")
-end
-
--- Bring the fields up to what is beside them in memory. Raises if the journal and the balances have come apart.
+-- Bring the fields up to what is beside them in memory, grants included. Raises if the journal and the balances have come apart.
 local function settle(a)
   local f, sum = a.fields, 0
   for _, grant in ipairs(a.grants) do
     if grant.available < 0 or grant.held < 0 then error("a grant of " .. a.id .. " would fall below zero") end
     sum = sum + grant.available
-    grant.text = encoded(grant)
+    f[grant.field] = string.format(
+      "%s,%d,%d,%s,%s,%s", grant.bucket, grant.available, grant.held, grant.granted,
+      grant.expires and amounts.text(grant.expires) or "", grant.created)
   end
   if sum ~= a.available then error("the journal of " .. a.id .. " would not sum to its balance") end
-  for bucket, held in pairs(a.held_by_bucket) do
+  for _, held in pairs(a.held_by_bucket) do
     if held < 0 then error("held of " .. a.id .. " would fall below zero") end
-    f["held:" .. bucket] = held ~= 0 and amounts.text(held) or nil
   end
-  f.entries = a.entry_count > 0 and amounts.text(a.entry_count) or nil
-  f.grants = a.grant_count > 0 and amounts.text(a.grant_count) or nil
 end
 
 -- Check before the first write of a script: everything that could raise does so here, and nothing may change after it.
@@ -96,21 +81,18 @@ end
 -- Write what is other than it was read.
 function accounts.save(a)
   if not a.checked then error("account " .. a.id .. " was not checked") end
-  local raw, f, set, granted, removed = a.raw, a.fields, {}, {}, {}
+  local raw, f, set, removed = a.raw, a.fields, {}, {}
   for name, value in pairs(f) do
     if raw[name] ~= value then set[#set + 1], set[#set + 2] = name, value end
   end
-  for _, grant in ipairs(a.grants) do
-    granted[grant.field] = true
-    if raw[grant.field] ~= grant.text then set[#set + 1], set[#set + 2] = grant.field, grant.text end
-  end
   for name in pairs(raw) do
-    if not f[name] and not granted[name] then removed[#removed + 1] = name end
+    if not f[name] then removed[#removed + 1] = name end
   end
-  local key = keys.account(a.id)
-  for first = 1, #set, CHUNK do redis.call("HSET", key, unpack(set, first, math.min(first + CHUNK - 1, #set))) end
-  for first = 1, #removed, CHUNK do
-    redis.call("HDEL", key, unpack(removed, first, math.min(first + CHUNK - 1, #removed)))
+  -- `unpack` takes fewer than 8000 values. Even, so that no name is parted from its value.
+  local key, chunk = keys.account(a.id), 2000
+  for first = 1, #set, chunk do redis.call("HSET", key, unpack(set, first, math.min(first + chunk - 1, #set))) end
+  for first = 1, #removed, chunk do
+    redis.call("HDEL", key, unpack(removed, first, math.min(first + chunk - 1, #removed)))
   end
   journal.write(a)
   if a.new_events then events.need().write(a) end
@@ -127,6 +109,5 @@ function accounts.view(a)
   settle(a)
   local reply = {amounts.text(a.now), amounts.text(a.resets_at), last_refresh, next_refresh}
   for name, value in pairs(a.fields) do reply[#reply + 1], reply[#reply + 2] = name, value end
-  for _, grant in ipairs(a.grants) do reply[#reply + 1], reply[#reply + 2] = grant.field, grant.text end
   return reply
 end

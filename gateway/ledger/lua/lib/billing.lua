@@ -92,13 +92,13 @@ end
 
 -- R12 for changes whose events come late or out of order: what they left is there as if they had come in time.
 function billing.settle_leftovers(a, p, b, list, grace)
-  if not p.keep_leftover then return end
+  if policy.rule(p, "leftover") ~= "1" then return end
   for index = 1, #list - 1 do
     local one = list[index]
     local field, expires = "left|" .. one.key, left_until(one, list[index + 1], grace)
     local known, terms = b.fields[field], policy.terms(p, one.plan)
     local grant = known and grants.find(a, known)
-    local missing = known and tonumber(string.match(known, "^=(%d+)$")) or not known and terms and terms.monthly or 0
+    local missing = known and tonumber(string.match(known, "^=(%d+)$")) or not known and terms and tonumber(terms.monthly) or 0
     if grant then
       grant.expires = expires
     elseif missing > 0 and expires > a.now then

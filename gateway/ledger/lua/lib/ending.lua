@@ -4,7 +4,7 @@ local DAY = 86400000
 local LISTED = 40 * DAY -- ten more than a generation is kept after its end
 
 local function usage(a, p, g, state, committed, refunded)
-  local key = keys.usage(a.id, calendar.day(p.zone, a.now))
+  local key = keys.usage(a.id, zones.day(policy.rule(p, "zone"), a.now))
   local name = g.tool .. "|" .. g.model .. "|"
   local counters = {
     generations = 1, outputs = tonumber(g.delivered), credits = committed, refunded = refunded,

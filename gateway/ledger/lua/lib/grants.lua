@@ -2,11 +2,11 @@
 -- Kind letters: d daily, m monthly, t top-up, o operator, r refund. Bucket letters: f, s, t.
 local grants = {}
 local HOUR = 3600000
-local RANK = {f = 1, s = 2, t = 3}
 
 -- R5: bucket, then earliest expiry (none is last), then oldest.
 local function burns_before(one, other)
-  if one.bucket ~= other.bucket then return RANK[one.bucket] < RANK[other.bucket] end
+  -- The letters of the buckets happen to be in their order: f, s, t.
+  if one.bucket ~= other.bucket then return one.bucket < other.bucket end
   local one_expires, other_expires = one.expires or math.huge, other.expires or math.huge
   if one_expires ~= other_expires then return one_expires < other_expires end
   return one.number < other.number
@@ -20,18 +20,22 @@ end
 
 function grants.add(a, kind, bucket, available, expires, created)
   a.grant_count = a.grant_count + 1
-  local id = kind .. amounts.text(a.grant_count)
+  a.fields.grants = amounts.text(a.grant_count)
+  local id = kind .. a.fields.grants
   local grant = {
     field = "grant:" .. id, id = id, kind = kind, number = a.grant_count, bucket = bucket,
-    available = available, held = 0, granted = available, expires = expires, created = created or a.now,
+    available = available, held = 0, granted = amounts.text(available), expires = expires,
+    created = amounts.text(created or a.now),
   }
   a.grants[#a.grants + 1] = grant
   return grant
 end
 
 function grants.remove(a, id)
-  local _, index = grants.find(a, id)
-  if index then table.remove(a.grants, index) end
+  local grant, index = grants.find(a, id)
+  if not grant then return end
+  table.remove(a.grants, index)
+  a.fields[grant.field] = nil
 end
 
 -- A grant with nothing left and nothing held has told its story; the current daily and monthly ones stay.
@@ -100,11 +104,11 @@ end
 
 -- R10: what cannot go back to its grant lives on for the grace, in the same bucket; equal expiries merge.
 local function refund_grant(a, p, bucket, amount)
-  local expires = math.ceil((a.now + p.grace) / HOUR) * HOUR
+  local expires = math.ceil((a.now + tonumber(policy.rule(p, "grace"))) / HOUR) * HOUR
   for _, grant in ipairs(a.grants) do
     if grant.kind == "r" and grant.bucket == bucket and grant.expires == expires then
       grant.available = grant.available + amount
-      grant.granted = grant.granted + amount
+      grant.granted = amounts.text(tonumber(grant.granted) + amount)
       return
     end
   end

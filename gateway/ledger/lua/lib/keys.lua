@@ -1,4 +1,4 @@
--- The only place in Lua where the ledger's keys are spelled; all derive from the hash tag of KEYS[1].
+-- The only place in Lua where the ledger's keys are spelled, but for those of webhooks; all derive from the hash tag of KEYS[1].
 local keys = {}
 local tag = string.match(KEYS[1], "^{[^}]*}")
 keys.partition = tag and string.sub(tag, -3, -2) -- its two digits
@@ -14,10 +14,5 @@ function keys.usage(account, day) return tag .. ":usage:" .. account .. ":" .. d
 function keys.idempotency(scope, digest) return tag .. ":idempotency:" .. scope .. ":" .. digest end
 function keys.checkout(account, checkout) return tag .. ":checkout:" .. account .. ":" .. checkout end
 function keys.billing(account) return tag .. ":billing:" .. account end
-function keys.webhook(owner, webhook) return tag .. ":webhook:" .. owner .. ":" .. webhook end
-function keys.delivery(owner, webhook, event) return tag .. ":delivery:" .. owner .. ":" .. webhook .. ":" .. event end
-function keys.deliveries(owner, webhook) return tag .. ":deliveries:" .. owner .. ":" .. webhook end
-function keys.pending(owner, webhook) return tag .. ":pending:" .. owner .. ":" .. webhook end
-function keys.webhooks() return tag .. ":webhooks" end
 function keys.totals() return tag .. ":totals" end
 function keys.policy() return tag .. ":policy" end

@@ -3,42 +3,41 @@ local policy = {}
 
 local function field_of(plan) return plan and "plan:" .. plan or "free" end
 
--- Terms are text: "monthly,max waiting,head start;tool:concurrency,…;allow" (the last as JSON, or nothing).
-local function decoded(text)
-  local monthly, max_waiting, head_start, tools, allow = string.match(text, "^(%d+),(%d+),(%d+);([^;]*);(.*)$")
-  return {
-    monthly = tonumber(monthly), max_waiting = tonumber(max_waiting), head_start = tonumber(head_start),
-    tools = tools, allow = allow ~= "" and cjson.decode(allow) or {},
-  }
-end
-
--- All but the terms of plans. Those of `plan` (nil: of having none), which are most likely asked for, come with it.
+-- What nearly every script asks for: the operators' webhooks, and the terms of `plan` (nil: of having none).
 function policy.load(plan)
   local likely = field_of(plan)
-  local values = redis.call(
-    "HMGET", keys.policy(), "zone", "reset", "daily", "everyone", "grace", "leftover", likely, "webhooks")
-  if not values[1] then error("no policy: start a gateway, it publishes the rate card") end
-  return {
-    zone = values[1], reset = tonumber(values[2]), daily = tonumber(values[3]), everyone = values[4] == "1",
-    grace = tonumber(values[5]), keep_leftover = values[6] == "1",
-    texts = {[likely] = values[7]}, terms = {}, webhooks = values[8] or nil,
-  }
+  local values = redis.call("HMGET", keys.policy(), likely, "webhooks")
+  if not values[1] and redis.call("EXISTS", keys.policy()) == 0 then
+    error("no policy: start a gateway, it publishes the rate card")
+  end
+  return {texts = {[likely] = values[1]}, terms = {}, webhooks = values[2] or nil}
 end
 
--- The terms of a plan, or with nil those of having none; nil if the plan was never on any card.
+-- What is asked for seldom, as text: `zone`, `reset`, `daily`, `everyone`, `grace`, `leftover`.
+function policy.rule(p, name)
+  p[name] = p[name] or redis.call("HGET", keys.policy(), name)
+  return p[name]
+end
+
+-- The terms of a plan, or with nil those of having none; nil if the plan was never on any card. They are text:
+-- "monthly,max waiting,head start;tool:concurrency,…;allow" (the last as JSON, or nothing), and what is told of them too.
 function policy.terms(p, plan)
   local field = field_of(plan)
   if p.terms[field] == nil then
     local text = p.texts[field] or redis.call("HGET", keys.policy(), field)
-    p.terms[field] = text and decoded(text) or false
+    if not text then return nil end
+    local monthly, max_waiting, head_start, tools, allow = string.match(text, "^(%d+),(%d+),(%d+);([^;]*);(.*)$")
+    allow = allow ~= "" and cjson.decode(allow) or {}
+    p.terms[field] = {
+      monthly = monthly, max_waiting = max_waiting, head_start = head_start, tools = tools, allow = allow,
+    }
   end
-  return p.terms[field] or nil
+  return p.terms[field]
 end
 
 -- How many generations of a tool may be in work at once (R14).
 function policy.concurrency(p, plan, tool)
-  for name, count in string.gmatch(policy.terms(p, plan).tools, "([^:,]+):(%d+)") do
-    if name == tool then return tonumber(count) end
-  end
-  return 1
+  local tools = "," .. policy.terms(p, plan).tools
+  local _, before = string.find(tools, "," .. tool .. ":", 1, true)
+  return before and tonumber(string.match(tools, "^%d+", before + 1)) or 1
 end

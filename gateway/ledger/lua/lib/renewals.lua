@@ -17,7 +17,7 @@ local function pay_on(a, current, grace)
   local paid = tonumber(f.paid_through)
   if paid and paid >= current.paid or not paid and f.billing ~= current.subscription then return end
   f.paid_through, f.grace = amounts.text(current.paid), amounts.text(grace)
-  local day = calendar.day("0,0", current.paid)
+  local day = zones.day("0,0", current.paid)
   journal.add(a, a.now, "change", {}, nil, f.plan .. " " .. f.interval .. " renewed, paid through " .. day)
 end
 
@@ -37,7 +37,7 @@ local function cancel(a, b, current)
   if b.fields.applied_cancel == stops then return end
   f.cancelled_to, b.fields.applied_cancel = stops, stops
   if stops then f.scheduled = nil end
-  local what = stops and " cancelled, ends " .. calendar.day("0,0", current.stops) or " resumed"
+  local what = stops and " cancelled, ends " .. zones.day("0,0", current.stops) or " resumed"
   journal.add(a, a.now, "change", {}, nil, f.plan .. what)
 end
 
@@ -71,6 +71,6 @@ function renewals.note_failure(a, b, subscription, period_end)
   local function known(name) return tonumber(b.fields[subscription .. "|" .. name] or 0) end
   if a.fields.billing ~= subscription or known("paid") >= period_end or known("failed") >= period_end then return end
   b.fields[subscription .. "|failed"] = amounts.text(period_end)
-  local paid_day = calendar.day("0,0", known("paid"))
+  local paid_day = zones.day("0,0", known("paid"))
   journal.add(a, a.now, "change", {}, nil, a.fields.plan .. ": a payment failed, paid through " .. paid_day)
 end

@@ -15,13 +15,14 @@ function subscriptions.start(a, p, plan, interval, anchor, paid_through)
   f.plan, f.interval, f.anchor, f.monthly = plan, interval, amounts.text(anchor), nil
   f.paid_through = paid_through and amounts.text(paid_through) or nil
   f.cancelled_to, f.scheduled, f.grace, f.billing = nil, nil, nil, nil
-  if old and (not p.keep_leftover or (old.available == 0 and old.held == 0)) then
+  if old and (policy.rule(p, "leftover") ~= "1" or (old.available == 0 and old.held == 0)) then
     local left = old.available
     grants.remove(a, old.id)
     if left > 0 then journal.add(a, a.now, "expire", {s = {-left, 0}}, nil, "left of " .. was) end
   end
   if was then journal.add(a, a.now, "change", {}, nil, was .. " to " .. plan .. " " .. interval) end
-  cycles.refresh(a, p, calendar.cycle(anchor, a.now), a.now)
+  local steps = cycles.steps()
+  steps.refresh(a, p, calendar.cycle(anchor, a.now), a.now)
 end
 
 -- A plan was paid for once. What the account has already, goes on instead; else a new plan begins (R12).
@@ -29,7 +30,7 @@ function subscriptions.buy(a, p, plan, interval)
   local f = a.fields
   if f.plan ~= plan or f.interval ~= interval then return subscriptions.start(a, p, plan, interval, a.now, nil) end
   if f.paid_through then
-    f.paid_through = amounts.text(calendar.add_months(tonumber(f.paid_through), cycles.MONTHS[interval]))
+    f.paid_through = amounts.text(calendar.add_months(tonumber(f.paid_through), cycles.months(interval)))
   end
   f.cancelled_to, f.scheduled = nil, nil
   journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " renewed")

@@ -1,4 +1,5 @@
 -- Webhooks and what they are yet to be told. One webhook is `owner:id`; the owner is an account, or OPERATOR.
+--- @include "lib/webhook_keys"
 local webhooks = {}
 webhooks.OPERATOR = "*"
 webhooks.DEFAULT = "default" -- tells the addresses that requests name

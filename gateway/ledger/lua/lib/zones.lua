@@ -1,0 +1,45 @@
+-- Days as a time zone has them: when one begins anew, and which one it is.
+local zones = {}
+local DAY = 86400000
+
+-- A time zone is text: "instant,offset;instant,offset;…", each offset in force from its instant on (all in ms).
+local function changes(zone)
+  local list = {}
+  for at, offset in string.gmatch(zone, "(-?%d+),(-?%d+)") do
+    list[#list + 1] = {at = tonumber(at), offset = tonumber(offset)}
+  end
+  return list
+end
+
+local function offset_at(list, now)
+  local offset = list[1].offset
+  for index = 2, #list do
+    if list[index].at > now then break end
+    offset = list[index].offset
+  end
+  return offset
+end
+
+-- The instant of a wall-clock time: the first of two where the clock goes back, and as if it had not yet gone
+-- forward where the time is skipped (what Python's zoneinfo does with fold=0).
+local function instant(list, wall)
+  local offset = list[1].offset
+  for index = 2, #list do
+    if wall < list[index].at + math.max(offset, list[index].offset) then break end
+    offset = list[index].offset
+  end
+  return wall - offset
+end
+
+-- The last reset at or before `now`, and the next one after it. `reset` is the time of day in ms.
+function zones.resets(zone, reset, now)
+  local list = changes(zone)
+  local day = math.floor((now + offset_at(list, now) - reset) / DAY) + 1
+  while instant(list, day * DAY + reset) > now do day = day - 1 end
+  return instant(list, day * DAY + reset), instant(list, (day + 1) * DAY + reset)
+end
+
+-- The day of `now` in the zone, as 2026-11-22.
+function zones.day(zone, now)
+  return string.format("%04d-%02d-%02d", calendar.civil(math.floor((now + offset_at(changes(zone), now)) / DAY)))
+end
