@@ -43,7 +43,7 @@ from redis.asyncio import Redis
 
 from gateway.batches import Command
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue_redis import ask, listen
+from gateway.queue_redis import Together, ask, listen
 from gateway.waits import class_of
 
 HINTS = "farebox:hints"
@@ -189,6 +189,7 @@ class Queue:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
+        self._together = Together(redis)
 
     async def ping(self) -> None:
         """Return when the queue's Redis answers."""
@@ -288,7 +289,7 @@ class Queue:
         """For each (tool, job), how many jobs run before it (0: it is next); None when it is not in the queue."""
         if not jobs:
             return []
-        ranks = await self._send(*(("ZRANK", queue_key(tool), job) for tool, job in jobs))
+        ranks = await self._together.ask(*(("ZRANK", queue_key(tool), job) for tool, job in jobs))
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def depths(self, tools: Iterable[str]) -> list[Depth]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -21,6 +21,48 @@ _SILENCE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 log = structlog.get_logger(__name__)
+
+
+class Together:
+    """Asks what is asked in one turn of the event loop in one round trip, as the ledger's scripts travel.
+
+    For questions only that many requests have at once: a round trip for each costs a request more than all the rest.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def ask(self, *commands: Command) -> asyncio.Future[list[Any]]:
+        """What each command is answered; QueueUnavailable if any of this turn's is not answered as it should be."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[Any]] = loop.create_future()
+        self._waiting.append((commands, answer))
+        if len(self._waiting) == 1:
+            task = loop.create_task(self._ask())
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        return answer
+
+    async def _ask(self) -> None:
+        asked, self._waiting = self._waiting, []
+        answers: list[Any] = []
+        failure: BaseException | None = None
+        try:
+            answers = await ask(self._redis, *(command for commands, _ in asked for command in commands))
+        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            failure = error
+        position = 0
+        for commands, answer in asked:
+            mine = answers[position : position + len(commands)]
+            position += len(commands)
+            if answer.done():  # nobody waits for it any more
+                continue
+            if failure is None:
+                answer.set_result(mine)
+            else:
+                answer.set_exception(failure)
 
 
 async def ask(redis: Redis, *commands: Command) -> list[Any]:

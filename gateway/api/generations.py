@@ -163,6 +163,8 @@ async def queue_positions(request: web.Request, generations: Sequence[o.Generati
     Without the queue's answer nobody knows them, and all else still stands.
     """
     queued = {generation.id: generation for generation in generations if generation.state is State.QUEUED}
+    if not queued:
+        return [None] * len(generations)
     jobs = [(one.request.tool, job_id(one.id, one.attempt + 1)) for one in queued.values()]
     try:
         places = dict(zip(queued, await request.app[QUEUE].positions(jobs), strict=True))

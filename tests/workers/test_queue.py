@@ -98,6 +98,26 @@ async def test_the_lowest_score_is_due_first(queue: Queue) -> None:
     assert ranks == [1, 0, None]
 
 
+async def test_places_that_are_asked_for_in_one_turn_are_one_question(queue: Queue) -> None:
+    """Each read of a queued generation asked by itself, on a connection of its own: half of its cost."""
+    jobs = [job_id(f"gen_00{number:024}", 1) for number in range(40)]
+    await queue.dispatch([dispatch(job.partition(":")[0], score=now_ms() + place) for place, job in enumerate(jobs)])
+    before = (await queue.redis.info("stats"))["total_connections_received"]
+    answers = await asyncio.gather(*(queue.positions([("image", job), ("video", "none")]) for job in jobs))
+    assert answers == [[place, None] for place in range(40)]
+    assert (await queue.redis.info("stats"))["total_connections_received"] - before <= 1
+
+
+async def test_a_place_that_nobody_waits_for_any_more_keeps_none_from_the_others(queue: Queue) -> None:
+    await queue.dispatch([dispatch()])
+    gone = asyncio.ensure_future(queue.positions([("image", "none")]))
+    stays = asyncio.ensure_future(queue.positions([("image", job_id(GENERATION, 1))]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await stays == [0]
+    assert gone.cancelled()
+
+
 async def test_a_worker_whose_clock_is_half_an_hour_behind_still_sees_the_job(queue: Queue) -> None:
     await queue.dispatch([dispatch(score=now_ms() + HOUR_MS // 2)])
     assert await due(queue) == [job_id(GENERATION, 1)]
