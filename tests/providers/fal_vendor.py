@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.providers.file_host import FileHost
-from tests.providers.vendor import KEY, Fault, Vendor, answering, as_json
+from tests.providers.file_host import HostedVendor
+from tests.providers.vendor import KEY, Fault, answering, as_json
 
 APP = "fal-ai/flux"
 
@@ -28,19 +28,16 @@ _INPUTS: dict[str, tuple[type, ...]] = {
 
 
 @dataclass
-class FalVendor(Vendor):
+class FalVendor(HostedVendor):
     """`shape` is how a result names its files; `ending` is what a job that is spoilt ends with."""
 
     kind: ClassVar[str] = "fal"
-    knows_keys: ClassVar[bool] = False
 
     shape: str = "images"
     ending: tuple[int, dict[str, Any], dict[str, str]] | None = None
     unsafe: list[bool] = field(default_factory=list)
     apps: dict[str, str] = field(default_factory=dict)
-    hooks: dict[str, str] = field(default_factory=dict)
     signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
-    hosted: FileHost = field(default_factory=FileHost)
 
     def card(self) -> str:
         return f"""
@@ -88,14 +85,6 @@ credits = 5
         yield web.get(app + "/requests/{job}", self.result)
         yield web.put(app + "/requests/{job}/cancel", self.cancel)
         yield web.post(app + "{path:(/[^/]+)*}", self.submit)
-
-    async def up(self) -> None:
-        await self.hosted.up()
-        await super().up()
-
-    async def down(self) -> None:
-        await super().down()
-        await self.hosted.down()
 
     async def submit(self, request: web.Request) -> web.Response:
         body = await request.read()

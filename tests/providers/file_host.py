@@ -1,12 +1,15 @@
-"""Where a vendor's outputs are: another host than its API, which a key must never reach."""
+"""Vendors whose outputs are at another host than their API, which a key must never reach."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from aiohttp import web
+
+from tests.providers.vendor import Vendor
 
 
 @dataclass
@@ -47,3 +50,21 @@ class FileHost:
         while self.open is not None and data not in self.open:
             await asyncio.sleep(0.02)
         return web.Response(body=data, content_type="image/png")
+
+
+@dataclass
+class HostedVendor(Vendor):
+    """A vendor with a host for its files, without idempotency keys. `hooks`: for each job, where it is to call."""
+
+    knows_keys: ClassVar[bool] = False
+
+    hooks: dict[str, str] = field(default_factory=dict)
+    hosted: FileHost = field(default_factory=FileHost)
+
+    async def up(self) -> None:
+        await self.hosted.up()
+        await super().up()
+
+    async def down(self) -> None:
+        await super().down()
+        await self.hosted.down()

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from tests.providers.file_host import FileHost
-from tests.providers.vendor import KEY, Fault, Vendor, answering, as_json
+from tests.providers.file_host import HostedVendor
+from tests.providers.vendor import KEY, Fault, answering, as_json
 
 VERSION = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"
 SECRET = "whsec_" + base64.b64encode(b"a secret of this test's vendor").decode()
@@ -34,17 +34,14 @@ _SAID = {"moderated": "NSFW content detected. Try running it again, or try a dif
 
 
 @dataclass
-class ReplicateVendor(Vendor):
+class ReplicateVendor(HostedVendor):
     """`shape` is how a prediction names its files: a list, or one of them alone, or a table, or in itself."""
 
     kind: ClassVar[str] = "replicate"
-    knows_keys: ClassVar[bool] = False
 
     shape: str = "list"
     status: str = "processing"
-    hooks: dict[str, str] = field(default_factory=dict)
     uploaded: dict[str, bytes] = field(default_factory=dict)
-    hosted: FileHost = field(default_factory=FileHost)
 
     def card(self) -> str:
         return f"""
@@ -92,14 +89,6 @@ credits = 5
         yield web.get("/v1/predictions/{job}", self.get)
         yield web.post("/v1/predictions/{job}/cancel", self.cancel)
         yield web.post("/v1/files", self.upload)
-
-    async def up(self) -> None:
-        await self.hosted.up()
-        await super().up()
-
-    async def down(self) -> None:
-        await super().down()
-        await self.hosted.down()
 
     async def create(self, request: web.Request) -> web.Response:
         body = await request.read()

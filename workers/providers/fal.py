@@ -23,22 +23,32 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
-from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
+from gateway.errors import (
+    Moderated,
+    ProviderError,
+    ProviderFailed,
+    ProviderNotSetUp,
+    ProviderRejected,
+    ProviderUnreachable,
+)
 from workers.providers.base import Connection, Pending, ProviderRequest, Result
-from workers.providers.calls import Answer, Calls, lost
+from workers.providers.calls import Answer, Calls
 from workers.providers.details import words_of
 from workers.providers.jobs import (
     GONE,
-    ID,
     LOOK_BYTES_MAX,
     MODERATED,
     arguments,
+    checked,
     data_url,
     fetched,
     gone,
     is_file,
+    look,
     pauses,
     progress_of,
+    ref_in,
+    stop,
 )
 
 BASE_URL = "https://queue.fal.run"
@@ -70,16 +80,13 @@ class Fal:
         )
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
-        ref = answer.document().get("request_id")
-        if not isinstance(ref, str) or not ID.fullmatch(ref):
-            raise ProviderFailed("it answered a new request without a `request_id`")
-        return ref
+        return ref_in(answer, "request_id")
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Look until the request is completed, then fetch its result and the files in it."""
         at = _address(ref, request.provider_model)
         looks = pauses()
-        while (status := await self._status(at, request.prompt)).get("status") in _RUNS:
+        while (status := await self._status(at, request)).get("status") in _RUNS:
             yield Pending(_progress(status))
             await request.pause(next(looks))
         result = await self._result(at, request.prompt, failed=bool(status.get("error")))
@@ -89,23 +96,16 @@ class Fal:
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Ask for a stop; a request that is completed or not known has stopped."""
-        answer = await self._calls.ask("PUT", f"{_address(ref, provider_model)}/cancel", repeatable=True)
-        if not answer.ok and answer.status not in _ENDED_ALREADY:
-            raise self._calls.refusal(answer)
+        await stop(self._calls, "PUT", f"{_address(ref, provider_model)}/cancel", ended_already=_ENDED_ALREADY)
 
     async def close(self) -> None:
         """Close the session."""
         await self._calls.close()
 
-    async def _status(self, at: str, prompt: str) -> dict[str, Any]:
-        answer = await self._calls.ask("GET", f"{at}/status?logs=1", repeatable=True, bytes_max=LOOK_BYTES_MAX)
-        if answer.status in GONE:
-            raise gone(answer)
-        if not answer.ok:
-            raise self._calls.refusal(answer, private=prompt)
-        status = answer.document()
+    async def _status(self, at: str, request: ProviderRequest) -> dict[str, Any]:
+        status = await look(self._calls, f"{at}/status?logs=1", request)
         if status.get("status") not in {*_RUNS, "COMPLETED"}:
-            raise lost("it answered a status that it does not have", answer)
+            raise ProviderUnreachable("it answered a status that it does not have")
         return status
 
     async def _result(self, at: str, prompt: str, *, failed: bool) -> dict[str, Any]:
@@ -144,9 +144,7 @@ def _app(provider_model: str) -> tuple[str, str]:
 
 
 def _address(ref: str | None, provider_model: str) -> str:
-    if ref is None or not ID.fullmatch(ref):
-        raise ProviderFailed(f"{ref!r} is no id of a request")
-    return f"/{_app(provider_model)[0]}/requests/{ref}"
+    return f"/{_app(provider_model)[0]}/requests/{checked(ref)}"
 
 
 def _is_of_the_job(answer: Answer) -> bool:

@@ -15,15 +15,13 @@ from workers.providers.calls import Answer, Calls, decoded
 LOOK_BYTES_MAX = 64 * 1024 * 1024
 """Of an answer that may repeat the inputs, or have outputs in it."""
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-"""A vendor's id of a job, which becomes part of an address."""
-
 MODERATED = re.compile(
     r"\bnsfw\b|\bsafety\b|\bE005\b|flagged|moderat(?:ed|ion|or)\b|content[ _](?:policy|filter)|sensitive content",
     re.IGNORECASE,
 )
 """How models say that a filter refused something. `safety_tolerance` and its like are settings, and not meant."""
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # a vendor's id of a job becomes part of an address
 _LOOKS_SECONDS = (0.5, 0.7, 1.0, 1.4, 2.0)  # between looks; the last one stays
 _LOG_TAIL = 20_000  # characters; a progress bar is at the end
 _BAR = re.compile(r"(\d{1,3})%\s*\|[^|\n]+\|\s*\d+/\d+")  # as tqdm paints it: ` 50%|#####     | 2/4 [00:01…`
@@ -73,6 +71,38 @@ async def fetched(calls: Calls, files: Sequence[str], request: ProviderRequest) 
             inline = file.startswith("data:")
             data = await (asyncio.to_thread(decoded, file) if inline else calls.fetch(file))
             yield Rendered(index=index, data=data)
+
+
+def ref_in(answer: Answer, name: str) -> str:
+    """The id of a job that was just submitted, which the vendor calls `name`."""
+    ref = answer.document().get(name)
+    if not isinstance(ref, str) or not _ID.fullmatch(ref):
+        raise ProviderFailed(f"it answered a new job without its `{name}`")
+    return ref
+
+
+def checked(ref: str | None) -> str:
+    """An id that was noted, to be made part of an address; ProviderFailed if it is none."""
+    if ref is None or not _ID.fullmatch(ref):
+        raise ProviderFailed(f"{ref!r} is no id of a job")
+    return ref
+
+
+async def look(calls: Calls, address: str, request: ProviderRequest) -> dict[str, Any]:
+    """What the vendor says of the job at `address`; ProviderFailed if it does not know it (any more)."""
+    answer = await calls.ask("GET", address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
+    if answer.status in GONE:
+        raise gone(answer)
+    if not answer.ok:
+        raise calls.refusal(answer, private=request.prompt)
+    return answer.document()
+
+
+async def stop(calls: Calls, method: str, address: str, *, ended_already: frozenset[int]) -> None:
+    """Ask for a stop. No error if the job has ended or is not known, which the vendor says by one of these statuses."""
+    answer = await calls.ask(method, address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
+    if not answer.ok and answer.status not in ended_already:
+        raise calls.refusal(answer)
 
 
 def gone(answer: Answer) -> ProviderError:

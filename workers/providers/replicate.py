@@ -26,17 +26,18 @@ from workers.providers.base import Connection, Pending, ProviderInput, ProviderR
 from workers.providers.calls import Answer, Calls
 from workers.providers.details import presentable
 from workers.providers.jobs import (
-    GONE,
-    ID,
     LOOK_BYTES_MAX,
     MODERATED,
     arguments,
+    checked,
     data_url,
     fetched,
-    gone,
     is_file,
+    look,
     pauses,
     progress_of,
+    ref_in,
+    stop,
 )
 
 BASE_URL = "https://api.replicate.com"
@@ -72,15 +73,12 @@ class Replicate:
         answer = await self._calls.ask("POST", path, json=body, repeatable=False, bytes_max=LOOK_BYTES_MAX)
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
-        ref = answer.document().get("id")
-        if not isinstance(ref, str) or not ID.fullmatch(ref):
-            raise ProviderFailed("it answered a new prediction without an `id`")
-        return ref
+        return ref_in(answer, "id")
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Look until the prediction has ended, then fetch its files: those that are named before may be previews."""
-        looks = pauses()
-        while (prediction := await self._look(_checked(ref), request.prompt)).get("status") not in _ENDED:
+        at, looks = _address(ref), pauses()
+        while (prediction := await look(self._calls, at, request)).get("status") not in _ENDED:
             yield Pending(progress_of(prediction.get("logs")))
             await request.pause(next(looks))
         status = prediction["status"]
@@ -95,23 +93,11 @@ class Replicate:
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Ask for a stop; a prediction that has ended or is not known has stopped."""
         del provider_model
-        answer = await self._calls.ask(
-            "POST", f"/v1/predictions/{_checked(ref)}/cancel", repeatable=True, bytes_max=LOOK_BYTES_MAX
-        )
-        if not answer.ok and answer.status not in _ENDED_ALREADY:
-            raise self._calls.refusal(answer)
+        await stop(self._calls, "POST", f"{_address(ref)}/cancel", ended_already=_ENDED_ALREADY)
 
     async def close(self) -> None:
         """Close the session."""
         await self._calls.close()
-
-    async def _look(self, ref: str, prompt: str) -> dict[str, Any]:
-        answer = await self._calls.ask("GET", f"/v1/predictions/{ref}", repeatable=True, bytes_max=LOOK_BYTES_MAX)
-        if answer.status in GONE:
-            raise gone(answer)
-        if not answer.ok:
-            raise self._calls.refusal(answer, private=prompt)
-        return answer.document()
 
     async def _address_of(self, given: ProviderInput) -> str:
         """An input's bytes as a `data:` URL, or as a file of Replicate's, which it keeps for a day."""
@@ -150,10 +136,8 @@ def _target(provider_model: str) -> tuple[str, dict[str, str]]:
     raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; Replicate has owner/name and owner/name:version")
 
 
-def _checked(ref: str | None) -> str:
-    if ref is None or not ID.fullmatch(ref):
-        raise ProviderFailed(f"{ref!r} is no id of a prediction")
-    return ref
+def _address(ref: str | None) -> str:
+    return f"/v1/predictions/{checked(ref)}"
 
 
 def _files(output: object) -> Iterator[str]:
