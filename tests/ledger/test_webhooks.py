@@ -61,21 +61,25 @@ async def webhook_of(world: World, webhook: str) -> Webhook:
 async def test_each_way_to_begin_and_end_is_told_once(world: World) -> None:
     await world.account(top_up=100_000)
     webhook = await world.listen()
-    await world.finish(await world.spend())
-    await world.fail(await world.spend())
-    await world.ledger.cancel(generation=await world.spend())
+    made = [await world.spend() for _ in range(3)]
+    await world.finish(made[0])
+    await world.fail(made[1])
+    await world.ledger.cancel(generation=made[2])
     retried = await world.running()
     await world.settle(retried, FailureCode.PROVIDER_FAILED)
     await world.pass_time(retried, MINUTE)
     await world.begin(retried, 2)
-    assert await types(world, webhook) == [
-        "generation.running",
-        "generation.succeeded",
-        "generation.running",
-        "generation.failed",
-        "generation.cancelled",
-        "generation.running",
-    ]
+    # Events of one millisecond are listed in any order.
+    assert sorted((one.subject, str(one.type)) for one in await told(world, webhook)) == sorted(
+        [
+            (made[0], "generation.running"),
+            (made[0], "generation.succeeded"),
+            (made[1], "generation.running"),
+            (made[1], "generation.failed"),
+            (made[2], "generation.cancelled"),
+            (retried, "generation.running"),
+        ]
+    )
 
 
 async def test_an_ending_that_is_sent_again_is_no_second_event(world: World) -> None:
@@ -172,7 +176,8 @@ async def test_a_requests_own_url_is_told_beside_the_webhooks(world: World) -> N
     await world.finish(await world.spend(webhook_url="https://example.com/1"))
     assert await types(world, webhook) == ["generation.succeeded"]
     own = await told(world, "default")
-    assert [str(one.type) for one in own] == ["generation.running", "generation.succeeded"]
+    assert {str(one.type) for one in own} == {"generation.running", "generation.succeeded"}
+    assert len(own) == 2
     assert {one.url for one in own} == {"https://example.com/1"}
 
 

@@ -5,6 +5,7 @@ webhooks.OPERATOR = "*"
 webhooks.DEFAULT = "default" -- tells the addresses that requests name
 local DAY = 86400000
 local KEPT = 30 * DAY
+local LASTS = KEPT + DAY -- its keys: who trims what is too old must see what waits behind it
 local AGED_AT_ONCE = 100
 local HISTORY_MAX = 500 -- deliveries of a webhook: so many are kept, and of those that are pending ten times as many
 local PENDING_MAX = 5000
@@ -37,7 +38,7 @@ end
 -- Have an event tried at a time; `webhooks.index` must follow.
 function webhooks.schedule(owner, id, event, at)
   redis.call("ZADD", keys.pending(owner, id), amounts.text(at), event)
-  redis.call("PEXPIRE", keys.pending(owner, id), amounts.text(KEPT))
+  redis.call("PEXPIRE", keys.pending(owner, id), amounts.text(LASTS))
 end
 
 local function when(status, at) return status == "paused" and webhooks.PARKED + at or at end
@@ -88,10 +89,9 @@ function webhooks.add(owner, id, event, now)
   if event.data then flat[#flat + 1], flat[#flat + 2] = "data", event.data end
   if event.url and id == webhooks.DEFAULT then flat[#flat + 1], flat[#flat + 2] = "url", event.url end
   redis.call("HSET", key, unpack(flat))
-  -- It outlives its place in the list: who trims that must see what waits behind it.
-  redis.call("PEXPIRE", key, amounts.text(KEPT + DAY))
+  redis.call("PEXPIRE", key, amounts.text(LASTS))
   redis.call("ZADD", keys.deliveries(owner, id), event.created_at, event.id)
-  redis.call("PEXPIRE", keys.deliveries(owner, id), amounts.text(KEPT))
+  redis.call("PEXPIRE", keys.deliveries(owner, id), amounts.text(LASTS))
   if event.after and redis.call("HGET", keys.delivery(owner, id, event.after), "status") == "pending" then
     redis.call("HSET", keys.delivery(owner, id, event.after), "behind", event.id)
   else
