@@ -5,8 +5,8 @@ gigabyte before it reads the first, and no option bounds that. And whatever else
 to a process that knows no key and serves nobody.
 
 To start Python and load what reads files takes 0.1 seconds of a core. So that is done once, in the *forker*
-(`gateway.media.__main__`), which makes a fork of itself for each file, the *reader*: 5 ms,
-and no reader sees another's.
+(`gateway.media.__main__`), which makes a fork of itself for each file, the *reader*: 3 ms for an image, and no reader
+sees another's file.
 """
 
 from __future__ import annotations

@@ -108,11 +108,15 @@ async def test_a_reader_that_takes_for_ever_is_ended(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Between packets somebody asks for the time; in FFmpeg's own loops nobody does."""
-    _does(monkeypatch, f"{LONG}; {tmp_path.name!r}")
-    monkeypatch.setattr(apart, "LOOK_SECONDS", 0.05)
+    _does(monkeypatch, f"return look(file) if len(file.read()) > 100 else {LONG}; {str(tmp_path)!r}")
+    with tempfile.TemporaryFile(buffering=0) as sound:
+        await readers.look(
+            _holding(sound, picture())
+        )  # so that the forker is there, and the next reader begins at once
+    monkeypatch.setattr(apart, "LOOK_SECONDS", 0.5)
     with pytest.raises(MediaUnreadable, match="takes too long to read"):
         await readers.look(file)
-    await _only_the_forker_is_left(tmp_path.name)
+    await _only_the_forker_is_left(str(tmp_path))
 
 
 async def test_a_look_that_nobody_waits_for_any_more_is_ended(
@@ -126,19 +130,36 @@ async def test_a_look_that_nobody_waits_for_any_more_is_ended(
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking
-    await _only_the_forker_is_left(tmp_path.name)
+    await _only_the_forker_is_left(str(tmp_path))
 
 
 async def test_closing_leaves_no_process(file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    _does(monkeypatch, f"{LONG}; {tmp_path.name!r}")
+    _does(monkeypatch, f"{LONG}; {str(tmp_path)!r}")
     readers = Readers()
     looking = asyncio.create_task(readers.look(file))
-    while len(_processes(tmp_path.name)) < 2:
+    while len(_processes(str(tmp_path))) < 2:
         await asyncio.sleep(0.02)
     await readers.close()
     with pytest.raises(InterruptedError):
         await looking
-    while _processes(tmp_path.name):
+    while _processes(str(tmp_path)):
+        await asyncio.sleep(0.02)
+
+
+async def test_a_worker_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    """It cannot close anything then; the forker hears that nobody has files any more, and ends with its readers."""
+    code = f"""
+import asyncio, sys
+from gateway.media import Readers, apart
+apart._FORKER = {forker_whose_reader(f"{LONG}; {str(tmp_path)!r}")!r}
+asyncio.run(Readers().look(open(sys.executable, "rb")))
+"""
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    while len(_processes(str(tmp_path))) < 3:
+        await asyncio.sleep(0.02)
+    worker.kill()
+    await worker.wait()
+    while _processes(str(tmp_path)):
         await asyncio.sleep(0.02)
 
 
