@@ -168,11 +168,6 @@ class ProviderFailed(ProviderError):
 class ProviderUnreachable(ProviderError):
     """The provider gave no answer. Unknown is not failed: the hold stays and the worker asks again (R17)."""
 
-    def __init__(self, detail: str, *, perhaps: str | None = None) -> None:
-        """`perhaps`: the ref of the job, should the provider have taken it without our hearing of it."""
-        super().__init__(detail)
-        self.perhaps = perhaps
-
 
 class ProviderBusy(ProviderUnreachable):
     """The provider has no room now, or we ask too often. A rate limit is waited out and never fails anything."""

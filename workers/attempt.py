@@ -68,7 +68,6 @@ class Attempt:
         self._lease_seconds = begun.lease_ms / 1000
         self._hand_back = hand_back
         self._ref = begun.generation.provider_ref
-        self._perhaps: str | None = None  # the ref of a job that the provider may have taken, if it can be known
         self._submitted = self._ref is not None
         self._submitting: asyncio.Task[None] | None = None
         self._delivered = {output.index for output in begun.generation.outputs}
@@ -126,7 +125,6 @@ class Attempt:
             except ProviderUnreachable as error:
                 if isinstance(error, ProviderNotSetUp) and self._ref is None:
                     raise
-                self._perhaps = error.perhaps or self._perhaps
                 self._slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
                 if self._may_park():
                     return Made.LEFT
@@ -383,9 +381,9 @@ class Attempt:
         return "stale"
 
     def _stop_job(self) -> None:
-        """Have the provider stop this attempt's job, if there is one, of which the ledger has no ref."""
-        ref = self._ref or self._perhaps
-        if ref is not None:
+        """Have the provider stop this attempt's job, if there is or may be one, of which the ledger has no ref."""
+        announced = () if self._request is None else self._request.announced
+        for ref in announced if self._ref is None else [self._ref]:
             self._place.aside(self._place.stop_provider(self._generation.request, ref, self._generation.id))
 
     def _report(self, ending: str) -> None:

@@ -168,10 +168,22 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
     await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
 
 
-async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_generation_ends(scene: Scene) -> None:
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_generation_ends(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
     """Its submit was never answered, so it was noted nowhere: the provider worked on a job that nobody waited for."""
-    away = ProviderUnreachable("its answer to POST was lost", perhaps="ref-7")
-    provider = scene.provide(refuse_submits=[away, *[ProviderUnreachable("no route")] * 9])
+
+    class Silent(Scripted):
+        async def submit(self, request: ProviderRequest) -> str:
+            request.announced.add("ref-7")
+            if hangs:
+                await asyncio.get_running_loop().create_future()
+            raise ProviderUnreachable("its answer to POST was lost")
+
+    monkeypatch.setattr("workers.attempt._SUBMIT_SECONDS", 0.1)
+    provider = Silent([])
+    scene.place.desk.give("scripted", provider)
     generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
     await scene.attempt(generation)
     ended = await scene.stage.generation(generation)

@@ -71,7 +71,8 @@ class ProviderRequest:
     provider's own name for `model`. `arguments` are the settings in the provider's words, `settings` in ours.
     `idempotency_key` is the same each time one job is asked for, by whatever attempt, and a new one after the provider
     failed. `callback_url` is what a provider that can may call when the job has ended; then `called_back` is set, which
-    `pause` heeds. `sandbox` is the test-mode controls, None for every real request.
+    `pause` heeds. `announced` are refs of jobs whose answer may never come: should the generation end without one, they
+    are asked to stop. `sandbox` is the test-mode controls, None for every real request.
     """
 
     generation: str
@@ -89,6 +90,7 @@ class ProviderRequest:
     idempotency_key: str = ""
     callback_url: str | None = None
     called_back: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
+    announced: set[str] = field(default_factory=set, repr=False, compare=False)
     sandbox: Mapping[str, Any] | None = None
 
     async def pause(self, seconds: float) -> None:
@@ -138,8 +140,8 @@ class Provider(Protocol):
 
         None: there is no job to come back to, and `results` does it all. If the answer is lost, so is the ref. Raise
         ProviderUnreachable only if the provider cannot have taken the job, or knows `idempotency_key`: it is asked
-        again and again, and if the generation ends meanwhile, the error's `perhaps` is what is asked to stop. Otherwise
-        ProviderFailed, of which there are at most `attempts_max`: nobody pays for an endless row of jobs.
+        again and again. Otherwise ProviderFailed, of which there are at most `attempts_max`: nobody pays for an endless
+        row of jobs. Who chooses the ref itself says in `announced` what it will be, before it is sent.
         """
         ...
 

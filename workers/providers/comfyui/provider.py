@@ -69,6 +69,7 @@ class ComfyUi:
         if await self._is_there(job):
             return job
         body = {"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": job}
+        request.announced.add(job)
         try:
             answer = await self._calls.ask("POST", "/prompt", json=body, repeatable=True)
             given = answer.document().get("prompt_id") if answer.ok else None
@@ -88,13 +89,8 @@ class ComfyUi:
 
         ProviderUnreachable while nobody can say: then it is looked for again.
         """
-        try:
-            if await self._is_there(job):
-                return job
-        except ProviderUnreachable as silence:
-            raise ProviderUnreachable(f"{error.detail}; {silence.detail}", perhaps=job) from None
-        if isinstance(error, ProviderUnreachable):
-            error.perhaps = job  # it may be on its way yet
+        if await self._is_there(job):
+            return job
         raise error
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
