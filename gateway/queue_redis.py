@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from gateway.batches import Command, send
 from gateway.connections import is_closed_transport
 from gateway.errors import QueueUnavailable
+from gateway.turns import Turns
 
 _SILENCE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
@@ -32,17 +33,13 @@ class Together:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
-        self._asking: set[asyncio.Task[None]] = set()
+        self._turns = Turns(self._ask)
 
     def ask(self, *commands: Command) -> asyncio.Future[list[Any]]:
         """What each command is answered; QueueUnavailable if any of this turn's is not answered as it should be."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Any]] = loop.create_future()
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((commands, answer))
-        if len(self._waiting) == 1:
-            task = loop.create_task(self._ask())
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+        self._turns.want()
         return answer
 
     async def _ask(self) -> None:

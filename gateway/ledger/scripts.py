@@ -35,6 +35,7 @@ from gateway.connections import is_closed_transport
 from gateway.errors import LedgerBroken, LedgerFull, LedgerUnavailable
 from gateway.ledger.libraries import LUA, compose
 from gateway.ledger.replicas import Replicas
+from gateway.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
@@ -93,7 +94,7 @@ class Scripts:
         self.replicas = Replicas(redis, wait_replicas)
         self._redis = redis
         self._waiting: list[_Call] = []
-        self._flushes: set[asyncio.Task[None]] = set()
+        self._turns = Turns(self._flush)
 
     def run(self, name: str, key: str, *arguments: Argument) -> asyncio.Future[Reply]:
         """Run a script with one key; LedgerUnavailable if nobody answers, LedgerBroken if it found a contradiction."""
@@ -105,13 +106,9 @@ class Scripts:
         return self._answer(str(words[0]), words)
 
     def _answer(self, what: str, words: tuple[Argument, ...], script: Script | None = None) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Call(what, words, answer, script))
-        if len(self._waiting) == 1:
-            task = loop.create_task(self._flush())
-            self._flushes.add(task)
-            task.add_done_callback(self._flushes.discard)
+        self._turns.want()
         return answer
 
     async def _flush(self) -> None:
