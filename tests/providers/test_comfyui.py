@@ -104,8 +104,12 @@ async def test_while_nobody_can_say_whether_it_was_queued_it_is_unknown_and_can_
         await provider.submit(request)
     (job,) = vendor.jobs
     assert request.announced == {job}
+    resumed = wanted()
+    with pytest.raises(ProviderUnreachable):
+        await provider.submit(resumed)
+    assert resumed.announced == {job}, "by a later attempt too"
     vendor.deaf = False
-    assert await provider.submit(wanted()) == job
+    assert await provider.submit(resumed) == job
     assert list(vendor.jobs) == [job]
 
 

@@ -66,10 +66,10 @@ class ComfyUi:
     async def submit(self, request: ProviderRequest) -> str:
         """Queue the workflow, unless it is there already; its id."""
         job = str(uuid.uuid5(_NAMESPACE, request.idempotency_key))
+        request.announced.add(job)  # first of all: a worker that died may have queued it
         if await self._is_there(job):
             return job
         body = {"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": job}
-        request.announced.add(job)
         try:
             answer = await self._calls.ask("POST", "/prompt", json=body, repeatable=True)
             given = answer.document().get("prompt_id") if answer.ok else None
