@@ -350,14 +350,15 @@ async def test_operators_hear_of_all_accounts_and_accounts_of_none_but_themselve
     assert [json.loads(told.body)["data"]["account"] for told in own] == ["ann"]
 
 
-async def test_a_receiver_whose_body_never_comes_has_said_yes(gateway: Visitor, receiver: Receiver) -> None:
+async def test_a_receiver_whose_body_never_comes_has_said_yes(
+    gateway: Visitor, teller: Teller, receiver: Receiver
+) -> None:
     """Its 200 came in time, and of its body nothing is kept; but it was written down as a timeout, and told again."""
     key = await gateway.account()
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     receiver.always = without_end(asyncio.Event())
     await gateway.finished(key)
-    async with telling(gateway.ledger, call_seconds=0.5) as teller:
-        await tell(teller)
+    await tell(teller)
     (delivery,) = await deliveries_of(gateway, key, webhook["id"])
     assert (delivery["status"], [one["status_code"] for one in delivery["tries"]]) == ("delivered", [200])
 
@@ -384,19 +385,19 @@ async def test_of_the_addresses_that_requests_name_a_slow_one_delays_no_other(
 
 async def test_slow_receivers_leave_calls_for_quick_ones(gateway: Visitor, receiver: Receiver) -> None:
     """However many hang: they held all the calls of a process, for as long as they had anything to be told."""
-    never, slow = asyncio.Event(), list[str]()
-    async with receiving() as sluggard, telling(gateway.ledger, call_seconds=0.2) as teller:
+    until, slow = asyncio.Event(), list[str]()
+    async with receiving() as sluggard, telling(gateway.ledger) as teller:
         teller.room = CallRoom(8)
+        sluggard.always = answering(500)
         for number in range(12):
             slow.append(await gateway.account(f"slow-{number}"))
             await register(gateway, slow[-1], sluggard.url, "generation.succeeded")
             await gateway.finished(slow[-1])
-        sluggard.always = slowly(never)
-        for _ in range(2):
-            await tell(teller)  # all have had their turn: that they are slow is known now
+        while len({told.headers["webhook-id"] for told in sluggard.told}) < len(slow):
+            await tell(teller)  # that they fail is known now
+        sluggard.always, sluggard.most_in_work = slowly(until), 0
         for key in slow:
             await gateway.finished(key)
-        sluggard.most_in_work = 0
         await teller.make_round()
         while sluggard.in_work < 6:
             await asyncio.sleep(0.01)
@@ -406,8 +407,9 @@ async def test_slow_receivers_leave_calls_for_quick_ones(gateway: Visitor, recei
         await teller.make_round()
         while not receiver.told:
             await asyncio.sleep(0.01)
+        assert sluggard.most_in_work == 6
+        until.set()
         await teller.settled()
-    assert sluggard.most_in_work == 6
 
 
 async def test_more_webhooks_than_calls_are_told_a_few_at_a_time(gateway: Visitor, receiver: Receiver) -> None:
