@@ -33,6 +33,14 @@ export class Deliveries {
     await this.read();
   }
 
+  /** Take note of the webhook as it is by now: whether it is paused says when the next try is. */
+  know(webhook) {
+    if (webhook?.id !== this.webhook?.id) return;
+    const moved = webhook?.status !== this.webhook?.status;
+    this.webhook = webhook;
+    if (moved) this.#draw();
+  }
+
   /** Read the newest anew, or with `before` the page after it. */
   async read(before) {
     const asked = this.webhook;
@@ -58,7 +66,7 @@ export class Deliveries {
     const cells = [
       element("span", { class: `badge ${kind}` }, icon(picture), status),
       triesOf(delivery),
-      next ? time(next, formatUntil(next)) : status === "pending" ? "after the one before" : "–",
+      next ? time(next, formatUntil(next)) : status === "pending" ? (this.webhook.status === "paused" ? "once resumed" : "after the one before") : "–",
       time(made),
       again,
     ];

@@ -53,6 +53,7 @@ function take(webhook) {
 }
 
 function draw() {
+  deliveries.know(webhooks.find(({ id }) => id === deliveries.webhook?.id));
   byId("empty").hidden = webhooks.some(({ id }) => id !== DEFAULT);
   show(byId("endpoints"), webhooks.map(panelOf));
 }

@@ -126,6 +126,7 @@ async def test_failing_and_paused_webhooks_say_so_and_a_paused_one_goes_on(stack
         await _refreshed_until(page, "last: 410")
         await expect(paused.locator(".badge")).to_have_text("paused")
         await expect(paused).to_contain_text("It answered 410 Gone")
+        await expect(page.locator("#table")).to_contain_text("once resumed")
         await check_looks(page)
         gone.status = 200
         await paused.get_by_role("button", name="Resume").click()
