@@ -40,6 +40,7 @@ class Stack:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    more: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     _names: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -64,6 +65,7 @@ class Stack:
             "FAREBOX_PAYMENTS": "local",
             "FAREBOX_GRACE_SECONDS": "0",
             "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
+            **self.more,
         }
         command = [sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd)]
         with (self.folder / "up.log").open("wb") as log:
