@@ -5,13 +5,12 @@
 -- ARGV     1 attempt, 2 operation, 3 lease ms, 4 dispatch ms
 -- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
 -- Writes   generation, deadlines, totals; all that an ending writes; what tells webhooks
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/keys" "lib/amounts" "lib/events" "lib/generations"
 local id, attempt, operation = string.match(KEYS[1], ":generation:(.*)$"), ARGV[1], ARGV[2]
 local g = generations.load(id)
 if not g then return {"stale"} end
 if generations.held_by(g, attempt) and g.operation == operation then return {"begun", generations.reply(id)} end
-local again = ending.again(g, operation)
+local again = generations.ended_by(g, operation)
 if again then return again end
 if not (g.state == "queued" or (g.state == "running" and g.parked)) then return {"stale"} end
 if tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end
@@ -19,6 +18,8 @@ local now = amounts.real_now()
 if tonumber(g.not_before or 0) > now then return {"too_early", g.not_before} end
 -- A resumed attempt keeps the time at which the first gave up hope; one without a ref starts a new job, and a new time.
 if g.ref and now >= tonumber(g.give_up_at) then
+--- @include "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/promotion" "lib/ending"
   return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(ARGV[4]))
 end
 

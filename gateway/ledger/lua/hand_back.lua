@@ -11,7 +11,7 @@ local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if g and g.state == "queued" and g.attempt == ARGV[1] and g.operation == ARGV[2] then
   return {"requeued", generations.dispatch(g, tonumber(redis.call("ZSCORE", keys.deadlines(), g.id)))}
 end
-if not generations.held_by(g, ARGV[1]) then return ending.again(g, ARGV[2]) or {"stale"} end
+if not generations.held_by(g, ARGV[1]) then return generations.ended_by(g, ARGV[2]) or {"stale"} end
 if g.cancel_requested then return ending.run(g, "cancelled", "", ARGV[2], tonumber(ARGV[3])) end
 
 redis.call("HSET", KEYS[1], "operation", ARGV[2])

@@ -18,7 +18,7 @@ end
 if g and g.parked and g.attempt == ARGV[1] and g.operation == ARGV[2] then
   return parked(tonumber(redis.call("ZSCORE", keys.deadlines(), g.id)))
 end
-if not generations.held_by(g, ARGV[1]) then return ending.again(g, ARGV[2]) or {"stale"} end
+if not generations.held_by(g, ARGV[1]) then return generations.ended_by(g, ARGV[2]) or {"stale"} end
 if not g.ref then error(g.id .. " cannot be parked: its provider gave no ref") end
 if g.cancel_requested then return ending.run(g, "cancelled", "", ARGV[2], tonumber(ARGV[3])) end
 

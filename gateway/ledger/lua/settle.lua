@@ -11,7 +11,7 @@
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local operation, code, dispatch_ms = ARGV[2], ARGV[3], tonumber(ARGV[4])
 if g and g.attempt == ARGV[1] and g.operation == operation then
-  if not generations.open(g) then return ending.again(g, operation) end
+  if not generations.open(g) then return generations.ended_by(g, operation) end
   if g.state == "queued" then
     return {"requeued", generations.dispatch(g, tonumber(redis.call("ZSCORE", keys.deadlines(), g.id)))}
   end

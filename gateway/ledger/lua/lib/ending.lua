@@ -67,13 +67,6 @@ function ending.run(g, state, code, operation, dispatch_ms)
   return {"ended", g.ref or "", generations.reply(g.id), dispatches}
 end
 
--- The ending that `operation` made, sent again: the answer as the first time (R11), or nil. The promoted, if their
--- dispatch was lost too, are the caretaker's.
-function ending.again(g, operation)
-  if not g or generations.open(g) or g.operation ~= operation then return nil end
-  return {"ended", g.ref or "", generations.reply(g.id), {}}
-end
-
 -- R9, section 4: succeeded means that at least one output was delivered and nobody cancelled.
 function ending.state(g)
   if g.cancel_requested then return "cancelled" end

@@ -27,6 +27,13 @@ end
 -- A generation as a reply: its id, then its fields by pairs.
 function generations.reply(id) return {id, redis.call("HGETALL", keys.generation(id))} end
 
+-- The ending that `operation` made, sent again: the answer as the first time (R11), or nil. The promoted, if their
+-- dispatch was lost too, are the caretaker's.
+function generations.ended_by(g, operation)
+  if not g or generations.open(g) or g.operation ~= operation then return nil end
+  return {"ended", g.ref or "", generations.reply(g.id), {}}
+end
+
 -- Write fields of a generation; every change is a new version (the id of its live event).
 function generations.set(id, ...)
   local key = keys.generation(id)
