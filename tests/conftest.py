@@ -21,8 +21,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two processes for each core: most of a test's time is spent waiting, for Redis, disks and processes."""
-    return 2 * (os.cpu_count() or 1)
+    """Two processes for each core: most of a test's time is spent waiting, for Redis, disks and processes.
+
+    More than 16 gain nothing: the longest test, which begins first, takes three minutes by itself.
+    """
+    return min(2 * (os.cpu_count() or 1), 16)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
