@@ -6,7 +6,6 @@ They are the worker's own loops with their own connections, in one process: what
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -27,9 +26,8 @@ async def measure(bench: Bench) -> Sequence[Result]:
     """Let them idle, and have Redis count."""
     with durable_redis() as redis_socket:
         async with ledger_at(redis_socket), AsyncExitStack() as stack:
-            settings = Settings(data=redis_socket.parent)
+            settings = Settings(data=redis_socket.parent, log_level="warning")
             configure_logs(settings)
-            logging.getLogger().setLevel(logging.WARNING)
             workers = []
             for _ in range(WORKERS):
                 place = await stack.enter_async_context(open_workplace(settings))
