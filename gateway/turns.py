@@ -50,5 +50,7 @@ class Turns:
 
     def _back(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if self._wanted:
+        # Cancelled before its first step, as a loop that ends does to all: what waits for it, waits still.
+        never_begun = self._about_to and task.cancelled()
+        if self._wanted or never_begun:
             self._start()

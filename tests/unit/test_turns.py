@@ -93,3 +93,21 @@ async def test_after_the_last_nothing_is_sent() -> None:
     await sender.until_sent(4)
     assert sender.sent[3] == [3]
     sender.all_back()
+
+
+async def test_a_batch_that_is_cancelled_before_it_begins_is_sent_all_the_same() -> None:
+    """A loop that ends cancels every task: whoever then asked while cleaning up waited for ever, the loop with it."""
+    sender = Sender()
+    before = asyncio.all_tasks()
+    sender.ask()
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    sender.ask()
+    await sender.until_sent(1)
+    assert sender.sent == [[0, 1]]
+    sender.all_back()
+    await asyncio.sleep(0)
+    sender.ask()
+    await sender.until_sent(2)
+    assert sender.sent == [[0, 1], [2]]
+    sender.all_back()
