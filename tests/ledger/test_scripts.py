@@ -14,12 +14,15 @@ from gateway.domain import operation_id
 from gateway.ledger import outcomes as o
 from gateway.ledger.libraries import taken_apart
 from gateway.ledger.scripts import load
+from tests.ledger.lua_globals import DUMP, globals_of
 from tests.ledger.world import World
 
 LUA = Path(gateway.ledger.__file__).parent / "lua"
 SCRIPTS = sorted(LUA.glob("*.lua"))
 LIBRARIES = sorted((LUA / "lib").glob("*.lua"))
 LINES_MAX = 85
+LUA_ITSELF = {"error", "ipairs", "math", "next", "pairs", "string", "table", "tonumber", "type", "unpack"}
+OF_REDIS = {"ARGV", "KEYS", "cjson", "redis"}
 HEADER = re.compile(
     r"#!lua(?: flags=(?:allow-oom|no-writes))?\n"
     r"-- [A-Z][^\n]+\n(?:-- [^\n]+\n)*"
@@ -77,7 +80,11 @@ def test_every_script_has_the_fixed_header_and_fits_a_screen(path: Path) -> None
     assert header, "the header is purpose, KEYS, ARGV, Returns, Writes"
     body = text[header.end() :].splitlines()
     assert len(body) <= LINES_MAX
-    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+def test_no_line_of_lua_is_longer_than_one_of_python_may_be(path: Path) -> None:
+    assert all(len(line) <= 120 for line in path.read_text().splitlines())
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -152,3 +159,18 @@ def test_a_script_has_of_its_libraries_only_what_it_may_reach() -> None:
     reserve = load("reserve").source
     assert "function grants.allocate" in reserve
     assert "function grants.close" not in reserve
+
+
+async def test_a_script_names_nothing_that_it_cannot_see(world: World) -> None:
+    """A library that is made only when it is needed is a local of its place: to what stands below it, it is not there.
+
+    It would be a global that Redis does not know, which only the run that comes that way would find out.
+    """
+    for path in SCRIPTS:
+        source = load(path.stem).source.partition("\n")[2]
+        bytecode = await world.redis.eval(DUMP, 1, "{fb00}:nothing", source)
+        assert globals_of(bytecode) <= LUA_ITSELF | OF_REDIS, path.stem
+    strange = await world.redis.eval(
+        DUMP, 1, "{fb00}:nothing", "if KEYS then local lib = {} end return function() return lib end"
+    )
+    assert globals_of(strange) == {"KEYS", "lib"}

@@ -49,7 +49,8 @@ function accounts.add(a, field, delta)
   a.fields[field] = value ~= 0 and amounts.text(value) or nil
 end
 
--- Bring the fields up to what is beside them in memory, grants included. Raises if the journal and the balances have come apart.
+-- Bring the fields up to what is beside them in memory, grants included. Raises if the journal and the balances have
+-- come apart.
 local function settle(a)
   local f, sum = a.fields, 0
   for _, grant in ipairs(a.grants) do

@@ -3,8 +3,8 @@
 --- @include "lib/events"
 local alerts = {}
 
--- The thresholds (thousandths of the current cycle's allotment) that are reached now, and that allotment; none without a
--- subscription.
+-- The thresholds (thousandths of the current cycle's allotment) that are reached now, and that allotment; none without
+-- a subscription.
 local function reached(a)
   local list, whole = {}, nil
   if not a.fields.monthly then return list end

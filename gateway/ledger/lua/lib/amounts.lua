@@ -1,7 +1,8 @@
 -- Integers as Redis and Lua must agree on them: never through tostring, which writes 1e+14.
 local amounts = {}
 
--- `%d` goes through C's long: 64 bits, more than a Lua number's 53. (`%.0f` writes the same and takes three times as long.)
+-- `%d` goes through C's long: 64 bits, more than a Lua number's 53. (`%.0f` writes the same and takes three times as
+-- long.)
 function amounts.text(number) return string.format("%d", number) end
 
 -- Millicredits as a person reads credits: 73500 is 73.5.

@@ -98,7 +98,8 @@ function billing.settle_leftovers(a, p, b, list, grace)
     local field, expires = "left|" .. one.key, left_until(one, list[index + 1], grace)
     local known, terms = b.fields[field], policy.terms(p, one.plan)
     local grant = known and grants.find(a, known)
-    local missing = known and tonumber(string.match(known, "^=(%d+)$")) or not known and terms and tonumber(terms.monthly) or 0
+    local lapsed, monthly = string.match(known or "", "^=(%d+)$"), terms and terms.monthly
+    local missing = tonumber(known and lapsed or not known and monthly or 0)
     if grant then
       grant.expires = expires
     elseif missing > 0 and expires > a.now then

@@ -36,8 +36,8 @@ end
 
 -- What comes next of each kind (`expiring` is a grant, the others are times or nil), and when the first of it is `due`.
 function cycles.upcoming(a)
-  -- The grant that expires first, of those that do not come again by themselves; of two at one instant the older, so that
-  -- the journal does not depend on the order in which Redis lists an account's fields.
+  -- The grant that expires first, of those that do not come again by themselves; of two at one instant the older, so
+  -- that the journal does not depend on the order in which Redis lists an account's fields.
   local first
   for _, grant in ipairs(a.grants) do
     local recurs = grant.id == a.fields.daily or grant.id == a.fields.monthly
@@ -58,8 +58,9 @@ function cycles.upcoming(a)
     if refreshes >= unpaid then refreshes = nil end
     if changes and changes >= unpaid then changes = nil end
   end
+  local never = math.huge
   return {
-    due = math.min(first and first.expires or math.huge, ends or math.huge, changes or math.huge, refreshes or math.huge),
+    due = math.min(first and first.expires or never, ends or never, changes or never, refreshes or never),
     expiring = first, ends = ends, changes = changes, plan = plan, interval = interval, refreshes = refreshes,
   }
 end

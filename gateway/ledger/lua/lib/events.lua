@@ -1,5 +1,5 @@
 -- What backends are told of, written by the same script as what happened, and only where somebody listens.
--- Who does is text, "<webhook>=<event>,<event>;…": an account's in its field `webhooks`, the operators' in the policy's.
+-- Who does is text, "<webhook>=<event>,<event>;…": an account's in its field `webhooks`, operators' in the policy's.
 local events = {}
 
 -- The library, made when it is first asked for: most scripts tell nobody of anything, and to make a function costs as

@@ -1,4 +1,5 @@
--- The only place in Lua where the ledger's keys are spelled, but for those of webhooks; all derive from the hash tag of KEYS[1].
+-- The only place in Lua where the ledger's keys are spelled, but for those of webhooks; all derive from the hash tag of
+-- KEYS[1].
 local keys = {}
 local tag = string.match(KEYS[1], "^{[^}]*}")
 keys.partition = tag and string.sub(tag, -3, -2) -- its two digits

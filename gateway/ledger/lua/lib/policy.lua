@@ -20,7 +20,7 @@ function policy.rule(p, name)
 end
 
 -- The terms of a plan, or with nil those of having none; nil if the plan was never on any card. They are text:
--- "monthly,max waiting,head start;tool:concurrency,…;allow" (the last as JSON, or nothing), and what is told of them too.
+-- "monthly,max waiting,head start;tool:concurrency,…;allow" (the last as JSON, or nothing), as is what is told of it.
 function policy.terms(p, plan)
   local field = field_of(plan)
   if p.terms[field] == nil then

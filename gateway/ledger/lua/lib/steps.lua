@@ -1,4 +1,4 @@
--- What the passing of time does to an account: expiries, the lapse, the change, the refresh, the reset (R1–R3, R12, R19).
+-- What the passing of time does to an account: expiries, lapse, change, refresh, reset (R1–R3, R12, R19).
 local steps = {}
 
 local function expire(a, grant)

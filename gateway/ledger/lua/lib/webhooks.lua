@@ -59,8 +59,8 @@ local function forget(owner, id, status, event, now)
   redis.call("DEL", keys.delivery(owner, id, event))
 end
 
--- What is too old goes, also from `pending`. So do the oldest when there are too many; what is pending later than what is
--- done.
+-- What is too old goes, also from `pending`. So do the oldest when there are too many; what is pending later than what
+-- is done.
 function webhooks.trim(owner, id, status, now)
   local aged = redis.call(
     "ZRANGE", keys.deliveries(owner, id), "-inf", amounts.text(now - KEPT), "BYSCORE", "LIMIT", 0, AGED_AT_ONCE)
@@ -76,8 +76,8 @@ function webhooks.trim(owner, id, status, now)
   end
 end
 
--- Add an event for a webhook: `id`, `type`, `account`, `subject`, `created_at`, `data`, `url`, and `after`: the id of the
--- one that must have been told before it.
+-- Add an event for a webhook: `id`, `type`, `account`, `subject`, `created_at`, `data`, `url`, and `after`: the id of
+-- the one that must have been told before it.
 function webhooks.add(owner, id, event, now)
   local key = keys.delivery(owner, id, event.id)
   if id == webhooks.DEFAULT then redis.call("HSETNX", keys.webhook(owner, id), "created_at", event.created_at) end
