@@ -29,7 +29,7 @@ from gateway.media.looking import LOOK_SECONDS, look
 # fork would take twice as long, and a video's reader has them in 0.05 seconds, less than most videos take.
 _LOADED = images
 _DESCRIPTORS_MAX = 4096  # more than the forker ever has open
-_CPU_SECONDS = round(2 * LOOK_SECONDS)
+_ALONE_SECONDS = round(2 * LOOK_SECONDS)
 _FAILED = 1
 
 
@@ -106,8 +106,11 @@ def _be_reader(file: int, answer: int) -> NoReturn:
         os.closerange(3, _DESCRIPTORS_MAX)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))  # if nobody is left to stop it
+        resource.setrlimit(resource.RLIMIT_CPU, (_ALONE_SECONDS, _ALONE_SECONDS))  # if nobody is left to stop it
+        signal.alarm(_ALONE_SECONDS)  # and if it uses no CPU: it waits for a disk that hangs
         os.write(1, json.dumps(_seen()).encode())
+    except BrokenPipeError:  # who asked has hung up, and the forker is about to kill us: nothing worth a word
+        os._exit(_FAILED)
     except BaseException:  # noqa: BLE001 - whatever it is, this process is a copy that must not go on as the forker
         traceback.print_exc()
         os._exit(_FAILED)

@@ -181,6 +181,29 @@ async def test_a_forker_that_was_ended_says_nothing_of_the_file_and_the_next_loo
             return
 
 
+async def test_a_reader_whose_forker_was_ended_ends_by_itself_even_if_it_only_waits(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It had a limit of CPU only, so one that waited for ever was left behind. Its alarm comes early here."""
+    sooner = "signal.alarm(1 if signal.alarm(0) else 0)"
+    _does(monkeypatch, f"{sooner}; os.kill(os.getppid(), signal.SIGKILL); time.sleep(30); {str(tmp_path)!r}")
+    monkeypatch.setattr(apart, "LOOK_SECONDS", 25)
+    with pytest.raises(InterruptedError):
+        await readers.look(file)
+    while _processes(str(tmp_path)):
+        await asyncio.sleep(0.02)
+
+
+async def test_a_reader_whose_answer_nobody_waits_for_says_nothing_of_it(
+    readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Clients that hung up in the middle of an upload filled the gateway's log with tracebacks."""
+    _does(monkeypatch, "ours, theirs = os.pipe(); os.close(ours); os.dup2(theirs, 1); return look(file)")
+    with pytest.raises(RuntimeError, match="failed with"):
+        await readers.look(_holding(file, picture()))
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
 async def test_a_stop_of_the_service_does_not_end_a_look(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, signal: str
