@@ -62,9 +62,9 @@ class Checks:
 
 def _file_of(data: bytes) -> BinaryIO:
     """The bytes as a file for another process: in memory, where there is such a thing, for a worker needs no disk."""
-    if hasattr(os, "memfd_create"):
+    try:
         file: BinaryIO = os.fdopen(os.memfd_create("output"), "w+b")
-    else:
+    except (AttributeError, OSError):  # macOS has none; a hardened Linux (vm.memfd_noexec=2) allows none like this
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever asked for it
     try:
         file.write(data)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
+import os
 import resource
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -129,6 +131,23 @@ async def test_the_next_attempt_makes_what_did_not_open_and_keeps_what_did(stage
     assert (found.state, found.attempt, found.failures) == (State.SUCCEEDED, 2, 1)
     assert [output.object_key.rsplit("/", 1)[1] for output in found.outputs] == ["1-0.png", "2-1.webp"]
     assert await stage.spent() == 2 * PRICE
+
+
+async def test_an_output_is_looked_into_where_the_system_allows_no_files_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some systems have the call and refuse it: there no output of any provider could be delivered."""
+
+    def refused(name: str) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+    monkeypatch.setattr(os, "memfd_create", refused, raising=False)
+    looking = Checks()
+    try:
+        media, _ = await looking.check(Rendered(index=0, data=picture()), None)
+    finally:
+        await looking.close()
+    assert media.content_type == "image/png"
 
 
 async def test_a_hostile_file_of_a_provider_takes_no_memory_of_the_worker(stage: Stage, place: Workplace) -> None:
