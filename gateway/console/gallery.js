@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { counted } from "./amounts.js";
 import { byId, element, show } from "./dom.js";
-import { Card, againLink, downloadLink, openDetails } from "./generations.js";
+import { Card, againLink, downloadLink, openDetails, showInOrder } from "./generations.js";
 import { on } from "./live.js";
 import { complain, session } from "./shell.js";
 import { STATES } from "./words.js";
@@ -110,7 +110,8 @@ function place(generation, where) {
   const actions = (ended) => [againLink(ended), ended.outputs.length > 0 && !ended.outputs_deleted && downloadLink(ended, ended.outputs[0])];
   const card = new Card(generation, { names, actions, onopen: (opened) => openDetails(opened, names) });
   cards.set(generation.id, card);
-  byId("cards")[where](card.root);
+  if (where === "append") byId("cards").append(card.root);
+  else showInOrder(byId("cards"), card);
 }
 
 function tellCount() {
@@ -128,7 +129,7 @@ function listen() {
     await loaded;
     if (cards.has(changes.id)) cards.get(changes.id).update(changes);
     else if (changes.object && fits(changes)) {
-      place(changes, "prepend");
+      place(changes, "in order");
       tellCount();
     }
   });
@@ -140,7 +141,7 @@ function listen() {
     await loaded;
     const { data } = await get("/v1/generations", { limit: SHOWN_AT_ONCE });
     for (const generation of data) cards.get(generation.id)?.update(generation);
-    for (const generation of data.reverse()) if (fits(generation)) place(generation, "prepend");
+    for (const generation of data.reverse()) if (fits(generation)) place(generation, "in order");
     tellCount();
   });
 }

@@ -223,7 +223,7 @@ async function send(pressed) {
   byId("generate-problem").textContent = "";
   try {
     const generation = await post("/v1/generations", pressed.body, { once: pressed.once });
-    await place(generation, "prepend");
+    await place(generation, "in order");
     announce(`Accepted: ${withUnit(generation.price.credits)} held`);
   } catch (error) {
     await refuse(error);
@@ -255,7 +255,7 @@ function showPromptProblem(text) {
 
 /** Show a generation among the others, or renew it. The code of cards is loaded with the first of them. */
 async function place(generation, where) {
-  const { Card, againLink, downloadLink, openDetails } = await import("./generations.js");
+  const { Card, againLink, downloadLink, openDetails, showInOrder } = await import("./generations.js");
   if (cards.has(generation.id)) {
     cards.get(generation.id).update(generation);
     return;
@@ -263,7 +263,8 @@ async function place(generation, where) {
   const actions = (ended) => [againLink(ended), ended.outputs.length > 0 && !ended.outputs_deleted && downloadLink(ended, ended.outputs[0])];
   const card = new Card(generation, { names, actions, onopen: (opened) => openDetails(opened, names) });
   cards.set(generation.id, card);
-  byId("work")[where](card.root);
+  if (where === "append") byId("work").append(card.root);
+  else showInOrder(byId("work"), card);
   showWhetherEmpty();
 }
 
@@ -275,7 +276,7 @@ function listen() {
   on("generation", async (changes) => {
     await loaded;
     if (cards.has(changes.id)) cards.get(changes.id).update(changes);
-    else if (changes.object) await place(changes, "prepend"); // made elsewhere
+    else if (changes.object) await place(changes, "in order"); // made elsewhere
   });
   on("output", async ({ generation, output }) => {
     await loaded;
@@ -284,7 +285,7 @@ function listen() {
   on("again", async () => {
     await loaded;
     const { data } = await get("/v1/generations", { limit: SHOWN_MAX });
-    for (const generation of data.reverse()) await place(generation, "prepend");
+    for (const generation of data.reverse()) await place(generation, "in order");
   });
 }
 

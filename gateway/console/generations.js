@@ -52,6 +52,12 @@ export async function openDetails(generation, names) {
   openGeneration(generation, names);
 }
 
+/** Show a card that came by itself where it belongs, the newest first: word of two need not arrive in their order. */
+export function showInOrder(list, { root }) {
+  const older = [...list.children].find(({ dataset }) => dataset.made <= root.dataset.made);
+  list.insertBefore(root, older ?? null);
+}
+
 /**
  * A card that keeps up with its generation: `update(changes)` redraws it and says aloud what is new.
  * `names` gives models their names; `actions(generation)` the buttons of one that has ended; `onopen` opens it.
@@ -62,7 +68,7 @@ export class Card {
     this.names = names;
     this.actions = actions;
     this.onopen = onopen;
-    this.root = element("article", { class: "card-of-work", tabindex: "-1", "data-id": generation.id });
+    this.root = element("article", { class: "card-of-work", tabindex: "-1", "data-id": generation.id, "data-made": generation.created_at });
     this.draw();
   }
 

@@ -132,6 +132,27 @@ async def test_an_answer_lost_in_a_reload_is_asked_for_again_and_made_once(stack
     windows.problems.clear()  # a request that the reload cut off
 
 
+async def test_the_newest_is_first_in_whatever_order_word_of_them_arrives(stack: Stack, windows: Windows) -> None:
+    """The first event of one may come after that of a later one: then it was shown above it."""
+    account = stack.account()
+    page = await windows.open("/", account)
+    made = [stack.generate(account, model="imagineart-2.0", sandbox={"hang": True})["id"] for _ in range(3)]
+    cards = page.locator(".card-of-work")
+    await expect(cards).to_have_count(3)
+    await page.evaluate(
+        """async () => {
+            const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+            const { showInOrder } = await import(loaded.find((name) => name.endsWith("/generations.js")));
+            const list = document.getElementById("work");
+            const shown = [...list.querySelectorAll(".card-of-work")];
+            for (const root of [shown[1], shown[2], shown[0]]) root.remove();
+            for (const root of [shown[1], shown[0], shown[2]]) showInOrder(list, { root });
+        }"""
+    )
+    shown = [await cards.nth(number).get_attribute("data-id") for number in range(3)]
+    assert shown == made[::-1]
+
+
 async def test_one_in_work_is_shown_with_its_stage_and_cancelled(stack: Stack, windows: Windows) -> None:
     account = stack.account()
     page = await windows.open("/", account)
