@@ -75,7 +75,7 @@ class Forker:
             _be_reader(file, answer)
         os.close(file)
         self._readers[reader] = listener = socket.socket(fileno=answer)
-        listener.setblocking(False)  # noqa: FBT003 - the one way to say it
+        listener.settimeout(0)
         # Nobody ever writes there, so there is something to read when it was hung up.
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._kill(reader))
 

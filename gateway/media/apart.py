@@ -52,7 +52,7 @@ class Readers:
         with ours:
             with theirs:
                 socket.send_fds(control, [REQUEST], [file.fileno(), theirs.fileno()])
-            ours.setblocking(False)  # noqa: FBT003 - the one way to say it
+            ours.settimeout(0)
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     said = await _all_of(ours)
@@ -91,7 +91,7 @@ class Readers:
                     except BaseException:
                         ours.close()
                         raise
-                ours.setblocking(False)  # noqa: FBT003 - the one way to say it
+                ours.settimeout(0)
                 self._control = ours
             return self._control
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from tests.console.stack import Account, Stack
 
@@ -26,8 +26,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 DAYS = 22
 _SEED = 7
 _WORKER_JOBS = "10"  # few, so that a rush leaves a queue to look at
-_WIDE = ({"width": 1360, "height": 1130}, (780, 648))
-_TALL = ({"width": 1360, "height": 1240}, (960, 875))
+_WIDE = (ViewportSize(width=1360, height=1130), (780, 648))
+_TALL = (ViewportSize(width=1360, height=1240), (960, 875))
 
 # Tool, model, settings, outputs, and how often it is asked for.
 WISHES = [
@@ -108,7 +108,7 @@ async def signed_in(browser: Browser, stack: Stack, key: str, *, dark: bool = Fa
     """A page of somebody's browser."""
     context = await browser.new_context(
         base_url=stack.address,
-        viewport=(_TALL if tall else _WIDE)[0],  # type: ignore[arg-type]  # both are sizes
+        viewport=(_TALL if tall else _WIDE)[0],
         color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
         timezone_id="UTC",

@@ -71,6 +71,11 @@ class Answer:
         """Whether it is one of the 2xx."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
 
+    @property
+    def broken(self) -> bool:
+        """Whether it is one of the 5xx: the provider's fault, and whether it has done what it was asked is not said."""
+        return self.status >= 500  # noqa: PLR2004 - HTTP's own number
+
     def json(self) -> Any:
         """What it says as JSON; None if it is none."""
         try:
@@ -197,7 +202,7 @@ class Calls:
             return ProviderRejected(detail)
         if status in _LOST_ON_THE_WAY:
             return lost(detail, answer)
-        if status >= 500:  # noqa: PLR2004 - HTTP's own number
+        if answer.broken:
             return ProviderUnreachable(detail) if answer.method == "GET" else ProviderFailed(detail)
         return ProviderFailed(f"{detail}; check `base_url`" if 300 <= status < 400 else detail)  # noqa: PLR2004 - so
 

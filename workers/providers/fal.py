@@ -162,7 +162,7 @@ def _is_moderated(answer: Answer) -> bool:
     document = answer.json()
     details = document.get("detail") if isinstance(document, dict) else None
     if isinstance(details, str):
-        return answer.status < 500 and MODERATED.search(details) is not None  # noqa: PLR2004 - HTTP's own number
+        return not answer.broken and MODERATED.search(details) is not None
     return isinstance(details, list) and any(
         isinstance(each, dict) and each.get("type") in _MODERATED_TYPES for each in details
     )

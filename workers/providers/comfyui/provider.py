@@ -75,7 +75,7 @@ class ComfyUi:
             given = answer.document().get("prompt_id") if answer.ok else None
         except ProviderUnreachable as error:
             return await self._unclear(job, error)
-        if answer.status >= 500:  # noqa: PLR2004 - HTTP's own number
+        if answer.broken:
             return await self._unclear(job, self._refusal(answer, request.prompt))
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
