@@ -16,6 +16,7 @@ from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from tests.invariants.answers import answer_of, in_order
 from tests.invariants.checks import check_invariants
+from tests.invariants.lifetimes import lifetime_of
 from tests.invariants.model.life import Model
 from tests.invariants.patched import CLOCK
 from tests.invariants.picture import Picture, forget, picture_of, stored
@@ -26,11 +27,19 @@ T = TypeVar("T")
 HASHES_STAY_COMPACT = ("--hash-max-listpack-value", "65536", "--hash-max-listpack-entries", "4096")
 """Options of the stage's server: a hash that is not one piece of memory has no one DUMP."""
 
+NEVER = -1
+"""What Redis says of a key without a TTL."""
+
 _FINGERPRINTS = """
-local prints = {}
-for index, key in ipairs(KEYS) do prints[index] = redis.sha1hex(redis.call("DUMP", key) or "") end
-return prints
+local time, looks = redis.call("TIME"), {}
+looks[1] = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+for index, key in ipairs(KEYS) do
+  looks[2 * index] = redis.sha1hex(redis.call("DUMP", key) or "")
+  looks[2 * index + 1] = redis.call("PEXPIRETIME", key)
+end
+return looks
 """
+"""Redis's own time, then of each key what is in it and when it expires."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,9 @@ class Stage:
         self.others = self.reader.dbsize()
         self.picture: Picture = {}
         self.prints: dict[str, str] = {}
+        self.expiries: dict[str, int] = {}
+        seconds, microseconds = self.reader.time()
+        self.looked_at = seconds * 1000 + microseconds // 1000
         self._compare(Step("begin", {}))
 
     def take(self, step: Step) -> None:
@@ -132,25 +144,50 @@ class Stage:
         picture = picture_of(self.model, PARTITIONS)
         changed = {key: value for key, value in picture.items() if self.picture.get(key) != value}
         names = list(picture)
-        prints = dict(zip(names, self._look(step, names, changed, len(picture)), strict=True))
+        now, *looks = self._look(step, names, changed, len(picture))
+        prints = dict(zip(names, looks[::2], strict=True))
         touched = [key for key in names if prints[key] != self.prints.get(key) and key not in changed]
         if touched:
             self._compare_stored(step, {key: picture[key] for key in touched})
             self._fail(step, [f"{key} was written, and nothing of it should have changed" for key in touched])
+        self._compare_lifetimes(step, picture, changed, dict(zip(names, looks[1::2], strict=True)), now)
         self.picture, self.prints = picture, prints
 
-    def _look(self, step: Step, names: list[str], changed: Picture, count: int) -> list[str]:
+    def _compare_lifetimes(
+        self, step: Step, picture: Picture, changed: Picture, expiries: dict[str, int], now: int
+    ) -> None:
+        """A key that is kept for ever has no TTL; any other's counts from its last change, which may be just now.
+
+        Redis's own clock counts TTLs, whatever the model's says: they are compared with the time of the step.
+        """
+        problems = []
+        for key, expires_at in expiries.items():
+            lasts = lifetime_of(key, picture[key])
+            if lasts is None:
+                right = expires_at == NEVER
+            elif key not in changed and expires_at == self.expiries.get(key):
+                right = True
+            else:
+                right = self.looked_at <= expires_at - lasts <= now
+            if not right:
+                found = "has no TTL" if expires_at == NEVER else f"expires in {expires_at - now} ms"
+                problems.append(f"{key} {found}, and should {'stay' if lasts is None else f'in {lasts} ms'}")
+        if problems:
+            self._fail(step, problems)
+        self.expiries, self.looked_at = expiries, now
+
+    def _look(self, step: Step, names: list[str], changed: Picture, count: int) -> list[Any]:
         with self.reader.pipeline(transaction=False) as asking:
             asking.execute_command("EVALSHA", self.fingerprints, len(names), *names)
             asking.dbsize()
             _ask(asking, changed)
-            prints, size, *values = asking.execute()
+            looks, size, *values = asking.execute()
         self._match(step, changed, values)
         if size != count + self.others:
             known = {*names, CLOCK, keys.META, *(keys.policy(partition) for partition in range(PARTITIONS))}
             found = set(self.reader.keys())
             self._fail(step, [f"keys that should not be: {found - known}", f"keys that are missing: {known - found}"])
-        return list(prints)
+        return list(looks)
 
     def _compare_stored(self, step: Step, wanted: Picture) -> None:
         with self.reader.pipeline(transaction=False) as asking:

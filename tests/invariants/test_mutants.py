@@ -173,6 +173,32 @@ MUTANTS = [
         "",
     ),
     Mutant(
+        "an ended generation never expires",
+        'redis.call("PEXPIRE", key, amounts.text(30 * DAY))',
+        "",
+    ),
+    Mutant(
+        "a day's usage is kept for 40 days",
+        'redis.call("PEXPIRE", key, amounts.text(400 * DAY))',
+        'redis.call("PEXPIRE", key, amounts.text(40 * DAY))',
+    ),
+    Mutant(
+        "an idempotency key is remembered for ever",
+        '" generation " .. id, "PX", 86400000)',
+        '" generation " .. id)',
+    ),
+    Mutant(
+        "an operation is remembered for a minute",
+        'note, "PX", 86400000)',
+        'note, "PX", 60000)',
+    ),
+    Mutant(
+        "a waiting generation expires",
+        'generations.look_at(id, deadline)\nredis.call("ZADD", keys.recent',
+        'generations.look_at(id, deadline)\nredis.call("PEXPIRE", keys.generation(id), 1000000)\n'
+        'redis.call("ZADD", keys.recent',
+    ),
+    Mutant(
         "a refusal leaves its trace",
         'if not allocation then return {"insufficient_credits", accounts.view(a)} end',
         'if not allocation then accounts.save(a) return {"insufficient_credits", accounts.view(a)} end',

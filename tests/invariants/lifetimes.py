@@ -1,0 +1,39 @@
+"""How long each kind of key is kept, as `gateway/ledger/README.md` promises: the model and `make chaos` compare it.
+
+`test_lifetimes.py` reads the same figures in that page, so that neither can say something else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+LIFETIMES: dict[str, int | None] = {
+    "account": None, "deadlines": None, "waiting": None, "recent": None, "journal": None, "outputs": None,
+    "webhook": None, "webhooks": None, "totals": None, "policy": None,
+    "generation": 30 * DAY, "usage": 400 * DAY, "idempotency": DAY, "checkout": 400 * DAY, "billing": 400 * DAY,
+    "delivery": 31 * DAY, "deliveries": 31 * DAY, "pending": 31 * DAY,
+}  # fmt: skip
+"""Kind of a partition's key → milliseconds from its last change (a generation: from its end); None: for ever."""
+
+CLAIM = 60_000
+"""How long a request is claimed that is being worked on."""
+
+_OPEN = frozenset({"waiting", "queued", "running"})
+
+
+def kind_of(key: str) -> str:
+    """`{fb0b}:usage:ann:2026-11-22` is `usage`."""
+    return key.split(":", 2)[1]
+
+
+def lifetime_of(key: str, value: Any) -> int | None:
+    """How long after its last change a partition's key is gone; None: never. KeyError: nobody described it."""
+    kind = kind_of(key)
+    if kind == "generation" and value["state"] in _OPEN:
+        return None
+    if kind == "idempotency" and str(value).endswith(" pending"):
+        return CLAIM
+    return LIFETIMES[kind]
