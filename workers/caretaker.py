@@ -119,10 +119,10 @@ class Caretaker:
         match outcome:
             case NotDue():
                 return
-            case Requeued(dispatch):
+            case Requeued(dispatch, promoted):
                 action = "retried" if dispatch.not_before > overdue.deadline else "dispatched"
                 log.info("rescued", generation=generation, action=action, attempt=dispatch.attempt)
-                self.place.dispatcher.dispatch([dispatch])
+                self.place.dispatcher.dispatch([dispatch, *promoted])
             case Ended(ended):
                 action = str(ended.error or ended.state)
                 log.info("rescued", generation=generation, action=action, account=ended.account)

@@ -79,7 +79,7 @@ class LedgerCore:
         if dispatch is None:
             msg = "a script requeued a generation without saying which"
             raise LedgerBroken(msg)
-        return o.Requeued(dispatch)
+        return o.Requeued(dispatch, decode_dispatches(rest[1]) if len(rest) > 1 else ())
 
     @staticmethod
     def applied(rest: Reply, account: str) -> o.Applied:

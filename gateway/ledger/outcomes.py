@@ -333,9 +333,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """The generation is `queued` again (hand-back, retry) or its deadline asks for a dispatch."""
+    """The generation is `queued` again (hand-back, retry) or its deadline asks for a dispatch.
+
+    `promoted` are others of its account that a rescue promoted with it.
+    """
 
     dispatch: Dispatch
+    promoted: tuple[Dispatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

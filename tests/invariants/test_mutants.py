@@ -99,7 +99,7 @@ MUTANTS = [
     ),
     Mutant(
         "nobody who waits is promoted",
-        "plan.promoted = plan.waited and {} or promotion.choose(a, p, g.tool)",
+        "plan.promoted = promotes and promotion.choose(a, p, g.tool, g.id) or {}",
         "plan.promoted = {}",
     ),
     Mutant(

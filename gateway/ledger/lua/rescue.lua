@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  generation
 -- ARGV     1 the deadline that was read, 2 whether leases may be judged ("1"/"0"), 3 dispatch ms, 4 operation
--- Returns  {"not_due"} {"requeued", dispatch} {"ended", …}
+-- Returns  {"not_due"} {"requeued", dispatch, dispatches of further promoted} {"ended", …}
 -- Writes   generation, deadlines, totals; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
 --- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
@@ -26,14 +26,21 @@ if g.state == "waiting" then
   local a = accounts.load(g.account)
   local p = policy.load(a.fields.plan)
   cycles.roll(a, p)
+  local gives_up_at = promotion.gives_up_at(g)
   if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
-    return timed_out("waiting_timeout")
+    if now >= gives_up_at then return timed_out("waiting_timeout") end
+    generations.look_at(g.id, gives_up_at) -- it was to be promoted, and others took the room
+    return {"not_due"}
   end
-  accounts.add(a, "work:" .. g.tool, 1)
-  accounts.add(a, "waiting:" .. g.tool, -1)
+  local chosen = now < gives_up_at and promotion.choose(a, p, g.tool) or {g}
+  if chosen[1] == g then
+    accounts.add(a, "work:" .. g.tool, 1)
+    accounts.add(a, "waiting:" .. g.tool, -1)
+  end
   accounts.check(a)
   accounts.save(a)
-  return rescued("promoted", {"requeued", promotion.write(a, {g}, dispatch_ms)[1]})
+  local dispatches = promotion.write(a, chosen, dispatch_ms)
+  return rescued("promoted", {"requeued", table.remove(dispatches, 1), dispatches})
 end
 if g.state == "running" and not g.parked then
   if ARGV[2] ~= "1" then return {"not_due"} end

@@ -29,7 +29,9 @@ local function prepare(a, p, g, state)
   plan.entries = g.entries .. (#entries > 0 and "\n" or "") .. table.concat(entries, "\n")
   plan.waited = g.state == "waiting"
   accounts.add(a, (plan.waited and "waiting:" or "work:") .. g.tool, -1)
-  plan.promoted = plan.waited and {} or promotion.choose(a, p, g.tool)
+  -- One that waited takes nothing out of work; but if others were to be promoted after it, they are now.
+  local promotes = not plan.waited or promotion.marked(g)
+  plan.promoted = promotes and promotion.choose(a, p, g.tool, g.id) or {}
   accounts.check(a)
   return plan
 end
