@@ -2,6 +2,9 @@
 
 An account's key is kept for a minute, which saves most requests two round trips: every script compares the account's
 keys version, so a revoked key is refused at once all the same. Admin and ops keys are never kept.
+
+A key is found by its digest, which only its holder can make; a session by the id of its key, which is shown in lists,
+logs and cookies. The two are different types and have a cache each, so that no id is ever taken for a key.
 """
 
 from __future__ import annotations
@@ -12,12 +15,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import monotonic
-from typing import TypeVar
+from typing import Generic, NewType, TypeVar
 
 from aiohttp import web
 
 from gateway.api.errors import Forbidden, InvalidKey, NotFound
-from gateway.api.sessions import ROOT_KEY_ID, Sessions, check_from_our_page, session_cookie
+from gateway.api.sessions import ROOT_KEY_ID, KeyId, Sessions, check_from_our_page, session_cookie
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
@@ -27,7 +30,11 @@ CACHE_ENTRIES_MAX = 20_000  # of half a kilobyte
 KEY_PREFIX = "fbx_"
 KEY_MAX_CHARACTERS = 256
 
+KeyDigest = NewType("KeyDigest", bytes)
+"""SHA-256 of an API key: a proof of the key, made from nothing but the key itself."""
+
 T = TypeVar("T")
+K = TypeVar("K", KeyDigest, KeyId)
 
 
 class KeysStale(Exception):
@@ -52,13 +59,39 @@ class Caller:
 
     @property
     def owner(self) -> str:
-        """Whose streams these are: the account's, or this operator's key's."""
-        return self.key_id if self.account is None else self.account
+        """Whose streams these are: the account's, or this operator's key's. An account may be called like a key."""
+        return f"key:{self.key_id}" if self.account is None else f"account:{self.account}"
 
     @property
     def idempotency_scope(self) -> str:
         """Whose idempotency keys these are (R11)."""
         return "admin" if self.account is None else self.account
+
+
+class CallerCache(Generic[K]):
+    """The accounts' callers found in the last minute, by one kind of name; each kind has a cache of its own."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._entries: OrderedDict[K, tuple[float, Caller]] = OrderedDict()
+
+    def get(self, name: K) -> Caller | None:
+        """The caller as it was found less than a minute ago, if it was."""
+        until, caller = self._entries.get(name, (0.0, None))
+        return caller if self._clock() < until else None
+
+    def put(self, name: K, caller: Caller) -> None:
+        """Keep an account's caller; those of operators are looked up each time."""
+        if caller.account is None:
+            return
+        self._entries[name] = (self._clock() + CACHE_SECONDS, caller)
+        self._entries.move_to_end(name)
+        if len(self._entries) > CACHE_ENTRIES_MAX:
+            self._entries.popitem(last=False)
+
+    def drop(self, name: K) -> None:
+        """Forget one, so that the next look goes to the ledger."""
+        self._entries.pop(name, None)
 
 
 class Callers:
@@ -76,15 +109,14 @@ class Callers:
         self._sessions = sessions
         self._public_address = public_address
         self._root_digest = _digest(root_key)
-        self._clock = clock
-        self._cache: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self._by_key: CallerCache[KeyDigest] = CallerCache(clock)
+        self._by_id: CallerCache[KeyId] = CallerCache(clock)
 
     async def authenticate(self, request: web.Request) -> Caller:
         """The caller by the request's `Authorization`, else by its session; InvalidKey if there is none in force."""
         cookie = session_cookie(request)
         if cookie is None:
-            key = bearer(request)
-            return self._kept(_digest(key)) or await self.of_key(key)
+            return await self.of_key(bearer(request))
         check_from_our_page(request, self._public_address)
         return await self.of_key_id(self._sessions.key_id(cookie))
 
@@ -95,41 +127,29 @@ class Callers:
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
         if not key.startswith(KEY_PREFIX):
             raise InvalidKey(f"This is not a Farebox API key: they start with `{KEY_PREFIX}`.")
-        return self._kept(digest) or self._found(digest, await self._ledger.find_key(key=key))
+        caller = self._by_key.get(digest)
+        if caller is None:
+            caller = _caller(await self._ledger.find_key(key=key))
+            self._by_key.put(digest, caller)
+        return caller
 
-    async def of_key_id(self, key_id: str) -> Caller:
+    async def of_key_id(self, key_id: KeyId) -> Caller:
         """The caller of a session, by the id of the key that it stands for; InvalidKey if that was revoked."""
         if key_id == ROOT_KEY_ID:
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
-        digest = _digest(key_id)
-        return self._kept(digest) or self._found(digest, await self._ledger.find_key_by_id(key_id=key_id))
+        caller = self._by_id.get(key_id)
+        if caller is None:
+            caller = _caller(await self._ledger.find_key_by_id(key_id=key_id))
+            self._by_id.put(key_id, caller)
+        return caller
 
     def forget(self, request: web.Request) -> None:
         """Drop what is cached for the request's key or session, so that the next look goes to the ledger."""
         cookie = session_cookie(request)
-        self._cache.pop(_digest(bearer(request) if cookie is None else self._sessions.key_id(cookie)), None)
-
-    def _kept(self, digest: bytes) -> Caller | None:
-        """The caller as it was found less than a minute ago, if it was."""
-        until, caller = self._cache.get(digest, (0.0, None))
-        return caller if self._clock() < until else None
-
-    def _found(self, digest: bytes, found: o.KeyRecord | o.NotFound) -> Caller:
-        """The caller as the ledger knows it; InvalidKey if it does not."""
-        if isinstance(found, o.NotFound):
-            self._cache.pop(digest, None)
-            raise InvalidKey("This API key is unknown or was revoked. Ask whoever runs this gateway for a new one.")
-        if found.scope is not Scope.ACCOUNT:
-            return Caller(found.scope, found.key_id)
-        caller = Caller(found.scope, found.key_id, found.account, found.keys_version)
-        self._remember(digest, caller)
-        return caller
-
-    def _remember(self, digest: bytes, caller: Caller) -> None:
-        self._cache[digest] = (self._clock() + CACHE_SECONDS, caller)
-        self._cache.move_to_end(digest)
-        if len(self._cache) > CACHE_ENTRIES_MAX:
-            self._cache.popitem(last=False)
+        if cookie is None:
+            self._by_key.drop(_digest(bearer(request)))
+        else:
+            self._by_id.drop(self._sessions.key_id(cookie))
 
 
 def bearer(request: web.Request) -> str:
@@ -166,8 +186,17 @@ def found(outcome: T | o.KeysChanged | o.NotFound, what: str) -> T:
     return outcome
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+def _digest(key: str) -> KeyDigest:
+    return KeyDigest(hashlib.sha256(key.encode()).digest())
+
+
+def _caller(found: o.KeyRecord | o.NotFound) -> Caller:
+    """The caller as the ledger knows it; InvalidKey if it does not."""
+    if isinstance(found, o.NotFound):
+        raise InvalidKey("This API key is unknown or was revoked. Ask whoever runs this gateway for a new one.")
+    if found.scope is not Scope.ACCOUNT:
+        return Caller(found.scope, found.key_id)
+    return Caller(found.scope, found.key_id, found.account, found.keys_version)
 
 
 _WRONG_KEY = {

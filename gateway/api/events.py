@@ -114,7 +114,7 @@ class Follower:
 
 async def _of_account(request: web.Request) -> web.StreamResponse:
     account = caller(request).acting_account
-    async with request.app[HUB].watch(owner=account, account=account) as watch:
+    async with request.app[HUB].watch(owner=caller(request).owner, account=account) as watch:
         balance = balance_shape(await own_account(request)).json_text()
         recent = await _recent(request)
         stream = await EventStream.open(request)

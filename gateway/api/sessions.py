@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from typing import NewType
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -22,6 +23,9 @@ COOKIE = "farebox_session"
 SESSION_SECONDS = 7 * 24 * 3600
 LINK_SECONDS = 3600
 ROOT_KEY_ID = "root"
+KeyId = NewType("KeyId", str)
+"""The id of a key, out of a cookie or a link that we signed. The id by itself is public and proves nothing."""
+
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -29,7 +33,7 @@ _SAFE = frozenset({"GET", "HEAD"})
 class SignInLink:
     """What a link that signs in once stands for. `nonce` is what is used up."""
 
-    key_id: str
+    key_id: KeyId
     nonce: str
 
 
@@ -43,9 +47,9 @@ class Sessions:
         self._public_address = public_address
         self._secure = public_address.startswith("https://")
 
-    def key_id(self, cookie: str) -> str:
+    def key_id(self, cookie: str) -> KeyId:
         """The id of the key that the cookie stands for; InvalidKey if it is not ours, or older than a week."""
-        return self._opened(self._cookies, cookie, SESSION_SECONDS, "Your session has ended. Sign in again.")[0]
+        return KeyId(self._opened(self._cookies, cookie, SESSION_SECONDS, "Your session has ended. Sign in again.")[0])
 
     def begin(self, response: web.StreamResponse, key_id: str) -> None:
         """Give the browser a session of this key. Only the gateway's own pages make requests that carry it."""
@@ -72,7 +76,7 @@ class Sessions:
         """What a link stands for; InvalidKey if it is not ours, or older than an hour."""
         refusal = "This link is not whole, or it is more than an hour old. Ask for a new one, or sign in with a key."
         key_id, nonce = self._opened(self._links, token, LINK_SECONDS, refusal)
-        return SignInLink(key_id, nonce)
+        return SignInLink(KeyId(key_id), nonce)
 
     def _proof(self, key_id: str) -> str:
         return self._root_proof if key_id == ROOT_KEY_ID else ""
