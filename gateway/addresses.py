@@ -60,10 +60,17 @@ def is_public(address: Address) -> bool:
         if inner is None and address not in _UNICAST:
             return False
         address = inner or address
-    return address.is_global and not _within(address, _SPECIAL)
+    return address.is_global and not within(address, _SPECIAL)
 
 
-def _within(address: Address, networks: tuple[Network, ...]) -> bool:
+def unmapped(address: Address) -> Address:
+    """The IPv4 address inside of an IPv6-mapped one, as a socket that takes both shows it; others as they are."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def within(address: Address, networks: tuple[Network, ...]) -> bool:
+    """Whether the address is in one of the networks."""
     return any(address.version == network.version and address in network for network in networks)
 
 
@@ -76,8 +83,7 @@ class AddressGuard:
     def admits(self, address: str, *, plain: bool = False) -> bool:
         """Whether a socket may be connected to this address; `plain`: without TLS."""
         known = ipaddress.ip_address(address.partition("%")[0])
-        mapped = known.ipv4_mapped if isinstance(known, ipaddress.IPv6Address) else None
-        return _within(mapped or known, self.networks) or (not plain and is_public(known))
+        return within(unmapped(known), self.networks) or (not plain and is_public(known))
 
     def problem(self, url: str) -> str | None:
         """What is wrong with a URL that somebody wants called, as far as can be seen before it is; None: nothing."""

@@ -69,6 +69,7 @@ def create_app(settings: Settings) -> web.Application:
     """The gateway's application; RateCardError or SettingsError if it cannot run as it is set."""
     app = web.Application(client_max_size=limits.BODY_MAX_BYTES)
     app[services.SETTINGS] = settings
+    app[services.PROXIES] = settings.proxies
     app[services.STARTUP] = services.Startup()
     app[services.METRICS] = Metrics()
     app[services.BACKGROUND] = Background()

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.addresses import AddressGuard, parse_networks
 from gateway.errors import SettingsError
+from gateway.proxies import Proxies, ProxyHeader
 
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
@@ -52,6 +53,8 @@ class Settings(BaseSettings):
     stripe_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
     webhook_networks: str = ""
+    trusted_proxies: str = ""
+    proxy_header: ProxyHeader = "X-Forwarded-For"
     worker_jobs: int = Field(default=150, ge=1, le=10_000)
     grace_seconds: float = Field(default=20, ge=0, le=3600)
     log_format: Literal["console", "json"] = "console"
@@ -75,7 +78,7 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return key
 
-    @field_validator("webhook_networks")
+    @field_validator("webhook_networks", "trusted_proxies")
     @classmethod
     def _networks(cls, text: str) -> str:
         try:
@@ -144,6 +147,11 @@ class Settings(BaseSettings):
     def address_guard(self) -> AddressGuard:
         """Which addresses may be called where a customer names the URL."""
         return AddressGuard(parse_networks(self.webhook_networks))
+
+    @property
+    def proxies(self) -> Proxies:
+        """Which reverse proxies may say whom they speak for."""
+        return Proxies(parse_networks(self.trusted_proxies), self.proxy_header)
 
     @property
     def lease_ms(self) -> int:

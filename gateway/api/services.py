@@ -25,6 +25,7 @@ from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
 from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.reload import RateCards
+from gateway.proxies import Proxies
 from gateway.queue import Queue
 from gateway.settings import Settings
 from gateway.slots import Slots
@@ -47,6 +48,7 @@ class Startup:
 
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
+PROXIES = web.AppKey("PROXIES", Proxies)
 STARTUP = web.AppKey("STARTUP", Startup)
 LEDGER = web.AppKey("LEDGER", Ledger)
 REQUESTS = web.AppKey("REQUESTS", Requests)
