@@ -194,8 +194,11 @@ def credits_to_millicredits(amount: Decimal | int) -> int:
     return int(scaled)
 
 
-def millicredits_to_credits(millicredits: int) -> Decimal:
-    """Turn millicredits into credits, without trailing zeros: 73500 → Decimal('73.5'), 49000 → Decimal('49')."""
+def millicredits_to_credits(millicredits: int | Decimal) -> Decimal:
+    """Turn millicredits into credits, without trailing zeros: 73500 → Decimal('73.5'), 49000 → Decimal('49').
+
+    A price on the card may have fractions of a millicredit, as a Decimal: they are kept.
+    """
     whole, rest = divmod(millicredits, MILLICREDITS_PER_CREDIT)
     if rest == 0:
         return Decimal(whole)

@@ -10,8 +10,9 @@ from aiohttp import web
 from gateway.api.respond import answer
 from gateway.api.services import RATE_CARDS
 from gateway.domain import Interval, SettingValue, millicredits_to_credits
-from gateway.pricing.card import FREE_PLAN, AddOn, CreditsPer, Free, Model, Plan, PlanPrice, Rate, RateCard, Setting
+from gateway.pricing.card import FREE_PLAN, AddOn, CreditsPer, Free, Model, Plan, PlanPrice, Rate, RateCard
 from gateway.pricing.estimates import estimated_generations
+from gateway.pricing.setting import Setting
 from gateway.schemas import cards as s
 
 _MINUTE_MS = 60_000
@@ -100,8 +101,14 @@ def _model_shape(model_id: str, model: Model) -> s.ModelOut:
         description=model.description,
         pro=model.pro,
         outputs_max=model.outputs_max,
-        inputs=s.InputsOut(image=model.inputs.image, video=model.inputs.video),
+        inputs=s.InputsOut(
+            image=model.inputs.image,
+            video=model.inputs.video,
+            megapixels=model.inputs.megapixels,
+            video_seconds=model.inputs.video_seconds,
+        ),
         settings={name: _setting_shape(setting) for name, setting in model.settings.items()},
+        forbidden=[s.ForbiddenOut(when=_when_shape(rule.when), reason=rule.reason) for rule in model.forbidden],
         rates=[_rate_shape(rate) for rate in model.rates],
         add_ons=[_add_on_shape(add_on) for add_on in model.add_ons],
     )
@@ -125,7 +132,9 @@ def _rate_shape(rate: Rate) -> s.RateOut:
         credits=millicredits_to_credits(rate.millicredits),
         credits_per=_per_shape(rate.credits_per),
         round_up=dict(rate.round_up),
+        round_credits_to=_credits_or_none(rate.round_credits_to_millicredits),
         minimum_credits=millicredits_to_credits(rate.minimum_millicredits),
+        maximum_credits=_credits_or_none(rate.maximum_millicredits),
     )
 
 
@@ -133,11 +142,15 @@ def _add_on_shape(add_on: AddOn) -> s.AddOnOut:
     return s.AddOnOut(
         name=add_on.name,
         when=_when_shape(add_on.when),
-        credits=None if add_on.millicredits is None else millicredits_to_credits(add_on.millicredits),
+        credits=_credits_or_none(add_on.millicredits),
         factor=add_on.factor,
         credits_per=None if add_on.credits_per is None else _per_shape(add_on.credits_per),
         per=add_on.per,
     )
+
+
+def _credits_or_none(millicredits: Decimal | None) -> Decimal | None:
+    return None if millicredits is None else millicredits_to_credits(millicredits)
 
 
 def _per_shape(credits_per: CreditsPer) -> dict[str, s.PerUnitOut]:

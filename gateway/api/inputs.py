@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import accumulate
 
 from gateway.api import limits
@@ -26,8 +27,10 @@ from gateway.outputs import (
     content_type_of,
     input_key,
     parse_data_url,
+    upload_measures,
     upload_size,
 )
+from gateway.pricing.measures import INPUT_MEGAPIXELS, INPUT_VIDEO_SECONDS
 from gateway.schemas.generations import InputIn
 
 _EXPIRED = "has expired; send the file again with POST /v1/uploads"
@@ -65,6 +68,31 @@ def given_inputs(inputs: Sequence[InputIn], uploads: UploadAddresses, account: s
 def check_uploads(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> None:
     """InvalidRequest if an upload is not the account's, has expired, or is of another kind than its input says."""
     given_inputs([one for one in inputs if not one.url.startswith("data:")], uploads, account)
+
+
+def measured(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> dict[str, Decimal]:
+    """What is known of all images together, and of all videos: of uploads, which were measured when they came in.
+
+    A measure is left out if the request has no input of the kind, or one that nobody has measured.
+    """
+    measures: dict[str, Decimal] = {}
+    for kind, name in (("image", INPUT_MEGAPIXELS), ("video", INPUT_VIDEO_SECONDS)):
+        amounts = [_measure(one, uploads, account) for one in inputs if one.kind == kind]
+        known = [amount for amount in amounts if amount is not None]
+        if amounts and len(known) == len(amounts):
+            measures[name] = sum(known, Decimal(0))
+    return measures
+
+
+def _measure(one: InputIn, uploads: UploadAddresses, account: str) -> Decimal | None:
+    """Megapixels of an image, seconds of a video. An address that is worth nothing is refused by `given_inputs`."""
+    state, object_key = uploads.open(account, one.url)
+    if state is not LinkState.VALID:
+        return None
+    found = upload_measures(object_key)
+    if found is None:
+        return None
+    return Decimal(found.pixels) / 1_000_000 if one.kind == "image" else found.seconds
 
 
 async def stored(store: OutputStore, generation: str, inputs: Sequence[GivenInput]) -> tuple[Input, ...]:

@@ -13,6 +13,7 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from gateway.api.errors import QuoteExpired, QuoteMismatch
 from gateway.domain import PriceLine, SettingValue
 from gateway.errors import FieldProblem
+from gateway.pricing.measures import PROMPT_CHARACTERS
 from gateway.pricing.quote import Quote
 from gateway.pricing.values import canonical, show
 from gateway.schemas.base import as_number
@@ -87,6 +88,7 @@ def _bound(account: str, quote: Quote) -> dict[str, Any]:
         "outputs": quote.outputs,
         "input_images": quote.input_images,
         "input_videos": quote.input_videos,
+        "measures": {name: f"{amount:f}" for name, amount in quote.measures.items()},
     }
 
 
@@ -103,6 +105,10 @@ def _differences(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Fie
             problems.append(FieldProblem(path, f"was {json.dumps(shown[name])} in the quote"))
     if shown["account"] != asked["account"]:
         problems.append(FieldProblem("quote", "was made for another account"))
+    for name, amount in asked["measures"].items():
+        if shown.get("measures", {}).get(name) != amount:  # a token of a gateway before this one has none
+            path = "prompt" if name == PROMPT_CHARACTERS else "inputs"
+            problems.append(FieldProblem(path, f"are {amount} {name} now, which the quote was not made for"))
     for name in sorted(shown["settings"].keys() | asked["settings"].keys()):
         before, now = shown["settings"].get(name), asked["settings"].get(name)
         if before != now or isinstance(before, bool) is not isinstance(now, bool):

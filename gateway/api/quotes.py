@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 
 from aiohttp import web
 
 from gateway.api.context import caller
 from gateway.api.credits import own_account
-from gateway.api.inputs import check_uploads
+from gateway.api.inputs import check_uploads, measured
 from gateway.api.parse import read_body
 from gateway.api.quote_tokens import QUOTE_SECONDS
 from gateway.api.refusals import refusal_of_request
@@ -21,6 +22,7 @@ from gateway.errors import RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.gating import gating
+from gateway.pricing.measures import PROMPT_CHARACTERS
 from gateway.pricing.quote import Quote
 from gateway.schemas import generations as s
 from gateway.schemas.base import utc
@@ -40,18 +42,31 @@ async def create(request: web.Request) -> web.Response:
 
 def price(request: web.Request, body: s.GenerationIn) -> Quote:
     """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
+    card = request.app[RATE_CARDS].card
     try:
         return request.app[KEPT_QUOTES].quote(
-            request.app[RATE_CARDS].card,
+            card,
             tool=body.tool,
             model=body.model,
             settings=body.settings,
             outputs=body.outputs,
             input_images=sum(given.kind == "image" for given in body.inputs),
             input_videos=sum(given.kind == "video" for given in body.inputs),
+            measured=_measured(request, card, body),
         )
     except RequestRefused as refused:
         raise refusal_of_request(refused) from None
+
+
+def _measured(request: web.Request, card: RateCard, body: s.GenerationIn) -> dict[str, Decimal]:
+    """What the gateway can measure of this request; of its prompt only where the price depends on it."""
+    model = card.models.get(body.model)
+    measures: dict[str, Decimal] = {}
+    if body.inputs:
+        measures = measured(body.inputs, request.app[UPLOAD_ADDRESSES], caller(request).acting_account)
+    if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave the prompt out
+        measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
+    return measures
 
 
 def _shape(card: RateCard, account: o.Account, priced: Quote, token: str) -> s.QuoteOut:

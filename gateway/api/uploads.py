@@ -35,7 +35,7 @@ async def create(request: web.Request) -> web.StreamResponse:
 async def _kept(request: web.Request, said: str, body: Received) -> web.Response:
     media = await _looked_into(request, said, body)
     addresses, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
-    object_key = addresses.new_key(media.content_type, body.bytes, seed(request))
+    object_key = addresses.new_key(media, body.bytes, seed(request))
     await _count(request, account, body)
     await request.app[INTAKE].store(request.app[OUTPUTS], object_key, body)
     address = addresses.address(account, object_key)

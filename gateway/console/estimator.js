@@ -4,6 +4,7 @@
 import { get, isAborted, post } from "./api.js";
 import { counted, difference, formatCredits, formatExact, formatMoney, withUnit } from "./amounts.js";
 import { byId, element, icon, show } from "./dom.js";
+import { forbidding, markForbidden } from "./forbidden.js";
 import { settingControls, settingsOf } from "./settings.js";
 import { complain, session } from "./shell.js";
 import { line, noLines, table } from "./tables.js";
@@ -51,7 +52,7 @@ async function example() {
   for (const { credits, tool, per_day } of EXAMPLE) {
     const known = card.tools.find(({ id }) => id === tool);
     if (!known) continue;
-    const tried = card.models.filter((model) => model.tool === tool).flatMap((model) => CANDIDATES.filter((settings) => Object.entries(settings).every(([name, value]) => takes(model.settings[name], value))).map((settings) => ({ tool, model: model.id, settings })));
+    const tried = card.models.filter((model) => model.tool === tool).flatMap((model) => CANDIDATES.filter((settings) => Object.entries(settings).every(([name, value]) => takes(model.settings[name], value)) && !forbidding(model, settings)).map((settings) => ({ tool, model: model.id, settings })));
     const { items } = await post("/v1/estimates", { items: tried.slice(0, 100).map((one) => ({ ...one, per_day: 1, days: 1 })), buffer: 0 });
     const exact = items.findIndex((item) => item.unit_credits === credits);
     found.push({ ...(exact < 0 ? { tool, model: known.baseline_model, settings: {} } : tried[exact]), outputs: 1, per_day });
@@ -97,8 +98,10 @@ function addRow({ model: id, settings, per_day, outputs = 1 }) {
   );
   Object.assign(row, { much, count, controls, summary });
   const fill = (values) => {
-    const drawn = settingControls(row.model, values ?? {}, changed);
+    const mark = () => markForbidden(controls, row.model);
+    const drawn = settingControls(row.model, values ?? {}, () => (mark(), changed()));
     show(controls, drawn);
+    mark();
     for (const input of controls.querySelectorAll("[name]")) input.name += `-${number}`; // radio buttons of one row only
     for (const input of controls.querySelectorAll("[id]")) rename(controls, input, number);
     count.max = row.model.outputs_max;

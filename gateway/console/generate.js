@@ -144,6 +144,8 @@ function drawOutputs(most) {
 
 function changed() {
   draft.settings[draft.model] = settingsOf(byId("settings"));
+  const model = models.find(({ id }) => id === draft.model);
+  if (model.forbidden.length) import("./forbidden.js").then(({ markForbidden }) => markForbidden(byId("settings"), model));
   draft.inputs = byId("inputs").value;
   remember("draft", draft);
   byId("generate-problem").textContent = "";

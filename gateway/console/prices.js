@@ -3,12 +3,14 @@
 import { get, post } from "./api.js";
 import { counted, formatCredits, formatExact, formatMillicredits, toMillicredits } from "./amounts.js";
 import { byId, element, icon, show } from "./dom.js";
+import { completed } from "./forbidden.js";
 import { on } from "./live.js";
 import { complain, session, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
 const ITEMS_MAX = 100; // of one estimate
+const MEASURES = { input_megapixels: "megapixel of input", input_video_seconds: "second of input video", prompt_characters: "character of prompt" };
 const NUMBERS = new Intl.NumberFormat("en-US");
 
 const form = byId("filters");
@@ -50,12 +52,22 @@ function rowsOf(model, rate) {
   const chosen = Object.fromEntries(Object.entries(rate.when).filter(([name]) => model.settings[name]));
   const settings = Object.fromEntries(Object.entries(chosen).map(([name, values]) => [name, values.includes(model.settings[name].default) ? model.settings[name].default : values[0]]));
   const said = Object.entries(chosen).map(([name, values]) => saidOf(model, name, values));
+  const taken = completed(model, settings) ?? settings;
   const grows = Object.keys(rate.credits_per).find((name) => model.settings[name] && !(name in chosen));
-  if (!grows) return [rowOf(model, settings, said, [])];
-  const { values, min, max, unit } = model.settings[grows];
-  const ends = [...new Set(values ? [values[0], values.at(-1)] : [min, max])];
+  const { values, min, max, unit } = model.settings[grows] ?? {};
+  const sold = grows ? (values ?? [min, max]).filter((value) => completed(model, { ...settings, [grows]: value })) : [];
+  if (!sold.length) return [rowOf(model, taken, said, measuresOf(rate, model))];
+  const ends = [...new Set([sold[0], sold.at(-1)])];
   const rise = `+${formatExact(rate.credits_per[grows].credits)} per ${unit ?? settingName(grows).toLowerCase().replace(/s$/, "")}`;
-  return ends.map((value, index) => rowOf(model, { ...settings, [grows]: value }, [...said, saidOf(model, grows, [value])], index ? [rise] : []));
+  return ends.map((value, index) => rowOf(model, completed(model, { ...settings, [grows]: value }), [...said, saidOf(model, grows, [value])], index ? [rise] : []));
+}
+
+/** What is measured: "280 per second of input video, 30 at most: at the most here". */
+function measuresOf(rate, model) {
+  const most = { input_megapixels: model.inputs.megapixels, input_video_seconds: model.inputs.video_seconds };
+  return Object.entries(rate.credits_per)
+    .filter(([name]) => name in MEASURES)
+    .map(([name, { credits }]) => `${formatExact(credits)} per ${MEASURES[name]}${most[name] ? `, at most ${most[name]}` : ""}: shown at the most`);
 }
 
 function saidOf(model, name, values) {

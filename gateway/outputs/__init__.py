@@ -9,6 +9,7 @@ from gateway.outputs.names import (
     input_key,
     output_key,
     upload_expires_at,
+    upload_measures,
     upload_size,
 )
 from gateway.outputs.store import OutputStore, StoredObject
@@ -29,5 +30,6 @@ __all__ = [
     "output_key",
     "parse_data_url",
     "upload_expires_at",
+    "upload_measures",
     "upload_size",
 ]

@@ -3,18 +3,20 @@
 `outputs/<pp>/<generation>/<attempt>-<index>.<ext>`: <pp>, the generation's partition, keeps directories small; the
 attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<request>-<n>.<ext>`: the bytes of an
 input; <request> is new for each request, so that one that is refused can delete its own and nobody else's.
-`uploads/<hour>/<id>-<bytes>.<ext>`: an upload, with the hour (UTC) at whose beginning it expires, so that what has
-expired lies together, and its size, so that nobody needs to look. A key that is not exactly of one of these shapes is
-refused, so none can lead out of the store.
+`uploads/<hour>/<id>-<bytes>-<width>x<height>[-<milliseconds>].<ext>`: an upload, with the hour (UTC) at whose beginning
+it expires, so that what has expired lies together, and what was measured of it, so that nobody needs to look again. A
+key that is not exactly of one of these shapes is refused, so none can lead out of the store.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from gateway.domain import GENERATION_PATTERN, partition_of_generation
-from gateway.media import EXTENSIONS
+from gateway.media import EXTENSIONS, Media
 
 UPLOADS = "uploads/"
 _HOUR = "%Y%m%d%H"
@@ -22,12 +24,23 @@ _CONTENT_TYPES = {extension: content_type for content_type, extension in EXTENSI
 
 _GENERATION = GENERATION_PATTERN.strip("^$")
 _EXTENSION = rf"\.({'|'.join(EXTENSIONS.values())})"
+# The measures are missing from uploads that were made before they were kept in the name: those expire within a day.
+UPLOAD_PATTERN = r"\d{10}/[a-z2-7]{24}-\d{1,10}(?:-\d{1,6}x\d{1,6}(?:-\d{1,10})?)?\.[a-z0-9]{3,4}"
+_MEASURES = re.compile(r"-(\d+)x(\d+)(?:-(\d+))?\.", re.ASCII)
 _KEY = re.compile(
     rf"outputs/[0-9a-f]{{2}}/{_GENERATION}/\d{{1,9}}-\d{{1,4}}{_EXTENSION}|"
     rf"inputs/[0-9a-f]{{2}}/{_GENERATION}/[0-9a-f]{{8}}-\d{{1,4}}{_EXTENSION}|"
-    rf"uploads/\d{{10}}/[a-z2-7]{{24}}-\d{{1,10}}{_EXTENSION}",
+    rf"uploads/(?={UPLOAD_PATTERN}\Z).*{_EXTENSION}",
     re.ASCII,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class UploadMeasures:
+    """What was measured of an upload. `seconds` is None for an image."""
+
+    pixels: int
+    seconds: Decimal | None
 
 
 def output_key(generation: str, attempt: int, index: int, content_type: str) -> str:
@@ -45,14 +58,27 @@ def input_key(generation: str, request: str, number: int, content_type: str) -> 
     return checked(f"{_folder('inputs', generation)}{request}-{number}.{_extension(content_type)}")
 
 
-def upload_key(expires_at: int, upload: str, size: int, content_type: str) -> str:
+def upload_key(expires_at: int, upload: str, size: int, media: Media) -> str:
     """The object key of an upload of `size` bytes that expires at a full hour, in seconds since the epoch."""
-    return checked(f"{UPLOADS}{hour(expires_at)}/{upload}-{size}.{_extension(content_type)}")
+    measures = f"{media.width}x{media.height}"
+    if media.duration_seconds is not None:
+        measures += f"-{round(media.duration_seconds * 1000)}"
+    return checked(f"{UPLOADS}{hour(expires_at)}/{upload}-{size}-{measures}.{_extension(media.content_type)}")
 
 
 def upload_size(object_key: str) -> int:
     """How many bytes an upload has."""
-    return int(checked(object_key).partition("-")[2].partition(".")[0])
+    return int(re.split(r"[-.]", checked(object_key))[1])
+
+
+def upload_measures(object_key: str) -> UploadMeasures | None:
+    """What was measured of an upload when it came in; None if it came before that was kept."""
+    found = _MEASURES.search(checked(object_key))
+    if found is None:
+        return None
+    width, height, milliseconds = found.groups()
+    seconds = None if milliseconds is None else Decimal(milliseconds) / 1000
+    return UploadMeasures(int(width) * int(height), seconds)
 
 
 def upload_expires_at(object_key: str) -> int:

@@ -1,4 +1,4 @@
-"""Addresses of uploads, `upload:<hour>/<id>-<bytes>.<ext>/<signature>`: who brings one may use it, if it is theirs.
+"""Addresses of uploads, `upload:<hour>/<id>-<measures>.<ext>/<signature>`: who brings one may use it, if it is theirs.
 
 The signature is over the object's name and the account, which the address does not name. So no list of uploads is kept:
 an address says all there is to know, and to another account it is worth nothing. All that are made in one hour expire
@@ -17,16 +17,15 @@ from collections.abc import Callable
 
 from itsdangerous import Signer
 
+from gateway.media import Media
 from gateway.outputs.links import LinkState
-from gateway.outputs.names import UPLOADS, checked, upload_expires_at, upload_key
+from gateway.outputs.names import UPLOAD_PATTERN, UPLOADS, checked, upload_expires_at, upload_key
 
 UPLOAD_SCHEME = "upload:"
 LIFETIME_SECONDS = 24 * 3600
 _HOUR_SECONDS = 3600
 _SALT = "farebox.uploads.1"
-_ADDRESS = re.compile(
-    rf"{UPLOAD_SCHEME}(\d{{10}}/[a-z2-7]{{24}}-\d{{1,10}}\.[a-z0-9]{{3,4}})/([A-Za-z0-9_-]{{43}})", re.ASCII
-)
+_ADDRESS = re.compile(rf"{UPLOAD_SCHEME}({UPLOAD_PATTERN})/([A-Za-z0-9_-]{{43}})", re.ASCII)
 
 
 class UploadAddresses:
@@ -37,14 +36,14 @@ class UploadAddresses:
         self._signer = Signer(signing_key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
         self._clock = clock
 
-    def new_key(self, content_type: str, size: int, seed: str | None = None) -> str:
+    def new_key(self, media: Media, size: int, seed: str | None = None) -> str:
         """The object key for a new upload of `size` bytes.
 
         With a `seed` it is the same in the same hour, so that two in flight make one.
         """
         digest = hashlib.sha256(seed.encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
         expires_at = math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + LIFETIME_SECONDS
-        return upload_key(expires_at, base64.b32encode(digest).decode().lower(), size, content_type)
+        return upload_key(expires_at, base64.b32encode(digest).decode().lower(), size, media)
 
     def address(self, account: str, object_key: str) -> str:
         """The address of an upload, for this account."""

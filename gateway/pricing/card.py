@@ -7,47 +7,56 @@ says of another, and `gateway.pricing.check` proves the prices. `gateway.pricing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.domain import Interval, SettingValue
+from gateway.domain import Interval
 from gateway.pricing.fields import (
     Count,
     Credits,
     DurationMs,
     Exact,
+    ExactCredits,
     Factor,
     Flag,
     Id,
     Money,
     Positive,
+    PositiveCredits,
     PositiveDurationMs,
     SettingName,
     SignedCredits,
     Text,
     TimeOfDayMs,
-    Value,
     ValueOrValues,
-    Values,
     Whole,
     Zone,
     as_tuple,
 )
+from gateway.pricing.measures import (
+    INPUT_IMAGES,
+    INPUT_MEGAPIXELS,
+    INPUT_VIDEO_SECONDS,
+    INPUT_VIDEOS,
+    INPUTS_MAX,
+    MEASURES,
+    PROMPT_CHARACTERS,
+    PROMPT_MAX_CHARACTERS,
+    factors,
+)
 from gateway.pricing.providers import ProviderSettings, ProviderTable
-from gateway.pricing.values import Kind, canonical, kind_of, one_of, show
+from gateway.pricing.setting import Setting
+from gateway.pricing.table import Table
 
 FREE_PLAN = "free"
 """The plan of an account without a subscription: `[free]`, so no `[plans.free]` may be written."""
 
 CONCURRENCY_DEFAULT = 1  # of a tool without an entry (R14)
 
-INPUT_IMAGES = "input_images"
-INPUT_VIDEOS = "input_videos"
-INPUTS_MAX = 16  # of one request, both kinds together (DESIGN section 6)
 OUTPUTS_MAX = 100
 
 When = Mapping[str, ValueOrValues]
@@ -57,13 +66,7 @@ Concurrency = Mapping[str, Count]
 Allow = Mapping[str, Mapping[str, ValueOrValues]]
 
 
-class _Table(BaseModel):
-    """A table of the file: fields that are not known are refused, and nothing changes after reading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Free(_Table):
+class Free(Table):
     """`[free]`: what an account has without paying (R1)."""
 
     daily_millicredits: Credits = Field(100_000, alias="daily_credits")
@@ -80,19 +83,19 @@ class Free(_Table):
         return self.audience == "everyone"
 
 
-class Refunds(_Table):
+class Refunds(Table):
     """`[refunds]`: how long a refund lives whose grant is gone (R10)."""
 
     grace_ms: PositiveDurationMs = Field(86_400_000, alias="grace")
 
 
-class Subscriptions(_Table):
+class Subscriptions(Table):
     """`[subscriptions]`: what becomes of the old plan's credits when a change takes effect at once (R12)."""
 
     upgrade_leftover: Literal["keep", "drop"] = "keep"
 
 
-class PlanPrice(_Table):
+class PlanPrice(Table):
     """What a plan costs for a whole interval. None: it is not sold at that interval."""
 
     monthly: Money | None = None
@@ -115,7 +118,7 @@ class PlanPrice(_Table):
         }[interval]
 
 
-class Plan(_Table):
+class Plan(Table):
     """`[plans.<id>]`: a subscription that is sold, with its monthly allotment (R2) and its limits (R6, R14, R15)."""
 
     name: Text
@@ -127,7 +130,7 @@ class Plan(_Table):
     allow: Allow = Field(default_factory=dict)
 
 
-class Bundle(_Table):
+class Bundle(Table):
     """`[bundles.<id>]`: a top-up that is sold (R4)."""
 
     name: Text
@@ -135,7 +138,7 @@ class Bundle(_Table):
     price: Money
 
 
-class Tool(_Table):
+class Tool(Table):
     """`[tools.<id>]`: a studio, its time limits, and the model that its estimates are made with."""
 
     name: Text
@@ -146,129 +149,49 @@ class Tool(_Table):
     attempts_max: Annotated[Whole, Field(ge=1, le=100)] = 3
 
 
-class Setting(_Table):
-    """A setting of a model: a list of `values` of one kind, or a number from `min` to `max` by `step`."""
-
-    values: Values | None = None
-    minimum: Exact | None = Field(None, alias="min")
-    maximum: Exact | None = Field(None, alias="max")
-    step: Positive = Decimal(1)
-    given_default: Value | None = Field(None, alias="default")
-    unit: Annotated[str, Field(strict=True, max_length=20)] = ""
-
-    @model_validator(mode="after")
-    def _one_way_of_saying_it(self) -> Self:
-        range_fields = self.model_fields_set & {"minimum", "maximum", "step"}
-        if self.values is not None and range_fields:
-            msg = "has both `values` and a range: keep either `values` or `min`, `max` and `step`"
-            raise ValueError(msg)
-        if self.values is None:
-            self._check_range()
-        elif len(kinds := {kind_of(value) for value in self.values}) > 1:
-            msg = f"mixes {' and '.join(sorted(kinds))} in `values`: all must be of one kind"
-            raise ValueError(msg)
-        if self.given_default is not None and not self.takes(self.given_default):
-            msg = f"`default` is {show(self.given_default)}, which it does not take: it takes {self.describe()}"
-            raise ValueError(msg)
-        return self
-
-    def _check_range(self) -> None:
-        if self.minimum is None or self.maximum is None:
-            msg = "needs `values = […]`, or `min` and `max`"
-            raise ValueError(msg)
-        if self.minimum > self.maximum:
-            msg = f"has a `min` of {self.minimum:f} above its `max` of {self.maximum:f}"
-            raise ValueError(msg)
-        if (self.maximum - self.minimum) % self.step:
-            msg = f"cannot reach its `max` of {self.maximum:f} from {self.minimum:f} in steps of {self.step:f}"
-            raise ValueError(msg)
-
-    @property
-    def kind(self) -> Kind:
-        """What its values are."""
-        return Kind.NUMBER if self.values is None else kind_of(self.values[0])
-
-    @property
-    def default(self) -> SettingValue:
-        """The value of a request that leaves the setting out: as written, else the first value or the minimum."""
-        if self.given_default is not None:
-            return self.given_default
-        return self.values[0] if self.values is not None else canonical(self.minimum)
-
-    @cached_property
-    def count(self) -> int:
-        """How many values it takes."""
-        if self.values is not None:
-            return len(self.values)
-        low, high = self._bounds
-        return int((high - low) // self.step) + 1
-
-    @property
-    def _bounds(self) -> tuple[Decimal, Decimal]:
-        return self.minimum or Decimal(0), self.maximum or Decimal(0)
-
-    def each(self) -> Iterator[SettingValue]:
-        """Every value it takes, in order."""
-        if self.values is not None:
-            yield from self.values
-            return
-        low, _ = self._bounds
-        for index in range(self.count):
-            yield canonical(low + self.step * index)
-
-    def takes(self, value: SettingValue) -> bool:
-        """Whether a canonical value is one it takes. A flag is not a number, and text is neither."""
-        if kind_of(value) is not self.kind:
-            return False
-        if self.values is not None:
-            return value in self.values
-        low, high = self._bounds
-        number = Decimal(value)
-        return low <= number <= high and (number - low) % self.step == 0
-
-    def describe(self) -> str:
-        """What it takes, in words that complete "must be …"."""
-        if self.values is not None:
-            return one_of(show(value) for value in self.values)
-        low, high = self._bounds
-        whole = self.step == 1 and low == low.to_integral_value()
-        steps = "" if whole else f" in steps of {self.step:f}"
-        return f"a {'whole ' if whole else ''}number from {low:f} to {high:f}{steps}"
-
-    def show(self, value: SettingValue) -> str:
-        """A value as it stands in a label: `2K`, `5 s`."""
-        text = value if isinstance(value, str) else show(value)
-        return f"{text} {self.unit}" if self.unit and self.kind is Kind.NUMBER else text
-
-
-class PerUnit(_Table):
+class PerUnit(Table):
     """An amount for each unit of a number beyond `over`."""
 
     millicredits: SignedCredits = Field(alias="credits")
     over: Exact = Decimal(0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_table(cls, given: object) -> object:
+        if isinstance(given, int | Decimal) and not isinstance(given, bool):
+            msg = f"must be a table: write {{ credits = {given} }}"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError and passes a TypeError through
+        return given
+
 
 CreditsPer = Mapping[str, PerUnit]
+"""A number → the amount for each unit of it. A number is a setting, a count or a measure of the inputs, or a product of
+them, such as `"duration * frame_rate"`."""
 
 
-class Rate(_Table):
+class Rate(Table):
     """One price: what an output costs where `when` matches."""
 
     when: When = Field(default_factory=dict)
-    millicredits: Credits = Field(0, alias="credits")
+    millicredits: ExactCredits = Field(Decimal(0), alias="credits")
     credits_per: CreditsPer = Field(default_factory=dict)
     round_up: Mapping[str, Positive] = Field(default_factory=dict)
-    minimum_millicredits: Credits = Field(0, alias="minimum_credits")
+    round_credits_to_millicredits: PositiveCredits | None = Field(None, alias="round_credits_to")
+    minimum_millicredits: ExactCredits = Field(Decimal(0), alias="minimum_credits")
+    maximum_millicredits: ExactCredits | None = Field(None, alias="maximum_credits")
 
     @model_validator(mode="after")
     def _has_a_price(self) -> Self:
         if "millicredits" not in self.model_fields_set and not self.credits_per:
             msg = "needs `credits` or `credits_per` (write `credits = 0` for what is free)"
             raise ValueError(msg)
+        if self.maximum_millicredits is not None and self.maximum_millicredits < self.minimum_millicredits:
+            msg = "has a `maximum_credits` below its `minimum_credits`"
+            raise ValueError(msg)
         return self
 
 
-class AddOn(_Table):
+class AddOn(Table):
     """A surcharge where `when` matches: an amount, a factor, or an amount per unit; per output or per request."""
 
     name: Text
@@ -287,14 +210,26 @@ class AddOn(_Table):
         return self
 
 
-class Inputs(_Table):
-    """How many input images and videos a model takes at most."""
+class Inputs(Table):
+    """The most input images and videos that a model takes, and how large all of a kind may be together.
+
+    A measure without a maximum is not limited, and cannot move a price.
+    """
 
     image: Annotated[Whole, Field(ge=0, le=INPUTS_MAX)] = 0
     video: Annotated[Whole, Field(ge=0, le=INPUTS_MAX)] = 0
+    megapixels: Positive | None = None
+    video_seconds: Positive | None = None
 
 
-class Model(_Table):
+class Forbidden(Table):
+    """A combination of settings that the model cannot make: it is not sold, and needs no rate."""
+
+    when: Annotated[When, Field(min_length=1)]
+    reason: Text | None = None
+
+
+class Model(Table):
     """`[models.<id>]`: what can be asked of a model, and every price of it."""
 
     name: Text
@@ -306,35 +241,61 @@ class Model(_Table):
     outputs_max: Annotated[Whole, Field(ge=1, le=OUTPUTS_MAX)] = 1
     inputs: Inputs = Inputs()
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)
+    forbidden: Annotated[tuple[Forbidden, ...], BeforeValidator(as_tuple)] = ()
     provider_settings: ProviderSettings = Field(default_factory=dict)
     rates: Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     add_ons: Annotated[tuple[AddOn, ...], BeforeValidator(as_tuple)] = ()
 
     @cached_property
     def priced_by(self) -> tuple[str, ...]:
-        """The settings and input counts that some rate or add-on names: nothing else moves the price.
+        """The settings, counts and measures that some rate or add-on names: nothing else moves the price.
 
-        Settings first, in the file's order, then `input_images` and `input_videos`.
+        Settings first, in the file's order, then the counts of inputs, then what is measured.
         """
         named: set[str] = set()
         for rate in self.rates:
-            named.update(rate.when, rate.credits_per, rate.round_up)
+            named.update(_named_by(rate))
         for add_on in self.add_ons:
-            named.update(add_on.when, add_on.credits_per or ())
-        return tuple(name for name in (*self.settings, INPUT_IMAGES, INPUT_VIDEOS) if name in named)
+            named.update(add_on.when, _numbers_in(add_on.credits_per or {}))
+        return self._in_order(named)
 
     @cached_property
     def labelled_by(self) -> tuple[str, ...]:
         """Of those, the ones that its rates name: they stand in a quote's first label."""
-        named = {name for rate in self.rates for name in (*rate.when, *rate.credits_per, *rate.round_up)}
-        return tuple(name for name in self.priced_by if name in named)
+        return self._in_order({name for rate in self.rates for name in _named_by(rate)})
+
+    @cached_property
+    def told_apart_by(self) -> tuple[str, ...]:
+        """What tells the combinations apart that a request may ask for: what moves the price, and what is forbidden."""
+        return self._in_order({*self.priced_by, *(name for rule in self.forbidden for name in rule.when)})
+
+    @cached_property
+    def measured(self) -> bool:
+        """Whether something that is measured moves its price."""
+        return not set(MEASURES).isdisjoint(self.priced_by)
 
     def inputs_of(self, name: str) -> int:
         """The most `input_images` or `input_videos` it takes."""
         return self.inputs.image if name == INPUT_IMAGES else self.inputs.video
 
+    def most_of(self, measure: str) -> Decimal | None:
+        """The most of what is measured that it takes; None: not limited."""
+        limits = {INPUT_MEGAPIXELS: self.inputs.megapixels, INPUT_VIDEO_SECONDS: self.inputs.video_seconds}
+        return limits.get(measure, Decimal(PROMPT_MAX_CHARACTERS) if measure == PROMPT_CHARACTERS else None)
 
-class Tables(_Table):
+    def _in_order(self, named: set[str]) -> tuple[str, ...]:
+        return tuple(name for name in (*self.settings, INPUT_IMAGES, INPUT_VIDEOS, *MEASURES) if name in named)
+
+
+def _named_by(rate: Rate) -> set[str]:
+    return {*rate.when, *_numbers_in(rate.credits_per), *rate.round_up}
+
+
+def _numbers_in(credits_per: CreditsPer) -> set[str]:
+    return {factor for name in credits_per for factor in factors(name)}
+
+
+class Tables(Table):
     """The file as it is written."""
 
     free: Free = Field(default_factory=Free)

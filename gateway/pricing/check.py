@@ -1,21 +1,24 @@
 """The proof of a rate card: every allowed combination has exactly one rate, and a price that the ledger can hold.
 
-Proof, not hope: every combination is walked. Two that differ only in what no rate and no add-on names have the same
-price by construction, so such settings (an aspect ratio, a seed) are left out of the walk and cost nothing.
+Proof, not hope: every combination is walked but those that the card forbids. Two that differ only in what no rate, no
+add-on and no prohibition names have the same price by construction, so such settings (an aspect ratio, a seed) are left
+out of the walk and cost nothing. What is measured is walked at nothing and at the most: its price only ever rises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import DecimalException
+from decimal import Decimal, DecimalException
 from itertools import product
 from math import prod
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, SettingValue, format_credits
 from gateway.errors import RateCardError
-from gateway.pricing.card import INPUT_IMAGES, INPUT_VIDEOS, INPUTS_MAX, Model, Rate, RateCard, Tables
-from gateway.pricing.messages import Fault, message
+from gateway.pricing.card import Model, Rate, RateCard, Tables
+from gateway.pricing.conditions import forbidding
+from gateway.pricing.measures import INPUT_IMAGES, INPUT_VIDEOS, INPUTS_MAX, MEASURES
+from gateway.pricing.messages import Fault, heading, message
 from gateway.pricing.quote import price_steps, total_millicredits
 from gateway.pricing.values import show_facts
 
@@ -59,7 +62,7 @@ def prove(card: Tables) -> tuple[Proof, list[Fault]]:
     proof: dict[str, ModelProof] = {}
     faults: list[Fault] = []
     for model_id, model in card.models.items():
-        walk = _Walk(model)
+        walk = _Walk(model_id, model)
         proved = walk.prove()
         if proved is not None:
             proof[model_id] = proved
@@ -70,20 +73,24 @@ def prove(card: Tables) -> tuple[Proof, list[Fault]]:
 class _Walk:
     """One model's combinations: first those that select a rate, then within each those that only move its amount."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model_id: str, model: Model) -> None:
         self.model = model
+        self.forbidden_table = heading("models", model_id, "forbidden")
         self.faults: list[Fault] = []
-        named = {name for rate in model.rates for name in rate.when}
-        self.selecting = [name for name in model.priced_by if name in named]
-        self.moving = [name for name in model.priced_by if name not in named]
+        conditions = (*(rate.when for rate in model.rates), *(rule.when for rule in model.forbidden))
+        named = {name for when in conditions for name in when}
+        self.selecting = [name for name in model.told_apart_by if name in named]
+        self.moving = [name for name in model.told_apart_by if name not in named]
 
     def prove(self) -> ModelProof | None:
         """The proof, or None with `faults` filled."""
-        combinations = prod(self._count(name) for name in self.model.priced_by)
+        combinations = prod(self._count(name) for name in self.model.told_apart_by)
         if combinations > COMBINATIONS_MAX:
             self._refuse_to_walk(combinations)
             return None
         rates = list(self._rates())
+        if not rates and not self.faults:
+            self.faults.append(Fault(("forbidden",), "forbids every combination: nothing of this model could be sold"))
         if self.faults:
             return None
         priced = [self._price(rate, facts) for rate, selected in rates for facts in self._within(selected)]
@@ -98,14 +105,16 @@ class _Walk:
 
     def _count(self, name: str) -> int:
         setting = self.model.settings.get(name)
-        return setting.count if setting is not None else self.model.inputs_of(name) + 1
+        return setting.count if setting is not None else len(self._values(name))
 
     def _values(self, name: str) -> Sequence[SettingValue]:
+        if name in MEASURES:
+            return (0, self.model.most_of(name) or Decimal(0))
         setting = self.model.settings.get(name)
         return list(setting.each()) if setting is not None else range(self.model.inputs_of(name) + 1)
 
     def _refuse_to_walk(self, combinations: int) -> None:
-        sizes = ", ".join(f"{name} has {self._count(name):,}" for name in self.model.priced_by)
+        sizes = ", ".join(f"{name} has {self._count(name):,}" for name in self.model.told_apart_by)
         text = (
             f"has {combinations:,} combinations that its rates and add-ons tell apart, and at most "
             f"{COMBINATIONS_MAX:,} are walked ({sizes}): give the largest a bigger `step` or fewer values"
@@ -124,19 +133,28 @@ class _Walk:
         overlaps: list[Fault] = []
         for row in product(*columns):
             facts = dict(zip(self.selecting, (value for value, _ in row), strict=True))
-            if _too_many_inputs(facts):
+            if _too_many_inputs(facts) or self._is_forbidden(facts):
                 continue
             matching = every
             for _, mask in row:
                 matching &= mask
             if matching == 0:
-                holes.append(Fault(("rates",), _no_rate(facts)))
+                holes.append(Fault(("rates",), self._no_rate(facts)))
             elif matching & (matching - 1):
                 overlaps.append(Fault(("rates",), _two_rates(matching, facts)))
             else:
                 yield self.model.rates[matching.bit_length() - 1], facts
         self.faults.extend(_shortened(holes, "more combinations without a rate"))
         self.faults.extend(_shortened(overlaps, "more combinations with several rates"))
+
+    def _no_rate(self, facts: Facts) -> str:
+        named = show_facts(facts.items())
+        way = f"add one with when = {{ {named} }}, or forbid it in [{self.forbidden_table}] with that `when`"
+        return f"has no rate for {named}: {way}"
+
+    def _is_forbidden(self, facts: Facts) -> bool:
+        """Whether no request may ask for this: each name of a prohibition is a selecting one, so `facts` has it."""
+        return bool(self.model.forbidden) and forbidding(self.model, facts) is not None
 
     def _mask(self, name: str, value: SettingValue) -> int:
         return sum(
@@ -172,11 +190,6 @@ class _Walk:
 def _too_many_inputs(facts: Mapping[str, SettingValue]) -> bool:
     """Two counts that are each allowed may be too many together: no request has them, so no rate needs to."""
     return int(facts.get(INPUT_IMAGES, 0)) + int(facts.get(INPUT_VIDEOS, 0)) > INPUTS_MAX
-
-
-def _no_rate(facts: Facts) -> str:
-    named = show_facts(facts.items())
-    return f"has no rate for {named}: add one with when = {{ {named} }}"
 
 
 def _two_rates(matching: int, facts: Facts) -> str:

@@ -8,8 +8,6 @@ from decimal import Decimal
 from gateway.domain import SettingValue
 from gateway.pricing.card import (
     FREE_PLAN,
-    INPUT_IMAGES,
-    INPUT_VIDEOS,
     Allow,
     Concurrency,
     CreditsPer,
@@ -18,11 +16,17 @@ from gateway.pricing.card import (
     Tables,
     When,
 )
+from gateway.pricing.measures import (
+    INPUT_COUNTS,
+    INPUT_IMAGES,
+    INPUT_MEGAPIXELS,
+    INPUT_VIDEO_SECONDS,
+    MEASURES,
+    factors,
+)
 from gateway.pricing.messages import Fault, Location
 from gateway.pricing.provider_faults import model_provider_faults, provider_faults
 from gateway.pricing.values import Kind, did_you_mean, kind_of, one_of, show
-
-_INPUT_COUNTS = (INPUT_IMAGES, INPUT_VIDEOS)
 
 
 def faults_between(card: RateCard) -> Iterator[Fault]:
@@ -87,8 +91,8 @@ def _limit_faults(card: Tables, at: Location, concurrency: Concurrency, allow: A
 
 def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
     for name in model.settings:
-        if name in _INPUT_COUNTS:
-            text = "is the name of the number of inputs, which needs no setting: write `inputs = { image = … }`"
+        if name in (*INPUT_COUNTS, *MEASURES):
+            text = "is counted or measured by the gateway, and cannot be a setting: choose another name"
             yield Fault((*at, "settings", name), text)
     for index, rate in enumerate(model.rates):
         here: Location = (*at, "rates", index)
@@ -99,27 +103,62 @@ def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
                 yield Fault((*here, "credits_per", name, "credits"), "must not be negative")
         yield from _round_up_faults(here, model, rate.round_up)
     for index, add_on in enumerate(model.add_ons):
-        yield from _when_faults((*at, "add_ons", index), model, add_on.when)
-        yield from _per_faults((*at, "add_ons", index), model, add_on.credits_per or {})
+        here = (*at, "add_ons", index)
+        yield from _when_faults(here, model, add_on.when)
+        yield from _per_faults(here, model, add_on.credits_per or {})
+        for name, per_unit in (add_on.credits_per or {}).items():
+            if per_unit.millicredits < 0 and not set(MEASURES).isdisjoint(factors(name)):
+                text = "must not be negative: what is measured may only raise the price"
+                yield Fault((*here, "credits_per", name, "credits"), text)
+    yield from _forbidden_faults(at, model)
+
+
+def _forbidden_faults(at: Location, model: Model) -> Iterator[Fault]:
+    for index, rule in enumerate(model.forbidden):
+        yield from _when_faults((*at, "forbidden", index), model, rule.when)
+    defaults = {name: setting.default for name, setting in model.settings.items()}
+    if any(all(defaults.get(name) in values for name, values in rule.when.items()) for rule in model.forbidden):
+        text = "forbids the settings' own defaults: a request that names none must be possible; change a `default`"
+        yield Fault((*at, "forbidden"), text)
 
 
 def _no_such_name(model: Model, name: str) -> str | None:
     """Why a rate cannot name this: no setting, or inputs that the model does not take."""
-    if name in _INPUT_COUNTS:
+    if name in INPUT_COUNTS:
         kind = "image" if name == INPUT_IMAGES else "video"
         if model.inputs_of(name):
             return None
         return f"counts inputs that this model does not take: write `inputs = {{ {kind} = 4 }}` on the model"
+    if name in MEASURES:
+        return _not_measured(model, name)
     if name in model.settings:
         return None
-    known = [*model.settings, *(count for count in _INPUT_COUNTS if model.inputs_of(count))]
-    hint = did_you_mean(name, known) or (f" (it has {' and '.join(known)})" if known else ", which has none")
+    known = [*model.settings, *(count for count in INPUT_COUNTS if model.inputs_of(count)), *MEASURES]
+    hint = did_you_mean(name, known) or f" (a price may depend on {one_of(known)} of the request, and on nothing else)"
     return f"is no setting of this model{hint}"
+
+
+def _not_measured(model: Model, name: str) -> str | None:
+    """Why a measure has no maximum: what nobody can measure is charged as the most, so the card must say it."""
+    examples = {INPUT_MEGAPIXELS: ("image", "megapixels = 16"), INPUT_VIDEO_SECONDS: ("video", "video_seconds = 30")}
+    if name not in examples:
+        return None
+    kind, most = examples[name]
+    takes = model.inputs.image if kind == "image" else model.inputs.video
+    if takes and model.most_of(name) is not None:
+        return None
+    return (
+        f"needs the most that the model takes, which is charged where the input cannot be measured: write "
+        f"`inputs = {{ {kind} = {takes or 1}, {most} }}` on the model"
+    )
 
 
 def _when_faults(at: Location, model: Model, when: When) -> Iterator[Fault]:
     for name, values in when.items():
         here = (*at, "when", name)
+        if name in MEASURES:
+            yield Fault(here, "is measured, and cannot choose a rate: use `credits_per`, with `over` where it begins")
+            continue
         if problem := _no_such_name(model, name):
             yield Fault(here, problem)
             continue
@@ -130,7 +169,7 @@ def _when_faults(at: Location, model: Model, when: When) -> Iterator[Fault]:
 
 def _never(model: Model, name: str, value: SettingValue) -> str | None:
     """Why a condition can never match this value."""
-    if name in _INPUT_COUNTS:
+    if name in INPUT_COUNTS:
         most = model.inputs_of(name)
         if kind_of(value) is Kind.NUMBER and value in range(most + 1):
             return None
@@ -145,9 +184,11 @@ def _never(model: Model, name: str, value: SettingValue) -> str | None:
 
 def _per_faults(at: Location, model: Model, credits_per: CreditsPer) -> Iterator[Fault]:
     for name in credits_per:
-        problem = _no_such_name(model, name) or _not_a_number(model, name)
-        if problem:
-            yield Fault((*at, "credits_per", name), problem)
+        for factor in factors(name):
+            problem = _no_such_name(model, factor) or _not_a_number(model, factor)
+            if problem:
+                whose = "" if factor == name else f"names {show(factor)}, which "
+                yield Fault((*at, "credits_per", name), f"{whose}{problem}")
 
 
 def _round_up_faults(at: Location, model: Model, round_up: Mapping[str, Decimal]) -> Iterator[Fault]:
@@ -158,6 +199,6 @@ def _round_up_faults(at: Location, model: Model, round_up: Mapping[str, Decimal]
 
 
 def _not_a_number(model: Model, name: str) -> str | None:
-    if name in _INPUT_COUNTS or model.settings[name].kind is Kind.NUMBER:
+    if name in (*INPUT_COUNTS, *MEASURES) or model.settings[name].kind is Kind.NUMBER:
         return None
     return f"cannot be counted: the setting takes {model.settings[name].describe()}, not numbers"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StrictBool, StrictInt, StringConstraints
@@ -24,6 +24,7 @@ _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION_MAX_MS = 3650 * _UNIT_MS["d"]
 _TIME_OF_DAY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$", re.ASCII)
 _CREDITS_MAX = AMOUNT_MAX_MILLICREDITS // MILLICREDITS_PER_CREDIT
+_MILLICREDIT = Decimal("0.001")
 _MONEY_MAX = 10_000_000
 _CENT_EXPONENT = -2
 _FACTOR_MAX = 1000
@@ -39,24 +40,38 @@ def _number(value: object, example: str) -> Decimal:
     return Decimal(canonical(value))
 
 
-def _signed_credits(value: object) -> int:
+def _exact_credits(value: object) -> Decimal:
+    """Credits as exact millicredits: a rate may be finer than a millicredit, because only the total is rounded."""
     number = _number(value, "49 or 73.5")
     if abs(number) > _CREDITS_MAX:
         msg = f"must be at most {_CREDITS_MAX:,} credits"
         raise ValueError(msg)
-    try:
-        return credits_to_millicredits(number)
-    except ValueError:
-        msg = f"is {number:f}, and credits have at most three decimals: round it, for example to {number:.3f}"
-        raise ValueError(msg) from None
+    return number * MILLICREDITS_PER_CREDIT
 
 
-def _credits(value: object) -> int:
-    millicredits = _signed_credits(value)
+def _not_negative(millicredits: Decimal) -> Decimal:
     if millicredits < 0:
         msg = "must not be negative"
         raise ValueError(msg)
     return millicredits
+
+
+def _more_than_nothing(millicredits: Decimal) -> Decimal:
+    if millicredits <= 0:
+        msg = "must be more than 0"
+        raise ValueError(msg)
+    return millicredits
+
+
+def _credits(value: object) -> int:
+    """Credits that are given: whole millicredits. The hint rounds up, because less would be less than was meant."""
+    number = _not_negative(_exact_credits(value)) / MILLICREDITS_PER_CREDIT
+    try:
+        return credits_to_millicredits(number)
+    except ValueError:
+        rounded = number.quantize(_MILLICREDIT, ROUND_CEILING)
+        msg = f"is {number:f}, and credits that are given have at most three decimals: write {rounded:f}"
+        raise ValueError(msg) from None
 
 
 def _money(value: object) -> Decimal:
@@ -156,7 +171,10 @@ def _distinct(values: tuple[SettingValue, ...]) -> tuple[SettingValue, ...]:
 
 
 Credits = Annotated[int, BeforeValidator(_credits)]
-SignedCredits = Annotated[int, BeforeValidator(_signed_credits)]
+ExactCredits = Annotated[Decimal, AfterValidator(_not_negative), BeforeValidator(_exact_credits)]
+"""A price in the card, in exact millicredits: it may have fractions of one."""
+PositiveCredits = Annotated[Decimal, AfterValidator(_more_than_nothing), BeforeValidator(_exact_credits)]
+SignedCredits = Annotated[Decimal, BeforeValidator(_exact_credits)]
 Money = Annotated[Decimal, BeforeValidator(_money)]
 DurationMs = Annotated[int, BeforeValidator(_duration)]
 PositiveDurationMs = Annotated[int, AfterValidator(_longer_than_nothing), BeforeValidator(_duration)]

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping
 
 from gateway.domain import SettingValue
 from gateway.pricing.card import RateCard
+from gateway.pricing.measures import Measured
 from gateway.pricing.quote import Quote, quote
 
 KEPT_MAX = 4096
@@ -31,13 +32,14 @@ class KeptQuotes:
         outputs: int,
         input_images: int,
         input_videos: int,
+        measured: Measured,
     ) -> Quote:
         """As `gateway.pricing.quote.quote`; what it refuses is not kept."""
         if card is not self._card:
             self._card, self._kept = card, {}
         # A flag and a number may be equal, and only one of them is what the setting takes.
         given = tuple((name, type(value), value) for name, value in settings.items())
-        asked = (tool, model, given, outputs, input_images, input_videos)
+        asked = (tool, model, given, outputs, input_images, input_videos, tuple(measured.items()))
         kept = self._kept.get(asked)
         if kept is None:
             kept = quote(
@@ -48,6 +50,7 @@ class KeptQuotes:
                 outputs=outputs,
                 input_images=input_images,
                 input_videos=input_videos,
+                measured=measured,
             )
             if len(self._kept) >= KEPT_MAX:
                 self._kept.clear()

@@ -18,7 +18,7 @@ Location = tuple[str | int, ...]
 
 _BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
 _NAMED_TABLES = frozenset({"plans", "bundles", "providers", "tools", "models"})
-_MODEL_TABLES = frozenset({"settings", "provider_settings", "rates", "add_ons"})
+_MODEL_TABLES = frozenset({"settings", "provider_settings", "rates", "add_ons", "forbidden"})
 _KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
 
 
@@ -50,11 +50,16 @@ def _table_of(location: Location) -> tuple[str, Location]:
             depth = 3
     if depth == 0:
         return "", location
-    heading = "[" + ".".join(_key(part) for part in location[:depth]) + "]"
+    table = heading(*location[:depth])
     rest = location[depth:]
     if rest and isinstance(rest[0], int):
-        return f"{heading} #{rest[0] + 1}", rest[1:]
-    return heading, rest
+        return f"{table} #{rest[0] + 1}", rest[1:]
+    return table, rest
+
+
+def heading(*location: str | int) -> str:
+    """A table's heading as TOML writes it: `[models."wan-2.2".rates]`."""
+    return "[" + ".".join(_key(part) for part in location) + "]"
 
 
 def _key(part: str | int) -> str:

@@ -1,9 +1,9 @@
 """The price of one request, as a pure function of the rate card (R7; "How a price is made", DESIGN section 8).
 
-Numeric settings are rounded up as the rate says; unit = credits + Σ credits_per × max(0, value − over), at least the
-minimum; per-output add-ons in file order on the running unit; × outputs; then the add-ons that are per request; the
-total once, up to the millicredit. Conditions look at the values as they were asked for; `round_up` changes only what
-is counted, so "9 s is billed as 10 s" does not need a rate for 10 s.
+Numbers are rounded up as the rate says; unit = credits + Σ credits_per × max(0, number − over), rounded up to the
+rate's step, at least its minimum and at most its maximum; per-output add-ons in file order on the running unit;
+× outputs; then the add-ons that are per request; the total once, up to the millicredit. Conditions look at the values
+as they were asked for; `round_up` changes only what is counted, so "9 s is billed as 10 s" needs no rate for 10 s.
 """
 
 from __future__ import annotations
@@ -11,10 +11,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
+from math import prod
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.domain import PriceLine, SettingValue
-from gateway.pricing.card import INPUT_IMAGES, INPUT_VIDEOS, AddOn, CreditsPer, Model, Rate, RateCard, When
+from gateway.pricing.card import AddOn, CreditsPer, Model, Rate, RateCard
+from gateway.pricing.conditions import matches
+from gateway.pricing.measures import (
+    INPUT_COUNTS,
+    INPUT_IMAGES,
+    INPUT_MEGAPIXELS,
+    INPUT_VIDEO_SECONDS,
+    INPUT_VIDEOS,
+    MEASURES,
+    Measured,
+    describe,
+    factors,
+)
 from gateway.pricing.request import checked_request
 from gateway.pricing.values import plain
 
@@ -24,7 +38,9 @@ EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, Overflow, DivisionBy
 _PER_CREDIT_EXPONENT = -3  # a millicredit is 10^-3 credits
 
 Facts = Mapping[str, SettingValue]
-"""What a price is made from: every setting's value, and `input_images` and `input_videos`."""
+"""What a price is made from: every setting's value, `input_images` and `input_videos`, and the measures it names."""
+
+NOTHING_MEASURED: Measured = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +48,8 @@ class Quote:
     """The price of one request, explained.
 
     `lines` are exact and sum to the price before its one rounding up to the millicredit. `settings` has every setting
-    of the model, defaults filled in. `rate_card` is the card's version.
+    of the model, defaults filled in; `measures` every measure that its price depends on, the most of what is not
+    known. `rate_card` is the card's version.
     """
 
     tool: str
@@ -42,6 +59,7 @@ class Quote:
     input_images: int
     input_videos: int
     settings: Mapping[str, SettingValue]
+    measures: Measured
     price_millicredits: int
     lines: tuple[PriceLine, ...]
     rate_card: str
@@ -64,8 +82,12 @@ def quote(
     outputs: int = 1,
     input_images: int = 0,
     input_videos: int = 0,
+    measured: Measured = NOTHING_MEASURED,
 ) -> Quote:
-    """Price one request. UnknownModel or InvalidSettings name each field that is wrong and what it may be."""
+    """Price one request. UnknownModel or InvalidSettings name each field that is wrong and what it may be.
+
+    What the price depends on and `measured` does not have counts as the most that the model takes.
+    """
     found, given = checked_request(
         card,
         tool=tool,
@@ -74,8 +96,11 @@ def quote(
         outputs=outputs,
         input_images=input_images,
         input_videos=input_videos,
+        measured=measured,
     )
-    facts: Facts = {**given, INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos}
+    counts = {INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos}
+    measures = _measures(found, measured, counts)
+    facts: Facts = {**given, **counts, **measures}
     rate = rate_for(found, facts)
     steps = price_steps(found, rate, facts, outputs)
     return Quote(
@@ -86,15 +111,11 @@ def quote(
         input_images=input_images,
         input_videos=input_videos,
         settings=given,
+        measures=measures,
         price_millicredits=total_millicredits(steps),
-        lines=tuple(_lines(found, rate, facts, steps)),
+        lines=tuple(_lines(found, rate, facts, steps, measured)),
         rate_card=card.version,
     )
-
-
-def matches(when: When, facts: Facts) -> bool:
-    """Whether every named value is one of those listed. A flag never meets a number: the card refuses such a list."""
-    return all(facts[name] in values for name, values in when.items())
 
 
 def rate_for(model: Model, facts: Facts) -> Rate:
@@ -105,10 +126,14 @@ def rate_for(model: Model, facts: Facts) -> Rate:
 def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[Step]:
     """The rate and the add-ons that apply, in order, with exact amounts of millicredits."""
     with localcontext(EXACT):
-        billed = {name: _rounded_up(facts[name], multiple) for name, multiple in rate.round_up.items()}
+        billed = {name: rounded_up(facts[name], multiple) for name, multiple in rate.round_up.items()}
         counted = {**facts, **billed}
         unit = rate.millicredits + _per_units(rate.credits_per, counted)
-        unit = max(unit, Decimal(rate.minimum_millicredits))
+        if rate.round_credits_to_millicredits is not None:
+            unit = rounded_up(unit, rate.round_credits_to_millicredits)
+        unit = max(unit, rate.minimum_millicredits)
+        if rate.maximum_millicredits is not None:
+            unit = min(unit, rate.maximum_millicredits)
         steps = [Step(None, unit, outputs)]
         applying = [add_on for add_on in model.add_ons if matches(add_on.when, facts)]
         for add_on in applying:
@@ -132,7 +157,21 @@ def total_millicredits(steps: list[Step]) -> int:
         return int(total.to_integral_value(ROUND_CEILING))
 
 
-def _rounded_up(value: SettingValue, multiple: Decimal) -> Decimal:
+def _measures(model: Model, measured: Measured, counts: Mapping[str, int]) -> dict[str, Decimal]:
+    """Every measure that the price depends on: as measured, else the most. Without inputs of a kind it is nothing."""
+    of_what = {INPUT_MEGAPIXELS: INPUT_IMAGES, INPUT_VIDEO_SECONDS: INPUT_VIDEOS}
+    measures: dict[str, Decimal] = {}
+    for name in MEASURES:
+        if name not in model.priced_by:
+            continue
+        most = model.most_of(name) or Decimal(0)
+        nothing = name in of_what and counts[of_what[name]] == 0
+        measures[name] = Decimal(0) if nothing else measured.get(name, most)
+    return measures
+
+
+def rounded_up(value: SettingValue, multiple: Decimal) -> Decimal:
+    """The next multiple at or above a number."""
     whole, rest = divmod(Decimal(value), multiple)
     return (whole + 1 if rest > 0 else whole) * multiple
 
@@ -140,7 +179,8 @@ def _rounded_up(value: SettingValue, multiple: Decimal) -> Decimal:
 def _per_units(credits_per: CreditsPer, counted: Facts) -> Decimal:
     amount = Decimal(0)
     for name, per_unit in credits_per.items():
-        amount += per_unit.millicredits * max(Decimal(0), Decimal(counted[name]) - per_unit.over)
+        number = prod((Decimal(counted[factor]) for factor in factors(name)), start=Decimal(1))
+        amount += per_unit.millicredits * max(Decimal(0), number - per_unit.over)
     return amount
 
 
@@ -150,26 +190,29 @@ def _surcharge(add_on: AddOn, running: Decimal, counted: Facts) -> Decimal:
         return running * (add_on.factor - 1)
     if add_on.credits_per is not None:
         return _per_units(add_on.credits_per, counted)
-    return Decimal(add_on.millicredits or 0)
+    return add_on.millicredits or Decimal(0)
 
 
-def _lines(model: Model, rate: Rate, facts: Facts, steps: list[Step]) -> Iterator[PriceLine]:
+def _lines(model: Model, rate: Rate, facts: Facts, steps: list[Step], measured: Measured) -> Iterator[PriceLine]:
     """The steps in credits. An add-on that comes to nothing, such as 0 references beyond 5, is left out."""
     with localcontext(EXACT):
         for step in steps:
             if step.add_on is not None and step.millicredits == 0:
                 continue
             amount = step.millicredits.scaleb(_PER_CREDIT_EXPONENT)
-            label = _rate_label(model, rate, facts) if step.add_on is None else _add_on_label(step.add_on)
+            label = _rate_label(model, rate, facts, measured) if step.add_on is None else _add_on_label(step.add_on)
             yield PriceLine(label, plain(amount), Decimal(step.times), plain(amount * step.times))
 
 
-def _rate_label(model: Model, rate: Rate, facts: Facts) -> str:
+def _rate_label(model: Model, rate: Rate, facts: Facts, measured: Measured) -> str:
     """`Kling 3.0 Pro · 1080p · 5 s`: the model, and what its rates look at."""
     parts = [model.name]
     for name in model.labelled_by:
         value = facts[name]
-        if name in (INPUT_IMAGES, INPUT_VIDEOS):
+        if name in MEASURES:
+            parts.append(_measure_label(name, Decimal(value), rate, known=name in measured or not value))
+            continue
+        if name in INPUT_COUNTS:
             kind = name.removeprefix("input_").removesuffix("s")
             parts.append(f"{value} input {kind}{'' if value == 1 else 's'}")
             continue
@@ -177,10 +220,18 @@ def _rate_label(model: Model, rate: Rate, facts: Facts) -> str:
             parts.append(name.replace("_", " ") if value else f"no {name.replace('_', ' ')}")
             continue
         text = model.settings[name].show(value)
-        if name in rate.round_up and (billed := _rounded_up(value, rate.round_up[name])) != value:
+        if name in rate.round_up and (billed := rounded_up(value, rate.round_up[name])) != value:
             text += f" billed as {model.settings[name].show(plain(billed))}"
         parts.append(text)
     return " · ".join(parts)
+
+
+def _measure_label(name: str, value: Decimal, rate: Rate, *, known: bool) -> str:
+    """`12.5 s of input video billed as 13`; what nobody measured is billed `up to` the most."""
+    text = ("" if known else "up to ") + describe(name, f"{plain(value):f}")
+    if name in rate.round_up and (billed := rounded_up(value, rate.round_up[name])) != value:
+        text += f" billed as {plain(billed):f}"
+    return text
 
 
 def _add_on_label(add_on: AddOn) -> str:

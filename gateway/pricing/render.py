@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.domain import Interval, format_credits
-from gateway.pricing.card import CONCURRENCY_DEFAULT, FREE_PLAN, Concurrency, Model, Plan, RateCard, Setting
+from gateway.pricing.card import CONCURRENCY_DEFAULT, FREE_PLAN, Concurrency, Model, Plan, RateCard
 from gateway.pricing.check import ModelProof, Proof
 from gateway.pricing.estimates import estimated_generations
+from gateway.pricing.measures import MEASURES
+from gateway.pricing.setting import Setting
 from gateway.pricing.values import Kind, show
 
 _VALUES_SHOWN_MAX = 5
@@ -84,7 +86,9 @@ def _settings(model: Model) -> str:
 
 
 def _values_of(model: Model, name: str) -> str:
-    return _values(model.settings[name]) if name in model.settings else f"0–{model.inputs_of(name)}"
+    if name in model.settings:
+        return _values(model.settings[name])
+    return f"0–{(model.most_of(name) or 0) if name in MEASURES else model.inputs_of(name)}"
 
 
 def _values(setting: Setting) -> str:

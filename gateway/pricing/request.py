@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from gateway.domain import SettingValue
 from gateway.errors import FieldProblem, InvalidSettings, UnknownModel
-from gateway.pricing.card import INPUTS_MAX, Model, RateCard, Setting
+from gateway.pricing.card import Model, RateCard
+from gateway.pricing.conditions import forbidding, refusal
+from gateway.pricing.measures import (
+    INPUT_COUNTS,
+    INPUT_IMAGES,
+    INPUT_MEGAPIXELS,
+    INPUT_VIDEO_SECONDS,
+    INPUT_VIDEOS,
+    INPUTS_MAX,
+    Measured,
+)
+from gateway.pricing.setting import Setting
 from gateway.pricing.values import Kind, canonical, did_you_mean, kind_of, one_of, show
 
 
@@ -19,12 +31,16 @@ def checked_request(
     outputs: int,
     input_images: int,
     input_videos: int,
+    measured: Measured,
 ) -> tuple[Model, dict[str, SettingValue]]:
     """The model, and every setting of it in canonical form. UnknownModel or InvalidSettings say all that is wrong."""
     found = _found_model(card, tool, model)
     given, problems = _settings_of(found, settings)
     problems.extend(_output_problems(found, outputs))
     problems.extend(_input_problems(found, input_images, input_videos))
+    problems.extend(_measure_problems(found, measured))
+    if not problems:
+        problems.extend(_forbidden(found, {**given, INPUT_IMAGES: input_images, INPUT_VIDEOS: input_videos}, settings))
     if problems:
         raise InvalidSettings(" ".join(f"{problem.path}: {problem.message}" for problem in problems), problems)
     return found, given
@@ -116,3 +132,23 @@ def _input_problems(model: Model, input_images: int, input_videos: int) -> Itera
     if input_images + input_videos > INPUTS_MAX:
         both = input_images + input_videos
         yield FieldProblem("inputs", f"A request has at most {INPUTS_MAX} inputs; this one has {both}.")
+
+
+def _measure_problems(model: Model, measured: Measured) -> Iterator[FieldProblem]:
+    """Only inputs can be too much: the length of a prompt is the same for every model."""
+    units = {INPUT_MEGAPIXELS: "megapixels of input images", INPUT_VIDEO_SECONDS: "seconds of input video"}
+    for name, unit in units.items():
+        amount, most = measured.get(name, Decimal(0)), model.most_of(name)
+        if most is not None and amount > most:
+            yield FieldProblem("inputs", f"{model.name} takes at most {most:f} {unit}; the request has {amount:f}.")
+
+
+def _forbidden(
+    model: Model, facts: Mapping[str, SettingValue], settings: Mapping[str, object]
+) -> Iterator[FieldProblem]:
+    """A combination that is not sold. The field is the last of it that the request itself says."""
+    rule = forbidding(model, facts)
+    if rule is not None:
+        asked = [name for name in rule.when if name in settings or name in INPUT_COUNTS] or list(rule.when)
+        path = "inputs" if asked[-1] in INPUT_COUNTS else f"settings.{asked[-1]}"
+        yield FieldProblem(path, refusal(model, rule, facts))

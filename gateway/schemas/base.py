@@ -28,6 +28,8 @@ from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 CREDIT_DECIMALS_MAX = 3
+FLOAT_NOISE = Decimal("1e-9")
+"""How far an amount may be from three decimals: clients add up in floats, where 73.5 × 3 may be 220.49999999999997."""
 METADATA_MAX_BYTES = 16 * 1024
 PAGE_MAX = 100
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]", re.ASCII)
@@ -92,9 +94,10 @@ def _amount(number: Any) -> Decimal:
     amount = number if isinstance(number, Decimal) else exact_decimal(number)
     if not amount.is_finite() or abs(amount) > CREDITS_MAX:
         raise ValueError(f"must be at most {CREDITS_MAX:,} credits")
-    if amount != round(amount, CREDIT_DECIMALS_MAX):
+    rounded = round(amount, CREDIT_DECIMALS_MAX)
+    if abs(amount - rounded) > FLOAT_NOISE:
         raise ValueError("must have at most three decimals, such as 73.5")
-    return amount
+    return rounded
 
 
 def _whole(number: Any) -> Any:
@@ -125,7 +128,7 @@ def amount_schema(**limits: Any) -> WithJsonSchema:
 
 
 AmountIn = Annotated[Decimal, BeforeValidator(_amount), amount_schema()]
-"""A number of credits in a request: at most three decimals, never a text or a boolean."""
+"""A number of credits in a request: at most three decimals (float noise aside), never a text or a boolean."""
 
 WHOLE = BeforeValidator(_whole)
 """Behind the limits of a whole number in a request: JSON knows one kind of number, so 1.0 is 1."""

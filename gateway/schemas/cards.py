@@ -36,7 +36,9 @@ class RateOut(Answer):
     credits: Credits
     credits_per: dict[str, PerUnitOut]
     round_up: dict[str, Credits]
+    round_credits_to: Credits | None = Field(description="An output's price is rounded up to a multiple of this.")
     minimum_credits: Credits
+    maximum_credits: Credits | None
 
 
 class AddOnOut(Answer):
@@ -55,6 +57,15 @@ class InputsOut(Answer):
 
     image: int
     video: int
+    megapixels: Credits | None = Field(description="Of all images together; null: not limited.")
+    video_seconds: Credits | None = Field(description="Of all videos together; null: not limited.")
+
+
+class ForbiddenOut(Answer):
+    """A combination that the model does not take."""
+
+    when: Condition
+    reason: str | None
 
 
 class ModelOut(Answer):
@@ -68,6 +79,7 @@ class ModelOut(Answer):
     outputs_max: int
     inputs: InputsOut
     settings: dict[str, SettingOut]
+    forbidden: list[ForbiddenOut]
     rates: list[RateOut]
     add_ons: list[AddOnOut]
 

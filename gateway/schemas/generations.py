@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from gateway.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
+from gateway.pricing.measures import INPUTS_MAX, PROMPT_MAX_CHARACTERS
 from gateway.sandbox import SandboxControls
 from gateway.schemas.base import (
     WHOLE,
@@ -24,8 +25,6 @@ from gateway.schemas.base import (
     amount_schema,
 )
 
-PROMPT_MAX_CHARACTERS = 10_000
-INPUTS_MAX = 16
 OUTPUTS_MAX = 100
 URL_MAX_CHARACTERS = 4096
 

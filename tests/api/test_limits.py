@@ -13,6 +13,7 @@ import pytest
 
 from gateway.api import limits
 from gateway.outputs.data_urls import INPUT_BYTES_MAX
+from gateway.pricing import measures
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
 from tests.api.visitor import SKETCH, Reply, Visitor
@@ -211,12 +212,12 @@ def at_the_limits() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     """For each limit of a field: what fits, and what is one too many."""
     url = {"kind": "image", "url": "https://example.com/a.png"}
     long_url = "https://example.com/".ljust(schemas.URL_MAX_CHARACTERS, "a")
-    prompt = "ü" * schemas.PROMPT_MAX_CHARACTERS
+    prompt = "ü" * measures.PROMPT_MAX_CHARACTERS
     full = {"a": "x" * (base.METADATA_MAX_BYTES - len('{"a":""}'))}
     return [
         ("prompt", {"prompt": prompt}, {"prompt": prompt + "ü"}),
         ("metadata", {"metadata": full}, {"metadata": {"a": full["a"] + "x"}}),
-        ("inputs", {"inputs": [url] * schemas.INPUTS_MAX}, {"inputs": [url] * (schemas.INPUTS_MAX + 1)}),
+        ("inputs", {"inputs": [url] * measures.INPUTS_MAX}, {"inputs": [url] * (measures.INPUTS_MAX + 1)}),
         ("inputs.0.url", {"inputs": [url | {"url": long_url}]}, {"inputs": [url | {"url": long_url + "a"}]}),
         ("outputs", {"outputs": 1}, {"outputs": schemas.OUTPUTS_MAX + 1}),
         ("tool", {}, {"tool": "x" * 65}),

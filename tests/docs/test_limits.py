@@ -16,6 +16,7 @@ from gateway.domain import Scope
 from gateway.ledger.webhooks import WEBHOOKS_MAX
 from gateway.media import apart, images, looking, videos
 from gateway.outputs.uploads import LIFETIME_SECONDS
+from gateway.pricing import measures
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
 from gateway.schemas.webhooks import DESCRIPTION_MAX_CHARACTERS
@@ -31,9 +32,9 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "API key": (KEY_MAX_CHARACTERS, "401 invalid_key"),
     "Idempotency-Key": (255, "422 invalid_request"),
     "depth of JSON": (limits.JSON_DEPTH_MAX, "400 invalid_json"),
-    "prompt": (schemas.PROMPT_MAX_CHARACTERS, "422 invalid_request"),
+    "prompt": (measures.PROMPT_MAX_CHARACTERS, "422 invalid_request"),
     "metadata": (f"{base.METADATA_MAX_BYTES // 1024} KiB", "422 invalid_request"),
-    "inputs": (schemas.INPUTS_MAX, "422 invalid_request"),
+    "inputs": (measures.INPUTS_MAX, "422 invalid_request"),
     "an input's https: URL": (schemas.URL_MAX_CHARACTERS, "422 invalid_request"),
     "outputs": (schemas.OUTPUTS_MAX, "422 invalid_request"),
     "upload": (f"{limits.UPLOAD_MAX_BYTES // 1024 // 1024} MiB", "413 body_too_large"),

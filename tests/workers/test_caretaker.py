@@ -11,6 +11,7 @@ import structlog
 from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import OutputMissing
 from gateway.ledger.outcomes import Begun, Renewed
+from gateway.media import Media
 from gateway.outputs import UploadAddresses
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, due, open_place, until
@@ -179,8 +180,9 @@ async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_s
 
 async def test_expired_uploads_are_deleted_and_others_are_kept(stage: Stage, place: Workplace) -> None:
     await stage.account()
-    long_ago = UploadAddresses("key", lambda: time.time() - 27 * 3600).new_key("image/png", 7)
-    lately = UploadAddresses("key", lambda: time.time() - 22 * 3600).new_key("image/png", 7)
+    png = Media("image/png", 640, 480)
+    long_ago = UploadAddresses("key", lambda: time.time() - 27 * 3600).new_key(png, 7)
+    lately = UploadAddresses("key", lambda: time.time() - 22 * 3600).new_key(png, 7)
     for key in (long_ago, lately):
         await place.outputs.put(key, b"picture")
     await Caretaker(place, LEASE).make_round()

@@ -11,14 +11,16 @@ import pytest
 
 from gateway.domain import generation_id
 from gateway.errors import OutputMissing, SettingsError
+from gateway.media import Media
 from gateway.outputs import OutputStore, StoredObject, hour, input_key, output_key, upload_expires_at, upload_size
 from gateway.outputs.names import upload_key
 
+PNG = Media("image/png", 640, 480)
 GENERATION = generation_id(0x2A, seed="one")
 OTHER = generation_id(0x2A, seed="other")
 KEY = output_key(GENERATION, attempt=1, index=0, content_type="image/png")
 INPUT = input_key(GENERATION, "0a1b2c3d", 0, "image/png")
-UPLOAD = upload_key(1_795_813_200, "a" * 24, 5_000, "image/png")
+UPLOAD = upload_key(1_795_813_200, "a" * 24, 5_000, PNG)
 DATA = bytes(range(256)) * 4096  # a mebibyte: several chunks
 
 
@@ -84,7 +86,7 @@ async def test_a_copy_lives_on_when_the_first_is_deleted(store: OutputStore) -> 
 
 async def test_uploads_are_deleted_hour_by_hour_and_no_more_than_asked(store: OutputStore) -> None:
     hours = [1_795_640_400 + 3600 * number for number in range(4)]
-    keys = [upload_key(at, letter * 24, 1, "image/png") for at in hours for letter in "abc"]
+    keys = [upload_key(at, letter * 24, 1, PNG) for at in hours for letter in "abc"]
     for key in (*keys, KEY, INPUT):
         await store.put(key, b"x")
     assert await store.delete_uploads(before=hour(hours[0]), at_most=1000) == 0
@@ -173,7 +175,7 @@ def test_keys_say_partition_generation_attempt_and_index() -> None:
 
 
 def test_an_uploads_key_says_when_it_expires_and_how_large_it_is() -> None:
-    assert f"uploads/2026112721/{'a' * 24}-5000.png" == UPLOAD
+    assert f"uploads/2026112721/{'a' * 24}-5000-640x480.png" == UPLOAD
     assert upload_size(UPLOAD) == 5_000
     assert upload_expires_at(UPLOAD) == 1_795_813_200
     with pytest.raises(ValueError, match="is not an object key"):

@@ -32,7 +32,8 @@ def test_a_combination_without_a_rate_is_named_with_the_line_that_mends_it(fault
     assert faults_with(rates('when = { resolution = ["1K", "2K"] }', 'when = { resolution = "4K", audio = true }')) == [
         (
             'pricing.toml: [models.clip.rates]: has no rate for resolution = "4K", audio = false: '
-            'add one with when = { resolution = "4K", audio = false }'
+            'add one with when = { resolution = "4K", audio = false }, '
+            "or forbid it in [[models.clip.forbidden]] with that `when`"
         )
     ]
 

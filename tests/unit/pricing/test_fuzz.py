@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from gateway.errors import RateCardError
 from gateway.ledger.policy_of_card import policy_of
-from gateway.pricing.card import INPUTS_MAX, RateCard
+from gateway.pricing.card import RateCard
 from gateway.pricing.load import read_card
+from gateway.pricing.measures import INPUTS_MAX
 from gateway.pricing.quote import quote
 
 MESSAGE_MAX = 2000

@@ -21,7 +21,14 @@ def card() -> RateCard:
 
 def asked(quotes: KeptQuotes, card: RateCard, outputs: int = 1, **settings: str | int | Decimal) -> Quote:
     return quotes.quote(
-        card, tool="image", model="flux-dev", settings=settings, outputs=outputs, input_images=0, input_videos=0
+        card,
+        tool="image",
+        model="flux-dev",
+        settings=settings,
+        outputs=outputs,
+        input_images=0,
+        input_videos=0,
+        measured={},
     )
 
 

@@ -30,7 +30,7 @@ credits = 1
     [
         (
             "[free]\ndaily_credits = 0.0005",
-            "[free]: `daily_credits` is 0.0005, and credits have at most three decimals",
+            "[free]: `daily_credits` is 0.0005, and credits that are given have at most three decimals: write 0.001",
         ),
         (
             '[free]\ndaily_credits = "100"',
@@ -148,8 +148,8 @@ def test_a_fault_names_the_table_and_the_way_to_mend_it(tables: str, message: st
     ("tables", "message"),
     [
         (
-            "credits = 49.12345",
-            "[models.clip.rates] #1: `credits` is 49.12345, and credits have at most three decimals: round it",
+            "credits = 49.1234567891",
+            "[models.clip.rates] #1: `credits` has more than 9 decimals",
         ),
         ("", "[models.clip.rates] #1: needs `credits` or `credits_per` (write `credits = 0` for what is free)"),
         (
@@ -238,9 +238,7 @@ def test_a_fault_in_a_setting_says_which_setting(faults_with: Faults, setting: s
 def test_a_setting_may_not_take_the_name_of_the_number_of_inputs(faults_with: Faults) -> None:
     tables = "[models.clip.settings]\ninput_images = { min = 0, max = 3 }\n[[models.clip.rates]]\ncredits = 1"
     (message,) = faults_with(tables)
-    assert message.startswith(
-        "pricing.toml: [models.clip.settings]: `input_images` is the name of the number of inputs"
-    )
+    assert message.startswith("pricing.toml: [models.clip.settings]: `input_images` is counted or measured")
 
 
 def test_every_fault_is_said_at_once(faults_of: Faults) -> None:

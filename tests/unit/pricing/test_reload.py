@@ -69,7 +69,7 @@ def point(link: Path, target: Path) -> None:
 
 
 def credits_of(cards: RateCards) -> int:
-    return cards.card.models["clip"].rates[0].millicredits // 1000
+    return int(cards.card.models["clip"].rates[0].millicredits) // 1000
 
 
 @asynccontextmanager

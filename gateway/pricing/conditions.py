@@ -1,0 +1,47 @@
+"""Conditions: when a rate, an add-on or a prohibition applies, and what one would have to ask for instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway.domain import SettingValue
+from gateway.pricing.card import Forbidden, Model, When
+from gateway.pricing.measures import INPUT_COUNTS
+from gateway.pricing.values import one_of, show, show_facts
+
+
+def matches(when: When, facts: Mapping[str, SettingValue]) -> bool:
+    """Whether every named value is one of those listed. A flag never meets a number: the card refuses such a list."""
+    return all(facts[name] in values for name, values in when.items())
+
+
+def forbidding(model: Model, facts: Mapping[str, SettingValue]) -> Forbidden | None:
+    """The rule of the card by which the model does not take this combination, or None."""
+    return next((rule for rule in model.forbidden if matches(rule.when, facts)), None)
+
+
+def refusal(model: Model, rule: Forbidden, facts: Mapping[str, SettingValue]) -> str:
+    """Why a combination is not taken, and every single change that would do."""
+    said = show_facts((name, facts[name]) for name in rule.when)
+    why = f": {rule.reason.rstrip('.')}" if rule.reason else ""
+    instead = one_of(_ways_out(model, rule, facts))
+    return f"{model.name} does not take {said} together{why}." + (f" Send {instead}." if instead else "")
+
+
+def _ways_out(model: Model, rule: Forbidden, facts: Mapping[str, SettingValue]) -> Iterator[str]:
+    """`duration = 8`, `resolution = "720p"`: what each named setting may be, all else as it is."""
+    for name in reversed(tuple(rule.when)):
+        would_do = [
+            value
+            for value in _values(model, name)
+            if value not in rule.when[name] and forbidding(model, {**facts, name: value}) is None
+        ]
+        if would_do:
+            yield f"{name} = {one_of(map(show, would_do))}"
+
+
+def _values(model: Model, name: str) -> Iterator[SettingValue]:
+    if name in INPUT_COUNTS:
+        yield from range(model.inputs_of(name) + 1)
+    else:
+        yield from model.settings[name].each()
