@@ -55,7 +55,6 @@ from gateway.webhook_secrets import WebhookSecrets
 
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
-_ADMIN_KEY_LENGTH = 16
 
 # Python looks for garbage in cycles whenever 700 objects more were made than freed, and at times among all that there
 # are. 64 requests in work are more than that, none of it garbage; and a look at all takes 40 to 120 ms, for which every
@@ -224,8 +223,6 @@ async def _start_ledger(app: web.Application) -> None:
     settings, startup, ledger = app[services.SETTINGS], app[services.STARTUP], app[services.LEDGER]
     await ledger.start()
     await check_durability(ledger, startup, required=settings.require_durable)
-    if len(settings.secret("admin-key")) < _ADMIN_KEY_LENGTH:
-        log.warning("ADMIN_KEY_SHORT", mend=f"give FAREBOX_ADMIN_KEY at least {_ADMIN_KEY_LENGTH} random characters")
     await _write_policy(app, app[services.RATE_CARDS].card)
     startup.ready = True
     log.info("gateway_ready", address=settings.public_address, test_mode=settings.in_test_mode)

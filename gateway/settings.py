@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway.addresses import AddressGuard, parse_networks
 from gateway.errors import SettingsError
 from gateway.proxies import Proxies, ProxyHeader
+from gateway.secret_strength import MAKE_ONE, check_strength
 
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
@@ -72,9 +74,21 @@ class Settings(BaseSettings):
 
     @field_validator("admin_key", "signing_key")
     @classmethod
-    def _not_empty(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not key.get_secret_value().strip():
-            msg = "is empty: leave it out to have one made, or give a long random one"
+    def _not_guessable(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            if not key.get_secret_value().strip():
+                msg = f"is empty: leave it out to have one made, or make one: {MAKE_ONE}"
+                raise ValueError(msg)
+            check_strength(key.get_secret_value())
+        return key
+
+    @field_validator("admin_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and re.fullmatch(r"[!-~]{1,256}", key.get_secret_value()) is None:
+            msg = (
+                f"must be up to 256 ASCII characters without white space: it is sent in a header. Make one: {MAKE_ONE}"
+            )
             raise ValueError(msg)
         return key
 
@@ -98,6 +112,15 @@ class Settings(BaseSettings):
     def _replicas_are_waited_for_on_one_node(self) -> Settings:
         if self.wait_replicas and "+cluster" in _scheme(self.ledger_address):
             msg = "FAREBOX_WAIT_REPLICAS works with a single node or Sentinel, not with a cluster: leave it out"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _the_keys_differ(self) -> Settings:
+        if self.admin_key is not None and self.admin_key == self.signing_key:
+            msg = (
+                "FAREBOX_ADMIN_KEY and FAREBOX_SIGNING_KEY must differ: people use the one, nobody ever sees the other"
+            )
             raise ValueError(msg)
         return self
 
@@ -180,7 +203,13 @@ class Settings(BaseSettings):
         given = self.admin_key if name == "admin-key" else self.signing_key
         if given is not None:
             return given.get_secret_value()
-        return _kept_secret(self.data / name, prefix="fbx_" if name == "admin-key" else "")
+        path = self.data / name
+        kept = _kept_secret(path, prefix="fbx_" if name == "admin-key" else "")
+        try:
+            check_strength(kept)
+        except ValueError as error:
+            raise SettingsError(f"{path}: {error}; or delete the file to have one made") from None
+        return kept
 
 
 def environment_secret(name: str) -> str | None:

@@ -22,6 +22,7 @@ from pydantic_core import from_json
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from gateway.pricing.providers import ProviderTable
+from gateway.secret_strength import weakness
 from gateway.settings import environment_secret
 
 if TYPE_CHECKING:
@@ -110,6 +111,10 @@ def _check_secret(variable: str, headers: Mapping[str, str], body: bytes) -> Non
     if secret is None:
         log.error("callback_secret_missing", variable=variable, consequence="its callbacks are refused")
         raise NotSigned("its secret is not set")
+    weak = weakness(secret)
+    if weak is not None:
+        log.error("callback_secret_weak", variable=variable, problem=weak, consequence="its callbacks are refused")
+        raise NotSigned("its secret is weak")
     try:
         Webhook(secret).verify(body, dict(headers), json_parse=False)
     except (WebhookVerificationError, ValueError) as error:  # a ValueError: what is no base64, or no UTF-8

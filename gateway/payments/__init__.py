@@ -6,7 +6,10 @@ from gateway.errors import SettingsError
 from gateway.payments.base import PaymentProvider
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.local import LocalPayments
+from gateway.secret_strength import weakness
 from gateway.settings import Settings
+
+_LIVE_KEYS = ("sk_live_", "rk_live_")
 
 
 def payments_of(settings: Settings, links: CheckoutLinks) -> PaymentProvider | None:
@@ -21,6 +24,12 @@ def payments_of(settings: Settings, links: CheckoutLinks) -> PaymentProvider | N
         names = [name for name, value in (("KEY", key), ("WEBHOOK_SECRET", secret)) if value is None]
         raise SettingsError(
             "\n".join(f"FAREBOX_STRIPE_{name}: must be set, because FAREBOX_PAYMENTS is stripe" for name in names)
+        )
+    weak = weakness(secret.get_secret_value())
+    if weak is not None and key.get_secret_value().startswith(_LIVE_KEYS):
+        raise SettingsError(
+            f"FAREBOX_STRIPE_WEBHOOK_SECRET: {weak}. Whoever guesses it gets credits for nothing: copy the endpoint's "
+            "signing secret from Stripe's dashboard."
         )
     from gateway.payments.stripe import StripePayments  # noqa: PLC0415 - a tenth of the start, for who sells by it
 

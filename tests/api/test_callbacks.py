@@ -237,6 +237,16 @@ async def test_nobody_is_believed_while_the_secret_is_not_set(caller: Caller, mo
     assert is_refused(await caller.call("cloud", body=body, headers=standard(body)))
 
 
+@pytest.mark.parametrize("secret", [b"guess me", b"x" * 24])
+async def test_nobody_is_believed_by_a_secret_that_can_be_guessed(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, secret: bytes
+) -> None:
+    weak = "whsec_" + base64.b64encode(secret).decode()
+    monkeypatch.setenv("TEST_CALLBACK_SECRET", weak)
+    body = b'{"id":"job-7"}'
+    assert is_refused(await caller.call("cloud", body=body, headers=standard(body, secret=weak)))
+
+
 async def test_fal_is_known_by_any_of_its_published_keys(caller: Caller) -> None:
     publisher, body = caller.publisher, b'{"request_id":"job-7"}'
     publisher.keys += [Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()]

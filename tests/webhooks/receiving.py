@@ -20,7 +20,7 @@ from workers.receivers import Receivers
 from workers.teller import Teller
 
 LOCAL = "127.0.0.0/8"
-SIGNING_KEY = "a signing key of the tests"
+SIGNING_KEY = "the signing key of the tests, long enough to be one"
 ALL_EVENTS = list(EventType)
 
 Mood = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,20 @@ def test_stripe_without_its_secrets_does_not_start(tmp_path: Path) -> None:
     ]
     with pytest.raises(SettingsError, match=r"^FAREBOX_STRIPE_WEBHOOK_SECRET: "):
         chosen(tmp_path, payments="stripe", stripe_key="sk_test_1")
+
+
+@pytest.mark.parametrize("secret", ["whsec_1", "whsec_" + "a" * 32])
+async def test_a_live_stripe_with_a_webhook_secret_that_can_be_guessed_does_not_start(
+    tmp_path: Path, secret: str
+) -> None:
+    """Whoever guesses it signs an event that pays for a plan."""
+    stripe = {"payments": "stripe", "stripe_key": "sk_live_1"}
+    with pytest.raises(SettingsError, match=r"^FAREBOX_STRIPE_WEBHOOK_SECRET: .*dashboard"):
+        chosen(tmp_path, **stripe, stripe_webhook_secret=secret)
+    real = "whsec_" + secrets.token_hex(16)
+    made = payments_of(Settings(data=tmp_path, **stripe, stripe_webhook_secret=real), LINKS)  # type: ignore[arg-type]
+    assert made is not None
+    await made.close()
 
 
 async def test_stripe_takes_real_money(tmp_path: Path) -> None:
