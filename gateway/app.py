@@ -7,18 +7,15 @@ not ours (another schema, other partitions) or, with FAREBOX_REQUIRE_DURABLE, no
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 import structlog
 from aiohttp import web
 
 from gateway.api import console, limits, services, sign_in
 from gateway.api.auth import Callers
-from gateway.api.background import Background
 from gateway.api.bodies import Bodies
 from gateway.api.callback_signatures import CallbackSignatures
 from gateway.api.console import CONSOLE, Console
@@ -51,6 +48,7 @@ from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
 from gateway.slots import Slots
+from gateway.tasks import Tasks
 from gateway.webhook_secrets import WebhookSecrets
 
 _DAY_MS = 24 * 3600 * 1000
@@ -71,7 +69,7 @@ def create_app(settings: Settings) -> web.Application:
     app[services.PROXIES] = settings.proxies
     app[services.STARTUP] = services.Startup()
     app[services.METRICS] = Metrics()
-    app[services.BACKGROUND] = Background()
+    app[services.BACKGROUND] = Tasks()
     app[services.DESCRIPTION] = Description(lambda: document(ROUTES, settings.public_address))
     app[CONSOLE] = Console.read(settings.public_address)
     app[services.QUOTE_TOKENS] = QuoteTokens(settings.secret("signing-key"))
@@ -86,7 +84,7 @@ def create_app(settings: Settings) -> web.Application:
     app[services.KEPT_QUOTES] = KeptQuotes()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _noting_key_use, _taking_in])
+    app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _taking_in])
     mount(app)
     sign_in.mount(app)
     console.mount(app)
@@ -187,30 +185,28 @@ async def _ledger_start(app: web.Application) -> AsyncIterator[None]:
     except LedgerUnavailable as error:
         app[services.STARTUP].problem = error.problem
         log.critical("ledger_unavailable_at_start", error=str(error), until_then="every call answers 503")
-        async with _running(_keep_starting(app), "ledger start"):
-            yield
-    else:
-        yield
+        app[services.BACKGROUND].keep("ledger start", lambda: _keep_starting(app))
+    yield
 
 
 async def _dispatching(app: web.Application) -> AsyncIterator[None]:
-    async with Dispatcher(ledger=app[services.LEDGER], queue=app[services.QUEUE]) as dispatcher:
+    async with Dispatcher(
+        ledger=app[services.LEDGER], queue=app[services.QUEUE], tasks=app[services.BACKGROUND]
+    ) as dispatcher:
         app[services.DISPATCHER] = dispatcher
         yield
 
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
-    async with (
-        _running(app[services.HUB].listen(), "hints"),
-        _running(app[services.RATE_CARDS].watch(), "rate card"),
-        _running(watch_durability(app[services.LEDGER], app[services.STARTUP]), "durability"),
-    ):
-        yield
-
-
-async def _noting_key_use(app: web.Application) -> AsyncIterator[None]:
-    async with _running(app[services.KEY_USE].write_on(), "key use"):
-        yield
+    tasks, ledger = app[services.BACKGROUND], app[services.LEDGER]
+    kept = [
+        tasks.keep("hints", app[services.HUB].listen),
+        tasks.keep("rate card", app[services.RATE_CARDS].watch),
+        tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),
+        tasks.keep("key use", app[services.KEY_USE].write_on),
+    ]
+    yield
+    await cancel(*kept)
     await app[services.KEY_USE].write()
 
 
@@ -262,19 +258,3 @@ async def _write_policy(app: web.Application, card: RateCard) -> None:
 
 async def _end_streams(app: web.Application) -> None:
     app[services.HUB].close()
-
-
-@contextlib.asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """Run `work` beside the server; it ends with it."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_say_if_failed)
-    try:
-        yield
-    finally:
-        await cancel(task)
-
-
-def _say_if_failed(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("background_task_died", task=task.get_name(), exc_info=error)

@@ -26,6 +26,7 @@ from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Hint, Queue
+from gateway.tasks import Tasks
 
 _CLOSE_SECONDS = 5
 _TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early
@@ -45,7 +46,8 @@ log = structlog.get_logger(__name__)
 class Dispatcher:
     """Collects dispatches and hints and writes them in batches. Use it as an async context manager."""
 
-    def __init__(self, *, ledger: Ledger, queue: Queue) -> None:
+    def __init__(self, *, ledger: Ledger, queue: Queue, tasks: Tasks | None = None) -> None:
+        self._tasks = Tasks() if tasks is None else tasks
         self._ledger = ledger
         self._queue = queue
         self._ready: deque[Dispatch] = deque(maxlen=KEPT_MAX)
@@ -60,7 +62,7 @@ class Dispatcher:
         self._writer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._writer = asyncio.create_task(self._write_batches(), name="dispatcher")
+        self._writer = self._tasks.keep("dispatcher", self._write_batches)
         return self
 
     async def __aexit__(
@@ -153,7 +155,7 @@ class Dispatcher:
     def _start_marking(self) -> None:
         batch, self._in_arq = self._in_arq, []
         if batch:
-            marking = asyncio.create_task(self._mark(batch))
+            marking = self._tasks.start(self._mark(batch), "mark dispatched")
             self._marking.add(marking)
             marking.add_done_callback(self._marking.discard)
 

@@ -32,6 +32,7 @@ from arq.worker import Worker, func
 from gateway.cancelling import cancel
 from gateway.errors import QueueUnavailable
 from gateway.queue import Queue, attempt_of, dumps, loads, queue_key
+from gateway.tasks import Tasks
 from workers.generate import LeftToAnother
 from workers.metrics import ATTEMPTS_IN_WORK
 
@@ -63,6 +64,7 @@ class ToolWorker(Worker):
         claim_ms: int,
         grace_seconds: float,
         hand_back: asyncio.Event,
+        tasks: Tasks | None = None,
     ) -> None:
         """Make generations by `make`, which takes their jobs out of the queue; the other jobs are arq's to run."""
         super().__init__(
@@ -87,6 +89,7 @@ class ToolWorker(Worker):
         self._claim_ms = claim_ms
         self._grace_seconds = grace_seconds
         self._hand_back = hand_back
+        self._tasks = Tasks() if tasks is None else tasks
         self._stopping = asyncio.Event()
         self._all_started = False
         self._room = asyncio.Event()
@@ -104,7 +107,7 @@ class ToolWorker(Worker):
 
     async def main(self) -> None:
         """Pick and run jobs until `stop`; return when none is left."""
-        seen = asyncio.create_task(self._say_that_seen(), name="worker-seen")
+        seen = self._tasks.keep("heartbeat", self._say_that_seen)
         try:
             await self._pick_until_stopping()
             await self._end_jobs()

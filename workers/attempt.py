@@ -384,7 +384,8 @@ class Attempt:
         """Have the provider stop this attempt's job, if there is or may be one, of which the ledger has no ref."""
         announced = () if self._request is None else self._request.announced
         for ref in announced if self._ref is None else [self._ref]:
-            self._place.aside(self._place.stop_provider(self._generation.request, ref, self._generation.id))
+            stop = self._place.stop_provider(self._generation.request, ref, self._generation.id)
+            self._place.aside(stop, "stop provider")
 
     def _report(self, ending: str) -> None:
         request = self._generation.request

@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
+from gateway.cancelling import cancel
+from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.outcomes import Ended, NotDue, Overdue, Requeued
-from gateway.outputs import hour
-from workers.metrics import OUTPUTS_DELETED, RESCUES, UPLOADS_DELETED
+from workers.metrics import RESCUES
 from workers.workplace import Workplace
 
 _ROUND_SECONDS = 1.0
-_OUTPUTS_EVERY_SECONDS = 60.0
 _OVERDUE_LIMIT = 100
-_UPLOADS_AT_MOST = 1000  # of a minute: more would keep the round from the deadlines for seconds
 
 log = structlog.get_logger(__name__)
 
@@ -58,46 +56,50 @@ class Reach:
 
 @dataclass(slots=True)
 class Caretaker:
-    """Rounds over all partitions, for ever. `round_seconds` is shortened when the lease is very short."""
+    """Rounds over all partitions, for ever. `round_seconds` is shortened when the lease is very short.
+
+    A round does nothing but visit: whatever else a caretaker does has a task of its own (`workers/caretaking.py`), so
+    that no store, provider or webhook can keep it from the deadlines. Nor can a partition keep it from the others.
+    """
 
     place: Workplace
     lease_seconds: float
     round_seconds: float = field(init=False)
     reaches: list[Reach] = field(init=False)
-    outputs_due_at: float = 0.0
+    _visits: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.round_seconds = min(_ROUND_SECONDS, self.lease_seconds / 3)
         gap_seconds = self.round_seconds + self.lease_seconds / 3
         self.reaches = [Reach(self.lease_seconds, gap_seconds) for _ in range(self.place.ledger.partitions)]
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Make rounds until `stopping` is set."""
-        while not stopping.is_set():
-            started_at = time.monotonic()
-            await self.make_round()
-            rest = started_at + self.round_seconds - time.monotonic()
-            try:
-                await asyncio.wait_for(stopping.wait(), max(0, rest))
-            except TimeoutError:
-                continue
+    async def run(self) -> None:
+        """Make rounds for ever."""
+        try:
+            while True:
+                started_at = time.monotonic()
+                await self.make_round()
+                await asyncio.sleep(max(0, started_at + self.round_seconds - time.monotonic()))
+        finally:
+            await cancel(*self._visits.values())
 
     async def make_round(self) -> None:
-        """Visit every partition, all at once so that they share a pipeline; none stops the others."""
-        partitions = range(len(self.reaches))
-        answers = await asyncio.gather(*map(self._visit, partitions), return_exceptions=True)
-        errors = [answer for answer in answers if isinstance(answer, BaseException)]
-        unexpected = [error for error in errors if not isinstance(error, LedgerUnavailable)]
+        """Visit every partition, all at once so that they share a pipeline; none stops the others.
+
+        One that has not answered within a round is waited for beside the next ones.
+        """
+        for partition in range(len(self.reaches)):
+            if partition not in self._visits:
+                self._visits[partition] = asyncio.create_task(self._visit(partition), name=f"visit {partition}")
+        ended, _ = await asyncio.wait(self._visits.values(), timeout=self.round_seconds)
+        self._visits = {partition: visit for partition, visit in self._visits.items() if visit not in ended}
+        errors = [error for visit in ended if (error := visit.exception()) is not None]
         if errors:
+            unexpected = [error for error in errors if not isinstance(error, LedgerUnavailable)]
             error = (unexpected or errors)[0]
             log.warning(
                 "partitions_not_reached", partitions=len(errors), error=str(error), exc_info=bool(unexpected) and error
             )
-        elif time.monotonic() >= self.outputs_due_at:
-            self.outputs_due_at = time.monotonic() + _OUTPUTS_EVERY_SECONDS
-            await self._delete_expired_outputs()
-            await self._delete_expired_uploads()
-        await self._fill_slots()
 
     async def _visit(self, partition: int) -> None:
         reach = self.reaches[partition]
@@ -106,10 +108,17 @@ class Caretaker:
             overdue = await self.place.ledger.overdue(partition=partition, limit=_OVERDUE_LIMIT)
             reach.answered(asked_at, time.monotonic())
             judge_leases = reach.may_judge(time.monotonic())
-            await asyncio.gather(*(self._rescue(one, judge_leases=judge_leases) for one in overdue))
+            rescued = await asyncio.gather(
+                *(self._rescue(one, judge_leases=judge_leases) for one in overdue), return_exceptions=True
+            )
         except FareboxError:
             reach.lost()
             raise
+        for error in rescued:  # after all of them: one generation that cannot be read keeps no other from its rescue
+            if isinstance(error, FareboxError):
+                reach.lost()
+            if isinstance(error, BaseException):
+                raise error
 
     async def _rescue(self, overdue: Overdue, *, judge_leases: bool) -> None:
         generation = overdue.generation
@@ -128,35 +137,3 @@ class Caretaker:
                 log.info("rescued", generation=generation, action=action, account=ended.account)
                 self.place.after_end(outcome, stop_provider=True)
         RESCUES.labels(action).inc()
-
-    async def _fill_slots(self) -> None:
-        """Let those go on who stand in a provider's line for a slot that has lapsed, was lost, or is new (R16)."""
-        limits = {name: table.max_in_work for name, table in self.place.desk.card.providers.items()}
-        try:
-            self.place.dispatcher.dispatch(await self.place.slots.fill(limits))
-        except QueueUnavailable as error:
-            log.debug("slots_not_filled", error=str(error))
-
-    async def _delete_expired_outputs(self) -> None:
-        """Delete what has been kept long enough; what cannot be deleted now is found again in the next minute."""
-        for partition in range(len(self.reaches)):
-            try:
-                expired = await self.place.ledger.expired_outputs(partition=partition)
-                for generation in expired:
-                    await self.place.outputs.delete_generation(generation)
-                    await self.place.ledger.outputs_deleted(generation=generation)
-                    log.info("outputs_deleted", generation=generation)
-                    OUTPUTS_DELETED.inc()
-            except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next round tries again
-                log.warning("outputs_not_deleted", partition=partition, error=f"{type(error).__name__}: {error}")
-
-    async def _delete_expired_uploads(self) -> None:
-        """Delete uploads that nobody can use any more. Whatever was made of them has its own copy."""
-        try:
-            deleted = await self.place.outputs.delete_uploads(before=hour(time.time()), at_most=_UPLOADS_AT_MOST)
-        except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next round tries again
-            log.warning("uploads_not_deleted", error=f"{type(error).__name__}: {error}")
-            return
-        if deleted:
-            log.info("uploads_deleted", uploads=deleted)
-            UPLOADS_DELETED.inc(deleted)

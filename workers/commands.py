@@ -10,16 +10,13 @@ from typing import Any
 
 import click
 import structlog
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, start_http_server
 
-from gateway.cancelling import cancel
 from gateway.logs import configure_logs
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
-from workers.caretaker import Caretaker
-from workers.nightly_audit import NightlyAudit
-from workers.sampler import Sampler
-from workers.settings import make_worker, open_workplace, telling
+from workers.metrics import TaskFigures
+from workers.settings import caretaking, make_worker, open_workplace
 
 _metrics_port = click.option(
     "--metrics-port",
@@ -81,11 +78,9 @@ async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
         tool_worker = make_worker(settings, place, tool=tool, jobs_max=jobs_max)
         _on_stop(tool_worker.stop)
         log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
-        heeding = asyncio.create_task(place.heed_looks(), name="heed looks")
-        try:
-            await tool_worker.async_run()
-        finally:
-            await cancel(heeding)
+        place.tasks.keep("looks", place.heed_looks)
+        REGISTRY.register(TaskFigures(place.tasks))
+        await tool_worker.async_run()
     log.info("worker_stopped", tool=tool, worker=tool_worker.name)
 
 
@@ -93,16 +88,10 @@ async def _take_care(settings: Settings) -> None:
     stopping = asyncio.Event()
     async with open_workplace(settings) as place:
         _on_stop(stopping.set)
-        log.info("caretaker_ready")
-        beside = [
-            asyncio.create_task(NightlyAudit(place.ledger).run(), name="nightly audit"),
-            asyncio.create_task(Sampler(place.ledger, place.queue).run(), name="sampler"),
-        ]
-        try:
-            async with telling(settings, place):
-                await Caretaker(place, settings.lease_seconds).run(stopping)
-        finally:
-            await cancel(*beside)
+        REGISTRY.register(TaskFigures(place.tasks))
+        async with caretaking(settings, place):
+            log.info("caretaker_ready")
+            await stopping.wait()
     log.info("caretaker_stopped")
 
 

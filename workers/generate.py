@@ -52,7 +52,8 @@ async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
     place: Workplace = context["place"]
     found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
     if isinstance(found, Generation) and not await place.ask_to_stop(found.request, ref, generation):
-        place.aside(place.ask_again_to_stop(found.request, ref, generation))  # the job's place is another's meanwhile
+        # The job's place is another's meanwhile.
+        place.aside(place.ask_again_to_stop(found.request, ref, generation), "stop provider again")
 
 
 async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, generation: str, attempt: int) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from gateway.ledger.timed import transition_seconds
+from gateway.tasks import Tasks
 
 TRANSITION_SECONDS = transition_seconds()
 ATTEMPT_SECONDS = Histogram(
@@ -20,3 +25,14 @@ WEBHOOK_TRIES = Counter(
 )
 OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose old outputs were deleted.")
 UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Uploads that were deleted because they had expired.")
+
+
+class TaskFigures(Collector):
+    """The background tasks of this process, asked each time."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+
+    def collect(self) -> Iterable[Metric]:
+        """One figure for each task."""
+        return self._tasks.metrics()

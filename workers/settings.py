@@ -19,11 +19,16 @@ from gateway.queue import Queue
 from gateway.settings import Settings
 from gateway.webhook_secrets import WebhookSecrets
 from workers.arq_worker import ToolWorker
+from workers.caretaker import Caretaker
+from workers.expired_files import ExpiredFiles
 from workers.generate import generate, stop
 from workers.insist import insist
 from workers.metrics import TRANSITION_SECONDS
+from workers.nightly_audit import NightlyAudit
 from workers.provider_desk import ProviderDesk
 from workers.receivers import Receivers
+from workers.sampler import Sampler
+from workers.slot import keep_filling_slots
 from workers.teller import Teller
 from workers.workplace import Workplace
 
@@ -52,14 +57,13 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         desk = ProviderDesk(cards, outputs, _callbacks(settings))
         place = Workplace(ledger, queue, dispatcher, outputs, settings.lease_seconds, desk)
         stack.push_async_callback(place.close)
-        watching = asyncio.create_task(cards.watch(), name="rate card")
-        stack.push_async_callback(cancel, watching)
+        place.tasks.keep("rate card", cards.watch)
         yield place
 
 
 @asynccontextmanager
-async def telling(settings: Settings, place: Workplace) -> AsyncIterator[None]:
-    """Have webhooks told, beside what is done meanwhile."""
+async def caretaking(settings: Settings, place: Workplace) -> AsyncIterator[None]:
+    """Do all that a caretaker does, each in a task of its own: what hangs in one keeps no other waiting."""
     signing_key = settings.secret("signing-key")
     receivers = Receivers(settings.address_guard, f"Farebox-Webhooks/{version('farebox')}")
     teller = Teller(
@@ -69,11 +73,20 @@ async def telling(settings: Settings, place: Workplace) -> AsyncIterator[None]:
         links=OutputLinks(signing_key, settings.public_address),
         lease_seconds=settings.lease_seconds,
     )
-    task = asyncio.create_task(teller.run(), name="teller")
+    files = ExpiredFiles(place.ledger, place.outputs)
+    tasks = [
+        place.tasks.keep("rescues", Caretaker(place, settings.lease_seconds).run),
+        place.tasks.keep("slots", lambda: keep_filling_slots(place)),
+        place.tasks.keep("expired outputs", files.delete_outputs),
+        place.tasks.keep("expired uploads", files.delete_uploads),
+        place.tasks.keep("daily audit", NightlyAudit(place.ledger).run),
+        place.tasks.keep("sampler", Sampler(place.ledger, place.queue).run),
+        place.tasks.keep("webhooks", teller.run),
+    ]
     try:
         yield
     finally:
-        await cancel(task)
+        await cancel(*tasks)
         await teller.close()
         await receivers.close()
 
@@ -98,4 +111,5 @@ def make_worker(settings: Settings, place: Workplace, *, tool: str, jobs_max: in
         claim_ms=settings.lease_ms,
         grace_seconds=settings.grace_seconds,
         hand_back=hand_back,
+        tasks=place.tasks,
     )

@@ -7,6 +7,7 @@ and somebody may be let go on who should have waited; that is seen to when it is
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,25 @@ if TYPE_CHECKING:
 
 # What a parked one keeps beyond its next look: until it is dispatched, picked up and begun.
 _LOOK_MARGIN_MS = 60_000
+_FILL_EVERY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+async def keep_filling_slots(place: Workplace) -> None:
+    """Fill slots once a second, for ever."""
+    while True:
+        await fill_slots(place)
+        await asyncio.sleep(_FILL_EVERY_SECONDS)
+
+
+async def fill_slots(place: Workplace) -> None:
+    """Let those go on who stand in a provider's line for a slot that has lapsed, was lost, or is new (R16)."""
+    limits = {name: table.max_in_work for name, table in place.desk.card.providers.items()}
+    try:
+        place.dispatcher.dispatch(await place.slots.fill(limits))
+    except QueueUnavailable as error:
+        log.debug("slots_not_filled", error=str(error))
 
 
 class Slot:
@@ -81,7 +99,7 @@ class Slot:
             self._aside(self._place.slots.note(self._provider, outcome))
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
-        self._place.aside(self._survive(work))
+        self._place.aside(self._survive(work), "slot")
 
     async def _survive(self, work: Coroutine[Any, Any, None]) -> None:
         try:

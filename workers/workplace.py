@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import structlog
 
-from gateway.cancelling import cancel
 from gateway.dispatcher import Dispatcher
 from gateway.domain import GenerationRequest
 from gateway.errors import QueueUnavailable
@@ -19,6 +18,7 @@ from gateway.ledger.outcomes import Ended
 from gateway.outputs import OutputStore
 from gateway.queue import Queue
 from gateway.slots import Slots
+from gateway.tasks import Tasks
 from workers.checks import Checks
 from workers.insist import insist
 from workers.provider_desk import ProviderDesk
@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 _STOP_PROVIDER_SECONDS = 30
 _STOP_AGAIN_SECONDS = (5, 30, 120)
-_CLOSE_SECONDS = 5
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +44,8 @@ class Workplace:
     attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
     """For each generation in work here, what makes its attempt look at once, in the ledger and at its provider."""
     checks: Checks = field(default_factory=Checks)
+    tasks: Tasks = field(default_factory=Tasks)
     slots: Slots = field(init=False)
-    _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))
@@ -60,7 +59,7 @@ class Workplace:
         ended = outcome.generation
         self.dispatcher.dispatch(outcome.promoted)
         if stop_provider and outcome.provider_ref is not None:
-            self.aside(self.stop_provider(ended.request, outcome.provider_ref, ended.id))
+            self.aside(self.stop_provider(ended.request, outcome.provider_ref, ended.id), "stop provider")
         self.leave_provider(ended.request.provider, ended.id)
         self.dispatcher.tell(ended.account, ended.id, ended.version)
         for promoted in outcome.promoted:
@@ -108,7 +107,7 @@ class Workplace:
         """Give up a generation's slot at its provider, or its place in the line, and let others go on."""
         table = self.desk.card.providers.get(provider)
         if table is not None:
-            self.aside(self._release(provider, table.max_in_work, generation))
+            self.aside(self._release(provider, table.max_in_work, generation), "release slot")
 
     async def _release(self, provider: str, limit: int | None, generation: str) -> None:
         try:
@@ -117,15 +116,11 @@ class Workplace:
             log.warning("slot_not_released", generation=generation, error=str(error), free="when it lapses")
 
     async def close(self) -> None:
-        """Let what runs in the background end, then close the providers and what looks into their outputs."""
-        if self._background:
-            await asyncio.wait(self._background, timeout=_CLOSE_SECONDS)
-        await cancel(*self._background)
+        """End the loops, let what else runs in the background end, then close the providers and the checks."""
+        await self.tasks.close()
         await self.desk.close()
         await self.checks.close()
 
-    def aside(self, work: Coroutine[Any, Any, None]) -> None:
+    def aside(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Do what nobody waits for."""
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self.tasks.start(work, name)

@@ -14,6 +14,7 @@ from gateway.ledger.timed import transition_seconds
 from gateway.pricing.reload import RateCards
 from gateway.queue import Depth
 from gateway.slots import ProviderState
+from gateway.tasks import Tasks
 from gateway.timings import Timings
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -48,6 +49,7 @@ class Metrics:
         audit: LastAudit | None,
         *,
         providers: Mapping[str, ProviderState] | None,
+        tasks: Tasks,
     ) -> bytes:
         """The text that Prometheus reads."""
         asked = CollectorRegistry()
@@ -59,6 +61,7 @@ class Metrics:
                     *_of_ledger(totals, tools),
                     *_of_audit(audit),
                     *_of_providers(providers or {}, rate_cards),
+                    *tasks.metrics(),
                 ]
             )
         )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.api.auth import Callers
-from gateway.api.background import Background
 from gateway.api.bodies import Bodies
 from gateway.api.callback_signatures import CallbackSignatures
 from gateway.api.description import Description
@@ -29,6 +28,7 @@ from gateway.proxies import Proxies
 from gateway.queue import Queue
 from gateway.settings import Settings
 from gateway.slots import Slots
+from gateway.tasks import Tasks
 from gateway.webhook_secrets import WebhookSecrets
 
 
@@ -69,7 +69,7 @@ SESSIONS = web.AppKey("SESSIONS", Sessions)
 CALLERS = web.AppKey("CALLERS", Callers)
 KEY_USE = web.AppKey("KEY_USE", KeyUse)
 QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
-BACKGROUND = web.AppKey("BACKGROUND", Background)
+BACKGROUND = web.AppKey("BACKGROUND", Tasks)
 SLOTS = web.AppKey("SLOTS", Slots)
 HUB = web.AppKey("HUB", Hub)
 METRICS = web.AppKey("METRICS", Metrics)

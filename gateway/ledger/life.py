@@ -282,10 +282,12 @@ class GenerationOperations(LedgerCore):
             moved.update(generation for _, rest in replies for generation in texts(rest))
         return frozenset(moved)
 
-    async def expired_outputs(self, *, partition: int, limit: int = 100) -> list[str]:
-        """Ended generations whose outputs should be deleted by now, longest overdue first."""
-        found = texts(await self._scripts.run("overdue", keys.outputs(partition), limit))
-        return list(found[::2])
+    async def claim_outputs(self, *, partition: int, limit: int, claim_ms: int) -> list[str]:
+        """Ended generations whose outputs should be deleted by now, longest overdue first; nobody else gets them.
+
+        They are due again after `claim_ms`, unless `outputs_deleted` says before that they are gone.
+        """
+        return list(texts(await self._scripts.run("claim_outputs", keys.outputs(partition), limit, claim_ms)))
 
     async def outputs_deleted(self, *, generation: str) -> None:
         """Record that the outputs are gone from the object store."""

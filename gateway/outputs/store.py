@@ -7,8 +7,9 @@ work is done outside Python.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 _CLOUD_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory"})
 _CHUNK_BYTES = 256 * 1024  # what a slow download holds in memory
-_DELETED_AT_ONCE = 100
+_DELETED_AT_ONCE = 1000  # what S3 takes in one call
+_LISTED_AT_ONCE = 16
 _PIECE_BYTES = 5 * 1024 * 1024  # the least that S3 takes as a part
 _PIECES_AT_ONCE = 2
 
@@ -121,13 +123,35 @@ class OutputStore:
             raise OutputMissing(object_key) from None
         return _chunks(result)
 
-    async def delete_generation(self, generation: str) -> int:
-        """Delete all outputs and inputs of a generation, of every attempt; how many there were."""
-        deleted = 0
-        for prefix in folders(generation):
-            async for listed in obstore.list(self._store, prefix, chunk_size=_DELETED_AT_ONCE):
-                deleted += sum([await self._delete(meta["path"]) for meta in listed])
-        return deleted
+    async def delete_generations(self, generations: Sequence[str]) -> list[str]:
+        """Delete all outputs and inputs of generations; those of which nothing is left.
+
+        Together, because a bucket deletes a thousand objects in one call. If one of them cannot be deleted, each
+        generation is dealt with by itself, so that it keeps no other's outputs.
+        """
+        turns = asyncio.Semaphore(_LISTED_AT_ONCE)
+
+        async def listed(generation: str) -> list[str]:
+            async with turns:
+                return await self._listed(generation)
+
+        found = await asyncio.gather(*map(listed, generations), return_exceptions=True)
+        known = {
+            generation: paths
+            for generation, paths in zip(generations, found, strict=True)
+            if not isinstance(paths, BaseException)
+        }
+        for error in found:
+            if isinstance(error, BaseException):
+                if not known:
+                    raise error  # the store is away
+                break
+        try:
+            await self._delete_all([path for paths in known.values() for path in paths])
+        except (obstore.exceptions.BaseError, OSError):
+            done = await asyncio.gather(*map(self._delete_all, known.values()), return_exceptions=True)
+            return [one for one, error in zip(known, done, strict=True) if error is None]
+        return list(known)
 
     async def delete(self, object_keys: Iterable[str]) -> None:
         """Delete objects, those that there are."""
@@ -140,8 +164,9 @@ class OutputStore:
         for place in sorted(places["common_prefixes"]):
             if place.rstrip("/").removeprefix(UPLOADS) >= before:
                 break
-            async for listed in obstore.list(self._store, place, chunk_size=_DELETED_AT_ONCE):
-                deleted += sum(await asyncio.gather(*(self._delete(meta["path"]) for meta in listed)))
+            async for listed in obstore.list(self._store, place, chunk_size=min(at_most, _DELETED_AT_ONCE)):
+                await self._delete_all([meta["path"] for meta in listed])
+                deleted += len(listed)
                 if deleted >= at_most:
                     return deleted
         return deleted
@@ -168,12 +193,26 @@ class OutputStore:
         if self._directory is not None:
             await asyncio.to_thread(_sync, self._directory / object_key, self._directory)
 
-    async def _delete(self, path: str) -> bool:
+    async def _listed(self, generation: str) -> list[str]:
+        """All objects of a generation: of every attempt, also those that no generation names."""
+        return [
+            meta["path"]
+            for prefix in folders(generation)
+            async for listed in obstore.list(self._store, prefix, chunk_size=_DELETED_AT_ONCE)
+            for meta in listed
+        ]
+
+    async def _delete_all(self, paths: Sequence[str]) -> None:
+        """Delete objects in one call where the store can."""
         try:
+            await obstore.delete_async(self._store, paths)
+        except FileNotFoundError:
+            # Another caretaker was quicker with one; a directory says so, and leaves open what became of the others.
+            await asyncio.gather(*map(self._delete, paths))
+
+    async def _delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, path)
-        except FileNotFoundError:  # another caretaker was quicker
-            return False
-        return True
 
 
 async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes]:

@@ -125,7 +125,7 @@ class Caller:
 
     async def jobs(self) -> list[str]:
         """What is in the queue, once the gateway has written it."""
-        await self.gateway.app[services.BACKGROUND].close()
+        await self.gateway.app[services.BACKGROUND].finish()
         found: list[bytes] = await self.gateway.app[services.QUEUE].redis.zrange(queue_key("image"), 0, -1)
         return [job.decode() for job in found]
 

@@ -136,7 +136,7 @@ async def test_404_an_output_that_is_not_there_says_why(gateway: Visitor) -> Non
         reply = await gateway.call("GET", f"/v1/generations/{generation}/outputs/{index}", key)
         assert (reply.status, reply.code) == (404, "not_found")
     url = await _signed(gateway, key, generation)
-    await gateway.app[services.OUTPUTS].delete_generation(generation)
+    await gateway.app[services.OUTPUTS].delete_generations([generation])
     for method in ("GET", "HEAD"):
         assert (await gateway.call(method, url)).status == 404
     await gateway.ledger.outputs_deleted(generation=generation)

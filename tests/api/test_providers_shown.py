@@ -90,7 +90,7 @@ async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_nex
     assert (await scene.slots.enter("box", 1, first)).inside
     second, third = await scene.lined_up(), await scene.lined_up()
     await scene.gateway.call("POST", f"/v1/generations/{second}/cancel", scene.key)
-    await scene.gateway.app[services.BACKGROUND].close()
+    await scene.gateway.app[services.BACKGROUND].finish()
     assert (await scene.providers())["box"]["in_line"] == 1
     await scene.gateway.call("POST", f"/v1/generations/{first}/cancel", scene.key)
     await scene.queued(job_id(third, 1))

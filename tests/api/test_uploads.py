@@ -360,7 +360,7 @@ async def test_an_upload_is_an_input_whose_bytes_are_the_generations_own_from_th
     for path in files(gateway, "uploads"):
         path.unlink()
     assert await stored_input(gateway, first) == await stored_input(gateway, second) == PNG
-    await gateway.app[services.OUTPUTS].delete_generation(first)
+    await gateway.app[services.OUTPUTS].delete_generations([first])
     with pytest.raises(OutputMissing):
         await stored_input(gateway, first)
     assert await stored_input(gateway, second) == PNG
@@ -448,7 +448,7 @@ async def test_a_replay_leaves_the_inputs_of_the_first_alone_and_none_of_its_own
     inputs = an_input(await uploaded(gateway, key))
     made = await gateway.create(key, inputs=inputs, once="k")
     assert (await gateway.create(key, inputs=inputs, once="k")).status == 200
-    await gateway.app[services.BACKGROUND].close()
+    await gateway.app[services.BACKGROUND].finish()
     assert await stored_input(gateway, made.body["id"]) == PNG
     assert len(files(gateway, "inputs")) == 1
 
@@ -462,6 +462,6 @@ async def test_a_refused_order_leaves_no_inputs_behind(gateway: Visitor, once: s
     assert (await gateway.call("POST", "/v1/admin/accounts/acme/adjustments", gateway.admin, spent)).status == 201
     refused = await gateway.create(key, inputs=inputs, once=once)
     assert refused.status == 402
-    await gateway.app[services.BACKGROUND].close()
+    await gateway.app[services.BACKGROUND].finish()
     assert files(gateway, "inputs") == []
     assert len(files(gateway, "uploads")) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -291,15 +292,16 @@ async def test_outputs_are_to_be_deleted_after_their_time(world: World) -> None:
     before = await world.now()
     await world.finish(generation)
     partition = int(generation[4:6], 16)
-    assert await world.ledger.expired_outputs(partition=partition) == []
+    claim = partial(world.ledger.claim_outputs, partition=partition, limit=10, claim_ms=1000)
+    assert await claim() == []
     name = f"{{fb{partition:02x}}}:outputs"
     score = await world.redis.zscore(name, generation)
     assert score is not None
     assert score >= before + world.ledger.outputs_kept_ms
     await world.redis.zincrby(name, -world.ledger.outputs_kept_ms, generation)
-    assert await world.ledger.expired_outputs(partition=partition) == [generation]
+    assert await claim() == [generation]
     await world.ledger.outputs_deleted(generation=generation)
-    assert await world.ledger.expired_outputs(partition=partition) == []
+    assert await world.redis.zscore(name, generation) is None
     assert (await world.generation(generation)).outputs_deleted
 
 

@@ -1,4 +1,4 @@
-"""The caretaker's judgement, and what it deletes."""
+"""The caretaker's judgement."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-import structlog
 
 from gateway.domain import FailureCode, State, operation_id
-from gateway.errors import OutputMissing
 from gateway.ledger.outcomes import Begun, Renewed
-from gateway.media import Media
-from gateway.outputs import UploadAddresses
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, due, open_place, until
 from workers.caretaker import Caretaker, Reach
@@ -154,56 +150,3 @@ async def test_after_an_outage_nobody_is_judged_at_once_and_a_late_renewal_count
     assert isinstance(renewed, Renewed)
     found = await stage.generation(generation)
     assert (found.state, found.attempt, found.failures) == (State.RUNNING, 1, 0)
-
-
-async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_says_so(
-    stage: Stage, place: Workplace
-) -> None:
-    await stage.account()
-    stage.ledger.outputs_kept_ms = 0
-    generation = await stage.order()
-    stage.worker()
-    ended = await stage.ended(generation)
-    key = ended.outputs[0].object_key
-    assert await place.outputs.get(key)
-    caretaker = Caretaker(place, stage.lease_seconds)
-
-    async def deleted() -> bool:
-        caretaker.outputs_due_at = 0
-        await caretaker.make_round()
-        return (await stage.generation(generation)).outputs_deleted
-
-    await until(deleted)
-    with pytest.raises(OutputMissing):
-        await place.outputs.get(key)
-
-
-async def test_expired_uploads_are_deleted_and_others_are_kept(stage: Stage, place: Workplace) -> None:
-    await stage.account()
-    png = Media("image/png", 640, 480)
-    long_ago = UploadAddresses("key", lambda: time.time() - 27 * 3600).new_key(png, 7)
-    lately = UploadAddresses("key", lambda: time.time() - 22 * 3600).new_key(png, 7)
-    for key in (long_ago, lately):
-        await place.outputs.put(key, b"picture")
-    await Caretaker(place, LEASE).make_round()
-    with pytest.raises(OutputMissing):
-        await place.outputs.head(long_ago)
-    assert await place.outputs.get(lately) == b"picture"
-
-
-async def test_a_store_that_is_away_keeps_no_caretaker_from_its_rounds(stage: Stage, place: Workplace) -> None:
-    await stage.account()
-    await stage.reserve()
-    store = stage.directory / "outputs"
-    store.rmdir()
-    store.touch()
-    caretaker = Caretaker(place, LEASE)
-    with structlog.testing.capture_logs() as lines:
-        await until(lambda: _dispatches(stage, caretaker))
-    assert "uploads_not_deleted" in [line["event"] for line in lines]
-
-
-async def _dispatches(stage: Stage, caretaker: Caretaker) -> bool:
-    caretaker.outputs_due_at = 0
-    await caretaker.make_round()
-    return bool(await due(stage.queue))

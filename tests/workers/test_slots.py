@@ -20,6 +20,7 @@ from tests.workers.stage import ROOT, Stage, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.caretaker import Caretaker
 from workers.providers import Pending, ProviderRequest, Result
+from workers.slot import fill_slots
 
 TABLE = """
 [providers.scripted]
@@ -217,7 +218,7 @@ async def test_a_limit_that_is_raised_lets_the_next_ones_go_on_within_a_round(sc
     second, third = await scene.lined_up(), await scene.lined_up()
     watching = asyncio.create_task(scene.place.desk._cards.watch())  # noqa: SLF001 - as `open_workplace` does
     await scene.limit(3)
-    await Caretaker(scene.place, scene.stage.lease_seconds).make_round()
+    await fill_slots(scene.place)
     for generation in (second, third):
         await scene.dispatched(generation, 1)
     await cancel(watching)
@@ -242,6 +243,7 @@ async def test_a_worker_that_dies_leaves_a_slot_that_is_free_after_a_lease(scene
     caretaker = Caretaker(scene.place, scene.stage.lease_seconds)
     while not await scene.is_due(job_id(second, 1)):
         await caretaker.make_round()
+        await fill_slots(scene.place)
         await asyncio.sleep(0.1)
     assert (await scene.place.slots.enter("scripted", 1, second)).inside
     assert (await scene.found(first)).state not in FINAL_STATES

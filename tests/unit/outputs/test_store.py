@@ -118,19 +118,19 @@ async def test_deleting_a_generation_takes_its_outputs_and_inputs_and_nobody_els
     others = output_key(OTHER, 1, 0, "image/png")
     for key in (*mine, others):
         await store.put(key, b"x")
-    assert await store.delete_generation(GENERATION) == 3
+    assert await store.delete_generations([GENERATION]) == [GENERATION]
     for key in mine:
         with pytest.raises(OutputMissing):
             await store.head(key)
     assert await store.get(others) == b"x"
-    assert await store.delete_generation(GENERATION) == 0
+    assert await store.delete_generations([GENERATION]) == [GENERATION], "twice is once"
 
 
 def test_deleting_leaves_no_empty_folders(directory: Path) -> None:
     store = OutputStore.open(directory.as_uri())
     asyncio.run(store.put(KEY, b"x"))
     assert list(directory.rglob(f"*{GENERATION}*"))
-    asyncio.run(store.delete_generation(GENERATION))
+    asyncio.run(store.delete_generations([GENERATION]))
     assert not list(directory.rglob(f"*{GENERATION}*"))
 
 
@@ -193,7 +193,7 @@ def test_a_key_is_only_made_for_a_generation_and_a_type_on_the_list() -> None:
 
 async def test_deleting_something_that_is_no_generation_is_refused(store: OutputStore) -> None:
     with pytest.raises(ValueError, match="is not a generation id"):
-        await store.delete_generation("")
+        await store.delete_generations([""])
 
 
 @pytest.mark.parametrize("url", ["", "outputs", "http://example.com/x", "file://elsewhere/x", "ftp://x/y"])

@@ -1,0 +1,14 @@
+#!lua flags=allow-oom
+-- Claim ended generations whose outputs are to be deleted, longest overdue first: no two caretakers delete the same.
+-- A claim that runs out, because its caretaker died or its store did not delete, makes them due again.
+--
+-- KEYS[1]  outputs
+-- ARGV     1 how many at most, 2 for how long (ms)
+-- Returns  {generation, …}
+-- Writes   outputs
+--- @include "lib/amounts"
+local now = amounts.real_now()
+local due = redis.call("ZRANGE", KEYS[1], "-inf", amounts.text(now), "BYSCORE", "LIMIT", 0, ARGV[1])
+
+for _, id in ipairs(due) do redis.call("ZADD", KEYS[1], "XX", amounts.text(now + tonumber(ARGV[2])), id) end
+return due

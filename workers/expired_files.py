@@ -1,0 +1,91 @@
+"""Deletes what has had its time in the object store: outputs and inputs of ended generations, and uploads.
+
+Beside a caretaker's rounds and never in their way: a bucket takes 50 ms for a deletion, or does not answer at all. Any
+number of caretakers may delete; a claim in the ledger keeps two of them from the same generations. The ledger hears
+that outputs are gone after they are: who dies in between has left them claimed, and they are due again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.ledger.ledger import Ledger
+from gateway.outputs import OutputStore, hour
+from workers.metrics import OUTPUTS_DELETED, UPLOADS_DELETED
+
+_LOOK_SECONDS = 60.0
+_REST_SECONDS = 0.1  # between batches, while there is more to delete
+_BATCH_SECONDS = 120.0  # for a store that hangs; a batch over a slow link takes 5 s
+_CLAIM_MS = 300_000  # longer than a batch and its note in the ledger may take
+_OF_A_PARTITION = 8  # in one batch: 512 generations, some thousand objects
+_UPLOADS_AT_ONCE = 1000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class ExpiredFiles:
+    """Batches of deletions, for ever."""
+
+    ledger: Ledger
+    outputs: OutputStore
+    claim_ms: int = _CLAIM_MS
+
+    async def delete_outputs(self) -> None:
+        """Delete expired outputs: batch after batch while there are any, then a look each minute."""
+        while True:
+            more = False
+            try:
+                more = await self.delete_some_outputs()
+            except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next look tries again
+                log.warning("outputs_not_deleted", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_REST_SECONDS if more else _LOOK_SECONDS)
+
+    async def delete_uploads(self) -> None:
+        """Delete uploads that nobody can use any more. Whatever was made of them has its own copy."""
+        while True:
+            more = False
+            try:
+                more = await self.delete_some_uploads()
+            except Exception as error:  # noqa: BLE001 - as above
+                log.warning("uploads_not_deleted", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_REST_SECONDS if more else _LOOK_SECONDS)
+
+    async def delete_some_outputs(self) -> bool:
+        """Delete one batch; whether there may be more that is due now."""
+        claims = await asyncio.gather(
+            *(
+                self.ledger.claim_outputs(partition=partition, limit=_OF_A_PARTITION, claim_ms=self.claim_ms)
+                for partition in range(self.ledger.partitions)
+            )
+        )
+        claimed = [generation for claim in claims for generation in claim]
+        if not claimed:
+            return False
+        async with asyncio.timeout(_BATCH_SECONDS):
+            deleted = await self.outputs.delete_generations(claimed)
+        await asyncio.gather(*(self.ledger.outputs_deleted(generation=generation) for generation in deleted))
+        _tell(deleted, left=len(claimed) - len(deleted))
+        return any(len(claim) == _OF_A_PARTITION for claim in claims)
+
+    async def delete_some_uploads(self) -> bool:
+        """Delete one batch, the oldest first; whether there may be more."""
+        async with asyncio.timeout(_BATCH_SECONDS):
+            deleted = await self.outputs.delete_uploads(before=hour(time.time()), at_most=_UPLOADS_AT_ONCE)
+        if deleted:
+            log.info("uploads_deleted", uploads=deleted)
+            UPLOADS_DELETED.inc(deleted)
+        return deleted >= _UPLOADS_AT_ONCE
+
+
+def _tell(deleted: Sequence[str], left: int) -> None:
+    for generation in deleted:
+        log.info("outputs_deleted", generation=generation)
+    OUTPUTS_DELETED.inc(len(deleted))
+    if left:
+        log.warning("outputs_not_deleted", generations=left, again_in_seconds=_CLAIM_MS // 1000)
