@@ -36,6 +36,7 @@ from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.durability import check_durability, watch_durability
 from gateway.errors import FareboxError, LedgerUnavailable
+from gateway.exposure import warnings
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.policy_of_card import policy_of
 from gateway.ledger.timed import TimedLedger
@@ -93,6 +94,8 @@ def create_app(settings: Settings) -> web.Application:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in work then have the grace period to end."""
+    for event, members in warnings(settings):
+        log.warning(event, **members)
     app = create_app(settings)
     with asyncio.Runner(loop_factory=_event_loop) as runner:
         runner.run(_serve(app, settings))

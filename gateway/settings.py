@@ -13,12 +13,14 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.addresses import AddressGuard, parse_networks
 from gateway.errors import SettingsError
+from gateway.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.proxies import Proxies, ProxyHeader
 from gateway.secret_strength import MAKE_ONE, check_strength
 
@@ -101,6 +103,21 @@ class Settings(BaseSettings):
             raise ValueError(f"must be networks such as 10.0.0.0/8,fd00::/8: {error}") from None
         return text
 
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, host: str) -> str:
+        return host.strip().removeprefix("[").removesuffix("]")
+
+    @model_validator(mode="after")
+    def _no_play_money_for_others(self) -> Settings:
+        if self.payments == "local" and not self.in_test_mode and self.reached_by is not None:
+            msg = (
+                "FAREBOX_PAYMENTS=local gives credits at a click, for nothing, and others can reach this gateway "
+                f"({self.reached_by}): set FAREBOX_PAYMENTS=stripe or none, or FAREBOX_TEST_MODE=1 to mean it"
+            )
+            raise ValueError(msg)
+        return self
+
     @model_validator(mode="after")
     def _a_cluster_needs_a_queue(self) -> Settings:
         if self.ledger_url and "+cluster" in _scheme(self.ledger_url) and not self.queue_url:
@@ -131,8 +148,17 @@ class Settings(BaseSettings):
 
     @property
     def in_test_mode(self) -> bool:
-        """Test mode (R22): on with the embedded ledger unless said otherwise."""
-        return self.embedded if self.test_mode is None else self.test_mode
+        """Test mode (R22): on with the embedded ledger where nobody else can come, unless said otherwise."""
+        return self.embedded and self.reached_by is None if self.test_mode is None else self.test_mode
+
+    @property
+    def reached_by(self) -> str | None:
+        """The setting by which others than this machine reach the gateway; None: nobody does."""
+        if not is_loopback(self.host):
+            return f"FAREBOX_HOST={self.host}"
+        if self.public_url is not None and not is_loopback(urlsplit(self.public_url).hostname or ""):
+            return f"FAREBOX_PUBLIC_URL={self.public_url}"
+        return f"FAREBOX_TRUSTED_PROXIES={self.trusted_proxies}" if self.trusted_proxies.strip() else None
 
     @property
     def redis_socket(self) -> Path:
@@ -163,8 +189,22 @@ class Settings(BaseSettings):
         """How clients reach the gateway, without a slash at the end."""
         if self.public_url:
             return self.public_url.rstrip("/")
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return http_address(public_host(self.host), self.port)
+
+    @property
+    def public_address_is_guessed(self) -> bool:
+        """Whether links lead to an address of this machine that nobody has named."""
+        return not self.public_url and is_every_address(self.host)
+
+    @property
+    def local_address(self) -> str:
+        """How this machine reaches the gateway, whatever clients are told."""
+        return http_address(local_host(self.host), self.port)
+
+    @property
+    def operators_address(self) -> str:
+        """How the command line reaches the gateway: where FAREBOX_PUBLIC_URL says, else on this machine."""
+        return self.public_address if self.public_url else self.local_address
 
     @property
     def address_guard(self) -> AddressGuard:
@@ -195,7 +235,6 @@ class Settings(BaseSettings):
             if value is not None
         }
         values["data"] = str(self.data.resolve())
-        values["test_mode"] = str(self.in_test_mode)
         return {**os.environ, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
 
     def secret(self, name: str) -> str:

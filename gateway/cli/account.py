@@ -206,7 +206,7 @@ def ask_gateway(call: Call) -> dict[str, Any]:
     settings = load_settings()
 
     async def exchange() -> dict[str, Any]:
-        async with GatewayClient(settings.public_address, settings.secret("admin-key")) as client:
+        async with GatewayClient(settings.operators_address, settings.secret("admin-key")) as client:
             return await call(client)
 
     try:

@@ -51,11 +51,11 @@ async def _demonstrate(settings: Settings, name: str) -> bool:
     folder = settings.data / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     key_file = folder / "key"
-    async with GatewayClient(settings.public_address, settings.secret("admin-key")) as admin:
+    async with GatewayClient(settings.operators_address, settings.secret("admin-key")) as admin:
         await admin.call("PUT", f"/v1/admin/accounts/{name}", {})
         made = await admin.call("POST", f"/v1/admin/accounts/{name}/keys", {"label": "demo"})
     _write_secret(key_file, made["key"])
-    async with GatewayClient(settings.public_address, made["key"]) as client:
+    async with GatewayClient(settings.operators_address, made["key"]) as client:
         balance = await client.call("GET", "/v1/balance")
         console.print(f"Account [bold]{name}[/] has [bold]{balance['available']:,}[/] free credits.\n")
         wishes = [_Wish(body, await client.call("POST", "/v1/quotes", body)) for body in _WISHES]

@@ -21,6 +21,7 @@ from gateway.cli.log_columns import LogColumns
 from gateway.connections import connect_queue
 from gateway.embedded import find_redis, lock
 from gateway.errors import SettingsError
+from gateway.exposure import links_in_words, mode_in_words
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
 from gateway.supervisor import Program, Supervisor
@@ -123,14 +124,9 @@ class _Everything:
         finally:
             await redis.aclose()
 
-    @property
-    def _own_address(self) -> str:
-        """Where the gateway is for us, whatever clients are told."""
-        return self._settings.model_copy(update={"public_url": None}).public_address
-
     async def _operators_link(self) -> str:
         """A link that signs the operator in to the console, once."""
-        async with GatewayClient(self._own_address, self._settings.secret("admin-key")) as client:
+        async with GatewayClient(self._settings.local_address, self._settings.secret("admin-key")) as client:
             made = await client.call("POST", "/v1/sign-in-links", {})
         return str(made["url"])
 
@@ -138,7 +134,7 @@ class _Everything:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.get(f"{self._own_address}/readyz") as answer:
+                    async with session.get(f"{self._settings.local_address}/readyz") as answer:
                         if answer.status == _HTTP_OK:
                             return
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -162,6 +158,8 @@ class _Everything:
     def _greeting(self, link: str | None) -> str:
         settings = self._settings
         address, data = settings.public_address, settings.data.resolve()
+        elsewhere = "" if settings.host == "127.0.0.1" else f"FAREBOX_HOST={shlex.quote(settings.host)} "
+        mode, warning = mode_in_words(settings), links_in_words(settings)
         key_file = data / "admin-key"
         if settings.admin_key is None:
             where, key = f"in {key_file}", f"$(cat {shlex.quote(str(key_file))})"
@@ -178,11 +176,12 @@ class _Everything:
   every call   {address}/docs
   admin key    {where}
   kept in      {data}
-  stop         Ctrl-C
+  test mode    {mode}
+{f"  links        {warning}{chr(10)}" if warning else ""}  stop         Ctrl-C
 
 Try next, in another terminal:
 
-  FAREBOX_DATA={shlex.quote(str(data))} FAREBOX_PORT={settings.port} {_own_name()} demo
+  FAREBOX_DATA={shlex.quote(str(data))} {elsewhere}FAREBOX_PORT={settings.port} {_own_name()} demo
 
   curl -s -X PUT {address}/v1/admin/accounts/ada -H "Authorization: Bearer {key}" \\
     -H 'Content-Type: application/json' -d '{{}}'

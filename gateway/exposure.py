@@ -1,0 +1,46 @@
+"""What an operator is told at the start about who can reach the gateway: test mode, and where links lead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.settings import Settings
+
+TEST_MODE_MEANS = "anyone with an account's key moves its clock and pays for plans and credits at a click, for nothing"
+
+
+def mode_in_words(settings: Settings) -> str:
+    """Whether test mode is on, and why."""
+    if settings.in_test_mode and settings.reached_by is not None:
+        return f"ON, AND OTHERS CAN REACH THIS ({settings.reached_by}): {TEST_MODE_MEANS}"
+    if settings.in_test_mode:
+        return "on: payments are a test page. FAREBOX_TEST_MODE=0 turns it off"
+    if _turned_off(settings):
+        return f"off, because others can reach this ({settings.reached_by}). FAREBOX_TEST_MODE=1 turns it on"
+    return "off"
+
+
+def links_in_words(settings: Settings) -> str | None:
+    """Where links lead, if nobody has said it."""
+    if not settings.public_address_is_guessed:
+        return None
+    return f"lead to {settings.public_address}, which is a guess: set FAREBOX_PUBLIC_URL"
+
+
+def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
+    """What the gateway's log says of it at the start: events and their members."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    if settings.in_test_mode and settings.reached_by is not None:
+        found.append(("TEST_MODE_IN_PUBLIC", {"reached_by": settings.reached_by, "consequence": TEST_MODE_MEANS}))
+    if _turned_off(settings):
+        fix = "FAREBOX_TEST_MODE=1 turns it on: only where no real customers are"
+        found.append(("TEST_MODE_OFF", {"because": settings.reached_by, "fix": fix}))
+    if settings.public_address_is_guessed:
+        fix = "set FAREBOX_PUBLIC_URL to the address clients use"
+        found.append(("PUBLIC_URL_GUESSED", {"links_lead_to": settings.public_address, "fix": fix}))
+    return found
+
+
+def _turned_off(settings: Settings) -> bool:
+    """Whether test mode would be on, could nobody else come."""
+    return settings.test_mode is None and settings.embedded and settings.reached_by is not None

@@ -1,0 +1,66 @@
+"""What an address to listen on means: who can reach it, and what clients and this machine call it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from functools import cache
+
+from gateway.addresses import unmapped
+
+# Two of the addresses kept for documentation: nothing is sent there, they only choose a route to the world.
+_FAR_AWAY = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+
+@cache
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to `host`; a name that leads nowhere counts as reachable by others."""
+    found = _addresses(host)
+    return bool(found) and all(address.is_loopback for address in found)
+
+
+@cache
+def is_every_address(host: str) -> bool:
+    """Whether it means all addresses of this machine, as `0.0.0.0`, `::` and an empty host do."""
+    found = _addresses(host)
+    return not host or any(address.is_unspecified for address in found)
+
+
+@cache
+def public_host(host: str) -> str:
+    """What clients on other machines call `host`: itself, or for all addresses the one that leads to the world.
+
+    That is a guess where a machine has several; its name where it has none at all.
+    """
+    if not is_every_address(host):
+        return host
+    wanted = [one for one in _FAR_AWAY if (one[0] == socket.AF_INET6) is (":" in host)]
+    others = [one for one in _FAR_AWAY if one not in wanted]
+    for family, far_away in (*wanted, *others):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as asking:
+                asking.connect((far_away, 9))
+                return str(asking.getsockname()[0])
+        except OSError:
+            continue
+    return socket.gethostname()
+
+
+def local_host(host: str) -> str:
+    """What this machine calls `host`: a loopback address where it means all."""
+    if not is_every_address(host):
+        return host
+    return "::1" if ":" in host else "127.0.0.1"
+
+
+def http_address(host: str, port: int) -> str:
+    """The URL of a server there, with the brackets an IPv6 address needs."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [unmapped(ipaddress.ip_address(str(target[0]).partition("%")[0])) for *_, target in found]
