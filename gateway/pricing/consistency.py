@@ -24,7 +24,8 @@ from gateway.pricing.measures import (
     MEASURES,
     factors,
 )
-from gateway.pricing.messages import Fault, Location
+from gateway.pricing.lines import Location
+from gateway.pricing.messages import Fault
 from gateway.pricing.provider_faults import model_provider_faults, provider_faults
 from gateway.pricing.values import Kind, did_you_mean, kind_of, one_of, show
 

@@ -15,6 +15,7 @@ from gateway.errors import RateCardError
 from gateway.pricing.card import RateCard
 from gateway.pricing.check import Proof, prove
 from gateway.pricing.consistency import faults_between
+from gateway.pricing.lines import Lines
 from gateway.pricing.messages import Fault, faults_of, message
 
 FILE_NAME = "pricing.toml"
@@ -49,7 +50,8 @@ def read_card(contents: bytes, *, path: str = FILE_NAME, file_time_ms: int = 0) 
 def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[RateCard, Proof]:
     """A file's bytes as a rate card, and what its proof showed."""
     try:
-        tables = tomllib.loads(contents.decode(), parse_float=Decimal)
+        text = contents.decode()
+        tables = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError as error:
         raise RateCardError(
             [message(path, Fault((), f"is not UTF-8 text (byte {error.start}); save it as UTF-8"))]
@@ -57,11 +59,15 @@ def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[
     except (ValueError, RecursionError) as error:
         raise RateCardError([message(path, Fault((), f"is not valid TOML: {error}"))]) from None
     version = f"sha256:{hashlib.sha256(contents).hexdigest()}"
-    return _validated(tables, path, version, file_time_ms)
+    found = _validated(tables, {"path": path, "version": version, "file_time_ms": file_time_ms})
+    if isinstance(found, tuple):
+        return found
+    lines = Lines(text)
+    raise RateCardError([message(path, fault, lines) for fault in found])
 
 
-def _validated(tables: dict[str, object], path: str, version: str, file_time_ms: int) -> tuple[RateCard, Proof]:
-    ours = {"path": path, "version": version, "file_time_ms": file_time_ms}
+def _validated(tables: dict[str, object], ours: dict[str, object]) -> tuple[RateCard, Proof] | list[Fault]:
+    """The card with its proof, or everything that is wrong with it."""
     faults = [Fault((), f"has `{name}`, which is not known") for name in tables.keys() & ours.keys()]
     if not faults:
         try:
@@ -74,7 +80,7 @@ def _validated(tables: dict[str, object], path: str, version: str, file_time_ms:
                 proof, faults = prove(card)
             if not faults:
                 return card, proof
-    raise RateCardError([message(path, fault) for fault in faults])
+    return faults
 
 
 def default_card_path(rate_card: Path | None = None) -> Path:

@@ -11,10 +11,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from gateway.pricing.card import Tables
+from gateway.pricing.lines import Lines, Location
 from gateway.pricing.values import did_you_mean
-
-Location = tuple[str | int, ...]
-"""Where in the file: `("models", "nano-banana-2", "rates", 1, "credits")`."""
 
 _BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
 _NAMED_TABLES = frozenset({"plans", "bundles", "providers", "tools", "models"})
@@ -24,20 +22,25 @@ _KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the card, and where."""
+    """One thing wrong with the card, and where: `("models", "nano-banana-2", "rates", 1, "credits")`."""
 
     location: Location
     text: str
+    unknown: str | None = None
+    """The field of the table at `location` that is not known, if that is what is wrong: the line is its own."""
 
 
-def message(file: str, fault: Fault) -> str:
-    """One line: `pricing.toml: [models.nano-banana-2.rates] #2: credits must be …`.
+def message(file: str, fault: Fault, lines: Lines | None = None) -> str:
+    """One line: `pricing.toml:41: [models.nano-banana-2.rates] #2: credits must be …`.
 
     It quotes the file, so what a terminal would obey, and a line break, is written as TOML writes it.
     """
     table, rest = _table_of(fault.location)
     field = _path_of(rest)
-    line = ": ".join(part for part in (file, table, f"{field} {fault.text}".strip()) if part)
+    at = fault.location if fault.unknown is None else (*fault.location, fault.unknown)
+    number = None if lines is None else lines.of(at)
+    place = file if number is None else f"{file}:{number}"
+    line = ": ".join(part for part in (place, table, f"{field} {fault.text}".strip()) if part)
     return "".join(each if each.isprintable() else f"\\U{ord(each):08X}" for each in line)
 
 
@@ -92,7 +95,7 @@ def _fault(location: Location, kind: str, problem: Any) -> Fault:
     if location and location[-1] == _KEY:
         return Fault(location[:-1], _bad_key(location))
     if kind == "extra_forbidden":
-        return Fault(location[:-1], _unknown_field(location, problem["input"]))
+        return Fault(location[:-1], _unknown_field(location, problem["input"]), str(location[-1]))
     if kind == "missing":
         return Fault(location[:-1], f"needs {_path_of(location[-1:])}{_example(location)}")
     if kind == "value_error":

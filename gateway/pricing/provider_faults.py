@@ -9,7 +9,8 @@ from pathlib import Path
 from gateway.domain import MediaKind, kind_asked
 from gateway.pricing.arguments import value_text
 from gateway.pricing.card import Model, RateCard
-from gateway.pricing.messages import Fault, Location
+from gateway.pricing.lines import Location
+from gateway.pricing.messages import Fault
 from gateway.pricing.providers import (
     ALWAYS,
     INPUT_IMAGES,

@@ -16,7 +16,7 @@ from gateway.pricing.check import ModelProof, Proof
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.measures import MEASURES
 from gateway.pricing.setting import Setting
-from gateway.pricing.values import Kind, show
+from gateway.pricing.values import Kind, show, show_facts
 
 _VALUES_SHOWN_MAX = 5
 
@@ -30,6 +30,7 @@ def render(card: RateCard, proof: Proof) -> Group:
     parts.extend((_plans_table(card), _limits_table(card)))
     if card.bundles:
         parts.append(_bundles_table(card))
+    parts.extend(Text(f"Warning: {warning}", style="yellow") for warning in _warnings(proof))
     combinations = sum(one.combinations for one in proof.values())
     rates = sum(len(model.rates) for model in card.models.values())
     summary = (
@@ -39,6 +40,14 @@ def render(card: RateCard, proof: Proof) -> Group:
     parts.append(Text(summary, style="green"))
     parts.append(Text(f"version {card.version}", style="dim"))
     return Group(*parts)
+
+
+def _warnings(proof: Proof) -> Iterator[str]:
+    """What may be meant, and is more often a slip."""
+    for model_id, proved in proof.items():
+        if proved.cheapest.millicredits == 0:
+            facts = show_facts(proved.cheapest.facts.items())
+            yield f"{model_id} costs nothing{f' with {facts}' if facts else ''}. If that is a slip, set `credits`."
 
 
 def _table(title: str) -> Table:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gateway.errors import WorkflowUnusable
 from gateway.pricing.card import Model
-from gateway.pricing.messages import Fault, Location
+from gateway.pricing.lines import Location
+from gateway.pricing.messages import Fault
 from gateway.pricing.providers import ALWAYS, RESERVED
 from gateway.pricing.values import did_you_mean
 from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, placeholders, read_workflow

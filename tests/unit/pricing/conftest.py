@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -15,6 +16,8 @@ from gateway.pricing.load import load_card, read_card
 REPOSITORY = Path(__file__).parents[3]
 
 ReadCard = Callable[[str], RateCard]
+
+_LINE = re.compile(r"^(pricing\.toml):\d+:")  # `test_lines.py` has the lines; elsewhere the words are what counts
 
 _TOOL = """
 [tools.video]
@@ -50,7 +53,7 @@ def faults_with(card_with: ReadCard) -> Callable[[str], list[str]]:
     def faults(tables: str) -> list[str]:
         with pytest.raises(RateCardError) as refused:
             card_with(tables)
-        return list(refused.value.messages)
+        return [_LINE.sub(r"\1:", message) for message in refused.value.messages]
 
     return faults
 
@@ -62,7 +65,7 @@ def faults_of(card_of: ReadCard) -> Callable[[str], list[str]]:
     def faults(text: str) -> list[str]:
         with pytest.raises(RateCardError) as refused:
             card_of(text)
-        return list(refused.value.messages)
+        return [_LINE.sub(r"\1:", message) for message in refused.value.messages]
 
     return faults
 

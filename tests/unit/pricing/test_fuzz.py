@@ -137,7 +137,7 @@ def _outcome(contents: bytes) -> str:
         return "valid"
     assert messages
     for said in messages:
-        assert said.startswith("pricing.toml: "), said
+        assert re.match(r"pricing\.toml(:\d+)?: ", said), said
         assert said.isprintable(), "a message is one line, and nothing in it is obeyed by a terminal"
         assert len(said) < MESSAGE_MAX, said
         assert not _INSIDE.search(said), said

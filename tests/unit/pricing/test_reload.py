@@ -125,7 +125,7 @@ async def test_a_card_that_does_not_hold_changes_nothing_and_is_shown_until_it_i
         save(path, CARD.format(credits=-2))
         await until(lambda: cards.problem is not None)
         assert cards.card is first
-        assert cards.problem == f"{path}: [models.clip.rates] #1: `credits` must not be negative"
+        assert cards.problem == f"{path}:10: [models.clip.rates] #1: `credits` must not be negative"
         save(path, CARD.format(credits=3))
         await until(lambda: cards.problem is None)
     assert credits_of(cards) == 3

@@ -70,3 +70,19 @@ def test_a_name_with_brackets_is_text_and_not_markup(card_of: Callable[[str], Ra
     lines = shown(card)
     assert lines[0].startswith("[bold]Video[/]: 1 model")
     assert row(lines, "clip").endswith("size [red]/b")
+
+
+def test_what_costs_nothing_is_warned_of_with_the_combination(card_with: Callable[[str], RateCard]) -> None:
+    free = """
+        [models.clip.settings]
+        resolution = { values = ["1K", "2K"] }
+        [[models.clip.rates]]
+        when = { resolution = "1K" }
+        credits = 0
+        [[models.clip.rates]]
+        when = { resolution = "2K" }
+        credits = 1
+    """
+    said = " ".join(shown(card_with(free)))
+    assert 'Warning: clip costs nothing with resolution = "1K". If that is a slip, set `credits`.' in said
+    assert "Warning" not in " ".join(shown(card_with(free.replace("credits = 0", "credits = 2"))))
