@@ -16,6 +16,7 @@ from gateway.pricing.card import (
     Tables,
     When,
 )
+from gateway.pricing.lines import Location
 from gateway.pricing.measures import (
     INPUT_COUNTS,
     INPUT_IMAGES,
@@ -24,7 +25,6 @@ from gateway.pricing.measures import (
     MEASURES,
     factors,
 )
-from gateway.pricing.lines import Location
 from gateway.pricing.messages import Fault
 from gateway.pricing.provider_faults import model_provider_faults, provider_faults
 from gateway.pricing.values import Kind, did_you_mean, kind_of, one_of, show
