@@ -157,5 +157,6 @@ def _policy_fields(policy: Policy) -> list[str]:
     }
     for plan, terms in policy.plans.items():
         fields[f"plan:{plan}"] = _terms(terms)
+        fields[f"price:{plan}"] = ",".join(f"{months}:{cents}" for months, cents in terms.price_cents.items())
         fields[f"sale:{plan}"] = "1"
     return [item for pair in fields.items() for item in pair]

@@ -6,11 +6,12 @@ or in the account's billing record, not by an operation's id, which is forgotten
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.domain import Interval
 from gateway.ledger import outcomes as o
@@ -49,25 +50,68 @@ class Checkout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaidLine:
+    """One line of a paid invoice. Times in milliseconds, money in the currency's smallest unit.
+
+    `amount`: what was paid for it, after discounts; below zero: what the provider gives back. `gross`: before them.
+    `proration`: a correction for a part of a period, as a change of plan makes it. `foreign`: not in the rate card's
+    currency. `price`, `plan`: the price's id, and the plan that this price itself names; `named_plan`: the plan that
+    the line names otherwise, which a change of plan does not touch. `billed_at`: when the invoice was made.
+    """
+
+    id: str
+    invoice: str
+    starts_at: int
+    ends_at: int
+    billed_at: int
+    amount: int
+    gross: int
+    proration: bool = False
+    foreign: bool = False
+    price: str | None = None
+    plan: str | None = None
+    named_plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """Of the money of an invoice, `amount` of `of` went back by this `source`: `refund`, or one dispute's id.
+
+    `amount` is all that went back by the source so far; the latest word counts (`at`, milliseconds), so that a dispute
+    that was won says 0. Sources add up.
+    """
+
+    invoice: str
+    source: str
+    amount: int
+    of: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
     """What one event of a payment provider says of a subscription; None: it says nothing of it. Times in milliseconds.
 
-    `started_at`: the start of the subscription, or of a later period. `paid_through`: the end of a period that is paid.
-    `seen_at`: when it had this `plan`, `interval` and `cancelled_to`. `ended_at`: when it ended for good.
-    `unpaid_through`: the end of a period whose payment failed.
+    `lines`: of a paid invoice; credits come with these and with nothing else. `returned`: what of invoices went back.
+    `seen_at`: when it had this `plan`, `interval`, `price`, `status` and `cancelled_to`. `ended_at`: when it ended for
+    good. `unpaid_through`: the end of a period whose payment failed, and `unpaid_because`, in words.
     """
 
     account: str
     checkout: str
     subscription: str
     started_at: int | None = None
-    paid_through: int | None = None
+    lines: tuple[PaidLine, ...] = ()
+    returned: tuple[Returned, ...] = ()
     seen_at: int | None = None
     plan: str | None = None
     interval: Interval | None = None
+    price: str | None = None
+    status: str | None = None
     cancelled_to: int | None = None
     ended_at: int | None = None
     unpaid_through: int | None = None
+    unpaid_because: str = "a payment failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +135,16 @@ class TakenBack:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """The account is as the provider says. `superseded`: subscriptions that the provider should renew no more."""
+    """The account is as the provider says. `superseded`: subscriptions that the provider should renew no more.
+
+    `unknown_plans`: plans that were paid for and that no rate card has had; what was paid is kept, and gives its
+    credits with the next event after a card has them.
+    """
 
     account: o.Account
     promoted: tuple[o.Dispatch, ...]
     superseded: tuple[str, ...]
+    unknown_plans: tuple[str, ...] = ()
 
 
 class PaymentOperations(LedgerCore):
@@ -181,23 +230,67 @@ class PaymentOperations(LedgerCore):
 
     async def bill(self, facts: Billing) -> o.NotFound | Billed:
         """Merge what a provider says of a subscription, and bring the account to what follows from all it said."""
-        told = (
-            facts.started_at, facts.paid_through, facts.seen_at, facts.plan, facts.interval, facts.cancelled_to,
-            facts.ended_at, facts.unpaid_through,
-        )  # fmt: skip
         word, rest = await self.run(
             "bill",
             self.account_key(facts.account),
             facts.subscription,
             facts.checkout,
-            *("" if fact is None else fact for fact in told),
+            json.dumps(_said(facts), separators=(",", ":")),
             RENEWAL_GRACE_MS,
             self.dispatch_ms,
         )
         if word != "billed":
             return o.NotFound()
-        view, promoted, superseded = rest
-        return Billed(decode_account(facts.account, view), decode_dispatches(promoted), texts(superseded))
+        view, promoted, superseded, unknown = rest
+        account = decode_account(facts.account, view)
+        return Billed(account, decode_dispatches(promoted), texts(superseded), tuple(sorted(texts(unknown))))
+
+
+def _said(facts: Billing) -> dict[str, Any]:
+    """What is said, in the script's words; what is not said is left out."""
+    seen = facts.seen_at is not None
+    return _without_none(
+        {
+            "started": facts.started_at,
+            "ended": facts.ended_at,
+            "lines": [_line(line) for line in facts.lines],
+            "returned": [
+                {"invoice": one.invoice, "source": one.source, "part": one.amount, "whole": one.of, "at": one.at}
+                for one in facts.returned
+            ],
+            "seen": facts.seen_at,
+            "plan": facts.plan if seen else None,
+            "interval": facts.interval if seen else None,
+            "price": facts.price,
+            "status": facts.status,
+            "cancelled_to": facts.cancelled_to,
+            "unpaid_through": facts.unpaid_through,
+            "unpaid_because": clean_reason(facts.unpaid_because),
+        }
+    )
+
+
+def _line(line: PaidLine) -> dict[str, Any]:
+    return _without_none(
+        {
+            "id": line.id,
+            "invoice": line.invoice,
+            "from": line.starts_at,
+            "to": line.ends_at,
+            "billed": line.billed_at,
+            "amount": line.amount,
+            "gross": line.gross,
+            "proration": line.proration or None,
+            "foreign": line.foreign or None,
+            "price": line.price,
+            "plan": line.plan,
+            "named": line.named_plan,
+        }
+    )
+
+
+def _without_none(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _checkout(account: str, record: Sequence[bytes | Sequence[bytes]]) -> Checkout:

@@ -16,9 +16,11 @@ class PlanTerms:
     """A plan's terms, or those of having none (`[free]`; then the allotment and price-related fields are 0).
 
     `concurrency` by tool (a tool without an entry: 1); `allow` limits settings: tool → setting → allowed values.
+    `price_cents`: months that are paid for at once → the price of all of them.
     """
 
     monthly_millicredits: int = 0
+    price_cents: Mapping[int, int] = field(default_factory=dict)
     concurrency: Mapping[str, int] = field(default_factory=dict)
     max_waiting: int
     head_start_ms: int = 0

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from gateway.domain import Interval
 from gateway.ledger.policy import PlanTerms, Policy, Terms
 from gateway.pricing.card import Free, Plan, RateCard
 
+_MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 _DAY_SECONDS = 86_400
 _PAST_SECONDS = 366 * _DAY_SECONDS  # a leap year back: usage days and late refunds look at yesterday, not further
 _FUTURE_SECONDS = 3653 * _DAY_SECONDS  # ten years ahead: test clocks go far, and a running gateway is never this old
@@ -85,8 +87,15 @@ def _free_terms(free: Free) -> PlanTerms:
 def _plan_terms(plan: Plan) -> PlanTerms:
     return PlanTerms(
         monthly_millicredits=plan.monthly_millicredits,
+        price_cents=_prices(plan),
         concurrency=plan.concurrency,
         max_waiting=plan.max_waiting,
         head_start_ms=plan.head_start_ms,
         allow=plan.allow,
     )
+
+
+def _prices(plan: Plan) -> dict[int, int]:
+    """In cents, by months; a card's prices have no more than two decimals."""
+    prices = ((months, plan.price.of(interval)) for interval, months in _MONTHS.items())
+    return {months: int(price * 100) for months, price in prices if price is not None}

@@ -7,23 +7,33 @@ Only purchases that Farebox began are read: their metadata says which. All else 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from gateway.domain import Interval
-from gateway.ledger.payments import Billing
+from gateway.ledger.payments import Billing, PaidLine
 from gateway.payments.base import PaymentEvent, PaymentMade, PaymentReturned
 
 ACCOUNT = "farebox_account"
 CHECKOUT = "farebox_checkout"
 PLAN = "farebox_plan"
 INTERVAL = "farebox_interval"
+CURRENCY = "usd"
 
 _PAID = frozenset({"paid", "no_payment_required"})
 _INTERVALS = {("month", 1): Interval.MONTHLY, ("month", 3): Interval.QUARTERLY, ("year", 1): Interval.YEARLY,
               ("month", 12): Interval.YEARLY}  # fmt: skip
+
+_STATUSES = frozenset(
+    {"trialing", "active", "past_due", "unpaid", "incomplete", "incomplete_expired", "paused", "canceled"}
+)
+_ID = re.compile(r"[A-Za-z0-9_.@-]{1,255}")
+_PLAN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SECONDS_MAX = 1 << 33
+_CENTS_MAX = 99_999_999
 
 Json = dict[str, Any]
 
@@ -62,52 +72,116 @@ def _disputed(dispute: Json, _: int) -> Disputed:
 
 
 def _invoice_paid(invoice: Json, _: int) -> Billing | None:
-    return _invoice(invoice, paid=True)
+    """Money came, or a credit of the customer's was used: each line of the subscription's counts."""
+    said = _invoice(invoice)
+    if said is None:
+        return None
+    lines = tuple(_lines(invoice))
+    return replace(said, lines=lines) if lines else None
 
 
-def _invoice_failed(invoice: Json, _: int) -> Billing | None:
-    return _invoice(invoice, paid=False)
+def _invoice_unpaid(because: str) -> Callable[[Json, int], Billing | None]:
+    """A payment that failed, or an invoice that was given up, gives nothing and is noted."""
+
+    def read(invoice: Json, _: int) -> Billing | None:
+        said, lines = _invoice(invoice), list(_lines(invoice))
+        if said is None or not lines:
+            return None
+        return replace(said, unpaid_through=max(line.ends_at for line in lines), unpaid_because=because)
+
+    return read
 
 
-def _invoice(invoice: Json, *, paid: bool) -> Billing | None:
+def _invoice(invoice: Json) -> Billing | None:
     parent: Json = (invoice.get("parent") or {}).get("subscription_details") or {}
     details = parent or invoice.get("subscription_details") or {}
     subscription = parent.get("subscription") or invoice.get("subscription")
     ours = _ours(details.get("metadata"))
-    periods = list(_periods(invoice))
-    if ours is None or subscription is None or not periods:
+    if ours is None or subscription is None:
         return None
-    ends = max(end for _, end in periods)
-    said = Billing(account=ours[0], checkout=ours[1], subscription=_id(subscription))
-    if paid:
-        return replace(said, started_at=min(start for start, _ in periods), paid_through=ends)
-    return replace(said, unpaid_through=ends)
+    return Billing(account=ours[0], checkout=ours[1], subscription=_id(subscription))
 
 
-def _periods(invoice: Json) -> Iterator[tuple[int, int]]:
-    """The whole periods that an invoice is for; the corrections of a change of plan are not periods."""
+def _lines(invoice: Json) -> Iterator[PaidLine]:
+    """The lines of an invoice that are for its subscription: periods, and the corrections of changes."""
+    forgiven = _forgiven(invoice)
+    foreign = str(invoice.get("currency", CURRENCY)).lower() != CURRENCY
+    billed_at = _milliseconds(invoice["created"])
     for line in invoice["lines"]["data"]:
-        item: Json = (line.get("parent") or {}).get("subscription_item_details") or {}
-        of_subscription = bool(item) or line.get("type") == "subscription"
-        if of_subscription and not item.get("proration") and not line.get("proration"):
-            yield int(line["period"]["start"]) * 1000, int(line["period"]["end"]) * 1000
+        parent: Json = line.get("parent") or {}
+        item: Json = parent.get("subscription_item_details") or {}
+        correction: Json = parent.get("invoice_item_details") or {}
+        proration = bool(item.get("proration") or correction.get("proration") or line.get("proration"))
+        if not (item or line.get("type") == "subscription" or (proration and _of_subscription(line, correction))):
+            continue
+        gross = _cents(line["amount"])
+        amount = gross - sum(_cents(one["amount"]) for one in line.get("discount_amounts") or ())
+        price, plan = _price_of(line)
+        yield PaidLine(
+            id=_id(line["id"]),
+            invoice=_id(invoice["id"]),
+            starts_at=_milliseconds(line["period"]["start"]),
+            ends_at=_milliseconds(line["period"]["end"]),
+            billed_at=billed_at,
+            amount=int(amount * (1 - forgiven)) if gross >= 0 else amount,
+            gross=gross,
+            proration=proration,
+            foreign=foreign,
+            price=price,
+            plan=plan,
+            named_plan=_named_plan(line.get("metadata") or {}),
+        )
+
+
+def _of_subscription(line: Json, correction: Json) -> bool:
+    return bool(correction.get("subscription") or line.get("subscription"))
+
+
+def _forgiven(invoice: Json) -> Fraction:
+    """The part of an invoice that a credit note took off before it was paid: that money never came."""
+    noted, total = invoice.get("pre_payment_credit_notes_amount") or 0, invoice.get("total") or 0
+    if noted <= 0 or total <= 0:
+        return Fraction(0)
+    return min(Fraction(1), Fraction(_cents(noted), _cents(total)))
+
+
+def _price_of(line: Json) -> tuple[str | None, str | None]:
+    """The id of a line's price, and the plan that this price names: whole before basil, since then its id only."""
+    named: Any = ((line.get("pricing") or {}).get("price_details") or {}).get("price") or line.get("price")
+    if named is None:
+        return None, None
+    if isinstance(named, dict):
+        return _id(named), _named_plan(named.get("metadata") or {})
+    return _id(named), None
 
 
 def _subscription(subscription: Json, seen: int) -> Billing | None:
+    """How a subscription is now. It grants nothing: that is what its paid invoices do."""
     ours = _ours(subscription.get("metadata"))
     if ours is None:
         return None
-    plan, interval = _plan(subscription)
+    item: Json = subscription["items"]["data"][0]
+    plan, interval = _plan(subscription, item["price"])
     return Billing(
         account=ours[0],
         checkout=ours[1],
         subscription=_id(subscription),
         started_at=_started(subscription),
-        seen_at=seen * 1000,
-        plan=plan if interval else None,
+        seen_at=_milliseconds(seen),
+        plan=plan,
         interval=interval,
+        price=_id(item["price"]) if item["price"].get("id") else None,
+        status=_status(subscription),
         cancelled_to=_cancelled_to(subscription),
     )
+
+
+def _status(subscription: Json) -> str | None:
+    """Stripe's word, and `paused` also where only the collection of payments is."""
+    if subscription.get("pause_collection"):
+        return "paused"
+    status = subscription.get("status")
+    return status if status in _STATUSES else None
 
 
 def _deleted(subscription: Json, _: int) -> Billing | None:
@@ -121,28 +195,32 @@ def _deleted(subscription: Json, _: int) -> Billing | None:
         checkout=ours[1],
         subscription=_id(subscription),
         started_at=_started(subscription),
-        ended_at=int(ended) * 1000,
+        ended_at=_milliseconds(ended),
     )
 
 
-def _plan(subscription: Json) -> tuple[str | None, Interval | None]:
+def _plan(subscription: Json, price: Json) -> tuple[str | None, Interval | None]:
     """The plan by the price's own metadata (a catalogue price for Stripe's customer portal), else by the purchase's."""
-    price: Json = subscription["items"]["data"][0]["price"]
-    metadata: Json = subscription["metadata"]
     recurring: Json = price.get("recurring") or {}
     interval = _INTERVALS.get((recurring.get("interval", ""), recurring.get("interval_count", 1)))
-    return (price.get("metadata") or {}).get(PLAN) or metadata.get(PLAN), interval
+    return _named_plan(price.get("metadata") or {}) or _named_plan(subscription["metadata"]), interval
+
+
+def _named_plan(metadata: Json) -> str | None:
+    """What is no plan's id is none's."""
+    named = metadata.get(PLAN)
+    return named if isinstance(named, str) and _PLAN_ID.fullmatch(named) else None
 
 
 def _cancelled_to(subscription: Json) -> int | None:
     at = subscription.get("cancel_at")
     if at is None and subscription.get("cancel_at_period_end"):
         at = subscription.get("current_period_end") or subscription["items"]["data"][0]["current_period_end"]
-    return None if at is None else int(at) * 1000
+    return None if at is None else _milliseconds(at)
 
 
 def _started(subscription: Json) -> int:
-    return int(subscription.get("start_date") or subscription["created"]) * 1000
+    return _milliseconds(subscription.get("start_date") or subscription["created"])
 
 
 def _refunded(charge: Json, _: int) -> PaymentReturned | None:
@@ -161,16 +239,43 @@ def _ours(metadata: Json | None) -> tuple[str, str] | None:
 
 
 def _id(thing: Any) -> str:
-    """An id, also of what Stripe was asked to expand."""
-    return str(thing["id"] if isinstance(thing, dict) else thing)
+    """An id, also of what Stripe was asked to expand; ValueError if it is none."""
+    text = str(thing["id"] if isinstance(thing, dict) else thing)
+    if not _ID.fullmatch(text):
+        raise ValueError("not an id")
+    return text
+
+
+def _milliseconds(seconds: Any) -> int:
+    """A time; ValueError before 1970 and from the year 2242 on, which no script has to count with."""
+    whole = int(seconds)
+    if not 0 <= whole < _SECONDS_MAX:
+        raise ValueError("not a time")
+    return whole * 1000
+
+
+def _cents(amount: Any) -> int:
+    """An amount; Stripe takes at most eight digits."""
+    whole = int(amount)
+    if abs(whole) > _CENTS_MAX:
+        raise ValueError("not an amount")
+    return whole
 
 
 _READERS: Mapping[str, Callable[[Json, int], PaymentEvent | Disputed | None]] = {
     "checkout.session.completed": _session,
     "checkout.session.async_payment_succeeded": _session,
     "invoice.paid": _invoice_paid,
-    "invoice.payment_failed": _invoice_failed,
+    "invoice.payment_succeeded": _invoice_paid,
+    "invoice.payment_failed": _invoice_unpaid("a payment failed"),
+    "invoice.voided": _invoice_unpaid("an invoice was voided"),
+    "invoice.marked_uncollectible": _invoice_unpaid("an invoice was given up as uncollectible"),
+    "customer.subscription.created": _subscription,
     "customer.subscription.updated": _subscription,
+    "customer.subscription.paused": _subscription,
+    "customer.subscription.resumed": _subscription,
+    "customer.subscription.pending_update_applied": _subscription,
+    "customer.subscription.pending_update_expired": _subscription,
     "customer.subscription.deleted": _deleted,
     "charge.refunded": _refunded,
     "charge.dispute.created": _disputed,

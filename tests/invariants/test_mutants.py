@@ -84,8 +84,8 @@ MUTANTS = [
     ),
     Mutant(
         "the monthly credits roll over",
-        "if old then grants.remove(a, old.id) end\n  local amount = tonumber(policy.terms",
-        "local amount = tonumber(policy.terms",
+        "if old then grants.remove(a, old.id) end\n  local paid_for",
+        "local paid_for",
     ),
     Mutant(
         "a cancelled plan renews once more",

@@ -60,12 +60,15 @@ POLICY = Policy(
     plans={
         "standard": PlanTerms(
             monthly_millicredits=8_000_000,
+            price_cents={1: 3_000, 3: 7_650, 12: 25_200},
             concurrency={"image": 8, "video": 3},
             max_waiting=200,
             head_start_ms=10 * MINUTE,
             allow={"video": {"resolution": ("480p", "720p")}},
         ),
-        "pro": PlanTerms(monthly_millicredits=30_000_000, concurrency={"image": 20}, max_waiting=500),
+        "pro": PlanTerms(
+            monthly_millicredits=30_000_000, price_cents={1: 9_000}, concurrency={"image": 20}, max_waiting=500
+        ),
     },
 )
 TERMS = Terms(queue_timeout_ms=HOUR, provider_timeout_ms=45 * MINUTE, waiting_timeout_ms=DAY, attempts_max=3)

@@ -10,13 +10,14 @@ from typing import Any
 from gateway.domain import Interval
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.payments import Billing, Checkout, Paid
+from gateway.ledger.payments import Billing, Checkout, Paid, PaidLine
 from tests.ledger.world import World, the
 
 SMALL = 1_000_000  # millicredits of the small bundle
 BASIC = 3_000_000  # … and of a month of the basic plan
 STANDARD = 8_000_000
 PRO = 30_000_000
+PRICES = {"basic": Decimal("13.00"), "standard": Decimal("30.00"), "pro": Decimal("90.00"), "gone": Decimal("1.00")}
 
 _numbers = count(1)
 
@@ -43,7 +44,7 @@ async def buy_plan(
 ) -> Checkout:
     """Begin to buy a plan."""
     return await buy(
-        world, account, kind="plan", what=plan, interval=interval, name=plan.title(), price=Decimal("30.00"), **more
+        world, account, kind="plan", what=plan, interval=interval, name=plan.title(), price=PRICES[plan], **more
     )
 
 
@@ -55,6 +56,15 @@ async def pay(world: World, checkout: Checkout, ref: str = "pi_1") -> Paid:
 async def read(world: World, checkout: Checkout) -> Checkout:
     """The purchase as it is now."""
     return await read_checkout(world.ledger, checkout.account, checkout.id)
+
+
+def line_of(
+    start: int, end: int, cents: int = 3000, *, number: str | None = None, gross: int | None = None, **more: Any
+) -> PaidLine:
+    """One line of a paid invoice. The same period is the same line, unless it has another number."""
+    number = number or f"{start}-{end}"
+    asked: dict[str, Any] = {"id": f"il_{number}", "invoice": f"in_{number}", "billed_at": start, **more}
+    return PaidLine(starts_at=start, ends_at=end, amount=cents, gross=cents if gross is None else gross, **asked)
 
 
 def billing(checkout: Checkout, subscription: str, **facts: Any) -> Billing:

@@ -125,19 +125,36 @@ def disputed(checkout: Checkout, intent: str, created: int) -> Event:
     return event_of("charge.dispute.created", dispute, created)
 
 
-def invoice(
-    checkout: Checkout, subscription: str, start: int, end: int, *, paid: bool = True, proration: bool = False
+def price_id(checkout: Checkout, plan: str) -> str:
+    """The price of a checkout is made with it; another plan's is in the catalogue, for the customer portal."""
+    return "price_1" if plan == checkout.what else f"price_{plan}"
+
+
+def line(
+    checkout: Checkout,
+    subscription: str,
+    start: int,
+    end: int,
+    cents: int,
+    *,
+    plan: str | None = None,
+    proration: bool = False,
+    discount: int = 0,
 ) -> Event:
-    """`invoice.paid` or `invoice.payment_failed` of one period."""
-    cents = int(checkout.price * 100)
-    metadata = {**metadata_of(checkout), "farebox_plan": checkout.what, "farebox_interval": str(checkout.interval)}
-    line = {
+    """One line of an invoice of a subscription, for a plan. Its metadata are the subscription's, as of the purchase."""
+    plan = plan or checkout.what
+    return {
         "id": f"il_{next(_numbers)}",
         "object": "line_item",
         "amount": cents,
         "currency": "usd",
-        "description": f"1 × {checkout.name}",
-        "metadata": metadata,
+        "description": f"1 × {plan}",
+        "discount_amounts": [{"amount": discount, "discount": "di_1"}] if discount else [],
+        "metadata": {
+            **metadata_of(checkout),
+            "farebox_plan": checkout.what,
+            "farebox_interval": str(checkout.interval),
+        },
         "parent": {
             "invoice_item_details": None,
             "subscription_item_details": {
@@ -149,19 +166,45 @@ def invoice(
             "type": "subscription_item_details",
         },
         "period": {"start": start, "end": end},
+        "pricing": {
+            "price_details": {"price": price_id(checkout, plan), "product": "prod_1"},
+            "type": "price_details",
+            "unit_amount_decimal": str(abs(cents)),
+        },
         "quantity": 1,
     }
+
+
+def invoice(
+    checkout: Checkout,
+    subscription: str,
+    start: int,
+    end: int,
+    *,
+    paid: bool = True,
+    proration: bool = False,
+    cents: int | None = None,
+    lines: list[Event] | None = None,
+    billed: int | None = None,
+    **changes: Any,
+) -> Event:
+    """`invoice.paid` or `invoice.payment_failed` of one period, or of these lines; its own members may be changed."""
+    cents = int(checkout.price * 100) if cents is None else cents
+    lines = lines or [line(checkout, subscription, start, end, cents, proration=proration)]
+    total = sum(one["amount"] - sum(off["amount"] for off in one["discount_amounts"]) for one in lines)
+    billed = start if billed is None else billed
+    metadata = {**metadata_of(checkout), "farebox_plan": checkout.what, "farebox_interval": str(checkout.interval)}
     about = {
         "id": f"in_{next(_numbers)}",
         "object": "invoice",
-        "amount_due": cents,
-        "amount_paid": cents if paid else 0,
+        "amount_due": max(0, total),
+        "amount_paid": max(0, total) if paid else 0,
         "attempt_count": 1,
         "billing_reason": "subscription_cycle",
         "collection_method": "charge_automatically",
-        "created": start,
+        "created": billed,
         "currency": "usd",
-        "lines": {"object": "list", "data": [line], "has_more": False, "total_count": 1},
+        "lines": {"object": "list", "data": lines, "has_more": False, "total_count": len(lines)},
         "metadata": {},
         "parent": {
             "quote_details": None,
@@ -169,11 +212,14 @@ def invoice(
             "type": "subscription_details",
         },
         # An invoice's own period is the one before its lines': not what was paid for.
-        "period_end": start,
-        "period_start": start,
+        "period_end": billed,
+        "period_start": billed,
+        "pre_payment_credit_notes_amount": 0,
         "status": "paid" if paid else "open",
+        "total": total,
+        **changes,
     }
-    return event_of("invoice.paid" if paid else "invoice.payment_failed", about, start + 3600)
+    return event_of("invoice.paid" if paid else "invoice.payment_failed", about, billed + 3600)
 
 
 def subscription_seen(
@@ -202,10 +248,10 @@ def subscription_seen(
                     "current_period_start": start,
                     "current_period_end": start + 30 * DAY,
                     "price": {
-                        "id": "price_1",
+                        "id": price_id(checkout, plan),
                         "object": "price",
                         "currency": "usd",
-                        "metadata": {},
+                        "metadata": {} if plan == checkout.what else {"farebox_plan": plan},
                         "product": "prod_1",
                         "recurring": {"interval": interval[0], "interval_count": interval[1], "usage_type": "licensed"},
                         "type": "recurring",
@@ -217,7 +263,7 @@ def subscription_seen(
         },
         "latest_invoice": "in_1",
         "livemode": False,
-        "metadata": {**metadata_of(checkout), "farebox_plan": plan, "farebox_interval": "monthly"},
+        "metadata": {**metadata_of(checkout), "farebox_plan": checkout.what, "farebox_interval": "monthly"},
         "start_date": start,
         "status": "canceled" if kind == "deleted" else "active",
         **changes,
@@ -231,9 +277,10 @@ def before_basil(event: Event) -> Event:
     details = about.pop("parent")["subscription_details"]
     about |= {"subscription": details["subscription"], "subscription_details": {"metadata": details["metadata"]}}
     lines = []
-    for line in about["lines"]["data"]:
-        item = line["parent"]["subscription_item_details"]
-        old = {name: value for name, value in line.items() if name != "parent"}
-        lines.append({**old, "type": "subscription", "proration": item["proration"]})
+    for one in about["lines"]["data"]:
+        item = one["parent"]["subscription_item_details"]
+        price = {"id": one["pricing"]["price_details"]["price"], "object": "price", "metadata": {}}
+        old = {name: value for name, value in one.items() if name not in {"parent", "pricing"}}
+        lines.append({**old, "type": "subscription", "proration": item["proration"], "price": price})
     about["lines"] = about["lines"] | {"data": lines}
     return {**event, "api_version": "2024-06-20", "data": {"object": about}}

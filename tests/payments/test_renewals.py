@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import Bucket, Interval, operation_id
+from gateway.domain import Interval, operation_id
 from gateway.ledger import outcomes as o
 from gateway.ledger.payments import RENEWAL_GRACE_MS, Billed, Checkout
 from tests.ledger.world import DAY, HOUR, World, the
-from tests.payments.shop import PRO, STANDARD, billing, buy_plan, read
+from tests.payments.shop import PRO, STANDARD, billing, buy_plan, line_of, read
 
 MONTH = 28 * DAY  # what tests pay for: shorter than any month, so that no cycle ends within it
 
@@ -30,7 +30,7 @@ class Shop:
 
     async def paid(self, through: int = MONTH, **more: Any) -> Billed:
         """A period is paid, to `through` after the start."""
-        return await self.say(started_at=self.start, paid_through=self.start + through, **more)
+        return await self.say(started_at=self.start, lines=(line_of(self.start, self.start + through),), **more)
 
     async def plan(self) -> o.Subscription | None:
         return (await self.world.look()).subscription
@@ -70,7 +70,7 @@ async def test_the_same_invoice_again_changes_nothing(shop: Shop) -> None:
 
 
 async def test_what_is_said_of_an_unknown_checkout_is_not_found(shop: Shop) -> None:
-    unknown = replace(billing(shop.checkout, "sub_2", started_at=1, paid_through=2), checkout="chk_unknown")
+    unknown = replace(billing(shop.checkout, "sub_2", lines=(line_of(1, 2),)), checkout="chk_unknown")
     assert await shop.world.ledger.bill(unknown) == o.NotFound()
 
 
@@ -81,7 +81,7 @@ async def test_a_renewal_is_waited_for_and_its_credits_come_with_the_payment(sho
     await shop.world.advance_to(month + HOUR)
     assert await shop.plan() is not None
     assert await shop.subscription_credits() < STANDARD
-    await shop.say(started_at=month, paid_through=month + MONTH)
+    await shop.say(lines=(line_of(month, month + MONTH),))
     assert await shop.subscription_credits() == STANDARD
     assert [entry.kind for entry in await shop.world.journal("ann", "refresh", "lapse")] == ["refresh", "refresh"]
 
@@ -97,7 +97,7 @@ async def test_a_payment_after_the_lapse_starts_the_plan_again(shop: Shop) -> No
     month = await paid_month(shop)
     await shop.world.advance_to(month + 3 * DAY)
     assert await shop.plan() is None
-    await shop.say(started_at=month, paid_through=month + MONTH)
+    await shop.say(lines=(line_of(month, month + MONTH),))
     plan = await shop.plan()
     assert plan is not None
     assert plan.paid_through == month + MONTH
@@ -121,26 +121,31 @@ async def test_a_failure_that_comes_after_its_payment_is_not_noted(shop: Shop) -
     assert await shop.world.journal() == before
 
 
-async def test_a_change_at_the_provider_is_a_change_now(shop: Shop) -> None:
+async def test_b1_a_dearer_plan_that_is_not_paid_for_gives_neither_credits_nor_its_rights(shop: Shop) -> None:
+    """Critical: `subscription.updated` gave the new plan's allotment, also while it was past due."""
     await shop.paid()
+    for status in ("past_due", "active", "unpaid", "incomplete"):
+        await shop.say(seen_at=shop.start + 60_000, plan="pro", interval=Interval.MONTHLY, status=status)
+        await shop.say(unpaid_through=shop.start + MONTH)
+        plan = await shop.plan()
+        assert plan is not None
+        assert (plan.plan, await shop.subscription_credits()) == ("standard", STANDARD)
+    noted = [entry.reason for entry in await shop.world.journal("ann", "change")]
+    assert noted.count("standard: pro waits for its payment") == 1
+
+
+async def test_a_dearer_plan_heard_of_before_the_first_payment_is_not_what_was_paid(shop: Shop) -> None:
     await shop.say(started_at=shop.start, seen_at=shop.start + 1000, plan="pro", interval=Interval.MONTHLY)
+    await shop.paid()
     plan = await shop.plan()
     assert plan is not None
-    assert plan.plan == "pro"
-    assert await shop.subscription_credits() == STANDARD + PRO
-
-
-async def test_a_change_that_is_heard_of_before_the_payment_leaves_the_same(shop: Shop) -> None:
-    await shop.say(started_at=shop.start, seen_at=shop.start + 1000, plan="pro", interval=Interval.MONTHLY)
-    await shop.paid()
-    assert await shop.subscription_credits() == STANDARD + PRO
-    expiries = [grant.expires_at for grant in (await shop.world.look()).grants if grant.bucket is Bucket.SUBSCRIPTION]
-    assert len(set(expiries)) == 2
+    assert (plan.plan, await shop.subscription_credits()) == ("standard", STANDARD)
 
 
 async def test_leftovers_are_dropped_also_late_when_the_card_says_so(shop: Shop) -> None:
     await shop.world.publish(keep_upgrade_leftover=False)
-    await shop.say(started_at=shop.start, seen_at=shop.start + 1000, plan="pro", interval=Interval.MONTHLY)
+    better = await buy_plan(shop.world, "pro", provider="stripe", live=True)
+    await shop.say(better, "sub_2", lines=(line_of(shop.start + 1000, shop.start + MONTH, 9000),))
     await shop.paid()
     assert await shop.subscription_credits() == PRO
 
@@ -202,7 +207,7 @@ async def test_an_old_event_does_not_undo_what_an_operator_did_since(shop: Shop)
 async def test_a_new_purchase_takes_the_place_of_the_old_subscription(shop: Shop) -> None:
     await shop.paid()
     better = await buy_plan(shop.world, "pro", provider="stripe", live=True)
-    later: dict[str, Any] = {"started_at": shop.start + 1000, "paid_through": shop.start + MONTH}
+    later: dict[str, Any] = {"lines": (line_of(shop.start + 1000, shop.start + MONTH, 9000),)}
     billed = await shop.say(better, "sub_2", **later)
     assert billed.superseded == ("sub_1",)
     plan = await shop.plan()
@@ -222,7 +227,7 @@ async def test_the_end_of_the_old_that_comes_before_the_new_costs_no_credits(sho
     await shop.say(started_at=shop.start, ended_at=shop.start + 2)
     assert await shop.subscription_credits() == 0
     better = await buy_plan(shop.world, "pro", provider="stripe", live=True)
-    await shop.say(better, "sub_2", started_at=shop.start + 1, paid_through=shop.start + MONTH)
+    await shop.say(better, "sub_2", lines=(line_of(shop.start + 1, shop.start + MONTH, 9000),))
     assert await shop.subscription_credits() == STANDARD - 1_000_000 + PRO
 
 
@@ -236,8 +241,8 @@ async def paid_month(shop: Shop) -> int:
 
 async def test_a_renewal_heard_of_first_counts_cycles_from_the_real_start(shop: Shop) -> None:
     start = shop.start - 40 * DAY
-    await shop.say(started_at=start + 31 * DAY, paid_through=shop.start + 20 * DAY)
-    await shop.say(started_at=start, paid_through=start + 31 * DAY)
+    await shop.say(lines=(line_of(start + 31 * DAY, shop.start + 20 * DAY),))
+    await shop.say(lines=(line_of(start, start + 31 * DAY),))
     plan = await shop.plan()
     assert plan is not None
     assert plan.started_at == start

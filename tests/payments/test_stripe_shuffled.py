@@ -112,9 +112,13 @@ class Story:
         self.events.append(shapes.subscription_seen(first, subscription, start, ended, kind="deleted", ended_at=ended))
 
     async def _changed(self, account: str, number: int) -> None:
-        """Changed in Stripe's own portal, then cancelled, then resumed, then cancelled for good."""
+        """Changed in Stripe's own portal and paid for, then cancelled, then resumed, then cancelled for good."""
         start = self.now - 8 * DAY - number * 3600
         checkout, subscription = await self._plan(account, "standard", start)
+        at, end = start + 3 * DAY, start + MONTH
+        back = shapes.line(checkout, subscription, at, end, -2700, plan="standard", proration=True)
+        rest = shapes.line(checkout, subscription, at, end, 8100, plan="pro", proration=True)
+        self.events.append(shapes.invoice(checkout, subscription, at, end, lines=[back, rest]))
         for days, cancelled in ((3, False), (4, True), (5, False), (6, True)):
             self.events.append(
                 shapes.subscription_seen(
@@ -223,6 +227,9 @@ def check_that_it_is_worth_telling(story: Story, ends: dict[str, Any]) -> None:
     assert upgraded["plan"][4] is None
     assert ended["plan"] is None
     assert none["plan"] is None
+    # 27 of the month's 30 days or so: of a calendar month, so a little more or less.
+    (available,) = [available for bucket, _, available, _, _ in changed["grants"] if bucket is Bucket.SUBSCRIPTION]
+    assert 27_000_000 < available < 28_000_000, "standard for three days, pro for the rest of the month"
     left = [grant for grant in upgraded["grants"] if grant[0] is Bucket.SUBSCRIPTION]
     assert sorted(available for _, _, available, _, _ in left) == [8_000_000, 30_000_000]
     taken = {taken_back for what, _, taken_back in none["checkouts"] if what == "small"}

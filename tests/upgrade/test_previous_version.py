@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from itsdangerous import TimestampSigner
 
-from gateway.domain import FINAL_STATES, Interval, State
+from gateway.domain import FINAL_STATES, Bucket, Interval, State
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.audit import Report, audit
@@ -195,17 +195,39 @@ async def test_purchases_and_renewals_go_on(upgraded: Upgraded) -> None:
     assert subscribed is not None
     assert subscribed.paid_through is not None
     next_month = subscribed.paid_through + MONTH
-    billed = the(
-        Billed,
-        await ledger.bill(
-            shop.billing(
-                plan, "sub_1", started_at=subscribed.paid_through, paid_through=next_month,
-                seen_at=int(time.time() * 1000), plan="standard", interval=Interval.MONTHLY,
-            )
-        ),
-    )  # fmt: skip
+    told = {"seen_at": int(time.time() * 1000), "plan": "standard", "interval": Interval.MONTHLY}
+    lines = (shop.line_of(subscribed.paid_through, next_month),)
+    billed = the(Billed, await ledger.bill(shop.billing(plan, "sub_1", lines=lines, **told)))
     assert billed.account.subscription is not None
     assert billed.account.subscription.paid_through == next_month
+    await agrees(ledger)
+
+
+async def test_what_a_payment_gave_before_is_given_never_again_and_can_be_taken_back(upgraded: Upgraded) -> None:
+    """Then, a billing record knew until when a subscription was paid; now it knows each line of each invoice."""
+    ledger = upgraded.gateway.ledger
+    plan = await shop.read_checkout(ledger, "globex", TOLD["checkouts"]["plan"])
+    before = the(o.Account, await ledger.account(account="globex"))
+    assert before.subscription is not None
+    assert before.subscription.paid_through is not None
+    start, end, now = before.subscription.started_at, before.subscription.paid_through, int(time.time() * 1000)
+
+    async def say(**facts: Any) -> o.Account:
+        return the(Billed, await ledger.bill(shop.billing(plan, "sub_1", **facts))).account
+
+    async def given() -> int:
+        return the(o.Account, await ledger.account(account="globex")).available_millicredits[Bucket.SUBSCRIPTION]
+
+    for _ in range(2):
+        await say(seen_at=now - 3_600_000, plan="standard", interval=Interval.MONTHLY, status="active")
+        await say(started_at=start, lines=(shop.line_of(start, end),))
+        await say(lines=(shop.line_of(start, start + MONTH, number="again"),))
+    after = the(o.Account, await ledger.account(account="globex"))
+    assert (after.subscription, after.available_millicredits) == (before.subscription, before.available_millicredits)
+    assert await given() == shop.STANDARD
+    half = (start + end) // 2
+    await say(lines=(shop.line_of(max(half, now), end, -1500, number="down", proration=True),))
+    assert shop.STANDARD * 45 // 100 < await given() < shop.STANDARD * 55 // 100
     await agrees(ledger)
 
 

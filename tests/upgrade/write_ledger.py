@@ -93,7 +93,7 @@ async def purchases(world: World) -> dict[str, str]:
     await world.ledger.take_back(account="acme", checkout=bought["refunded"].id, part=Fraction(1, 4))
     bought["plan"] = await shop.buy_plan(world, "standard", Interval.MONTHLY, "globex")
     now = await world.now()
-    facts = {"started_at": now - DAY, "paid_through": now - DAY + MONTH, "seen_at": now}
+    facts = {"lines": (shop.line_of(now - DAY, now - DAY + MONTH),), "seen_at": now}
     await world.ledger.bill(shop.billing(bought["plan"], "sub_1", plan="standard", interval=Interval.MONTHLY, **facts))
     return {name: checkout.id for name, checkout in bought.items()}
 

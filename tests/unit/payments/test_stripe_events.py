@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import Interval
-from gateway.ledger.payments import Billing, Checkout
+from gateway.ledger.payments import Billing, Checkout, PaidLine
 from gateway.payments.base import PaymentMade, PaymentReturned
 from gateway.payments.stripe_events import Disputed, translate
 from tests.payments import stripe_shapes as shapes
@@ -46,17 +46,66 @@ def test_a_completed_session_of_a_plan_says_only_which_subscription_it_is() -> N
     assert translate(shapes.plan_checked_out(PLAN, "sub_1", START)) == billing()
 
 
+def paid_line(event: shapes.Event, **changes: Any) -> PaidLine:
+    """The first line of a paid invoice, as it is read."""
+    about = event["data"]["object"]
+    line = about["lines"]["data"][0]
+    read = PaidLine(
+        id=line["id"], invoice=about["id"], starts_at=START * 1000, ends_at=END * 1000, billed_at=START * 1000,
+        amount=3000, gross=3000, price="price_1", named_plan="standard",
+    )  # fmt: skip
+    return replace(read, **changes)
+
+
 @pytest.mark.parametrize("shape", [dict, shapes.before_basil])
-def test_a_paid_invoice_says_until_when_by_its_lines(shape: Shape) -> None:
+@pytest.mark.parametrize("proration", [False, True])
+def test_a_paid_invoice_says_what_was_paid_for_by_its_lines(shape: Shape, proration: bool) -> None:  # noqa: FBT001
+    event = shapes.invoice(PLAN, "sub_1", START, END, proration=proration)
+    assert translate(shape(event)) == billing(lines=(paid_line(event, proration=proration),))
+
+
+def test_a_discount_is_no_money() -> None:
+    event = shapes.invoice(
+        PLAN, "sub_1", START, END, lines=[shapes.line(PLAN, "sub_1", START, END, 3000, discount=1200)]
+    )
+    assert translate(event) == billing(lines=(paid_line(event, amount=1800),))
+
+
+def test_what_a_credit_note_took_off_before_the_payment_never_came() -> None:
+    event = shapes.invoice(PLAN, "sub_1", START, END, pre_payment_credit_notes_amount=3000, amount_paid=0)
+    assert translate(event) == billing(lines=(paid_line(event, amount=0),))
+
+
+@pytest.mark.parametrize("changes", [{"amount_paid": 0, "starting_balance": -9000}, {"paid_out_of_band": True}])
+def test_an_invoice_paid_from_a_credit_or_out_of_band_is_paid(changes: dict[str, Any]) -> None:
+    event = shapes.invoice(PLAN, "sub_1", START, END, **changes)
+    assert translate(event) == billing(lines=(paid_line(event),))
+
+
+def test_another_currency_than_the_cards_is_said() -> None:
+    event = shapes.invoice(PLAN, "sub_1", START, END, currency="eur")
+    assert translate(event) == billing(lines=(paid_line(event, foreign=True),))
+
+
+def test_a_whole_price_names_its_plan_by_its_own_metadata() -> None:
+    event = shapes.before_basil(shapes.invoice(PLAN, "sub_1", START, END))
+    event["data"]["object"]["lines"]["data"][0]["price"]["metadata"] = {"farebox_plan": "pro"}
+    assert translate(event) == billing(lines=(paid_line(event, plan="pro"),))
+
+
+@pytest.mark.parametrize("kind", ["invoice.voided", "invoice.marked_uncollectible"])
+def test_an_invoice_that_was_given_up_is_noted_and_pays_nothing(kind: str) -> None:
+    read = translate(shapes.invoice(PLAN, "sub_1", START, END, paid=False) | {"type": kind})
+    assert isinstance(read, Billing)
+    assert (read.lines, read.unpaid_through) == ((), END * 1000)
+
+
+def test_a_line_of_another_thing_is_no_line_of_the_subscription() -> None:
     event = shapes.invoice(PLAN, "sub_1", START, END)
-    read = translate(shape(event))
-    assert read == billing(started_at=START * 1000, paid_through=END * 1000)
-
-
-@pytest.mark.parametrize("shape", [dict, shapes.before_basil])
-def test_the_corrections_of_a_change_are_no_paid_period(shape: Shape) -> None:
-    event = shapes.invoice(PLAN, "sub_1", START, END, proration=True)
-    assert translate(shape(event)) is None
+    event["data"]["object"]["lines"]["data"][0]["parent"] = {
+        "type": "invoice_item_details", "invoice_item_details": {"invoice_item": "ii_1", "proration": False},
+    }  # fmt: skip
+    assert translate(event) is None
 
 
 def test_a_failed_invoice_says_which_period_is_not_paid() -> None:
@@ -72,8 +121,22 @@ def seen(**changes: Any) -> Billing:
 
 def test_an_updated_subscription_says_its_plan_and_when_it_was_seen() -> None:
     assert seen() == billing(
-        started_at=START * 1000, seen_at=(START + 60) * 1000, plan="standard", interval=Interval.MONTHLY
-    )
+        started_at=START * 1000, seen_at=(START + 60) * 1000, plan="standard", interval=Interval.MONTHLY,
+        price="price_1", status="active",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["trialing", "past_due", "unpaid", "incomplete", "incomplete_expired", "paused"])
+def test_an_updated_subscription_says_its_status(status: str) -> None:
+    assert seen(status=status).status == status
+
+
+def test_a_subscription_whose_collection_is_paused_is_paused() -> None:
+    assert seen(pause_collection={"behavior": "void", "resumes_at": None}).status == "paused"
+
+
+def test_a_status_that_stripe_does_not_document_says_nothing() -> None:
+    assert seen(status="new|word").status is None
 
 
 @pytest.mark.parametrize(
@@ -84,8 +147,8 @@ def test_the_interval_is_that_of_the_price(stripes: tuple[str, int], ours: str) 
     assert seen(interval=stripes).interval == Interval(ours)
 
 
-def test_an_interval_that_is_not_ours_says_nothing_of_the_plan() -> None:
-    assert (seen(interval=("week", 1)).plan, seen(interval=("week", 1)).interval) == (None, None)
+def test_an_interval_that_is_not_ours_is_none() -> None:
+    assert (seen(interval=("week", 1)).plan, seen(interval=("week", 1)).interval) == ("standard", None)
 
 
 def test_a_catalogue_price_of_the_customer_portal_names_its_plan_by_its_metadata() -> None:

@@ -64,6 +64,7 @@ def test_a_policy_has_the_terms_of_every_plan(default_card: RateCard) -> None:
     assert policy.plans.keys() == {"basic", "standard", "ultimate", "creator"}
     assert policy.plans["standard"] == PlanTerms(
         monthly_millicredits=8_000_000,
+        price_cents={1: 3_000, 3: 7_650, 12: 25_200},
         concurrency={"image": 8, "video": 3},
         max_waiting=200,
         head_start_ms=600_000,

@@ -11,10 +11,26 @@ function amounts.credits(millicredits)
   return (string.gsub(string.gsub(text, "0+$", ""), "%.$", ""))
 end
 
--- floor(total * part / whole). Exact: the product stays below 2^53, and fmod does not round where division would.
+-- floor(total * part / whole), and what the division leaves. In two steps of 24 bits, so that no product is rounded:
+-- exact while `part` and `whole` stay below 2^28 and the result below 2^53.
+local function divided(total, part, whole)
+  local low = math.fmod(total, 16777216)
+  local high = (total - low) / 16777216 * part
+  local rest = math.fmod(high, whole)
+  local product = rest * 16777216 + low * part
+  local left = math.fmod(product, whole)
+  return (high - rest) / whole * 16777216 + (product - left) / whole, left
+end
+
 function amounts.share(total, part, whole)
-  local product = total * part
-  return (product - math.fmod(product, whole)) / whole
+  local share = divided(total, part, whole)
+  return share
+end
+
+-- The same, rounded up.
+function amounts.share_up(total, part, whole)
+  local share, left = divided(total, part, whole)
+  return left > 0 and share + 1 or share
 end
 
 -- Redis's own clock, in milliseconds: the only one that decides anything about credits.

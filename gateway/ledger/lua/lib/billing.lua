@@ -1,132 +1,148 @@
--- What a payment provider said of an account's subscriptions, and what follows from it. Facts merge in any order: the
--- least start, the largest payment, the first and last time that a plan was seen, the latest cancellation, the one end.
--- Fields `<subscription>|started`, `|paid`, `|ended`, `|failed`, `|bought` (plan,interval), `|cancel` (seen,at),
--- `|first|<plan>,<interval>` and `|last|…`; and of what was done: `applied` (a segment's key), `applied_at`,
--- `applied_cancel`, `<subscription>|reached` (paid through), `left|<segment>` (the grant that its change left,
--- `=` and what a lapse took of it, or "-").
+-- What a payment provider said of an account's subscriptions. Facts merge in any order, and each counts once: the least
+-- start, the one end, the latest status and cancellation, every plan that was seen and when, every line of a paid
+-- invoice, and what went back of an invoice. `gateway/ledger/README.md` describes the fields.
+--- @include "lib/billing_before"
 local billing = {}
 local KEPT = 400 * 86400000
 
 function billing.load(account)
-  local b, flat = {account = account, fields = {}}, redis.call("HGETALL", keys.billing(account))
-  for index = 1, #flat, 2 do b.fields[flat[index]] = flat[index + 1] end
+  local b = {account = account, raw = {}, fields = {}, subs = {}, new = {}, unknown = {}}
+  local flat = redis.call("HGETALL", keys.billing(account))
+  for index = 1, #flat, 2 do b.raw[flat[index]], b.fields[flat[index]] = flat[index + 1], flat[index + 1] end
   return b
 end
 
+-- Write what is other than it was read; a name and its value are never parted.
 function billing.save(b)
-  local key, flat = keys.billing(b.account), {}
+  local key, set, removed, chunk = keys.billing(b.account), {}, {}, 2000
   for name, value in pairs(b.fields) do
-    flat[#flat + 1] = name
-    flat[#flat + 1] = value
+    if b.raw[name] ~= value then set[#set + 1], set[#set + 2] = name, value end
   end
-  redis.call("DEL", key)
-  redis.call("HSET", key, unpack(flat))
+  for name in pairs(b.raw) do
+    if not b.fields[name] then removed[#removed + 1] = name end
+  end
+  for first = 1, #set, chunk do redis.call("HSET", key, unpack(set, first, math.min(first + chunk - 1, #set))) end
+  for first = 1, #removed, chunk do
+    redis.call("HDEL", key, unpack(removed, first, math.min(first + chunk - 1, #removed)))
+  end
   redis.call("PEXPIRE", key, KEPT)
 end
 
 -- Keep the one of two values that `choose` (math.min or math.max) prefers.
-function billing.note(b, subscription, name, value, choose)
-  local field = subscription .. "|" .. name
+local function note(b, field, value, choose)
   local known = tonumber(b.fields[field])
   if value then b.fields[field] = amounts.text(known and choose(known, value) or value) end
 end
 
--- The plan and interval that a subscription had when it was seen.
-function billing.note_plan(b, subscription, plan, interval, seen)
-  billing.note(b, subscription, "first|" .. plan .. "," .. interval, seen, math.min)
-  billing.note(b, subscription, "last|" .. plan .. "," .. interval, seen, math.max)
-end
-
--- A cancellation or its undoing (at nil): the latest word counts.
-function billing.note_cancel(b, subscription, seen, at)
-  local field = subscription .. "|cancel"
-  local known_seen, known_at = string.match(b.fields[field] or "0,0", "^(%d+),(%d+)$")
-  known_seen, known_at = tonumber(known_seen), tonumber(known_at)
-  if seen > known_seen or (seen == known_seen and (at or 0) > known_at) then
-    b.fields[field] = amounts.text(seen) .. "," .. amounts.text(at or 0)
+-- `at,what`: the latest word counts; of two at one moment the greater, so that their order does not matter.
+local function note_latest(b, field, at, what)
+  local known_at, known = string.match(b.fields[field] or "-1,", "^(-?%d+),(.*)$")
+  known_at = tonumber(known_at)
+  local later = at > known_at
+  if at == known_at then
+    local one, other = tonumber(what), tonumber(known)
+    if one and other then later = one > other else later = what > known end
   end
+  if later then b.fields[field] = amounts.text(at) .. "," .. what end
 end
 
-local function segment(b, subscription, plan, interval)
-  local function value(name) return tonumber(b.fields[subscription .. "|" .. name]) end
-  local cancel = tonumber(string.match(b.fields[subscription .. "|cancel"] or "", ",(%d+)$") or 0)
-  local named = plan .. "," .. interval
-  return {
-    key = subscription .. ":" .. named, subscription = subscription, plan = plan, interval = interval,
-    at = value("first|" .. named), last = value("last|" .. named) or value("started"),
-    started = value("started"), paid = value("paid"),
-    stops = value("ended") or (cancel > 0 and cancel or nil),
-  }
+-- A price id means one plan. One that was seen with two says nothing.
+local function note_price(b, id, price, plan)
+  local field = id .. "|price|" .. price
+  local known = b.fields[field]
+  b.fields[field] = (not known or known == plan) and plan or "?"
 end
 
--- Each plan of each paid subscription, in order; the last is the one in force: the last seen of the newest
--- subscription, because a new purchase takes the place of an old one.
-function billing.segments(b)
-  local list = {}
-  for name in pairs(b.fields) do
-    local subscription, plan, interval = string.match(name, "^([^|]+)|first|([^,]+),(%a+)$")
-    if subscription then
-      local one = segment(b, subscription, plan, interval)
-      if one.started and one.paid then list[#list + 1] = one end
+function billing.adopt(a, b) billing_before.adopt(a, b) end
+
+function billing.merge(b, id, bought, said)
+  local of = id .. "|"
+  b.fields[of .. "bought"] = bought
+  note(b, of .. "started", said.started, math.min)
+  note(b, of .. "ended", said.ended, math.min)
+  for _, line in ipairs(said.lines or {}) do
+    local field = of .. "line|" .. line.id
+    if not b.fields[field] and not billing_before.knows(b, id, line) then
+      b.new[#b.new + 1] = line.id
+      b.fields[field] = cjson.encode(line)
     end
   end
-  table.sort(list, function(one, other)
-    for _, by in ipairs({"started", "subscription", "last", "at"}) do
-      if one[by] ~= other[by] then return one[by] < other[by] end
-    end
-    return one.key < other.key
-  end)
-  return list
+  for _, one in ipairs(said.returned or {}) do
+    local part = amounts.text(one.part) .. "/" .. amounts.text(one.whole)
+    note_latest(b, of .. "returned|" .. one.invoice .. "|" .. one.source, one.at, part)
+  end
+  if not said.seen then return end
+  note_latest(b, of .. "cancel", said.seen, amounts.text(said.cancelled_to or 0))
+  if said.status then note_latest(b, of .. "status", said.seen, said.status) end
+  if not said.plan then return end
+  local field, seen = of .. "seen|" .. amounts.text(said.seen), said.plan .. "," .. (said.interval or "")
+  if not b.fields[field] or seen > b.fields[field] then b.fields[field] = seen end
+  if said.price then note_price(b, id, said.price, said.plan) end
 end
 
--- Whether its plan is in force at `now`, or waits for the next payment.
-function billing.alive(one, now, grace) return one.paid + grace > now and (not one.stops or one.stops > now) end
-
--- When the credits end that a change left of a segment: with the cycle it was in when the next one began; never after
--- the subscription itself had run out (then there was nothing left).
-local function left_until(one, following, grace)
-  local ran_out = math.min(one.stops or math.huge, one.paid + grace)
-  local expires = calendar.add_months(one.at, calendar.cycle(one.at, following.at) + 1)
-  return ran_out < following.at and ran_out or expires
-end
-
--- R12 for changes whose events come late or out of order: what they left is there as if they had come in time.
-function billing.settle_leftovers(a, p, b, list, grace)
-  if policy.rule(p, "leftover") ~= "1" then return end
-  for index = 1, #list - 1 do
-    local one = list[index]
-    local field, expires = "left|" .. one.key, left_until(one, list[index + 1], grace)
-    local known, terms = b.fields[field], policy.terms(p, one.plan)
-    local grant = known and grants.find(a, known)
-    local lapsed, monthly = string.match(known or "", "^=(%d+)$"), terms and terms.monthly
-    local missing = tonumber(known and lapsed or not known and monthly or 0)
-    if grant then
-      grant.expires = expires
-    elseif missing > 0 and expires > a.now then
-      b.fields[field] = grants.add(a, "m", "s", missing, expires).id
-      journal.add(a, a.now, "refresh", {s = {missing, 0}}, nil, one.plan .. ", paid for before its change")
-    end
-    b.fields[field] = b.fields[field] or "-"
+-- What is older than an event may be, or a purchase is remembered, says nothing any more.
+function billing.prune(b, now)
+  for name, value in pairs(b.fields) do
+    local word, rest = string.match(name, "^[^|]+|(%a+)|?(.*)$")
+    local at
+    if word == "seen" then at = tonumber(rest) end
+    if word == "returned" then at = tonumber(string.match(value, "^(-?%d+),")) end
+    if word == "line" then at = tonumber(string.match(value, '"to":(%d+)')) end
+    if at and at < now - KEPT then b.fields[name] = nil end
   end
 end
 
--- Before a lapse: what it takes of each segment. If it turns out that a newer subscription had begun before this one
--- ended, this was no lapse but a change, and its leftovers come back.
-function billing.remember_lapsed(a, b, list)
-  for _, one in ipairs(list) do
-    local field = "left|" .. one.key
-    local grant = grants.find(a, one.key == b.fields.applied and a.fields.monthly or b.fields[field])
-    if grant then b.fields[field] = "=" .. amounts.text(grant.available) end
+local function subscription(b, id)
+  local s = b.subs[id]
+  if not s then
+    s = {id = id, lines = {}, seen = {}, prices = {}, returned = {}, cycles = {}, cancel = 0}
+    b.subs[id] = s
   end
+  return s
 end
 
--- The paid subscriptions that a newer one has taken the place of, and that the provider still renews.
-function billing.superseded(b, list)
-  local found, seen = {}, {}
-  for _, one in ipairs(list) do
-    local id = one.subscription
-    if id ~= list[#list].subscription and not seen[id] and not b.fields[id .. "|ended"] then found[#found + 1] = id end
-    seen[id] = true
+local readers = {
+  started = function(s, _, value) s.started = tonumber(value) end,
+  ended = function(s, _, value) s.ended = tonumber(value) end,
+  bought = function(s, _, value) s.bought = string.match(value, "^([^,]+),") end,
+  cancel = function(s, _, value) s.cancel = tonumber(string.match(value, ",(%d+)$")) end,
+  status = function(s, _, value) s.status = string.match(value, ",(.*)$") end,
+  price = function(s, name, value) s.prices[name] = value ~= "?" and value or nil end,
+  line = function(s, name, value)
+    local line = cjson.decode(value)
+    line.id, s.lines[#s.lines + 1] = name, line
+  end,
+  seen = function(s, name, value)
+    s.seen[#s.seen + 1] = {at = tonumber(name), plan = string.match(value, "^([^,]+),")}
+  end,
+  returned = function(s, name, value)
+    local invoice, of = string.match(name, "^([^|]+)|"), s.returned
+    local part, whole = string.match(value, "^-?%d+,(%d+)/(%d+)$")
+    of[invoice] = of[invoice] or {}
+    of[invoice][#of[invoice] + 1] = {part = tonumber(part), whole = tonumber(whole)}
+  end,
+  cycle = function(s, name, value)
+    local grant, given, set_off, left = string.match(value, "^(%a%d+),(%d+),(-?%d+),(%d*)$")
+    s.cycles[#s.cycles + 1] = {
+      at = tonumber(name), grant = grant, given = tonumber(given), set_off = tonumber(set_off), left = tonumber(left),
+    }
+  end,
+}
+
+-- The fields as what they say, by subscription; each list in an order of its own.
+function billing.read(b)
+  for name, value in pairs(b.fields) do
+    local id, word, rest = string.match(name, "^([^|]+)|(%a+)|?(.*)$")
+    if id and readers[word] then readers[word](subscription(b, id), rest, value) end
   end
-  return found
+  for _, s in pairs(b.subs) do
+    table.sort(s.seen, function(one, other) return one.at < other.at end)
+    table.sort(s.cycles, function(one, other) return one.at < other.at end)
+    table.sort(s.lines, function(one, other)
+      if one.from ~= other.from then return one.from < other.from end
+      if (one.proration or false) ~= (other.proration or false) then return not one.proration end
+      return one.id < other.id
+    end)
+    for _, line in ipairs(s.lines) do s.started = math.min(s.started or math.huge, line.from) end
+  end
 end

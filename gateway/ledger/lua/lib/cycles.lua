@@ -23,6 +23,9 @@ function cycles.period_end(a)
   return calendar.add_months(tonumber(a.fields.anchor), periods * months)
 end
 
+-- The start of the current cycle.
+function cycles.began(a) return calendar.add_months(tonumber(a.fields.anchor), tonumber(a.fields.cycle)) end
+
 -- The start of the cycle after the current one.
 function cycles.refreshes(a)
   if not a.fields.plan then return nil end

@@ -1,5 +1,6 @@
 -- Grants: burn order, holds, and where credits go back to (R5, R8, R9, R10).
 -- Kind letters: d daily, m monthly, t top-up, o operator, r refund. Bucket letters: f, s, t.
+--- @include "lib/allotted"
 local grants = {}
 local HOUR = 3600000
 
@@ -34,6 +35,7 @@ end
 function grants.remove(a, id)
   local grant, index = grants.find(a, id)
   if not grant then return end
+  if a.fields.paid_for then allotted.closed(a, grant) end
   table.remove(a.grants, index)
   a.fields[grant.field] = nil
 end

@@ -1,76 +1,147 @@
--- From what a payment provider said to the account's plan: begin it, pay it on, cancel it, end it. Each only when it is
+-- From what was paid to the account's plan: begin it, pay it on, change it, cancel it, end it. Each only when it is
 -- news, so that a repeated event changes nothing, and nothing that an operator did since is undone by an old one.
 local renewals = {}
 
-local function begin(a, p, b, current, grace)
-  local f, was = a.fields, b.fields.applied
-  local anchor = math.min(current.at, a.now)
-  if was then b.fields["left|" .. was] = f.billing and f.monthly or b.fields["left|" .. was] or "-" end
-  b.fields["left|" .. current.key] = nil
-  subscriptions.start(a, p, current.plan, current.interval, anchor, current.paid)
-  f.billing, f.grace = current.subscription, amounts.text(grace)
-  b.fields.applied, b.fields.applied_at, b.fields.applied_cancel = current.key, amounts.text(anchor), nil
+local function say(a, what) journal.add(a, a.now, "change", {}, nil, what) end
+
+local function day(at) return zones.day("0,0", at) end
+
+local function interval_of(months) return months < 3 and "monthly" or months < 12 and "quarterly" or "yearly" end
+
+-- The account's cycles are those of the era: begun with it, or shifted because an earlier payment came later.
+local function align(a, p, b, era)
+  local f = a.fields
+  local anchor, ours = math.min(era.at, a.now), f.plan and f.billing == era.sub.id
+  local same = ours and eras.index(anchor, cycles.began(a))
+  if same then
+    -- Where the provider's clock is ahead, the cycles stay as they began here.
+    if era.at <= a.now then f.anchor, f.cycle = amounts.text(anchor), amounts.text(same) end
+    return
+  end
+  subscriptions.leave(a, p)
+  f.anchor, f.cycle = amounts.text(anchor), amounts.text(calendar.cycle(anchor, math.min(a.now, era.paid - 1)))
+  f.paid_through = nil
+  if not ours then f.cancelled_to, f.scheduled, b.fields.applied_cancel = nil, nil, nil end
 end
 
-local function pay_on(a, current, grace)
+local function declare(a, p, b, era, plan, grace, news)
+  local f, was, interval = a.fields, a.fields.plan, interval_of(era.months)
+  local from, paid = f.interval, tonumber(f.paid_through)
+  align(a, p, b, era)
+  f.plan, f.interval, f.billing = plan, interval, era.sub.id
+  f.grace = amounts.text(era.waits and grace or 0)
+  if was and (was ~= plan or from ~= interval) then say(a, was .. " to " .. plan .. " " .. interval) end
+  if not f.paid_through or (news and era.paid > tonumber(f.paid_through)) then
+    f.paid_through = amounts.text(era.paid)
+    if paid and was == plan and era.paid > paid then
+      say(a, plan .. " " .. interval .. " renewed, paid through " .. day(era.paid))
+    end
+  end
+  b.fields.applied = era.sub.id
+end
+
+-- An operator's plan takes the place of the paid one; a payment still carries it on.
+local function pay_on(a, era, grace)
   local f = a.fields
   local paid = tonumber(f.paid_through)
-  if paid and paid >= current.paid or not paid and f.billing ~= current.subscription then return end
-  f.paid_through, f.grace = amounts.text(current.paid), amounts.text(grace)
-  local day = zones.day("0,0", current.paid)
-  journal.add(a, a.now, "change", {}, nil, f.plan .. " " .. f.interval .. " renewed, paid through " .. day)
+  if not paid or paid >= era.paid then return end
+  f.paid_through, f.grace = amounts.text(era.paid), amounts.text(grace)
+  say(a, f.plan .. " " .. f.interval .. " renewed, paid through " .. day(era.paid))
 end
 
--- An earlier event came later: the cycles are counted from where they really began.
-local function shift(a, b, current)
-  local f = a.fields
-  if f.anchor ~= b.fields.applied_at or tonumber(f.anchor) == current.at or current.at > a.now then return end
-  f.anchor = amounts.text(current.at)
-  f.cycle = amounts.text(calendar.cycle(current.at, math.min(a.now, (tonumber(f.paid_through) or math.huge) - 1)))
-  b.fields.applied_at = f.anchor
-  local monthly = grants.find(a, f.monthly)
-  if monthly then monthly.expires = cycles.refreshes(a) end
-end
-
-local function cancel(a, b, current)
-  local f, stops = a.fields, current.stops and amounts.text(current.stops)
+local function cancel(a, b, era)
+  local f, stops = a.fields, era.stops and amounts.text(era.stops)
   if b.fields.applied_cancel == stops then return end
   f.cancelled_to, b.fields.applied_cancel = stops, stops
   if stops then f.scheduled = nil end
-  local what = stops and " cancelled, ends " .. zones.day("0,0", current.stops) or " resumed"
-  journal.add(a, a.now, "change", {}, nil, f.plan .. what)
+  say(a, f.plan .. (stops and " cancelled, ends " .. day(era.stops) or " resumed"))
+end
+
+-- What is said once, and again only after it was otherwise.
+local function tell(a, b, era, word, what)
+  local field = era.sub.id .. "|" .. word
+  if what and b.fields[field] ~= what then say(a, a.fields.plan .. ": " .. what) end
+  b.fields[field] = what
+end
+
+-- The cycles whose credits are there now: the account's own, and of each era before it the last, whose rest stays to
+-- its end (R12), unless it had ended before the next one began.
+local function windows(a, p, list, grace)
+  local current, open = list[#list], {}
+  for position = 1, #list - 1 do
+    local era, following = list[position], list[position + 1]
+    local index = calendar.cycle(era.at, math.max(following.at, era.at))
+    local at, expires = calendar.add_months(era.at, index), calendar.add_months(era.at, index + 1)
+    local ran_out = eras.ends(era, grace)
+    if ran_out < following.at then expires = ran_out end
+    if policy.rule(p, "leftover") == "1" and expires > a.now then
+      open[#open + 1] = {sub = era.sub, at = at, expires = expires, plan = era.plan}
+    end
+  end
+  open[#open + 1] = {
+    sub = current.sub, at = cycles.began(a), expires = cycles.refreshes(a), plan = a.fields.plan, current = true,
+  }
+  return open
+end
+
+function renewals.settle(a, p, b, list, grace)
+  local current, f = list[#list], a.fields
+  local ours = current and f.plan and f.billing == current.sub.id
+  allotments.settle(a, b, list, ours and windows(a, p, list, grace) or {})
+  if ours then allotments.note_coming(a, list, current) end
 end
 
 function renewals.apply(a, p, b, list, grace)
-  local f, current = a.fields, list[#list]
-  local reached = current.subscription .. "|reached"
-  local news = current.paid > tonumber(b.fields[reached] or 0)
-  if billing.alive(current, a.now, grace) then
+  local f, era = a.fields, list[#list]
+  local id = era.sub.id
+  local reached = id .. "|reached"
+  local news = era.paid > tonumber(b.fields[reached] or 0)
+  local ours = f.plan and f.billing == id
+  local plan, waits = plans.in_force(p, era.sub, era, a.now)
+  if eras.alive(era, a.now, grace) then
     -- What waits for its payment goes on; it does not begin.
-    local begins = b.fields.applied ~= current.key or (not f.plan and news)
-    if begins and current.paid > a.now then
-      begin(a, p, b, current, grace)
+    local begins = (b.fields.applied ~= id or (not f.plan and news)) and era.paid > a.now
+    if plan and (begins or ours) then
+      declare(a, p, b, era, plan, grace, news)
+      tell(a, b, era, "waits", waits and waits .. " waits for its payment")
+      local status = era.sub.status
+      tell(a, b, era, "told", status and status ~= "active" and "its payments are " .. status or nil)
+      cancel(a, b, era)
     elseif f.plan and news then
-      pay_on(a, current, grace)
+      pay_on(a, era, grace)
     end
-    if f.plan and f.billing == current.subscription then
-      shift(a, b, current)
-      cancel(a, b, current)
-    end
-    billing.settle_leftovers(a, p, b, list, grace)
   elseif f.plan and f.billing then
-    billing.remember_lapsed(a, b, list)
     -- It has ended, and what came before it had made room for it: the roll that follows lapses the plan.
-    f.cancelled_to, f.grace = amounts.text(math.min(current.stops or math.huge, current.paid + grace)), nil
+    f.cancelled_to, f.grace = amounts.text(eras.ends(era, grace)), nil
   end
-  b.fields[reached] = amounts.text(current.paid)
+  b.fields[reached] = amounts.text(math.max(era.paid, tonumber(b.fields[reached] or 0)))
 end
 
--- A payment failed: it is only noted. The plan lapses if no payment comes in time.
-function renewals.note_failure(a, b, subscription, period_end)
-  local function known(name) return tonumber(b.fields[subscription .. "|" .. name] or 0) end
-  if a.fields.billing ~= subscription or known("paid") >= period_end or known("failed") >= period_end then return end
-  b.fields[subscription .. "|failed"] = amounts.text(period_end)
-  local paid_day = zones.day("0,0", known("paid"))
-  journal.add(a, a.now, "change", {}, nil, a.fields.plan .. ": a payment failed, paid through " .. paid_day)
+-- A payment failed, or its invoice was given up: it is only noted. The plan lapses if no payment comes in time.
+function renewals.note_failure(a, b, id, period_end, because)
+  local s, paid = b.subs[id], 0
+  for _, line in ipairs(s and s.lines or {}) do paid = math.max(paid, line.to) end
+  local field = id .. "|failed"
+  if paid >= period_end or tonumber(b.fields[field] or 0) >= period_end then return end
+  b.fields[field] = amounts.text(period_end)
+  if a.fields.billing ~= id then return end
+  say(a, a.fields.plan .. ": " .. because .. ", paid through " .. day(paid))
+end
+
+-- No payment without a trace: each line that gives no credits is a line of the journal.
+function renewals.note_lines(a, b, id)
+  local new = {}
+  for _, line in ipairs(b.new) do new[line] = true end
+  for _, line in ipairs(b.subs[id] and b.subs[id].lines or {}) do
+    local plan = line.terms and line.terms.plan or line.plan or line.named or "plan"
+    local money = string.format("%d.%02d", math.floor(line.amount / 100), line.amount % 100)
+    if not new[line.id] then -- it was told when it came
+    elseif line.amount == 0 and not line.proration then
+      say(a, plan .. ": nothing to pay until " .. day(line.to) .. ", no credits")
+    elseif line.amount > 0 and line.to <= a.now and (not line.proration or line.billed < line.to) then
+      say(a, plan .. ": " .. money .. " paid for a time that ended " .. day(line.to) .. ", no credits")
+    elseif line.amount > 0 and not line.terms then
+      say(a, plan .. ": " .. money .. " paid for a plan that no rate card has; kept")
+    end
+  end
 end

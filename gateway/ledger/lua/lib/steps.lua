@@ -3,7 +3,6 @@ local steps = {}
 
 local function expire(a, grant)
   local gone = grant.available
-  grant.available = 0
   grants.remove(a, grant.id)
   if gone > 0 then journal.add(a, grant.expires, "expire", {[grant.bucket] = {-gone, 0}}, nil, nil) end
 end
@@ -30,9 +29,12 @@ function steps.refresh(a, p, cycle, at)
   local old = a.fields.monthly and grants.find(a, a.fields.monthly)
   local left = old and old.available or 0
   if old then grants.remove(a, old.id) end
-  local amount = tonumber(policy.terms(p, a.fields.plan).monthly)
+  local paid_for, set_off = allotted.take(a, cycle)
+  local amount = paid_for or tonumber(policy.terms(p, a.fields.plan).monthly)
   a.fields.cycle = amounts.text(cycle)
-  a.fields.monthly = grants.add(a, "m", "s", amount, cycles.refreshes(a), at).id
+  local grant = grants.add(a, "m", "s", amount, cycles.refreshes(a), at)
+  a.fields.monthly = grant.id
+  if paid_for then allotted.opened(a, grant, cycles.began(a), set_off) end
   journal.add(a, at, "refresh", {s = {amount - left, 0}}, nil, a.fields.plan .. ", " .. set_to(amount, left))
 end
 
@@ -49,6 +51,7 @@ local function lapse(a, at)
   local plan = a.fields.plan
   local gone_with_it = {
     "plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled", "grace", "billing",
+    "allotments",
   }
   for _, field in ipairs(gone_with_it) do a.fields[field] = nil end
   journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
@@ -58,6 +61,8 @@ end
 local function change(a, p, plan, interval, at)
   local was = a.fields.plan
   a.fields.plan, a.fields.interval, a.fields.anchor, a.fields.scheduled = plan, interval, amounts.text(at), nil
+  -- An operator's plan from here on: no invoice was paid for it.
+  a.fields.billing, a.fields.allotments = nil, nil
   journal.add(a, at, "change", {}, nil, was .. " to " .. plan .. " " .. interval)
   steps.refresh(a, p, 0, at)
 end

@@ -7,19 +7,24 @@ function subscriptions.on_sale(p, plan, own)
   return plan == own or redis.call("HEXISTS", keys.policy(), "sale:" .. plan) == 1
 end
 
--- Begin a plan at `anchor` (not in the future), with the current cycle's allotment.
-function subscriptions.start(a, p, plan, interval, anchor, paid_through)
-  local f, was = a.fields, a.fields.plan
-  -- What is left keeps its old expiry, or goes, as the card says; either way it is no longer "the" allotment.
-  local old = f.monthly and grants.find(a, f.monthly)
-  f.plan, f.interval, f.anchor, f.monthly = plan, interval, amounts.text(anchor), nil
-  f.paid_through = paid_through and amounts.text(paid_through) or nil
-  f.cancelled_to, f.scheduled, f.grace, f.billing = nil, nil, nil, nil
+-- What is left of the allotment keeps its old expiry, or goes, as the card says; it is no longer "the" allotment.
+function subscriptions.leave(a, p)
+  local old = a.fields.monthly and grants.find(a, a.fields.monthly)
+  a.fields.monthly = nil
   if old and (policy.rule(p, "leftover") ~= "1" or (old.available == 0 and old.held == 0)) then
     local left = old.available
     grants.remove(a, old.id)
-    if left > 0 then journal.add(a, a.now, "expire", {s = {-left, 0}}, nil, "left of " .. was) end
+    if left > 0 then journal.add(a, a.now, "expire", {s = {-left, 0}}, nil, "left of " .. a.fields.plan) end
   end
+end
+
+-- Begin a plan at `anchor` (not in the future), with the current cycle's allotment.
+function subscriptions.start(a, p, plan, interval, anchor, paid_through)
+  local f, was = a.fields, a.fields.plan
+  subscriptions.leave(a, p)
+  f.plan, f.interval, f.anchor = plan, interval, amounts.text(anchor)
+  f.paid_through = paid_through and amounts.text(paid_through) or nil
+  f.cancelled_to, f.scheduled, f.grace, f.billing, f.allotments = nil, nil, nil, nil, nil
   if was then journal.add(a, a.now, "change", {}, nil, was .. " to " .. plan .. " " .. interval) end
   local steps = cycles.steps()
   steps.refresh(a, p, calendar.cycle(anchor, a.now), a.now)

@@ -1,0 +1,73 @@
+-- Billing records from before lines of invoices were remembered: until when each subscription was paid, and the plans
+-- it was seen with. What was given then stays given, and an old event that comes again gives nothing.
+local billing_before = {}
+
+-- What an account has of a subscription that pays for its plan, as one line that was paid: the cycle it is in and those
+-- that were paid beyond it, each with what this one gave.
+local function line_of(a, id, paid, monthly)
+  local f = a.fields
+  local plan, from = f.plan, cycles.began(a)
+  local months = math.max(1, calendar.cycle(from, paid - 1) + 1)
+  return {
+    id = "before", invoice = "before", from = from, to = math.max(paid, from + 1), billed = from, amount = 1, gross = 1,
+    plan = plan, terms = {plan = plan, monthly = monthly, months = months},
+  }
+end
+
+local function seen_last(b, id)
+  local latest, plan, interval
+  for name, value in pairs(b.fields) do
+    local sub, one, of = string.match(name, "^([^|]+)|last|([^,]+),(%a+)$")
+    if sub == id and (not latest or tonumber(value) > latest) then latest, plan, interval = tonumber(value), one, of end
+  end
+  return latest, plan, interval
+end
+
+local function adopt(a, b, id, paid)
+  local f, of = a.fields, id .. "|"
+  local seen, plan, interval = seen_last(b, id)
+  b.fields[of .. "before"] = amounts.text(paid) .. "," .. amounts.text(seen or 0)
+  if seen then b.fields[of .. "seen|" .. amounts.text(seen)] = plan .. "," .. interval end
+  local grant = f.billing == id and f.plan and grants.find(a, f.monthly)
+  local line
+  if grant then
+    local given = tonumber(grant.granted)
+    line = line_of(a, id, paid, given)
+    f.paid_for, f.allotments = grant.id, ""
+    b.fields[of .. "cycle|" .. amounts.text(line.from)] = grant.id .. "," .. grant.granted .. ",0,"
+  else
+    -- Over, or another's turn: it is due nothing more.
+    plan = plan or string.match(b.fields[of .. "bought"] or "", "^([^,]+),")
+    local from = math.min(tonumber(b.fields[of .. "started"] or paid), paid - 1)
+    line = {
+      id = "before", invoice = "before", from = from, to = paid, billed = from, amount = 0, gross = 1, plan = plan,
+    }
+  end
+  b.fields[of .. "line|before"] = cjson.encode(line)
+end
+
+function billing_before.adopt(a, b)
+  local paid = {}
+  for name, value in pairs(b.fields) do
+    local id = string.match(name, "^([^|]+)|paid$")
+    if id then paid[id] = tonumber(value) end
+  end
+  if not next(paid) then return end
+  for id, through in pairs(paid) do adopt(a, b, id, through) end
+  for name in pairs(b.fields) do
+    if string.match(name, "|first|") or string.match(name, "|last|") or string.match(name, "|paid$")
+      or string.match(name, "^left|") then
+      b.fields[name] = nil
+    end
+  end
+  b.fields.applied_at = nil
+  if b.fields.applied then b.fields.applied = string.match(b.fields.applied, "^([^:]+):") end
+end
+
+-- Whether a line is one that was given its credits then.
+function billing_before.knows(b, id, line)
+  local paid, seen = string.match(b.fields[id .. "|before"] or "", "^(%d+),(%d+)$")
+  if not paid then return false end
+  if line.proration then return line.from <= tonumber(seen) end
+  return line.to <= tonumber(paid)
+end

@@ -1,0 +1,77 @@
+-- Which plan a line of an invoice is for, and the terms it was sold on.
+local plans = {}
+local SAME_MOMENT = 10000 -- an event of a change is made within seconds of the change's line
+
+-- The plan that a subscription was last seen with up to `at`.
+local function seen_up_to(s, at)
+  local plan
+  for _, one in ipairs(s.seen) do
+    if one.at <= at then plan = one.plan end
+  end
+  return plan
+end
+
+-- The price of `months` of a plan in the currency's smallest unit: as it is sold, else so many single months; nil:
+-- unknown.
+local function price_of(p, plan, months)
+  local by_months = {}
+  for each, cents in string.gmatch(policy.rule(p, "price:" .. plan) or "", "(%d+):(%d+)") do
+    by_months[tonumber(each)] = tonumber(cents)
+  end
+  return by_months[months] or by_months[1] and by_months[1] * months
+end
+
+-- Of a whole period: what the line itself says; else, of what the subscription was seen with and what was bought, the
+-- one that has this price. Where none has, and they differ, the line is worth its money and no more: not `sure`.
+local function of_period(p, s, line, months)
+  local named = line.named or s.bought
+  local candidates = {seen_up_to(s, line.from + SAME_MOMENT) or named, named, s.bought}
+  local alike = true
+  for _, plan in ipairs(candidates) do
+    if price_of(p, plan, months) == line.gross then return plan, true end
+    alike = alike and plan == candidates[1]
+  end
+  return candidates[1], alike
+end
+
+-- Of a part of a period, money that goes back is for the plan before the change, money that comes for the one after it.
+local function of_part(s, line)
+  if line.amount < 0 then return seen_up_to(s, line.from - 1) or s.bought end
+  return seen_up_to(s, line.from + SAME_MOMENT) or line.named or s.bought
+end
+
+-- The terms of a line: plan, what it gives a month, the price of `months` of it or nil, and whether money of any amount
+-- buys it whole. They are kept with the line, so that a new card changes nothing that was sold. nil: no card ever had
+-- the plan.
+function plans.terms(b, p, s, line, months)
+  local plan, sure = line.plan or line.price and s.prices[line.price], true
+  if not plan then
+    if line.proration then plan = of_part(s, line) else plan, sure = of_period(p, s, line, months) end
+  end
+  local known = line.terms
+  if known and known.plan == plan and known.months == months then return known, sure end
+  local terms = policy.terms(p, plan)
+  if not terms then
+    b.unknown[plan] = true
+    return nil
+  end
+  line.terms = {plan = plan, monthly = tonumber(terms.monthly), months = months, price = price_of(p, plan, months)}
+  b.fields[s.id .. "|line|" .. line.id] = cjson.encode(line)
+  return line.terms, sure
+end
+
+-- The plan in force of an era: that of the newest period or change that was paid for, or of a free one. A plan seen
+-- since then counts at once if it gives less, and not before it is paid for if it gives more; that one `waits`.
+function plans.in_force(p, s, era, now)
+  local paid, from
+  for _, line in ipairs(era.lines) do
+    local begun = line.terms and line.from <= math.max(now, era.at)
+    local counts = line.amount > 0 or (line.amount == 0 and (not line.proration or line.gross == 0))
+    if begun and counts then paid, from = line.terms.plan, line.from end
+  end
+  local seen = s.seen[#s.seen]
+  if not paid or not seen or seen.at <= from or seen.plan == paid then return paid end
+  local one, other = policy.terms(p, seen.plan), policy.terms(p, paid)
+  if one and tonumber(one.monthly) <= tonumber(other.monthly) then return seen.plan end
+  return paid, seen.plan
+end
