@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway import data_folder
 from gateway.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def durable_arguments() -> list[str]:
 def run_redis(settings: Settings) -> None:
     """Become the embedded server, in the foreground. Does not return."""
     program = find_redis()
+    data_folder.take(settings.data)
     directory = settings.data.resolve() / "redis"
-    directory.mkdir(parents=True, exist_ok=True)
+    data_folder.make(directory)
     # The lock's descriptor lives on in the server, so that no second server can write the same files.
     os.set_inheritable(lock(directory, "an embedded Redis", wait_seconds=_LOCK_WAIT_SECONDS), True)  # noqa: FBT003
     arguments = [

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway import data_folder
 from gateway.addresses import AddressGuard, parse_networks
 from gateway.errors import SettingsError
 from gateway.listening import http_address, is_every_address, is_loopback, local_host, public_host
@@ -282,7 +283,7 @@ def _with_scheme(url: str | None, schemes: frozenset[str]) -> str | None:
 
 def _kept_secret(path: Path, prefix: str) -> str:
     """Read the secret at `path`, or make it there first; two processes that race agree on one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    data_folder.make(path.parent)
     made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     if not path.exists():
         made.touch(mode=_SECRET_MODE)
@@ -293,4 +294,6 @@ def _kept_secret(path: Path, prefix: str) -> str:
             pass
         finally:
             made.unlink()
+    if path.stat().st_uid not in {os.geteuid(), 0}:
+        raise SettingsError(f"FAREBOX_DATA: {path} belongs to another user, who knows it: remove it, and find out who.")
     return path.read_text().strip()

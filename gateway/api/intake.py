@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 from aiohttp import web
 
+from gateway import data_folder
 from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
@@ -94,7 +95,7 @@ class Intake:
             await outputs.put_file(object_key, body.file, body.bytes)
 
     def _open(self) -> BinaryIO:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        data_folder.make(self._folder)
         # Unbuffered, for blocks are large; closed, and thereby deleted, by whoever asked for it.
         return tempfile.TemporaryFile(dir=self._folder, buffering=0)
 

@@ -6,6 +6,7 @@ import errno
 
 import click
 
+from gateway import data_folder
 from gateway.app import run
 from gateway.errors import SettingsError
 from gateway.logs import configure_logs
@@ -26,6 +27,7 @@ def gateway() -> None:
     """
     settings = load_settings()
     configure_logs(settings)
+    data_folder.take(settings.data)
     try:
         run(settings)
     except OSError as error:

@@ -16,6 +16,7 @@ import aiohttp
 import click
 from redis.exceptions import RedisError
 
+from gateway import data_folder
 from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
 from gateway.connections import connect_queue
@@ -52,18 +53,19 @@ def up(*, demo: bool) -> None:
     tools = list(load_card(default_card_path(settings.rate_card)).tools)
     if settings.embedded:
         find_redis()
-    settings.data.mkdir(parents=True, exist_ok=True)
+    umask = data_folder.take(settings.data)
     lock(settings.data.resolve(), "farebox up")
     settings = settings.model_copy(update={"port": _free_port(settings)})
     settings.secret("admin-key")  # made before anyone asks, so that the path shown is there
-    asyncio.run(_Everything(settings, tools).run(demo=demo))
+    asyncio.run(_Everything(settings, tools, umask).run(demo=demo))
 
 
 class _Everything:
     """The whole of Farebox as child processes, from start to stop."""
 
-    def __init__(self, settings: Settings, tools: list[str]) -> None:
+    def __init__(self, settings: Settings, tools: list[str], umask: int) -> None:
         self._settings = settings
+        self._umask = umask  # of whoever started us: what the demo downloads is theirs
         self._environment = settings.environment()
         self._beside = [
             Program("gateway", (*_FAREBOX, "gateway")),
@@ -141,7 +143,7 @@ class _Everything:
 
     async def _demonstrate(self) -> None:
         with self._columns.held():
-            process = await asyncio.create_subprocess_exec(*_FAREBOX, "demo", env=self._environment)
+            process = await asyncio.create_subprocess_exec(*_FAREBOX, "demo", env=self._environment, umask=self._umask)
             try:
                 code = await process.wait()
             finally:
