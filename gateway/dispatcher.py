@@ -23,9 +23,10 @@ import structlog
 
 from gateway.cancelling import cancel
 from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
+from gateway.hints import Hint
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Hint, Queue
+from gateway.queue import Queue
 from gateway.tasks import Tasks
 
 _CLOSE_SECONDS = 5

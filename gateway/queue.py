@@ -20,7 +20,7 @@ knows what is queued, and the caretaker dispatches it again.
 | `farebox:lined:<provider>` | hash: who waits for a slot → what is then dispatched |
 | `farebox:provider:<provider>` | hash: when it last succeeded and failed |
 | `farebox:provider:<provider>:<step>` | hash: outcome → how often in these ten minutes |
-| `farebox:hints` | channel: which generations have changed, for gateways: `[[account, generation, version], …]` |
+| `farebox:hints` | channel: which generations have changed, for gateways: `gateway.hints` |
 | `farebox:looks` | channel: which running generation workers shall look at now: asked to stop, or called back about |
 | `farebox:stray:<job>` | digest of a job that its provider was asked to stop, though no generation waits for it |
 """
@@ -29,12 +29,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 import structlog
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
@@ -42,12 +43,12 @@ from arq.jobs import serialize_job
 from redis.asyncio import Redis
 
 from gateway.batches import Command
+from gateway.domain import GENERATION_PATTERN
+from gateway.hints import HINTS, LOOKS, Hint, Subscription, hints_in, looks_in, written
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue_redis import Together, ask, listen
 from gateway.waits import class_of
 
-HINTS = "farebox:hints"
-LOOKS = "farebox:looks"
 SERIES_LAST = "farebox:series:last"
 
 WORKER_COUNTED_SECONDS = 15
@@ -57,6 +58,7 @@ WORKER_COUNTED_SECONDS = 15
 _JOB_MS = 48 * 3600 * 1000
 # Scores lie an hour in the past, so that a worker whose clock is behind the ledger's does not think a job is not due.
 _SKEW_MS = 3600 * 1000
+_ATTEMPT = re.compile(rf"({GENERATION_PATTERN.strip('^$')}):([0-9]{{1,9}})")
 _STOP = "stop"  # before the generation in the id of a job that makes nothing
 _BELL_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
 _BELL_SECONDS = 3600
@@ -84,6 +86,8 @@ return claimed
 """
 
 _JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # made once: `json.dumps` makes one for each call
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -147,8 +151,8 @@ def job_id(generation: str, attempt: int) -> str:
 
 def attempt_of(job: str) -> tuple[str, int] | None:
     """The generation and the attempt's number that a job's id says; None if the job is another kind's."""
-    generation, _, attempt = job.partition(":")
-    return None if generation == _STOP else (generation, int(attempt))
+    said = _ATTEMPT.fullmatch(job)
+    return None if said is None else (said[1], int(said[2]))
 
 
 def dumps(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
@@ -176,19 +180,13 @@ class Depth:
     silent_ms: Mapping[str, int]
 
 
-class Hint(NamedTuple):
-    """A generation has changed: read it again. `version` is 0 where the sender did not know it."""
-
-    account: str
-    generation: str
-    version: int = 0
-
-
 class Queue:
     """Dispatching, picking and watching jobs. Every method raises QueueUnavailable when Redis gives no answer."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
+        self.odd: Counter[str] = Counter()
+        """How much of what was told on a channel could not be read."""
         self._together = Together(redis)
 
     async def ping(self) -> None:
@@ -217,7 +215,7 @@ class Queue:
             )
         commands = [command for tool, jobs in by_tool.items() for command in _put(tool, jobs)]
         if hints:  # in one message: each gateway hears all of them, its own too, and a message costs it 50 µs
-            commands.append(("PUBLISH", HINTS, dumps(hints)))
+            commands.append(("PUBLISH", HINTS, dumps(written(hints))))
         if commands:
             await self._send(*commands)
 
@@ -264,7 +262,12 @@ class Queue:
         wait: list[Command] = [("BLPOP", bell, wait_seconds)] if wait_seconds else []
         words = (in_progress_key_prefix, _now_ms(), limit, claim_ms)
         *_, claimed = await self._send(*wait, ("EVAL", _CLAIM, 2, queue_key(tool), bell, *words))
-        return [job.decode() for job in claimed]
+        jobs = [job.decode(errors="replace") for job in claimed]
+        odd = [job for job, name in zip(claimed, jobs, strict=True) if job != name.encode()]
+        if odd:  # no id of ours: no worker could ever run it, or name it to arq
+            log.warning("odd_jobs_dropped", tool=tool, jobs=len(odd))
+            await self._send(("ZREM", queue_key(tool), *odd))
+        return [name for job, name in zip(claimed, jobs, strict=True) if job == name.encode()]
 
     async def give_back(self, job: str) -> None:
         """Leave a job that was claimed to any worker."""
@@ -318,12 +321,11 @@ class Queue:
         ((seconds, microseconds),) = await self._send(("TIME",))
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    async def hints(self) -> AsyncGenerator[Hint, None]:
-        """Every hint from now on, for ever: a lost connection is made again. Close it with `aclosing`."""
-        async with aclosing(listen(self.redis, HINTS)) as messages:
-            async for message in messages:
-                for words in message:
-                    yield Hint(*words)
+    async def hints(self) -> AsyncGenerator[Hint | Subscription, None]:
+        """Every hint from now on, for ever, and when the subscription is lost and made. Close it with `aclosing`."""
+        async with aclosing(self._told(HINTS, hints_in)) as told:
+            async for one in told:
+                yield one
 
     async def ask_to_look(self, generation: str) -> None:
         """Tell the worker of a running generation to look now: a cancel was asked for, or its provider called back.
@@ -332,11 +334,32 @@ class Queue:
         """
         await self._send(("PUBLISH", LOOKS, dumps([generation])))
 
-    async def looks(self) -> AsyncGenerator[str, None]:
-        """The ids of running generations that are to be looked at, from now on. Close it with `aclosing`."""
-        async with aclosing(listen(self.redis, LOOKS)) as messages:
-            async for (generation,) in messages:
-                yield generation
+    async def looks(self) -> AsyncGenerator[str | None, None]:
+        """The ids of running generations that are to be looked at, from now on; None, when it may be any of them."""
+        lost = False
+        async with aclosing(self._told(LOOKS, looks_in)) as told:
+            async for one in told:
+                if isinstance(one, str):
+                    yield one
+                elif lost and one is Subscription.MADE:
+                    yield None
+                lost = one is Subscription.LOST
+
+    async def _told(
+        self, channel: str, read: Callable[[bytes], tuple[Sequence[T], int]]
+    ) -> AsyncGenerator[T | Subscription, None]:
+        """What is told on a channel. What is odd in it is counted, and said once: it may come a thousand times."""
+        async with aclosing(listen(self.redis, channel)) as messages:
+            async for message in messages:
+                if isinstance(message, Subscription):
+                    yield message
+                    continue
+                told, odd = read(message)
+                if odd and not self.odd[channel]:
+                    log.warning("odd_message_dropped", channel=channel, bytes=len(message), said="once")
+                self.odd[channel] += odd
+                for one in told:
+                    yield one
 
     async def _send(self, *commands: Command) -> list[Any]:
         """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 from gateway.batches import Command, send
 from gateway.connections import is_closed_transport
 from gateway.errors import QueueUnavailable
+from gateway.hints import Subscription
 from gateway.turns import Turns
 
 _SILENCE_SECONDS = 5.0
@@ -83,8 +83,11 @@ def answering() -> Iterator[None]:
         raise QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}") from error
 
 
-async def listen(redis: Redis, channel: str) -> AsyncGenerator[list[Any], None]:
-    """Every message of a channel from now on, for ever: a lost connection is made again. Close it with `aclosing`."""
+async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | Subscription, None]:
+    """Every message of a channel from now on, for ever, and when the subscription is lost and made again.
+
+    Close it with `aclosing`.
+    """
     failures = 0
     while True:
         try:
@@ -96,10 +99,11 @@ async def listen(redis: Redis, channel: str) -> AsyncGenerator[list[Any], None]:
             pause = _RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)]
             log.warning("listening_interrupted", channel=channel, error=str(error), again_in_seconds=pause)
             failures += 1
+            yield Subscription.LOST
             await asyncio.sleep(pause)
 
 
-async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[list[Any], None]:
+async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes | Subscription, None]:
     pubsub = redis.pubsub()
     try:
         with answering():
@@ -114,14 +118,14 @@ async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[list[
                 with answering():
                     await pubsub.ping()
             elif message["type"] == "message":
-                yield json.loads(message["data"])
+                yield message["data"]
+            elif message["type"] == "subscribe":  # redis-py subscribes again by itself when it has to connect again
+                yield Subscription.MADE
     finally:
         await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
 
 async def _next_message(pubsub: PubSub) -> dict[str, Any] | None:
     with answering():
-        message: dict[str, Any] | None = await pubsub.get_message(
-            ignore_subscribe_messages=True, timeout=_SILENCE_SECONDS
-        )
+        message: dict[str, Any] | None = await pubsub.get_message(timeout=_SILENCE_SECONDS)
     return message

@@ -134,6 +134,9 @@ class ToolWorker(Worker):
                     log.warning("queue_unavailable", worker=self.name, jobs=len(self.tasks), error=str(error))
                 failures += 1
                 await self._wait_unless_stopping(pause)
+            except Exception:  # whatever it is: a worker that stays takes the next job, one that ends takes none
+                log.exception("pick_failed", worker=self.name, again_in_seconds=_PAUSES_SECONDS[-1])
+                await self._wait_unless_stopping(_PAUSES_SECONDS[-1])
             else:
                 if failures:
                     log.info("queue_answers_again", worker=self.name, failures=failures)

@@ -16,7 +16,7 @@ from gateway import data_folder
 from gateway.logs import configure_logs
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
-from workers.metrics import TaskFigures
+from workers.metrics import ProcessFigures
 from workers.settings import caretaking, make_worker, open_workplace
 
 _metrics_port = click.option(
@@ -80,7 +80,7 @@ async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
         _on_stop(tool_worker.stop)
         log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
         place.tasks.keep("looks", place.heed_looks)
-        REGISTRY.register(TaskFigures(place.tasks))
+        REGISTRY.register(ProcessFigures(place.tasks, place.queue))
         await tool_worker.async_run()
     log.info("worker_stopped", tool=tool, worker=tool_worker.name)
 
@@ -89,7 +89,7 @@ async def _take_care(settings: Settings) -> None:
     stopping = asyncio.Event()
     async with open_workplace(settings) as place:
         _on_stop(stopping.set)
-        REGISTRY.register(TaskFigures(place.tasks))
+        REGISTRY.register(ProcessFigures(place.tasks, place.queue))
         async with caretaking(settings, place):
             log.info("caretaker_ready")
             await stopping.wait()

@@ -8,7 +8,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from gateway.hints import odd_messages
 from gateway.ledger.timed import transition_seconds
+from gateway.queue import Queue
 from gateway.tasks import Tasks
 
 TRANSITION_SECONDS = transition_seconds()
@@ -27,12 +29,14 @@ OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whos
 UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Uploads that were deleted because they had expired.")
 
 
-class TaskFigures(Collector):
-    """The background tasks of this process, asked each time."""
+class ProcessFigures(Collector):
+    """This process's background tasks and what it could not read, asked each time."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, queue: Queue) -> None:
         self._tasks = tasks
+        self._queue = queue
 
     def collect(self) -> Iterable[Metric]:
-        """One figure for each task."""
-        return self._tasks.metrics()
+        """One figure for each task and channel."""
+        yield from self._tasks.metrics()
+        yield odd_messages(self._queue.odd)

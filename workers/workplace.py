@@ -68,9 +68,10 @@ class Workplace:
     async def heed_looks(self) -> None:
         """Have attempts look at once when a cancel was asked for or a provider called back; for ever."""
         async with aclosing(self.queue.looks()) as looks:
-            async for generation in looks:
-                if generation in self.attempts:
-                    self.attempts[generation]()
+            async for told in looks:
+                found = self.attempts.values() if told is None else filter(None, [self.attempts.get(told)])
+                for look in list(found):
+                    look()
 
     async def stop_provider(self, asked: GenerationRequest, ref: str, generation: str) -> None:
         """Ask a provider to stop the job `ref`; never raise: the generation has ended, whatever comes of it.

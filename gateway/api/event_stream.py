@@ -37,10 +37,10 @@ class EventStream:
         """What the handler returns in the end."""
         return self._response
 
-    async def send(self, event: str, data: str, event_id: str | None = None) -> None:
-        """Send one event; `data` is JSON on one line."""
-        head = "" if event_id is None else f"id: {event_id}\n"
-        await self._write(f"{head}event: {event}\ndata: {data}\n\n")
+    async def send(self, *events: tuple[str, str, str | None]) -> None:
+        """Send events in one piece: each its name, its data (JSON on one line) and its id, if it has one."""
+        if events:
+            await self._write("".join(_text(*event) for event in events))
 
     async def keep_alive(self) -> None:
         """Send a comment if nothing was sent for a while."""
@@ -50,3 +50,8 @@ class EventStream:
     async def _write(self, text: str) -> None:
         await self._response.write(text.encode())
         self._written_at = asyncio.get_running_loop().time()
+
+
+def _text(event: str, data: str, event_id: str | None) -> str:
+    head = "" if event_id is None else f"id: {event_id}\n"
+    return f"{head}event: {event}\ndata: {data}\n\n"

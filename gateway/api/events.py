@@ -2,26 +2,33 @@
 
 A hint makes a stream read again; without one it reads every five seconds, so a lost hint costs no more than that. An
 event's id is the generation's version (in an account's stream behind the generation's id). A client that
-reconnects gets a snapshot, whatever its `Last-Event-ID` says: the snapshot is all it can have missed.
+reconnects gets a snapshot of what is open: that is all it can have missed. What has ended is told once: to a client
+that has its end already (`Last-Event-ID`) a generation's stream answers 204, on which a browser stops reconnecting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
+import structlog
 from aiohttp import web
 
 from gateway.api.auth import KeysStale, found
 from gateway.api.context import caller, set_caller
 from gateway.api.credits import balance_shape, own_account
-from gateway.api.errors import ApiError
+from gateway.api.errors import ApiError, NotFound
 from gateway.api.event_stream import EventStream
 from gateway.api.generations import own_generation, queue_positions, shown
+from gateway.api.hub import Changed
 from gateway.api.ops import queues_shape
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
 from gateway.domain import FINAL_STATES, Scope
-from gateway.errors import LedgerUnavailable, QueueUnavailable
+from gateway.errors import LedgerBroken, LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes as o
 from gateway.schemas import generations as s
 from gateway.schemas.ops import QueuesOut
@@ -30,6 +37,10 @@ from gateway.shapes import output_shape, progress_shape
 READ_AGAIN_SECONDS = 5.0
 QUEUES_SECONDS = 2.0
 RECENT_MAX = 100
+READ_AT_ONCE = 50
+ENDED_KEPT_MAX = 1000  # ended generations that a stream remembers to have told: many times those that it looks at
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -39,6 +50,8 @@ async def of_generation(request: web.Request) -> web.StreamResponse:
     generation_id = request.match_info["generation"]
     async with request.app[HUB].watch(owner=caller(request).owner, generation=generation_id) as watch:
         generation = await own_generation(request, generation_id)
+        if generation.state in FINAL_STATES and _last_version(request) >= generation.version:
+            return web.Response(status=204)
         stream = await EventStream.open(request)
         try:
             follower = Follower(request, stream, with_generation_id=False)
@@ -70,18 +83,32 @@ class Follower:
         self._with_generation_id = with_generation_id
         self._told: dict[str, str] = {}
         self._outputs: dict[str, set[int]] = {}
+        self._ended: dict[str, int] = {}
 
     @property
     def open(self) -> set[str]:
         """The generations that have not ended."""
         return set(self._told)
 
+    def knows(self, generation: o.Generation) -> bool:
+        """Whether the client knows already that this one has ended, and how."""
+        return self._ended.get(generation.id, -1) >= generation.version
+
+    def know(self, generation: o.Generation) -> None:
+        """Note that a generation has ended, so that it is not told again; of the longest known ones that is lost."""
+        self._ended.pop(generation.id, None)
+        if len(self._ended) >= ENDED_KEPT_MAX:
+            del self._ended[next(iter(self._ended))]
+        self._ended[generation.id] = generation.version
+
     async def first(self, generation: o.Generation) -> None:
         """Tell all of a generation; of one that has ended, that it has."""
-        await self._send_json("snapshot", generation, await shown(self._request, generation))
+        whole = (await shown(self._request, generation)).decode()
         if generation.state in FINAL_STATES:
-            await self._send_json("done", generation, await shown(self._request, generation))
+            await self._send(("snapshot", generation, whole), ("done", generation, whole))
+            self.know(generation)
             return
+        await self._send(("snapshot", generation, whole))
         (position,) = await queue_positions(self._request, [generation])
         self._told[generation.id] = progress_shape(generation, position).json_text()
         self._outputs[generation.id] = {output.index for output in generation.outputs}
@@ -91,25 +118,37 @@ class Follower:
         (position,) = await queue_positions(self._request, [generation])
         progress = progress_shape(generation, position).json_text()
         new = [one for one in generation.outputs if one.index not in self._outputs[generation.id]]
-        if generation.state not in FINAL_STATES and progress != self._told[generation.id]:
-            await self._send_text("progress", generation, progress)
+        # Who has an event's id has all of this version: so what comes before the end has the one before.
+        ended = generation.state in FINAL_STATES
+        before = replace(generation, version=generation.version - 1) if ended else generation
+        events = []
+        if not ended and progress != self._told[generation.id]:
+            events.append(("progress", generation, progress))
         for output in new:
             shape = output_shape(generation, output, self._request.app[LINKS])
-            event = s.OutputEvent(generation=generation.id, output=shape)
-            await self._send_text("output", generation, event.json_text())
-        if generation.state in FINAL_STATES:
-            await self._send_json("done", generation, await shown(self._request, generation))
+            events.append(("output", before, s.OutputEvent(generation=generation.id, output=shape).json_text()))
+        if ended:
+            events.append(("done", generation, (await shown(self._request, generation)).decode()))
+        await self._send(*events)
+        if ended:
             del self._told[generation.id], self._outputs[generation.id]
+            self.know(generation)
             return
         self._told[generation.id] = progress
         self._outputs[generation.id].update(output.index for output in new)
 
-    async def _send_json(self, event: str, generation: o.Generation, data: bytes) -> None:
-        await self._send_text(event, generation, data.decode())
+    async def _send(self, *events: tuple[str, o.Generation, str]) -> None:
+        """Send events in one piece, each with its generation's version."""
+        await self._stream.send(*((name, data, self._event_id(generation)) for name, generation, data in events))
 
-    async def _send_text(self, event: str, generation: o.Generation, data: str) -> None:
-        version = str(generation.version)
-        await self._stream.send(event, data, f"{generation.id}:{version}" if self._with_generation_id else version)
+    def _event_id(self, generation: o.Generation) -> str:
+        return f"{generation.id}:{generation.version}" if self._with_generation_id else str(generation.version)
+
+
+def _last_version(request: web.Request) -> int:
+    """The version of a generation that a reconnecting client has; -1 if it says none."""
+    said = request.headers.get("Last-Event-ID", "")
+    return int(said) if re.fullmatch(r"[0-9]{1,15}", said) else -1
 
 
 async def _of_account(request: web.Request) -> web.StreamResponse:
@@ -119,10 +158,12 @@ async def _of_account(request: web.Request) -> web.StreamResponse:
         recent = await _recent(request)
         stream = await EventStream.open(request)
         try:
-            await stream.send("balance", balance)
+            await stream.send(("balance", balance, None))
             follower = Follower(request, stream, with_generation_id=True)
             for generation in reversed(recent):
-                if generation.state not in FINAL_STATES:
+                if generation.state in FINAL_STATES:
+                    follower.know(generation)
+                else:
                     await follower.first(generation)
             while not watch.closing:
                 changed = await watch.wait(READ_AGAIN_SECONDS)
@@ -131,29 +172,43 @@ async def _of_account(request: web.Request) -> web.StreamResponse:
                 known = await _read(request, lambda: own_account(request))
                 if known is not None and (text := balance_shape(known).json_text()) != balance:
                     balance = text
-                    await stream.send("balance", balance)
+                    await stream.send(("balance", balance, None))
         except (ConnectionError, ApiError):
             pass  # the client is gone, or its key is revoked: the stream ends
         return stream.response
 
 
-async def _tell_changes(request: web.Request, follower: Follower, changed: list[str]) -> None:
-    """Read what a hint named, or without one the recent ones and all that were open."""
-    if changed:
-        wanted = [one for one in changed if one]
-        generations: list[o.Generation] = []
-    else:
-        generations = await _read(request, lambda: _recent(request)) or []
-        wanted = sorted(follower.open - {one.id for one in generations})
-    for generation_id in wanted:
-        one = await _read(request, lambda: own_generation(request, generation_id))  # noqa: B023 - awaited at once
-        if one is not None:
-            generations.append(one)
-    for generation in sorted(generations, key=lambda one: one.created_at):
+async def _tell_changes(request: web.Request, follower: Follower, changed: Changed) -> None:
+    """Read what hints named; and the recent ones and all that are open, if it may be anything."""
+    generations = (
+        {one.id: one for one in await _read(request, lambda: _recent(request)) or []} if changed.everything else {}
+    )
+    named = [*changed.generations, *(sorted(follower.open) if changed.everything else ())]
+    wanted = [one for one in dict.fromkeys(named) if one and one not in generations]
+    for start in range(0, len(wanted), READ_AT_ONCE):
+        some = wanted[start : start + READ_AT_ONCE]
+        generations |= {one.id: one for one in await _read_all(request, some)}
+    for generation in sorted(generations.values(), key=lambda one: one.created_at):
         if generation.id in follower.open:
             await follower.now(generation)
-        elif generation.state not in FINAL_STATES or generation.id in changed:
+        elif generation.state not in FINAL_STATES or not follower.knows(generation):
             await follower.first(generation)
+
+
+async def _read_all(request: web.Request, generations: Sequence[str]) -> list[o.Generation]:
+    """Those that there are and that can be read: one that is odd, or gone, keeps no other from being told."""
+    answers = await asyncio.gather(
+        *(_read(request, partial(own_generation, request, one)) for one in generations), return_exceptions=True
+    )
+    found = []
+    for one, answer in zip(generations, answers, strict=True):
+        if isinstance(answer, o.Generation):
+            found.append(answer)
+        elif isinstance(answer, BaseException) and not isinstance(answer, NotFound):
+            if not isinstance(answer, LedgerBroken):
+                raise answer
+            log.error("generation_unreadable", generation=one, error=str(answer))
+    return found
 
 
 async def _of_queues(request: web.Request) -> web.StreamResponse:
@@ -163,7 +218,7 @@ async def _of_queues(request: web.Request) -> web.StreamResponse:
         try:
             while not watch.closing:
                 if snapshot is not None:
-                    await stream.send("queues", snapshot.json_text())
+                    await stream.send(("queues", snapshot.json_text(), None))
                 await stream.keep_alive()
                 await watch.wait(QUEUES_SECONDS)
                 snapshot = await _read(request, lambda: _queues(request))

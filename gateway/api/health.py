@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api.ops import depths_of, provider_states
 from gateway.api.respond import answer
-from gateway.api.services import BACKGROUND, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP
+from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
 from gateway.schemas import ops as s
@@ -29,6 +29,9 @@ async def readyz(request: web.Request) -> web.Response:
         )
         return answer(shape, status=503, headers={"Retry-After": "2"})
     problems = [*app[STARTUP].problems, *app[BACKGROUND].problems]
+    deaf = app[HUB].problem
+    if deaf is not None:
+        problems.append(deaf)
     if app[RATE_CARDS].problem is not None:
         problems.append(f"the rate card on disk is not in force: {app[RATE_CARDS].problem}")
     try:
@@ -63,7 +66,7 @@ async def metrics(request: web.Request) -> web.Response:
     last = None if totals is None else await _last_audit(app)
     depths, providers = await depths_of(app, tools), await provider_states(app)
     text = app[METRICS].exposition(
-        totals, depths, tools, app[RATE_CARDS], last, providers=providers, tasks=app[BACKGROUND]
+        totals, depths, tools, app[RATE_CARDS], last, providers=providers, tasks=app[BACKGROUND], odd=app[QUEUE].odd
     )
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

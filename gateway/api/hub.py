@@ -5,28 +5,50 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from time import monotonic
+from typing import NamedTuple
 
 from gateway.api import limits
 from gateway.api.errors import RateLimited
+from gateway.hints import Hint, Subscription
 from gateway.queue import Queue
 
 HINTS_KEPT_MAX = 1000
+LATE_SECONDS = 5.0
+"""Without a subscription for so long, streams live on their own looks, and an operator should know."""
+
+
+class Changed(NamedTuple):
+    """What may have changed since a stream last looked: these generations; or `everything`, which nobody named."""
+
+    generations: Sequence[str]
+    everything: bool
 
 
 class Watch:
     """What one stream watches: the ids of generations that have changed since it last looked."""
 
     def __init__(self) -> None:
+        """The stream has just looked at everything."""
         self._changed: dict[str, None] = {}
         self._something = asyncio.Event()
+        self._missed = False
+        self._looked_at = monotonic()
         self.closing = False
 
     def tell(self, generation: str) -> None:
-        """Note that a generation has changed. Past the limit hints are dropped: the next full look finds them."""
+        """Note that a generation has changed; past the limit, that more have than there is room for."""
         if len(self._changed) < HINTS_KEPT_MAX:
             self._changed[generation] = None
+        else:
+            self._missed = True
+        self._something.set()
+
+    def tell_missed(self) -> None:
+        """Note that hints may have been lost."""
+        self._missed = True
         self._something.set()
 
     def close(self) -> None:
@@ -34,13 +56,20 @@ class Watch:
         self.closing = True
         self._something.set()
 
-    async def wait(self, seconds: float) -> list[str]:
-        """The generations that have changed, as soon as there are any; none after `seconds`."""
+    async def wait(self, seconds: float) -> Changed:
+        """What has changed, as soon as something has; everything, if hints were lost or after `seconds` at the latest.
+
+        Also while hints keep coming: those that were lost are not among them.
+        """
+        look_at = self._looked_at + seconds
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._something.wait(), seconds)
+            await asyncio.wait_for(self._something.wait(), max(0.0, look_at - monotonic()))
         self._something.clear()
+        everything = self._missed or monotonic() >= look_at
+        if everything:
+            self._missed, self._looked_at = False, monotonic()
         changed, self._changed = list(self._changed), {}
-        return changed
+        return Changed(changed, everything)
 
 
 class Hub:
@@ -52,20 +81,34 @@ class Hub:
         self._by_account: dict[str, set[Watch]] = {}
         self._by_generation: dict[str, set[Watch]] = {}
         self._closed = False
+        self._deaf_since: float | None = monotonic()
+
+    @property
+    def problem(self) -> str | None:
+        """What an operator should know: that no hints are heard, and streams are late."""
+        if self._deaf_since is None or monotonic() - self._deaf_since < LATE_SECONDS:
+            return None
+        return "live events are up to 5 s late: this gateway cannot subscribe to hints on the queue's Redis"
 
     @property
     def watched(self) -> int:
         """How many streams there are."""
-        return sum(len(watches) for place in (self._by_account, self._by_generation) for watches in place.values())
+        return sum(1 for _ in self._watches())
 
     async def listen(self) -> None:
         """Hand on every hint, for ever; runs as a task beside the server."""
         async with aclosing(self._queue.hints()) as hints:
             async for hint in hints:
-                for watch in self._by_account.get(hint.account, ()):
-                    watch.tell(hint.generation)
-                for watch in self._by_generation.get(hint.generation, ()):
-                    watch.tell(hint.generation)
+                match hint:
+                    case Hint(account, generation):
+                        for watch in (*self._by_account.get(account, ()), *self._by_generation.get(generation, ())):
+                            watch.tell(generation)
+                    case Subscription.MADE:
+                        self._deaf_since = None
+                        for watch in self._watches():
+                            watch.tell_missed()
+                    case Subscription.LOST if self._deaf_since is None:
+                        self._deaf_since = monotonic()
 
     @contextlib.asynccontextmanager
     async def watch(
@@ -101,7 +144,10 @@ class Hub:
     def close(self) -> None:
         """End every stream: the gateway stops."""
         self._closed = True
+        for watch in self._watches():
+            watch.close()
+
+    def _watches(self) -> Iterator[Watch]:
         for place in (self._by_account, self._by_generation):
             for watches in place.values():
-                for watch in watches:
-                    watch.close()
+                yield from watches

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from gateway.domain import millicredits_to_credits
+from gateway.hints import odd_messages
 from gateway.ledger.audit import LastAudit
 from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
@@ -50,6 +51,7 @@ class Metrics:
         *,
         providers: Mapping[str, ProviderState] | None,
         tasks: Tasks,
+        odd: Mapping[str, int],
     ) -> bytes:
         """The text that Prometheus reads."""
         asked = CollectorRegistry()
@@ -62,6 +64,7 @@ class Metrics:
                     *_of_audit(audit),
                     *_of_providers(providers or {}, rate_cards),
                     *tasks.metrics(),
+                    odd_messages(odd),
                 ]
             )
         )

@@ -209,6 +209,11 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
         responses["200"] = good | {"description": "The same, made before (`Idempotent-Replay: true`) or updated"}
     if route.media == "*/*":
         responses |= {"206": good | {"description": "The range asked for"}, "304": {"description": "Not modified"}}
+    if route.events and "{generation}" in route.path:
+        responses["204"] = {
+            "description": "It has ended, and by its `Last-Event-ID` the client knows: do not reconnect",
+            "headers": _headers(rated=rated),
+        }
     if route.path == "/readyz":
         responses["503"] = good | {"description": "It cannot accept work now"}
     for status, errors in _by_status(codes_of(route)).items():

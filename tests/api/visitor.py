@@ -19,10 +19,10 @@ from gateway.api import services
 from gateway.api.server import Runner
 from gateway.app import create_app
 from gateway.domain import FailureCode, Output, operation_id
+from gateway.hints import Hint
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import output_key
-from gateway.queue import Hint
 from gateway.settings import Settings
 
 CARD = Path(__file__).with_name("card.toml")
@@ -155,11 +155,15 @@ class Visitor:
     async def finished(self, key: str, **body: Any) -> str:
         """A generation that has succeeded with all its outputs."""
         generation = await self.made(key, **body)
+        await self.finish(generation, body.get("outputs", 1))
+        return generation
+
+    async def finish(self, generation: str, outputs: int = 1) -> None:
+        """Make outputs of a generation, and end it."""
         await self.begin(generation)
-        for index in range(body.get("outputs", 1)):
+        for index in range(outputs):
             await self.deliver(generation, index)
         await self.settle(generation)
-        return generation
 
     async def hint(self, generation: str, account: str = "acme") -> None:
         """Tell the gateway that a generation has changed, as workers do."""

@@ -15,8 +15,9 @@ from arq.worker import Worker, func
 
 from gateway.connections import connect_queue
 from gateway.errors import QueueUnavailable
+from gateway.hints import Hint, Subscription
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Hint, Queue, dumps, job_id, loads, queue_key
+from gateway.queue import Queue, attempt_of, dumps, job_id, loads, queue_key
 from tests.redis_servers import RedisServer
 from tests.workers.stage import due, until
 
@@ -208,7 +209,7 @@ async def test_a_stop_runs_before_every_generation_and_is_not_counted_as_one(que
 
 async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: RedisServer) -> None:
     queue = Queue(connect_queue(own_redis.url))
-    heard: list[Hint] = []
+    heard: list[Hint | Subscription] = []
 
     async def listen() -> None:
         async with aclosing(queue.hints()) as hints:
@@ -227,6 +228,10 @@ async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: R
         await queue.dispatch([], [Hint("acme", GENERATION, 2)])
     own_redis.start()
     await hint_until_heard(3)
+    found = [one for one in heard if isinstance(one, Subscription)]
+    assert found[0] is Subscription.MADE
+    assert Subscription.LOST in found
+    assert found[-1] is Subscription.MADE, "whoever listens knows that something may have been missed"
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
     await queue.redis.aclose()
@@ -251,3 +256,18 @@ async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> 
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer) for answer in answers] == [QueueUnavailable] * len(calls)
     await queue.redis.aclose()
+
+
+async def test_a_job_whose_id_nobody_can_read_is_dropped_and_keeps_no_other_waiting(queue: Queue) -> None:
+    """A worker of the tool ended at it, was started again, and ended again."""
+    await queue.redis.zadd(queue_key("image"), {b"\xff\xfe:1": 0})
+    await queue.dispatch([dispatch()])
+    assert await queue.claim("image", limit=10, claim_ms=1000) == [job_id(GENERATION, 1)]
+    assert await queue.redis.zscore(queue_key("image"), b"\xff\xfe:1") is None
+
+
+@pytest.mark.parametrize(
+    "job", ["", ":", "gen_zz:1", f"{GENERATION}:x", f"{GENERATION}:1:2", f"{GENERATION}:", "stop:x"]
+)
+def test_a_job_of_another_kind_is_no_attempt(job: str) -> None:
+    assert attempt_of(job) is None
