@@ -18,6 +18,7 @@ from gateway.api import console, limits, services, sign_in
 from gateway.api.auth import Callers
 from gateway.api.bodies import Bodies
 from gateway.api.callback_signatures import CallbackSignatures
+from gateway.api.client_address import client_address
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description import Description
 from gateway.api.hub import Hub
@@ -30,6 +31,7 @@ from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
 from gateway.api.server import Runner
 from gateway.api.sessions import Sessions
+from gateway.api.wrong_keys import WrongKeys
 from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
 from gateway.connections import connect_ledger, connect_queue
@@ -147,7 +149,11 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
         settings.secret("signing-key"), settings.secret("admin-key"), settings.public_address
     )
     app[services.CALLERS] = Callers(
-        ledger, settings.secret("admin-key"), app[services.SESSIONS], settings.public_address
+        ledger,
+        settings.secret("admin-key"),
+        app[services.SESSIONS],
+        WrongKeys(client_address),
+        public_address=settings.public_address,
     )
 
 

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from gateway.api.errors import Forbidden, InvalidKey, NotFound
 from gateway.api.sessions import ROOT_KEY_ID, KeyId, Sessions, check_from_our_page, session_cookie
+from gateway.api.wrong_keys import WrongKeys
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
@@ -102,26 +103,39 @@ class Callers:
         ledger: Ledger,
         root_key: str,
         sessions: Sessions,
+        wrong_keys: WrongKeys,
+        *,
         public_address: str = "",
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._ledger = ledger
         self._sessions = sessions
+        self._wrong_keys = wrong_keys
         self._public_address = public_address
         self._root_digest = _digest(root_key)
         self._by_key: CallerCache[KeyDigest] = CallerCache(clock)
         self._by_id: CallerCache[KeyId] = CallerCache(clock)
 
-    async def authenticate(self, request: web.Request) -> Caller:
-        """The caller by the request's `Authorization`, else by its session; InvalidKey if there is none in force."""
+    async def authenticate(self, request: web.Request, *, operators: bool = False) -> Caller:
+        """The caller by the request's `Authorization`, else by its session; InvalidKey if there is none in force.
+
+        `operators`: the call is one that no account's key may make.
+        """
         cookie = session_cookie(request)
         if cookie is None:
-            return await self.of_key(bearer(request))
+            return await self.of_key(request, bearer(request), operators=operators)
         check_from_our_page(request, self._public_address)
         return await self.of_key_id(self._sessions.key_id(cookie))
 
-    async def of_key(self, key: str) -> Caller:
-        """The caller that a key belongs to; InvalidKey if it is not in force."""
+    async def of_key(self, request: web.Request, key: str, *, operators: bool) -> Caller:
+        """The caller that a key of the request belongs to; InvalidKey if it is not in force, and this is counted."""
+        try:
+            return await self._of_key(key)
+        except InvalidKey:
+            await self._wrong_keys.note(request, operators=operators)
+            raise
+
+    async def _of_key(self, key: str) -> Caller:
         digest = _digest(key)
         if hmac.compare_digest(digest, self._root_digest):
             return Caller(Scope.ADMIN, ROOT_KEY_ID)

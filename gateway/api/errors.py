@@ -205,7 +205,7 @@ class WaitingRoomFull(ApiError):
 
 
 class RateLimited(ApiError):
-    """The key has made too many requests, or the account has too many streams or uploads open. See `Retry-After`."""
+    """Too many requests of a key, streams or uploads of an account, or wrong keys of a client. See `Retry-After`."""
 
     status = 429
     code = "rate_limited"

@@ -35,6 +35,7 @@ def guarded(
     `own_idempotency`: the handler replays by itself, as `reserve` does. `looks_up_key`: it runs no script of the
     account, which would notice that a cached key was revoked meanwhile.
     """
+    operators = Scope.ACCOUNT not in scopes
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if not request.app[STARTUP].ready:
@@ -44,7 +45,7 @@ def guarded(
         if looks_up_key or (IDEMPOTENCY_HEADER in request.headers and not own_idempotency):
             callers.forget(request)
         for again in range(_TRIES):
-            who = await callers.authenticate(request)
+            who = await callers.authenticate(request, operators=operators)
             set_caller(request, who)
             if not again:
                 request.app[KEY_USE].note(who)
@@ -60,7 +61,7 @@ def guarded(
                 # Perhaps it was refused before any script saw the key: then a revoked one would be told about its body.
                 if who.account is not None and refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     callers.forget(request)
-                    await callers.authenticate(request)
+                    await callers.authenticate(request, operators=operators)
                 raise
         raise LedgerDown("The account's keys are being changed right now. Try again soon.")
 

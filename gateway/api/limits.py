@@ -28,6 +28,13 @@ UPLOADS_RETRY_SECONDS = 5
 STORES_MAX = 4  # the same, while they go into the object store: some 20 MB each, in the parts that S3 wants
 LOOKS_MAX = 2  # at once at one gateway, one of an account: each takes a core, and up to 1.5 GB of memory
 
+# Wrong keys of one client (an IPv4 address, an IPv6 /64) at one gateway, given back evenly. A product's backend may
+# have many accounts' keys, some of them revoked, behind one address; an operator mistypes a few.
+WRONG_KEYS_PER_MINUTE = 600
+WRONG_OPERATOR_KEYS_PER_MINUTE = 40
+WRONG_KEY_DELAY_SECONDS = 0.2  # before each further one is answered
+WRONG_KEY_CLIENTS_MAX = 10_000  # of 200 bytes
+
 STREAMS_MAX = 50  # event streams of one account, or of one operator's key, at one gateway
 STREAMS_RETRY_SECONDS = 5
 

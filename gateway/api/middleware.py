@@ -32,6 +32,7 @@ from gateway.api.errors import (
 )
 from gateway.api.respond import answer_error, set_common_headers
 from gateway.api.services import METRICS
+from gateway.api.wrong_keys import TooManyWrongKeys
 from gateway.errors import LedgerFull, LedgerUnavailable, OutputNotStored, QueueUnavailable
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
@@ -90,7 +91,7 @@ def _refused(request: web.Request, error: Exception) -> web.Response:
     refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
     response = answer_error(refusal, request_id(request))
-    if isinstance(refusal, BodyTooSlow):
+    if isinstance(refusal, BodyTooSlow | TooManyWrongKeys):
         response.force_close()
     return response
 

@@ -33,7 +33,7 @@ async def sign_in(request: web.Request) -> web.Response:
         if not await request.app[LEDGER].use_sign_in_link(nonce=link.nonce, seconds=LINK_SECONDS):
             raise InvalidKey("This link has been used: it signs in once. Ask for a new one, or sign in with a key.")
     else:
-        who = await callers.of_key(body.key or "")
+        who = await callers.of_key(request, body.key or "", operators=True)
     response = answer(_shape(who), status=HTTPStatus.CREATED)
     request.app[SESSIONS].begin(response, who.key_id)
     return response
@@ -43,7 +43,7 @@ async def who_is_signed_in(request: web.Request) -> web.Response:
     """`GET /session`: who the session's cookie (or the key) belongs to, or nobody: the pages ask this first."""
     _check_ready(request)
     try:
-        return answer(_shape(await request.app[CALLERS].authenticate(request)))
+        return answer(_shape(await request.app[CALLERS].authenticate(request, operators=True)))
     except InvalidKey:
         return answer(s.SessionOut(scope=None, account=None))
 

@@ -51,6 +51,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "a webhook's answer": (CALL_SECONDS, ""),
     "page of a list": (base.PAGE_MAX, ""),
     "requests a minute": (Settings.model_fields["requests_per_minute"].default or "off", "429 rate_limited"),
+    "wrong keys": (limits.WRONG_KEYS_PER_MINUTE, "429 rate_limited"),
     "event streams": (limits.STREAMS_MAX, "429 rate_limited"),
     "head": (limits.HEAD_SECONDS, ""),
     "body, in time": (limits.BODY_SECONDS, "408 body_too_slow"),
@@ -110,6 +111,12 @@ def test_the_page_names_the_rates_headers_and_when_a_use_shows() -> None:
     for header in (rates.LIMIT_HEADER, rates.REMAINING_HEADER, rates.RESET_HEADER):
         assert f"`{header}`" in PAGE
     assert key_use.APART_SECONDS == 60, "the page says: a minute"
+
+
+def test_the_page_says_how_wrong_keys_are_slowed_down() -> None:
+    assert f"operators only, and where the console signs in, {limits.WRONG_OPERATOR_KEYS_PER_MINUTE}." in PAGE
+    assert f"answered after {limits.WRONG_KEY_DELAY_SECONDS} s" in PAGE
+    assert f"{limits.WRONG_KEY_CLIENTS_MAX:,} clients" in PAGE
 
 
 def test_the_page_says_how_large_a_video_may_be_and_how_long_an_upload_lives() -> None:

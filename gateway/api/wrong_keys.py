@@ -1,0 +1,86 @@
+"""Wrong API keys are counted by client, and beyond an allowance each is answered later, with 429, and hung up on.
+
+A right key is let in whatever was counted: a key is looked at first, so nobody locks an operator out by sending wrong
+ones from the same address. Whoever guesses waits, and each guess costs a connection, of which there are so many.
+Behind a proxy that FAREBOX_TRUSTED_PROXIES does not name all clients count as one; right keys do not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from aiohttp import web
+
+from gateway.api import limits
+from gateway.api.errors import RateLimited
+from gateway.proxies import one_client
+
+log = structlog.get_logger(__name__)
+
+
+class TooManyWrongKeys(RateLimited):
+    """The client has sent too many wrong keys; the connection is closed behind this."""
+
+
+@dataclass(slots=True)
+class _Level:
+    """How much was counted of a client when it was last counted (monotonic seconds), and whether the log was told."""
+
+    height: float
+    at: float
+    told: bool = False
+
+
+class WrongKeys:
+    """How many wrong keys each client has sent, as a level that sinks evenly; `client` tells a request's address."""
+
+    def __init__(
+        self,
+        client: Callable[[web.Request], str],
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._sleep = sleep
+        self._levels: OrderedDict[str, _Level] = OrderedDict()
+
+    async def note(self, request: web.Request, *, operators: bool) -> None:
+        """Count a wrong key; TooManyWrongKeys, after a while, if its client has sent too many.
+
+        `operators`: it came to a call that no account's key may make, of which nobody makes many by mistake.
+        """
+        client = one_client(self._client(request))
+        weight = limits.WRONG_KEYS_PER_MINUTE / limits.WRONG_OPERATOR_KEYS_PER_MINUTE if operators else 1
+        seconds = self._count(client, weight)
+        if seconds <= 0:
+            return
+        await self._sleep(limits.WRONG_KEY_DELAY_SECONDS)
+        raise TooManyWrongKeys(
+            "Too many requests with unknown or revoked API keys came from this address. Check the key: one that is in "
+            "force is let in at once.",
+            headers={"Retry-After": str(math.ceil(seconds))},
+        )
+
+    def _count(self, client: str, weight: float) -> float:
+        """Raise the client's level, unless it is full: then how many seconds until it is not."""
+        now, sinks = self._clock(), limits.WRONG_KEYS_PER_MINUTE / 60
+        level = self._levels.setdefault(client, _Level(0, now))
+        self._levels.move_to_end(client)
+        if len(self._levels) > limits.WRONG_KEY_CLIENTS_MAX:
+            self._levels.popitem(last=False)  # who has been quiet the longest
+        level.height, level.at = max(0.0, level.height - (now - level.at) * sinks), now
+        beyond = (level.height + weight - limits.WRONG_KEYS_PER_MINUTE) / sinks
+        if beyond <= 0:
+            level.height += weight
+            level.told = level.told and level.height > limits.WRONG_KEYS_PER_MINUTE / 2
+        elif not level.told:
+            level.told = True
+            log.warning("wrong_keys", client=client, consequence="further ones are answered late, with 429")
+        return beyond
