@@ -5,13 +5,15 @@ Pure data, so that the gateway can validate what the sandbox will obey. Provider
 
 from __future__ import annotations
 
-from typing import Self
+import math
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from gateway.domain import FailureCode
 
 DELAY_SECONDS_MAX = 600
+COUNT_MAX = 1_000  # more than a request has outputs, or a generation attempts
 _GIVEN: dict[str, JsonValue] = {"not": {"type": "null"}}
 
 
@@ -36,16 +38,39 @@ class SandboxControls(BaseModel):
     )
 
     delay_seconds: float = Field(
-        default=0, ge=0, le=DELAY_SECONDS_MAX, allow_inf_nan=False, description="Seconds to take before rendering."
+        default=0,
+        strict=True,
+        ge=0,
+        le=DELAY_SECONDS_MAX,
+        allow_inf_nan=False,
+        description="Seconds to take before rendering.",
     )
     deliver: int | None = Field(
-        default=None, ge=0, description="Deliver only the first k outputs, then end; none is a `provider_failed`."
+        default=None,
+        strict=True,
+        ge=0,
+        le=COUNT_MAX,
+        description="Deliver only the first k outputs, then end; none is a `provider_failed`.",
     )
     fail: FailureCode | None = Field(default=None, description="Fail with this code.")
     fail_attempts: int | None = Field(
-        default=None, ge=1, description="Fail only the first n attempts; those after them deliver everything."
+        default=None,
+        strict=True,
+        ge=1,
+        le=COUNT_MAX,
+        description="Fail only the first n attempts; those after them deliver everything.",
     )
-    hang: bool = Field(default=False, description="Never answer.")
+    hang: bool = Field(default=False, strict=True, description="Never answer.")
+
+    @field_validator("delay_seconds", "deliver", "fail_attempts", mode="before")
+    @classmethod
+    def _written_as_a_number(cls, number: Any) -> Any:
+        """JSON knows one kind of number, so 1.0 is 1; but `-0.0` is 0 and is not written so."""
+        if not isinstance(number, float) or not number.is_integer():
+            return number
+        if number == 0 and math.copysign(1, number) < 0:
+            raise ValueError("must not be -0.0")
+        return int(number)
 
     @model_validator(mode="after")
     def _one_ending(self) -> Self:

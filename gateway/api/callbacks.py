@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import structlog
 from aiohttp import web
-from pydantic_core import from_json
 
 from gateway.api.callback_signatures import KeysUnavailable, NotSigned
 from gateway.api.context import remember_generation
@@ -23,6 +22,7 @@ from gateway.api.services import (
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.pricing.providers import ProviderTable
+from gateway.strict_json import NotJson, read_json
 
 JOB_MAX_CHARACTERS = 500
 _JOB_FIELDS = {"replicate": "id", "fal": "request_id", "http": "id"}
@@ -43,7 +43,7 @@ async def take(request: web.Request) -> web.Response:
     if generation is None or table is None or table.kind not in _JOB_FIELDS:
         raise CallbackRefused("This is no address that a provider was given here. Nothing was done.")
     remember_generation(request, generation)
-    body = await raw_body(request)
+    body = await raw_body(request, signed=True)
     may_stop = await _checked(request, provider, table, body)
     if not request.app[STARTUP].ready:
         raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Call again.")
@@ -68,9 +68,9 @@ async def _checked(request: web.Request, provider: str, table: ProviderTable, bo
 def _job(table: ProviderTable, body: bytes) -> str:
     name = _JOB_FIELDS[table.kind]
     try:
-        document = from_json(body)
-    except ValueError:
-        raise InvalidJson("The body is not JSON.") from None
+        document = read_json(body)
+    except NotJson as error:
+        raise InvalidJson(f"The body {error}.") from None
     job = document.get(name) if isinstance(document, dict) else None
     if not isinstance(job, str) or not 0 < len(job) <= JOB_MAX_CHARACTERS:
         problem = FieldProblem(name, f"must be the id of the job, 1 to {JOB_MAX_CHARACTERS} characters")

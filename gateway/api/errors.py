@@ -28,13 +28,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from gateway.api import limits
 from gateway.errors import FieldProblem
+from gateway.visible import visible
 
 RETRY_AFTER_SECONDS = 2
 
 
 class ApiError(Exception):
-    """An answer that is an error. `details` are further members of the error object."""
+    """An answer that is an error. `details` are further members of the error object.
+
+    `fields_omitted` is how many more fields are wrong than `fields` has; more than the answer may have are left out.
+    """
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -44,25 +49,30 @@ class ApiError(Exception):
         message: str,
         *,
         fields: Sequence[FieldProblem] = (),
+        fields_omitted: int = 0,
         headers: Mapping[str, str] | None = None,
         **details: Any,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.fields = tuple(fields)
+        self.fields_omitted = fields_omitted
         self.headers = dict(headers or {})
         self.details = details
 
     def envelope(self, request_id: str) -> dict[str, Any]:
-        """The body: `{"error": {"code", "message", "request_id", "fields"?, …}}`."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message, "request_id": request_id}
+        """The body: `{"error": {"code", "message", "request_id", "fields"?, "fields_omitted"?, …}}`."""
+        error: dict[str, Any] = {"code": self.code, "message": _said(self.message), "request_id": request_id}
         if self.fields:
-            error["fields"] = [{"path": problem.path, "message": problem.message} for problem in self.fields]
+            error["fields"] = [_shown(problem) for problem in self.fields[: limits.FAULTS_MAX]]
+        omitted = self.fields_omitted + max(0, len(self.fields) - limits.FAULTS_MAX)
+        if omitted:
+            error["fields_omitted"] = omitted
         return {"error": error | self.details}
 
 
 class InvalidJson(ApiError):
-    """The body is not JSON. Nothing was done; mend the body and send it again."""
+    """The body is not JSON, or has a member twice. Nothing was done; mend the body and send it again."""
 
     status = 400
     code = "invalid_json"
@@ -149,7 +159,7 @@ class QuoteExpired(ApiError):
 
 
 class BodyTooLarge(ApiError):
-    """The body is larger than 1 MiB, an upload's than 50 MiB. Upload large inputs, or give them as `https:` URLs."""
+    """The body is over 1 MiB (without a key 64 KiB, an upload 50 MiB). Upload large inputs, or give `https:` URLs."""
 
     status = 413
     code = "body_too_large"
@@ -233,6 +243,19 @@ class LedgerDown(ApiError):
 
     def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+def _shown(problem: FieldProblem) -> dict[str, str]:
+    path = _cut(visible(problem.path), limits.FAULT_PATH_MAX_CHARACTERS)
+    return {"path": path, "message": _said(problem.message)}
+
+
+def _said(text: str) -> str:
+    return _cut(visible(text), limits.FAULT_MAX_CHARACTERS)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def internal_error() -> InternalError:

@@ -5,8 +5,21 @@ The limits of a single field stand beside the field, in `schemas/`.
 
 from __future__ import annotations
 
+from gateway import strict_json
+
 BODY_MAX_BYTES = 1024 * 1024
-JSON_DEPTH_MAX = 200  # pydantic-core's own, which it does not let one change
+KEYLESS_BODY_MAX_BYTES = 64 * 1024  # an estimate of a hundred items has 20 KB; signed calls of providers are no such
+JSON_DEPTH_MAX = strict_json.DEPTH_MAX
+# Each value may be an object in memory and a fault in the answer. The largest body that makes sense has 8,200: metadata
+# of 16 KiB that is one list of digits. A hundred items of an estimate with all the settings there may be have 7,100.
+JSON_VALUES_MAX = 10_000
+QUERY_FIELDS_MAX = 50
+FORM_FIELDS_MAX = 20
+
+# Of an answer that is an error: what was sent is repeated in it, if at all, as far as a person reads.
+FAULTS_MAX = 20
+FAULT_PATH_MAX_CHARACTERS = 200
+FAULT_MAX_CHARACTERS = 2_000
 
 HEADER_MAX_BYTES = 8190  # one header, or the request's first line: what nginx and Apache take, and aiohttp's own
 HEADERS_MAX = 128

@@ -21,7 +21,6 @@ from gateway.api.context import (
 )
 from gateway.api.errors import (
     ApiError,
-    BodyTooLarge,
     BodyTooSlow,
     InvalidHttp,
     InvalidRequest,
@@ -111,11 +110,6 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
             )
         case web.RequestPayloadError():
             return InvalidHttp("The body cannot be read: its chunks or its compression are broken. Nothing was done.")
-        case web.HTTPRequestEntityTooLarge():
-            return BodyTooLarge(
-                "The body is larger than 1 MiB. Upload large images and videos first (POST /v1/uploads), or give them "
-                "as https: URLs."
-            )
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return MethodNotAllowed(

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.api.auth import found
 from gateway.api.errors import Forbidden, LedgerDown, NotFound, RangeNotSatisfiable
 from gateway.api.generations import own_generation
-from gateway.api.parse import read_query
+from gateway.api.parse import query_of, read_query
 from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
 from gateway.domain import Output
 from gateway.errors import OutputMissing
@@ -50,7 +50,7 @@ async def get_signed(request: web.Request) -> web.StreamResponse:
         raise LedgerDown("Farebox is not ready yet; try again soon.")
     index = _index(request)
     generation = request.match_info["generation"]
-    query = request.query  # whatever else a page adds to the link, to get past a cache, is its own business
+    query = query_of(request)  # whatever else a page adds to the link, to get past a cache, is its own business
     match request.app[LINKS].verify(generation, index, query.get("expires", ""), query.get(SIGNATURE, "")):
         case LinkState.EXPIRED:
             raise Forbidden("This link has expired. Read the generation again for a fresh one.")
@@ -63,7 +63,7 @@ async def get_signed(request: web.Request) -> web.StreamResponse:
 
 def is_signed(request: web.Request) -> bool:
     """Whether the request brings a signature in place of a key."""
-    return SIGNATURE in request.query
+    return SIGNATURE in query_of(request)
 
 
 async def _send(request: web.Request, generation: o.Generation, index: int) -> web.StreamResponse:

@@ -1,4 +1,8 @@
-"""Reading a request: its body, its query, its headers. What is wrong is said field by field."""
+"""Reading a request: its body, its query, its headers. What is wrong is said field by field.
+
+Nothing else reads a body, a form or a query, but `intake.py`, which takes in files: here is what bounds the work that
+a request can cause beside its size. `tests/api/test_bounds.py` holds every route to it.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +10,35 @@ import asyncio
 import hashlib
 import json
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails
 
 from gateway.api import limits
-from gateway.api.errors import ApiError, BodyTooSlow, InvalidJson, InvalidRequest
+from gateway.api.context import caller_if_any
+from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
 from gateway.errors import FieldProblem
 from gateway.schemas.base import as_number, exact_decimal
+from gateway.strict_json import Document, NotJson, TooManyValues, not_held, read_document
 
 FORM_TYPE = "application/x-www-form-urlencoded"
-FORM_FIELDS_MAX = 100
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 _POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON readers take for a float
 
 # Made once: `json.dumps` makes one for each call.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+_RAW = web.RequestKey("RAW", bytes)
+_TOO_MANY = f"The body has more than {limits.JSON_VALUES_MAX:,} values, lists and objects counted in. Nothing was done."
+_NO_MEMBER = "is not a member of this request"
+_NOT_HELD = "must be a finite number, neither too large nor too small to be held"
 
 # What to say in place of a regular expression.
 _FORMS: dict[int | str, str] = {
@@ -38,15 +51,39 @@ _FORMS: dict[int | str, str] = {
 M = TypeVar("M", bound=BaseModel)
 
 
-async def raw_body(request: web.Request) -> bytes:
-    """The request's body, unless it takes its client too long to send it."""
+async def raw_body(request: web.Request, *, signed: bool = False) -> bytes:
+    """The request's body, unpacked; BodyTooLarge, or BodyTooSlow if it takes its client too long to send it.
+
+    Without a key there is a smaller limit, unless the call is `signed`: then a provider's signature is its key.
+    """
+    kept: bytes | None = request.get(_RAW)
+    if kept is not None:
+        return kept
+    keyless = caller_if_any(request) is None and not signed
+    most = limits.KEYLESS_BODY_MAX_BYTES if keyless else limits.BODY_MAX_BYTES
+    if (request.content_length or 0) > most:
+        raise _too_large(most)
     if request.content.is_eof():  # as small ones come, together with their head: there is nothing to wait for
-        return await request.read()
-    try:
-        async with asyncio.timeout(limits.BODY_SECONDS):
-            return await request.read()
-    except TimeoutError:
-        raise BodyTooSlow(f"The body did not come within {limits.BODY_SECONDS:g} seconds. Nothing was done.") from None
+        body = await _read(request, most)
+    else:
+        try:
+            async with asyncio.timeout(limits.BODY_SECONDS):
+                body = await _read(request, most)
+        except TimeoutError:
+            raise BodyTooSlow(
+                f"The body did not come within {limits.BODY_SECONDS:g} seconds. Nothing was done."
+            ) from None
+    request[_RAW] = body
+    return body
+
+
+async def _read(request: web.Request, most: int) -> bytes:
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > most:
+            raise _too_large(most)
+    return bytes(body)
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:
@@ -57,6 +94,7 @@ async def read_body(request: web.Request, model: type[M]) -> M:
     raw = await raw_body(request)
     if not raw.strip() and not requires_anything(model):
         raw = b"{}"
+    _check(_document(raw), model)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -69,7 +107,9 @@ async def read_form(request: web.Request, model: type[M]) -> M:
         problem = FieldProblem("Content-Type", f"must be {FORM_TYPE}")
         raise InvalidRequest(f"The form must be sent as {FORM_TYPE}.", fields=[problem])
     try:
-        sent = parse_qsl((await raw_body(request)).decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
+        text = (await raw_body(request)).decode()
+        sent = parse_qsl(text, keep_blank_values=True, max_num_fields=limits.FORM_FIELDS_MAX)
+        _check_once((name for name, _ in sent), "The form")
         return model.model_validate(dict(sent))
     except ValidationError as error:
         raise _refusal(error, "The form") from None
@@ -82,13 +122,17 @@ def requires_anything(model: type[BaseModel]) -> bool:
     return any(field.is_required() for field in model.model_fields.values())
 
 
+def query_of(request: web.Request) -> Mapping[str, str]:
+    """The request's query as it came; InvalidRequest if it has more parameters than any call takes."""
+    if request.rel_url.raw_query_string.count("&") >= limits.QUERY_FIELDS_MAX:
+        raise InvalidRequest(f"The query has more than {limits.QUERY_FIELDS_MAX} parameters.")
+    return request.query
+
+
 def read_query(request: web.Request, model: type[M]) -> M:
     """The request's query as `model`; a parameter given twice or unknown is refused."""
-    query = request.query
-    doubled = sorted({name for name in query if len(query.getall(name)) > 1})
-    if doubled:
-        problems = [FieldProblem(name, "must be given once") for name in doubled]
-        raise InvalidRequest("The query names a parameter twice.", fields=problems)
+    query = query_of(request)
+    _check_once((name for name, _ in query.items()), "The query")
     try:
         return model.model_validate(dict(query))
     except ValidationError as error:
@@ -111,14 +155,59 @@ async def request_digest(request: web.Request) -> str:
 
 
 def canonical_json(raw: bytes) -> str:
-    """JSON with sorted members, no spaces, and one spelling for each number (1.0 is 1); InvalidJson if it is none."""
+    """JSON with sorted members, no spaces, and one spelling for each number (1.0 is 1); InvalidJson if it is none.
+
+    InvalidRequest if it has a number that is not held, or too many values.
+    """
     if not raw.strip():
         return ""
+    document = _document(raw)
+    _check(document)
+    if _POINT_OR_EXPONENT.search(raw):
+        return _CANONICAL.encode(_plain_numbers(document.value))
+    return _CANONICAL.encode(document.value)
+
+
+def _document(raw: bytes) -> Document:
     try:
-        document = from_json(raw, allow_inf_nan=False)
-        return _CANONICAL.encode(_plain_numbers(document) if _POINT_OR_EXPONENT.search(raw) else document)
-    except ValueError as error:
-        raise InvalidJson(f"The body is not JSON: {error}.") from None
+        return read_document(raw, most=limits.JSON_VALUES_MAX)
+    except NotJson as error:
+        raise InvalidJson(f"The body {error}.") from None
+    except TooManyValues:
+        raise InvalidRequest(_TOO_MANY) from None
+
+
+def _check(document: Document, model: type[BaseModel] | None = None) -> None:
+    """InvalidRequest for what its shape would be long to say of a body, or cannot say: it sees no 1e-400, only 0."""
+    value = document.value
+    if model is not None and isinstance(value, dict):
+        _check_names(value, model)
+    if document.too_many:
+        raise InvalidRequest(_TOO_MANY)
+    if not document.numbers_held:
+        problems = [FieldProblem(path, _NOT_HELD) for path in islice(not_held(value), limits.FAULTS_MAX)]
+        where = f"`{problems[0].path}`" if problems[0].path else "it"
+        raise InvalidRequest(f"The body is not what this call takes: {where} {_NOT_HELD}.", fields=problems)
+
+
+def _check_names(value: Mapping[str, Any], model: type[BaseModel]) -> None:
+    """InvalidRequest if a body has more unknown members than would be named; with fewer, its shape says so."""
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    unknown = list(islice((name for name in value if name not in known), limits.FAULTS_MAX + 1))
+    if len(unknown) > limits.FAULTS_MAX:
+        problems = [FieldProblem(name, _NO_MEMBER) for name in unknown[:-1]]
+        raise InvalidRequest(
+            f"The body is not what this call takes: `{unknown[0]}` {_NO_MEMBER}.",
+            fields=problems,
+            fields_omitted=len(value) - sum(name in value for name in known) - len(problems),
+        )
+
+
+def _check_once(names: Iterable[str], what: str) -> None:
+    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
+    if doubled:
+        problems = [FieldProblem(name, "must be given once") for name in doubled]
+        raise InvalidRequest(f"{what} names a parameter twice.", fields=problems)
 
 
 def _plain_numbers(document: Any) -> Any:
@@ -137,10 +226,23 @@ def _refusal(error: ValidationError, what: str) -> ApiError:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     if details[0]["type"] == "json_invalid":
         return InvalidJson(f"{what} is not JSON: {details[0]['msg'].removeprefix('Invalid JSON: ')}.")
-    problems = [FieldProblem(_path(detail), _said(detail)) for detail in details]
+    problems = [FieldProblem(_path(detail), _said(detail)) for detail in details[: limits.FAULTS_MAX]]
     first = problems[0]
     about = f"`{first.path}` {first.message}" if first.path else first.message
-    return InvalidRequest(f"{what} is not what this call takes: {about}.", fields=problems)
+    return InvalidRequest(
+        f"{what} is not what this call takes: {about}.",
+        fields=problems,
+        fields_omitted=len(details) - len(problems),
+    )
+
+
+def _too_large(most: int) -> BodyTooLarge:
+    if most < limits.BODY_MAX_BYTES:
+        return BodyTooLarge(f"Without an API key a body is limited to {most // 1024} KiB. Nothing was done.")
+    return BodyTooLarge(
+        f"The body is larger than {most // 1024 // 1024} MiB. Upload large images and videos first (POST /v1/uploads), "
+        "or give them as https: URLs."
+    )
 
 
 def _path(detail: ErrorDetails) -> str:
@@ -152,7 +254,7 @@ def _said(detail: ErrorDetails) -> str:
         case "missing":
             return "is required"
         case "extra_forbidden":
-            return "is not a member of this request"
+            return _NO_MEMBER
         case "string_pattern_mismatch" if detail["loc"][-1] in _FORMS:
             return _FORMS[detail["loc"][-1]]
         case "value_error":

@@ -18,7 +18,7 @@ from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, SubscriptionRequired
 from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.idempotency import seed
-from gateway.api.parse import raw_body, read_body, read_form
+from gateway.api.parse import query_of, raw_body, read_body, read_form
 from gateway.api.respond import answer
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
 from gateway.api.sessions import from_our_page
@@ -98,7 +98,7 @@ def plan_sold(request: web.Request, plan_id: str, interval: Interval) -> tuple[P
 
 async def show(request: web.Request) -> web.Response:
     """`GET /checkout/{checkout}?token=`: the page of a purchase, for whoever has its link."""
-    token = request.query.get("token", "")
+    token = query_of(request).get("token", "")
     checkout = await _linked(request, token)
     return _html(missing(), HTTPStatus.NOT_FOUND) if checkout is None else _html(page(checkout, token))
 
@@ -130,7 +130,7 @@ async def stripe_webhook(request: web.Request) -> web.Response:
     if not request.app[STARTUP].ready:
         raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Send the event again.")
     try:
-        event = await provider.event(await raw_body(request), request.headers)
+        event = await provider.event(await raw_body(request, signed=True), request.headers)
         if event is not None:
             _follow(request, await apply(event, request.app[LEDGER], provider))
     except EventRefused as error:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from gateway.api import limits
 from gateway.api.auth import found
 from gateway.api.context import caller
 from gateway.api.credits import own_account
@@ -137,7 +138,7 @@ def _numbers(counts: Counts) -> dict[str, Any]:
 
 def _accepted(request: web.Request) -> set[str]:
     """The types that the caller names in `Accept`."""
-    named = ",".join(request.headers.getall("Accept", []))
+    named = ",".join(request.headers.getall("Accept", []))[: limits.HEADER_MAX_BYTES]
     return {part.partition(";")[0].strip().lower() for part in named.split(",")}
 
 

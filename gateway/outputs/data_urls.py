@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.media import EXTENSIONS, OPENING_BYTES, content_type_by_opening
 
+_HEAD_MAX = 200  # characters before the comma: a type, and parameters that nobody reads
 INPUT_BYTES_MAX = 1024 * 1024  # no more than a request's body may have
 
 
@@ -26,6 +27,8 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
     `kind` is what the input claims to be, `image` or `video`.
     """
     head, comma, body = url.partition(",")
+    if len(head) > _HEAD_MAX:
+        raise _refused(path, "must look like data:image/png;base64,…")
     media_type, *parameters = head.removeprefix("data:").split(";")
     content_type = media_type.strip().lower()
     if not head.startswith("data:") or not comma or not parameters or parameters[-1].strip().lower() != "base64":

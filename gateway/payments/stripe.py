@@ -6,7 +6,6 @@ derive from the purchase's own (R11). No card data ever reaches the gateway, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from gateway.ledger.payments import Checkout
 from gateway.payments.base import CheckoutStarted, PaymentEvent, PaymentReturned
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe_events import ACCOUNT, CHECKOUT, INTERVAL, PLAN, Disputed, translate
+from gateway.strict_json import NotJson, read_json
 
 if TYPE_CHECKING:
     from stripe.params.checkout import (
@@ -78,9 +78,12 @@ class StripePayments:
             stripe.WebhookSignature.verify_header(
                 body, headers.get(SIGNATURE_HEADER), self._webhook_secret, TOLERANCE_SECONDS
             )
-            event = json.loads(body)
         except (stripe.SignatureVerificationError, ValueError):
             raise EventRefused("the request is not signed by Stripe with this gateway's webhook secret") from None
+        try:
+            event = read_json(body)
+        except NotJson as error:
+            raise EventRefused(f"the event {error}") from None
         try:
             said = translate(event)
         except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:

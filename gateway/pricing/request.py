@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import islice
 
 from gateway.domain import SettingValue
 from gateway.errors import FieldProblem, InvalidSettings, UnknownModel
@@ -20,6 +21,8 @@ from gateway.pricing.measures import (
 )
 from gateway.pricing.setting import Setting
 from gateway.pricing.values import Kind, canonical, did_you_mean, kind_of, one_of, show
+
+_UNKNOWN_MAX = 5  # settings that are told apart: each is compared with all that the model has
 
 
 def checked_request(
@@ -65,10 +68,9 @@ def _found_model(card: RateCard, tool: str, model: str) -> Model:
 
 
 def _settings_of(model: Model, settings: Mapping[str, object]) -> tuple[dict[str, SettingValue], list[FieldProblem]]:
+    unknown = (name for name in settings if name not in model.settings)
     problems = [
-        FieldProblem(f"settings.{name[:80]}", _unknown_setting(model, name))
-        for name in settings
-        if name not in model.settings
+        FieldProblem(f"settings.{name[:80]}", _unknown_setting(model, name)) for name in islice(unknown, _UNKNOWN_MAX)
     ]
     given: dict[str, SettingValue] = {}
     for name, setting in model.settings.items():
@@ -106,7 +108,7 @@ def _not_taken(setting: Setting, value: SettingValue) -> str:
     if kind is setting.kind:
         hint = ""
         if isinstance(value, str):
-            hint = did_you_mean(value, [str(known) for known in setting.each()])
+            hint = did_you_mean(value, [str(known) for known in setting.values or ()])
         return f"{shown} is not one it takes{hint or '.'} It must be {setting.describe()}."
     how = {
         Kind.TEXT: "text in quotes",

@@ -20,7 +20,7 @@ from gateway.schemas.base import (
     Time,
     TimeIn,
     amount_schema,
-    exact_decimal,
+    given_number,
 )
 from gateway.schemas.credits import Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
@@ -36,9 +36,7 @@ THRESHOLD_DECIMALS_MAX = 3
 
 
 def _threshold(number: Any) -> Any:
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError("must be a number from 0 to 1, such as 0.2")  # noqa: TRY004 - pydantic wants a ValueError
-    fraction = exact_decimal(number)
+    fraction = given_number(number, "a number from 0 to 1, such as 0.2")
     if not 0 <= fraction <= 1 or fraction != round(fraction, THRESHOLD_DECIMALS_MAX):
         raise ValueError("must be from 0 to 1 with at most three decimals, such as 0.2")
     return fraction

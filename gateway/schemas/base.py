@@ -23,7 +23,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from gateway.domain import AMOUNT_MAX_MILLICREDITS, millicredits_to_credits
+from gateway.domain import AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
 from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
@@ -33,6 +33,7 @@ FLOAT_NOISE = Decimal("1e-9")
 METADATA_MAX_BYTES = 16 * 1024
 PAGE_MAX = 100
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]", re.ASCII)
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -88,11 +89,22 @@ def as_number(amount: Decimal) -> int | float:
     return int(amount) if amount == amount.to_integral_value() else float(amount)
 
 
-def _amount(number: Any) -> Decimal:
+def given_number(number: Any, wanted: str) -> Decimal:
+    """A number in a request, exactly; ValueError, with what is wanted, for all that is none.
+
+    None are: a flag, which Python takes for 1; a text; NaN and infinity; and `-0.0`, which is 0 but is not written so.
+    """
     if isinstance(number, bool) or not isinstance(number, int | float | Decimal):
-        raise ValueError("must be a number of credits, such as 73.5")  # noqa: TRY004 - pydantic wants a ValueError
-    amount = number if isinstance(number, Decimal) else exact_decimal(number)
-    if not amount.is_finite() or abs(amount) > CREDITS_MAX:
+        raise ValueError(f"must be {wanted}")  # noqa: TRY004 - pydantic wants a ValueError
+    exact = number if isinstance(number, Decimal) else exact_decimal(number)
+    if not exact.is_finite() or (exact.is_zero() and exact.is_signed()):
+        raise ValueError(f"must be {wanted}")
+    return exact
+
+
+def _amount(number: Any) -> Decimal:
+    amount = given_number(number, "a number of credits, such as 73.5")
+    if abs(amount) > CREDITS_MAX:
         raise ValueError(f"must be at most {CREDITS_MAX:,} credits")
     rounded = round(amount, CREDIT_DECIMALS_MAX)
     if abs(amount - rounded) > FLOAT_NOISE:
@@ -101,7 +113,21 @@ def _amount(number: Any) -> Decimal:
 
 
 def _whole(number: Any) -> Any:
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    if not isinstance(number, float):
+        return number
+    exact = given_number(number, "a whole number")
+    return int(exact) if exact == exact.to_integral_value() else number
+
+
+def _setting(value: Any) -> SettingValue:
+    return canonical(given_number(value, "a number") if isinstance(value, float) else value)
+
+
+def _digits(text: Any) -> Any:
+    """In a query all is text, and pydantic would take `1_000` and ` 5 ` for numbers."""
+    if isinstance(text, str) and not _WHOLE.fullmatch(text):
+        raise ValueError("must be a whole number, such as 20")
+    return text
 
 
 def _written(moment: Any) -> Any:
@@ -138,7 +164,7 @@ Credits = Annotated[Decimal, PlainSerializer(as_number, return_type=int | float)
 
 Setting = Annotated[
     Any,
-    PlainValidator(canonical),
+    PlainValidator(_setting),
     PlainSerializer(lambda value: as_number(value) if isinstance(value, Decimal) else value),
     WithJsonSchema(
         {
@@ -170,6 +196,7 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_small), Field(description="
 Limit = Annotated[
     int,
     Field(ge=1, description=f"How many to answer with; never more than {PAGE_MAX}, however many are asked for."),
+    BeforeValidator(_digits),
     AfterValidator(lambda limit: min(limit, PAGE_MAX)),
 ]
 

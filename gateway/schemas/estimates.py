@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gateway.schemas.base import WHOLE, Answer, Body, Credits, Setting, exact_decimal
+from gateway.schemas.base import WHOLE, Answer, Body, Credits, Setting, given_number
 from gateway.schemas.generations import OUTPUTS_MAX
 
 ITEMS_MAX = 100
@@ -18,11 +18,7 @@ _DECIMALS_MAX = 3
 
 
 def _decimal(number: Any) -> Decimal:
-    if isinstance(number, bool) or not isinstance(number, int | float | Decimal):
-        raise ValueError("must be a number")  # noqa: TRY004 - pydantic wants a ValueError
-    decimal = number if isinstance(number, Decimal) else exact_decimal(number)
-    if not decimal.is_finite():
-        raise ValueError("must be a number")
+    decimal = given_number(number, "a number")
     # What is larger is refused by its own limit, and to round it might take more digits than a decimal has.
     if abs(decimal) <= PER_DAY_MAX and decimal != round(decimal, _DECIMALS_MAX):
         raise ValueError(f"must have at most {_DECIMALS_MAX} decimals")

@@ -177,7 +177,8 @@ class ErrorBody(Answer):
     code: str
     message: str
     request_id: str
-    fields: list[ErrorField] = Field(default=[], description="Present if some field is to blame.")
+    fields: list[ErrorField] = Field(default=[], description="Present if some field is to blame: the first 20.")
+    fields_omitted: int = Field(default=0, description="Present if more fields are to blame: how many more.")
 
 
 class ErrorOut(Answer):

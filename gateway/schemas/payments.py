@@ -9,6 +9,8 @@ from pydantic import Field
 from gateway.domain import Interval
 from gateway.schemas.base import Answer, Body, Credits, Query
 
+TOKEN_MAX_CHARACTERS = 512
+
 Named = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -53,13 +55,13 @@ class OwnChangeIn(Body):
 class CheckoutQuery(Query):
     """What the link to a purchase's page carries."""
 
-    token: str = ""
+    token: Annotated[str, Field(max_length=TOKEN_MAX_CHARACTERS)] = ""
 
 
 class CheckoutForm(Body):
     """The form of a test purchase, as its page sends it."""
 
-    token: str
+    token: Annotated[str, Field(max_length=TOKEN_MAX_CHARACTERS)]
     answer: Literal["pay", "decline"]
 
 

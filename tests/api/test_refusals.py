@@ -44,7 +44,7 @@ async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor) -> None:
         ({"unknown": 1}, "unknown", "is not a member of this request"),
         ({"settings": {"strength": [1]}}, "settings.strength", "must be text, a number, true or false"),
         ({"metadata": {"x": "y" * 17_000}}, "metadata", "at most 16 KiB"),
-        ({"metadata": {"x": float("nan")}}, "metadata", "finite numbers"),
+        ({"metadata": {"x": float("nan")}}, "metadata.x", "finite number"),
         ({"metadata": []}, "metadata", "should be an object"),
         (
             {"inputs": [{"kind": "image", "url": "http://example.com/a.png"}]},

@@ -27,6 +27,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
 
 LIMITS: dict[str, tuple[float | str, str]] = {
     "body": (f"{limits.BODY_MAX_BYTES // 1024 // 1024} MiB", "413 body_too_large"),
+    "body, without a key": (f"{limits.KEYLESS_BODY_MAX_BYTES // 1024} KiB", "413 body_too_large"),
+    "values in a body": (limits.JSON_VALUES_MAX, "422 invalid_request"),
+    "parameters of a query": (limits.QUERY_FIELDS_MAX, "422 invalid_request"),
+    "parameters of a form": (limits.FORM_FIELDS_MAX, "422 invalid_request"),
+    "fields of an error": (limits.FAULTS_MAX, ""),
     "first line, each header": (limits.HEADER_MAX_BYTES, "431 headers_too_large"),
     "headers": (limits.HEADERS_MAX, "431 headers_too_large"),
     "API key": (KEY_MAX_CHARACTERS, "401 invalid_key"),
