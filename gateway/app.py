@@ -34,6 +34,7 @@ from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
 from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
+from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.durability import check_durability, watch_durability
@@ -212,6 +213,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
         tasks.keep("hints", app[services.HUB].listen),
         tasks.keep("rate card", app[services.RATE_CARDS].watch),
         tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),
+        tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time)),
         tasks.keep("key use", app[services.KEY_USE].write_on),
     ]
     yield

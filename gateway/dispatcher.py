@@ -13,7 +13,6 @@ caretaker when its deadline has passed, and a watcher looks by itself every five
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterable
 from types import TracebackType
@@ -22,6 +21,7 @@ from typing import Self, TypeVar
 import structlog
 
 from gateway.cancelling import cancel
+from gateway.clock import now_seconds
 from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
 from gateway.hints import Hint
 from gateway.ledger.ledger import Ledger
@@ -96,7 +96,7 @@ class Dispatcher:
         a later one would put it behind everything that arrives in the meantime.
         """
         for dispatch in dispatches:
-            pause_seconds = dispatch.not_before / 1000 - time.time()
+            pause_seconds = dispatch.not_before / 1000 - now_seconds()
             if pause_seconds <= 0:
                 self._make_ready(dispatch)
             elif not self._closing:

@@ -30,7 +30,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -43,6 +42,7 @@ from arq.jobs import serialize_job
 from redis.asyncio import Redis
 
 from gateway.batches import Command
+from gateway.clock import now_ms
 from gateway.domain import GENERATION_PATTERN
 from gateway.hints import HINTS, LOOKS, Hint, Subscription, hints_in, looks_in, written
 from gateway.ledger.outcomes import Dispatch
@@ -56,7 +56,7 @@ WORKER_COUNTED_SECONDS = 15
 
 # A job may wait in arq as long as its generation may wait in the ledger; no sensible `queue_timeout` is past two days.
 _JOB_MS = 48 * 3600 * 1000
-# Scores lie an hour in the past, so that a worker whose clock is behind the ledger's does not think a job is not due.
+# Scores lie an hour in the past, so that a queue's Redis whose clock is behind the ledger's has every job due.
 _SKEW_MS = 3600 * 1000
 _ATTEMPT = re.compile(rf"({GENERATION_PATTERN.strip('^$')}):([0-9]{{1,9}})")
 _STOP = "stop"  # before the generation in the id of a job that makes nothing
@@ -67,10 +67,13 @@ _WAITS_SECONDS = 7 * 86_400
 _STRAY_SECONDS = 86_400  # longer than any vendor calls back about one job
 
 # Claims the first due jobs that nobody has, looking past those that were claimed and not begun (perhaps by the dead).
+# What is due is so by this Redis's clock: a worker whose own is hours behind would find nothing, and say nothing.
 # When none is left, the bell has nothing to ring for. It is short, so it is sent whole each time.
 _CLAIM = """
 local queue, bell, claim_of = KEYS[1], KEYS[2], ARGV[1]
-local now, limit, claim_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local limit, claim_ms = tonumber(ARGV[2]), ARGV[3]
+local time = redis.call("TIME")
+local now = string.format("%d", time[1] * 1000 + math.floor(time[2] / 1000))
 local claimed, offset = {}, 0
 repeat
   local due = redis.call("ZRANGE", queue, "-inf", now, "BYSCORE", "LIMIT", offset, limit)
@@ -203,7 +206,7 @@ class Queue:
         """
         by_tool: defaultdict[str, list[_Job]] = defaultdict(list)
         for dispatch in dispatches:
-            early = dispatch.not_before > _now_ms()  # a retry in its pause; after it, its place is the one it had
+            early = dispatch.not_before > now_ms()  # a retry in its pause; after it, its place is the one it had
             by_tool[dispatch.tool].append(
                 _Job(
                     id=job_id(dispatch.generation, dispatch.attempt),
@@ -260,7 +263,7 @@ class Queue:
         """
         bell = _bell_key(tool)
         wait: list[Command] = [("BLPOP", bell, wait_seconds)] if wait_seconds else []
-        words = (in_progress_key_prefix, _now_ms(), limit, claim_ms)
+        words = (in_progress_key_prefix, limit, claim_ms)
         *_, claimed = await self._send(*wait, ("EVAL", _CLAIM, 2, queue_key(tool), bell, *words))
         jobs = [job.decode(errors="replace") for job in claimed]
         odd = [job for job, name in zip(claimed, jobs, strict=True) if job != name.encode()]
@@ -384,7 +387,7 @@ def _put(tool: str, jobs: Sequence[_Job]) -> Iterator[Command]:
     for each, so that as many idle workers wake as there are jobs.
     """
     for job in jobs:
-        text = serialize_job(job.function, job.arguments, {}, None, _now_ms(), serializer=dumps)
+        text = serialize_job(job.function, job.arguments, {}, None, now_ms(), serializer=dumps)
         yield "PSETEX", job_key_prefix + job.id, _JOB_MS, text
     yield "ZADD", queue_key(tool), *(word for job in jobs for word in (job.score, job.id))
     waiting = [word for job in jobs if job.queued_at is not None for word in (job.queued_at, job.id)]
@@ -394,7 +397,3 @@ def _put(tool: str, jobs: Sequence[_Job]) -> Iterator[Command]:
     yield "LPUSH", bell, *[1] * min(len(jobs), _BELL_MAX)
     yield "LTRIM", bell, 0, _BELL_MAX - 1
     yield "EXPIRE", bell, _BELL_SECONDS
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+from gateway.clock import now_ms as _now_ms
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Queue, line_key, lined_key, provider_key, provider_outcomes_key, slots_key
 from gateway.queue_redis import ask
@@ -169,12 +169,12 @@ class Slots:
 
     async def note(self, provider: str, outcome: str) -> None:
         """Count what a provider did, for operators: `succeeded`, a failure's code, `unreachable` or `busy`."""
-        now_ms = _now_ms()
+        at_ms = _now_ms()
         at = "succeeded_at" if outcome == SUCCEEDED else "failed_at"
-        counts = provider_outcomes_key(provider, now_ms // 1000 // OUTCOME_STEP_SECONDS)
+        counts = provider_outcomes_key(provider, at_ms // 1000 // OUTCOME_STEP_SECONDS)
         await ask(
             self._redis,
-            ("HSET", provider_key(provider), at, now_ms),
+            ("HSET", provider_key(provider), at, at_ms),
             ("EXPIRE", provider_key(provider), _STATE_SECONDS),
             ("HINCRBY", counts, outcome, 1),
             ("EXPIRE", counts, _OUTCOMES_SECONDS),
@@ -182,11 +182,11 @@ class Slots:
 
     async def states(self, providers: Iterable[str]) -> dict[str, ProviderState]:
         """How each provider is doing, in one round trip."""
-        providers, now_ms = list(providers), _now_ms()
-        step = now_ms // 1000 // OUTCOME_STEP_SECONDS
+        providers, at_ms = list(providers), _now_ms()
+        step = at_ms // 1000 // OUTCOME_STEP_SECONDS
         commands: list[tuple[Any, ...]] = []
         for name in providers:
-            commands += [("ZCOUNT", slots_key(name), f"({now_ms}", "+inf"), ("ZCARD", line_key(name))]
+            commands += [("ZCOUNT", slots_key(name), f"({at_ms}", "+inf"), ("ZCARD", line_key(name))]
             commands += [("HGETALL", provider_key(name))]
             commands += [("HGETALL", provider_outcomes_key(name, step - back)) for back in range(OUTCOME_STEPS)]
         answers = await ask(self._redis, *commands) if commands else []
@@ -225,10 +225,6 @@ def _state(answers: Sequence[Any]) -> ProviderState:
         failed_at=_time(times, b"failed_at"),
         outcomes=outcomes,
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _time(times: Mapping[bytes, bytes], name: bytes) -> int | None:

@@ -8,12 +8,12 @@ that outputs are gone after they are: who dies in between has left them claimed,
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from gateway.clock import now_seconds
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputStore, hour
 from workers.metrics import OUTPUTS_DELETED, UPLOADS_DELETED
@@ -76,7 +76,7 @@ class ExpiredFiles:
     async def delete_some_uploads(self) -> bool:
         """Delete one batch, the oldest first; whether there may be more."""
         async with asyncio.timeout(_BATCH_SECONDS):
-            deleted = await self.outputs.delete_uploads(before=hour(time.time()), at_most=_UPLOADS_AT_ONCE)
+            deleted = await self.outputs.delete_uploads(before=hour(now_seconds()), at_most=_UPLOADS_AT_ONCE)
         if deleted:
             log.info("uploads_deleted", uploads=deleted)
             UPLOADS_DELETED.inc(deleted)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
+from gateway.clock import now_seconds
 from gateway.domain import State, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun, Ended, Generation, Requeued, Stale, TooEarly
@@ -109,7 +109,7 @@ async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, at
 async def _wait_until(not_before: int, hand_back: asyncio.Event) -> None:
     """Wait for the end of a retry's pause; if the worker must stop first, leave the job in arq for another."""
     shortest, longest = _TOO_EARLY_SECONDS
-    await _wait_seconds(min(max(not_before / 1000 - time.time(), shortest), longest), hand_back)
+    await _wait_seconds(min(max(not_before / 1000 - now_seconds(), shortest), longest), hand_back)
 
 
 async def _wait_seconds(seconds: float, hand_back: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from gateway.clock import CLOCK
 from gateway.hints import odd_messages
 from gateway.ledger.timed import transition_seconds
 from gateway.queue import Queue
@@ -40,3 +41,4 @@ class ProcessFigures(Collector):
         """One figure for each task and channel."""
         yield from self._tasks.metrics()
         yield odd_messages(self._queue.odd)
+        yield from CLOCK.metrics()

@@ -20,6 +20,7 @@ from standardwebhooks import Webhook as Signer
 from yarl import URL
 
 from gateway.addresses import AddressGuard, is_refusal
+from gateway.clock import now_seconds
 
 CALL_SECONDS = 10.0
 
@@ -107,7 +108,7 @@ class Receivers:
 
 def signed(event: str, body: str, secrets: Sequence[str]) -> dict[str, str]:
     """The three headers of Standard Webhooks: id, time, and a signature with each secret."""
-    now = datetime.now(UTC)
+    now = datetime.fromtimestamp(now_seconds(), UTC)
     signatures = [Signer(secret).sign(event, now, body) for secret in secrets]
     return {
         "webhook-id": event,

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
+from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.timed import TimedLedger
@@ -58,6 +59,7 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         place = Workplace(ledger, queue, dispatcher, outputs, settings.lease_seconds, desk)
         stack.push_async_callback(place.close)
         place.tasks.keep("rate card", cards.watch)
+        place.tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
         yield place
 
 

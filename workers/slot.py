@@ -8,12 +8,12 @@ and somebody may be let go on who should have waited; that is seen to when it is
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from gateway.clock import now_ms
 from gateway.errors import QueueUnavailable
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Slot:
             return
         for_ms = None
         if until_ms is not None:
-            for_ms = max(0, until_ms - time.time_ns() // 1_000_000) + _LOOK_MARGIN_MS
+            for_ms = max(0, until_ms - now_ms()) + _LOOK_MARGIN_MS
         self._aside(self._place.slots.hold(self._provider, self._generation.id, for_ms=for_ms))
 
     def release(self) -> None:

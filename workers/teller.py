@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.cancelling import cancel
+from gateway.clock import now_ms
 from gateway.domain import operation_id
 from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.event_shapes import GENERATION_EVENTS, event_shape
@@ -223,4 +224,4 @@ def _name(due: Due) -> tuple[str | None, str]:
 
 
 def _now() -> int:
-    return time.time_ns() // 1_000_000
+    return now_ms()

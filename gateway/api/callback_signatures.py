@@ -21,6 +21,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from pydantic_core import from_json
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from gateway.clock import now_seconds
 from gateway.pricing.providers import ProviderTable
 from gateway.secret_strength import weakness
 from gateway.settings import environment_secret
@@ -126,7 +127,7 @@ def _fal_signature(headers: Mapping[str, str], body: bytes) -> tuple[bytes, byte
     said = [headers.get(name, "") for name in _FAL_HEADERS]
     try:
         signature = bytes.fromhex(headers.get(_FAL_SIGNATURE, ""))
-        off_seconds = abs(time.time() - int(said[2]))
+        off_seconds = abs(now_seconds() - int(said[2]))
     except ValueError:
         raise NotSigned("a header is missing, or is none of fal's") from None
     if not all(said) or not signature or off_seconds > TOLERANCE_SECONDS:

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from gateway.api.ops import depths_of, provider_states
 from gateway.api.respond import answer
 from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP
+from gateway.clock import CLOCK
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
 from gateway.schemas import ops as s
@@ -29,9 +30,7 @@ async def readyz(request: web.Request) -> web.Response:
         )
         return answer(shape, status=503, headers={"Retry-After": "2"})
     problems = [*app[STARTUP].problems, *app[BACKGROUND].problems]
-    deaf = app[HUB].problem
-    if deaf is not None:
-        problems.append(deaf)
+    problems += [problem for problem in (app[HUB].problem, CLOCK.problem) if problem is not None]
     if app[RATE_CARDS].problem is not None:
         problems.append(f"the rate card on disk is not in force: {app[RATE_CARDS].problem}")
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
+from gateway.clock import CLOCK
 from gateway.domain import millicredits_to_credits
 from gateway.hints import odd_messages
 from gateway.ledger.audit import LastAudit
@@ -64,6 +65,7 @@ class Metrics:
                     *_of_audit(audit),
                     *_of_providers(providers or {}, rate_cards),
                     *tasks.metrics(),
+                    *CLOCK.metrics(),
                     odd_messages(odd),
                 ]
             )

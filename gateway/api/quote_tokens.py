@@ -11,6 +11,7 @@ from typing import Any
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 from gateway.api.errors import QuoteExpired, QuoteMismatch
+from gateway.clock import LedgerTimeSigner
 from gateway.domain import PriceLine, SettingValue
 from gateway.errors import FieldProblem
 from gateway.pricing.measures import PROMPT_CHARACTERS
@@ -34,7 +35,7 @@ class QuoteTokens:
     """Makes and reads quote tokens; `secret` is the gateways' common signing key."""
 
     def __init__(self, secret: str) -> None:
-        self._serializer = URLSafeTimedSerializer(secret, salt="farebox.quote")
+        self._serializer = URLSafeTimedSerializer(secret, salt="farebox.quote", signer=LedgerTimeSigner)
 
     def make(self, account: str, quote: Quote) -> str:
         """A token for this price of this request, for this account."""

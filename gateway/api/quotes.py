@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -17,6 +16,7 @@ from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
 from gateway.api.services import KEPT_QUOTES, QUOTE_TOKENS, RATE_CARDS, UPLOAD_ADDRESSES
 from gateway.api.ways_out import ways_out
+from gateway.clock import now_seconds
 from gateway.domain import Bucket
 from gateway.errors import RequestRefused
 from gateway.ledger import outcomes as o
@@ -86,7 +86,7 @@ def _shape(card: RateCard, account: o.Account, priced: Quote, token: str) -> s.Q
         shortfall=credits_of(shortfall),
         allocation=share_shapes(_allocated(account, priced.price_millicredits)),
         quote=token,
-        expires_at=utc((int(time.time()) + QUOTE_SECONDS) * 1000),
+        expires_at=utc((int(now_seconds()) + QUOTE_SECONDS) * 1000),
         **optional,
     )
 

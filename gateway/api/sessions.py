@@ -18,6 +18,7 @@ from aiohttp import web
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from gateway.api.errors import Forbidden, InvalidKey
+from gateway.clock import LedgerTimeSigner
 
 COOKIE = "farebox_session"
 SESSION_SECONDS = 7 * 24 * 3600
@@ -41,8 +42,8 @@ class Sessions:
     """Makes and reads cookies and links; `signing_key` is the gateways' common one."""
 
     def __init__(self, signing_key: str, root_key: str, public_address: str) -> None:
-        self._cookies = URLSafeTimedSerializer(signing_key, salt="farebox.session")
-        self._links = URLSafeTimedSerializer(signing_key, salt="farebox.sign-in-link")
+        self._cookies = URLSafeTimedSerializer(signing_key, salt="farebox.session", signer=LedgerTimeSigner)
+        self._links = URLSafeTimedSerializer(signing_key, salt="farebox.sign-in-link", signer=LedgerTimeSigner)
         self._root_proof = hmac.new(signing_key.encode(), root_key.encode(), hashlib.sha256).hexdigest()[:32]
         self._public_address = public_address
         self._secure = public_address.startswith("https://")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
 
 from aiohttp import web
@@ -14,6 +13,7 @@ from gateway.api.parse import read_body
 from gateway.api.respond import answer
 from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
 from gateway.api.sessions import LINK_SECONDS, check_from_our_page, from_our_page
+from gateway.clock import now_seconds
 from gateway.schemas import sessions as s
 from gateway.schemas.base import utc
 
@@ -59,7 +59,7 @@ async def sign_out(request: web.Request) -> web.Response:
 async def make_link(request: web.Request) -> web.Response:
     """`POST /v1/sign-in-links`."""
     url = request.app[SESSIONS].link(caller(request).key_id)
-    expires_at = utc((int(time.time()) + LINK_SECONDS) * 1000)
+    expires_at = utc((int(now_seconds()) + LINK_SECONDS) * 1000)
     return answer(s.SignInLinkOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from gateway.clock import CLOCK
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
@@ -38,7 +39,11 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
     """Credits, holds and generations in Redis."""
 
     async def start(self) -> None:
-        """Check the schema version and number of partitions (LedgerBroken), or write them into an empty ledger."""
+        """Check the schema version and number of partitions (LedgerBroken), or write them into an empty ledger.
+
+        And learn its time, which this process then goes by.
+        """
+        await CLOCK.measure(self.time)
         mine = f"{SCHEMA_VERSION},{self.partitions}"
         found = await self._meta()
         if found is None:  # only then: a ledger whose memory is full can be started all the same
@@ -55,6 +60,11 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
             raise LedgerBroken(msg)
         msg = f"the ledger has {partitions} partitions, this Farebox is set to {self.partitions}: they must be the same"
         raise LedgerBroken(msg)
+
+    async def time(self) -> int:
+        """The ledger's time, in milliseconds since the epoch."""
+        _, (at,) = await self.run("time", keys.policy(0))
+        return int(at)
 
     async def _meta(self) -> str | None:
         found: bytes | None = await self.command("GET", keys.META)

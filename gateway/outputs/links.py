@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Callable
 from enum import StrEnum
 from urllib.parse import urlencode
 
 from itsdangerous import Signer
+
+from gateway.clock import now_seconds
 
 LIFETIME_SECONDS = 24 * 3600
 _HOUR_SECONDS = 3600
@@ -36,7 +37,7 @@ class OutputLinks:
         signing_key: str,
         public_address: str,
         lifetime_seconds: int = LIFETIME_SECONDS,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = now_seconds,
     ) -> None:
         """`public_address` has no slash at its end; `clock` gives seconds since the epoch."""
         self._signer = Signer(signing_key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)

@@ -12,11 +12,11 @@ import hashlib
 import math
 import re
 import secrets
-import time
 from collections.abc import Callable
 
 from itsdangerous import Signer
 
+from gateway.clock import now_seconds
 from gateway.media import Media
 from gateway.outputs.links import LinkState
 from gateway.outputs.names import UPLOAD_PATTERN, UPLOADS, checked, upload_expires_at, upload_key
@@ -31,7 +31,7 @@ _ADDRESS = re.compile(rf"{UPLOAD_SCHEME}({UPLOAD_PATTERN})/([A-Za-z0-9_-]{{43}})
 class UploadAddresses:
     """Makes and checks addresses. Gateways that share a signing key accept each other's."""
 
-    def __init__(self, signing_key: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, signing_key: str, clock: Callable[[], float] = now_seconds) -> None:
         """`clock` gives seconds since the epoch."""
         self._signer = Signer(signing_key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
         self._clock = clock

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from gateway.clock import LedgerTimeSigner
 from gateway.ledger.payments import Checkout
 
 LINK_SECONDS = 48 * 3600  # a payment page of Stripe's lives for a day, and its customer comes back afterwards
@@ -15,7 +16,7 @@ class CheckoutLinks:
     """Makes and reads links; `secret` is the gateways' common signing key."""
 
     def __init__(self, secret: str, public_address: str) -> None:
-        self._serializer = URLSafeTimedSerializer(secret, salt="farebox.checkout")
+        self._serializer = URLSafeTimedSerializer(secret, salt="farebox.checkout", signer=LedgerTimeSigner)
         self._public_address = public_address
 
     def url(self, checkout: Checkout) -> str:

@@ -58,9 +58,10 @@ def test_a_message_that_is_odd_as_a_whole_is_dropped_and_counted_once(message: b
     assert hints_in(message) == ([], 1)
 
 
+VERSIONS: list[Any] = ["1", True, 1.5, -1, 10**30, None, {}]
 ODD: list[Any] = [
     *(None, 7, "acme", {}, [], ["acme"], ["acme", GENERATION, 1, 2], [None, GENERATION, 1], ["acme", None, 1]),
-    *(["acme", GENERATION, version] for version in ("1", True, 1.5, -1, 10**30, None, {})),
+    *(["acme", GENERATION, version] for version in VERSIONS),
     *([account, GENERATION, 1] for account in ("", "ac me", "a" * 65, "acme\n", "\ud800")),
     *(["acme", generation, 1] for generation in (GENERATION + "\n", GENERATION.upper(), "gen_zz", "\x00")),
 ]

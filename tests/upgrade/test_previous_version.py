@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from itsdangerous import TimestampSigner
 
+from gateway.clock import LedgerTimeSigner
 from gateway.domain import FINAL_STATES, Bucket, Interval, State
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
@@ -87,7 +87,7 @@ async def upgraded(own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[Upgr
 async def as_then(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Signed tokens are judged as of when the file was written."""
     with monkeypatch.context() as patched:
-        patched.setattr(TimestampSigner, "get_timestamp", lambda _: STORED.taken_at // 1000 + 1)
+        patched.setattr(LedgerTimeSigner, "get_timestamp", lambda _: STORED.taken_at // 1000 + 1)
         yield
 
 

@@ -133,17 +133,17 @@ class Stage:
 
     # --- processes --------------------------------------------------------------------------------------------------
 
-    def worker(self, tool: str = "image", *options: str, **environment: str) -> Process:
-        """Start `farebox worker`."""
-        return self._start("worker", tool, *options, **environment)
+    def worker(self, tool: str = "image", *options: str, prelude: str = "", **environment: str) -> Process:
+        """Start `farebox worker`, in a Python that has run `prelude`."""
+        return self._start("worker", prelude, tool, *options, **environment)
 
-    def caretaker(self, **environment: str) -> Process:
-        """Start `farebox caretaker`."""
-        return self._start("caretaker", **environment)
+    def caretaker(self, *, prelude: str = "", **environment: str) -> Process:
+        """Start `farebox caretaker`, in a Python that has run `prelude`."""
+        return self._start("caretaker", prelude, **environment)
 
-    def _start(self, command: str, *arguments: str, **environment: str) -> Process:
+    def _start(self, command: str, prelude: str, *arguments: str, **environment: str) -> Process:
         log_path = self.directory / f"{command}-{len(self.processes)}.log"
-        program = [sys.executable, "-c", f"from workers.commands import {command}; {command}()", *arguments]
+        program = [sys.executable, "-c", f"{prelude}\nfrom workers.commands import {command}; {command}()", *arguments]
         with log_path.open("wb") as log:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd), *program],

@@ -1,0 +1,114 @@
+"""The time as the ledger has it: one clock for a process, whatever the machine's own says.
+
+Redis's `TIME` decides about credits inside the scripts. What is decided outside of them (when a link expires, whether a
+pause is over, which time a webhook is signed with) goes by the same clock: a machine that is two hours off makes no
+link that has expired, refuses no callback, and holds no retry back for two hours.
+
+It is measured when a process reaches the ledger and every few seconds after, and runs on by the monotonic clock in
+between. Until it was measured it is the machine's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import structlog
+from itsdangerous import TimestampSigner
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from gateway.errors import LedgerUnavailable
+
+MEASURE_SECONDS = 10.0
+DIFFERENCE_MAX_SECONDS = 5.0
+"""Beyond this an operator is told. NTP keeps machines within milliseconds."""
+_ROUND_TRIP_MAX_SECONDS = 1.0  # a measurement is as uncertain as it took; a slow one is not used
+
+log = structlog.get_logger(__name__)
+
+
+def local_seconds() -> float:
+    """The machine's own time. The only place that asks for it."""
+    return time.time()
+
+
+class Clock:
+    """The ledger's time, and how far the machine's own is from it."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None  # of the ledger's time from the monotonic clock
+        self._told = False
+
+    def seconds(self) -> float:
+        """Now, in seconds since the epoch."""
+        return local_seconds() if self._offset is None else time.monotonic() + self._offset
+
+    @property
+    def difference_seconds(self) -> float | None:
+        """How far the machine's own clock is ahead of the ledger's; None before it was measured."""
+        return None if self._offset is None else local_seconds() - self.seconds()
+
+    @property
+    def problem(self) -> str | None:
+        """What an operator should know; None if the clocks agree."""
+        difference = self.difference_seconds
+        if difference is None or abs(difference) <= DIFFERENCE_MAX_SECONDS:
+            return None
+        way = "ahead of" if difference > 0 else "behind"
+        return f"this machine's clock is {abs(difference):,.0f} s {way} the ledger's: check its NTP service"
+
+    async def measure(self, ask: Callable[[], Awaitable[int]]) -> None:
+        """Ask the ledger for its time, in milliseconds. A difference is logged when it begins and when it ends."""
+        began_at = time.monotonic()
+        now_ms = await ask()
+        ended_at = time.monotonic()
+        if ended_at - began_at > _ROUND_TRIP_MAX_SECONDS:
+            return
+        self._offset = now_ms / 1000 - (began_at + ended_at) / 2
+        problem = self.problem
+        if problem is not None and not self._told:
+            log.warning("CLOCK_DIFFERS", problem=problem, consequence="none for credits: the ledger's clock counts")
+        if problem is None and self._told:
+            log.info("clock_agrees_again")
+        self._told = problem is not None
+
+    async def keep_measuring(self, ask: Callable[[], Awaitable[int]]) -> None:
+        """Measure for ever: machines are put right, and ledgers fail over to others."""
+        while True:
+            await asyncio.sleep(MEASURE_SECONDS)
+            try:
+                await self.measure(ask)
+            except LedgerUnavailable:
+                continue  # said elsewhere
+
+    def metrics(self) -> Iterator[Metric]:
+        """What Prometheus is told; nothing before it was measured."""
+        if (difference := self.difference_seconds) is not None:
+            yield GaugeMetricFamily(
+                "farebox_clock_difference_seconds",
+                "How far this machine's clock is ahead of the ledger's.",
+                value=difference,
+            )
+
+
+CLOCK = Clock()
+"""This process's."""
+
+
+def now_seconds() -> float:
+    """The ledger's time, in seconds since the epoch."""
+    return CLOCK.seconds()
+
+
+def now_ms() -> int:
+    """The ledger's time, in milliseconds since the epoch."""
+    return int(CLOCK.seconds() * 1000)
+
+
+class LedgerTimeSigner(TimestampSigner):
+    """Signs with the ledger's time, so that gateways whose clocks differ agree on what has expired."""
+
+    def get_timestamp(self) -> int:
+        """Now, in seconds."""
+        return int(now_seconds())

@@ -1,0 +1,84 @@
+"""A process goes by the ledger's clock, whatever its machine's says, and says how far they differ."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+import gateway
+import workers
+from gateway import clock as clock_module
+from gateway.clock import Clock
+
+LEDGER = 1_795_305_600.0
+ASKS_THE_MACHINE = {
+    "gateway/clock.py",
+    "gateway/ledger/policy_of_card.py",  # which years' clock changes to look up
+    "gateway/logs.py",  # log lines have the machine's time, as all others of that machine
+    "workers/arq_worker.py",  # arq logs how late a job is; nothing else comes of it
+    "workers/providers/calls.py",  # a provider's date against the machine's: how long to wait, at most
+    "workers/providers/sandbox/provider.py",  # plays a provider, which has a clock of its own
+    "workers/receivers.py",  # `datetime` of the ledger's seconds
+}
+
+
+def says(seconds: float) -> Callable[[], Awaitable[int]]:
+    async def ask() -> int:
+        return round(seconds * 1000)
+
+    return ask
+
+
+@pytest.mark.parametrize("off", [-7200, 7200])
+async def test_a_machine_that_is_two_hours_off_goes_by_the_ledgers_time(
+    monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER + off)
+    clock = Clock()
+    assert (clock.seconds(), clock.difference_seconds, clock.problem) == (LEDGER + off, None, None), "its own, at first"
+    with capture_logs() as lines:
+        await clock.measure(says(LEDGER))
+        await clock.measure(says(LEDGER))
+    assert clock.seconds() == pytest.approx(LEDGER, abs=1)
+    assert clock.difference_seconds == pytest.approx(off, abs=1)
+    way = "ahead of" if off > 0 else "behind"
+    assert clock.problem == f"this machine's clock is 7,200 s {way} the ledger's: check its NTP service"
+    assert [line["event"] for line in lines] == ["CLOCK_DIFFERS"], "once, not at each measurement"
+    (figure,) = clock.metrics()
+    assert figure.samples[0].value == pytest.approx(off, abs=1)
+
+
+async def test_a_clock_that_is_put_right_is_no_problem_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER - 60)
+    clock = Clock()
+    with capture_logs() as lines:
+        await clock.measure(says(LEDGER))
+        monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER + 0.1)
+        await clock.measure(says(LEDGER))
+    assert clock.problem is None
+    assert [line["event"] for line in lines] == ["CLOCK_DIFFERS", "clock_agrees_again"]
+
+
+async def test_a_slow_answer_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "_ROUND_TRIP_MAX_SECONDS", -1.0)
+    clock = Clock()
+    await clock.measure(says(LEDGER))
+    assert clock.difference_seconds is None
+
+
+def test_nobody_else_asks_the_machine_what_time_it_is() -> None:
+    """A worker whose clock was two hours behind took nothing for ever: it looked up what was due by its own."""
+    found = set()
+    for package in (gateway, workers):
+        root = Path(package.__file__ or "").parent
+        for path in root.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Attribute) and ast.unparse(node) in {
+                    "time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.datetime.now",
+                }:  # fmt: skip
+                    found.add(path.relative_to(root.parent).as_posix())
+    assert found <= ASKS_THE_MACHINE
