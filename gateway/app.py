@@ -138,7 +138,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
         redis,
         lease_ms=settings.lease_ms,
         dispatch_ms=settings.dispatch_ms,
-        outputs_kept_ms=settings.output_days * _DAY_MS,
+        retention=settings.retention,
         wait_replicas=settings.wait_replicas,
     )
     ledger.seconds = app[services.METRICS].transitions

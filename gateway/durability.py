@@ -38,8 +38,15 @@ async def watch_durability(ledger: Ledger, startup: Startup) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
         try:
             _note(startup, [*await ledger.durability(), *await ledger.shortages()])
+            _note_retention(startup, await ledger.kept_otherwise())
         except LedgerUnavailable:
             continue
+
+
+def _note_retention(startup: Startup, difference: str | None) -> None:
+    if difference is not None and difference != startup.kept_otherwise:
+        log.warning("RETENTION_DIFFERS", problem=difference)
+    startup.kept_otherwise = difference
 
 
 def _note(startup: Startup, found: Sequence[str]) -> None:

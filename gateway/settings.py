@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateway import data_folder
 from gateway.addresses import AddressGuard, parse_networks
 from gateway.errors import SettingsError
+from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.proxies import Proxies, ProxyHeader
 from gateway.secret_strength import MAKE_ONE, check_strength
@@ -28,6 +29,7 @@ from gateway.secret_strength import MAKE_ONE, check_strength
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
 _SECRET_MODE = 0o600
+_DAYS_MAX = 3650
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
 
 
@@ -53,7 +55,10 @@ class Settings(BaseSettings):
     dispatch_seconds: float = Field(default=2, ge=0.05, le=60)
     requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
     upload_gib_per_day: float = Field(default=10, ge=0.1, le=1_000_000)
-    output_days: int = Field(default=30, ge=1)
+    output_days: int = Field(default=RECORD_DAYS, ge=1, le=_DAYS_MAX)
+    list_days: int | None = Field(default=None, ge=1, le=_DAYS_MAX + OPEN_DAYS)
+    journal_days: int = Field(default=400, ge=60, le=_DAYS_MAX)
+    usage_days: int = Field(default=400, ge=32, le=_DAYS_MAX)
     payments: Literal["local", "none", "stripe"] | None = None
     stripe_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
@@ -141,6 +146,24 @@ class Settings(BaseSettings):
             )
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _lists_hold_what_is_kept(self) -> Settings:
+        least = max(self.output_days, RECORD_DAYS) + OPEN_DAYS
+        if self.list_days is not None and self.list_days < least:
+            msg = (
+                f"FAREBOX_LIST_DAYS must be at least {least}: an ended generation is kept for {least - OPEN_DAYS} days "
+                f"(30, or FAREBOX_OUTPUT_DAYS), and it may have been open for up to {OPEN_DAYS} before"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def retention(self) -> Retention:
+        """How long what has ended is kept."""
+        usual = max(self.output_days, RECORD_DAYS) + OPEN_DAYS
+        lists = usual if self.list_days is None else self.list_days
+        return Retention(outputs=self.output_days, lists=lists, journal=self.journal_days, usage=self.usage_days)
 
     @property
     def embedded(self) -> bool:

@@ -33,8 +33,6 @@ from workers.slot import keep_filling_slots
 from workers.teller import Teller
 from workers.workplace import Workplace
 
-_DAY_MS = 86_400_000
-
 
 @asynccontextmanager
 async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
@@ -44,7 +42,6 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
             connect_ledger(settings.ledger_address),
             lease_ms=settings.lease_ms,
             dispatch_ms=settings.dispatch_ms,
-            outputs_kept_ms=settings.output_days * _DAY_MS,
             wait_replicas=settings.wait_replicas,
         )
         ledger.seconds = TRANSITION_SECONDS

@@ -40,11 +40,12 @@ class Startup:
     problem: str = "the ledger has not answered yet"
     durability: tuple[str, ...] = ()
     outdated: str | None = None
+    kept_otherwise: str | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What an operator should look at, though it works."""
-        return self.durability if self.outdated is None else (*self.durability, self.outdated)
+        return (*self.durability, *(one for one in (self.outdated, self.kept_otherwise) if one is not None))
 
 
 SETTINGS = web.AppKey("SETTINGS", Settings)

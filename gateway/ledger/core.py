@@ -9,6 +9,7 @@ from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_account, decode_dispatch, decode_dispatches, decode_generation
+from gateway.ledger.retention import Retention
 from gateway.ledger.scripts import Argument, Reply, Scripts
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
 
 PARTITIONS = 64
+USUAL = Retention()
 
 
 class LedgerCore:
@@ -29,21 +31,22 @@ class LedgerCore:
         *,
         lease_ms: int = 30_000,
         dispatch_ms: int = 2_000,
-        outputs_kept_ms: int = 30 * 86_400_000,
+        retention: Retention = USUAL,
         wait_replicas: int = 0,
         partitions: int = PARTITIONS,
     ) -> None:
         """Use `redis` with `partitions` slices; the rest is what scripts are given.
 
         `lease_ms`: how long an attempt may stay silent. `dispatch_ms`: how long a queued generation may go
-        undispatched. `outputs_kept_ms`: how long outputs stay after the end. `wait_replicas`: how many replicas must
-        have something on disk before it is answered.
+        undispatched. `retention`: how long what has ended is kept, if this is a gateway's. `wait_replicas`: how many
+        replicas must have something on disk before it is answered.
         """
         self.redis = redis
         self.partitions = partitions
         self.lease_ms = lease_ms
         self.dispatch_ms = dispatch_ms
-        self.outputs_kept_ms = outputs_kept_ms
+        self.retention = retention
+        self.outputs_kept_ms = retention.outputs_ms
         self.wait_replicas = wait_replicas
         self._scripts = Scripts(redis, wait_replicas=wait_replicas)
 
@@ -63,6 +66,11 @@ class LedgerCore:
     async def command(self, *words: Argument) -> Any:
         """Run a plain command with one key, under the same promise as scripts; LedgerUnavailable if nobody answers."""
         return await self._scripts.command(*words)
+
+    async def published(self) -> dict[str, str]:
+        """The policy as it was published last."""
+        flat = await self.command("HGETALL", keys.policy(0))
+        return {name.decode(): text.decode() for name, text in flat.items()}
 
     @staticmethod
     def ended(rest: Reply) -> o.Ended:

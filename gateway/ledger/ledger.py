@@ -97,14 +97,16 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
 
     async def publish(self, policy: Policy) -> bool:
         """Write `policy` to every partition unless a newer one is there; False if a newer one is (degraded)."""
-        fields = _policy_fields(policy)
+        about = (policy.version, policy.file_time_ms, self.retention.journal_ms)
+        fields = [*_policy_fields(policy), *self.retention.further]
         replies = await asyncio.gather(
-            *(
-                self.run("publish", keys.policy(partition), policy.version, policy.file_time_ms, *fields)
-                for partition in range(self.partitions)
-            )
+            *(self.run("publish", keys.policy(partition), *about, *fields) for partition in range(self.partitions))
         )
         return all(word == "published" for word, _ in replies)
+
+    async def kept_otherwise(self) -> str | None:
+        """What other gateways are set to keep for longer or shorter, in a sentence; None if nothing."""
+        return self.retention.difference(await self.published())
 
     async def totals(self) -> Totals:
         """Sums over all partitions: cost grows with partitions, not with accounts."""

@@ -28,8 +28,9 @@ async def a_full_waiting_room(world: World, waiting: int, tools: tuple[str, ...]
 
 
 async def due(world: World) -> list[str]:
+    """Those that are due though they wait; on a slow machine what was promoted may be due to be dispatched by now."""
     found = await world.ledger.overdue(partition=partition_of_account("ann", PARTITIONS))
-    return [item.generation for item in found]
+    return [item.generation for item in found if (await world.generation(item.generation)).state == "waiting"]
 
 
 def names(dispatches: tuple[o.Dispatch, ...]) -> list[str]:

@@ -18,7 +18,6 @@ GENERATIONS_AT_ONCE = 100
 """So many generations are read by one script, with their places in every index."""
 
 _DAY_MS = 86_400_000
-_LISTED_MS = 39 * _DAY_MS  # `recent` forgets after 40 days
 _SETTLING = frozenset({EntryKind.RESERVE, EntryKind.COMMIT, EntryKind.REFUND})
 
 
@@ -39,14 +38,14 @@ async def look_at_generations(reader: Reader, generations: Sequence[str]) -> Loo
         if fields["lives_ms"] == "-2":  # it expired after it was listed
             continue
         look.generations += 1
-        look.differences += _differences(name, fields, int(now))
+        look.differences += _differences(name, fields, int(now), reader.kept.lists_ms - _DAY_MS)
     return look
 
 
-def _differences(name: str, fields: Mapping[str, str], now: int) -> list[Difference]:
+def _differences(name: str, fields: Mapping[str, str], now: int, listed_ms: int) -> list[Difference]:
     subject, account = f"generation {name}", fields.get("account")
     try:
-        findings = list(_Generation(fields, now).findings())
+        findings = list(_Generation(fields, now, listed_ms).findings())
     except UNREADABLE as error:
         return [unreadable(subject, error)]
     return [
@@ -65,6 +64,7 @@ class _Generation:
 
     fields: Mapping[str, str]
     now: int
+    listed_ms: int
 
     def number(self, name: str) -> int:
         return int(self.fields[name])
@@ -94,12 +94,12 @@ class _Generation:
         if waits != ("in_waiting" in self.fields):
             wanted = "a place in the waiting room" if waits else f"none in the waiting room, because it is {self.state}"
             yield Kind.WAITING, wanted, "none" if waits else "one"
-        listed = "in_recent" in self.fields or self.number("created_at") < self.now - _LISTED_MS
+        listed = "in_recent" in self.fields or self.number("created_at") < self.now - self.listed_ms
         if not listed:
             yield Kind.RECENT, "a place in its account's list of generations", "none"
         lives = self.number("lives_ms") >= 0
         if lives == self.open:
-            wanted = "no TTL while it is open" if self.open else "a TTL of 30 days, because it has ended"
+            wanted = "no TTL while it is open" if self.open else "a TTL, because it has ended"
             yield Kind.LIFETIME, wanted, "a TTL" if lives else "none"
         in_outputs = "in_outputs" in self.fields
         if self.open and in_outputs:

@@ -16,8 +16,8 @@ ENTRIES_AT_ONCE = 500
 """So many entries are read by one script, and held in memory."""
 
 _DAY_MS = 86_400_000
-_TRIMMED_AFTER_MS = 360 * _DAY_MS
-"""Entries go after 400 days; those of an account younger than this are all there (some are written a month late)."""
+_LATE_MS = 40 * _DAY_MS
+"""Some entries are written a month late: those of an account so much younger than what is trimmed are all there."""
 
 _BREAKS_MAX = 3  # a journal that has come apart is said so; each of its entries need not be
 
@@ -62,7 +62,7 @@ class JournalReader:
             return [self._difference("newest entry", f"entry {oldest.id}", "none")]
         if oldest.id == 1:
             return [*self._first(oldest), *self._sums(available, held)]
-        if created_at > self._newest_at - _TRIMMED_AFTER_MS:
+        if created_at > self._newest_at - (self.reader.kept.journal_least_ms - _LATE_MS):
             wanted = "entry 1, because the account was young when it last wrote one"
             return [self._difference("oldest entry", wanted, f"entry {oldest.id}")]
         return []

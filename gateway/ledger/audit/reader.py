@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from gateway.ledger.core import LedgerCore
+from gateway.ledger.retention import Kept
 from gateway.ledger.scripts import Argument, Reply
 
 
@@ -16,7 +17,12 @@ class Reader:
         """Read `ledger`; each rest is `rest` times as long as the answer took."""
         self.ledger = ledger
         self.partitions = ledger.partitions
+        self.kept = Kept.read({})
         self._rest = rest
+
+    async def read_kept(self) -> None:
+        """Ask how long this ledger keeps what has ended."""
+        self.kept = Kept.read(await self.ledger.published())
 
     def account_key(self, account: str) -> str:
         """The Redis key of an account."""

@@ -1,7 +1,8 @@
 -- The one way a generation ends: commit the share delivered, refund the rest, promote who waited (R9, R10, R14).
 local ending = {}
 local DAY = 86400000
-local LISTED = 40 * DAY -- ten more than a generation is kept after its end
+local RECORD = 30 * DAY -- a generation is kept for so long after its end, or as long as its outputs
+local TRIMMED_AT_ONCE = 100
 
 local function usage(a, p, g, state, committed, refunded)
   local key = keys.usage(a.id, zones.day(policy.rule(p, "zone"), a.now))
@@ -13,7 +14,7 @@ local function usage(a, p, g, state, committed, refunded)
   for counter, amount in pairs(counters) do
     if amount ~= 0 then redis.call("HINCRBY", key, name .. counter, amounts.text(amount)) end
   end
-  redis.call("PEXPIRE", key, amounts.text(400 * DAY))
+  redis.call("PEXPIRE", key, amounts.text(policy.kept(p, "usage")))
 end
 
 -- Everything that is read or could fail, in memory: the account after it, the entries, the promotions.
@@ -50,13 +51,15 @@ function ending.run(g, state, code, operation, dispatch_ms)
     g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
     "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries)
   redis.call("HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "called_back", "in_line")
-  redis.call("PEXPIRE", key, amounts.text(30 * DAY))
+  redis.call("PEXPIRE", key, amounts.text(math.max(RECORD, kept)))
   redis.call("ZREM", keys.deadlines(), g.id)
   if plan.waited then redis.call("ZREM", keys.waiting(a.id, g.tool), g.id) end
   if tonumber(g.delivered) > 0 or g.stored_inputs then
     redis.call("ZADD", keys.outputs(), amounts.text(a.real + kept), g.id)
   end
-  redis.call("ZREMRANGEBYSCORE", keys.recent(a.id), "-inf", amounts.text(a.real - LISTED))
+  -- Each ending adds nothing and takes up to a hundred, so a list that was busy once is short again soon.
+  local aged = redis.call("ZCOUNT", keys.recent(a.id), "-inf", amounts.text(a.real - policy.kept(p, "lists")))
+  if aged > 0 then redis.call("ZREMRANGEBYRANK", keys.recent(a.id), 0, math.min(aged, TRIMMED_AT_ONCE) - 1) end
   generations.count("open", -1)
   generations.count(g.state .. ":" .. g.tool, -1)
   generations.count("held", -plan.price)

@@ -33,8 +33,9 @@ function journal.write(a)
   -- One by one: `unpack` has a limit, and a test clock moved far enough writes more entries than that.
   for _, entry in ipairs(a.new_entries) do length = redis.call("LPUSH", key, entry) end
   -- At each 16th entry: to look each time would cost as much as the write.
-  local each, kept = 16, 400 * 86400000
+  local each = 16
   if a.entry_count % each >= #a.new_entries then return end
+  local kept = policy.kept({}, "journal")
   -- Twice as many looks as entries came keep up with them. The age is in real time: a test clock moved a year ahead
   -- hides nothing. The newest stays however old it is: the balance is proved against it.
   for _ = 1, math.min(2 * (#a.new_entries + each), length - 1) do

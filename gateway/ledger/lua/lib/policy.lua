@@ -19,6 +19,12 @@ function policy.rule(p, name)
   return p[name]
 end
 
+-- How long in ms something is kept: `lists`, `journal`, `usage`. A gateway of before this was a setting published none.
+local USUAL = {lists = 40, journal = 400, usage = 400}
+function policy.kept(p, name)
+  return tonumber(policy.rule(p, "keep:" .. name) or USUAL[name] * 86400000)
+end
+
 -- The terms of a plan, or with nil those of having none; nil if the plan was never on any card. They are text:
 -- "monthly,max waiting,head start;tool:concurrency,…;allow" (the last as JSON, or nothing), as is what is told of it.
 function policy.terms(p, plan)
