@@ -207,7 +207,8 @@ class Attempt:
     async def _store(self, rendered: Rendered) -> Output:
         """Put an output into the object store. Its key has the attempt in it: a stale worker overwrites nothing."""
         request = self._generation.request
-        media, sha256 = await self._place.checks.check(rendered, kind_asked(request.tool, request.settings))
+        kind, account = kind_asked(request.tool, request.settings), self._generation.account
+        media, sha256 = await self._place.checks.check(rendered, kind, account)
         key = output_key(self._generation.id, self._number, rendered.index, media.content_type)
         await self._place.outputs.put(key, rendered.data)
         return Output(

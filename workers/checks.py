@@ -16,10 +16,13 @@ from typing import BinaryIO
 
 from gateway.domain import MediaKind
 from gateway.errors import MediaUnreadable, OutputNotStored, ProviderFailed
-from gateway.media import Media, Readers, look
+from gateway.media import FairLooks, Media, Readers, look
 from workers.providers import Rendered
 
 LOOKS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
+LOOKS_OF_ONE_MAX = LOOKS_MAX - 1  # of one account
+# Beyond it an account's outputs wait behind those of others; they are never refused, for they are paid for.
+LOOK_SECONDS_A_MINUTE = 20.0
 
 
 class Checks:
@@ -27,37 +30,41 @@ class Checks:
 
     def __init__(self) -> None:
         self._readers = Readers()
-        self._looks = asyncio.Semaphore(LOOKS_MAX)
+        self._looks = FairLooks(
+            at_once=LOOKS_MAX, of_one=LOOKS_OF_ONE_MAX, seconds_a_minute=LOOK_SECONDS_A_MINUTE, refuses=False
+        )
 
     async def close(self) -> None:
         """End the processes that look into outputs."""
         await self._readers.close()
 
-    async def check(self, rendered: Rendered, asked: MediaKind | None) -> tuple[Media, str]:
-        """What an output is, and its SHA-256.
+    async def check(self, rendered: Rendered, asked: MediaKind | None, account: str) -> tuple[Media, str]:
+        """What an output is, and its SHA-256. Of those of several `account`s, none is kept waiting by the others'.
 
         ProviderFailed, so worth another attempt, if it does not decode whole, is of no type that is served, or not of
         the kind asked for (None: either will do). OutputNotStored if this machine cannot look.
         """
         try:
-            media, sha256 = await self._looked_into(rendered)
+            media, sha256 = await self._looked_into(rendered, account)
         except MediaUnreadable as error:
             raise ProviderFailed(f"output {rendered.index}, of {len(rendered.data):,} bytes, {error}") from None
         if asked not in {None, media.kind}:
             raise ProviderFailed(f"output {rendered.index} is {media.content_type}; asked for was the kind {asked}")
         return media, sha256
 
-    async def _looked_into(self, rendered: Rendered) -> tuple[Media, str]:
+    async def _looked_into(self, rendered: Rendered, account: str) -> tuple[Media, str]:
         if rendered.made_here:
             # Both in the same thread, for one hop costs as much as a small PNG.
             return await asyncio.to_thread(lambda: (look(rendered.data), _sha256(rendered.data)))
-        async with self._looks:
-            try:
-                file, sha256 = await asyncio.to_thread(lambda: (_file_of(rendered.data), _sha256(rendered.data)))
-                with file:
-                    return await self._readers.look(file), sha256
-            except OSError as error:
-                raise OutputNotStored(f"output {rendered.index}: it cannot be looked into: {error.strerror}") from error
+        try:
+            return await self._looks.look(account, lambda: self._look(rendered))
+        except OSError as error:
+            raise OutputNotStored(f"output {rendered.index}: it cannot be looked into: {error.strerror}") from error
+
+    async def _look(self, rendered: Rendered) -> tuple[Media, str]:
+        file, sha256 = await asyncio.to_thread(lambda: (_file_of(rendered.data), _sha256(rendered.data)))
+        with file:
+            return await self._readers.look(file), sha256
 
 
 def _file_of(data: bytes) -> BinaryIO:

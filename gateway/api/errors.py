@@ -215,7 +215,7 @@ class WaitingRoomFull(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests of a key, streams or uploads of an account, or wrong keys of a client. See `Retry-After`."""
+    """Too many requests of a key, streams, uploads or upload time of an account, wrong keys. See `Retry-After`."""
 
     status = 429
     code = "rate_limited"

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import math
 import os
 import tempfile
 from collections import Counter
@@ -16,7 +17,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
-from weakref import WeakValueDictionary
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ from gateway import data_folder
 from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
-from gateway.media import Media, Readers
+from gateway.media import FairLooks, Media, Readers, TimeUsedUp
 from gateway.outputs import OutputStore
 
 _BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
@@ -49,8 +49,9 @@ class Intake:
         self._folder = folder
         self._by_account: Counter[str] = Counter()
         self._readers = Readers()
-        self._looks = asyncio.Semaphore(limits.LOOKS_MAX)
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is waited for
+        self._looks = FairLooks(
+            at_once=limits.LOOKS_MAX, of_one=1, seconds_a_minute=limits.LOOK_SECONDS_A_MINUTE, refuses=True
+        )
         self._stores = asyncio.Semaphore(limits.STORES_MAX)
 
     async def close(self) -> None:
@@ -78,16 +79,23 @@ class Intake:
                 file.close()
 
     async def look(self, file: BinaryIO, account: str) -> Media:
-        """What a file is; MediaUnreadable. Few at once: the largest takes a gigabyte of memory, in another process.
+        """What a file is; MediaUnreadable, or RateLimited if the account's files have taken too much time of late.
 
-        One of an account, in the order of coming: whoever has many files that each take long waits for itself alone.
+        Few at once: the largest takes a gigabyte of memory, in another process. Whoever has files that take long waits
+        for itself alone.
         """
-        turn = self._turns.setdefault(account, asyncio.Lock())
-        async with turn, self._looks:
-            try:
-                return await self._readers.look(file)
-            except OSError as error:
-                raise OutputNotStored(f"an upload: it cannot be looked into: {error.strerror}") from error
+        try:
+            return await self._looks.look(account, lambda: self._readers.look(file))
+        except TimeUsedUp as error:
+            seconds = limits.LOOK_SECONDS_A_MINUTE
+            raise RateLimited(
+                f"Rate limit exceeded: {seconds:g} seconds a minute per account to inspect its uploads. Files that "
+                "take long, such as large animated images, use it up, also when they are refused. Nothing was kept.",
+                headers={"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))},
+                seconds_a_minute=seconds,
+            ) from None
+        except OSError as error:
+            raise OutputNotStored(f"an upload: it cannot be looked into: {error.strerror}") from error
 
     async def store(self, outputs: OutputStore, object_key: str, body: Received) -> None:
         """Put what has come in into the object store; OutputNotStored."""

@@ -31,6 +31,12 @@ class Metrics:
         self.refusals = Counter(
             "farebox_refusals", "Requests answered with an error, by code.", ["code"], registry=self.registry
         )
+        self.upload_looks = Counter(
+            "farebox_upload_looks",
+            "Uploads that were to be inspected: read, refused, or limited because their account's took too long.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.requests = Timings(
             Histogram(
                 "farebox_http_request_seconds",

@@ -12,7 +12,7 @@ from gateway.api.errors import InvalidRequest, RateLimited
 from gateway.api.idempotency import once, seed
 from gateway.api.intake import Received
 from gateway.api.respond import answer
-from gateway.api.services import INTAKE, LEDGER, OUTPUTS, SETTINGS, UPLOAD_ADDRESSES
+from gateway.api.services import INTAKE, LEDGER, METRICS, OUTPUTS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.errors import FieldProblem, MediaUnreadable
 from gateway.ledger import outcomes as o
 from gateway.media import EXTENSIONS, Media
@@ -71,10 +71,16 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
 
 
 async def _looked_into(request: web.Request, said: str, body: Received) -> Media:
+    looks = request.app[METRICS].upload_looks
     try:
         media = await request.app[INTAKE].look(body.file, caller(request).acting_account)
     except MediaUnreadable as error:
+        looks.labels("refused").inc()
         raise _refused("body", str(error)) from None
+    except RateLimited:
+        looks.labels("limited").inc()
+        raise
+    looks.labels("read").inc()
     if media.content_type != said:
         raise _refused("Content-Type", f"says {said}, but the body is {media.content_type}")
     return media

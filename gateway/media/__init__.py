@@ -4,7 +4,18 @@ Pillow and PyAV do the reading. They are imported at first use: a gateway starts
 """
 
 from gateway.media.apart import Readers
+from gateway.media.fair import FairLooks, TimeUsedUp
 from gateway.media.looking import Media, look
 from gateway.media.openings import EXTENSIONS, OPENING_BYTES, content_type_by_opening, kind_of
 
-__all__ = ["EXTENSIONS", "OPENING_BYTES", "Media", "Readers", "content_type_by_opening", "kind_of", "look"]
+__all__ = [
+    "EXTENSIONS",
+    "OPENING_BYTES",
+    "FairLooks",
+    "Media",
+    "Readers",
+    "TimeUsedUp",
+    "content_type_by_opening",
+    "kind_of",
+    "look",
+]

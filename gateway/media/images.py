@@ -12,6 +12,9 @@ from gateway.errors import MediaUnreadable
 # 8192 × 8192. Pillow holds a pixel in four bytes, so the largest takes 268 MB while it is looked into.
 PIXELS_MAX = 67_108_864
 FRAMES_MAX = 1_000
+# Of all frames together: a 1080p animation of ten seconds at 30 pictures a second. Two kilobytes of GIF can speak of a
+# thousand frames of 67 million pixels, and Pillow reads 50 to 200 million in a second.
+FRAMES_PIXELS_MAX = 671_088_640
 SCANS_MAX = 100  # of a progressive JPEG, which has about ten; each is a pass over all pixels
 
 _BLOCK_BYTES = 1024 * 1024
@@ -54,13 +57,16 @@ def _decode(image: ImageFile.ImageFile) -> None:
 
 
 def _decode_others(image: ImageFile.ImageFile, go_on: Callable[[], None]) -> None:
-    """Decode the frames after the first."""
+    """Decode the frames after the first; they are as large as it is, whatever they change of the picture."""
+    pixels = image.width * image.height
     for frame in range(1, FRAMES_MAX + 1):
         go_on()
         try:
             image.seek(frame)
         except EOFError:
             return
+        if pixels * (frame + 1) > FRAMES_PIXELS_MAX:
+            raise MediaUnreadable(f"has frames of more than {FRAMES_PIXELS_MAX:,} pixels together")
         _decode(image)
     raise MediaUnreadable(f"has more than {FRAMES_MAX:,} frames")
 

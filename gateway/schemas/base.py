@@ -33,7 +33,7 @@ FLOAT_NOISE = Decimal("1e-9")
 METADATA_MAX_BYTES = 16 * 1024
 PAGE_MAX = 100
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]", re.ASCII)
-_WHOLE = re.compile(r"-?[0-9]{1,20}")
+_WHOLE = re.compile(r"-?[0-9]{1,1000}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -18,7 +18,7 @@ ODD = [
 ]  # fmt: skip
 NOT_JSON = ["9" * 5000, "+1", ".5", "1.", "01", "0x10", "1_000", "nan", "inf", "--1", "1e", "\uff11"]
 ODD_IN_QUERY = [
-    "NaN", "Infinity", "1e400", "1e-400", "-0.0", "-0", "9" * 400, "9" * 5000, "true", "1_0", " 5", "+5", "5.0", "0x5",
+    "NaN", "Infinity", "1e400", "1e-400", "-0.0", "-0", "9" * 5000, "true", "1_0", " 5", "+5", "5.0", "0x5",
     "5 ", "", "٣", "\uff15", "5\n", "5\x00",
 ]  # fmt: skip
 NUMBERS = [field for field in request_fields() if field.types & {"number", "integer"}]

@@ -17,7 +17,7 @@ import pytest
 from gateway.api import limits, services
 from gateway.errors import OutputMissing
 from gateway.ledger import outcomes as o
-from gateway.media import Media, Readers, look
+from gateway.media import Media, Readers, fair, look
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 from tests.made_media import film, picture, png_that_says
 
@@ -183,6 +183,58 @@ async def test_an_account_whose_files_take_long_to_look_into_keeps_no_other_wait
         assert now == 1
         go_on.set()
     assert [task.result().status for task in mine] == [201] * limits.UPLOADS_MAX
+
+
+async def test_files_of_two_accounts_that_take_long_keep_no_third_waiting(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GIF of 1 MB is decoded for 20 seconds and more: two accounts had both readers, and all others none."""
+    monkeypatch.setattr(fair, "QUICK_SECONDS", 0.01)
+    slow, go_on = picture("PNG", width=65), asyncio.Event()
+
+    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
+        if (media := look(file)).width == 65:
+            await go_on.wait()
+        return media
+
+    monkeypatch.setattr(Readers, "look", look_slowly)
+    keys = [await gateway.account(name) for name in ("one", "two", "three")]
+    async with asyncio.TaskGroup() as group:
+        long = [group.create_task(upload(gateway, key, slow)) for key in keys[:2] for _ in range(limits.UPLOADS_MAX)]
+        while gateway.app[services.INTAKE].coming_in < len(long):
+            await asyncio.sleep(0.01)
+        for _ in range(5):
+            assert (await upload(gateway, keys[2])).status == 201
+        assert not any(task.done() for task in long)
+        go_on.set()
+    assert {task.result().status for task in long} == {201}
+
+
+async def test_the_time_that_an_accounts_files_take_is_limited_also_when_they_are_refused(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(fair, "now", lambda: now[0])
+
+    async def take_long(_: Readers, file: BinaryIO) -> Media:
+        now[0] += 15
+        return look(file)
+
+    monkeypatch.setattr(Readers, "look", take_long)
+    key, other = await gateway.account(), await gateway.account("other")
+    damaged = PNG[: len(PNG) // 2]
+    assert (await upload(gateway, key, damaged)).status == 422
+    assert (await upload(gateway, key, damaged)).status == 422, "15 of 20 seconds were used"
+    limited = await upload(gateway, key)
+    assert (limited.status, limited.code) == (429, "rate_limited")
+    assert limited.headers["Retry-After"] == "15", "5 of the 20 are given back by then"
+    assert limited.error["seconds_a_minute"] == 20
+    assert (await upload(gateway, other)).status == 201
+    now[0] += 15
+    assert (await upload(gateway, key)).status == 201
+    metrics = (await gateway.call("GET", "/metrics")).raw.decode()
+    for outcome, count in (("read", 2), ("refused", 2), ("limited", 1)):
+        assert f'farebox_upload_looks_total{{outcome="{outcome}"}} {count}.0' in metrics
 
 
 async def _in_chunks(data: bytes) -> AsyncIterator[bytes]:

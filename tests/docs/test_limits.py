@@ -45,6 +45,8 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "upload": (f"{limits.UPLOAD_MAX_BYTES // 1024 // 1024} MiB", "413 body_too_large"),
     "upload, pixels": (images.PIXELS_MAX, "422 invalid_request"),
     "upload, frames of an animated image": (images.FRAMES_MAX, "422 invalid_request"),
+    "upload, pixels of all its frames": (images.FRAMES_PIXELS_MAX, "422 invalid_request"),
+    "uploads, time to look into them": (limits.LOOK_SECONDS_A_MINUTE, "429 rate_limited"),
     "upload, looking into it": (looking.LOOK_SECONDS, "422 invalid_request"),
     "upload, memory to look into it": (f"{apart.MEMORY_MAX_BYTES // 1024 // 1024:,} MiB", "422 invalid_request"),
     "uploads in one order": (f"{limits.INPUTS_MAX_BYTES // 1024 // 1024} MiB", "422 invalid_request"),

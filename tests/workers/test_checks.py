@@ -19,7 +19,7 @@ import structlog
 
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
-from gateway.media import EXTENSIONS, Media, Readers, apart, look
+from gateway.media import EXTENSIONS, Media, Readers, apart, fair, look
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
 from tests.workers.stage import PRICE, Stage, open_place
@@ -144,7 +144,7 @@ async def test_an_output_is_looked_into_where_the_system_allows_no_files_in_memo
     monkeypatch.setattr(os, "memfd_create", refused, raising=False)
     looking = Checks()
     try:
-        media, _ = await looking.check(Rendered(index=0, data=picture()), None)
+        media, _ = await looking.check(Rendered(index=0, data=picture()), None, "acme")
     finally:
         await looking.close()
     assert media.content_type == "image/png"
@@ -219,7 +219,7 @@ async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(
     monkeypatch.setattr(Readers, "look", look_slowly)
     of_this_worker, outputs = place.checks, [Rendered(index=index, data=picture()) for index in range(25)]
     async with asyncio.timeout(60):
-        await asyncio.gather(*(of_this_worker.check(each, None) for each in outputs))
+        await asyncio.gather(*(of_this_worker.check(each, None, f"account-{each.index}") for each in outputs))
     assert most == checks.LOOKS_MAX
 
 
@@ -232,10 +232,36 @@ async def test_a_look_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> No
         _reader(monkeypatch, does)
         of_this_worker = Checks()
         with contextlib.suppress(ProviderFailed):
-            await of_this_worker.check(Rendered(index=0, data=picture()), None)
+            await of_this_worker.check(Rendered(index=0, data=picture()), None, "acme")
         await of_this_worker.close()
     assert descriptors() == before
 
 
 async def _stored(stage: Stage) -> list[Path]:
     return [path for path in (stage.directory / "outputs").rglob("*") if path.is_file()]
+
+
+async def test_outputs_that_take_long_to_look_into_keep_no_other_accounts_waiting(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can have a model answer large files had all readers of a worker, and with them everybody's deliveries."""
+    monkeypatch.setattr(fair, "QUICK_SECONDS", 0.01)
+    go_on = asyncio.Event()
+
+    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
+        if (media := look(file)).width == 65:
+            await go_on.wait()
+        return media
+
+    monkeypatch.setattr(Readers, "look", look_slowly)
+    slow, quick = picture(width=65), picture()
+    async with asyncio.TaskGroup() as group:
+        long = [
+            group.create_task(place.checks.check(Rendered(index=index, data=slow), None, account))
+            for index in range(8)
+            for account in ("one", "two")
+        ]
+        for index in range(3):
+            await place.checks.check(Rendered(index=index, data=quick), None, "three")
+        assert not any(task.done() for task in long)
+        go_on.set()

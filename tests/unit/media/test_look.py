@@ -132,6 +132,15 @@ def test_a_bomb_of_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         look(picture("GIF", frames=5))
 
 
+@pytest.mark.parametrize("format_name", ["GIF", "PNG", "WEBP"])
+def test_a_bomb_of_large_frames_is_refused(monkeypatch: pytest.MonkeyPatch, format_name: str) -> None:
+    """Each frame within the limit, and few enough of them: a thousand of 67 million pixels were decoded for minutes."""
+    monkeypatch.setattr(images, "FRAMES_PIXELS_MAX", 4 * 64 * 48)
+    assert look(picture(format_name, frames=4)).width == 64
+    with pytest.raises(MediaUnreadable, match="has frames of more than 12,288 pixels together"):
+        look(picture(format_name, frames=5))
+
+
 def test_a_bomb_of_scans_is_refused() -> None:
     scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + bytes(10)
     with pytest.raises(MediaUnreadable, match="has more than 100 scans"):

@@ -1,0 +1,183 @@
+"""Whose files are looked into next: by the order in which looks begin and end, not by how long they take."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.errors import MediaUnreadable
+from gateway.media import FairLooks, TimeUsedUp, fair
+
+
+class Clock:
+    """The time by which looks are measured."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Looks:
+    """Looks that go on until they are told to end, and the order in which they began."""
+
+    def __init__(self, fair_looks: FairLooks) -> None:
+        self.begun: list[str] = []
+        self._fair = fair_looks
+        self._ends: dict[str, asyncio.Event] = {}
+
+    def ask(self, account: str, name: str = "") -> asyncio.Task[str]:
+        name = name or account
+        self._ends[name] = asyncio.Event()
+
+        async def look() -> str:
+            self.begun.append(name)
+            await self._ends[name].wait()
+            return name
+
+        return asyncio.create_task(self._fair.look(account, look))
+
+    def end(self, name: str) -> None:
+        self._ends[name].set()
+
+
+async def settled() -> None:
+    """Let everything that can go on do so."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(fair, "now", clock)
+    return clock
+
+
+@pytest.fixture
+def looks() -> Looks:
+    return Looks(FairLooks(at_once=2, of_one=1, seconds_a_minute=20, refuses=False))
+
+
+@pytest.fixture
+def never_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair, "QUICK_SECONDS", 600.0)
+
+
+@pytest.fixture
+def slow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair, "QUICK_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("clock", "never_slow")
+async def test_one_account_has_never_all_readers(looks: Looks) -> None:
+    mine = [looks.ask("a", f"a{number}") for number in range(3)]
+    await settled()
+    assert looks.begun == ["a0"]
+    other = looks.ask("b")
+    await settled()
+    assert looks.begun == ["a0", "b"]
+    for number in range(3):
+        looks.end(f"a{number}")
+    looks.end("b")
+    assert await asyncio.gather(*mine, other) == ["a0", "a1", "a2", "b"]
+
+
+@pytest.mark.usefixtures("never_slow")
+async def test_accounts_take_turns(looks: Looks, clock: Clock) -> None:
+    """In the order of coming the four of the first account would have been before all others but one."""
+    asked = [looks.ask(name[0], name) for name in ("a1", "b1", "a2", "a3", "a4", "b2", "c1", "c2", "d1")]
+    expected = ["a1", "b1", "c1", "d1", "a2", "b2", "c2", "a3", "a4"]
+    for name in expected:
+        await settled()
+        clock.seconds += 0.01
+        looks.end(name)
+    await asyncio.gather(*asked)
+    assert looks.begun == expected
+
+
+@pytest.mark.usefixtures("never_slow")
+async def test_the_account_that_has_used_the_least_time_is_next(looks: Looks, clock: Clock) -> None:
+    used = looks.ask("much")
+    await settled()
+    clock.seconds += 15
+    looks.end("much")
+    await used
+    going_on = [looks.ask("x"), looks.ask("y")]
+    await settled()
+    asked = [looks.ask("much", "much again"), looks.ask("new")]
+    await settled()
+    looks.end("x")
+    await settled()
+    assert looks.begun == ["much", "x", "y", "new"]
+    for name in ("y", "new", "much again"):
+        looks.end(name)
+    await asyncio.gather(*going_on, *asked)
+
+
+@pytest.mark.usefixtures("clock", "slow_at_once")
+async def test_looks_that_take_long_leave_a_reader_to_the_others(looks: Looks) -> None:
+    """Both readers were held for as long as two files took, and others waited."""
+    long = [looks.ask("a"), looks.ask("b")]
+    await settled()
+    ended = [looks.ask("c"), looks.ask("d")]
+    looks.end("c")
+    looks.end("d")
+    assert await asyncio.gather(*ended) == ["c", "d"]
+    assert not any(one.done() for one in long)
+    assert looks.begun[:2] == ["a", "b"]
+    looks.end("a")
+    assert await long[0] == "a"
+    looks.end("b")
+    assert await long[1] == "b"
+    assert looks.begun == ["a", "b", "c", "d", "b"], "b was broken off, and began again where a was"
+
+
+@pytest.mark.usefixtures("clock", "never_slow")
+async def test_whoever_hangs_up_gives_the_reader_and_the_place_in_the_line_away(looks: Looks) -> None:
+    going_on, waiting = [looks.ask("a"), looks.ask("b")], looks.ask("c")
+    await settled()
+    waiting.cancel()
+    going_on[0].cancel()
+    last = looks.ask("d")
+    await settled()
+    assert looks.begun == ["a", "b", "d"]
+    looks.end("b")
+    looks.end("d")
+    await asyncio.gather(going_on[1], last)
+
+
+async def test_a_minutes_worth_may_be_used_and_is_given_back_evenly(clock: Clock) -> None:
+    looks = FairLooks(at_once=2, of_one=1, seconds_a_minute=20, refuses=True)
+
+    async def refused_after(seconds: float) -> None:
+        clock.seconds += seconds
+        raise MediaUnreadable("is damaged")
+
+    for _ in range(2):
+        with pytest.raises(MediaUnreadable):
+            await looks.look("a", lambda: refused_after(12))
+    with pytest.raises(TimeUsedUp) as limited:  # 24 were used and 4 given back in the second 12 seconds: 20 are left
+        await looks.look("a", lambda: refused_after(1))
+    assert limited.value.retry_after_seconds == pytest.approx(0.0)
+    with pytest.raises(MediaUnreadable):
+        await looks.look("b", lambda: refused_after(0))
+    clock.seconds += 30
+    with pytest.raises(MediaUnreadable):
+        await looks.look("a", lambda: refused_after(20))
+    with pytest.raises(TimeUsedUp) as limited:
+        await looks.look("a", lambda: refused_after(1))
+    assert limited.value.retry_after_seconds == pytest.approx(10 * 3 - 20)
+
+
+async def test_who_is_not_refused_only_waits(clock: Clock) -> None:
+    """A provider's outputs are paid for: they are looked into, however long the account's others took."""
+    looks = FairLooks(at_once=2, of_one=1, seconds_a_minute=20, refuses=False)
+
+    async def long() -> None:
+        clock.seconds += 500
+
+    for _ in range(3):
+        await looks.look("a", long)
