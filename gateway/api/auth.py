@@ -20,7 +20,7 @@ from typing import Generic, NewType, TypeVar
 from aiohttp import web
 
 from gateway.api.errors import Forbidden, InvalidKey, NotFound
-from gateway.api.sessions import ROOT_KEY_ID, KeyId, Sessions, check_from_our_page, session_cookie
+from gateway.api.sessions import ENDED, ROOT_KEY_ID, KeyId, Session, Sessions, check_from_our_page, session_cookie
 from gateway.api.wrong_keys import WrongKeys
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
@@ -125,7 +125,7 @@ class Callers:
         if cookie is None:
             return await self.of_key(request, bearer(request), operators=operators)
         check_from_our_page(request, self._public_address)
-        return await self.of_key_id(self._sessions.key_id(cookie))
+        return await self.of_session(self._sessions.open(cookie))
 
     async def of_key(self, request: web.Request, key: str, *, operators: bool) -> Caller:
         """The caller that a key of the request belongs to; InvalidKey if it is not in force, and this is counted."""
@@ -147,6 +147,18 @@ class Callers:
             self._by_key.put(digest, caller)
         return caller
 
+    async def of_session(self, session: Session) -> Caller:
+        """The caller of a session; InvalidKey if it was signed out, or its key was revoked."""
+        if await self._ledger.is_signed_out(key_id=session.key_id, session=session.id, began_at=session.began_at):
+            raise InvalidKey(ENDED)
+        return await self.of_key_id(session.key_id)
+
+    async def check_session(self, request: web.Request) -> None:
+        """InvalidKey if the request came by a session that has been signed out since: for what lasts."""
+        cookie = session_cookie(request)
+        if cookie is not None:
+            await self.of_session(self._sessions.open(cookie))
+
     async def of_key_id(self, key_id: KeyId) -> Caller:
         """The caller of a session, by the id of the key that it stands for; InvalidKey if that was revoked."""
         if key_id == ROOT_KEY_ID:
@@ -163,7 +175,7 @@ class Callers:
         if cookie is None:
             self._by_key.drop(_digest(bearer(request)))
         else:
-            self._by_id.drop(self._sessions.key_id(cookie))
+            self._by_id.drop(self._sessions.open(cookie).key_id)
 
 
 def bearer(request: web.Request) -> str:

@@ -9,6 +9,7 @@ that has its end already (`Last-Event-ID`) a generation's stream answers 204, on
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from gateway.api.credits import balance_shape, own_account
 from gateway.api.errors import ApiError, NotFound
 from gateway.api.event_stream import EventStream
 from gateway.api.generations import own_generation, queue_positions, shown
-from gateway.api.hub import Changed
+from gateway.api.hub import Changed, Watch
 from gateway.api.ops import queues_shape
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
 from gateway.domain import FINAL_STATES, Scope
@@ -57,8 +58,7 @@ async def of_generation(request: web.Request) -> web.StreamResponse:
             follower = Follower(request, stream, with_generation_id=False)
             await follower.first(generation)
             while follower.open and not watch.closing:
-                await watch.wait(READ_AGAIN_SECONDS)
-                await stream.keep_alive()
+                await _next_look(request, watch, stream)
                 again = await _read(request, lambda: own_generation(request, generation_id))
                 if again is not None:
                     await follower.now(again)
@@ -166,8 +166,7 @@ async def _of_account(request: web.Request) -> web.StreamResponse:
                 else:
                     await follower.first(generation)
             while not watch.closing:
-                changed = await watch.wait(READ_AGAIN_SECONDS)
-                await stream.keep_alive()
+                changed = await _next_look(request, watch, stream)
                 await _tell_changes(request, follower, changed)
                 known = await _read(request, lambda: own_account(request))
                 if known is not None and (text := balance_shape(known).json_text()) != balance:
@@ -225,6 +224,15 @@ async def _of_queues(request: web.Request) -> web.StreamResponse:
         except (ConnectionError, ApiError):
             pass  # the client is gone, or its key is revoked: the stream ends
         return stream.response
+
+
+async def _next_look(request: web.Request, watch: Watch, stream: EventStream) -> Changed:
+    """Wait for the time to look again; what has changed meanwhile. InvalidKey if the session was signed out."""
+    changed = await watch.wait(READ_AGAIN_SECONDS)
+    await stream.keep_alive()
+    with contextlib.suppress(LedgerUnavailable):
+        await request.app[CALLERS].check_session(request)
+    return changed
 
 
 async def _read(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T | None:

@@ -1,8 +1,9 @@
 """Browser sessions: a signed cookie that stands for an API key without containing it, and links that sign in once.
 
 The cookie names the key's id. Every request looks the id up as it would the key, so revoking the key ends its
-sessions at once; signing out takes the cookie away from the browser. The root key has no id in the ledger: its
-sessions carry a proof of it instead, and end when it is changed.
+sessions at once. It also names the session, and every request asks whether that was signed out: a copy of the cookie
+is worth nothing afterwards, at any gateway. The root key has no id in the ledger: its sessions carry a proof of it
+instead, and end when it is changed.
 """
 
 from __future__ import annotations
@@ -22,12 +23,23 @@ from gateway.clock import LedgerTimeSigner
 
 COOKIE = "farebox_session"
 SESSION_SECONDS = 7 * 24 * 3600
+SIGNED_OUT_SECONDS = SESSION_SECONDS + 24 * 3600  # gateways' clocks may differ by a day
 LINK_SECONDS = 3600
 ROOT_KEY_ID = "root"
 KeyId = NewType("KeyId", str)
 """The id of a key, out of a cookie or a link that we signed. The id by itself is public and proves nothing."""
 
+ENDED = "Your session has ended. Sign in again."
 _SAFE = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser's session: of which key, which one, and when it began, in seconds since the epoch."""
+
+    key_id: KeyId
+    id: str
+    began_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +60,18 @@ class Sessions:
         self._public_address = public_address
         self._secure = public_address.startswith("https://")
 
-    def key_id(self, cookie: str) -> KeyId:
-        """The id of the key that the cookie stands for; InvalidKey if it is not ours, or older than a week."""
-        return KeyId(self._opened(self._cookies, cookie, SESSION_SECONDS, "Your session has ended. Sign in again.")[0])
+    def open(self, cookie: str) -> Session:
+        """The session of a cookie; InvalidKey if it is not ours, or older than a week. It may have been signed out."""
+        began_at, key_id, rest = self._opened(self._cookies, cookie, SESSION_SECONDS, ENDED)
+        if len(rest) != 1:  # a cookie of a version whose sessions had no names
+            raise InvalidKey(ENDED)
+        return Session(key_id, rest[0], began_at)
 
     def begin(self, response: web.StreamResponse, key_id: str) -> None:
         """Give the browser a session of this key. Only the gateway's own pages make requests that carry it."""
         response.set_cookie(
             COOKIE,
-            str(self._cookies.dumps([key_id, self._proof(key_id)])),
+            str(self._cookies.dumps([key_id, self._proof(key_id), secrets.token_urlsafe(16)])),
             max_age=SESSION_SECONDS,
             path="/",
             httponly=True,
@@ -76,20 +91,23 @@ class Sessions:
     def open_link(self, token: str) -> SignInLink:
         """What a link stands for; InvalidKey if it is not ours, or older than an hour."""
         refusal = "This link is not whole, or it is more than an hour old. Ask for a new one, or sign in with a key."
-        key_id, nonce = self._opened(self._links, token, LINK_SECONDS, refusal)
-        return SignInLink(KeyId(key_id), nonce)
+        _, key_id, (nonce,) = self._opened(self._links, token, LINK_SECONDS, refusal)
+        return SignInLink(key_id, nonce)
 
     def _proof(self, key_id: str) -> str:
         return self._root_proof if key_id == ROOT_KEY_ID else ""
 
-    def _opened(self, serializer: URLSafeTimedSerializer, token: str, seconds: int, refusal: str) -> list[str]:
+    def _opened(
+        self, serializer: URLSafeTimedSerializer, token: str, seconds: int, refusal: str
+    ) -> tuple[int, KeyId, list[str]]:
+        """When it was made, whose it is, and what else it says."""
         try:
-            key_id, proof, *rest = serializer.loads(token, max_age=seconds)
+            (key_id, proof, *rest), made_at = serializer.loads(token, max_age=seconds, return_timestamp=True)
         except BadData:
             raise InvalidKey(refusal) from None
         if not hmac.compare_digest(proof, self._proof(key_id)):
             raise InvalidKey("The admin key has been changed since. Sign in with the new one.")
-        return [key_id, *rest]
+        return int(made_at.timestamp()), KeyId(key_id), rest
 
 
 def session_cookie(request: web.Request) -> str | None:

@@ -12,8 +12,9 @@ from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
 from gateway.api.parse import read_body
 from gateway.api.respond import answer
 from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
-from gateway.api.sessions import LINK_SECONDS, check_from_our_page, from_our_page
+from gateway.api.sessions import COOKIE, LINK_SECONDS, SIGNED_OUT_SECONDS, check_from_our_page, from_our_page
 from gateway.clock import now_seconds
+from gateway.errors import LedgerUnavailable
 from gateway.schemas import sessions as s
 from gateway.schemas.base import utc
 
@@ -49,11 +50,27 @@ async def who_is_signed_in(request: web.Request) -> web.Response:
 
 
 async def sign_out(request: web.Request) -> web.Response:
-    """`DELETE /session`: takes the cookie away. The key stays in force."""
+    """`DELETE /session`: ends the session at all gateways and takes the cookie away. The key stays in force."""
     check_from_our_page(request, request.app[SETTINGS].public_address)
+    await _end_session(request)
     response = web.Response(status=HTTPStatus.NO_CONTENT)
     request.app[SESSIONS].end(response)
     return response
+
+
+async def _end_session(request: web.Request) -> None:
+    """End the session of the request's cookie. Without an answer the cookie stays, so that one can try again."""
+    try:
+        session = request.app[SESSIONS].open(request.cookies.get(COOKIE, ""))
+    except InvalidKey:
+        return  # there is none, or it is over
+    _check_ready(request)
+    try:
+        await request.app[LEDGER].sign_out(
+            key_id=session.key_id, session=session.id, began_at=session.began_at, kept_seconds=SIGNED_OUT_SECONDS
+        )
+    except LedgerUnavailable:
+        raise LedgerDown("The ledger does not answer right now: you may still be signed in. Try again soon.") from None
 
 
 async def make_link(request: web.Request) -> web.Response:

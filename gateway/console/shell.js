@@ -37,7 +37,7 @@ export function complain(error) {
 async function begin() {
   watchTheme();
   watchMenu();
-  byId("sign-out").addEventListener("click", signOut);
+  byId("sign-out").addEventListener("click", () => signOut().catch(complain));
   byId("balance").addEventListener("click", openCredits);
   const who = await get("/session");
   if (!who.scope) {

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _KEY_ID_DIGITS = 32  # 128 bits of the digest: no two keys meet, and an id tells nothing of its key
 
+SIGNED_OUT_MAX = 1000
+"""Sessions of one key that are remembered as signed out; with one more, the oldest of that key's end with them."""
+
 
 def key_id_of(key: str) -> str:
     """The id of an API key, made from its digest: what may be shown and logged."""
@@ -158,6 +161,18 @@ class AccountOperations(LedgerCore):
     async def use_sign_in_link(self, *, nonce: str, seconds: int) -> bool:
         """Use up a link that signs in once; False if it was used before. `seconds` is as long as such a link lives."""
         return bool(await self.command("SET", keys.sign_in(nonce), 1, "NX", "EX", seconds))
+
+    async def sign_out(self, *, key_id: str, session: str, began_at: int, kept_seconds: int) -> None:
+        """End a session of a key, at all gateways; it is remembered for `kept_seconds`. `began_at` is in seconds."""
+        key = keys.signed_out(key_id)
+        word, _ = await self.run("sign_out", key, session, began_at, kept_seconds, SIGNED_OUT_MAX)
+        if word != "signed_out":
+            raise self.unexpected("sign_out", word)
+
+    async def is_signed_out(self, *, key_id: str, session: str, began_at: int) -> bool:
+        """Whether a session of a key was ended by `sign_out`."""
+        own, all_until = await self.command("ZMSCORE", keys.signed_out(key_id), session, "*")
+        return own is not None or (all_until is not None and began_at <= float(all_until))
 
     async def _find_key(self, key_id: str, digest: str | None) -> o.KeyRecord | o.NotFound:
         record = await self.command("GET", keys.key(key_id))

@@ -143,6 +143,11 @@ def sign_in(nonce: str) -> str:
     return f"fb:sign_in:{nonce}"
 
 
+def signed_out(key_id: str) -> str:
+    """Sorted set: session of a key that was signed out → when it began (gateways' seconds)."""
+    return f"fb:signed_out:{key_id}"
+
+
 def rate(key_id: str) -> str:
     """String: when an API key's allowance of requests is whole again."""
     return f"fb:rate:{key_id}"

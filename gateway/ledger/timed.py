@@ -19,8 +19,11 @@ READS = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal", "audit_webhook", "audit_webhooks"}
     | {"checkout", "deliveries", "generation", "generations", "overdue", "replay", "usage"}
 )
-# What only rolls an account forward, counts a request, a file or a key's use, or tells all partitions of a rate card.
-BESIDES = frozenset({"account", "admit", "claim_email", "journal", "publish", "release_email", "take_in", "touch"})
+# What only rolls an account forward, counts a request, a file or a key's use, ends a browser's session, or tells all
+# partitions of a rate card.
+BESIDES = frozenset(
+    {"account", "admit", "claim_email", "journal", "publish", "release_email", "sign_out", "take_in", "touch"}
+)
 _OFTEN = frozenset({"claim_deliveries", "dispatched", "renew", "tried"})
 _UNTOLD = READS | BESIDES
 _OF_AN_ATTEMPT = frozenset({"begin", "deliver", "hand_back", "note", "park", "renew", "settle"})

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+from itsdangerous import URLSafeTimedSerializer
 
+from gateway.api import services
 from gateway.api.errors import InvalidKey
 from gateway.api.sessions import COOKIE, LINK_SECONDS, ROOT_KEY_ID, SESSION_SECONDS, Sessions
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
+from tests.redis_servers import RedisServer
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
 ELSEWHERE: tuple[dict[str, str], ...] = (
@@ -141,6 +145,71 @@ async def test_signing_out_takes_the_cookie_away_and_leaves_the_key(gateway: Vis
     assert (await gateway.call("GET", "/v1/balance", key)).status == 200
 
 
+async def test_a_session_that_was_signed_out_is_over_at_every_gateway(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    """A copy of the cookie went on for a week: signing out only took it away from the browser."""
+    for key in (await gateway.account(), await gateway.operator_key("ops"), gateway.admin):
+        cookie, other = await signed_in(gateway, key), await signed_in(gateway, key)
+        async with open_gateway(redis_url, tmp_path) as elsewhere:
+            for one in (gateway, elsewhere):
+                assert (await who(one, cookie))["scope"] is not None
+            assert (await gateway.call("DELETE", "/session", None, None, cookie | OURS)).status == 204
+            for one in (gateway, elsewhere):
+                assert await who(one, cookie) == {"scope": None, "account": None}
+                for path in ("/v1/balance", "/v1/ops/queues", "/v1/events"):
+                    refused = await one.call("GET", path, None, None, cookie)
+                    assert (refused.status, refused.code) == (401, "invalid_key")
+                assert (await who(one, other))["scope"] is not None, "another session of the same key goes on"
+        assert (await gateway.call("GET", "/session", key)).body["scope"] is not None, "and so does the key"
+        assert (await gateway.call("DELETE", "/session", None, None, cookie | OURS)).status == 204, "again is as well"
+
+
+async def test_a_session_of_a_link_is_signed_out_too(gateway: Visitor) -> None:
+    cookie = cookie_of(await sign_in(gateway, link=await link_of(gateway, await gateway.account())))
+    await gateway.call("DELETE", "/session", None, None, cookie | OURS)
+    assert (await gateway.call("GET", "/v1/balance", None, None, cookie)).status == 401
+
+
+async def test_a_cookie_that_names_no_session_is_none(gateway: Visitor) -> None:
+    """Those of the version before could not be signed out."""
+    await gateway.account()
+    key_id = (await gateway.call("GET", "/v1/admin/accounts/acme/keys", gateway.admin)).body["data"][0]["id"]
+    signing_key = gateway.app[services.SETTINGS].secret("signing-key")
+    before = URLSafeTimedSerializer(signing_key, salt="farebox.session").dumps([key_id, ""])
+    refused = await gateway.call("GET", "/v1/balance", None, None, {"Cookie": f"{COOKIE}={before}"})
+    assert (refused.status, refused.code) == (401, "invalid_key")
+
+
+async def test_nobody_is_told_to_be_signed_out_while_the_ledger_is_away(own_redis: RedisServer, tmp_path: Path) -> None:
+    async with open_gateway(own_redis.url, tmp_path) as gateway:
+        cookie = await signed_in(gateway, gateway.admin)
+        own_redis.stop()
+        refused = await gateway.call("DELETE", "/session", None, None, cookie | OURS)
+        assert (refused.status, refused.code) == (503, "ledger_unavailable")
+        assert "Set-Cookie" not in refused.headers
+        own_redis.start()
+        assert (await gateway.call("DELETE", "/session", None, None, cookie | OURS)).status == 204
+
+
+async def test_a_key_in_the_header_asks_the_ledger_nothing_about_sessions(gateway: Visitor) -> None:
+    key = await gateway.account()
+    cookie = await signed_in(gateway, key)
+    for headers, asked in (({"Authorization": f"Bearer {key}"}, 0), (cookie, 1)):
+        before = await times_called(gateway, "zmscore")
+        assert (await gateway.call("GET", "/v1/balance", None, None, headers)).status == 200
+        assert await times_called(gateway, "zmscore") - before == asked
+
+
+async def times_called(gateway: Visitor, command: str) -> int:
+    stats = await gateway.ledger.redis.info("commandstats")
+    return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+async def who(gateway: Visitor, cookie: dict[str, str]) -> Any:
+    return (await gateway.call("GET", "/session", None, None, cookie)).body
+
+
 async def test_a_forged_or_strange_cookie_is_no_session(gateway: Visitor) -> None:
     cookie = await signed_in(gateway, await gateway.account())
     for forged in (cookie["Cookie"][:-2] + "xx", f"{COOKIE}=", f"{COOKIE}=nonsense"):
@@ -159,9 +228,9 @@ def test_changing_the_admin_key_ends_the_sessions_and_links_of_the_old_one() -> 
     response = web.Response()
     before.begin(response, ROOT_KEY_ID)
     cookie, token = response.cookies[COOKIE].value, before.link(ROOT_KEY_ID).partition("#")[2]
-    assert before.key_id(cookie) == before.open_link(token).key_id == ROOT_KEY_ID
+    assert before.open(cookie).key_id == before.open_link(token).key_id == ROOT_KEY_ID
     with pytest.raises(InvalidKey, match="changed"):
-        after.key_id(cookie)
+        after.open(cookie)
     with pytest.raises(InvalidKey, match="changed"):
         after.open_link(token)
     assert after.open_link(before.link("key_of_an_account").partition("#")[2]).key_id == "key_of_an_account"
@@ -213,6 +282,36 @@ async def test_what_is_no_key_signs_nobody_in(gateway: Visitor) -> None:
         reply = await sign_in(gateway, key=key)
         assert (reply.status, reply.code) == (401, "invalid_key")
         assert "Set-Cookie" not in reply.headers
+
+
+@pytest.mark.parametrize("scope", ["account", "ops"])
+async def test_a_stream_ends_when_its_session_is_signed_out(
+    gateway: Visitor, redis_url: str, tmp_path: Path, scope: str
+) -> None:
+    account = await gateway.account()
+    key = account if scope == "account" else await gateway.operator_key(scope)
+    cookie, other = await signed_in(gateway, key), await signed_in(gateway, key)
+    streams = [gateway.session.get(f"{gateway.address}/v1/events", headers=one) for one in (cookie, other)]
+    async with streams[0] as ended, streams[1] as going_on:
+        for response in (ended, going_on):
+            assert (await response.content.readline()).startswith(b"retry:")
+        async with open_gateway(redis_url, tmp_path) as elsewhere:
+            await elsewhere.call("DELETE", "/session", None, None, cookie | OURS)
+        generation = await gateway.made(account)
+        await gateway.hint(generation)
+        await ended.content.read()  # to its end
+        await going_on.content.readuntil(b"event: queues" if scope == "ops" else generation.encode())
+
+
+async def test_a_stream_of_one_generation_ends_with_its_session(gateway: Visitor) -> None:
+    key = await gateway.account()
+    cookie, generation = await signed_in(gateway, key), await gateway.made(key)
+    events = f"{gateway.address}/v1/generations/{generation}/events"
+    async with gateway.session.get(events, headers=cookie) as response:
+        await response.content.readline()
+        await gateway.call("DELETE", "/session", None, None, cookie | OURS)
+        await gateway.hint(generation)
+        await response.content.read()  # to its end
 
 
 async def test_a_stream_ends_when_its_sessions_key_is_revoked(gateway: Visitor) -> None:

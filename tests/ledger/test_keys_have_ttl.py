@@ -42,6 +42,7 @@ EXPIRING = {
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
     "sign_in": r"fb:sign_in:[0-9a-f]{32}",
+    "signed_out": r"fb:signed_out:(?:root|key_[0-9a-f]{32})",
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
@@ -60,6 +61,7 @@ async def a_busy_time(world: World) -> None:
     await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None)
     await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)
     await ledger.use_sign_in_link(nonce="0" * 32, seconds=3600)
+    await ledger.sign_out(key_id="root", session="s", began_at=await world.now() // 1000, kept_seconds=8 * 86_400)
     await ledger.admit(key_id=f"key_{'0' * 32}", per_minute=1)
     await ledger.take_in(account="ann", per_day=100, size=100)
     await Requests(ledger).claim(Request("admin", "digest", "request"))
@@ -108,7 +110,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
-    days |= {"taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
+    days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():
         if stored.expires_at > 0 and not name.endswith(":admin:digest"):  # a claim that a crash leaves: one minute
@@ -135,7 +137,7 @@ def test_python_spells_keys_as_lua_does() -> None:
     lua = (libraries / "keys.lua").read_text() + (libraries / "webhook_keys.lua").read_text()
     spelled = re.findall(r"^function keys\.(\w+)\(", lua, re.MULTILINE)
     python = {name for name in vars(keys) if callable(getattr(keys, name)) and not name.startswith("_")}
-    assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "subject", "taken_in"}
+    assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "signed_out", "subject", "taken_in"}
     for name in spelled:
         words = re.search(rf"^function keys\.{name}\((.*?)\)", lua, re.MULTILINE)
         assert words

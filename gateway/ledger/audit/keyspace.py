@@ -91,6 +91,7 @@ KINDS = (
     _alone("rate", re.escape(keys.rate("")) + _WORD, expires=True),
     _alone("taken_in", re.escape(keys.taken_in("")) + _WORD, expires=True),
     _alone("sign_in", re.escape(keys.sign_in("")) + _WORD, expires=True),
+    _alone("signed_out", re.escape(keys.signed_out("")) + _WORD, expires=True),
     _alone("operators", re.escape(keys.OPERATORS)),
     _alone("meta", re.escape(keys.META)),
     _alone("audit", re.escape(keys.AUDIT)),
