@@ -13,7 +13,8 @@ FareboxError
 ├── LedgerBroken             the ledger's data contradicts itself; nothing was written
 ├── QueueUnavailable         no answer from the queue's Redis
 ├── PaymentsUnavailable      no answer from the payment provider
-├── EventRefused             a payment event that is not signed as it must be
+├── EventRefused             a payment event that is not signed as it must be, or is none at all
+├── EventNotApplicable       a genuine payment event that cannot be applied now
 ├── WorkflowUnusable         a workflow file of ComfyUI's cannot be used as a template
 ├── OutputMissing            the object store has no such output (any more)
 ├── OutputNotStored          the object store did not take an object: full, away, or refusing us
@@ -112,6 +113,15 @@ class QueueUnavailable(FareboxError):
 
 class PaymentsUnavailable(FareboxError):
     """The payment provider did not answer, or not as it should. The message names no key."""
+
+
+class EventNotApplicable(FareboxError):
+    """A payment provider's event is genuine but cannot be applied now; `reason` is a word, `detail` says more."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 class EventRefused(FareboxError):

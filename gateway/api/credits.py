@@ -67,6 +67,7 @@ def balance_shape(account: o.Account) -> s.Balance:
         grants=[_grant_shape(grant) for grant in account.grants],
         plan=plan_shape(subscription),
         top_up_allowed=subscription is not None,
+        debt=credits_of(account.debt_millicredits),
     )
 
 

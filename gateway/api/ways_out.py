@@ -24,6 +24,7 @@ def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> Insu
         needed=_number(needed),
         available=_number(available),
         held=_number(held),
+        debt=_number(account.debt_millicredits),
         ways_out=ways,
     )
 
@@ -62,6 +63,10 @@ def _message(account: o.Account, needed: int, available: int, held: int) -> str:
         text += (
             f" {format_credits(held)} more are held by {others}: what is not used of them comes back when those end "
             "or are cancelled."
+        )
+    if debt := account.debt_millicredits:
+        text += (
+            f" {format_credits(debt)} credits are owed for a payment that went back: what you buy next pays them first."
         )
     return text
 

@@ -165,6 +165,7 @@ def _policy_fields(policy: Policy) -> list[str]:
         "everyone": str(int(policy.free_for_everyone)),
         "grace": str(policy.refund_grace_ms),
         "leftover": str(int(policy.keep_upgrade_leftover)),
+        "spent": "debt" if policy.spent_is_owed else "forgive",
         "free": _terms(policy.free),
     }
     for plan, terms in policy.plans.items():

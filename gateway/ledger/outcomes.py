@@ -145,7 +145,8 @@ class Account:
 
     `available_millicredits` and `held_millicredits` are per bucket; `monthly_millicredits` is the allotment of the
     current cycle; `alerts_thousandths` are the parts of it at which an alert is written, `alerted_thousandths` those
-    that are reached now; `in_work` and `waiting` count open generations by tool.
+    that are reached now; `in_work` and `waiting` count open generations by tool; `debt_millicredits` is what later
+    grants for money pay first (R33).
     """
 
     id: str
@@ -167,6 +168,7 @@ class Account:
     waiting: Mapping[str, int]
     keys: tuple[AccountKey, ...]
     keys_version: int
+    debt_millicredits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

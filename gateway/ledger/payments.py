@@ -23,6 +23,9 @@ RENEWAL_GRACE_MS = 24 * 3_600_000
 leaves room for an event that has to be sent again. No credits come before the payment, and without it the plan lapses.
 """
 
+_WHOLE_MAX = 90_000_000
+"""What parts of a payment may be counted in (in Lua: `lib/returns.lua`): Stripe takes no more than 99,999,999 cents."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
@@ -126,7 +129,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """What was left of the purchase's grant is gone. `now` is False if nothing new was said."""
+    """The purchase's grant is what its money covers. `now` is False if that was so before."""
 
     checkout: Checkout
     now: bool
@@ -220,13 +223,34 @@ class PaymentOperations(LedgerCore):
             case _:
                 return o.NotFound()
 
-    async def take_back(self, *, account: str, checkout: str, part: Fraction) -> o.NotFound | TakenBack:
-        """Take back what is left of the bundle's own grant: up to `part` of it, all that went back so far together."""
-        word, rest = await self.run("take_back", self.account_key(account), checkout, part.numerator, part.denominator)
-        if word != "taken_back":
-            return o.NotFound()
-        now, record, view = rest
-        return TakenBack(_checkout(account, record), now == b"1", decode_account(account, view))
+    async def take_back(
+        self, *, account: str, checkout: str, part: Fraction, of: str = "charge", at: int = 0, made: int | None = None
+    ) -> o.NotFound | o.Refused | TakenBack:
+        """Say how much of the money for a bundle is out by one refund or dispute; its own grant follows (R33).
+
+        `of`: `charge` (all refunds together), `refund:<id>` or `dispute:<id>`; of each the word of the latest `at`
+        counts. With `made`, the refund that was made then has bounced, and `part` is what came back. Refused:
+        `too_many_returns`.
+        """
+        part = min(max(part, Fraction(0)), Fraction(1)).limit_denominator(_WHOLE_MAX)
+        word, rest = await self.run(
+            "take_back",
+            self.account_key(account),
+            checkout,
+            of,
+            at,
+            part.numerator,
+            part.denominator,
+            "" if made is None else made,
+        )
+        match word:
+            case "taken_back":
+                now, record, view = rest
+                return TakenBack(_checkout(account, record), now == b"1", decode_account(account, view))
+            case "refused":
+                return o.Refused(rest[0].decode())
+            case _:
+                return o.NotFound()
 
     async def bill(self, facts: Billing) -> o.NotFound | Billed:
         """Merge what a provider says of a subscription, and bring the account to what follows from all it said."""

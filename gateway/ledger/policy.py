@@ -33,6 +33,7 @@ class Policy:
 
     `file_time_ms` orders cards: a newer one replaces an older one. `zone_changes` has (instant ms, offset ms from
     then on), the first at or before the earliest time that matters; `reset_ms` is the reset's time of day.
+    `spent_is_owed`: credits that were spent of a payment that went back are a debt (R33).
     """
 
     version: str
@@ -44,6 +45,7 @@ class Policy:
     free_for_everyone: bool
     refund_grace_ms: int
     keep_upgrade_leftover: bool
+    spent_is_owed: bool = False
     free: PlanTerms
     plans: Mapping[str, PlanTerms]
 

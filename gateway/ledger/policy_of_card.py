@@ -30,6 +30,7 @@ def policy_of(card: RateCard, *, now_ms: int | None = None) -> Policy:
         free_for_everyone=card.free.for_everyone,
         refund_grace_ms=card.refunds.grace_ms,
         keep_upgrade_leftover=card.subscriptions.upgrade_leftover == "keep",
+        spent_is_owed=card.payments.spent == "debt",
         free=_free_terms(card.free),
         plans={plan_id: _plan_terms(plan) for plan_id, plan in card.plans.items()},
     )

@@ -323,6 +323,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> o.Account:
         waiting={name[8:]: int(count) for name, count in fields.items() if name.startswith("waiting:")},
         keys=tuple(sorted(_decode_keys(fields), key=lambda key: (key.created_at, key.id))),
         keys_version=int(fields.get("keys_version", 0)),
+        debt_millicredits=int(fields.get("debt", 0)),
     )
 
 

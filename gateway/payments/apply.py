@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import structlog
 
+from gateway.errors import EventNotApplicable
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.payments import Billing, Checkout
-from gateway.payments.base import PaymentEvent, PaymentMade, PaymentProvider, PaymentReturned
+from gateway.payments.base import Amount, PaymentEvent, PaymentMade, PaymentProvider, PaymentReturned, minor_units
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +49,7 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
                 return Followed(event.account)
             return Followed(event.account, paid.promoted)
         case PaymentReturned():
-            back = await ledger.take_back(account=event.account, checkout=event.checkout, part=event.part)
-            return None if isinstance(back, o.NotFound) else Followed(event.account)
+            return await _take_back(event, ledger)
         case Billing():
             billed = await ledger.bill(event)
             if isinstance(billed, o.NotFound):
@@ -56,3 +57,27 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
             for subscription in billed.superseded:
                 await provider.end(subscription)
             return Followed(event.account, billed.promoted)
+
+
+async def _take_back(event: PaymentReturned, ledger: Ledger) -> Followed | None:
+    account, checkout = event.account, event.checkout
+    part = event.part
+    if isinstance(part, Amount):
+        known = await ledger.checkout(account=account, checkout=checkout)
+        if isinstance(known, o.NotFound):
+            return None
+        part = _part_of(part, known)
+    back = await ledger.take_back(
+        account=account, checkout=checkout, part=part, of=event.of, at=event.at, made=event.made
+    )
+    if isinstance(back, o.Refused):
+        raise EventNotApplicable(back.reason, f"no more is kept of what went back of {checkout}")
+    return None if isinstance(back, o.NotFound) else Followed(account)
+
+
+def _part_of(amount: Amount, checkout: Checkout) -> Fraction:
+    """An amount as a part of what the purchase cost."""
+    if amount.currency.lower() not in {"", checkout.currency.lower()}:
+        raise EventNotApplicable("currency", f"{amount.currency} of a purchase in {checkout.currency}")
+    price = minor_units(checkout.price)
+    return Fraction(amount.minor_units, price) if price else Fraction(1)

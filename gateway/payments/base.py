@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
 
@@ -32,12 +33,35 @@ class PaymentMade:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """Money in its smallest unit, where only the purchase knows how much all of it was."""
+
+    minor_units: int
+    currency: str
+
+
+def minor_units(price: Decimal) -> int:
+    """A price in cents; exact, because the rate card takes no more than two decimals."""
+    cents = price * 100
+    if cents != cents.to_integral_value():
+        raise ValueError(f"{price} has more than two decimals")
+    return int(cents)
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentReturned:
-    """Of the money for a bundle, `part` went back so far, all refunds together; a dispute asks for all of it."""
+    """How much of the money for a bundle is out by one refund or dispute, when that was said (R33).
+
+    `of`: `charge` (all refunds together), `refund:<id>` or `dispute:<id>`. Of each the word of the latest `at` counts.
+    With `made`, the refund that was made then has bounced, and `part` is what came back.
+    """
 
     account: str
     checkout: str
-    part: Fraction
+    part: Fraction | Amount
+    of: str = "charge"
+    at: int = 0
+    made: int | None = None
 
 
 PaymentEvent = PaymentMade | PaymentReturned | Billing

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import stripe
@@ -18,9 +17,11 @@ from gateway.clock import now_seconds
 from gateway.domain import Interval
 from gateway.errors import EventRefused, PaymentsUnavailable
 from gateway.ledger.payments import Checkout
-from gateway.payments.base import CheckoutStarted, PaymentEvent, PaymentReturned
+from gateway.payments.base import CheckoutStarted, PaymentEvent, minor_units
 from gateway.payments.links import CheckoutLinks
-from gateway.payments.stripe_events import ACCOUNT, CHECKOUT, INTERVAL, PLAN, Disputed, translate
+from gateway.payments.stripe_events import INTERVAL, PLAN, translate
+from gateway.payments.stripe_money import ACCOUNT, CHECKOUT, MoneyMoved
+from gateway.payments.stripe_returns import returned
 from gateway.strict_json import NotJson, read_json
 
 if TYPE_CHECKING:
@@ -88,12 +89,18 @@ class StripePayments:
             event = read_json(body)
         except NotJson as error:
             raise EventRefused(f"the event {error}") from None
+        return await self.read(event)
+
+    async def read(self, event: Any) -> PaymentEvent | None:
+        """What an event says, whoever brings it; Stripe is asked for what it does not say."""
         try:
             said = translate(event)
-        except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+            return await returned(self._client, said) if isinstance(said, MoneyMoved) else said
+        except stripe.StripeError as error:
+            raise _unavailable("money that moved", error) from None
+        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
             log.exception("stripe_event_not_understood")
             raise EventRefused(f"the event has not the shape that Stripe documents ({type(error).__name__})") from None
-        return await self._disputed(said) if isinstance(said, Disputed) else said
 
     async def renew(self, subscription: str, *, renews: bool) -> None:
         """Have Stripe cancel a subscription at the end of its period, or take that back; its webhook says so then."""
@@ -118,23 +125,6 @@ class StripePayments:
         """Close every connection."""
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the library says nothing of it
 
-    async def _disputed(self, dispute: Disputed) -> PaymentReturned | None:
-        """A dispute names its payment; whose purchase that was, the payment knows."""
-        try:
-            if dispute.payment_intent is not None:
-                paid: Any = await self._client.v1.payment_intents.retrieve_async(dispute.payment_intent)
-            else:
-                paid = await self._client.v1.charges.retrieve_async(dispute.charge)
-        except stripe.InvalidRequestError:
-            log.warning("disputed_payment_unknown", stripe_charge=dispute.charge)
-            return None
-        except stripe.StripeError as error:
-            raise _unavailable("dispute", error) from None
-        metadata: Mapping[str, str] = paid.metadata or {}
-        if ACCOUNT not in metadata or CHECKOUT not in metadata:
-            return None
-        return PaymentReturned(metadata[ACCOUNT], metadata[CHECKOUT], dispute.part)
-
 
 def session_of(order: Checkout, page: str) -> SessionCreateParams:
     """What Stripe is asked for."""
@@ -158,14 +148,6 @@ def session_of(order: Checkout, page: str) -> SessionCreateParams:
         price["recurring"] = _RECURRING[order.interval]
         params["mode"], params["subscription_data"] = "subscription", {"metadata": of_plan}
     return params
-
-
-def minor_units(price: Decimal) -> int:
-    """A price in cents; exact, because the rate card takes no more than two decimals."""
-    cents = price * 100
-    if cents != cents.to_integral_value():
-        raise ValueError(f"{price} has more than two decimals")
-    return int(cents)
 
 
 def _signed_at(header: str | None) -> int:

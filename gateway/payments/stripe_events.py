@@ -1,4 +1,4 @@
-"""From Stripe's events to ours: the seven that matter, in the shapes of Stripe's API before and after 2025-03-31.
+"""From Stripe's events to ours: those that matter, in the shapes of Stripe's API before and after 2025-03-31.
 
 A webhook speaks the API version of its endpoint, not that of the library: since `2025-03-31.basil` an invoice names its
 subscription under `parent`, and a subscription's period stands on its items (https://docs.stripe.com/changelog/basil).
@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from gateway.domain import Interval
 from gateway.ledger.payments import Billing, PaidLine
-from gateway.payments.base import PaymentEvent, PaymentMade, PaymentReturned
+from gateway.payments.base import PaymentEvent, PaymentMade
+from gateway.payments.stripe_money import MOVES, Json, MoneyMoved, money_moved
+from gateway.payments.stripe_money import cents as _cents
+from gateway.payments.stripe_money import id_of as _id
+from gateway.payments.stripe_money import milliseconds as _milliseconds
+from gateway.payments.stripe_money import ours as _ours
 
-ACCOUNT = "farebox_account"
-CHECKOUT = "farebox_checkout"
 PLAN = "farebox_plan"
 INTERVAL = "farebox_interval"
 CURRENCY = "usd"
@@ -30,26 +33,15 @@ _INTERVALS = {("month", 1): Interval.MONTHLY, ("month", 3): Interval.QUARTERLY, 
 _STATUSES = frozenset(
     {"trialing", "active", "past_due", "unpaid", "incomplete", "incomplete_expired", "paused", "canceled"}
 )
-_ID = re.compile(r"[A-Za-z0-9_.@-]{1,255}")
 _PLAN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_SECONDS_MAX = 1 << 33
-_CENTS_MAX = 99_999_999
-
-Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Disputed:
-    """A dispute says which payment it is about, not whose that was: Stripe has to be asked."""
-
-    charge: str
-    payment_intent: str | None
-    part: Fraction = Fraction(1)
-
-
-def translate(event: Json) -> PaymentEvent | Disputed | None:
+def translate(event: Json) -> PaymentEvent | MoneyMoved | None:
     """What a Stripe event says; None if it is not one of ours."""
-    read = _READERS.get(event["type"])
+    kind = event["type"]
+    if kind in MOVES:
+        return money_moved(kind, event["data"]["object"], int(event["created"]))
+    read = _READERS.get(kind)
     return None if read is None else read(event["data"]["object"], int(event["created"]))
 
 
@@ -64,11 +56,6 @@ def _session(session: Json, _: int) -> PaymentEvent | None:
     if session["mode"] != "payment" or session["payment_status"] not in _PAID:
         return None
     return PaymentMade(account, checkout, _id(session.get("payment_intent") or session["id"]))
-
-
-def _disputed(dispute: Json, _: int) -> Disputed:
-    intent = dispute.get("payment_intent")
-    return Disputed(_id(dispute["charge"]), None if intent is None else _id(intent))
 
 
 def _invoice_paid(invoice: Json, _: int) -> Billing | None:
@@ -223,46 +210,7 @@ def _started(subscription: Json) -> int:
     return _milliseconds(subscription.get("start_date") or subscription["created"])
 
 
-def _refunded(charge: Json, _: int) -> PaymentReturned | None:
-    """`amount_refunded` is the sum of all refunds so far; Stripe copies a payment's metadata to its charge."""
-    ours = _ours(charge.get("metadata"))
-    if ours is None or not charge["amount"]:
-        return None
-    return PaymentReturned(*ours, Fraction(int(charge["amount_refunded"]), int(charge["amount"])))
-
-
-def _ours(metadata: Json | None) -> tuple[str, str] | None:
-    """The account and the checkout, if Farebox began it."""
-    if not metadata or not metadata.get(ACCOUNT) or not metadata.get(CHECKOUT):
-        return None
-    return str(metadata[ACCOUNT]), str(metadata[CHECKOUT])
-
-
-def _id(thing: Any) -> str:
-    """An id, also of what Stripe was asked to expand; ValueError if it is none."""
-    text = str(thing["id"] if isinstance(thing, dict) else thing)
-    if not _ID.fullmatch(text):
-        raise ValueError("not an id")
-    return text
-
-
-def _milliseconds(seconds: Any) -> int:
-    """A time; ValueError before 1970 and from the year 2242 on, which no script has to count with."""
-    whole = int(seconds)
-    if not 0 <= whole < _SECONDS_MAX:
-        raise ValueError("not a time")
-    return whole * 1000
-
-
-def _cents(amount: Any) -> int:
-    """An amount; Stripe takes at most eight digits."""
-    whole = int(amount)
-    if abs(whole) > _CENTS_MAX:
-        raise ValueError("not an amount")
-    return whole
-
-
-_READERS: Mapping[str, Callable[[Json, int], PaymentEvent | Disputed | None]] = {
+_READERS: Mapping[str, Callable[[Json, int], PaymentEvent | None]] = {
     "checkout.session.completed": _session,
     "checkout.session.async_payment_succeeded": _session,
     "invoice.paid": _invoice_paid,
@@ -277,6 +225,4 @@ _READERS: Mapping[str, Callable[[Json, int], PaymentEvent | Disputed | None]] = 
     "customer.subscription.pending_update_applied": _subscription,
     "customer.subscription.pending_update_expired": _subscription,
     "customer.subscription.deleted": _deleted,
-    "charge.refunded": _refunded,
-    "charge.dispute.created": _disputed,
 }

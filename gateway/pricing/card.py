@@ -95,6 +95,12 @@ class Subscriptions(Table):
     upgrade_leftover: Literal["keep", "drop"] = "keep"
 
 
+class Payments(Table):
+    """`[payments]`: what becomes of credits that were spent when the money for them goes back (R33)."""
+
+    spent: Literal["forgive", "debt"] = "forgive"
+
+
 class PlanPrice(Table):
     """What a plan costs for a whole interval. None: it is not sold at that interval."""
 
@@ -301,6 +307,7 @@ class Tables(Table):
     free: Free = Field(default_factory=Free)
     refunds: Refunds = Field(default_factory=Refunds)
     subscriptions: Subscriptions = Field(default_factory=Subscriptions)
+    payments: Payments = Field(default_factory=Payments)
     plans: Mapping[Id, Plan] = Field(default_factory=dict)
     bundles: Mapping[Id, Bundle] = Field(default_factory=dict)
     providers: Mapping[Id, ProviderTable] = Field(default_factory=dict)

@@ -94,3 +94,7 @@ class Balance(Answer):
     grants: list[GrantOut]
     plan: AccountPlan
     top_up_allowed: bool
+    debt: Credits = Field(
+        description="Spent credits whose payment went back: what is bought next pays them first. Always 0 unless the "
+        'rate card says `[payments] spent = "debt"`.'
+    )

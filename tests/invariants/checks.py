@@ -64,6 +64,7 @@ class Partition:
     deliveries: dict[str, dict[str, str]]
     due: dict[str, dict[str, float]]
     webhooks: dict[str, dict[str, str]]
+    checkouts: dict[str, dict[str, str]]
 
 
 async def check_invariants(redis: Redis | RedisCluster, partitions: int) -> None:
@@ -97,6 +98,7 @@ def partition_of(contents: Contents, tag: str) -> Partition:
         deliveries=by_kind["delivery"],
         due=by_kind["pending"],
         webhooks=by_kind["webhook"],
+        checkouts=by_kind["checkout"],
     )
 
 
@@ -105,6 +107,7 @@ def check_partition(partition: Partition) -> None:
     _check_generations(partition)
     for account, fields in partition.accounts.items():
         _check_account(partition, account, fields)
+        _check_purchases(partition, account, fields)
     _check_events(partition)
     _check_totals(partition)
 
@@ -245,6 +248,23 @@ def _check_generations(partition: Partition) -> None:
             assert generation in partition.outputs, f"nobody will delete the outputs of {generation}"
     assert set(partition.deadlines) == still_open, "deadlines are not exactly the open generations"
     assert not still_open & set(partition.outputs), "outputs of an open generation would be deleted"
+
+
+def _check_purchases(partition: Partition, account: str, fields: dict[str, str]) -> None:
+    """R33: of a bundle's grant no more is left than its money covers, and no more is owed than was spent."""
+    owed_in_all = 0
+    for name, checkout in partition.checkouts.items():
+        if not name.startswith(f"{account}:") or checkout.get("grant") is None:
+            continue
+        credits_, due, taken, owed = (int(checkout.get(field, 0)) for field in ("credits", "due", "taken", "owed"))
+        owed_in_all += owed
+        assert 0 <= owed <= taken <= due <= credits_, name
+        grant = fields.get(f"grant:{checkout['grant']}")
+        left = 0 if grant is None else sum(map(int, grant.split(",")[1:3]))
+        assert left <= credits_ - (taken - owed) - int(fields.get(f"returned:{checkout['grant']}", 0)), name
+        if due == credits_ and not owed and grant is not None:
+            assert int(grant.split(",")[1]) == 0, f"{name}: all of it is due, and something is left"
+    assert 0 <= int(fields.get("debt", 0)) <= owed_in_all, account
 
 
 def _check_events(partition: Partition) -> None:

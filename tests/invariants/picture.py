@@ -50,8 +50,12 @@ def picture_of(model: Model, partitions: int) -> Picture:
         picture[keys.usage(_partition_of(name, partitions), name, day)] = _texts(counters)
     for (name, checkout), c in model.checkouts.items():
         picture[keys.checkout(_partition_of(name, partitions), name, checkout)] = _texts(
-            {"credits": c.credits, "status": c.status, "due": c.due, "asked": c.asked, "taken": c.taken}
-            | {"grant": f"t{c.grant}" if c.grant else 0}
+            {"credits": c.credits, "status": c.status, "due": c.due, "asked": c.asked, "taken": c.taken, "owed": c.owed}
+            | {"grant": f"t{c.grant}" if c.grant else 0, "granted_at": c.granted_at}
+            | {
+                f"back|{of}": f"{at},{part.numerator},{part.denominator}" + ("" if made is None else f",{made}")
+                for of, (at, part, made) in c.said.items()
+            }
         )
     for (name, operation), note in model.done.items():
         name_of_it = keys.idempotency(_partition_of(name, partitions), name, f"op.{operation}")
@@ -88,7 +92,9 @@ def _texts(values: Any) -> dict[str, str]:
 def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
     values: dict[str, Any] = {"offset": a.offset, "test": a.test, "entries": len(a.journal), "grants": a.grant_count}
     values |= {"time": a.time, "alerted": ",".join(str(part) for part in sorted(a.alerted, reverse=True))}
-    values["revoked"] = ",".join(f"t{number}" for number in a.revoked)
+    for name, numbers in (("revoked", a.revoked), ("owing", a.owing)):
+        values[name] = ",".join(f"t{number}" for number in numbers)
+    values |= {"debt": a.debt} | {f"returned:t{number}": amount for number, amount in a.returned.items()}
     for name, number in (("daily", a.daily), ("monthly", a.monthly)):
         values[name] = f"{name[0]}{number}" if number else None
     for grant in a.grants.values():

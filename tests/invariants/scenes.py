@@ -258,7 +258,8 @@ def advance(model: Model, dice: Random) -> Arguments:
 def publish(model: Model, dice: Random) -> Arguments:
     newer = model.policy.file_time_ms + dice.choice((-1, 0, 1, 1, 1, 1))
     policy = replace(dice.choice(CARDS), file_time_ms=newer)
-    return {"policy": replace(policy, daily_millicredits=dice.choice((0, policy.daily_millicredits)))}
+    daily, spent_is_owed = dice.choice((0, policy.daily_millicredits)), dice.random() < SENSIBLE / 2
+    return {"policy": replace(policy, daily_millicredits=daily, spent_is_owed=spent_is_owed)}
 
 
 # --- accounts ---
@@ -326,7 +327,10 @@ def decline(model: Model, dice: Random) -> Arguments:
 
 def take_back(model: Model, dice: Random) -> Arguments:
     chosen = _purchase(model, dice)
-    return chosen and chosen | {"part": dice.choice((Fraction(1, 3), Fraction(1, 2), Fraction(1)))}
+    of, at = dice.choice(("charge", "refund:re_1", "dispute:dp_1", "dispute:dp_2")), dice.randint(1, 20)
+    made = max(0, at - dice.randint(0, 3)) if of.startswith("refund:") and dice.random() < SENSIBLE / 2 else None
+    part = dice.choice((Fraction(0), Fraction(1, 3), Fraction(1, 2), Fraction(1)))
+    return chosen and chosen | {"part": part, "of": of, "at": at, "made": made}
 
 
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {

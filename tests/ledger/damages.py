@@ -157,6 +157,7 @@ DAMAGES: dict[str, tuple[Damage, Kind, str]] = {
         Kind.UNREADABLE,
         "account ann",
     ),
+    "a debt below zero": (lambda s: s.redis.hset(s.account, "debt", "-1"), Kind.BALANCE, "account ann, debt"),
     "a count of work wrong": (
         lambda s: s.redis.hincrby(s.account, "work:image", 1),
         Kind.WORK,

@@ -27,6 +27,10 @@ class StripeServer:
     """The parameters of each session that was made, brackets resolved."""
     payment_intents: dict[str, dict[str, str]] = field(default_factory=dict)
     """Metadata by payment intent."""
+    amounts: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Amount and currency by payment intent, where a test says them."""
+    charges: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """What a charge brought to the balance, in the balance's currency."""
     cancelled: list[str] = field(default_factory=list)
     subscriptions: set[str] = field(default_factory=set)
     updates: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -41,6 +45,7 @@ class StripeServer:
         app = web.Application(middlewares=[self._around])
         app.router.add_post("/v1/checkout/sessions", self._make_session)
         app.router.add_get("/v1/payment_intents/{id}", self._payment_intent)
+        app.router.add_get("/v1/charges/{id}", self._charge)
         app.router.add_delete("/v1/subscriptions/{id}", self._cancel)
         app.router.add_post("/v1/subscriptions/{id}", self._update)
         return app
@@ -88,8 +93,21 @@ class StripeServer:
         identifier = request.match_info["id"]
         if identifier not in self.payment_intents:
             return _missing("payment_intent", identifier)
-        metadata = self.payment_intents[identifier]
-        return web.json_response({"id": identifier, "object": "payment_intent", "metadata": metadata})
+        intent: dict[str, Any] = {"id": identifier, "object": "payment_intent"}
+        if identifier in self.amounts:
+            amount, currency = self.amounts[identifier]
+            intent |= {"amount": amount, "amount_received": amount, "currency": currency}
+        return web.json_response(intent | {"metadata": self.payment_intents[identifier]})
+
+    async def _charge(self, request: web.Request) -> web.Response:
+        identifier = request.match_info["id"]
+        if identifier not in self.charges:
+            return _missing("charge", identifier)
+        amount, currency = self.charges[identifier]
+        line = {"id": "txn_charge", "object": "balance_transaction", "amount": amount, "currency": currency}
+        expanded = "balance_transaction" in request.query.getall("expand[0]", [])
+        settled = line if expanded else line["id"]
+        return web.json_response({"id": identifier, "object": "charge", "balance_transaction": settled})
 
     async def _cancel(self, request: web.Request) -> web.Response:
         identifier = request.match_info["id"]

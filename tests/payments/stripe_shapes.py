@@ -104,8 +104,52 @@ def refunded(checkout: Checkout, intent: str, cents: int, created: int) -> Event
     return event_of("charge.refunded", charge, created)
 
 
-def disputed(checkout: Checkout, intent: str, created: int) -> Event:
-    """`charge.dispute.created`: it has no metadata of ours."""
+def refund(
+    checkout: Checkout,
+    intent: str,
+    cents: int,
+    created: int,
+    *,
+    word: str = "refund.updated",
+    made: int | None = None,
+    **changes: Any,
+) -> Event:
+    """`refund.created`, `.updated`, `.failed` or `charge.refund.updated`, of one refund: it has no metadata of ours."""
+    about = {
+        "id": f"re_{intent}",
+        "object": "refund",
+        "amount": cents,
+        "balance_transaction": f"txn_{next(_numbers)}",
+        "charge": f"ch_{intent}",
+        "created": created if made is None else made,
+        "currency": checkout.currency.lower(),
+        "destination_details": {"card": {"reference_status": "pending", "type": "refund"}, "type": "card"},
+        "metadata": {},
+        "payment_intent": intent,
+        "reason": "requested_by_customer",
+        "receipt_number": None,
+        "status": "failed" if word == "refund.failed" else "succeeded",
+        **changes,
+    }
+    return event_of(word, about, created)
+
+
+def balance_line(cents: int, currency: str = "usd") -> Event:
+    """A line of Stripe's balance that a dispute made: less what is withdrawn, or what comes back."""
+    return {
+        "id": f"txn_{next(_numbers)}",
+        "object": "balance_transaction",
+        "amount": cents,
+        "currency": currency,
+        "fee": 1500 if cents < 0 else 0,
+        "net": cents - (1500 if cents < 0 else 0),
+        "reporting_category": "dispute" if cents < 0 else "dispute_reversal",
+        "type": "adjustment",
+    }
+
+
+def disputed(checkout: Checkout, intent: str, created: int, *, word: str = "created", **changes: Any) -> Event:
+    """`charge.dispute.created`, or another word of it: it has no metadata of ours."""
     dispute = {
         "id": f"dp_{intent}",
         "object": "dispute",
@@ -121,8 +165,9 @@ def disputed(checkout: Checkout, intent: str, created: int) -> Event:
         "payment_intent": intent,
         "reason": "fraudulent",
         "status": "needs_response",
+        **changes,
     }
-    return event_of("charge.dispute.created", dispute, created)
+    return event_of(f"charge.dispute.{word}", dispute, created)
 
 
 def price_id(checkout: Checkout, plan: str) -> str:

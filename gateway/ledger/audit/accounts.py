@@ -86,6 +86,8 @@ def _balance(snapshot: Snapshot) -> list[Finding]:
         if min(grant.available_millicredits, grant.held_millicredits) < 0
     ]
     found += [(Kind.BALANCE, f"grant {name}", "no amount below zero", "one") for name in below]
+    if (debt := int(snapshot.fields.get("debt", 1))) <= 0:
+        found.append((Kind.BALANCE, "debt", "above zero, or none", format_credits(debt)))
     held = sum(snapshot.held.values())
     journal = newest.held_after_millicredits if newest else 0
     if held != journal:

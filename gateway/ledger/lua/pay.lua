@@ -7,7 +7,7 @@
 -- Returns  {"not_found"} {"declined", checkout} {"paid", "1" now | "0" before, checkout, view, dispatches}
 -- Writes   checkout, account, journal; what promotions write
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts"
+--- @include "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/returns"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 local c = a and checkouts.load(a.id, ARGV[1])
 if not c then return {"not_found"} end
@@ -20,9 +20,9 @@ if f.status == "paid" then return {"paid", "0", checkouts.reply(c), accounts.vie
 f.status, f.ref, f.paid_at = "paid", ARGV[2], amounts.text(a.real)
 if f.kind == "bundle" then
   local grant = grants.add(a, "t", "t", tonumber(f.credits), nil)
-  f.grant = grant.id
+  f.grant, f.granted_at = grant.id, amounts.text(a.now)
   journal.add(a, a.now, "grant", {t = {grant.available, 0}}, nil, "bought " .. f.name)
-  checkouts.take_back(a, c)
+  returns.settle(a, p, c)
   events.need().note(a, "top_up.paid", c.id, {
     checkout = c.id, bundle = f.what, name = f.name, credits = f.credits, price = f.price, currency = f.currency,
     available = amounts.text(a.available),

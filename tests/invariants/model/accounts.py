@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 from gateway.ledger.policy import PlanTerms, Policy
-from tests.invariants.model.credits import Account
+from tests.invariants.model.credits import Account, Grant
 from tests.invariants.model.plans import MONTHS, Subscription, add_months, roll, start
 
 Answer = tuple[str, Any]
@@ -31,6 +31,10 @@ class Checkout:
     due: int = 0  # what is to be taken back in all; how much of it was asked of the grant; how much there was
     asked: int = 0
     taken: int = 0
+    owed: int = 0
+    granted_at: int = 0
+    said: dict[str, tuple[int, Fraction, int | None]] = field(default_factory=dict)
+    """Of each refund and dispute the latest word: when, which part of the money, when a bounced refund was made."""
 
 
 def once(change: Callable[..., Any]) -> Callable[..., Answer]:
@@ -212,35 +216,85 @@ class Accounts:
         if c.status != "open":
             return ("Checkout", "declined") if c.status == "declined" else ("Paid", (False, []))
         a, c.status = self.rolled(account), "paid"
-        c.grant = a.add("top_up", "top_up", c.credits)
+        c.grant, c.granted_at = a.add("top_up", "top_up", c.credits), a.now
         a.record("grant", a.now, {"top_up": (c.credits, 0)})
-        self._take_back(a, c)
+        a.collect_debt(c.grant, a.now)
+        self._follow_money(a, c)
         self.keep(a)
         return "Paid", (True, self.promote(a))
 
-    def take_back(self, *, account: str, checkout: str, part: Fraction) -> Answer:
-        """The money went back, so much of it in all."""
+    def take_back(
+        self, *, account: str, checkout: str, part: Fraction, of: str = "charge", at: int = 0, made: int | None = None
+    ) -> Answer:
+        """R33: so much of the money is out by one refund or dispute."""
         if not (c := self.checkouts.get((account, checkout))):
             return "NotFound", None
-        due = c.credits * part.numerator // part.denominator
-        if due <= c.due:
+        known = c.said.get(of)
+        if known and known[:2] >= (at, part):
             return "TakenBack", False
-        a, c.due = self.rolled(account), due
-        self._take_back(a, c)
+        c.said[of] = (at, part, made)
+        before, c.due = c.due, due_of(c)
+        a = self.rolled(account)
+        self._follow_money(a, c)
         self.keep(a)
-        return "TakenBack", True
+        return "TakenBack", c.due != before
 
-    def _take_back(self, a: Account, c: Checkout) -> None:
-        """Of what is left of its own grant, never more; once all is due, what is held of it follows (R10)."""
+    def _follow_money(self, a: Account, c: Checkout) -> None:
+        """Its own grant only: down by what is left of it, up by what was taken of it (R10, R33)."""
         if not c.grant or c.due == c.asked:
             return
-        everything, most, c.asked = c.due == c.credits, c.due - c.asked, c.due
-        if grant := a.grants.get(c.grant):
-            if everything and grant.held:
-                a.revoked += (c.grant,)
-            taken = grant.available if everything else min(grant.available, most)
+        more, c.asked = c.due - c.asked, c.due
+        if more > 0:
+            self._take(a, c, more)
+        else:
+            self._give(a, c)
+
+    def _take(self, a: Account, c: Checkout, more: int) -> None:
+        everything, grant = c.due == c.credits, a.grants.get(c.grant)
+        owing = self.policy.spent_is_owed
+        taken = 0
+        if grant:
+            if grant.held and (owing or everything):
+                marks = a.owing if owing else a.revoked
+                marks += () if c.grant in marks else (c.grant,)
+                a.owing, a.revoked = (marks, a.revoked) if owing else (a.owing, marks)
+            taken = grant.available if everything else min(grant.available, more)
             grant.available -= taken
-            c.taken += taken
-            a.drop_spent()
-            if taken:
-                a.record("revoke", a.now, {"top_up": (-taken, 0)})
+        owed = max(more - taken, 0) if owing else 0
+        a.debt += owed
+        c.owed += owed
+        c.taken += taken + owed
+        a.drop_spent()
+        if taken or owed:
+            a.record("revoke", a.now, {"top_up": (-taken, 0)})
+
+    def _give(self, a: Account, c: Checkout) -> None:
+        taken = c.taken + a.returned.pop(c.grant, 0)
+        a.revoked = tuple(number for number in a.revoked if number != c.grant)
+        back = max(taken - c.due, 0)
+        c.taken = taken - back
+        if not back:
+            return
+        waived = min(back, c.owed, a.debt)
+        c.owed = max(c.owed - back, 0)
+        a.debt -= waived
+        if back > waived:
+            if c.grant not in a.grants:
+                a.grants[c.grant] = Grant(c.grant, "top_up", "top_up", 0, c.credits, None, c.granted_at)
+            a.grants[c.grant].available += back - waived
+        a.record("grant", a.now, {"top_up": (back - waived, 0)})
+
+
+def due_of(c: Checkout) -> int:
+    """How many of the credits the money that is out stands for, exactly."""
+    total_at, total, _ = c.said.get("charge", (-1, Fraction(0), None))
+    refunds = disputes = Fraction(0)
+    for of, (at, part, made) in c.said.items():
+        if of.startswith("dispute:"):
+            disputes += part
+        elif made is not None:
+            total -= part if made <= total_at <= at else 0
+        elif of != "charge":
+            refunds += part
+    back = min(max(total, refunds) + disputes, Fraction(1))
+    return c.credits * back.numerator // back.denominator

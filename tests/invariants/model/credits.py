@@ -57,6 +57,9 @@ class Account:
     daily: int = 0  # the numbers of today's free grant and of this cycle's allotment; 0: none
     monthly: int = 0
     revoked: tuple[int, ...] = ()
+    owing: tuple[int, ...] = ()  # R33: what comes back of these pays the debt first
+    returned: dict[int, int] = field(default_factory=dict)  # what was taken of a revoked grant as it came back
+    debt: int = 0
     subscription: Subscription | None = None
     journal: list[Entry] = field(default_factory=list)
     alerted: frozenset[int] = frozenset()
@@ -64,7 +67,7 @@ class Account:
     def copy(self) -> Account:
         grants = {number: replace(grant) for number, grant in self.grants.items()}
         plan = self.subscription and replace(self.subscription)
-        return replace(self, grants=grants, journal=list(self.journal), subscription=plan)
+        return replace(self, grants=grants, journal=list(self.journal), subscription=plan, returned=dict(self.returned))
 
     def available(self) -> int:
         return sum(grant.available for grant in self.grants.values())
@@ -83,6 +86,15 @@ class Account:
         created = self.now if at is None else at
         self.grants[self.grant_count] = Grant(self.grant_count, kind, bucket, amount, amount, expires, created)
         return self.grant_count
+
+    def collect_debt(self, number: int, at: int) -> None:
+        """R33: what is granted for money pays the debt first."""
+        grant = self.grants[number]
+        if pays := min(grant.available, self.debt):
+            grant.available -= pays
+            self.debt -= pays
+            self.drop_spent()
+            self.record("revoke", at, {grant.bucket: (-pays, 0)})
 
     def remove(self, number: int) -> int:
         """Take a grant away, and say what was left of it."""
@@ -125,6 +137,12 @@ class Account:
             refund[grant.bucket] += amount
             if grant.number in self.revoked:
                 revoke[grant.bucket] += amount
+                self.returned[grant.number] = self.returned.get(grant.number, 0) + amount
+            elif grant.number in self.owing and grant.number in self.grants:
+                pays = min(amount, self.debt)
+                self.debt -= pays
+                revoke[grant.bucket] += pays
+                self.grants[grant.number].available += amount - pays
             elif grant.number in self.grants:
                 self.grants[grant.number].available += amount
             elif grant.kind == "refund":

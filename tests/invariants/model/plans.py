@@ -118,6 +118,7 @@ def refresh(a: Account, policy: Policy, cycle: int, at: int) -> None:
     left, amount = a.remove(a.monthly), policy.plans[a.subscription.plan].monthly_millicredits
     a.monthly = a.add("monthly", "subscription", amount, a.subscription.refreshes, at)
     a.record("refresh", at, {"subscription": (amount - left, 0)})
+    a.collect_debt(a.monthly, at)
 
 
 def start(a: Account, policy: Policy, plan: tuple[str, str], anchor: int, paid_through: int | None) -> None:

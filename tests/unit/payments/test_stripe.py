@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from decimal import Decimal
-from fractions import Fraction
 
 import pytest
 
 from gateway.domain import Interval
 from gateway.errors import EventRefused, PaymentsUnavailable
-from gateway.payments.base import PaymentMade, PaymentReturned
+from gateway.payments.base import Amount, PaymentMade, PaymentReturned, minor_units
 from gateway.payments.links import CheckoutLinks
-from gateway.payments.stripe import StripePayments, minor_units
+from gateway.payments.stripe import StripePayments
 from tests.payments import stripe_shapes as shapes
 from tests.payments.stripe_server import KEY, StripeServer
 from tests.unit.payments.test_stripe_events import BUNDLE, PLAN, START
@@ -127,8 +126,8 @@ async def test_a_dispute_finds_its_purchase_by_its_payment(
     provider: StripePayments, stripe_server: StripeServer
 ) -> None:
     stripe_server.payment_intents["pi_1"] = OURS
-    said = await provider.event(*shapes.signed(shapes.disputed(BUNDLE, "pi_1", START)))
-    assert said == PaymentReturned("ann", "chk_1", Fraction(1))
+    said = await provider.event(*shapes.signed(shapes.disputed(BUNDLE, "pi_1", START, word="funds_withdrawn")))
+    assert said == PaymentReturned("ann", "chk_1", Amount(500, "usd"), "dispute:dp_pi_1", START * 10 + 1)
 
 
 async def test_a_dispute_of_what_we_did_not_sell_is_none_of_ours(
@@ -136,7 +135,9 @@ async def test_a_dispute_of_what_we_did_not_sell_is_none_of_ours(
 ) -> None:
     stripe_server.payment_intents["pi_1"] = {"shop": "other"}
     for intent in ("pi_1", "pi_unknown"):
-        assert await provider.event(*shapes.signed(shapes.disputed(BUNDLE, intent, START))) is None
+        assert (
+            await provider.event(*shapes.signed(shapes.disputed(BUNDLE, intent, START, word="funds_withdrawn"))) is None
+        )
 
 
 async def test_a_dispute_during_an_outage_asks_to_be_sent_again(
@@ -144,7 +145,7 @@ async def test_a_dispute_during_an_outage_asks_to_be_sent_again(
 ) -> None:
     stripe_server.failing = 10
     with pytest.raises(PaymentsUnavailable):
-        await provider.event(*shapes.signed(shapes.disputed(BUNDLE, "pi_1", START)))
+        await provider.event(*shapes.signed(shapes.disputed(BUNDLE, "pi_1", START, word="funds_withdrawn")))
 
 
 async def test_a_superseded_subscription_is_cancelled_once(

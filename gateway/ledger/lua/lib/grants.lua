@@ -19,6 +19,16 @@ function grants.find(a, id)
   end
 end
 
+-- R33: what is granted for money pays the account's debt first. `journal.add` calls it after the grant's own entry.
+local function collect(a, grant, at)
+  local pays = math.min(grant.available, accounts.count(a, "debt"))
+  if pays == 0 then return end
+  grant.available = grant.available - pays
+  accounts.add(a, "debt", -pays)
+  if grant.available == 0 and grant.id ~= a.fields.monthly then grants.remove(a, grant.id) end
+  journal.add(a, at, "revoke", {[grant.bucket] = {-pays, 0}}, nil, "debt of a returned payment")
+end
+
 function grants.add(a, kind, bucket, available, expires, created)
   a.grant_count = a.grant_count + 1
   a.fields.grants = amounts.text(a.grant_count)
@@ -27,6 +37,17 @@ function grants.add(a, kind, bucket, available, expires, created)
     field = "grant:" .. id, id = id, kind = kind, number = a.grant_count, bucket = bucket,
     available = available, held = 0, granted = amounts.text(available), expires = expires,
     created = amounts.text(created or a.now),
+  }
+  a.grants[#a.grants + 1] = grant
+  if a.fields.debt and (kind == "t" or kind == "m") then a.collect = function(at) collect(a, grant, at) end end
+  return grant
+end
+
+-- A grant that had gone, with what it began with: what was taken of it comes back to it.
+function grants.restore(a, id, bucket, granted, created)
+  local grant = {
+    field = "grant:" .. id, id = id, kind = string.sub(id, 1, 1), number = tonumber(string.sub(id, 2)), bucket = bucket,
+    available = 0, held = 0, granted = granted, created = created,
   }
   a.grants[#a.grants + 1] = grant
   return grant
@@ -117,23 +138,42 @@ local function refund_grant(a, p, bucket, amount)
   grants.add(a, "r", bucket, amount, expires)
 end
 
--- A grant that was taken back (a refunded or disputed purchase) stays, empty, while something of it is held.
-function grants.revoked(a, id)
-  return string.find("," .. (a.fields.revoked or "") .. ",", "," .. id .. ",", 1, true) ~= nil
+-- Grants of which something was held when they were taken back (a refunded or disputed purchase), ids by commas:
+-- `revoked`, what comes back of them is taken too; `owing`, it pays the account's debt first.
+local function marked(a, list, id)
+  return string.find("," .. (a.fields[list] or "") .. ",", "," .. id .. ",", 1, true) ~= nil
+end
+
+function grants.mark(a, list, id)
+  if not marked(a, list, id) then a.fields[list] = a.fields[list] and a.fields[list] .. "," .. id or id end
+end
+
+function grants.unmark(a, list, id)
+  local left = {}
+  for one in string.gmatch(a.fields[list] or "", "[^,]+") do
+    if one ~= id then left[#left + 1] = one end
+  end
+  a.fields[list] = #left > 0 and table.concat(left, ",") or nil
 end
 
 -- Give one share back. Says "lapsed" if it was a refund grant's and that has expired (no reserve-and-cancel for
--- ever), "revoked" if its grant was taken back meanwhile.
+-- ever), "revoked" if its grant was taken back meanwhile; and how much of it that is.
 local function give_back(a, p, share, amount)
   local grant = grants.find(a, share.id)
-  if grants.revoked(a, share.id) then
+  if marked(a, "revoked", share.id) then
     if grant then grant.held = grant.held - amount end
-    return "revoked"
+    accounts.add(a, "returned:" .. share.id, amount)
+    return "revoked", amount
+  elseif grant and a.fields.debt and marked(a, "owing", share.id) then
+    local pays = math.min(amount, accounts.count(a, "debt"))
+    grant.held, grant.available = grant.held - amount, grant.available + amount - pays
+    accounts.add(a, "debt", -pays)
+    return "revoked", pays
   elseif grant then
     grant.available = grant.available + amount
     grant.held = grant.held - amount
   elseif string.sub(share.id, 1, 1) == "r" then
-    return "lapsed"
+    return "lapsed", amount
   else
     refund_grant(a, p, share.bucket, amount)
   end
@@ -158,8 +198,8 @@ function grants.close(a, p, allocation, committed)
     local share, amount = allocation[index], returned[index]
     if amount > 0 then
       bump(refund, share.bucket, amount, -amount)
-      local lost = give_back(a, p, share, amount)
-      if lost then bump(gone[lost], share.bucket, -amount, 0) end
+      local lost, part = give_back(a, p, share, amount)
+      if lost then bump(gone[lost], share.bucket, -part, 0) end
     end
     local grant = grants.find(a, share.id)
     if grant then drop_if_spent(a, grant) end

@@ -24,6 +24,11 @@ function journal.add(a, at, kind, deltas, generation, reason)
   local text = string.format("%s|%d|%s|%d|%d|", a.fields.entries, at, kind, a.available, a.held)
     .. parts .. "|" .. (generation or "") .. "|" .. (reason or "")
   a.new_entries[#a.new_entries + 1] = text
+  local collect = a.collect
+  if collect then
+    a.collect = nil
+    collect(at)
+  end
   return text
 end
 

@@ -13,7 +13,7 @@ function policy.load(plan)
   return {texts = {[likely] = values[1]}, terms = {}, webhooks = values[2] or nil}
 end
 
--- What is asked for seldom, as text: `zone`, `reset`, `daily`, `everyone`, `grace`, `leftover`.
+-- What is asked for seldom, as text: `zone`, `reset`, `daily`, `everyone`, `grace`, `leftover`, `spent`.
 function policy.rule(p, name)
   p[name] = p[name] or redis.call("HGET", keys.policy(), name)
   return p[name]

@@ -1,0 +1,134 @@
+-- What went back of the money for a bundle, and what that takes of its credits (R33). Facts merge in any order: the
+-- latest word on each refund and each dispute counts, and what is out now of all of them together is due.
+-- Fields of a checkout: `back|<what>` = "at,part,whole" of the payment. `what` is "charge" (the sum of its refunds),
+-- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made then and bounced.
+local returns = {}
+local FACTS_MAX = 100
+local WHOLE_MAX = 90000000 -- its square stays below 2^53
+
+-- Keep what was said, unless a later word is known or there is no more room. Says whether it was news, or nil: no room.
+function returns.note(c, what, at, part, whole, made)
+  local f, field, count = c.fields, "back|" .. what, 0
+  for name in pairs(f) do
+    if string.sub(name, 1, 5) == "back|" then count = count + 1 end
+  end
+  -- Written before facts were kept: the largest part that was ever said to be back. It stays the least.
+  if count == 0 and f.due and f.due ~= "0" then f.before = f.due end
+  if not f[field] and count >= FACTS_MAX then return nil end
+  local known_at, known_part, known_whole = string.match(f[field] or "0,0,1", "^(%d+),(%d+),(%d+)")
+  known_at = tonumber(known_at)
+  local larger = part * tonumber(known_whole) > tonumber(known_part) * whole
+  if f[field] and (at < known_at or at == known_at and not larger) then return false end
+  f[field] = string.format("%d,%d,%d", at, part, whole) .. (made and "," .. amounts.text(made) or "")
+  return true
+end
+
+local function common(one, other)
+  local a, b = one, other
+  while b > 0 do a, b = b, math.fmod(a, b) end
+  return one / a * other
+end
+
+-- The facts, and the whole that all their parts are counted in. Parts of one payment have a small common whole.
+local function facts_of(f)
+  local facts, whole = {}, 1
+  for name, text in pairs(f) do
+    local what = string.match(name, "^back|(.+)$")
+    if what then
+      local at, part, of, made = string.match(text, "^(%d+),(%d+),(%d+),?(%d*)$")
+      facts[#facts + 1] = {
+        what = what, at = tonumber(at), part = tonumber(part), of = tonumber(of), made = tonumber(made),
+      }
+      whole = whole <= WHOLE_MAX and common(whole, tonumber(of)) or whole
+    end
+  end
+  if whole > WHOLE_MAX then whole = 1000000 end
+  return facts, whole
+end
+
+-- How much of the bundle's credits is due back.
+function returns.due(f)
+  local facts, whole = facts_of(f)
+  if #facts == 0 then return tonumber(f.due or 0) end
+  local sum = {parts = 0, at = math.huge}
+  for _, fact in ipairs(facts) do
+    fact.parts = amounts.share(whole, fact.part, fact.of)
+    if fact.what == "charge" then sum = fact end
+  end
+  local refunds, bounced, disputed = 0, 0, 0
+  for _, fact in ipairs(facts) do
+    if string.sub(fact.what, 1, 8) == "dispute:" then
+      disputed = disputed + fact.parts
+    elseif fact.made then
+      -- In the charge's sum only if that was said between the refund and its bounce.
+      if fact.made <= sum.at and sum.at <= fact.at then bounced = bounced + fact.parts end
+    elseif fact ~= sum then
+      refunds = refunds + fact.parts
+    end
+  end
+  local back = math.min(math.max(sum.parts - bounced, refunds) + disputed, whole)
+  local credits = tonumber(f.credits)
+  local rest = math.fmod(credits, whole)
+  local due = (credits - rest) / whole * back + amounts.share(rest, back, whole)
+  return math.max(due, tonumber(f.before or 0))
+end
+
+-- Of what is left of its own grant, never more. Once all of it is due, what open generations hold of it goes the same
+-- way when it comes back. What was spent is forgiven, or owed, as the card says.
+local function take(a, p, c, more, why)
+  local f, grant, taken, owed = c.fields, grants.find(a, c.fields.grant), 0, 0
+  local owing, everything = policy.rule(p, "spent") == "debt", c.fields.due == c.fields.credits
+  if grant then
+    if grant.held > 0 and (owing or everything) then grants.mark(a, owing and "owing" or "revoked", grant.id) end
+    taken = grants.revoke(a, grant, everything and grant.available or more)
+  end
+  if owing and taken < more then
+    owed = more - taken
+    accounts.add(a, "debt", owed)
+    f.owed = amounts.text(tonumber(f.owed or 0) + owed)
+    why = why .. "; " .. amounts.credits(owed) .. " spent credits are owed"
+  end
+  if taken + owed == 0 then return end
+  f.taken = amounts.text(tonumber(f.taken or 0) + taken + owed)
+  journal.add(a, a.now, "revoke", {t = {-taken, 0}}, nil, why)
+end
+
+-- Give back exactly what was taken beyond what is due now, also what was taken as it came back from generations. What
+-- is still owed for it goes first.
+local function give(a, c, due, why)
+  local f = c.fields
+  local later = "returned:" .. f.grant
+  local taken = tonumber(f.taken or 0) + accounts.count(a, later)
+  a.fields[later] = nil
+  grants.unmark(a, "revoked", f.grant)
+  local back = math.max(taken - due, 0)
+  local waived = math.min(back, tonumber(f.owed or 0), accounts.count(a, "debt"))
+  f.taken = amounts.text(taken - back)
+  if back == 0 then return end
+  if f.owed then f.owed = amounts.text(math.max(tonumber(f.owed) - back, 0)) end
+  accounts.add(a, "debt", -waived)
+  if back > waived then
+    local grant = grants.find(a, f.grant) or grants.restore(a, f.grant, "t", f.credits, f.granted_at or f.paid_at)
+    grant.available = grant.available + back - waived
+  end
+  local note = waived > 0 and "; " .. amounts.credits(waived) .. " credits are owed no more" or ""
+  journal.add(a, a.now, "grant", {t = {back - waived, 0}}, nil, why .. note)
+end
+
+-- Bring the bundle's own grant to what is due. `of` names the refund or the dispute that changed it, or is nil.
+function returns.settle(a, p, c, of)
+  local f = c.fields
+  local due, asked = returns.due(f), tonumber(f.asked or 0)
+  f.due = amounts.text(due)
+  if f.status ~= "paid" or not f.grant or due == asked then return end
+  f.asked = f.due
+  local dispute, why = string.match(of or "", "^dispute:(.*)$"), "payment for " .. f.name .. " returned"
+  if due > asked then
+    local percent = math.floor((due - asked) * 100 / tonumber(f.credits) + 0.5)
+    if dispute then why = string.format("dispute %s: %d %% of %s taken back", dispute, percent, f.name) end
+    take(a, p, c, due - asked, why)
+  else
+    why = dispute and "dispute " .. dispute .. ": money came back" or "refund failed"
+    give(a, c, due, why .. ", " .. f.name .. " given back")
+  end
+end
