@@ -33,7 +33,7 @@ local function adopt(a, b, id, paid)
   if grant then
     local given = tonumber(grant.granted)
     line = line_of(a, id, paid, given)
-    f.paid_for, f.allotments = grant.id, ""
+    f.paid_for, f.allotments, b.fields[of .. "era"] = grant.id, "", f.anchor
     b.fields[of .. "cycle|" .. amounts.text(line.from)] = grant.id .. "," .. grant.granted .. ",0,"
   else
     -- Over, or another's turn: it is due nothing more.
@@ -44,6 +44,7 @@ local function adopt(a, b, id, paid)
     }
   end
   b.fields[of .. "line|before"] = cjson.encode(line)
+  b.fields[of .. "reached"] = amounts.text(line.from) .. "," .. (b.fields[of .. "reached"] or amounts.text(paid))
 end
 
 function billing_before.adopt(a, b)

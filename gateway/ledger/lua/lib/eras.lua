@@ -141,6 +141,7 @@ local function of_subscription(b, p, s)
     local era = of_part(list, line)
     if era then
       part(b, p, s, era, line)
+      if line.amount > 0 then era.paid = math.max(era.paid, line.to) end
       era.lines[#era.lines + 1] = line
     end
   end

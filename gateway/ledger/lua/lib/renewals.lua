@@ -26,8 +26,11 @@ end
 
 local function declare(a, p, b, era, plan, grace, news)
   local f, was, interval = a.fields, a.fields.plan, interval_of(era.months)
-  local from, paid = f.interval, tonumber(f.paid_through)
+  local from, paid, began = f.interval, tonumber(f.paid_through), amounts.text(era.at)
   align(a, p, b, era)
+  -- Cycles that begin anew may be paid for a shorter time than those before.
+  if b.fields[era.sub.id .. "|era"] ~= began then f.paid_through = nil end
+  b.fields[era.sub.id .. "|era"] = began
   f.plan, f.interval, f.billing = plan, interval, era.sub.id
   f.grace = amounts.text(era.waits and grace or 0)
   if was and (was ~= plan or from ~= interval) then say(a, was .. " to " .. plan .. " " .. interval) end
@@ -91,11 +94,20 @@ function renewals.settle(a, p, b, list, grace)
   if ours then allotments.note_coming(a, list, current) end
 end
 
+-- Whether it is paid further than ever before, or its cycles began anew.
+local function news_of(b, era)
+  local field = era.sub.id .. "|reached"
+  local at, paid = string.match(b.fields[field] or "0,0", "^(%d+),(%d+)$")
+  at, paid = tonumber(at), tonumber(paid)
+  local anew = era.at > at + eras.NEAR
+  b.fields[field] = amounts.text(era.at) .. "," .. amounts.text(anew and era.paid or math.max(era.paid, paid))
+  return anew or era.paid > paid
+end
+
 function renewals.apply(a, p, b, list, grace)
   local f, era = a.fields, list[#list]
   local id = era.sub.id
-  local reached = id .. "|reached"
-  local news = era.paid > tonumber(b.fields[reached] or 0)
+  local news = news_of(b, era)
   local ours = f.plan and f.billing == id
   local plan, waits = plans.in_force(p, era.sub, era, a.now)
   if eras.alive(era, a.now, grace) then
@@ -114,7 +126,6 @@ function renewals.apply(a, p, b, list, grace)
     -- It has ended, and what came before it had made room for it: the roll that follows lapses the plan.
     f.cancelled_to, f.grace = amounts.text(eras.ends(era, grace)), nil
   end
-  b.fields[reached] = amounts.text(math.max(era.paid, tonumber(b.fields[reached] or 0)))
 end
 
 -- A payment failed, or its invoice was given up: it is only noted. The plan lapses if no payment comes in time.
