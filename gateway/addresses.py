@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import threading
+import unicodedata
 from dataclasses import dataclass
 from typing import TypeAlias
+from urllib.parse import unquote
 
 from aiohttp import TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -36,6 +39,18 @@ _SPECIAL = tuple(
     )
 )  # fmt: skip
 _IPV4_MASK = 0xFFFFFFFF
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+_NOT_PUBLIC = "must lead to a public address"
+_NO_HOST = "must have a host that is a name, or an address in one of the usual forms"
+_PRIVATE_NAMES = (".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa")
+_LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+_PRIVATE: tuple[Network, ...] = (
+    *(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
+    # Carriers' and overlay networks, but for Alibaba's metadata.
+    *ipaddress.IPv4Network("100.64.0.0/10").address_exclude(ipaddress.IPv4Network("100.100.100.200/32")),
+    # Unique local addresses, but for Amazon's metadata.
+    *ipaddress.IPv6Network("fc00::/7").address_exclude(ipaddress.IPv6Network("fd00:ec2::/32")),
+)
 
 
 class AddressRefused(OSError):
@@ -63,6 +78,31 @@ def is_public(address: Address) -> bool:
     return address.is_global and not within(address, _SPECIAL)
 
 
+def written_address(host: str) -> Address | None:
+    """The address that a URL's host is, in whatever form a client may read it; None: it is a name.
+
+    `2130706433`, `0x7f.1`, `0177.0.0.1` and `127.1` are all 127.0.0.1, for those that read hosts as C does. ValueError
+    if it ends in a number and is no address: then each reads it as it likes.
+    """
+    host = _plain_host(host)
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host.partition("%")[0])
+    if ":" in host:
+        raise ValueError(host)
+    if not _NUMBER.fullmatch(host.rpartition(".")[2]):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        raise ValueError(host) from None
+
+
+def _plain_host(host: str) -> str:
+    """The host as those read it who undo escapes and wide characters, and ignore the root's dot."""
+    host = unicodedata.normalize("NFKC", unquote(host)).lower().replace("\u3002", ".")
+    return host.strip("[]").rstrip(".")
+
+
 def unmapped(address: Address) -> Address:
     """The IPv4 address inside of an IPv6-mapped one, as a socket that takes both shows it; others as they are."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
@@ -79,11 +119,24 @@ class AddressGuard:
     """Public addresses by `https:`; those in `networks` also, and by `http:` too: who allows them vouches for them."""
 
     networks: tuple[Network, ...] = ()
+    plain_anywhere: bool = False  # `http:` also to public addresses
+
+    @classmethod
+    def beside(cls, host: str | None) -> AddressGuard:
+        """For what a server of the operator's names: public, or in a private network, as it is; loopback if it is.
+
+        Never link-local addresses and others where clouds keep a machine's own credentials.
+        """
+        try:
+            near = host == "localhost" or unmapped(ipaddress.ip_address(host or "")).is_loopback
+        except ValueError:
+            near = False
+        return cls((*_PRIVATE, *_LOOPBACK) if near else _PRIVATE, plain_anywhere=True)
 
     def admits(self, address: str, *, plain: bool = False) -> bool:
         """Whether a socket may be connected to this address; `plain`: without TLS."""
         known = ipaddress.ip_address(address.partition("%")[0])
-        return within(unmapped(known), self.networks) or (not plain and is_public(known))
+        return within(unmapped(known), self.networks) or ((self.plain_anywhere or not plain) and is_public(known))
 
     def problem(self, url: str) -> str | None:
         """What is wrong with a URL that somebody wants called, as far as can be seen before it is; None: nothing."""
@@ -94,15 +147,35 @@ class AddressGuard:
             host, _ = parsed.host, parsed.port
         except ValueError:
             return "must be a URL, such as https://example.com/hooks"
-        schemes = {"https", "http"} if self.networks else {"https"}
+        schemes = {"https", "http"} if self.networks or self.plain_anywhere else {"https"}
         if parsed.scheme not in schemes or not host or not url.isascii() or any(mark <= " " for mark in url):
             return "must begin with https:// and be a URL in ASCII, such as https://example.com/hooks"
         if parsed.user is not None or parsed.password is not None or parsed.raw_fragment:
             return "must have neither a user, a password nor a fragment"
-        with contextlib.suppress(ValueError):
-            if not self.admits(host, plain=parsed.scheme == "http"):
-                return "must lead to a public address"
-        return None
+        return self._problem_of_host(host, plain=parsed.scheme == "http")
+
+    def problem_of_input(self, url: str) -> str | None:
+        """What is wrong with an `https:` URL that others will fetch, as far as its text says; None: nothing.
+
+        Names that stand for this machine, or for one of a private network, are refused unless networks are allowed:
+        nothing is looked up here, so nobody can say into which of them they lead.
+        """
+        try:
+            host = _plain_host(URL(url).host or "")
+        except ValueError:
+            return _NO_HOST
+        problem = self._problem_of_host(host)
+        if problem is not None or self.networks or ":" in host:
+            return problem
+        private = written_address(host) is None and ("." not in host or host.endswith(_PRIVATE_NAMES))
+        return _NOT_PUBLIC if private else None
+
+    def _problem_of_host(self, host: str, *, plain: bool = False) -> str | None:
+        try:
+            address = written_address(host)
+        except ValueError:
+            return _NO_HOST
+        return _NOT_PUBLIC if address is not None and not self.admits(str(address), plain=plain) else None
 
     def connector(self, *, plain: bool = False, limit: int = 100, keepalive_seconds: float = 15) -> TCPConnector:
         """A connector for a client session that calls nothing else; `plain`: for `http:` URLs. Follow no redirects.

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     stripe_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
     webhook_networks: str = ""
+    input_networks: str = ""
     trusted_proxies: str = ""
     proxy_header: ProxyHeader = "X-Forwarded-For"
     worker_jobs: int = Field(default=150, ge=1, le=10_000)
@@ -100,7 +101,7 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return key
 
-    @field_validator("webhook_networks", "trusted_proxies")
+    @field_validator("webhook_networks", "input_networks", "trusted_proxies")
     @classmethod
     def _networks(cls, text: str) -> str:
         try:
@@ -234,6 +235,11 @@ class Settings(BaseSettings):
     def address_guard(self) -> AddressGuard:
         """Which addresses may be called where a customer names the URL."""
         return AddressGuard(parse_networks(self.webhook_networks))
+
+    @property
+    def input_guard(self) -> AddressGuard:
+        """Which addresses inputs may be fetched from."""
+        return AddressGuard(parse_networks(self.input_networks))
 
     @property
     def proxies(self) -> Proxies:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from gateway.addresses import AddressGuard
 from gateway.callbacks import CallbackLinks
 from gateway.domain import GenerationRequest, Input
 from gateway.errors import ProviderNotSetUp
@@ -35,8 +36,18 @@ _SANDBOX_TABLE = ProviderTable(kind=SANDBOX)
 class ProviderDesk:
     """Hands out providers, and puts requests into their words."""
 
-    def __init__(self, cards: RateCards, outputs: OutputStore, callbacks: CallbackLinks | None) -> None:
-        """`callbacks` makes the addresses that providers may call; None: nobody could reach them."""
+    def __init__(
+        self,
+        cards: RateCards,
+        outputs: OutputStore,
+        callbacks: CallbackLinks | None,
+        input_guard: AddressGuard | None = None,
+    ) -> None:
+        """`callbacks` makes the addresses that providers may call; None: nobody could reach them.
+
+        `input_guard` says from where providers of ours may fetch inputs; None: from public addresses.
+        """
+        self._input_guard = input_guard or AddressGuard()
         self._cards = cards
         self._outputs = outputs
         self._callbacks = callbacks
@@ -78,6 +89,7 @@ class ProviderDesk:
             key=self._key(name, table),
             timeout_seconds=table.timeout_ms / 1000,
             folder=Path(self.card.path).parent,
+            input_guard=self._input_guard,
         )
         provider = make_provider(table.kind, connection)
         self._made[name] = table, provider

@@ -21,6 +21,7 @@ from yarl import URL
 
 from gateway.addresses import AddressGuard, is_refusal
 from gateway.clock import now_seconds
+from gateway.outgoing import MOVED, Outgoing
 
 CALL_SECONDS = 10.0
 
@@ -63,20 +64,11 @@ class Receivers:
         self._user_agent = user_agent
         self.call_seconds = call_seconds
         # Whoever calls bounds how many calls there are; a bound here would let slow receivers delay others.
-        self._sessions = {
-            scheme: aiohttp.ClientSession(
-                connector=guard.connector(plain=plain, limit=0, keepalive_seconds=_IDLE_SECONDS),
-                timeout=aiohttp.ClientTimeout(total=call_seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
-            for scheme, plain in (("https", False), ("http", True))
-        }
+        self._outgoing = Outgoing(guard, idle_seconds=_IDLE_SECONDS, unpack=False)
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in self._sessions.values():
-            await session.close()
+        await self._outgoing.close()
 
     async def call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> Answered:
         """Tell one receiver of an event: `body`, signed with each of `secrets`."""
@@ -88,15 +80,17 @@ class Receivers:
         # Also here, for what was admitted when it was registered: the setting may be another by now.
         if self._guard.problem(url) is not None:
             return None, "url_refused"
-        session = self._sessions[URL(url).scheme]
+        timeout = aiohttp.ClientTimeout(total=self.call_seconds)
         headers = signed(event, body, secrets) | {"User-Agent": self._user_agent, "Content-Type": "application/json"}
         try:
-            async with session.post(url, data=body.encode(), headers=headers, allow_redirects=False) as response:
+            async with self._outgoing.request(
+                "POST", URL(url), data=body.encode(), headers=headers, timeout=timeout
+            ) as response:
                 # The status is the answer: a body that drips, breaks off or never comes makes no no of a yes.
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
                     async with asyncio.timeout(_BODY_SECONDS):
                         await response.content.read(_ANSWER_BYTES_READ)
-                redirected = response.status in {301, 302, 303, 307, 308}
+                redirected = response.status in MOVED
                 return response.status, "redirected" if redirected else None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             return None, _word(error)

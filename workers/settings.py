@@ -52,7 +52,7 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         dispatcher = await stack.enter_async_context(Dispatcher(ledger=ledger, queue=queue))
         outputs = OutputStore.open(settings.outputs_address)
         cards = RateCards(default_card_path(settings.rate_card))
-        desk = ProviderDesk(cards, outputs, _callbacks(settings))
+        desk = ProviderDesk(cards, outputs, _callbacks(settings), settings.input_guard)
         place = Workplace(ledger, queue, dispatcher, outputs, settings.lease_seconds, desk)
         stack.push_async_callback(place.close)
         place.tasks.keep("rate card", cards.watch)

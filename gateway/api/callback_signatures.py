@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientTimeout
 from pydantic_core import from_json
 from standardwebhooks import Webhook, WebhookVerificationError
+from yarl import URL
 
+from gateway.addresses import AddressGuard
 from gateway.clock import now_seconds
+from gateway.outgoing import Outgoing
 from gateway.pricing.providers import ProviderTable
 from gateway.secret_strength import weakness
 from gateway.settings import environment_secret
@@ -151,12 +154,16 @@ def _fits(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
 
 async def _fetch(url: str) -> tuple[Ed25519PublicKey, ...]:
     """The Ed25519 keys of a JWKS; ValueError if it is none, or has none."""
-    timeout = ClientTimeout(total=_FETCH_SECONDS)
-    async with ClientSession(timeout=timeout) as session, session.get(url, allow_redirects=False) as response:
-        response.raise_for_status()
-        text = await response.content.read(_JWKS_MAX_BYTES + 1)
-        while not response.content.at_eof() and len(text) <= _JWKS_MAX_BYTES:
-            text += await response.content.read(_JWKS_MAX_BYTES)
+    at = URL(url)  # the rate card's, or fal's own: an operator has named it
+    outgoing = Outgoing(AddressGuard(), own=at)
+    try:
+        async with outgoing.request("GET", at, timeout=ClientTimeout(total=_FETCH_SECONDS)) as response:
+            response.raise_for_status()
+            text = await response.content.read(_JWKS_MAX_BYTES + 1)
+            while not response.content.at_eof() and len(text) <= _JWKS_MAX_BYTES:
+                text += await response.content.read(_JWKS_MAX_BYTES)
+    finally:
+        await outgoing.close()
     return _public_keys(text)
 
 

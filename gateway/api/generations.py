@@ -207,7 +207,8 @@ def _asked(request: web.Request, body: s.GenerationIn) -> Asked:
     )
     uploads, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
     webhook_url = checked_url(request, body.webhook_url, "webhook_url")
-    return Asked(asked, priced.model, given_inputs(body.inputs, uploads, account), webhook_url)
+    given = given_inputs(body.inputs, uploads, request.app[SETTINGS].input_guard, account)
+    return Asked(asked, priced.model, given, webhook_url)
 
 
 def _check_ceiling(body: s.GenerationIn, millicredits: int) -> None:

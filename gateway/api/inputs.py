@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 
+from gateway.addresses import AddressGuard
 from gateway.api import limits
 from gateway.api.errors import InvalidRequest
 from gateway.domain import Input
@@ -46,28 +47,31 @@ class GivenInput:
     upload: str | None = None
 
 
-def given_inputs(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> tuple[GivenInput, ...]:
-    """Take `data:` URLs apart and open uploads; InvalidRequest names every one that is not what it says."""
+def given_inputs(
+    inputs: Sequence[InputIn], uploads: UploadAddresses, guard: AddressGuard, account: str, *, files: bool = True
+) -> tuple[GivenInput, ...]:
+    """Take `data:` URLs apart and open uploads; InvalidRequest names every one that is not what it says.
+
+    Of an `https:` URL `guard` says whether it can be seen to lead where no provider may call. Without `files`, `data:`
+    URLs are left as they are: for a price their bytes do not matter.
+    """
     given: list[GivenInput] = []
     problems: list[FieldProblem] = []
     for index, one in enumerate(inputs):
         path = f"inputs.{index}.url"
         try:
-            if one.url.startswith("data:"):
+            if one.url.startswith("data:") and not files:
+                given.append(GivenInput(one.kind, ""))
+            elif one.url.startswith("data:"):
                 given.append(GivenInput(one.kind, "", parse_data_url(one.url, kind=one.kind, path=path)))
             elif one.url.startswith(UPLOAD_SCHEME):
                 given.append(GivenInput(one.kind, "", upload=_upload(one, uploads, account, path)))
             else:
-                given.append(GivenInput(one.kind, one.url))
+                given.append(GivenInput(one.kind, _admitted(one.url, guard, path)))
         except RequestRefused as refused:
             problems.extend(refused.problems)
     _refuse(problems or _too_large(given))
     return tuple(given)
-
-
-def check_uploads(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> None:
-    """InvalidRequest if an upload is not the account's, has expired, or is of another kind than its input says."""
-    given_inputs([one for one in inputs if not one.url.startswith("data:")], uploads, account)
 
 
 def measured(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> dict[str, Decimal]:
@@ -133,6 +137,13 @@ async def _keep(store: OutputStore, generation: str, request: str, number: int, 
     else:
         return Input(one.kind, one.url)
     return Input(one.kind, object_key)
+
+
+def _admitted(url: str, guard: AddressGuard, path: str) -> str:
+    problem = guard.problem_of_input(url)
+    if problem is not None:
+        raise RequestRefused(problem, [FieldProblem(path, problem)])
+    return url
 
 
 def _upload(one: InputIn, uploads: UploadAddresses, account: str, path: str) -> str:

@@ -9,12 +9,12 @@ from aiohttp import web
 
 from gateway.api.context import caller
 from gateway.api.credits import own_account
-from gateway.api.inputs import check_uploads, measured
+from gateway.api.inputs import given_inputs, measured
 from gateway.api.parse import read_body
 from gateway.api.quote_tokens import QUOTE_SECONDS
 from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
-from gateway.api.services import KEPT_QUOTES, QUOTE_TOKENS, RATE_CARDS, UPLOAD_ADDRESSES
+from gateway.api.services import KEPT_QUOTES, QUOTE_TOKENS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.api.ways_out import ways_out
 from gateway.clock import now_seconds
 from gateway.domain import Bucket
@@ -32,12 +32,13 @@ from gateway.shapes import credits_of, line_shapes, share_shapes
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/quotes`: never refuses for gating or for want of credits."""
     body = await read_body(request, s.QuoteIn)
-    check_uploads(body.inputs, request.app[UPLOAD_ADDRESSES], caller(request).acting_account)
+    account, guard = caller(request).acting_account, request.app[SETTINGS].input_guard
+    given_inputs(body.inputs, request.app[UPLOAD_ADDRESSES], guard, account, files=False)
     card = request.app[RATE_CARDS].card
     priced = price(request, body)
-    account = await own_account(request)
-    token = request.app[QUOTE_TOKENS].make(account.id, priced)
-    return answer(_shape(card, account, priced, token))
+    own = await own_account(request)
+    token = request.app[QUOTE_TOKENS].make(own.id, priced)
+    return answer(_shape(card, own, priced, token))
 
 
 def price(request: web.Request, body: s.GenerationIn) -> Quote:

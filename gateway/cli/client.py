@@ -9,10 +9,13 @@ from typing import Any, Self
 
 import aiohttp
 import click
+from yarl import URL
 
+from gateway.addresses import AddressGuard
 from gateway.errors import FareboxError
+from gateway.outgoing import Outgoing
 
-_TIMEOUT_SECONDS = 30
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 _ERRORS_FROM = 400
 
 
@@ -39,20 +42,21 @@ class GatewayClient:
 
     address: str
     key: str
-    _session: aiohttp.ClientSession | None = None
+    _outgoing: Outgoing | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the session."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_TIMEOUT_SECONDS)
-        self._session = aiohttp.ClientSession(timeout=timeout)
+        """Make ready to call; connections are made when they are needed."""
+        at = URL(self.address)
+        headers = {"Authorization": f"Bearer {self.key}"}
+        self._outgoing = Outgoing(AddressGuard.beside(at.host), own=at, headers=headers)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the session."""
-        if self._session is not None:
-            await self._session.close()
+        """Close every connection."""
+        if self._outgoing is not None:
+            await self._outgoing.close()
 
     async def call(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, once: str | None = None, **query: str
@@ -63,24 +67,26 @@ class GatewayClient:
         return answer
 
     async def download(self, url: str) -> bytes:
-        """The bytes of an output."""
+        """The bytes of an output, by its link: the key goes to the gateway only, wherever the link leads."""
         return await self._send("GET", url, None, None, {})
 
     async def _send(
         self, method: str, url: str, body: dict[str, Any] | None, once: str | None, query: dict[str, str]
     ) -> bytes:
-        if self._session is None:
+        if self._outgoing is None:
             raise RuntimeError("use the client as a context manager")
-        headers = {"Authorization": f"Bearer {self.key}"}
+        headers = {}
         if once is not None:
             headers["Idempotency-Key"] = once
         try:
-            async with self._session.request(method, url, json=body, headers=headers, params=query) as response:
+            async with self._outgoing.request(
+                method, URL(url), json=body, headers=headers, params=query, timeout=_TIMEOUT
+            ) as response:
                 content = await response.read()
                 if response.status >= _ERRORS_FROM:
                     raise GatewayRefused(response.status, _envelope(content))
                 return content
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise click.ClickException(
                 f"No gateway answers at {self.address} ({type(error).__name__}).\n"
                 "Start one with `farebox up`, or set FAREBOX_PUBLIC_URL to where yours is."

@@ -15,14 +15,17 @@ from pathlib import Path
 import aiohttp
 import click
 from redis.exceptions import RedisError
+from yarl import URL
 
 from gateway import data_folder
+from gateway.addresses import AddressGuard
 from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
 from gateway.connections import connect_queue
 from gateway.embedded import find_redis, lock
 from gateway.errors import SettingsError
 from gateway.exposure import links_in_words, mode_in_words
+from gateway.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
 from gateway.supervisor import Program, Supervisor
@@ -133,13 +136,18 @@ class _Everything:
         return str(made["url"])
 
     async def _gateway_is_ready(self) -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        at = URL(self._settings.local_address)
+        timeout = aiohttp.ClientTimeout(total=5)
+        outgoing = Outgoing(AddressGuard(), own=at)
+        try:
             while True:
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.get(f"{self._settings.local_address}/readyz") as answer:
+                with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                    async with outgoing.request("GET", at / "readyz", timeout=timeout) as answer:
                         if answer.status == _HTTP_OK:
                             return
                 await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await outgoing.close()
 
     async def _demonstrate(self) -> None:
         with self._columns.held():

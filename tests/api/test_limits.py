@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from gateway.outputs.data_urls import INPUT_BYTES_MAX
 from gateway.pricing import measures
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
-from tests.api.visitor import SKETCH, Reply, Visitor
+from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -309,18 +310,37 @@ async def test_only_https_and_data_are_taken(gateway: Visitor, listener: tuple[i
 
 
 async def test_an_https_input_is_passed_on_as_it_is_and_never_fetched(
-    gateway: Visitor, listener: tuple[int, list[bytes]]
+    redis_url: str, tmp_path: Path, listener: tuple[int, list[bytes]]
 ) -> None:
     port, heard = listener
-    key = await gateway.account()
-    urls = [
-        f"https://127.0.0.1:{port}/a.png",
-        f"https://localhost:{port}/%20?x=@#@",
-        "https://169.254.169.254/latest/meta-data/",  # a provider refuses it; the gateway does not ask for it either
-    ]
+    urls = [f"https://127.0.0.1:{port}/a.png", f"https://localhost:{port}/%20?x=@#@", "https://example.com/a%2Fb~%7E"]
     inputs = [{"kind": "image", "url": url} for url in urls]
-    assert (await gateway.call("POST", "/v1/quotes", key, SKETCH | {"inputs": inputs})).status == 200
-    generation = await gateway.made(key, inputs=inputs)
-    shown = await gateway.call("GET", f"/v1/generations/{generation}", key)
+    async with open_gateway(redis_url, tmp_path, input_networks="127.0.0.0/8") as gateway:
+        key = await gateway.account()
+        assert (await gateway.call("POST", "/v1/quotes", key, SKETCH | {"inputs": inputs})).status == 200
+        generation = await gateway.made(key, inputs=inputs)
+        shown = await gateway.call("GET", f"/v1/generations/{generation}", key)
     assert [one["url"] for one in shown.body["inputs"]] == urls
     assert heard == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/a.png", "https://2130706433/", "https://0x7f.1/", "https://0177.0.0.1/", "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/meta-data/", "https://localhost./", "https://redis/",
+        "https://metadata.google.internal/", "https://10.0.0.1.:443/",
+    ],
+)  # fmt: skip
+async def test_an_input_in_a_private_network_is_refused_before_anything_is_reserved(gateway: Visitor, url: str) -> None:
+    """Hosted providers were handed them, and some fetch what they are handed."""
+    key = await gateway.account()
+    inputs = [
+        {"kind": "image", "url": "data:image/png;base64," + base64.b64encode(PNG).decode()},
+        {"kind": "image", "url": url},
+    ]
+    for path in ("/v1/generations", "/v1/quotes"):
+        reply = await gateway.call("POST", path, key, SKETCH | {"inputs": inputs})
+        check_envelope(reply, 422, "invalid_request")
+        assert reply.fields == ["inputs.1.url"]
+        assert "public address" in reply.message

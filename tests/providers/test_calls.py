@@ -157,6 +157,72 @@ async def test_a_redirect_of_a_download_is_followed_without_the_key() -> None:
         assert await calls.fetch("/1.png") == b"none"
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/", "http://168.63.129.16/", "http://0x0a9fea9fe/"],
+)
+async def test_a_redirect_from_the_providers_own_address_is_judged_as_any_address_is(address: str) -> None:
+    """It was followed wherever it led: to the metadata of the worker's machine, with its cloud credentials."""
+    async with calls_to(always(302, headers={"Location": address})) as (calls, _):
+        with pytest.raises(ProviderFailed, match=r"an output's address must lead to a public address|one of the usual"):
+            await calls.fetch("/1.png")
+
+
+async def test_each_step_of_a_redirect_is_judged_and_there_are_few() -> None:
+    steps = iter(range(100))
+
+    async def on(_request: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": f"/{next(steps)}"})
+
+    async with calls_to(on) as (calls, wild):
+        with pytest.raises(ProviderFailed, match="redirects for ever"):
+            await calls.fetch("/1.png")
+        assert len(wild.asked) == 6
+
+    async with calls_to(always(302, headers={"Location": "file:///etc/passwd"})) as (calls, _):
+        with pytest.raises(ProviderFailed, match="must be one of http: or https:"):
+            await calls.fetch("/1.png")
+
+
+async def test_a_redirect_that_leads_back_to_the_provider_asks_it_without_the_key() -> None:
+    """Else whoever an output's address leads to could ask the provider anything in our name."""
+
+    async def give(request: web.Request) -> web.Response:
+        return web.Response(body=request.headers.get("Authorization", "none").encode())
+
+    async def away(request: web.Request) -> web.Response:
+        if request.path == "/1.png":
+            return web.Response(status=302, headers={"Location": f"{other.url}/there"})
+        return await give(request)
+
+    async with (
+        calls_to(away) as (calls, wild),
+        serving(always(302, headers={"Location": f"{wild.url}/account"})) as other,
+    ):
+        assert await calls.fetch("/1.png") == b"none"
+
+
+async def test_a_socket_is_not_led_away_from_the_provider() -> None:
+    async with serving(always(200)) as other, calls_to(always(302, headers={"Location": other.url})) as (calls, _):
+        with pytest.raises(ProviderFailed, match="leads to one that is not public"):
+            async with calls.socket("/ws"):
+                pass
+        assert other.asked == []
+
+
+async def test_an_address_for_looking_that_a_provider_names_elsewhere_is_judged_too() -> None:
+    async with calls_to(always(200)) as (calls, _):
+        with pytest.raises(ProviderFailed, match="must lead to a public address"):
+            await calls.ask("GET", "http://169.254.169.254/status", repeatable=True)
+
+
+async def test_a_vendor_whose_name_leads_into_our_own_network_is_not_called() -> None:
+    calls = Calls(Connection(name="box", key=KEY), base_url="https://localhost:9")
+    with pytest.raises(ProviderFailed, match="leads to one that is not public"):
+        await calls.ask("POST", "/v1/images", repeatable=False)
+    await calls.close()
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}/1.png", "https://127.0.0.1:{port}/1.png"])
 async def test_an_output_that_a_vendors_model_names_in_our_own_network_is_not_fetched(address: str) -> None:
     """A model is anybody's, and its output may be any text: also the address of what only our workers can reach."""

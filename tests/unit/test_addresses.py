@@ -81,6 +81,100 @@ def test_a_url_that_can_be_seen_to_be_wrong_is_refused_before_it_is_called(url: 
     assert problem is None if says is None else problem is not None and says in problem
 
 
+INSIDE = [
+    "127.0.0.1",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.1",
+    "0177.0.0.1",
+    "017700000001",
+    "127.0.0.1.",
+    "0",
+    "10.1",
+    "127%2e0.0.1",
+    "%31%32%37.0.0.1",
+    "\uff11\uff12\uff17.0.0.1",
+    "127\u30020\u30020\u30021",
+    "\u2460\u2461\u2466.0.0.1",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[fe80::1]",
+    "[fd00::1]",
+    "[64:ff9b::7f00:1]",
+    "169.254.169.254",
+    "0xa9fea9fe",
+    "2852039166",
+    "192.168.1.1",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "a.localhost",
+    "metadata.google.internal",
+    "printer.local",
+    "redis",
+    "router.lan",
+    "nas.home.arpa",
+    "4294967296",
+    "1.2.3.4.5",
+    "999.1.1.1",
+    "0x",
+    "0377.0377.0377.0400",
+]
+
+
+@pytest.mark.parametrize("host", INSIDE)
+@pytest.mark.parametrize("rest", ["", "/cat.png", ":443/cat.png?a=b"])
+def test_an_input_that_can_be_seen_to_lie_inside_is_refused_however_its_host_is_written(host: str, rest: str) -> None:
+    assert AddressGuard().problem_of_input(f"https://{host}{rest}") is not None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "example.com",
+        "example.com.",
+        "8.8.8.8",
+        "134744072",
+        "[2606:4700::1111]",
+        "1.example",
+        "0x7f.example",
+        "localhost.example.com",
+        "exämple.com",
+        "xn--exmple-cua.com",
+    ],
+)
+def test_a_public_input_is_taken(host: str) -> None:
+    assert AddressGuard().problem_of_input(f"https://{host}/cat.png") is None
+
+
+def test_inputs_may_lie_in_a_network_that_an_operator_allows() -> None:
+    guard = AddressGuard(parse_networks("10.1.0.0/16"))
+    assert guard.problem_of_input("https://10.1.2.3/cat.png") is None
+    assert guard.problem_of_input("https://store.internal/cat.png") is None  # judged when it is connected to
+    for host in ("10.2.0.1", "127.0.0.1", "0x7f.1", "169.254.169.254"):
+        assert guard.problem_of_input(f"https://{host}/cat.png") is not None
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "fe80::1", "100.100.100.200", "fd00:ec2::254", "168.63.129.16", "0.0.0.0"]
+)
+def test_what_a_providers_server_names_is_never_where_clouds_keep_credentials(address: str) -> None:
+    for host in ("gpu.internal", "10.0.0.5", "127.0.0.1"):
+        assert not AddressGuard.beside(host).admits(address, plain=True)
+
+
+def test_what_a_server_on_this_machine_names_may_be_on_it_and_else_never() -> None:
+    assert AddressGuard.beside("127.0.0.1").admits("127.0.0.1", plain=True)
+    assert AddressGuard.beside("::1").admits("127.0.0.1", plain=True)
+    for host in ("gpu.internal", "10.0.0.5", None):
+        assert not AddressGuard.beside(host).admits("127.0.0.1", plain=True)
+        assert AddressGuard.beside(host).admits("10.9.9.9", plain=True)
+        assert AddressGuard.beside(host).admits("8.8.8.8", plain=True)
+
+
 def test_plain_http_is_taken_only_where_an_operator_allows_networks() -> None:
     assert LOCAL.problem("http://127.0.0.1:9000/hooks") is None
     assert LOCAL.problem("http://receiver.internal/hooks") is None  # judged when it is connected to

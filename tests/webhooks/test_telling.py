@@ -198,7 +198,7 @@ async def test_a_call_that_fails_as_nobody_thought_of_is_a_try_like_any_other(
     webhook = await register(gateway, key, receiver.url, "generation.succeeded")
     await gateway.finished(key)
     with monkeypatch.context() as patched, capture_logs() as logs:
-        patched.setattr("aiohttp.ClientSession.post", fall_over)
+        patched.setattr("aiohttp.ClientSession.request", fall_over)
         await tell(teller)
     (delivery,) = await deliveries_of(gateway, key, webhook["id"])
     assert [(one["status_code"], one["error"]) for one in delivery["tries"]] == [(None, "connection_lost")]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from gateway.addresses import AddressGuard
 from gateway.domain import SettingValue
 
 
@@ -27,7 +28,8 @@ class Connection:
     """Where a provider is and how to speak to it: a table `[providers.<name>]` of the rate card, with its secret.
 
     `base_url` has no slash at its end; None: the vendor's own. `key` is never to be logged, so it is not shown either.
-    `timeout_seconds` bounds one request and its answer; `folder` is where the rate card's own files are.
+    `timeout_seconds` bounds one request and its answer; `folder` is where the rate card's own files are;
+    `input_guard` says from where inputs may be fetched.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Connection:
     key: str | None = field(default=None, repr=False)
     timeout_seconds: float = 60.0
     folder: Path = Path()
+    input_guard: AddressGuard = field(default_factory=AddressGuard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from gateway.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
+from gateway.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import Connection
 from workers.providers.details import words_of
 
@@ -45,6 +46,8 @@ _SILENCE_SECONDS = 60.0  # of a download
 _IDLE_SECONDS = 4.0
 _PATIENCE_SECONDS_MAX = 900.0
 _MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # of a WebSocket
+
+_NOT_PUBLIC = "an output's address leads to one that is not public"
 
 _OURS_TO_MEND = {
     401: "check the key in its `key_env`",
@@ -105,16 +108,21 @@ class Calls:
     ) -> None:
         """Call `connection.base_url`, or the vendor's own `base_url`; `headers` go with each call, never elsewhere.
 
-        At a vendor's own address anybody's model may name outputs, so these are fetched from public addresses only. An
-        address that an operator has written is a server in a network of his, and its outputs may be there too.
+        At a vendor's own address anybody's model may name outputs, so these are fetched from public addresses only, and
+        the vendor itself is called at one. An address that an operator has written is a server in a network of his, and
+        its outputs may be there too; where a cloud keeps a machine's credentials they never are.
         """
         self._base = URL((connection.base_url or base_url or "").rstrip("/"))
-        self._headers = dict(headers or {})
         self._key = connection.key
         self._seconds = connection.timeout_seconds
-        self._session: aiohttp.ClientSession | None = None
-        self._guard = AddressGuard() if connection.base_url is None else None
-        self._elsewhere: aiohttp.ClientSession | None = None
+        named = connection.base_url is not None
+        self._outgoing = Outgoing(
+            AddressGuard.beside(self._base.host) if named else AddressGuard(),
+            own=self._base if self._base.host else None,
+            own_is_guarded=not named,
+            headers=headers,
+            idle_seconds=_IDLE_SECONDS,
+        )
 
     async def ask(
         self,
@@ -134,20 +142,11 @@ class Calls:
         Raises ProviderUnreachable, or ProviderFailed as the module says. A URL elsewhere is asked without our headers.
         """
         url = self._at(path)
-        ours = self._headers if url.origin() == self._base.origin() else {}
         seconds = self._seconds if slow else min(self._seconds, _LOOK_SECONDS)
         timeout = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, _CONNECT_SECONDS))
         async with (
             _in_our_errors(method, repeatable=repeatable),
-            self._open().request(
-                method,
-                url,
-                json=json,
-                data=form,
-                headers={**ours, **(headers or {})},
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response,
+            self._outgoing.request(method, url, json=json, data=form, headers=headers, timeout=timeout) as response,
         ):
             body = await _read(response, bytes_max)
         return Answer(method, response.status, response.headers, body, repeatable)
@@ -158,12 +157,10 @@ class Calls:
         Raises ProviderFailed if it is gone or too large, else ProviderUnreachable: it may be fetched again.
         """
         at = self._at(url)
-        own = at.origin() == self._base.origin()
         timeout = aiohttp.ClientTimeout(total=self._seconds, connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
-        session = self._open() if own or self._guard is None else self._open_elsewhere(self._guard, at)
         async with (
             _in_our_errors("GET", repeatable=True),
-            session.get(at, headers=self._headers if own else {}, timeout=timeout) as response,
+            self._outgoing.get(at, timeout=timeout) as response,
         ):
             if response.status == 200:  # noqa: PLR2004 - HTTP's own number
                 return await _read(response, bytes_max)
@@ -177,9 +174,7 @@ class Calls:
         """A WebSocket, with a beat that tells a dead one. ProviderUnreachable if it cannot be had, or is lost."""
         async with _in_our_errors("GET", repeatable=True):
             async with asyncio.timeout(_CONNECT_SECONDS):
-                socket = await self._open().ws_connect(
-                    self._at(path), headers=self._headers, heartbeat=20, max_msg_size=_MESSAGE_BYTES_MAX
-                )
+                socket = await self._outgoing.socket(self._at(path), heartbeat=20, max_msg_size=_MESSAGE_BYTES_MAX)
             try:
                 yield socket
             finally:
@@ -208,9 +203,7 @@ class Calls:
 
     async def close(self) -> None:
         """Close the sessions, if there are any."""
-        for session in (self._session, self._elsewhere):
-            if session is not None:
-                await session.close()
+        await self._outgoing.close()
 
     def _at(self, path: str) -> URL:
         text = path if "://" in path[:10] else f"{self._base}{path}"
@@ -223,20 +216,6 @@ class Calls:
         if url.scheme not in {"http", "https"} or not url.host:
             raise ProviderFailed("it gave an address that is none of http: or https:")
         return url
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # No limit of connections: how much is in work at a time is the worker's and the rate card's to say.
-            self._session = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS))
-        return self._session
-
-    def _open_elsewhere(self, guard: AddressGuard, at: URL) -> aiohttp.ClientSession:
-        """The session for outputs at public addresses; ProviderFailed for one that is none as far as can be seen."""
-        if (problem := guard.problem(str(at.with_query(None)))) is not None:
-            raise ProviderFailed(f"an output's address {problem}")
-        if self._elsewhere is None:
-            self._elsewhere = _session(guard.connector(limit=0))
-        return self._elsewhere
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -260,11 +239,6 @@ def decoded(text: object, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ProviderFailed("an output is not base64") from None
-
-
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    headers = {"User-Agent": "farebox"}
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers)
 
 
 def _seconds(text: str, scale: int) -> float | None:
@@ -292,12 +266,18 @@ async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
 async def _in_our_errors(method: str, *, repeatable: bool) -> AsyncGenerator[None]:
     try:
         yield
+    except UrlRefused as refused:
+        raise ProviderFailed(f"an output's address {refused.words}") from None
+    except RedirectsEndless:
+        raise ProviderFailed("an output's address redirects for ever") from None
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         if is_refusal(error):
-            raise ProviderFailed("an output's address leads to one that is not public") from None
+            raise ProviderFailed(_NOT_PUBLIC) from None
         raise ProviderUnreachable(f"no connection: {type(error).__name__}") from None
     except aiohttp.InvalidURL:
         raise ProviderNotSetUp("its address is none: check `base_url`") from None
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        if is_refusal(error):
+            raise ProviderFailed(_NOT_PUBLIC) from None
         detail = f"its answer to {method} was lost: {type(error).__name__}"
         raise ProviderUnreachable(detail) if repeatable else ProviderFailed(detail) from None

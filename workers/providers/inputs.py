@@ -14,12 +14,12 @@ from yarl import URL
 from gateway.addresses import AddressGuard, is_refusal
 from gateway.errors import ProviderFailed, ProviderRejected
 from gateway.media import EXTENSIONS, OPENING_BYTES, content_type_by_opening
+from gateway.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import ProviderInput
 
 INPUT_BYTES_MAX = 50 * 1024 * 1024  # as much as may be uploaded
 
-_REDIRECTS_MAX = 3
-_MOVED = frozenset({301, 302, 303, 307, 308})
+_WANTED = {"Accept": "image/*, video/*"}
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=20)
 
 
@@ -33,12 +33,11 @@ class InputBytes:
 
 
 class Inputs:
-    """Reads inputs; the session is made when the first address is to be fetched."""
+    """Reads inputs; connections are made when the first address is to be fetched."""
 
     def __init__(self, guard: AddressGuard | None = None) -> None:
         """Fetch from public addresses only, or as `guard` says."""
-        self._guard = guard or AddressGuard()
-        self._session: aiohttp.ClientSession | None = None
+        self._outgoing = Outgoing(guard or AddressGuard())
 
     async def read(self, given: ProviderInput) -> InputBytes:
         """The input's bytes. ProviderRejected: they are not what is asked for; ProviderFailed: not to be had now."""
@@ -49,42 +48,27 @@ class Inputs:
         return InputBytes(f"{given.kind}.{EXTENSIONS[content_type]}", content_type, data)
 
     async def close(self) -> None:
-        """Close the session, if there is one."""
-        if self._session is not None:
-            await self._session.close()
+        """Close every connection."""
+        await self._outgoing.close()
 
     async def _fetch(self, address: str) -> bytes:
         """Download; each step of a redirect is looked at as the first was."""
+        address, _, _ = address.partition("#")
+        if not address.isascii() or not address.isprintable() or " " in address:
+            raise ProviderRejected("an input's address must be ASCII")
         try:
-            for _ in range(_REDIRECTS_MAX + 1):
-                url = self._checked(address)
-                async with self._open().get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
-                    if response.status not in _MOVED or "Location" not in response.headers:
-                        return await _body(response)
-                    address = str(response.url.join(URL(response.headers["Location"])))
+            # A signed address means its very characters.
+            url = URL(address, encoded=True)
+            async with self._outgoing.get(url, headers=_WANTED, timeout=_TIMEOUT) as response:
+                return await _body(response)
+        except UrlRefused as refused:
+            raise ProviderRejected(f"an input's address {refused.words}") from None
+        except RedirectsEndless:
+            raise ProviderRejected("an input's address redirects for ever") from None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             if is_refusal(error):
                 raise ProviderRejected("an input's address leads to one that is not public") from None
             raise ProviderFailed(f"an input could not be fetched: {type(error).__name__}") from None
-        raise ProviderRejected("an input's address redirects for ever")
-
-    def _checked(self, address: str) -> URL:
-        """The address as it stands: a signed one means its very characters."""
-        address, _, _ = address.partition("#")
-        # The guard's limit of length is one for addresses that we keep; a signed one may be longer.
-        problem = self._guard.problem(address.partition("?")[0])
-        if problem is not None or not address.isascii() or not address.isprintable() or " " in address:
-            raise ProviderRejected(f"an input's address {problem or 'must be ASCII'}")
-        return URL(address, encoded=True)
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=self._guard.connector(limit=0, plain=False),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "farebox", "Accept": "image/*, video/*"},
-            )
-        return self._session
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

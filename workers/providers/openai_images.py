@@ -49,7 +49,7 @@ class OpenAiImages:
         key = connection.key
         headers = {"Authorization": f"Bearer {key}"} if key else None
         self._calls = Calls(connection, base_url=OPENAI_URL, headers=headers)
-        self._inputs = Inputs(guard)
+        self._inputs = Inputs(guard or connection.input_guard)
 
     async def submit(self, request: ProviderRequest) -> None:
         """There is no job to come back to: `results` makes the call."""

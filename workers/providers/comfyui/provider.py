@@ -61,7 +61,7 @@ class ComfyUi:
         self._key = key
         self._calls = Calls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
         self._folder = connection.folder
-        self._inputs = Inputs(guard)
+        self._inputs = Inputs(guard or connection.input_guard)
 
     async def submit(self, request: ProviderRequest) -> str:
         """Queue the workflow, unless it is there already; its id."""
