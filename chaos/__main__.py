@@ -7,6 +7,10 @@ Environment, all of it optional:
     FAULTS=40      inject so many instead
     STEPS=20000    how many steps the model is then compared with the ledger for; 0: none
     REPORT=path    write the figures there too, as JSON
+    SHORT=1        half a minute: quick faults, once each, until everybody has acted often enough; no steps
+    ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks or revocation; no faults
+
+`--mutant "name"` runs it with one line of Farebox made wrong: it must not pass.
 
 Exit 0: nothing lost, nothing double, the audit clean. Exit 1: the list of what is wrong, and the log is kept.
 """
@@ -21,27 +25,33 @@ import shutil
 import signal
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chaos.box import Box
+from chaos.cast import Cast
+from chaos.checks import Checks
 from chaos.counting import audit_meanwhile, count, settle
 from chaos.disk import Disk, enter_namespace
-from chaos.faults import FAULTS, Fault, Scene
-from chaos.load import Load
-from chaos.processes import WORKERS, Processes
+from chaos.faults import FAULTS, QUICK, Fault, Scene
+from chaos.given import Given
+from chaos.load import CLIENTS, Load
+from chaos.mutants import MUTANTS, mutated
+from chaos.plan import Plan
+from chaos.processes import LEDGER, WORKERS, Processes
 from chaos.receiver import Receiver
 from chaos.report import Report
 from gateway.cancelling import cancel
 
+CLIENTS_SHORT = 5
 _AT_ONCE = 3
 _PAUSE_SECONDS = (0.2, 1.5)
 _INTERRUPTED = 130
-STEPS = 20_000
 
 
 class Interrupted(Exception):
@@ -50,19 +60,21 @@ class Interrupted(Exception):
 
 def main() -> int:
     """Run it all; the exit code."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    )
+    parser.add_argument("--mutant", choices=list(MUTANTS), help="run with one line of Farebox made wrong")
+    mutant = parser.parse_args().mutant
     enter_namespace()
-    seed, steps = int(os.environ.get("SEED", "1")), int(os.environ.get("STEPS", STEPS))
-    console = Console()
+    plan, console = Plan.from_environment(), Console()
     folder = Path(tempfile.mkdtemp(prefix="farebox-chaos-"))
     try:
-        held = not asyncio.run(_run(seed, folder, console)).problems
-        if steps:
+        code = None if mutant is None else mutated(MUTANTS[mutant], folder / "mutant")
+        held = not asyncio.run(_run(plan, folder, console, code)).problems
+        if plan.steps:
             from chaos import model  # noqa: PLC0415 - STEPS=0 needs none of it
 
-            held = model.check(seed, steps, console) and held
+            held = model.check(plan.seed, plan.steps, console) and held
     except (Interrupted, KeyboardInterrupt):
         console.print("Interrupted. Everything that it started has ended.")
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,19 +87,14 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
         return 0
     console.print(f"[bold red]Something is wrong.[/] The log is kept: {folder / 'chaos.log'}", soft_wrap=True)
-    console.print(f"Repeat the faults and the load with SEED={seed}.")
+    console.print(f"Repeat the faults and the load with SEED={plan.seed}.")
     return 1
 
 
-async def _run(seed: int, folder: Path, console: Console) -> Report:
-    disk = Disk(folder / "disk", lambda: [pid for name in WORKERS if (pid := processes.process(name)) is not None])
-    disk.open()
-    box, receiver = Box(seed), Receiver(seed)
-    processes = Processes(folder, disk.directory / "store", box.address, random.Random(f"{seed} lines"))
-    load = Load(processes.addresses, processes.admin_key, seed)
-    report = Report(seed, Scene(processes, load, disk, box, receiver, random.Random(f"{seed} faults")), Counter())
-    console.print(f"chaos: SEED={seed}, log {processes.log_path}", soft_wrap=True)
-    started = time.monotonic()
+async def _run(plan: Plan, folder: Path, console: Console, code: Path | None) -> Report:
+    scene = _scene(plan, folder, code)
+    report = Report(scene, plan)
+    console.print(f"chaos: SEED={plan.seed}, log {scene.processes.log_path}", soft_wrap=True)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -99,58 +106,106 @@ async def _run(seed: int, folder: Path, console: Console) -> Report:
         work.result()
     finally:
         await cancel(work, stopping)
-        await load.close()
-        await processes.stop()
-        await box.close()
-        await receiver.close()
-        disk.close()
-    report.seconds = time.monotonic() - started
+        await scene.cast.close()
+        await scene.load.close()
+        await scene.processes.stop()
+        await scene.box.close()
+        await scene.receiver.close()
+        scene.outputs.close()
+        scene.ledger_disk.close()
     report.show(console)
     if path := os.environ.get("REPORT"):
         report.write(Path(path))
     return report
 
 
+def _scene(plan: Plan, folder: Path, code: Path | None) -> Scene:
+    """Everything and everybody, not yet open. `code` is the folder of a mutant, or none."""
+
+    def running(*names: str) -> list[int]:
+        return [pid for name in names if (pid := processes.process(name)) is not None]
+
+    outputs = Disk(folder / "disk", lambda: running(*WORKERS))
+    ledger_disk = Disk(folder / LEDGER, lambda: running(LEDGER))
+    outputs.open()
+    ledger_disk.open()
+    box, receiver, checks = Box(plan.seed), Receiver(plan.seed, 0 if plan.short else 2), Checks()
+    lines = random.Random(f"{plan.seed} lines")
+    processes = Processes(folder, outputs.directory / "store", box.address, lines, code)
+    clients = 0 if plan.only else CLIENTS_SHORT if plan.short else CLIENTS
+    given = Given(processes.card)
+    load = Load(processes.addresses, processes.admin_key, plan.seed, given, clients, plan.short)
+    cast = Cast(load, checks, plan, processes.card)
+    dice = random.Random(f"{plan.seed} faults")
+    return Scene(processes, load, cast, checks, outputs, ledger_disk, box, receiver, dice)
+
+
 async def _work(report: Report, console: Console) -> None:
     """Start everything, torment it under load, let it settle, count."""
-    scene = report.scene
-    await scene.box.open()
-    await scene.receiver.open()
-    await scene.processes.start()
-    await scene.load.open(scene.receiver)
-    clients = asyncio.create_task(scene.load.run())
+    scene, phases = report.scene, report.phases
+    with _timed(phases, "starting"):
+        await scene.box.open()
+        await scene.receiver.open()
+        await scene.processes.start()
+        await scene.load.open(scene.receiver)
+        await scene.cast.open()
+    going_on = [asyncio.create_task(each) for each in (scene.load.run(), scene.cast.run())]
     auditing = asyncio.create_task(audit_meanwhile(scene))
     try:
-        await _torment(scene, report.injected, console)
+        with _timed(phases, "faults"):
+            await _unless_it_breaks(_torment(report, console), going_on)
         await cancel(auditing)
         scene.load.stopping = True
-        with console.status("letting it settle"):
-            await clients
+        with _timed(phases, "settling"), console.status("letting it settle"):
+            await asyncio.gather(*going_on)
             if not await settle(scene.processes):
                 scene.problems.append("it never came to rest")
-        with console.status("counting"):
+            await scene.cast.finish()
+        with _timed(phases, "counting"), console.status("counting"):
             report.findings = await count(scene)
     except Exception:
         report.show_problems(console)  # what was found until then may be why
         raise
     finally:
-        await cancel(clients, auditing)
+        await cancel(*going_on, auditing)
 
 
-async def _torment(scene: Scene, injected: Counter[str], console: Console) -> None:
+@contextmanager
+def _timed(phases: dict[str, int], name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    phases[name] = round(time.monotonic() - started)
+
+
+async def _unless_it_breaks(torment: Coroutine[Any, Any, None], going_on: list[asyncio.Task[None]]) -> None:
+    """Torment; but whatever goes on meanwhile and raises ends it at once."""
+    tormenting = asyncio.create_task(torment)
+    try:
+        await asyncio.wait({tormenting, *going_on}, return_when=asyncio.FIRST_COMPLETED)
+        for task in going_on:
+            if task.done():
+                task.result()
+        await tormenting
+    finally:
+        await cancel(tormenting)
+
+
+async def _torment(report: Report, console: Console) -> None:
     """Inject faults, a few at once, until there were enough; those that check something alone."""
-    enough = float(os.environ.get("FAULTS", "0"))
-    seconds = 60 * float(os.environ.get("MINUTES", "7.5"))
+    plan, scene, injected = report.plan, report.scene, report.injected
+    kinds = () if plan.only else QUICK if plan.short else FAULTS
+    number = plan.faults if plan.faults is not None else len(kinds) if plan.short else None
+    enough = plan.seconds if number is None else number
     started = time.monotonic()
     columns = (TextColumn("{task.description:36}"), BarColumn(), TextColumn("{task.percentage:.0f}%"))
     going_on: set[asyncio.Task[None]] = set()
     try:
         with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-            task = bar.add_task("faults", total=enough or seconds)
-            for fault in _one_after_the_other(scene.dice):
-                done = injected.total() if enough else time.monotonic() - started
+            task = bar.add_task("faults", total=enough)
+            for fault in _one_after_the_other(kinds, scene.dice):
+                done = time.monotonic() - started if number is None else injected.total()
                 bar.update(task, completed=done, description=fault.name)
-                if done >= (enough or seconds):
+                if done >= enough:
                     break
                 if fault.alone or len(going_on) >= _AT_ONCE:
                     await _all_over(going_on)
@@ -160,14 +215,16 @@ async def _torment(scene: Scene, injected: Counter[str], console: Console) -> No
                     await _all_over(going_on)
                 await asyncio.sleep(scene.dice.uniform(*_PAUSE_SECONDS))
             await _all_over(going_on)
+            if plan.short:
+                await scene.cast.satisfied()
     finally:
         await cancel(*going_on)  # each puts right what it did, as long as everything still runs
 
 
-def _one_after_the_other(dice: random.Random) -> Iterator[Fault]:
+def _one_after_the_other(kinds: Sequence[Fault], dice: random.Random) -> Iterator[Fault]:
     """Every kind once, in an order that the dice decide; then again."""
-    while True:
-        yield from dice.sample(FAULTS, len(FAULTS))
+    while kinds:
+        yield from dice.sample(kinds, len(kinds))
 
 
 async def _all_over(going_on: set[asyncio.Task[None]]) -> None:

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from chaos.faults import Scene, delivered_by, read_generation
+from chaos.lifetimes import check_lifetimes
 from chaos.load import Load
 from chaos.processes import LEDGER, Processes
+from chaos.receipts import check_receipts
 from gateway.errors import LedgerUnavailable
 from tests.invariants.checks import check_invariants
+from tests.invariants.contents import read_contents
 
 SETTLE_SECONDS = 240
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 _AUDIT_EVERY_SECONDS = 10
 _AUDITS = {0: "clean", 2: "no answer from the ledger"}
-_TOLD_SECONDS = 30
+_TOLD_SECONDS = 8
 _RESENT_MAX = 8
 _PAGE = 100
 BOX_MODEL = "poster"
@@ -77,12 +81,17 @@ async def count(scene: Scene) -> Findings:
         for shown in generations:
             _check_generation(findings, shown)
         await _check_account(findings, load, account, entries, generations)
+        seen = await load.call("GET", f"/v1/admin/accounts/{account}", load.admin_key)
+        load.given.check(scene.checks, seen.body, entries)
+        scene.checks.seen["refunds after a reset"] += _refunds_after_a_reset(entries)
     _check_acknowledged(findings, load, everything)
+    scene.cast.count(everything)
+    await check_receipts(load, scene.checks, everything.values())
     await _check_outputs(findings, load, everything)
     await _check_told(findings, scene, everything)
     await _check_box(findings, scene, everything)
     await _check_overtaken(findings, scene)
-    await _audit(findings, scene.processes)
+    await _audit(findings, scene)
     return findings
 
 
@@ -230,16 +239,32 @@ async def _check_overtaken(findings: Findings, scene: Scene) -> None:
             findings.double.append(f"{generation}: attempt {attempt} delivered after it had been overtaken")
 
 
-async def _audit(findings: Findings, processes: Processes) -> None:
-    """Both proofs on the ledger's own keys."""
+async def _audit(findings: Findings, scene: Scene) -> None:
+    """Both proofs on the ledger's own keys, and when each of them will be gone."""
+    processes = scene.processes
     async with processes.redis(LEDGER) as redis:
         try:
             await check_invariants(redis, processes.ledger.partitions)
         except AssertionError as error:
             findings.differences.append(f"invariants: {error}")
+        contents = await read_contents(redis)
+        check_lifetimes(scene.checks, contents, scene.started_ms, round(time.time() * 1000))
     code, said = await run_audit(processes)
     if code:
         findings.differences.append(f"farebox audit ended with {code}: {said}")
+
+
+def _refunds_after_a_reset(entries: list[Shown]) -> int:
+    """How many refunds came when the allotment that they were drawn from was gone; entries oldest first."""
+    since: dict[str, int] = {}
+    resets = refunds = 0
+    for entry in entries:
+        resets += entry["kind"] in {"reset", "refresh"}
+        if entry["kind"] == "reserve":
+            since[entry["generation"]] = resets
+        elif entry["kind"] == "refund":
+            refunds += since.get(entry["generation"], resets) < resets
+    return refunds
 
 
 async def run_audit(processes: Processes) -> tuple[int, str]:

@@ -1,7 +1,7 @@
-"""The disk of the outputs, made so that it can be full.
+"""The disks of the outputs and of the ledger, made so that they can be full.
 
-A small file system of its own (tmpfs) where one can be mounted; else the workers may write no more files
-(RLIMIT_FSIZE), which fails their writes too. The report says which way it was.
+A small file system of its own for each (tmpfs) where one can be mounted; else those who write there may write no more
+files (RLIMIT_FSIZE), which fails their writes too. The report says which way it was.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def enter_namespace() -> None:
 
 @dataclass(slots=True)
 class Disk:
-    """Where outputs are stored. `writers` gives the processes that write there."""
+    """One directory. `writers` gives the processes that write there."""
 
     directory: Path
     writers: Callable[[], Iterable[int]]
@@ -46,7 +46,7 @@ class Disk:
         """How the disk is filled."""
         if self.mounted:
             return f"a tmpfs of {SIZE_MIB} MiB without room"
-        return "RLIMIT_FSIZE 0 ON THE WORKERS, for no tmpfs can be mounted here"
+        return "RLIMIT_FSIZE 0 ON WHO WRITES THERE, for no tmpfs can be mounted here"
 
     def open(self) -> None:
         """Make the directory, on a file system of its own if we may."""

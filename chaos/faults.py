@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from chaos.box import Box
+from chaos.cast import Cast
+from chaos.checks import Checks
 from chaos.disk import Disk
 from chaos.full_memory import fill_memory
 from chaos.lines import Answers
@@ -43,6 +46,7 @@ _BUSY_SECONDS, _BUSY_ATTEMPTS = 120, 2
 _SPOIL_SECONDS = (0.5, 2.0)
 _OUTAGE_SECONDS = (0.5, 7.0)  # shorter and longer than the five seconds after which a client gives up on Redis
 _AWAY_SECONDS = (2.0, 12.0)
+_REPLACED_SECONDS = 120
 _FULL_SECONDS = (2.0, 6.0)  # the first retry comes after two seconds: into the full disk, or after it
 
 
@@ -52,10 +56,14 @@ class Scene:
 
     processes: Processes
     load: Load
-    disk: Disk
+    cast: Cast
+    checks: Checks
+    outputs: Disk
+    ledger_disk: Disk
     box: Box
     receiver: Receiver
     dice: random.Random
+    started_ms: int = field(default_factory=lambda: round(time.time() * 1000))
     problems: list[str] = field(default_factory=list)
     audits: Counter[str] = field(default_factory=Counter)
     """Audits of the live ledger during the faults, by how they ended."""
@@ -168,15 +176,34 @@ async def _empty_queue(scene: Scene) -> None:
             await redis.flushall()
 
 
-async def _fill_disk(scene: Scene) -> None:
-    """Leave no room for outputs: storing one fails, and the attempt is made again."""
-    until = asyncio.get_running_loop().time() + scene.dice.uniform(*_FULL_SECONDS)
-    try:
-        while asyncio.get_running_loop().time() < until:
-            await asyncio.to_thread(scene.disk.fill)
-            await asyncio.sleep(0.5)
-    finally:
-        scene.disk.free()
+def _fill_disk(which: Callable[[Scene], Disk]) -> Strike:
+    """Leave no room: storing an output fails, and the attempt is made again; the ledger's Redis cannot go on at all."""
+
+    async def strike(scene: Scene) -> None:
+        disk, until = which(scene), asyncio.get_running_loop().time() + scene.dice.uniform(*_FULL_SECONDS)
+        try:
+            while asyncio.get_running_loop().time() < until:
+                await asyncio.to_thread(disk.fill)
+                await asyncio.sleep(0.5)
+        finally:
+            disk.free()
+
+    return strike
+
+
+async def _upgrade(scene: Scene) -> None:
+    """Replace every process by a new one, one after the other, as a rolling upgrade does: nobody is to notice."""
+    for name in (*CARETAKERS, *WORKERS, *GATEWAYS):
+        old = await scene.processes.running(name)
+        scene.processes.signal(name, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_REPLACED_SECONDS):
+                await scene.processes.replaced(name, old)
+                if name in GATEWAYS:
+                    await scene.load.is_ready(scene.processes.addresses[GATEWAYS.index(name)])
+        except TimeoutError:
+            scene.problems.append(f"{name} was not replaced within {_REPLACED_SECONDS} s")
+        scene.checks.seen["processes replaced by an upgrade"] += 1
 
 
 async def _take_provider_away(scene: Scene) -> None:
@@ -225,10 +252,24 @@ FAULTS = (
     Fault("a worker's words held past its lease", _hold_worker, alone=True),
     Fault("provider out of reach", _take_provider_away),
     Fault("webhook receiver out of reach", _take_receiver_away),
-    Fault("outputs' disk full", _fill_disk),
+    Fault("outputs' disk full", _fill_disk(lambda scene: scene.outputs)),
+    Fault("ledger's disk full", _fill_disk(lambda scene: scene.ledger_disk)),
+    Fault("every process replaced, one by one", _upgrade),
     Fault("ledger's memory full", _fill_ledger, alone=True),
     Fault("both Redis' memory full", _fill_both, alone=True),
 )
+
+
+_QUICK = {
+    "kill -9 a worker",
+    "kill -9 a caretaker",
+    "kill -9 the queue's Redis",
+    "SIGSTOP a gateway",
+    "every process replaced, one by one",
+}
+QUICK = tuple(fault for fault in FAULTS if fault.name in _QUICK)
+"""Those of a short run: over in seconds, and so is what they leave behind. A gateway's request that is cut off in its
+middle is claimed for a minute, a job that the queue has lost is dispatched again after one."""
 
 
 async def _busy_worker(scene: Scene) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import cycle
@@ -19,6 +21,7 @@ from typing import Any
 
 import aiohttp
 
+from chaos.given import Given
 from chaos.receiver import EVENTS, Receiver
 
 CLIENTS = 12
@@ -39,13 +42,17 @@ _UNAVAILABLE = 503
 _MISUSED = 422
 _GIVE_UP_SECONDS = 480  # longer than memory is kept full if each of its probes waits in vain
 _LOOK_SECONDS = 0.1
+_SILENT_SECONDS = 40  # streams say something every 15 s
 _GRANTS_SHARE = 0.6  # of what operators do; the rest are changes of plan
 # What is asked for, and what becomes of it, in a hundred. A mural nobody can pay for.
 _WISHES = {"sketch": 69, "portrait": 15, "poster": 8, "clip": 4, "mural": 4}
+_SHORT = {"poster", "clip", "hang", "fail at first"}
+"""What a short run leaves out: its provider may take minutes, or its next attempt waits."""
 _TOOLS = {"clip": "video", "poster": "print"}
 _INPUT_SHARE = 0.5  # of portraits bring a picture along, which the gateway stores
 _PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 _FATES = {"succeed": 61, "fail": 12, "fail at first": 10, "deliver k of n": 14, "hang": 3}
+_FINAL_FAILURES = ("provider_rejected", "moderated")  # not tried again
 _FAILURES = ("provider_rejected", "provider_failed", "provider_timeout", "moderated", "internal")
 
 
@@ -73,11 +80,19 @@ class Load:
     gateways: list[str]
     admin_key: str
     seed: int
+    given: Given
+    clients: int = CLIENTS
+    short: bool = False
+    """Nobody hangs, and nothing that takes its provider long is asked for."""
     keys: dict[str, str] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     orders: dict[str, Order] = field(default_factory=dict)
     acknowledged: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Idempotency key → the generations that were acknowledged for it: one, or something is wrong."""
+    prices: dict[str, int] = field(default_factory=dict)
+    """Generation → the millicredits that it was acknowledged at."""
+    quoted: set[str] = field(default_factory=set)
+    """Generations that were ordered by a quote: their card may be an older one."""
     refused: dict[str, int] = field(default_factory=dict)
     granted: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Account → reason of an acknowledged grant → its credits."""
@@ -87,6 +102,7 @@ class Load:
     _later: set[asyncio.Task[None]] = field(default_factory=set)
     _turns: Iterator[str] = field(init=False)
     _http: aiohttp.ClientSession | None = None
+    _receiver: Receiver | None = None
 
     def __post_init__(self) -> None:
         self._turns = cycle(self.gateways)
@@ -96,18 +112,24 @@ class Load:
         self._http = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=8), connector=aiohttp.TCPConnector(limit=0)
         )
-        await asyncio.gather(*map(self._is_ready, self.gateways))
+        await asyncio.gather(*map(self.is_ready, self.gateways))
         self.answers.clear()
-        accounts = ACCOUNTS | PROBERS
-        await asyncio.gather(*(self.make_account(name, plan) for name, plan in accounts.items()))
-        for name in accounts.keys() - {POOR}:
+        self._receiver = receiver
+        await asyncio.gather(*(self.join(name, plan) for name, plan in (ACCOUNTS | PROBERS).items()))
+        for name in (ACCOUNTS | PROBERS).keys() - {POOR}:
             await self.grant(name, GRANTED_AT_FIRST, "at first")
-        for name in accounts:
-            listener = {"url": receiver.url(name), "events": EVENTS}
-            made = await self.call("POST", "/v1/webhooks", self.keys[name], listener, f"webhook-{name}")
-            receiver.webhooks[name], receiver.secrets[name] = made.body["id"], made.body["secret"]
 
-    async def _is_ready(self, gateway: str) -> None:
+    async def join(self, name: str, plan: str) -> None:
+        """Make an account, and have the receiver told of its generations."""
+        if self._receiver is None:
+            raise RuntimeError("open it first")
+        await self.make_account(name, plan)
+        listener = {"url": self._receiver.url(name), "events": EVENTS}
+        made = await self.call("POST", "/v1/webhooks", self.keys[name], listener, f"webhook-{name}")
+        self._receiver.webhooks[name], self._receiver.secrets[name] = made.body["id"], made.body["secret"]
+
+    async def is_ready(self, gateway: str) -> None:
+        """Return when a gateway says that it is ready."""
         while True:
             answer = await self.call_once(gateway, "GET", "/readyz", key="")
             if answer is not None and answer.status == _OK:
@@ -122,8 +144,9 @@ class Load:
     async def run(self) -> None:
         """Be all clients and the operators until `stopping`, then see what was begun to its end."""
         async with asyncio.TaskGroup() as everybody:
-            everybody.create_task(self._operate(random.Random(f"{self.seed} operators")))
-            for number in range(CLIENTS):
+            if self.clients:
+                everybody.create_task(self._operate(random.Random(f"{self.seed} operators")))
+            for number in range(self.clients):
                 everybody.create_task(self._be_client(number, random.Random(f"{self.seed} client {number}")))
         await asyncio.gather(*self._later)
 
@@ -172,12 +195,33 @@ class Load:
         async with self._http.get(url) as answer:
             return await answer.read() if answer.status in ACCEPTED else None
 
+    async def press(self, path: str, form: dict[str, str]) -> int:
+        """Send a page's form until a gateway has answered it; the status."""
+        if self._http is None:
+            raise RuntimeError("open it first")
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                url = next(self._turns) + path
+                async with self._http.post(url, data=form, allow_redirects=False) as answer:
+                    if answer.status < _INSIDE:
+                        return answer.status
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def stream(self, path: str, key: str, last: int) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """A connection to the next gateway's live events, after the `last` one; one that is silent for long is gone."""
+        if self._http is None:
+            raise RuntimeError("open it first")
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=8, sock_read=_SILENT_SECONDS)
+        headers = {"Authorization": f"Bearer {key}"} | ({"Last-Event-ID": str(last)} if last else {})
+        return self._http.get(next(self._turns) + path, headers=headers, timeout=timeout)
+
     async def submit(self, order: Order) -> Answer:
         """Send an order until it is answered, and remember what was acknowledged."""
         self.orders[order.key] = order
         answer = await self.call("POST", "/v1/generations", self.keys[order.account], order.body, order.key)
         if answer.status in ACCEPTED:
             self.acknowledged[order.key].add(answer.body["id"])
+            self.prices.setdefault(answer.body["id"], int(Decimal(answer.body["price"]["credits"]) * 1000))
         elif answer.status in REFUSED_FOR_GOOD:
             self.refused[order.key] = answer.status
         else:
@@ -197,7 +241,7 @@ class Load:
         while not self.stopping:
             account = dice.choice(sorted(ACCOUNTS))
             key = f"order-{number}-{count}"
-            await self._one_order(Order(key, account, _wish(dice, key)), dice)
+            await self._one_order(Order(key, account, _wish(dice, key, short=self.short)), dice)
             count += 1
             await asyncio.sleep(dice.uniform(0.05, 0.7))
 
@@ -240,12 +284,13 @@ class Load:
     async def make_account(self, name: str, plan: str) -> None:
         """An account, on a plan if one is given, with a key."""
         path = f"/v1/admin/accounts/{name}"
-        await self._operator("PUT", path, {}, f"make {name}")
+        await self.operate("PUT", path, {}, f"make {name}")
         if plan:
-            await self._operator("PUT", f"{path}/subscription", {"plan": plan, "interval": "monthly"}, f"plan {name}")
+            await self.operate("PUT", f"{path}/subscription", {"plan": plan, "interval": "monthly"}, f"plan {name}")
+            self.given.plan(name, plan)
         while name not in self.keys:  # a key is shown once: if that answer was lost, another is made
             self.counts["keys"] += 1
-            made = await self._operator("POST", f"{path}/keys", {}, f"key {name} {self.counts['keys']}")
+            made = await self.operate("POST", f"{path}/keys", {}, f"key {name} {self.counts['keys']}")
             if made.body.get("key"):
                 self.keys[name] = made.body["key"]
             elif self.problems:
@@ -254,8 +299,9 @@ class Load:
     async def grant(self, account: str, amount: int, reason: str) -> None:
         """Grant top-up credits; acknowledged, they must be there exactly once."""
         body = {"bucket": "top_up", "credits": amount, "reason": reason}
-        await self._operator("POST", f"/v1/admin/accounts/{account}/grants", body, f"grant {account} {reason}")
+        await self.operate("POST", f"/v1/admin/accounts/{account}/grants", body, f"grant {account} {reason}")
         self.granted[account][reason] += amount
+        self.given.grant(account, "top_up", amount * 1000)
         self.counts["grants"] += 1
 
     async def _operate(self, dice: random.Random) -> None:
@@ -268,21 +314,24 @@ class Load:
             elif ACCOUNTS[account]:
                 plan = {"plan": dice.choice(["small", "large"]), "when": dice.choice(["now", "period_end"])}
                 path = f"/v1/admin/accounts/{account}/subscription"
-                await self._operator("PATCH", path, plan, f"change {number}")
+                await self.operate("PATCH", path, plan, f"change {number}")
+                if plan["when"] == "now":
+                    self.given.plan(account, plan["plan"])
                 self.counts["plan changes"] += 1
             await asyncio.sleep(dice.uniform(0.3, 1.5))
 
-    async def _operator(self, method: str, path: str, body: Any, idempotency_key: str) -> Answer:
+    async def operate(self, method: str, path: str, body: Any, idempotency_key: str) -> Answer:
+        """A call of an operator's, which must be accepted."""
         answer = await self.call(method, path, self.admin_key, body, idempotency_key.replace(" ", "-"))
         if answer.status not in ACCEPTED | {201}:
             self.problems.append(f"{method} {path} was answered {answer.status}: {answer.body}")
         return answer
 
 
-def _wish(dice: random.Random, key: str) -> dict[str, Any]:
+def _wish(dice: random.Random, key: str, *, short: bool) -> dict[str, Any]:
     """What a client asks for: mostly images, some of which fail, hang, come late or not all."""
     body: dict[str, Any] = {"prompt": f"chaos {key}", "metadata": {"key": key}}
-    wish = _drawn(dice, _WISHES)
+    wish = _drawn(dice, {name: share for name, share in _WISHES.items() if not (short and name in _SHORT)})
     body |= {"tool": _TOOLS.get(wish, "image"), "model": wish}
     match wish:
         case "mural":
@@ -295,15 +344,15 @@ def _wish(dice: random.Random, key: str) -> dict[str, Any]:
             outputs = dice.randint(1, 4)
             if wish == "portrait" and dice.random() < _INPUT_SHARE:
                 body["inputs"] = [{"kind": "image", "url": f"data:image/png;base64,{_PICTURE}"}]
-            return {**body, "outputs": outputs, "sandbox": _sandbox(dice, outputs)}
+            return {**body, "outputs": outputs, "sandbox": _sandbox(dice, outputs, short=short)}
 
 
-def _sandbox(dice: random.Random, outputs: int) -> dict[str, Any]:
+def _sandbox(dice: random.Random, outputs: int, *, short: bool) -> dict[str, Any]:
     sandbox: dict[str, Any] = {"delay_seconds": round(dice.choice([0, 0, 0.5, 1, 2, 4]) * dice.random(), 3)}
-    delivered = dice.randint(0, outputs)
-    match _drawn(dice, _FATES):
+    delivered = dice.randint(1 if short else 0, outputs)
+    match _drawn(dice, {name: share for name, share in _FATES.items() if not (short and name in _SHORT)}):
         case "fail":
-            sandbox |= {"fail": dice.choice(_FAILURES), "deliver": delivered}
+            sandbox |= {"fail": dice.choice(_FINAL_FAILURES if short else _FAILURES), "deliver": delivered}
         case "fail at first":
             sandbox |= {"fail": "provider_failed", "fail_attempts": dice.randint(1, 2), "deliver": delivered}
         case "deliver k of n":

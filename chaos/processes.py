@@ -95,10 +95,11 @@ class Said:
 class Processes:
     """All of them, from `start` to `stop`."""
 
-    def __init__(self, folder: Path, outputs: Path, box: str, dice: random.Random) -> None:
+    def __init__(self, folder: Path, outputs: Path, box: str, dice: random.Random, code: Path | None) -> None:
+        """Everything lives in `folder`; `code` has another Farebox than the one that is installed, or is None."""
         self.said = Said()
-        card = folder / "pricing.toml"
-        card.write_text(_CARD.read_text().replace(_BOX, box))
+        self.card = folder / "pricing.toml"
+        self.card.write_text(_CARD.read_text().replace(_BOX, box))
         self.log_path = folder / "chaos.log"
         self.admin_key = "fbx_" + secrets.token_urlsafe(32)
         self.lines = {
@@ -109,7 +110,7 @@ class Processes:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")},
             "FAREBOX_DATA": str(folder),
-            "FAREBOX_RATE_CARD": str(card),
+            "FAREBOX_RATE_CARD": str(self.card),
             "FAREBOX_OUTPUTS_URL": outputs.as_uri(),
             "FAREBOX_ADMIN_KEY": self.admin_key,
             "FAREBOX_TEST_MODE": "1",
@@ -120,6 +121,8 @@ class Processes:
             "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
             "FAREBOX_LOG_FORMAT": "json",
         }
+        if code is not None:
+            self.environment["PYTHONPATH"] = str(code)
         self.ports = {name: free_port() for name in GATEWAYS}
         self.addresses = [f"http://127.0.0.1:{port}" for port in self.ports.values()]
         self.ledger_url, self.queue_url = (f"unix://{self._socket(folder, role)}" for role in REDIS)
@@ -166,6 +169,13 @@ class Processes:
         while True:
             if (pid := self.process(name)) is not None:
                 return pid
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def replaced(self, name: str, old: int) -> None:
+        """Return as soon as another process than `old` runs."""
+        while True:
+            if await self.running(name) != old:
+                return
             await asyncio.sleep(_LOOK_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> bool:

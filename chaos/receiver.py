@@ -1,7 +1,8 @@
 """Somebody's backend that is told of events, on a bad day: it answers 500, sends elsewhere, hangs up, or is slow.
 
-It is rude to an event twice at most, so that a run need not wait for the long pauses between tries. Of each generation
-it remembers what it accepted, in order: at the end every generation must have been told of, once or more, as it ended.
+It is rude to an event twice at most (`rude_max`), so that a run need not wait for the long pauses between tries. Of
+each generation it remembers what it accepted, in order: at the end every generation must have been told of, once or
+more, as it ended.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tests.free_ports import free_port
 
 EVENTS = ["generation.running", "generation.succeeded", "generation.failed", "generation.cancelled"]
-_RUDE_SHARE, _RUDE_MAX = 0.2, 2
+_RUDE_SHARE = 0.2
 _SLOW_SECONDS = 3.0
 _RUNNING = "generation.running"
 
@@ -36,8 +37,9 @@ class Told:
 class Receiver:
     """The backend of all accounts, from `open` to `close`."""
 
-    def __init__(self, seed: int) -> None:
-        """Behave as `seed` says."""
+    def __init__(self, seed: int, rude_max: int = 2) -> None:
+        """Behave as `seed` says, and refuse no event more often than `rude_max` times."""
+        self._rude_max = rude_max
         self.webhooks: dict[str, str] = {}
         self.secrets: dict[str, str] = {}
         self.told: defaultdict[str, Told] = defaultdict(Told)
@@ -115,7 +117,7 @@ class Receiver:
         event = self._verified(request, body)
         if event is None:
             return web.Response(status=400)
-        if self._rude[event["id"]] < _RUDE_MAX and self._dice.random() < _RUDE_SHARE:
+        if self._rude[event["id"]] < self._rude_max and self._dice.random() < _RUDE_SHARE:
             self._rude[event["id"]] += 1
             return await self._rudely(request)
         self.counts["accepted"] += 1

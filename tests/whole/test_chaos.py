@@ -1,41 +1,24 @@
-"""`make chaos` in short: every kind of fault once or twice, against the real processes."""
+"""`make chaos` in short: every kind of fault once or twice, against the real processes; and its own short form."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from chaos.faults import FAULTS
-
-ROOT = Path(__file__).parents[2]
-
-
-def start(report: Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "chaos"],
-        cwd=ROOT,
-        env={**os.environ, "STEPS": "0", "REPORT": str(report), "TMPDIR": str(report.parent), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+from chaos.checks import SUBJECTS
+from chaos.faults import FAULTS, QUICK
+from tests.whole.chaos_runs import figures_of, start
 
 
-@pytest.mark.timeout(600)  # about a minute; on a machine that is busy with other tests, several
+@pytest.mark.timeout(900)  # three minutes; on a machine that is busy with other tests, more
 def test_nothing_is_lost_and_nothing_is_double_under_every_kind_of_fault(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     run = start(report, SEED="44", FAULTS=str(len(FAULTS)))
-    said, _ = run.communicate()
-    assert report.exists(), said
-    figures: dict[str, Any] = json.loads(report.read_text())
+    figures, said = figures_of(run, report)
     assert figures["problems"] == [], said
     assert run.returncode == 0
     assert [figures[name] for name in ("lost", "double", "wrong", "differences of the audit")] == [0, 0, 0, 0]
@@ -45,6 +28,19 @@ def test_nothing_is_lost_and_nothing_is_double_under_every_kind_of_fault(tmp_pat
     assert figures["answers"]["503"] > 0
     assert sum(figures["stale results refused"].values()) > 0
     assert figures["overtaken attempts checked"] > 0
+    assert not set(SUBJECTS) - {subject for subject, times in figures["checked"].items() if times}
+    assert list(tmp_path.glob("farebox-chaos-*")) == []
+
+
+@pytest.mark.timeout(400)  # half a minute
+def test_the_short_form_looks_at_everything_too(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    run = start(report, SEED="44", SHORT="1")
+    figures, said = figures_of(run, report)
+    assert figures["problems"] == [], said
+    assert run.returncode == 0
+    assert {name for name, times in figures["faults"].items() if times} == {fault.name for fault in QUICK}
+    assert not set(SUBJECTS) - {subject for subject, times in figures["checked"].items() if times}
     assert list(tmp_path.glob("farebox-chaos-*")) == []
 
 
@@ -54,7 +50,7 @@ def test_a_run_that_is_interrupted_leaves_nothing_running(tmp_path: Path, reques
     assert run.stdout is not None
     request.addfinalizer(run.kill)
     assert "chaos: SEED=1" in run.stdout.readline()
-    while not list(tmp_path.glob("farebox-chaos-*/ledger/redis")):
+    while not list(tmp_path.glob("farebox-chaos-*/queue/redis")):
         assert run.poll() is None
         time.sleep(0.05)
     run.send_signal(signal.SIGINT)
