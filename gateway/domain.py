@@ -58,11 +58,12 @@ FINAL_STATES = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 
 class FailureCode(StrEnum):
-    """Why a generation failed. Only `provider_failed` and `worker_lost` are tried again."""
+    """Why a generation failed. `gateway.transitions` says which are tried again, and why."""
 
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_FAILED = "provider_failed"
     PROVIDER_TIMEOUT = "provider_timeout"
+    OUTPUT_UNUSABLE = "output_unusable"
     MODERATED = "moderated"
     WORKER_LOST = "worker_lost"
     QUEUE_TIMEOUT = "queue_timeout"

@@ -144,6 +144,10 @@ class MediaUnreadable(FareboxError):
     """A file is no image or video that can be used. The message goes on after its name: "is cut short"."""
 
 
+class MediaNotTaken(MediaUnreadable):
+    """A file is of a format that Farebox does not take, such as SVG: sound perhaps, but not to be stored or served."""
+
+
 class ProviderError(FareboxError):
     """An attempt failed. `detail` is for the operator's log and never reaches a client."""
 
@@ -173,6 +177,12 @@ class ProviderFailed(ProviderError):
     """The provider tried and failed. Another attempt may succeed."""
 
     code = FailureCode.PROVIDER_FAILED
+
+
+class OutputUnusable(ProviderError):
+    """The provider delivered something other than what was ordered. It would do so again, and be paid again."""
+
+    code = FailureCode.OUTPUT_UNUSABLE
 
 
 class ProviderUnreachable(ProviderError):

@@ -56,7 +56,24 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
 }
 """For each transition, the moves (from, to) it may make; a move to the same state changes other fields only."""
 
-RETRYABLE = frozenset({FailureCode.PROVIDER_FAILED, FailureCode.WORKER_LOST})
+RETRIED: dict[FailureCode, str] = {
+    FailureCode.PROVIDER_FAILED: "What broke there, or on the way here, may not break again.",
+    FailureCode.WORKER_LOST: "The fault is ours, and another worker does not have it.",
+}
+"""The failures that are tried again, with the reason."""
+
+FINAL: dict[FailureCode, str] = {
+    FailureCode.PROVIDER_REJECTED: "The provider will not take this request later either.",
+    FailureCode.MODERATED: "A filter that refused it once refuses it again, and some vendors count refusals.",
+    FailureCode.OUTPUT_UNUSABLE: "A model that makes the wrong thing makes it again, and is paid for each.",
+    FailureCode.PROVIDER_TIMEOUT: "The time that the tool allows is over.",
+    FailureCode.QUEUE_TIMEOUT: "The time that the tool allows is over.",
+    FailureCode.WAITING_TIMEOUT: "The time that the tool allows is over.",
+    FailureCode.INTERNAL: "A bug does not go away by itself.",
+}
+"""The failures that end a generation at once, with the reason."""
+
+RETRYABLE = frozenset(RETRIED)
 
 RETRY_PAUSES_SECONDS = (2, 8, 30)
 """The pause before the next attempt after the first, second, and every later failure."""

@@ -20,9 +20,10 @@ from functools import partial
 import structlog
 
 from gateway.cancelling import cancel
-from gateway.domain import FailureCode, Output, kind_asked, operation_id
+from gateway.domain import FailureCode, Output, operation_id
 from gateway.errors import (
     OutputNotStored,
+    OutputUnusable,
     ProviderBusy,
     ProviderError,
     ProviderFailed,
@@ -160,10 +161,14 @@ class Attempt:
             await asyncio.wait({self._submitting}, timeout=min(_SUBMIT_SECONDS, self._lease_seconds / 2))
 
     async def _collect(self, provider: Provider, request: ProviderRequest) -> Made:
-        """Take what comes. What was delivered before the provider went away is not asked for, and paid for, again."""
+        """Take what comes. What was delivered before the provider went away is not asked for, and paid for, again.
+
+        One output that is not what was ordered does not keep the others from being delivered.
+        """
         missing = tuple(index for index in request.indices if index not in self._delivered)
         if not missing:
             return Made.DONE
+        unusable: OutputUnusable | None = None
         async with aclosing(provider.results(self._ref, replace(request, indices=missing))) as results:
             async for result in results:
                 match result:
@@ -175,7 +180,12 @@ class Attempt:
                     case Progress(fraction):
                         self._note_progress(fraction)
                     case _ if result.index not in self._delivered:
-                        await self._deliver(result)
+                        try:
+                            await self._deliver(result)
+                        except OutputUnusable as error:
+                            unusable = error
+        if unusable is not None:
+            raise unusable
         if not self._delivered:
             raise ProviderFailed("it ended without an output")
         return Made.DONE
@@ -207,8 +217,8 @@ class Attempt:
     async def _store(self, rendered: Rendered) -> Output:
         """Put an output into the object store. Its key has the attempt in it: a stale worker overwrites nothing."""
         request = self._generation.request
-        kind, account = kind_asked(request.tool, request.settings), self._generation.account
-        media, sha256 = await self._place.checks.check(rendered, kind, account)
+        ordered, account = self._place.desk.ordered(request), self._generation.account
+        media, sha256 = await self._place.checks.check(rendered, ordered, account)
         key = output_key(self._generation.id, self._number, rendered.index, media.content_type)
         await self._place.outputs.put(key, rendered.data)
         return Output(

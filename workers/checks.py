@@ -1,4 +1,4 @@
-"""What a provider made is looked into before it is delivered: nobody pays for what does not open (R9).
+"""Checks what a provider made before it is delivered: it opens and is what was ordered, or nobody pays for it (R9).
 
 Whether the bytes come from outside decides how. What the sandbox makes is made in this very process, so a thread of it
 may read it too. All else is a stranger's, however well its provider is known: it passes on what its users and its
@@ -14,9 +14,9 @@ import os
 import tempfile
 from typing import BinaryIO
 
-from gateway.domain import MediaKind
-from gateway.errors import MediaUnreadable, OutputNotStored, ProviderFailed
+from gateway.errors import MediaNotTaken, MediaUnreadable, OutputNotStored, OutputUnusable, ProviderFailed
 from gateway.media import FairLooks, Media, Readers, look
+from gateway.ordered import Ordered
 from workers.providers import Rendered
 
 LOOKS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
@@ -38,18 +38,22 @@ class Checks:
         """End the processes that look into outputs."""
         await self._readers.close()
 
-    async def check(self, rendered: Rendered, asked: MediaKind | None, account: str) -> tuple[Media, str]:
+    async def check(self, rendered: Rendered, ordered: Ordered, account: str) -> tuple[Media, str]:
         """What an output is, and its SHA-256. Of those of several `account`s, none is kept waiting by the others'.
 
-        ProviderFailed, so worth another attempt, if it does not decode whole, is of no type that is served, or not of
-        the kind asked for (None: either will do). OutputNotStored if this machine cannot look.
+        ProviderFailed, so worth another attempt, if it does not decode whole: it may have been damaged on the way.
+        OutputUnusable, so not, if it is of a type that is not served or something other than was ordered.
+        OutputNotStored if this machine cannot look.
         """
+        what = f"output {rendered.index}, of {len(rendered.data):,} bytes,"
         try:
             media, sha256 = await self._looked_into(rendered, account)
+        except MediaNotTaken as error:
+            raise OutputUnusable(f"{what} {error}") from None
         except MediaUnreadable as error:
-            raise ProviderFailed(f"output {rendered.index}, of {len(rendered.data):,} bytes, {error}") from None
-        if asked not in {None, media.kind}:
-            raise ProviderFailed(f"output {rendered.index} is {media.content_type}; asked for was the kind {asked}")
+            raise ProviderFailed(f"{what} {error}") from None
+        if (fault := ordered.fault_of(media)) is not None:
+            raise OutputUnusable(f"{what} {fault}")
         return media, sha256
 
     async def _looked_into(self, rendered: Rendered, account: str) -> tuple[Media, str]:

@@ -15,6 +15,7 @@ from gateway.callbacks import CallbackLinks
 from gateway.domain import GenerationRequest, Input
 from gateway.errors import ProviderNotSetUp
 from gateway.ledger.outcomes import Generation
+from gateway.ordered import DURATION_MARGIN, Ordered, OutputChecks, ResolutionCheck
 from gateway.outputs import OutputStore, attempt_of, content_type_of
 from gateway.pricing.arguments import arguments_of, name_of
 from gateway.pricing.card import Model, RateCard
@@ -120,6 +121,15 @@ class ProviderDesk:
             callback_url=self._callback_url(asked, generation.id),
             sandbox=asked.sandbox,
         )
+
+    def ordered(self, request: GenerationRequest) -> Ordered:
+        """What an output of this request must be, checked as the card says for its model, else for its tool."""
+        levels = (self.card.models.get(request.model), self.card.tools.get(request.tool))
+        given = [level.check for level in levels if level is not None]
+        duration = next((check.duration for check in given if check.duration is not None), DURATION_MARGIN)
+        off: ResolutionCheck = "off"
+        resolution = next((check.resolution for check in given if check.resolution is not None), off)
+        return Ordered(request.tool, request.settings, OutputChecks(duration, resolution))
 
     async def close(self) -> None:
         """Close all providers."""

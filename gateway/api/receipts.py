@@ -8,6 +8,7 @@ from gateway.api.generations import own_generation
 from gateway.api.respond import answer
 from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_entry
+from gateway.ordered import differences
 from gateway.schemas import generations as s
 from gateway.schemas.base import utc, utc_or_none
 from gateway.shapes import credits_of, entry_shape, failure_shape, line_shapes
@@ -41,6 +42,10 @@ def receipt_shape(generation: o.Generation) -> s.Receipt:
         held=credits_of(generation.held_millicredits),
         committed=credits_of(generation.committed_millicredits),
         refunded=credits_of(generation.refunded_millicredits),
+        differences=[
+            s.Difference(output=index, message=message)
+            for index, message in differences(generation.request.settings, generation.outputs)
+        ],
         error=failure_shape(generation),
         created_at=utc(generation.created_at),
         finished_at=utc_or_none(generation.finished_at),

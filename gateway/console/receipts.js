@@ -50,6 +50,7 @@ function receiptOf(receipt) {
     receipt.error && element("p", {}, receipt.error.message),
     element("p", { class: "cost" }, `${costOf({ ...receipt, credits: receipt, outputs: { length: receipt.outputs_delivered } })}${shares.length ? ` (held from ${shares.join(", ")})` : ""}`),
     linesTable(receipt.lines, receipt.credits, `Price of ${counted(receipt.outputs_requested, "output")}`),
+    receipt.differences.map(({ output, message }) => element("p", { class: "hint" }, `Output ${output + 1}. ${message}`)),
     element("h3", {}, "Every movement"),
     entriesTable(receipt.entries),
     element("p", { class: "hint mono" }, receipt.rate_card),

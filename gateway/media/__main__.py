@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from gateway.errors import MediaUnreadable
+from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media import images
 from gateway.media.apart import MEMORY_MAX_BYTES, REQUEST
 from gateway.media.looking import LOOK_SECONDS, look
@@ -121,6 +121,8 @@ def _seen() -> list[str | int | None] | dict[str, str]:
     try:
         with os.fdopen(0, "rb", closefd=False) as file:
             media = look(file)
+    except MediaNotTaken as refusal:
+        return {"not_taken": str(refusal)}
     except MediaUnreadable as refusal:
         return {"refused": str(refusal)}
     except MemoryError:  # outside of what the readers of formats catch

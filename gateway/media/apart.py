@@ -22,7 +22,7 @@ from asyncio.subprocess import Process
 from decimal import Decimal
 from typing import BinaryIO
 
-from gateway.errors import MediaUnreadable
+from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media.looking import LOOK_SECONDS, Media
 
 MEMORY_MAX_BYTES = 1536 * 1024 * 1024  # the largest images that are taken need 1.1 GB as GIF or WebP, 0.7 as JPEG
@@ -114,6 +114,6 @@ def _read(said: bytes) -> Media:
         raise RuntimeError(f"looking into a file failed with {ended!r}; its error is on standard error")
     seen = json.loads(answer)
     if isinstance(seen, dict):
-        raise MediaUnreadable(seen["refused"])
+        raise MediaNotTaken(seen["not_taken"]) if "not_taken" in seen else MediaUnreadable(seen["refused"])
     content_type, width, height, lasts = seen
     return Media(content_type, width, height, None if lasts is None else Decimal(lasts))

@@ -13,8 +13,15 @@ from decimal import Decimal
 from typing import BinaryIO
 
 from gateway.domain import MediaKind
-from gateway.errors import MediaUnreadable
-from gateway.media.openings import EXTENSIONS, OPENING_BYTES, content_type_by_opening, kind_of
+from gateway.errors import MediaNotTaken, MediaUnreadable
+from gateway.media.openings import (
+    EXTENSIONS,
+    FOREIGN_OPENING_BYTES,
+    OPENING_BYTES,
+    content_type_by_opening,
+    format_not_taken,
+    kind_of,
+)
 
 LOOK_SECONDS = 20.0  # an 8K picture takes one, a video of 50 MB half of one
 
@@ -54,10 +61,13 @@ def look(file: bytes | BinaryIO) -> Media:
     """
     stream = io.BytesIO(file) if isinstance(file, bytes) else file
     stream.seek(0)
-    content_type = content_type_by_opening(stream.read(OPENING_BYTES))
+    opening = stream.read(FOREIGN_OPENING_BYTES)
+    content_type = content_type_by_opening(opening[:OPENING_BYTES])
     stream.seek(0)
     if content_type is None:
-        raise MediaUnreadable(f"is none of {', '.join(EXTENSIONS)}")
+        taken = f"none of {', '.join(EXTENSIONS)}"
+        foreign = format_not_taken(opening)
+        raise MediaUnreadable(f"is {taken}") if foreign is None else MediaNotTaken(f"is {foreign}, {taken}")
     deadline = Deadline(LOOK_SECONDS)
     if kind_of(content_type) is MediaKind.IMAGE:
         from gateway.media import images  # noqa: PLC0415 - see the package: Pillow at first use

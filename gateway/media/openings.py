@@ -16,6 +16,23 @@ EXTENSIONS = {
 """The content types that Farebox takes, stores and serves, each with its files' extension. No browser runs one."""
 
 OPENING_BYTES = 64
+FOREIGN_OPENING_BYTES = 1024  # an SVG may begin with a comment
+
+_NOT_TAKEN = (
+    ("BMP", 0, b"BM"),
+    ("TIFF", 0, b"II*\0"),
+    ("TIFF", 0, b"MM\0*"),
+    ("AVI", 8, b"AVI "),
+    ("WAV", 8, b"WAVE"),
+    ("Matroska", 0, b"\x1aE\xdf\xa3"),
+    ("Ogg", 0, b"OggS"),
+    ("FLAC", 0, b"fLaC"),
+    ("MP3", 0, b"ID3"),
+    ("PDF", 0, b"%PDF"),
+    ("PSD", 0, b"8BPS"),
+    ("JPEG XL", 4, b"JXL "),
+    ("a ZIP archive", 0, b"PK\x03\x04"),
+)
 
 # Where in a file, and how, its format shows; WebP's own name follows four bytes of length.
 _OPENINGS = {
@@ -40,6 +57,19 @@ def content_type_by_opening(opening: bytes) -> str | None:
             return _by_brand(opening[8:12])
         return content_type if content_type != "video/webm" or _WEBM in opening else None
     return None
+
+
+def format_not_taken(opening: bytes) -> str | None:
+    """The name of another format that a file is of, by its opening (FOREIGN_OPENING_BYTES of it); None if unknown.
+
+    An empty file, a server's error page, or half of a file is of no format: the next one may be sound.
+    """
+    if opening[4:8] == b"ftyp" and opening[8:12] in _STILL_BRANDS:
+        return "HEIC" if opening[8:10] == b"he" else "AVIF"
+    start = opening.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+        return "SVG"
+    return next((name for name, at, mark in _NOT_TAKEN if opening[at : at + len(mark)] == mark), None)
 
 
 def kind_of(content_type: str) -> MediaKind:

@@ -24,6 +24,7 @@ from gateway.pricing.fields import (
     Factor,
     Flag,
     Id,
+    LeastShare,
     Money,
     Positive,
     PositiveCredits,
@@ -144,6 +145,13 @@ class Bundle(Table):
     price: Money
 
 
+class Check(Table):
+    """What of an output is held against the order. What is left out is as the tool says, or the default."""
+
+    duration: LeastShare | None = None
+    resolution: Literal["exact", "at_least", "aspect", "off"] | None = None
+
+
 class Tool(Table):
     """`[tools.<id>]`: a studio, its time limits, and the model that its estimates are made with."""
 
@@ -153,6 +161,7 @@ class Tool(Table):
     provider_timeout_ms: PositiveDurationMs = Field(2_700_000, alias="provider_timeout")
     waiting_timeout_ms: PositiveDurationMs = Field(86_400_000, alias="waiting_timeout")
     attempts_max: Annotated[Whole, Field(ge=1, le=100)] = 3
+    check: Check = Check()
 
 
 class PerUnit(Table):
@@ -246,6 +255,7 @@ class Model(Table):
     pro: Flag = False
     outputs_max: Annotated[Whole, Field(ge=1, le=OUTPUTS_MAX)] = 1
     inputs: Inputs = Inputs()
+    check: Check = Check()
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)
     forbidden: Annotated[tuple[Forbidden, ...], BeforeValidator(as_tuple)] = ()
     provider_settings: ProviderSettings = Field(default_factory=dict)

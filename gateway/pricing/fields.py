@@ -23,6 +23,7 @@ _DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$", re.ASCII)
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION_MAX_MS = 3650 * _UNIT_MS["d"]
 _TIME_OF_DAY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$", re.ASCII)
+_LEAST_SHARE = re.compile(r"(?:≥|>=) *(0(?:\.\d{1,4})?|1(?:\.0{1,4})?)")
 _CREDITS_MAX = AMOUNT_MAX_MILLICREDITS // MILLICREDITS_PER_CREDIT
 _MILLICREDIT = Decimal("0.001")
 _MONEY_MAX = 10_000_000
@@ -147,6 +148,17 @@ def _factor(value: object) -> Decimal:
     return number
 
 
+def _least_share(value: object) -> Decimal:
+    """`"≥ 0.95"` of what was ordered; `"off"` is nothing at all."""
+    if value == "off":
+        return Decimal(0)
+    match = _LEAST_SHARE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        msg = 'must be the least share of what was ordered, such as "≥ 0.95" (or ">= 0.95"), or "off"'
+        raise ValueError(msg)
+    return Decimal(match[1])
+
+
 def as_tuple(value: object) -> object:
     """TOML's arrays are lists; a frozen card keeps tuples."""
     return tuple(value) if isinstance(value, list) else value
@@ -183,6 +195,7 @@ Zone = Annotated[str, BeforeValidator(_zone)]
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
 Positive = Annotated[Decimal, BeforeValidator(_above_zero)]
 Factor = Annotated[Decimal, BeforeValidator(_factor)]
+LeastShare = Annotated[Decimal, BeforeValidator(_least_share)]
 Flag = StrictBool
 Whole = StrictInt
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]

@@ -262,6 +262,13 @@ class EntryOut(Answer):
     reason: str | None = None
 
 
+class Difference(Answer):
+    """How an output is a little other than ordered. More than a little is not delivered, and not charged."""
+
+    output: int = Field(description="Its index.")
+    message: str
+
+
 class Receipt(Answer):
     """Everything about a generation's price: its lines, who paid, and every movement."""
 
@@ -282,6 +289,7 @@ class Receipt(Answer):
     held: Credits
     committed: Credits
     refunded: Credits
+    differences: list[Difference] = Field(description="Outputs that are a little other than ordered.")
     error: Failure | None
     created_at: Time
     finished_at: Time | None

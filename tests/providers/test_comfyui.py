@@ -86,6 +86,18 @@ async def test_a_job_that_was_queued_although_the_answer_does_not_say_so_is_gone
     assert list(vendor.jobs) == [job]
 
 
+async def test_a_workflow_that_is_taken_in_part_is_stopped_and_rejected_with_the_node(
+    vendor: ComfyUiVendor, provider: ComfyUi, tmp_path: Path
+) -> None:
+    """A real server answered 200 with `node_errors` and ran the valid branch: the wrong picture was charged."""
+    half = WORKFLOW | {"11": {"class_type": "SaveImage", "inputs": {"filename_prefix": "the one that was meant"}}}
+    (tmp_path / "half.json").write_text(json.dumps(half))
+    with pytest.raises(ProviderRejected, match=r"node 11, SaveImage: .*Required input is missing"):
+        await provider.submit(wanted(provider_model="half.json"))
+    (job,) = vendor.jobs
+    assert vendor.stopped == [job]
+
+
 async def test_a_500_without_a_job_is_a_failure(vendor: ComfyUiVendor, provider: ComfyUi) -> None:
     vendor.faults = [answering(500, {"error": "boom"})]
     with pytest.raises(ProviderFailed, match="500"):

@@ -20,6 +20,7 @@ import structlog
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
 from gateway.media import EXTENSIONS, Media, Readers, apart, fair, look
+from gateway.ordered import Ordered
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
 from tests.workers.stage import PRICE, Stage, open_place
@@ -29,7 +30,13 @@ from workers.generate import generate
 from workers.providers import ProviderRequest, Rendered, Result
 from workers.workplace import Workplace
 
+ANYTHING = Ordered("any", {})
+FILES = Path(__file__).parents[1] / "media_files"
 SHORT = film(index_first=True)[:-100]
+
+
+def _file(name: str) -> bytes:
+    return (FILES / name).read_bytes()
 
 
 class Maker:
@@ -108,8 +115,6 @@ async def test_an_output_is_delivered_as_what_its_bytes_are(
         ("image", b'{"error": "NSFW"}', "is none of image/png"),
         ("image", picture()[:-200], "does not decode"),
         ("image", png_that_says(50_000, 50_000), "pixels"),
-        ("image", film(), "is video/mp4; asked for was the kind image"),
-        ("video", picture(), "is image/png; asked for was the kind video"),
         ("video", SHORT, "is cut short"),
     ],
 )
@@ -123,6 +128,47 @@ async def test_what_does_not_open_or_is_of_another_kind_is_never_delivered_and_n
     assert await stage.spent() == 0
     assert why in next(line["detail"] for line in lines if line["event"] == "attempt_failed")
     assert not await _stored(stage)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "data", "why"),
+    [
+        ({"tool": "image", "settings": {}}, film(), "is video/mp4, and ordered was an image"),
+        ({"tool": "video", "settings": {}}, picture(), "is image/png, and ordered was a video"),
+        ({"tool": "video", "settings": {}}, picture("GIF", frames=3), "is image/gif, and ordered was a video"),
+        (
+            {"tool": "video", "settings": {}},
+            _file("gif-video.gif"),
+            "is image/gif, and ordered was a video",
+        ),
+        ({"tool": "image", "settings": {}}, _file("vector.svg"), "is SVG, none of image/png"),
+        ({"tool": "image", "settings": {}}, _file("image.avif"), "is AVIF, none of image/png"),
+        ({"tool": "image", "settings": {}}, _file("photo.heic"), "is HEIC, none of image/png"),
+        ({"tool": "image", "settings": {}}, _file("image.bmp"), "is BMP, none of image/png"),
+        ({"tool": "image", "settings": {}}, _file("image.tiff"), "is TIFF, none of image/png"),
+        ({"tool": "video", "settings": {}}, _file("h264.avi"), "is AVI, none of image/png"),
+        ({"tool": "video", "settings": {"duration": 15}}, film(), "lasts 1.000 s, and ordered were 15 s"),
+    ],
+)
+async def test_what_was_not_ordered_ends_the_generation_at_once_and_costs_nothing(
+    stage: Stage, place: Workplace, wishes: dict[str, Any], data: bytes, why: str
+) -> None:
+    """An SVG was bought three times, and a clip of one second was charged as the fifteen that were ordered."""
+    with structlog.testing.capture_logs() as lines:
+        generation = await attempted(stage, place, [data], **wishes)
+    found = await stage.generation(generation)
+    assert (found.state, found.error, found.outputs) == (State.FAILED, FailureCode.OUTPUT_UNUSABLE, ())
+    assert (found.attempt, await stage.spent()) == (1, 0)
+    assert why in next(line["detail"] for line in lines if line["event"] == "attempt_failed")
+    assert not await _stored(stage)
+
+
+async def test_one_output_that_was_not_ordered_does_not_keep_the_others(stage: Stage, place: Workplace) -> None:
+    generation = await attempted(stage, place, [film(), picture(), picture("WEBP")], outputs=3)
+    found = await stage.generation(generation)
+    assert (found.state, found.error) == (State.SUCCEEDED, FailureCode.OUTPUT_UNUSABLE)
+    assert [output.index for output in found.outputs] == [1, 2]
+    assert await stage.spent() == 2 * PRICE
 
 
 async def test_the_next_attempt_makes_what_did_not_open_and_keeps_what_did(stage: Stage, place: Workplace) -> None:
@@ -144,7 +190,7 @@ async def test_an_output_is_looked_into_where_the_system_allows_no_files_in_memo
     monkeypatch.setattr(os, "memfd_create", refused, raising=False)
     looking = Checks()
     try:
-        media, _ = await looking.check(Rendered(index=0, data=picture()), None, "acme")
+        media, _ = await looking.check(Rendered(index=0, data=picture()), ANYTHING, "acme")
     finally:
         await looking.close()
     assert media.content_type == "image/png"
@@ -219,7 +265,7 @@ async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(
     monkeypatch.setattr(Readers, "look", look_slowly)
     of_this_worker, outputs = place.checks, [Rendered(index=index, data=picture()) for index in range(25)]
     async with asyncio.timeout(60):
-        await asyncio.gather(*(of_this_worker.check(each, None, f"account-{each.index}") for each in outputs))
+        await asyncio.gather(*(of_this_worker.check(each, ANYTHING, f"account-{each.index}") for each in outputs))
     assert most == checks.LOOKS_MAX
 
 
@@ -232,7 +278,7 @@ async def test_a_look_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> No
         _reader(monkeypatch, does)
         of_this_worker = Checks()
         with contextlib.suppress(ProviderFailed):
-            await of_this_worker.check(Rendered(index=0, data=picture()), None, "acme")
+            await of_this_worker.check(Rendered(index=0, data=picture()), ANYTHING, "acme")
         await of_this_worker.close()
     assert descriptors() == before
 
@@ -257,11 +303,11 @@ async def test_outputs_that_take_long_to_look_into_keep_no_other_accounts_waitin
     slow, quick = picture(width=65), picture()
     async with asyncio.TaskGroup() as group:
         long = [
-            group.create_task(place.checks.check(Rendered(index=index, data=slow), None, account))
+            group.create_task(place.checks.check(Rendered(index=index, data=slow), ANYTHING, account))
             for index in range(8)
             for account in ("one", "two")
         ]
         for index in range(3):
-            await place.checks.check(Rendered(index=index, data=quick), None, "three")
+            await place.checks.check(Rendered(index=index, data=quick), ANYTHING, "three")
         assert not any(task.done() for task in long)
         go_on.set()

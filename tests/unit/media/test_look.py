@@ -76,7 +76,7 @@ def test_a_file_is_read_from_its_beginning_and_left_open() -> None:
 )
 def test_what_is_on_no_list_is_not_even_tried(data: bytes) -> None:
     assert content_type_by_opening(data) is None
-    with pytest.raises(MediaUnreadable, match="is none of image/png, image/jpeg"):
+    with pytest.raises(MediaUnreadable, match="none of image/png, image/jpeg"):
         look(data)
 
 

@@ -48,6 +48,7 @@ _QUEUE_BYTES_MAX = 64 * 1024 * 1024  # it repeats the workflow of every job that
 _SEED_MAX = 2**53  # beyond it, JSON's numbers are not exact in every client
 _LOOK_SECONDS = 1.0  # without a socket
 _WATCHED_LOOK_SECONDS = 5.0  # with one, which says when to look
+_NODES_TOLD_MAX = 5  # in the operator's log
 _SURELY = 5  # each so many looks, whether the job is still there
 _GONE = frozenset({404, 405})  # an older server answers what it does not know with one of these
 
@@ -79,6 +80,10 @@ class ComfyUi:
             return await self._unclear(job, self._refusal(answer, request.prompt))
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
+        if dropped := self._node_errors(answer.document(), request.prompt):
+            # It runs the rest of the workflow, and would deliver a part of what was ordered.
+            await self.cancel(str(given), request.provider_model)
+            raise ProviderRejected(f"it took only a part of the workflow: {dropped}")
         if given != job:
             await self.cancel(str(given), request.provider_model)
             raise ProviderNotSetUp("this ComfyUI gives jobs ids of its own: update it")
@@ -210,15 +215,22 @@ class ComfyUi:
 
     def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
         """A workflow that does not validate is refused with what each node finds wrong."""
-        document = answer.json()
-        nodes = document.get("node_errors") if isinstance(document, dict) else None
-        refusal = self._calls.refusal(answer, private=prompt)
-        if isinstance(refusal, ProviderRejected) and isinstance(nodes, dict):
-            for node in list(nodes.values())[:3]:
-                if isinstance(node, dict):
-                    said = words_of({"error": node.get("errors")}, key=self._key, private=prompt)
-                    refusal = ProviderRejected(f"{refusal.detail}; {str(node.get('class_type'))[:60]}: {said}")
-        return refusal
+        refusal, nodes = self._calls.refusal(answer, private=prompt), self._node_errors(answer.json(), prompt)
+        return (
+            ProviderRejected(f"{refusal.detail}; {nodes}")
+            if isinstance(refusal, ProviderRejected) and nodes
+            else refusal
+        )
+
+    def _node_errors(self, document: object, prompt: str) -> str:
+        """The nodes that do not validate, each with its first reason; "" if all do."""
+        errors = document.get("node_errors") if isinstance(document, dict) else None
+        told = []
+        for node_id, node in list(errors.items())[:_NODES_TOLD_MAX] if isinstance(errors, dict) else ():
+            known = node if isinstance(node, dict) else {}
+            said = words_of({"error": known.get("errors")}, key=self._key, private=prompt)
+            told.append(f"node {str(node_id)[:20]}, {str(known.get('class_type'))[:60]}: {said or 'no reason given'}")
+        return "; ".join(told)
 
 
 def _seed(key: str) -> int:

@@ -1,0 +1,125 @@
+"""Is a file what was ordered? The order is a request's settings; how strictly they are held, the rate card says.
+
+Vendors round: a video of 5 s has 121 frames, 720p comes as 1280 × 704. Others ignore a setting altogether, and nobody
+pays 15 s for a clip of one. So each check has a margin. A setting whose meaning nobody knows (`auto`) is not checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from gateway.domain import MediaKind, Output, SettingValue, kind_asked
+from gateway.media import Media
+
+ResolutionCheck = Literal["exact", "at_least", "aspect", "off"]
+
+DURATION_MARGIN = Decimal("0.95")
+"""The least share of the ordered length, unless the card says otherwise."""
+ROUNDING_PIXELS = 16
+"""Models make sides that are multiples of 8 or 16."""
+_ASPECT_MARGIN = 0.03  # 1280 × 704 is 2.3 % off 16:9
+_PIXELS_PER_K = 1024
+_SECONDS_TOLD = Decimal("0.1")  # less is the length of a frame or two
+
+
+@dataclass(frozen=True, slots=True)
+class OutputChecks:
+    """What of an output is checked. `duration`: the least share of the ordered seconds; 0: not checked."""
+
+    duration: Decimal = DURATION_MARGIN
+    resolution: ResolutionCheck = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What a request ordered of each output, and how strictly that is checked."""
+
+    tool: str
+    settings: Mapping[str, SettingValue]
+    checks: OutputChecks = OutputChecks()
+
+    def fault_of(self, media: Media) -> str | None:
+        """Why this is not what was ordered; None if it is, as far as it is checked."""
+        kind = kind_asked(self.tool, self.settings)
+        if kind not in {None, media.kind}:
+            return f"is {media.content_type}, and ordered was {_A_KIND[kind]}"
+        return self._too_short(media) or self._wrong_size(media)
+
+    def _too_short(self, media: Media) -> str | None:
+        ordered, delivered = ordered_seconds(self.settings), media.duration_seconds
+        if ordered is None or delivered is None or delivered >= ordered * self.checks.duration:
+            return None
+        return f"lasts {delivered} s, and ordered were {ordered} s"
+
+    def _wrong_size(self, media: Media) -> str | None:
+        check, settings = self.checks.resolution, self.settings
+        size, ratio = ordered_size(settings), ordered_ratio(settings)
+        delivered = f"has {media.width} × {media.height} pixels"
+        if check == "exact" and size is not None and (media.width, media.height) != size:
+            return f"{delivered}, and ordered were {size[0]} × {size[1]}"
+        if check == "at_least" and (least := _least_sides(settings)) is not None:
+            shortest, longest = sorted((media.width, media.height))
+            if shortest + ROUNDING_PIXELS < least[0] or longest + ROUNDING_PIXELS < least[1]:
+                return f"{delivered}, and ordered were at least {max(least)} on a side"
+        if check != "off" and ratio is not None and abs(media.width / media.height / ratio - 1) > _ASPECT_MARGIN:
+            return f"{delivered}, which is not the aspect ratio that was ordered"
+        return None
+
+
+def differences(settings: Mapping[str, SettingValue], outputs: Iterable[Output]) -> Iterator[tuple[int, str]]:
+    """Which output is a little other than ordered, and how, for the receipt: rounding that the checks allow."""
+    seconds, size = ordered_seconds(settings), ordered_size(settings)
+    for output in outputs:
+        lasts = output.duration_seconds
+        if seconds is not None and lasts is not None and abs(lasts - seconds) >= _SECONDS_TOLD:
+            yield output.index, f"Ordered: {seconds.normalize():f} s. Delivered: {lasts.normalize():f} s."
+        if size is not None and (output.width, output.height) != size:
+            delivered = f"{output.width} × {output.height}"
+            yield output.index, f"Ordered: {size[0]} × {size[1]} pixels. Delivered: {delivered} pixels."
+
+
+def ordered_seconds(settings: Mapping[str, SettingValue]) -> Decimal | None:
+    """The length in the `duration` setting: `5`, `"5s"`; None if there is none, or none that is a number (`auto`)."""
+    value = settings.get("duration")
+    digits = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*(?:s|seconds?)?", _text(value)) if value is not None else None
+    return (Decimal(digits[1]) or None) if digits else None
+
+
+def ordered_size(settings: Mapping[str, SettingValue]) -> tuple[int, int] | None:
+    """Width and height, where the `size` or `resolution` setting says both: `1024x1536`, `1024-x-768`."""
+    for name in ("size", "resolution"):
+        if sides := re.fullmatch(r"(\d{2,5})\s*-?[x×*]-?\s*(\d{2,5})", _text(settings.get(name))):
+            return int(sides[1]), int(sides[2])
+    return None
+
+
+def ordered_ratio(settings: Mapping[str, SettingValue]) -> float | None:
+    """Width ÷ height, by `aspect_ratio` (`16:9`) or by the size; None if neither says it."""
+    if parts := re.fullmatch(r"(\d{1,5}(?:\.\d+)?)\s*[:/]\s*(\d{1,5}(?:\.\d+)?)", _text(settings.get("aspect_ratio"))):
+        width, height = float(parts[1]), float(parts[2])
+        return width / height if height else None
+    size = ordered_size(settings)
+    return size[0] / size[1] if size is not None else None
+
+
+def _least_sides(settings: Mapping[str, SettingValue]) -> tuple[float, float] | None:
+    """The shortest and the longest side at least; 0 for the one that is left open: `720p` is the shortest, `2K` not."""
+    size, resolution = ordered_size(settings), _text(settings.get("resolution"))
+    if size is not None:
+        return min(size), max(size)
+    if lines := re.fullmatch(r"(\d{3,4})p", resolution):
+        return float(lines[1]), 0
+    if thousands := re.fullmatch(r"(\d{1,2}(?:\.\d+)?)k", resolution):
+        return 0, float(thousands[1]) * _PIXELS_PER_K
+    return None
+
+
+def _text(value: SettingValue | None) -> str:
+    return "" if value is None or isinstance(value, bool) else str(value).strip().lower()
+
+
+_A_KIND = {MediaKind.IMAGE: "an image", MediaKind.VIDEO: "a video", None: ""}
