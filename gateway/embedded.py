@@ -11,12 +11,15 @@ import importlib.util
 import os
 import re
 import shutil
+import stat
 import subprocess
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from gateway import data_folder
 from gateway.errors import SettingsError
@@ -26,7 +29,13 @@ if TYPE_CHECKING:
 
 VERSION_MIN = (7, 2)  # WAITAOF; scripts with flags came in 7.0
 COMPACT_VALUE_BYTES = 1024  # a request with a prompt of 700 bytes; what it is good for: gateway/ledger/memory.py
+# Redis's own names for what it has not finished: a rewrite of its log, a snapshot, the list of the log's files.
+_LEFT_OVER = re.compile(
+    r"temp-(?:rewriteaof-(?:bg-)?\d+\.aof|\d+(?:\.\d+)?\.rdb|appendonly\.aof\.(?:manifest|\d+\.incr\.aof))"
+)
 _LOCK_WAIT_SECONDS = 2  # a Redis whose supervisor was killed needs a moment to end
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +92,28 @@ def run_redis(settings: Settings) -> None:
         *("--dir", str(directory)),
         *("--logfile", ""),
         *durable_arguments(),
+        *("--maxmemory", f"{settings.redis_memory_mib}mb" if settings.redis_memory_mib else "0"),
     ]
+    removed = remove_left_over(directory)
+    if removed:
+        log.info("left_over_files_removed", files=len(removed), reason="a Redis was ended while it rewrote its files")
     os.execv(program.path, arguments)  # noqa: S606 - no shell, a program that we looked up
+
+
+def remove_left_over(directory: Path) -> list[Path]:
+    """Remove what a killed Redis left of a rewrite: no server ever reads it, and each file is as large as all data.
+
+    Call it with the folder's lock held and before the server starts: then nobody is writing them.
+    """
+    found = [path for path in (directory, directory / "appendonlydir") if path.is_dir()]
+    left = [file for path in found for file in path.iterdir() if _LEFT_OVER.fullmatch(file.name) and _plain(file)]
+    for file in left:
+        file.unlink()
+    return left
+
+
+def _plain(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def lock(directory: Path, holder: str, wait_seconds: float = 0) -> int:

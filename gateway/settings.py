@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     input_networks: str = ""
     trusted_proxies: str = ""
     proxy_header: ProxyHeader = "X-Forwarded-For"
+    redis_memory_mib: int = Field(default=0, ge=0, le=16_777_216)
     worker_jobs: int = Field(default=150, ge=1, le=10_000)
     grace_seconds: float = Field(default=20, ge=0, le=3600)
     log_format: Literal["console", "json"] = "console"

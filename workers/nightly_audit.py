@@ -1,4 +1,4 @@
-"""The audit that a caretaker makes once a day, beside its rounds and never in their way.
+"""What a caretaker does once a day, beside its rounds and never in their way: trim idle accounts, audit the ledger.
 
 Of several caretakers the one that takes the turn in the ledger makes it. An outage of the ledger ends an audit without
 a result; the turn lapses, and whoever comes next begins anew.
@@ -17,6 +17,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger.audit import Report, audit, claim_audit, keep_claim, remember
 from gateway.ledger.audit.result import CLAIM_MS, TEXTS_MAX
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.trimming import trim_all
 
 _FIRST_LOOK_SECONDS = 5.0  # after a start there is more urgent work
 _LOOK_SECONDS = 60.0
@@ -50,6 +51,9 @@ class NightlyAudit:
             return None
         keeping = asyncio.create_task(self._keep_turn(), name="keep the audit's turn")
         try:
+            trimmed = await trim_all(self.ledger, rest=_REST)  # first: the audit proves that it did no harm
+            if trimmed:
+                log.info("idle_accounts_trimmed", entries=trimmed)
             report = await audit(self.ledger, rest=_REST)
         finally:
             await cancel(keeping)

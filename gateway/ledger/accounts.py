@@ -60,6 +60,11 @@ class AccountOperations(LedgerCore):
             await self.run("release_email", keys.email(had), account)
         return decode_account(account, view), made
 
+    async def trim(self, *, account: str, at_most: int) -> int:
+        """Trim what is too old in the account's list and journal, `at_most` of each; how much that was."""
+        _, rest = await self.run("trim", self.account_key(account), at_most)
+        return int(rest[0])
+
     async def usage(
         self, *, account: str, keys_version: int | None, days: Sequence[str]
     ) -> o.KeysChanged | o.NotFound | tuple[Used, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from gateway.embedded import find_redis, lock
+from gateway.embedded import find_redis, lock, remove_left_over
 from gateway.errors import SettingsError
 
 _ROOT = Path(__file__).parents[2]
@@ -130,12 +130,70 @@ def test_the_embedded_server_ends_cleanly_on_sigterm_and_keeps_everything(
         again.communicate()
 
 
-def _farebox_redis(data: Path) -> subprocess.Popen[str]:
+def _farebox_redis(data: Path, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "gateway", "redis"],
-        env={**os.environ, "FAREBOX_DATA": str(data)},
+        env={**os.environ, "FAREBOX_DATA": str(data), **settings},
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+LEFT_OVER = (
+    "temp-4711.rdb", "temp-1795305600.4711.rdb", "temp-rewriteaof-4711.aof", "temp-rewriteaof-bg-4711.aof",
+    "appendonlydir/temp-appendonly.aof.manifest",
+)  # fmt: skip
+KEPT = (
+    "dump.rdb", "temp-notes.rdb", "temp-rewriteaof-4711.aof.bak", "appendonlydir/appendonly.aof.1.base.rdb",
+    "appendonlydir/appendonly.aof.manifest", "temp-4712.rdb/inside",
+)  # fmt: skip
+
+
+def test_what_a_killed_server_left_of_a_rewrite_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    """Each is as large as all data. They stayed for ever: after a few crashes the disk was full of them."""
+    for name in (*LEFT_OVER, *KEPT):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "temp-4713.rdb").symlink_to(tmp_path / "dump.rdb")
+    assert {str(path.relative_to(tmp_path)) for path in remove_left_over(tmp_path)} == set(LEFT_OVER)
+    assert not [name for name in LEFT_OVER if (tmp_path / name).exists()]
+    assert all((tmp_path / name).exists() for name in (*KEPT, "temp-4713.rdb"))
+
+
+def test_a_server_that_was_killed_in_a_rewrite_starts_without_its_left_over(tmp_path: Path) -> None:
+    """The real names, as this Redis makes them."""
+    first = _farebox_redis(tmp_path)
+    client = redis.Redis(unix_socket_path=str(tmp_path / "redis.sock"))
+    try:
+        _ready(first)
+        client.set("held", 1)
+        client.config_set("rdb-key-save-delay", 10_000_000)  # its child writes for ten seconds
+        client.execute_command("BGREWRITEAOF")  # type: ignore[no-untyped-call]
+        while not list((tmp_path / "redis").glob("temp-*")):
+            assert first.poll() is None
+    finally:
+        children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text()
+        for pid in (first.pid, *map(int, children.split())):
+            os.kill(pid, signal.SIGKILL)
+        first.communicate()
+    assert list((tmp_path / "redis").glob("temp-*"))
+    again = _farebox_redis(tmp_path, FAREBOX_REDIS_MEMORY_MIB="64")
+    try:
+        _ready(again)
+        assert not list((tmp_path / "redis").glob("temp-*"))
+        assert client.get("held") == b"1"
+        assert client.config_get("maxmemory") == {"maxmemory": str(64 * 1024 * 1024)}
+    finally:
+        again.kill()
+        again.communicate()
+        client.close()
+
+
+def _ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Ready to accept connections" in line:
+            return
+    raise AssertionError("it ended")

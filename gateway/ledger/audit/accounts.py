@@ -38,8 +38,8 @@ class Snapshot:
 
     @property
     def created_at(self) -> int:
-        """When the account was made, by its own clock."""
-        return int(self.fields["created_at"]) + int(self.fields.get("offset", 0))
+        """When the account was made, in real time: entries are trimmed by it, whatever a test clock shows."""
+        return int(self.fields["created_at"])
 
     def available(self, bucket: Bucket) -> int:
         """What can be spent of a bucket: the sum of its grants."""

@@ -31,20 +31,18 @@ class JournalReader:
     entries: int = 0
     _available: Counter[Bucket] = field(default_factory=Counter)
     _held: Counter[Bucket] = field(default_factory=Counter)
-    _newest_at: int = 0
 
     async def check(
         self, newest: o.Entry | None, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
     ) -> list[Difference]:
         """Compare all entries from `newest` on back with each other, and their sums with the balances of its moment.
 
-        The sums are compared per bucket where the journal still begins with entry 1. `created_at` is in account time.
+        The sums are compared per bucket where the journal still begins with entry 1. `created_at` is in real time.
         """
         if newest is None:
             return []
         found: list[Difference] = []
         after = newest
-        self._newest_at = newest.at
         async for entry in self._read(newest):
             if self.entries > 1:
                 found += self._break(entry, after)
@@ -62,8 +60,8 @@ class JournalReader:
             return [self._difference("newest entry", f"entry {oldest.id}", "none")]
         if oldest.id == 1:
             return [*self._first(oldest), *self._sums(available, held)]
-        if created_at > self._newest_at - (self.reader.kept.journal_least_ms - _LATE_MS):
-            wanted = "entry 1, because the account was young when it last wrote one"
+        if created_at > self.reader.began_at - (self.reader.kept.journal_least_ms - _LATE_MS):
+            wanted = "entry 1, because the account is younger than what is trimmed"
             return [self._difference("oldest entry", wanted, f"entry {oldest.id}")]
         return []
 

@@ -18,10 +18,12 @@ class Reader:
         self.ledger = ledger
         self.partitions = ledger.partitions
         self.kept = Kept.read({})
+        self.began_at = 0  # Redis's time, in milliseconds
         self._rest = rest
 
-    async def read_kept(self) -> None:
-        """Ask how long this ledger keeps what has ended."""
+    async def begin(self, now: int) -> None:
+        """Note when the audit began, and ask how long this ledger keeps what has ended."""
+        self.began_at = now
         self.kept = Kept.read(await self.ledger.published())
 
     def account_key(self, account: str) -> str:

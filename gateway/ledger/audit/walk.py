@@ -48,8 +48,8 @@ async def audit(
     """
     reader = Reader(ledger, rest)
     await _check_shape(ledger)
-    await reader.read_kept()
-    walk = _Walk(reader, Report(at=await _now(ledger)), progress or _silent)
+    await reader.begin(await _now(ledger))
+    walk = _Walk(reader, Report(at=reader.began_at), progress or _silent)
     await (walk.everything() if account is None else walk.one_account(account))
     walk.report.finished = await _now(ledger)
     return walk.report

@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Trim what an account keeps of its past: what is too old in its list and its journal, of each so many at most. Endings
+-- and new entries do so too; this is for an account that has none. The newest entry stays: balances are proved by it.
+--
+-- KEYS[1]  account
+-- ARGV     1 how many of each at most
+-- Returns  {"trimmed", how many}
+-- Writes   recent, journal
+--- @include "lib/keys" "lib/amounts" "lib/policy"
+local account, most = string.match(KEYS[1], ":account:(.*)$"), tonumber(ARGV[1])
+local now, p = amounts.real_now(), {}
+local unlisted = redis.call(
+  "ZCOUNT", keys.recent(account), "-inf", amounts.text(now - policy.kept(p, "lists")))
+unlisted = math.min(unlisted, most)
+local oldest = redis.call("LRANGE", keys.journal(account), -most, -1)
+local aged = 0
+for index = #oldest, 1, -1 do
+  if tonumber(string.match(oldest[index], "^%d+|(%d+)|")) >= now - policy.kept(p, "journal") then break end
+  aged = aged + 1
+end
+aged = math.min(aged, math.max(redis.call("LLEN", keys.journal(account)) - 1, 0))
+
+if unlisted > 0 then redis.call("ZREMRANGEBYRANK", keys.recent(account), 0, unlisted - 1) end
+if aged > 0 then redis.call("LTRIM", keys.journal(account), 0, -aged - 1) end
+return {"trimmed", amounts.text(unlisted + aged)}
