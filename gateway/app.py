@@ -7,6 +7,7 @@ not ours (another schema, other partitions) or, with FAREBOX_REQUIRE_DURABLE, no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator
@@ -34,14 +35,14 @@ from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
 from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
+from gateway.card_in_force import LOOK_SECONDS, CardInForce
 from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.durability import check_durability, watch_durability
-from gateway.errors import FareboxError, LedgerUnavailable
+from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated
 from gateway.exposure import warnings
 from gateway.ledger.idempotency import Requests
-from gateway.ledger.policy_of_card import policy_of
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
 from gateway.payments import CheckoutLinks, payments_of
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> web.Application:
     app[services.RATE_CARDS] = RateCards(
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )
+    app[services.CARD_IN_FORCE] = CardInForce(app[services.LEDGER], app[services.RATE_CARDS], publishes=True)
     app[services.KEPT_QUOTES] = KeptQuotes()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
@@ -212,6 +214,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
     kept = [
         tasks.keep("hints", app[services.HUB].listen),
         tasks.keep("rate card", app[services.RATE_CARDS].watch),
+        tasks.keep("rate card in force", lambda: _watch_card(app)),
         tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),
         tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time)),
         tasks.keep("key use", app[services.KEY_USE].write_on),
@@ -230,7 +233,7 @@ async def _start_ledger(app: web.Application) -> None:
     settings, startup, ledger = app[services.SETTINGS], app[services.STARTUP], app[services.LEDGER]
     await ledger.start()
     await check_durability(ledger, startup, required=settings.require_durable)
-    await _write_policy(app, app[services.RATE_CARDS].card)
+    await _publish_first(app)
     startup.ready = True
     log.info("gateway_ready", address=settings.public_address, test_mode=settings.in_test_mode)
 
@@ -254,17 +257,24 @@ async def _publish(app: web.Application, card: RateCard) -> None:
     """Called with every rate card after the first."""
     if not app[services.STARTUP].ready:
         raise LedgerUnavailable("the ledger has not answered yet")
-    await _write_policy(app, card)
+    await app[services.CARD_IN_FORCE].publish(card)
 
 
-async def _write_policy(app: web.Application, card: RateCard) -> None:
-    policy = await asyncio.to_thread(policy_of, card)
-    startup = app[services.STARTUP]
-    if await app[services.LEDGER].publish(policy):
-        startup.outdated = None
-        return
-    startup.outdated = "another process has published a newer rate card than this gateway's file: update the file"
-    log.warning("rate_card_outdated", version=card.version, problem=startup.outdated)
+async def _watch_card(app: web.Application) -> None:
+    """Compare every few seconds, once it is known that the ledger is ours."""
+    in_force = app[services.CARD_IN_FORCE]
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if app[services.STARTUP].ready:
+            await in_force.look()
+
+
+async def _publish_first(app: web.Application) -> None:
+    """Publish the card that the gateway was started with; an older one is sold by, and shown (`check`)."""
+    in_force = app[services.CARD_IN_FORCE]
+    with contextlib.suppress(RateCardOutdated):
+        await in_force.publish(in_force.cards.card)
+    await in_force.check()
 
 
 async def _end_streams(app: web.Application) -> None:

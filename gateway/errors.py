@@ -4,6 +4,7 @@
 FareboxError
 ├── SettingsError            a setting is missing or wrong; says which and how to mend it
 ├── RateCardError            pricing.toml does not validate; carries every message
+├── RateCardOutdated         a rate card that is not to be put in force: a newer one is; says what to do
 ├── RequestRefused           a request cannot be priced as asked
 │   ├── UnknownModel         no such tool or model
 │   └── InvalidSettings      a setting, input or number of outputs that the model does not take
@@ -105,6 +106,10 @@ class ReplicasMissing(LedgerUnavailable):
 
 class LedgerBroken(FareboxError):
     """The ledger's data contradicts itself. Nothing was written."""
+
+
+class RateCardOutdated(FareboxError):
+    """A newer rate card is in force."""
 
 
 class QueueUnavailable(FareboxError):

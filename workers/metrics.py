@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.clock import CLOCK
@@ -31,14 +31,20 @@ UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Uploads that wer
 
 
 class ProcessFigures(Collector):
-    """This process's background tasks and what it could not read, asked each time."""
+    """How this process is: its background tasks, its clock, its rate card, what it could not read. Asked each time."""
 
-    def __init__(self, tasks: Tasks, queue: Queue) -> None:
+    def __init__(self, tasks: Tasks, queue: Queue, card_problem: Callable[[], str | None]) -> None:
+        self._card_problem = card_problem
         self._tasks = tasks
         self._queue = queue
 
     def collect(self) -> Iterable[Metric]:
-        """One figure for each task and channel."""
+        """The figures now."""
         yield from self._tasks.metrics()
         yield odd_messages(self._queue.odd)
         yield from CLOCK.metrics()
+        yield GaugeMetricFamily(
+            "farebox_rate_card_degraded",
+            "1 while this process's rate card is not the one in force.",
+            value=1 if self._card_problem() else 0,
+        )

@@ -61,6 +61,11 @@ class ProviderDesk:
         """The rate card as it is now."""
         return self._cards.card
 
+    @property
+    def card_problem(self) -> str | None:
+        """Why that is not the card in force; None if it is."""
+        return self._cards.problem
+
     def give(self, name: str, provider: Provider) -> None:
         """Use this very provider under a name, whatever the rate card says."""
         self._given[name] = provider

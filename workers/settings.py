@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
+from gateway.card_in_force import CardInForce
 from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
@@ -56,6 +57,7 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         place = Workplace(ledger, queue, dispatcher, outputs, settings.lease_seconds, desk)
         stack.push_async_callback(place.close)
         place.tasks.keep("rate card", cards.watch)
+        place.tasks.keep("rate card in force", CardInForce(ledger, cards, publishes=False).watch)
         place.tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
         yield place
 

@@ -17,6 +17,7 @@ from gateway.api.metrics import Metrics
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.sessions import Sessions
 from gateway.callbacks import CallbackLinks
+from gateway.card_in_force import CardInForce
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
@@ -39,13 +40,12 @@ class Startup:
     ready: bool = False
     problem: str = "the ledger has not answered yet"
     durability: tuple[str, ...] = ()
-    outdated: str | None = None
     kept_otherwise: str | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What an operator should look at, though it works."""
-        return (*self.durability, *(one for one in (self.outdated, self.kept_otherwise) if one is not None))
+        return (*self.durability, *(one for one in (self.kept_otherwise,) if one is not None))
 
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
@@ -55,6 +55,7 @@ LEDGER = web.AppKey("LEDGER", Ledger)
 REQUESTS = web.AppKey("REQUESTS", Requests)
 QUEUE = web.AppKey("QUEUE", Queue)
 DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
+CARD_IN_FORCE = web.AppKey("CARD_IN_FORCE", CardInForce)
 RATE_CARDS = web.AppKey("RATE_CARDS", RateCards)
 KEPT_QUOTES = web.AppKey("KEPT_QUOTES", KeptQuotes)
 OUTPUTS = web.AppKey("OUTPUTS", OutputStore)

@@ -1,20 +1,30 @@
-"""`farebox pricing`: look at the rate card before the gateway does."""
+"""`farebox pricing`: look at the rate card before the gateway does, and put one in force."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from gateway.pricing.load import default_card_path, load_proved_card
+from gateway.card_in_force import outdated
+from gateway.connections import connect_ledger
+from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.policy_of_card import policy_of
+from gateway.pricing.card import RateCard
+from gateway.pricing.load import default_card_path, load_card, load_proved_card
 from gateway.pricing.render import render
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
+
+EXIT_NOT_PUBLISHED = 1
 
 
 @click.group()
 def pricing() -> None:
-    """Look at the rate card, pricing.toml."""
+    """Look at the rate card, pricing.toml, and put it in force."""
 
 
 @pricing.command()
@@ -32,3 +42,46 @@ def check(path: Path | None) -> None:
     """
     card, proof = load_proved_card(path or default_card_path(load_settings().rate_card))
     Console().print(render(card, proof))
+
+
+@pricing.command()
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.option("--force", is_flag=True, help="Also if a newer card is in force: this is how to go back to an older one.")
+def publish(path: Path | None, *, force: bool) -> None:
+    """Put a rate card in force: its plans, free credits and limits, in the ledger (FAREBOX_LEDGER_URL).
+
+    PATH is FAREBOX_RATE_CARD if left out, else pricing.toml. Gateways publish their own file by themselves when it is
+    newer, by its file time, than the card in force. You need this to go back to an older file: put it in place at every
+    gateway and worker, then publish it with --force. A process with another file says `degraded` until it has this one.
+
+    \b
+    Exit codes:
+      0  the card is in force
+      1  a newer card is in force (use --force), or the ledger does not answer
+      2  the card does not validate
+
+    \b
+    Examples:
+      farebox pricing publish
+      farebox pricing publish --force last-month.toml
+    """
+    settings = load_settings()
+    card = load_card(path or default_card_path(settings.rate_card))
+    try:
+        asyncio.run(_publish(settings, card, force=force))
+    except (LedgerUnavailable, LedgerBroken, RateCardOutdated) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(EXIT_NOT_PUBLISHED)
+    click.echo(f"{card.version} is in force ({card.path}).")
+
+
+async def _publish(settings: Settings, card: RateCard, *, force: bool) -> None:
+    ledger = Ledger(connect_ledger(settings.ledger_address))
+    try:
+        await ledger.start()
+        # How long things are kept is the gateways' to say; this machine may be set otherwise.
+        ledger.retention = settings.retention.as_published(await ledger.published())
+        if not await ledger.publish(policy_of(card), force=force):
+            raise RateCardOutdated(outdated(card, await ledger.policies_in_force()))
+    finally:
+        await ledger.close()

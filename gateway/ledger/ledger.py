@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -22,6 +23,7 @@ from gateway.ledger.life import GenerationOperations
 from gateway.ledger.memory import hints
 from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.payments import PaymentOperations
+from gateway.ledger.policy import PolicyInForce
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
 from gateway.ledger.sums import Totals
@@ -95,8 +97,14 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
         """What would spare the servers memory, one sentence each; empty when they are set up so."""
         return await hints(self.redis)
 
-    async def publish(self, policy: Policy) -> bool:
-        """Write `policy` to every partition unless a newer one is there; False if a newer one is (degraded)."""
+    async def publish(self, policy: Policy, *, force: bool = False) -> bool:
+        """Write `policy` to every partition unless a newer one is there; False if a newer one is (degraded).
+
+        With `force` it is the newest, as of now: so that an older card can be put in force again.
+        """
+        if force:
+            newest = max((one.file_time_ms for one in await self.policies_in_force() if one is not None), default=0)
+            policy = replace(policy, file_time_ms=max(newest + 1, await self.time()))
         about = (policy.version, policy.file_time_ms, self.retention.journal_ms)
         fields = [*_policy_fields(policy), *self.retention.further]
         replies = await asyncio.gather(
@@ -107,6 +115,16 @@ class Ledger(GenerationOperations, AccountOperations, OperatorOperations, Paymen
     async def kept_otherwise(self) -> str | None:
         """What other gateways are set to keep for longer or shorter, in a sentence; None if nothing."""
         return self.retention.difference(await self.published())
+
+    async def policies_in_force(self) -> list[PolicyInForce | None]:
+        """Which card's policy each partition has; None: it has none."""
+        found = await asyncio.gather(
+            *(
+                self.command("HMGET", keys.policy(partition), "version", "file_time")
+                for partition in range(self.partitions)
+            )
+        )
+        return [None if version is None else PolicyInForce(version.decode(), int(at)) for version, at in found]
 
     async def totals(self) -> Totals:
         """Sums over all partitions: cost grows with partitions, not with accounts."""

@@ -50,6 +50,14 @@ class Policy:
     plans: Mapping[str, PlanTerms]
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """Which rate card's policy a partition has."""
+
+    version: str
+    file_time_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """A tool's limits, copied into a generation at `reserve`."""

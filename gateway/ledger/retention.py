@@ -6,7 +6,7 @@ So all processes trim alike, whatever their own settings; gateways that are set 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 _DAY_MS = 86_400_000
 RECORD_DAYS = 30
@@ -44,6 +44,15 @@ class Retention:
     def further(self) -> list[str]:
         """The other fields, as `publish` takes them: name and value in turn."""
         return [text for field in self.fields.items() if field[0] != "keep:journal" for text in field]
+
+    def as_published(self, published: Mapping[str, str]) -> Retention:
+        """What gateways have published, and where they have published nothing, this."""
+        days = {
+            name: int(published[field]) // _DAY_MS
+            for name, field in zip(asdict(self), self.fields, strict=True)
+            if field in published
+        }
+        return replace(self, **days)
 
     def difference(self, published: Mapping[str, str]) -> str | None:
         """What another gateway has published otherwise, in a sentence; None if nothing."""

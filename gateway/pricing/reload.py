@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.errors import FareboxError, RateCardError
+from gateway.errors import FareboxError, RateCardError, RateCardOutdated
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
 
@@ -30,7 +30,11 @@ class RateCards:
     """Holds the current rate card. `card` is always a valid one; `problem` says why the file is not it, or is None.
 
     `publish` is awaited with every card after the first: the gateway writes the card's policy to the ledger there. If
-    it fails the new prices stand and it is tried again until it works; `problem` says so meanwhile.
+    it fails the new prices stand and it is tried again until it works; `problem` says so meanwhile. If it says that a
+    newer card is in force (RateCardOutdated), the card before stays: an older file that was put back would sell by its
+    prices, while the scripts go by the newer terms. It is tried again too, for it may be put in force by hand.
+
+    `outdated` is for whoever compares the card with the one in force elsewhere.
     """
 
     def __init__(self, path: Path, publish: Callable[[RateCard], Awaitable[None]] | None = None) -> None:
@@ -38,7 +42,8 @@ class RateCards:
         self._path = path
         self._publish = publish if publish is not None else _to_nobody
         self._signature = _signature(path)
-        self._card = load_card(path)
+        self._card = self._published = load_card(path)
+        self.outdated: str | None = None
         self._unpublished: RateCard | None = None
         self._publish_at = 0.0
         self._file_problem: str | None = None
@@ -52,7 +57,7 @@ class RateCards:
     @property
     def problem(self) -> str | None:
         """Why the file on disk is not in force, for `/readyz` and the metrics."""
-        return self._file_problem or self._publish_problem
+        return self._file_problem or self._publish_problem or self.outdated
 
     async def watch(self) -> None:
         """Follow the file until cancelled. Nothing that happens to the file ends this."""
@@ -86,27 +91,38 @@ class RateCards:
             return  # written to while it was read: the next looks will see it
         self._signature = looked
         self._file_problem = None
-        if (card.version, card.file_time_ms) == (self._card.version, self._card.file_time_ms):
-            return
+        self._unpublished = self._publish_problem = None
+        if (card.version, card.file_time_ms) != (self._card.version, self._card.file_time_ms):
+            await self._publish_card(card)
+            self._publish_at = asyncio.get_running_loop().time() + PUBLISH_AGAIN_SECONDS
+
+    async def _publish_card(self, card: RateCard) -> None:
+        """Have a card published, then sell by it; see the class for what happens if it is not."""
+        problem: str | None = None
+        try:
+            await self._publish(card)
+        except RateCardOutdated as error:
+            self._sell_by(self._published)
+            problem = str(error)
+        except FareboxError as error:
+            self._sell_by(card)
+            problem = f"the new rate card is not known to the ledger yet: {error}"
+        except Exception:  # noqa: BLE001 - as above
+            self._sell_by(card)
+            problem = "the new rate card is not known to the ledger yet; see the log"
+            _log.exception("rate_card_unpublished", version=card.version)
+        else:
+            self._sell_by(card)
+            self._published = card
+        if problem is not None and problem != self._publish_problem:
+            _log.warning("rate_card_unpublished", version=card.version, error=problem)
+        self._publish_problem = problem
+        self._unpublished = None if problem is None else card
+
+    def _sell_by(self, card: RateCard) -> None:
         if card.version != self._card.version:
             _log.info("rate_card_changed", path=str(self._path), version=card.version, models=len(card.models))
         self._card = card
-        self._unpublished = card
-        self._publish_at = 0.0
-
-    async def _publish_card(self, card: RateCard) -> None:
-        try:
-            await self._publish(card)
-        except FareboxError as error:
-            self._publish_problem = f"the new rate card is not known to the ledger yet: {error}"
-            _log.warning("rate_card_unpublished", version=card.version, error=str(error))
-            return
-        except Exception:  # noqa: BLE001 - as above
-            self._publish_problem = "the new rate card is not known to the ledger yet; see the log"
-            _log.exception("rate_card_unpublished", version=card.version)
-            return
-        self._publish_problem = None
-        self._unpublished = None
 
 
 async def _to_nobody(_card: RateCard) -> None:

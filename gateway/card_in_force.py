@@ -1,0 +1,104 @@
+"""Whether a process's rate card is the one in force: the one whose policy the ledger's scripts go by.
+
+The policy's version is the file's digest, its order the file's time. Gateways publish a newer card; every process with
+another one says so: in the log, in `/readyz` and the figures. Meanwhile it sells by its own file, as every roll-out
+does for a moment: prices and receipts agree with each other, and each receipt names its card.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.errors import LedgerUnavailable, RateCardOutdated
+from gateway.ledger.policy_of_card import policy_of
+
+if TYPE_CHECKING:
+    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.policy import PolicyInForce
+    from gateway.pricing.card import RateCard
+    from gateway.pricing.reload import RateCards
+
+LOOK_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class CardInForce:
+    """Compares a process's card with the ledger's policy; `publishes`: and writes it there, if it is newer."""
+
+    ledger: Ledger
+    cards: RateCards
+    publishes: bool
+
+    async def publish(self, card: RateCard) -> None:
+        """Put a card in force; RateCardOutdated, which says what to do, if a newer one is."""
+        policy = await asyncio.to_thread(policy_of, card)
+        if await self.ledger.publish(policy):
+            return
+        found = await self.ledger.policies_in_force()
+        if any(one is None or one.version != card.version for one in found):
+            raise RateCardOutdated(outdated(card, found))
+        # The same card, in force as of a later time: what this gateway publishes with it may be new all the same.
+        latest = max(one.file_time_ms for one in found if one is not None)
+        await self.ledger.publish(replace(policy, file_time_ms=latest))
+
+    async def check(self) -> None:
+        """Compare now. Where the ledger has an older card, or has lost it, the newer one is published again."""
+        card = self.cards.card
+        found = await self.ledger.policies_in_force()
+        problem = outdated(card, found) if any(one is None or one.version != card.version for one in found) else None
+        if problem is not None and self.publishes and _is_newer(card, found):
+            await self.publish(card)
+            problem = None
+        if problem is not None and problem != self.cards.outdated:
+            log.warning("RATE_CARD_DIFFERS", problem=problem)
+        if problem is None and self.cards.outdated is not None:
+            log.info("rate_card_agrees_again", version=card.version)
+        self.cards.outdated = problem
+
+    async def watch(self) -> None:
+        """Compare every few seconds, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Compare, if the ledger answers: that it does not is said elsewhere."""
+        with contextlib.suppress(LedgerUnavailable, RateCardOutdated):  # the second: another came this moment
+            await self.check()
+
+
+def outdated(card: RateCard, found: list[PolicyInForce | None]) -> str:
+    """What is wrong, and what to do, for a card that is not the one in force."""
+    others = [one for one in found if one is not None and one.version != card.version]
+    own = f"{card.path} ({_named(card.version, card.file_time_ms)})"
+    if not others:
+        return f"{own} is not known to the whole ledger yet: start a gateway with it"
+    newest = max(others, key=lambda one: one.file_time_ms)
+    way = "is older than"
+    if newest.file_time_ms == card.file_time_ms:
+        way = "has the same time as, but not the contents of,"
+    elif newest.file_time_ms < card.file_time_ms:
+        way = "is newer than"
+    command = shlex.join(["farebox", "pricing", "publish", "--force", card.path])
+    return (
+        f"{own} {way} the rate card in force ({_named(newest.version, newest.file_time_ms)}): "
+        f"put that file in its place, or this one in force with `{command}`"
+    )
+
+
+def _is_newer(card: RateCard, found: list[PolicyInForce | None]) -> bool:
+    return all(one is None or one.version == card.version or one.file_time_ms < card.file_time_ms for one in found)
+
+
+def _named(version: str, file_time_ms: int) -> str:
+    at = datetime.fromtimestamp(file_time_ms / 1000, UTC)
+    return f"{version[:19]}, of {at:%Y-%m-%d %H:%M:%S} UTC"

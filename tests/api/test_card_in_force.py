@@ -1,0 +1,163 @@
+"""Two processes with two rate cards say so, and an older card is gone back to as a whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway import card_in_force
+from gateway.api import services
+from gateway.cli.pricing import pricing
+from gateway.connections import connect_ledger
+from gateway.ledger.ledger import Ledger
+from gateway.pricing import reload
+from gateway.pricing.reload import RateCards
+from tests.api.visitor import CARD, Visitor, open_gateway
+
+HOUR_NS = 3600 * 10**9
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(card_in_force, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.app.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(reload, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(reload, "PUBLISH_AGAIN_SECONDS", 0.05)
+
+
+def write(path: Path, credits_: int, hours_ago: float) -> None:
+    """A card that sells a sketch for so much, with a file time of its own; put in place at one stroke."""
+    path.parent.mkdir(exist_ok=True)
+    beside = path.with_suffix(".new")
+    beside.write_text(CARD.read_text().replace("credits = 5\n", f"credits = {credits_}\n"))
+    at = int(path.parent.stat().st_ctime_ns - hours_ago * HOUR_NS)
+    os.utime(beside, ns=(at, at))
+    beside.replace(path)
+
+
+@asynccontextmanager
+async def gateway_with(redis_url: str, directory: Path, credits_: int, hours_ago: float) -> AsyncIterator[Visitor]:
+    write(directory / "pricing.toml", credits_, hours_ago)
+    async with open_gateway(redis_url, directory) as visitor:
+        yield visitor
+
+
+async def problems(visitor: Visitor) -> list[str]:
+    body = (await visitor.call("GET", "/readyz")).body
+    found: list[str] = body["problems"]
+    assert (body["status"] == "degraded") is bool(found)
+    return found
+
+
+async def until_problem(visitor: Visitor, words: str) -> str:
+    while True:
+        for problem in await problems(visitor):
+            if words in problem:
+                return problem
+        await asyncio.sleep(0.02)
+
+
+async def until_ok(visitor: Visitor) -> None:
+    while await problems(visitor):
+        await asyncio.sleep(0.02)
+
+
+async def price(visitor: Visitor) -> int:
+    return int(visitor.app[services.RATE_CARDS].card.models["sketch"].rates[0].millicredits) // 1000
+
+
+def publish(redis_url: str, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(pricing, ["publish", *arguments], env={"FAREBOX_LEDGER_URL": redis_url})
+    return result.exit_code, result.output
+
+
+async def test_of_two_gateways_with_two_cards_the_older_one_says_so_also_while_it_runs(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """Both said ok, and sold at two prices."""
+    async with gateway_with(redis_url, tmp_path / "a", 5, hours_ago=2) as first:
+        await until_ok(first)
+        async with gateway_with(redis_url, tmp_path / "b", 9, hours_ago=1) as second:
+            said = await until_problem(first, "is older than the rate card in force")
+            path = tmp_path / "a" / "pricing.toml"
+            assert f"farebox pricing publish --force {path}" in said
+            assert "put that file in its place" in said
+            await until_ok(second)
+            metrics = (await first.call("GET", "/metrics")).raw.decode()
+            assert "farebox_rate_card_degraded 1.0" in metrics
+            ops = (await first.call("GET", "/v1/ops/queues", first.admin)).body
+            assert "is older than" in ops["rate_card"]["problem"]
+            # The newer file is put in place: all is well again.
+            write(path, 9, hours_ago=1)
+            await until_ok(first)
+            assert await price(first) == 9
+
+
+async def test_an_equal_time_with_other_contents_is_noticed(redis_url: str, tmp_path: Path) -> None:
+    """Images that are built reproducibly give every file the same time."""
+    async with (
+        gateway_with(redis_url, tmp_path / "a", 5, hours_ago=1) as first,
+        gateway_with(redis_url, tmp_path / "b", 9, hours_ago=1) as second,
+    ):
+        at = (tmp_path / "a" / "pricing.toml").stat().st_mtime_ns
+        os.utime(tmp_path / "b" / "pricing.toml", ns=(at, at))
+        while {await price(first), await price(second)} != {5, 9} or len(
+            [one for each in (first, second) for one in await problems(each)]
+        ) != 1:
+            await asyncio.sleep(0.02)
+
+
+async def test_an_older_file_that_is_put_back_is_not_taken_by_half_and_goes_in_force_when_it_is_forced(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """The gateway sold by it, and the scripts went on by the newer one's terms."""
+    async with gateway_with(redis_url, tmp_path / "a", 9, hours_ago=1) as gateway:
+        path = tmp_path / "a" / "pricing.toml"
+        await until_ok(gateway)
+        write(path, 5, hours_ago=3)
+        said = await until_problem(gateway, "is older than the rate card in force")
+        assert await price(gateway) == 9, "all of the newer card stays"
+        code, output = await asyncio.to_thread(publish, redis_url, str(path))
+        assert code == 1
+        assert "is older than the rate card in force" in output
+        command = said.rpartition("`farebox pricing publish ")[2].rstrip("`").split()
+        code, output = await asyncio.to_thread(publish, redis_url, *command)
+        assert code == 0, output
+        assert "is in force" in output
+        await until_ok(gateway)
+        assert await price(gateway) == 5
+        version = gateway.app[services.RATE_CARDS].card.version
+        found = await gateway.ledger.policies_in_force()
+        assert {one.version for one in found if one is not None} == {version}
+    # A restart, with the file's old time, changes nothing.
+    async with open_gateway(redis_url, tmp_path / "a") as again:
+        await until_ok(again)
+        assert await price(again) == 5
+
+
+async def test_a_ledger_that_has_lost_its_policy_in_part_gets_it_again(redis_url: str, tmp_path: Path) -> None:
+    async with gateway_with(redis_url, tmp_path / "a", 5, hours_ago=1) as gateway:
+        await until_ok(gateway)
+        await gateway.ledger.redis.delete("{fb07}:policy")
+        while None in await gateway.ledger.policies_in_force():
+            await asyncio.sleep(0.02)
+        await until_ok(gateway)
+
+
+async def test_a_worker_with_another_card_says_so_and_publishes_nothing(redis_url: str, tmp_path: Path) -> None:
+    async with gateway_with(redis_url, tmp_path / "a", 5, hours_ago=2) as gateway:
+        other = tmp_path / "worker.toml"
+        write(other, 7, hours_ago=1)
+        cards = RateCards(other)
+        ledger = Ledger(connect_ledger(redis_url))
+        await card_in_force.CardInForce(ledger, cards, publishes=False).look()
+        await ledger.close()
+        assert cards.outdated is not None
+        assert "is newer than the rate card in force" in cards.outdated
+        await until_ok(gateway)
