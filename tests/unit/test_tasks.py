@@ -19,6 +19,7 @@ from gateway.tasks import Tasks
 
 OWNED = {
     "gateway/cli/up.py": 1,  # awaited by `up`
+    "gateway/media/fair.py": 1,  # awaited, or cancelled, by whoever has the turn
     "gateway/ledger/replicas.py": 1,  # hands what it raises to all who wait
     "gateway/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
     "gateway/turns.py": 1,  # one batch, which never raises
