@@ -23,6 +23,7 @@ import structlog
 
 from gateway import data_folder
 from gateway.errors import SettingsError
+from gateway.open_files import raise_limit
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
@@ -79,6 +80,7 @@ def durable_arguments() -> list[str]:
 def run_redis(settings: Settings) -> None:
     """Become the embedded server, in the foreground. Does not return."""
     program = find_redis()
+    raise_limit()
     data_folder.take(settings.data)
     directory = settings.data.resolve() / "redis"
     data_folder.make(directory)

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     stripe_webhook_secret: SecretStr | None = None
     webhook_networks: str = ""
     input_networks: str = ""
+    connections_per_address: int | None = Field(default=None, ge=1, le=1_000_000)
     trusted_proxies: str = ""
     proxy_header: ProxyHeader = "X-Forwarded-For"
     redis_memory_mib: int = Field(default=0, ge=0, le=16_777_216)

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY, start_http_server
 
 from gateway import data_folder
 from gateway.logs import configure_logs
+from gateway.open_files import raise_limit
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
 from workers.metrics import ProcessFigures
@@ -101,6 +102,7 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
     settings = load_settings()
     check(settings)
     configure_logs(settings)
+    raise_limit()
     data_folder.take(settings.data)
     # arq tells of each job at INFO; our own lines say more, with ids to search for.
     logging.getLogger("arq").setLevel(logging.WARNING)

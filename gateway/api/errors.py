@@ -16,7 +16,7 @@ ApiError
 ├── 429  WaitingRoomFull · RateLimited
 ├── 431  HeadersTooLarge
 ├── 500  InternalError
-└── 503  LedgerDown
+└── 503  LedgerDown · Overloaded
 ```
 
 The class docstring is what `/docs` says about the code. The message is written where the error is raised, for the
@@ -215,7 +215,7 @@ class WaitingRoomFull(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests of a key, streams, uploads or upload time of an account, wrong keys. See `Retry-After`."""
+    """Too many requests, streams, uploads, wrong keys, or connections of an address. See `Retry-After`."""
 
     status = 429
     code = "rate_limited"
@@ -243,6 +243,13 @@ class LedgerDown(ApiError):
 
     def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class Overloaded(ApiError):
+    """The gateway has no room for another connection. Nothing was done; repeat after `Retry-After`."""
+
+    status = 503
+    code = "overloaded"
 
 
 def _shown(problem: FieldProblem) -> dict[str, str]:

@@ -24,9 +24,12 @@ FAULT_MAX_CHARACTERS = 2_000
 HEADER_MAX_BYTES = 8190  # one header, or the request's first line: what nginx and Apache take, and aiohttp's own
 HEADERS_MAX = 128
 
-# Slow clients. A connection that sends no whole head for so long is ended, be it idle or dribbling; 75 seconds is above
-# the 60 that proxies keep an idle connection for, so that they never send a request into one that is being closed.
-HEAD_SECONDS = 75.0
+# Slow clients. A head comes in one or two packets, whatever the line; a connection that has sent none, or half of one,
+# costs its client nothing.
+HEAD_SECONDS = 10.0
+# Above the 60 seconds that proxies keep an idle connection for, so that they never send a request into one that is
+# being closed.
+IDLE_SECONDS = 75.0
 BODY_SECONDS = 60.0  # 1 MiB in a minute is 140 kbit/s
 UPLOAD_BYTES_PER_SECOND = 64 * 1024  # half a Mbit/s; the largest upload may take a minute and then 13
 # How long an answer may be stuck because the client reads nothing of it: 64 KiB in half a minute is 17 kbit/s.
@@ -51,6 +54,15 @@ WRONG_KEY_CLIENTS_MAX = 10_000  # of 200 bytes
 
 STREAMS_MAX = 50  # event streams of one account, or of one operator's key, at one gateway
 STREAMS_RETRY_SECONDS = 5
+
+# Connections. One client address has a quarter of all, or so many; each HTTP client keeps a pool for its host.
+PER_ADDRESS_MAX = 1000
+PER_ADDRESS_MIN = 32  # a browser opens six, a page with streams some more
+IDLE_KEPT_SECONDS = 5.0  # before an idle connection may have to make room: a busy client uses it sooner
+CONNECTIONS_RETRY_SECONDS = 5
+RESERVE = 32  # beyond all limits, for health probes and for refusals in words
+RESERVE_HEAD_SECONDS = 2.0
+REFUSALS_SAID_SECONDS = 10.0  # between two lines of the log
 
 # File descriptors that are not given to clients: the ledger's pool of 100, the queue's, files, and room to spare.
 DESCRIPTORS_KEPT = 256

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
+from gateway.api.admission import PROBES
 from gateway.api.errors import ApiError, error_classes
 from gateway.api.parse import requires_anything
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
@@ -126,6 +127,8 @@ def document(routes: Sequence[Route], server: str) -> Document:
 def codes_of(route: Route) -> tuple[str, ...]:
     """Every error code that a route can answer with."""
     codes = ["internal", "invalid_http", "headers_too_large", *route.errors]
+    if route.path not in PROBES:
+        codes += ["rate_limited", "overloaded"]
     if route.scopes:
         codes += ["invalid_key", "forbidden", "rate_limited", "ledger_unavailable"]
     if "{" in route.path:

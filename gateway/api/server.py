@@ -1,27 +1,29 @@
 """Below the routes: connections that are cut off when they are slow, and what is not HTTP refused in our envelope.
 
-aiohttp itself ends a connection without a whole head in time (`keepalive_timeout`); reading a body has its limit in
-`parse.py`. Here is the rest: clients that do not read, heads that cannot be read, and more connections than there are
-file descriptors.
+aiohttp itself ends an idle connection in time (`keepalive_timeout`); reading a body has its limit in `parse.py`;
+`admission.py` says how many connections there may be. Here is the rest: heads that do not come, or cannot be read, and
+clients that do not read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
-import sys
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
+from gateway import open_files
 from gateway.api import limits
+from gateway.api.admission import Admission, ConnectionRefused, Place, State
 from gateway.api.context import request_id
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
 from gateway.api.middleware import Handler, answered
 from gateway.api.respond import answer_error
+from gateway.api.services import SETTINGS
+from gateway.settings import Settings
 
 _TOO_MANY_HEADERS = "Too many headers"  # aiohttp has no exception of its own for it
 
@@ -31,11 +33,30 @@ log = structlog.get_logger("gateway.requests")
 class Connection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_stuck",)
+    __slots__ = ("_answered", "_head_due", "_stuck", "place")
+
+    place: Place
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._stuck: asyncio.TimerHandle | None = None
+        self._head_due: asyncio.TimerHandle | None = None
+        self._answered = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come: it gets a while to say what it wants."""
+        super().connection_made(transport)
+        seconds = limits.HEAD_SECONDS if self.place.refusal is None else limits.RESERVE_HEAD_SECONDS
+        self._head_due = self._loop.call_later(seconds, self._no_head)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. A head that has begun must come to its end."""
+        super().data_received(data)
+        if self._request_count > self._answered:
+            self._forget_head()
+            self._manager_of.admission.note(self.place, State.WORKING)
+        elif self._head_due is None and data:
+            self._head_due = self._loop.call_later(limits.HEAD_SECONDS, self._no_head)
 
     def pause_writing(self) -> None:
         """The client has not read what was sent: it gets a while, then the connection is cut."""
@@ -50,6 +71,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection is gone, whoever ended it."""
         self._forget_stuck()
+        self._forget_head()
         super().connection_lost(exc)
 
     async def finish_response(
@@ -59,7 +81,12 @@ class Connection(web.RequestHandler):
         unwanted = hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof()
         if unwanted:
             resp.force_close()  # says so to the client, who would send its next request here
+        if self.place.refusal is not None:
+            resp.force_close()  # one answer is what the reserve is for
         finished = await super().finish_response(request, resp, start_time)
+        self._answered += 1
+        if self._request_count <= self._answered and self._manager is not None:
+            self._manager_of.admission.note(self.place, State.IDLE)
         if unwanted:
             self._lingering_time = 0.0
             if self.transport is not None:
@@ -93,6 +120,20 @@ class Connection(web.RequestHandler):
         if not isinstance(options.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*arguments, **options)
 
+    @property
+    def _manager_of(self) -> Server:
+        return cast("Server", self._manager)
+
+    def _no_head(self) -> None:
+        self._head_due = None
+        if self._request_count <= self._answered and self.transport is not None:
+            self.transport.abort()
+
+    def _forget_head(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
     def _cut_off(self) -> None:
         self._stuck = None
         if self.transport is not None:
@@ -108,20 +149,40 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes connections, as many as leave the gateway file descriptors for its own work."""
 
-    def __init__(self, handler: Handler, **options: Any) -> None:
-        super().__init__(answered(handler), **options)
-        self._connections_max = connections_max()
+    def __init__(self, handler: Handler, *, settings: Settings, **options: Any) -> None:
+        proxies = settings.proxies
+        self._proxies = proxies
+        self.admission = Admission(connections_max(), settings.connections_per_address, proxies)
+        super().__init__(self._admitted(answered(handler)), **options)
 
     def __call__(self) -> web.RequestHandler:
         """A connection; asyncio asks for one when a client has come."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Take the connection, or end it at once: whoever is being served goes on."""
+        """Give the connection its place, for which another may have to go."""
         super().connection_made(handler, transport)
-        if len(self._connections) > self._connections_max:
-            log.warning("connection_refused", connections=self._connections_max, mend="raise the limit of open files")
-            transport.abort()
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        cast("Connection", handler).place = self.admission.admit(address, transport.abort)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Its place is free."""
+        super().connection_lost(handler, exc)
+        self.admission.leave(cast("Connection", handler).place)
+
+    def _admitted(self, handler: Handler) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            place = cast("Connection", request.protocol).place
+            said = request.headers.getall(self._proxies.header, ())
+            try:
+                # Before any route is looked for: whoever is refused here costs as little as can be.
+                with self.admission.request(place, request.path, lambda: self._proxies.client(place.peer, said)):
+                    return await handler(request)
+            except ConnectionRefused as refused:
+                return answer_error(refused.error, request_id(request))
+
+        return answer
 
 
 class Runner(web.AppRunner):
@@ -131,7 +192,7 @@ class Runner(web.AppRunner):
         super().__init__(
             app,
             access_log=None,
-            keepalive_timeout=limits.HEAD_SECONDS,
+            keepalive_timeout=limits.IDLE_SECONDS,
             lingering_time=limits.LINGER_SECONDS,
             max_line_size=limits.HEADER_MAX_BYTES,
             max_field_size=limits.HEADER_MAX_BYTES,
@@ -142,14 +203,18 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         # The only way that aiohttp leaves to a connection class of one's own.
         made = await super()._make_server()
-        return Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)  # noqa: SLF001
+        settings = self.app[SETTINGS]
+        return Server(
+            made.request_handler,
+            settings=settings,
+            request_factory=made.request_factory,
+            **made._kwargs,  # noqa: SLF001
+        )
 
 
 def connections_max() -> int:
     """How many clients there may be at once: the process's open files, less what the gateway needs itself."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return sys.maxsize
+    files = open_files.allowed()
     return max(files // 2, files - limits.DESCRIPTORS_KEPT)
 
 

@@ -10,6 +10,7 @@ from gateway import data_folder
 from gateway.app import run
 from gateway.errors import SettingsError
 from gateway.logs import configure_logs
+from gateway.open_files import raise_limit
 from gateway.settings import load_settings
 
 
@@ -27,6 +28,7 @@ def gateway() -> None:
     """
     settings = load_settings()
     configure_logs(settings)
+    raise_limit()
     data_folder.take(settings.data)
     try:
         run(settings)

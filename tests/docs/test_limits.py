@@ -61,12 +61,14 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "wrong keys": (limits.WRONG_KEYS_PER_MINUTE, "429 rate_limited"),
     "event streams": (limits.STREAMS_MAX, "429 rate_limited"),
     "head": (limits.HEAD_SECONDS, ""),
+    "idle connection": (limits.IDLE_SECONDS, ""),
     "body, in time": (limits.BODY_SECONDS, "408 body_too_slow"),
     "upload, in time": (f"{limits.UPLOAD_BYTES_PER_SECOND // 1024} KiB", "408 body_too_slow"),
     "unread answer": (limits.READ_SECONDS, ""),
     "unwanted body": (limits.LINGER_SECONDS, ""),
     "unwanted packed body": (limits.PACKED_LINGER_SECONDS, ""),
-    "connections": (limits.DESCRIPTORS_KEPT, ""),
+    "connections": (limits.DESCRIPTORS_KEPT, "503 overloaded"),
+    "connections of an address": (limits.PER_ADDRESS_MAX, "429 rate_limited"),
 }
 
 

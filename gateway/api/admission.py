@@ -1,0 +1,207 @@
+"""Who may keep a connection: as many as there are file descriptors for, a share of them for each client address.
+
+A connection that has not yet sent a whole head costs its client nothing, so it is worth the least: where room is
+needed, the one that has waited longest goes. Then one that has been idle for a while. A connection with a request in
+work never goes. Where that frees nothing, the new connection is kept all the same, out of a small reserve: it may ask
+`/healthz` and `/readyz`, and everything else is refused in words.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.api import limits
+from gateway.api.errors import ApiError, Overloaded, RateLimited
+from gateway.proxies import Proxies, one_client
+
+PROBES = frozenset({"/healthz", "/readyz"})
+
+log = structlog.get_logger("gateway.requests")
+
+
+class ConnectionRefused(Exception):
+    """The connection, or its client behind a proxy, is one too many; `error` is the answer."""
+
+    def __init__(self, error: ApiError) -> None:
+        """Keep the answer."""
+        super().__init__(str(error))
+        self.error = error
+
+
+class State(enum.Enum):
+    """What a connection is doing."""
+
+    HALF_OPEN = enum.auto()  # it has not sent a whole head yet
+    WORKING = enum.auto()
+    IDLE = enum.auto()
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One connection's. `end` ends it; `client` None: a trusted proxy's; `refusal` None: it may ask anything."""
+
+    peer: str
+    end: Callable[[], None]
+    client: str | None
+    refusal: ApiError | None = None
+    state: State | None = None
+    since: float = 0.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Connections that could go, the longest waiting first."""
+
+    half_open: OrderedDict[Place, None] = field(default_factory=OrderedDict)
+    idle: OrderedDict[Place, None] = field(default_factory=OrderedDict)
+
+    def of(self, state: State | None) -> OrderedDict[Place, None] | None:
+        return self.half_open if state is State.HALF_OPEN else self.idle if state is State.IDLE else None
+
+    def longest(self, now: float) -> Place | None:
+        """The one to go first; an idle one only after a while, for its client may be about to use it."""
+        if self.half_open:
+            return next(iter(self.half_open))
+        place = next(iter(self.idle), None)
+        return place if place is not None and now - place.since >= limits.IDLE_KEPT_SECONDS else None
+
+
+class Admission:
+    """Counts connections, and of clients behind trusted proxies the requests in work."""
+
+    def __init__(
+        self,
+        connections_max: int,
+        per_address_max: int | None,
+        proxies: Proxies,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`per_address_max` None: a quarter of all, at most a thousand."""
+        self._connections_max = connections_max
+        share = max(limits.PER_ADDRESS_MIN, min(limits.PER_ADDRESS_MAX, connections_max // 4))
+        self._per_address_max = min(per_address_max or share, connections_max)
+        self._proxies = proxies
+        self._clock = clock
+        self._count = 0
+        self._of_client: Counter[str] = Counter()
+        self._waiting = _Waiting()
+        self._waiting_of: dict[str, _Waiting] = {}
+        self._reserve: OrderedDict[Place, None] = OrderedDict()
+        self._requests: Counter[str] = Counter()
+        self._said_at = -limits.REFUSALS_SAID_SECONDS
+
+    def admit(self, peer: str, end: Callable[[], None]) -> Place:
+        """A place for a new connection from `peer`."""
+        client = None if self._proxies.trusts(peer) else one_client(peer)
+        refusal = self._refusal(client)
+        place = Place(peer, end, client, refusal)
+        if refusal is not None:
+            self._say(refusal, client)
+            if len(self._reserve) >= limits.RESERVE:
+                self._go(next(iter(self._reserve)))
+            self._reserve[place] = None
+        else:
+            self._count += 1
+            if client is not None:
+                self._of_client[client] += 1
+        self.note(place, State.HALF_OPEN)
+        return place
+
+    def note(self, place: Place, state: State | None) -> None:
+        """What the connection does from now on; None: it is gone."""
+        before, place.state, place.since = place.state, state, self._clock()
+        if place.refusal is not None or before is state:
+            return
+        kinds = [self._waiting]
+        if place.client is not None:
+            kinds.append(self._waiting_of.setdefault(place.client, _Waiting()))
+        for waiting in kinds:
+            left, entered = waiting.of(before), waiting.of(state)
+            if left is not None:
+                left.pop(place, None)
+            if entered is not None:
+                entered[place] = None
+
+    def leave(self, place: Place) -> None:
+        """The connection is gone; a second time changes nothing."""
+        if place.refusal is not None:
+            self._reserve.pop(place, None)
+            return
+        if place.state is None:
+            return
+        self.note(place, None)
+        self._count -= 1
+        if place.client is not None:
+            self._of_client[place.client] -= 1
+            if not self._of_client[place.client]:
+                del self._of_client[place.client], self._waiting_of[place.client]
+
+    @contextmanager
+    def request(self, place: Place, path: str, client: Callable[[], str]) -> Iterator[None]:
+        """Around a request: ConnectionRefused if the connection, or its client behind a proxy, is one too many.
+
+        `client` says whom a trusted proxy speaks for.
+        """
+        if path in PROBES:
+            yield
+            return
+        if place.refusal is not None:
+            raise ConnectionRefused(place.refusal)
+        if place.client is not None:
+            yield
+            return
+        behind = one_client(client())
+        if self._requests[behind] >= self._per_address_max:
+            raise ConnectionRefused(self._too_many())
+        self._requests[behind] += 1
+        try:
+            yield
+        finally:
+            self._requests[behind] -= 1
+            if not self._requests[behind]:
+                del self._requests[behind]
+
+    def _refusal(self, client: str | None) -> ApiError | None:
+        """Why there is no room, after what can go has gone."""
+        now = self._clock()
+        if client is not None and self._of_client[client] >= self._per_address_max:
+            oldest = self._waiting_of[client].longest(now)
+            if oldest is None:
+                return self._too_many()
+            self._go(oldest)
+        if self._count >= self._connections_max:
+            oldest = self._waiting.longest(now)
+            if oldest is None:
+                return Overloaded(
+                    "Too many open connections at this gateway. Nothing was done; try again soon.",
+                    headers={"Retry-After": str(limits.CONNECTIONS_RETRY_SECONDS)},
+                )
+            self._go(oldest)
+        return None
+
+    def _too_many(self) -> ApiError:
+        return RateLimited(
+            f"Too many connections or requests in work from your address (limit: {self._per_address_max:,}). Close "
+            "some, or use them again. Nothing was done.",
+            headers={"Retry-After": str(limits.CONNECTIONS_RETRY_SECONDS)},
+            connections_max=self._per_address_max,
+        )
+
+    def _go(self, place: Place) -> None:
+        self.leave(place)
+        place.end()
+
+    def _say(self, refusal: ApiError, client: str | None) -> None:
+        """In the log, but not once for each of a flood."""
+        now = self._clock()
+        if now - self._said_at >= limits.REFUSALS_SAID_SECONDS:
+            self._said_at = now
+            fix = "FAREBOX_CONNECTIONS_PER_ADDRESS" if isinstance(refusal, RateLimited) else "the limit of open files"
+            log.warning("connections_refused", client=client, connections=self._count, fix=f"raise {fix}")

@@ -1,0 +1,38 @@
+"""How many files and connections this process may have open: raised as far as the system lets it, at the start."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+from gateway.errors import SettingsError
+
+FILES_MIN = 256  # half of them for clients; with fewer the ledger's own connections may not fit
+_FILES_MAX = 1_048_576  # where there is no hard limit; some systems refuse more
+_FILES_EVERYWHERE = 10_240  # what macOS takes at most, whatever its hard limit says
+
+
+def raise_limit() -> int:
+    """Raise the soft limit to the hard one; how many files there may be. SettingsError if that is too few to start."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (_FILES_MAX if hard == resource.RLIM_INFINITY else hard, _FILES_EVERYWHERE):
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            break
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):
+            continue
+        break
+    files = allowed()
+    if files < FILES_MIN:
+        raise SettingsError(
+            f"This process may have {files} files open, and Farebox needs {FILES_MIN} at least: raise the limit with "
+            "`ulimit -n 4096`, LimitNOFILE=4096 in systemd, or --ulimit nofile=4096 with a container."
+        )
+    return files
+
+
+def allowed() -> int:
+    """How many files this process may have open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if files == resource.RLIM_INFINITY else files
