@@ -8,9 +8,8 @@ from gateway import quick_start
 
 quick_start.begin()
 
-import click  # noqa: E402 - this and what follows is what is to be quick
-
-from gateway.cli import farebox  # noqa: E402
+from gateway.cli import farebox  # noqa: E402 - this and what follows is what is to be quick
+from gateway.cli.say import say  # noqa: E402
 from gateway.errors import FareboxError, RateCardError, SettingsError  # noqa: E402
 
 EXIT_WRONG_SETTINGS = 2
@@ -22,10 +21,10 @@ def main() -> None:
     try:
         farebox(prog_name="farebox")
     except (SettingsError, RateCardError) as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", error=True)
         sys.exit(EXIT_WRONG_SETTINGS)
     except FareboxError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", error=True)
         sys.exit(EXIT_FAILED)
 
 

@@ -14,6 +14,7 @@ import json
 import logging
 import re
 import sys
+import textwrap
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -22,10 +23,13 @@ import structlog
 from pydantic_core import PydanticSerializationError, to_json
 
 from gateway.settings import Settings
+from gateway.visible import visible, visible_json, visible_lines
 
 _LEFT_OUT = frozenset(
     {"admin_key", "api_key", "authorization", "cookie", "key", "password", "prompt", "secret", "stripe_key", "token"}
 )
+
+_OF_LINES = frozenset({"exception", "stack"})
 
 # What is kept is group 1, so that a reader still sees what kind of secret it was.
 _SECRETS = re.compile(
@@ -52,6 +56,7 @@ def configure_logs(settings: Settings) -> None:
     ]
     rendering: list[structlog.typing.Processor] = [
         structlog.processors.format_exc_info,
+        _write_out,
         _renderer(settings.log_format),
         cut_secrets,
     ]
@@ -93,6 +98,20 @@ def leave_out_secret_fields(_logger: Any, _method: str, event: MutableMapping[st
     return event
 
 
+def _write_out(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write out what a terminal would obey, in all that goes into a line for a person.
+
+    A traceback has lines of its own. They are set in: the text of an exception may be anybody's, and a line break in it
+    must not begin what reads as another event.
+    """
+    for name, value in event.items():
+        if name in _OF_LINES and isinstance(value, str):
+            event[name] = textwrap.indent(visible_lines(value), "  ")
+        elif isinstance(value, str):
+            event[name] = visible(value)
+    return event
+
+
 def cut_secrets(_logger: Any, _method: str, line: Any) -> str:
     """Cut from a finished line whatever looks like a secret."""
     lowered = line.lower()
@@ -120,6 +139,6 @@ def _as_line(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
 
 def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     try:
-        return to_json(event, fallback=repr).decode()
+        return visible_json(to_json(event, fallback=repr).decode())
     except PydanticSerializationError:  # half a character, in a name from a system that allows it
         return json.dumps(event, default=repr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
@@ -11,10 +10,11 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.cli.say import say, say_json
+from gateway.cli.terminal import Terminal, as_text
 from gateway.domain import credits_to_millicredits
 from gateway.settings import load_settings
 
@@ -101,7 +101,10 @@ def key(name: str, label: str | None, *, as_json: bool) -> None:
     """Make a key for ACCOUNT. It is shown this once: only its digest is kept."""
     body = {} if label is None else {"label": label}
     made = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
-    click.echo(json.dumps(made, indent=2) if as_json else made["key"])
+    if as_json:
+        say_json(made)
+    else:
+        say(made["key"])
 
 
 @account.command()
@@ -217,12 +220,12 @@ def ask_gateway(call: Call) -> dict[str, Any]:
 
 def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        say_json(found)
         return
-    console = Console(highlight=False)
+    console = Terminal()
     balance = found["balance"]
     plan = balance["plan"]
-    heading = f"[bold]{found['id']}[/]" + (f"  {found['email']}" if found["email"] else "")
+    heading = f"[bold]{found['id']}[/]" + (f"  {as_text(found['email'])}" if found["email"] else "")
     console.print(heading + ("  [yellow]test account[/]" if found["test"] else ""))
     console.print(f"{_plan_line(plan)}  ·  its time is {found['clock']['now']}", soft_wrap=True)
     console.print(
@@ -233,7 +236,7 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
         console.print(journal_table(found["journal"], "Last entries"))
     work = {f"{tool} in work": count for tool, count in found["in_work"].items()}
     work |= {f"{tool} waiting": count for tool, count in found["waiting"].items()}
-    console.print("open: " + (", ".join(f"{count} {what}" for what, count in work.items()) or "nothing"))
+    console.print("open: " + (", ".join(f"{count} {as_text(what)}" for what, count in work.items()) or "nothing"))
     alerts = ", ".join(f"{part * 100:g} %" for part in found["alerts"]["thresholds"])
     console.print("alerts at: " + (alerts or "nothing, they are off"))
     console.print("keys: " + (", ".join(map(_key, found["keys"])) or "none; make one with `farebox account key`"))
@@ -243,7 +246,7 @@ def _key(key: dict[str, Any]) -> str:
     """`key_… (web shop, last used 2026-11-22 17:00 UTC)`."""
     used = key["last_used_at"]
     when = f"last used {used[:16].replace('T', ' ')} UTC" if used else "never used"
-    return f"{key['id']} ({', '.join(part for part in (key['label'], when) if part)})"
+    return as_text(f"{key['id']} ({', '.join(part for part in (key['label'], when) if part)})")
 
 
 def _plan_line(plan: dict[str, Any]) -> str:
@@ -286,6 +289,6 @@ def journal_table(entries: list[dict[str, Any]], title: str) -> Table:
     for each in entries:
         changes = (f"{each[name]:+,}" if each[name] else "0" for name in ("credits", "held"))
         after = (f"{each[name]:,}" for name in ("available_after", "held_after"))
-        why = [each.get("reason") or each.get("generation") or ""] if told else []
+        why = [as_text(each.get("reason") or each.get("generation") or "")] if told else []
         table.add_row(each["at"][:19].replace("T", " "), each["kind"], *changes, *after, *why)
     return table

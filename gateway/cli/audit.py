@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from gateway.cli.say import say, say_json
+from gateway.cli.terminal import Terminal, as_text
 from gateway.connections import connect_ledger
 from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger.audit import Difference, Report, audit, remember
@@ -60,18 +59,18 @@ def audit_command(account: str | None, *, as_json: bool) -> None:
     try:
         report = asyncio.run(_audit(load_settings(), account, show_progress=not as_json))
     except (LedgerUnavailable, LedgerBroken) as error:
-        click.echo(f"Error: the ledger could not be read: {error}", err=True)
+        say(f"Error: the ledger could not be read: {error}", error=True)
         sys.exit(EXIT_NOT_PROVED)
     except KeyboardInterrupt:
-        click.echo("Stopped before the end: nothing was proved, and nothing was changed.", err=True)
+        say("Stopped before the end: nothing was proved, and nothing was changed.", error=True)
         sys.exit(EXIT_INTERRUPTED)
     if account is not None and report.accounts == 0:
-        click.echo(f"Error: there is no account {account}.", err=True)
+        say(f"Error: there is no account {account}.", error=True)
         sys.exit(EXIT_NOT_PROVED)
     if as_json:
-        click.echo(json.dumps(as_data(report), indent=2, ensure_ascii=False))
+        say_json(as_data(report))
     else:
-        _show(report, Console(highlight=False))
+        _show(report, Terminal())
     if not report.clean:
         sys.exit(EXIT_DIFFERENCES)
     if report.unproved:
@@ -82,7 +81,7 @@ async def _audit(settings: Settings, account: str | None, *, show_progress: bool
     ledger = Ledger(connect_ledger(settings.ledger_address))
     try:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), disable=not show_progress, transient=True) as bars:
+        with Progress(*columns, console=Terminal(stderr=True), disable=not show_progress, transient=True) as bars:
             report = await audit(ledger, account=account, progress=_Bars(bars))
         if account is None:
             await _remember(ledger, report)
@@ -96,7 +95,7 @@ async def _remember(ledger: Ledger, report: Report) -> None:
     try:
         await remember(ledger, report)
     except LedgerUnavailable as error:
-        click.echo(f"The result could not be kept for /readyz: {error}", err=True)
+        say(f"The result could not be kept for /readyz: {error}", error=True)
 
 
 class _Bars:
@@ -122,7 +121,7 @@ def as_data(report: Report) -> dict[str, Any]:
     }
 
 
-def _show(report: Report, console: Console) -> None:
+def _show(report: Report, console: Terminal) -> None:
     for difference in report.differences:
         _show_difference(difference, console)
     if report.difference_count > len(report.differences):
@@ -139,13 +138,13 @@ def _show(report: Report, console: Console) -> None:
     table.add_row("seconds", f"{(report.finished - report.at) / 1000:,.1f}")
     console.print(table)
     for subject in report.unproved[:10]:
-        console.print(f"not proved: {escape(subject)} never stood still; run the audit again", soft_wrap=True)
+        console.print(f"not proved: {as_text(subject)} never stood still; run the audit again", soft_wrap=True)
     if report.clean and not report.unproved:
         console.print("\n[green]Everything agrees.[/]")
 
 
-def _show_difference(difference: Difference, console: Console) -> None:
-    console.print(f"[bold red]{difference.kind}[/]  {escape(difference.subject)}", soft_wrap=True)
-    console.print(f"  expected  {escape(difference.expected)}", soft_wrap=True)
-    console.print(f"  found     {escape(difference.found)}", soft_wrap=True)
-    console.print(f"  [dim]{escape(difference.mend)}.[/]\n", soft_wrap=True)
+def _show_difference(difference: Difference, console: Terminal) -> None:
+    console.print(f"[bold red]{difference.kind}[/]  {as_text(difference.subject)}", soft_wrap=True)
+    console.print(f"  expected  {as_text(difference.expected)}", soft_wrap=True)
+    console.print(f"  found     {as_text(difference.found)}", soft_wrap=True)
+    console.print(f"  [dim]{as_text(difference.mend)}.[/]\n", soft_wrap=True)

@@ -14,6 +14,7 @@ from yarl import URL
 from gateway.addresses import AddressGuard
 from gateway.errors import FareboxError
 from gateway.outgoing import Outgoing
+from gateway.visible import visible_lines
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 _ERRORS_FROM = 400
@@ -27,7 +28,7 @@ class GatewayRefused(FareboxError):
         error = body.get("error", {})
         lines = [error.get("message", f"the gateway answered {status}")]
         lines += [f"  {field['path']}: {field['message']}" for field in error.get("fields", [])]
-        super().__init__("\n".join(lines))
+        super().__init__(visible_lines("\n".join(map(str, lines))))
         self.status = status
         self.code = error.get("code", "")
         self.body = error

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gateway.cli.account import journal_table
 from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.cli.say import say
+from gateway.cli.terminal import Terminal, as_text
 from gateway.media import EXTENSIONS
 from gateway.settings import Settings, load_settings
 
@@ -47,7 +48,7 @@ def demo(name: str | None) -> None:
 
 async def _demonstrate(settings: Settings, name: str) -> bool:
     """Run the whole journey; True if something was not delivered."""
-    console = Console(highlight=False)
+    console = Terminal()
     folder = settings.data / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     key_file = folder / "key"
@@ -60,7 +61,7 @@ async def _demonstrate(settings: Settings, name: str) -> bool:
         console.print(f"Account [bold]{name}[/] has [bold]{balance['available']:,}[/] free credits.\n")
         wishes = [_Wish(body, await client.call("POST", "/v1/quotes", body)) for body in _WISHES]
         for wish in wishes:
-            lines = "; ".join(f"{line['label']} {line['total']:,}" for line in wish.quote["lines"])
+            lines = "; ".join(f"{as_text(line['label'])} {line['total']:,}" for line in wish.quote["lines"])
             console.print(f"  {wish.body['tool']:5}  “{wish.body['prompt']}”")
             console.print(f"         quoted {wish.quote['credits']:,} credits: {lines}")
         console.print()
@@ -80,7 +81,7 @@ class _Wish:
     quote: dict[str, Any]
 
 
-async def _generate(client: GatewayClient, wishes: list[_Wish], console: Console) -> list[dict[str, Any]]:
+async def _generate(client: GatewayClient, wishes: list[_Wish], console: Terminal) -> list[dict[str, Any]]:
     """Ask for everything at once and follow each to its end, with a bar each."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
@@ -105,7 +106,7 @@ async def _follow(client: GatewayClient, wish: _Wish, progress: Progress, task: 
     return generation
 
 
-async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path, console: Console) -> None:
+async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path, console: Terminal) -> None:
     """Save the outputs of a generation and print its receipt."""
     console.print()
     receipt = await client.call("GET", f"/v1/generations/{generation['id']}/receipt")
@@ -118,13 +119,13 @@ async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path,
         length = f", {output['duration_seconds']} s" if output.get("duration_seconds") else ""
         console.print(f"  {path}  ({output['width']}×{output['height']}{length}, {output['bytes']:,} bytes)")
     if generation["error"]:
-        console.print(f"  [red]{generation['error']['message']}[/]")
+        console.print(f"  [red]{as_text(generation['error']['message'])}[/]")
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for line in receipt["lines"]:
         count = f" × {line['count']}" if line["count"] != 1 else ""
-        table.add_row(f"  {line['label']}{count}", f"{line['total']:,}")
+        table.add_row(as_text(f"  {line['label']}{count}"), f"{line['total']:,}")
     spent = ", ".join(f"{share['credits']:,} {share['bucket']}" for share in paid["allocation"])
     table.add_row(f"  charged (from {spent})", f"[bold]{paid['committed']:,}[/]")
     if paid["refunded"]:
@@ -142,11 +143,11 @@ def _write_secret(path: Path, secret: str) -> None:
         file.write(secret)
 
 
-def _say_next(settings: Settings, key_file: Path, link: str, console: Console) -> None:
+def _say_next(settings: Settings, key_file: Path, link: str, console: Terminal) -> None:
     """A link that signs in once, and a curl that works when pasted: neither shows the key."""
     address = settings.public_address
     console.print("[bold]Try next[/]")
-    click.echo(
+    say(
         f"""  See it in the browser; this link signs in once, within the hour:
   {link}
 

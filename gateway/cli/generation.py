@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from gateway.cli.account import ask_gateway, journal_table
 from gateway.cli.client import GatewayClient
+from gateway.cli.say import say_json
+from gateway.cli.terminal import Terminal, as_text
 
 
 @click.command()
@@ -33,19 +33,20 @@ def generation(generation_id: str, *, as_json: bool) -> None:
 
     answer = ask_gateway(read)
     if as_json:
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        say_json(answer)
         return
-    _show(answer["generation"], answer["receipt"], Console(highlight=False))
+    _show(answer["generation"], answer["receipt"], Terminal())
 
 
-def _show(found: dict[str, Any], receipt: dict[str, Any], console: Console) -> None:
+def _show(found: dict[str, Any], receipt: dict[str, Any], console: Terminal) -> None:
     delivered, asked = receipt["outputs_delivered"], receipt["outputs_requested"]
     console.print(f"[bold]{found['id']}[/]  {found['status']}  ·  account {found['account']}", soft_wrap=True)
-    console.print(f"{found['tool']} {found['model']}  ·  {delivered} of {asked} outputs  ·  attempt {found['attempt']}")
+    of_what = as_text(f"{found['tool']} {found['model']}")
+    console.print(f"{of_what}  ·  {delivered} of {asked} outputs  ·  attempt {found['attempt']}")
     times = {"made": found["created_at"], "begun": found["started_at"], "ended": found["finished_at"]}
     console.print("  ·  ".join(f"{what} {at}" for what, at in times.items() if at))
     if found["error"]:
-        console.print(f"[red]{found['error']['code']}[/]: {found['error']['message']}", soft_wrap=True)
+        console.print(f"[red]{found['error']['code']}[/]: {as_text(found['error']['message'])}", soft_wrap=True)
     console.print()
     console.print(_price(receipt))
     console.print(
@@ -63,7 +64,7 @@ def _price(receipt: dict[str, Any]) -> Table:
     for column in ("credits", "count", "total"):
         table.add_column(column, justify="right")
     for line in receipt["lines"]:
-        table.add_row(line["label"], *(f"{line[name]:,}" for name in ("credits", "count", "total")))
+        table.add_row(as_text(line["label"]), *(f"{line[name]:,}" for name in ("credits", "count", "total")))
     table.add_row("[bold]price[/]", "", "", f"[bold]{receipt['credits']:,}[/]")
     return table
 

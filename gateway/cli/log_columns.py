@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.visible import visible_json, visible_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,17 +35,17 @@ class LogColumns:
             self._held.append((name, line))
         elif self._as_json:
             # A child that logs JSON is taken at its word; the name would break what reads it.
-            self._write(line if line.startswith("{") else json.dumps({"process": name, "event": line}))
+            self._write(visible_json(line if line.startswith("{") else json.dumps({"process": name, "event": line})))
         else:
             column = click.style(f"{name:<{self._width}} │", fg=self._colours.get(name))
-            self._write(f"{column} {line}")
+            self._write(f"{column} {visible_lines(line)}")
 
     def say(self, text: str) -> None:
         """Write a block of text for the person at the terminal, in no column."""
         if self._as_json:
             self.show("farebox", text)
         else:
-            self._write(f"\n{text}\n")
+            self._write(f"\n{visible_lines(text)}\n")
 
     @contextmanager
     def held(self) -> Iterator[None]:

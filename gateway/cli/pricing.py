@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from gateway.card_in_force import outdated
+from gateway.cli.say import say
+from gateway.cli.terminal import Terminal
 from gateway.connections import connect_ledger
 from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated
 from gateway.ledger.ledger import Ledger
@@ -41,7 +42,7 @@ def check(path: Path | None) -> None:
       farebox pricing check next-month.toml
     """
     card, proof = load_proved_card(path or default_card_path(load_settings().rate_card))
-    Console().print(render(card, proof))
+    Terminal().print(render(card, proof))
 
 
 @pricing.command()
@@ -70,9 +71,9 @@ def publish(path: Path | None, *, force: bool) -> None:
     try:
         asyncio.run(_publish(settings, card, force=force))
     except (LedgerUnavailable, LedgerBroken, RateCardOutdated) as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", error=True)
         sys.exit(EXIT_NOT_PUBLISHED)
-    click.echo(f"{card.version} is in force ({card.path}).")
+    say(f"{card.version} is in force ({card.path}).")
 
 
 async def _publish(settings: Settings, card: RateCard, *, force: bool) -> None:

@@ -24,6 +24,7 @@ from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media import images
 from gateway.media.apart import MEMORY_MAX_BYTES, REQUEST
 from gateway.media.looking import LOOK_SECONDS, look
+from gateway.visible import visible_lines
 
 # What `look` would load at its first use, in each reader anew. Not FFmpeg's libraries, of which there are a hundred: a
 # fork would take twice as long, and a video's reader has them in 0.05 seconds, less than most videos take.
@@ -67,7 +68,7 @@ class Forker:
         try:
             reader = os.fork()
         except OSError:  # too many processes: hung up without a word, which is nobody's fault there
-            traceback.print_exc()
+            sys.stderr.write(visible_lines(traceback.format_exc()))
             os.close(file)
             os.close(answer)
             return
@@ -112,7 +113,7 @@ def _be_reader(file: int, answer: int) -> NoReturn:
     except BrokenPipeError:  # who asked has hung up, and the forker is about to kill us: nothing worth a word
         os._exit(_FAILED)
     except BaseException:  # noqa: BLE001 - whatever it is, this process is a copy that must not go on as the forker
-        traceback.print_exc()
+        sys.stderr.write(visible_lines(traceback.format_exc()))
         os._exit(_FAILED)
     os._exit(0)
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from gateway.domain import Bucket, Interval
 from gateway.schemas.base import (
     CREDITS_MAX,
+    UNSAFE_IN_JSON_SCHEMA,
     WHOLE,
     AmountIn,
     Answer,
@@ -26,7 +27,7 @@ from gateway.schemas.credits import Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
 
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
-EMAIL_PATTERN = r"^[^@\s]{1,64}@[^@\s]{1,189}$"
+EMAIL_PATTERN = rf"^[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,64}}@[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,189}}$"
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Shown to the customer in the journal.")]
 Label = Annotated[str, Field(min_length=1, max_length=100)]

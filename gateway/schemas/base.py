@@ -9,7 +9,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -18,13 +18,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
 from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
+from gateway.visible import has_unsafe
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 CREDIT_DECIMALS_MAX = 3
@@ -32,6 +38,10 @@ FLOAT_NOISE = Decimal("1e-9")
 """How far an amount may be from three decimals: clients add up in floats, where 73.5 × 3 may be 220.49999999999997."""
 METADATA_MAX_BYTES = 16 * 1024
 PAGE_MAX = 100
+# As JSON Schema writes them; half of a surrogate pair is in no JSON that is taken.
+UNSAFE_IN_JSON_SCHEMA = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+LINE_PATTERN = rf"^[^{UNSAFE_IN_JSON_SCHEMA}]*$"
+FREE_TEXT_PATTERN = r"^[^\u0000]*$"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,1000}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,13 +51,47 @@ _MILLISECOND = timedelta(milliseconds=1)
 _COMMON = ConfigDict(extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True)
 
 
-class Body(BaseModel):
+class _Given(BaseModel):
+    """What a request gives. Its texts are names, reasons and the like, and have no control or direction characters.
+
+    They are shown in lists, logs and terminals, where such characters do things. A field in `FREE_TEXTS` is no such
+    name, and may have all but NUL, at which many programs take a text to end.
+    """
+
+    FREE_TEXTS: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _of_a_line(cls, value: Any, field: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            if field.field_name in cls.FREE_TEXTS:
+                if "\0" in value:
+                    raise ValueError("must not have a NUL character")
+            elif has_unsafe(value):
+                raise ValueError("must not have control characters, line breaks or characters of direction")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe it by the patterns that say the same."""
+        described = handler(core)
+        shape = handler.resolve_ref_schema(described)
+        for name, field in cls.model_fields.items():
+            pattern = FREE_TEXT_PATTERN if name in cls.FREE_TEXTS else LINE_PATTERN
+            schema = shape.get("properties", {}).get(field.alias or name, {})
+            for one in (schema, *schema.get("anyOf", ())):
+                if one.get("type") == "string" and not one.keys() & {"enum", "const", "pattern", "format"}:
+                    one["pattern"] = pattern
+        return described
+
+
+class Body(_Given):
     """A request's body: unknown members are refused, and nothing is converted that was not meant so."""
 
     model_config = ConfigDict(**_COMMON, strict=True)
 
 
-class Query(BaseModel):
+class Query(_Given):
     """A request's query: unknown parameters are refused."""
 
     model_config = _COMMON

@@ -12,6 +12,7 @@ from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, S
 from gateway.pricing.measures import INPUTS_MAX, PROMPT_MAX_CHARACTERS
 from gateway.sandbox import SandboxControls
 from gateway.schemas.base import (
+    UNSAFE_IN_JSON_SCHEMA,
     WHOLE,
     AmountIn,
     Answer,
@@ -31,7 +32,8 @@ URL_MAX_CHARACTERS = 4096
 
 # A host without a user before it, then a path: no spaces, nothing invisible, and no backslash, which some read as a
 # slash and others do not.
-_HTTPS_URL = r"^https://[^\s\x00-\x20\x7f\\/?#@]+([/?#][^\s\x00-\x20\x7f\\]*)?$"
+_UNSEEN = rf"\s{UNSAFE_IN_JSON_SCHEMA}"
+_HTTPS_URL = rf"^https://[^{_UNSEEN}\\/?#@]+([/?#][^{_UNSEEN}\\]*)?$"
 
 
 def _fetchable(url: str) -> str:
@@ -49,7 +51,10 @@ def _fetchable(url: str) -> str:
 _INPUT_URL = WithJsonSchema(
     {
         "type": "string",
-        "anyOf": [{"pattern": _HTTPS_URL, "maxLength": URL_MAX_CHARACTERS}, {"pattern": "^(data|upload):"}],
+        "anyOf": [
+            {"pattern": _HTTPS_URL, "maxLength": URL_MAX_CHARACTERS},
+            {"pattern": rf"^(data|upload):[^{_UNSEEN}]*$"},
+        ],
         "examples": ["https://example.com/cat.png"],
     }
 )
@@ -64,6 +69,8 @@ class InputIn(Body):
 
 class GenerationIn(Body):
     """What to generate. `settings` left out take the model's defaults."""
+
+    FREE_TEXTS = frozenset({"prompt"})
 
     tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
     model: Annotated[str, Field(min_length=1, max_length=128, examples=["flux-dev"])]
