@@ -215,8 +215,7 @@ async def _torment(report: Report, console: Console) -> None:
                     await _all_over(going_on)
                 await asyncio.sleep(scene.dice.uniform(*_PAUSE_SECONDS))
             await _all_over(going_on)
-            if plan.short:
-                await scene.cast.satisfied()
+            await scene.cast.satisfied()
     finally:
         await cancel(*going_on)  # each puts right what it did, as long as everything still runs
 

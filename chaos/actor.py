@@ -19,7 +19,7 @@ class Actor(ABC):
     name: ClassVar[str]
     pause_seconds: ClassVar[tuple[float, float]] = (0.2, 2.0)
     rounds_min: ClassVar[int] = 2
-    """So many rounds a short run waits for."""
+    """So many rounds even the shortest run waits for."""
 
     def __init__(self, load: Load, checks: Checks, seed: int) -> None:
         self.load = load

@@ -164,8 +164,6 @@ class Load:
             )
             if answer is not None and answer.status < _INSIDE:
                 return answer
-            if answer is not None and answer.status != _UNAVAILABLE:
-                self.problems.append(f"{method} {path} was answered {answer.status}: {answer.body}")
             tries += 1
             await asyncio.sleep(min(0.1 * 2 ** min(tries, 4), 1))
         raise RuntimeError(f"{method} {path} was not answered for {_GIVE_UP_SECONDS} s")
@@ -183,10 +181,16 @@ class Load:
             async with self._http.request(method, gateway + path, json=body, headers=headers) as answer:
                 text = await answer.text()
                 self.answers[f"{answer.status}{' replay' if 'Idempotent-Replay' in answer.headers else ''}"] += 1
+                self.check_status(f"{method} {path}", answer.status)
                 return Answer(answer.status, json.loads(text, parse_float=Decimal))
         except (aiohttp.ClientError, TimeoutError, OSError):
             self.answers["no answer"] += 1
             return None
+
+    def check_status(self, what: str, status: int) -> None:
+        """A gateway may be unavailable. It may not have met what nobody had thought of."""
+        if status >= _INSIDE and status != _UNAVAILABLE:
+            self.problems.append(f"{what} was answered {status}")
 
     async def download(self, url: str) -> bytes | None:
         """The bytes of an output by its signed URL; None if they are not there."""
@@ -203,6 +207,7 @@ class Load:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
                 url = next(self._turns) + path
                 async with self._http.post(url, data=form, allow_redirects=False) as answer:
+                    self.check_status(f"POST {path}", answer.status)
                     if answer.status < _INSIDE:
                         return answer.status
             await asyncio.sleep(_LOOK_SECONDS)

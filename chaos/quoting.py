@@ -11,7 +11,8 @@ from chaos.load import ACCEPTED, REFUSED_FOR_GOOD, Load
 
 _ACCOUNT = "quoter"
 _CHANGE_SECONDS = 30.0
-_WAITS_SHARE, _OTHER_SHARE = 0.7, 0.2
+_OTHER_SHARE = 0.2
+_AT_ONCE_EACH = 4  # one in so many orders does not wait for another card
 
 
 class Quoter(Actor):
@@ -37,8 +38,7 @@ class Quoter(Actor):
             self.checks.problems.append(f"a quote was answered {asked.status}: {asked.body}")
             return
         quote = asked.body
-        waits = self.dice.random() < _WAITS_SHARE
-        if waits:
+        if self.rounds % _AT_ONCE_EACH != _AT_ONCE_EACH - 1:
             await self._cards.wait_for_another(_CHANGE_SECONDS)
         order.body["quote"] = quote["quote"]
         if self.dice.random() < _OTHER_SHARE:

@@ -128,9 +128,10 @@ class Streams(Actor):
     async def _follow(self, generation: str) -> None:
         """Connect, hang up now and then, and come back, until the end was told."""
         told = self.followed[generation]
-        path = f"/v1/generations/{generation}/events"
+        path, number = f"/v1/generations/{generation}/events", len(self.followed)
         while not told.over():
-            breaks = self.dice.random() < _BREAK_SHARE
+            # Every other one is broken off at first, so that a short run has some.
+            breaks = self.dice.random() < _BREAK_SHARE or (told.breaks == 0 and number % 2 == 0)
             async with contextlib.aclosing(self._events(path, told.seen_version)) as events:
                 async for event in events:
                     if event.name == _NOTHING_MORE:
@@ -194,6 +195,7 @@ class Streams(Actor):
         """The events of one connection to the next gateway, until it breaks. `last`: the id of the last one, or 0."""
         try:
             async with self.load.stream(path, self.load.keys[_ACCOUNT], last) as answer:
+                self.load.check_status(path, answer.status)
                 if answer.status == _NO_CONTENT:
                     yield Event("0", _NOTHING_MORE, {})
                 if answer.status != _OK:
