@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
+from typing import Literal, overload
 
 import structlog
-from itsdangerous import TimestampSigner
+from itsdangerous import SignatureExpired, TimestampSigner
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from gateway.errors import LedgerUnavailable
@@ -24,6 +26,8 @@ MEASURE_SECONDS = 10.0
 DIFFERENCE_MAX_SECONDS = 5.0
 """Beyond this an operator is told. NTP keeps machines within milliseconds."""
 _ROUND_TRIP_MAX_SECONDS = 1.0  # a measurement is as uncertain as it took; a slow one is not used
+AHEAD_MAX_SECONDS = 2
+"""How far one process's measurement may be ahead of another's: half a round trip each, and a second for rounding."""
 
 log = structlog.get_logger(__name__)
 
@@ -107,8 +111,41 @@ def now_ms() -> int:
 
 
 class LedgerTimeSigner(TimestampSigner):
-    """Signs with the ledger's time, so that gateways whose clocks differ agree on what has expired."""
+    """Signs with the ledger's time, so that gateways whose clocks differ agree on what has expired.
+
+    They agree to within their measurements: what another gateway has just signed may be dated a moment ahead here. It
+    is new, not expired, as the plain signer would have it.
+    """
 
     def get_timestamp(self) -> int:
         """Now, in seconds."""
         return int(now_seconds())
+
+    @overload
+    def unsign(
+        self,
+        signed_value: str | bytes,
+        max_age: int | None = None,
+        return_timestamp: Literal[False] = False,  # noqa: FBT002 - the signature is the library's, thrice
+    ) -> bytes: ...
+
+    @overload
+    def unsign(
+        self,
+        signed_value: str | bytes,
+        max_age: int | None = None,
+        return_timestamp: Literal[True] = True,  # noqa: FBT002
+    ) -> tuple[bytes, datetime]: ...
+
+    def unsign(
+        self,
+        signed_value: str | bytes,
+        max_age: int | None = None,
+        return_timestamp: bool = False,  # noqa: FBT001, FBT002
+    ) -> tuple[bytes, datetime] | bytes:
+        """What was signed; SignatureExpired if that is longer ago than `max_age`, or well ahead of now."""
+        value, signed_at = super().unsign(signed_value, max_age=None, return_timestamp=True)
+        age = self.get_timestamp() - int(signed_at.timestamp())
+        if max_age is not None and not -AHEAD_MAX_SECONDS <= age <= max_age:
+            raise SignatureExpired(f"Signature age {age} is not within {max_age} seconds", value, signed_at)
+        return (value, signed_at) if return_timestamp else value
