@@ -45,10 +45,10 @@ async def _generations(bench: Bench) -> Result:
     with durable_redis() as redis_socket:
         async with ledger_at(redis_socket) as ledger:
             accounts = await make(ledger, redis_socket, range(users), plan=PLAN)
-            await asyncio.gather(*(_finish_one(ledger, account) for account in accounts))
+            await asyncio.gather(*(finish_one(ledger, account) for account in accounts))
             before = await _used(ledger)
             for _ in range(GENERATIONS):
-                await asyncio.gather(*(_finish_one(ledger, account) for account in accounts))
+                await asyncio.gather(*(finish_one(ledger, account) for account in accounts))
             after = await _used(ledger)
     return Result(
         what="memory: a finished generation",
@@ -59,7 +59,7 @@ async def _generations(bench: Bench) -> Result:
     )
 
 
-async def _finish_one(ledger: Ledger, account: Account) -> None:
+async def finish_one(ledger: Ledger, account: Account) -> None:
     """Take one generation through its whole life, as a worker does."""
     reserved = await reserve(ledger, account)
     if not isinstance(reserved, Reserved):

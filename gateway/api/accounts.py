@@ -198,6 +198,8 @@ def _refusal(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
             path, text = field, f"moves the account's clock, at {_time(refused)}, past the year 9000"
         case "too_much":
             path, text = field, "would give the account more than a ledger can count. Give less"
+        case "too_many_grants":
+            path, text = field, "would be another grant, and the account has 500 that are not spent (limit: 500)"
         case "email_taken":
             path, text = "email", f"belongs to the account {refused.detail}"
         case reason:

@@ -70,7 +70,10 @@ class OperatorOperations(LedgerCore):
     async def grant(
         self, *, account: str, operation: str, bucket: Bucket, millicredits: int, expires_at: int | None, reason: str
     ) -> o.NotFound | o.Refused | o.Applied:
-        """Add an operator's grant (R5). Refused: `expires_in_past` (`detail`: the account's now), `too_much`."""
+        """Add an operator's grant (R5).
+
+        Refused: `expires_in_past` (`detail`: the account's now), `too_much`, `too_many_grants`.
+        """
         return await self._operate(
             "grant",
             account,
@@ -87,7 +90,8 @@ class OperatorOperations(LedgerCore):
     ) -> o.NotFound | o.Refused | o.Applied:
         """Correct a bucket by a signed amount (R24).
 
-        Refused: `not_available`, `no_subscription`, `too_much`; `detail` is what the bucket has available.
+        Refused: `not_available`, `no_subscription`, `too_much`, `too_many_grants`; `detail` is what the bucket has
+        available.
         """
         return await self._operate(
             "adjust", account, operation, LETTERS[bucket], millicredits, clean_reason(reason), _BALANCE_MAX_MILLICREDITS

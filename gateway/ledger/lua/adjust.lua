@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  account
 -- ARGV     1 operation, 2 bucket letter, 3 signed amount, 4 reason, 5 most that may be available
--- Returns  {"not_found"} {"refused", "no_subscription" | "too_much" | "not_available", available in the bucket}
+-- Returns  {"not_found"} {"refused", "no_subscription" | "too_much" | "too_many_grants" | "not_available",
+--          available in the bucket}
 --          {"applied", grant or "", view, {}}
 -- Writes   account, journal, idempotency
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
@@ -19,6 +20,7 @@ local deltas = {[bucket] = {amount, 0}}
 if amount > 0 then
   if bucket == "s" and not a.fields.plan then return {"refused", "no_subscription", amounts.text(available)} end
   if a.available + a.held + amount > tonumber(ARGV[5]) then return {"refused", "too_much", amounts.text(available)} end
+  if grants.too_many(a) then return {"refused", "too_many_grants", amounts.text(available)} end
   -- The bucket's current expiry: an expiring credit never turns into a lasting one.
   local expires = bucket == "f" and a.resets_at or bucket == "s" and cycles.bucket_ends(a) or nil
   note = grants.add(a, "o", bucket, amount, expires).id
