@@ -71,12 +71,16 @@ async def open_shop(world: World, begun_days: int = 10, plan: str = "standard") 
     return Shop(world, Customer(checkout, "sub_1", start, start, end), now)
 
 
-@pytest.fixture
-async def shop(world: World) -> Shop:
+async def paid_shop(world: World) -> Shop:
     made = await open_shop(world)
     await made.tell(*made.customer.seen(made.customer.start), *made.customer.period())
     assert await made.credits() == STANDARD
     return made
+
+
+@pytest.fixture
+async def shop(world: World) -> Shop:
+    return await paid_shop(world)
 
 
 def share(customer: Customer, millicredits: int, at: int) -> int:
@@ -183,6 +187,52 @@ async def test_b2_one_net_line_is_worth_its_money_towards_the_plan_that_was_seen
     assert (await shop.plan()).plan == "pro"
 
 
+async def test_money_beyond_the_cards_price_buys_no_more_than_the_time(shop: Shop) -> None:
+    customer, at = shop.customer, shop.now - 5 * DAY
+    back, rest = customer.prorations("pro", at)
+    rest["amount"] *= 3
+    customer.plan = "pro"
+    await shop.tell(*customer.seen(at), *customer.invoiced([back, rest], at))
+    assert await shop.credits() <= STANDARD - share(customer, STANDARD, at) + share(customer, PRO, at)
+
+
+async def test_what_was_sold_for_less_goes_back_by_its_time(shop: Shop) -> None:
+    """Stripe gives back half of a month that was sold for half: that is the rest of the month, not half of it."""
+    customer, at = shop.customer, shop.now - 5 * DAY
+    back, rest = customer.prorations("pro", at)
+    back["amount"] //= 2
+    customer.plan = "pro"
+    await shop.tell(*customer.seen(at), *customer.invoiced([back, rest], at))
+    assert await shop.credits() <= STANDARD - share(customer, STANDARD, at) + share(customer, PRO, at)
+
+
+async def test_lines_that_name_no_price_are_for_the_plan_before_the_change_and_the_one_after_it(shop: Shop) -> None:
+    customer, at = shop.customer, shop.now - 5 * DAY
+    lines = customer.prorations("pro", at)
+    for line in lines:
+        del line["pricing"]
+    customer.plan = "pro"
+    await shop.tell(*customer.seen(at), *customer.invoiced(lines, at))
+    due = STANDARD - share(customer, STANDARD, at) + share(customer, PRO, at)
+    assert due - 5000 < await shop.credits() <= due
+
+
+async def test_a_period_that_could_be_for_two_plans_is_worth_its_money(world: World) -> None:
+    """A dearer plan was seen, unpaid; the period's price is an old one that neither has on the card."""
+    shop = await open_shop(world)
+    customer = shop.customer
+    customer.plan = "pro"
+    period = shapes.line(customer.checkout, "sub_1", customer.start, customer.end, 2700)
+    del period["pricing"]
+    await shop.tell(*customer.seen(customer.start, status="past_due"), *customer.invoiced([period], customer.start))
+    assert await shop.credits() == PRO * 2700 // 9000
+
+
+async def test_a_period_that_is_paid_for_twice_gives_once(shop: Shop) -> None:
+    await shop.tell(*shop.customer.period(), *shop.customer.period())
+    assert await shop.credits() == STANDARD
+
+
 async def test_a_downgrade_takes_back_what_stripe_credits_back(shop: Shop) -> None:
     customer = shop.customer
     await shop.tell(*customer.switch("pro", customer.start + DAY))
@@ -261,6 +311,22 @@ async def test_what_a_refund_took_is_no_debt(shop: Shop) -> None:
     assert "owed" not in await account_fields(shop.world)
 
 
+async def test_r33_what_a_refund_took_of_spent_credits_is_owed_where_the_card_says_so(shop: Shop) -> None:
+    customer, world = shop.customer, shop.world
+    await world.publish(spent_is_owed=True)
+    (invoice,) = customer.renew(seconds=anniversary(customer.end * 1000, 1) // 1000 - customer.end)[1:]
+    await world.advance_to(customer.start * 1000 + 1)
+    await shop.tell(invoice)
+    await shop.spend(STANDARD)
+    back = Returned(invoice=invoice["data"]["object"]["id"], source="refund", amount=1000, of=3000, at=shop.now * 1000)
+    await world.ledger.bill(
+        Billing(account="ann", checkout=customer.checkout.id, subscription="sub_1", returned=(back,))
+    )
+    await world.advance_to(customer.end * 1000 + 1)
+    await shop.tell(*customer.renew())
+    assert await shop.credits() == STANDARD - (STANDARD // 3 + 1)
+
+
 async def account_fields(world: World) -> dict[str, Any]:
     (fields,) = [stored.value for name, stored in (await world.contents()).items() if name.endswith(":account:ann")]
     return dict(fields)
@@ -304,6 +370,52 @@ async def test_a_year_that_is_changed_in_its_middle_takes_back_the_months_to_com
     assert abs(await shop.credits() - STANDARD) < 300_000, "the old month had just begun"
     await world.advance_to(month * 1000 + 1)
     assert await shop.credits() <= STANDARD
+
+
+async def test_a_year_that_another_period_took_the_place_of_gives_its_months_no_more(world: World) -> None:
+    """Changed without a proration: the merchant keeps the year's money, and the month's is what counts from then on."""
+    await world.account()
+    now = await world.now() // 1000
+    start, month = (anniversary(now * 1000, months) // 1000 for months in (-4, 1))
+    checkout = await buy_plan(world, "standard", provider="stripe", live=True)
+    year = anniversary(start * 1000, 12) // 1000
+    shop = Shop(world, Customer(checkout, "sub_1", start, now, month), now)
+    await shop.tell(*shop.customer.invoiced([shapes.line(checkout, "sub_1", start, year, 25_200)], start))
+    await shop.tell(*shop.customer.period())
+    await world.advance_to(month * 1000 + 1)
+    await shop.tell(*shop.customer.renew(seconds=30 * DAY))
+    assert await shop.credits() == STANDARD
+
+
+async def test_what_is_owed_is_short_also_where_a_cycle_begins_by_itself(world: World) -> None:
+    await world.account()
+    now = await world.now() // 1000
+    month, year = (anniversary(now * 1000, months) // 1000 for months in (1, 12))
+    checkout = await buy_plan(world, "standard", provider="stripe", live=True)
+    shop = Shop(world, Customer(checkout, "sub_1", now, now, year), now)
+    await shop.tell(*shop.customer.invoiced([shapes.line(checkout, "sub_1", now, year, 25_200)], now))
+    await shop.spend(STANDARD)
+    half = shapes.line(checkout, "sub_1", (now + month) // 2, month, -1050, proration=True)
+    await shop.tell(*shop.customer.invoiced([half], now))
+    await world.advance_to(month * 1000 + 1)
+    assert abs(await shop.credits() - STANDARD // 2) <= 1
+    await world.advance_to(anniversary(now * 1000, 2) + 1)
+    assert await shop.credits() == STANDARD
+
+
+async def test_what_was_not_used_of_a_cycle_is_not_owed_when_its_money_goes_back_later(shop: Shop) -> None:
+    """A change to the smaller plan that is invoiced with the next period: the dear plan's credits ran out unused."""
+    customer = shop.customer
+    await shop.tell(*customer.switch("pro", customer.start))
+    lines = customer.prorations("standard", shop.now)
+    late = share(customer, STANDARD, shop.now)
+    customer.plan = "standard"
+    await shop.tell(*customer.seen(shop.now))
+    await shop.world.advance_to(customer.end * 1000 + 25 * 3_600_000)
+    customer.start, customer.end = customer.end, customer.end + 30 * DAY
+    whole = shapes.line(customer.checkout, "sub_1", customer.start, customer.end, 3000)
+    await shop.tell(*customer.invoiced([*lines, whole], customer.start))
+    assert STANDARD + late - 10_000 < await shop.credits() <= STANDARD + late
 
 
 async def test_a_payment_for_a_period_that_is_over_leaves_a_line_and_no_credits(world: World) -> None:

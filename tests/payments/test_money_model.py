@@ -121,6 +121,10 @@ async def tell(world: World, event: shapes.Event) -> None:
 
 @pytest.mark.parametrize("number", range(12))
 async def test_in_time_what_can_be_used_is_what_the_model_says(world: World, number: int) -> None:
+    await play_in_time(world, number)
+
+
+async def play_in_time(world: World, number: int) -> None:
     """The clock follows the story; between its events credits are used, often all of them before a downgrade."""
     dice = Random(number)
     history = await open_history(world, dice, 0)
@@ -156,6 +160,11 @@ async def use(world: World, money: Money, dice: Random) -> None:
 
 @pytest.mark.parametrize("number", range(12))
 async def test_shuffled_and_doubled_nothing_is_covered_twice_and_all_ends_alike(world: World, number: int) -> None:
+    await play_shuffled(world, number)
+
+
+async def play_shuffled(world: World, number: int) -> None:
+    """One story in order, and twice in any order with events that come again."""
     ends: list[tuple[int, int, object]] = []
     for telling in range(3):
         dice, account = Random(f"{number}"), f"ann{telling}"

@@ -24,6 +24,7 @@ billing.merge(b, id, bought, said)
 billing.prune(b, a.now)
 billing.read(b)
 local list = eras.all(b, p)
+list.owing = policy.rule(p, "spent") == "debt"
 local current = list[#list]
 if current then
   renewals.apply(a, p, b, list, grace)

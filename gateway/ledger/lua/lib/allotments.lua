@@ -35,9 +35,10 @@ local function find(s, at)
 end
 
 -- What of a cycle was used or can still be, and is not paid for. What a refund or a dispute took from a cycle that was
--- used is forgiven: a merchant's refund is not a debt of the customer.
+-- used is forgiven, or owed, as the card says (R33).
 local function owed_of(list, s, cycle)
-  local paid = eras.due(list, s, cycle.at)
+  local paid, left = eras.due(list, s, cycle.at)
+  if list.owing then paid = left end
   return math.max(0, cycle.given - (cycle.left or 0) - (paid - cycle.set_off))
 end
 
@@ -75,6 +76,7 @@ local function adjust(a, cycle, grant, due, plan, fresh)
   local change = due - cycle.set_off - cycle.given
   if change > 0 then
     grant.available, cycle.given = grant.available + change, cycle.given + change
+    grants.pays_debt(a, grant)
     local why = fresh and plan .. ", set to " .. amounts.credits(change) or plan .. ", paid for"
     journal.add(a, a.now, fresh and "refresh" or "grant", {s = {change, 0}}, nil, why)
   elseif change < 0 then

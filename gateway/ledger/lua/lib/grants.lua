@@ -43,8 +43,13 @@ function grants.add(a, kind, bucket, available, expires, created)
     created = amounts.text(created or a.now),
   }
   a.grants[#a.grants + 1] = grant
-  if a.fields.debt and (kind == "t" or kind == "m") then a.collect = function(at) collect(a, grant, at) end end
+  if kind == "t" or kind == "m" then grants.pays_debt(a, grant) end
   return grant
+end
+
+-- What is about to be granted, or added to a grant, is for money.
+function grants.pays_debt(a, grant)
+  if a.fields.debt then a.collect = function(at) collect(a, grant, at) end end
 end
 
 -- A grant that had gone, with what it began with: what was taken of it comes back to it.
