@@ -46,6 +46,8 @@ from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
 from gateway.payments import CheckoutLinks, payments_of
+from gateway.payments.apply import Followed
+from gateway.payments.received import ReceivedEvents
 from gateway.pricing.card import RateCard
 from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.load import default_card_path
@@ -175,6 +177,14 @@ def _add_payments(app: web.Application, settings: Settings) -> None:
     if payments is not None and not payments.live and not settings.in_test_mode:
         log.warning("PAYMENTS_ARE_A_TEST", consequence="anyone with a key gets credits at a click, for nothing")
 
+    def follow(followed: Followed) -> None:
+        dispatcher = app[services.DISPATCHER]
+        dispatcher.dispatch(followed.promoted)
+        for generation in ("", *(dispatch.generation for dispatch in followed.promoted)):
+            dispatcher.tell(followed.account, generation, 0)
+
+    app[services.PAYMENT_EVENTS] = ReceivedEvents(app[services.LEDGER], payments, follow)
+
 
 async def _connections(app: web.Application) -> AsyncIterator[None]:
     redis = connect_queue(app[services.SETTINGS].queue_address)
@@ -218,6 +228,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
         tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),
         tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time)),
         tasks.keep("key use", app[services.KEY_USE].write_on),
+        tasks.keep("payment events", app[services.PAYMENT_EVENTS].keep_retrying),
     ]
     yield
     await cancel(*kept)
@@ -258,6 +269,7 @@ async def _publish(app: web.Application, card: RateCard) -> None:
     if not app[services.STARTUP].ready:
         raise LedgerUnavailable("the ledger has not answered yet")
     await app[services.CARD_IN_FORCE].publish(card)
+    app[services.PAYMENT_EVENTS].retry_soon()
 
 
 async def _watch_card(app: web.Application) -> None:

@@ -15,6 +15,7 @@ FareboxError
 ├── QueueUnavailable         no answer from the queue's Redis
 ├── PaymentsUnavailable      no answer from the payment provider
 ├── EventRefused             a payment event that is not signed as it must be, or is none at all
+│   └── EventNotUnderstood   it is genuine, and has another shape than it should
 ├── EventNotApplicable       a genuine payment event that cannot be applied now
 ├── WorkflowUnusable         a workflow file of ComfyUI's cannot be used as a template
 ├── OutputMissing            the object store has no such output (any more)
@@ -123,14 +124,19 @@ class PaymentsUnavailable(FareboxError):
 class EventNotApplicable(FareboxError):
     """A payment provider's event is genuine but cannot be applied now; `reason` is a word, `detail` says more."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, account: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.account = account
 
 
 class EventRefused(FareboxError):
-    """A payment event is not signed by the provider with this gateway's secret."""
+    """A payment event is not signed by the provider with this gateway's secret, or is no event at all."""
+
+
+class EventNotUnderstood(EventRefused):
+    """A payment event is genuine and has another shape than the provider documents."""
 
 
 class WorkflowUnusable(FareboxError):

@@ -43,6 +43,9 @@ async def readyz(request: web.Request) -> web.Response:
         problems.append(f"the last audit found {found} in the ledger: run `farebox audit`")
     if last is not None and last.unproved:
         problems.append(f"the last audit could not prove {last.unproved} of what it looked at: run `farebox audit`")
+    if waiting := await _events_waiting(app):
+        events = "1 payment event" if waiting == 1 else f"{waiting} payment events"
+        problems.append(f"{events} could not be applied: see `GET /v1/ops/payment-events`")
     shape = s.Readiness(
         status="degraded" if problems else "ok",
         problems=problems,
@@ -65,7 +68,15 @@ async def metrics(request: web.Request) -> web.Response:
     last = None if totals is None else await _last_audit(app)
     depths, providers = await depths_of(app, tools), await provider_states(app)
     text = app[METRICS].exposition(
-        totals, depths, tools, app[RATE_CARDS], last, providers=providers, tasks=app[BACKGROUND], odd=app[QUEUE].odd
+        totals,
+        depths,
+        tools,
+        app[RATE_CARDS],
+        last,
+        providers=providers,
+        tasks=app[BACKGROUND],
+        odd=app[QUEUE].odd,
+        unapplied=await _events_waiting(app),
     )
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -78,6 +89,14 @@ async def _last_audit(app: web.Application) -> LastAudit | None:
     """What the last audit came to; None also if the ledger has gone away this moment."""
     try:
         return await last_audit(app[LEDGER])
+    except LedgerUnavailable:
+        return None
+
+
+async def _events_waiting(app: web.Application) -> int | None:
+    """Payment events that could not be applied; None if the ledger has gone away this moment."""
+    try:
+        return await app[LEDGER].count_kept_events() if app[STARTUP].ready else None
     except LedgerUnavailable:
         return None
 

@@ -59,6 +59,7 @@ class Metrics:
         providers: Mapping[str, ProviderState] | None,
         tasks: Tasks,
         odd: Mapping[str, int],
+        unapplied: int | None,
     ) -> bytes:
         """The text that Prometheus reads."""
         asked = CollectorRegistry()
@@ -69,6 +70,7 @@ class Metrics:
                     *_of_queue(depths),
                     *_of_ledger(totals, tools),
                     *_of_audit(audit),
+                    *_of_payments(unapplied),
                     *_of_providers(providers or {}, rate_cards),
                     *tasks.metrics(),
                     *CLOCK.metrics(),
@@ -158,6 +160,13 @@ def _of_audit(last: LastAudit | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "farebox_audit_timestamp_seconds", "When the last audit began, by Redis's clock.", value=last.at / 1000
     )
+
+
+def _of_payments(unapplied: int | None) -> Iterator[Metric]:
+    if unapplied is not None:
+        yield GaugeMetricFamily(
+            "farebox_payment_events_unapplied", "Payment events that could not be applied yet.", value=unapplied
+        )
 
 
 def _of_providers(states: Mapping[str, ProviderState], rate_cards: RateCards) -> Iterator[Metric]:

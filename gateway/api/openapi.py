@@ -38,6 +38,7 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "token": {"type": "string", "minLength": 1, "maxLength": 300},
     "webhook": {"type": "string", "pattern": f"{WEBHOOK_PATTERN}|^{DEFAULT}$"},
     "delivery": {"type": "string", "pattern": EVENT_PATTERN},
+    "event": {"type": "string", "description": "The payment provider's own id of an event."},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
 }
 _EXAMPLES: dict[tuple[str, str], Document] = {

@@ -20,7 +20,7 @@ from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.idempotency import seed
 from gateway.api.parse import query_of, raw_body, read_body, read_form
 from gateway.api.respond import answer
-from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
+from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENT_EVENTS, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
 from gateway.api.sessions import from_our_page
 from gateway.domain import Interval, millicredits_to_credits
 from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable
@@ -30,6 +30,7 @@ from gateway.payments import PaymentProvider
 from gateway.payments.apply import Followed, apply
 from gateway.payments.base import PaymentMade
 from gateway.payments.page import missing, page
+from gateway.payments.received import NoRoomForEvent
 from gateway.pricing.card import Bundle, Plan
 from gateway.schemas import payments as s
 
@@ -123,20 +124,21 @@ async def press(request: web.Request) -> web.Response:
 
 
 async def stripe_webhook(request: web.Request) -> web.Response:
-    """`POST /v1/payments/stripe/webhook`: an event that Stripe signed; what is not about us is taken and left."""
+    """`POST /v1/payments/stripe/webhook`: an event that Stripe signed; what cannot be applied yet is kept."""
     provider = request.app[PAYMENTS]
     if provider is None or provider.name != "stripe":
         raise NotFound("This gateway does not take payments by Stripe.")
     if not request.app[STARTUP].ready:
         raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Send the event again.")
     try:
-        event = await provider.event(await raw_body(request, signed=True), request.headers)
-        if event is not None:
-            _follow(request, await apply(event, request.app[LEDGER], provider))
+        event = provider.signed(await raw_body(request, signed=True), request.headers)
+        await request.app[PAYMENT_EVENTS].receive(event)
     except EventRefused as error:
         raise InvalidSignature(f"The event was refused: {error}. Nothing was done.") from None
     except PaymentsUnavailable as error:
         raise LedgerDown(f"Stripe does not answer ({error}). Send the event again.") from None
+    except NoRoomForEvent as error:
+        raise LedgerDown(f"{error}: see GET /v1/ops/payment-events. Send the event again.") from None
     return web.json_response({"received": True})
 
 

@@ -23,6 +23,7 @@ from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
 from gateway.payments import CheckoutLinks, PaymentProvider
+from gateway.payments.received import ReceivedEvents
 from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.reload import RateCards
 from gateway.proxies import Proxies
@@ -53,6 +54,7 @@ PROXIES = web.AppKey("PROXIES", Proxies)
 STARTUP = web.AppKey("STARTUP", Startup)
 LEDGER = web.AppKey("LEDGER", Ledger)
 REQUESTS = web.AppKey("REQUESTS", Requests)
+PAYMENT_EVENTS = web.AppKey("PAYMENT_EVENTS", ReceivedEvents)
 QUEUE = web.AppKey("QUEUE", Queue)
 DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
 CARD_IN_FORCE = web.AppKey("CARD_IN_FORCE", CardInForce)

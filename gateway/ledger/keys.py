@@ -13,6 +13,7 @@ from gateway import domain
 META = "fb:meta"
 AUDIT = "fb:audit"
 AUDIT_CLAIM = "fb:audit:claim"
+UNAPPLIED = "fb:unapplied"  # hash: payment event → what is known of it, as JSON; bounded, 400 days after a change
 OPERATORS = "fb:operators"  # hash: the list of admin and ops keys, in an account's words
 
 

@@ -27,6 +27,7 @@ from gateway.ledger.policy import PolicyInForce
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
 from gateway.ledger.sums import Totals
+from gateway.ledger.unapplied import UnappliedOperations
 from gateway.ledger.webhooks import WebhookOperations
 
 if TYPE_CHECKING:
@@ -37,7 +38,14 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 
-class Ledger(GenerationOperations, AccountOperations, OperatorOperations, PaymentOperations, WebhookOperations):
+class Ledger(
+    GenerationOperations,
+    AccountOperations,
+    OperatorOperations,
+    PaymentOperations,
+    UnappliedOperations,
+    WebhookOperations,
+):
     """Credits, holds and generations in Redis."""
 
     async def start(self) -> None:

@@ -19,10 +19,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What follows for the gateway: generations to dispatch."""
+    """What follows for the gateway: generations to dispatch. `unknown_plans`: they wait for a card that has them."""
 
     account: str
     promoted: Sequence[o.Dispatch] = ()
+    unknown_plans: Sequence[str] = ()
 
 
 async def apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) -> Followed | None:
@@ -56,7 +57,7 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
                 return None
             for subscription in billed.superseded:
                 await provider.end(subscription)
-            return Followed(event.account, billed.promoted)
+            return Followed(event.account, billed.promoted, billed.unknown_plans)
 
 
 async def _take_back(event: PaymentReturned, ledger: Ledger) -> Followed | None:

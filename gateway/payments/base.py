@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.ledger.payments import Billing, Checkout
 
@@ -82,8 +82,15 @@ class PaymentProvider(Protocol):
     async def checkout(self, order: Checkout) -> CheckoutStarted:
         """Begin to take the money: the same order gives the same page. PaymentsUnavailable if nobody answers."""
 
-    async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:
-        """What a webhook's request says, its signature checked; None: nothing for us. EventRefused if it is forged."""
+    def signed(self, body: bytes, headers: Mapping[str, str]) -> Any:
+        """The event that a webhook's request carries, as JSON; EventRefused if the provider did not sign it."""
+
+    async def read(self, event: Any) -> PaymentEvent | None:
+        """What an event says; None: nothing for us.
+
+        EventNotUnderstood if it has not the shape that it should, EventNotApplicable if what it says cannot be known,
+        PaymentsUnavailable if the provider has to be asked and does not answer.
+        """
 
     async def renew(self, subscription: str, *, renews: bool) -> None:
         """Stop renewing a subscription at the end of what is paid, or go on after all; an event says what came of it.

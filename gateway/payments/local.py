@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from gateway.errors import EventRefused
 from gateway.ledger.payments import Checkout
 from gateway.payments.base import CheckoutStarted, PaymentEvent
 from gateway.payments.links import CheckoutLinks
@@ -22,8 +24,12 @@ class LocalPayments:
         """The gateway's own page."""
         return CheckoutStarted(self._links.url(order), order.id)
 
-    async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:  # noqa: ARG002
+    def signed(self, body: bytes, headers: Mapping[str, str]) -> Any:  # noqa: ARG002
         """Nobody sends events: the page itself pays."""
+        raise EventRefused("nobody sends events of test payments")
+
+    async def read(self, event: Any) -> PaymentEvent | None:  # noqa: ARG002
+        """No event is one of ours."""
         return None
 
     async def renew(self, subscription: str, *, renews: bool) -> None:

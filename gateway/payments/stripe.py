@@ -15,7 +15,7 @@ import structlog
 
 from gateway.clock import now_seconds
 from gateway.domain import Interval
-from gateway.errors import EventRefused, PaymentsUnavailable
+from gateway.errors import EventNotUnderstood, EventRefused, PaymentsUnavailable
 from gateway.ledger.payments import Checkout
 from gateway.payments.base import CheckoutStarted, PaymentEvent, minor_units
 from gateway.payments.links import CheckoutLinks
@@ -76,7 +76,11 @@ class StripePayments:
         return CheckoutStarted(session.url, session.id)
 
     async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:
-        """What a webhook's request says; EventRefused unless Stripe signed it, with our secret, within five minutes."""
+        """What a webhook's request says: `signed`, then `read`."""
+        return await self.read(self.signed(body, headers))
+
+    def signed(self, body: bytes, headers: Mapping[str, str]) -> Any:
+        """The event in a request; EventRefused unless Stripe signed it, with our secret, within five minutes."""
         try:
             signature = headers.get(SIGNATURE_HEADER)
             # The library compares with this machine's clock; one that is ahead would refuse every payment.
@@ -86,10 +90,9 @@ class StripePayments:
         except (stripe.SignatureVerificationError, ValueError):
             raise EventRefused("the request is not signed by Stripe with this gateway's webhook secret") from None
         try:
-            event = read_json(body)
+            return read_json(body)
         except NotJson as error:
             raise EventRefused(f"the event {error}") from None
-        return await self.read(event)
 
     async def read(self, event: Any) -> PaymentEvent | None:
         """What an event says, whoever brings it; Stripe is asked for what it does not say."""
@@ -100,7 +103,9 @@ class StripePayments:
             raise _unavailable("money that moved", error) from None
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
             log.exception("stripe_event_not_understood")
-            raise EventRefused(f"the event has not the shape that Stripe documents ({type(error).__name__})") from None
+            raise EventNotUnderstood(
+                f"the event has not the shape that Stripe documents ({type(error).__name__})"
+            ) from None
 
     async def renew(self, subscription: str, *, renews: bool) -> None:
         """Have Stripe cancel a subscription at the end of its period, or take that back; its webhook says so then."""

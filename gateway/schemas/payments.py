@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.domain import Interval
-from gateway.schemas.base import Answer, Body, Credits, Query
+from gateway.schemas.base import Answer, Body, Credits, Query, Time
 
 TOKEN_MAX_CHARACTERS = 512
 
@@ -70,3 +70,40 @@ class CheckoutOut(Answer):
 
     id: str
     checkout_url: str
+
+
+class PaymentEventOut(Answer):
+    """An event of the payment provider's that could not be applied yet."""
+
+    id: str = Field(description="The provider's own id of it.")
+    type: str
+    account: str | None = Field(description="Whose purchase it is about; null if that could not be read.")
+    reason: str = Field(
+        description="`unknown_plan`, `unknown_checkout`, `not_understood`, `currency`, `too_many_returns`, "
+        "`ledger_refused`, `payments_off`."
+    )
+    detail: str
+    received_at: Time
+    tried_at: Time
+    tries: int
+
+
+class PaymentEventsOut(Answer):
+    """The events that wait to be applied, in the order they came."""
+
+    data: list[PaymentEventOut]
+
+
+class PaymentEventRetried(Answer):
+    """Whether it is applied now; if not, as it waits on."""
+
+    id: str
+    applied: bool
+    event: PaymentEventOut | None
+
+
+class PaymentEventDropped(Answer):
+    """It waits no longer, and nothing came of it."""
+
+    id: str
+    dropped: Literal[True]

@@ -46,6 +46,7 @@ EXPIRING = {
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
+    "unapplied": r"fb:unapplied",
     "delivery": rf"{TAG}:delivery:{OWNER}:{WEBHOOK}:evt_[0-9a-f]{{26}}",
     "deliveries": rf"{TAG}:deliveries:{OWNER}:{WEBHOOK}",
     "pending": rf"{TAG}:pending:{OWNER}:{WEBHOOK}",
@@ -57,6 +58,7 @@ async def a_busy_time(world: World) -> None:
     """Everything that writes, at least once."""
     ledger = world.ledger
     await ledger.put_account(account="ann", email="ann@example.com", metadata={"a": 1})
+    assert await ledger.keep_event("evt_1", "{}")
     await world.account("b.o-b_@", top_up=50_000, plan="standard")
     await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None)
     await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)
@@ -110,6 +112,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
+    days["unapplied"] = 400
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():

@@ -39,7 +39,8 @@ if current then
 end
 if c and c.fields.status == "open" and #b.subs[id].lines > 0 then c.fields.status, c.fields.ref = "paid", id end
 local superseded = current and eras.alive(current, a.now, grace) and eras.superseded(list) or {}
-local unknown = {}
+local unknown, seen = {}, said.plan
+if seen and not policy.terms(p, seen) then b.unknown[seen] = true end
 for plan in pairs(b.unknown) do unknown[#unknown + 1] = plan end
 local chosen = promotion.choose_all(a, p)
 accounts.check(a)

@@ -1,0 +1,56 @@
+"""Payment events that could not be applied: listed, tried again, dropped (`gateway.payments.received`)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.api.errors import LedgerDown, NotFound
+from gateway.api.respond import answer
+from gateway.api.services import PAYMENT_EVENTS
+from gateway.errors import PaymentsUnavailable
+from gateway.payments.received import Unapplied
+from gateway.schemas import payments as s
+from gateway.schemas.base import utc
+
+
+async def listed(request: web.Request) -> web.Response:
+    """`GET /v1/ops/payment-events`."""
+    return answer(s.PaymentEventsOut(data=[_shape(kept) for kept in await request.app[PAYMENT_EVENTS].listed()]))
+
+
+async def retry(request: web.Request) -> web.Response:
+    """`POST /v1/ops/payment-events/{event}/retry`."""
+    event = request.match_info["event"]
+    try:
+        tried = await request.app[PAYMENT_EVENTS].retry(event)
+    except PaymentsUnavailable as error:
+        raise LedgerDown(f"The payment provider is not answering ({error}). Try again.") from None
+    if tried is None:
+        raise _missing(event)
+    still = None if isinstance(tried, bool) else _shape(tried)
+    return answer(s.PaymentEventRetried(id=event, applied=still is None, event=still))
+
+
+async def drop(request: web.Request) -> web.Response:
+    """`DELETE /v1/ops/payment-events/{event}`."""
+    event = request.match_info["event"]
+    if not await request.app[PAYMENT_EVENTS].drop(event):
+        raise _missing(event)
+    return answer(s.PaymentEventDropped(id=event, dropped=True))
+
+
+def _missing(event: str) -> NotFound:
+    return NotFound(f"No payment event {event} is waiting: it was applied or dropped, or never came.")
+
+
+def _shape(kept: Unapplied) -> s.PaymentEventOut:
+    return s.PaymentEventOut(
+        id=kept.id,
+        type=kept.type,
+        account=kept.account,
+        reason=kept.reason,
+        detail=kept.detail,
+        received_at=utc(kept.received_at),
+        tried_at=utc(kept.tried_at),
+        tries=kept.tries,
+    )
