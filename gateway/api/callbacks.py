@@ -22,7 +22,7 @@ from gateway.api.services import (
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.pricing.providers import ProviderTable
-from gateway.strict_json import NotJson, read_json
+from gateway.strict_json import NotJson, read_document
 
 JOB_MAX_CHARACTERS = 500
 _JOB_FIELDS = {"replicate": "id", "fal": "request_id", "http": "id"}
@@ -68,7 +68,7 @@ async def _checked(request: web.Request, provider: str, table: ProviderTable, bo
 def _job(table: ProviderTable, body: bytes) -> str:
     name = _JOB_FIELDS[table.kind]
     try:
-        document = read_json(body)
+        document = read_document(body).value  # of its numbers none is read
     except NotJson as error:
         raise InvalidJson(f"The body {error}.") from None
     job = document.get(name) if isinstance(document, dict) else None

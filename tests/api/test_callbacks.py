@@ -321,9 +321,16 @@ async def test_after_the_end_a_callback_of_its_own_job_changes_nothing(caller: C
     assert await caller.jobs() == []
 
 
+async def test_numbers_that_nobody_reads_are_nobodys_business(caller: Caller) -> None:
+    """Python's own JSON writes `NaN`, and so does many a GPU server that tells how it went."""
+    await caller.park()
+    assert is_taken(await caller.call(body=b'{"id":"job-7","loss":NaN,"seconds":1e999}'))
+
+
 async def test_a_body_without_the_jobs_id_is_refused_and_one_too_large_too(caller: Caller) -> None:
     for body, code in (
         (b"no json", "invalid_json"), (b"[]", "invalid_request"), (b"{}", "invalid_request"),
+        (b'{"id":"job-7","id":"job-8"}', "invalid_json"), (b'{"id":"job-7","a":{"b":1,"b":2}}', "invalid_json"),
         (b'{"id":7}', "invalid_request"), (b'{"id":""}', "invalid_request"),
         (json.dumps({"id": "x" * 501}).encode(), "invalid_request"),
         (b" " * (limits.BODY_MAX_BYTES + 1), "body_too_large"),

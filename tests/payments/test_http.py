@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import stripe
 from aiohttp import FormData
 
 from tests.api.visitor import Reply, Visitor, open_gateway
@@ -225,6 +226,29 @@ async def test_stripes_checkout_cannot_be_paid_at_a_click(selling: Visitor, stri
     await begin(selling, key)
     back = urlsplit(stripe_server.sessions[0]["success_url"])
     assert (await press(selling, f"{back.path}?{back.query}")).status == 404
+    assert await top_up(selling, key) == 0
+
+
+@pytest.mark.parametrize(
+    ("once", "more"),
+    [
+        ('"payment_status": "paid"', '"payment_status": "unpaid", "payment_status": "paid"'),
+        ('"payment_status": "paid"', r'"payment_status": "paid", "payment\u005fstatus": "paid"'),
+        ('"payment_status": "paid"', '"payment_status": "paid", "amount_odd": 1e999'),
+    ],
+)
+async def test_a_signed_event_that_can_be_read_in_two_ways_is_refused(selling: Visitor, once: str, more: str) -> None:
+    """The signature is of its bytes; what they say is a reader's business, and readers differ."""
+    key = await subscriber(selling)
+    checkout = await read_checkout(selling.ledger, "acme", (await begin(selling, key)).body["id"])
+    whole, _ = shapes.signed(shapes.bundle_paid(checkout, "pi_1", 1_795_000_000))
+    assert once in whole.decode()
+    body = whole.decode().replace(once, more)
+    header = stripe.WebhookSignature.generate_signature_header(body, shapes.SECRET)
+    refused = await selling.call(
+        "POST", "/v1/payments/stripe/webhook", headers={"Stripe-Signature": header}, raw=body.encode()
+    )
+    assert (refused.status, refused.code) == (400, "invalid_request")
     assert await top_up(selling, key) == 0
 
 
