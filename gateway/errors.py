@@ -19,6 +19,7 @@ FareboxError
 ├── EventNotApplicable       a genuine payment event that cannot be applied now
 ├── WorkflowUnusable         a workflow file of ComfyUI's cannot be used as a template
 ├── OutputMissing            the object store has no such output (any more)
+├── StoreUnavailable         the object store does not give what it has: away, or refusing us
 ├── OutputNotStored          the object store did not take an object: full, away, or refusing us
 ├── MediaUnreadable          a file is no image or video that can be used; the message says why
 └── ProviderError            an attempt failed; `code` is the customer's, `detail` the operator's only
@@ -145,6 +146,10 @@ class WorkflowUnusable(FareboxError):
 
 class OutputMissing(FareboxError):
     """The object store has no such output, or has it no longer."""
+
+
+class StoreUnavailable(FareboxError):
+    """The object store does not say or give what it has: it is away, or refuses us."""
 
 
 class OutputNotStored(FareboxError):

@@ -181,7 +181,7 @@ class Admission:
             if oldest is None:
                 return Overloaded(
                     "Too many open connections at this gateway. Nothing was done; try again soon.",
-                    headers={"Retry-After": str(limits.CONNECTIONS_RETRY_SECONDS)},
+                    retry_after_seconds=limits.CONNECTIONS_RETRY_SECONDS,
                 )
             self._go(oldest)
         return None

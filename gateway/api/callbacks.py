@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.api.callback_signatures import KeysUnavailable, NotSigned
 from gateway.api.context import remember_generation
-from gateway.api.errors import InvalidJson, InvalidKey, InvalidRequest, LedgerDown
+from gateway.api.errors import InvalidJson, InvalidKey, InvalidRequest, LedgerDown, ProviderDown
 from gateway.api.parse import raw_body
 from gateway.api.services import (
     BACKGROUND,
@@ -62,7 +62,7 @@ async def _checked(request: web.Request, provider: str, table: ProviderTable, bo
         log.warning("callback_refused", provider=provider, reason=str(error))
         raise CallbackRefused("The signature is not this provider's. Nothing was done.") from None
     except KeysUnavailable:
-        raise LedgerDown("The provider's keys cannot be fetched, so nobody knows who calls. Call again.") from None
+        raise ProviderDown("The provider's keys cannot be fetched, so nobody knows who calls. Call again.") from None
 
 
 def _job(table: ProviderTable, body: bytes) -> str:

@@ -16,7 +16,7 @@ ApiError
 ├── 429  WaitingRoomFull · RateLimited
 ├── 431  HeadersTooLarge
 ├── 500  InternalError
-└── 503  LedgerDown · Overloaded
+└── 503  LedgerDown · QueueDown · StoreDown · PaymentsDown · ProviderDown · Overloaded
 ```
 
 The class docstring is what `/docs` says about the code. The message is written where the error is raised, for the
@@ -33,6 +33,7 @@ from gateway.errors import FieldProblem
 from gateway.visible import visible
 
 RETRY_AFTER_SECONDS = 2
+STORE_RETRY_SECONDS = 30  # room comes back when an operator acts or files expire, not in a moment
 
 
 class ApiError(Exception):
@@ -245,11 +246,54 @@ class LedgerDown(ApiError):
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
 
 
+class QueueDown(ApiError):
+    """No answer from the queue. What was asked may have happened: repeat it with the same `Idempotency-Key`."""
+
+    status = 503
+    code = "queue_unavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class StoreDown(ApiError):
+    """Files cannot be kept or read right now: a disk or a bucket is full or away. Repeat it after `Retry-After`."""
+
+    status = 503
+    code = "store_unavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = STORE_RETRY_SECONDS) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class PaymentsDown(ApiError):
+    """The payment provider does not answer. Nothing was bought or changed; repeat it after `Retry-After`."""
+
+    status = 503
+    code = "payments_unavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class ProviderDown(ApiError):
+    """A provider's signing keys cannot be fetched, so its callback cannot be checked. It may call again."""
+
+    status = 503
+    code = "provider_unavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
 class Overloaded(ApiError):
     """The gateway has no room for another connection. Nothing was done; repeat after `Retry-After`."""
 
     status = 503
     code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
 
 
 def _shown(problem: FieldProblem) -> dict[str, str]:

@@ -27,12 +27,14 @@ from gateway.api.errors import (
     LedgerDown,
     MethodNotAllowed,
     NotFound,
+    QueueDown,
+    StoreDown,
     internal_error,
 )
 from gateway.api.respond import answer_error, set_common_headers
 from gateway.api.services import METRICS
 from gateway.api.wrong_keys import TooManyWrongKeys
-from gateway.errors import LedgerFull, LedgerUnavailable, OutputNotStored, QueueUnavailable
+from gateway.errors import LedgerFull, LedgerUnavailable, OutputNotStored, QueueUnavailable, StoreUnavailable
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 """An application's own: aiohttp calls it with a request of the application's making."""
@@ -99,12 +101,18 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
     match error:
         case ApiError():
             return error
-        case LedgerUnavailable() | QueueUnavailable():
+        case QueueUnavailable():
+            log.warning("queue_unavailable", request_id=request_id(request), error=str(error))
+            return QueueDown(_unanswered(request, "queue's Redis"))
+        case LedgerUnavailable():
             log.warning("ledger_unavailable", request_id=request_id(request), error=str(error))
             return _outage(request, error)
+        case StoreUnavailable():
+            log.warning("store_unavailable", request_id=request_id(request), error=str(error))
+            return StoreDown("The store of files does not answer right now. Nothing was changed; try again soon.")
         case OutputNotStored():
             log.warning("input_not_stored", request_id=request_id(request), error=str(error))
-            return LedgerDown(
+            return StoreDown(
                 "Farebox cannot keep the files that came with this request right now, so nothing was reserved. Repeat "
                 "it later with the same Idempotency-Key, or give the inputs as https: URLs."
             )
@@ -126,17 +134,21 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
             return internal_error()
 
 
-def _outage(request: web.Request, error: LedgerUnavailable | QueueUnavailable) -> LedgerDown:
+def _outage(request: web.Request, error: LedgerUnavailable) -> LedgerDown:
     if isinstance(error, LedgerFull):
         return LedgerDown(
             "Farebox can accept nothing new right now: its ledger is full. What is held can still be cancelled. Repeat "
             "this later, with the same Idempotency-Key.",
             retry_after_seconds=_FULL_RETRY_SECONDS,
         )
+    return LedgerDown(_unanswered(request, "ledger"))
+
+
+def _unanswered(request: web.Request, what: str) -> str:
     if request.method in {"GET", "HEAD"}:
-        return LedgerDown("The ledger does not answer right now. Nothing was changed; try again soon.")
-    return LedgerDown(
-        "The ledger does not answer right now, so nobody knows whether this was accepted. Repeat it with the same "
+        return f"The {what} does not answer right now. Nothing was changed; try again soon."
+    return (
+        f"The {what} does not answer right now, so nobody knows whether this was accepted. Repeat it with the same "
         "Idempotency-Key: then it happens once, however often you ask."
     )
 

@@ -131,7 +131,7 @@ def codes_of(route: Route) -> tuple[str, ...]:
     if route.path not in PROBES:
         codes += ["rate_limited", "overloaded"]
     if route.scopes:
-        codes += ["invalid_key", "forbidden", "rate_limited", "ledger_unavailable"]
+        codes += ["invalid_key", "forbidden", "rate_limited", "ledger_unavailable", "queue_unavailable"]
     if "{" in route.path:
         codes.append("not_found")
     if route.takes is not None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.api.accounts import applied
 from gateway.api.context import caller
 from gateway.api.credits import balance_shape, own_account
-from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown
+from gateway.api.errors import Forbidden, InvalidRequest, PaymentsDown
 from gateway.api.idempotency import operation
 from gateway.api.parse import read_body
 from gateway.api.payments import plan_sold
@@ -64,7 +64,7 @@ async def _renew(request: web.Request, *, renews: bool) -> web.Response:
         try:
             await provider.renew(subscription.billing, renews=renews)
         except PaymentsUnavailable as error:
-            raise LedgerDown(f"Stripe does not answer right now ({error}). Nothing was changed; try again.") from None
+            raise PaymentsDown(f"Stripe does not answer right now ({error}). Nothing was changed; try again.") from None
         return answer(balance_shape(await own_account(request)))
     ledger, account = request.app[LEDGER], caller(request).acting_account
     move = ledger.resume if renews else ledger.unsubscribe

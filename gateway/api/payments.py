@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway.api.auth import found
 from gateway.api.console import PAGE_POLICY
 from gateway.api.context import caller
-from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, SubscriptionRequired
+from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, PaymentsDown, SubscriptionRequired
 from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.idempotency import seed
 from gateway.api.parse import query_of, raw_body, read_body, read_form
@@ -136,7 +136,7 @@ async def stripe_webhook(request: web.Request) -> web.Response:
     except EventRefused as error:
         raise InvalidSignature(f"The event was refused: {error}. Nothing was done.") from None
     except PaymentsUnavailable as error:
-        raise LedgerDown(f"Stripe does not answer ({error}). Send the event again.") from None
+        raise PaymentsDown(f"Stripe does not answer ({error}). Send the event again.") from None
     except NoRoomForEvent as error:
         raise LedgerDown(f"{error}: see GET /v1/ops/payment-events. Send the event again.") from None
     return web.json_response({"received": True})
@@ -185,7 +185,7 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item) -
     try:
         started = await provider.checkout(begun)
     except PaymentsUnavailable as error:
-        raise LedgerDown(
+        raise PaymentsDown(
             f"The payment provider does not answer right now ({error}). Nothing was bought; repeat it with the same "
             "Idempotency-Key."
         ) from None

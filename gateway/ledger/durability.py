@@ -26,6 +26,11 @@ _FAILOVER = (
     "reached the replica; set FAREBOX_WAIT_REPLICAS=1 or more"
 )
 
+_FAILOVER_OF_CLUSTER = (
+    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is a cluster: a failover loses what was acknowledged and had not "
+    "reached the replica; replicas can be waited for behind Sentinel, not on a cluster"
+)
+
 
 async def weaknesses(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
     """What is set up weaker than durable, one sentence each with the way to mend it; empty when all is well.
@@ -49,6 +54,11 @@ async def shortages(redis: Redis | RedisCluster, wait_replicas: int) -> list[str
         if wait_replicas:
             found.update(_missing_replicas(await told(node, "INFO", "replication"), wait_replicas))
     return sorted(found)
+
+
+def failover_losses(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
+    """What a failover may lose that no setting can keep; behind Sentinel one can, so there it is a weakness."""
+    return [_FAILOVER_OF_CLUSTER] if isinstance(redis, RedisCluster) and not wait_replicas else []
 
 
 async def masters(redis: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from gateway.clock import CLOCK
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
-from gateway.ledger.durability import shortages, weaknesses
+from gateway.ledger.durability import failover_losses, shortages, weaknesses
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.memory import hints
 from gateway.ledger.operators import OperatorOperations
@@ -100,6 +100,10 @@ class Ledger(
     async def shortages(self) -> list[str]:
         """What the servers lack at this moment to accept anything new: memory, replicas; one sentence each."""
         return await shortages(self.redis, self.wait_replicas)
+
+    def failover_losses(self) -> list[str]:
+        """What a failover may lose that no setting can keep, one sentence each."""
+        return failover_losses(self.redis, self.wait_replicas)
 
     async def memory_hints(self) -> list[str]:
         """What would spare the servers memory, one sentence each; empty when they are set up so."""

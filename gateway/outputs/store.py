@@ -19,7 +19,7 @@ from urllib.request import url2pathname
 import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from gateway.errors import OutputMissing, OutputNotStored, SettingsError
+from gateway.errors import OutputMissing, OutputNotStored, SettingsError, StoreUnavailable
 from gateway.outputs.names import UPLOADS, checked, content_type_of, folders
 
 if TYPE_CHECKING:
@@ -91,20 +91,24 @@ class OutputStore:
             raise _not_stored(object_key, error) from error
 
     async def head(self, object_key: str) -> StoredObject:
-        """Size and content type; OutputMissing if there is no such object."""
+        """Size and content type; OutputMissing if there is no such object; StoreUnavailable."""
         try:
             meta = await obstore.head_async(self._store, checked(object_key))
         except FileNotFoundError:
             raise OutputMissing(object_key) from None
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise StoreUnavailable(_reason(object_key, error)) from error
         return StoredObject(size=meta["size"], content_type=content_type_of(object_key))
 
     async def get(self, object_key: str) -> bytes:
-        """A whole object; OutputMissing if there is none."""
+        """A whole object; OutputMissing if there is none; StoreUnavailable."""
         try:
             result = await obstore.get_async(self._store, checked(object_key))
             return bytes(await result.bytes_async())
         except FileNotFoundError:
             raise OutputMissing(object_key) from None
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise StoreUnavailable(_reason(object_key, error)) from error
 
     async def stream(self, object_key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` up to but not including `end`, in chunks; OutputMissing before the first of them.
@@ -121,6 +125,8 @@ class OutputStore:
             )
         except FileNotFoundError:
             raise OutputMissing(object_key) from None
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise StoreUnavailable(_reason(object_key, error)) from error
         return _chunks(result)
 
     async def delete_generations(self, generations: Sequence[str]) -> list[str]:
@@ -226,8 +232,12 @@ async def _chunks(result: obstore.GetResult) -> AsyncGenerator[bytes]:
 
 
 def _not_stored(object_key: str, error: Exception) -> OutputNotStored:
+    return OutputNotStored(_reason(object_key, error))
+
+
+def _reason(object_key: str, error: Exception) -> str:
     reason = str(error).partition("\n")[0]  # obstore adds a page for its own developers
-    return OutputNotStored(f"{object_key}: {type(error).__name__}: {reason}")
+    return f"{object_key}: {type(error).__name__}: {reason}"
 
 
 def _sync(path: Path, root: Path) -> None:

@@ -295,7 +295,7 @@ class _Later:
 async def test_without_fals_keys_nobody_knows_and_it_is_to_call_again(caller: Caller) -> None:
     caller.publisher.status, body = 500, b'{"request_id":"job-7"}'
     reply = await caller.call("fal", body=body, headers=caller.publisher.sign(body))
-    assert (reply.status, reply.code) == (503, "ledger_unavailable")
+    assert (reply.status, reply.code) == (503, "provider_unavailable")
     caller.publisher.status = 200
     assert is_taken(await caller.call("fal", body=body, headers=caller.publisher.sign(body)))
 

@@ -122,3 +122,14 @@ async def test_without_its_replica_the_gateway_takes_nothing_and_a_retry_is_answ
         reply = await gateway.create(key, once="again")
         assert (reply.status, reply.headers["Idempotent-Replay"]) == (200, "true")
         assert (await gateway.call("GET", "/v1/balance", key)).body["held"] == 10
+
+
+async def test_on_a_cluster_readiness_says_what_a_failover_may_lose(
+    cluster_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Behind Sentinel it did; a cluster, which fails over just the same, was said to be in order."""
+    async with open_gateway(cluster_url, tmp_path, queue_url=redis_url, require_durable=True) as gateway:
+        ready = await gateway.call("GET", "/readyz")
+    assert (ready.status, ready.body["status"]) == (200, "degraded")
+    (problem,) = ready.body["problems"]
+    assert "the ledger is a cluster: a failover loses what was acknowledged" in problem

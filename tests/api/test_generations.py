@@ -216,7 +216,7 @@ async def test_a_data_input_that_finds_no_room_is_answered_503_and_accepted_late
     picture = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
     inputs = [{"kind": "image", "url": f"data:image/png;base64,{picture}"}]
     refused = await gateway.create(key, inputs=inputs, once="k")
-    assert (refused.status, refused.code) == (503, "ledger_unavailable")
+    assert (refused.status, refused.code) == (503, "store_unavailable")
     assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []
     store.unlink()
     assert (await gateway.create(key, inputs=inputs, once="k")).status == 202

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import obstore
 import pytest
 from yarl import URL
 
@@ -152,3 +153,18 @@ async def test_an_output_can_be_fetched_as_soon_as_it_is_delivered(gateway: Visi
     await gateway.begin(generation)
     await gateway.deliver(generation)
     assert (await gateway.call("GET", await _signed(gateway, key, generation))).raw == PICTURE
+
+
+async def test_a_store_that_is_away_is_a_503_that_names_it(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that did not answer was a 500."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise obstore.exceptions.GenericError("no route to the bucket")
+
+    key = await gateway.account()
+    generation = await gateway.finished(key)
+    for call in ("head_async", "get_async"):
+        monkeypatch.setattr(obstore, call, away)
+    reply = await gateway.call("GET", f"/v1/generations/{generation}/outputs/0", key)
+    assert (reply.status, reply.code, reply.headers["Retry-After"]) == (503, "store_unavailable", "30")
+    assert "ledger" not in reply.message

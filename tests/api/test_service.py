@@ -243,3 +243,16 @@ async def test_the_rate_card_and_the_plans_are_public(gateway: Visitor) -> None:
     assert basic["estimated_generations"]["image"] == {"model": "sketch", "generations": 600}
     assert plans["free"]["daily_credits"] == 100
     assert plans["rate_card"] == card["version"]
+
+
+async def test_503_of_the_queue_names_the_queue(redis_url: str, own_redis: RedisServer, tmp_path: Path) -> None:
+    """It said that the ledger did not answer, whose operator then looked at the wrong server."""
+    async with open_gateway(redis_url, tmp_path, queue_url=own_redis.url) as gateway:
+        assert (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).status == 200
+        own_redis.stop()
+        reply = await gateway.call(
+            "GET", "/v1/ops/series?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", gateway.admin
+        )
+        assert (reply.status, reply.code) == (503, "queue_unavailable")
+        assert int(reply.headers["Retry-After"]) > 0
+        assert "ledger" not in reply.message

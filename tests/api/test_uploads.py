@@ -327,7 +327,7 @@ async def test_a_disk_that_is_full_while_a_body_comes_in_is_answered_503(
     key = await gateway.account()
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
     reply = await upload(gateway, key, once="k")
-    assert (reply.status, reply.code) == (503, "ledger_unavailable")
+    assert (reply.status, reply.code) == (503, "store_unavailable")
     assert "Retry-After" in reply.headers
     monkeypatch.undo()
     assert (await upload(gateway, key, once="k")).status == 201
@@ -348,7 +348,7 @@ async def test_a_file_whose_end_did_not_fit_on_the_disk_is_not_kept(
 
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: AlmostFull(tmp_path / "almost full", "w+"))
     reply = await upload(gateway, await gateway.account(), PNG + bytes(7))
-    assert (reply.status, reply.code) == (503, "ledger_unavailable")
+    assert (reply.status, reply.code) == (503, "store_unavailable")
     assert files(gateway, "uploads") == []
 
 
@@ -358,7 +358,7 @@ async def test_a_store_that_is_full_is_answered_503_and_takes_it_later(gateway: 
     store.rmdir()
     store.touch()
     reply = await upload(gateway, key, once="k")
-    assert (reply.status, reply.code) == (503, "ledger_unavailable")
+    assert (reply.status, reply.code) == (503, "store_unavailable")
     store.unlink()
     assert (await upload(gateway, key, once="k")).status == 201
 

@@ -143,7 +143,7 @@ async def test_a_change_is_not_put_off_with_stripe_and_an_outage_is_said(
     assert "paid by Stripe" in refused.message
     stripe_server.failing = 3
     refused = await selling.call("DELETE", OWN, key)
-    assert (refused.status, refused.code) == (503, "ledger_unavailable")
+    assert (refused.status, refused.code) == (503, "payments_unavailable")
     assert "Nothing was changed" in refused.message
     assert stripe_server.updates == []
 
