@@ -30,13 +30,16 @@ async def readyz(request: web.Request) -> web.Response:
         )
         return answer(shape, status=503, headers={"Retry-After": "2"})
     problems = [*app[STARTUP].problems, *app[BACKGROUND].problems]
-    problems += [problem for problem in (app[HUB].problem, CLOCK.problem) if problem is not None]
+    if CLOCK.problem is not None:
+        problems.append(CLOCK.problem)
     if app[RATE_CARDS].problem is not None:
         problems.append(f"the rate card on disk is not in force: {app[RATE_CARDS].problem}")
     try:
         await app[QUEUE].ping()
     except QueueUnavailable:
         problems.append("the queue's Redis does not answer: work is accepted and starts when it does")
+    else:  # without it nothing can be heard, and one problem says so
+        problems += filter(None, [app[HUB].problem])
     last = await _last_audit(app)
     if last is not None and last.differences:
         found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
