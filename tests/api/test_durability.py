@@ -133,3 +133,15 @@ async def test_on_a_cluster_readiness_says_what_a_failover_may_lose(
     assert (ready.status, ready.body["status"]) == (200, "degraded")
     (problem,) = ready.body["problems"]
     assert "the ledger is a cluster: a failover loses what was acknowledged" in problem
+
+
+async def test_a_gateway_that_keeps_for_another_time_than_is_published_says_so(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        assert (await gateway.call("GET", "/readyz")).body["status"] == "ok"
+        async with open_gateway(redis_url, tmp_path / "other", journal_days=90):
+            while (ready := (await gateway.call("GET", "/readyz")).body)["status"] == "ok":
+                await asyncio.sleep(0.1)
+        assert ready["status"] == "degraded"
+        (problem,) = [one for one in ready["problems"] if "_DAYS" in one]
+        assert problem.startswith("FAREBOX_JOURNAL_DAYS is 400 here and 90 at another gateway")
