@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from http import HTTPStatus
 from typing import Literal
@@ -28,7 +28,7 @@ from gateway.ledger import outcomes as o
 from gateway.ledger.payments import Checkout
 from gateway.payments import PaymentProvider
 from gateway.payments.apply import Followed, apply
-from gateway.payments.base import PaymentMade
+from gateway.payments.base import CheckoutStarted, PaymentMade
 from gateway.payments.page import missing, page
 from gateway.payments.received import NoRoomForEvent
 from gateway.pricing.card import Bundle, Plan
@@ -183,13 +183,25 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item) -
         raise _refusal(outcome.reason)
     begun = found(outcome, "account of this key any more")
     try:
-        started = await provider.checkout(begun)
+        started = await _start(request, provider, begun)
     except PaymentsUnavailable as error:
         raise PaymentsDown(
             f"The payment provider does not answer right now ({error}). Nothing was bought; repeat it with the same "
             "Idempotency-Key."
         ) from None
     return answer(s.CheckoutOut(id=begun.id, checkout_url=started.url), status=HTTPStatus.CREATED)
+
+
+async def _start(request: web.Request, provider: PaymentProvider, begun: Checkout) -> CheckoutStarted:
+    """Begin it with the provider, as the customer that the account is there: one person is one customer."""
+    ledger = request.app[LEDGER]
+    email = found(await ledger.account(account=begun.account), "account of this key any more").email
+    if begun.customer is None:
+        customer = await provider.customer(begun.account, email)
+        if customer is not None:
+            customer = await ledger.set_customer(account=begun.account, customer=customer, checkout=begun.id)
+        begun = replace(begun, customer=customer)
+    return await provider.checkout(begun, email)
 
 
 def _provider(request: web.Request) -> PaymentProvider:

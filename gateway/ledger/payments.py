@@ -50,6 +50,7 @@ class Checkout:
     ref: str | None = None
     grant: str | None = None
     taken_back_millicredits: int = 0
+    customer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,8 @@ class Billing:
 
     `lines`: of a paid invoice; credits come with these and with nothing else. `returned`: what of invoices went back.
     `seen_at`: when it had this `plan`, `interval`, `price`, `status` and `cancelled_to`. `ended_at`: when it ended for
-    good. `unpaid_through`: the end of a period whose payment failed, and `unpaid_because`, in words.
+    good. `unpaid_through`: the end of a period whose payment failed, and `unpaid_because`, in words. `customer`: whom
+    the provider takes the money from.
     """
 
     account: str
@@ -115,6 +117,7 @@ class Billing:
     ended_at: int | None = None
     unpaid_through: int | None = None
     unpaid_because: str = "a payment failed"
+    customer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,16 @@ class PaymentOperations(LedgerCore):
                 return o.KeysChanged()
             case _:
                 return o.NotFound()
+
+    async def set_customer(
+        self, *, account: str, customer: str, checkout: str | None = None, replace: bool = False
+    ) -> str | None:
+        """Remember the provider's customer that an account is; the first stays unless `replace`. None: no such account.
+
+        `checkout` is begun with the one that is remembered.
+        """
+        word, rest = await self.run("set_customer", self.account_key(account), checkout or "", customer, int(replace))
+        return str(rest[0].decode()) if word == "customer" else None
 
     async def checkout(self, *, account: str, checkout: str) -> o.NotFound | Checkout:
         """A purchase as it is."""
@@ -336,4 +349,5 @@ def _checkout(account: str, record: Sequence[bytes | Sequence[bytes]]) -> Checko
         ref=fields.get("ref"),
         grant=fields.get("grant"),
         taken_back_millicredits=int(fields.get("taken", 0)),
+        customer=fields.get("customer"),
     )

@@ -33,6 +33,8 @@ async def apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) 
     PaymentsUnavailable then asks for the event to be sent again.
     """
     followed = await _apply(event, ledger, provider)
+    if followed is not None and isinstance(event, PaymentMade | Billing) and event.customer is not None:
+        await ledger.set_customer(account=event.account, customer=event.customer, replace=True)
     if followed is None:
         # Another ledger's, or of more than 400 days ago: an operator has to look.
         log.error("payment_event_of_unknown_checkout", account=event.account, checkout=event.checkout)

@@ -30,6 +30,7 @@ class PaymentMade:
     account: str
     checkout: str
     ref: str
+    customer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,17 @@ class PaymentProvider(Protocol):
     def live(self) -> bool:
         """Whether it takes real money."""
 
-    async def checkout(self, order: Checkout) -> CheckoutStarted:
-        """Begin to take the money: the same order gives the same page. PaymentsUnavailable if nobody answers."""
+    async def customer(self, account: str, email: str | None) -> str | None:
+        """The provider's own customer for an account, made now; None if it has none to give.
+
+        PaymentsUnavailable if nobody answers.
+        """
+
+    async def checkout(self, order: Checkout, email: str | None = None) -> CheckoutStarted:
+        """Begin to take the money: the same order gives the same page. PaymentsUnavailable if nobody answers.
+
+        `email` is whom the page is for, if the order names no customer.
+        """
 
     def signed(self, body: bytes, headers: Mapping[str, str]) -> Any:
         """The event that a webhook's request carries, as JSON; EventRefused if the provider did not sign it."""

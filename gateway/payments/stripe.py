@@ -6,8 +6,10 @@ derive from the purchase's own (R11). No card data ever reaches the gateway, and
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import stripe
@@ -25,6 +27,7 @@ from gateway.payments.stripe_returns import returned
 from gateway.strict_json import NotJson, read_json
 
 if TYPE_CHECKING:
+    from stripe.params import CustomerCreateParams
     from stripe.params.checkout import (
         SessionCreateParams,
         SessionCreateParamsLineItemPriceData,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 SIGNATURE_HEADER = "Stripe-Signature"
 TOLERANCE_SECONDS = 300  # Stripe's own default: how old a signed event may be
 TIMEOUT_SECONDS = 20
+_REFUSED, _BROKEN, _LIMITED = 400, 500, 429
 RETRIES = 2
 
 _RECURRING: Mapping[Interval, SessionCreateParamsLineItemPriceDataRecurring] = {
@@ -61,19 +65,49 @@ class StripePayments:
             key, http_client=self._http, base_addresses={"api": api_base}, max_network_retries=RETRIES
         )
 
-    async def checkout(self, order: Checkout) -> CheckoutStarted:
-        """A Checkout Session: one payment for a bundle, a subscription for a plan."""
-        options: stripe.RequestOptions = {"idempotency_key": f"farebox-{order.id}"}
+    async def customer(self, account: str, email: str | None) -> str | None:
+        """A customer for an account, the same while its email is the same; None if the key may not make any."""
+        about = hashlib.sha256(f"{account}\n{email or ''}".encode()).hexdigest()
+        options: stripe.RequestOptions = {"idempotency_key": f"farebox-customer-{about}"}
+        params: CustomerCreateParams = {"metadata": {ACCOUNT: account}}
+        if email is not None:
+            params["email"] = email
         try:
-            session = await self._client.v1.checkout.sessions.create_async(
-                params=session_of(order, self._links.url(order)), options=options
-            )
+            made = await self._client.v1.customers.create_async(params=params, options=options)
+        except stripe.StripeError as error:
+            refused = _REFUSED <= (error.http_status or 0) < _BROKEN and error.http_status != _LIMITED
+            if not refused:
+                raise _unavailable("customer", error) from None
+            # A restricted key without customers sells all the same: Stripe makes one for each checkout then.
+            log.warning("stripe_customer_not_made", account=account, error=type(error).__name__, code=error.code)
+            return None
+        return made.id
+
+    async def checkout(self, order: Checkout, email: str | None = None) -> CheckoutStarted:
+        """A Checkout Session: one payment for a bundle, a subscription for a plan."""
+        page = self._links.url(order)
+        try:
+            session = await self._session(session_of(order, page, email), f"farebox-{order.id}")
+        except stripe.InvalidRequestError as error:
+            if order.customer is None or error.code != "resource_missing":
+                raise _unavailable("checkout", error) from None
+            # Deleted in Stripe, or made with the key of test mode: the checkout makes another, and its event says so.
+            log.warning("stripe_customer_gone", account=order.account, stripe_customer=order.customer)
+            anew = session_of(replace(order, customer=None), page, email)
+            try:
+                session = await self._session(anew, f"farebox-{order.id}-anew")
+            except stripe.StripeError as again:
+                raise _unavailable("checkout", again) from None
         except stripe.StripeError as error:
             raise _unavailable("checkout", error) from None
         if session.url is None:
             raise PaymentsUnavailable("Stripe made a checkout session without an address")
         log.info("checkout_started", checkout=order.id, account=order.account, stripe_session=session.id)
         return CheckoutStarted(session.url, session.id)
+
+    async def _session(self, params: SessionCreateParams, key: str) -> stripe.checkout.Session:
+        options: stripe.RequestOptions = {"idempotency_key": key}
+        return await self._client.v1.checkout.sessions.create_async(params=params, options=options)
 
     async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:
         """What a webhook's request says: `signed`, then `read`."""
@@ -131,8 +165,8 @@ class StripePayments:
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the library says nothing of it
 
 
-def session_of(order: Checkout, page: str) -> SessionCreateParams:
-    """What Stripe is asked for."""
+def session_of(order: Checkout, page: str, email: str | None = None) -> SessionCreateParams:
+    """What Stripe is asked for. A session takes a customer, or an email of one that it makes, never both."""
     metadata = {ACCOUNT: order.account, CHECKOUT: order.id}
     price: SessionCreateParamsLineItemPriceData = {
         "currency": order.currency.lower(),
@@ -146,8 +180,14 @@ def session_of(order: Checkout, page: str) -> SessionCreateParams:
         "client_reference_id": order.id,
         "metadata": metadata,
     }
+    if order.customer is not None:
+        params["customer"] = order.customer
+    elif email is not None:
+        params["customer_email"] = email
     if order.interval is None:
         params["mode"], params["payment_intent_data"] = "payment", {"metadata": metadata}
+        if "customer_email" in params:
+            params["customer_creation"] = "always"  # a subscription's session always makes one
     else:
         of_plan = {**metadata, PLAN: order.what, INTERVAL: str(order.interval)}
         price["recurring"] = _RECURRING[order.interval]

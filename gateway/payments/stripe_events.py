@@ -51,11 +51,12 @@ def _session(session: Json, _: int) -> PaymentEvent | None:
     if ours is None:
         return None
     account, checkout = ours
+    customer = None if session.get("customer") is None else _id(session["customer"])
     if session["mode"] == "subscription":
-        return Billing(account=account, checkout=checkout, subscription=_id(session["subscription"]))
+        return Billing(account=account, checkout=checkout, subscription=_id(session["subscription"]), customer=customer)
     if session["mode"] != "payment" or session["payment_status"] not in _PAID:
         return None
-    return PaymentMade(account, checkout, _id(session.get("payment_intent") or session["id"]))
+    return PaymentMade(account, checkout, _id(session.get("payment_intent") or session["id"]), customer)
 
 
 def _invoice_paid(invoice: Json, _: int) -> Billing | None:

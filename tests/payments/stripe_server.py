@@ -31,6 +31,10 @@ class StripeServer:
     """Amount and currency by payment intent, where a test says them."""
     charges: dict[str, tuple[int, str]] = field(default_factory=dict)
     """What a charge brought to the balance, in the balance's currency."""
+    customers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The parameters of each customer that was made."""
+    without_customers: bool = False
+    """The key may not make any."""
     cancelled: list[str] = field(default_factory=list)
     subscriptions: set[str] = field(default_factory=set)
     updates: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -44,6 +48,7 @@ class StripeServer:
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._around])
         app.router.add_post("/v1/checkout/sessions", self._make_session)
+        app.router.add_post("/v1/customers", self._make_customer)
         app.router.add_get("/v1/payment_intents/{id}", self._payment_intent)
         app.router.add_get("/v1/charges/{id}", self._charge)
         app.router.add_delete("/v1/subscriptions/{id}", self._cancel)
@@ -70,6 +75,8 @@ class StripeServer:
                 return _error(400, "idempotency_error", "Keys for idempotent requests can only be used with the same")
             return web.Response(text=answer.text, content_type="application/json")
         params = unbracketed({name: str(value) for name, value in (await request.post()).items()})
+        if (refused := self._refused(params)) is not None:
+            return refused
         self.sessions.append(params)
         identifier = f"cs_test_{next(self._numbers)}"
         answer = web.json_response(
@@ -87,6 +94,32 @@ class StripeServer:
         )
         if key is not None:
             self._answers[key] = raw, answer
+        return answer
+
+    def _refused(self, params: dict[str, Any]) -> web.Response | None:
+        """As Stripe refuses parameters of a session that exclude each other."""
+        for other in ("customer_email", "customer_creation"):
+            if "customer" in params and other in params:
+                text = f"You may only specify one of these parameters: customer, {other}."
+                return _error(400, "invalid_request_error", text)
+        if "customer_creation" in params and params["mode"] != "payment":
+            return _error(400, "invalid_request_error", "`customer_creation` can only be used in `payment` mode.")
+        if "customer" in params and params["customer"] not in self.customers:
+            return _missing("customer", params["customer"], 400)
+        return None
+
+    async def _make_customer(self, request: web.Request) -> web.Response:
+        if self.without_customers:
+            return _error(403, "invalid_request_error", "The provided key does not have the required permissions")
+        raw, key = await request.text(), request.headers["Idempotency-Key"]
+        if key in self._answers:
+            said, answer = self._answers[key]
+            assert said == raw
+            return web.Response(text=answer.text, content_type="application/json")
+        identifier = f"cus_{next(self._numbers)}"
+        self.customers[identifier] = unbracketed({name: str(value) for name, value in (await request.post()).items()})
+        answer = web.json_response({"id": identifier, "object": "customer"})
+        self._answers[key] = raw, answer
         return answer
 
     async def _payment_intent(self, request: web.Request) -> web.Response:
@@ -139,8 +172,8 @@ def unbracketed(flat: Mapping[str, str]) -> dict[str, Any]:
     return nested
 
 
-def _missing(kind: str, identifier: str) -> web.Response:
-    return _error(404, "invalid_request_error", f"No such {kind}: '{identifier}'", "resource_missing")
+def _missing(kind: str, identifier: str, status: int = 404) -> web.Response:
+    return _error(status, "invalid_request_error", f"No such {kind}: '{identifier}'", "resource_missing")
 
 
 def _error(status: int, kind: str, message: str, code: str | None = None) -> web.Response:

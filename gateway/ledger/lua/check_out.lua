@@ -32,6 +32,7 @@ end
 local c = {id = ARGV[1], account = a.id, fields = {
   kind = ARGV[3], what = what, interval = interval, name = ARGV[6], credits = ARGV[7], price = ARGV[8],
   currency = ARGV[9], provider = ARGV[10], status = "open", created_at = amounts.text(a.real),
+  customer = f.customer,
 }}
 checkouts.save(c)
 return {"checkout", checkouts.reply(c)}
