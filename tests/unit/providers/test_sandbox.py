@@ -272,7 +272,10 @@ async def test_many_generations_take_turns_at_one_thread(sandbox: Sandbox) -> No
     [
         ({"delay_seconds": 601}, "less than or equal to 600"),
         ({"delay_seconds": -1}, "greater than or equal to 0"),
-        ({"delay_seconds": "nan"}, "finite number"),
+        ({"delay_seconds": float("nan")}, "finite number"),
+        ({"delay_seconds": "5"}, "valid number"),
+        ({"delay_seconds": -0.0}, "must not be -0.0"),
+        ({"deliver": True}, "valid integer"),
         ({"deliver": -1}, "greater than or equal to 0"),
         ({"fail": "no_such_code"}, "provider_rejected"),
         ({"fail_attempts": 1}, "give `fail` beside it"),
