@@ -63,16 +63,18 @@ class GatewayClient:
         self, method: str, path: str, body: dict[str, Any] | None = None, *, once: str | None = None, **query: str
     ) -> dict[str, Any]:
         """Send a JSON request and return the JSON answer. `once` is the idempotency key."""
-        text = await self._send(method, self.address + path, body, once, query)
+        text = await self._send(method, URL(self.address + path), body, once, query)
         answer: dict[str, Any] = json.loads(text)
         return answer
 
     async def download(self, url: str) -> bytes:
-        """The bytes of an output, by its link: the key goes to the gateway only, wherever the link leads."""
-        return await self._send("GET", url, None, None, {})
+        """The bytes of an output, by its link: from this gateway, by whatever name the link calls it."""
+        if not url.startswith(f"{self.address}/"):
+            url = self.address + URL(url, encoded=True).raw_path_qs
+        return await self._send("GET", URL(url, encoded=True), None, None, {})
 
     async def _send(
-        self, method: str, url: str, body: dict[str, Any] | None, once: str | None, query: dict[str, str]
+        self, method: str, at: URL, body: dict[str, Any] | None, once: str | None, query: dict[str, str]
     ) -> bytes:
         if self._outgoing is None:
             raise RuntimeError("use the client as a context manager")
@@ -81,7 +83,7 @@ class GatewayClient:
             headers["Idempotency-Key"] = once
         try:
             async with self._outgoing.request(
-                method, URL(url), json=body, headers=headers, params=query, timeout=_TIMEOUT
+                method, at, json=body, headers=headers, params=query, timeout=_TIMEOUT
             ) as response:
                 content = await response.read()
                 if response.status >= _ERRORS_FROM:

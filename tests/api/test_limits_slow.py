@@ -52,6 +52,10 @@ class Client:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         return int(head[0].split()[1]), headers, await self._reader.readexactly(int(headers["content-length"]))
 
+    async def begun(self) -> int:
+        """The status of an answer that does not end, such as a stream."""
+        return int((await self._reader.readuntil(b"\r\n\r\n")).split()[1])
+
     async def ended(self) -> bytes:
         """What else comes, once the other side has ended the connection."""
         try:
@@ -305,3 +309,27 @@ async def test_the_rest_of_a_packed_body_that_nobody_wants_is_not_unpacked(
         assert await client.ended() == b""
     assert sum(unpacked) < 10_000_000
     assert await is_served(hasty, await hasty.account())
+
+
+async def test_behind_a_trusted_proxy_its_clients_are_bound_one_by_one(redis_url: str, tmp_path: Path) -> None:
+    """They all have the proxy's address: bound by that, one of them would use up the others' share."""
+    async with open_gateway(redis_url, tmp_path, trusted_proxies="127.0.0.0/8", connections_per_address=1) as gateway:
+        key = await gateway.account()
+        follow = (
+            f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+        )
+        async with connected(gateway) as following:
+            await following.say(follow)
+            assert await following.begun() == 200
+            for client, path, status in (
+                ("192.0.2.1", "/v1/balance", 429),
+                ("192.0.2.1", "/healthz", 200),
+                ("192.0.2.2", "/v1/balance", 200),
+                ("192.0.2.1, 192.0.2.2", "/v1/balance", 200),
+                ("192.0.2.2, 192.0.2.1", "/v1/balance", 429),
+            ):
+                reply = await gateway.call("GET", path, key, headers={"X-Forwarded-For": client})
+                assert reply.status == status, (client, path)
+            assert reply.code == "rate_limited"
+            assert reply.headers["Retry-After"] == "5"
+            assert reply.headers["X-Request-Id"].startswith("req_")
