@@ -39,6 +39,7 @@ _WITHDRAWN, _LOST, _BACK = 1, 2, 3  # which of a dispute's words of the same sec
 class MoneyMoved:
     """So much money of a payment is out, by one refund or dispute; whose payment it was, Stripe may have to be asked.
 
+    `invoice`: the one that it paid, where the event has it (before `2025-03-31.basil`).
     `whole`: the payment's amount, where the event has it; `purchase`: the account and the checkout, where it has them.
     `booked`: what is out as Stripe's balance shows it, with its currency, for when the dispute's is not the payment's.
     """
@@ -50,6 +51,7 @@ class MoneyMoved:
     amount: int
     currency: str
     whole: int | None = None
+    invoice: str | None = None
     purchase: tuple[str, str] | None = None
     made: int | None = None
     booked: tuple[Fraction, str] | None = None
@@ -74,6 +76,7 @@ def _charge(charge: Json, created: int) -> MoneyMoved | None:
         amount=cents(charge["amount_refunded"]),
         currency=str(charge.get("currency") or ""),
         whole=cents(charge["amount"]),
+        invoice=_id_or_none(charge.get("invoice")),
         purchase=ours(charge.get("metadata")),
     )
 
@@ -82,8 +85,7 @@ def _refund(kind: str, refund: Json, created: int) -> MoneyMoved | None:
     """One refund. It is out once it is in Stripe's balance, also while the bank has it; it may bounce weeks later."""
     status = refund.get("status")
     bounced = kind == "refund.failed" or status in {"failed", "canceled"}
-    out = status == "succeeded" or (status == "pending" and refund.get("balance_transaction") is not None)
-    if not bounced and not out:
+    if not bounced and not is_out(refund):
         return None
     return MoneyMoved(
         charge=_id_or_none(refund.get("charge")),
@@ -94,6 +96,12 @@ def _refund(kind: str, refund: Json, created: int) -> MoneyMoved | None:
         currency=str(refund.get("currency") or ""),
         made=_moment(refund["created"]) if bounced else None,
     )
+
+
+def is_out(refund: Json) -> bool:
+    """Whether a refund's money has left Stripe's balance."""
+    booked = refund.get("balance_transaction") is not None
+    return refund.get("status") == "succeeded" or (refund.get("status") == "pending" and booked)
 
 
 def _dispute(kind: str, dispute: Json, created: int) -> MoneyMoved | None:

@@ -2,48 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from fractions import Fraction
+from typing import Any
 
 import stripe
 import structlog
 
 from gateway.errors import EventNotApplicable
+from gateway.ledger.payments import Billing, Returned
 from gateway.payments.base import Amount, PaymentReturned
-from gateway.payments.stripe_money import Json, MoneyMoved, ours
+from gateway.payments.stripe_money import Json, MoneyMoved, cents, id_of, is_out, ours
 
 _NOT_THERE = frozenset({400, 404})
 
 log = structlog.get_logger(__name__)
 
 
-async def returned(client: stripe.StripeClient, moved: MoneyMoved) -> PaymentReturned | None:
-    """The purchase and the part of its payment that is out; None if it is nothing that Farebox sold.
+async def returned(client: stripe.StripeClient, moved: MoneyMoved) -> PaymentReturned | Billing | None:
+    """The purchase, or the subscription's invoice, and the part of its payment that is out; None if it is none of ours.
 
-    EventNotApplicable if the part cannot be known. stripe.StripeError if Stripe does not answer.
+    EventNotApplicable if that cannot be known. stripe.StripeError if Stripe does not answer.
     """
     if moved.purchase is not None and moved.whole:
         part: Fraction | Amount = Fraction(moved.amount, moved.whole)
         return PaymentReturned(*moved.purchase, part, moved.of, moved.at, moved.made)
     payment = await _payment(client, moved)
-    purchase = None if payment is None else ours(payment.get("metadata"))
-    if payment is None or purchase is None:
+    if payment is None:
         return None
+    purchase = ours(payment.get("metadata"))
+    if purchase is None:
+        return await _of_invoice(client, moved, payment)
     part = await _part(client, moved, payment)
     return PaymentReturned(*purchase, part, moved.of, moved.at, moved.made)
 
 
-async def _payment(client: stripe.StripeClient, moved: MoneyMoved) -> Json | None:
-    """The payment, which has the purchase's metadata if it is a bundle's; None if there is no such payment."""
+async def _of_invoice(client: stripe.StripeClient, moved: MoneyMoved, payment: Json) -> Billing | None:
+    """The same of a subscription's payment, which has no metadata of ours: its invoice does."""
+    invoice = await _invoice(client, moved, payment)
+    parent: Json = ((invoice or {}).get("parent") or {}).get("subscription_details") or {}
+    details = parent or (invoice or {}).get("subscription_details") or {}
+    subscription = parent.get("subscription") or (invoice or {}).get("subscription")
+    purchase = ours(details.get("metadata"))
+    if invoice is None or purchase is None or subscription is None:
+        return None
+    if moved.of.startswith("refund:"):
+        source, part = "refund", await _refunds(client, moved, payment)
+    else:
+        said = await _part(client, moved, payment)
+        if isinstance(said, Amount):
+            said = Fraction(said.minor_units, int(invoice.get("amount_paid") or 0) or said.minor_units)
+        source, part = moved.of if moved.of != "charge" else "refund", said
+    part = min(part, Fraction(1))
+    one = Returned(invoice=id_of(invoice), source=source, amount=part.numerator, of=part.denominator, at=moved.at * 100)
+    account, checkout = purchase
+    return Billing(account=account, checkout=checkout, subscription=id_of(subscription), returned=(one,))
+
+
+async def _invoice(client: stripe.StripeClient, moved: MoneyMoved, payment: Json) -> Json | None:
+    """The invoice that a payment paid; since `2025-03-31.basil` the payment does not name it."""
+    named = payment.get("invoice") or moved.invoice
+    if named is None:
+        intent = moved.payment_intent or payment.get("payment_intent")
+        if intent is None:
+            return None
+        found = await _known(
+            client.v1.invoice_payments.list_async(
+                {"payment": {"type": "payment_intent", "payment_intent": str(intent)}, "limit": 1}
+            )
+        )
+        named = next((one["invoice"] for one in (found or {}).get("data", [])), None)
+    return None if named is None else await _known(client.v1.invoices.retrieve_async(id_of(named)))
+
+
+async def _refunds(client: stripe.StripeClient, moved: MoneyMoved, payment: Json) -> Fraction:
+    """All refunds of a payment together that are out: an event about one of them does not say."""
+    whole = int(payment.get("amount_received") or payment.get("amount") or 0)
+    found = await _known(client.v1.refunds.list_async({"charge": moved.charge, "limit": 100} if moved.charge else {}))
+    out = sum(cents(one["amount"]) for one in (found or {}).get("data", []) if is_out(one))
+    return Fraction(out, whole) if whole else Fraction(0)
+
+
+async def _known(asked: Awaitable[Any]) -> Json | None:
+    """What Stripe has; None if it has no such thing. EventNotApplicable if the key may not ask."""
     try:
-        if moved.payment_intent is not None:
-            return (await client.v1.payment_intents.retrieve_async(moved.payment_intent)).to_dict()
-        if moved.charge is not None:
-            return (await client.v1.charges.retrieve_async(moved.charge)).to_dict()
+        answer: Json = (await asked).to_dict()
+    except stripe.PermissionError:
+        raise EventNotApplicable(
+            "permission", "the Stripe key may not read invoices, their payments and refunds"
+        ) from None
     except stripe.StripeError as error:
         if error.http_status not in _NOT_THERE:
             raise
+        return None
+    return answer
+
+
+async def _payment(client: stripe.StripeClient, moved: MoneyMoved) -> Json | None:
+    """The payment, which has the purchase's metadata if it is a bundle's; None if there is no such payment."""
+    paid = None
+    if moved.payment_intent is not None:
+        paid = await _known(client.v1.payment_intents.retrieve_async(moved.payment_intent))
+    elif moved.charge is not None:
+        paid = await _known(client.v1.charges.retrieve_async(moved.charge))
+    if paid is None:
         log.warning("returned_payment_unknown", stripe_payment=moved.payment_intent or moved.charge, what=moved.of)
-    return None
+    return paid
 
 
 async def _part(client: stripe.StripeClient, moved: MoneyMoved, payment: Json) -> Fraction | Amount:

@@ -79,8 +79,8 @@ class PaymentEventOut(Answer):
     type: str
     account: str | None = Field(description="Whose purchase it is about; null if that could not be read.")
     reason: str = Field(
-        description="`unknown_plan`, `unknown_checkout`, `not_understood`, `currency`, `too_many_returns`, "
-        "`ledger_refused`, `payments_off`."
+        description="`unknown_plan`, `unknown_checkout`, `not_understood`, `currency`, `permission`, "
+        "`too_many_returns`, `ledger_refused`, `payments_off`."
     )
     detail: str
     received_at: Time

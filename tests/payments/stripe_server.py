@@ -35,6 +35,10 @@ class StripeServer:
     """The parameters of each customer that was made."""
     without_customers: bool = False
     """The key may not make any."""
+    invoices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Invoices by payment intent."""
+    refunds: list[dict[str, Any]] = field(default_factory=list)
+    may_read_invoices: bool = True
     cancelled: list[str] = field(default_factory=list)
     subscriptions: set[str] = field(default_factory=set)
     updates: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -48,6 +52,9 @@ class StripeServer:
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._around])
         app.router.add_post("/v1/checkout/sessions", self._make_session)
+        app.router.add_get("/v1/invoice_payments", self._invoice_payments)
+        app.router.add_get("/v1/invoices/{id}", self._invoice)
+        app.router.add_get("/v1/refunds", self._refunds)
         app.router.add_post("/v1/customers", self._make_customer)
         app.router.add_get("/v1/payment_intents/{id}", self._payment_intent)
         app.router.add_get("/v1/charges/{id}", self._charge)
@@ -121,6 +128,23 @@ class StripeServer:
         answer = web.json_response({"id": identifier, "object": "customer"})
         self._answers[key] = raw, answer
         return answer
+
+    async def _invoice_payments(self, request: web.Request) -> web.Response:
+        if not self.may_read_invoices:
+            return _error(403, "invalid_request_error", "The provided key does not have the required permissions")
+        assert request.query["payment[type]"] == "payment_intent"
+        invoice = self.invoices.get(request.query["payment[payment_intent]"])
+        found = [] if invoice is None else [{"id": "inpay_1", "object": "invoice_payment", "invoice": invoice["id"]}]
+        return web.json_response({"object": "list", "data": found, "has_more": False})
+
+    async def _invoice(self, request: web.Request) -> web.Response:
+        identifier = request.match_info["id"]
+        found = next((one for one in self.invoices.values() if one["id"] == identifier), None)
+        return _missing("invoice", identifier) if found is None else web.json_response(found)
+
+    async def _refunds(self, request: web.Request) -> web.Response:
+        of_charge = [one for one in self.refunds if one["charge"] == request.query["charge"]]
+        return web.json_response({"object": "list", "data": of_charge, "has_more": False})
 
     async def _payment_intent(self, request: web.Request) -> web.Response:
         identifier = request.match_info["id"]
