@@ -265,8 +265,11 @@ class PaymentOperations(LedgerCore):
             case _:
                 return o.NotFound()
 
-    async def bill(self, facts: Billing) -> o.NotFound | Billed:
-        """Merge what a provider says of a subscription, and bring the account to what follows from all it said."""
+    async def bill(self, facts: Billing) -> o.NotFound | o.Refused | Billed:
+        """Merge what a provider says of a subscription, and bring the account to what follows from all it said.
+
+        Refused: `too_many_lines`, more than 500 of the last 400 days; nothing of it was kept.
+        """
         word, rest = await self.run(
             "bill",
             self.account_key(facts.account),
@@ -276,6 +279,8 @@ class PaymentOperations(LedgerCore):
             RENEWAL_GRACE_MS,
             self.dispatch_ms,
         )
+        if word == "refused":
+            return o.Refused(rest[0].decode())
         if word != "billed":
             return o.NotFound()
         view, promoted, superseded, unknown = rest

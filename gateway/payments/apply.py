@@ -57,6 +57,8 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
             billed = await ledger.bill(event)
             if isinstance(billed, o.NotFound):
                 return None
+            if isinstance(billed, o.Refused):
+                raise EventNotApplicable(billed.reason, f"no more is kept of {event.subscription}", event.account)
             for subscription in billed.superseded:
                 await provider.end(subscription)
             return Followed(event.account, billed.promoted, billed.unknown_plans)

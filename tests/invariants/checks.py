@@ -13,6 +13,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
+from tests.invariants.billing import check_billing
 from tests.invariants.contents import Contents, read_contents
 
 OPEN = {"waiting", "queued", "running"}
@@ -64,6 +65,7 @@ class Partition:
     deliveries: dict[str, dict[str, str]]
     due: dict[str, dict[str, float]]
     webhooks: dict[str, dict[str, str]]
+    billing: dict[str, dict[str, str]]
     checkouts: dict[str, dict[str, str]]
 
 
@@ -98,6 +100,7 @@ def partition_of(contents: Contents, tag: str) -> Partition:
         deliveries=by_kind["delivery"],
         due=by_kind["pending"],
         webhooks=by_kind["webhook"],
+        billing=by_kind["billing"],
         checkouts=by_kind["checkout"],
     )
 
@@ -107,6 +110,7 @@ def check_partition(partition: Partition) -> None:
     _check_generations(partition)
     for account, fields in partition.accounts.items():
         _check_account(partition, account, fields)
+        check_billing(account, partition.billing.get(account, {}), fields)
         _check_purchases(partition, account, fields)
     _check_events(partition)
     _check_totals(partition)

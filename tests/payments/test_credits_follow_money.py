@@ -14,8 +14,9 @@ import pytest
 from gateway.ledger import outcomes as o
 from gateway.ledger.payments import Billed, Billing, Returned
 from gateway.payments.stripe_events import translate
+from tests.invariants.checks import check_invariants
 from tests.ledger.test_subscribe import anniversary
-from tests.ledger.world import World, the
+from tests.ledger.world import PARTITIONS, World, the
 from tests.payments import stripe_shapes as shapes
 from tests.payments.customer import Customer
 from tests.payments.shop import PRO, STANDARD, buy_plan
@@ -311,6 +312,17 @@ async def test_what_a_refund_took_is_no_debt(shop: Shop) -> None:
     assert "owed" not in await account_fields(shop.world)
 
 
+async def test_credits_that_no_line_paid_for_are_found(shop: Shop) -> None:
+    """What proves the ledger after each of these tests: it must be able to fail."""
+    (name,) = [name for name in await shop.world.contents() if ":billing:" in name]
+    (cycle,) = [field for field in await shop.world.redis.hkeys(name) if b"|cycle|" in field]
+    kept = await shop.world.redis.hget(name, cycle)
+    await shop.world.redis.hset(name, cycle, kept.replace(b"8000000", b"8000001"))
+    with pytest.raises(AssertionError, match="8000001 was given, and 8000000 was paid for"):
+        await check_invariants(shop.world.redis, PARTITIONS)
+    await shop.world.redis.hset(name, cycle, kept)
+
+
 async def test_r33_what_a_refund_took_of_spent_credits_is_owed_where_the_card_says_so(shop: Shop) -> None:
     customer, world = shop.customer, shop.world
     await world.publish(spent_is_owed=True)
@@ -476,6 +488,22 @@ async def test_an_operators_change_is_not_undone_and_mints_nothing_twice(shop: S
     granted = await shop.credits()
     await shop.tell(*shop.customer.seen(shop.now), *shop.customer.period())
     assert ((await shop.plan()).plan, await shop.credits()) == ("pro", granted)
+
+
+async def test_more_lines_than_are_kept_are_refused_and_change_nothing(shop: Shop) -> None:
+    """Every event reads all of them: 250 changes of plan are no customer's year."""
+    customer, at = shop.customer, shop.now - DAY
+    lines = [
+        shapes.line(customer.checkout, "sub_1", at, customer.end, 1 + number % 2, plan="pro", proration=True)
+        for number in range(499)
+    ]
+    await shop.tell(*customer.invoiced(lines, at))
+    before = await shop.world.contents()
+    for more in (customer.invoiced(customer.prorations("pro", at), at), customer.renew()[1:]):
+        said = translate(more[0])
+        assert isinstance(said, Billing)
+        assert await shop.world.ledger.bill(said) == o.Refused("too_many_lines")
+    assert await shop.world.contents() == before
 
 
 async def test_a_new_card_changes_nothing_that_was_sold(shop: Shop) -> None:

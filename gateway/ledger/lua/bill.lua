@@ -5,7 +5,8 @@
 -- KEYS[1]  account
 -- ARGV     1 subscription, 2 its checkout, 3 what is said (JSON: `Billing`), 4 how long the plan waits for a payment,
 --          5 dispatch ms
--- Returns  {"not_found"} {"billed", view, dispatches, superseded subscriptions, plans that no card had}
+-- Returns  {"not_found"} {"refused", "too_many_lines"}
+--          {"billed", view, dispatches, superseded subscriptions, plans that no card had}
 -- Writes   billing, checkout, account, journal; what promotions write
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
 --- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/billing"
@@ -20,8 +21,8 @@ if not bought then return {"not_found"} end
 cycles.roll(a, p)
 
 billing.adopt(a, b)
-billing.merge(b, id, bought, said)
 billing.prune(b, a.now)
+if not billing.merge(b, id, bought, said) then return {"refused", "too_many_lines"} end
 billing.read(b)
 local list = eras.all(b, p)
 list.owing = policy.rule(p, "spent") == "debt"

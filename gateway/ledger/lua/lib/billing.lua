@@ -4,6 +4,7 @@
 --- @include "lib/billing_before"
 local billing = {}
 local KEPT = 400 * 86400000
+local LINES_MAX = 500 -- of an account: renewals make 13 in 400 days, and each change of plan two
 
 function billing.load(account)
   local b = {account = account, raw = {}, fields = {}, subs = {}, new = {}, unknown = {}}
@@ -55,7 +56,21 @@ end
 
 function billing.adopt(a, b) billing_before.adopt(a, b) end
 
+-- Whether there is room for what is said: every event reads all lines, so that they must have a bound.
+local function has_room(b, id, said)
+  local count, more = 0, 0
+  for name in pairs(b.fields) do
+    if string.find(name, "|line|", 1, true) then count = count + 1 end
+  end
+  for _, line in ipairs(said.lines or {}) do
+    if not b.fields[id .. "|line|" .. line.id] then more = more + 1 end
+  end
+  return more == 0 or count + more <= LINES_MAX
+end
+
+-- Keep what is said. Says false, and nothing is kept, where there is no room for its lines.
 function billing.merge(b, id, bought, said)
+  if not has_room(b, id, said) then return false end
   local of = id .. "|"
   b.fields[of .. "bought"] = bought
   note(b, of .. "started", said.started, math.min)
@@ -71,13 +86,14 @@ function billing.merge(b, id, bought, said)
     local part = amounts.text(one.part) .. "/" .. amounts.text(one.whole)
     note_latest(b, of .. "returned|" .. one.invoice .. "|" .. one.source, one.at, part)
   end
-  if not said.seen then return end
+  if not said.seen then return true end
   note_latest(b, of .. "cancel", said.seen, amounts.text(said.cancelled_to or 0))
   if said.status then note_latest(b, of .. "status", said.seen, said.status) end
-  if not said.plan then return end
+  if not said.plan then return true end
   local field, seen = of .. "seen|" .. amounts.text(said.seen), said.plan .. "," .. (said.interval or "")
   if not b.fields[field] or seen > b.fields[field] then b.fields[field] = seen end
   if said.price then note_price(b, id, said.price, said.plan) end
+  return true
 end
 
 -- What is older than an event may be, or a purchase is remembered, says nothing any more.
