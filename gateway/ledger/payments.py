@@ -98,8 +98,8 @@ class Billing:
 
     `lines`: of a paid invoice; credits come with these and with nothing else. `returned`: what of invoices went back.
     `seen_at`: when it had this `plan`, `interval`, `price`, `status` and `cancelled_to`. `ended_at`: when it ended for
-    good. `unpaid_through`: the end of a period whose payment failed, and `unpaid_because`, in words. `customer`: whom
-    the provider takes the money from.
+    good. `unpaid_invoice`: one that was not paid; `unpaid_through`: the end of what it is for; `unpaid_because`: why.
+    `customer`: whom the provider takes the money from.
     """
 
     account: str
@@ -115,6 +115,7 @@ class Billing:
     status: str | None = None
     cancelled_to: int | None = None
     ended_at: int | None = None
+    unpaid_invoice: str | None = None
     unpaid_through: int | None = None
     unpaid_because: str = "a payment failed"
     customer: str | None = None
@@ -306,6 +307,7 @@ def _said(facts: Billing) -> dict[str, Any]:
             "price": facts.price,
             "status": facts.status,
             "cancelled_to": facts.cancelled_to,
+            "unpaid_invoice": facts.unpaid_invoice,
             "unpaid_through": facts.unpaid_through,
             "unpaid_because": clean_reason(facts.unpaid_because),
         }

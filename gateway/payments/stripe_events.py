@@ -75,7 +75,8 @@ def _invoice_unpaid(because: str) -> Callable[[Json, int], Billing | None]:
         said, lines = _invoice(invoice), list(_lines(invoice))
         if said is None or not lines:
             return None
-        return replace(said, unpaid_through=max(line.ends_at for line in lines), unpaid_because=because)
+        through = max(line.ends_at for line in lines)
+        return replace(said, unpaid_invoice=lines[0].invoice, unpaid_through=through, unpaid_because=because)
 
     return read
 

@@ -1,7 +1,7 @@
 """Were one line of the scripts that bill wrong, a test of this folder would tell: each mutant below is caught.
 
-A mutant replaces one piece of Lua, in memory; then the claims of `test_credits_follow_money.py` and
-`test_renewals.py` and histories of `test_money_model.py` are tried until one does not hold.
+A mutant replaces one piece of Lua, in memory; then the claims of `test_credits_follow_money.py`,
+`test_paid_periods.py` and `test_renewals.py` and histories of `test_money_model.py` are tried until one does not hold.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from tests.invariants.patched import CLOCK, replaced
 from tests.ledger.world import World, open_world
 from tests.payments import test_credits_follow_money as claims
 from tests.payments import test_money_model as histories
+from tests.payments import test_paid_periods as periods
 from tests.payments import test_renewals as renewals
 from tests.payments.shop import buy_plan
+from tests.payments.stripe_shop import paid_shop
 
 HISTORIES = 6
 
@@ -102,7 +104,7 @@ MUTANTS = [
     ),
     Mutant(
         "what was used beyond its money is forgotten",
-        "cycle.set_off = math.min(due, owed(b, list, cycle))",
+        "cycle.set_off = math.min(due, provided.owed(b, list, cycle))",
         "cycle.set_off = 0",
     ),
     Mutant(
@@ -177,7 +179,7 @@ class StoppedWorld(World):
 
 def tried() -> Iterator[tuple[str, Callable[[World], Awaitable[None]]]]:
     """Every claim by its name, with each of its cases."""
-    for module, opens in ((claims, claims.paid_shop), (renewals, begun_shop)):
+    for module, opens in ((claims, paid_shop), (periods, paid_shop), (renewals, begun_shop)):
         for name, function in vars(module).items():
             if name.startswith("test_"):
                 for case in cases(function):

@@ -107,7 +107,7 @@ async def test_a_payment_after_the_lapse_starts_the_plan_again(shop: Shop) -> No
 async def test_a_failed_payment_is_noted_once_and_takes_nothing(shop: Shop) -> None:
     month = await paid_month(shop)
     for _ in range(2):
-        await shop.say(unpaid_through=month + MONTH)
+        await shop.say(unpaid_invoice="in_failed", unpaid_through=month + MONTH)
     noted = [entry for entry in await shop.world.journal("ann", "change") if "failed" in (entry.reason or "")]
     assert len(noted) == 1
     assert noted[0].credits_millicredits == 0
@@ -117,7 +117,8 @@ async def test_a_failed_payment_is_noted_once_and_takes_nothing(shop: Shop) -> N
 async def test_a_failure_that_comes_after_its_payment_is_not_noted(shop: Shop) -> None:
     await shop.paid()
     before = await shop.world.journal()
-    await shop.say(unpaid_through=shop.start + MONTH)
+    invoice = line_of(shop.start, shop.start + MONTH).invoice
+    await shop.say(unpaid_invoice=invoice, unpaid_through=shop.start + MONTH)
     assert await shop.world.journal() == before
 
 
@@ -126,7 +127,7 @@ async def test_b1_a_dearer_plan_that_is_not_paid_for_gives_neither_credits_nor_i
     await shop.paid()
     for status in ("past_due", "active", "unpaid", "incomplete"):
         await shop.say(seen_at=shop.start + 60_000, plan="pro", interval=Interval.MONTHLY, status=status)
-        await shop.say(unpaid_through=shop.start + MONTH)
+        await shop.say(unpaid_invoice="in_failed", unpaid_through=shop.start + MONTH)
         plan = await shop.plan()
         assert plan is not None
         assert (plan.plan, await shop.subscription_credits()) == ("standard", STANDARD)

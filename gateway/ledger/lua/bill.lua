@@ -10,7 +10,8 @@
 -- Writes   billing, checkout, account, journal; what promotions write
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
 --- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/billing"
---- @include "lib/plans" "lib/eras" "lib/allotments" "lib/renewals"
+--- @include "lib/facts" "lib/periods" "lib/plans" "lib/entitlements" "lib/eras" "lib/provided" "lib/allotments"
+--- @include "lib/renewals" "lib/notes"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 local id, said, grace = ARGV[1], cjson.decode(ARGV[3]), tonumber(ARGV[4])
@@ -21,9 +22,9 @@ if not bought then return {"not_found"} end
 cycles.roll(a, p)
 
 billing.adopt(a, b)
-billing.prune(b, a.now)
+facts.prune(b, a.now)
 if not billing.merge(b, id, bought, said) then return {"refused", "too_many_lines"} end
-billing.read(b)
+facts.read(b)
 local list = eras.all(b, p)
 list.owing = policy.rule(p, "spent") == "debt"
 local current = list[#list]
@@ -31,12 +32,12 @@ if current then
   renewals.apply(a, p, b, list, grace)
   renewals.settle(a, p, b, list, grace)
 end
-renewals.note_lines(a, b, id)
-if said.unpaid_through then renewals.note_failure(a, b, id, said.unpaid_through, said.unpaid_because) end
+notes.lines(a, b, id)
+if said.unpaid_invoice then notes.failure(a, b, id, said) end
 cycles.roll(a, p)
 if current then
   renewals.settle(a, p, b, list, grace)
-  allotments.note(b, list, a.now)
+  provided.note(b, list, a.now)
 end
 if c and c.fields.status == "open" and #b.subs[id].lines > 0 then c.fields.status, c.fields.ref = "paid", id end
 local superseded = current and eras.alive(current, a.now, grace) and eras.superseded(list) or {}

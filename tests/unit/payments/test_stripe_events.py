@@ -110,7 +110,8 @@ def test_a_line_of_another_thing_is_no_line_of_the_subscription() -> None:
 
 def test_a_failed_invoice_says_which_period_is_not_paid() -> None:
     event = shapes.invoice(PLAN, "sub_1", START, END, paid=False)
-    assert translate(event) == billing(unpaid_through=END * 1000)
+    invoice = event["data"]["object"]["id"]
+    assert translate(event) == billing(unpaid_invoice=invoice, unpaid_through=END * 1000)
 
 
 def seen(**changes: Any) -> Billing:

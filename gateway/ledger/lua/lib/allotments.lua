@@ -1,63 +1,6 @@
 -- The invariant of subscriptions: what was given for a cycle, less what was taken back, is what was paid for it. This
 -- brings the grants to what is due, and carries what cannot be taken back, because it was used, against later cycles.
 local allotments = {}
-local KEPT = 300 * 86400000 -- its lines are there for longer
-
--- What happened to the grants since the last event, from the account into the record.
-function allotments.absorb(a, b)
-  for text in string.gmatch(a.fields.turned or "", "[^;]+") do
-    local id, sub, at, given, set_off = string.match(text, "^(%a%d+),([^,]+),(%d+),(%d+),(-?%d+)$")
-    if sub then
-      local s = b.subs[sub]
-      if s then
-        s.cycles[#s.cycles + 1] = {at = tonumber(at), grant = id, given = tonumber(given), set_off = tonumber(set_off)}
-      end
-    else
-      local gone, left = string.match(text, "^(%a%d+),(%d+)$")
-      for _, s in pairs(b.subs) do
-        for _, cycle in ipairs(s.cycles) do
-          if cycle.grant == gone then cycle.left = tonumber(left) end
-        end
-      end
-    end
-  end
-  a.fields.turned = nil
-end
-
--- The record of the cycle that begins near `at`.
-local function find(s, at)
-  local found
-  for _, cycle in ipairs(s.cycles) do
-    local distance = math.abs(cycle.at - at)
-    if distance <= eras.NEAR and (not found or distance < math.abs(found.at - at)) then found = cycle end
-  end
-  return found
-end
-
--- What of a cycle was used or can still be, and is not paid for. What a refund or a dispute took from a cycle that was
--- used is forgiven, or owed, as the card says (R33).
-local function owed_of(list, s, cycle)
-  local paid, left = eras.due(list, s, cycle.at)
-  if list.owing then paid = left end
-  return math.max(0, cycle.given - (cycle.left or 0) - (paid - cycle.set_off))
-end
-
--- What all cycles but `except` owe, less what was set off already. Below zero: too much was.
-local function owed(b, list, except)
-  local sum = tonumber(b.fields.owed or 0)
-  for _, s in pairs(b.subs) do
-    for _, cycle in ipairs(s.cycles) do
-      if cycle ~= except then sum = sum + owed_of(list, s, cycle) - cycle.set_off end
-    end
-  end
-  return sum
-end
-
-local function begin(a, s, window)
-  local cycle = {at = window.at, given = 0, set_off = 0, left = 0}
-  s.cycles[#s.cycles + 1] = cycle
-  return cycle
-end
 
 -- The grant of a cycle: there, or come again because what looked like its end was a change.
 local function live(a, s, cycle, window, plan)
@@ -90,11 +33,11 @@ end
 -- Bring one cycle to what is due. `window`: {sub, at, expires, current, plan}.
 local function bring(a, b, list, window)
   local s = window.sub
-  local cycle = find(s, window.at)
+  local cycle = provided.find(s, window.at)
   local _, due = eras.due(list, s, window.at)
   if not cycle and due == 0 and not window.current then return end
   local fresh = not cycle
-  cycle = cycle or begin(a, s, window)
+  cycle = cycle or provided.begin(s, window)
   cycle.at = window.at
   -- A cycle that was used up, and is due nothing more, stays ended.
   local over = cycle.grant and not grants.find(a, cycle.grant) and (cycle.left or 0) == 0
@@ -103,7 +46,7 @@ local function bring(a, b, list, window)
   grant.expires = window.expires
   if window.current then
     a.fields.monthly = grant.id
-    cycle.set_off = math.min(due, owed(b, list, cycle))
+    cycle.set_off = math.min(due, provided.owed(b, list, cycle))
   end
   adjust(a, cycle, grant, due, window.plan, fresh)
   if fresh and cycle.given == 0 then
@@ -114,7 +57,7 @@ end
 -- Cycles whose grants are there though no window is open: only down.
 local function bring_down(a, b, list, windows)
   local open = {}
-  for _, window in ipairs(windows) do open[find(window.sub, window.at) or window] = true end
+  for _, window in ipairs(windows) do open[provided.find(window.sub, window.at) or window] = true end
   for _, s in pairs(b.subs) do
     for _, cycle in ipairs(s.cycles) do
       local grant = not open[cycle] and cycle.grant and grants.find(a, cycle.grant)
@@ -125,31 +68,12 @@ local function bring_down(a, b, list, windows)
 end
 
 function allotments.settle(a, b, list, windows)
-  allotments.absorb(a, b)
+  provided.absorb(a, b)
   bring_down(a, b, list, windows)
   for _, window in ipairs(windows) do bring(a, b, list, window) end
-  allotments.absorb(a, b)
-  local sum = owed(b, list, nil)
+  provided.absorb(a, b)
+  local sum = provided.owed(b, list, nil)
   a.fields.owed = sum ~= 0 and amounts.text(sum) or nil
-end
-
--- Write the cycles down. Of those of long ago only what they owe is kept.
-function allotments.note(b, list, now)
-  local base = tonumber(b.fields.owed or 0)
-  for _, s in pairs(b.subs) do
-    for name in pairs(b.fields) do
-      if string.sub(name, 1, #s.id + 7) == s.id .. "|cycle|" then b.fields[name] = nil end
-    end
-    for _, cycle in ipairs(s.cycles) do
-      if cycle.at < now - KEPT then
-        base = base + owed_of(list, s, cycle) - cycle.set_off
-      else
-        b.fields[s.id .. "|cycle|" .. amounts.text(cycle.at)] = string.format(
-          "%s,%d,%d,%s", cycle.grant, cycle.given, cycle.set_off, cycle.left and amounts.text(cycle.left) or "")
-      end
-    end
-  end
-  b.fields.owed = base ~= 0 and amounts.text(base) or nil
 end
 
 -- What the cycles to come will give.
@@ -163,4 +87,3 @@ function allotments.note_coming(a, list, era)
   for position, one in ipairs(coming) do coming[position] = amounts.text(one[1]) .. ":" .. amounts.text(one[2]) end
   a.fields.allotments = table.concat(coming, ",")
 end
-

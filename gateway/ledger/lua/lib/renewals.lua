@@ -12,7 +12,7 @@ local function interval_of(months) return months < 3 and "monthly" or months < 1
 local function align(a, p, b, era)
   local f = a.fields
   local anchor, ours = math.min(era.at, a.now), f.plan and f.billing == era.sub.id
-  local same = ours and eras.index(anchor, cycles.began(a))
+  local same = ours and periods.index(anchor, cycles.began(a))
   if same then
     -- Where the provider's clock is ahead, the cycles stay as they began here.
     if era.at <= a.now then f.anchor, f.cycle = amounts.text(anchor), amounts.text(same) end
@@ -99,7 +99,7 @@ local function news_of(b, era)
   local field = era.sub.id .. "|reached"
   local at, paid = string.match(b.fields[field] or "0,0", "^(%d+),(%d+)$")
   at, paid = tonumber(at), tonumber(paid)
-  local anew = era.at > at + eras.NEAR
+  local anew = era.at > at + periods.NEAR
   b.fields[field] = amounts.text(era.at) .. "," .. amounts.text(anew and era.paid or math.max(era.paid, paid))
   return anew or era.paid > paid
 end
@@ -125,34 +125,5 @@ function renewals.apply(a, p, b, list, grace)
   elseif f.plan and f.billing then
     -- It has ended, and what came before it had made room for it: the roll that follows lapses the plan.
     f.cancelled_to, f.grace = amounts.text(eras.ends(era, grace)), nil
-  end
-end
-
--- A payment failed, or its invoice was given up: it is only noted. The plan lapses if no payment comes in time.
-function renewals.note_failure(a, b, id, period_end, because)
-  local s, paid = b.subs[id], 0
-  for _, line in ipairs(s and s.lines or {}) do paid = math.max(paid, line.to) end
-  local field = id .. "|failed"
-  if paid >= period_end or tonumber(b.fields[field] or 0) >= period_end then return end
-  b.fields[field] = amounts.text(period_end)
-  if a.fields.billing ~= id then return end
-  say(a, a.fields.plan .. ": " .. because .. ", paid through " .. day(paid))
-end
-
--- No payment without a trace: each line that gives no credits is a line of the journal.
-function renewals.note_lines(a, b, id)
-  local new = {}
-  for _, line in ipairs(b.new) do new[line] = true end
-  for _, line in ipairs(b.subs[id] and b.subs[id].lines or {}) do
-    local plan = line.terms and line.terms.plan or line.plan or line.named or "plan"
-    local money = string.format("%d.%02d", math.floor(line.amount / 100), line.amount % 100)
-    if not new[line.id] then -- it was told when it came
-    elseif line.amount == 0 and not line.proration then
-      say(a, plan .. ": nothing to pay until " .. day(line.to) .. ", no credits")
-    elseif line.amount > 0 and line.to <= a.now and (not line.proration or line.billed < line.to) then
-      say(a, plan .. ": " .. money .. " paid for a time that ended " .. day(line.to) .. ", no credits")
-    elseif line.amount > 0 and not line.terms then
-      say(a, plan .. ": " .. money .. " paid for a plan that no rate card has; kept")
-    end
   end
 end

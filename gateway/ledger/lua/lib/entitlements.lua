@@ -1,0 +1,90 @@
+-- What a line of a paid invoice gives to the cycles of its era: a whole allotment, a share of one, or less of it.
+local entitlements = {}
+local CYCLES_MAX = 60
+
+-- How much of an invoice's money is still there. A refund and a dispute of the rest add up.
+local function kept(s, line)
+  local back, whole = 0, 1
+  for _, one in ipairs(s.returned[line.invoice] or {}) do
+    if one.whole == whole then
+      back = back + one.part
+    else
+      back, whole = back * one.whole + one.part * whole, whole * one.whole
+    end
+  end
+  return math.max(0, whole - back), whole
+end
+
+-- What is left of a line's credits once what went back of its invoice is taken off.
+local function less_returned(s, line, amount)
+  local left, whole = kept(s, line)
+  return amount > 0 and amounts.share(amount, left, whole) or -amounts.share_up(-amount, left, whole)
+end
+
+local function put(era, index, paid, left)
+  local sum = era.cycles[index] or {paid = 0, left = 0}
+  era.cycles[index] = sum
+  sum.paid, sum.left = sum.paid + paid, sum.left + left
+end
+
+-- A whole period: the plan's whole allotment in each of its months. It is set, not added to: a second payment for the
+-- same period gives nothing more.
+function entitlements.of_period(b, p, s, era, line)
+  local months, first = periods.months(line), periods.index(era.at, line.from)
+  local terms, sure = plans.terms(b, p, s, line, months)
+  if not terms or line.amount <= 0 then return end
+  local amount = terms.monthly
+  -- What is not sure to be the plan's price, or is for less than a month, is worth its money.
+  if terms.price and (not sure or periods.short(line)) then
+    amount = amounts.share(amount, math.min(line.gross, terms.price), terms.price)
+  end
+  local left = less_returned(s, line, amount)
+  for index = first, first + math.min(months, CYCLES_MAX) - 1 do
+    local key = string.format("%s,%d,%d", terms.plan, line.from, index)
+    local set = era.set[key] or {paid = 0, left = 0}
+    put(era, index, math.max(0, amount - set.paid), math.max(0, left - set.left))
+    era.set[key] = {paid = math.max(amount, set.paid), left = math.max(left, set.left)}
+  end
+end
+
+-- The share of one cycle that a change pays for, or gives back: by its money, and never more than by its time.
+-- What goes back is the larger of the two.
+local function share(terms, line, overlap, length, whole_line)
+  local by_time, by_money, money = terms.monthly, nil, math.abs(line.amount)
+  if line.amount > 0 then
+    by_time = amounts.share(terms.monthly, overlap, length)
+    if terms.price and not line.foreign then
+      local part = amounts.share(money * terms.months, overlap, whole_line)
+      by_money = amounts.share(terms.monthly, math.min(part, terms.price), terms.price)
+    end
+    return math.min(by_time, by_money or by_time)
+  end
+  by_time = amounts.share_up(terms.monthly, overlap, length)
+  if terms.price and not line.foreign then
+    local part = amounts.share_up(money * terms.months, overlap, whole_line)
+    by_money = amounts.share_up(terms.monthly, math.min(part, terms.price), terms.price)
+  end
+  return -math.max(by_time, by_money or 0)
+end
+
+-- Times in seconds, so that products stay exact.
+local function seconds(from, to) return math.floor((to - from) / 1000) end
+
+-- A part of a period. What is billed after it is over pays in the cycle in which it is billed.
+function entitlements.of_part(b, p, s, era, line)
+  local months = 1
+  for _, one in ipairs(era.lines) do
+    if not one.proration and one.from <= line.from then months = periods.months(one) end
+  end
+  local terms = plans.terms(b, p, s, line, months)
+  if not terms or line.amount == 0 or line.to <= line.from then return end
+  local late = line.amount > 0 and line.billed >= line.to and math.max(0, calendar.cycle(era.at, line.billed))
+  local first = math.max(0, calendar.cycle(era.at, line.from))
+  for index = first, first + CYCLES_MAX do
+    local from, to = calendar.add_months(era.at, index), calendar.add_months(era.at, index + 1)
+    local overlap = math.min(line.to, to) - math.max(line.from, from)
+    if overlap <= 0 then break end
+    local amount = share(terms, line, seconds(0, overlap), seconds(from, to), seconds(line.from, line.to))
+    if amount ~= 0 then put(era, late or index, amount, less_returned(s, line, amount)) end
+  end
+end
