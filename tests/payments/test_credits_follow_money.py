@@ -43,6 +43,14 @@ async def test_b2_an_upgrade_whose_payment_fails_gives_nothing_and_is_noted(shop
     assert len([reason for reason in await shop.reasons() if "a payment failed" in reason]) == 1
 
 
+async def test_a1_a_price_that_is_given_another_plans_name_afterwards_gives_nothing(shop: Shop) -> None:
+    """What was paid as a standard month became a whole month of the dearer plan."""
+    (event,) = shop.customer.seen(shop.now - DAY)
+    event["data"]["object"]["items"]["data"][0]["price"]["metadata"] = {"farebox_plan": "pro"}
+    await shop.tell(event)
+    assert (await shop.credits(), (await shop.plan()).plan) == (STANDARD, "standard")
+
+
 @pytest.mark.parametrize("kind", ["invoice.voided", "invoice.marked_uncollectible"])
 async def test_a_renewal_that_is_given_up_is_noted_once_and_gives_nothing(shop: Shop, kind: str) -> None:
     (_, invoice) = shop.customer.renew(paid=False)

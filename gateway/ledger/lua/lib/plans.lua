@@ -40,11 +40,20 @@ local function of_part(s, line)
   return seen_up_to(s, line.from + SAME_MOMENT) or line.named or s.bought
 end
 
+-- The plan that a line's price was seen with. A price can be given another plan's name after it was paid for: a whole
+-- period that cost what its own plan costs stays that plan's.
+local function of_price(p, s, line, months)
+  local plan, named = line.price and s.prices[line.price], line.named or s.bought
+  if not plan or line.proration or plan == named then return plan end
+  local renamed = price_of(p, named, months) == line.gross and price_of(p, plan, months) ~= line.gross
+  return renamed and named or plan
+end
+
 -- The terms of a line: plan, what it gives a month, the price of `months` of it or nil, and whether money of any amount
 -- buys it whole. They are kept with the line, so that a new card changes nothing that was sold. nil: no card ever had
 -- the plan.
 function plans.terms(b, p, s, line, months)
-  local plan, sure = line.plan or line.price and s.prices[line.price], true
+  local plan, sure = line.plan or of_price(p, s, line, months), true
   if not plan then
     if line.proration then plan = of_part(s, line) else plan, sure = of_period(p, s, line, months) end
   end
