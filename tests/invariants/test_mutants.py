@@ -203,6 +203,16 @@ MUTANTS = [
         'if not allocation then return {"insufficient_credits", accounts.view(a)} end',
         'if not allocation then accounts.save(a) return {"insufficient_credits", accounts.view(a)} end',
     ),
+    Mutant(
+        "the first word on a dispute counts",
+        "at < known_at or at == known_at and not larger",
+        "at > known_at or at == known_at and not larger",
+    ),
+    Mutant(
+        "a refund takes again what a dispute has taken",
+        "math.max(sum.parts - bounced, refunds) + disputed, whole)",
+        "math.max(sum.parts - bounced, refunds) + 2 * disputed, whole)",
+    ),
 ]
 
 

@@ -7,9 +7,12 @@ from fractions import Fraction
 import pytest
 
 from gateway.domain import FailureCode
-from gateway.ledger.payments import Checkout, TakenBack
+from gateway.ledger.payments import Billed, Billing, Checkout, TakenBack
+from gateway.payments.stripe_events import translate
 from tests.ledger.world import World, the
-from tests.payments.shop import SMALL, STANDARD, buy, pay
+from tests.payments import stripe_shapes as shapes
+from tests.payments.customer import Customer
+from tests.payments.shop import SMALL, STANDARD, buy, buy_plan, pay
 
 
 async def debtor(world: World, *, spent: int) -> Checkout:
@@ -122,3 +125,27 @@ async def test_what_is_held_is_owed_until_it_comes_back(world: World, *, deliver
 
 async def test_an_account_of_before_debts_were_kept_owes_nothing(world: World) -> None:
     assert (await world.account()).debt_millicredits == 0
+
+
+async def test_a_month_that_is_paid_for_in_stripe_pays_the_debt_first(world: World) -> None:
+    await world.publish(spent_is_owed=True)
+    await world.account()
+    now = await world.now() // 1000 - 3_600
+    plan = await buy_plan(world, "standard", provider="stripe")
+    customer = Customer(plan, "sub_1", now, now, now + 30 * shapes.DAY)
+    for event in [*customer.seen(now), *customer.period()]:
+        said = translate(event)
+        assert isinstance(said, Billing)
+        the(Billed, await world.ledger.bill(said))
+    checkout = await buy(world)
+    await pay(world, checkout)
+    free, subscription, _ = await world.available()
+    await world.finish(await world.spend(free + subscription + 600_000))
+    assert await dispute(world, checkout) == 600_000
+    await world.advance_to(customer.end * 1000 + 1)
+    for event in customer.renew():
+        said = translate(event)
+        assert isinstance(said, Billing)
+        for _ in range(2):
+            the(Billed, await world.ledger.bill(said))
+    assert ((await world.available())[1], await debt(world)) == (STANDARD - 600_000, 0)

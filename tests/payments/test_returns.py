@@ -70,6 +70,11 @@ async def provider(stripe_server: StripeServer) -> AsyncIterator[StripePayments]
 
 @pytest.fixture
 async def ann(world: World, provider: StripePayments, stripe_server: StripeServer) -> Buyer:
+    return await buyer_of(world, provider, stripe_server)
+
+
+async def buyer_of(world: World, provider: StripePayments, stripe_server: StripeServer) -> Buyer:
+    """`ann`, who has paid."""
     await world.account(plan="standard")
     checkout = await buy(world, price=Decimal("80.00"), provider="stripe")
     stripe_server.payment_intents[INTENT] = shapes.metadata_of(checkout)
