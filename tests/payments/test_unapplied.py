@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +89,18 @@ async def test_a_card_that_has_the_plan_lets_it_be_applied_and_all_is_well_again
     assert await waiting(selling) == []
     assert (await selling.call("GET", "/readyz")).body["status"] == "ok"
     assert (await selling.call("POST", f"{EVENTS}/{event['id']}/retry", selling.admin)).status == 404
+
+
+async def test_saving_a_card_with_the_plan_applies_it_without_another_word(selling: Visitor, tmp_path: Path) -> None:
+    _, plan, _, now = await sold(selling)
+    await hook(selling, of_an_unknown_plan(plan, now))
+    card = tmp_path / "pricing.toml"
+    gold = '\n[plans.gold]\nname = "Gold"\nmonthly_credits = 5000\nprice = { monthly = 20.00 }\n'
+    card.write_text(card.read_text() + gold)
+    async with asyncio.timeout(30):
+        while await waiting(selling):
+            await asyncio.sleep(0.1)
+    assert (await selling.call("GET", "/readyz")).body["status"] == "ok"
 
 
 async def _plan_named(gateway: Visitor, plan: str) -> tuple[str, str, str]:
