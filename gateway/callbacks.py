@@ -6,11 +6,9 @@ the generation by then, a callback is only a hint to look, and the result is fet
 
 from __future__ import annotations
 
-import re
-
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from gateway.domain import GENERATION_PATTERN
+from gateway.domain import is_generation_id
 
 _SALT = "farebox callback"
 
@@ -33,6 +31,6 @@ class CallbackLinks:
             named, generation = self._serializer.loads(token)
         except (BadSignature, ValueError, TypeError):
             return None
-        if named != provider or not isinstance(generation, str) or not re.match(GENERATION_PATTERN, generation):
+        if named != provider or not isinstance(generation, str) or not is_generation_id(generation):
             return None
         return generation

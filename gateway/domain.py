@@ -23,7 +23,11 @@ MILLICREDITS_PER_CREDIT = 1000
 # sums over a thousand of them stay exact: 9e12 millicredits, nine thousand million credits.
 AMOUNT_MAX_MILLICREDITS = 9_000_000_000_000
 
-ACCOUNT_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}$"
+# These are for descriptions too, so each `$` is one of JavaScript's; Python's also fits before a line's end. Ask the
+# functions below whether a text is an id.
+ACCOUNT_PATTERN = (  # 1 to 64 of these characters, but neither `.` nor `..`, which are no names in a URL's path
+    r"^(?:[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,63}|\.[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,62}|\.\.[A-Za-z0-9_.@-]{1,62})$"
+)
 GENERATION_PATTERN = r"^gen_[0-9a-f]{2}[a-z2-7]{24}$"
 ALL_ACCOUNTS = "*"
 """In place of an account's id: whose the operators' webhooks are."""
@@ -211,6 +215,26 @@ def format_credits(millicredits: int) -> str:
     return f"{millicredits_to_credits(millicredits):,f}"
 
 
+def is_account_id(text: str) -> bool:
+    """Whether an account may be called so."""
+    return re.fullmatch(ACCOUNT_PATTERN, text) is not None
+
+
+def is_generation_id(text: str) -> bool:
+    """Whether a text is the id of a generation, to its last character."""
+    return re.fullmatch(GENERATION_PATTERN, text) is not None
+
+
+def is_webhook_id(text: str) -> bool:
+    """Whether a text is the id of a webhook."""
+    return re.fullmatch(WEBHOOK_PATTERN, text) is not None
+
+
+def is_event_id(text: str) -> bool:
+    """Whether a text is the id of an event."""
+    return re.fullmatch(EVENT_PATTERN, text) is not None
+
+
 def partition_of_account(account: str, partitions: int) -> int:
     """The ledger partition of an account: the same on every machine and in every version."""
     return int.from_bytes(hashlib.sha256(account.encode()).digest()[:8]) % partitions
@@ -218,7 +242,7 @@ def partition_of_account(account: str, partitions: int) -> int:
 
 def partition_of_generation(generation: str) -> int:
     """The partition that a generation id carries in its first two digits."""
-    if not re.match(GENERATION_PATTERN, generation):
+    if not is_generation_id(generation):
         msg = f"{generation!r} is not a generation id"
         raise ValueError(msg)
     return int(generation[4:6], 16)

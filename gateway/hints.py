@@ -14,14 +14,13 @@ The version stands where gateways that do not know of it read a hint about nobod
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from gateway.domain import ACCOUNT_PATTERN, GENERATION_PATTERN
+from gateway.domain import is_account_id, is_generation_id
 
 HINTS = "farebox:hints"
 LOOKS = "farebox:looks"
@@ -29,8 +28,6 @@ VERSION = 1
 MESSAGE_BYTES_MAX = 64 * 1024
 """A batch of 64 hints is 8 KB. To parse a message of megabytes would hold every stream up."""
 
-_ACCOUNT = re.compile(ACCOUNT_PATTERN)
-_GENERATION = re.compile(GENERATION_PATTERN)
 _VERSION_MAX = 2**53
 _NOBODY = "*"  # no account can have this id
 _HEAD = (_NOBODY, "hints", VERSION)
@@ -74,7 +71,7 @@ def looks_in(message: bytes) -> tuple[list[str], int]:
     told = _list_in(message)
     if told is None:
         return [], 1
-    generations = [one for one in told if isinstance(one, str) and _GENERATION.fullmatch(one)]
+    generations = [one for one in told if isinstance(one, str) and is_generation_id(one)]
     return generations, len(told) - len(generations)
 
 
@@ -108,8 +105,8 @@ def _hints(told: Sequence[Any]) -> Iterator[Hint]:
             case _:
                 continue
         if (
-            _ACCOUNT.fullmatch(account)
-            and (not generation or _GENERATION.fullmatch(generation))
+            is_account_id(account)
+            and (not generation or is_generation_id(generation))
             and not isinstance(version, bool)
             and 0 <= version <= _VERSION_MAX
         ):

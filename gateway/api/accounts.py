@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +20,7 @@ from gateway.api.keys import key_shape
 from gateway.api.parse import read_body, read_query
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, LINKS, RATE_CARDS, SETTINGS
-from gateway.domain import ACCOUNT_PATTERN, credits_to_millicredits, format_credits
+from gateway.domain import credits_to_millicredits, format_credits, is_account_id
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.schemas import accounts as s
@@ -36,8 +35,8 @@ async def put(request: web.Request) -> web.Response:
     """`PUT /v1/admin/accounts/{account}`: 201 if it is new."""
     body = await read_body(request, s.AccountIn)
     account = request.match_info["account"]
-    if not re.match(ACCOUNT_PATTERN, account):
-        text = "must be 1 to 64 letters, digits or any of _ . @ -"
+    if not is_account_id(account):
+        text = "must be 1 to 64 letters, digits or any of _ . @ -, and neither . nor .."
         raise InvalidRequest(f"An account's id {text}.", fields=[FieldProblem("id", text)])
     outcome = await request.app[LEDGER].put_account(account=account, email=body.email, metadata=body.metadata)
     if isinstance(outcome, o.Refused):

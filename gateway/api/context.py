@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 
 from aiohttp import web
 
 from gateway.api.auth import Caller
-from gateway.domain import GENERATION_PATTERN
+from gateway.domain import is_generation_id
 
 _CALLER = web.RequestKey("CALLER", Caller)
 _REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 _GENERATION = web.RequestKey("GENERATION", str)
 _STARTED = web.RequestKey("STARTED", bool)
-_A_GENERATION = re.compile(GENERATION_PATTERN)
 _RATE_HEADERS = web.RequestKey("RATE_HEADERS", dict)
 
 
@@ -66,7 +64,7 @@ def generation_id_of(request: web.Request) -> str | None:
     if made is not None:
         return made
     named: str | None = request.match_info.get("generation")
-    return named if named is not None and _A_GENERATION.match(named) else None
+    return named if named is not None and is_generation_id(named) else None
 
 
 def remember_generation(request: web.Request, generation: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +15,7 @@ from gateway.api.parse import read_body, read_query
 from gateway.api.receiver_urls import checked_url
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, WEBHOOK_SECRETS
-from gateway.domain import EVENT_PATTERN, WEBHOOK_PATTERN, EventType, webhook_id
+from gateway.domain import EventType, is_event_id, is_webhook_id, webhook_id
 from gateway.event_shapes import GENERATION_EVENTS
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, Delivery, TooMany, Webhook
 from gateway.schemas import webhooks as s
@@ -122,7 +121,7 @@ async def deliveries(request: web.Request) -> web.Response:
 async def resend(request: web.Request) -> web.Response:
     """`POST /v1/webhooks/{webhook}/deliveries/{delivery}/resend`."""
     webhook, event = _named(request), request.match_info["delivery"]
-    if not re.match(EVENT_PATTERN, event):
+    if not is_event_id(event):
         raise NotFound(f"There is no delivery {event}.")
     outcome = await request.app[LEDGER].resend(webhook=webhook, account=caller(request).account, event=event)
     return answer(delivery_shape(found(outcome, f"delivery {event} of webhook {webhook}")))
@@ -180,6 +179,6 @@ def _named(request: web.Request) -> str:
     """The webhook of the path; NotFound for what can be none of the caller's."""
     webhook = request.match_info["webhook"]
     default = webhook == DEFAULT and caller(request).account is not None
-    if not default and not re.match(WEBHOOK_PATTERN, webhook):
+    if not default and not is_webhook_id(webhook):
         raise NotFound(f"There is no webhook {webhook}.")
     return webhook

@@ -15,7 +15,7 @@ from rich.table import Table
 from gateway.cli.client import GatewayClient, GatewayRefused
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
-from gateway.domain import credits_to_millicredits
+from gateway.domain import credits_to_millicredits, is_account_id
 from gateway.settings import load_settings
 
 Call = Callable[[GatewayClient], Coroutine[Any, Any, dict[str, Any]]]
@@ -201,6 +201,8 @@ def advance(name: str, seconds: int, *, as_json: bool) -> None:
 
 
 def _path(name: str) -> str:
+    if not is_account_id(name):  # `..` would lead to another call
+        raise click.ClickException(f"{name!r} is no account's id: 1 to 64 letters, digits or any of _ . @ -")
     return f"/v1/admin/accounts/{quote(name, safe='@')}"
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from gateway.domain import GENERATION_PATTERN, operation_id, partition_of_generation
+from gateway.domain import is_generation_id, operation_id, partition_of_generation
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
@@ -233,7 +232,7 @@ class GenerationOperations(LedgerCore):
         self, *, generation: str, account: str | None = None, keys_version: int | None = None
     ) -> o.KeysChanged | o.NotFound | o.Unchanged | o.CancelRequested | o.Ended:
         """Refund at once if nothing runs, else ask the worker to stop (R18)."""
-        if not re.match(GENERATION_PATTERN, generation):
+        if not is_generation_id(generation):
             return o.NotFound()
         version = "" if keys_version is None else keys_version
         key = self.generation_key(generation)
@@ -305,7 +304,7 @@ class GenerationOperations(LedgerCore):
 
         `known` is what was read of it before: that very object is the answer if nothing has changed since.
         """
-        if not re.match(GENERATION_PATTERN, generation):
+        if not is_generation_id(generation):
             return o.NotFound()
         version = "" if keys_version is None else keys_version
         has = "" if known is None else f"{known.version} {known.operation}"

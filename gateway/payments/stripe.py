@@ -197,7 +197,7 @@ def session_of(order: Checkout, page: str, email: str | None = None) -> SessionC
 
 def _signed_at(header: str | None) -> int:
     """When a request was signed, by its header; ValueError if that does not say."""
-    said = re.match(r"(?:[^,]*,)*?t=([0-9]{1,15})(?:,|$)", header or "")
+    said = re.match(r"(?:[^,]*,)*?t=([0-9]{1,15})(?:,|\Z)", header or "")
     if said is None:
         raise ValueError("no time")
     return int(said[1])

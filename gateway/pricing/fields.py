@@ -19,10 +19,10 @@ from gateway.pricing.values import canonical, did_you_mean, kind_of, show
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 SETTING_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 
-_DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)$", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION_MAX_MS = 3650 * _UNIT_MS["d"]
-_TIME_OF_DAY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$", re.ASCII)
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _LEAST_SHARE = re.compile(r"(?:≥|>=) *(0(?:\.\d{1,4})?|1(?:\.0{1,4})?)")
 _CREDITS_MAX = AMOUNT_MAX_MILLICREDITS // MILLICREDITS_PER_CREDIT
 _MILLICREDIT = Decimal("0.001")
@@ -88,7 +88,7 @@ def _money(value: object) -> Decimal:
 
 
 def _duration(value: object) -> int:
-    match = _DURATION.match(value) if isinstance(value, str) else None
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         msg = 'must be a duration in quotes such as "30s", "10m", "24h" or "1d"'
         raise ValueError(msg)
@@ -107,7 +107,7 @@ def _longer_than_nothing(duration_ms: int) -> int:
 
 
 def _time_of_day(value: object) -> int:
-    match = _TIME_OF_DAY.match(value) if isinstance(value, str) else None
+    match = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         msg = 'must be a time of day in quotes from "00:00" to "23:59"'
         raise ValueError(msg)

@@ -14,7 +14,7 @@ from gateway.pricing.card import Tables
 from gateway.pricing.lines import Lines, Location
 from gateway.pricing.values import did_you_mean
 
-_BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _NAMED_TABLES = frozenset({"plans", "bundles", "providers", "tools", "models"})
 _MODEL_TABLES = frozenset({"settings", "provider_settings", "rates", "add_ons", "forbidden"})
 _KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
@@ -68,7 +68,7 @@ def heading(*location: str | int) -> str:
 def _key(part: str | int) -> str:
     """A key as TOML wants it: `wan-2.2` needs quotes, or its dot would begin a table."""
     text = str(part)
-    return text if _BARE_KEY.match(text) else f'"{text}"'
+    return text if _BARE_KEY.fullmatch(text) else f'"{text}"'
 
 
 def _path_of(location: Location) -> str:

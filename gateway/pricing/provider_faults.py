@@ -24,9 +24,10 @@ from gateway.pricing.providers import (
 from gateway.pricing.values import did_you_mean, one_of, show
 from gateway.pricing.workflow_faults import workflow_faults
 
+_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewhere
 _MODEL_NAMES = {
-    "replicate": (r"[\w.-]+/[\w.-]+(:[\w-]+)?|[\w-]+", '"black-forest-labs/flux-dev", or with ":" and a version'),
-    "fal": (r"[\w.-]+(/[\w.-]+)+", '"fal-ai/flux/dev"'),
+    "replicate": (rf"{_PART}/{_PART}(:[\w-]+)?|[\w-]+", '"black-forest-labs/flux-dev", or with ":" and a version'),
+    "fal": (rf"{_PART}(/{_PART})+", '"fal-ai/flux/dev"'),
 }
 
 

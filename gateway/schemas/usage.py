@@ -40,7 +40,7 @@ def _dimensions(text: str) -> str:
 
 Day = Annotated[
     str,
-    Field(pattern=r"^\d{4}-\d{2}-\d{2}$"),
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
     AfterValidator(_day),
     WithJsonSchema(
         {"type": "string", "format": "date", "pattern": r"^[2-9]\d{3}-\d{2}-\d{2}$", "examples": ["2026-11-22"]}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from gateway.api import limits, services
 from gateway.api.auth import KEY_MAX_CHARACTERS
@@ -236,3 +237,33 @@ async def doors(gateway: Visitor, lived: Lived, token: str) -> dict[str, bool]:
 
 async def who_has(gateway: Visitor, cookie: str) -> Any:
     return (await gateway.call("GET", "/session", None, None, {"Cookie": f"{COOKIE}={cookie}"})).body
+
+
+@pytest.mark.parametrize("ending", ["%0A", "%0D%0A", "%00", "%20", "%E2%80%A8"])
+async def test_no_call_takes_an_id_with_something_behind_it(gateway: Visitor, lived: Lived, ending: str) -> None:
+    """`acme%0A` could be made an account beside acme: `$` in a pattern of Python's fits before a line's end."""
+    for route in ROUTES:
+        for name in re.findall(r"{(\w+)}", route.path):
+            named = lived.named | {name: lived.named.get(name, "none") + ending}
+            path = re.sub(r"{(\w+)}", lambda match: named.get(match[1], "none"), route.path)  # noqa: B023 - used at once
+            assert await status_of(gateway, route.method, path, lived) in {401, 404, 422}, (route.method, path)
+
+
+@pytest.mark.parametrize("name", [".", "..", "%2E", "%2e%2E", "acme%0A", "a%20b", "a%2Fb"])
+async def test_what_is_no_accounts_id_makes_no_account(gateway: Visitor, name: str) -> None:
+    path = URL(f"{gateway.address}/v1/admin/accounts/{name}", encoded=True)
+    who = {"Authorization": f"Bearer {gateway.admin}"}
+    async with gateway.session.put(path, headers=who, json={}) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (422, "invalid_request")
+
+
+async def status_of(gateway: Visitor, method: str, path: str, lived: Lived) -> int:
+    """What a call answers whoever may make it: the account, else an operator."""
+    for key in (lived.tokens["a key"], gateway.admin):
+        who = {"Authorization": f"Bearer {key}"}
+        body = None if method in {"GET", "DELETE"} else b"{}"
+        url = URL(gateway.address + path, encoded=True)
+        async with gateway.session.request(method, url, headers=who, data=body) as response:
+            if response.status != 403:
+                return response.status
+    return 403

@@ -53,7 +53,8 @@ from workers.providers.jobs import (
 
 BASE_URL = "https://queue.fal.run"
 
-_APP = re.compile(r"((?:(?:workflows|comfy)/)?[\w.-]+/[\w.-]+)((?:/[\w.-]+)*)", re.ASCII)
+_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewhere
+_APP = re.compile(rf"((?:(?:workflows|comfy)/)?{_PART}/{_PART})((?:/{_PART})*)", re.ASCII)
 _RUNS = frozenset({"IN_QUEUE", "IN_PROGRESS"})
 _REQUEST_AT_FAULT = frozenset({400, 413, 415, 422})
 _MODERATED_TYPES = frozenset({"content_policy_violation"})
@@ -138,7 +139,7 @@ class Fal:
 def _app(provider_model: str) -> tuple[str, str]:
     """The app, and the path below it that only a submit has."""
     parts = _APP.fullmatch(provider_model)
-    if parts is None or ".." in provider_model:
+    if parts is None:
         raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; fal has owner/app and owner/app/path")
     return parts[1], parts[2]
 

@@ -43,7 +43,8 @@ from workers.providers.jobs import (
 BASE_URL = "https://api.replicate.com"
 
 _DATA_URL_BYTES_MAX = 256 * 1024  # above that its documentation asks for a file
-_MODEL = re.compile(r"([\w.-]+)/([\w.-]+)", re.ASCII)
+_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewhere
+_MODEL = re.compile(rf"({_PART})/({_PART})", re.ASCII)
 _VERSION = re.compile(r"(?:[\w.-]+/[\w.-]+:)?([\w-]+)", re.ASCII)
 _ENDED_ALREADY = frozenset({404, 409, 410, 422})
 _ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.domain import (
-    ACCOUNT_PATTERN,
     ALL_ACCOUNTS,
     EVENT_PATTERN,
     GENERATION_PATTERN,
@@ -21,7 +20,7 @@ from gateway.domain import (
 from gateway.ledger import keys
 from gateway.ledger.webhooks import DEFAULT
 
-_ACCOUNT = f"(?P<account>{ACCOUNT_PATTERN.strip('^$')})"
+_ACCOUNT = r"(?P<account>[A-Za-z0-9_.@-]{1,64})"  # versions before took `.` and `..` too
 _GENERATION = f"(?P<generation>{GENERATION_PATTERN.strip('^$')})"
 _OWNER = rf"(?:{re.escape(ALL_ACCOUNTS)}|{_ACCOUNT})"
 _WEBHOOK = f"(?P<webhook>{WEBHOOK_PATTERN.strip('^$')}|{DEFAULT})"
