@@ -26,6 +26,7 @@ from gateway.api.hub import Hub
 from gateway.api.intake import Intake
 from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
+from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware import add_headers
 from gateway.api.openapi import document
 from gateway.api.quote_tokens import QuoteTokens
@@ -40,7 +41,7 @@ from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
 from gateway.durability import check_durability, watch_durability
-from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated
+from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.exposure import warnings
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
@@ -113,13 +114,27 @@ async def _serve(app: web.Application, settings: Settings) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     runner = Runner(app, shutdown_timeout=settings.grace_seconds)
+    figures = Runner(metrics_app(app), connections=limits.METRICS_CONNECTIONS_MAX)
     try:
         await runner.setup()
+        if settings.metrics_port is not None:
+            await _serve_figures(figures, settings.metrics_host, settings.metrics_port)
         await web.TCPSite(runner, settings.host, settings.port).start()
         _look_for_garbage_seldom()
         await stop.wait()
     finally:
+        await figures.cleanup()
         await runner.cleanup()
+
+
+async def _serve_figures(runner: Runner, host: str, port: int) -> None:
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise SettingsError(
+            f"FAREBOX_METRICS_HOST, FAREBOX_METRICS_PORT: cannot serve there: {error.strerror or error}"
+        ) from None
 
 
 def _look_for_garbage_seldom() -> None:
@@ -153,11 +168,12 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     app[services.SESSIONS] = Sessions(
         settings.secret("signing-key"), settings.secret("admin-key"), settings.public_address
     )
+    app[services.WRONG_KEYS] = WrongKeys(client_address)
     app[services.CALLERS] = Callers(
         ledger,
         settings.secret("admin-key"),
         app[services.SESSIONS],
-        WrongKeys(client_address),
+        app[services.WRONG_KEYS],
         public_address=settings.public_address,
     )
 

@@ -38,6 +38,9 @@ def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     if settings.public_address_is_guessed:
         fix = "set FAREBOX_PUBLIC_URL to the address clients use"
         found.append(("PUBLIC_URL_GUESSED", {"links_lead_to": settings.public_address, "fix": fix}))
+    if settings.reached_by is not None and settings.metrics_key is None and settings.metrics_port is None:
+        fix = "set FAREBOX_METRICS_KEY, or FAREBOX_METRICS_PORT for an address of its own"
+        found.append(("METRICS_IN_PUBLIC", {"reached_by": settings.reached_by, "fix": fix}))
     return found
 
 

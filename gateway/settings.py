@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     public_url: str | None = None
     admin_key: SecretStr | None = None
     signing_key: SecretStr | None = None
+    metrics_key: SecretStr | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
     test_mode: bool | None = None
     require_durable: bool = False
     wait_replicas: int = Field(default=0, ge=0)
@@ -83,17 +86,17 @@ class Settings(BaseSettings):
     def _known_queue_scheme(cls, url: str | None) -> str | None:
         return _with_scheme(url, _QUEUE_SCHEMES)
 
-    @field_validator("admin_key", "signing_key")
+    @field_validator("admin_key", "signing_key", "metrics_key")
     @classmethod
     def _not_guessable(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
             if not key.get_secret_value().strip():
-                msg = f"is empty: leave it out to have one made, or make one: {MAKE_ONE}"
+                msg = f"is empty: leave it out, or make one: {MAKE_ONE}"
                 raise ValueError(msg)
             check_strength(key.get_secret_value())
         return key
 
-    @field_validator("admin_key")
+    @field_validator("admin_key", "metrics_key")
     @classmethod
     def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and re.fullmatch(r"[!-~]{1,256}", key.get_secret_value()) is None:
@@ -143,10 +146,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _the_keys_differ(self) -> Settings:
-        if self.admin_key is not None and self.admin_key == self.signing_key:
-            msg = (
-                "FAREBOX_ADMIN_KEY and FAREBOX_SIGNING_KEY must differ: people use the one, nobody ever sees the other"
-            )
+        given = [key for key in (self.admin_key, self.signing_key, self.metrics_key) if key is not None]
+        if len(given) != len({key.get_secret_value() for key in given}):
+            msg = "FAREBOX_ADMIN_KEY, FAREBOX_SIGNING_KEY and FAREBOX_METRICS_KEY must differ: who has one has not all"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_have_a_port_of_their_own(self) -> Settings:
+        if self.metrics_port is not None and self.metrics_port == self.port:
+            msg = "FAREBOX_METRICS_PORT must not be FAREBOX_PORT: it is for an address of its own"
             raise ValueError(msg)
         return self
 

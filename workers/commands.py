@@ -23,7 +23,7 @@ from workers.settings import caretaking, make_worker, open_workplace
 _metrics_port = click.option(
     "--metrics-port",
     type=click.IntRange(1, 65535),
-    help="Serve this process's own metrics for Prometheus on this port, on all addresses.",
+    help="Serve this process's own metrics for Prometheus on this port of FAREBOX_METRICS_HOST (default: 127.0.0.1).",
 )
 
 log = structlog.get_logger(__name__)
@@ -107,7 +107,7 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
     # arq tells of each job at INFO; our own lines say more, with ids to search for.
     logging.getLogger("arq").setLevel(logging.WARNING)
     if metrics_port is not None:
-        start_http_server(metrics_port)
+        start_http_server(metrics_port, addr=settings.metrics_host)
     return settings
 
 

@@ -58,9 +58,8 @@ async def readyz(request: web.Request) -> web.Response:
     return answer(shape)
 
 
-async def metrics(request: web.Request) -> web.Response:
-    """`GET /metrics`: what the ledger does not answer is left out, never shown as 0."""
-    app = request.app
+async def exposition(app: web.Application) -> web.Response:
+    """The figures for Prometheus: what the ledger does not answer is left out, never shown as 0."""
     totals = None
     try:
         if app[STARTUP].ready:

@@ -52,6 +52,8 @@ WRONG_OPERATOR_KEYS_PER_MINUTE = 40
 WRONG_KEY_DELAY_SECONDS = 0.2  # before each further one is answered
 WRONG_KEY_CLIENTS_MAX = 10_000  # of 200 bytes
 
+METRICS_CONNECTIONS_MAX = 16  # where `/metrics` has an address of its own: a few Prometheus servers
+
 STREAMS_MAX = 50  # event streams of one account, or of one operator's key, at one gateway
 STREAMS_RETRY_SECONDS = 5
 

@@ -18,6 +18,7 @@ from gateway.api import (
     generations,
     health,
     keys,
+    metrics_site,
     ops,
     outputs,
     own_subscription,
@@ -225,7 +226,8 @@ ROUTES: tuple[Route, ...] = (
           "Drop a payment event that could not be applied"),
     Route("GET", "/healthz", health.healthz, PUBLIC, None, so.Health, "Is the process alive"),
     Route("GET", "/readyz", health.readyz, PUBLIC, None, so.Readiness, "Can it accept work"),
-    Route("GET", "/metrics", health.metrics, PUBLIC, None, None, "Figures for Prometheus", media="text/plain"),
+    Route("GET", "/metrics", metrics_site.metrics, PUBLIC, None, None, "Figures for Prometheus", media="text/plain",
+          errors=("invalid_key", "rate_limited", "not_found")),
     Route("GET", "/openapi.json", documentation.openapi, PUBLIC, None, None, "This description"),
     Route("GET", "/docs", documentation.docs, PUBLIC, None, None, "This description, to read", media="text/html"),
 )

@@ -149,10 +149,10 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes connections, as many as leave the gateway file descriptors for its own work."""
 
-    def __init__(self, handler: Handler, *, settings: Settings, **options: Any) -> None:
+    def __init__(self, handler: Handler, *, settings: Settings, connections: int, **options: Any) -> None:
         proxies = settings.proxies
         self._proxies = proxies
-        self.admission = Admission(connections_max(), settings.connections_per_address, proxies)
+        self.admission = Admission(connections, settings.connections_per_address, proxies)
         super().__init__(self._admitted(answered(handler)), **options)
 
     def __call__(self) -> web.RequestHandler:
@@ -188,7 +188,9 @@ class Server(web.Server):
 class Runner(web.AppRunner):
     """Serves an application over connections with limits."""
 
-    def __init__(self, app: web.Application, **options: Any) -> None:
+    def __init__(self, app: web.Application, *, connections: int | None = None, **options: Any) -> None:
+        """`connections`: how many clients there may be at once; None: as many as the process has room for."""
+        self._connections = connections
         super().__init__(
             app,
             access_log=None,
@@ -207,6 +209,7 @@ class Runner(web.AppRunner):
         return Server(
             made.request_handler,
             settings=settings,
+            connections=connections_max() if self._connections is None else self._connections,
             request_factory=made.request_factory,
             **made._kwargs,  # noqa: SLF001
         )

@@ -16,6 +16,7 @@ from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.sessions import Sessions
+from gateway.api.wrong_keys import WrongKeys
 from gateway.callbacks import CallbackLinks
 from gateway.card_in_force import CardInForce
 from gateway.dispatcher import Dispatcher
@@ -71,6 +72,7 @@ CALLBACK_LINKS = web.AppKey("CALLBACK_LINKS", CallbackLinks)
 CALLBACK_SIGNATURES = web.AppKey("CALLBACK_SIGNATURES", CallbackSignatures)
 SESSIONS = web.AppKey("SESSIONS", Sessions)
 CALLERS = web.AppKey("CALLERS", Callers)
+WRONG_KEYS = web.AppKey("WRONG_KEYS", WrongKeys)
 KEY_USE = web.AppKey("KEY_USE", KeyUse)
 QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
 BACKGROUND = web.AppKey("BACKGROUND", Tasks)
