@@ -44,6 +44,9 @@ DESCRIPTION = {"GET /openapi.json"}  # what schemathesis reads, and does not tes
 NEVER_WELL = {
     "POST /v1/payments/stripe/webhook",  # this gateway takes no Stripe; tests/fuzz/test_webhook.py does
     "POST /v1/callbacks/{provider}/{token}",  # it has no provider that calls; tests/api/test_callbacks.py does
+    # It has no payment event that waits; tests/payments/test_unapplied.py has.
+    "POST /v1/ops/payment-events/{event}/retry",
+    "DELETE /v1/ops/payment-events/{event}",
 }
 
 
