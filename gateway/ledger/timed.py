@@ -17,7 +17,7 @@ from gateway.timings import Timings
 
 READS = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal", "audit_webhook", "audit_webhooks"}
-    | {"checkout", "deliveries", "generation", "generations", "overdue", "replay", "usage"}
+    | {"checkout", "deliveries", "generation", "generations", "overdue", "replay", "time", "usage"}
 )
 # What only rolls an account forward, counts a request, a file or a key's use, ends a browser's session, or tells all
 # partitions of a rate card.

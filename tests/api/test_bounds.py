@@ -36,6 +36,7 @@ NAMES = {
     "generation": "gen_00" + "a" * 24,
     "index": "0",
     "webhook": "whk_" + "a" * 24,
+    "event": "evt_" + "a" * 24,
     "delivery": "evt_" + "0" * 26,
     "key": "key_none",
     "provider": "replicate",
