@@ -59,8 +59,11 @@ async function begin() {
   return who;
 }
 
+/** An answer that comes after an event is older than it, and would be shown for good: the event is not sent again. */
 async function readBalance() {
-  showBalance(await get("/v1/balance"));
+  const before = known;
+  const read = await get("/v1/balance");
+  if (known === before) showBalance(read);
 }
 
 function showBalance(balance) {
