@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway import data_folder
-from gateway.errors import SettingsError
+from gateway.errors import LedgerUnavailable, SettingsError
 from gateway.open_files import raise_limit
 
 if TYPE_CHECKING:
@@ -100,6 +100,15 @@ def run_redis(settings: Settings) -> None:
     if removed:
         log.info("left_over_files_removed", files=len(removed), reason="a Redis was ended while it rewrote its files")
     os.execv(program.path, arguments)  # noqa: S606 - no shell, a program that we looked up
+
+
+def check_is_there(settings: Settings) -> None:
+    """LedgerUnavailable if no server has ever listened in the data folder, for commands that read its ledger."""
+    if settings.embedded and not settings.redis_socket.exists():
+        raise LedgerUnavailable(
+            f"no embedded Redis runs in {settings.data.resolve()}. Run this in the folder where `farebox up` runs "
+            "(start that, or `farebox redis`), or set FAREBOX_DATA to its data folder, or FAREBOX_LEDGER_URL to a Redis"
+        )
 
 
 def remove_left_over(directory: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.pricing.load import default_card_path, is_the_example
 from gateway.settings import Settings
 
 TEST_MODE_MEANS = "anyone with an account's key moves its clock and pays for plans and credits at a click, for nothing"
@@ -41,6 +42,9 @@ def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     if settings.reached_by is not None and settings.metrics_key is None and settings.metrics_port is None:
         fix = "set FAREBOX_METRICS_KEY, or FAREBOX_METRICS_PORT for an address of its own"
         found.append(("METRICS_IN_PUBLIC", {"reached_by": settings.reached_by, "fix": fix}))
+    if settings.reached_by is not None and is_the_example(default_card_path(settings.rate_card)):
+        fix = "`farebox init` writes it as pricing.toml, for you to change; or set FAREBOX_RATE_CARD"
+        found.append(("PRICES_ARE_THE_EXAMPLE", {"reached_by": settings.reached_by, "fix": fix}))
     return found
 
 

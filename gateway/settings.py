@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway import data_folder
+from gateway import kept_secrets
 from gateway.addresses import AddressGuard, parse_networks
 from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
@@ -28,8 +27,9 @@ from gateway.secret_strength import MAKE_ONE, check_strength
 
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
-_SECRET_MODE = 0o600
 _DAYS_MAX = 3650
+SecretName = Literal["admin-key", "signing-key"]
+_SECRET_VARIABLES = {"admin-key": "FAREBOX_ADMIN_KEY", "signing-key": "FAREBOX_SIGNING_KEY"}
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
 
 
@@ -278,18 +278,32 @@ class Settings(BaseSettings):
         values["data"] = str(self.data.resolve())
         return {**os.environ, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
 
-    def secret(self, name: str) -> str:
+    def secret(self, name: SecretName) -> str:
         """The `admin-key` or `signing-key`: as set, else kept in the data folder (0600) and made at first use."""
-        given = self.admin_key if name == "admin-key" else self.signing_key
+        given = self._given_secret(name)
         if given is not None:
-            return given.get_secret_value()
-        path = self.data / name
-        kept = _kept_secret(path, prefix="fbx_" if name == "admin-key" else "")
+            return given
+        return kept_secrets.read_or_make(self.data / name, prefix="fbx_" if name == "admin-key" else "")
+
+    def existing_secret(self, name: SecretName) -> str | None:
+        """The same for whoever only looks: None if there is none yet. Nothing is made."""
+        given = self._given_secret(name)
+        if given is not None:
+            return given
         try:
-            check_strength(kept)
-        except ValueError as error:
-            raise SettingsError(f"{path}: {error}; or delete the file to have one made") from None
-        return kept
+            return kept_secrets.read(self.data / name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def secret_source(self, name: SecretName) -> str:
+        """Where that secret is read from, for messages: the variable, or the file with its whole path."""
+        if self._given_secret(name) is not None:
+            return _SECRET_VARIABLES[name]
+        return str(self.data.resolve() / name)
+
+    def _given_secret(self, name: SecretName) -> str | None:
+        given = self.admin_key if name == "admin-key" else self.signing_key
+        return None if given is None else given.get_secret_value()
 
 
 def environment_secret(name: str) -> str | None:
@@ -319,21 +333,3 @@ def _with_scheme(url: str | None, schemes: frozenset[str]) -> str | None:
         msg = f"must start with one of {', '.join(sorted(f'{scheme}://' for scheme in schemes))}"
         raise ValueError(msg)
     return url
-
-
-def _kept_secret(path: Path, prefix: str) -> str:
-    """Read the secret at `path`, or make it there first; two processes that race agree on one."""
-    data_folder.make(path.parent)
-    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    if not path.exists():
-        made.touch(mode=_SECRET_MODE)
-        made.write_text(prefix + secrets.token_urlsafe(32))
-        try:
-            path.hardlink_to(made)
-        except FileExistsError:
-            pass
-        finally:
-            made.unlink()
-    if path.stat().st_uid not in {os.geteuid(), 0}:
-        raise SettingsError(f"FAREBOX_DATA: {path} belongs to another user, who knows it: remove it, and find out who.")
-    return path.read_text().strip()

@@ -17,6 +17,7 @@ from gateway.settings import load_settings
 from gateway.supervisor import PARENT_VARIABLE
 
 _OWN_COMMANDS = {
+    "init": "gateway.cli.init:init",
     "up": "gateway.cli.up:up",
     "demo": "gateway.cli.demo:demo",
     "pricing": "gateway.cli.pricing:pricing",
@@ -57,10 +58,11 @@ class _Commands(click.Group):
 def farebox(ctx: click.Context, parent_fd: int | None) -> None:
     """Sell image and video generations: priced, reserved, queued, then committed or refunded.
 
-    Settings are environment variables named FAREBOX_…; the README lists them.
+    Settings are environment variables named FAREBOX_…; docs/settings.md lists them.
 
     \b
     Start here:
+      farebox init            a price list to begin with, in this folder
       farebox up --demo       everything here, then one image and one video
       farebox pricing check   is my price list complete?
     """

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -12,13 +10,11 @@ from urllib.parse import quote
 import click
 from rich.table import Table
 
-from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.cli.client import GatewayClient
+from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.domain import credits_to_millicredits, is_account_id
-from gateway.settings import load_settings
-
-Call = Callable[[GatewayClient], Coroutine[Any, Any, dict[str, Any]]]
 
 
 class _Credits(click.ParamType[int | float]):
@@ -204,20 +200,6 @@ def _path(name: str) -> str:
     if not is_account_id(name):  # `..` would lead to another call
         raise click.ClickException(f"{name!r} is no account's id: 1 to 64 letters, digits or any of _ . @ -")
     return f"/v1/admin/accounts/{quote(name, safe='@')}"
-
-
-def ask_gateway(call: Call) -> dict[str, Any]:
-    """Run one exchange with the gateway; an error answer ends the command with its message."""
-    settings = load_settings()
-
-    async def exchange() -> dict[str, Any]:
-        async with GatewayClient(settings.operators_address, settings.secret("admin-key")) as client:
-            return await call(client)
-
-    try:
-        return asyncio.run(exchange())
-    except GatewayRefused as refused:
-        raise click.ClickException(str(refused)) from None
 
 
 def _show_account(found: dict[str, Any], *, as_json: bool) -> None:

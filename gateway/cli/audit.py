@@ -14,6 +14,7 @@ from rich.table import Table
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.connections import connect_ledger
+from gateway.embedded import check_is_there
 from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger.audit import Difference, Report, audit, remember
 from gateway.ledger.ledger import Ledger
@@ -78,6 +79,7 @@ def audit_command(account: str | None, *, as_json: bool) -> None:
 
 
 async def _audit(settings: Settings, account: str | None, *, show_progress: bool) -> Report:
+    check_is_there(settings)
     ledger = Ledger(connect_ledger(settings.ledger_address))
     try:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from gateway.cli.account import journal_table
 from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.cli.operator import admin_key, in_words
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal, as_text
 from gateway.media import EXTENSIONS
@@ -41,7 +42,7 @@ def demo(name: str | None) -> None:
     try:
         failed = asyncio.run(_demonstrate(settings, name or f"demo-{secrets.token_hex(3)}"))
     except GatewayRefused as refused:
-        raise click.ClickException(str(refused)) from None
+        raise click.ClickException(in_words(refused, settings)) from None
     if failed:
         raise click.ClickException("Not everything was delivered; see above. What was not delivered was not charged.")
 
@@ -49,12 +50,12 @@ def demo(name: str | None) -> None:
 async def _demonstrate(settings: Settings, name: str) -> bool:
     """Run the whole journey; True if something was not delivered."""
     console = Terminal()
+    async with GatewayClient(settings.operators_address, admin_key(settings)) as admin:
+        await admin.call("PUT", f"/v1/admin/accounts/{name}", {})
+        made = await admin.call("POST", f"/v1/admin/accounts/{name}/keys", {"label": "demo"})
     folder = settings.data / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     key_file = folder / "key"
-    async with GatewayClient(settings.operators_address, settings.secret("admin-key")) as admin:
-        await admin.call("PUT", f"/v1/admin/accounts/{name}", {})
-        made = await admin.call("POST", f"/v1/admin/accounts/{name}/keys", {"label": "demo"})
     _write_secret(key_file, made["key"])
     async with GatewayClient(settings.operators_address, made["key"]) as client:
         balance = await client.call("GET", "/v1/balance")

@@ -8,8 +8,9 @@ from urllib.parse import quote
 import click
 from rich.table import Table
 
-from gateway.cli.account import ask_gateway, journal_table
+from gateway.cli.account import journal_table
 from gateway.cli.client import GatewayClient
+from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say_json
 from gateway.cli.terminal import Terminal, as_text
 

@@ -12,11 +12,12 @@ from gateway.card_in_force import outdated
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
 from gateway.connections import connect_ledger
-from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated
+from gateway.embedded import check_is_there
+from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
 from gateway.pricing.card import RateCard
-from gateway.pricing.load import default_card_path, load_card, load_proved_card
+from gateway.pricing.load import default_card_path, is_the_example, load_card, load_proved_card
 from gateway.pricing.render import render
 from gateway.settings import Settings, load_settings
 
@@ -33,8 +34,8 @@ def pricing() -> None:
 def check(path: Path | None) -> None:
     """Prove that the rate card has exactly one price for everything that it allows, and print its prices.
 
-    PATH is FAREBOX_RATE_CARD if left out, else pricing.toml. Every fault is told with its table and what to change;
-    the exit code is 2 if there is one, so it can guard a deploy.
+    PATH is FAREBOX_RATE_CARD if left out, else pricing.toml here, else the example that came with Farebox. Every fault
+    is told with its table and what to change; the exit code is 2 if there is one, so it can guard a deploy.
 
     \b
     Examples:
@@ -51,9 +52,10 @@ def check(path: Path | None) -> None:
 def publish(path: Path | None, *, force: bool) -> None:
     """Put a rate card in force: its plans, free credits and limits, in the ledger (FAREBOX_LEDGER_URL).
 
-    PATH is FAREBOX_RATE_CARD if left out, else pricing.toml. Gateways publish their own file by themselves when it is
-    newer, by its file time, than the card in force. You need this to go back to an older file: put it in place at every
-    gateway and worker, then publish it with --force. A process with another file says `degraded` until it has this one.
+    PATH is FAREBOX_RATE_CARD if left out, else pricing.toml here. Gateways publish their own file by themselves when
+    it is newer, by its file time, than the card in force. You need this to go back to an older file: put it in place at
+    every gateway and worker, then publish it with --force. A process with another file says `degraded` until it has
+    this one.
 
     \b
     Exit codes:
@@ -67,7 +69,13 @@ def publish(path: Path | None, *, force: bool) -> None:
       farebox pricing publish --force last-month.toml
     """
     settings = load_settings()
-    card = load_card(path or default_card_path(settings.rate_card))
+    path = path or default_card_path(settings.rate_card)
+    if is_the_example(path):
+        raise SettingsError(
+            f"There is no pricing.toml in {Path.cwd()}, and the example that came with Farebox is not put in force by "
+            "accident. Name a card: farebox pricing publish PATH"
+        )
+    card = load_card(path)
     try:
         asyncio.run(_publish(settings, card, force=force))
     except (LedgerUnavailable, LedgerBroken, RateCardOutdated) as error:
@@ -77,6 +85,7 @@ def publish(path: Path | None, *, force: bool) -> None:
 
 
 async def _publish(settings: Settings, card: RateCard, *, force: bool) -> None:
+    check_is_there(settings)
     ledger = Ledger(connect_ledger(settings.ledger_address))
     try:
         await ledger.start()

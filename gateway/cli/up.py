@@ -26,7 +26,7 @@ from gateway.embedded import find_redis, lock
 from gateway.errors import SettingsError
 from gateway.exposure import links_in_words, mode_in_words
 from gateway.outgoing import Outgoing
-from gateway.pricing.load import default_card_path, load_card
+from gateway.pricing.load import default_card_path, is_the_example, load_card
 from gateway.settings import Settings, load_settings
 from gateway.supervisor import Program, Supervisor
 
@@ -186,6 +186,7 @@ class _Everything:
   every call   {address}/docs
   admin key    {where}
   kept in      {data}
+  rate card    {_card_in_words(settings)}
   test mode    {mode}
 {f"  links        {warning}{chr(10)}" if warning else ""}  stop         Ctrl-C
 
@@ -196,6 +197,13 @@ Try next, in another terminal:
   curl -s -X PUT {address}/v1/admin/accounts/ada -H "Authorization: Bearer {key}" \\
     -H 'Content-Type: application/json' -d '{{}}'
 """
+
+
+def _card_in_words(settings: Settings) -> str:
+    path = default_card_path(settings.rate_card)
+    if is_the_example(path):
+        return "the example that came with Farebox; `farebox init` writes one here, for you to change"
+    return str(path.resolve())
 
 
 def _own_name() -> str:

@@ -91,8 +91,21 @@ def default_card_path(rate_card: Path | None = None) -> Path:
     if rate_card is not None:
         return rate_card
     here = Path(FILE_NAME)
-    if here.is_file():
-        return here
+    return here if here.is_file() else packaged_card_path()
+
+
+def packaged_card_path() -> Path:
+    """The example card that came with Farebox."""
     package = Path(str(files("gateway")))
     packaged = package / FILE_NAME
     return packaged if packaged.is_file() else package.parent / FILE_NAME
+
+
+def is_the_example(path: Path) -> bool:
+    """Whether the card at `path` is the example, sold by because nobody has put another in place."""
+    return path.resolve() == packaged_card_path().resolve() and path != Path(FILE_NAME)
+
+
+def fields_page() -> Path:
+    """The page that explains every field of a rate card; a wheel carries it too."""
+    return Path(str(files("gateway"))) / "pricing" / "README.md"

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.secret_strength import MAKE_ONE, SECRET_CHARACTERS_MIN, check_strength, weakness
-from gateway.settings import Settings, load_settings
+from gateway.settings import SecretName, Settings, load_settings
 
 WEAK = {
     "secret": "too short",
@@ -54,7 +54,7 @@ def test_a_weak_key_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, 
 
 
 @pytest.mark.parametrize("name", ["admin-key", "signing-key"])
-def test_a_weak_key_in_the_data_folder_stops_the_start_too(tmp_path: Path, name: str) -> None:
+def test_a_weak_key_in_the_data_folder_stops_the_start_too(tmp_path: Path, name: SecretName) -> None:
     (tmp_path / name).write_text("short\n")
     with pytest.raises(SettingsError, match=rf"{name}: is too short.*delete the file"):
         Settings(data=tmp_path).secret(name)

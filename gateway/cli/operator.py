@@ -1,0 +1,58 @@
+"""The operator's side of a running gateway: the admin key, read and never made, and calls with it.
+
+The gateway makes the key at its first start. From another folder than the gateway's there is none, or an old one; what
+is said then names the file that was looked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any
+
+import click
+
+from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.errors import SettingsError
+from gateway.settings import Settings, load_settings
+
+Call = Callable[[GatewayClient], Coroutine[Any, Any, dict[str, Any]]]
+
+
+def ask_gateway(call: Call) -> dict[str, Any]:
+    """Run one exchange with the gateway as its operator; an error answer ends the command with its message."""
+    settings = load_settings()
+    key = admin_key(settings)
+
+    async def exchange() -> dict[str, Any]:
+        async with GatewayClient(settings.operators_address, key) as client:
+            return await call(client)
+
+    try:
+        return asyncio.run(exchange())
+    except GatewayRefused as refused:
+        raise click.ClickException(in_words(refused, settings)) from None
+
+
+def admin_key(settings: Settings) -> str:
+    """The admin key as set, else from the data folder; SettingsError names the file that was looked for."""
+    key = settings.existing_secret("admin-key")
+    if key is None:
+        raise SettingsError(
+            f"There is no admin key: FAREBOX_ADMIN_KEY is not set, and {settings.secret_source('admin-key')} does not "
+            "exist.\nRun this in the folder where `farebox up` runs, or set FAREBOX_DATA to the folder that it names "
+            "after `kept in`, or FAREBOX_ADMIN_KEY to the gateway's key."
+        )
+    return key
+
+
+def in_words(refused: GatewayRefused, settings: Settings) -> str:
+    """The gateway's message; where it does not know the key, also where that key was read."""
+    if refused.status != HTTPStatus.UNAUTHORIZED:
+        return str(refused)
+    return (
+        f"{refused}\nThe gateway at {settings.operators_address} does not take the admin key from "
+        f"{settings.secret_source('admin-key')}.\nIs it the data folder of that gateway? Else set FAREBOX_DATA or "
+        "FAREBOX_ADMIN_KEY."
+    )

@@ -1,0 +1,48 @@
+"""The secrets that Farebox makes for itself and keeps as files in the data folder: `admin-key` and `signing-key`.
+
+Processes that serve make them at their first start. A command that only looks never does: in the wrong folder it would
+make a key that opens nothing, and say that the gateway refuses it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from gateway import data_folder
+from gateway.errors import SettingsError
+from gateway.secret_strength import check_strength
+
+
+def read_or_make(path: Path, prefix: str) -> str:
+    """The secret at `path`, made there first if it is missing; two processes that race agree on one."""
+    data_folder.make(path.parent)
+    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    if not path.exists():
+        made.touch(mode=data_folder.FILE_MODE)
+        made.write_text(prefix + secrets.token_urlsafe(32))
+        try:
+            path.hardlink_to(made)
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    return read(path)
+
+
+def read(path: Path) -> str:
+    """The secret at `path`; FileNotFoundError, or SettingsError if it is another user's, unreadable or guessable."""
+    try:
+        if path.stat().st_uid not in {os.geteuid(), 0}:
+            raise SettingsError(
+                f"FAREBOX_DATA: {path} belongs to another user, who knows it: remove it, and find out who."
+            )
+        kept = path.read_text().strip()
+    except PermissionError as error:
+        raise SettingsError(f"FAREBOX_DATA: {path} cannot be read: {error.strerror}") from None
+    try:
+        check_strength(kept)
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}; or delete the file to have one made") from None
+    return kept
