@@ -55,6 +55,7 @@ from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
+from gateway.signing_key import check_signing_key
 from gateway.slots import Slots
 from gateway.tasks import Tasks
 from gateway.webhook_secrets import WebhookSecrets
@@ -259,6 +260,7 @@ async def _taking_in(app: web.Application) -> AsyncIterator[None]:
 async def _start_ledger(app: web.Application) -> None:
     settings, startup, ledger = app[services.SETTINGS], app[services.STARTUP], app[services.LEDGER]
     await ledger.start()
+    await check_signing_key(ledger, settings)
     await check_durability(ledger, startup, required=settings.require_durable)
     await _publish_first(app)
     startup.ready = True

@@ -13,12 +13,14 @@ from gateway.card_in_force import CardInForce
 from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
 from gateway.dispatcher import Dispatcher
+from gateway.ledger.ledger import Ledger
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.settings import Settings
+from gateway.signing_key import check_signing_key
 from gateway.webhook_secrets import WebhookSecrets
 from workers.arq_worker import ToolWorker
 from workers.caretaker import Caretaker
@@ -50,6 +52,8 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         queue = Queue(connect_queue(settings.queue_address))
         stack.push_async_callback(queue.redis.aclose)
         await insist("start", ledger.start, lease_seconds=settings.lease_seconds)
+        if settings.public_url is not None or settings.existing_secret("signing-key") is not None:
+            await _check_signing_key(ledger, settings)  # a worker that signs nothing needs none
         dispatcher = await stack.enter_async_context(Dispatcher(ledger=ledger, queue=queue))
         outputs = OutputStore.open(settings.outputs_address)
         cards = RateCards(default_card_path(settings.rate_card))
@@ -65,6 +69,7 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
 @asynccontextmanager
 async def caretaking(settings: Settings, place: Workplace) -> AsyncIterator[None]:
     """Do all that a caretaker does, each in a task of its own: what hangs in one keeps no other waiting."""
+    await _check_signing_key(place.ledger, settings)
     signing_key = settings.secret("signing-key")
     receivers = Receivers(settings.address_guard, f"Farebox-Webhooks/{version('farebox')}")
     teller = Teller(
@@ -90,6 +95,10 @@ async def caretaking(settings: Settings, place: Workplace) -> AsyncIterator[None
         await cancel(*tasks)
         await teller.close()
         await receivers.close()
+
+
+async def _check_signing_key(ledger: Ledger, settings: Settings) -> None:
+    await insist("start", lambda: check_signing_key(ledger, settings), lease_seconds=settings.lease_seconds)
 
 
 def _callbacks(settings: Settings) -> CallbackLinks | None:

@@ -24,6 +24,7 @@ _OWN_COMMANDS = {
     "account": "gateway.cli.account:account",
     "generation": "gateway.cli.generation:generation",
     "audit": "gateway.cli.audit:audit_command",
+    "signing-key": "gateway.cli.signing_key:signing_key",
     "gateway": "gateway.cli.gateway:gateway",
     "redis": "gateway.cli.redis:redis",
 }

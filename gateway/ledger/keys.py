@@ -14,6 +14,7 @@ META = "fb:meta"
 AUDIT = "fb:audit"
 AUDIT_CLAIM = "fb:audit:claim"
 UNAPPLIED = "fb:unapplied"  # hash: payment event → what is known of it, as JSON; bounded, 400 days after a change
+SIGNING_KEY = "fb:signing_key"  # string: a mark of the key that its gateways and caretakers sign with
 OPERATORS = "fb:operators"  # hash: the list of admin and ops keys, in an account's words
 
 

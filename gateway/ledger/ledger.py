@@ -26,6 +26,7 @@ from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.policy import PolicyInForce
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
+from gateway.ledger.signing_key import SigningKeyOperations
 from gateway.ledger.sums import Totals
 from gateway.ledger.unapplied import UnappliedOperations
 from gateway.ledger.webhooks import WebhookOperations
@@ -45,6 +46,7 @@ class Ledger(
     PaymentOperations,
     UnappliedOperations,
     WebhookOperations,
+    SigningKeyOperations,
 ):
     """Credits, holds and generations in Redis."""
 

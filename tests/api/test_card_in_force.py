@@ -44,7 +44,7 @@ def write(path: Path, credits_: int, hours_ago: float) -> None:
 @asynccontextmanager
 async def gateway_with(redis_url: str, directory: Path, credits_: int, hours_ago: float) -> AsyncIterator[Visitor]:
     write(directory / "pricing.toml", credits_, hours_ago)
-    async with open_gateway(redis_url, directory) as visitor:
+    async with open_gateway(redis_url, directory, data=directory.parent / "data") as visitor:
         yield visitor
 
 
@@ -136,7 +136,7 @@ async def test_an_older_file_that_is_put_back_is_not_taken_by_half_and_goes_in_f
         found = await gateway.ledger.policies_in_force()
         assert {one.version for one in found if one is not None} == {version}
     # A restart, with the file's old time, changes nothing.
-    async with open_gateway(redis_url, tmp_path / "a") as again:
+    async with open_gateway(redis_url, tmp_path / "a", data=tmp_path / "data") as again:
         await until_ok(again)
         assert await price(again) == 5
 

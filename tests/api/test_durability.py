@@ -139,7 +139,7 @@ async def test_a_gateway_that_keeps_for_another_time_than_is_published_says_so(r
     (tmp_path / "other").mkdir()
     async with open_gateway(redis_url, tmp_path) as gateway:
         assert (await gateway.call("GET", "/readyz")).body["status"] == "ok"
-        async with open_gateway(redis_url, tmp_path / "other", journal_days=90):
+        async with open_gateway(redis_url, tmp_path / "other", data=tmp_path / "data", journal_days=90):
             while (ready := (await gateway.call("GET", "/readyz")).body)["status"] == "ok":
                 await asyncio.sleep(0.1)
         assert ready["status"] == "degraded"

@@ -23,6 +23,7 @@ PERMANENT = {
     "key": r"fb:key:key_[0-9a-f]{32}",
     "email": r"fb:email:[0-9a-f]{64}",
     "operators": r"fb:operators",
+    "signing_key": r"fb:signing_key",
     "audit": r"fb:audit",
     "account": rf"{TAG}:account:{ACCOUNT}",
     "journal": rf"{TAG}:journal:{ACCOUNT}",
@@ -59,6 +60,7 @@ async def a_busy_time(world: World) -> None:
     ledger = world.ledger
     await ledger.put_account(account="ann", email="ann@example.com", metadata={"a": 1})
     assert await ledger.keep_event("evt_1", "{}")
+    assert await ledger.claim_signing_key("0" * 16) == "0" * 16
     await world.account("b.o-b_@", top_up=50_000, plan="standard")
     await ledger.add_key(key="fbx_a", scope=Scope.ACCOUNT, account="ann", label=None)
     await ledger.add_key(key="fbx_o", scope=Scope.OPS, account=None, label=None)

@@ -94,6 +94,7 @@ KINDS = (
     _alone("unapplied", re.escape(keys.UNAPPLIED), expires=True),
     _alone("operators", re.escape(keys.OPERATORS)),
     _alone("meta", re.escape(keys.META)),
+    _alone("signing_key", re.escape(keys.SIGNING_KEY)),
     _alone("audit", re.escape(keys.AUDIT)),
     _alone("audit_claim", re.escape(keys.AUDIT_CLAIM), expires=True),
 )

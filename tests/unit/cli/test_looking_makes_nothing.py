@@ -27,6 +27,8 @@ ARGUMENTS = {
     ("generation",): ("gen_nothing",),
     ("demo",): (),
     ("audit",): (),
+    ("signing-key", "show"): (),
+    ("signing-key", "adopt"): (),
     ("pricing", "check"): (),
     ("pricing", "publish"): (),
 }
