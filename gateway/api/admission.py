@@ -20,6 +20,7 @@ import structlog
 from gateway.api import limits
 from gateway.api.errors import ApiError, Overloaded, RateLimited
 from gateway.proxies import Proxies, one_client
+from gateway.schemas.errors import RateLimitedDetails
 
 PROBES = frozenset({"/healthz", "/readyz"})
 
@@ -190,8 +191,8 @@ class Admission:
         return RateLimited(
             f"Too many connections or requests in work from your address (limit: {self._per_address_max:,}). Close "
             "some, or use them again. Nothing was done.",
+            RateLimitedDetails(connections_max=self._per_address_max),
             headers={"Retry-After": str(limits.CONNECTIONS_RETRY_SECONDS)},
-            connections_max=self._per_address_max,
         )
 
     def _go(self, place: Place) -> None:

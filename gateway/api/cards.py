@@ -79,8 +79,8 @@ def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> s.PlanOut:
     )
 
 
-def _estimates_shape(card: RateCard, plan: str) -> dict[str, s.EstimateOut]:
-    return {tool: s.EstimateOut(**estimate) for tool, estimate in estimated_generations(card, plan).items()}
+def _estimates_shape(card: RateCard, plan: str) -> dict[str, s.EstimatedGenerations]:
+    return {tool: s.EstimatedGenerations(**estimate) for tool, estimate in estimated_generations(card, plan).items()}
 
 
 def _free_shape(free: Free) -> s.FreeOut:

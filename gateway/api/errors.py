@@ -30,6 +30,15 @@ from typing import Any, ClassVar
 
 from gateway.api import limits
 from gateway.errors import FieldProblem
+from gateway.schemas.base import Answer
+from gateway.schemas.errors import (
+    InsufficientCreditsDetails,
+    PlanLimitDetails,
+    PriceAboveCeilingDetails,
+    RateLimitedDetails,
+    SubscriptionRequiredDetails,
+    WaitingRoomFullDetails,
+)
 from gateway.visible import visible
 
 RETRY_AFTER_SECONDS = 2
@@ -37,13 +46,15 @@ STORE_RETRY_SECONDS = 30  # room comes back when an operator acts or files expir
 
 
 class ApiError(Exception):
-    """An answer that is an error. `details` are further members of the error object.
+    """An answer that is an error. A code with members of its own takes them as `details`, of the class's `shape`.
 
     `fields_omitted` is how many more fields are wrong than `fields` has; more than the answer may have are left out.
     """
 
     status: ClassVar[int]
     code: ClassVar[str]
+    shape: ClassVar[type[Answer] | None] = None
+    details: Answer | None = None
 
     def __init__(
         self,
@@ -52,14 +63,12 @@ class ApiError(Exception):
         fields: Sequence[FieldProblem] = (),
         fields_omitted: int = 0,
         headers: Mapping[str, str] | None = None,
-        **details: Any,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.fields = tuple(fields)
         self.fields_omitted = fields_omitted
         self.headers = dict(headers or {})
-        self.details = details
 
     def envelope(self, request_id: str) -> dict[str, Any]:
         """The body: `{"error": {"code", "message", "request_id", "fields"?, "fields_omitted"?, …}}`."""
@@ -69,7 +78,9 @@ class ApiError(Exception):
         omitted = self.fields_omitted + max(0, len(self.fields) - limits.FAULTS_MAX)
         if omitted:
             error["fields_omitted"] = omitted
-        return {"error": error | self.details}
+        if self.details is not None:
+            error |= self.details.model_dump(mode="json", exclude_unset=True)
+        return {"error": error}
 
 
 class InvalidJson(ApiError):
@@ -101,6 +112,11 @@ class InsufficientCredits(ApiError):
 
     status = 402
     code = "insufficient_credits"
+    shape = InsufficientCreditsDetails
+
+    def __init__(self, message: str, details: InsufficientCreditsDetails) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class Forbidden(ApiError):
@@ -115,6 +131,11 @@ class SubscriptionRequired(ApiError):
 
     status = 403
     code = "subscription_required"
+    shape = SubscriptionRequiredDetails
+
+    def __init__(self, message: str, details: SubscriptionRequiredDetails | None = None) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class PlanLimitExceeded(ApiError):
@@ -122,6 +143,11 @@ class PlanLimitExceeded(ApiError):
 
     status = 403
     code = "plan_limit"
+    shape = PlanLimitDetails
+
+    def __init__(self, message: str, details: PlanLimitDetails, *, fields: Sequence[FieldProblem]) -> None:
+        super().__init__(message, fields=fields)
+        self.details = details
 
 
 class NotFound(ApiError):
@@ -150,6 +176,11 @@ class PriceAboveCeiling(ApiError):
 
     status = 409
     code = "price_above_ceiling"
+    shape = PriceAboveCeilingDetails
+
+    def __init__(self, message: str, details: PriceAboveCeilingDetails) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class QuoteExpired(ApiError):
@@ -213,6 +244,11 @@ class WaitingRoomFull(ApiError):
 
     status = 429
     code = "waiting_room_full"
+    shape = WaitingRoomFullDetails
+
+    def __init__(self, message: str, details: WaitingRoomFullDetails, *, headers: Mapping[str, str]) -> None:
+        super().__init__(message, headers=headers)
+        self.details = details
 
 
 class RateLimited(ApiError):
@@ -220,6 +256,11 @@ class RateLimited(ApiError):
 
     status = 429
     code = "rate_limited"
+    shape = RateLimitedDetails
+
+    def __init__(self, message: str, details: RateLimitedDetails | None = None, *, headers: Mapping[str, str]) -> None:
+        super().__init__(message, headers=headers)
+        self.details = details
 
 
 class HeadersTooLarge(ApiError):

@@ -49,7 +49,7 @@ from gateway.ledger.policy_of_card import terms_of
 from gateway.pricing.card import Model
 from gateway.queue import job_id
 from gateway.schemas import generations as s
-from gateway.schemas.base import as_number
+from gateway.schemas.errors import PriceAboveCeilingDetails
 from gateway.shapes import generation_json, generation_shape
 
 SANDBOX_PROVIDER = "sandbox"
@@ -218,8 +218,7 @@ def _check_ceiling(body: s.GenerationIn, millicredits: int) -> None:
     raise PriceAboveCeiling(
         f"This costs {format_credits(millicredits)} credits, and `max_credits` is {body.max_credits:f}. Raise it, or "
         "change the settings or the number of outputs. Nothing was reserved.",
-        price=as_number(millicredits_to_credits(millicredits)),
-        max_credits=as_number(body.max_credits),
+        PriceAboveCeilingDetails(price=millicredits_to_credits(millicredits), max_credits=body.max_credits),
     )
 
 

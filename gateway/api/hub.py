@@ -14,6 +14,7 @@ from gateway.api import limits
 from gateway.api.errors import RateLimited
 from gateway.hints import Hint, Subscription
 from gateway.queue import Queue
+from gateway.schemas.errors import RateLimitedDetails
 
 HINTS_KEPT_MAX = 1000
 LATE_SECONDS = 5.0
@@ -122,8 +123,8 @@ class Hub:
             raise RateLimited(
                 f"{limits.STREAMS_MAX} event streams are open at once, and there may be no more. Close one; "
                 "/v1/events has all generations in one stream.",
+                RateLimitedDetails(streams_max=limits.STREAMS_MAX),
                 headers={"Retry-After": str(limits.STREAMS_RETRY_SECONDS)},
-                streams_max=limits.STREAMS_MAX,
             )
         self._by_owner[owner] += 1
         watch = Watch()

@@ -26,6 +26,7 @@ from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
 from gateway.media import FairLooks, Media, Readers, TimeUsedUp
 from gateway.outputs import OutputStore
+from gateway.schemas.errors import RateLimitedDetails
 
 _BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
 
@@ -91,8 +92,8 @@ class Intake:
             raise RateLimited(
                 f"Rate limit exceeded: {seconds:g} seconds a minute per account to inspect its uploads. Files that "
                 "take long, such as large animated images, use it up, also when they are refused. Nothing was kept.",
+                RateLimitedDetails(seconds_a_minute=seconds),
                 headers={"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))},
-                seconds_a_minute=seconds,
             ) from None
         except OSError as error:
             raise OutputNotStored(f"an upload: it cannot be looked into: {error.strerror}") from error
@@ -113,8 +114,8 @@ class Intake:
             raise RateLimited(
                 f"{limits.UPLOADS_MAX} uploads of this account are coming in at once, and there may be no more. Repeat "
                 "this one when another is done.",
+                RateLimitedDetails(uploads_max=limits.UPLOADS_MAX),
                 headers={"Retry-After": str(limits.UPLOADS_RETRY_SECONDS)},
-                uploads_max=limits.UPLOADS_MAX,
             )
         self._by_account[account] += 1
         try:

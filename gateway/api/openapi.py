@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from gateway.api.admission import PROBES
+from gateway.api.error_shapes import error_shapes
 from gateway.api.errors import ApiError, error_classes
+from gateway.api.operations import EXAMPLES, NAMES, TAGS
 from gateway.api.parse import requires_anything
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType
 from gateway.ledger.webhooks import DEFAULT
 from gateway.pricing.fields import ID_PATTERN
 from gateway.schemas.events import EventOut
-from gateway.schemas.ops import ErrorOut
 
 if TYPE_CHECKING:
     from gateway.api.routes import Route
@@ -28,6 +29,7 @@ Document = dict[str, Any]
 
 HTML = "text/html"
 _REF = "#/components/schemas/{model}"
+_BINARY: Document = {"type": "string", "format": "binary"}  # 3.1 needs no schema of bytes, but generators read this one
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _PATH_PARAMETERS: dict[str, Document] = {
     "generation": {"type": "string", "pattern": GENERATION_PATTERN},
@@ -40,41 +42,6 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "delivery": {"type": "string", "pattern": EVENT_PATTERN},
     "event": {"type": "string", "description": "The payment provider's own id of an event."},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
-}
-_EXAMPLES: dict[tuple[str, str], Document] = {
-    ("POST", "/v1/generations"): {
-        "tool": "image",
-        "model": "flux-dev",
-        "prompt": "a red bicycle in the snow",
-        "outputs": 2,
-        "max_credits": 20,
-    },
-    ("POST", "/v1/quotes"): {"tool": "image", "model": "nano-banana-2", "settings": {"resolution": "2K"}},
-    ("POST", "/v1/webhooks"): {
-        "url": "https://example.com/farebox",
-        "events": ["generation.succeeded", "generation.failed"],
-    },
-    ("PATCH", "/v1/webhooks/{webhook}"): {"status": "active"},
-    ("POST", "/v1/top-ups"): {"bundle": "small"},
-    ("POST", "/v1/subscriptions"): {"plan": "standard", "interval": "monthly"},
-    ("PATCH", "/v1/subscription"): {"plan": "basic"},
-    ("POST", "/v1/estimates"): {
-        "items": [{"tool": "image", "model": "nano-banana", "per_day": 30, "days": 22}],
-        "buffer": 0.25,
-    },
-    ("PUT", "/v1/admin/accounts/{account}"): {"email": "ada@example.com", "metadata": {"team": "analysis"}},
-    ("POST", "/v1/admin/accounts/{account}/keys"): {"label": "web shop"},
-    ("POST", "/v1/admin/keys"): {"scope": "ops", "label": "dashboard"},
-    ("PUT", "/v1/admin/accounts/{account}/subscription"): {"plan": "standard", "interval": "monthly"},
-    ("PATCH", "/v1/admin/accounts/{account}/subscription"): {"plan": "ultimate", "when": "now"},
-    ("POST", "/v1/admin/accounts/{account}/grants"): {"bucket": "top_up", "credits": 500, "reason": "welcome"},
-    ("POST", "/v1/admin/accounts/{account}/adjustments"): {
-        "bucket": "top_up",
-        "credits": -73.5,
-        "reason": "granted twice by mistake",
-    },
-    ("PUT", "/v1/admin/accounts/{account}/alerts"): {"thresholds": [0.2, 0]},
-    ("POST", "/v1/admin/accounts/{account}/clock"): {"advance_seconds": 86400},
 }
 _RATE_HEADERS = {
     LIMIT_HEADER: "Requests a minute that the key may make.",
@@ -105,7 +72,7 @@ def document(routes: Sequence[Route], server: str) -> Document:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(_tag(route) for route in routes)],
+        "tags": [{"name": tag, "description": TAGS[tag]} for tag in dict.fromkeys(_tag(route) for route in routes)],
         "paths": dict(paths),
         "webhooks": _webhooks(references),
         "components": {
@@ -146,9 +113,8 @@ def codes_of(route: Route) -> tuple[str, ...]:
 
 
 def _operation(route: Route, references: dict[str, Document], schemas: Document) -> Document:
-    module, name = route.handler.__module__.rpartition(".")[2], route.handler.__name__
     described: Document = {
-        "operationId": f"{module}_{name}",
+        "operationId": NAMES[route.method, route.path],
         "summary": route.summary,
         "tags": [_tag(route)],
         "parameters": list(_parameters(route, schemas)),
@@ -160,12 +126,16 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
         described["security"].append({})
     if route.takes is not None and route.method in _WRITES:
         content: Document = {"schema": references[route.takes.__name__]}
-        if (route.method, route.path) in _EXAMPLES:
-            content["example"] = _EXAMPLES[route.method, route.path]
+        if (route.method, route.path) in EXAMPLES:
+            content["example"] = EXAMPLES[route.method, route.path]
         needed = requires_anything(route.takes)
         described["requestBody"] = {"required": needed, "content": {route.takes_media: content}}
     if route.takes_bytes:
-        described["requestBody"] = {"required": True, "content": {media: {"schema": {}} for media in route.takes_bytes}}
+        described["requestBody"] = {
+            "required": True,
+            "description": "The file's bytes; `Content-Type` says what they are.",
+            "content": {media: {"schema": _BINARY} for media in route.takes_bytes},
+        }
     return described
 
 
@@ -191,7 +161,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
 
 
 def _responses(route: Route, references: dict[str, Document]) -> Document:
-    content: Document = {"schema": {"type": "string"} if route.media != "*/*" else {}}
+    content: Document = {"schema": {"type": "string"} if route.media != "*/*" else _BINARY}
     if route.gives is not None:
         content = {"schema": references[route.gives.__name__]}
     elif route.media == "application/json":
@@ -220,13 +190,16 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
         }
     if route.path == "/readyz":
         responses["503"] = good | {"description": "It cannot accept work now"}
+    shapes = error_shapes()
     for status, errors in _by_status(codes_of(route)).items():
         if str(status) in responses:
             continue
         responses[str(status)] = {
             "description": "\n\n".join(f"`{error.code}`: {_doc(error)}" for error in errors),
             "headers": _headers(rated=rated, retry=any(error.status in {429, 503} for error in errors)),
-            "content": {"application/json": {"schema": references[ErrorOut.__name__]}}
+            "content": {
+                "application/json": {"schema": _one_of([references[shapes[error].__name__] for error in errors])}
+            }
             | ({route.media: {"schema": {"type": "string"}}} if route.media == HTML else {}),
         }
     return dict(sorted(responses.items()))
@@ -270,6 +243,10 @@ def _webhooks(references: dict[str, Document]) -> Document:
     return {event: {"post": call | {"summary": f"Told of `{event}`"}} for event in EventType}
 
 
+def _one_of(schemas: list[Document]) -> Document:
+    return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+
+
 def _in_a_query(schema: Document) -> Document:
     """A parameter's schema without its null: it is left out instead, for a query knows no null."""
     options: list[Document] = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
@@ -299,7 +276,7 @@ def _by_status(codes: Iterable[str]) -> dict[int, list[type[ApiError]]]:
 def _schemas(routes: Sequence[Route]) -> tuple[Document, dict[str, Document]]:
     """The components, and for each model the reference to it."""
     takes = {route.takes for route in routes if route.takes is not None}
-    gives = {route.gives for route in routes if route.gives is not None} | {ErrorOut}
+    gives = {route.gives for route in routes if route.gives is not None} | set(error_shapes().values())
     gives |= {EventOut, *(model for route in routes for model in route.events.values())}
     wanted = [(model, "validation") for model in takes] + [(model, "serialization") for model in gives]
     ordered = sorted(wanted, key=lambda one: (one[0].__name__, one[1]))

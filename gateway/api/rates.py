@@ -14,6 +14,7 @@ from gateway.api.errors import RateLimited
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
+from gateway.schemas.errors import RateLimitedDetails
 
 LIMIT_HEADER = "RateLimit-Limit"
 REMAINING_HEADER = "RateLimit-Remaining"
@@ -40,8 +41,8 @@ async def admit(request: web.Request, who: Caller) -> None:
         raise RateLimited(
             f"A key may make {per_minute:,} requests a minute, and this one has made them. Repeat in {seconds} "
             f"second{'' if seconds == 1 else 's'}. Nothing was done.",
+            RateLimitedDetails(requests_per_minute=per_minute),
             headers={"Retry-After": str(seconds)},
-            requests_per_minute=per_minute,
         )
 
 

@@ -21,6 +21,7 @@ from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import RateCard
 from gateway.pricing.values import one_of, show
+from gateway.schemas.errors import PlanLimitDetails, SubscriptionRequiredDetails, WaitingRoomFullDetails
 
 WAITING_ROOM_RETRY_SECONDS = 10
 
@@ -57,7 +58,7 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             return SubscriptionRequired(
                 f"{name} is for subscribers. Subscribe to a plan (GET /v1/plans), or choose a model that is not "
                 "marked `pro` (GET /v1/rate-card). Nothing was reserved.",
-                model=request.model,
+                SubscriptionRequiredDetails(model=request.model),
             )
         case o.PlanLimit():
             return _plan_limit(outcome, request, card)
@@ -67,9 +68,8 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             return WaitingRoomFull(
                 f"{_plan_name(outcome.plan, card)} lets {outcome.max_waiting} {request.tool} generations wait, and so "
                 "many are waiting. Repeat when one has started, or cancel one. Nothing was reserved.",
+                WaitingRoomFullDetails(plan=outcome.plan, max_waiting=outcome.max_waiting),
                 headers={"Retry-After": str(WAITING_ROOM_RETRY_SECONDS)},
-                plan=outcome.plan,
-                max_waiting=outcome.max_waiting,
             )
 
 
@@ -82,10 +82,8 @@ def _plan_limit(outcome: o.PlanLimit, request: GenerationRequest, card: RateCard
     return PlanLimitExceeded(
         f"{_plan_name(outcome.plan, card)} opens {values} for {outcome.setting}{asks}. Change it, or choose a plan "
         "that opens it (GET /v1/plans). Nothing was reserved.",
+        PlanLimitDetails(plan=outcome.plan, setting=outcome.setting, allowed=allowed),
         fields=[problem],
-        plan=outcome.plan,
-        setting=outcome.setting,
-        allowed=allowed,
     )
 
 

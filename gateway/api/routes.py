@@ -38,7 +38,6 @@ from gateway.api.guard import Handler, guarded
 from gateway.api.parse import FORM_TYPE
 from gateway.api.sessions import has_credentials
 from gateway.domain import Scope
-from gateway.media import EXTENSIONS
 from gateway.schemas import accounts as sa
 from gateway.schemas import cards as sr
 from gateway.schemas import credits as sc
@@ -126,7 +125,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_ADMIN, None, sg.Receipt,
           "Explain what a generation cost"),
     Route("POST", "/v1/uploads", uploads.create, ACCOUNT, None, sl.UploadOut,
-          "Send an image or a video ahead, to use it as an input", 201, takes_bytes=tuple(EXTENSIONS),
+          "Send an image or a video ahead, to use it as an input", 201, takes_bytes=uploads.TAKEN_TYPES,
           errors=("store_unavailable",), own_idempotency=True, looks_up_key=True),
     Route("POST", "/v1/quotes", quotes.create, ACCOUNT, sg.QuoteIn, sg.QuoteOut,
           "Price a request firmly for ten minutes", errors=("invalid_settings", "unknown_model")),

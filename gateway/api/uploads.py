@@ -18,7 +18,12 @@ from gateway.ledger import outcomes as o
 from gateway.media import EXTENSIONS, Media
 from gateway.outputs import upload_expires_at
 from gateway.schemas.base import utc
+from gateway.schemas.errors import RateLimitedDetails
 from gateway.schemas.uploads import UploadOut
+
+ANY_BYTES = "application/octet-stream"
+TAKEN_TYPES = (ANY_BYTES, *EXTENSIONS)
+"""What an upload may be sent as. Clients that are generated know bytes only as the first."""
 
 _KIB = 1024
 
@@ -65,8 +70,8 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
         raise RateLimited(
             f"An account may upload {gib:,g} GiB in 24 hours, and this one has. Repeat this later, or give the file as "
             "an https: URL. Nothing was kept.",
+            RateLimitedDetails(gib_per_day=gib),
             headers={"Retry-After": str(-(-outcome.retry_after_ms // 1000))},
-            gib_per_day=gib,
         )
 
 
@@ -81,15 +86,15 @@ async def _looked_into(request: web.Request, said: str, body: Received) -> Media
         looks.labels("limited").inc()
         raise
     looks.labels("read").inc()
-    if media.content_type != said:
+    if said not in {media.content_type, ANY_BYTES}:
         raise _refused("Content-Type", f"says {said}, but the body is {media.content_type}")
     return media
 
 
 def _said(request: web.Request) -> str:
-    """The content type that the request says, one of the list."""
-    if request.content_type not in EXTENSIONS:
-        raise _refused("Content-Type", f"must be what the body is, one of {', '.join(EXTENSIONS)}")
+    """The content type that the request says, one of the list, or that its client does not know."""
+    if request.content_type not in TAKEN_TYPES:
+        raise _refused("Content-Type", f"must be what the body is, one of {', '.join(TAKEN_TYPES)}")
     return request.content_type
 
 

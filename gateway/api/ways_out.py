@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gateway.api.cards import price_shape
 from gateway.api.errors import InsufficientCredits
 from gateway.domain import Bucket, format_credits, millicredits_to_credits
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import RateCard
-from gateway.schemas.base import as_number, utc
+from gateway.schemas import errors as s
+from gateway.schemas.base import utc
 
 
 def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> InsufficientCredits:
@@ -21,21 +20,21 @@ def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> Insu
     ways = ways_out(account, card, needed)
     return InsufficientCredits(
         _message(account, needed, available, held) + _advice(ways),
-        needed=_number(needed),
-        available=_number(available),
-        held=_number(held),
-        debt=_number(account.debt_millicredits),
-        ways_out=ways,
+        s.InsufficientCreditsDetails(
+            needed=millicredits_to_credits(needed),
+            available=millicredits_to_credits(available),
+            held=millicredits_to_credits(held),
+            debt=millicredits_to_credits(account.debt_millicredits),
+            ways_out=ways,
+        ),
     )
 
 
-def ways_out(account: o.Account, card: RateCard, needed: int) -> dict[str, Any]:
+def ways_out(account: o.Account, card: RateCard, needed: int) -> s.WaysOut:
     """How the account can come by `needed` millicredits: by waiting, by a bundle, by a larger plan (R13)."""
-    return {
-        "wait": _waits(account, card),
-        "top_up": _top_up(account, card),
-        "upgrade": _upgrades(account, card, needed),
-    }
+    return s.WaysOut(
+        wait=_waits(account, card), top_up=_top_up(account, card), upgrade=_upgrades(account, card, needed)
+    )
 
 
 def refills(account: o.Account, card: RateCard) -> list[tuple[Bucket, int, int]]:
@@ -71,43 +70,43 @@ def _message(account: o.Account, needed: int, available: int, held: int) -> str:
     return text
 
 
-def _advice(out: dict[str, Any]) -> str:
+def _advice(out: s.WaysOut) -> str:
     ways = []
-    if out["wait"]:
-        soonest = min(out["wait"], key=lambda way: str(way["at"]))
-        ways.append(f"wait for the {soonest['bucket']} credits at {soonest['at']}")
-    if out["top_up"]["allowed"] and out["top_up"]["bundles"]:
+    if out.wait:
+        soonest = min(out.wait, key=lambda way: way.at)
+        ways.append(f"wait for the {soonest.bucket} credits at {soonest.at}")
+    if out.top_up.allowed and out.top_up.bundles:
         ways.append("buy a bundle")
-    if out["upgrade"]:
-        ways.append(f"choose a larger plan, such as {out['upgrade'][0]['name']}")
+    if out.upgrade:
+        ways.append(f"choose a larger plan, such as {out.upgrade[0].name}")
     return f" You can {' or '.join(ways)}." if ways else ""
 
 
-def _waits(account: o.Account, card: RateCard) -> list[dict[str, Any]]:
+def _waits(account: o.Account, card: RateCard) -> list[s.Refill]:
     return [
-        {"bucket": str(bucket), "at": utc(at), "credits": _number(amount)}
+        s.Refill(bucket=bucket, at=utc(at), credits=millicredits_to_credits(amount))
         for bucket, at, amount in refills(account, card)
     ]
 
 
-def _top_up(account: o.Account, card: RateCard) -> dict[str, Any]:
+def _top_up(account: o.Account, card: RateCard) -> s.TopUpOffer:
     allowed = account.subscription is not None
-    return {
-        "allowed": allowed,
-        "reason": None if allowed else "subscription_required",
-        "bundles": [
-            {
-                "id": bundle_id,
-                "name": bundle.name,
-                "credits": _number(bundle.millicredits),
-                "price": as_number(bundle.price),
-            }
+    return s.TopUpOffer(
+        allowed=allowed,
+        reason=None if allowed else "subscription_required",
+        bundles=[
+            s.BundleOffer(
+                id=bundle_id,
+                name=bundle.name,
+                credits=millicredits_to_credits(bundle.millicredits),
+                price=bundle.price,
+            )
             for bundle_id, bundle in card.bundles.items()
         ],
-    }
+    )
 
 
-def _upgrades(account: o.Account, card: RateCard, needed: int) -> list[dict[str, Any]]:
+def _upgrades(account: o.Account, card: RateCard, needed: int) -> list[s.PlanOffer]:
     """The plans that would do: larger than the present one, and enough at once (an upgrade starts a new cycle, R12)."""
     available = account.available_millicredits
     kept = sum(available.values())
@@ -120,15 +119,11 @@ def _upgrades(account: o.Account, card: RateCard, needed: int) -> list[dict[str,
         if plan.monthly_millicredits > present and kept + plan.monthly_millicredits >= needed
     ]
     return [
-        {
-            "id": plan_id,
-            "name": plan.name,
-            "credits": _number(plan.monthly_millicredits),
-            "price": price_shape(plan.price).model_dump(mode="json", exclude_unset=True),
-        }
+        s.PlanOffer(
+            id=plan_id,
+            name=plan.name,
+            credits=millicredits_to_credits(plan.monthly_millicredits),
+            price=price_shape(plan.price),
+        )
         for plan_id, plan in sorted(would_do, key=lambda one: one[1].monthly_millicredits)
     ]
-
-
-def _number(millicredits: int) -> int | float:
-    return as_number(millicredits_to_credits(millicredits))

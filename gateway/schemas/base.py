@@ -98,9 +98,24 @@ class Query(_Given):
 
 
 class Answer(BaseModel):
-    """An answer's body. A member that was not set is left out; one that was set to None is `null`."""
+    """An answer's body. A member that was not set is left out; one that was set to None is `null`.
+
+    What is made here has the members of its shape and no others. What a client is told of it leaves room for members
+    that a later version adds.
+    """
 
     model_config = _COMMON
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe it as open, and a member that may be left out as one that has no value then."""
+        described = handler(core)
+        shape = handler.resolve_ref_schema(described)
+        shape.pop("additionalProperties", None)
+        for member in shape.get("properties", {}).values():
+            if member.get("default", ...) is None:
+                del member["default"]
+        return described
 
     def json_text(self) -> str:
         """The answer as JSON."""

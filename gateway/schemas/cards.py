@@ -119,7 +119,7 @@ class PriceOut(Answer):
     yearly: Credits | None = None
 
 
-class EstimateOut(Answer):
+class EstimatedGenerations(Answer):
     """How many of the tool's baseline model the credits pay for, one output each at its default settings."""
 
     model: str
@@ -133,7 +133,7 @@ class FreePlanOut(Answer):
     concurrency: dict[str, int] = Field(description="In work at once, by tool; a tool without an entry: 1.")
     max_waiting: int
     allow: dict[str, Condition] = Field(description="Settings that a tool is limited to.")
-    estimated_generations: dict[str, EstimateOut]
+    estimated_generations: dict[str, EstimatedGenerations]
 
 
 class PlanOut(Answer):
@@ -147,7 +147,7 @@ class PlanOut(Answer):
     max_waiting: int
     head_start_seconds: Credits = Field(description="How far ahead its generations start in the queue (R15).")
     allow: dict[str, Condition] = Field(description="Settings that a tool is limited to.")
-    estimated_generations: dict[str, EstimateOut]
+    estimated_generations: dict[str, EstimatedGenerations]
 
 
 class PlansOut(Answer):

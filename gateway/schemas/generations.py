@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from gateway.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
@@ -25,6 +26,7 @@ from gateway.schemas.base import (
     Time,
     amount_schema,
 )
+from gateway.schemas.errors import WaysOut
 
 OUTPUTS_MAX = 100
 URL_MAX_CHARACTERS = 4096
@@ -316,4 +318,6 @@ class QuoteOut(Answer):
     allocation: list[Share] = Field(description="Who would pay, as far as the credits go.")
     quote: str
     expires_at: Time
-    ways_out: dict[str, Any] = Field(default={}, description="Present if it is not affordable: as in the 402.")
+    ways_out: WaysOut | SkipJsonSchema[None] = Field(
+        default=None, description="Present if it is not affordable: as in the 402."
+    )

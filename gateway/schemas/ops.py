@@ -1,10 +1,10 @@
-"""Operations, health and errors."""
+"""Operations and health."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from gateway.schemas.base import Answer, Credits, Query, Time, TimeIn
 
@@ -160,28 +160,3 @@ class Readiness(Answer):
     problems: list[str]
     rate_card: str | None
     audit: AuditState | None = Field(description="The last audit; null before the first, and while unavailable.")
-
-
-class ErrorField(Answer):
-    """What is wrong with one field."""
-
-    path: str
-    message: str
-
-
-class ErrorBody(Answer):
-    """`code` is for programs, `message` for people. Some codes add members of their own."""
-
-    model_config = ConfigDict(extra="allow")
-
-    code: str
-    message: str
-    request_id: str
-    fields: list[ErrorField] = Field(default=[], description="Present if some field is to blame: the first 20.")
-    fields_omitted: int = Field(default=0, description="Present if more fields are to blame: how many more.")
-
-
-class ErrorOut(Answer):
-    """An answer that is an error."""
-
-    error: ErrorBody

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
+from openapi_schema_validator import OAS31Validator
 
-from gateway.api.openapi import document
+from gateway.api.errors import ApiError, error_classes
+from gateway.api.openapi import codes_of, document
+from gateway.api.operations import EXAMPLES, NAMES, TAGS
 from gateway.api.routes import ROUTES
 from tests.api.visitor import Visitor
+
+DESCRIBED = document(ROUTES, "http://here")
 
 # Of JSON Schema 2020-12, those that the description uses; whatever else stands there, no validator reads.
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "anyOf", "const", "contentMediaType", "contentSchema", "default",
-    "description", "enum", "examples", "exclusiveMinimum", "format", "if", "items", "maxItems", "maxLength",
+    "description", "else", "enum", "examples", "exclusiveMinimum", "format", "if", "items", "maxItems", "maxLength",
     "maxProperties", "maximum", "minItems", "minLength", "minimum", "multipleOf", "not", "oneOf", "pattern",
     "prefixItems", "properties", "propertyNames", "required", "then", "title", "type",
 }  # fmt: skip
@@ -41,25 +49,126 @@ def _within(schema: Any) -> Iterator[dict[str, Any]]:
         elif name in {"allOf", "anyOf", "oneOf", "prefixItems"}:
             for option in inner:
                 yield from _within(option)
-        elif name in {"additionalProperties", "contentSchema", "if", "items", "not", "propertyNames", "then"}:
+        elif name in {"additionalProperties", "contentSchema", "else", "if", "items", "not", "propertyNames", "then"}:
             yield from _within(inner)
 
 
 def test_every_limit_is_written_in_words_of_json_schema() -> None:
     """`outputs` had the limits `ge` and `le`, which no validator knows: everything was described as allowed."""
-    unknown = {name for schema in _schemas(document(ROUTES, "http://here")) for name in schema.keys() - KEYWORDS}
+    unknown = {name for schema in _schemas(DESCRIBED) for name in schema.keys() - KEYWORDS}
     assert unknown == set()
 
 
 def test_a_query_parameter_is_never_described_as_null() -> None:
-    described = document(ROUTES, "http://here")
     parameters = [
         parameter
-        for methods in described["paths"].values()
+        for methods in DESCRIBED["paths"].values()
         for operation in methods.values()
         for parameter in operation["parameters"]
     ]
     assert not [one["name"] for one in parameters if {"type": "null"} in one["schema"].get("anyOf", ())]
+
+
+def _problems(schema: dict[str, Any], value: Any) -> list[str]:
+    """What is wrong with a value by a schema of the description."""
+    whole = schema | {"components": DESCRIBED["components"]}
+    return [error.message for error in OAS31Validator(whole).iter_errors(value)]
+
+
+def _answer_schema(path: str, method: str, status: int) -> dict[str, Any]:
+    answered: dict[str, Any] = DESCRIBED["paths"][path][method]["responses"][str(status)]
+    schema: dict[str, Any] = answered["content"]["application/json"]["schema"]
+    return schema
+
+
+def test_no_name_is_given_twice_or_tells_of_the_code() -> None:
+    """Two shapes were called `EstimateOut`, and became `gateway__schemas__cards__EstimateOut`.
+
+    Makers of clients write a name in their language's way: two that differ by their letter case are one class.
+    """
+    names = [
+        *DESCRIBED["components"]["schemas"],
+        *(schema["title"] for schema in _schemas(DESCRIBED) if _named(schema)),
+    ]
+    assert [name for name in names if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)] == []
+    spelled = Counter(name.lower() for name in DESCRIBED["components"]["schemas"])
+    assert [name for name, times in spelled.items() if times > 1] == []
+
+
+def _named(schema: dict[str, Any]) -> bool:
+    return "title" in schema and "properties" in schema and "data" not in schema["properties"]
+
+
+def test_every_call_has_a_name_of_its_own_and_a_tag_that_is_explained() -> None:
+    """Names were made of modules and functions, `payments_top_up`, and would have changed with them."""
+    assert NAMES.keys() == {(route.method, route.path) for route in ROUTES}
+    assert len(set(NAMES.values())) == len(NAMES)
+    assert [name for name in NAMES.values() if not re.fullmatch(r"[a-z]+(?:[A-Z][a-z]+)*", name)] == []
+    assert {tag["name"] for tag in DESCRIBED["tags"]} == set(TAGS)
+
+
+def test_answers_may_get_new_members_and_requests_may_not() -> None:
+    """All were closed: a client that checks what it gets would have refused the next version's answers."""
+    closed = {
+        name
+        for name, schema in DESCRIBED["components"]["schemas"].items()
+        if schema.get("additionalProperties") is False
+    }
+    taken = {route.takes.__name__ for route in ROUTES if route.takes is not None and route.method != "GET"}
+    assert closed == taken | {"EstimateItemIn", "InputIn", "SandboxControls"}
+
+
+def test_each_code_of_a_call_is_typed_by_its_status() -> None:
+    """Every error was `ErrorOut`, whose `code` was any text, and `ways_out` was nowhere."""
+    by_code = {error.code: error for error in error_classes()}
+    for route in ROUTES:
+        for code in codes_of(route):
+            schema = _answer_schema(route.path, route.method.lower(), by_code[code].status)
+            options = schema.get("oneOf", [schema])
+            name = "".join(word.capitalize() for word in code.split("_"))
+            assert {"$ref": f"#/components/schemas/{name}Error"} in options or route.path == "/readyz"
+            assert DESCRIBED["components"]["schemas"][name]["properties"]["code"]["const"] == code
+
+
+@pytest.mark.parametrize("error", error_classes())
+def test_the_details_of_an_error_are_those_that_are_described(error: type[ApiError]) -> None:
+    taken = "details" in inspect.signature(error.__init__).parameters
+    said = get_type_hints(error.__init__)["details"] if taken else None
+    assert said in {error.shape, None if error.shape is None else error.shape | None}
+
+
+@pytest.mark.parametrize("call", EXAMPLES, ids=" ".join)
+def test_an_example_is_what_its_call_takes(call: tuple[str, str]) -> None:
+    method, path = call
+    (content,) = DESCRIBED["paths"][path][method.lower()]["requestBody"]["content"].values()
+    assert _problems(content["schema"], content["example"]) == []
+
+
+def test_every_body_in_json_has_an_example() -> None:
+    taking = {(one.method, one.path) for one in ROUTES if one.takes is not None and one.method != "GET"}
+    assert EXAMPLES.keys() == taking
+
+
+async def test_a_402_is_what_its_type_says(gateway: Visitor) -> None:
+    key = await gateway.account()
+    wanted = {"tool": "video", "model": "clip", "settings": {"duration": 8}}
+    await gateway.create(key, **wanted)
+    refused = await gateway.create(key, **wanted)
+    assert refused.status == 402
+    schema = _answer_schema("/v1/generations", "post", 402)
+    assert _problems(schema, refused.body) == []
+    assert _problems(schema, {"error": refused.error | {"code": "rate_limited"}}) != []
+    for member in ("needed", "available", "held", "ways_out"):
+        assert _problems(schema, {"error": {name: of for name, of in refused.error.items() if name != member}}) != []
+    quote = (await gateway.call("POST", "/v1/quotes", key, wanted)).body
+    assert quote["ways_out"] == refused.error["ways_out"]
+
+
+def test_a_file_is_described_as_bytes() -> None:
+    """It had no schema: makers of clients left the call out."""
+    content = DESCRIBED["paths"]["/v1/uploads"]["post"]["requestBody"]["content"]
+    assert {"application/octet-stream", "image/png", "video/mp4"} <= content.keys()
+    assert all(of == {"schema": {"type": "string", "format": "binary"}} for of in content.values())
 
 
 async def test_a_download_with_a_key_takes_no_other_query_than_it_says(gateway: Visitor) -> None:

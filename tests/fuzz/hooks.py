@@ -12,8 +12,9 @@ from tests.made_media import film, picture
 
 HEADER = "Idempotency-Key"
 
-# A body that is a file has no schema to make one from.
+# The schema of a body that is a file does not say what is in one.
 for media, whole in {
+    "application/octet-stream": picture("PNG"),
     "image/png": picture("PNG"),
     "image/jpeg": picture("JPEG"),
     "image/webp": picture("WEBP"),
@@ -23,6 +24,15 @@ for media, whole in {
     "video/quicktime": film("mov"),
 }.items():
     schemathesis.openapi.media_type(media, strategies.sampled_from([whole, whole[: len(whole) // 2], b"", b"words"]))
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
+    """Close the shapes of answers, which leave room for members of later versions: this one sends what it says."""
+    del context
+    for schema in raw_schema["components"]["schemas"].values():
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
 
 
 @schemathesis.hook

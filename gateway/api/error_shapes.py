@@ -1,0 +1,28 @@
+"""The shape of each code's answer, so that a client which has compared `code` knows what else is there."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import BaseModel, create_model
+
+from gateway.api.errors import ApiError, error_classes
+from gateway.schemas.base import Answer
+from gateway.schemas.errors import ErrorBody
+
+
+@cache
+def error_shapes() -> dict[type[ApiError], type[BaseModel]]:
+    """The shape of the whole answer of each error, `{"error": {"code": …}}`."""
+    return {error: _envelope(error) for error in error_classes()}
+
+
+def _envelope(error: type[ApiError]) -> type[BaseModel]:
+    name = "".join(word.capitalize() for word in error.code.split("_"))
+    code: Any = Literal[error.code]
+    body = create_model(
+        name, __base__=ErrorBody if error.shape is None else (error.shape, ErrorBody), __doc__=error.__doc__, code=code
+    )
+    doc = f"The answer with the code `{error.code}`."
+    return create_model(f"{name}Error", __base__=Answer, __doc__=doc, error=body)
