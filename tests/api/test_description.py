@@ -151,7 +151,7 @@ def test_every_body_in_json_has_an_example() -> None:
 
 async def test_a_402_is_what_its_type_says(gateway: Visitor) -> None:
     key = await gateway.account()
-    wanted = {"tool": "video", "model": "clip", "settings": {"duration": 8}}
+    wanted: dict[str, Any] = {"tool": "video", "model": "clip", "settings": {"duration": 8}}
     await gateway.create(key, **wanted)
     refused = await gateway.create(key, **wanted)
     assert refused.status == 402
