@@ -35,6 +35,7 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     "note": frozenset({(State.RUNNING, State.RUNNING)}),
     "park": frozenset({(State.RUNNING, State.RUNNING), (State.RUNNING, State.CANCELLED)}),
     "call_back": frozenset({(State.RUNNING, State.RUNNING)}),
+    "progress": frozenset({(State.RUNNING, State.RUNNING)}),
     "deliver": frozenset({(State.RUNNING, State.RUNNING)}),
     "hand_back": frozenset({(State.RUNNING, State.QUEUED), (State.RUNNING, State.CANCELLED)}),
     "line_up": frozenset({(State.QUEUED, State.QUEUED)}),

@@ -34,7 +34,8 @@ from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeu
 from gateway.outputs import output_key
 from gateway.slots import SUCCEEDED
 from workers.metrics import ATTEMPT_SECONDS
-from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
+from workers.parked import LISTENED_LOOK_MS
+from workers.providers import ListeningProvider, Pending, Progress, Provider, ProviderRequest, Rendered
 from workers.slot import Slot
 from workers.workplace import Workplace
 
@@ -73,6 +74,7 @@ class Attempt:
         self._submitting: asyncio.Task[None] | None = None
         self._delivered = {output.index for output in begun.generation.outputs}
         self._progress_thousandths = begun.generation.progress_thousandths
+        self._provider: Provider | None = None
         self._request: ProviderRequest | None = None
         self._slot = Slot(place, begun.generation)
         self._woken = asyncio.Event()
@@ -114,7 +116,7 @@ class Attempt:
         unreachable = 0
         while True:
             try:
-                provider = self._place.desk.provider(self._generation.request.provider)
+                provider = self._provider = self._place.desk.provider(self._generation.request.provider)
                 if self._request is None:
                     self._request = await self._place.desk.request(self._generation, self._number, self._delivered)
                 if not self._submitted:
@@ -127,7 +129,7 @@ class Attempt:
                 if isinstance(error, ProviderNotSetUp) and self._ref is None:
                     raise
                 self._slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
-                if self._may_park():
+                if self._may_park(away=True):
                     return Made.LEFT
                 pause: float = _UNREACHABLE_PAUSES_SECONDS[min(unreachable, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
                 if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
@@ -190,14 +192,16 @@ class Attempt:
             raise ProviderFailed("it ended without an output")
         return Made.DONE
 
-    def _may_park(self) -> bool:
+    def _may_park(self, *, away: bool = False) -> bool:
         """Whether the generation can be left with its provider now, so that this worker is free for others (R17).
 
         Who was parked before only looks, and is left again. A first attempt stays for a while: most images are done by
-        then, and the next look is half a minute away.
+        then, and the next look is half a minute away. If the provider is `away` and listens, it hears when it is back.
         """
         if self._ref is None:
             return False
+        if away and isinstance(self._provider, ListeningProvider):
+            return True
         stay = _STAY_SECONDS if self._request is None or self._request.callback_url is None else _STAY_CALLED_SECONDS
         return self._generation.looks > 0 or time.monotonic() - self._began_at >= stay
 
@@ -340,13 +344,22 @@ class Attempt:
         operation = operation_id()
         outcome = await self._place.insist(
             "park",
-            lambda: self._ledger.park(generation=self._generation.id, attempt=self._number, operation=operation),
+            lambda: self._ledger.park(
+                generation=self._generation.id,
+                attempt=self._number,
+                operation=operation,
+                progress_thousandths=self._progress_thousandths,
+                look_ms=LISTENED_LOOK_MS if isinstance(self._provider, ListeningProvider) else None,
+            ),
         )
         if not isinstance(outcome, Parked):
             return await self._conclude("park", outcome, stop_provider=True)
         self._slot.hold(outcome.next_look)
+        self._hint()
         if outcome.dispatch is not None:
             self._place.dispatcher.dispatch([outcome.dispatch])
+        if self._ref is not None and isinstance(self._provider, ListeningProvider):
+            self._place.parked.listen(self._generation, self._ref, self._provider, self._progress_thousandths)
         return "parked"
 
     async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:

@@ -21,6 +21,7 @@ from gateway.slots import Slots
 from gateway.tasks import Tasks
 from workers.checks import Checks
 from workers.insist import insist
+from workers.parked import ParkedJobs
 from workers.provider_desk import ProviderDesk
 
 T = TypeVar("T")
@@ -46,8 +47,10 @@ class Workplace:
     checks: Checks = field(default_factory=Checks)
     tasks: Tasks = field(default_factory=Tasks)
     slots: Slots = field(init=False)
+    parked: ParkedJobs = field(init=False)
 
     def __post_init__(self) -> None:
+        self.parked = ParkedJobs(self)
         self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))
 
     async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
@@ -117,7 +120,8 @@ class Workplace:
             log.warning("slot_not_released", generation=generation, error=str(error), free="when it lapses")
 
     async def close(self) -> None:
-        """End the loops, let what else runs in the background end, then close the providers and the checks."""
+        """Hand parked jobs over, end the loops, let what else runs end, then close the providers and the checks."""
+        await self.parked.close()
         await self.tasks.close()
         await self.desk.close()
         await self.checks.close()

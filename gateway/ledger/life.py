@@ -181,12 +181,30 @@ class GenerationOperations(LedgerCore):
         word, _ = await self.run("deliver", key, attempt, output.index, encode_output(output))
         return o.Noted() if word == "noted" else o.Stale()
 
-    async def park(self, *, generation: str, attempt: int, operation: str) -> o.Parked | o.Ended | o.Stale:
-        """Leave the generation with its provider (R17): no lease; next look after 30 s, doubling to 5 min."""
-        word, rest = await self.run("park", self.generation_key(generation), attempt, operation, self.dispatch_ms)
+    async def park(
+        self,
+        *,
+        generation: str,
+        attempt: int,
+        operation: str,
+        progress_thousandths: int | None = None,
+        look_ms: int | None = None,
+    ) -> o.Parked | o.Ended | o.Stale:
+        """Leave the generation with its provider (R17): no lease; next look after 30 s, doubling to 5 min.
+
+        `look_ms`: after so long at most.
+        """
+        progress, look = ("" if given is None else given for given in (progress_thousandths, look_ms))
+        key = self.generation_key(generation)
+        word, rest = await self.run("park", key, attempt, operation, self.dispatch_ms, progress, look)
         if word == "ended":
             return self.ended(rest)
         return o.Parked(int(rest[0]), decode_dispatch(rest[1])) if word == "parked" else o.Stale()
+
+    async def progress(self, *, generation: str, job: str, thousandths: int) -> o.Noted | o.Stale:
+        """Record how far the `job` (the provider's own id) of a parked generation is; Stale if it has no such job."""
+        word, _ = await self.run("progress", self.generation_key(generation), job, thousandths)
+        return o.Noted() if word == "noted" else o.Stale()
 
     async def call_back(self, *, generation: str, job: str) -> o.NotFound | o.Stray | o.Unchanged | o.CalledBack:
         """Look at a generation now, for its provider says that its `job` (the provider's own id) has ended (R17)."""

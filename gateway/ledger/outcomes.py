@@ -70,7 +70,8 @@ class Generation:
     """A generation as it is. `version` counts its changes; `operation` is the id of what made its last move.
 
     `submission` counts the jobs that its provider failed, so that the next one has an idempotency key of its own;
-    `looks` how often it was parked with the job that it has now; `ref_attempt` is the attempt that had that job made.
+    `looks` how often it was parked with the job that it has now, `looked_at` when last; `ref_attempt` is the attempt
+    that had that job made, `ref_at` when.
 
     `entry_texts` are its own journal entries, oldest first, as they are stored: `records.decode_entry` reads them.
     """
@@ -97,6 +98,8 @@ class Generation:
     error: FailureCode | None
     provider_ref: str | None
     ref_attempt: int
+    ref_at: int | None
+    looked_at: int | None
     give_up_at: int | None
     created_at: int
     queued_at: int | None

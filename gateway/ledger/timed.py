@@ -24,7 +24,7 @@ READS = frozenset(
 BESIDES = frozenset(
     {"account", "admit", "claim_email", "journal", "publish", "release_email", "sign_out", "take_in", "touch"}
 )
-_OFTEN = frozenset({"claim_deliveries", "dispatched", "renew", "tried"})
+_OFTEN = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
 _UNTOLD = READS | BESIDES
 _OF_AN_ATTEMPT = frozenset({"begin", "deliver", "hand_back", "note", "park", "renew", "settle"})
 

@@ -120,7 +120,7 @@ def _generation(g: Generation) -> dict[str, str]:
     values = {
         "account": g.account, "tool": g.request.tool, "price": price, "outputs": g.request.outputs, "state": g.state,
         "attempt": g.attempt, "failures": g.failures, "delivered": len(g.outputs), "ref": g.ref,
-        "submission": g.submission, "ref_attempt": g.ref_attempt,
+        "submission": g.submission, "ref_attempt": g.ref_attempt, "ref_at": g.ref_at,
         "queued_at": g.queued_at, "started_at": g.started_at, "finished_at": g.finished_at,
         "progress": g.progress, "cancel_requested": g.cancel_requested, "error": g.error,
         "terms": ",".join(map(str, (*limits, 30 * DAY, g.head_start))),
@@ -134,7 +134,7 @@ def _generation(g: Generation) -> dict[str, str]:
         values |= {"committed": g.committed, "refunded": price - g.committed}
     else:
         values |= {"not_before": g.not_before, "parked": g.parked, "looks": g.looks, "lease_until": g.lease_until}
-        values |= {"called_back": g.called_back, "in_line": g.in_line}
+        values |= {"called_back": g.called_back, "in_line": g.in_line, "looked_at": g.looked_at}
         values["give_up_at"] = g.give_up_at if g.ref or g.state == "running" else 0
     return _texts(values) | {f"output:{index}": "" for index in g.outputs}
 

@@ -180,6 +180,14 @@ def call_back(model: Model, dice: Random) -> Arguments:
     return {"generation": g.id, "job": g.ref if g.ref and dice.random() < 0.7 else dice.choice((*JOBS, "job-3"))}
 
 
+def progress(model: Model, dice: Random) -> Arguments:
+    """Mostly of one that is parked, and about its job."""
+    with_ref = [g for g in model.generations.values() if g.parked]
+    g = dice.choice(with_ref) if with_ref and dice.random() < SENSIBLE else _some(model, dice)
+    job = g.ref if g and g.ref and dice.random() < SENSIBLE else dice.choice(JOBS)
+    return {"generation": g.id, "job": job, "thousandths": dice.choice((1, 250, 500, 750))} if g else None
+
+
 def renew(model: Model, dice: Random) -> Arguments:
     chosen = _attempt(model, dice, "running")
     return chosen and chosen | {"progress_thousandths": dice.choice((None, 1, 500))}
@@ -207,7 +215,8 @@ def park(model: Model, dice: Random) -> Arguments:
         return hand_back(model, dice)  # it may have no ref, or may not run
     called_back = [g for g in with_ref if g.called_back == g.ref]  # what is rare comes first
     g = dice.choice(called_back or with_ref) if with_ref else None
-    return {"generation": g.id, "attempt": g.attempt} | _operation(dice) if g else None
+    said = {"progress_thousandths": dice.choice((None, 1, 500)), "look_ms": dice.choice((None, 7 * SECOND, MINUTE))}
+    return {"generation": g.id, "attempt": g.attempt} | _operation(dice) | said if g else None
 
 
 def hand_back(model: Model, dice: Random) -> Arguments:
@@ -335,9 +344,9 @@ def take_back(model: Model, dice: Random) -> Arguments:
 
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
     "reserve": (13, reserve), "begin": (14, begin), "note": (8, note), "renew": (4, renew), "deliver": (14, deliver),
-    "settle": (9, settle), "park": (7, park), "call_back": (5, call_back), "hand_back": (3, hand_back),
-    "line_up": (2, line_up), "cancel": (3, cancel), "dispatched": (3, dispatched), "rescue": (11, rescue),
-    "pass_time": (8, pass_time), "advance": (6, advance),
+    "settle": (9, settle), "park": (7, park), "call_back": (5, call_back), "progress": (3, progress),
+    "hand_back": (3, hand_back), "line_up": (2, line_up), "cancel": (3, cancel), "dispatched": (3, dispatched),
+    "rescue": (11, rescue), "pass_time": (8, pass_time), "advance": (6, advance),
     "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
     "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),
     "check_out": (2, check_out), "pay": (3, pay), "decline": (1, decline), "take_back": (2, take_back),

@@ -38,6 +38,50 @@ async def test_the_next_look_comes_after_30_seconds_doubling_to_5_minutes(world:
     assert (await world.generation(generation)).failures == 0
 
 
+async def test_who_knows_when_it_will_have_ended_looks_sooner_but_never_later(world: World) -> None:
+    await world.account()
+    generation = await world.running(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    pauses = []
+    for attempt, look_ms in enumerate((7 * SECOND, 90 * SECOND), start=1):
+        before = await world.now()
+        await world.ledger.park(generation=generation, attempt=attempt, operation=operation_id(), look_ms=look_ms)
+        deadline = await world.deadline(generation)
+        assert deadline is not None
+        pauses.append((deadline - before) // SECOND)
+        await world.begin(generation, attempt + 1)
+    assert pauses == [7, 60]
+
+
+async def test_how_far_it_is_when_it_is_left_is_kept_and_never_goes_back(world: World) -> None:
+    """A parked job stood still although each look at it had heard how far it was."""
+    await world.account()
+    generation = await world.running()
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    for attempt, said, kept in ((1, 420, 420), (2, 300, 420), (3, None, 420)):
+        await world.ledger.park(
+            generation=generation, attempt=attempt, operation=operation_id(), progress_thousandths=said
+        )
+        assert (await world.generation(generation)).progress_thousandths == kept
+        await world.begin(generation, attempt + 1)
+
+
+async def test_when_a_job_was_submitted_and_last_looked_at_is_kept_as_long_as_the_job(world: World) -> None:
+    await world.account()
+    generation = await world.running()
+    before = await world.now()
+    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    await world.ledger.park(generation=generation, attempt=1, operation=operation_id())
+    found = await world.generation(generation)
+    assert found.ref_at is not None
+    assert found.looked_at is not None
+    assert before <= found.ref_at <= found.looked_at <= await world.now()
+    await world.begin(generation, 2)
+    await world.settle(generation, FailureCode.PROVIDER_FAILED, 2)
+    found = await world.generation(generation)
+    assert (found.ref_at, found.looked_at) == (None, None)
+
+
 async def test_it_is_looked_at_once_more_before_it_is_given_up_and_then_when_it_is(world: World) -> None:
     """A provider that was done between the last long look and `give_up_at` was thrown away with its work."""
     await world.account()

@@ -33,6 +33,7 @@ class Walk:
         self.moves: dict[str, Callable[[str, o.Generation], Awaitable[object]]] = {
             "begin": self._begin, "renew": self._renew, "note": self._note, "deliver": self._deliver,
             "park": self._park, "call_back": self._call_back, "line_up": self._line_up,
+            "progress": self._progress,
             "hand_back": self._hand_back, "settle": self._settle, "cancel": self._cancel,
             "dispatched": self._dispatched, "rescue": self._rescue,
         }  # fmt: skip
@@ -115,6 +116,9 @@ class Walk:
 
     async def _call_back(self, name: str, _: o.Generation) -> object:
         return await self.world.ledger.call_back(generation=name, job="job")
+
+    async def _progress(self, name: str, _: o.Generation) -> object:
+        return await self.world.ledger.progress(generation=name, job="job", thousandths=self.chance.randrange(1000))
 
     async def _cancel(self, name: str, _: o.Generation) -> object:
         return await self.world.ledger.cancel(generation=name) if self.chance.random() < 0.4 else None

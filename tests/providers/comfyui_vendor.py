@@ -2,12 +2,16 @@
 
 `modern`: it has /api/jobs/{id}/cancel, else only the older ways. `sockets`: whether /ws works. `break_answers`: so many
 submits are taken and answered 500. `deaf`, if need be after a submit: it cannot be asked for its queue.
+
+What it tells by its sockets is what the real one tells, and to whom: how far a job is, and its end, only to the client
+that queued it; that the queue has changed, to everyone. `says_progress`: what it says of the job that runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,6 +48,7 @@ _NODES: Mapping[str, Mapping[str, type]] = {
     "LoadImage": {"image": str},
     "SaveImage": {"filename_prefix": str, "images": _LINK},
 }
+_RUNS = 0.15  # seconds
 _PROMPT_FIELDS = {"prompt", "prompt_id", "client_id"}
 
 
@@ -54,12 +59,15 @@ class ComfyUiVendor(Vendor):
 
     modern: bool = True
     sockets: bool = True
+    says_progress: tuple[int, int] = (1, 2)
     uploads: dict[str, bytes] = field(default_factory=dict)
     interrupts: list[str | None] = field(default_factory=list)
     listeners: int = 0
     break_answers: int = 0
     deaf: bool = False
     deaf_after_submit: bool = False
+    _looked_at: dict[str, float] = field(default_factory=dict)
+    _connections: list[asyncio.Transport] = field(default_factory=list)
 
     def card(self) -> str:
         return f"""
@@ -184,9 +192,24 @@ credits = 5
     # --- where a job is ---------------------------------------------------------------------------------------------
 
     def has_ended(self, job: str) -> bool:
-        """A job runs until it was looked for once, and while the server is holding."""
+        """A job runs for a moment from when it was first looked for, and while the server is holding."""
         open_to_all = not self.holding or self.early > 0
-        return job in self.stopped or (open_to_all and self.jobs[job].looks > 1)
+        looked_at = self._looked_at.get(job)
+        return job in self.stopped or (open_to_all and looked_at is not None and time.monotonic() > looked_at + _RUNS)
+
+    async def down(self) -> None:
+        """Be away, and leave every socket as a process does that ends."""
+        for connection in self._connections:
+            connection.abort()
+        self._connections.clear()
+        await super().down()
+
+    async def restart(self) -> None:
+        """Forget the queue and the history, which are in its memory."""
+        await self.down()
+        self.jobs.clear()
+        self._looked_at.clear()
+        await self.up()
 
     async def queue(self, _: web.Request) -> web.Response:
         if self.deaf:
@@ -204,6 +227,7 @@ credits = 5
             return web.json_response({})
         taken = self.jobs[job]
         taken.looks += 1
+        self._looked_at.setdefault(job, time.monotonic())
         if not self.has_ended(job):
             return web.json_response({})
         status: dict[str, Any] = {"status_str": "success", "completed": True, "messages": []}
@@ -224,31 +248,43 @@ credits = 5
         return ["execution_error", told | {"prompt_id": job, "exception_message": message, "traceback": ["…"]}]
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
-        job = request.query["clientId"]
+        client = request.query["clientId"]
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.listeners += 1
-        await socket.send_json(
-            {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 1}}, "sid": job}}
-        )
-        await socket.send_json({"type": "executing", "data": {"node": "5", "display_node": "5", "prompt_id": job}})
-        await socket.send_json(
-            {"type": "progress", "data": {"value": 9, "max": 10, "prompt_id": "another", "node": "5"}}
-        )
-        await socket.send_json({"type": "progress", "data": {"value": 1, "max": 2, "prompt_id": job, "node": "5"}})
+        assert request.transport is not None
+        self._connections.append(request.transport)
+        await socket.send_json({"type": "executing", "data": {"node": "5"}})
+        await socket.send_json(_progress("another", 9, 10))
         await socket.send_bytes(b"\0\0\0\1\0\0\0\1preview")
-        while not socket.closed and not (job in self.jobs and self.has_ended(job)):
-            await self._pass(socket)
-        if not socket.closed:
-            await socket.send_json({"type": "executing", "data": {"node": None, "prompt_id": job}})
+        told: dict[str, object] = {}
+        remaining = None
         while not socket.closed:
+            running = [job for job in self.jobs if not self.has_ended(job)]
+            for job in self._queued_by(client):
+                if job not in running:
+                    word: object = "ended"
+                    message = {"type": "executing", "data": {"node": None, "prompt_id": job}}
+                else:
+                    word = self.says_progress
+                    message = _progress(job, *self.says_progress)
+                if told.get(job) != word and (job in told or word != "ended"):
+                    await socket.send_json(message)
+                told[job] = word
+            if len(running) != remaining:
+                remaining = len(running)
+                status = {"exec_info": {"queue_remaining": remaining}}
+                await socket.send_json({"type": "status", "data": {"status": status, "sid": client}})
             await self._pass(socket)
         return socket
+
+    def _queued_by(self, client: str) -> list[str]:
+        return [job for job, taken in self.jobs.items() if taken.asked["client_id"] == client]
 
     @staticmethod
     async def _pass(socket: web.WebSocketResponse) -> None:
         try:
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(0.02):
                 await socket.receive()
         except TimeoutError:
             return
@@ -284,6 +320,10 @@ credits = 5
         if job in self.jobs:
             self.stopped.append(job)
         return web.Response()
+
+
+def _progress(job: str, value: int, most: int) -> dict[str, Any]:
+    return {"type": "progress", "data": {"value": value, "max": most, "prompt_id": job, "node": "5"}}
 
 
 def _file(job: str, number: int) -> dict[str, str]:

@@ -26,8 +26,16 @@ class Scene:
         return self.stage.worker(FAREBOX_RATE_CARD=str(self.card), BOX_KEY=KEY)
 
     async def order(self, outputs: int = 1, **wishes: Any) -> str:
+        return await self.stage.order(outputs=outputs, **(self._asked | wishes))
+
+    async def order_only(self, outputs: int = 1, **wishes: Any) -> Generation:
+        """The same, without anything in the queue."""
+        return (await self.stage.reserve(outputs=outputs, **(self._asked | wishes))).generation
+
+    @property
+    def _asked(self) -> dict[str, Any]:
         asked = {"provider": "box", "model": "flux-dev", "provider_model": self.provider_model, "prompt": PROMPT}
-        return await self.stage.order(outputs=outputs, settings={"resolution": "1K"}, **(asked | wishes))
+        return asked | {"settings": {"resolution": "1K"}}
 
     @property
     def provider_model(self) -> str:

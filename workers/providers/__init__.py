@@ -8,6 +8,7 @@ from importlib import import_module
 from workers.providers.base import (
     ArgumentNames,
     Connection,
+    ListeningProvider,
     Pending,
     Progress,
     Provider,
@@ -21,6 +22,7 @@ __all__ = [
     "KINDS",
     "ArgumentNames",
     "Connection",
+    "ListeningProvider",
     "Pending",
     "Progress",
     "Provider",

@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gateway.addresses import AddressGuard
 from gateway.domain import SettingValue
@@ -166,4 +166,16 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Free what the provider holds in this process."""
+        ...
+
+
+@runtime_checkable
+class ListeningProvider(Provider, Protocol):
+    """A provider that hears by itself how its jobs do: who leaves one with it listens, and looks when that ends."""
+
+    def listen(self, ref: str) -> AsyncGenerator[float | None]:
+        """How much of the job is done, each time it is said; it ends when the job has, or is not known (any more).
+
+        It outlasts a provider that is away. Nothing is raised.
+        """
         ...

@@ -8,5 +8,7 @@
 --- @include "lib/keys" "lib/amounts" "lib/generations"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not generations.held_by(g, ARGV[1]) then return {"stale"} end
-if g.ref ~= ARGV[2] then generations.set(g.id, "ref", ARGV[2], "ref_attempt", ARGV[1]) end
+if g.ref ~= ARGV[2] then
+  generations.set(g.id, "ref", ARGV[2], "ref_attempt", ARGV[1], "ref_at", amounts.text(amounts.real_now()))
+end
 return {"noted"}

@@ -40,6 +40,8 @@ class Generation:
     give_up_at: int = 0
     ref: str | None = None
     ref_attempt: int = 0
+    ref_at: int = 0
+    looked_at: int = 0
     submission: int = 0
     parked: bool = False
     looks: int = 0
@@ -182,7 +184,7 @@ class Model(Accounts):
         if not (g := self.held(generation, attempt)):
             return "Stale", None
         if g.ref != ref:
-            g.ref, g.ref_attempt = ref, attempt
+            g.ref, g.ref_attempt, g.ref_at = ref, attempt, self.clock
         return "Noted", None
 
     def renew(self, *, generation: str, attempt: int, progress_thousandths: int | None) -> Answer:
@@ -205,7 +207,15 @@ class Model(Accounts):
         g.outputs.add(output.index)
         return "Noted", None
 
-    def park(self, *, generation: str, attempt: int, operation: str) -> Answer:
+    def park(
+        self,
+        *,
+        generation: str,
+        attempt: int,
+        operation: str,
+        progress_thousandths: int | None = None,
+        look_ms: int | None = None,
+    ) -> Answer:
         if answer := self.again(generation, operation):
             return answer
         if not (g := self.held(generation, attempt)):
@@ -217,8 +227,11 @@ class Model(Accounts):
         called_back = g.called_back == g.ref
         last = g.give_up_at - LAST_LOOK  # once more before it is given up
         until = last if self.clock < last else max(self.clock, g.give_up_at)
-        g.deadline = min(self.clock + (DISPATCH if called_back else LOOKS[min(g.looks, 4)]), until)
-        g.parked, g.looks, g.operation, g.lease_until = True, g.looks + 1, operation, 0
+        pause = LOOKS[min(g.looks, 4)] if look_ms is None else min(look_ms, LOOKS[min(g.looks, 4)])
+        g.deadline = min(self.clock + (DISPATCH if called_back else pause), until)
+        if progress_thousandths is not None:
+            g.progress = max(g.progress or 0, progress_thousandths)
+        g.parked, g.looks, g.looked_at, g.operation, g.lease_until = True, g.looks + 1, self.clock, operation, 0
         return "Parked", self.parked(g)
 
     def hand_back(self, *, generation: str, attempt: int, operation: str) -> Answer:
@@ -258,7 +271,7 @@ class Model(Accounts):
             return self.end(g, self.final(g), failure, operation)
         g.failures, g.operation = g.failures + 1, operation
         if failure == "provider_failed":
-            g.ref, g.ref_attempt, g.submission = None, 0, g.submission + 1
+            g.ref, g.ref_attempt, g.ref_at, g.looked_at, g.submission = None, 0, 0, 0, g.submission + 1
         self.queue(g, self.clock + PAUSES[min(g.failures, 3) - 1])
         return "Requeued", g.dispatch
 
@@ -324,6 +337,15 @@ class Model(Accounts):
             return "CalledBack", None
         g.deadline = self.clock + DISPATCH
         return "CalledBack", g.dispatch
+
+    def progress(self, *, generation: str, job: str, thousandths: int) -> Answer:
+        """R17: how far a parked one's job is; it never goes back."""
+        g = self.generations.get(generation)
+        if not g or g.state != "running" or g.ref != job:
+            return "Stale", None
+        if g.parked:
+            g.progress = max(g.progress or 0, thousandths)
+        return "Noted", None
 
     def dispatched(self, *, generation: str, deadline: int) -> Answer:
         """The outbox: looked at again in a minute, or when it has been queued for too long (R16)."""

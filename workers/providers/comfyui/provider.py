@@ -4,7 +4,7 @@
 POST /upload/image            each input, under a name of ours
 POST /prompt                  {prompt: workflow, prompt_id, client_id}
 GET  /history/{id}, /queue    has it ended; is it there
-WS   /ws?clientId={id}        how far it is
+WS   /ws?clientId={id}        how far jobs are, and when to look: one for all (`listener.py`)
 GET  /view                    a file
 POST /api/jobs/{id}/cancel    stop exactly this one; older servers: /queue and /interrupt
 ```
@@ -39,17 +39,15 @@ from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, f
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
 from workers.providers.calls import Answer, Calls, lost
 from workers.providers.comfyui.history import failure_of, files_of
-from workers.providers.comfyui.watch import watching
+from workers.providers.comfyui.listener import Listener, Watch
 from workers.providers.details import words_of
 from workers.providers.inputs import Inputs
 
 _NAMESPACE = uuid.UUID("5d0c7f5e-7f0b-4d0a-9a57-0d6f1c0f4b11")  # ours, made once
 _QUEUE_BYTES_MAX = 64 * 1024 * 1024  # it repeats the workflow of every job that waits
 _SEED_MAX = 2**53  # beyond it, JSON's numbers are not exact in every client
-_LOOK_SECONDS = 1.0  # without a socket
-_WATCHED_LOOK_SECONDS = 5.0  # with one, which says when to look
+_LOOK_SECONDS = 5.0  # unless the listener says sooner that it is time to look
 _NODES_TOLD_MAX = 5  # in the operator's log
-_SURELY = 5  # each so many looks, whether the job is still there
 _GONE = frozenset({404, 405})  # an older server answers what it does not know with one of these
 
 
@@ -63,6 +61,7 @@ class ComfyUi:
         self._calls = Calls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
         self._folder = connection.folder
         self._inputs = Inputs(guard or connection.input_guard)
+        self._listener = Listener(self._calls, lambda: self._jobs("queue_running", "queue_pending"))
 
     async def submit(self, request: ProviderRequest) -> str:
         """Queue the workflow, unless it is there already; its id."""
@@ -70,7 +69,7 @@ class ComfyUi:
         request.announced.add(job)  # first of all: a worker that died may have queued it
         if await self._is_there(job):
             return job
-        body = {"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": job}
+        body = {"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": self._listener.client_id}
         try:
             answer = await self._calls.ask("POST", "/prompt", json=body, repeatable=True)
             given = answer.document().get("prompt_id") if answer.ok else None
@@ -102,14 +101,12 @@ class ComfyUi:
         """Wait until the job is in the history, then fetch what it saved."""
         if ref is None:
             raise ProviderFailed("a job of ComfyUI has a ref")
-        async with watching(self._calls, ref) as watch:
-            loop = asyncio.get_running_loop()
-            looks = known = 0
-            while (entry := await self._look(ref, surely=watch.connections != known or looks % _SURELY == 0)) is None:
-                looks, known = looks + 1, watch.connections if watch.connected else -1
+        loop = asyncio.get_running_loop()
+        with self._listener.watching(ref) as watch:
+            while (entry := await self._look(ref, watch)) is None:
                 yield Pending(watch.fraction)
-                look_at = loop.time() + (_WATCHED_LOOK_SECONDS if watch.connected and looks > 1 else _LOOK_SECONDS)
-                while await watch.word(look_at):
+                look_at = loop.time() + _LOOK_SECONDS
+                while await watch.news(look_at):
                     yield Pending(watch.fraction)
         failure = failure_of(entry, private=request.prompt)
         if failure is not None:
@@ -119,6 +116,12 @@ class ComfyUi:
         for index, path in zip(request.job_indices or request.indices, files, strict=False):
             if index in request.indices:
                 yield Rendered(index=index, data=await self._calls.fetch(path))
+
+    async def listen(self, ref: str) -> AsyncGenerator[float | None]:
+        """How far the job is, each time the server says so; it ends when the job has, or is not known any more."""
+        with self._listener.watching(ref) as watch:
+            while await watch.news():
+                yield watch.fraction
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Stop exactly this job, whether it waits or runs. No error if it has ended."""
@@ -132,7 +135,8 @@ class ComfyUi:
             raise self._calls.refusal(answer)
 
     async def close(self) -> None:
-        """Close the sessions."""
+        """Close the socket and the sessions."""
+        await self._listener.close()
         await self._calls.close()
         await self._inputs.close()
 
@@ -176,13 +180,14 @@ class ComfyUi:
 
     # --- where a job is ---------------------------------------------------------------------------------------------
 
-    async def _look(self, job: str, *, surely: bool) -> dict[str, Any] | None:
-        """What the history has of the job, None while it waits or runs. `surely`: make sure that it still does.
+    async def _look(self, job: str, watch: Watch) -> dict[str, Any] | None:
+        """What the history has of the job, None while it waits or runs.
 
         ProviderFailed if the server does not know it: its queue is in its memory, and does not survive a restart.
         """
+        watch.gone = False  # what is heard from now on may be news
         entry = await self._history(job)
-        if entry is None and surely and not await self._is_queued(job):
+        if entry is None and not await self._is_queued(job):
             entry = await self._history(job)  # it may have ended between the two
             if entry is None:
                 raise ProviderFailed("it does not know its job any more: it was restarted, or somebody deleted it")
@@ -210,7 +215,8 @@ class ComfyUi:
         for name in lists:
             if not isinstance(queue.get(name), list):
                 raise lost(f"its queue has no {name}", answer)
-            jobs |= {item[1] for item in queue[name] if isinstance(item, list) and len(item) > 1}
+            items = (item[1] for item in queue[name] if isinstance(item, list) and len(item) > 1)
+            jobs.update(job for job in items if isinstance(job, str))
         return jobs
 
     def _refusal(self, answer: Answer, prompt: str) -> ProviderError:

@@ -13,7 +13,7 @@ function failing.run(g, code, operation, dispatch_ms)
   local key, now = keys.generation(g.id), amounts.real_now()
   redis.call("HSET", key, "failures", amounts.text(failures), "operation", operation)
   if code == "provider_failed" then
-    redis.call("HDEL", key, "ref", "ref_attempt", "give_up_at")
+    redis.call("HDEL", key, "ref", "ref_attempt", "ref_at", "looked_at", "give_up_at")
     redis.call("HINCRBY", key, "submission", 1) -- what is submitted next is another job, not this one again
   end
   return {"requeued", generations.queue(g, now, now + PAUSES[math.min(failures, #PAUSES)], dispatch_ms)}

@@ -1,0 +1,57 @@
+"""R17: how far a parked generation's job is, as its provider says; an attempt in work says it by `renew`."""
+
+from __future__ import annotations
+
+from gateway.domain import State, operation_id
+from gateway.ledger import outcomes as o
+from tests.ledger.world import World
+
+
+async def tell(world: World, generation: str, thousandths: int, job: str = "job-7") -> object:
+    return await world.ledger.progress(generation=generation, job=job, thousandths=thousandths)
+
+
+async def test_a_parked_generation_gets_on(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    deadline, version = await world.deadline(generation), (await world.generation(generation)).version
+    assert await tell(world, generation, 420) == o.Noted()
+    found = await world.generation(generation)
+    assert (found.progress_thousandths, found.version) == (420, version + 1)
+    assert await world.deadline(generation) == deadline
+
+
+async def test_it_never_goes_back_and_the_same_again_is_no_change(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    await tell(world, generation, 420)
+    before = await world.contents()
+    assert await tell(world, generation, 420) == o.Noted()
+    assert await tell(world, generation, 419) == o.Noted()
+    assert await world.contents() == before
+
+
+async def test_an_attempt_in_work_says_it_by_itself(world: World) -> None:
+    await world.account()
+    generation = await world.parked()
+    await world.begin(generation, 2)
+    before = await world.contents()
+    assert await tell(world, generation, 420) == o.Noted()
+    assert await world.contents() == before
+
+
+async def test_another_job_an_ended_one_and_none_are_refused(world: World) -> None:
+    await world.account()
+    parked, ended = await world.parked(), await world.parked()
+    await world.begin(ended, 2)
+    await world.settle(ended, None, 2)
+    assert (await world.generation(ended)).state is State.FAILED
+    queued = await world.parked()
+    await world.begin(queued, 2)
+    await world.ledger.hand_back(generation=queued, attempt=2, operation=operation_id())
+    before = await world.contents()
+    assert await tell(world, parked, 420, "job-6") == o.Stale()
+    assert await tell(world, ended, 420) == o.Stale()
+    assert await tell(world, queued, 420) == o.Stale()
+    assert await tell(world, "gen_00aaaaaaaaaaaaaaaaaaaaaaaa", 420) == o.Stale()
+    assert await world.contents() == before

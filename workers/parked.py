@@ -1,0 +1,116 @@
+"""Generations that this process left with a provider which hears by itself how its jobs do (R17).
+
+What is heard of one goes into the ledger: how far it is, at most once a second; and when its job has ended, or is not
+known any more, it is looked at at once, wherever there is room. A process that stops has the others look, so that one
+of them listens from then on. One that dies leaves the next look, of which the ledger has the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.cancelling import cancel
+from gateway.errors import FareboxError, QueueUnavailable
+from gateway.ledger.outcomes import CalledBack, Generation, Stale
+from workers.providers import ListeningProvider
+
+if TYPE_CHECKING:
+    from workers.workplace import Workplace
+
+LISTENED_LOOK_MS = 60_000
+"""When a parked one that is listened for is looked at all the same: its listener may die."""
+
+_PROGRESS_EVERY_SECONDS = 1.0
+_BARELY_SECONDS = 1.0  # heard for less, its end contradicts the look that has just said that it goes on
+_HAND_OVER_SECONDS = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A generation that is listened for: the job that it was left with, and the task."""
+
+    job: str
+    task: asyncio.Task[None]
+
+
+class ParkedJobs:
+    """Those of one process."""
+
+    def __init__(self, place: Workplace) -> None:
+        """Tell the ledger, the queue and the dispatcher of `place`."""
+        self._place = place
+        self._heard: dict[str, _Heard] = {}
+
+    def listen(self, generation: Generation, job: str, provider: ListeningProvider, thousandths: int) -> None:
+        """Listen for a generation that was just left with `job`, so far done, unless that is done already."""
+        known = self._heard.get(generation.id)
+        if known is not None and known.job == job and not known.task.done():
+            return
+        if known is not None:
+            known.task.cancel()
+        work = self._listen(generation, job, provider, thousandths)
+        task = asyncio.create_task(work, name=f"listen {generation.id}")
+        self._heard[generation.id] = _Heard(job, task)
+        task.add_done_callback(lambda ended: self._forget(generation.id, ended))
+
+    async def close(self) -> None:
+        """Stop listening, and have others look at what is left: they listen from then on."""
+        left = {name: heard.job for name, heard in self._heard.items()}
+        await cancel(*(heard.task for heard in self._heard.values()))
+        try:
+            async with asyncio.timeout(_HAND_OVER_SECONDS):
+                await asyncio.gather(*(self._have_looked_at(name, job) for name, job in left.items()))
+        except (TimeoutError, FareboxError) as error:
+            log.info("parked_jobs_not_handed_over", jobs=len(left), error=type(error).__name__)
+
+    async def _listen(self, generation: Generation, job: str, provider: ListeningProvider, told: int) -> None:
+        clock = asyncio.get_running_loop().time
+        began_at = tell_at = clock()
+        outputs, earlier = generation.request.outputs, len(generation.outputs)
+        async with aclosing(provider.listen(job)) as words:
+            async for fraction in words:
+                thousandths = int(1000 * (earlier + (fraction or 0.0) * (outputs - earlier)) / outputs)
+                if thousandths <= told or clock() < tell_at:
+                    continue
+                told, tell_at = thousandths, clock() + _PROGRESS_EVERY_SECONDS
+                if not await self._tell(generation, job, thousandths):
+                    return
+        if clock() - began_at < _BARELY_SECONDS:
+            await asyncio.sleep(_BARELY_SECONDS)
+        await self._place.insist("call_back", lambda: self._have_looked_at(generation.id, job))
+
+    async def _tell(self, generation: Generation, job: str, thousandths: int) -> bool:
+        """Record how far it is; whether the generation still waits for this job."""
+        outcome = await self._place.insist(
+            "progress",
+            lambda: self._place.ledger.progress(generation=generation.id, job=job, thousandths=thousandths),
+        )
+        self._place.dispatcher.tell(generation.account, generation.id)
+        return not isinstance(outcome, Stale)
+
+    async def _have_looked_at(self, generation: str, job: str) -> None:
+        """Have the job looked at now, by whoever has the generation or has room for it."""
+        outcome = await self._place.ledger.call_back(generation=generation, job=job)
+        if not isinstance(outcome, CalledBack):
+            return
+        if outcome.dispatch is not None:
+            self._place.dispatcher.dispatch([outcome.dispatch])
+            return
+        try:
+            await self._place.queue.ask_to_look(generation)
+        except QueueUnavailable as error:
+            log.debug("not_asked_to_look", generation=generation, error=str(error))
+
+    def _forget(self, generation: str, task: asyncio.Task[None]) -> None:
+        known = self._heard.get(generation)
+        if known is not None and known.task is task:
+            del self._heard[generation]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("listening_broke", generation=generation, exc_info=error)

@@ -1,0 +1,163 @@
+"""One listener for a ComfyUI server: it hears for all jobs of this process how far they are, and when they have ended.
+
+ComfyUI tells the progress of a job only to the client that queued it, by one socket a client. So all jobs of this
+process are queued as one client, whose socket is opened again under the same id when it is lost. That the queue has
+changed it tells every client: so the end of a job that another process queued is heard of, too.
+
+No message is believed: after each that may mean an end, and whenever a socket was lost or made, the queue is read, once
+for all jobs. What is not in it (any more) has ended, or was forgotten by a restart; whoever watches it looks. Where a
+proxy lets no socket through, the queue is read once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import aiohttp
+
+from gateway.cancelling import cancel
+from gateway.errors import ProviderError
+from workers.providers.calls import Calls
+from workers.providers.comfyui.messages import JobEnding, JobProgress, QueueChanged, read
+
+_AGAIN_SECONDS = 1.0  # between two tries to reach the server
+_APART_SECONDS = 0.25  # between two looks at the queue, at least
+_LINGER_SECONDS = 5.0  # for the next job
+
+
+class Watch:
+    """What was heard of one job. `gone`: it was not in the queue (any more); whoever looks sets it back before."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self.fraction: float | None = None
+        self.gone = False
+        self._news = asyncio.Event()
+
+    async def news(self, look_at: float | None = None) -> bool:
+        """Wait for a word of how far it is: True. False: it is gone, or `look_at` has come, by the loop's clock."""
+        try:
+            async with asyncio.timeout_at(look_at):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        self._news.clear()
+        return not self.gone
+
+    def get_on(self, fraction: float) -> None:
+        """It is so far."""
+        self.fraction = fraction
+        self._news.set()
+
+    def leave_queue(self) -> None:
+        """It is not in the queue (any more)."""
+        self.gone = True
+        self._news.set()
+
+
+class Listener:
+    """The one socket of this process to one server, open while some job is watched."""
+
+    def __init__(self, calls: Calls, queued: Callable[[], Awaitable[set[str]]]) -> None:
+        """`queued` reads which jobs wait or run at the server."""
+        self.client_id = uuid.uuid4().hex
+        self._calls = calls
+        self._queued = queued
+        self._watches: dict[str, list[Watch]] = {}
+        self._fractions: dict[str, float] = {}
+        self._remaining: int | None = None
+        self._read_queue = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def watching(self, job: str) -> Iterator[Watch]:
+        """Hear of a job, whoever else does; it may have ended already, which is heard soon."""
+        watch = Watch()
+        if job in self._fractions:
+            watch.get_on(self._fractions[job])
+        self._watches.setdefault(job, []).append(watch)
+        self._open()
+        self._read_queue.set()
+        try:
+            yield watch
+        finally:
+            self._watches[job].remove(watch)
+            if not self._watches[job]:
+                del self._watches[job]
+            if not self._watches:
+                self._closing = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._end_tasks)
+
+    async def close(self) -> None:
+        """Close the socket."""
+        self._keep_open()
+        tasks, self._tasks = self._tasks, []
+        await cancel(*tasks)
+
+    # --- the socket and the queue -----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._keep_open()
+        if not self._tasks:
+            works = {"listen": self._listen(), "read queue": self._compare()}
+            self._tasks = [asyncio.create_task(work, name=f"comfyui {name}") for name, work in works.items()]
+
+    def _keep_open(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+
+    def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._calls.socket(f"/ws?clientId={self.client_id}") as socket:
+                    # Jobs may have ended while nobody listened, or the server may have begun anew.
+                    self._remaining = None
+                    self._read_queue.set()
+                    async for message in socket:
+                        if message.type is aiohttp.WSMsgType.TEXT:
+                            self._hear(message.data)
+            except ProviderError:
+                pass
+            self._read_queue.set()
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    def _hear(self, text: str) -> None:
+        match read(text):
+            case JobProgress(job, fraction):
+                self._fractions[job] = fraction
+                for watch in self._watches.get(job, ()):
+                    watch.get_on(fraction)
+            case JobEnding(job) if job in self._watches:
+                self._read_queue.set()
+            case QueueChanged(remaining):
+                came = remaining is not None and self._remaining is not None and remaining > self._remaining
+                self._remaining = remaining
+                if not came:
+                    self._read_queue.set()
+
+    async def _compare(self) -> None:
+        """Tell who watches a job that is not in the queue: a job that was watched before the queue was asked for."""
+        while True:
+            await self._read_queue.wait()
+            self._read_queue.clear()
+            asked = {watch: job for job, watches in self._watches.items() for watch in watches if not watch.gone}
+            try:
+                queued = await self._queued() if asked else set()
+            except ProviderError:  # it is away
+                self._read_queue.set()
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            self._fractions = {job: known for job, known in self._fractions.items() if job in queued}
+            for watch, job in asked.items():
+                if job not in queued:
+                    watch.leave_queue()
+            await asyncio.sleep(_APART_SECONDS)

@@ -1,0 +1,90 @@
+"""What ComfyUI's WebSocket says, as far as it is of use: how far a job is, and that its queue has changed.
+
+```
+status            to every client, at each change of the queue: how many jobs wait or run
+progress          to the client that queued the job: of the node that works now
+progress_state    the same of all its nodes; newer servers
+executing, no node; execution_…: to the same client: the job has ended, or is about to
+```
+
+Previews are binary. Everything is a hint: what counts is in `/queue` and `/history`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+_ENDINGS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
+_SHARE = 0.95  # of the whole, while nodes work: what they made is then decoded and saved
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """A job is so far, 0 to 1."""
+
+    job: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnding:
+    """A job has ended, or is about to."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """So many jobs of all clients wait or run now; None: it does not say."""
+
+    remaining: int | None
+
+
+Message = JobProgress | JobEnding | QueueChanged
+
+
+def read(text: str) -> Message | None:
+    """A message of the socket; None if it says nothing of use, or is none."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    told = message.get("data") if isinstance(message, dict) else None
+    if not isinstance(told, dict):
+        return None
+    kind, job = message.get("type"), told.get("prompt_id")
+    if kind == "status":
+        return QueueChanged(_remaining(told))
+    if not isinstance(job, str):
+        return None
+    if kind in _ENDINGS or (kind == "executing" and told.get("node", "") is None):
+        return JobEnding(job)
+    fraction = _fraction_of(kind, told)
+    return None if fraction is None else JobProgress(job, fraction)
+
+
+def _remaining(told: dict[str, Any]) -> int | None:
+    status = told.get("status")
+    queue = status.get("exec_info") if isinstance(status, dict) else None
+    remaining = queue.get("queue_remaining") if isinstance(queue, dict) else None
+    return remaining if isinstance(remaining, int) else None
+
+
+def _fraction_of(kind: object, told: dict[str, Any]) -> float | None:
+    if kind == "progress":
+        return _fraction(told)
+    nodes = told.get("nodes") if kind == "progress_state" else None
+    states = nodes.values() if isinstance(nodes, dict) else ()
+    running = [_fraction(node) for node in states if isinstance(node, dict) and node.get("state") == "running"]
+    return max((fraction for fraction in running if fraction is not None), default=None)
+
+
+def _fraction(told: dict[str, Any]) -> float | None:
+    value, most = told.get("value"), told.get("max")
+    if not (isinstance(value, int | float) and isinstance(most, int | float) and most > 0):
+        return None
+    share = value / most
+    return _SHARE * min(max(share, 0.0), 1.0) if math.isfinite(share) else None
