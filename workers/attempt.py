@@ -43,6 +43,7 @@ _PROGRESS_EVERY_SECONDS = 1.0
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
 _STAY_SECONDS = 30.0
 _STAY_CALLED_SECONDS = 5.0  # of a provider that calls when it is done
+_LAST_LOOK_SECONDS = 15.0  # with the download of what is finished; less than a lease
 _SUBMIT_SECONDS = 3.0  # for the answer to a submit, once the attempt is to end; less than a worker has to hand back
 
 log = structlog.get_logger(__name__)
@@ -177,10 +178,12 @@ class Attempt:
                     case Pending(fraction):
                         if fraction is not None:
                             self._note_progress(fraction)
-                        if self._may_park():
+                        if request.last_look or self._may_park():
                             return Made.LEFT
                     case Progress(fraction):
                         self._note_progress(fraction)
+                        if request.last_look:
+                            return Made.LEFT
                     case _ if result.index not in self._delivered:
                         try:
                             await self._deliver(result)
@@ -326,9 +329,18 @@ class Attempt:
             return await self._settle(FailureCode.INTERNAL, stop_provider=True)
         match keeping.result():
             case Renewed():
+                await self._take_what_is_finished()
                 return await self._settle(None, stop_provider=True)
             case outcome:
                 return await self._conclude("renew", outcome, stop_provider=True)
+
+    async def _take_what_is_finished(self) -> None:
+        """Look once more before a cancel ends it (R18): what is finished was paid for, and is not thrown away."""
+        if self._ref is None or self._provider is None or self._request is None:
+            return
+        looking = asyncio.create_task(self._collect(self._provider, replace(self._request, last_look=True)))
+        await asyncio.wait({looking}, timeout=min(_LAST_LOOK_SECONDS, self._lease_seconds / 2))
+        await cancel(looking)  # whatever it raised: nobody waits for more
 
     async def _end_handed_back(self) -> str:
         operation = operation_id()

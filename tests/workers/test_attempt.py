@@ -354,6 +354,48 @@ async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
     await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
 
 
+@pytest.mark.parametrize(
+    ("found", "paid"),
+    [
+        ([picture(0), picture(1)], 2),
+        ([picture(0), Pending(0.9)], 1),
+        ([Pending()], 0),
+        ([Progress(0.5), picture(0)], 0),
+    ],
+    ids=["all finished", "one of two finished", "nothing finished", "still at work"],
+)
+async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
+    scene: Scene, found: list[Line], paid: int
+) -> None:
+    """A finished picture that nobody had looked at yet was thrown away by a cancel, and its provider was paid."""
+    provider = scene.provide([Pending(), None], [*found, None])
+    generation = (await scene.reserve(outputs=2)).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _is(lambda: len(provider.asked) == 1))
+    await scene.stage.ledger.cancel(generation=generation)
+    scene.place.attempts[generation]()
+    await running
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, len(ended.outputs)) == (State.CANCELLED, paid)
+    assert await scene.stage.spent() == paid * PRICE
+    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+
+
+async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.attempt._LAST_LOOK_SECONDS", 0.05)
+    provider = scene.provide([None], [None])
+    generation = (await scene.reserve()).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _is(lambda: len(provider.asked) == 1))
+    await scene.stage.ledger.cancel(generation=generation)
+    scene.place.attempts[generation]()
+    await running
+    assert (await scene.stage.generation(generation)).state is State.CANCELLED
+    assert await scene.stage.spent() == 0
+
+
 async def test_a_worker_that_must_stop_hands_back_and_leaves_the_provider_at_work(scene: Scene) -> None:
     provider = scene.provide([None], [picture(0)])
     generation = (await scene.reserve()).generation.id

@@ -75,7 +75,8 @@ class ProviderRequest:
     `idempotency_key` is the same each time one job is asked for, by whatever attempt, and a new one after the provider
     failed. `callback_url` is what a provider that can may call when the job has ended; then `called_back` is set, which
     `pause` heeds. `announced` are refs of jobs whose answer may never come: should the generation end without one, they
-    are asked to stop. `sandbox` is the test-mode controls, None for every real request.
+    are asked to stop. `last_look`: the generation is cancelled, and only what is finished now is still wanted.
+    `sandbox` is the test-mode controls, None for every real request.
     """
 
     generation: str
@@ -94,6 +95,7 @@ class ProviderRequest:
     callback_url: str | None = None
     called_back: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
     announced: set[str] = field(default_factory=set, repr=False, compare=False)
+    last_look: bool = False
     sandbox: Mapping[str, Any] | None = None
 
     async def pause(self, seconds: float) -> None:
@@ -153,7 +155,7 @@ class Provider(Protocol):
 
         Raises ProviderRejected, Moderated, ProviderFailed, ProviderUnreachable or its kind ProviderBusy. Whoever stops
         early closes the generator (`contextlib.aclosing`); a cancelled task does so by itself. Closing leaves the job
-        with the provider, to be resumed by ref.
+        with the provider, to be resumed by ref. It begins with a look, so what it says first is so now.
         """
         ...
 
