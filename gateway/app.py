@@ -76,6 +76,7 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(client_max_size=limits.BODY_MAX_BYTES)
     app[services.SETTINGS] = settings
     app[services.PROXIES] = settings.proxies
+    app[services.CORS_ORIGINS] = settings.allowed_origins
     app[services.STARTUP] = services.Startup()
     app[services.METRICS] = Metrics()
     app[services.BACKGROUND] = Tasks()

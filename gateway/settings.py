@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway import kept_secrets
 from gateway.addresses import AddressGuard, parse_networks
+from gateway.cors import parse_origins
 from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.listening import http_address, is_every_address, is_loopback, local_host, public_host
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     input_networks: str = ""
     connections_per_address: int | None = Field(default=None, ge=1, le=1_000_000)
     trusted_proxies: str = ""
+    cors_origins: str = ""
     proxy_header: ProxyHeader = "X-Forwarded-For"
     redis_memory_mib: int = Field(default=0, ge=0, le=16_777_216)
     worker_jobs: int = Field(default=150, ge=1, le=10_000)
@@ -113,6 +115,15 @@ class Settings(BaseSettings):
             parse_networks(text)
         except ValueError as error:
             raise ValueError(f"must be networks such as 10.0.0.0/8,fd00::/8: {error}") from None
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        try:
+            parse_origins(text)
+        except ValueError as error:
+            raise ValueError(f"must be origins such as https://app.example.com, by commas: {error}") from None
         return text
 
     @field_validator("host")
@@ -256,6 +267,11 @@ class Settings(BaseSettings):
     def proxies(self) -> Proxies:
         """Which reverse proxies may say whom they speak for."""
         return Proxies(parse_networks(self.trusted_proxies), self.proxy_header)
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """Whose pages may call the API from a browser."""
+        return parse_origins(self.cors_origins)
 
     @property
     def lease_ms(self) -> int:

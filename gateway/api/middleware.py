@@ -19,6 +19,7 @@ from gateway.api.context import (
     rate_headers,
     request_id,
 )
+from gateway.api.cross_origin import open_to_origin, preflight
 from gateway.api.errors import (
     ApiError,
     BodyTooSlow,
@@ -32,7 +33,7 @@ from gateway.api.errors import (
     internal_error,
 )
 from gateway.api.respond import answer_error, set_common_headers
-from gateway.api.services import METRICS
+from gateway.api.services import CORS_ORIGINS, METRICS
 from gateway.api.wrong_keys import TooManyWrongKeys
 from gateway.errors import LedgerFull, LedgerUnavailable, OutputNotStored, QueueUnavailable, StoreUnavailable
 
@@ -62,7 +63,7 @@ def answered(handler: Handler) -> Handler:
         except Exception as error:
             if _is_too_late(request, error):
                 raise
-            response = _refused(request, error)
+            response = preflight(_origins(request), request, error) or _refused(request, error)
             status = response.status
         finally:
             _note(request, status, time.perf_counter() - started)
@@ -76,6 +77,12 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     note_started(request)
     response.headers.update(rate_headers(request))
     set_common_headers(response, request_id(request))
+    open_to_origin(_origins(request), request, response)
+
+
+def _origins(request: web.Request) -> frozenset[str]:
+    """Whose pages may call; none where only figures are served."""
+    return request.app.get(CORS_ORIGINS, frozenset())
 
 
 def _is_too_late(request: web.Request, error: Exception) -> bool:

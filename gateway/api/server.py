@@ -19,6 +19,7 @@ from gateway import open_files
 from gateway.api import limits
 from gateway.api.admission import Admission, ConnectionRefused, Place, State
 from gateway.api.context import request_id
+from gateway.api.cross_origin import open_to_origin
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
 from gateway.api.middleware import Handler, answered
 from gateway.api.respond import answer_error
@@ -152,6 +153,7 @@ class Server(web.Server):
     def __init__(self, handler: Handler, *, settings: Settings, connections: int, **options: Any) -> None:
         proxies = settings.proxies
         self._proxies = proxies
+        self._origins = settings.allowed_origins
         self.admission = Admission(connections, settings.connections_per_address, proxies)
         super().__init__(self._admitted(answered(handler)), **options)
 
@@ -180,7 +182,9 @@ class Server(web.Server):
                 with self.admission.request(place, request.path, lambda: self._proxies.client(place.peer, said)):
                     return await handler(request)
             except ConnectionRefused as refused:
-                return answer_error(refused.error, request_id(request))
+                response = answer_error(refused.error, request_id(request))
+                open_to_origin(self._origins, request, response)
+                return response
 
         return answer
 

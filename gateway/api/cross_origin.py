@@ -1,0 +1,63 @@
+"""Calls from browsers on pages of other origins (CORS), where an operator has named them (`FAREBOX_CORS_ORIGINS`).
+
+For calls of `/v1` with a key, and for signed links. Credentials are never allowed: a session's cookie is for the
+gateway's own pages, and an answer to one is not opened to others. The console, `/session` and the pages of a purchase
+have none of this.
+
+Our own and not `aiohttp-cors`: that wants each route registered with it, opens no error that is raised before a route
+is found, and refuses a preflight in plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.idempotency import REPLAY_HEADER
+from gateway.api.parse import IDEMPOTENCY_HEADER
+from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
+from gateway.api.sessions import session_cookie
+
+_API = "/v1/"
+_ALLOWED = f"Authorization, Content-Type, {IDEMPOTENCY_HEADER}, If-None-Match, If-Range, Last-Event-ID, Range"
+_EXPOSED = (
+    f"Accept-Ranges, Content-Disposition, Content-Range, ETag, {REPLAY_HEADER}, {LIMIT_HEADER}, {REMAINING_HEADER}, "
+    f"{RESET_HEADER}, Retry-After, WWW-Authenticate, X-Request-Id"
+)
+_MAX_AGE_SECONDS = 7200  # the most that Chromium takes; an origin that is taken off the list is refused all the same
+
+
+def open_to_origin(origins: Collection[str], request: web.Request, response: web.StreamResponse) -> None:
+    """Let the page that called read the answer, if its origin is one of these."""
+    if not origins or not request.path.startswith(_API):
+        return
+    # Whoever asks: a browser that has kept the answer to an <img> must ask again for a script.
+    varies = response.headers.get("Vary")
+    response.headers["Vary"] = "Origin" if varies is None else f"{varies}, Origin"
+    origin = request.headers.get("Origin", "")
+    if origin in origins and session_cookie(request) is None:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+
+
+def preflight(origins: Collection[str], request: web.Request, error: Exception) -> web.Response | None:
+    """The answer to a browser that asks whether it may call; None if it is none, or from an origin that may not.
+
+    No route takes OPTIONS, so each comes as the refusal that says what its path takes.
+    """
+    if not isinstance(error, web.HTTPMethodNotAllowed) or request.method != "OPTIONS":
+        return None
+    if not request.path.startswith(_API) or request.headers.get("Origin") not in origins:
+        return None
+    if "Access-Control-Request-Method" not in request.headers:
+        return None
+    return web.Response(
+        status=HTTPStatus.NO_CONTENT,
+        headers={
+            "Access-Control-Allow-Methods": ", ".join(sorted(error.allowed_methods)),
+            "Access-Control-Allow-Headers": _ALLOWED,
+            "Access-Control-Max-Age": str(_MAX_AGE_SECONDS),
+        },
+    )
