@@ -131,7 +131,7 @@ def _fal_signature(headers: Mapping[str, str], body: bytes) -> tuple[bytes, byte
     try:
         signature = bytes.fromhex(headers.get(_FAL_SIGNATURE, ""))
         off_seconds = abs(now_seconds() - int(said[2]))
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: a time of hundreds of digits
         raise NotSigned("a header is missing, or is none of fal's") from None
     if not all(said) or not signature or off_seconds > TOLERANCE_SECONDS:
         raise NotSigned("a header is missing, or the time is not now")

@@ -262,6 +262,7 @@ async def test_fal_is_known_by_any_of_its_published_keys(caller: Caller) -> None
         publisher.sign(body, at=now + 330),
         publisher.sign(body, key=Ed25519PrivateKey.generate()),
         publisher.sign(body) | {"X-Fal-Webhook-Timestamp": "soon"},
+        publisher.sign(body) | {"X-Fal-Webhook-Timestamp": "9" * 400},
         publisher.sign(body) | {"X-Fal-Webhook-Signature": "not hex"},
         publisher.sign(body) | {"X-Fal-Webhook-User-Id": "user-2"},
     ]

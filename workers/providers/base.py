@@ -21,6 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from gateway.addresses import AddressGuard
 from gateway.domain import SettingValue
+from workers.providers.values import fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +108,16 @@ class ProviderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How much of the request is done, 0 to 1, over all outputs that were asked of this attempt."""
+    """How much of the request is done, 0 to 1, over all outputs that were asked of this attempt.
+
+    A provider may put here what a vendor said: what is no such number becomes 0, which moves nothing.
+    """
 
     fraction: float
+
+    def __post_init__(self) -> None:
+        """Keep only what can be counted with."""
+        object.__setattr__(self, "fraction", fraction(self.fraction) or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,10 @@ class Pending:
     """
 
     fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        """Keep only what can be counted with, as Progress does."""
+        object.__setattr__(self, "fraction", fraction(self.fraction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
+import math
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -34,6 +34,7 @@ from gateway.errors import (
 from gateway.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import Connection
 from workers.providers.details import words_of
+from workers.providers.values import document_in, is_address
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024  # ten minutes of 1080p; it is in memory until it is stored
@@ -46,6 +47,9 @@ _SILENCE_SECONDS = 60.0  # of a download
 _IDLE_SECONDS = 4.0
 _PATIENCE_SECONDS_MAX = 900.0
 _MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # of a WebSocket
+
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+_BETWEEN_DIGITS = b" \t\r\n\f\v"
 
 _NOT_PUBLIC = "an output's address leads to one that is not public"
 
@@ -61,13 +65,17 @@ _LOST_ON_THE_WAY = frozenset({408, 425, 502, 503, 504})  # said by what stands i
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A provider's answer: read whole, whatever its status. `repeatable` says so of the call that it answers."""
+    """A provider's answer: read whole, whatever its status. `repeatable` says so of the call that it answers.
+
+    `url` is where it came from: relative addresses in it are relative to that.
+    """
 
     method: str
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     repeatable: bool
+    url: URL = field(default_factory=URL, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -81,10 +89,7 @@ class Answer:
 
     def json(self) -> Any:
         """What it says as JSON; None if it is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
+        return document_in(self.body)
 
     def document(self) -> dict[str, Any]:
         """What it says as a JSON object; ProviderFailed or ProviderUnreachable if it is none."""
@@ -149,7 +154,7 @@ class Calls:
             self._outgoing.request(method, url, json=json, data=form, headers=headers, timeout=timeout) as response,
         ):
             body = await _read(response, bytes_max)
-        return Answer(method, response.status, response.headers, body, repeatable)
+        return Answer(method, response.status, response.headers, body, repeatable, url)
 
     async def fetch(self, url: str, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
         """Download an output, from a path of the provider's or any URL; our headers go only to the provider itself.
@@ -206,7 +211,7 @@ class Calls:
         await self._outgoing.close()
 
     def _at(self, path: str) -> URL:
-        text = path if "://" in path[:10] else f"{self._base}{path}"
+        text = path if is_address(path) else f"{self._base}{path}" if path.startswith("/") else ""
         # A signed link means its very characters, so what is an address as it stands stays as it is.
         as_it_is = text.isascii() and text.isprintable() and " " not in text
         try:
@@ -228,15 +233,19 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def decoded(text: object, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
-    """The bytes of an output in base64, also as a `data:` URL; ProviderFailed if it is none or too large."""
+    """The bytes of an output in base64, also as a `data:` URL; ProviderFailed if it is none or too large.
+
+    Encoders break lines (RFC 2045), use the letters for URLs (RFC 4648, 5) or leave out the padding: all is taken.
+    """
     if not isinstance(text, str):
         raise ProviderFailed("an output is neither base64 nor a URL")
-    if text.startswith("data:"):
+    if text[:5].lower() == "data:":
         text = text.partition(",")[2]
-    if len(text) > bytes_max * 4 // 3 + 4:
-        raise ProviderFailed(f"an output is larger than {bytes_max:,} bytes")
     try:
-        return base64.b64decode(text, validate=True)
+        digits = text.encode("ascii").translate(_TO_STANDARD, _BETWEEN_DIGITS).rstrip(b"=")
+        if len(digits) * 3 // 4 > bytes_max:
+            raise ProviderFailed(f"an output is larger than {bytes_max:,} bytes")
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ProviderFailed("an output is not base64") from None
 
@@ -249,7 +258,7 @@ def _seconds(text: str, scale: int) -> float | None:
             return parsedate_to_datetime(text).timestamp() - time.time()
         except (ValueError, OverflowError):
             return None
-    return seconds if seconds == seconds else None  # noqa: PLR0124 - "nan" is a float too
+    return None if math.isnan(seconds) else seconds
 
 
 async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:

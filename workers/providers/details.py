@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _LENGTH_MAX = 300
+_DEPTH_MAX = 8  # of errors within errors
 _SAME_CHARACTERS = 12  # in a row: fewer are in any two texts, and more would let half a sentence pass
 _LEFT_OUT = "(its words repeat the request)"
 _CUT = (
@@ -24,7 +25,7 @@ _CUT = (
 
 def presentable(text: str, *, key: str | None = None, private: str = "") -> str:
     """`text` as an operator may read it. `private` is the prompt; `key` what we sign our calls with."""
-    text = " ".join(text[: 10 * _LENGTH_MAX].split())
+    text = " ".join(text[: 10 * _LENGTH_MAX].encode("utf-8", "replace").decode().split())
     if key:
         text = text.replace(key, "…")
     if _repeats(text, " ".join(private.split())):
@@ -41,17 +42,17 @@ def words_of(document: object, *, key: str | None = None, private: str = "") -> 
     return text if len(text) <= _LENGTH_MAX else text[: _LENGTH_MAX - 1] + "…"
 
 
-def _words(document: object) -> Iterator[str]:
+def _words(document: object, depth: int = 0) -> Iterator[str]:
     if isinstance(document, str):
         yield document
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or depth > _DEPTH_MAX:
         return
     for name in ("code", "type", "error_type", "status", "title", "message", "msg", "reason"):
         yield _plain(document.get(name))
     for name in ("error", "detail", "details"):
         inner = document.get(name)
         for one in inner[:3] if isinstance(inner, list) else [inner]:
-            yield from _words(one)
+            yield from _words(one, depth + 1)
 
 
 def _plain(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 ```
 POST {queue}/{owner}/{app}[/{path}]?fal_webhook=…     the model's arguments, as they are         → {request_id}
-GET  {queue}/{owner}/{app}/requests/{id}/status       IN_QUEUE, IN_PROGRESS, COMPLETED
+GET  {queue}/{owner}/{app}/requests/{id}/status       IN_QUEUE, IN_PROGRESS, COMPLETED; FAILED is seen too
 GET  {queue}/{owner}/{app}/requests/{id}              the result; or, if the job failed, its error with its status
 PUT  {queue}/{owner}/{app}/requests/{id}/cancel
 ```
@@ -20,46 +20,50 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from gateway.errors import (
-    Moderated,
-    ProviderError,
-    ProviderFailed,
-    ProviderNotSetUp,
-    ProviderRejected,
-    ProviderUnreachable,
-)
+from yarl import URL
+
+from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
 from workers.providers.base import Connection, Pending, ProviderRequest, Result
-from workers.providers.calls import Answer, Calls
+from workers.providers.calls import Answer, Calls, lost
 from workers.providers.details import words_of
+from workers.providers.files import File, fetched, file_in
 from workers.providers.jobs import (
     GONE,
     LOOK_BYTES_MAX,
-    MODERATED,
     arguments,
     checked,
     data_url,
-    fetched,
     gone,
-    is_file,
     look,
     pauses,
     progress_of,
     ref_in,
     stop,
 )
+from workers.providers.moderation import MODERATED, is_moderated
+from workers.providers.stages import Stage, stage_of
+from workers.providers.values import address, text
 
 BASE_URL = "https://queue.fal.run"
 
 _PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewhere
 _APP = re.compile(rf"((?:(?:workflows|comfy)/)?{_PART}/{_PART})((?:/{_PART})*)", re.ASCII)
-_RUNS = frozenset({"IN_QUEUE", "IN_PROGRESS"})
 _REQUEST_AT_FAULT = frozenset({400, 413, 415, 422})
-_MODERATED_TYPES = frozenset({"content_policy_violation"})
 _ENDED_ALREADY = frozenset({400, 404, 409, 410, 422})  # ALREADY_COMPLETED and NOT_FOUND: with which status is not told
+_DEPTH_MAX = 32
 _FIRST = ("images", "image", "videos", "video")  # a thumbnail or a mask may stand before them
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """What the queue says of a request, and what that means."""
+
+    stage: Stage
+    said: dict[str, Any]
 
 
 class Fal:
@@ -87,11 +91,14 @@ class Fal:
         """Look until the request is completed, then fetch its result and the files in it."""
         at = _address(ref, request.provider_model)
         looks = pauses()
-        while (status := await self._status(at, request)).get("status") in _RUNS:
-            yield Pending(_progress(status))
+        while (status := await self._status(at, request)).stage is Stage.RUNS:
+            yield Pending(_progress(status.said))
             await request.pause(next(looks))
-        result = await self._result(at, request.prompt, failed=bool(status.get("error")))
-        async with aclosing(fetched(self._calls, _outputs(result), request)) as outputs:
+        if status.stage is not Stage.SUCCEEDED:
+            raise await self._ended_as(status.said, at, request.prompt)
+        answer = await self._result(at, request.prompt, failed=bool(status.said.get("error")))
+        files = _outputs(answer.document(), answer.url)
+        async with aclosing(fetched(self._calls, files, request)) as outputs:
             async for output in outputs:
                 yield output
 
@@ -103,33 +110,56 @@ class Fal:
         """Close the session."""
         await self._calls.close()
 
-    async def _status(self, at: str, request: ProviderRequest) -> dict[str, Any]:
-        status = await look(self._calls, f"{at}/status?logs=1", request)
-        if status.get("status") not in {*_RUNS, "COMPLETED"}:
-            raise ProviderUnreachable("it answered a status that it does not have")
-        return status
+    async def _status(self, at: str, request: ProviderRequest) -> _Status:
+        answer = await look(self._calls, f"{at}/status?logs=1", request)
+        said = answer.document()
+        if not text(said.get("status")):
+            raise lost("it answered a request without its `status`", answer)
+        return _Status(stage_of(said["status"]), said)
 
-    async def _result(self, at: str, prompt: str, *, failed: bool) -> dict[str, Any]:
+    async def _result(self, at: str, prompt: str, *, failed: bool) -> Answer:
         """The result of a completed request. `failed`: its status said so, and what is answered now is its error."""
         answer = await self._calls.ask("GET", at, repeatable=True, slow=True, bytes_max=LOOK_BYTES_MAX)
         if answer.ok:
-            return answer.document()
+            return answer
         if answer.status in GONE and not _is_of_the_job(answer):
             raise gone(answer)
         if failed or _is_of_the_job(answer):
             raise self._failure(answer, prompt)
         raise self._calls.refusal(answer, private=prompt)
 
+    async def _ended_as(self, said: dict[str, Any], at: str, prompt: str) -> ProviderError:
+        """The error for a request that has ended otherwise than completed, by its status: FAILED, or an unknown word.
+
+        The reason may stand there or in what its result answers; that it has ended is certain without it.
+        """
+        try:
+            answer = await self._calls.ask("GET", at, repeatable=True, bytes_max=LOOK_BYTES_MAX)
+        except ProviderError:
+            documents: list[object] = [said]
+        else:
+            if not answer.ok and _is_of_the_job(answer):
+                return self._failure(answer, prompt)
+            documents = [said, answer.json()]
+        told = [words_of(each, key=self._key, private=prompt) for each in documents]
+        detail = f"it ended as {'; '.join(filter(None, told))}"
+        return Moderated(detail) if any(map(_is_moderated, documents)) else ProviderFailed(detail)
+
     def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
         """The error for a submit that was not taken."""
         refusal = self._calls.refusal(answer, private=prompt)
-        return Moderated(refusal.detail) if isinstance(refusal, ProviderRejected) and _is_moderated(answer) else refusal
+        return (
+            Moderated(refusal.detail)
+            if isinstance(refusal, ProviderRejected) and _is_moderated(answer.json())
+            else refusal
+        )
 
     def _failure(self, answer: Answer, prompt: str) -> ProviderError:
         """The error for a job that failed, by the answer that its model or its runner gave."""
         words = words_of(answer.json(), key=self._key, private=prompt)
         detail = f"it ended with {answer.status}{f': {words}' if words else ''}"
-        if _is_moderated(answer):
+        document = answer.json()
+        if is_moderated(document) or (not answer.broken and _is_moderated(document)):
             return Moderated(detail)
         may_succeed = answer.headers.get("X-Fal-Retryable", "").lower() == "true"
         at_fault = answer.status in _REQUEST_AT_FAULT and not may_succeed
@@ -159,14 +189,10 @@ def _is_of_the_job(answer: Answer) -> bool:
     return isinstance(document.get("detail"), list) or bool(document.get("error_type"))
 
 
-def _is_moderated(answer: Answer) -> bool:
-    document = answer.json()
-    details = document.get("detail") if isinstance(document, dict) else None
-    if isinstance(details, str):
-        return not answer.broken and MODERATED.search(details) is not None
-    return isinstance(details, list) and any(
-        isinstance(each, dict) and each.get("type") in _MODERATED_TYPES for each in details
-    )
+def _is_moderated(document: object) -> bool:
+    """Whether an error says so: by its type, or in its sentence."""
+    told = [document.get(name) for name in ("detail", "error")] if isinstance(document, dict) else []
+    return is_moderated(document) or any(MODERATED.search(text(each)) for each in told)
 
 
 def _progress(status: dict[str, Any]) -> float | None:
@@ -175,29 +201,39 @@ def _progress(status: dict[str, Any]) -> float | None:
     return progress_of("\n".join(line for line in lines if isinstance(line, str)))
 
 
-def _outputs(result: dict[str, Any]) -> list[str]:
+def _outputs(result: dict[str, Any], base: URL) -> list[File]:
     """The files of a result, without those of which the model says that they are not safe: it has blackened them.
 
     Moderated if it says so of all.
     """
-    files = list(_files({name: result[name] for name in (*_FIRST, *result) if name in result}))
-    images, flags = list(_files({"images": result.get("images")})), result.get("has_nsfw_concepts")
-    if not isinstance(flags, list) or len(flags) != len(images):
+    files = list(_files({name: result[name] for name in (*_FIRST, *result) if name in result}, base))
+    flags = result.get("has_nsfw_concepts")
+    if isinstance(flags, bool):
+        flags = [flags]
+    if not isinstance(flags, list) or True not in flags:
+        return files
+    if all(flag is True for flag in flags):
+        raise Moderated("its safety checker blackened every output")
+    images = list(_files({"images": result.get("images")}, base))
+    if len(flags) != len(images):
         return files
     unsafe = {image for image, flag in zip(images, flags, strict=True) if flag is True}
-    if unsafe and unsafe.issuperset(files):
+    if unsafe.issuperset(files):
         raise Moderated("its safety checker blackened every output")
     return [file for file in files if file not in unsafe]
 
 
-def _files(result: object) -> Iterator[str]:
-    if isinstance(result, list):
-        for each in result:
-            yield from [each] if is_file(each) else _files(each)
-    elif isinstance(result, dict):
-        for name, each in result.items():
-            if is_file(each):
-                if name == "url" or name in _FIRST:
-                    yield each
+def _files(result: object, base: URL, depth: int = 0) -> Iterator[File]:
+    """What has a `url`, and the addresses that stand in lists or under the names of outputs; in their order."""
+    if depth > _DEPTH_MAX:
+        return
+    if (file := file_in(result, base)) is not None:
+        yield file
+    elif isinstance(result, list | dict):
+        named = result.items() if isinstance(result, dict) else [(_FIRST[0], each) for each in result]
+        for name, each in named:
+            if isinstance(each, str):
+                if name in _FIRST and (found := address(each, base, named=False)) is not None:
+                    yield File(address=found)
             else:
-                yield from _files(each)
+                yield from _files(each, base, depth + 1)

@@ -11,20 +11,25 @@ The same key is the same job, so a submit whose answer was lost is asked again: 
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import re
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
-from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Rendered, Result
-from workers.providers.calls import Answer, Calls, decoded, lost
+from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
+from workers.providers.calls import Answer, Calls, lost
 from workers.providers.details import words_of
+from workers.providers.files import File, Ordering, file_in
+from workers.providers.moderation import MODERATED, is_moderated
+from workers.providers.stages import Stage, stage_of
+from workers.providers.values import fraction, job_id, text
 
 _PAUSES_SECONDS = (0.25, 0.5, 1, 2)  # between looks; the last one stays
-_ID_LENGTH_MAX = 500
-_STATES = frozenset({"queued", "running", "succeeded", "failed"})
+_STATES = ("failed", "queued", "running", "succeeded")
+_BELOW = re.compile(r"/(?!/)")
 _ERRORS: dict[str, type[ProviderError]] = {"rejected": ProviderRejected, "moderated": Moderated}
 _ANSWER_BYTES_MAX = 512 * 1024 * 1024  # outputs may be in it, in base64
 
@@ -50,10 +55,8 @@ class HttpJobs:
         )
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
-        job = answer.document().get("id")
-        if isinstance(job, int) and not isinstance(job, bool):
-            job = str(job)
-        if not isinstance(job, str) or not 0 < len(job) <= _ID_LENGTH_MAX:
+        job = job_id(answer.document().get("id"))
+        if job is None:
             raise ProviderFailed("it answered POST /jobs without an `id` of text")
         return job
 
@@ -61,22 +64,27 @@ class HttpJobs:
         """Look until the job has ended; outputs that are there before that are taken at once."""
         if ref is None:
             raise ProviderFailed("a job of an http server has a ref")
-        taken = looks = 0
+        looks, ordering = 0, Ordering(request)
         while True:
-            job = await self._look(ref, request)
-            outputs = _outputs(job)
-            # More than the job was asked for are left there.
-            for index, output in list(zip(request.job_indices or request.indices, outputs, strict=False))[taken:]:
-                if index in request.indices:
-                    yield Rendered(index=index, data=await self._output(output))
-            taken = max(taken, len(outputs))
-            if job["status"] == "failed":
-                raise self._failure(job.get("error"), request.prompt)
-            if job["status"] == "succeeded":
-                return
-            yield Pending(_fraction(job.get("progress")))
+            answer = await self._look(ref, request)
+            job = answer.document()
+            stage = self._stage(answer, job)
+            files = [self._file(output, answer) for output in _outputs(job)]
+            async with aclosing(ordering.take(self._calls, files)) as outputs:
+                async for output in outputs:
+                    yield output
+            if stage is Stage.FAILED:
+                raise self._failure(job, request.prompt)
+            if stage is Stage.SUCCEEDED:
+                break
+            yield Pending(fraction(job.get("progress")))
             await request.pause(_PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)])
             looks += 1
+        async with aclosing(ordering.rest(self._calls)) as outputs:
+            async for output in outputs:
+                yield output
+        if not files and is_moderated(job):
+            raise Moderated("it delivers nothing and says why by a filter's code")
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Ask for a stop; a job that is not known has stopped."""
@@ -89,37 +97,58 @@ class HttpJobs:
         """Close the session."""
         await self._calls.close()
 
-    async def _look(self, ref: str, request: ProviderRequest) -> dict[str, Any]:
+    async def _look(self, ref: str, request: ProviderRequest) -> Answer:
         answer = await self._calls.ask("GET", _path(ref), repeatable=True, slow=True, bytes_max=_ANSWER_BYTES_MAX)
         if answer.status in {404, 410}:
             raise ProviderFailed(f"it does not know its job (any more): {answer.status}")
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
-        job = answer.document()
-        if job.get("status") not in _STATES:
-            raise lost(f"it answered GET /jobs/… without a `status` of {', '.join(sorted(_STATES))}", answer)
-        return job
+        return answer
 
-    async def _output(self, output: object) -> bytes:
-        if isinstance(output, dict):
-            if isinstance(output.get("b64"), str):
-                return await asyncio.to_thread(decoded, output["b64"])
-            if isinstance(output.get("url"), str):
-                return await self._calls.fetch(output["url"])
-        raise ProviderFailed("an output has neither `url` nor `b64`")
+    @staticmethod
+    def _stage(answer: Answer, job: dict[str, Any]) -> Stage:
+        """How far the job is. A word outside the contract counts where it can only mean that the job failed."""
+        status = job.get("status")
+        stage = stage_of(status)
+        if status not in _STATES and stage is not Stage.FAILED:
+            raise lost(f"it answered GET /jobs/… without a `status` of {', '.join(_STATES)}", answer)
+        return stage
+
+    @staticmethod
+    def _file(output: object, answer: Answer) -> File:
+        """An output of the job; a path in it is one below `base_url`, as the contract says."""
+        if isinstance(output, dict) and isinstance(path := output.get("url"), str) and _BELOW.match(path):
+            return File(address=path, content_type=text(output.get("content_type")))
+        file = file_in(output, answer.url)
+        if file is None:
+            raise ProviderFailed("an output has neither `url` nor `b64`")
+        return file
 
     def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
         """A refusal may say by its code, as an error of a job does, that it is about the request."""
         document = answer.json()
-        error = document.get("error") if isinstance(document, dict) else None
-        if isinstance(error, dict) and error.get("code") in _ERRORS:
-            return self._failure(error, prompt)
+        if _code(document) in _ERRORS or is_moderated(document):
+            return self._failure(document, prompt)
         return self._calls.refusal(answer, private=prompt)
 
-    def _failure(self, error: object, prompt: str) -> ProviderError:
-        code = error.get("code") if isinstance(error, dict) else None
-        words = words_of(error, key=self._key, private=prompt) or "it gives no reason"
-        return _ERRORS.get(str(code), ProviderFailed)(words)
+    def _failure(self, document: object, prompt: str) -> ProviderError:
+        """The error for what says in its `error` why it failed: by the contract's codes, or by a filter's own words."""
+        error = document.get("error") if isinstance(document, dict) else None
+        words = words_of(error or document, key=self._key, private=prompt) or "it gives no reason"
+        code = _code(document)
+        if code in _ERRORS:
+            return _ERRORS[code](words)
+        refused = is_moderated(document) or (code != "failed" and MODERATED.search(_message(error)))
+        return Moderated(words) if refused else ProviderFailed(words)
+
+
+def _code(document: object) -> str:
+    error = document.get("error") if isinstance(document, dict) else None
+    return text(error.get("code")) if isinstance(error, dict) else ""
+
+
+def _message(error: object) -> str:
+    return text(error.get("message") if isinstance(error, dict) else error)
 
 
 def _job(request: ProviderRequest) -> dict[str, Any]:
@@ -147,9 +176,3 @@ def _path(ref: str) -> str:
 def _outputs(job: dict[str, Any]) -> Sequence[object]:
     outputs = job.get("outputs")
     return outputs if isinstance(outputs, list) else ()
-
-
-def _fraction(progress: object) -> float | None:
-    if isinstance(progress, bool) or not isinstance(progress, int | float):
-        return None
-    return min(max(float(progress), 0.0), 1.0)

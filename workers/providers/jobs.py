@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from gateway.errors import ProviderError, ProviderFailed, ProviderNotSetUp
-from workers.providers.base import ProviderInput, ProviderRequest, Rendered
-from workers.providers.calls import Answer, Calls, decoded
+from workers.providers.base import ProviderInput, ProviderRequest
+from workers.providers.calls import Answer, Calls
+from workers.providers.values import job_id
 
 LOOK_BYTES_MAX = 64 * 1024 * 1024
 """Of an answer that may repeat the inputs, or have outputs in it."""
-
-MODERATED = re.compile(
-    r"\bnsfw\b|\bsafety\b|\bE005\b|flagged|moderat(?:ed|ion|or)\b|content[ _](?:policy|filter)|sensitive content",
-    re.IGNORECASE,
-)
-"""How models say that a filter refused something. `safety_tolerance` and its like are settings, and not meant."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # a vendor's id of a job becomes part of an address
 _LOOKS_SECONDS = (0.5, 0.7, 1.0, 1.4, 2.0)  # between looks; the last one stays
@@ -59,24 +54,10 @@ async def data_url(given: ProviderInput) -> str:
     return f"data:{given.content_type or 'application/octet-stream'};base64,{text}"
 
 
-async def fetched(calls: Calls, files: Sequence[str], request: ProviderRequest) -> AsyncGenerator[Rendered]:
-    """The outputs that are still missing, of a job whose `files` (addresses, or `data:` URLs) are in its order.
-
-    More than the job was asked for are left out. ProviderFailed if there are none.
-    """
-    if not files:
-        raise ProviderFailed("its result names no files")
-    for index, file in zip(request.job_indices or request.indices, files, strict=False):
-        if index in request.indices:
-            inline = file.startswith("data:")
-            data = await (asyncio.to_thread(decoded, file) if inline else calls.fetch(file))
-            yield Rendered(index=index, data=data)
-
-
 def ref_in(answer: Answer, name: str) -> str:
     """The id of a job that was just submitted, which the vendor calls `name`."""
-    ref = answer.document().get(name)
-    if not isinstance(ref, str) or not _ID.fullmatch(ref):
+    ref = job_id(answer.document().get(name))
+    if ref is None or not _ID.fullmatch(ref):
         raise ProviderFailed(f"it answered a new job without its `{name}`")
     return ref
 
@@ -88,14 +69,14 @@ def checked(ref: str | None) -> str:
     return ref
 
 
-async def look(calls: Calls, address: str, request: ProviderRequest) -> dict[str, Any]:
+async def look(calls: Calls, address: str, request: ProviderRequest) -> Answer:
     """What the vendor says of the job at `address`; ProviderFailed if it does not know it (any more)."""
     answer = await calls.ask("GET", address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
     if answer.status in GONE:
         raise gone(answer)
     if not answer.ok:
         raise calls.refusal(answer, private=request.prompt)
-    return answer.document()
+    return answer
 
 
 async def stop(calls: Calls, method: str, address: str, *, ended_already: frozenset[int]) -> None:
@@ -108,11 +89,6 @@ async def stop(calls: Calls, method: str, address: str, *, ended_already: frozen
 def gone(answer: Answer) -> ProviderError:
     """The error for a job of which its vendor says that there is none: worth another."""
     return ProviderFailed(f"it does not know its job (any more): {answer.status}")
-
-
-def is_file(value: object) -> bool:
-    """Whether it is an address or a file as text; models answer other texts beside it."""
-    return isinstance(value, str) and value.startswith(("https://", "http://", "data:"))
 
 
 def progress_of(log: object) -> float | None:

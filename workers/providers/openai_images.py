@@ -27,17 +27,18 @@ from gateway.errors import (
     ProviderUnreachable,
 )
 from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
-from workers.providers.calls import Answer, Calls, decoded
+from workers.providers.calls import Answer, Calls
+from workers.providers.files import File, bytes_of, file_in
 from workers.providers.inputs import InputBytes, Inputs
+from workers.providers.moderation import MODERATED, is_moderated
+from workers.providers.values import text
 
 OPENAI_URL = "https://api.openai.com/v1"
 
 _N_MAX = 10  # of one call
 _ANSWER_BYTES_MAX = 512 * 1024 * 1024  # ten pictures of 4K in base64
 _FETCH_PAUSES_SECONDS = (1, 2, 5, 10, 30)
-_MODERATED = frozenset(
-    {"moderation_blocked", "content_policy_violation", "content_filter", "contentfilter", "content_moderation"}
-)
+_MAY_BE_MODERATED = frozenset({200, 400, 403, 422, 451})  # 403: as Stability AI's servers say it
 _OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 
 
@@ -63,8 +64,8 @@ class OpenAiImages:
         for start in range(0, len(request.indices), _N_MAX):
             indices = request.indices[start : start + _N_MAX]
             yield Progress(start / len(request.indices))
-            for index, entry in zip(indices, await self._ask(request, indices, inputs), strict=False):
-                yield Rendered(index=index, data=await self._picture(entry))
+            for index, file in zip(indices, await self._ask(request, indices, inputs), strict=False):
+                yield Rendered(index=index, data=await self._picture(file))
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Nothing to ask: there is no job, and who stops waiting has ended the call."""
@@ -74,10 +75,8 @@ class OpenAiImages:
         await self._calls.close()
         await self._inputs.close()
 
-    async def _ask(
-        self, request: ProviderRequest, indices: Sequence[int], inputs: Sequence[InputBytes]
-    ) -> list[dict[str, Any]]:
-        """The usable entries of the answer."""
+    async def _ask(self, request: ProviderRequest, indices: Sequence[int], inputs: Sequence[InputBytes]) -> list[File]:
+        """The pictures of the answer."""
         fields: dict[str, Any] = {
             **request.arguments,
             "model": request.provider_model,
@@ -99,35 +98,30 @@ class OpenAiImages:
         if not answer.ok or (isinstance(document, dict) and document.get("error")):
             raise self._refusal(answer, document, request.prompt)
         data = document.get("data") if isinstance(document, dict) else None
-        if not isinstance(data, list):
+        entries = [data] if isinstance(data, dict) else data
+        files = [file_in(entry, answer.url) for entry in entries] if isinstance(entries, list) else []
+        usable = [file for file in files if file is not None]
+        if not usable and is_moderated(document):
+            raise Moderated("it left out what its moderation flagged")
+        if not isinstance(entries, list):
             raise ProviderFailed("it answered without a list of `data`")
-        usable = [entry for entry in data if isinstance(entry, dict) and (entry.get("b64_json") or entry.get("url"))]
-        if not usable and any(isinstance(entry, dict) and entry.get("respect_moderation") is False for entry in data):
-            raise Moderated("it left out what its moderation flagged")  # as xAI does: with 200, and without a picture
         if not usable:
-            raise ProviderFailed(f"it answered with {len(data)} entries and no picture")
+            raise ProviderFailed(f"it answered with {len(entries)} entries and no picture")
         return usable
 
-    async def _picture(self, entry: dict[str, Any]) -> bytes:
-        if isinstance(entry.get("b64_json"), str) and entry["b64_json"]:
-            return await asyncio.to_thread(decoded, entry["b64_json"])
-        if isinstance(entry.get("url"), str) and not entry["url"].startswith("data:"):
-            return await self._fetched(entry["url"])
-        return await asyncio.to_thread(decoded, entry.get("url"))
-
-    async def _fetched(self, address: str) -> bytes:
-        """Fetch a picture, and again while its server is away: it is made and paid for, and only this call knows where.
+    async def _picture(self, file: File) -> bytes:
+        """What is in a picture; fetched again while its server is away: it is paid for, and only this call has it.
 
         In the end ProviderFailed, of which there are at most `attempts_max`. With ProviderUnreachable the worker would
         ask `results` again, which buys another picture, until it gives up.
         """
         for pause in _FETCH_PAUSES_SECONDS:
             try:
-                return await self._calls.fetch(address)
+                return await bytes_of(self._calls, file)
             except ProviderUnreachable:
                 await asyncio.sleep(pause)
         try:
-            return await self._calls.fetch(address)
+            return await bytes_of(self._calls, file)
         except ProviderUnreachable as error:
             raise ProviderFailed(f"a picture cannot be fetched: {error.detail}") from None
 
@@ -135,19 +129,23 @@ class OpenAiImages:
         error = document.get("error") if isinstance(document, dict) else None
         said = {str(error.get(name)).lower() for name in ("code", "type")} if isinstance(error, dict) else set()
         refusal = self._calls.refusal(answer, private=prompt)
-        if said & _MODERATED:
+        if is_moderated(error) or (answer.status in _MAY_BE_MODERATED and MODERATED.search(_sentence(error))):
             return Moderated(refusal.detail)
         if said & _OUT_OF_MONEY:  # a 429 that no patience mends
             return ProviderNotSetUp(f"its account has no money left: {refusal.detail}")
         return ProviderFailed(refusal.detail) if answer.ok else refusal
 
 
+def _sentence(error: object) -> str:
+    return text(error.get("message") if isinstance(error, dict) else error)
+
+
 def _form(fields: dict[str, Any], inputs: Sequence[InputBytes]) -> aiohttp.FormData:
     """The request as a form: numbers and flags as JSON spells them, one file as `image`, several as `image[]`."""
     form = aiohttp.FormData()
     for name, value in fields.items():
-        for part, text in _parts(name, value):
-            form.add_field(part, text)
+        for part, written in _parts(name, value):
+            form.add_field(part, written)
     for given in inputs:
         part = "image" if len(inputs) == 1 else "image[]"
         form.add_field(part, given.data, content_type=given.content_type, filename=given.name)

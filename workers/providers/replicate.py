@@ -20,25 +20,27 @@ from dataclasses import replace
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
-from workers.providers.calls import Answer, Calls
-from workers.providers.details import presentable
+from workers.providers.calls import Answer, Calls, lost
+from workers.providers.details import presentable, words_of
+from workers.providers.files import File, fetched
 from workers.providers.jobs import (
     LOOK_BYTES_MAX,
-    MODERATED,
     arguments,
     checked,
     data_url,
-    fetched,
-    is_file,
     look,
     pauses,
     progress_of,
     ref_in,
     stop,
 )
+from workers.providers.moderation import MODERATED, is_moderated
+from workers.providers.stages import Stage, stage_of
+from workers.providers.values import address, nodes, text
 
 BASE_URL = "https://api.replicate.com"
 
@@ -47,7 +49,6 @@ _PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewher
 _MODEL = re.compile(rf"({_PART})/({_PART})", re.ASCII)
 _VERSION = re.compile(r"(?:[\w.-]+/[\w.-]+:)?([\w-]+)", re.ASCII)
 _ENDED_ALREADY = frozenset({404, 409, 410, 422})
-_ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
 _STOPPED = {
     "canceled": "it was canceled at Replicate",
     "aborted": "Replicate dropped it before it began",
@@ -79,15 +80,18 @@ class Replicate:
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Look until the prediction has ended, then fetch its files: those that are named before may be previews."""
         at, looks = _address(ref), pauses()
-        while (prediction := await look(self._calls, at, request)).get("status") not in _ENDED:
+        while True:
+            answer = await look(self._calls, at, request)
+            prediction = answer.document()
+            stage = stage_of(prediction.get("status"))
+            if stage is not Stage.RUNS:
+                break
             yield Pending(progress_of(prediction.get("logs")))
             await request.pause(next(looks))
-        status = prediction["status"]
-        if status == "failed":
-            raise self._failure(prediction.get("error"), request.prompt)
-        if status in _STOPPED:
-            raise ProviderFailed(_STOPPED[status])
-        async with aclosing(fetched(self._calls, list(_files(prediction.get("output"))), request)) as outputs:
+        if stage is not Stage.SUCCEEDED:
+            raise self._failure(answer, prediction, request.prompt)
+        files = list(_files(prediction.get("output"), answer.url))
+        async with aclosing(fetched(self._calls, files, request)) as outputs:
             async for output in outputs:
                 yield output
 
@@ -109,23 +113,31 @@ class Replicate:
         answer = await self._calls.ask("POST", "/v1/files", form=form, repeatable=True, slow=True)
         if not answer.ok:
             raise self._calls.refusal(answer)
-        address = (answer.document().get("urls") or {}).get("get")
-        if not is_file(address):
+        urls = answer.document().get("urls")
+        found = address(urls.get("get"), answer.url, named=True) if isinstance(urls, dict) else None
+        if found is None:
             raise ProviderFailed("it answered a new file without its address")
-        return str(address)
+        return found
 
     def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
         refusal = self._calls.refusal(answer, private=prompt)
         document = answer.json()
-        told = document.get("detail") if isinstance(document, dict) else None
-        if answer.status in {400, 422} and isinstance(told, str) and MODERATED.search(told):
+        told = text(document.get("detail")) if isinstance(document, dict) else ""
+        if answer.status in {400, 422} and (MODERATED.search(told) or is_moderated(document)):
             return Moderated(refusal.detail)
         return refusal
 
-    def _failure(self, error: object, prompt: str) -> ProviderError:
-        told = error if isinstance(error, str) else ""
-        detail = presentable(told or "it failed without a word", key=self._key, private=prompt)
-        return Moderated(detail) if MODERATED.search(told) else ProviderFailed(detail)
+    def _failure(self, answer: Answer, prediction: dict[str, Any], prompt: str) -> ProviderError:
+        """The error for a prediction that has ended without a result, or whose answer does not say how it is."""
+        status = text(prediction.get("status"))
+        if not status:
+            return lost("it answered a prediction without its `status`", answer)
+        if status in _STOPPED:
+            return ProviderFailed(_STOPPED[status])
+        error = prediction.get("error")
+        told = text(error) or words_of(error, key=self._key, private=prompt) or f"it ended as {status[:40]!r}"
+        detail = presentable(told, key=self._key, private=prompt)
+        return Moderated(detail) if MODERATED.search(told) or is_moderated(error) else ProviderFailed(detail)
 
 
 def _target(provider_model: str) -> tuple[str, dict[str, str]]:
@@ -141,11 +153,8 @@ def _address(ref: str | None) -> str:
     return f"/v1/predictions/{checked(ref)}"
 
 
-def _files(output: object) -> Iterator[str]:
-    """The files of an output, which is one, a list, or a table of them and of other things."""
-    if isinstance(output, str):
-        if is_file(output):
-            yield output
-    elif isinstance(output, list | dict):
-        for each in output.values() if isinstance(output, dict) else output:
-            yield from _files(each)
+def _files(output: object, base: URL) -> Iterator[File]:
+    """The files of an output from `base`, which is one, a list, or a table of them and of other things."""
+    for name, value in nodes(output):
+        if (found := address(value, base, named=name == "url")) is not None:
+            yield File(address=found)

@@ -7,12 +7,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.domain import MediaKind
-from gateway.errors import ProviderFailed
+from gateway.errors import Moderated, ProviderError, ProviderFailed
 from workers.providers.details import presentable
+from workers.providers.moderation import MODERATED
+from workers.providers.values import text
 
 _EXTENSIONS = {
     MediaKind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"),
-    MediaKind.VIDEO: (".mp4", ".webm", ".mov", ".mkv"),
+    MediaKind.VIDEO: (".mp4", ".m4v", ".webm", ".mov", ".mkv"),
 }
 
 
@@ -29,7 +31,7 @@ def files_of(entry: Mapping[str, Any], kind: MediaKind | None) -> list[str]:
     return [_path(file) for file in saved]
 
 
-def failure_of(entry: Mapping[str, Any], *, private: str) -> ProviderFailed | None:
+def failure_of(entry: Mapping[str, Any], *, private: str) -> ProviderError | None:
     """Why the job failed; None if it did not."""
     status = entry.get("status")
     if not isinstance(status, dict) or status.get("status_str") != "error":
@@ -38,11 +40,11 @@ def failure_of(entry: Mapping[str, Any], *, private: str) -> ProviderFailed | No
         if name == "execution_interrupted":
             return ProviderFailed("somebody interrupted it there")
         if name == "execution_error":
-            kind = str(told.get("exception_type", "")).rpartition(".")[2]
-            text = presentable(str(told.get("exception_message", "")), private=private)
-            return ProviderFailed(
-                f"its node {presentable(str(told.get('node_type')))} failed: {presentable(kind)}: {text}"
-            )
+            kind, message = text(told.get("exception_type")).rpartition(".")[2], text(told.get("exception_message"))
+            words = f"{presentable(kind)}: {presentable(message, private=private)}"
+            detail = f"its node {presentable(text(told.get('node_type')))} failed: {words}"
+            # Nodes that call a vendor pass on what its filter says.
+            return Moderated(detail) if MODERATED.search(message) else ProviderFailed(detail)
     return ProviderFailed("it failed and does not say why")
 
 
@@ -60,7 +62,7 @@ def _files(outputs: object) -> Iterator[dict[str, Any]]:
     for _, node in sorted(outputs.items(), key=_place):
         for items in node.values() if isinstance(node, dict) else ():
             for item in items if isinstance(items, list) else ():
-                if isinstance(item, dict) and isinstance(item.get("filename"), str) and item["filename"]:
+                if isinstance(item, dict) and text(item.get("filename")):
                     yield item
 
 
@@ -72,6 +74,6 @@ def _place(named: tuple[str, object]) -> tuple[int, str]:
 
 def _path(file: Mapping[str, Any]) -> str:
     query = {
-        name: str(file.get(name, usual)) for name, usual in (("filename", ""), ("subfolder", ""), ("type", "output"))
+        name: text(file.get(name)) or usual for name, usual in (("filename", ""), ("subfolder", ""), ("type", "output"))
     }
     return f"/view?{urlencode(query)}"

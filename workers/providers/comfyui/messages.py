@@ -12,10 +12,10 @@ Previews are binary. Everything is a hint: what counts is in `/queue` and `/hist
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from typing import Any
+
+from workers.providers.values import document_in, share
 
 _ENDINGS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 _SHARE = 0.95  # of the whole, while nodes work: what they made is then decoded and saved
@@ -48,10 +48,7 @@ Message = JobProgress | JobEnding | QueueChanged
 
 def read(text: str) -> Message | None:
     """A message of the socket; None if it says nothing of use, or is none."""
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    message = document_in(text)
     told = message.get("data") if isinstance(message, dict) else None
     if not isinstance(told, dict):
         return None
@@ -83,8 +80,5 @@ def _fraction_of(kind: object, told: dict[str, Any]) -> float | None:
 
 
 def _fraction(told: dict[str, Any]) -> float | None:
-    value, most = told.get("value"), told.get("max")
-    if not (isinstance(value, int | float) and isinstance(most, int | float) and most > 0):
-        return None
-    share = value / most
-    return _SHARE * min(max(share, 0.0), 1.0) if math.isfinite(share) else None
+    done = share(told.get("value"), told.get("max"))
+    return None if done is None else _SHARE * done

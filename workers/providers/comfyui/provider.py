@@ -42,6 +42,7 @@ from workers.providers.comfyui.history import failure_of, files_of
 from workers.providers.comfyui.listener import Listener, Watch
 from workers.providers.details import words_of
 from workers.providers.inputs import Inputs
+from workers.providers.values import job_id, text
 
 _NAMESPACE = uuid.UUID("5d0c7f5e-7f0b-4d0a-9a57-0d6f1c0f4b11")  # ours, made once
 _QUEUE_BYTES_MAX = 64 * 1024 * 1024  # it repeats the workflow of every job that waits
@@ -72,7 +73,7 @@ class ComfyUi:
         body = {"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": self._listener.client_id}
         try:
             answer = await self._calls.ask("POST", "/prompt", json=body, repeatable=True)
-            given = answer.document().get("prompt_id") if answer.ok else None
+            given = job_id(answer.document().get("prompt_id")) if answer.ok else None
         except ProviderUnreachable as error:
             return await self._unclear(job, error)
         if answer.broken:
@@ -81,10 +82,10 @@ class ComfyUi:
             raise self._refusal(answer, request.prompt)
         if dropped := self._node_errors(answer.document(), request.prompt):
             # It runs the rest of the workflow, and would deliver a part of what was ordered.
-            await self.cancel(str(given), request.provider_model)
+            await self.cancel(given or job, request.provider_model)
             raise ProviderRejected(f"it took only a part of the workflow: {dropped}")
         if given != job:
-            await self.cancel(str(given), request.provider_model)
+            await self.cancel(given or job, request.provider_model)
             raise ProviderNotSetUp("this ComfyUI gives jobs ids of its own: update it")
         return job
 
@@ -174,7 +175,7 @@ class ComfyUi:
                     raise self._refusal(answer, request.prompt)
                 stored = answer.document()
                 names[f"{prefix}{number}"] = "/".join(
-                    filter(None, (stored.get("subfolder"), stored.get("name") or name))
+                    filter(None, (text(stored.get("subfolder")), text(stored.get("name")) or name))
                 )
         return names
 

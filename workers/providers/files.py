@@ -1,0 +1,141 @@
+"""The files that a job's answer names, and which of them are the outputs that were ordered.
+
+A video often comes with its cover, and the cover often first; a result may list masks and previews. So what is of
+another kind than was ordered is put aside: by what the answer says of it, or else by its first bytes. It is delivered
+only where nothing else is left, and then found to be the wrong kind, which ends the generation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from yarl import URL
+
+from gateway.domain import MediaKind, kind_asked
+from gateway.errors import ProviderFailed
+from gateway.media import OPENING_BYTES, content_type_by_opening, kind_of
+from workers.providers.base import ProviderRequest, Rendered
+from workers.providers.calls import Calls, decoded
+from workers.providers.values import address, text
+
+_EXTENSIONS = {
+    MediaKind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".heic", ".svg"),
+    MediaKind.VIDEO: (".mp4", ".m4v", ".webm", ".mov"),
+}
+_BASE64 = ("b64_json", "b64")
+_TYPES = ("content_type", "contentType", "mime_type", "mimeType")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as an answer gives it: where it is, or its bytes in base64; and what is said of its type."""
+
+    address: str | None = field(default=None, repr=False)
+    base64: str | None = field(default=None, repr=False)
+    content_type: str = ""
+
+    @property
+    def kind(self) -> MediaKind | None:
+        """Whether it is said to be an image or a video; None if it is not said."""
+        source = self.address or self.base64 or ""
+        head = source[5:100].lower() if source[:5].lower() == "data:" else self.content_type.lower()
+        for kind in MediaKind:
+            if head.startswith(f"{kind}/"):
+                return kind
+        path = "" if self.address is None or source[:5].lower() == "data:" else _path(source)
+        return next((kind for kind, endings in _EXTENSIONS.items() if path.endswith(endings)), None)
+
+
+def file_in(entry: object, base: URL) -> File | None:
+    """The file of one entry of an answer from `base`: a table with its address or its bytes; None if there is none."""
+    if not isinstance(entry, Mapping):
+        return None
+    content_type = next((text(entry[name]) for name in _TYPES if text(entry.get(name))), "")
+    for name in _BASE64:
+        if isinstance(entry.get(name), str) and entry[name]:
+            return File(base64=entry[name], content_type=content_type)
+    found = address(entry.get("url"), base, named=True)
+    return None if found is None else File(address=found, content_type=content_type)
+
+
+async def bytes_of(calls: Calls, file: File) -> bytes:
+    """What is in a file. Base64 is decoded in a thread: it may be hundreds of megabytes."""
+    inline = file.base64 if file.base64 is not None else file.address
+    if inline is None:
+        raise ProviderFailed("an output is neither base64 nor a URL")
+    if file.base64 is None and inline[:5].lower() != "data:":
+        return await calls.fetch(inline)
+    return await asyncio.to_thread(decoded, inline)
+
+
+class Ordering:
+    """Gives a job's files their numbers, in their order, as they come."""
+
+    def __init__(self, request: ProviderRequest) -> None:
+        """Number those that the job was asked for; more are left out."""
+        self._indices = request.job_indices or request.indices
+        self._missing = frozenset(request.indices)
+        self._kind = kind_asked(request.tool, request.settings)
+        self._numbered = self._taken = 0
+        self._aside: list[File] = []
+
+    async def take(self, calls: Calls, files: Sequence[File]) -> AsyncGenerator[Rendered]:
+        """The outputs among a job's `files`, as far as they are new since the last call."""
+        new, self._taken = files[self._taken :], max(self._taken, len(files))
+        surely = len(files) <= len(self._indices)  # one for each, so none is a cover
+        for file in new:
+            if self._numbered == len(self._indices):
+                return
+            said, index = file.kind, self._indices[self._numbered]
+            if self._is_another(said):
+                self._aside.append(file)
+            elif index not in self._missing and (surely or said is not None or self._kind is None):
+                self._numbered += 1  # an earlier attempt has it
+            else:
+                data = await bytes_of(calls, file)
+                if self._is_another(_kind_by(data)):
+                    self._aside.append(file)
+                    continue
+                self._numbered += 1
+                if index in self._missing:
+                    yield Rendered(index=index, data=data)
+
+    async def rest(self, calls: Calls) -> AsyncGenerator[Rendered]:
+        """What was put aside, once there will be nothing better: the answer may be wrong about it, or the order.
+
+        Where there were more files than were asked for and some are outputs, the others were covers.
+        """
+        if self._numbered and self._taken > len(self._indices):
+            return
+        for index, file in zip(self._indices[self._numbered :], self._aside, strict=False):
+            if index in self._missing:
+                yield Rendered(index=index, data=await bytes_of(calls, file))
+
+    def _is_another(self, kind: MediaKind | None) -> bool:
+        return kind is not None and self._kind is not None and kind is not self._kind
+
+
+async def fetched(calls: Calls, files: Sequence[File], request: ProviderRequest) -> AsyncGenerator[Rendered]:
+    """The outputs that are still missing, of a job that has ended and whose `files` are in its order.
+
+    ProviderFailed if there are none.
+    """
+    if not files:
+        raise ProviderFailed("its result names no files")
+    ordering = Ordering(request)
+    for outputs in (ordering.take(calls, files), ordering.rest(calls)):
+        async with aclosing(outputs):
+            async for output in outputs:
+                yield output
+
+
+def _path(source: str) -> str:
+    return source.partition("?")[0].partition("#")[0].lower()
+
+
+def _kind_by(data: bytes) -> MediaKind | None:
+    content_type = content_type_by_opening(data[:OPENING_BYTES])
+    return None if content_type is None else kind_of(content_type)
