@@ -6,6 +6,7 @@ stops the program at start with a message that names the variable and what it ma
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -24,6 +25,7 @@ from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.proxies import Proxies, ProxyHeader
+from gateway.return_urls import ReturnUrls, origin_of
 from gateway.secret_strength import MAKE_ONE, check_strength
 
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     journal_days: int = Field(default=400, ge=60, le=_DAYS_MAX)
     usage_days: int = Field(default=400, ge=32, le=_DAYS_MAX)
     payments: Literal["local", "none", "stripe"] | None = None
+    return_origins: str = ""
     stripe_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
     webhook_networks: str = ""
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must be networks such as 10.0.0.0/8,fd00::/8: {error}") from None
         return text
 
-    @field_validator("cors_origins")
+    @field_validator("cors_origins", "return_origins")
     @classmethod
     def _origins(cls, text: str) -> str:
         try:
@@ -262,6 +265,14 @@ class Settings(BaseSettings):
     def input_guard(self) -> AddressGuard:
         """Which addresses inputs may be fetched from."""
         return AddressGuard(parse_networks(self.input_networks))
+
+    @property
+    def return_urls(self) -> ReturnUrls:
+        """Where payment pages may lead: to this gateway, to allowed origins, in test mode to this machine's pages."""
+        allowed = set(parse_origins(self.return_origins))
+        with contextlib.suppress(ValueError):  # a public address that browsers may read in two ways is nobody's origin
+            allowed.add(origin_of(self.public_address))
+        return ReturnUrls(frozenset(allowed), loopback=self.in_test_mode)
 
     @property
     def proxies(self) -> Proxies:

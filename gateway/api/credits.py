@@ -11,39 +11,41 @@ from gateway.api.context import caller
 from gateway.api.parse import read_query
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER
+from gateway.api.whose import Whose, whose
 from gateway.domain import Bucket
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN
 from gateway.schemas import credits as s
-from gateway.schemas.base import utc, utc_or_none
+from gateway.schemas.base import OfAccount, utc, utc_or_none
 from gateway.shapes import credits_of, entry_shape
 
 
 async def balance(request: web.Request) -> web.Response:
     """`GET /v1/balance`."""
-    return answer(balance_shape(await own_account(request)))
+    return answer(balance_shape(await account_of(request, whose(request, read_query(request, OfAccount).account))))
 
 
 async def journal(request: web.Request) -> web.Response:
     """`GET /v1/journal`: newest first."""
     query = read_query(request, s.JournalQuery)
-    who = caller(request)
+    of = whose(request, query.account)
     page = found(
         await request.app[LEDGER].journal(
-            account=who.acting_account, keys_version=who.keys_version, limit=query.limit, before=query.before
+            account=of.account, keys_version=of.keys_version, limit=query.limit, before=query.before
         ),
-        "account of this key any more",
+        of.missing,
     )
     return answer(s.JournalOut(data=[entry_shape(entry) for entry in page.data], next=page.next))
 
 
 async def own_account(request: web.Request) -> o.Account:
     """The caller's account, rolled forward to now."""
-    who = caller(request)
-    return found(
-        await request.app[LEDGER].account(account=who.acting_account, keys_version=who.keys_version),
-        "account of this key any more",
-    )
+    return await account_of(request, whose(request, caller(request).acting_account))
+
+
+async def account_of(request: web.Request, of: Whose) -> o.Account:
+    """The account that a read is for, rolled forward to now."""
+    return found(await request.app[LEDGER].account(account=of.account, keys_version=of.keys_version), of.missing)
 
 
 def balance_shape(account: o.Account) -> s.Balance:

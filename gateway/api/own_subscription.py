@@ -11,19 +11,30 @@ from aiohttp import web
 
 from gateway.api.accounts import applied
 from gateway.api.context import caller
-from gateway.api.credits import balance_shape, own_account
+from gateway.api.credits import account_of, balance_shape, own_account
 from gateway.api.errors import Forbidden, InvalidRequest, PaymentsDown
 from gateway.api.idempotency import operation
-from gateway.api.parse import read_body
+from gateway.api.parse import read_body, read_query
 from gateway.api.payments import plan_sold
 from gateway.api.respond import answer
-from gateway.api.services import LEDGER, PAYMENTS
+from gateway.api.services import LEDGER, PAYMENTS, RATE_CARDS
+from gateway.api.whose import whose
 from gateway.errors import FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes as o
 from gateway.payments import PaymentProvider
 from gateway.schemas import payments as s
+from gateway.schemas.base import OfAccount
+from gateway.subscription_shape import subscription_shape
 
 _SUBSCRIPTION = "subscription"
+
+
+async def get(request: web.Request) -> web.Response:
+    """`GET /v1/subscription`: the plan that the account has now, and what comes next."""
+    account = await account_of(request, whose(request, read_query(request, OfAccount).account))
+    own = account.subscription
+    changeable = own is not None and _pays_itself(request.app[PAYMENTS], own) is not None
+    return answer(subscription_shape(account, request.app[RATE_CARDS].card, changeable=changeable))
 
 
 async def change(request: web.Request) -> web.Response:
@@ -80,10 +91,17 @@ async def _own(request: web.Request) -> tuple[PaymentProvider, o.Subscription]:
         raise InvalidRequest(
             f"The subscription {text}. Nothing was changed.", fields=[FieldProblem(_SUBSCRIPTION, text)]
         )
-    provider = request.app[PAYMENTS]
-    # A test payment leaves no provider's subscription behind; where payments are real, nor does an operator.
-    if provider is None or (subscription.billing is not None) != provider.live:
+    provider = _pays_itself(request.app[PAYMENTS], subscription)
+    if provider is None:
         raise Forbidden(
             "This subscription was arranged by whoever runs this gateway: they can change it. Nothing was changed."
         )
     return provider, subscription
+
+
+def _pays_itself(provider: PaymentProvider | None, subscription: o.Subscription) -> PaymentProvider | None:
+    """Who takes the money for it; None: whoever runs this gateway arranged it.
+
+    A test payment leaves no provider's subscription behind; where payments are real, nor does an operator.
+    """
+    return None if provider is None or (subscription.billing is not None) != provider.live else provider

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from http import HTTPStatus
@@ -32,6 +33,7 @@ from gateway.payments.base import CheckoutStarted, PaymentMade
 from gateway.payments.page import missing, page
 from gateway.payments.received import NoRoomForEvent
 from gateway.pricing.card import Bundle, Plan
+from gateway.return_urls import origin_of, with_checkout
 from gateway.schemas import payments as s
 
 CURRENCY = "USD"
@@ -72,7 +74,7 @@ async def top_up(request: web.Request) -> web.Response:
     if bundle is None:
         raise _unknown("bundle", f"must be one of {', '.join(sold) or 'the bundles of the rate card: it has none'}")
     item = _Item("bundle", body.bundle, None, bundle.name, bundle.millicredits, bundle.price)
-    return await _begin(request, provider, item)
+    return await _begin(request, provider, item, _returning(request, body))
 
 
 async def subscribe(request: web.Request) -> web.Response:
@@ -81,7 +83,7 @@ async def subscribe(request: web.Request) -> web.Response:
     provider = _provider(request)
     plan, price = plan_sold(request, body.plan, body.interval)
     item = _Item("plan", body.plan, body.interval, plan.name, plan.monthly_millicredits, price)
-    return await _begin(request, provider, item)
+    return await _begin(request, provider, item, _returning(request, body))
 
 
 def plan_sold(request: web.Request, plan_id: str, interval: Interval) -> tuple[Plan, Decimal]:
@@ -101,7 +103,9 @@ async def show(request: web.Request) -> web.Response:
     """`GET /checkout/{checkout}?token=`: the page of a purchase, for whoever has its link."""
     token = query_of(request).get("token", "")
     checkout = await _linked(request, token)
-    return _html(missing(), HTTPStatus.NOT_FOUND) if checkout is None else _html(page(checkout, token))
+    if checkout is None:
+        return _html(missing(), HTTPStatus.NOT_FOUND)
+    return _html(page(checkout, token), leads_to=(checkout.success_url, checkout.cancel_url))
 
 
 async def press(request: web.Request) -> web.Response:
@@ -118,9 +122,13 @@ async def press(request: web.Request) -> web.Response:
         _follow(request, await apply(made, request.app[LEDGER], provider))
     else:
         await request.app[LEDGER].decline(account=checkout.account, checkout=checkout.id)
+    ended = found(
+        await request.app[LEDGER].checkout(account=checkout.account, checkout=checkout.id), f"checkout {checkout.id}"
+    )
     # Reloading the page that follows must not send the form again.
     page_again = request.app[CHECKOUT_LINKS].url(checkout).removeprefix(request.app[SETTINGS].public_address)
-    return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": page_again})
+    follows = (ended.success_url if ended.status == "paid" else ended.cancel_url) or page_again
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": follows})
 
 
 async def stripe_webhook(request: web.Request) -> web.Response:
@@ -162,12 +170,33 @@ def checkout_id(seed_: str | None) -> str:
     return f"chk_{base64.b32encode(digest).decode().lower()}"
 
 
-async def _begin(request: web.Request, provider: PaymentProvider, item: _Item) -> web.Response:
+@dataclass(frozen=True, slots=True)
+class _Returning:
+    """Where the customer goes from the payment page; None: to the gateway's own page."""
+
+    success_url: str | None
+    cancel_url: str | None
+
+
+def _returning(request: web.Request, body: s.TopUpIn | s.SubscriptionBuyIn) -> _Returning:
+    """The return URLs of a purchase; InvalidRequest for one that leads to an origin that nobody allowed."""
+    allowed = request.app[SETTINGS].return_urls
+    for field, url in (("success_url", body.success_url), ("cancel_url", body.cancel_url)):
+        problem = None if url is None else allowed.problem(url)
+        if problem is not None:
+            raise _unknown(field, problem)
+    return _Returning(body.success_url, body.cancel_url)
+
+
+async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, returning: _Returning) -> web.Response:
     """Begin a purchase in the ledger, then with the provider: from then on it is honoured."""
-    who = caller(request)
+    who, checkout = caller(request), checkout_id(seed(request))
+    success_url, cancel_url = (
+        None if url is None else with_checkout(url, checkout) for url in (returning.success_url, returning.cancel_url)
+    )
     outcome = await request.app[LEDGER].check_out(
         account=who.acting_account,
-        checkout=checkout_id(seed(request)),
+        checkout=checkout,
         keys_version=who.keys_version,
         kind=item.kind,
         what=item.what,
@@ -178,6 +207,8 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item) -
         currency=CURRENCY,
         provider=provider.name,
         live=provider.live,
+        success_url=success_url,
+        cancel_url=cancel_url,
     )
     if isinstance(outcome, o.Refused):
         raise _refusal(outcome.reason)
@@ -250,7 +281,10 @@ def _follow(request: web.Request, followed: Followed | None) -> None:
         hint(request, followed.account, "")
 
 
-def _html(text: str, status: int = HTTPStatus.OK) -> web.Response:
+def _html(text: str, status: int = HTTPStatus.OK, leads_to: Sequence[str | None] = ()) -> web.Response:
+    # Browsers hold the redirect after a form to its policy too. It is the last directive.
+    origins = dict.fromkeys(origin_of(url) for url in leads_to if url is not None)
+    policy = " ".join((PAGE_POLICY, *origins))
     # With `no-referrer`, a browser would send the form with the origin `null`.
-    headers = {"Content-Security-Policy": PAGE_POLICY, "Referrer-Policy": "same-origin"}
+    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=headers)

@@ -24,6 +24,7 @@ from gateway.api import (
     own_subscription,
     payment_events,
     payments,
+    purchases,
     quotes,
     receipts,
     series,
@@ -39,12 +40,14 @@ from gateway.api.parse import FORM_TYPE
 from gateway.api.sessions import has_credentials
 from gateway.domain import Scope
 from gateway.schemas import accounts as sa
+from gateway.schemas import base as sb
 from gateway.schemas import cards as sr
 from gateway.schemas import credits as sc
 from gateway.schemas import estimates as se
 from gateway.schemas import generations as sg
 from gateway.schemas import ops as so
 from gateway.schemas import payments as sp
+from gateway.schemas import purchases as sq
 from gateway.schemas import sessions as ss
 from gateway.schemas import uploads as sl
 from gateway.schemas import usage as su
@@ -148,6 +151,12 @@ ROUTES: tuple[Route, ...] = (
           "Begin to buy a bundle of credits", 201, errors=("subscription_required", "payments_unavailable")),
     Route("POST", "/v1/subscriptions", payments.subscribe, ACCOUNT, sp.SubscriptionBuyIn, sp.CheckoutOut,
           "Begin to buy a plan", 201, errors=("payments_unavailable",)),
+    Route("GET", "/v1/purchases", purchases.listed, OWNER_OR_ADMIN, sq.PurchasesQuery, sq.PurchasesOut,
+          "List an account's purchases, newest first"),
+    Route("GET", "/v1/checkouts/{checkout}", purchases.get, OWNER_OR_ADMIN, sb.OfAccount, sq.PurchaseOut,
+          "Read what became of a checkout"),
+    Route("GET", "/v1/subscription", own_subscription.get, OWNER_OR_ADMIN, sb.OfAccount, sq.SubscriptionOut,
+          "Read the plan that an account has, when it renews and what is to change"),
     Route("PATCH", "/v1/subscription", own_subscription.change, ACCOUNT, sp.OwnChangeIn, sc.Balance,
           "Have another plan or interval from the end of what is paid on (test payments)",
           errors=("payments_unavailable",)),

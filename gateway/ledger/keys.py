@@ -73,6 +73,11 @@ def checkout(partition: int, account: str, checkout: str) -> str:
     return f"{tag(partition)}:checkout:{account}:{checkout}"
 
 
+def purchases(partition: int, account: str) -> str:
+    """Sorted set: an account's purchases by when they began (real time, ms)."""
+    return f"{tag(partition)}:purchases:{account}"
+
+
 def billing(partition: int, account: str) -> str:
     """Hash: what a payment provider said of an account's subscriptions; 400 days after its last change."""
     return f"{tag(partition)}:billing:{account}"

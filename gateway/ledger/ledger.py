@@ -24,6 +24,7 @@ from gateway.ledger.memory import hints
 from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.policy import PolicyInForce
+from gateway.ledger.purchases import PurchaseOperations
 from gateway.ledger.records import canonical
 from gateway.ledger.scripts import translated
 from gateway.ledger.signing_key import SigningKeyOperations
@@ -44,6 +45,7 @@ class Ledger(
     AccountOperations,
     OperatorOperations,
     PaymentOperations,
+    PurchaseOperations,
     UnappliedOperations,
     WebhookOperations,
     SigningKeyOperations,

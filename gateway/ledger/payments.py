@@ -32,7 +32,9 @@ class Checkout:
     """One purchase. `what` is the bundle's or the plan's id; name, price and credits are those it began with.
 
     `interval` is None for a bundle, `millicredits` is what a bundle grants or a plan gives a month. `ref` is the
-    provider's own id of the payment, or of the subscription. `taken_back_millicredits`: what was revoked of its grant.
+    provider's own id of the payment, or of the subscription. `due_millicredits`: of a bundle, the share whose money
+    went back; `taken_back_millicredits`: what was revoked of its grant, or is owed. `success_url` and `cancel_url`:
+    where its customer goes afterwards, None: to the gateway's own page.
     """
 
     id: str
@@ -45,12 +47,16 @@ class Checkout:
     price: Decimal
     currency: str
     provider: str
-    status: Literal["open", "paid", "declined"]
+    status: Literal["open", "paid", "declined", "expired", "failed"]
     created_at: int
+    paid_at: int | None = None
     ref: str | None = None
     grant: str | None = None
+    due_millicredits: int = 0
     taken_back_millicredits: int = 0
     customer: str | None = None
+    success_url: str | None = None
+    cancel_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +178,8 @@ class PaymentOperations(LedgerCore):
         currency: str,
         provider: str,
         live: bool,
+        success_url: str | None = None,
+        cancel_url: str | None = None,
     ) -> o.NotFound | o.KeysChanged | o.Refused | Checkout:
         """Begin a purchase; the same id answers with the purchase that was begun.
 
@@ -192,10 +200,12 @@ class PaymentOperations(LedgerCore):
             currency,
             provider,
             int(live),
+            success_url or "",
+            cancel_url or "",
         )
         match word:
             case "checkout":
-                return _checkout(account, rest[0])
+                return decode_checkout(account, rest[0])
             case "refused":
                 return o.Refused(rest[0].decode())
             case "keys_changed":
@@ -216,12 +226,14 @@ class PaymentOperations(LedgerCore):
     async def checkout(self, *, account: str, checkout: str) -> o.NotFound | Checkout:
         """A purchase as it is."""
         word, rest = await self.run("checkout", self.account_key(account), checkout)
-        return _checkout(account, rest[0]) if word == "checkout" else o.NotFound()
+        return decode_checkout(account, rest[0]) if word == "checkout" else o.NotFound()
 
-    async def decline(self, *, account: str, checkout: str) -> o.NotFound | Checkout:
-        """Nothing was paid: the purchase is over. One that is paid stays so."""
-        word, rest = await self.run("decline", self.account_key(account), checkout)
-        return _checkout(account, rest[0]) if word == "checkout" else o.NotFound()
+    async def decline(
+        self, *, account: str, checkout: str, because: Literal["declined", "expired", "failed"] = "declined"
+    ) -> o.NotFound | Checkout:
+        """Nothing was paid: the purchase is over. One that is paid stays so, or becomes so unless it was declined."""
+        word, rest = await self.run("decline", self.account_key(account), checkout, because)
+        return decode_checkout(account, rest[0]) if word == "checkout" else o.NotFound()
 
     async def pay(self, *, account: str, checkout: str, ref: str) -> o.NotFound | Checkout | Paid:
         """Grant the bundle or start the plan, once. A Checkout: it had been declined, and nothing was done."""
@@ -230,10 +242,13 @@ class PaymentOperations(LedgerCore):
             case "paid":
                 now, record, view, promoted = rest
                 return Paid(
-                    _checkout(account, record), now == b"1", decode_account(account, view), decode_dispatches(promoted)
+                    decode_checkout(account, record),
+                    now == b"1",
+                    decode_account(account, view),
+                    decode_dispatches(promoted),
                 )
             case "declined":
-                return _checkout(account, rest[0])
+                return decode_checkout(account, rest[0])
             case _:
                 return o.NotFound()
 
@@ -260,7 +275,7 @@ class PaymentOperations(LedgerCore):
         match word:
             case "taken_back":
                 now, record, view = rest
-                return TakenBack(_checkout(account, record), now == b"1", decode_account(account, view))
+                return TakenBack(decode_checkout(account, record), now == b"1", decode_account(account, view))
             case "refused":
                 return o.Refused(rest[0].decode())
             case _:
@@ -337,7 +352,8 @@ def _without_none(said: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _checkout(account: str, record: Sequence[bytes | Sequence[bytes]]) -> Checkout:
+def decode_checkout(account: str, record: Sequence[bytes | Sequence[bytes]]) -> Checkout:
+    """A purchase as `checkouts.reply` replies it."""
     identifier, flat = record
     fields = pairs(flat)  # type: ignore[arg-type]  # the record is (id, fields by pairs)
     return Checkout(
@@ -353,8 +369,12 @@ def _checkout(account: str, record: Sequence[bytes | Sequence[bytes]]) -> Checko
         provider=fields["provider"],
         status=fields["status"],  # type: ignore[arg-type]  # the scripts write no other word
         created_at=int(fields["created_at"]),
+        paid_at=int(fields["paid_at"]) if "paid_at" in fields else None,
         ref=fields.get("ref"),
         grant=fields.get("grant"),
+        due_millicredits=int(fields.get("due", 0)),
         taken_back_millicredits=int(fields.get("taken", 0)),
         customer=fields.get("customer"),
+        success_url=fields.get("success_url"),
+        cancel_url=fields.get("cancel_url"),
     )

@@ -17,12 +17,24 @@ from gateway.timings import Timings
 
 READS = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal", "audit_webhook", "audit_webhooks"}
-    | {"checkout", "deliveries", "generation", "generations", "overdue", "replay", "time", "usage"}
+    | {
+        "checkout",
+        "deliveries",
+        "generation",
+        "generations",
+        "overdue",
+        "purchase",
+        "purchases",
+        "replay",
+        "time",
+        "usage",
+    }
 )
 # What only rolls an account forward, counts a request, a file or a key's use, ends a browser's session, or tells all
 # partitions of a rate card.
 BESIDES = frozenset(
-    {"account", "admit", "claim_email", "journal", "publish", "release_email", "sign_out", "take_in", "touch"}
+    {"account", "admit", "claim_email", "journal", "list_purchase", "publish", "release_email", "sign_out", "take_in"}
+    | {"touch"}
 )
 _OFTEN = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
 _UNTOLD = READS | BESIDES

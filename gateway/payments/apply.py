@@ -12,7 +12,15 @@ from gateway.errors import EventNotApplicable
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.payments import Billing, Checkout
-from gateway.payments.base import Amount, PaymentEvent, PaymentMade, PaymentProvider, PaymentReturned, minor_units
+from gateway.payments.base import (
+    Amount,
+    PaymentEnded,
+    PaymentEvent,
+    PaymentMade,
+    PaymentProvider,
+    PaymentReturned,
+    minor_units,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -44,13 +52,11 @@ async def apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) 
 async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) -> Followed | None:
     match event:
         case PaymentMade():
-            paid = await ledger.pay(account=event.account, checkout=event.checkout, ref=event.ref)
-            if isinstance(paid, o.NotFound):
-                return None
-            if isinstance(paid, Checkout):
-                log.error("declined_checkout_was_paid", account=event.account, checkout=event.checkout, ref=event.ref)
-                return Followed(event.account)
-            return Followed(event.account, paid.promoted)
+            return await _pay(event, ledger)
+        case PaymentEnded():
+            # One that this ledger does not know is no loss: nothing was paid, and nothing will be.
+            await ledger.decline(account=event.account, checkout=event.checkout, because=event.because)
+            return Followed(event.account)
         case PaymentReturned():
             return await _take_back(event, ledger)
         case Billing():
@@ -62,6 +68,16 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
             for subscription in billed.superseded:
                 await provider.end(subscription)
             return Followed(event.account, billed.promoted, billed.unknown_plans)
+
+
+async def _pay(event: PaymentMade, ledger: Ledger) -> Followed | None:
+    paid = await ledger.pay(account=event.account, checkout=event.checkout, ref=event.ref)
+    if isinstance(paid, o.NotFound):
+        return None
+    if isinstance(paid, Checkout):
+        log.error("declined_checkout_was_paid", account=event.account, checkout=event.checkout, ref=event.ref)
+        return Followed(event.account)
+    return Followed(event.account, paid.promoted)
 
 
 async def _take_back(event: PaymentReturned, ledger: Ledger) -> Followed | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from gateway.ledger.payments import Billing, Checkout
 
@@ -31,6 +31,15 @@ class PaymentMade:
     checkout: str
     ref: str
     customer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentEnded:
+    """A purchase will not be paid on its page any more: `because` it expired, or the payment failed for good."""
+
+    account: str
+    checkout: str
+    because: Literal["expired", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class PaymentReturned:
     made: int | None = None
 
 
-PaymentEvent = PaymentMade | PaymentReturned | Billing
+PaymentEvent = PaymentMade | PaymentEnded | PaymentReturned | Billing
 """What a provider may say; `Billing` is what it says of a subscription that it renews."""
 
 

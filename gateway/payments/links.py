@@ -12,6 +12,11 @@ from gateway.ledger.payments import Checkout
 LINK_SECONDS = 48 * 3600  # a payment page of Stripe's lives for a day, and its customer comes back afterwards
 
 
+def is_over(checkout: Checkout, now: int) -> bool:
+    """Whether the link that a purchase was begun with is too old to open its page."""
+    return now > checkout.created_at + LINK_SECONDS * 1000
+
+
 class CheckoutLinks:
     """Makes and reads links; `secret` is the gateways' common signing key."""
 

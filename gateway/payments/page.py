@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from html import escape
+from urllib.parse import urlsplit
 
 from gateway.domain import format_credits
 from gateway.ledger.payments import Checkout
@@ -15,7 +16,7 @@ _PAGE = """\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<title>{title}</title>
+{again}<title>{title}</title>
 <link rel="icon" href="/static/icon.svg">
 <link rel="stylesheet" href="/static/console.css">
 <script src="/static/theme.js"></script>
@@ -29,8 +30,8 @@ _PAGE = """\
 </body>
 </html>
 """
+_LOOK_AGAIN = '<meta http-equiv="refresh" content="5">\n'
 _TEST = '<p class="notice"><strong>This is a test.</strong> No money moves here, whatever you press.</p>\n'
-_BACK = '\n<p>You can close this page, or go <a href="/">back to Farebox</a>.</p>'
 _FORM = """\
 <form method="post" action="/checkout/{checkout}">
 <input type="hidden" name="token" value="{token}">
@@ -41,28 +42,29 @@ _FORM = """\
 
 def page(checkout: Checkout, token: str) -> str:
     """What is bought, for how much, and what became of it; with buttons while a test waits for its answer."""
-    local = checkout.provider == "local"
+    local, again = checkout.provider == "local", ""
     match checkout.status:
         case "paid":
-            title, said = "Paid", f'<p class="notice good">{_given(checkout)}</p>{_BACK}'
-        case "declined":
-            title, said = "Declined", f"<p>Nothing was charged, and nothing was added.</p>{_BACK}"
+            title, said = "Paid", f'<p class="notice good">{_given(checkout)}</p>{_back(checkout.success_url)}'
+        case "declined" | "failed" | "expired":
+            title = {"declined": "Declined", "failed": "Payment failed", "expired": "Expired"}[checkout.status]
+            said = f"<p>Nothing was charged, and nothing was added.</p>{_back(checkout.cancel_url)}"
         case _ if local:
             title = "Test checkout"
             said = _FORM.format(checkout=escape(checkout.id), token=escape(token), price=escape(price_text(checkout)))
         case _:
-            title = "Not paid yet"
+            title, again = "Not paid yet", _LOOK_AGAIN
             said = (
-                "<p>The payment has not been confirmed. That can take a minute after you have paid: reload this page "
-                "to look again. If you left the payment page, nothing was charged.</p>"
+                "<p>The payment has not been confirmed. That can take a minute after you have paid: this page looks "
+                f"again by itself. If you left the payment page, nothing was charged.</p>{_back(checkout.cancel_url)}"
             )
-    return _PAGE.format(title=title, test=_TEST if local else "", body=f"{_bought(checkout)}\n{said}")
+    return _PAGE.format(again=again, title=title, test=_TEST if local else "", body=f"{_bought(checkout)}\n{said}")
 
 
 def missing() -> str:
     """The page of a link that leads nowhere."""
     text = "<p>This link is not whole, or it is more than two days old. Ask for a new one where you got it.</p>"
-    return _PAGE.format(title="No such checkout", test="", body=text)
+    return _PAGE.format(again="", title="No such checkout", test="", body=text)
 
 
 def price_text(checkout: Checkout) -> str:
@@ -80,6 +82,13 @@ def _bought(checkout: Checkout) -> str:
         + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
         + "</dl>"
     )
+
+
+def _back(url: str | None) -> str:
+    """The way on, so that the page is no dead end: to where the purchase was begun, else to the console."""
+    if url is None:
+        return '\n<p>You can close this page, or go <a href="/">back to Farebox</a>.</p>'
+    return f'\n<p><a href="{escape(url)}">Back to {escape(urlsplit(url).netloc)}</a></p>'
 
 
 def _given(checkout: Checkout) -> str:

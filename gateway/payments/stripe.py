@@ -175,8 +175,8 @@ def session_of(order: Checkout, page: str, email: str | None = None) -> SessionC
     }
     params: SessionCreateParams = {
         "line_items": [{"price_data": price, "quantity": 1}],
-        "success_url": page,
-        "cancel_url": page,
+        "success_url": order.success_url or page,
+        "cancel_url": order.cancel_url or page,
         "client_reference_id": order.id,
         "metadata": metadata,
     }

@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from gateway.domain import Interval
 from gateway.ledger.payments import Billing, PaidLine
-from gateway.payments.base import PaymentEvent, PaymentMade
+from gateway.payments.base import PaymentEnded, PaymentEvent, PaymentMade
 from gateway.payments.stripe_money import MOVES, Json, MoneyMoved, money_moved
 from gateway.payments.stripe_money import cents as _cents
 from gateway.payments.stripe_money import id_of as _id
@@ -57,6 +57,16 @@ def _session(session: Json, _: int) -> PaymentEvent | None:
     if session["mode"] != "payment" or session["payment_status"] not in _PAID:
         return None
     return PaymentMade(account, checkout, _id(session.get("payment_intent") or session["id"]), customer)
+
+
+def _session_ended(because: Literal["expired", "failed"]) -> Callable[[Json, int], PaymentEnded | None]:
+    """Nothing was paid on the page, or the bank said no in the end; what an invoice says of a plan counts by itself."""
+
+    def read(session: Json, _: int) -> PaymentEnded | None:
+        ours = _ours(session.get("metadata"))
+        return None if ours is None else PaymentEnded(*ours, because)
+
+    return read
 
 
 def _invoice_paid(invoice: Json, _: int) -> Billing | None:
@@ -215,6 +225,8 @@ def _started(subscription: Json) -> int:
 _READERS: Mapping[str, Callable[[Json, int], PaymentEvent | None]] = {
     "checkout.session.completed": _session,
     "checkout.session.async_payment_succeeded": _session,
+    "checkout.session.async_payment_failed": _session_ended("failed"),
+    "checkout.session.expired": _session_ended("expired"),
     "invoice.paid": _invoice_paid,
     "invoice.payment_succeeded": _invoice_paid,
     "invoice.payment_failed": _invoice_unpaid("a payment failed"),

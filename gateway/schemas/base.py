@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from gateway.domain import AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
+from gateway.domain import ACCOUNT_PATTERN, AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
 from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
 from gateway.visible import has_unsafe
 
@@ -258,6 +258,42 @@ Limit = Annotated[
     BeforeValidator(_digits),
     AfterValidator(lambda limit: min(limit, PAGE_MAX)),
 ]
+
+
+class OfAccount(Query):
+    """Whose things are read: nothing to say with an account's key."""
+
+    account: (
+        Annotated[
+            str, Field(pattern=ACCOUNT_PATTERN, description="With an admin key: whose. With an account's key: its own.")
+        ]
+        | None
+    ) = None
+
+
+class Period(Query):
+    """When what is listed was made: a half-open period, so that two that meet have nothing in common."""
+
+    created_after: Annotated[TimeIn, Field(description="Made at this time or later (RFC 3339).")] | None = None
+    created_before: Annotated[TimeIn, Field(description="Made earlier than this (RFC 3339).")] | None = None
+
+    @field_validator("created_before")
+    @classmethod
+    def _not_empty(cls, end: datetime | None, others: ValidationInfo) -> datetime | None:
+        first = others.data.get("created_after")
+        if first is not None and end is not None and end <= first:
+            raise ValueError("must be later than created_after: the time itself is not in the period any more")
+        return end
+
+    @property
+    def first_ms(self) -> int | None:
+        """The first millisecond of the period; None: since ever."""
+        return None if self.created_after is None else -(-(self.created_after - _EPOCH) // _MILLISECOND)
+
+    @property
+    def end_ms(self) -> int | None:
+        """The first millisecond after it; None: no end."""
+        return None if self.created_before is None else -(-(self.created_before - _EPOCH) // _MILLISECOND)
 
 
 class PageQuery(Query):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.domain import Interval
+from gateway.return_urls import URL_MAX
 from gateway.schemas.base import Answer, Body, Credits, Query, Time
 
 TOKEN_MAX_CHARACTERS = 512
@@ -32,13 +33,42 @@ class BundlesOut(Answer):
     rate_card: str
 
 
-class TopUpIn(Body):
+class _Buying(Body):
+    """Where the customer goes from the payment page. The checkout's id is added to either URL as `checkout=chk_…`."""
+
+    success_url: (
+        Annotated[
+            str,
+            Field(
+                max_length=URL_MAX,
+                description="Where a customer who has paid goes: a page of an allowed origin "
+                "(`FAREBOX_RETURN_ORIGINS`). Without it, the gateway's own page says what became of it. Ask "
+                "`GET /v1/checkouts/{id}` there: the payment may take a moment to be confirmed.",
+                examples=["https://shop.example.com/paid"],
+            ),
+        ]
+        | None
+    ) = None
+    cancel_url: (
+        Annotated[
+            str,
+            Field(
+                max_length=URL_MAX,
+                description="Where one who has not paid goes.",
+                examples=["https://shop.example.com/plans"],
+            ),
+        ]
+        | None
+    ) = None
+
+
+class TopUpIn(_Buying):
     """A bundle to buy."""
 
     bundle: Annotated[Named, Field(examples=["small"])]
 
 
-class SubscriptionBuyIn(Body):
+class SubscriptionBuyIn(_Buying):
     """A plan to buy, and how often it is paid for."""
 
     plan: Annotated[Named, Field(examples=["standard"])]

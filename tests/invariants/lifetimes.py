@@ -14,6 +14,7 @@ LIFETIMES: dict[str, int | None] = {
     "account": None, "deadlines": None, "waiting": None, "recent": None, "journal": None, "outputs": None,
     "webhook": None, "webhooks": None, "totals": None, "policy": None,
     "generation": 30 * DAY, "usage": 400 * DAY, "idempotency": DAY, "checkout": 400 * DAY, "billing": 400 * DAY,
+    "purchases": 400 * DAY,
     "delivery": 31 * DAY, "deliveries": 31 * DAY, "pending": 31 * DAY,
 }  # fmt: skip
 """Kind of a partition's key → milliseconds from its last change (a generation: from its end); None: for ever."""

@@ -57,6 +57,8 @@ def picture_of(model: Model, partitions: int) -> Picture:
                 for of, (at, part, made) in c.said.items()
             }
         )
+        listed = picture.setdefault(keys.purchases(_partition_of(name, partitions), name), {})
+        listed[checkout] = c.begun_at
     for (name, operation), note in model.done.items():
         name_of_it = keys.idempotency(_partition_of(name, partitions), name, f"op.{operation}")
         picture[name_of_it] = f"o{note}" if note else ""

@@ -216,7 +216,7 @@ def _ask(asking: Any, wanted: Picture) -> None:
                 asking.lrange(key, 0, -1)
             case "idempotency":
                 asking.get(key)
-            case "deadlines" | "outputs" | "waiting" | "recent":
+            case "deadlines" | "outputs" | "purchases" | "waiting" | "recent":
                 asking.zrange(key, 0, -1, withscores=True, score_cast_func=int)
             case _:
                 asking.hgetall(key)

@@ -11,6 +11,7 @@ from gateway.ledger import keys
 from gateway.ledger.audit import audit, remember
 from gateway.ledger.idempotency import Request, Requests
 from tests.ledger.world import DAY, World
+from tests.payments.shop import buy
 
 ACCOUNT = r"[A-Za-z0-9_.@-]{1,64}"
 GENERATION = r"gen_[0-9a-f]{2}[a-z2-7]{24}"
@@ -48,6 +49,8 @@ EXPIRING = {
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
     "unapplied": r"fb:unapplied",
+    "checkout": rf"{TAG}:checkout:{ACCOUNT}:chk_\w+",
+    "purchases": rf"{TAG}:purchases:{ACCOUNT}",
     "delivery": rf"{TAG}:delivery:{OWNER}:{WEBHOOK}:evt_[0-9a-f]{{26}}",
     "deliveries": rf"{TAG}:deliveries:{OWNER}:{WEBHOOK}",
     "pending": rf"{TAG}:pending:{OWNER}:{WEBHOOK}",
@@ -90,6 +93,7 @@ async def a_busy_time(world: World) -> None:
         await world.advance(3 * DAY, account)
         await ledger.adjust(account=account, operation="x", bucket=Bucket.TOP_UP, millicredits=5, reason="r")
     await world.ledger.cancel(generation=await world.spend(1_000, "b.o-b_@"))
+    await buy(world, "b.o-b_@")
     await remember(ledger, await audit(ledger))
 
 
@@ -114,7 +118,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
-    days["unapplied"] = 400
+    days |= dict.fromkeys(("unapplied", "checkout", "purchases"), 400)
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():

@@ -39,7 +39,9 @@ if current then
   renewals.settle(a, p, b, list, grace)
   provided.note(b, list, a.now)
 end
-if c and c.fields.status == "open" and #b.subs[id].lines > 0 then c.fields.status, c.fields.ref = "paid", id end
+if c and c.fields.status ~= "paid" and #b.subs[id].lines > 0 then
+  c.fields.status, c.fields.ref, c.fields.paid_at = "paid", id, amounts.text(a.real)
+end
 local superseded = current and eras.alive(current, a.now, grace) and eras.superseded(list) or {}
 local unknown, seen = {}, said.plan
 if seen and not policy.terms(p, seen) then b.unknown[seen] = true end

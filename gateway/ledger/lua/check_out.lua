@@ -3,11 +3,12 @@
 --
 -- KEYS[1]  account
 -- ARGV     1 checkout, 2 keys version or "", 3 "bundle" or "plan", 4 which one, 5 interval or "", 6 name, 7 credits,
---          8 price, 9 currency, 10 provider, 11 "1" if it takes real money
+--          8 price, 9 currency, 10 provider, 11 "1" if it takes real money, 12 where a customer who paid goes or "",
+--          13 where one who did not goes or ""
 -- Returns  {"not_found"} {"keys_changed"}
 --          {"refused", "test_account" | "subscription_required" | "unknown_plan" | "already_subscribed"}
 --          {"checkout", checkout}
--- Writes   checkout
+-- Writes   checkout, the account's list of purchases
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
 --- @include "lib/subscriptions" "lib/checkouts"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
@@ -32,7 +33,9 @@ end
 local c = {id = ARGV[1], account = a.id, fields = {
   kind = ARGV[3], what = what, interval = interval, name = ARGV[6], credits = ARGV[7], price = ARGV[8],
   currency = ARGV[9], provider = ARGV[10], status = "open", created_at = amounts.text(a.real),
-  customer = f.customer,
+  customer = f.customer, success_url = ARGV[12] ~= "" and ARGV[12] or nil,
+  cancel_url = ARGV[13] ~= "" and ARGV[13] or nil,
 }}
 checkouts.save(c)
+checkouts.unlist_expired(a.id)
 return {"checkout", checkouts.reply(c)}

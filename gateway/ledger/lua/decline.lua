@@ -1,15 +1,16 @@
 #!lua flags=allow-oom
--- Note that a purchase was declined: nothing was paid, and it cannot be paid any more.
+-- Note that nothing was paid for a purchase, and why. One that was declined cannot be paid any more; where a provider
+-- said the other words, its word that it was paid counts all the same.
 --
 -- KEYS[1]  account
--- ARGV     1 checkout
+-- ARGV     1 checkout, 2 "declined", "expired" or "failed"
 -- Returns  {"not_found"} {"checkout", checkout as it is now}
 -- Writes   checkout
 --- @include "lib/keys" "lib/checkouts"
 local c = checkouts.load(string.match(KEYS[1], ":account:(.*)$"), ARGV[1])
 if not c then return {"not_found"} end
 if c.fields.status == "open" then
-  c.fields.status = "declined"
+  c.fields.status = ARGV[2]
   checkouts.save(c)
 end
 return {"checkout", checkouts.reply(c)}

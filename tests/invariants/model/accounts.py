@@ -33,6 +33,7 @@ class Checkout:
     taken: int = 0
     owed: int = 0
     granted_at: int = 0
+    begun_at: int = 0
     said: dict[str, tuple[int, Fraction, int | None]] = field(default_factory=dict)
     """Of each refund and dispute the latest word: when, which part of the money, when a bounced refund was made."""
 
@@ -200,7 +201,7 @@ class Accounts:
         if (account, checkout) not in self.checkouts:
             if not self.rolled(account).subscription:
                 return "Refused", "subscription_required"
-            self.checkouts[account, checkout] = Checkout(millicredits)
+            self.checkouts[account, checkout] = Checkout(millicredits, begun_at=self.clock)
         return "Checkout", self.checkouts[account, checkout].status
 
     def decline(self, *, account: str, checkout: str) -> Answer:

@@ -14,6 +14,7 @@ function keys.recent(account) return tag .. ":recent:" .. account end
 function keys.usage(account, day) return tag .. ":usage:" .. account .. ":" .. day end
 function keys.idempotency(scope, digest) return tag .. ":idempotency:" .. scope .. ":" .. digest end
 function keys.checkout(account, checkout) return tag .. ":checkout:" .. account .. ":" .. checkout end
+function keys.purchases(account) return tag .. ":purchases:" .. account end
 function keys.billing(account) return tag .. ":billing:" .. account end
 function keys.totals() return tag .. ":totals" end
 function keys.policy() return tag .. ":policy" end

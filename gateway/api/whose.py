@@ -1,0 +1,39 @@
+"""Whose things a read is about: the caller's own account, or with an admin key the one that `account` names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.api.context import caller
+from gateway.api.errors import InvalidRequest, NotFound
+from gateway.domain import Scope
+from gateway.errors import FieldProblem
+
+_NEEDED = "is required with an admin key: say whose"
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The account to read. `keys_version` is that of an account's key, None for an admin's."""
+
+    account: str
+    keys_version: int | None
+
+    @property
+    def missing(self) -> str:
+        """What there is none of, if the ledger knows no such account."""
+        return f"account {self.account}" if self.keys_version is None else "account of this key any more"
+
+
+def whose(request: web.Request, account: str | None) -> Whose:
+    """The account that a read is for; NotFound for another's, InvalidRequest if an admin does not say which."""
+    who = caller(request)
+    if who.scope is Scope.ADMIN:
+        if account is None:
+            raise InvalidRequest(f"`account` {_NEEDED}.", fields=[FieldProblem("account", _NEEDED)])
+        return Whose(account, None)
+    if account not in {None, who.acting_account}:
+        raise NotFound(f"There is no account {account}.")
+    return Whose(who.acting_account, who.keys_version)

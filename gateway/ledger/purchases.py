@@ -1,0 +1,67 @@
+"""Purchases as their own account sees them: one, or a page of the list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.ledger import outcomes as o
+from gateway.ledger.core import LedgerCore
+from gateway.ledger.payments import Checkout, decode_checkout
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A purchase. `returned_cents`: of a plan, what went back of all its payments; of a bundle, its record says it."""
+
+    checkout: Checkout
+    returned_cents: int
+
+
+class PurchaseOperations(LedgerCore):
+    """One method per script that reads purchases."""
+
+    async def purchase(
+        self, *, account: str, checkout: str, keys_version: int | None = None
+    ) -> o.NotFound | o.KeysChanged | Purchase:
+        """One purchase of an account."""
+        word, rest = await self.run("purchase", self.account_key(account), _version(keys_version), checkout)
+        if word == "purchase":
+            return Purchase(decode_checkout(account, rest[0]), int(rest[1]))
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+
+    async def purchases(
+        self,
+        *,
+        account: str,
+        keys_version: int | None = None,
+        limit: int,
+        before: str | None = None,
+        created_after: int | None = None,
+        created_before: int | None = None,
+    ) -> o.NotFound | o.KeysChanged | o.Page[Purchase]:
+        """A page of purchases, newest first: begun at `created_after` or later, and earlier than `created_before`.
+
+        `before` is the `next` of the page before; NotFound if it is none of the list.
+        """
+        word, rest = await self.run(
+            "purchases",
+            self.account_key(account),
+            _version(keys_version),
+            limit,
+            before or "",
+            "" if created_after is None else created_after,
+            "" if created_before is None else created_before,
+        )
+        if word == "page":
+            data = tuple(Purchase(decode_checkout(account, record), int(cents)) for record, cents in rest[1:])
+            return o.Page(data, rest[0].decode() or None)
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+
+    async def list_purchase(self, *, account: str, checkout: str) -> bool:
+        """Put a purchase on its account's list; False if it is there, or there is none."""
+        word, rest = await self.run("list_purchase", self.account_key(account), checkout)
+        return word == "listed" and rest[0] == b"1"
+
+
+def _version(keys_version: int | None) -> str | int:
+    return "" if keys_version is None else keys_version

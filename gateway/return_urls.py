@@ -1,0 +1,71 @@
+"""Where a payment page may send its customer back to: the gateway's own pages, and the origins an operator allows.
+
+Whoever has an account's key could otherwise make links of this gateway, or of its payment provider, that lead to a
+site of theirs (an open redirect). So a URL is read strictly: what one reader takes for a host and another for a user
+or a path is refused, before its origin is compared.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+URL_MAX = 2000
+CHECKOUT = "checkout"
+"""The parameter that a return URL is given: which checkout its customer comes from."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HTTP_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(?:[/?#][!-\[\]-~]*)?")  # visible ASCII without a backslash
+
+
+def origin_of(url: str) -> str:
+    """The origin of an `http:` or `https:` URL, as browsers write it; ValueError if it has none that all agree on."""
+    if not _HTTP_URL.fullmatch(url):
+        raise ValueError("must be an https:// URL with a host, and without a user, spaces or backslashes")
+    parsed = urlsplit(url)
+    host, port = parsed.hostname, parsed.port
+    if not host:
+        raise ValueError("must have a host")
+    name = f"[{host}]" if ":" in host else host
+    return f"{parsed.scheme}://{name}" + (f":{port}" if port not in {None, _DEFAULT_PORTS[parsed.scheme]} else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnUrls:
+    """Judges return URLs. `loopback`: any page of the customer's own machine will do, as in test mode."""
+
+    origins: frozenset[str]
+    loopback: bool = False
+
+    def problem(self, url: str) -> str | None:
+        """What is wrong with a return URL; None: nothing."""
+        if len(url) > URL_MAX:
+            return f"must have at most {URL_MAX:,} characters"
+        try:
+            origin = origin_of(url)
+            sent = parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=100)
+        except ValueError as error:
+            return (
+                str(error) if str(error).startswith("must") else "must be a URL such as https://shop.example.com/paid"
+            )
+        if any(name == CHECKOUT for name, _ in sent):
+            return f"must not have `{CHECKOUT}` in its query: the id of the checkout is added there"
+        if origin in self.origins or (self.loopback and _is_loopback(origin)):
+            return None
+        return f"must lead to an allowed origin; {origin} is none: FAREBOX_RETURN_ORIGINS lists them"
+
+
+def with_checkout(url: str, checkout: str) -> str:
+    """The URL with the checkout's id in its query, and all else as it was written."""
+    rest, mark, fragment = url.partition("#")
+    return f"{rest}{'&' if '?' in rest else '?'}{CHECKOUT}={checkout}{mark}{fragment}"
+
+
+def _is_loopback(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
