@@ -142,6 +142,11 @@ def provider_outcomes_key(provider: str, step: int) -> str:
     return f"farebox:provider:{provider}:{step}"
 
 
+def took_key(provider: str, model: str) -> str:
+    """How long the last jobs of a provider's model took."""
+    return f"farebox:took:{provider}:{model}"
+
+
 def series_key(step_ms: int) -> str:
     """The samples of one step."""
     return f"farebox:series:{step_ms}"

@@ -34,15 +34,13 @@ from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeu
 from gateway.outputs import output_key
 from gateway.slots import SUCCEEDED
 from workers.metrics import ATTEMPT_SECONDS
-from workers.parked import LISTENED_LOOK_MS
-from workers.providers import ListeningProvider, Pending, Progress, Provider, ProviderRequest, Rendered
+from workers.parking import Parking
+from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
 from workers.slot import Slot
 from workers.workplace import Workplace
 
 _PROGRESS_EVERY_SECONDS = 1.0
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
-_STAY_SECONDS = 30.0
-_STAY_CALLED_SECONDS = 5.0  # of a provider that calls when it is done
 _LAST_LOOK_SECONDS = 15.0  # with the download of what is finished; less than a lease
 _SUBMIT_SECONDS = 3.0  # for the answer to a submit, once the attempt is to end; less than a worker has to hand back
 
@@ -75,9 +73,9 @@ class Attempt:
         self._submitting: asyncio.Task[None] | None = None
         self._delivered = {output.index for output in begun.generation.outputs}
         self._progress_thousandths = begun.generation.progress_thousandths
-        self._provider: Provider | None = None
         self._request: ProviderRequest | None = None
         self._slot = Slot(place, begun.generation)
+        self._parking = Parking(place, begun.generation)
         self._woken = asyncio.Event()
         self._told_to_look = False
         self._began_at = time.monotonic()
@@ -117,9 +115,10 @@ class Attempt:
         unreachable = 0
         while True:
             try:
-                provider = self._provider = self._place.desk.provider(self._generation.request.provider)
+                provider = self._place.desk.provider(self._generation.request.provider)
                 if self._request is None:
                     self._request = await self._place.desk.request(self._generation, self._number, self._delivered)
+                self._parking.meet(provider, self._request)
                 if not self._submitted:
                     # A task of its own, which is not ended with this one: see `_hear_of_submit`.
                     self._submitting = asyncio.create_task(self._submit(provider, self._request))
@@ -130,7 +129,7 @@ class Attempt:
                 if isinstance(error, ProviderNotSetUp) and self._ref is None:
                     raise
                 self._slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
-                if self._may_park(away=True):
+                if self._ref is not None and self._parking.may_leave(away=True):
                     return Made.LEFT
                 pause: float = _UNREACHABLE_PAUSES_SECONDS[min(unreachable, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
                 if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
@@ -148,6 +147,7 @@ class Attempt:
         self._ref = ref
         if ref is None:
             return
+        self._parking.submitted()
         self._still_ours(
             "note",
             await self._place.insist(
@@ -176,15 +176,17 @@ class Attempt:
             async for result in results:
                 match result:
                     case Pending(fraction):
+                        self._parking.at_work(fraction)
                         if fraction is not None:
                             self._note_progress(fraction)
-                        if request.last_look or self._may_park():
+                        if request.last_look or (self._ref is not None and self._parking.may_leave()):
                             return Made.LEFT
                     case Progress(fraction):
                         self._note_progress(fraction)
                         if request.last_look:
                             return Made.LEFT
                     case _ if result.index not in self._delivered:
+                        self._parking.found()
                         try:
                             await self._deliver(result)
                         except OutputUnusable as error:
@@ -194,19 +196,6 @@ class Attempt:
         if not self._delivered:
             raise ProviderFailed("it ended without an output")
         return Made.DONE
-
-    def _may_park(self, *, away: bool = False) -> bool:
-        """Whether the generation can be left with its provider now, so that this worker is free for others (R17).
-
-        Who was parked before only looks, and is left again. A first attempt stays for a while: most images are done by
-        then, and the next look is half a minute away. If the provider is `away` and listens, it hears when it is back.
-        """
-        if self._ref is None:
-            return False
-        if away and isinstance(self._provider, ListeningProvider):
-            return True
-        stay = _STAY_SECONDS if self._request is None or self._request.callback_url is None else _STAY_CALLED_SECONDS
-        return self._generation.looks > 0 or time.monotonic() - self._began_at >= stay
 
     async def _deliver(self, rendered: Rendered) -> None:
         """Store an output, then record it: what cannot be downloaded must never be paid for (R9)."""
@@ -305,6 +294,7 @@ class Attempt:
                 return await self._park()
             case None:
                 self._slot.note(SUCCEEDED)
+                self._parking.succeeded()
                 return await self._settle(None, stop_provider=False)
             case LeaseLost(args=(transition,)):
                 return await self._stale(transition)
@@ -336,9 +326,10 @@ class Attempt:
 
     async def _take_what_is_finished(self) -> None:
         """Look once more before a cancel ends it (R18): what is finished was paid for, and is not thrown away."""
-        if self._ref is None or self._provider is None or self._request is None:
+        provider = self._parking.provider
+        if self._ref is None or provider is None or self._request is None:
             return
-        looking = asyncio.create_task(self._collect(self._provider, replace(self._request, last_look=True)))
+        looking = asyncio.create_task(self._collect(provider, replace(self._request, last_look=True)))
         await asyncio.wait({looking}, timeout=min(_LAST_LOOK_SECONDS, self._lease_seconds / 2))
         await cancel(looking)  # whatever it raised: nobody waits for more
 
@@ -353,7 +344,7 @@ class Attempt:
         return await self._conclude("hand_back", outcome, stop_provider=True)
 
     async def _park(self) -> str:
-        operation = operation_id()
+        operation, look_ms = operation_id(), await self._parking.look_ms()
         outcome = await self._place.insist(
             "park",
             lambda: self._ledger.park(
@@ -361,7 +352,7 @@ class Attempt:
                 attempt=self._number,
                 operation=operation,
                 progress_thousandths=self._progress_thousandths,
-                look_ms=LISTENED_LOOK_MS if isinstance(self._provider, ListeningProvider) else None,
+                look_ms=look_ms,
             ),
         )
         if not isinstance(outcome, Parked):
@@ -370,8 +361,8 @@ class Attempt:
         self._hint()
         if outcome.dispatch is not None:
             self._place.dispatcher.dispatch([outcome.dispatch])
-        if self._ref is not None and isinstance(self._provider, ListeningProvider):
-            self._place.parked.listen(self._generation, self._ref, self._provider, self._progress_thousandths)
+        if self._ref is not None:
+            self._parking.left(self._ref, self._progress_thousandths)
         return "parked"
 
     async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:

@@ -22,9 +22,6 @@ from workers.providers import ListeningProvider
 if TYPE_CHECKING:
     from workers.workplace import Workplace
 
-LISTENED_LOOK_MS = 60_000
-"""When a parked one that is listened for is looked at all the same: its listener may die."""
-
 _PROGRESS_EVERY_SECONDS = 1.0
 _BARELY_SECONDS = 1.0  # heard for less, its end contradicts the look that has just said that it goes on
 _HAND_OVER_SECONDS = 3.0

@@ -21,6 +21,7 @@ from gateway.slots import Slots
 from gateway.tasks import Tasks
 from workers.checks import Checks
 from workers.insist import insist
+from workers.job_times import JobTimes
 from workers.parked import ParkedJobs
 from workers.provider_desk import ProviderDesk
 
@@ -48,9 +49,11 @@ class Workplace:
     tasks: Tasks = field(default_factory=Tasks)
     slots: Slots = field(init=False)
     parked: ParkedJobs = field(init=False)
+    job_times: JobTimes = field(init=False)
 
     def __post_init__(self) -> None:
         self.parked = ParkedJobs(self)
+        self.job_times = JobTimes(self.queue)
         self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))
 
     async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:

@@ -66,7 +66,7 @@ class Box:
 
 @pytest.fixture
 async def box(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Box]:
-    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
     monkeypatch.setattr("workers.parked._PROGRESS_EVERY_SECONDS", 0)
     monkeypatch.setenv("BOX_KEY", KEY)
     vendor = ComfyUiVendor(holding=True)
@@ -133,7 +133,7 @@ async def _is(box: Box, in_work: int) -> bool:
 async def test_who_has_a_job_when_its_server_goes_away_leaves_it_and_hears_when_it_is_back(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 1_000)
+    monkeypatch.setattr("workers.parking._STAY_SECONDS", 1_000)
     monkeypatch.setattr("workers.providers.comfyui.provider._LOOK_SECONDS", 0.1)
     generation = (await box.scene.order_only()).id
     running = asyncio.create_task(box.attempt(generation))

@@ -156,7 +156,7 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
                 await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(scene.place.ledger, "renew", renew_and_lose)
-    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
     provider = Late([])
     scene.place.desk.give("scripted", provider)
     with structlog.testing.capture_logs() as lines:
@@ -283,13 +283,13 @@ async def test_what_was_delivered_before_a_rejection_is_paid_for_and_the_rest_re
 async def test_a_job_that_takes_long_is_left_with_its_provider_and_looked_at_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
     provider = scene.provide([Pending(0.25)], [Pending(0.5)], [picture(0)])
     generation = (await scene.reserve()).generation.id
     await scene.attempt(generation)
     found = await scene.stage.generation(generation)
     assert (found.state, found.provider_ref, found.looks, found.failures) == (State.RUNNING, "ref-1", 1, 0)
-    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 1000)  # who was left once is only looked at
+    monkeypatch.setattr("workers.parking._STAY_SECONDS", 1000)  # who was left once is only looked at
     await scene.attempt(generation, 2)
     assert (await scene.stage.generation(generation)).looks == 2
     await scene.attempt(generation, 3)
@@ -301,7 +301,7 @@ async def test_a_job_that_takes_long_is_left_with_its_provider_and_looked_at_aga
 async def test_a_worker_does_not_wait_for_a_provider_that_is_away_with_a_job(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempt._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
     scene.provide([ProviderUnreachable("no route")], [picture(0)])
     generation = (await scene.reserve()).generation.id
     await scene.attempt(generation)
