@@ -130,6 +130,7 @@ class Attempt:
                     raise
                 self._slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
                 if self._ref is not None and self._parking.may_leave(away=True):
+                    self._log.warning("provider_unreachable", detail=error.detail, job="left until the next look")
                     return Made.LEFT
                 pause: float = _UNREACHABLE_PAUSES_SECONDS[min(unreachable, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
                 if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
