@@ -40,6 +40,7 @@ _SPECIAL = tuple(
 )  # fmt: skip
 _IPV4_MASK = 0xFFFFFFFF
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+_HTTPS = "must begin with https:// and be a URL in ASCII"
 _NOT_PUBLIC = "must lead to a public address"
 _NO_HOST = "must have a host that is a name, or an address in one of the usual forms"
 _PRIVATE_NAMES = (".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa")
@@ -120,6 +121,7 @@ class AddressGuard:
 
     networks: tuple[Network, ...] = ()
     plain_anywhere: bool = False  # `http:` also to public addresses
+    setting: str | None = None  # where an operator names `networks`: refusals say it
 
     @classmethod
     def beside(cls, host: str | None) -> AddressGuard:
@@ -147,12 +149,15 @@ class AddressGuard:
             host, _ = parsed.host, parsed.port
         except ValueError:
             return "must be a URL, such as https://example.com/hooks"
-        schemes = {"https", "http"} if self.networks or self.plain_anywhere else {"https"}
-        if parsed.scheme not in schemes or not host or not url.isascii() or any(mark <= " " for mark in url):
-            return "must begin with https:// and be a URL in ASCII, such as https://example.com/hooks"
+        if parsed.scheme not in {"https", "http"} or not host or not url.isascii() or any(mark <= " " for mark in url):
+            return f"{_HTTPS}, such as https://example.com/hooks"
         if parsed.user is not None or parsed.password is not None or parsed.raw_fragment:
             return "must have neither a user, a password nor a fragment"
-        return self._problem_of_host(host, plain=parsed.scheme == "http")
+        plain = parsed.scheme == "http"
+        problem = self._problem_of_host(host, plain=plain)
+        if problem is None and plain and not self.networks and not self.plain_anywhere:
+            return _HTTPS + (f". Plain http: is for networks that {self.setting} allows" if self.setting else "")
+        return problem
 
     def problem_of_input(self, url: str) -> str | None:
         """What is wrong with an `https:` URL that others will fetch, as far as its text says; None: nothing.
@@ -168,14 +173,24 @@ class AddressGuard:
         if problem is not None or self.networks or ":" in host:
             return problem
         private = written_address(host) is None and ("." not in host or host.endswith(_PRIVATE_NAMES))
-        return _NOT_PUBLIC if private else None
+        return (
+            _NOT_PUBLIC + (f". {self.setting} allows networks of your own" if self.setting else "") if private else None
+        )
 
     def _problem_of_host(self, host: str, *, plain: bool = False) -> str | None:
         try:
             address = written_address(host)
         except ValueError:
             return _NO_HOST
-        return _NOT_PUBLIC if address is not None and not self.admits(str(address), plain=plain) else None
+        if address is None or self.admits(str(address), plain=plain):
+            return None
+        if is_public(unmapped(address)):
+            return _HTTPS
+        # Where clouds keep a machine's own credentials, nobody is told the way in.
+        hint = self.setting is not None and not address.is_link_local
+        return _NOT_PUBLIC + (
+            f". {self.setting}={address}/{address.max_prefixlen} would allow this one" if hint else ""
+        )
 
     def connector(self, *, plain: bool = False, limit: int = 100, keepalive_seconds: float = 15) -> TCPConnector:
         """A connector for a client session that calls nothing else; `plain`: for `http:` URLs. Follow no redirects.

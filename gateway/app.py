@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
-from gateway.api import console, limits, services, sign_in
+from gateway.api import console, limits, services, sign_in, webhook_tests
 from gateway.api.auth import Callers
 from gateway.api.bodies import Bodies
 from gateway.api.callback_signatures import CallbackSignatures
@@ -54,6 +54,7 @@ from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
+from gateway.receivers import Receivers
 from gateway.settings import Settings
 from gateway.signing_key import check_signing_key
 from gateway.slots import Slots
@@ -96,6 +97,7 @@ def create_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _taking_in])
+    webhook_tests.mount(app)
     mount(app)
     sign_in.mount(app)
     console.mount(app)
@@ -209,7 +211,9 @@ async def _connections(app: web.Application) -> AsyncIterator[None]:
     app[services.QUEUE] = Queue(redis)
     app[services.SLOTS] = Slots(app[services.QUEUE], lease_ms=app[services.SETTINGS].lease_ms)
     app[services.HUB] = Hub(app[services.QUEUE])
+    app[services.RECEIVERS] = Receivers(app[services.SETTINGS].address_guard)
     yield
+    await app[services.RECEIVERS].close()
     await app[services.BACKGROUND].close()
     await redis.aclose()
     payments = app[services.PAYMENTS]

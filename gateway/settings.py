@@ -259,12 +259,12 @@ class Settings(BaseSettings):
     @property
     def address_guard(self) -> AddressGuard:
         """Which addresses may be called where a customer names the URL."""
-        return AddressGuard(parse_networks(self.webhook_networks))
+        return AddressGuard(parse_networks(self.webhook_networks), setting="FAREBOX_WEBHOOK_NETWORKS")
 
     @property
     def input_guard(self) -> AddressGuard:
         """Which addresses inputs may be fetched from."""
-        return AddressGuard(parse_networks(self.input_networks))
+        return AddressGuard(parse_networks(self.input_networks), setting="FAREBOX_INPUT_NETWORKS")
 
     @property
     def return_urls(self) -> ReturnUrls:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
@@ -19,6 +18,7 @@ from gateway.outputs import OutputLinks, OutputStore
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
+from gateway.receivers import Receivers
 from gateway.settings import Settings
 from gateway.signing_key import check_signing_key
 from gateway.webhook_secrets import WebhookSecrets
@@ -30,7 +30,6 @@ from workers.insist import insist
 from workers.metrics import TRANSITION_SECONDS
 from workers.nightly_audit import NightlyAudit
 from workers.provider_desk import ProviderDesk
-from workers.receivers import Receivers
 from workers.sampler import Sampler
 from workers.slot import keep_filling_slots
 from workers.teller import Teller
@@ -71,7 +70,7 @@ async def caretaking(settings: Settings, place: Workplace) -> AsyncIterator[None
     """Do all that a caretaker does, each in a task of its own: what hangs in one keeps no other waiting."""
     await _check_signing_key(place.ledger, settings)
     signing_key = settings.secret("signing-key")
-    receivers = Receivers(settings.address_guard, f"Farebox-Webhooks/{version('farebox')}")
+    receivers = Receivers(settings.address_guard)
     teller = Teller(
         ledger=place.ledger,
         receivers=receivers,

@@ -48,6 +48,7 @@ NAMES: dict[Call, str] = {
     ("PATCH", "/v1/webhooks/{webhook}"): "updateWebhook",
     ("DELETE", "/v1/webhooks/{webhook}"): "deleteWebhook",
     ("POST", "/v1/webhooks/{webhook}/rotate"): "rotateWebhookSecret",
+    ("POST", "/v1/webhooks/{webhook}/test"): "testWebhook",
     ("GET", "/v1/webhooks/{webhook}/deliveries"): "listDeliveries",
     ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/resend"): "resendDelivery",
     ("GET", "/v1/admin/accounts"): "findAccount",

@@ -32,6 +32,7 @@ from gateway.api import (
     subscriptions,
     uploads,
     usage,
+    webhook_tests,
     webhooks,
 )
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
@@ -188,6 +189,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{WEBHOOK}/rotate", webhooks.rotate, OWNER_OR_ADMIN, None, sw.WebhookOut,
           "Give a webhook a new secret, shown once; the one before signs beside it for 24 hours",
           shown_once=("secret",), looks_up_key=True),
+    Route("POST", f"{WEBHOOK}/test", webhook_tests.test, OWNER_OR_ADMIN, None, sw.WebhookTestOut,
+          "Send a signed test event at once, and say what the receiver answered",
+          errors=("invalid_request", "rate_limited"), looks_up_key=True),
     Route("GET", f"{WEBHOOK}/deliveries", webhooks.deliveries, OWNER_OR_ADMIN, sw.DeliveriesQuery, sw.DeliveriesOut,
           "Read what a webhook was told and is yet to be told, newest first", looks_up_key=True),
     Route("POST", f"{WEBHOOK}/deliveries/{{delivery}}/resend", webhooks.resend, OWNER_OR_ADMIN, None, sw.DeliveryOut,

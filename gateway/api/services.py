@@ -29,6 +29,7 @@ from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.reload import RateCards
 from gateway.proxies import Proxies
 from gateway.queue import Queue
+from gateway.receivers import Receivers
 from gateway.settings import Settings
 from gateway.slots import Slots
 from gateway.tasks import Tasks
@@ -80,5 +81,6 @@ SLOTS = web.AppKey("SLOTS", Slots)
 HUB = web.AppKey("HUB", Hub)
 CORS_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("CORS_ORIGINS")
 METRICS = web.AppKey("METRICS", Metrics)
+RECEIVERS = web.AppKey("RECEIVERS", Receivers)
 WEBHOOK_SECRETS = web.AppKey("WEBHOOK_SECRETS", WebhookSecrets)
 DESCRIPTION = web.AppKey("DESCRIPTION", Description)

@@ -34,7 +34,7 @@ async def create(request: web.Request) -> web.Response:
         webhook=webhook,
         account=account,
         url=body.url,
-        events=body.events,
+        events=s.events_of(body.events),
         description=body.description,
         mark=secrets.mark(account, webhook, 1),
     )
@@ -54,7 +54,7 @@ async def listed(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.Response:
     """`GET /v1/webhooks/{webhook}`."""
-    return answer(webhook_shape(await _own_webhook(request)))
+    return answer(webhook_shape(await own_webhook(request)))
 
 
 async def change(request: web.Request) -> web.Response:
@@ -68,7 +68,7 @@ async def change(request: web.Request) -> web.Response:
         webhook=webhook,
         account=caller(request).account,
         url=body.url,
-        events=body.events,
+        events=None if body.events is None else s.events_of(body.events),
         description=body.description,
         status=body.status,
     )
@@ -87,7 +87,7 @@ async def delete(request: web.Request) -> web.Response:
 async def rotate(request: web.Request) -> web.Response:
     """`POST /v1/webhooks/{webhook}/rotate`."""
     account, secrets, this = caller(request).account, request.app[WEBHOOK_SECRETS], operation(request)
-    webhook = await _own_webhook(request)
+    webhook = await own_webhook(request)
     for _ in range(_TRIES):
         if webhook.rotation == this:
             return answer(webhook_shape(webhook, secrets.secret(account, webhook.id, webhook.version)))
@@ -169,7 +169,8 @@ def delivery_shape(delivery: Delivery) -> s.DeliveryOut:
     )
 
 
-async def _own_webhook(request: web.Request) -> Webhook:
+async def own_webhook(request: web.Request) -> Webhook:
+    """The webhook of the path, if it is the caller's."""
     webhook = _named(request)
     outcome = await request.app[LEDGER].webhook(webhook=webhook, account=caller(request).account)
     return found(outcome, f"webhook {webhook}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from gateway.addresses import URL_MAX
 from gateway.domain import EVENT_PATTERN, EventType
@@ -13,8 +13,18 @@ from gateway.schemas.base import Answer, Body, PageQuery, Time
 DESCRIPTION_MAX_CHARACTERS = 200
 
 
-def _each_once(events: tuple[EventType, ...]) -> tuple[EventType, ...]:
-    return tuple(one for one in EventType if one in events)
+EVERY_EVENT = "*"
+
+
+def _known(event: str) -> str:
+    if event != EVERY_EVENT and event not in set(EventType):
+        raise ValueError(f"must be one of {', '.join(EventType)}, or * for all of them")
+    return event
+
+
+def events_of(names: tuple[str, ...]) -> tuple[EventType, ...]:
+    """The events that a request names, each once; `*` stands for all that there are."""
+    return tuple(one for one in EventType if one in names or EVERY_EVENT in names)
 
 
 Url = Annotated[
@@ -27,9 +37,17 @@ Url = Annotated[
     ),
 ]
 Events = Annotated[
-    tuple[EventType, ...],
-    Field(min_length=1, max_length=100, strict=False, examples=[["generation.succeeded", "generation.failed"]]),
-    AfterValidator(_each_once),
+    tuple[
+        Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*EventType, EVERY_EVENT]})],
+        ...,
+    ],
+    Field(
+        min_length=1,
+        max_length=100,
+        strict=False,
+        description="`*` stands for all events that there are when it is sent.",
+        examples=[["generation.succeeded", "generation.failed"]],
+    ),
 ]
 Description = Annotated[str, Field(max_length=DESCRIPTION_MAX_CHARACTERS, description="Your own words for it.")]
 
@@ -81,6 +99,36 @@ class Deleted(Answer):
 
     id: str
     deleted: Literal[True]
+
+
+class TestEventData(Answer):
+    """Whose webhook is tested; null: the operators'."""
+
+    webhook: str
+    account: str | None
+
+
+class TestEventOut(Answer):
+    """The body of a test: an event like all others, of a type that no webhook hears otherwise."""
+
+    id: str
+    object: Literal["event"]
+    type: Literal["webhook.test"]
+    created_at: int
+    data: TestEventData
+
+
+class WebhookTestOut(Answer):
+    """What came of a test: the receiver's status code, or a word for why there is none, and the same in a sentence."""
+
+    object: Literal["webhook_test"]
+    webhook: str
+    event: str = Field(description="The test event's id: `webhook-id` in the receiver's log.")
+    delivered: bool = Field(description="Whether the receiver took it: any 2xx.")
+    status_code: int | None
+    duration_ms: int
+    error: str | None = Field(description="The words of a delivery's tries.")
+    message: str
 
 
 class DeliveriesQuery(PageQuery):

@@ -17,11 +17,11 @@ from gateway.ledger.webhooks import WEBHOOKS_MAX
 from gateway.media import apart, images, looking, videos
 from gateway.outputs.uploads import LIFETIME_SECONDS
 from gateway.pricing import measures
+from gateway.receivers import CALL_SECONDS
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
 from gateway.schemas.webhooks import DESCRIPTION_MAX_CHARACTERS
 from gateway.settings import Settings
-from workers.receivers import CALL_SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
 

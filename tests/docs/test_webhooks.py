@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from gateway.domain import EventType
+from gateway.receivers import Word
 from tests.api.visitor import Visitor, open_gateway
 from tests.webhooks.receiving import LOCAL, SIGNING_KEY, register, tell, telling
-from workers.receivers import Word
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "webhooks.md").read_text()

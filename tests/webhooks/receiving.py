@@ -14,9 +14,9 @@ from gateway.addresses import AddressGuard, parse_networks
 from gateway.domain import EventType
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks
+from gateway.receivers import Receivers
 from gateway.webhook_secrets import WebhookSecrets
 from tests.api.visitor import Visitor
-from workers.receivers import Receivers
 from workers.teller import Teller
 
 LOCAL = "127.0.0.0/8"

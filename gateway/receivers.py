@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Literal
 
 import aiohttp
@@ -24,6 +25,7 @@ from gateway.clock import now_seconds
 from gateway.outgoing import MOVED, Outgoing
 
 CALL_SECONDS = 10.0
+USER_AGENT = f"Farebox-Webhooks/{version('farebox')}"
 
 _ANSWER_BYTES_READ = 1024  # so that most connections can be used again
 _BODY_SECONDS = 1.0
@@ -58,7 +60,7 @@ class Answered:
 class Receivers:
     """Calls receivers. Make it in the loop that calls, and close it."""
 
-    def __init__(self, guard: AddressGuard, user_agent: str, call_seconds: float = CALL_SECONDS) -> None:
+    def __init__(self, guard: AddressGuard, user_agent: str = USER_AGENT, call_seconds: float = CALL_SECONDS) -> None:
         """Call addresses that `guard` admits."""
         self._guard = guard
         self._user_agent = user_agent

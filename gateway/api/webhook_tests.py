@@ -1,0 +1,122 @@
+"""A test of a webhook: one signed call at once, whose answer the caller sees; the deliveries' table has none of it.
+
+The caller makes the gateway call an address of theirs: so it goes through the guard of every webhook's call, an owner
+has few a minute at all gateways together, and a gateway makes few at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from gateway.api.context import caller
+from gateway.api.errors import InvalidRequest, RateLimited
+from gateway.api.respond import answer
+from gateway.api.services import LEDGER, RECEIVERS, WEBHOOK_SECRETS
+from gateway.api.webhooks import own_webhook
+from gateway.clock import now_ms
+from gateway.domain import ALL_ACCOUNTS
+from gateway.ledger import outcomes as o
+from gateway.ledger.webhooks import Webhook
+from gateway.receivers import CALL_SECONDS, Answered, Word
+from gateway.schemas import webhooks as s
+from gateway.schemas.errors import RateLimitedDetails
+
+PER_MINUTE = 10
+AT_ONCE = 50  # of a gateway: each has a connection for ten seconds at most
+
+_RUNNING = web.AppKey("WEBHOOK_TESTS_RUNNING", set)
+
+_WORDS: Mapping[Word, str] = {
+    "address_refused": "The host leads to an address that is not public. Whoever runs this gateway can allow a "
+    "network: FAREBOX_WEBHOOK_NETWORKS.",
+    "connection_failed": "Nobody accepted the connection: check host and port, and that the receiver runs.",
+    "connection_lost": "The receiver accepted the connection and ended it without an HTTP answer.",
+    "name_not_found": "The host's name was not found by DNS.",
+    "redirected": "The receiver redirects, and redirects are not followed: set the webhook's URL to where it leads.",
+    "secret_missing": "This webhook's secret was made with another signing key: rotate it "
+    "(POST /v1/webhooks/{id}/rotate).",
+    "timeout": f"The receiver did not answer within {CALL_SECONDS:g} seconds.",
+    "tls_failed": "TLS failed: the certificate is not valid for this host, or the receiver speaks no TLS there.",
+    "unreadable": "The event could not be made.",
+    "url_refused": "This gateway may not call the webhook's URL any more: it must be https: and public, or in a "
+    "network of FAREBOX_WEBHOOK_NETWORKS.",
+}
+
+
+def mount(app: web.Application) -> None:
+    """Count the tests that this gateway makes."""
+    app[_RUNNING] = set()
+
+
+async def test(request: web.Request) -> web.Response:
+    """`POST /v1/webhooks/{webhook}/test`."""
+    webhook = await own_webhook(request)
+    if webhook.url is None:
+        raise InvalidRequest(
+            "The `default` webhook has no URL: it calls the `webhook_url` of each request. Make a generation with one."
+        )
+    await _admit(request)
+    event = f"evt_{secrets.token_hex(13)}"
+    running = request.app[_RUNNING]
+    running.add(event)
+    try:
+        answered = await _call(request, webhook, webhook.url, event)
+    finally:
+        running.discard(event)
+    delivered = answered.outcome == "delivered"
+    return answer(
+        s.WebhookTestOut(
+            object="webhook_test",
+            webhook=webhook.id,
+            event=event,
+            delivered=delivered,
+            status_code=answered.status_code,
+            duration_ms=answered.duration_ms,
+            error=answered.word,
+            message=_message(answered, delivered=delivered),
+        )
+    )
+
+
+async def _call(request: web.Request, webhook: Webhook, url: str, event: str) -> Answered:
+    now = now_ms()
+    signing = request.app[WEBHOOK_SECRETS].in_force(webhook, now)
+    if not signing:
+        return Answered(None, "secret_missing", 0)
+    body = s.TestEventOut(
+        id=event,
+        object="event",
+        type="webhook.test",
+        created_at=now // 1000,
+        data=s.TestEventData(webhook=webhook.id, account=webhook.account),
+    )
+    return await request.app[RECEIVERS].call(url, event, body.json_text(), signing)
+
+
+async def _admit(request: web.Request) -> None:
+    """RateLimited if the owner has made too many within the minute, or this gateway makes too many at once."""
+    owner = caller(request).account or ALL_ACCOUNTS
+    outcome = await request.app[LEDGER].admit(key_id=f"webhook_test_{owner}", per_minute=PER_MINUTE)
+    if isinstance(outcome, o.Limited):
+        seconds = -(-outcome.retry_after_ms // 1000)
+        raise RateLimited(
+            f"Rate limit exceeded: {PER_MINUTE} webhook tests per minute. Nothing was sent; try again in {seconds} s.",
+            RateLimitedDetails(requests_per_minute=PER_MINUTE),
+            headers={"Retry-After": str(seconds)},
+        )
+    if len(request.app[_RUNNING]) >= AT_ONCE:
+        raise RateLimited(
+            "Too many webhook tests are running at this gateway. Nothing was sent; try again in a few seconds.",
+            headers={"Retry-After": str(round(CALL_SECONDS))},
+        )
+
+
+def _message(answered: Answered, *, delivered: bool) -> str:
+    if answered.word is not None:
+        return _WORDS[answered.word]
+    if delivered:
+        return f"The receiver took the event: it answered {answered.status_code}."
+    return f"The receiver answered {answered.status_code}: any 2xx means that it took the event."
