@@ -53,7 +53,7 @@ class ParkedJobs:
         if known is not None:
             known.task.cancel()
         work = self._listen(generation, job, provider, thousandths)
-        task = asyncio.create_task(work, name=f"listen {generation.id}")
+        task = self._place.tasks.start(work, f"listen {generation.id}")
         self._heard[generation.id] = _Heard(job, task)
         task.add_done_callback(lambda ended: self._forget(generation.id, ended))
 
@@ -109,5 +109,3 @@ class ParkedJobs:
         known = self._heard.get(generation)
         if known is not None and known.task is task:
             del self._heard[generation]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("listening_broke", generation=generation, exc_info=error)

@@ -24,11 +24,10 @@ OWNED = {
     "gateway/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
     "gateway/turns.py": 1,  # one batch, which never raises
     "workers/arq_worker.py": 2,  # a job, whose end is looked at; the signal to hand back
-    "workers/attempt.py": 4,  # awaited by the attempt
+    "workers/attempt.py": 5,  # awaited by the attempt
     "workers/caretaker.py": 1,  # visits, looked at in each round
     "workers/generate.py": 1,  # awaited by the job
     "workers/nightly_audit.py": 1,  # the turn, as long as the audit
-    "workers/providers/comfyui/watch.py": 1,  # as long as the job is watched; without it the job is polled
     "workers/teller.py": 1,  # one webhook's calls, which never raise
 }
 """Where a task is awaited by whoever started it, or ends by itself: how many, and why that is seen."""

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 
 import aiohttp
 
-from gateway.cancelling import cancel
 from gateway.errors import ProviderError
+from gateway.tasks import Tasks
 from workers.providers.calls import Calls
 from workers.providers.comfyui.messages import JobEnding, JobProgress, QueueChanged, read
 
@@ -70,6 +70,7 @@ class Listener:
         self._fractions: dict[str, float] = {}
         self._remaining: int | None = None
         self._read_queue = asyncio.Event()
+        self._kept = Tasks()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: asyncio.TimerHandle | None = None
 
@@ -94,16 +95,16 @@ class Listener:
     async def close(self) -> None:
         """Close the socket."""
         self._keep_open()
-        tasks, self._tasks = self._tasks, []
-        await cancel(*tasks)
+        self._tasks = []
+        await self._kept.close()
 
     # --- the socket and the queue -----------------------------------------------------------------------------------
 
     def _open(self) -> None:
         self._keep_open()
         if not self._tasks:
-            works = {"listen": self._listen(), "read queue": self._compare()}
-            self._tasks = [asyncio.create_task(work, name=f"comfyui {name}") for name, work in works.items()]
+            works = {"listen": self._listen, "read queue": self._compare}
+            self._tasks = [self._kept.keep(f"comfyui {name}", work) for name, work in works.items()]
 
     def _keep_open(self) -> None:
         if self._closing is not None:
