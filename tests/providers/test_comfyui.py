@@ -22,6 +22,7 @@ from tests.providers.wild import serving
 from workers.providers import Connection, Pending, ProviderInput, ProviderRequest, make_provider
 from workers.providers.comfyui import ComfyUi
 from workers.providers.comfyui.history import failure_of, files_of
+from workers.providers.comfyui.messages import JobEnding, JobProgress, QueueChanged, read
 
 SIZE = {"width": 64, "height": 48}
 
@@ -262,6 +263,44 @@ async def test_a_busy_front_is_not_comfyuis_refusal(vendor: ComfyUiVendor, provi
     with pytest.raises(Exception, match="503") as busy:
         await provider.submit(wanted())
     assert getattr(busy.value, "retry_after_seconds", None) == 2
+
+
+# --- the socket -----------------------------------------------------------------------------------------------------
+
+
+def said(kind: str, **data: Any) -> str:
+    return json.dumps({"type": kind, "data": data})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (said("progress", value=5, max=20, prompt_id="a", node="5"), JobProgress("a", 0.2375)),
+        (
+            said(
+                "progress_state",
+                prompt_id="a",
+                nodes={
+                    "1": {"value": 1, "max": 1, "state": "finished"},
+                    "5": {"value": 10, "max": 20, "state": "running"},
+                },
+            ),
+            JobProgress("a", 0.475),
+        ),
+        (said("executing", node=None, prompt_id="a"), JobEnding("a")),
+        (said("execution_error", node_id="5", prompt_id="a"), JobEnding("a")),
+        (said("status", status={"exec_info": {"queue_remaining": 3}}, sid="me"), QueueChanged(3)),
+        (said("status", status={}), QueueChanged(None)),
+        (said("executing", node="5", prompt_id="a"), None),
+        (said("executing", node="5"), None),
+        (said("progress", value=5, max=20), None),
+        (said("execution_cached", nodes=[], prompt_id="a"), None),
+    ],
+)
+def test_a_message_of_the_socket_is_progress_an_end_a_change_of_the_queue_or_nothing(
+    text: str, message: object
+) -> None:
+    assert read(text) == message
 
 
 # --- the history ----------------------------------------------------------------------------------------------------

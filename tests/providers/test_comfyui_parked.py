@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain import State, partition_of_generation
+from gateway.domain import State, operation_id, partition_of_generation
 from gateway.ledger import keys
 from gateway.ledger.outcomes import Generation
 from gateway.queue import job_id
@@ -183,6 +183,18 @@ async def test_a_process_that_stops_has_another_look_and_listen(box: Box) -> Non
         assert (await box.look(generation)).looks == 2
         box.vendor.holding = False
         await box.dispatched(generation, 3)
+
+
+async def test_a_job_whose_submit_nobody_heard_the_answer_of_is_known_by_the_next_attempt(box: Box) -> None:
+    """The worker died after the server had taken the job, and before the ledger knew of it."""
+    generation = await box.scene.order_only()
+    ledger, desk = box.scene.stage.ledger, box.place.desk
+    await ledger.begin(generation=generation.id, attempt=1, operation=operation_id())
+    job = await desk.provider("box").submit(await desk.request(generation, 1, ()))
+    await ledger.hand_back(generation=generation.id, attempt=1, operation=operation_id())
+    await box.attempt(generation.id, 2)
+    assert (await box.look(generation.id)).provider_ref == job
+    assert list(box.vendor.jobs) == [job]
 
 
 async def test_a_job_that_its_server_does_not_have_is_not_waited_for(box: Box) -> None:

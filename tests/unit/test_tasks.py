@@ -18,6 +18,7 @@ from gateway.errors import QueueUnavailable
 from gateway.tasks import Tasks
 
 OWNED = {
+    "gateway/cli/embedded_redis.py": 1,  # awaited when the server has ended
     "gateway/cli/up.py": 1,  # awaited by `up`
     "gateway/media/fair.py": 1,  # awaited, or cancelled, by whoever has the turn
     "gateway/ledger/replicas.py": 1,  # hands what it raises to all who wait
