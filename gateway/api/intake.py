@@ -13,10 +13,10 @@ import math
 import os
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ from gateway import data_folder
 from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
-from gateway.media import FairLooks, Media, Readers, TimeUsedUp
+from gateway.media import OPENING_BYTES, FairLooks, Media, Readers, TimeUsedUp, converted_by_opening
 from gateway.outputs import OutputStore
 from gateway.schemas.errors import RateLimitedDetails
 
@@ -79,14 +79,26 @@ class Intake:
             finally:
                 file.close()
 
-    async def look(self, file: BinaryIO, account: str) -> Media:
-        """What a file is; MediaUnreadable, or RateLimited if the account's files have taken too much time of late.
+    @contextlib.asynccontextmanager
+    async def looked_into(self, body: Received, account: str) -> AsyncIterator[tuple[Media, Received]]:
+        """What a file is, and what of it is to be kept: itself, or a picture that few could read as one that all can.
 
-        Few at once: the largest takes a gigabyte of memory, in another process. Whoever has files that take long waits
-        for itself alone.
+        MediaUnreadable, or RateLimited if the account's files have taken too much time of late.
+        """
+        if not await _on_disk(lambda: _is_converted(body.file)):
+            yield await self._in_turn(account, lambda: self._readers.look(body.file)), body
+            return
+        with await _on_disk(self._open) as into:
+            media = await self._in_turn(account, lambda: self._readers.convert(body.file, into))
+            yield media, await _on_disk(lambda: _received(into))
+
+    async def _in_turn(self, account: str, look: Callable[[], Coroutine[Any, Any, Media]]) -> Media:
+        """Few at once: the largest takes a gigabyte of memory, in another process.
+
+        Whoever has files that take long waits for itself alone.
         """
         try:
-            return await self._looks.look(account, lambda: self._readers.look(file))
+            return await self._looks.look(account, look)
         except TimeUsedUp as error:
             seconds = limits.LOOK_SECONDS_A_MINUTE
             raise RateLimited(
@@ -157,6 +169,20 @@ async def _receive(request: web.Request, file: BinaryIO) -> Received:
         ) from None
     await _on_disk(write)
     return Received(file, size, digest.hexdigest())
+
+
+def _is_converted(file: BinaryIO) -> bool:
+    file.seek(0)
+    return converted_by_opening(file.read(OPENING_BYTES)) is not None
+
+
+def _received(file: BinaryIO) -> Received:
+    """What was written into a file by another process."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+    return Received(file, file.tell(), digest.hexdigest())
 
 
 async def _on_disk(work: Callable[[], T]) -> T:

@@ -133,7 +133,7 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
     if route.takes_bytes:
         described["requestBody"] = {
             "required": True,
-            "description": "The file's bytes; `Content-Type` says what they are.",
+            "description": "The file's bytes, which alone decide what it is, whatever its `Content-Type` says.",
             "content": {media: {"schema": _BINARY} for media in route.takes_bytes},
         }
     return described

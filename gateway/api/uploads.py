@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 
 from aiohttp import web
@@ -15,22 +17,23 @@ from gateway.api.respond import answer
 from gateway.api.services import INTAKE, LEDGER, METRICS, OUTPUTS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.errors import FieldProblem, MediaUnreadable
 from gateway.ledger import outcomes as o
-from gateway.media import EXTENSIONS, Media
+from gateway.media import CONVERTED, EXTENSIONS, Media
 from gateway.outputs import upload_expires_at
 from gateway.schemas.base import utc
 from gateway.schemas.errors import RateLimitedDetails
 from gateway.schemas.uploads import UploadOut
 
 ANY_BYTES = "application/octet-stream"
-TAKEN_TYPES = (ANY_BYTES, *EXTENSIONS)
-"""What an upload may be sent as. Clients that are generated know bytes only as the first."""
+TAKEN_TYPES = (ANY_BYTES, *EXTENSIONS, *CONVERTED)
+"""What an upload may be. Clients that are generated know bytes only as the first; it is the bytes that decide."""
 
 _KIB = 1024
+_MEDIA = ("image/", "video/")
 
 
 async def create(request: web.Request) -> web.StreamResponse:
     """`POST /v1/uploads`: the bytes themselves are the body, and are looked into before anything is kept."""
-    said, who = _said(request), caller(request)
+    said, who = request.content_type, caller(request)
     async with request.app[INTAKE].received(request, who.acting_account) as body:
         asked = f"{request.method}\n{request.path}\n{said}\n{body.sha256}"
         digest = hashlib.sha256(asked.encode()).hexdigest()
@@ -38,7 +41,11 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 
 async def _kept(request: web.Request, said: str, body: Received) -> web.Response:
-    media = await _looked_into(request, said, body)
+    async with _looked_into(request, said, body) as (media, kept):
+        return await _stored(request, media, kept)
+
+
+async def _stored(request: web.Request, media: Media, body: Received) -> web.Response:
     addresses, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
     object_key = addresses.new_key(media, body.bytes, seed(request))
     await _count(request, account, body)
@@ -75,27 +82,25 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
         )
 
 
-async def _looked_into(request: web.Request, said: str, body: Received) -> Media:
+@asynccontextmanager
+async def _looked_into(request: web.Request, said: str, body: Received) -> AsyncIterator[tuple[Media, Received]]:
+    """What the body is, by its bytes alone, and what of it is kept; InvalidRequest if it is nothing that is taken."""
     looks = request.app[METRICS].upload_looks
-    try:
-        media = await request.app[INTAKE].look(body.file, caller(request).acting_account)
-    except MediaUnreadable as error:
-        looks.labels("refused").inc()
-        raise _refused("body", str(error)) from None
-    except RateLimited:
-        looks.labels("limited").inc()
-        raise
-    looks.labels("read").inc()
-    if said not in {media.content_type, ANY_BYTES}:
-        raise _refused("Content-Type", f"says {said}, but the body is {media.content_type}")
-    return media
-
-
-def _said(request: web.Request) -> str:
-    """The content type that the request says, one of the list, or that its client does not know."""
-    if request.content_type not in TAKEN_TYPES:
-        raise _refused("Content-Type", f"must be what the body is, one of {', '.join(TAKEN_TYPES)}")
-    return request.content_type
+    async with AsyncExitStack() as open_until_kept:
+        looking = request.app[INTAKE].looked_into(body, caller(request).acting_account)
+        try:
+            looked = await open_until_kept.enter_async_context(looking)
+        except MediaUnreadable as error:
+            looks.labels("refused").inc()
+            if said.startswith(_MEDIA) or said == ANY_BYTES:
+                raise _refused("body", str(error)) from None
+            # A form, or JSON: whoever sends it is to learn that, and not what the first bytes look like.
+            raise _refused("Content-Type", f"must be what the body is, one of {', '.join(TAKEN_TYPES)}") from None
+        except RateLimited:
+            looks.labels("limited").inc()
+            raise
+        looks.labels("read").inc()
+        yield looked
 
 
 def _refused(path: str, message: str) -> InvalidRequest:

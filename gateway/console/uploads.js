@@ -14,7 +14,7 @@ export function drawUploads(draft, onchange) {
   draft.files = (draft.files ?? []).filter((file) => new Date(file.expires_at) > Date.now());
   const list = element("ul", { class: "stack", "aria-label": "Images sent" });
   const problem = element("p", { class: "wrong", role: "alert" });
-  const pick = element("input", { type: "file", id: "files", multiple: true, accept: "image/png,image/jpeg,image/webp,image/gif", onchange: send });
+  const pick = element("input", { type: "file", id: "files", multiple: true, accept: "image/png,image/jpeg,image/webp,image/gif,image/heic,image/heif,image/avif,.heic,.heif,.avif", onchange: send });
   show(place, element("label", { for: "files" }, "Or images from this computer ", element("span", { class: "quiet-text" }, "· up to 50 MiB")), pick, list, problem);
   byId("request").addEventListener("submit", wait, true);
   draw();

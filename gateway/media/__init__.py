@@ -6,9 +6,17 @@ Pillow and PyAV do the reading. They are imported at first use: a gateway starts
 from gateway.media.apart import Readers
 from gateway.media.fair import FairLooks, TimeUsedUp
 from gateway.media.looking import Media, look
-from gateway.media.openings import EXTENSIONS, OPENING_BYTES, content_type_by_opening, kind_of
+from gateway.media.openings import (
+    CONVERTED,
+    EXTENSIONS,
+    OPENING_BYTES,
+    content_type_by_opening,
+    converted_by_opening,
+    kind_of,
+)
 
 __all__ = [
+    "CONVERTED",
     "EXTENSIONS",
     "OPENING_BYTES",
     "FairLooks",
@@ -16,6 +24,7 @@ __all__ = [
     "Readers",
     "TimeUsedUp",
     "content_type_by_opening",
+    "converted_by_opening",
     "kind_of",
     "look",
 ]

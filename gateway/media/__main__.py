@@ -17,13 +17,14 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media import images
-from gateway.media.apart import MEMORY_MAX_BYTES, REQUEST
-from gateway.media.looking import LOOK_SECONDS, look
+from gateway.media.apart import DESCRIPTORS_MAX, MEMORY_MAX_BYTES, REQUEST
+from gateway.media.looking import LOOK_SECONDS, Media, convert, look
 from gateway.visible import visible_lines
 
 # What `look` would load at its first use, in each reader anew. Not FFmpeg's libraries, of which there are a hundred: a
@@ -32,6 +33,7 @@ _LOADED = images
 _DESCRIPTORS_MAX = 4096  # more than the forker ever has open
 _ALONE_SECONDS = round(2 * LOOK_SECONDS)
 _FAILED = 1
+_INTO = 3  # the descriptor of the file that a picture is converted into
 
 
 class Forker:
@@ -60,21 +62,22 @@ class Forker:
             os.kill(reader, signal.SIGKILL)
 
     def _take(self) -> None:
-        word, descriptors, _, _ = socket.recv_fds(self._control, len(REQUEST), 2)
+        word, descriptors, _, _ = socket.recv_fds(self._control, len(REQUEST), DESCRIPTORS_MAX)
         if not word:
             self._goes_on = False
             return
-        file, answer = descriptors
+        answer, *files = descriptors
         try:
             reader = os.fork()
         except OSError:  # too many processes: hung up without a word, which is nobody's fault there
             sys.stderr.write(visible_lines(traceback.format_exc()))
-            os.close(file)
-            os.close(answer)
+            for descriptor in descriptors:
+                os.close(descriptor)
             return
         if reader == 0:
-            _be_reader(file, answer)
-        os.close(file)
+            _be_reader(answer, files)
+        for file in files:
+            os.close(file)
         self._readers[reader] = listener = socket.socket(fileno=answer)
         listener.settimeout(0)
         # Nobody ever writes there, so there is something to read when it was hung up.
@@ -99,17 +102,20 @@ class Forker:
                     listener.send(f"\n{os.waitstatus_to_exitcode(status)}".encode())
 
 
-def _be_reader(file: int, answer: int) -> NoReturn:
+def _be_reader(answer: int, files: list[int]) -> NoReturn:
     """Look into the file, say what it is, and end. Neither other readers' sockets nor the forker's are at hand."""
     try:
-        os.dup2(file, 0)
+        os.dup2(files[0], 0)
         os.dup2(answer, 1)
-        os.closerange(3, _DESCRIPTORS_MAX)
+        converts = len(files) > 1
+        if converts and files[1] != _INTO:
+            os.dup2(files[1], _INTO)
+        os.closerange(_INTO + converts, _DESCRIPTORS_MAX)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CPU, (_ALONE_SECONDS, _ALONE_SECONDS))  # if nobody is left to stop it
         signal.alarm(_ALONE_SECONDS)  # and if it uses no CPU: it waits for a disk that hangs
-        os.write(1, json.dumps(_seen()).encode())
+        os.write(1, json.dumps(_seen(converts=converts)).encode())
     except BrokenPipeError:  # who asked has hung up, and the forker is about to kill us: nothing worth a word
         os._exit(_FAILED)
     except BaseException:  # noqa: BLE001 - whatever it is, this process is a copy that must not go on as the forker
@@ -118,10 +124,10 @@ def _be_reader(file: int, answer: int) -> NoReturn:
     os._exit(0)
 
 
-def _seen() -> list[str | int | None] | dict[str, str]:
+def _seen(*, converts: bool) -> list[str | int | None] | dict[str, str]:
     try:
         with os.fdopen(0, "rb", closefd=False) as file:
-            media = look(file)
+            media = _converted(file) if converts else look(file)
     except MediaNotTaken as refusal:
         return {"not_taken": str(refusal)}
     except MediaUnreadable as refusal:
@@ -130,6 +136,11 @@ def _seen() -> list[str | int | None] | dict[str, str]:
         return {"refused": "takes too much memory to read"}
     lasts = None if media.duration_seconds is None else str(media.duration_seconds)
     return [media.content_type, media.width, media.height, lasts]
+
+
+def _converted(file: BinaryIO) -> Media:
+    with os.fdopen(_INTO, "r+b") as into:
+        return convert(file, into)
 
 
 def _keep_within_limits() -> None:
@@ -146,6 +157,7 @@ def main() -> None:
     for told_to_end in (signal.SIGINT, signal.SIGTERM):  # meant for who started us, and who then hangs up
         signal.signal(told_to_end, signal.SIG_IGN)
     _keep_within_limits()
+    warnings.simplefilter("ignore")  # Pillow's, of tags that are damaged: what they are in decodes, or is refused
     gc.freeze()  # no reader looks for garbage in what it shares with the others, which would copy it
     Forker(socket.socket(fileno=sys.stdin.fileno())).run()
 

@@ -26,7 +26,8 @@ from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media.looking import LOOK_SECONDS, Media
 
 MEMORY_MAX_BYTES = 1536 * 1024 * 1024  # the largest images that are taken need 1.1 GB as GIF or WebP, 0.7 as JPEG
-REQUEST = b"?"  # what the forker is sent for each file, with the file and a socket for the answer
+REQUEST = b"?"  # what the forker is sent, with a socket for the answer and the file; and one that it is converted into
+DESCRIPTORS_MAX = 3  # that come with it
 
 _FORKER = (sys.executable, "-P", "-m", "gateway.media")  # -P: a folder named gateway where we happen to run is not ours
 _ENVIRONMENT = ("LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR")  # no secret is among them
@@ -47,11 +48,20 @@ class Readers:
 
         OSError if no process can be had, or if somebody has ended it.
         """
+        return await self._ask(file)
+
+    async def convert(self, file: BinaryIO, into: BinaryIO) -> Media:
+        """As `looking.convert`, with the errors of `look`. What is in `into` is overwritten."""
+        into.seek(0)
+        into.truncate()
+        return await self._ask(file, into)
+
+    async def _ask(self, *files: BinaryIO) -> Media:
         control = await self._started()
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                socket.send_fds(control, [REQUEST], [file.fileno(), theirs.fileno()])
+                socket.send_fds(control, [REQUEST], [theirs.fileno(), *(file.fileno() for file in files)])
             ours.settimeout(0)
             try:
                 async with asyncio.timeout(LOOK_SECONDS):

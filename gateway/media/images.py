@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
-from PIL import GifImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import ExifTags, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from gateway.errors import MediaUnreadable
 
 # 8192 × 8192. Pillow holds a pixel in four bytes, so the largest takes 268 MB while it is looked into.
 PIXELS_MAX = 67_108_864
+SIDE_MAX = 65_535  # as a JPEG may have; more is a line of pixels, which no provider takes
 FRAMES_MAX = 1_000
 # Of all frames together: a 1080p animation of ten seconds at 30 pictures a second. Two kilobytes of GIF can speak of a
 # thousand frames of 67 million pixels, and Pillow reads 50 to 200 million in a second.
 FRAMES_PIXELS_MAX = 671_088_640
 SCANS_MAX = 100  # of a progressive JPEG, which has about ten; each is a pass over all pixels
 
+_ON_ITS_SIDE = frozenset({5, 6, 7, 8})  # of EXIF's orientations
 _BLOCK_BYTES = 1024 * 1024
 _SCAN = b"\xff\xda"  # marks a scan, and stands nowhere in one: there 0xff is followed by 0 or a restart
 
@@ -30,13 +32,18 @@ _READERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
 
 
 def size(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[int, int]:
-    """Width and height of an image that decodes; MediaUnreadable otherwise. `go_on` is called between frames."""
+    """Width and height of an image that decodes, as it is shown; MediaUnreadable otherwise.
+
+    `go_on` is called between frames.
+    """
     if content_type == "image/jpeg" and _scans(file) > SCANS_MAX:
         raise MediaUnreadable(f"has more than {SCANS_MAX} scans")
     try:
         with _READERS[content_type](file) as image:
             width, height = image.size
             _decode(image)
+            if _is_turned(image):
+                width, height = height, width
             if content_type != "image/jpeg":
                 _decode_others(image, go_on)
     except MemoryError:
@@ -50,10 +57,30 @@ def size(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[
 
 def _decode(image: ImageFile.ImageFile) -> None:
     """Decode the frame that `image` is at, unless it is too large."""
-    width, height = image.size
+    in_pixels_max(image.size)
+    image.load()
+
+
+def in_pixels_max(size: tuple[int, int]) -> None:
+    """MediaUnreadable if an image of this width and height is too large."""
+    width, height = size
     if width * height > PIXELS_MAX:
         raise MediaUnreadable(f"has {width:,} × {height:,} pixels; it may have {PIXELS_MAX:,} in all")
-    image.load()
+    if max(size) > SIDE_MAX:
+        raise MediaUnreadable(f"has {width:,} × {height:,} pixels; a side may have {SIDE_MAX:,}")
+
+
+def _is_turned(image: ImageFile.ImageFile) -> bool:
+    """Whether its EXIF has it shown on its side, as cameras write it. What of that cannot be read turns nothing."""
+    written = image.info.get("exif")
+    if not isinstance(written, bytes):
+        return False
+    exif = Image.Exif()
+    try:
+        exif.load(written)
+        return exif.get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
+    except Exception:  # noqa: BLE001 - damaged EXIF leads its reader into errors of every kind, and no browser minds it
+        return False
 
 
 def _decode_others(image: ImageFile.ImageFile, go_on: Callable[[], None]) -> None:

@@ -15,10 +15,11 @@ from typing import BinaryIO
 from gateway.domain import MediaKind
 from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media.openings import (
+    CONVERTED,
     EXTENSIONS,
-    FOREIGN_OPENING_BYTES,
     OPENING_BYTES,
     content_type_by_opening,
+    converted_by_opening,
     format_not_taken,
     kind_of,
 )
@@ -28,7 +29,10 @@ LOOK_SECONDS = 20.0  # an 8K picture takes one, a video of 50 MB half of one
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file is. Sides are in pixels; `duration_seconds`, to the millisecond, is None for an image."""
+    """What a file is. Sides are in pixels, as it is shown: turned upright, and with square pixels.
+
+    `duration_seconds`, to the millisecond, is None for an image.
+    """
 
     content_type: str
     width: int
@@ -61,8 +65,8 @@ def look(file: bytes | BinaryIO) -> Media:
     """
     stream = io.BytesIO(file) if isinstance(file, bytes) else file
     stream.seek(0)
-    opening = stream.read(FOREIGN_OPENING_BYTES)
-    content_type = content_type_by_opening(opening[:OPENING_BYTES])
+    opening = stream.read(OPENING_BYTES)
+    content_type = content_type_by_opening(opening)
     stream.seek(0)
     if content_type is None:
         taken = f"none of {', '.join(EXTENSIONS)}"
@@ -76,3 +80,18 @@ def look(file: bytes | BinaryIO) -> Media:
     from gateway.media import videos  # noqa: PLC0415 - see the package: PyAV at first use
 
     return Media(content_type, *videos.size_and_length(stream, content_type, deadline.check))
+
+
+def convert(file: BinaryIO, into: BinaryIO) -> Media:
+    """Keep a picture that is converted when it is taken in (`CONVERTED`) in the empty file `into`; what it is there.
+
+    MediaUnreadable if it is none of these, does not decode whole, or is too much.
+    """
+    from gateway.media import stills  # noqa: PLC0415 - see the package: Pillow at first use
+
+    file.seek(0)
+    content_type = converted_by_opening(file.read(OPENING_BYTES))
+    file.seek(0)
+    if content_type is None:
+        raise MediaUnreadable(f"is none of {', '.join(CONVERTED)}")
+    return Media(*stills.convert(file, content_type, into))

@@ -21,6 +21,8 @@ SECONDS_MAX = 24 * 3600  # longer is no video but a damaged number
 # What the last packet may be short of what the file says of its length: rounding, and an audio track's padding.
 SHORT_SECONDS = Fraction(3, 10)
 STREAMS_MAX = 32
+PIXEL_RATIO_MAX = 4  # anamorphic films have 2, DVDs less
+_QUARTER_TURN, _HALF_TURN = 90, 180
 
 _DEMUXERS = {"video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "matroska"}
 _CODECS = frozenset({"h264", "hevc", "av1", "libdav1d", "libaom-av1", "vp8", "vp9", "mpeg4", "mjpeg", "prores"})
@@ -52,7 +54,9 @@ class _Seen:
 
 
 def size_and_length(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[int, int, Decimal]:
-    """Width, height and seconds of a video whose first picture decodes; `go_on` is called between packets.
+    """Width, height and seconds of a video whose first picture decodes, as it is shown.
+
+    `go_on` is called between packets.
 
     MediaUnreadable if it is damaged, cut short, without a picture, too large or too long.
     """
@@ -82,7 +86,22 @@ def _read(container: InputContainer, go_on: Callable[[], None]) -> tuple[int, in
     if seen.picture is None:
         raise MediaUnreadable("has no picture that decodes")
     length = _length(container, seen)
-    return seen.picture.width, seen.picture.height, length
+    return *_shown(seen.picture, stream.sample_aspect_ratio), length
+
+
+def _shown(picture: VideoFrame, pixel_ratio: Fraction | None) -> tuple[int, int]:
+    """A picture's width and height as a player shows it: its pixels need not be square, and it may lie on its side.
+
+    Of two sides the one that grows is stretched, as browsers do. A ratio beyond all reason is not believed.
+    """
+    width, height = picture.width, picture.height
+    if pixel_ratio is not None and 1 / PIXEL_RATIO_MAX <= pixel_ratio <= PIXEL_RATIO_MAX:
+        if pixel_ratio > 1:
+            width = round(width * pixel_ratio)
+        else:
+            height = round(height / pixel_ratio)
+    turned = abs(picture.rotation % _HALF_TURN - _QUARTER_TURN) < _QUARTER_TURN / 2
+    return (height, width) if turned else (width, height)
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

@@ -7,7 +7,14 @@ import binascii
 from dataclasses import dataclass
 
 from gateway.errors import FieldProblem, RequestRefused
-from gateway.media import EXTENSIONS, OPENING_BYTES, content_type_by_opening
+from gateway.media import (
+    CONVERTED,
+    EXTENSIONS,
+    OPENING_BYTES,
+    content_type_by_opening,
+    converted_by_opening,
+    kind_of,
+)
 
 _HEAD_MAX = 200  # characters before the comma: a type, and parameters that nobody reads
 INPUT_BYTES_MAX = 1024 * 1024  # no more than a request's body may have
@@ -33,11 +40,6 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
     content_type = media_type.strip().lower()
     if not head.startswith("data:") or not comma or not parameters or parameters[-1].strip().lower() != "base64":
         raise _refused(path, "must look like data:image/png;base64,…")
-    if content_type in EXTENSIONS and not content_type.startswith(f"{kind}/"):
-        raise _refused(path, f"is {content_type}, but the input's kind is {kind!r}")
-    if content_type not in EXTENSIONS:
-        known = ", ".join(each for each in EXTENSIONS if each.startswith(f"{kind}/"))
-        raise _refused(path, f"has the content type {content_type[:40]!r}; it may be {known}")
     if len(body) // 4 * 3 > bytes_max + 2:  # base64 writes 3 bytes as 4 characters, at the end up to 2 fewer
         raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
     try:
@@ -46,9 +48,23 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
         raise _refused(path, "is not valid base64") from None
     if len(data) > bytes_max:
         raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
-    if content_type_by_opening(data[:OPENING_BYTES]) != content_type:
-        raise _refused(path, f"says {content_type}, but its bytes are not that")
-    return InputFile(content_type, data)
+    found = content_type_by_opening(data[:OPENING_BYTES])
+    if found is None:
+        raise _refused(path, _why_not(data, content_type, kind))
+    if kind_of(found) != kind:
+        raise _refused(path, f"is {found}, but the input's kind is {kind!r}")
+    return InputFile(found, data)
+
+
+def _why_not(data: bytes, content_type: str, kind: str) -> str:
+    """Why bytes are not taken that are of no type on the list."""
+    still = converted_by_opening(data[:OPENING_BYTES])
+    if still is not None:
+        return f"is {CONVERTED[still]}: send it with POST /v1/uploads, where it is converted"
+    if content_type in EXTENSIONS:
+        return f"says {content_type}, but its bytes are not that"
+    known = ", ".join(each for each in EXTENSIONS if each.startswith(f"{kind}/"))
+    return f"has the content type {content_type[:40]!r}; it may be {known}"
 
 
 def _refused(path: str, message: str) -> RequestRefused:

@@ -21,6 +21,7 @@ from gateway.media import Media, Readers, fair, look
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 from tests.made_media import film, picture, png_that_says
 
+FILES = Path(__file__).parents[1] / "media_files"
 PNG = picture("PNG")
 MP4 = film()
 DAY = 24 * 3600
@@ -107,9 +108,9 @@ async def test_every_format_on_the_list_is_taken(gateway: Visitor, data: bytes, 
         (png_that_says(60_000, 60_000), "image/png", "body", "pixels"),
         (film(index_first=True)[:-50], "video/mp4", "body", "is cut short"),
         (MP4[: len(MP4) // 2], "video/mp4", "body", "cut short"),
-        (PNG, "image/jpeg", "Content-Type", "says image/jpeg, but the body is image/png"),
-        (MP4, "video/quicktime", "Content-Type", "says video/quicktime, but the body is video/mp4"),
-        (PNG, "image/svg+xml", "Content-Type", "one of application/octet-stream, image/png, image/jpeg"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/png", "body", "is SVG, none of image/png"),
+        ((FILES / "image.tiff").read_bytes(), "image/tiff", "body", "is TIFF, none of image/png"),
+        ((FILES / "photo.heic").read_bytes()[:-40], "image/heic", "body", "does not decode"),
         (b'{"url": "x"}', "application/json", "Content-Type", "one of"),
     ],
 )
@@ -122,12 +123,37 @@ async def test_what_is_no_image_or_video_or_another_than_it_says_is_refused_and_
     assert files(gateway, "uploads") == []
 
 
+@pytest.mark.parametrize("name", ["photo.heic", "image.avif"])
+@pytest.mark.parametrize("said", ["image/heic", "image/heif", "image/avif", "application/octet-stream"])
+async def test_heic_and_avif_are_kept_as_a_jpeg_and_counted_as_what_is_kept(
+    gateway: Visitor, name: str, said: str
+) -> None:
+    key, data = await gateway.account(), (FILES / name).read_bytes()
+    reply = await upload(gateway, key, data, said)
+    assert reply.status == 201
+    assert (reply.body["content_type"], reply.body["width"], reply.body["height"]) == ("image/jpeg", 64, 48)
+    (kept,) = files(gateway, "uploads")
+    assert kept.suffix == ".jpg"
+    assert (reply.body["bytes"], reply.body["sha256"]) == (
+        len(kept.read_bytes()),
+        hashlib.sha256(kept.read_bytes()).hexdigest(),
+    )
+    assert look(kept.read_bytes()) == Media("image/jpeg", 64, 48)
+
+
 @pytest.mark.parametrize(("data", "kind"), [(PNG, "image"), (MP4, "video")])
-@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/octet-stream"}])
-async def test_of_bytes_that_nobody_named_the_bytes_decide(
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        *({"Content-Type": said} for said in ("application/octet-stream", "image/jpg", "video/x-m4v", "image/svg+xml")),
+        *({"Content-Type": said} for said in ("image/jpeg", "video/quicktime", "application/json", "binary")),
+    ],
+)
+async def test_the_bytes_decide_what_a_file_is_whatever_it_is_called(
     gateway: Visitor, data: bytes, kind: str, headers: dict[str, str]
 ) -> None:
-    """Clients that are generated know one type of a file, and it was refused; made ones sent none at all."""
+    """Clients that are generated know one type of a file, browsers others than ours, and scripts send none at all."""
     reply = await gateway.call("POST", "/v1/uploads", await gateway.account(), raw=data, headers=headers)
     assert (reply.status, reply.body["kind"]) == (201, kind)
 
@@ -312,7 +338,7 @@ async def test_what_an_account_may_upload_in_a_day_is_counted_by_what_is_kept(re
         key, other = await gateway.account(), await gateway.account("other")
         assert (await upload(gateway, key, large, once="a")).status == 201
         assert (await upload(gateway, key, large, once="a")).status == 200, "a replay costs nothing"
-        assert (await upload(gateway, key, large, "image/gif")).status == 422, "nor does what is refused"
+        assert (await upload(gateway, key, bytes(45_000_000))).status == 422, "nor does what is refused"
         assert (await upload(gateway, key, large, once="b")).status == 201
         limited = await upload(gateway, key, large, once="c")
         assert (limited.status, limited.code, limited.error["gib_per_day"]) == (429, "rate_limited", 0.1)

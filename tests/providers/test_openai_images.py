@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.addresses import AddressGuard, parse_networks
 from gateway.domain import FailureCode, Input, State
 from gateway.errors import Moderated, ProviderBusy, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
+from gateway.media import Media, look
 from gateway.pricing.load import load_card
 from tests.made_media import picture
 from tests.providers.openai_vendor import OpenAiVendor, error
@@ -237,6 +238,24 @@ async def test_an_input_that_is_no_picture_is_rejected_before_anything_is_paid(
         with pytest.raises(ProviderRejected):
             await made(provider, None, asked(inputs=(given,)))
     assert vendor.jobs == {}
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "image.avif"])
+async def test_a_heic_or_avif_by_its_address_is_handed_on_as_a_jpeg(vendor: OpenAiVendor, name: str) -> None:
+    """Its server calls it what it likes, and the Images API takes neither."""
+    data = (Path(__file__).parents[1] / "media_files" / name).read_bytes()
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=data, content_type="application/octet-stream")
+
+    async with serving(give) as store:
+        provider = OpenAiImages(Connection(name="box", base_url=vendor.url + "/v1", key=KEY), guard=LOOPBACK)
+        await made(provider, None, asked(inputs=(ProviderInput(kind="image", url=store.url),)))
+        (job,) = vendor.jobs
+        assert look(vendor.inputs_of(job)[0]) == Media("image/jpeg", 64, 48)
+        with pytest.raises(ProviderRejected, match="does not decode"):
+            await made(provider, None, asked(inputs=(ProviderInput(kind="image", data=data[:-40]),)))
+        await provider.close()
 
 
 # --- through the real worker ----------------------------------------------------------------------------------------

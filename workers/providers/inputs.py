@@ -6,19 +6,24 @@ redirect. What is wrong with it is the request's fault, not the provider's: Prov
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import aiohttp
 from yarl import URL
 
 from gateway.addresses import AddressGuard, is_refusal
-from gateway.errors import ProviderFailed, ProviderRejected
-from gateway.media import EXTENSIONS, OPENING_BYTES, content_type_by_opening
+from gateway.domain import MediaKind
+from gateway.errors import MediaUnreadable, ProviderFailed, ProviderRejected
+from gateway.media import EXTENSIONS, OPENING_BYTES, Readers, content_type_by_opening, converted_by_opening
 from gateway.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import ProviderInput
 
 INPUT_BYTES_MAX = 50 * 1024 * 1024  # as much as may be uploaded
 
+_CONVERTED_MAX = 1  # at once: each takes a core, and up to a gigabyte and a half of memory, in another process
 _WANTED = {"Accept": "image/*, video/*"}
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=20)
 
@@ -38,18 +43,35 @@ class Inputs:
     def __init__(self, guard: AddressGuard | None = None) -> None:
         """Fetch from public addresses only, or as `guard` says."""
         self._outgoing = Outgoing(guard or AddressGuard())
+        self._readers = Readers()
+        self._converting = asyncio.Semaphore(_CONVERTED_MAX)
 
     async def read(self, given: ProviderInput) -> InputBytes:
         """The input's bytes. ProviderRejected: they are not what is asked for; ProviderFailed: not to be had now."""
         data = given.data if given.data is not None else await self._fetch(given.url or "")
+        if given.kind == MediaKind.IMAGE and converted_by_opening(data[:OPENING_BYTES]) is not None:
+            data = await self._converted(data)
         content_type = content_type_by_opening(data[:OPENING_BYTES])
         if content_type is None or not content_type.startswith(f"{given.kind}/"):
             raise ProviderRejected(f"an input is no {given.kind} of a known type")
         return InputBytes(f"{given.kind}.{EXTENSIONS[content_type]}", content_type, data)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and end the process that converts pictures, if there is one."""
         await self._outgoing.close()
+        await self._readers.close()
+
+    async def _converted(self, data: bytes) -> bytes:
+        """A HEIC or AVIF that a client's address leads to, as what uploads of these are kept as."""
+        with await asyncio.to_thread(_file_of, data) as file, await asyncio.to_thread(_file_of, b"") as into:
+            try:
+                async with self._converting:
+                    await self._readers.convert(file, into)
+            except MediaUnreadable as error:
+                raise ProviderRejected(f"an input {error}") from None
+            except OSError as error:
+                raise ProviderFailed(f"an input could not be converted here: {error.strerror}") from None
+            return await asyncio.to_thread(_all_of, into)
 
     async def _fetch(self, address: str) -> bytes:
         """Download; each step of a redirect is looked at as the first was."""
@@ -69,6 +91,18 @@ class Inputs:
             if is_refusal(error):
                 raise ProviderRejected("an input's address leads to one that is not public") from None
             raise ProviderFailed(f"an input could not be fetched: {type(error).__name__}") from None
+
+
+def _file_of(data: bytes) -> BinaryIO:
+    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever asked for it
+    file.write(data)
+    file.flush()
+    return file
+
+
+def _all_of(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

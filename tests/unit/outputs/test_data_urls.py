@@ -37,6 +37,18 @@ def test_an_image_is_taken_as_it_is(content_type: str, data: bytes) -> None:
     assert parse_data_url(url, kind="image", path="inputs.0.url") == InputFile(content_type, data)
 
 
+@pytest.mark.parametrize("said", ["image/jpg", "image/jpeg", "application/octet-stream", "", "text/html"])
+def test_the_bytes_decide_what_an_input_is(said: str) -> None:
+    assert parse_data_url(data_url(said, PNG), kind="image", path="inputs.0.url") == InputFile("image/png", PNG)
+
+
+@pytest.mark.parametrize(("brand", "name"), [(b"heic", "HEIC"), (b"avif", "AVIF")])
+def test_what_only_uploads_convert_is_said_to_be_so(brand: bytes, name: str) -> None:
+    url = data_url("image/heic", b"\x00\x00\x00\x18ftyp" + brand)
+    with pytest.raises(RequestRefused, match=f"is {name}: send it with POST /v1/uploads"):
+        parse_data_url(url, kind="image", path="inputs.0.url")
+
+
 def test_a_video_is_taken_as_it_is() -> None:
     data = b"\x00\x00\x00\x18ftypisom"
     assert parse_data_url(data_url("video/mp4", data), kind="video", path="inputs.0.url").data == data
