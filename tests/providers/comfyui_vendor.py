@@ -1,7 +1,8 @@
 """A strict ComfyUI: it validates workflows node by node, and says what the real server says (its `server.py`).
 
 `modern`: it has /api/jobs/{id}/cancel, else only the older ways. `sockets`: whether /ws works. `break_answers`: so many
-submits are taken and answered 500. `deaf`, if need be after a submit: it cannot be asked for its queue.
+submits are taken and answered 500. `deaf`, if need be after a submit: it cannot be asked for its queue. `speechless`:
+nor for its history.
 
 What it tells by its sockets is what the real one tells, and to whom: how far a job is, and its end, only to the client
 that queued it; that the queue has changed, to everyone. `says_progress`: what it says of the job that runs.
@@ -66,6 +67,7 @@ class ComfyUiVendor(Vendor):
     break_answers: int = 0
     deaf: bool = False
     deaf_after_submit: bool = False
+    speechless: bool = False
     _looked_at: dict[str, float] = field(default_factory=dict)
     _connections: list[asyncio.Transport] = field(default_factory=list)
 
@@ -223,6 +225,9 @@ credits = 5
 
     async def history(self, request: web.Request) -> web.Response:
         job = request.match_info["job"]
+        if self.speechless:
+            self._looked_at.setdefault(job, time.monotonic())
+            return web.Response(status=502)
         if job not in self.jobs:
             return web.json_response({})
         taken = self.jobs[job]

@@ -197,6 +197,31 @@ async def test_a_job_whose_submit_nobody_heard_the_answer_of_is_known_by_the_nex
     assert list(box.vendor.jobs) == [job]
 
 
+async def test_a_server_of_which_one_half_is_broken_is_not_looked_at_all_the_time(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no job in its queue any more, and cannot say what became of it: each look contradicts what is heard."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("workers.parked.pause", sleep)
+    monkeypatch.setattr("workers.parked._BARELY_SECONDS", 1_000)
+    generation = await box.parked()
+    box.vendor.speechless = True
+    box.vendor.holding = False
+    for attempt in (2, 3, 4):
+        await box.dispatched(generation, attempt)
+        await box.attempt(generation, attempt)
+        assert (await box.look(generation)).looks == attempt
+    await box.dispatched(generation, 5)
+    assert slept == [1.0, 1.0, 2.0, 3.0]
+    box.vendor.speechless = False
+    await box.attempt(generation, 5)
+    assert (await box.look(generation)).state is State.SUCCEEDED
+
+
 async def test_a_job_that_its_server_does_not_have_is_not_waited_for(box: Box) -> None:
     provider = ComfyUi(Connection(name="box", base_url=box.vendor.url, folder=box.scene.card.parent))
     job = await provider.submit(asked(provider_model="flux.json", arguments={"width": 64, "height": 48}))

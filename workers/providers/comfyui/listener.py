@@ -25,6 +25,7 @@ from workers.providers.comfyui.messages import JobEnding, JobProgress, QueueChan
 
 _AGAIN_SECONDS = 1.0  # between two tries to reach the server
 _APART_SECONDS = 0.25  # between two looks at the queue, at least
+_APART_TIMES = 4  # as long as the last one took: others may have thousands of jobs there
 _LINGER_SECONDS = 5.0  # for the next job
 
 
@@ -147,9 +148,11 @@ class Listener:
 
     async def _compare(self) -> None:
         """Tell who watches a job that is not in the queue: a job that was watched before the queue was asked for."""
+        clock = asyncio.get_running_loop().time
         while True:
             await self._read_queue.wait()
             self._read_queue.clear()
+            began_at = clock()
             asked = {watch: job for job, watches in self._watches.items() for watch in watches if not watch.gone}
             try:
                 queued = await self._queued() if asked else set()
@@ -161,4 +164,4 @@ class Listener:
             for watch, job in asked.items():
                 if job not in queued:
                     watch.leave_queue()
-            await asyncio.sleep(_APART_SECONDS)
+            await asyncio.sleep(max(_APART_SECONDS, _APART_TIMES * (clock() - began_at)))
