@@ -177,7 +177,7 @@ async def _empty_queue(scene: Scene) -> None:
 
 
 def _fill_disk(which: Callable[[Scene], Disk]) -> Strike:
-    """Leave no room: storing an output fails, and the attempt is made again; the ledger's Redis cannot go on at all."""
+    """Leave no room: outputs wait for some, with their attempts; the ledger's Redis cannot go on at all."""
 
     async def strike(scene: Scene) -> None:
         disk, until = which(scene), asyncio.get_running_loop().time() + scene.dice.uniform(*_FULL_SECONDS)

@@ -62,7 +62,7 @@ class Said:
     """Stale attempts that were refused, by the transition that they tried."""
     rescues: Counter[str] = field(default_factory=Counter)
     not_stored: Counter[str] = field(default_factory=Counter)
-    """Outputs and inputs that found no room on the full disk."""
+    """Outputs that waited for the store, and inputs that were refused, while it was full or away."""
     errors: Counter[str] = field(default_factory=Counter)
     """Lines of the level `error`, by process kind and event."""
 
@@ -80,8 +80,10 @@ class Said:
                 self.ended.add(attempt)
             case "stale_attempt_refused":
                 self.refused[event["transition"]] += 1
-            case "output_not_stored" | "input_not_stored" as what:
-                self.not_stored[what.partition("_")[0]] += 1
+            case "store_waited_for":
+                self.not_stored["output"] += 1
+            case "input_not_stored":
+                self.not_stored["input"] += 1
             case "rescued":
                 self.rescues[event["action"]] += 1
         if event.get("level") in {"error", "critical"}:

@@ -59,7 +59,7 @@ class Report:
             "attempts": len(said.begun),
             "rescues": dict(said.rescues),
             "answers spoilt": sum(line.spoilt for line in self.scene.processes.lines.values()),
-            "found no room on the disk": dict(said.not_stored),
+            "not taken by the store": dict(said.not_stored),
             "stale results refused": dict(said.refused),
             "overtaken attempts checked": len(self.scene.frozen),
             "seconds": self.phases,
@@ -112,8 +112,8 @@ class Report:
         )
 
 
-# What a full disk has to say, a gateway that starts while its ledger is away, and customers who pay what they declined.
-_EXPECTED_ERRORS = ("output_not_stored", "ledger_unavailable_at_start", "declined_checkout_was_paid")
+# What is said of a store that is full or away, of a ledger that is away at a start, of payments after declining.
+_EXPECTED_ERRORS = ("STORE_UNAVAILABLE", "ledger_unavailable_at_start", "declined_checkout_was_paid")
 
 
 def _text(value: Any) -> str:

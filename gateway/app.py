@@ -45,7 +45,7 @@ from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, Se
 from gateway.exposure import warnings
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
-from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
+from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
 from gateway.payments import CheckoutLinks, payments_of
 from gateway.payments.apply import Followed
 from gateway.payments.received import ReceivedEvents
@@ -55,7 +55,7 @@ from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.receivers import Receivers
-from gateway.settings import Settings
+from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
 from gateway.slots import Slots
 from gateway.tasks import Tasks
@@ -183,7 +183,12 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
 
 
 def _add_outputs(app: web.Application, settings: Settings) -> None:
-    app[services.OUTPUTS] = OutputStore.open(settings.outputs_address)
+    app[services.OUTPUTS] = OutputStore.open(
+        settings.outputs_address,
+        cloud_environment(),
+        instance_credentials=settings.outputs_credentials == "instance",
+    )
+    app[services.STORE_WATCH] = StoreWatch(app[services.OUTPUTS])
     app[services.LINKS] = OutputLinks(settings.secret("signing-key"), settings.public_address)
     app[services.INTAKE] = Intake(settings.data)
     app[services.UPLOAD_ADDRESSES] = UploadAddresses(settings.secret("signing-key"))
@@ -243,12 +248,14 @@ async def _dispatching(app: web.Application) -> AsyncIterator[None]:
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
     tasks, ledger = app[services.BACKGROUND], app[services.LEDGER]
+    await app[services.STORE_WATCH].check()
     kept = [
         tasks.keep("hints", app[services.HUB].listen),
         tasks.keep("rate card", app[services.RATE_CARDS].watch),
         tasks.keep("rate card in force", lambda: _watch_card(app)),
         tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),
         tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time)),
+        tasks.keep("object store", app[services.STORE_WATCH].keep_checking),
         tasks.keep("key use", app[services.KEY_USE].write_on),
         tasks.keep("payment events", app[services.PAYMENT_EVENTS].keep_retrying),
     ]

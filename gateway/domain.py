@@ -68,6 +68,7 @@ class FailureCode(StrEnum):
     PROVIDER_FAILED = "provider_failed"
     PROVIDER_TIMEOUT = "provider_timeout"
     OUTPUT_UNUSABLE = "output_unusable"
+    STORE_UNAVAILABLE = "store_unavailable"
     MODERATED = "moderated"
     WORKER_LOST = "worker_lost"
     QUEUE_TIMEOUT = "queue_timeout"

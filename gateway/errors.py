@@ -20,7 +20,8 @@ FareboxError
 ├── WorkflowUnusable         a workflow file of ComfyUI's cannot be used as a template
 ├── OutputMissing            the object store has no such output (any more)
 ├── StoreUnavailable         the object store does not give what it has: away, or refusing us
-├── OutputNotStored          the object store did not take an object: full, away, or refusing us
+├── OutputNotStored          this machine cannot look into a file or take it in
+│   └── ObjectNotStored      the object store did not take an object: full, away, or refusing us
 ├── MediaUnreadable          a file is no image or video that can be used; the message says why
 └── ProviderError            an attempt failed; `code` is the customer's, `detail` the operator's only
     ├── ProviderRejected     the provider will not do this request
@@ -148,12 +149,36 @@ class OutputMissing(FareboxError):
     """The object store has no such output, or has it no longer."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoreFault:
+    """What is wrong with the object store: for `/readyz`, which names no servers, and for the log."""
+
+    summary: str
+    reason: str
+    change: str
+
+
+UNKNOWN_FAULT = StoreFault("it does not answer, or not as it should", "unknown", "see the log")
+
+
 class StoreUnavailable(FareboxError):
-    """The object store does not say or give what it has: it is away, or refuses us."""
+    """The object store does not say or give what it has: it is away, or refuses us. The message may name servers."""
+
+    def __init__(self, message: str, fault: StoreFault = UNKNOWN_FAULT) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class OutputNotStored(FareboxError):
+    """This machine cannot look into a file, or has no room for it while it is looked into."""
+
+
+class ObjectNotStored(OutputNotStored):
     """The object store did not take an object: its disk is full, it is away, or it refuses us."""
+
+    def __init__(self, message: str, fault: StoreFault = UNKNOWN_FAULT) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class MediaUnreadable(FareboxError):

@@ -22,6 +22,10 @@ _WHAT_AND_WHAT_TO_DO: dict[FailureCode, tuple[str, str]] = {
         "The provider of this model delivered something other than what was ordered.",
         "Choose other settings or another model.",
     ),
+    FailureCode.STORE_UNAVAILABLE: (
+        "The files of this generation could not be stored or read in time.",
+        "Send the request again later.",
+    ),
     FailureCode.MODERATED: (
         "The content rules of this model's provider refused the prompt, an input or the result.",
         "Change the prompt or the inputs.",

@@ -30,6 +30,7 @@ from gateway.secret_strength import MAKE_ONE, check_strength
 
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
+_CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
 _DAYS_MAX = 3650
 SecretName = Literal["admin-key", "signing-key"]
 _SECRET_VARIABLES = {"admin-key": "FAREBOX_ADMIN_KEY", "signing-key": "FAREBOX_SIGNING_KEY"}
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     ledger_url: str | None = None
     queue_url: str | None = None
     outputs_url: str | None = None
+    outputs_credentials: Literal["environment", "instance"] = "environment"
     public_url: str | None = None
     admin_key: SecretStr | None = None
     signing_key: SecretStr | None = None
@@ -336,6 +338,11 @@ class Settings(BaseSettings):
 def environment_secret(name: str) -> str | None:
     """A secret whose variable the rate card names, such as a provider's key; None if it is not set, or empty."""
     return os.environ.get(name) or None
+
+
+def cloud_environment() -> dict[str, str]:
+    """The variables by which the clouds' own programs are set up: where a bucket is, and its credentials."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_CLOUD_VARIABLES) or name == "HOME"}
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -68,6 +68,7 @@ FINAL: dict[FailureCode, str] = {
     FailureCode.MODERATED: "A filter that refused it once refuses it again, and some vendors count refusals.",
     FailureCode.OUTPUT_UNUSABLE: "A model that makes the wrong thing makes it again, and is paid for each.",
     FailureCode.PROVIDER_TIMEOUT: "The time that the tool allows is over.",
+    FailureCode.STORE_UNAVAILABLE: "The time that the tool allows is over: until then it waits for the store.",
     FailureCode.QUEUE_TIMEOUT: "The time that the tool allows is over.",
     FailureCode.WAITING_TIMEOUT: "The time that the tool allows is over.",
     FailureCode.INTERNAL: "A bug does not go away by itself.",

@@ -31,6 +31,7 @@ from arq.worker import Worker, func
 
 from gateway.cancelling import cancel
 from gateway.errors import QueueUnavailable
+from gateway.outputs import StoreWatch
 from gateway.queue import Queue, attempt_of, dumps, loads, queue_key
 from gateway.tasks import Tasks
 from workers.generate import LeftToAnother
@@ -65,8 +66,12 @@ class ToolWorker(Worker):
         grace_seconds: float,
         hand_back: asyncio.Event,
         tasks: Tasks | None = None,
+        store: StoreWatch | None = None,
     ) -> None:
-        """Make generations by `make`, which takes their jobs out of the queue; the other jobs are arq's to run."""
+        """Make generations by `make`, which takes their jobs out of the queue; the other jobs are arq's to run.
+
+        No job is picked while the `store` of their outputs does not answer: another worker's may.
+        """
         super().__init__(
             functions=[func(cast("WorkerCoroutine", function), name=name) for name, function in functions.items()],
             queue_name=queue_key(tool),
@@ -90,6 +95,7 @@ class ToolWorker(Worker):
         self._grace_seconds = grace_seconds
         self._hand_back = hand_back
         self._tasks = Tasks() if tasks is None else tasks
+        self._store = store
         self._stopping = asyncio.Event()
         self._all_started = False
         self._room = asyncio.Event()
@@ -127,6 +133,7 @@ class ToolWorker(Worker):
         failures = 0
         while not self._stopping.is_set():
             try:
+                await self._store_answers()
                 await self._pick_or_wait()
             except QueueUnavailable as error:
                 pause = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS) - 1)]
@@ -141,6 +148,17 @@ class ToolWorker(Worker):
                 if failures:
                     log.info("queue_answers_again", worker=self.name, failures=failures)
                 failures = 0
+
+    async def _store_answers(self) -> None:
+        """Return when the object store answers, or this worker must stop."""
+        if self._store is None or self._store.fault is None:
+            return
+        log.warning("worker_waits_for_store", worker=self.name, jobs=len(self.tasks))
+        answering, stopping = (asyncio.ensure_future(each) for each in (self._store.answering(), self._stopping.wait()))
+        try:
+            await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel(answering, stopping)
 
     async def _pick_or_wait(self) -> None:
         """Start due jobs if there is room; when all were started that were due, wait for the bell first."""

@@ -22,6 +22,7 @@ import structlog
 from gateway.cancelling import cancel
 from gateway.domain import FailureCode, Output, operation_id
 from gateway.errors import (
+    ObjectNotStored,
     OutputNotStored,
     OutputUnusable,
     ProviderBusy,
@@ -29,6 +30,7 @@ from gateway.errors import (
     ProviderFailed,
     ProviderNotSetUp,
     ProviderUnreachable,
+    StoreUnavailable,
 )
 from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeued, Stale
 from gateway.outputs import output_key
@@ -37,6 +39,7 @@ from workers.metrics import ATTEMPT_SECONDS
 from workers.parking import Parking
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
 from workers.slot import Slot
+from workers.storing import StoreGaveUp
 from workers.workplace import Workplace
 
 _PROGRESS_EVERY_SECONDS = 1.0
@@ -112,7 +115,7 @@ class Attempt:
 
         There is no limit here: the ledger ends the generation at `give_up_at`, and `renew` says so.
         """
-        unreachable = 0
+        unreachable = away = 0
         while True:
             try:
                 provider = self._place.desk.provider(self._generation.request.provider)
@@ -138,6 +141,10 @@ class Attempt:
                 self._log.warning("provider_unreachable", detail=error.detail, again_in_seconds=pause)
                 unreachable += 1
                 await asyncio.sleep(pause)
+            except (StoreUnavailable, ObjectNotStored) as error:
+                # An input cannot be read, or an output was dropped, which the provider is asked for again.
+                await self._place.storing.wait(error, self._generation, away)
+                away += 1
             else:
                 return made
 
@@ -217,7 +224,8 @@ class Attempt:
         ordered, account = self._place.desk.ordered(request), self._generation.account
         media, sha256 = await self._place.checks.check(rendered, ordered, account)
         key = output_key(self._generation.id, self._number, rendered.index, media.content_type)
-        await self._place.outputs.put(key, rendered.data)
+        droppable = self._ref is not None
+        await self._place.storing.put(key, rendered.data, self._generation, droppable=droppable)
         return Output(
             index=rendered.index,
             object_key=key,
@@ -299,11 +307,13 @@ class Attempt:
                 return await self._settle(None, stop_provider=False)
             case LeaseLost(args=(transition,)):
                 return await self._stale(transition)
-            case OutputNotStored():
-                # Nobody's fault but ours. The ref stays, so the next attempt, perhaps where there is room, fetches
-                # what the provider has made and pays for nothing twice (R17).
+            case StoreGaveUp() | OutputNotStored():
+                # Nobody's fault but ours. Where this machine could not look into an output, the ref stays: the next
+                # attempt, perhaps where there is room, fetches what is made and pays for nothing twice (R17).
+                in_vain = isinstance(error, StoreGaveUp)
                 self._log.error("output_not_stored", detail=str(error))
-                return await self._settle(FailureCode.WORKER_LOST, stop_provider=False)
+                code = FailureCode.STORE_UNAVAILABLE if in_vain else FailureCode.WORKER_LOST
+                return await self._settle(code, stop_provider=in_vain)
             case ProviderError():
                 self._slot.note(error.code)
                 self._log.warning("attempt_failed", code=error.code, detail=error.detail)

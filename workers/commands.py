@@ -81,7 +81,9 @@ async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
         _on_stop(tool_worker.stop)
         log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
         place.tasks.keep("looks", place.heed_looks)
-        REGISTRY.register(ProcessFigures(place.tasks, place.queue, lambda: place.desk.card_problem))
+        REGISTRY.register(
+            ProcessFigures(place.tasks, place.queue, lambda: place.desk.card_problem, place.storing.watch)
+        )
         await tool_worker.async_run()
     log.info("worker_stopped", tool=tool, worker=tool_worker.name)
 
@@ -90,7 +92,9 @@ async def _take_care(settings: Settings) -> None:
     stopping = asyncio.Event()
     async with open_workplace(settings) as place:
         _on_stop(stopping.set)
-        REGISTRY.register(ProcessFigures(place.tasks, place.queue, lambda: place.desk.card_problem))
+        REGISTRY.register(
+            ProcessFigures(place.tasks, place.queue, lambda: place.desk.card_problem, place.storing.watch)
+        )
         async with caretaking(settings, place):
             log.info("caretaker_ready")
             await stopping.wait()

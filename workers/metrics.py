@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from gateway.clock import CLOCK
 from gateway.hints import odd_messages
 from gateway.ledger.timed import transition_seconds
+from gateway.outputs import StoreWatch
 from gateway.queue import Queue
 from gateway.tasks import Tasks
 
@@ -31,9 +32,10 @@ UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Uploads that wer
 
 
 class ProcessFigures(Collector):
-    """How this process is: its background tasks, its clock, its rate card, what it could not read. Asked each time."""
+    """How this process is: its tasks, its clock, rate card and object store, what it could not read. Asked anew."""
 
-    def __init__(self, tasks: Tasks, queue: Queue, card_problem: Callable[[], str | None]) -> None:
+    def __init__(self, tasks: Tasks, queue: Queue, card_problem: Callable[[], str | None], store: StoreWatch) -> None:
+        self._store = store
         self._card_problem = card_problem
         self._tasks = tasks
         self._queue = queue
@@ -43,6 +45,7 @@ class ProcessFigures(Collector):
         yield from self._tasks.metrics()
         yield odd_messages(self._queue.odd)
         yield from CLOCK.metrics()
+        yield from self._store.metrics()
         yield GaugeMetricFamily(
             "farebox_rate_card_degraded",
             "1 while this process's rate card is not the one in force.",

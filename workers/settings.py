@@ -19,7 +19,7 @@ from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
 from gateway.receivers import Receivers
-from gateway.settings import Settings
+from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
 from gateway.webhook_secrets import WebhookSecrets
 from workers.arq_worker import ToolWorker
@@ -54,11 +54,17 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         if settings.public_url is not None or settings.existing_secret("signing-key") is not None:
             await _check_signing_key(ledger, settings)  # a worker that signs nothing needs none
         dispatcher = await stack.enter_async_context(Dispatcher(ledger=ledger, queue=queue))
-        outputs = OutputStore.open(settings.outputs_address)
+        outputs = OutputStore.open(
+            settings.outputs_address,
+            cloud_environment(),
+            instance_credentials=settings.outputs_credentials == "instance",
+        )
         cards = RateCards(default_card_path(settings.rate_card))
         desk = ProviderDesk(cards, outputs, _callbacks(settings), settings.input_guard)
         place = Workplace(ledger, queue, dispatcher, outputs, settings.lease_seconds, desk)
         stack.push_async_callback(place.close)
+        await place.storing.watch.check()
+        place.tasks.keep("object store", place.storing.watch.keep_checking)
         place.tasks.keep("rate card", cards.watch)
         place.tasks.keep("rate card in force", CardInForce(ledger, cards, publishes=False).watch)
         place.tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
@@ -121,4 +127,5 @@ def make_worker(settings: Settings, place: Workplace, *, tool: str, jobs_max: in
         grace_seconds=settings.grace_seconds,
         hand_back=hand_back,
         tasks=place.tasks,
+        store=place.storing.watch,
     )

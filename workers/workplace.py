@@ -24,6 +24,7 @@ from workers.insist import insist
 from workers.job_times import JobTimes
 from workers.parked import ParkedJobs
 from workers.provider_desk import ProviderDesk
+from workers.storing import Storing
 
 T = TypeVar("T")
 
@@ -50,10 +51,12 @@ class Workplace:
     slots: Slots = field(init=False)
     parked: ParkedJobs = field(init=False)
     job_times: JobTimes = field(init=False)
+    storing: Storing = field(init=False)
 
     def __post_init__(self) -> None:
         self.parked = ParkedJobs(self)
         self.job_times = JobTimes(self.queue)
+        self.storing = Storing(self.outputs)
         self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))
 
     async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:

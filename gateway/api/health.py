@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api.ops import depths_of, provider_states
 from gateway.api.respond import answer
-from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP
+from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP, STORE_WATCH
 from gateway.clock import CLOCK
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
@@ -30,8 +30,7 @@ async def readyz(request: web.Request) -> web.Response:
         )
         return answer(shape, status=503, headers={"Retry-After": "2"})
     problems = [*app[STARTUP].problems, *app[BACKGROUND].problems]
-    if CLOCK.problem is not None:
-        problems.append(CLOCK.problem)
+    problems += filter(None, [CLOCK.problem, app[STORE_WATCH].problem])
     if app[RATE_CARDS].problem is not None:
         problems.append(f"the rate card on disk is not in force: {app[RATE_CARDS].problem}")
     try:
@@ -77,6 +76,7 @@ async def exposition(app: web.Application) -> web.Response:
         last,
         providers=providers,
         tasks=app[BACKGROUND],
+        store=app[STORE_WATCH],
         odd=app[QUEUE].odd,
         unapplied=await _events_waiting(app),
     )

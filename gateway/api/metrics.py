@@ -13,6 +13,7 @@ from gateway.hints import odd_messages
 from gateway.ledger.audit import LastAudit
 from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
+from gateway.outputs import StoreWatch
 from gateway.pricing.reload import RateCards
 from gateway.queue import Depth
 from gateway.slots import ProviderState
@@ -58,6 +59,7 @@ class Metrics:
         *,
         providers: Mapping[str, ProviderState] | None,
         tasks: Tasks,
+        store: StoreWatch,
         odd: Mapping[str, int],
         unapplied: int | None,
     ) -> bytes:
@@ -73,6 +75,7 @@ class Metrics:
                     *_of_payments(unapplied),
                     *_of_providers(providers or {}, rate_cards),
                     *tasks.metrics(),
+                    *store.metrics(),
                     *CLOCK.metrics(),
                     odd_messages(odd),
                 ]

@@ -33,9 +33,16 @@ from gateway.api.errors import (
     internal_error,
 )
 from gateway.api.respond import answer_error, set_common_headers
-from gateway.api.services import CORS_ORIGINS, METRICS
+from gateway.api.services import CORS_ORIGINS, METRICS, STORE_WATCH
 from gateway.api.wrong_keys import TooManyWrongKeys
-from gateway.errors import LedgerFull, LedgerUnavailable, OutputNotStored, QueueUnavailable, StoreUnavailable
+from gateway.errors import (
+    LedgerFull,
+    LedgerUnavailable,
+    ObjectNotStored,
+    OutputNotStored,
+    QueueUnavailable,
+    StoreUnavailable,
+)
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 """An application's own: aiohttp calls it with a request of the application's making."""
@@ -115,9 +122,12 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
             log.warning("ledger_unavailable", request_id=request_id(request), error=str(error))
             return _outage(request, error)
         case StoreUnavailable():
+            request.app[STORE_WATCH].doubt(error)
             log.warning("store_unavailable", request_id=request_id(request), error=str(error))
             return StoreDown("The store of files does not answer right now. Nothing was changed; try again soon.")
         case OutputNotStored():
+            if isinstance(error, ObjectNotStored):
+                request.app[STORE_WATCH].doubt(error)
             log.warning("input_not_stored", request_id=request_id(request), error=str(error))
             return StoreDown(
                 "Farebox cannot keep the files that came with this request right now, so nothing was reserved. Repeat "

@@ -22,7 +22,7 @@ from gateway.card_in_force import CardInForce
 from gateway.dispatcher import Dispatcher
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
-from gateway.outputs import OutputLinks, OutputStore, UploadAddresses
+from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
 from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.payments.received import ReceivedEvents
 from gateway.pricing.kept_quotes import KeptQuotes
@@ -63,6 +63,7 @@ CARD_IN_FORCE = web.AppKey("CARD_IN_FORCE", CardInForce)
 RATE_CARDS = web.AppKey("RATE_CARDS", RateCards)
 KEPT_QUOTES = web.AppKey("KEPT_QUOTES", KeptQuotes)
 OUTPUTS = web.AppKey("OUTPUTS", OutputStore)
+STORE_WATCH = web.AppKey("STORE_WATCH", StoreWatch)
 BODIES = web.AppKey("BODIES", Bodies)
 INTAKE = web.AppKey("INTAKE", Intake)
 UPLOAD_ADDRESSES = web.AppKey("UPLOAD_ADDRESSES", UploadAddresses)

@@ -14,6 +14,7 @@ from gateway.outputs.names import (
 )
 from gateway.outputs.store import OutputStore, StoredObject
 from gateway.outputs.uploads import UPLOAD_SCHEME, UploadAddresses
+from gateway.outputs.watch import StoreWatch
 
 __all__ = [
     "UPLOAD_SCHEME",
@@ -21,6 +22,7 @@ __all__ = [
     "LinkState",
     "OutputLinks",
     "OutputStore",
+    "StoreWatch",
     "StoredObject",
     "UploadAddresses",
     "attempt_of",

@@ -1,15 +1,17 @@
 """The object store: a local directory by default; S3, Google Cloud Storage or Azure by URL.
 
-Credentials of a cloud come from its usual environment variables, never from the URL. All calls are asynchronous; the
-work is done outside Python.
+Credentials of a cloud come from its usual environment variables, never from the URL (`cloud.py`). All calls are
+asynchronous; the work is done outside Python. Errors say where the store is and what is wrong with it (`faults.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -17,20 +19,23 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import obstore
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, MemoryStore, ObjectStore
 
-from gateway.errors import OutputMissing, OutputNotStored, SettingsError, StoreUnavailable
+from gateway.errors import ObjectNotStored, OutputMissing, SettingsError, StoreUnavailable
+from gateway.outputs.cloud import SCHEMES, bucket_of, endpoint_of, has_credentials, open_bucket
+from gateway.outputs.faults import fault_of, no_such_bucket
 from gateway.outputs.names import UPLOADS, checked, content_type_of, folders
 
 if TYPE_CHECKING:
     from obstore import Attributes  # a name for type checkers only
 
-_CLOUD_SCHEMES = frozenset({"s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "memory"})
 _CHUNK_BYTES = 256 * 1024  # what a slow download holds in memory
 _DELETED_AT_ONCE = 1000  # what S3 takes in one call
 _LISTED_AT_ONCE = 16
 _PIECE_BYTES = 5 * 1024 * 1024  # the least that S3 takes as a part
 _PIECES_AT_ONCE = 2
+_PROBE = "farebox-probe"  # no object key: nobody else writes or reads it, and it is never listed
+_PROBE_BYTES = 4096  # a block: a full disk may still have room for a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +49,61 @@ class StoredObject:
 class OutputStore:
     """Objects under the keys of `gateway.outputs.names`; any other key is a ValueError."""
 
-    def __init__(self, store: ObjectStore, directory: Path | None = None) -> None:
-        """Use `open` instead; `directory` is where a local store keeps its files."""
+    def __init__(self, store: ObjectStore, directory: Path | None = None, where: str = "") -> None:
+        """Use `open` instead; `directory` is where a local store keeps its files, `where` what operators call it."""
         self._store = store
         self._directory = directory
+        self.where = where
 
     @classmethod
-    def open(cls, url: str) -> Self:
-        """The store at `url` (`file:///…`, `s3://bucket/…`, `gs://…`, `az://…`); SettingsError if it cannot be."""
+    def open(
+        cls, url: str, environment: Mapping[str, str] | None = None, *, instance_credentials: bool = False
+    ) -> Self:
+        """The store at `url` (`file:///…`, `s3://bucket/…`, `gs://…`, `az://…`); SettingsError if it cannot be.
+
+        `environment` has the variables of the cloud; without credentials in it the machine's metadata service is asked
+        for some only with `instance_credentials`.
+        """
         parts = urlsplit(url)
         try:
             if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
                 directory = Path(url2pathname(parts.path))
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                return cls(LocalStore(directory, automatic_cleanup=True), directory)
-            if parts.scheme in _CLOUD_SCHEMES:
-                return cls(from_url(url))
+                return cls(LocalStore(directory, automatic_cleanup=True), directory, f"the folder {directory}")
+            if parts.scheme == "memory":
+                return cls(MemoryStore(), where="memory")
+            if parts.scheme in SCHEMES:
+                variables = environment or {}
+                unsigned = not instance_credentials and not has_credentials(url, variables)
+                where = f"the bucket {bucket_of(url)} at {endpoint_of(url, variables)}"
+                return cls(
+                    open_bucket(url, unsigned=unsigned),
+                    where=f"{where}, without credentials, for none are set" if unsigned else where,
+                )
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
             # The scheme only: a URL may have been given credentials all the same.
-            raise SettingsError(f"FAREBOX_OUTPUTS_URL: cannot open the {parts.scheme}:// store: {error}") from error
+            said = str(error).partition("\n")[0]
+            raise SettingsError(f"FAREBOX_OUTPUTS_URL: cannot open the {parts.scheme}:// store: {said}") from error
         raise SettingsError("FAREBOX_OUTPUTS_URL: must start with file:///, s3://, gs:// or az://")
+
+    async def probe(self, *, write: bool) -> None:
+        """Whether the store is there, takes what is put into it and gives it back; StoreUnavailable if not.
+
+        Of a bucket it reads one small object, and writes it where it is missing or `write` says so. In a folder it
+        writes a file without a name, of which nothing is left.
+        """
+        try:
+            if self._directory is not None:
+                await asyncio.to_thread(_try_to_write, self._directory)
+            elif write or not await self._probe_is_there():
+                await obstore.put_async(self._store, _PROBE, b"x")
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._unavailable("a probe", error) from error
 
     async def put(self, object_key: str, data: bytes) -> None:
         """Write an object as a whole: nobody ever sees a part of it. When this returns it is on disk.
 
-        OutputNotStored if the store does not take it: a full disk, a bucket that is away.
+        ObjectNotStored if the store does not take it: a full disk, a bucket that is away.
         """
         await self._put(object_key, data)
 
@@ -85,19 +120,19 @@ class OutputStore:
         try:
             await obstore.copy_async(self._store, checked(source), checked(object_key))
             await self._sync(object_key)
-        except FileNotFoundError:
-            raise OutputMissing(source) from None
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise _not_stored(object_key, error) from error
+            if self._is_missing(error):
+                raise OutputMissing(source) from None
+            raise self._not_stored(object_key, error) from error
 
     async def head(self, object_key: str) -> StoredObject:
         """Size and content type; OutputMissing if there is no such object; StoreUnavailable."""
         try:
             meta = await obstore.head_async(self._store, checked(object_key))
-        except FileNotFoundError:
-            raise OutputMissing(object_key) from None
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise StoreUnavailable(_reason(object_key, error)) from error
+            if self._directory is None and self._is_missing(error):
+                await self.probe(write=False)  # an answer to HEAD does not say which of both is missing
+            raise self._not_given(object_key, error) from error
         return StoredObject(size=meta["size"], content_type=content_type_of(object_key))
 
     async def get(self, object_key: str) -> bytes:
@@ -105,10 +140,8 @@ class OutputStore:
         try:
             result = await obstore.get_async(self._store, checked(object_key))
             return bytes(await result.bytes_async())
-        except FileNotFoundError:
-            raise OutputMissing(object_key) from None
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise StoreUnavailable(_reason(object_key, error)) from error
+            raise self._not_given(object_key, error) from error
 
     async def stream(self, object_key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes]:
         """The bytes from `start` up to but not including `end`, in chunks; OutputMissing before the first of them.
@@ -123,10 +156,8 @@ class OutputStore:
                 checked(object_key),
                 options={"range": {"offset": start} if end is None else (start, end)},
             )
-        except FileNotFoundError:
-            raise OutputMissing(object_key) from None
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise StoreUnavailable(_reason(object_key, error)) from error
+            raise self._not_given(object_key, error) from error
         return _chunks(result)
 
     async def delete_generations(self, generations: Sequence[str]) -> list[str]:
@@ -193,7 +224,35 @@ class OutputStore:
             )
             await self._sync(object_key)
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise _not_stored(object_key, error) from error
+            raise self._not_stored(object_key, error) from error
+
+    async def _probe_is_there(self) -> bool:
+        try:
+            await obstore.get_async(self._store, _PROBE)
+        except FileNotFoundError as error:
+            if not self._is_missing(error):
+                raise
+            return False
+        return True
+
+    def _is_missing(self, error: Exception) -> bool:
+        """Whether only the object is not there, and the bucket or the folder is."""
+        if not isinstance(error, FileNotFoundError):
+            return False
+        return not no_such_bucket(error) if self._directory is None else self._directory.is_dir()
+
+    def _not_given(self, object_key: str, error: Exception) -> OutputMissing | StoreUnavailable:
+        if self._is_missing(error):
+            return OutputMissing(object_key)
+        return self._unavailable(object_key, error)
+
+    def _not_stored(self, object_key: str, error: Exception) -> ObjectNotStored:
+        fault = fault_of(error)
+        return ObjectNotStored(f"{object_key}: {self.where}: {fault.reason}: {fault.change}", fault)
+
+    def _unavailable(self, what: str, error: Exception) -> StoreUnavailable:
+        fault = fault_of(error)
+        return StoreUnavailable(f"{what}: {self.where}: {fault.reason}: {fault.change}", fault)
 
     async def _sync(self, object_key: str) -> None:
         if self._directory is not None:
@@ -231,13 +290,12 @@ async def _chunks(result: obstore.GetResult) -> AsyncGenerator[bytes]:
         yield bytes(chunk)
 
 
-def _not_stored(object_key: str, error: Exception) -> OutputNotStored:
-    return OutputNotStored(_reason(object_key, error))
-
-
-def _reason(object_key: str, error: Exception) -> str:
-    reason = str(error).partition("\n")[0]  # obstore adds a page for its own developers
-    return f"{object_key}: {type(error).__name__}: {reason}"
+def _try_to_write(directory: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700, parents=True)
+    with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+        if file.write(bytes(_PROBE_BYTES)) != _PROBE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sync(path: Path, root: Path) -> None:

@@ -242,9 +242,11 @@ async def open_stage(url: str, directory: Path, *, lease_seconds: float = LEASE_
 
 
 @asynccontextmanager
-async def open_place(stage: Stage, card: Path = ROOT / "pricing.toml") -> AsyncIterator[Workplace]:
+async def open_place(
+    stage: Stage, card: Path = ROOT / "pricing.toml", outputs: OutputStore | None = None
+) -> AsyncIterator[Workplace]:
     """What a worker would have in its hands, in this process."""
-    outputs = OutputStore.open((stage.directory / "outputs").as_uri())
+    outputs = outputs or OutputStore.open((stage.directory / "outputs").as_uri())
     desk = ProviderDesk(RateCards(card), outputs, callbacks=None)
     place = Workplace(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds, desk)
     try:

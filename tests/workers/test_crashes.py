@@ -71,41 +71,6 @@ async def _failed_once(stage: Stage, generation: str) -> bool:
     return (await stage.generation(generation)).failures == 1
 
 
-async def test_an_output_that_finds_no_room_is_tried_again_and_the_provider_is_not_paid_twice(stage: Stage) -> None:
-    """A full disk ended every generation as `internal` at once, though a retry two seconds later would have done.
-
-    What could not be stored is the worker's failure (`worker_lost`), not the provider's: the ref stays, and the next
-    attempt fetches what has been made. Here the store's directory is a file for a while, so that it takes nothing.
-    """
-    await stage.account()
-    stage.caretaker()
-    worker = stage.worker()
-    await until(lambda: worker.says("worker_ready"))
-    store = stage.directory / "outputs"
-    store.rmdir()
-    store.touch()
-    generation = await stage.order(outputs=2)
-    await until(lambda: _failed_once(stage, generation))
-    ref = (await stage.generation(generation)).provider_ref
-    store.unlink()
-    store.mkdir()
-    ended = await stage.ended(generation)
-    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 2, 1)
-    assert ended.provider_ref == ref is not None
-    assert await stage.spent() == 2 * PRICE
-
-
-async def test_outputs_that_never_find_room_end_refunded(stage: Stage) -> None:
-    await stage.account()
-    worker = stage.worker()
-    await until(lambda: worker.says("worker_ready"))
-    (stage.directory / "outputs").rmdir()
-    (stage.directory / "outputs").touch()
-    ended = await stage.ended(await stage.order(terms={"attempts_max": 2}))
-    assert (ended.state, ended.error, ended.attempt) == (State.FAILED, FailureCode.WORKER_LOST, 2)
-    assert await stage.spent() == 0
-
-
 async def test_the_word_of_a_worker_that_was_frozen_longer_than_its_lease_does_not_count(stage: Stage) -> None:
     await stage.account()
     stage.caretaker()

@@ -4,7 +4,7 @@ import asyncio
 import random
 import stat
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from gateway.errors import OutputMissing, SettingsError
 from gateway.media import Media
 from gateway.outputs import OutputStore, StoredObject, hour, input_key, output_key, upload_expires_at, upload_size
 from gateway.outputs.names import upload_key
+from tests.s3_server import BUCKET, s3_server
 
 PNG = Media("image/png", 640, 480)
 GENERATION = generation_id(0x2A, seed="one")
@@ -29,10 +30,18 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "a folder" / "outputs"
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, directory: Path) -> OutputStore:
-    """The local directory, and a store that keeps attributes as the clouds do."""
-    return OutputStore.open(directory.as_uri() if request.param == "file" else "memory:///")
+@pytest.fixture(params=["file", "memory", "s3"])
+async def store(
+    request: pytest.FixtureRequest, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OutputStore]:
+    """The local directory, a store that keeps attributes as the clouds do, and a bucket."""
+    if request.param != "s3":
+        yield OutputStore.open(directory.as_uri() if request.param == "file" else "memory:///")
+        return
+    async with s3_server() as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        yield OutputStore.open(f"s3://{BUCKET}/a/prefix", server.environment())
 
 
 async def collected(chunks: AsyncGenerator[bytes]) -> bytes:

@@ -1,0 +1,75 @@
+"""What is wrong with the object store, in words for whoever runs it."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+from gateway.errors import StoreFault
+
+_STATUS = re.compile(r"non-2xx status code: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
+_CAUSE = re.compile(r'(?:message|error): "([^"\n]+)"')
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_TEXTS = ("No space left", "Disk quota exceeded", "File too large")
+_REASON_MAX_CHARACTERS = 200
+
+
+def fault_of(error: Exception) -> StoreFault:
+    """What an error of obstore, or of the file system, says."""
+    text = str(error)
+    reason = _reason(error, text)
+    if no_such_bucket(error):
+        return StoreFault(
+            "it has no such bucket", reason, "create the bucket, or correct FAREBOX_OUTPUTS_URL or the endpoint"
+        )
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _status(text) in {"401", "403"}:
+        return StoreFault(
+            "it refuses our credentials",
+            reason,
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS or "
+            "AZURE_STORAGE_ACCOUNT_KEY to credentials that may read, write, list and delete there, or "
+            "FAREBOX_OUTPUTS_CREDENTIALS=instance for the role of this machine",
+        )
+    if "builder error" in text:
+        return StoreFault(
+            "its endpoint is not an https: URL",
+            "the endpoint is no https: URL",
+            "set AWS_ALLOW_HTTP=true to use an http: endpoint, or correct AWS_ENDPOINT_URL",
+        )
+    if getattr(error, "errno", None) in _FULL or any(full in text for full in _FULL_TEXTS):
+        return StoreFault("its disk is full", reason, "make room on the disk of FAREBOX_OUTPUTS_URL")
+    if isinstance(error, PermissionError) or "Permission denied" in text or "Read-only file system" in text:
+        return StoreFault("its folder cannot be written to", reason, "let this user write to the folder")
+    return StoreFault(
+        "it does not answer, or not as it should",
+        reason,
+        "see that it can be reached from here, or correct FAREBOX_OUTPUTS_URL (and the endpoint, of a bucket)",
+    )
+
+
+def no_such_bucket(error: Exception) -> bool:
+    """Whether an object is not found because its whole bucket is not there."""
+    text = str(error)
+    return any(code in text for code in _NO_BUCKET)
+
+
+def _reason(error: Exception, text: str) -> str:
+    """Without what S3 puts into its XML beside the code: it may quote the access key and the signature."""
+    status, code = _status(text), _CODE.search(text)
+    if status is not None:
+        return f"{status} {code[1]}" if code is not None else f"status {status}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # obstore says which call it was, then adds a page for its own developers: the cause of causes stands in there.
+    causes = _CAUSE.findall(text)
+    said = causes[-1] if causes else text.partition("\n")[0].rpartition(" - ")[2]
+    return "timed out" if "TimedOut" in text and not causes else said[:_REASON_MAX_CHARACTERS]
+
+
+def _status(text: str) -> str | None:
+    found = _STATUS.search(text)
+    return None if found is None else found[1]
