@@ -154,7 +154,7 @@ class ToolWorker(Worker):
         if self._store is None or self._store.fault is None:
             return
         log.warning("worker_waits_for_store", worker=self.name, jobs=len(self.tasks))
-        answering, stopping = (asyncio.ensure_future(each) for each in (self._store.answering(), self._stopping.wait()))
+        answering, stopping = (asyncio.create_task(each) for each in (self._store.answering(), self._stopping.wait()))
         try:
             await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
