@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from gateway.api.errors import error_classes
+from gateway.api.samples import samples
 
 Document = dict[str, Any]
 
@@ -22,6 +23,7 @@ _PAGE = """\
 <link rel="icon" href="/static/icon.svg">
 <link rel="stylesheet" href="/static/console.css">
 <script src="/static/theme.js"></script>
+<script type="module" src="/static/docs.js"></script>
 </head>
 <body class="framed docs">
 <a class="skip" href="#content">Skip to the calls</a>
@@ -31,7 +33,7 @@ _PAGE = """\
 {navigation}
 </nav>
 </header>
-<main class="page" id="content">
+<main class="page" id="content" data-server="{server}">
 <div class="stack">
 <h1>API</h1>
 <p>{description}</p>
@@ -62,6 +64,7 @@ _PAGE = """\
 
 def page(document: Document) -> str:
     """The whole page."""
+    server = document["servers"][0]["url"]
     by_tag: dict[str, list[tuple[str, str, Document]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -69,8 +72,9 @@ def page(document: Document) -> str:
     return _PAGE.format(
         navigation="\n".join(_navigation(by_tag)),
         description=_text(document["info"]["description"]),
+        server=escape(server),
         version=escape(document["info"]["version"]),
-        calls="\n".join(_section(tag, calls) for tag, calls in by_tag.items()),
+        calls="\n".join(_section(server, tag, calls) for tag, calls in by_tag.items()),
         errors="\n".join(_errors()),
         shapes="\n".join(_shape(name, schema) for name, schema in sorted(document["components"]["schemas"].items())),
     )
@@ -86,11 +90,11 @@ def _navigation(by_tag: dict[str, list[tuple[str, str, Document]]]) -> Iterator[
     yield '<h2>more</h2>\n<ul><li><a href="#errors">Errors</a></li><li><a href="#shapes">Shapes</a></li></ul>'
 
 
-def _section(tag: str, calls: list[tuple[str, str, Document]]) -> str:
-    return f"<section><h2>{escape(tag)}</h2>\n" + "\n".join(_call(*call) for call in calls) + "\n</section>"
+def _section(server: str, tag: str, calls: list[tuple[str, str, Document]]) -> str:
+    return f"<section><h2>{escape(tag)}</h2>\n" + "\n".join(_call(server, *call) for call in calls) + "\n</section>"
 
 
-def _call(method: str, path: str, operation: Document) -> str:
+def _call(server: str, method: str, path: str, operation: Document) -> str:
     scopes = operation["x-farebox-scopes"]
     key = f"Key: {' or '.join(scopes)}" if scopes else "No key needed"
     parts = [
@@ -100,6 +104,7 @@ def _call(method: str, path: str, operation: Document) -> str:
         f'<p class="key">{escape(key)}</p>',
         *_parameters(operation["parameters"]),
         *_body(operation),
+        *_samples(samples(server, method, path, operation)),
         *_responses(operation["responses"]),
         "</article>",
     ]
@@ -128,6 +133,13 @@ def _body(operation: Document) -> Iterator[str]:
     yield f"<p>Body: {_type(content['schema'])}{'' if media == 'application/json' else f' as {media}'}</p>"
     if "example" in content:
         yield f'<pre tabindex="0">{_json(content["example"])}</pre>'
+
+
+def _samples(by_language: dict[str, str]) -> Iterator[str]:
+    yield '<details class="samples"><summary>Samples</summary>'
+    for language, sample in by_language.items():
+        yield f'<h4>{language}</h4><pre tabindex="0">{escape(sample, quote=False)}</pre>'
+    yield "</details>"
 
 
 def _responses(responses: Document) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.api.admission import PROBES
 from gateway.api.error_shapes import error_shapes
 from gateway.api.errors import ApiError, error_classes
-from gateway.api.operations import EXAMPLES, NAMES, TAGS
+from gateway.api.operations import EXAMPLES, NAMES, PARAMETER_EXAMPLES, TAGS
 from gateway.api.parse import requires_anything
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType
@@ -141,7 +141,8 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
 
 def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
     for name in re.findall(r"{(\w+)}", route.path):
-        yield {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[name]}
+        schema = _PATH_PARAMETERS[name]
+        yield {"name": name, "in": "path", "required": True, "schema": schema, "example": PARAMETER_EXAMPLES[name]}
     if route.takes is not None and route.method not in _WRITES:
         shape = schemas[route.takes.__name__]
         for name, schema in shape["properties"].items():
@@ -149,6 +150,8 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
             parameter = {"name": name, "in": "query", "required": required, "schema": _in_a_query(schema)}
             if "description" in schema:
                 parameter["description"] = schema["description"]
+            if required or name in PARAMETER_EXAMPLES:
+                parameter["example"] = PARAMETER_EXAMPLES[name] if name in PARAMETER_EXAMPLES else schema["examples"][0]
             yield parameter
     if route.method in _WRITES and route.scopes:
         yield {

@@ -106,6 +106,19 @@ TAGS: dict[str, str] = {
     "service": "Health, metrics, this description, and the pages of a purchase.",
 }
 
+PARAMETER_EXAMPLES: dict[str, str | int] = {
+    "generation": "gen_20goayr242gj22m7kfe7ixf2u2",
+    "account": "acme",
+    "key": "key_5z2k7qv3h6wn",
+    "index": 0,
+    "provider": "replicate",
+    "token": "the-token-of-the-link",
+    "webhook": "default",
+    "delivery": "evt_019a8c2f4d7b6e10c35a9f8842",
+    "event": "evt_1QfZ3n2eZvKYlo2C",
+    "checkout": "chk_5z2k7qv3h6wnb4xj7dtm6aec",
+}
+
 EXAMPLES: dict[Call, dict[str, Any]] = {
     ("POST", "/v1/generations"): {
         "tool": "image",
@@ -140,5 +153,5 @@ EXAMPLES: dict[Call, dict[str, Any]] = {
     },
     ("PUT", "/v1/admin/accounts/{account}/alerts"): {"thresholds": [0.2, 0]},
     ("POST", "/v1/admin/accounts/{account}/clock"): {"advance_seconds": 86400},
-    ("POST", "/checkout/{checkout}"): {"token": "…", "answer": "pay"},
+    ("POST", "/checkout/{checkout}"): {"token": "the-token-of-the-link", "answer": "pay"},
 }

@@ -144,6 +144,12 @@ def test_an_example_is_what_its_call_takes(call: tuple[str, str]) -> None:
     assert _problems(content["schema"], content["example"]) == []
 
 
+def test_an_example_of_a_parameter_is_one() -> None:
+    parameters = [one for methods in DESCRIBED["paths"].values() for of in methods.values() for one in of["parameters"]]
+    needed = [one for one in parameters if one["required"]]
+    assert [one["name"] for one in needed if _problems(one["schema"], one["example"])] == []
+
+
 def test_every_body_in_json_has_an_example() -> None:
     taking = {(one.method, one.path) for one in ROUTES if one.takes is not None and one.method != "GET"}
     assert EXAMPLES.keys() == taking

@@ -174,11 +174,13 @@ async def test_every_answer_of_a_read_has_the_described_shape(gateway: Visitor) 
     """What is not in the schema is not in the answer, and what it requires is."""
     key = await gateway.account()
     generation = await gateway.finished(key)
+    await gateway.subscribe()
+    bought = (await gateway.call("POST", "/v1/top-ups", key, {"bundle": "small"})).body["id"]
     document = (await gateway.call("GET", "/openapi.json")).body
     for route in ROUTES:
         if route.method != "GET" or route.gives is None:
             continue
-        path = route.path.format(generation=generation, account="acme", key="key_0", index="0", webhook="default")
+        path = route.path.format(generation=generation, account="acme", webhook="default", checkout=bought)
         query = "?email=a@b.c" if route.path == "/v1/admin/accounts" else ""
         if query:
             await gateway.call("PUT", "/v1/admin/accounts/acme", gateway.admin, {"email": "a@b.c"})
@@ -197,9 +199,10 @@ async def test_the_docs_page_is_whole_and_needs_nobody_else(gateway: Visitor) ->
         assert route.path in text
     for error in error_classes():
         assert f"<code>{error.code}</code>" in text
+    text = text.replace(gateway.app[services.SETTINGS].public_address, "")
     assert "http://" not in text
     assert "https://" not in text.replace("https://example.com", "")
-    assert re.findall(r"<script(.*?)>", text) == [' src="/static/theme.js"']
+    assert re.findall(r"<script(.*?)>", text) == [' src="/static/theme.js"', ' type="module" src="/static/docs.js"']
     assert "style=" not in text
     style = await gateway.call("GET", "/static/console.css")
     assert (style.status, style.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
