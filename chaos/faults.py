@@ -13,6 +13,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from chaos.away import taken_away
 from chaos.box import Box
 from chaos.cast import Cast
 from chaos.checks import Checks
@@ -46,6 +47,7 @@ _BUSY_SECONDS, _BUSY_ATTEMPTS = 120, 2
 _SPOIL_SECONDS = (0.5, 2.0)
 _OUTAGE_SECONDS = (0.5, 7.0)  # shorter and longer than the five seconds after which a client gives up on Redis
 _AWAY_SECONDS = (2.0, 12.0)
+_STORE_AWAY_SECONDS = (2.0, 5.0)
 _REPLACED_SECONDS = 120
 _FULL_SECONDS = (2.0, 6.0)  # the first retry comes after two seconds: into the full disk, or after it
 
@@ -211,6 +213,12 @@ async def _take_provider_away(scene: Scene) -> None:
     await scene.box.away(scene.dice.uniform(*_AWAY_SECONDS))
 
 
+async def _take_store_away(scene: Scene) -> None:
+    """Have no object store: outputs wait for it with their attempts, and nothing fails."""
+    with taken_away(scene.outputs.directory / "store"):
+        await asyncio.sleep(scene.dice.uniform(*_STORE_AWAY_SECONDS))
+
+
 async def _take_receiver_away(scene: Scene) -> None:
     """Have nobody there to be told of events."""
     await scene.receiver.away(scene.dice.uniform(*_AWAY_SECONDS))
@@ -252,6 +260,7 @@ FAULTS = (
     Fault("a worker's words held past its lease", _hold_worker, alone=True),
     Fault("provider out of reach", _take_provider_away),
     Fault("webhook receiver out of reach", _take_receiver_away),
+    Fault("object store away", _take_store_away),
     Fault("outputs' disk full", _fill_disk(lambda scene: scene.outputs)),
     Fault("ledger's disk full", _fill_disk(lambda scene: scene.ledger_disk)),
     Fault("every process replaced, one by one", _upgrade),
@@ -261,6 +270,7 @@ FAULTS = (
 
 
 _QUICK = {
+    "object store away",
     "kill -9 a worker",
     "kill -9 a caretaker",
     "kill -9 the queue's Redis",
