@@ -73,6 +73,7 @@ def durable_arguments() -> list[str]:
         *("--maxmemory-policy", "noeviction"),
         *("--hash-max-listpack-value", str(COMPACT_VALUE_BYTES)),
         *("--save", ""),
+        *("--repl-diskless-sync-delay", "0"),  # `farebox backup` waits for its snapshot, and no replica comes second
         *("--daemonize", "no"),
     ]
 

@@ -4,6 +4,7 @@
 FareboxError
 ├── SettingsError            a setting is missing or wrong; says which and how to mend it
 ├── RateCardError            pricing.toml does not validate; carries every message
+├── BackupFailed            a backup that cannot be made, is not whole, or cannot be put back
 ├── RateCardOutdated         a rate card that is not to be put in force: a newer one is; says what to do
 ├── RequestRefused           a request cannot be priced as asked
 │   ├── UnknownModel         no such tool or model
@@ -109,6 +110,10 @@ class ReplicasMissing(LedgerUnavailable):
 
 class LedgerBroken(FareboxError):
     """The ledger's data contradicts itself. Nothing was written."""
+
+
+class BackupFailed(FareboxError):
+    """A backup cannot be made, is not whole, or cannot be put back. Nothing half-made is left."""
 
 
 class RateCardOutdated(FareboxError):

@@ -24,6 +24,8 @@ _OWN_COMMANDS = {
     "account": "gateway.cli.account:account",
     "generation": "gateway.cli.generation:generation",
     "audit": "gateway.cli.audit:audit_command",
+    "backup": "gateway.cli.backup:backup",
+    "restore": "gateway.cli.backup:restore",
     "signing-key": "gateway.cli.signing_key:signing_key",
     "gateway": "gateway.cli.gateway:gateway",
     "redis": "gateway.cli.redis:redis",

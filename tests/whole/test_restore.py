@@ -19,6 +19,7 @@ from gateway.ledger.core import PARTITIONS
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
 from gateway.lifeline import Lifeline
+from gateway.settings import Settings
 from tests.invariants.checks import check_invariants
 from tests.ledger.world import POLICY, World, the
 from tests.workers.stage import open_stage, until
@@ -43,6 +44,7 @@ async def test_another_ledger_starts_on_the_files_of_a_busy_one_and_has_what_was
     copy, put_in_place, prove = documented()
     put_in_place, start = put_in_place.rstrip().rsplit("\n", 1)
     async with farebox_redis(tmp_path, "FAREBOX_DATA=.farebox farebox redis", ".farebox") as ledger:
+        Settings(data=tmp_path / ".farebox").secret("signing-key")  # as a gateway would
         await ledger.publish(replace(POLICY, free=ROOMY))
         await World(ledger).account(top_up=100_000_000)
         acknowledged: list[str] = []

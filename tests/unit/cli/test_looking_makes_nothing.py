@@ -17,7 +17,7 @@ from gateway.cli import farebox
 from gateway.errors import FareboxError
 
 # What serves, or is asked to write. All others only look, or ask a gateway.
-WRITING = {("up",), ("gateway",), ("redis",), ("worker",), ("caretaker",), ("init",)}
+WRITING = {("up",), ("restore",), ("gateway",), ("redis",), ("worker",), ("caretaker",), ("init",)}
 ARGUMENTS = {
     ("account", "adjust"): ("acme", "5", "--reason", "x"),
     ("account", "advance"): ("acme", "60"),

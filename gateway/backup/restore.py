@@ -1,0 +1,114 @@
+"""Putting a backup back, into a data folder that is not there yet."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.backup.folders import check_free, copy_file, made_whole, write_file
+from gateway.backup.manifest import Entry, Manifest, Progress
+from gateway.backup.take import CARD, KEYS, LEDGER, OUTPUTS, local_store
+from gateway.embedded import find_redis
+from gateway.errors import BackupFailed
+from gateway.pricing.load import FILE_NAME
+from gateway.settings import Settings
+from gateway.signing_key import mark_of
+
+
+@dataclass(slots=True)
+class Restored:
+    """What was put where, and what is left to do by hand."""
+
+    card: Path
+    card_was_there: bool
+    to_do: list[str] = field(default_factory=list)
+
+
+def check_place(settings: Settings, manifest: Manifest) -> None:
+    """BackupFailed, or SettingsError, if the backup cannot be put back here; nothing is changed."""
+    check_free(settings.data)
+    outputs = _own_store(settings)
+    if outputs is not None:
+        check_free(outputs)
+    if settings.embedded and manifest.has_ledger:
+        find_redis()
+    if settings.signing_key is not None:
+        _check_given_key(settings, manifest)
+
+
+def put_back(settings: Settings, source: Path, manifest: Manifest, progress: Progress) -> Restored:
+    """Copy everything to its place, and give the data folder its name when it is whole."""
+    outputs = _own_store(settings)
+    with made_whole(settings.data.absolute()) as folder:
+        if outputs is None:
+            _copy(source, manifest, OUTPUTS, folder / OUTPUTS, progress)
+        else:
+            with made_whole(outputs) as store:
+                _copy(source, manifest, OUTPUTS, store, progress)
+        _copy(source, manifest, KEYS, folder, progress)
+        if settings.embedded:
+            _copy(source, manifest, LEDGER, folder / "redis", progress)
+        _copy(source, manifest, CARD, folder / CARD, progress)
+        _set_time(folder / manifest.rate_card, manifest)
+    return _finished(settings, source, manifest)
+
+
+def _finished(settings: Settings, source: Path, manifest: Manifest) -> Restored:
+    kept = settings.data / manifest.rate_card
+    wanted = settings.rate_card or Path(FILE_NAME)
+    there = wanted.exists()
+    if not there:
+        for entry in _of(manifest, CARD):
+            part = Path(entry.path).relative_to(CARD)
+            name = wanted.name if entry.path == manifest.rate_card else part
+            target = wanted.parent / name
+            if not target.exists():
+                write_file(target, (source / entry.path).read_bytes())
+        _set_time(wanted, manifest)
+    done = Restored(kept if there else wanted, there)
+    if there and wanted.read_bytes() != kept.read_bytes():
+        done.to_do.append(
+            f"{wanted} differs from the backup's card, which is {kept}: to sell by that one, copy it there"
+        )
+    if manifest.has_ledger and not settings.embedded:
+        done.to_do.append(
+            f"the ledger's own Redis: stop it, copy {source / LEDGER / 'appendonlydir'} into its `dir`, in place of "
+            "the one there, and start it with `appendonly yes` set before it starts"
+        )
+    if not manifest.has_ledger:
+        done.to_do.append("the ledger: it is not in this backup; put its Redis back by its own means")
+    return done
+
+
+def _copy(source: Path, manifest: Manifest, part: str, place: Path, progress: Progress) -> None:
+    for entry in _of(manifest, part):
+        copied = copy_file(source / entry.path, place / Path(entry.path).relative_to(part), entry.path, progress)
+        if copied != entry:
+            raise BackupFailed(f"{entry.path} has changed while it was copied: nothing was put back")
+
+
+def _of(manifest: Manifest, part: str) -> list[Entry]:
+    return [entry for entry in manifest.files if Path(entry.path).parts[0] == part]
+
+
+def _own_store(settings: Settings) -> Path | None:
+    """A local store outside of the data folder."""
+    store = local_store(settings.outputs_address) if settings.outputs_url else None
+    if store is None or store.is_relative_to(settings.data.resolve()):
+        return None
+    return store
+
+
+def _set_time(path: Path, manifest: Manifest) -> None:
+    """Which card is in force goes by the file's time: it must not look newer than it is."""
+    os.utime(path, ns=(manifest.rate_card_time_ns, manifest.rate_card_time_ns))
+
+
+def _check_given_key(settings: Settings, manifest: Manifest) -> None:
+    mine = mark_of(settings.secret("signing-key"))
+    if mine != manifest.signing_key_mark:
+        raise BackupFailed(
+            f"FAREBOX_SIGNING_KEY is another key ({mine}) than the backup's ({manifest.signing_key_mark}): with it, "
+            "the restored ledger would not start. Set it to the backup's, or leave it out"
+        )

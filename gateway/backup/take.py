@@ -1,0 +1,192 @@
+"""Making a backup. The ledger comes first: every file that it names was there by then, and is copied after.
+
+A file that expires and is deleted between the two is left out, as the ledger would leave it out a moment later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from redis.asyncio import Redis
+
+from gateway.backup.folders import copy_file, make_folders, write_file
+from gateway.backup.manifest import Entry, Manifest, Progress, digest_of
+from gateway.backup.snapshot import copy_snapshot
+from gateway.connections import connect_ledger
+from gateway.errors import BackupFailed, RateCardError, SettingsError
+from gateway.ledger.keys import SIGNING_KEY
+from gateway.ledger.ledger import SCHEMA_VERSION
+from gateway.outputs.names import checked
+from gateway.pricing.card import RateCard
+from gateway.pricing.load import default_card_path, load_card
+from gateway.settings import SecretName, Settings
+from gateway.signing_key import difference, mark_of
+
+LEDGER, KEYS, CARD, OUTPUTS = "ledger", "keys", "rate-card", "outputs"
+_FILES_IN_FORCE = "file appendonly.aof.1.base.rdb seq 1 type b\n"
+_SECRETS: tuple[SecretName, ...] = ("admin-key", "signing-key")
+
+Begin = Callable[[str, int | None], Progress]
+"""Is told what begins and how many bytes it has, if that is known; what it returns is told of each piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where everything is, found before anything is made."""
+
+    keys: dict[SecretName, str]
+    card: Path
+    workflows: list[str]
+    outputs: Path | None
+    left_out: list[str]
+
+
+def sources(settings: Settings, *, ledger: bool) -> Sources:
+    """What there is to copy; BackupFailed, or SettingsError, if this is no place with Farebox's data."""
+    keys = {name: found for name in _SECRETS if (found := settings.existing_secret(name)) is not None}
+    if "signing-key" not in keys:
+        raise BackupFailed(
+            f"there is no signing key: FAREBOX_SIGNING_KEY is not set, and {settings.secret_source('signing-key')} "
+            "does not exist. Run this in the folder where `farebox up` runs, or set FAREBOX_DATA to its data folder"
+        )
+    card = default_card_path(settings.rate_card)
+    outputs, left_out = local_store(settings.outputs_address), []
+    if outputs is None:
+        left_out.append(f"outputs, inputs and uploads: they are in {settings.outputs_url}; copy that by its own means")
+    if not ledger:
+        left_out.append("the ledger (--without-ledger): copy its Redis by its own means, just before this")
+    elif settings.queue_address != settings.ledger_address:
+        left_out.append("the queue's Redis: the caretaker queues what the ledger has open again")
+    if "admin-key" not in keys:
+        left_out.append("an admin key: none is kept here")
+    workflows: list[str] = []
+    try:
+        loaded = load_card(card)
+    except RateCardError:
+        left_out.append(f"workflows that {card} names: it does not hold (`farebox pricing check`)")
+    else:
+        workflows = _workflows(loaded)
+        left_out += _variables(loaded)
+    left_out.append("settings (FAREBOX_…), among them Stripe's keys: they are in the environment")
+    return Sources(keys, card, workflows, outputs, left_out)
+
+
+async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[str, list[Entry]]:
+    """Copy the ledger as Redis reads it; the server's version, and the files."""
+    redis = connect_ledger(settings.ledger_address)
+    try:
+        if not isinstance(redis, Redis):
+            raise BackupFailed(
+                "the ledger is a cluster, whose nodes give no snapshot of one moment: copy it by its own means, and "
+                "all else by `farebox backup --without-ledger`"
+            )
+        await _check_signing_key(redis, settings)
+        server = await redis.info("server")
+        files = folder / LEDGER / "appendonlydir"
+        base = files / "appendonly.aof.1.base.rdb"
+        make_folders(files)
+        told = begin("ledger", None)
+        with os.fdopen(os.open(base, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+
+            def write(piece: bytes) -> None:
+                file.write(piece)
+                told(len(piece))
+
+            await copy_snapshot(redis, write)
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        await redis.aclose()
+    write_file(files / "appendonly.aof.manifest", _FILES_IN_FORCE.encode())
+    return str(server["redis_version"]), [_entry(folder, path) for path in sorted(files.iterdir())]
+
+
+async def _check_signing_key(redis: Redis, settings: Settings) -> None:
+    """A backup with another key than its ledger's would not start when it is put back."""
+    known, mine = await redis.get(SIGNING_KEY), mark_of(settings.secret("signing-key"))
+    if known is not None and known.decode() != mine:
+        raise SettingsError(difference(settings, mine, known.decode()))
+
+
+def copy_files(found: Sources, folder: Path, begin: Begin) -> list[Entry]:
+    """Copy keys, rate card and the files of a local store."""
+    for secret, key in found.keys.items():
+        write_file(folder / KEYS / secret, key.encode() + b"\n")
+    for path in (found.card, *(found.card.parent / name for name in found.workflows)):
+        write_file(folder / CARD / path.relative_to(found.card.parent), path.read_bytes())
+    small = [path for part in (KEYS, CARD) for path in sorted((folder / part).rglob("*")) if path.is_file()]
+    entries = [_entry(folder, path) for path in small]
+    if found.outputs is None:
+        return entries
+    stored = list(_stored(found.outputs))
+    told = begin("outputs", sum(size for _, size in stored))
+    for name, _ in stored:
+        try:
+            entries.append(copy_file(found.outputs / name, folder / OUTPUTS / name, f"{OUTPUTS}/{name}", told))
+        except FileNotFoundError:
+            continue  # it has expired meanwhile
+    return entries
+
+
+def manifest(found: Sources, redis: str | None, files: list[Entry]) -> Manifest:
+    """The manifest of what was copied."""
+    return Manifest(
+        farebox=version("farebox"),
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        schema_version=SCHEMA_VERSION,
+        redis=redis,
+        signing_key_mark=mark_of(found.keys["signing-key"]),
+        rate_card=f"{CARD}/{found.card.name}",
+        rate_card_time_ns=found.card.stat().st_mtime_ns,
+        left_out=found.left_out,
+        files=files,
+    )
+
+
+def local_store(address: str) -> Path | None:
+    """The folder of a local store; None if it is elsewhere."""
+    parts = urlsplit(address)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+def _stored(folder: Path) -> Iterator[tuple[str, int]]:
+    """The objects of a local store; what is half-written has another name."""
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = Path(top) / name
+            key = path.relative_to(folder).as_posix()
+            try:
+                yield checked(key), path.stat().st_size
+            except (ValueError, FileNotFoundError):
+                continue
+
+
+def _workflows(card: RateCard) -> list[str]:
+    files = {
+        model.provider_model
+        for model in card.models.values()
+        if model.provider in card.providers and card.providers[model.provider].has_workflows and model.provider_model
+    }
+    return sorted(files)
+
+
+def _variables(card: RateCard) -> list[str]:
+    names = {
+        name
+        for provider in card.providers.values()
+        for name in (provider.key_env, provider.callback_secret_env)
+        if name is not None
+    }
+    return [f"the providers' keys: {', '.join(sorted(names))} in the environment"] if names else []
+
+
+def _entry(folder: Path, path: Path) -> Entry:
+    size, digest = digest_of(path, lambda _: None)
+    return Entry(path.relative_to(folder).as_posix(), size, digest)
