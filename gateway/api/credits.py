@@ -7,11 +7,10 @@ from typing import Literal
 from aiohttp import web
 
 from gateway.api.auth import found
-from gateway.api.context import caller
 from gateway.api.parse import read_query
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER
-from gateway.api.whose import Whose, whose
+from gateway.api.whose import Whose, own, whose
 from gateway.domain import Bucket
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN
@@ -40,7 +39,7 @@ async def journal(request: web.Request) -> web.Response:
 
 async def own_account(request: web.Request) -> o.Account:
     """The caller's account, rolled forward to now."""
-    return await account_of(request, whose(request, caller(request).acting_account))
+    return await account_of(request, own(request))
 
 
 async def account_of(request: web.Request, of: Whose) -> o.Account:

@@ -20,7 +20,8 @@ from gateway.api.parse import read_body
 from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
 from gateway.api.services import RATE_CARDS
-from gateway.api.usage import DEFAULT_DAYS, days_until, grouped, own_usage, today
+from gateway.api.usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
+from gateway.api.whose import own
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
@@ -86,7 +87,7 @@ def _asked_items(card: RateCard, asked: Sequence[s.EstimateItemIn]) -> Iterator[
 async def _used_items(request: web.Request, account: o.Account, card: RateCard) -> list[Item]:
     """What the account paid for in its last 30 days, today included: one item a model, at what it really cost."""
     last = today(account, ZoneInfo(card.free.timezone))
-    used = grouped(await own_usage(request, days_until(last, DEFAULT_DAYS)), ("tool", "model"))
+    used = grouped(await usage_of(request, own(request), days_until(last, DEFAULT_DAYS)), ("tool", "model"))
     return [
         Item(
             tool=tool,

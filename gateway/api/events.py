@@ -21,17 +21,20 @@ from aiohttp import web
 
 from gateway.api.auth import KeysStale, found
 from gateway.api.context import caller, set_caller
-from gateway.api.credits import balance_shape, own_account
-from gateway.api.errors import ApiError, NotFound
+from gateway.api.credits import account_of, balance_shape
+from gateway.api.errors import ApiError, Forbidden, NotFound
 from gateway.api.event_stream import EventStream
 from gateway.api.generations import own_generation, queue_positions, shown
 from gateway.api.hub import Changed, Watch
 from gateway.api.ops import queues_shape
+from gateway.api.parse import read_query
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
+from gateway.api.whose import Whose, whose
 from gateway.domain import FINAL_STATES, Scope
 from gateway.errors import LedgerBroken, LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes as o
 from gateway.schemas import generations as s
+from gateway.schemas.base import OfAccount
 from gateway.schemas.ops import QueuesOut
 from gateway.shapes import output_shape, progress_shape
 
@@ -68,9 +71,13 @@ async def of_generation(request: web.Request) -> web.StreamResponse:
 
 
 async def of_caller(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/events`: an account's generations and balance; for operators the queues."""
-    if caller(request).scope is Scope.ACCOUNT:
-        return await _of_account(request)
+    """`GET /v1/events`: an account's generations and balance; for operators the queues, or the account they name."""
+    account = read_query(request, OfAccount).account
+    scope = caller(request).scope
+    if scope is Scope.OPS and account is not None:
+        raise Forbidden("An ops key follows the queues only: an account is followed with an admin key or its own.")
+    if scope is Scope.ACCOUNT or account is not None:
+        return await _of_account(request, whose(request, account))
     return await _of_queues(request)
 
 
@@ -151,11 +158,10 @@ def _last_version(request: web.Request) -> int:
     return int(said) if re.fullmatch(r"[0-9]{1,15}", said) else -1
 
 
-async def _of_account(request: web.Request) -> web.StreamResponse:
-    account = caller(request).acting_account
-    async with request.app[HUB].watch(owner=caller(request).owner, account=account) as watch:
-        balance = balance_shape(await own_account(request)).json_text()
-        recent = await _recent(request)
+async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
+    async with request.app[HUB].watch(owner=caller(request).owner, account=of.account) as watch:
+        balance = balance_shape(await account_of(request, of)).json_text()
+        recent = await _recent(request, of)
         stream = await EventStream.open(request)
         try:
             await stream.send(("balance", balance, None))
@@ -167,8 +173,8 @@ async def _of_account(request: web.Request) -> web.StreamResponse:
                     await follower.first(generation)
             while not watch.closing:
                 changed = await _next_look(request, watch, stream)
-                await _tell_changes(request, follower, changed)
-                known = await _read(request, lambda: own_account(request))
+                await _tell_changes(request, of, follower, changed)
+                known = await _read(request, lambda: account_of(request, of.again(request)))
                 if known is not None and (text := balance_shape(known).json_text()) != balance:
                     balance = text
                     await stream.send(("balance", balance, None))
@@ -177,11 +183,12 @@ async def _of_account(request: web.Request) -> web.StreamResponse:
         return stream.response
 
 
-async def _tell_changes(request: web.Request, follower: Follower, changed: Changed) -> None:
+async def _tell_changes(request: web.Request, of: Whose, follower: Follower, changed: Changed) -> None:
     """Read what hints named; and the recent ones and all that are open, if it may be anything."""
-    generations = (
-        {one.id: one for one in await _read(request, lambda: _recent(request)) or []} if changed.everything else {}
-    )
+    recent: list[o.Generation] = []
+    if changed.everything:
+        recent = await _read(request, lambda: _recent(request, of.again(request))) or []
+    generations = {one.id: one for one in recent}
     named = [*changed.generations, *(sorted(follower.open) if changed.everything else ())]
     wanted = [one for one in dict.fromkeys(named) if one and one not in generations]
     for start in range(0, len(wanted), READ_AT_ONCE):
@@ -232,6 +239,8 @@ async def _next_look(request: web.Request, watch: Watch, stream: EventStream) ->
     await stream.keep_alive()
     with contextlib.suppress(LedgerUnavailable):
         await request.app[CALLERS].check_session(request)
+        if caller(request).account is None:  # no script of an account sees that an operator's key was revoked
+            await request.app[CALLERS].authenticate(request)
     return changed
 
 
@@ -253,12 +262,9 @@ async def _queues(request: web.Request) -> QueuesOut:
     return await queues_shape(request.app)
 
 
-async def _recent(request: web.Request) -> list[o.Generation]:
-    who = caller(request)
+async def _recent(request: web.Request, of: Whose) -> list[o.Generation]:
     page = found(
-        await request.app[LEDGER].generations(
-            account=who.acting_account, keys_version=who.keys_version, limit=RECENT_MAX
-        ),
-        "account of this key any more",
+        await request.app[LEDGER].generations(account=of.account, keys_version=of.keys_version, limit=RECENT_MAX),
+        of.missing,
     )
     return list(page.data)

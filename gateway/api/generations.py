@@ -32,6 +32,7 @@ from gateway.api.services import (
     SLOTS,
     UPLOAD_ADDRESSES,
 )
+from gateway.api.whose import whose
 from gateway.domain import (
     GenerationRequest,
     Input,
@@ -97,18 +98,18 @@ async def get(request: web.Request) -> web.Response:
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/generations`: newest first."""
     query = read_query(request, s.GenerationsQuery)
-    who = caller(request)
+    of = whose(request, query.account)
     page = found(
         await request.app[LEDGER].generations(
-            account=who.acting_account,
-            keys_version=who.keys_version,
+            account=of.account,
+            keys_version=of.keys_version,
             limit=query.limit,
             before=query.before,
             state=query.status,
             tool=query.tool,
             model=query.model,
         ),
-        f"generation {query.before} in this account's list" if query.before else "account of this key any more",
+        f"generation {query.before} in this account's list" if query.before else of.missing,
     )
     positions = await queue_positions(request, page.data)
     data = [

@@ -20,6 +20,7 @@ from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType
 from gateway.ledger.webhooks import DEFAULT
 from gateway.pricing.fields import ID_PATTERN
+from gateway.schemas.base import OfAccount
 from gateway.schemas.events import EventOut
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def codes_of(route: Route) -> tuple[str, ...]:
         codes += ["rate_limited", "overloaded"]
     if route.scopes:
         codes += ["invalid_key", "forbidden", "rate_limited", "ledger_unavailable", "queue_unavailable"]
-    if "{" in route.path:
+    if "{" in route.path or (route.takes is not None and issubclass(route.takes, OfAccount)):
         codes.append("not_found")
     if route.takes is not None:
         codes.append("invalid_request")

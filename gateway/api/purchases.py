@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.api.auth import found
 from gateway.api.parse import read_query
+from gateway.api.periods import period_of
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER
 from gateway.api.whose import whose
@@ -29,15 +30,15 @@ _CENT = Decimal("0.01")
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/purchases`: newest first."""
     query = read_query(request, s.PurchasesQuery)
-    of = whose(request, query.account)
+    of, (created_after, created_before) = whose(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].purchases(
             account=of.account,
             keys_version=of.keys_version,
             limit=query.limit,
             before=query.before,
-            created_after=query.first_ms,
-            created_before=query.end_ms,
+            created_after=created_after,
+            created_before=created_before,
         ),
         f"purchase {query.before} in this account's list" if query.before else of.missing,
     )

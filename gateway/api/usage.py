@@ -15,12 +15,12 @@ from aiohttp import web
 
 from gateway.api import limits
 from gateway.api.auth import found
-from gateway.api.context import caller
-from gateway.api.credits import own_account
+from gateway.api.credits import account_of
 from gateway.api.errors import InvalidRequest
 from gateway.api.parse import read_query
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, RATE_CARDS
+from gateway.api.whose import Whose, whose
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.ledger.sums import Counts, Used
@@ -42,8 +42,9 @@ async def get(request: web.Request) -> web.StreamResponse:
     """`GET /v1/usage`: the days from `from` to `to`, both included."""
     query = read_query(request, s.UsageQuery)
     timezone = request.app[RATE_CARDS].card.free.timezone
-    days = await _days(request, query, ZoneInfo(timezone))
-    used = await own_usage(request, days)
+    of = whose(request, query.account)
+    days = await _days(request, query, of, ZoneInfo(timezone))
+    used = await usage_of(request, of, days)
     dimensions = [name for name in s.DIMENSIONS if name in query.group_by.split(",")]
     groups = grouped((one for one in used if _wanted(one, query)), dimensions)
     if CSV_TYPE in _accepted(request):
@@ -62,12 +63,10 @@ async def get(request: web.Request) -> web.StreamResponse:
     return answer(shape, headers={"Vary": "Accept"})
 
 
-async def own_usage(request: web.Request, days: Sequence[str]) -> tuple[Used, ...]:
-    """The caller's usage on these days."""
-    who = caller(request)
+async def usage_of(request: web.Request, of: Whose, days: Sequence[str]) -> tuple[Used, ...]:
+    """An account's usage on these days."""
     return found(
-        await request.app[LEDGER].usage(account=who.acting_account, keys_version=who.keys_version, days=days),
-        "account of this key any more",
+        await request.app[LEDGER].usage(account=of.account, keys_version=of.keys_version, days=days), of.missing
     )
 
 
@@ -103,9 +102,9 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-async def _days(request: web.Request, query: s.UsageQuery, zone: ZoneInfo) -> list[str]:
+async def _days(request: web.Request, query: s.UsageQuery, of: Whose, zone: ZoneInfo) -> list[str]:
     """The days asked for; InvalidRequest names the parameter that is wrong."""
-    last = today(await own_account(request), zone) if query.last is None else date.fromisoformat(query.last)
+    last = today(await account_of(request, of), zone) if query.last is None else date.fromisoformat(query.last)
     if query.first is None:
         return days_until(last, DEFAULT_DAYS)
     first = date.fromisoformat(query.first)

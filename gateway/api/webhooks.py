@@ -9,17 +9,19 @@ from aiohttp import web
 
 from gateway.api.auth import found
 from gateway.api.context import caller
+from gateway.api.credits import account_of
 from gateway.api.errors import InvalidRequest, LedgerDown, NotFound
 from gateway.api.idempotency import operation, seed
 from gateway.api.parse import read_body, read_query
 from gateway.api.receiver_urls import checked_url
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, WEBHOOK_SECRETS
+from gateway.api.whose import whose
 from gateway.domain import EventType, is_event_id, is_webhook_id, webhook_id
 from gateway.event_shapes import GENERATION_EVENTS
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, Delivery, TooMany, Webhook
 from gateway.schemas import webhooks as s
-from gateway.schemas.base import utc, utc_or_none
+from gateway.schemas.base import OfAccount, utc, utc_or_none
 
 _TRIES = 3  # somebody else may rotate the same secret meanwhile
 
@@ -48,20 +50,23 @@ async def create(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/webhooks`."""
-    webhooks = await request.app[LEDGER].webhooks(account=caller(request).account)
+    owner = _owner(request, read_query(request, OfAccount).account)
+    if owner is not None and caller(request).account is None:
+        await account_of(request, whose(request, owner))
+    webhooks = await request.app[LEDGER].webhooks(account=owner)
     return answer(s.WebhooksOut(data=[webhook_shape(webhook) for webhook in webhooks]))
 
 
 async def get(request: web.Request) -> web.Response:
     """`GET /v1/webhooks/{webhook}`."""
-    return answer(webhook_shape(await own_webhook(request)))
+    return answer(webhook_shape(await own_webhook(request, read_query(request, OfAccount).account)))
 
 
 async def change(request: web.Request) -> web.Response:
     """`PATCH /v1/webhooks/{webhook}`: what is left out stays."""
     body = await read_body(request, s.WebhookChangeIn)
     checked_url(request, body.url, "url")
-    webhook = _named(request)
+    webhook = _named(request, caller(request).account)
     if webhook == DEFAULT:
         raise InvalidRequest("The `default` webhook is told what each request asks for: there is nothing to change.")
     changed = await request.app[LEDGER].change_webhook(
@@ -77,7 +82,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /v1/webhooks/{webhook}`."""
-    webhook = _named(request)
+    webhook = _named(request, caller(request).account)
     deletable = webhook != DEFAULT
     if not deletable or not await request.app[LEDGER].unlisten(webhook=webhook, account=caller(request).account):
         raise NotFound(f"There is no webhook {webhook} that could be deleted.")
@@ -108,11 +113,10 @@ async def rotate(request: web.Request) -> web.Response:
 async def deliveries(request: web.Request) -> web.Response:
     """`GET /v1/webhooks/{webhook}/deliveries`: newest first."""
     query = read_query(request, s.DeliveriesQuery)
-    webhook = _named(request)
+    owner = _owner(request, query.account)
+    webhook = _named(request, owner)
     page = found(
-        await request.app[LEDGER].deliveries(
-            webhook=webhook, account=caller(request).account, limit=query.limit, before=query.before
-        ),
+        await request.app[LEDGER].deliveries(webhook=webhook, account=owner, limit=query.limit, before=query.before),
         f"delivery {query.before} of webhook {webhook}" if query.before else f"webhook {webhook}",
     )
     return answer(s.DeliveriesOut(data=[delivery_shape(delivery) for delivery in page.data], next=page.next))
@@ -120,7 +124,7 @@ async def deliveries(request: web.Request) -> web.Response:
 
 async def resend(request: web.Request) -> web.Response:
     """`POST /v1/webhooks/{webhook}/deliveries/{delivery}/resend`."""
-    webhook, event = _named(request), request.match_info["delivery"]
+    webhook, event = _named(request, caller(request).account), request.match_info["delivery"]
     if not is_event_id(event):
         raise NotFound(f"There is no delivery {event}.")
     outcome = await request.app[LEDGER].resend(webhook=webhook, account=caller(request).account, event=event)
@@ -169,17 +173,25 @@ def delivery_shape(delivery: Delivery) -> s.DeliveryOut:
     )
 
 
-async def own_webhook(request: web.Request) -> Webhook:
-    """The webhook of the path, if it is the caller's."""
-    webhook = _named(request)
-    outcome = await request.app[LEDGER].webhook(webhook=webhook, account=caller(request).account)
+async def own_webhook(request: web.Request, account: str | None = None) -> Webhook:
+    """The webhook of the path, if it is the caller's, or of the account that an admin names."""
+    owner = _owner(request, account)
+    webhook = _named(request, owner)
+    outcome = await request.app[LEDGER].webhook(webhook=webhook, account=owner)
     return found(outcome, f"webhook {webhook}")
 
 
-def _named(request: web.Request) -> str:
-    """The webhook of the path; NotFound for what can be none of the caller's."""
+def _owner(request: web.Request, account: str | None) -> str | None:
+    """Whose webhooks: the caller's own account, the one that an admin names, or None: the operators'."""
+    if account is None and caller(request).account is None:
+        return None
+    return whose(request, account).account
+
+
+def _named(request: web.Request, owner: str | None) -> str:
+    """The webhook of the path; NotFound for what can be none of the owner's."""
     webhook = request.match_info["webhook"]
-    default = webhook == DEFAULT and caller(request).account is not None
+    default = webhook == DEFAULT and owner is not None
     if not default and not is_webhook_id(webhook):
         raise NotFound(f"There is no webhook {webhook}.")
     return webhook

@@ -21,6 +21,10 @@ class Whose:
     account: str
     keys_version: int | None
 
+    def again(self, request: web.Request) -> Whose:
+        """The same with the keys version of now, for what lasts: the caller may have been authenticated anew."""
+        return Whose(self.account, caller(request).keys_version)
+
     @property
     def missing(self) -> str:
         """What there is none of, if the ledger knows no such account."""
@@ -36,4 +40,10 @@ def whose(request: web.Request, account: str | None) -> Whose:
         return Whose(account, None)
     if account not in {None, who.acting_account}:
         raise NotFound(f"There is no account {account}.")
+    return Whose(who.acting_account, who.keys_version)
+
+
+def own(request: web.Request) -> Whose:
+    """The account of an account's key, for calls that admit no other."""
+    who = caller(request)
     return Whose(who.acting_account, who.keys_version)

@@ -277,14 +277,6 @@ class Period(Query):
     created_after: Annotated[TimeIn, Field(description="Made at this time or later (RFC 3339).")] | None = None
     created_before: Annotated[TimeIn, Field(description="Made earlier than this (RFC 3339).")] | None = None
 
-    @field_validator("created_before")
-    @classmethod
-    def _not_empty(cls, end: datetime | None, others: ValidationInfo) -> datetime | None:
-        first = others.data.get("created_after")
-        if first is not None and end is not None and end <= first:
-            raise ValueError("must be later than created_after: the time itself is not in the period any more")
-        return end
-
     @property
     def first_ms(self) -> int | None:
         """The first millisecond of the period; None: since ever."""

@@ -20,6 +20,7 @@ from gateway.schemas.base import (
     Body,
     Credits,
     Metadata,
+    OfAccount,
     PageQuery,
     Query,
     Setting,
@@ -106,7 +107,7 @@ class QuoteIn(GenerationIn):
     prompt: Annotated[str, Field(max_length=PROMPT_MAX_CHARACTERS)] = ""
 
 
-class GenerationsQuery(PageQuery):
+class GenerationsQuery(OfAccount, PageQuery):
     """Which generations to list."""
 
     before: Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` of the page before.")] | None = (

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gateway.schemas.base import Answer, Credits, Query
+from gateway.schemas.base import Answer, Credits, OfAccount
 
 Dimension = Literal["day", "tool", "model"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -49,7 +49,7 @@ Day = Annotated[
 Filter = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class UsageQuery(Query):
+class UsageQuery(OfAccount):
     """Which days, of what, and by what the numbers are grouped."""
 
     first: Annotated[

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from gateway.addresses import URL_MAX
 from gateway.domain import EVENT_PATTERN, EventType
-from gateway.schemas.base import Answer, Body, PageQuery, Time
+from gateway.schemas.base import Answer, Body, OfAccount, PageQuery, Time
 
 DESCRIPTION_MAX_CHARACTERS = 200
 
@@ -131,7 +131,7 @@ class WebhookTestOut(Answer):
     message: str
 
 
-class DeliveriesQuery(PageQuery):
+class DeliveriesQuery(OfAccount, PageQuery):
     """Which deliveries to list."""
 
     before: Annotated[str, Field(pattern=EVENT_PATTERN, description="The `next` of the page before.")] | None = None

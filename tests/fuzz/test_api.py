@@ -134,7 +134,7 @@ async def _leaving(gateway: Visitor, name: str) -> str:
 
 
 async def _webhook(gateway: Visitor, key: str) -> str:
-    body = {"url": "https://example.com/all", "events": ["credits.low"]}
+    body = {"url": "https://receiver.invalid/all", "events": ["credits.low"]}
     return str((await gateway.call("POST", "/v1/webhooks", key, body)).body["id"])
 
 

@@ -256,7 +256,11 @@ async def test_purchases_are_listed_newest_first_page_by_page_and_by_time(gatewa
     assert {one["id"] for one in earlier["data"]}.isdisjoint(one["id"] for one in later["data"])
     assert sorted(one["id"] for one in earlier["data"] + later["data"]) == sorted(made)
     assert found[2] in later["data"]
-    for query, field in (("before=chk_nonsense", "before"), ("created_after=yesterday", "created_after")):
+    for query, field in (
+        ("before=chk_nonsense", "before"),
+        ("created_after=yesterday", "created_after"),
+        (f"created_after={middle}&created_before={middle}", "created_before"),
+    ):
         refused = await gateway.call("GET", f"/v1/purchases?{query}", key)
         assert (refused.status, refused.fields) == (422, [field])
     unknown = await gateway.call("GET", f"/v1/purchases?before=chk_{'a' * 24}", key)

@@ -1,0 +1,103 @@
+"""Every read of an account's own things answers an admin key the same, for the account that it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.api.routes import ROUTES, SSE, Route
+from gateway.domain import Scope
+from tests.api.visitor import Visitor, open_gateway, open_stream
+
+OWN = [route for route in ROUTES if route.method == "GET" and Scope.ACCOUNT in route.scopes]
+OPERATORS_OWN = {"/v1/events", "/v1/webhooks", "/v1/webhooks/{webhook}", "/v1/webhooks/{webhook}/deliveries"}
+"""Without an account, these show an admin what is the operators'."""
+HOOK = {"url": "https://example.com/a", "events": ["credits.low"]}
+
+Place = tuple[Visitor, str, dict[str, str]]
+
+
+@pytest.fixture
+async def place(redis_url: str, tmp_path: Path) -> AsyncIterator[Place]:
+    """A gateway, the key of an account that has one of everything, and the ids of its things."""
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        key = await gateway.account()
+        await gateway.account("other")
+        await gateway.subscribe()
+        things = {"generation": await gateway.finished(key), "index": "0"}
+        things["checkout"] = (await gateway.call("POST", "/v1/top-ups", key, {"bundle": "small"})).body["id"]
+        things["webhook"] = (await gateway.call("POST", "/v1/webhooks", key, HOOK)).body["id"]
+        yield gateway, key, things
+
+
+def takes_account(route: Route) -> bool:
+    return route.takes is not None and "account" in route.takes.model_fields
+
+
+def path_of(route: Route, things: dict[str, str], account: str | None = None) -> str:
+    path = re.sub(r"{(\w+)}", lambda match: things[match[1]], route.path)
+    return f"{path}?account={account}" if account is not None and takes_account(route) else path
+
+
+def without_links(text: bytes) -> bytes:
+    return re.sub(rb"expires=\d+&signature=[\w-]+", b"", text)
+
+
+def test_every_read_of_an_account_is_the_admins_too() -> None:
+    """Generations, journal, usage and balance of an account were 403 for an admin key."""
+    assert [route.path for route in OWN if Scope.ADMIN not in route.scopes] == []
+    nameless = [route.path for route in OWN if not takes_account(route)]
+    assert all("{generation}" in path for path in nameless), "an id of a generation says whose it is; nothing else does"
+
+
+async def test_an_admin_is_answered_as_the_account_is(place: Place) -> None:
+    gateway, key, things = place
+    for route in OWN:
+        if route.media == SSE:
+            continue
+        own = await gateway.call("GET", path_of(route, things), key)
+        read = await gateway.call("GET", path_of(route, things, "acme"), gateway.admin)
+        assert own.status == 200, (route.path, own.raw)
+        assert (read.status, without_links(read.raw)) == (200, without_links(own.raw)), route.path
+        named = await gateway.call("GET", path_of(route, things, "acme"), key)
+        assert named.status == 200, "an account may say that it means itself"
+
+
+async def test_without_an_account_an_admin_is_told_to_name_one(place: Place) -> None:
+    gateway, _, things = place
+    other = (await gateway.call("POST", "/v1/admin/accounts/other/keys", gateway.admin, {})).body["key"]
+    for route in OWN:
+        if not takes_account(route):
+            continue
+        if route.path not in OPERATORS_OWN:
+            refused = await gateway.call("GET", path_of(route, things), gateway.admin)
+            assert (refused.status, refused.fields) == (422, ["account"]), route.path
+        unknown = await gateway.call("GET", path_of(route, things, "nobody"), gateway.admin)
+        assert (unknown.status, unknown.code) == (404, "not_found"), route.path
+        anothers = await gateway.call("GET", path_of(route, things, "acme"), other)
+        assert (anothers.status, anothers.code) == (404, "not_found"), route.path
+    assert (await gateway.call("GET", "/v1/balance?account=a/b", gateway.admin)).fields == ["account"]
+
+
+async def test_an_admin_follows_an_account_until_its_key_is_revoked(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.events.READ_AGAIN_SECONDS", 0.05)
+    gateway, key, things = place
+    made = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": "admin"})).body
+    async with open_stream(gateway, f"/v1/generations/{things['generation']}/events", made["key"]) as one:
+        assert (await one.until("done")).data["id"] == things["generation"]
+    async with open_stream(gateway, "/v1/events?account=acme", made["key"]) as stream:
+        balance = await stream.until("balance")
+        assert balance.data == (await gateway.call("GET", "/v1/balance", key)).body
+        generation = await gateway.made(key)
+        await gateway.hint(generation)
+        assert (await stream.until("snapshot")).data["id"] == generation
+        await gateway.call("DELETE", f"/v1/admin/keys/{made['id']}", gateway.admin)
+        while await stream.next() is not None:
+            pass
+    ops = await gateway.operator_key("ops")
+    assert (await gateway.call("GET", "/v1/events?account=acme", ops)).status == 403
