@@ -31,6 +31,10 @@ OUTCOME_STEPS = 6
 """What providers did is counted in steps of ten minutes, and shown of the last hour, the step that is now included."""
 
 SUCCEEDED = "succeeded"
+UNREACHABLE = "unreachable"
+AWAY_SECONDS = 60
+"""A provider is away for so long after it could not be reached, unless it made something since: it is asked again by
+then, if anything waits for it."""
 _STATE_SECONDS = 7 * 86_400
 _OUTCOMES_SECONDS = OUTCOME_STEP_SECONDS * (OUTCOME_STEPS + 1)
 
@@ -119,7 +123,13 @@ class ProviderState:
     in_line: int
     succeeded_at: int | None
     failed_at: int | None
+    unreachable_at: int | None
     outcomes: Mapping[str, int]
+
+    def is_away(self, now_ms: int) -> bool:
+        """Whether nobody reaches it just now, as far as is known."""
+        at = self.unreachable_at
+        return at is not None and at > (self.succeeded_at or 0) and at > now_ms - AWAY_SECONDS * 1000
 
 
 class Slots:
@@ -175,6 +185,7 @@ class Slots:
         await ask(
             self._redis,
             ("HSET", provider_key(provider), at, at_ms),
+            *([("HSET", provider_key(provider), "unreachable_at", at_ms)] if outcome == UNREACHABLE else []),
             ("EXPIRE", provider_key(provider), _STATE_SECONDS),
             ("HINCRBY", counts, outcome, 1),
             ("EXPIRE", counts, _OUTCOMES_SECONDS),
@@ -223,6 +234,7 @@ def _state(answers: Sequence[Any]) -> ProviderState:
         in_line=in_line,
         succeeded_at=_time(times, b"succeeded_at"),
         failed_at=_time(times, b"failed_at"),
+        unreachable_at=_time(times, b"unreachable_at"),
         outcomes=outcomes,
     )
 

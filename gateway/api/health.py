@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from gateway.api.ops import depths_of, provider_states
 from gateway.api.respond import answer
 from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP, STORE_WATCH
-from gateway.clock import CLOCK
+from gateway.clock import CLOCK, now_ms
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
 from gateway.schemas import ops as s
@@ -39,6 +39,11 @@ async def readyz(request: web.Request) -> web.Response:
         problems.append("the queue's Redis does not answer: work is accepted and starts when it does")
     else:  # without it nothing can be heard, and one problem says so
         problems += filter(None, [app[HUB].problem])
+    problems += [
+        f"the provider {name!r} cannot be reached: its jobs wait for it"
+        for name, state in (await provider_states(app) or {}).items()
+        if state.is_away(now_ms())
+    ]
     last = await _last_audit(app)
     if last is not None and last.differences:
         found = "1 difference" if last.differences == 1 else f"{last.differences} differences"

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
 from gateway.ledger import outcomes as o
-from gateway.queue import job_id, queue_key
+from gateway.queue import job_id, provider_key, queue_key
 from gateway.slots import Slots
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 
@@ -142,3 +142,27 @@ async def test_prometheus_sees_the_same(scene: Scene) -> None:
         ("farebox_provider_in_line", "studio"): 0,
         ("farebox_provider_last_hour", "box", "moderated"): 1,
     }
+
+
+async def test_a_provider_that_cannot_be_reached_is_named_in_readyz_until_it_makes_something(scene: Scene) -> None:
+    """It was in the operators' figures only, while `/readyz` was `ok` and all its jobs waited."""
+
+    async def problems() -> list[str]:
+        body = (await scene.gateway.call("GET", "/readyz")).body
+        assert (body["status"] == "ok") == (body["problems"] == [])
+        found: list[str] = body["problems"]
+        return found
+
+    await scene.slots.note("box", "provider_failed")
+    assert await problems() == [], "it answers"
+    await scene.slots.note("box", "unreachable")
+    assert await problems() == ["the provider 'box' cannot be reached: its jobs wait for it"]
+    redis = scene.gateway.app[services.QUEUE].redis
+    a_minute_ago = int(await redis.hget(provider_key("box"), "unreachable_at") or 0) - 60_000  # type: ignore[misc]
+    await redis.hset(provider_key("box"), "unreachable_at", str(a_minute_ago))  # type: ignore[misc]
+    assert await problems() == [], "nobody has asked it since"
+    await scene.slots.note("box", "unreachable")
+    assert len(await problems()) == 1
+    await asyncio.sleep(0.002)
+    await scene.slots.note("box", "succeeded")
+    assert await problems() == []

@@ -248,6 +248,23 @@ async def test_the_rate_card_and_the_plans_are_public(gateway: Visitor) -> None:
     assert plans["rate_card"] == card["version"]
 
 
+async def test_a_queue_that_is_away_is_in_readyz_and_what_was_ordered_meanwhile_is_queued_afterwards(
+    redis_url: str, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    async with open_gateway(redis_url, tmp_path, queue_url=own_redis.url) as gateway:
+        key = await gateway.account()
+        own_redis.stop()
+        generation = await gateway.made(key)
+        body = (await gateway.call("GET", "/readyz")).body
+        assert body["status"] == "degraded"
+        assert "the queue's Redis does not answer: work is accepted and starts when it does" in body["problems"]
+        own_redis.start()
+        while (await gateway.call("GET", "/readyz")).body["status"] != "ok":
+            await asyncio.sleep(0.05)
+        # What the gateway could not dispatch is a caretaker's: see tests/workers/test_dispatcher.py.
+        assert (await gateway.call("GET", f"/v1/generations/{generation}", key)).body["status"] == "queued"
+
+
 async def test_503_of_the_queue_names_the_queue(redis_url: str, own_redis: RedisServer, tmp_path: Path) -> None:
     """It said that the ledger did not answer, whose operator then looked at the wrong server."""
     async with open_gateway(redis_url, tmp_path, queue_url=own_redis.url) as gateway:
