@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 from rich.table import Table
 
+from gateway.cli.account_list import list_accounts
 from gateway.cli.client import GatewayClient
 from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say, say_json
@@ -33,6 +34,7 @@ class _Credits(click.ParamType[int | float]):
 
 
 _CREDITS = _Credits()
+_PAGE = 100
 _INTERVAL = click.Choice(["monthly", "quarterly", "yearly"])
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 _reason = click.option("--reason", required=True, help="Why; the customer sees it in the journal.")
@@ -59,6 +61,9 @@ def account() -> None:
       farebox account grant acme 500 --reason "sorry about Monday"
       farebox account show acme
     """
+
+
+account.add_command(list_accounts)
 
 
 @account.command()
@@ -101,6 +106,85 @@ def key(name: str, label: str | None, *, as_json: bool) -> None:
         say_json(made)
     else:
         say(made["key"])
+
+
+@account.command("keys")
+@click.argument("name", metavar="ACCOUNT")
+@_as_json
+def list_keys(name: str, *, as_json: bool) -> None:
+    """List ACCOUNT's keys: id, label, when it was made and last used. Never the keys themselves."""
+    found = ask_gateway(lambda client: client.call("GET", f"{_path(name)}/keys"))
+    if as_json:
+        say_json(found)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("key", "made", "last used", "label"):
+        table.add_column(column, no_wrap=True)
+    for each in found["data"]:
+        used = _to_the_minute(each["last_used_at"]) if each["last_used_at"] else "never"
+        table.add_row(each["id"], _to_the_minute(each["created_at"]), used, as_text(each["label"] or ""))
+    Terminal().print_whole(table)
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("key_id", metavar="KEY")
+@_as_json
+def revoke(name: str, key_id: str, *, as_json: bool) -> None:
+    """Revoke KEY of ACCOUNT, by its id (`farebox account keys`): refused everywhere at once, and for good."""
+    path = f"{_path(name)}/keys/{quote(key_id, safe='')}"
+    done = ask_gateway(lambda client: client.call("DELETE", path))
+    if as_json:
+        say_json(done)
+    else:
+        say(f"{done['id']} is revoked.")
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many entries.")
+@click.option("--before", help="Go on where a page ended: the number that it names.")
+@click.option("--kind", help="Only entries of this kind, such as commit, refund or grant.")
+@click.option("--generation", help="Only entries of this generation.")
+@_as_json
+def journal(
+    name: str, limit: int, before: str | None, kind: str | None, generation: str | None, *, as_json: bool
+) -> None:
+    """Show ACCOUNT's journal, newest first: what each entry did to its credits, and what stood there after it.
+
+    \b
+    Examples:
+      farebox account journal acme
+      farebox account journal acme --kind refund --limit 100
+      farebox account journal acme --json | jq '.data[].credits'
+    """
+    _path(name)  # is it an account's id?
+    wanted = {field: value for field, value in (("kind", kind), ("generation", generation)) if value is not None}
+
+    async def read(client: GatewayClient) -> dict[str, Any]:
+        entries: list[dict[str, Any]] = []
+        at = before
+        while True:
+            size = min(limit - len(entries), _PAGE) if not wanted else _PAGE
+            query = {"account": name, "limit": str(size)} | ({} if at is None else {"before": at})
+            page = await client.call("GET", "/v1/journal", None, **query)
+            for entry in page["data"]:
+                if all(entry.get(field) == value for field, value in wanted.items()):
+                    entries.append(entry)
+                    if len(entries) == limit:
+                        last = page["next"] is None and entry is page["data"][-1]
+                        return {"data": entries, "next": None if last else str(entry["id"])}
+            at = page["next"]
+            if at is None:
+                return {"data": entries, "next": None}
+
+    found = ask_gateway(read)
+    if as_json:
+        say_json(found)
+        return
+    Terminal().print_whole(journal_table(found["data"], f"Journal of {name}"))
+    if found["next"] is not None:
+        say(f"more: --before {found['next']}")
 
 
 @account.command()
@@ -210,26 +294,34 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     balance = found["balance"]
     plan = balance["plan"]
     heading = f"[bold]{found['id']}[/]" + (f"  {as_text(found['email'])}" if found["email"] else "")
-    console.print(heading + ("  [yellow]test account[/]" if found["test"] else ""))
+    console.print(heading + ("  [yellow]test account[/]" if found["test"] else ""), soft_wrap=True)
     console.print(f"{_plan_line(plan)}  ·  its time is {found['clock']['now']}", soft_wrap=True)
     console.print(
         f"[bold]{balance['available']:,}[/] credits available, {balance['held']:,} held by open generations\n"
     )
-    console.print(_grants(balance["grants"]))
+    console.print_whole(_grants(balance["grants"]))
     if found.get("journal"):
-        console.print(journal_table(found["journal"], "Last entries"))
+        console.print_whole(journal_table(found["journal"], "Last entries"))
     work = {f"{tool} in work": count for tool, count in found["in_work"].items()}
     work |= {f"{tool} waiting": count for tool, count in found["waiting"].items()}
-    console.print("open: " + (", ".join(f"{count} {as_text(what)}" for what, count in work.items()) or "nothing"))
+    console.print(
+        "open: " + (", ".join(f"{count} {as_text(what)}" for what, count in work.items()) or "nothing"), soft_wrap=True
+    )
     alerts = ", ".join(f"{part * 100:g} %" for part in found["alerts"]["thresholds"])
     console.print("alerts at: " + (alerts or "nothing, they are off"))
-    console.print("keys: " + (", ".join(map(_key, found["keys"])) or "none; make one with `farebox account key`"))
+    console.print(
+        "keys: " + (", ".join(map(_key, found["keys"])) or "none; make one with `farebox account key`"), soft_wrap=True
+    )
+
+
+def _to_the_minute(at: str) -> str:
+    return f"{at[:16].replace('T', ' ')} UTC"
 
 
 def _key(key: dict[str, Any]) -> str:
     """`key_… (web shop, last used 2026-11-22 17:00 UTC)`."""
     used = key["last_used_at"]
-    when = f"last used {used[:16].replace('T', ' ')} UTC" if used else "never used"
+    when = f"last used {_to_the_minute(used)}" if used else "never used"
     return as_text(f"{key['id']} ({', '.join(part for part in (key['label'], when) if part)})")
 
 
@@ -269,7 +361,7 @@ def journal_table(entries: list[dict[str, Any]], title: str) -> Table:
         table.add_column(column, justify="right")
     told = any(each.get("reason") for each in entries) or len({each.get("generation") for each in entries}) > 1
     if told:
-        table.add_column("what for", overflow="fold")
+        table.add_column("what for", no_wrap=True)
     for each in entries:
         changes = (f"{each[name]:+,}" if each[name] else "0" for name in ("credits", "held"))
         after = (f"{each[name]:,}" for name in ("available_after", "held_after"))

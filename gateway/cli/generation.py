@@ -49,12 +49,12 @@ def _show(found: dict[str, Any], receipt: dict[str, Any], console: Terminal) -> 
     if found["error"]:
         console.print(f"[red]{found['error']['code']}[/]: {as_text(found['error']['message'])}", soft_wrap=True)
     console.print()
-    console.print(_price(receipt))
+    console.print_whole(_price(receipt))
     console.print(
         f"held {receipt['held']:,}, committed [bold]{receipt['committed']:,}[/], refunded {receipt['refunded']:,}\n"
     )
-    console.print(_allocation(receipt["allocation"]))
-    console.print(journal_table(receipt["entries"], "Journal"))
+    console.print_whole(_allocation(receipt["allocation"]))
+    console.print_whole(journal_table(receipt["entries"], "Journal"))
 
 
 def _price(receipt: dict[str, Any]) -> Table:

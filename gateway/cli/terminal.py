@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
+from rich.table import Table
 
 from gateway.visible import visible, visible_lines
+
+_WIDEST = 10_000
 
 
 class Terminal(Console):
@@ -17,8 +20,13 @@ class Terminal(Console):
     Texts of others go through `as_text`.
     """
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(highlight=False, stderr=stderr)
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(highlight=False, stderr=stderr, width=width)
+
+    def print_whole(self, table: Table) -> None:
+        """Print a table as wide as it is: an id that is broken over lines, or cut, cannot be copied or searched for."""
+        wanted = self.measure(table, options=self.options.update(width=_WIDEST)).maximum
+        Terminal(stderr=self.stderr, width=max(self.width, wanted)).print(table)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What is to be written, made visible. Rich's own control sequences are no text."""

@@ -12,9 +12,9 @@ from gateway.domain import FailureCode
 from tests.api.visitor import Visitor
 
 
-async def command(visitor: Visitor, *arguments: str) -> tuple[int, str, str]:
+async def command(visitor: Visitor, *arguments: str, columns: str = "200") -> tuple[int, str, str]:
     """Run the command in a process of its own: how it ended, what it printed, and its complaints."""
-    environment = {"FAREBOX_PUBLIC_URL": visitor.address, "FAREBOX_ADMIN_KEY": visitor.admin, "COLUMNS": "200"}
+    environment = {"FAREBOX_PUBLIC_URL": visitor.address, "FAREBOX_ADMIN_KEY": visitor.admin, "COLUMNS": columns}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *arguments),
         env=os.environ | environment,

@@ -24,6 +24,8 @@ ARGUMENTS = {
     ("account", "change"): ("acme", "basic", "--when", "now"),
     ("account", "grant"): ("acme", "5", "--reason", "x"),
     ("account", "subscribe"): ("acme", "basic"),
+    ("account", "list"): (),
+    ("account", "revoke"): ("acme", "key_1"),
     ("generation",): ("gen_nothing",),
     ("demo",): (),
     ("audit",): (),
