@@ -15,6 +15,7 @@ from gateway.api.follow_ups import after_cancel_request, after_end, after_reserv
 from gateway.api.idempotency import REPLAY_HEADER, key_digest, reused
 from gateway.api.inputs import GivenInput, given_inputs, stored, stored_keys
 from gateway.api.parse import idempotency_key, read_body, read_query, request_digest
+from gateway.api.periods import period_of
 from gateway.api.quotes import price
 from gateway.api.receiver_urls import checked_url
 from gateway.api.refusals import refusal_of_reserve
@@ -98,7 +99,7 @@ async def get(request: web.Request) -> web.Response:
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/generations`: newest first."""
     query = read_query(request, s.GenerationsQuery)
-    of = whose(request, query.account)
+    of, (created_after, created_before) = whose(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].generations(
             account=of.account,
@@ -108,6 +109,8 @@ async def listed(request: web.Request) -> web.Response:
             state=query.status,
             tool=query.tool,
             model=query.model,
+            created_after=created_after,
+            created_before=created_before,
         ),
         f"generation {query.before} in this account's list" if query.before else of.missing,
     )

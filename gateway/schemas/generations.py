@@ -22,6 +22,7 @@ from gateway.schemas.base import (
     Metadata,
     OfAccount,
     PageQuery,
+    Period,
     Query,
     Setting,
     Time,
@@ -107,7 +108,7 @@ class QuoteIn(GenerationIn):
     prompt: Annotated[str, Field(max_length=PROMPT_MAX_CHARACTERS)] = ""
 
 
-class GenerationsQuery(OfAccount, PageQuery):
+class GenerationsQuery(Period, OfAccount, PageQuery):
     """Which generations to list."""
 
     before: Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` of the page before.")] | None = (

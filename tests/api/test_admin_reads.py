@@ -101,3 +101,18 @@ async def test_an_admin_follows_an_account_until_its_key_is_revoked(
             pass
     ops = await gateway.operator_key("ops")
     assert (await gateway.call("GET", "/v1/events?account=acme", ops)).status == 403
+
+
+async def test_a_list_of_a_period_and_what_is_none(place: Place) -> None:
+    gateway, key, things = place
+    made = (await gateway.call("GET", f"/v1/generations/{things['generation']}", key)).body["created_at"]
+    for query, count in ((f"created_after={made}", 1), (f"created_before={made}", 0)):
+        page = await gateway.call("GET", f"/v1/generations?{query}", key)
+        assert len(page.body["data"]) == count, query
+    for query, field in (
+        (f"created_after={made}&created_before={made}", "created_before"),
+        ("created_after=2026-11-22", "created_after"),
+        ("created_before=1795305600", "created_before"),
+    ):
+        refused = await gateway.call("GET", f"/v1/generations?{query}", key)
+        assert (refused.status, refused.fields) == (422, [field]), query

@@ -26,6 +26,10 @@ async def pages(world: World, limit: int, **filters: object) -> list[list[str]]:
         before = read.next
 
 
+async def listed(world: World, limit: int, **filters: object) -> list[str]:
+    return [generation for page in await pages(world, limit, **filters) for generation in page]
+
+
 async def test_newest_first_page_by_page(world: World) -> None:
     await world.account()
     made = [await world.spend(1_000) for _ in range(7)]
@@ -53,6 +57,25 @@ async def test_filters_combine_and_page_on(world: World) -> None:
     assert await pages(world, 9, state=State.SUCCEEDED) == [pictures[:1]]
     assert await pages(world, 9, model="wan-2.2", state=State.WAITING) == [films[:0:-1]]
     assert await pages(world, 9, model="wan-2.2", tool="image") == [[]]
+
+
+async def test_a_period_is_half_open_and_found_however_long_the_list_is(world: World) -> None:
+    await world.publish(daily_millicredits=9_000_000)
+    await world.account()
+    made = [await world.spend(1_000) for _ in range(9)]
+    at = {one: (await world.generation(one)).created_at for one in made}
+    for edge in sorted({*at.values(), min(at.values()) - 1, max(at.values()) + 1}):
+        earlier = [one for one in reversed(made) if at[one] < edge]
+        later = [one for one in reversed(made) if at[one] >= edge]
+        assert await listed(world, 2, created_before=edge) == earlier
+        assert await listed(world, 2, created_after=edge) == later
+        assert await listed(world, 4, created_after=edge, created_before=edge + 1) == [
+            one for one in reversed(made) if at[one] == edge
+        ]
+    world.holds = False  # it goes while it is open
+    # What has expired meanwhile is the oldest, and in nobody's way.
+    await world.redis.delete(keys.generation(partition_of_account("ann", PARTITIONS), made[0]))
+    assert await listed(world, 100, created_before=max(at.values()) + 1) == made[:0:-1]
 
 
 async def test_one_generation_for_anybody_or_for_its_account_only(world: World) -> None:

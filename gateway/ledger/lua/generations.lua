@@ -2,7 +2,8 @@
 -- An account's generations, newest first, filtered; looks at 1000 at most, and says where to go on.
 --
 -- KEYS[1]  account
--- ARGV     1 keys version or "", 2 limit, 3 before: generation or "", 4 state or "", 5 tool or "", 6 model or ""
+-- ARGV     1 keys version or "", 2 limit, 3 before: generation or "", 4 state or "", 5 tool or "", 6 model or "",
+--          7 made at or after, or "", 8 made before, or ""
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", fields…}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/generations"
@@ -11,11 +12,24 @@ local account = string.match(KEYS[1], ":account:(.*)$")
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not version[1] then return {"not_found"} end
 if ARGV[1] ~= "" and ARGV[1] ~= (version[2] or "0") then return {"keys_changed"} end
-local from = "+inf"
+local from, first, ending = "+inf", tonumber(ARGV[7]), tonumber(ARGV[8])
 if ARGV[3] ~= "" then
   local order = redis.call("ZSCORE", keys.recent(account), ARGV[3])
   if not order then return {"not_found"} end
   from = "(" .. amounts.text(tonumber(order))
+end
+if ending and from == "+inf" then
+  -- The newest that was made before: found by halves. What has expired is older than all that is there.
+  local key, low, high = keys.recent(account), 0, redis.call("ZCARD", keys.recent(account))
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local id = redis.call("ZRANGE", key, amounts.text(middle), amounts.text(middle), "REV")[1]
+    local at = tonumber(redis.call("HGET", keys.generation(id), "created_at") or 0)
+    if at >= ending then low = middle + 1 else high = middle end
+  end
+  local found = redis.call("ZRANGE", key, amounts.text(low), amounts.text(low), "REV", "WITHSCORES")
+  if not found[1] then return {"page", ""} end
+  from = amounts.text(tonumber(found[2]))
 end
 local limit, page, last = tonumber(ARGV[2]), {"page", ""}, nil
 local found = redis.call("ZRANGE", keys.recent(account), from, "-inf", "BYSCORE", "REV", "LIMIT", 0, LOOKED_AT_MAX + 1)
@@ -24,9 +38,11 @@ for index, id in ipairs(found) do
     page[2] = last
     break
   end
-  local values = redis.call("HMGET", keys.generation(id), "state", "tool", "model")
+  local values = redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at")
+  local at = tonumber(values[4])
+  if first and at and at < first then break end
   local wanted = values[1] and (ARGV[4] == "" or ARGV[4] == values[1]) and (ARGV[5] == "" or ARGV[5] == values[2])
-    and (ARGV[6] == "" or ARGV[6] == values[3])
+    and (ARGV[6] == "" or ARGV[6] == values[3]) and (not ending or at < ending)
   if wanted then page[#page + 1] = {id, redis.call("HGETALL", keys.generation(id))} end
   last = id
 end
