@@ -63,6 +63,9 @@ def document(routes: Sequence[Route], server: str) -> Document:
         paths[route.path][route.method.lower()] = _operation(route, references, schemas)
     for name in {route.takes.__name__ for route in routes if route.takes is not None and route.method not in _WRITES}:
         schemas.pop(name, None)
+    for schema in schemas.values():
+        for member in schema.get("properties", {}).values():
+            member.pop("default", None)  # makers of TypeScript take a member that has one for required
     return {
         "openapi": "3.1.0",
         "info": {

@@ -108,13 +108,9 @@ class Answer(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe it as open, and a member that may be left out as one that has no value then."""
+        """Describe it as open."""
         described = handler(core)
-        shape = handler.resolve_ref_schema(described)
-        shape.pop("additionalProperties", None)
-        for member in shape.get("properties", {}).values():
-            if member.get("default", ...) is None:
-                del member["default"]
+        handler.resolve_ref_schema(described).pop("additionalProperties", None)
         return described
 
     def json_text(self) -> str:

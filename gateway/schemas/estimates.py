@@ -45,7 +45,9 @@ class EstimateItemIn(Body):
     tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
     model: Annotated[str, Field(min_length=1, max_length=128, examples=["nano-banana"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
-    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Outputs of each request."), WHOLE] = 1
+    outputs: Annotated[
+        int, Field(ge=1, le=OUTPUTS_MAX, description="Outputs of each request; 1, if left out."), WHOLE
+    ] = 1
     per_day: PerDay
     days: Annotated[int, Field(ge=1, le=DAYS_MAX, description="Days of the month on which it is made."), WHOLE]
 

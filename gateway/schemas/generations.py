@@ -81,7 +81,9 @@ class GenerationIn(Body):
     prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
     inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
-    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make."), WHOLE] = 1
+    outputs: Annotated[
+        int, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make; 1, if left out."), WHOLE
+    ] = 1
     max_credits: (
         Annotated[AmountIn, Field(ge=0, description="Refuse a price above this (R23)."), amount_schema(minimum=0)]
         | None
