@@ -18,10 +18,9 @@ from gateway.signing_key import mark_of
 
 @dataclass(slots=True)
 class Restored:
-    """What was put where, and what is left to do by hand."""
+    """By which card Farebox sells now, and what is left to do by hand."""
 
     card: Path
-    card_was_there: bool
     to_do: list[str] = field(default_factory=list)
 
 
@@ -66,7 +65,7 @@ def _finished(settings: Settings, source: Path, manifest: Manifest) -> Restored:
             if not target.exists():
                 write_file(target, (source / entry.path).read_bytes())
         _set_time(wanted, manifest)
-    done = Restored(kept if there else wanted, there)
+    done = Restored(wanted)
     if there and wanted.read_bytes() != kept.read_bytes():
         done.to_do.append(
             f"{wanted} differs from the backup's card, which is {kept}: to sell by that one, copy it there"

@@ -63,7 +63,7 @@ def test_the_embedded_redis_starts_on_what_was_put_back(folder: Path, monkeypatc
     run("backup", "kept")
     monkeypatch.delenv("FAREBOX_LEDGER_URL")
     monkeypatch.setenv("FAREBOX_DATA", "restored")
-    run("restore", "kept")
+    assert "The rate card is pricing.toml." in run("restore", "kept")  # it is there, and the same
     assert "none yet" in run("signing-key", "show")  # it has been read, by a Redis of the command's own
     run("backup", "again")
     assert json.loads((folder / "again" / "manifest.json").read_text())["redis"]
