@@ -43,11 +43,11 @@ from gateway.dispatcher import Dispatcher
 from gateway.durability import check_durability, watch_durability
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.exposure import warnings
+from gateway.follow_ups import FollowUps
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
 from gateway.payments import CheckoutLinks, payments_of
-from gateway.payments.apply import Followed
 from gateway.payments.received import ReceivedEvents
 from gateway.pricing.card import RateCard
 from gateway.pricing.kept_quotes import KeptQuotes
@@ -201,14 +201,7 @@ def _add_payments(app: web.Application, settings: Settings) -> None:
     app[services.PAYMENTS] = payments
     if payments is not None and not payments.live and not settings.in_test_mode:
         log.warning("PAYMENTS_ARE_A_TEST", consequence="anyone with a key gets credits at a click, for nothing")
-
-    def follow(followed: Followed) -> None:
-        dispatcher = app[services.DISPATCHER]
-        dispatcher.dispatch(followed.promoted)
-        for generation in ("", *(dispatch.generation for dispatch in followed.promoted)):
-            dispatcher.tell(followed.account, generation, 0)
-
-    app[services.PAYMENT_EVENTS] = ReceivedEvents(app[services.LEDGER], payments, follow)
+    app[services.PAYMENT_EVENTS] = ReceivedEvents(app[services.LEDGER], payments)
 
 
 async def _connections(app: web.Application) -> AsyncIterator[None]:
@@ -243,6 +236,14 @@ async def _dispatching(app: web.Application) -> AsyncIterator[None]:
         ledger=app[services.LEDGER], queue=app[services.QUEUE], tasks=app[services.BACKGROUND]
     ) as dispatcher:
         app[services.DISPATCHER] = dispatcher
+        follow_ups = FollowUps(
+            queue=app[services.QUEUE],
+            dispatcher=dispatcher,
+            slots=app[services.SLOTS],
+            tasks=app[services.BACKGROUND],
+            card=lambda: app[services.RATE_CARDS].card,
+        )
+        app[services.LEDGER].follow_up_by(follow_ups.after)
         yield
 
 

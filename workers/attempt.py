@@ -370,8 +370,6 @@ class Attempt:
             return await self._conclude("park", outcome, stop_provider=True)
         self._slot.hold(outcome.next_look)
         self._hint()
-        if outcome.dispatch is not None:
-            self._place.dispatcher.dispatch([outcome.dispatch])
         if self._ref is not None:
             self._parking.left(self._ref, self._progress_thousandths)
         return "parked"
@@ -394,13 +392,10 @@ class Attempt:
         """Do what follows from the ledger's answer; the word for how the attempt ended."""
         match outcome:
             case Ended(generation=ended):
-                self._place.after_end(outcome, stop_provider=stop_provider)
                 if stop_provider and outcome.provider_ref is None:
                     self._stop_job()  # the generation had ended when it was to be noted
                 return ended.error or ended.state
-            case Requeued(dispatch):
-                self._place.dispatcher.dispatch([dispatch])
-                self._hint()
+            case Requeued():
                 return "requeued"
             case Stale():
                 return await self._stale(transition)

@@ -128,12 +128,10 @@ class Caretaker:
         match outcome:
             case NotDue():
                 return
-            case Requeued(dispatch, promoted):
+            case Requeued(dispatch):
                 action = "retried" if dispatch.not_before > overdue.deadline else "dispatched"
                 log.info("rescued", generation=generation, action=action, attempt=dispatch.attempt)
-                self.place.dispatcher.dispatch([dispatch, *promoted])
             case Ended(ended):
                 action = str(ended.error or ended.state)
                 log.info("rescued", generation=generation, action=action, account=ended.account)
-                self.place.after_end(outcome, stop_provider=True)
         RESCUES.labels(action).inc()

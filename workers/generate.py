@@ -11,7 +11,7 @@ import structlog
 from gateway.clock import now_seconds
 from gateway.domain import State, operation_id
 from gateway.errors import QueueUnavailable
-from gateway.ledger.outcomes import Begun, Ended, Generation, Requeued, Stale, TooEarly
+from gateway.ledger.outcomes import Begun, Ended, Generation, LinedUp, Stale, TooEarly
 from gateway.queue import job_id
 from workers.attempt import Attempt
 from workers.slot import Slot
@@ -40,7 +40,6 @@ async def generate(context: Mapping[str, Any], generation: str, attempt: int) ->
         return
     # Beside the attempt, which need not wait for it: the lease is what counts from now on.
     taking_out = asyncio.create_task(_take_out(place, context["tool"], job_id(generation, attempt), _waited_ms(begun)))
-    place.dispatcher.tell(begun.generation.account, generation, begun.generation.version)
     try:
         await Attempt(place, begun, hand_back).run()
     finally:
@@ -78,10 +77,9 @@ async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, gener
     outcome = await place.insist("line_up", lambda: place.ledger.line_up(generation=generation, attempt=attempt))
     # The job that comes from the line is this one again, so this one goes first.
     await _take_out(place, tool, job_id(generation, attempt))
-    if isinstance(outcome, Requeued):
+    if isinstance(outcome, LinedUp):
         log.info("lined_up", generation=generation, provider=found.request.provider)
         await slot.line_up(outcome.dispatch)
-        place.dispatcher.tell(found.account, generation)
     return False
 
 
@@ -99,7 +97,6 @@ async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, at
             case TooEarly(not_before):
                 await _wait_until(not_before, hand_back)
             case Ended():
-                place.after_end(outcome, stop_provider=True)
                 return None
             case Stale():
                 log.debug("attempt_stale", generation=generation, attempt=attempt)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.cancelling import cancel
-from gateway.errors import FareboxError, QueueUnavailable
-from gateway.ledger.outcomes import CalledBack, Generation, Stale
+from gateway.errors import FareboxError
+from gateway.ledger.outcomes import Generation, Stale
 from workers.providers import ListeningProvider
 
 if TYPE_CHECKING:
@@ -98,16 +98,7 @@ class ParkedJobs:
 
     async def _have_looked_at(self, generation: str, job: str) -> None:
         """Have the job looked at now, by whoever has the generation or has room for it."""
-        outcome = await self._place.ledger.call_back(generation=generation, job=job)
-        if not isinstance(outcome, CalledBack):
-            return
-        if outcome.dispatch is not None:
-            self._place.dispatcher.dispatch([outcome.dispatch])
-            return
-        try:
-            await self._place.queue.ask_to_look(generation)
-        except QueueUnavailable as error:
-            log.debug("not_asked_to_look", generation=generation, error=str(error))
+        await self._place.ledger.call_back(generation=generation, job=job)
 
     def _forget(self, generation: str, task: asyncio.Task[None]) -> None:
         known = self._heard.get(generation)

@@ -91,7 +91,7 @@ class Slot:
 
     def release(self) -> None:
         """Give the slot up: the provider works on the job no more."""
-        self._place.leave_provider(self._provider, self._generation.id)
+        self._place.follow_ups.leave_slot(self._provider, self._generation.id)
 
     def note(self, outcome: str) -> None:
         """Count what the provider did."""

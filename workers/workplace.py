@@ -1,4 +1,4 @@
-"""What a worker or a caretaker has in its hands, and what both do after a generation has ended."""
+"""What a worker or a caretaker has in its hands, and how both have a provider stop."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import structlog
 from gateway.dispatcher import Dispatcher
 from gateway.domain import GenerationRequest
 from gateway.errors import QueueUnavailable
+from gateway.follow_ups import FollowUps
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.outcomes import Ended
 from gateway.outputs import OutputStore
 from gateway.queue import Queue
 from gateway.slots import Slots
@@ -52,27 +52,26 @@ class Workplace:
     parked: ParkedJobs = field(init=False)
     job_times: JobTimes = field(init=False)
     storing: Storing = field(init=False)
+    follow_ups: FollowUps = field(init=False)
 
     def __post_init__(self) -> None:
         self.parked = ParkedJobs(self)
         self.job_times = JobTimes(self.queue)
         self.storing = Storing(self.outputs)
         self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))
+        self.follow_ups = FollowUps(
+            queue=self.queue,
+            dispatcher=self.dispatcher,
+            slots=self.slots,
+            tasks=self.tasks,
+            card=lambda: self.desk.card,
+            stop=self.stop_provider,
+        )
+        self.ledger.follow_up_by(self.follow_ups.after)
 
     async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the ledger until it answers (see `workers.insist`)."""
         return await insist(transition, ask, lease_seconds=self.lease_seconds)
-
-    def after_end(self, outcome: Ended, *, stop_provider: bool) -> None:
-        """Do what follows an ending: dispatch the promoted, tell the watchers, have the provider stop (R14, R17)."""
-        ended = outcome.generation
-        self.dispatcher.dispatch(outcome.promoted)
-        if stop_provider and outcome.provider_ref is not None:
-            self.aside(self.stop_provider(ended.request, outcome.provider_ref, ended.id), "stop provider")
-        self.leave_provider(ended.request.provider, ended.id)
-        self.dispatcher.tell(ended.account, ended.id, ended.version)
-        for promoted in outcome.promoted:
-            self.dispatcher.tell(ended.account, promoted.generation)
 
     async def heed_looks(self) -> None:
         """Have attempts look at once when a cancel was asked for or a provider called back; for ever."""
@@ -112,18 +111,6 @@ class Workplace:
             await asyncio.sleep(pause)
             if await self.ask_to_stop(asked, ref, generation):
                 return
-
-    def leave_provider(self, provider: str, generation: str) -> None:
-        """Give up a generation's slot at its provider, or its place in the line, and let others go on."""
-        table = self.desk.card.providers.get(provider)
-        if table is not None:
-            self.aside(self._release(provider, table.max_in_work, generation), "release slot")
-
-    async def _release(self, provider: str, limit: int | None, generation: str) -> None:
-        try:
-            self.dispatcher.dispatch(await self.slots.release(provider, limit, generation))
-        except QueueUnavailable as error:
-            log.warning("slot_not_released", generation=generation, error=str(error), free="when it lapses")
 
     async def close(self) -> None:
         """Hand parked jobs over, end the loops, let what else runs end, then close the providers and the checks."""

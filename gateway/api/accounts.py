@@ -13,7 +13,6 @@ from gateway.api.auth import found
 from gateway.api.context import caller
 from gateway.api.credits import balance_shape
 from gateway.api.errors import Forbidden, InvalidRequest, NotFound
-from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.generations import queue_positions
 from gateway.api.idempotency import operation
 from gateway.api.keys import key_shape
@@ -169,8 +168,6 @@ def applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, f
         case o.Refused():
             raise _refusal(outcome, field, plans=request.app[RATE_CARDS].card.plans)
         case o.Applied():
-            after_promotion(request, account, outcome.promoted)
-            hint(request, account, "")
             return outcome
 
 

@@ -13,7 +13,6 @@ from gateway.api.services import (
     BACKGROUND,
     CALLBACK_LINKS,
     CALLBACK_SIGNATURES,
-    DISPATCHER,
     LEDGER,
     QUEUE,
     RATE_CARDS,
@@ -87,10 +86,6 @@ def _follow(
     may_stop: bool,
 ) -> None:
     match outcome:
-        case o.CalledBack(dispatch=None):
-            request.app[BACKGROUND].start(request.app[QUEUE].ask_to_look(generation), "ask_to_look")
-        case o.CalledBack(dispatch):
-            request.app[DISPATCHER].dispatch([dispatch] if dispatch is not None else [])
         case o.Stray(tool) if may_stop:
             stop = request.app[QUEUE].stop_stray(tool=tool, generation=generation, ref=job)
             request.app[BACKGROUND].start(stop, "stop_stray")

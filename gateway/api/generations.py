@@ -11,7 +11,6 @@ from aiohttp import web
 from gateway.api.auth import KeysStale, found
 from gateway.api.context import caller, remember_generation
 from gateway.api.errors import ApiError, InvalidRequest, NotFound, PriceAboveCeiling
-from gateway.api.follow_ups import after_cancel_request, after_end, after_reserve
 from gateway.api.idempotency import REPLAY_HEADER, key_digest, reused
 from gateway.api.inputs import GivenInput, given_inputs, stored, stored_keys
 from gateway.api.parse import idempotency_key, read_body, read_query, request_digest
@@ -134,11 +133,7 @@ async def cancel(request: web.Request) -> web.Response:
             raise KeysStale
         case o.NotFound():
             raise NotFound(f"There is no generation {generation}.")
-        case o.Ended():
-            after_end(request, outcome)
-        case o.CancelRequested():
-            after_cancel_request(request, outcome)
-        case o.Unchanged():
+        case o.Ended() | o.CancelRequested() | o.Unchanged():
             pass
     return answer_json(await shown(request, outcome.generation))
 
@@ -284,7 +279,6 @@ async def _reserved(request: web.Request, memory: Memory | None, generation: str
     )
     match outcome:
         case o.Reserved():
-            after_reserve(request, outcome)
             return await _accepted(request, outcome.generation)
         case o.Replayed():
             _drop_inputs(request, asked, kept=outcome.generation.request.inputs)

@@ -17,7 +17,6 @@ from gateway.api.auth import found
 from gateway.api.console import PAGE_POLICY
 from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, PaymentsDown, SubscriptionRequired
-from gateway.api.follow_ups import after_promotion, hint
 from gateway.api.idempotency import seed
 from gateway.api.parse import query_of, raw_body, read_body, read_form
 from gateway.api.respond import answer
@@ -28,7 +27,7 @@ from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes as o
 from gateway.ledger.payments import Checkout
 from gateway.payments import PaymentProvider
-from gateway.payments.apply import Followed, apply
+from gateway.payments.apply import apply
 from gateway.payments.base import CheckoutStarted, PaymentMade
 from gateway.payments.page import missing, page
 from gateway.payments.received import NoRoomForEvent
@@ -119,7 +118,7 @@ async def press(request: web.Request) -> web.Response:
         return _html(missing(), HTTPStatus.NOT_FOUND)
     if form.answer == "pay":
         made = PaymentMade(checkout.account, checkout.id, f"local:{checkout.id}")
-        _follow(request, await apply(made, request.app[LEDGER], provider))
+        await apply(made, request.app[LEDGER], provider)
     else:
         await request.app[LEDGER].decline(account=checkout.account, checkout=checkout.id)
     ended = found(
@@ -273,12 +272,6 @@ async def _linked(request: web.Request, token: str) -> Checkout | None:
         return None
     read = await request.app[LEDGER].checkout(account=account, checkout=checkout)
     return None if isinstance(read, o.NotFound) else read
-
-
-def _follow(request: web.Request, followed: Followed | None) -> None:
-    if followed is not None:
-        after_promotion(request, followed.account, followed.promoted)
-        hint(request, followed.account, "")
 
 
 def _html(text: str, status: int = HTTPStatus.OK, leads_to: Sequence[str | None] = ()) -> web.Response:

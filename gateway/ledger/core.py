@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.domain import partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
@@ -13,13 +13,15 @@ from gateway.ledger.retention import Retention
 from gateway.ledger.scripts import Argument, Reply, Scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
 
 PARTITIONS = 64
 USUAL = Retention()
+
+T = TypeVar("T")
 
 
 class LedgerCore:
@@ -49,6 +51,20 @@ class LedgerCore:
         self.outputs_kept_ms = retention.outputs_ms
         self.wait_replicas = wait_replicas
         self._scripts = Scripts(redis, wait_replicas=wait_replicas)
+        self._follow_up: Callable[[object], None] | None = None
+
+    def follow_up_by(self, after: Callable[[object], None]) -> None:
+        """Give every outcome that moved something to `after`, before whoever asked has it (see `gateway.follow_ups`).
+
+        `after` must not raise or wait: the credits have moved already.
+        """
+        self._follow_up = after
+
+    def moved(self, outcome: T) -> T:
+        """The outcome, after what follows from it was begun. Every method that moves something returns through this."""
+        if self._follow_up is not None:
+            self._follow_up(outcome)
+        return outcome
 
     def account_key(self, account: str) -> str:
         """The Redis key of an account."""
@@ -72,28 +88,30 @@ class LedgerCore:
         flat = await self.command("HGETALL", keys.policy(0))
         return {name.decode(): text.decode() for name, text in flat.items()}
 
-    @staticmethod
-    def ended(rest: Reply) -> o.Ended:
+    def ended(self, rest: Reply) -> o.Ended:
         """The reply of an ending."""
         ref, (generation, fields), promoted = rest
-        return o.Ended(
-            decode_generation(generation.decode(), fields), decode_dispatches(promoted), ref.decode() or None
-        )
+        ended = decode_generation(generation.decode(), fields)
+        return self.moved(o.Ended(ended, decode_dispatches(promoted), ref.decode() or None))
+
+    def requeued(self, rest: Reply) -> o.Requeued:
+        """The reply of a move to `queued`."""
+        return self.moved(o.Requeued(self.queued(rest), decode_dispatches(rest[1]) if len(rest) > 1 else ()))
 
     @staticmethod
-    def requeued(rest: Reply) -> o.Requeued:
-        """The reply of a move to `queued`."""
+    def queued(rest: Reply) -> o.Dispatch:
+        """The dispatch in the reply of a move to `queued`."""
         dispatch = decode_dispatch(rest[0])
         if dispatch is None:
             msg = "a script requeued a generation without saying which"
             raise LedgerBroken(msg)
-        return o.Requeued(dispatch, decode_dispatches(rest[1]) if len(rest) > 1 else ())
+        return dispatch
 
-    @staticmethod
-    def applied(rest: Reply, account: str) -> o.Applied:
+    def applied(self, rest: Reply, account: str) -> o.Applied:
         """The reply of an operator's change."""
         note, view, promoted = rest
-        return o.Applied(decode_account(account, view), decode_dispatches(promoted), note.decode() or None)
+        applied = o.Applied(decode_account(account, view), decode_dispatches(promoted), note.decode() or None)
+        return self.moved(applied)
 
     @staticmethod
     def unexpected(script: str, word: str) -> LedgerBroken:

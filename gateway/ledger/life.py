@@ -101,7 +101,7 @@ class GenerationOperations(LedgerCore):
             webhook_url or "",
         )
         if word == "reserved":
-            return _reserved(account, operation, request, texts(rest))
+            return self.moved(_reserved(account, operation, request, texts(rest)))
         return self._not_reserved(word, rest, account, request.price_millicredits)
 
     def _not_reserved(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
@@ -109,7 +109,7 @@ class GenerationOperations(LedgerCore):
             return _REFUSALS[word]()
         match word:
             case "resent":
-                return o.Reserved(_generation(rest[0]), decode_dispatch(rest[1]))
+                return self.moved(o.Reserved(_generation(rest[0]), decode_dispatch(rest[1])))
             case "replayed":
                 return o.Replayed(_generation(rest[0]))
             case "insufficient_credits":
@@ -147,7 +147,7 @@ class GenerationOperations(LedgerCore):
         word, rest = await self.run("begin", key, attempt, operation, self.lease_ms, self.dispatch_ms)
         match word:
             case "begun":
-                return o.Begun(_generation(rest[0]), attempt, self.lease_ms)
+                return self.moved(o.Begun(_generation(rest[0]), attempt, self.lease_ms))
             case "too_early":
                 return o.TooEarly(int(rest[0]))
             case "ended":
@@ -199,7 +199,7 @@ class GenerationOperations(LedgerCore):
         word, rest = await self.run("park", key, attempt, operation, self.dispatch_ms, progress, look)
         if word == "ended":
             return self.ended(rest)
-        return o.Parked(int(rest[0]), decode_dispatch(rest[1])) if word == "parked" else o.Stale()
+        return self.moved(o.Parked(int(rest[0]), decode_dispatch(rest[1]))) if word == "parked" else o.Stale()
 
     async def progress(self, *, generation: str, job: str, thousandths: int) -> o.Noted | o.Stale:
         """Record how far the `job` (the provider's own id) of a parked generation is; Stale if it has no such job."""
@@ -211,7 +211,7 @@ class GenerationOperations(LedgerCore):
         word, rest = await self.run("call_back", self.generation_key(generation), job, self.dispatch_ms)
         match word:
             case "called_back":
-                return o.CalledBack(decode_dispatch(rest[0]))
+                return self.moved(o.CalledBack(generation, decode_dispatch(rest[0])))
             case "stray":
                 return o.Stray(*texts(rest))
             case "unchanged":
@@ -224,14 +224,14 @@ class GenerationOperations(LedgerCore):
         key = self.generation_key(generation)
         return self._queued_or_ended(*await self.run("hand_back", key, attempt, operation, self.dispatch_ms))
 
-    async def line_up(self, *, generation: str, attempt: int) -> o.Requeued | o.Stale:
+    async def line_up(self, *, generation: str, attempt: int) -> o.LinedUp | o.Stale:
         """Leave a queued generation to the line of its provider, which has no room for attempt number `attempt`.
 
         That is no failure, nor time in the queue. It must not have a ref. It is looked at in a minute; whoever frees a
         slot dispatches it sooner.
         """
         word, rest = await self.run("line_up", self.generation_key(generation), attempt)
-        return self.requeued(rest) if word == "requeued" else o.Stale()
+        return self.moved(o.LinedUp(self.queued(rest))) if word == "requeued" else o.Stale()
 
     async def settle(
         self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None
@@ -259,7 +259,7 @@ class GenerationOperations(LedgerCore):
             case "ended":
                 return self.ended(rest)
             case "cancel_requested":
-                return o.CancelRequested(_generation(rest[0]), decode_dispatch(rest[1]))
+                return self.moved(o.CancelRequested(_generation(rest[0]), decode_dispatch(rest[1])))
             case "unchanged":
                 return o.Unchanged(_generation(rest[0]))
             case "keys_changed":
@@ -382,4 +382,7 @@ def _reserved(account: str, operation: str, request: GenerationRequest, answer: 
     )
     if waits:
         return o.Reserved(made, None)
-    return o.Reserved(made, o.Dispatch(generation, request.tool, 1, int(score), created_at, 0, int(deadline)))
+    dispatch = o.Dispatch(
+        generation, request.tool, 1, int(score), created_at, 0, int(deadline), account, request.provider
+    )
+    return o.Reserved(made, dispatch)

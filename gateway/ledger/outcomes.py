@@ -21,6 +21,7 @@ class Dispatch:
 
     `attempt` is the next attempt's number, `score` its place in the queue (milliseconds: `created_at` − head start),
     `queued_at` when it came to wait, `not_before` when it may begin (0: now), `deadline` what `dispatched` compares.
+    `account` is whose watchers are told; `provider` makes it. Both are "" in what an older version stored.
     """
 
     generation: str
@@ -30,6 +31,8 @@ class Dispatch:
     queued_at: int
     not_before: int
     deadline: int
+    account: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +320,7 @@ class Parked:
 class CalledBack:
     """A provider's callback was taken. `dispatch` brings a parked one to a worker; None: the one that has it looks."""
 
+    generation: str
     dispatch: Dispatch | None
 
 
@@ -345,6 +349,13 @@ class Requeued:
 
     dispatch: Dispatch
     promoted: tuple[Dispatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinedUp:
+    """The generation is left to the line of its provider; `dispatch` is what brings it back when there is room."""
+
+    dispatch: Dispatch
 
 
 @dataclass(frozen=True, slots=True)

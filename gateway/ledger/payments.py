@@ -241,12 +241,8 @@ class PaymentOperations(LedgerCore):
         match word:
             case "paid":
                 now, record, view, promoted = rest
-                return Paid(
-                    decode_checkout(account, record),
-                    now == b"1",
-                    decode_account(account, view),
-                    decode_dispatches(promoted),
-                )
+                said, after = decode_checkout(account, record), decode_account(account, view)
+                return self.moved(Paid(said, now == b"1", after, decode_dispatches(promoted)))
             case "declined":
                 return decode_checkout(account, rest[0])
             case _:
@@ -275,7 +271,9 @@ class PaymentOperations(LedgerCore):
         match word:
             case "taken_back":
                 now, record, view = rest
-                return TakenBack(decode_checkout(account, record), now == b"1", decode_account(account, view))
+                return self.moved(
+                    TakenBack(decode_checkout(account, record), now == b"1", decode_account(account, view))
+                )
             case "refused":
                 return o.Refused(rest[0].decode())
             case _:
@@ -301,7 +299,9 @@ class PaymentOperations(LedgerCore):
             return o.NotFound()
         view, promoted, superseded, unknown = rest
         account = decode_account(facts.account, view)
-        return Billed(account, decode_dispatches(promoted), texts(superseded), tuple(sorted(texts(unknown))))
+        return self.moved(
+            Billed(account, decode_dispatches(promoted), texts(superseded), tuple(sorted(texts(unknown))))
+        )
 
 
 def _said(facts: Billing) -> dict[str, Any]:

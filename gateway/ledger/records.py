@@ -265,8 +265,9 @@ def decode_dispatch(flat: Sequence[bytes]) -> o.Dispatch | None:
     """A dispatch as the scripts reply it, or None for the empty list."""
     if not flat:
         return None
-    generation, tool, attempt, score, queued_at, not_before, deadline = (item.decode() for item in flat)
-    return o.Dispatch(generation, tool, int(attempt), int(score), int(queued_at), int(not_before), int(deadline))
+    generation, tool, *numbers, account, provider = (item.decode() for item in flat)
+    attempt, score, queued_at, not_before, deadline = map(int, numbers)
+    return o.Dispatch(generation, tool, attempt, score, queued_at, not_before, deadline, account, provider)
 
 
 def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[o.Dispatch, ...]:

@@ -26,37 +26,35 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """What follows for the gateway: generations to dispatch. `unknown_plans`: they wait for a card that has them."""
+class Brought:
+    """The event is in the ledger. `unknown_plans`: what was paid for them waits for a card that has them."""
 
-    account: str
-    promoted: Sequence[o.Dispatch] = ()
     unknown_plans: Sequence[str] = ()
 
 
-async def apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) -> Followed | None:
+async def apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) -> Brought | None:
     """Bring an event into the ledger; None if it is about a purchase that this ledger does not know.
 
     A subscription that a newer purchase has taken the place of is ended at the provider, so that nobody pays for two.
     PaymentsUnavailable then asks for the event to be sent again.
     """
-    followed = await _apply(event, ledger, provider)
-    if followed is not None and isinstance(event, PaymentMade | Billing) and event.customer is not None:
+    brought = await _apply(event, ledger, provider)
+    if brought is not None and isinstance(event, PaymentMade | Billing) and event.customer is not None:
         await ledger.set_customer(account=event.account, customer=event.customer, replace=True)
-    if followed is None:
+    if brought is None:
         # Another ledger's, or of more than 400 days ago: an operator has to look.
         log.error("payment_event_of_unknown_checkout", account=event.account, checkout=event.checkout)
-    return followed
+    return brought
 
 
-async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) -> Followed | None:
+async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) -> Brought | None:
     match event:
         case PaymentMade():
             return await _pay(event, ledger)
         case PaymentEnded():
             # One that this ledger does not know is no loss: nothing was paid, and nothing will be.
             await ledger.decline(account=event.account, checkout=event.checkout, because=event.because)
-            return Followed(event.account)
+            return Brought()
         case PaymentReturned():
             return await _take_back(event, ledger)
         case Billing():
@@ -67,20 +65,20 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
                 raise EventNotApplicable(billed.reason, f"no more is kept of {event.subscription}", event.account)
             for subscription in billed.superseded:
                 await provider.end(subscription)
-            return Followed(event.account, billed.promoted, billed.unknown_plans)
+            return Brought(billed.unknown_plans)
 
 
-async def _pay(event: PaymentMade, ledger: Ledger) -> Followed | None:
+async def _pay(event: PaymentMade, ledger: Ledger) -> Brought | None:
     paid = await ledger.pay(account=event.account, checkout=event.checkout, ref=event.ref)
     if isinstance(paid, o.NotFound):
         return None
     if isinstance(paid, Checkout):
         log.error("declined_checkout_was_paid", account=event.account, checkout=event.checkout, ref=event.ref)
-        return Followed(event.account)
-    return Followed(event.account, paid.promoted)
+        return Brought()
+    return Brought()
 
 
-async def _take_back(event: PaymentReturned, ledger: Ledger) -> Followed | None:
+async def _take_back(event: PaymentReturned, ledger: Ledger) -> Brought | None:
     account, checkout = event.account, event.checkout
     part = event.part
     if isinstance(part, Amount):
@@ -93,7 +91,7 @@ async def _take_back(event: PaymentReturned, ledger: Ledger) -> Followed | None:
     )
     if isinstance(back, o.Refused):
         raise EventNotApplicable(back.reason, f"no more is kept of what went back of {checkout}")
-    return None if isinstance(back, o.NotFound) else Followed(account)
+    return None if isinstance(back, o.NotFound) else Brought()
 
 
 def _part_of(amount: Amount, checkout: Checkout) -> Fraction:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,7 +19,7 @@ from pydantic_core import from_json, to_json
 from gateway.clock import now_ms
 from gateway.errors import EventNotApplicable, EventNotUnderstood, EventRefused, FareboxError, LedgerBroken
 from gateway.ledger.ledger import Ledger
-from gateway.payments.apply import Followed, apply
+from gateway.payments.apply import apply
 from gateway.payments.base import PaymentProvider
 
 RETRY_SECONDS = 60
@@ -69,12 +68,11 @@ class _Problem:
 
 
 class ReceivedEvents:
-    """Takes events in. `follow` is called with what each that was applied leads to."""
+    """Takes events in."""
 
-    def __init__(self, ledger: Ledger, provider: PaymentProvider | None, follow: Callable[[Followed], None]) -> None:
+    def __init__(self, ledger: Ledger, provider: PaymentProvider | None) -> None:
         self._ledger = ledger
         self._provider = provider
-        self._follow = follow
         self._soon = asyncio.Event()
 
     async def receive(self, event: Any) -> None:
@@ -164,13 +162,12 @@ class ReceivedEvents:
         said = await self._provider.read(event)
         if said is None:
             return
-        followed = await apply(said, self._ledger, self._provider)
-        if followed is None:
+        brought = await apply(said, self._ledger, self._provider)
+        if brought is None:
             reason, detail = "unknown_checkout", f"there is no purchase {said.checkout} in this ledger"
             raise EventNotApplicable(reason, detail, said.account)
-        self._follow(followed)
-        if followed.unknown_plans:
-            detail = f"no rate card has had the plan {', '.join(followed.unknown_plans)}"
+        if brought.unknown_plans:
+            detail = f"no rate card has had the plan {', '.join(brought.unknown_plans)}"
             raise EventNotApplicable("unknown_plan", detail, said.account)
 
     async def _keep(self, kept: Unapplied) -> bool:

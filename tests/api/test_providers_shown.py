@@ -48,7 +48,7 @@ class Scene:
         generation = await self.made()
         assert not (await self.slots.enter("box", 1, generation)).inside
         outcome = await self.gateway.ledger.line_up(generation=generation, attempt=1)
-        assert isinstance(outcome, o.Requeued)
+        assert isinstance(outcome, o.LinedUp)
         assert await self.slots.line_up("box", 1, outcome.dispatch) == []
         return generation
 

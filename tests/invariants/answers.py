@@ -29,7 +29,7 @@ def in_order(answer: Answer) -> Answer:
 
 def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for each class
     match outcome:
-        case o.Reserved() | o.Requeued() | o.CancelRequested() | o.CalledBack():
+        case o.Reserved() | o.Requeued() | o.LinedUp() | o.CancelRequested() | o.CalledBack():
             return dispatch_of(outcome.dispatch)
         case o.Parked():
             return outcome.next_look, dispatch_of(outcome.dispatch)

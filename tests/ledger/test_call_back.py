@@ -50,7 +50,7 @@ async def test_called_twice_is_harmless(world: World) -> None:
 async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: World) -> None:
     await world.account()
     generation = await noted(world)
-    assert await call(world, generation) == o.CalledBack(None)
+    assert await call(world, generation) == o.CalledBack(generation, None)
     before = await world.now()
     parked = await park(world, generation)
     assert parked.dispatch is not None
@@ -61,7 +61,7 @@ async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: Wor
 async def test_also_one_that_comes_before_the_ref_is_noted(world: World) -> None:
     await world.account()
     generation = await world.running()
-    assert await call(world, generation) == o.CalledBack(None)
+    assert await call(world, generation) == o.CalledBack(generation, None)
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     assert (await park(world, generation)).dispatch is not None
 
@@ -98,7 +98,7 @@ async def test_the_same_callback_of_a_running_one_again_changes_nothing(world: W
     generation = await noted(world)
     await call(world, generation)
     before = await world.contents()
-    assert await call(world, generation) == o.CalledBack(None)
+    assert await call(world, generation) == o.CalledBack(generation, None)
     assert await world.contents() == before
 
 

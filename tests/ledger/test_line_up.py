@@ -19,7 +19,7 @@ async def lined_up(world: World, **more: Any) -> tuple[str, o.Dispatch]:
     """A generation that stands in its provider's line, and what is dispatched when there is room."""
     generation = await world.spend(**more)
     outcome = await world.ledger.line_up(generation=generation, attempt=1)
-    return generation, the(o.Requeued, outcome).dispatch
+    return generation, the(o.LinedUp, outcome).dispatch
 
 
 async def test_it_stays_queued_and_has_not_started_nor_failed(world: World) -> None:
@@ -76,7 +76,7 @@ async def test_begin_forgets_the_line(world: World) -> None:
 async def test_sent_twice_it_answers_with_the_same_attempt(world: World) -> None:
     await world.account()
     generation, first = await lined_up(world)
-    again = the(o.Requeued, await world.ledger.line_up(generation=generation, attempt=1)).dispatch
+    again = the(o.LinedUp, await world.ledger.line_up(generation=generation, attempt=1)).dispatch
     assert replace(again, deadline=first.deadline) == first
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import EventNotApplicable
 from gateway.ledger.payments import Checkout
-from gateway.payments.apply import Followed, apply
+from gateway.payments.apply import Brought, apply
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
 from tests.ledger.world import World
@@ -43,7 +43,7 @@ class Subscriber:
         for event in events:
             said = await self.provider.event(*shapes.signed(event))
             if said is not None:
-                assert isinstance(await apply(said, self.world.ledger, self.provider), Followed)
+                assert isinstance(await apply(said, self.world.ledger, self.provider), Brought)
         return (await self.world.available())[1]
 
     def refunded(self, cents: int, after: int) -> shapes.Event:

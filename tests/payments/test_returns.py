@@ -12,7 +12,7 @@ import pytest
 from gateway.domain import Bucket, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.payments import Checkout
-from gateway.payments.apply import Followed, apply
+from gateway.payments.apply import Brought, apply
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
 from tests.ledger.world import PARTITIONS, World
@@ -40,7 +40,7 @@ class Buyer:
         for event in events:
             said = await self.provider.event(*shapes.signed(event))
             if said is not None:
-                assert isinstance(await apply(said, self.world.ledger, self.provider), Followed)
+                assert isinstance(await apply(said, self.world.ledger, self.provider), Brought)
         return (await self.world.available())[2]
 
     def dispute(self, word: str, after: int = 0, **changes: Any) -> Event:

@@ -229,7 +229,7 @@ async def world(redis_url: str) -> AsyncIterator[World]:
 async def received(world: World, stripe_server: StripeServer) -> AsyncIterator[ReceivedEvents]:
     links = CheckoutLinks("secret", "http://gate")
     provider = StripePayments(key=KEY, webhook_secret=shapes.SECRET, links=links, api_base=stripe_server.address)
-    yield ReceivedEvents(world.ledger, provider, lambda _: None)
+    yield ReceivedEvents(world.ledger, provider)
     await provider.close()
 
 

@@ -253,7 +253,7 @@ class Model(Accounts):
         if g.ref:
             return "LedgerBroken", None
         g.in_line, g.deadline = True, self.clock + LOOK_AGAIN
-        return "Requeued", g.dispatch
+        return "LinedUp", g.dispatch
 
     def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
         if answer := self.again(generation, operation):

@@ -1,0 +1,119 @@
+"""What follows the ledger's outcomes: the one place for it, whoever asked, be it the API, a worker or a caretaker.
+
+A ledger is given `FollowUps.after`, and calls it with every outcome that moved something. So whoever runs a transition
+cannot forget to dispatch, to tell those who watch, to free the provider's slot or to have the provider stop. All of it
+runs beside the caller and may be lost with the process: the caretaker dispatches what lies undispatched, slots lapse,
+and watchers look by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from gateway.dispatcher import Dispatcher
+from gateway.domain import GenerationRequest
+from gateway.ledger import outcomes
+from gateway.ledger.payments import Billed, Paid, TakenBack
+from gateway.pricing.card import RateCard
+from gateway.queue import Queue, job_id
+from gateway.slots import Slots
+from gateway.tasks import Tasks
+
+Stop = Callable[[GenerationRequest, str, str], Coroutine[Any, Any, None]]
+"""Has a provider stop a job: of this request, with this ref, made for the generation of this id."""
+
+
+class FollowUps:
+    """Does what follows. `card` is the rate card as it is now; `stop` asks a provider, or has a worker ask it."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        dispatcher: Dispatcher,
+        slots: Slots,
+        tasks: Tasks,
+        card: Callable[[], RateCard],
+        stop: Stop | None = None,
+    ) -> None:
+        self._queue = queue
+        self._dispatcher = dispatcher
+        self._slots = slots
+        self._tasks = tasks
+        self._card = card
+        self._stop = self._leave_stop_to_worker if stop is None else stop
+
+    def after(self, outcome: object) -> None:
+        """Begin what follows from an outcome of the ledger; never raises, never waits."""
+        match outcome:
+            case outcomes.Begun(generation):
+                self._changed(generation)
+            case outcomes.Reserved(generation, dispatch):
+                self._dispatch(dispatch)
+                self._changed(generation)
+            case outcomes.CancelRequested(generation, dispatch):
+                self._dispatch(dispatch)
+                self._tasks.start(self._queue.ask_to_look(generation.id), "ask to look")
+                self._changed(generation)
+            case outcomes.Ended():
+                self._ended(outcome)
+            case outcomes.Requeued(dispatch, promoted):
+                self._go_on((dispatch, *promoted))
+            case outcomes.LinedUp(dispatch):
+                self._dispatcher.tell(dispatch.account, dispatch.generation)
+            case outcomes.Parked(dispatch=dispatch):
+                self._dispatch(dispatch)
+            case outcomes.CalledBack(generation, None):
+                self._tasks.start(self._queue.ask_to_look(generation), "ask to look")
+            case outcomes.CalledBack(dispatch=dispatch):
+                self._dispatch(dispatch)
+            case (
+                outcomes.Applied(account=account, promoted=promoted)
+                | Paid(account=account, promoted=promoted)
+                | Billed(account=account, promoted=promoted)
+            ):
+                self._account_changed(account, promoted)
+            case TakenBack(account=account):
+                self._account_changed(account)
+
+    def leave_slot(self, provider: str, generation: str) -> None:
+        """Give up a generation's slot at its provider, or its place in the line, and let others go on."""
+        table = self._card().providers.get(provider)
+        if table is not None:
+            self._tasks.start(self._release_slot(provider, table.max_in_work, generation), "release slot")
+
+    def _ended(self, outcome: outcomes.Ended) -> None:
+        """Let those go on who waited behind it (R14), and have nobody make what nobody waits for (R17)."""
+        ended = outcome.generation
+        if len(ended.outputs) < ended.request.outputs:
+            job = job_id(ended.id, ended.attempt + 1)
+            self._tasks.start(self._queue.take_out(ended.request.tool, job), "take out")
+            if outcome.provider_ref is not None:
+                self._tasks.start(self._stop(ended.request, outcome.provider_ref, ended.id), "stop provider")
+        self.leave_slot(ended.request.provider, ended.id)
+        self._go_on(outcome.promoted)
+        self._changed(ended)
+
+    def _account_changed(self, account: outcomes.Account, promoted: Sequence[outcomes.Dispatch] = ()) -> None:
+        self._go_on(promoted)
+        self._dispatcher.tell(account.id, "")
+
+    def _go_on(self, dispatches: Sequence[outcomes.Dispatch]) -> None:
+        """Generations have moved to `queued`."""
+        self._dispatcher.dispatch(dispatches)
+        for dispatch in dispatches:
+            self._dispatcher.tell(dispatch.account, dispatch.generation)
+
+    def _dispatch(self, dispatch: outcomes.Dispatch | None) -> None:
+        if dispatch is not None:
+            self._dispatcher.dispatch([dispatch])
+
+    def _changed(self, generation: outcomes.Generation) -> None:
+        self._dispatcher.tell(generation.account, generation.id, generation.version)
+
+    async def _release_slot(self, provider: str, limit: int | None, generation: str) -> None:
+        self._dispatcher.dispatch(await self._slots.release(provider, limit, generation))
+
+    async def _leave_stop_to_worker(self, asked: GenerationRequest, ref: str, generation: str) -> None:
+        await self._queue.stop(tool=asked.tool, generation=generation, ref=ref)
