@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from gateway.errors import LedgerFull
 from gateway.ledger import keys
 from gateway.ledger.core import LedgerCore
 
@@ -17,8 +20,9 @@ class SigningKeyOperations(LedgerCore):
     async def claim_signing_key(self, mark: str) -> str:
         """The mark of the key that it is used with: `mark`, if there was none."""
         found = await self.signing_key_mark()
-        if found is None:  # only then: a ledger whose memory is full can be started all the same
-            await self.command("SET", keys.SIGNING_KEY, mark, "NX")
+        if found is None:
+            with suppress(LedgerFull):  # it can be started all the same; the next start claims it
+                await self.command("SET", keys.SIGNING_KEY, mark, "NX")
             found = await self.signing_key_mark()
         return mark if found is None else found
 
