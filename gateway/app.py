@@ -29,6 +29,7 @@ from gateway.api.metrics import Metrics
 from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware import add_headers
 from gateway.api.openapi import document
+from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
 from gateway.api.server import Runner
@@ -50,7 +51,6 @@ from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresse
 from gateway.payments import CheckoutLinks, payments_of
 from gateway.payments.received import ReceivedEvents
 from gateway.pricing.card import RateCard
-from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue import Queue
@@ -93,7 +93,17 @@ def create_app(settings: Settings) -> web.Application:
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )
     app[services.CARD_IN_FORCE] = CardInForce(app[services.LEDGER], app[services.RATE_CARDS], publishes=True)
-    app[services.KEPT_QUOTES] = KeptQuotes()
+    app[services.ORDERING] = Ordering(
+        ledger=app[services.LEDGER],
+        outputs=app[services.OUTPUTS],
+        rate_cards=app[services.RATE_CARDS],
+        quote_tokens=app[services.QUOTE_TOKENS],
+        uploads=app[services.UPLOAD_ADDRESSES],
+        tasks=app[services.BACKGROUND],
+        input_guard=settings.input_guard,
+        webhook_guard=settings.address_guard,
+        in_test_mode=settings.in_test_mode,
+    )
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _taking_in])

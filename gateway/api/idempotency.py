@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.api.auth import Caller
-from gateway.api.errors import IdempotencyKeyReused, LedgerDown
+from gateway.api.errors import LedgerDown
 from gateway.api.parse import IDEMPOTENCY_HEADER, idempotency_key, request_digest
+from gateway.api.refusals import reused
 from gateway.api.services import REQUESTS
 from gateway.domain import operation_id
 from gateway.errors import LedgerUnavailable
@@ -70,14 +71,6 @@ def operation(request: web.Request) -> str:
 def key_digest(caller: Caller, key: str) -> str:
     """The digest a key is remembered under; an account that is called `admin` shares nothing with the operators."""
     return hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
-
-
-def reused() -> IdempotencyKeyReused:
-    """The refusal of a key that came before with another request."""
-    return IdempotencyKeyReused(
-        f"This {IDEMPOTENCY_HEADER} was used in the last 24 hours for another request. Send a new request with a new "
-        "key; repeat an old one with exactly the same method, path and body."
-    )
 
 
 async def _claim(request: web.Request, claim: Request) -> Answered | None:

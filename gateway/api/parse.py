@@ -36,6 +36,7 @@ _POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON rea
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 _RAW = web.RequestKey("RAW", bytes)
+_DOCUMENT = web.RequestKey("DOCUMENT", Document)
 _TOO_MANY = f"The body has more than {limits.JSON_VALUES_MAX:,} values, lists and objects counted in. Nothing was done."
 _NO_MEMBER = "is not a member of this request"
 _NOT_HELD = "must be a finite number, neither too large nor too small to be held"
@@ -94,7 +95,8 @@ async def read_body(request: web.Request, model: type[M]) -> M:
     raw = await raw_body(request)
     if not raw.strip() and not requires_anything(model):
         raw = b"{}"
-    _check(_document(raw), model)
+    document = request[_DOCUMENT] = _document(raw)
+    _check(document, model)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -150,7 +152,8 @@ def idempotency_key(request: web.Request) -> str | None:
 
 async def request_digest(request: web.Request) -> str:
     """What makes two requests the same (R11): method, path and the body as canonical JSON."""
-    body = canonical_json(await raw_body(request))
+    raw, document = await raw_body(request), request.get(_DOCUMENT)
+    body = canonical_json(raw) if document is None or not raw.strip() else _canonical(raw, document)
     return hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
 
 
@@ -163,6 +166,10 @@ def canonical_json(raw: bytes) -> str:
         return ""
     document = _document(raw)
     _check(document)
+    return _canonical(raw, document)
+
+
+def _canonical(raw: bytes, document: Document) -> str:
     if _POINT_OR_EXPONENT.search(raw):
         return _CANONICAL.encode(_plain_numbers(document.value))
     return _CANONICAL.encode(document.value)

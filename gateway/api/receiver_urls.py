@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
+from gateway.addresses import AddressGuard
 from gateway.api.errors import InvalidRequest
-from gateway.api.services import SETTINGS
 from gateway.errors import FieldProblem
 
 
-def checked_url(request: web.Request, url: str | None, path: str) -> str | None:
+def checked_url(guard: AddressGuard, url: str | None, path: str) -> str | None:
     """The URL, if it may be called as far as one can see; InvalidRequest about the member `path` if not."""
-    problem = None if url is None else request.app[SETTINGS].address_guard.problem(url)
+    problem = None if url is None else guard.problem(url)
     if problem is not None:
         raise InvalidRequest(f"`{path}` {problem}.", fields=[FieldProblem(path, problem)])
     return url

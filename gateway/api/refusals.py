@@ -7,6 +7,7 @@ import json
 from gateway.api.auth import KeysStale
 from gateway.api.errors import (
     ApiError,
+    IdempotencyKeyReused,
     NotFound,
     PlanLimitExceeded,
     SettingsRefused,
@@ -14,7 +15,7 @@ from gateway.api.errors import (
     UnknownModel,
     WaitingRoomFull,
 )
-from gateway.api.idempotency import reused
+from gateway.api.parse import IDEMPOTENCY_HEADER
 from gateway.api.ways_out import insufficient_credits
 from gateway.domain import GenerationRequest
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
@@ -34,6 +35,14 @@ Refusal = (
     | o.InsufficientCredits
     | o.WaitingRoomFull
 )
+
+
+def reused() -> IdempotencyKeyReused:
+    """The refusal of a key that came before with another request."""
+    return IdempotencyKeyReused(
+        f"This {IDEMPOTENCY_HEADER} was used in the last 24 hours for another request. Send a new request with a new "
+        "key; repeat an old one with exactly the same method, path and body."
+    )
 
 
 def refusal_of_request(refused: RequestRefused) -> ApiError:

@@ -14,6 +14,7 @@ from gateway.api.hub import Hub
 from gateway.api.intake import Intake
 from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
+from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
@@ -25,7 +26,6 @@ from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
 from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.payments.received import ReceivedEvents
-from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.reload import RateCards
 from gateway.proxies import Proxies
 from gateway.queue import Queue
@@ -61,7 +61,7 @@ QUEUE = web.AppKey("QUEUE", Queue)
 DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
 CARD_IN_FORCE = web.AppKey("CARD_IN_FORCE", CardInForce)
 RATE_CARDS = web.AppKey("RATE_CARDS", RateCards)
-KEPT_QUOTES = web.AppKey("KEPT_QUOTES", KeptQuotes)
+ORDERING = web.AppKey("ORDERING", Ordering)
 OUTPUTS = web.AppKey("OUTPUTS", OutputStore)
 STORE_WATCH = web.AppKey("STORE_WATCH", StoreWatch)
 BODIES = web.AppKey("BODIES", Bodies)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.api.cards import price_shape
 from gateway.api.errors import InsufficientCredits
+from gateway.card_shapes import price_shape
 from gateway.domain import Bucket, format_credits, millicredits_to_credits
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import RateCard

@@ -15,7 +15,7 @@ from gateway.api.idempotency import operation, seed
 from gateway.api.parse import read_body, read_query
 from gateway.api.receiver_urls import checked_url
 from gateway.api.respond import answer
-from gateway.api.services import LEDGER, WEBHOOK_SECRETS
+from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
 from gateway.api.whose import whose
 from gateway.domain import EventType, is_event_id, is_webhook_id, webhook_id
 from gateway.event_shapes import GENERATION_EVENTS
@@ -30,7 +30,7 @@ async def create(request: web.Request) -> web.Response:
     """`POST /v1/webhooks`."""
     body = await read_body(request, s.WebhookIn)
     account, secrets = caller(request).account, request.app[WEBHOOK_SECRETS]
-    checked_url(request, body.url, "url")
+    checked_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = webhook_id(seed(request))
     made = await request.app[LEDGER].listen(
         webhook=webhook,
@@ -65,7 +65,7 @@ async def get(request: web.Request) -> web.Response:
 async def change(request: web.Request) -> web.Response:
     """`PATCH /v1/webhooks/{webhook}`: what is left out stays."""
     body = await read_body(request, s.WebhookChangeIn)
-    checked_url(request, body.url, "url")
+    checked_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = _named(request, caller(request).account)
     if webhook == DEFAULT:
         raise InvalidRequest("The `default` webhook is told what each request asks for: there is nothing to change.")

@@ -144,7 +144,7 @@ async def test_401_without_a_key_it_says_how_to_send_one(gateway: Visitor) -> No
 
 async def test_403_the_wrong_kind_of_key_is_told_which_it_takes(gateway: Visitor) -> None:
     key = await gateway.account()
-    reply = await gateway.call("GET", "/v1/balance", gateway.admin)
+    reply = await gateway.call("POST", "/v1/generations", gateway.admin, SKETCH)
     assert (reply.status, reply.code) == (403, "forbidden")
     assert "POST /v1/admin/accounts/{id}/keys" in reply.message
     reply = await gateway.call("GET", "/v1/ops/queues", key)

@@ -1,0 +1,257 @@
+"""Ordering a generation: price it, store its inputs, reserve it. Knows callers and bodies, and nothing of HTTP.
+
+Every way to order goes through `Ordering.order`: the gateway's own `POST /v1/generations` and whatever other clients
+speak. A refusal is raised as an ApiError, KeysStale asks for the caller to be authenticated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from gateway.addresses import AddressGuard
+from gateway.api.auth import Caller, found
+from gateway.api.errors import ApiError, InvalidRequest, PriceAboveCeiling
+from gateway.api.inputs import GivenInput, given_inputs, measured, stored, stored_keys
+from gateway.api.quote_tokens import QuoteTokens
+from gateway.api.receiver_urls import checked_url
+from gateway.api.refusals import refusal_of_request, refusal_of_reserve, reused
+from gateway.domain import (
+    GenerationRequest,
+    Input,
+    credits_to_millicredits,
+    format_credits,
+    generation_id,
+    millicredits_to_credits,
+    operation_id,
+    partition_of_account,
+)
+from gateway.errors import FieldProblem, OutputNotStored, RequestRefused
+from gateway.ledger import outcomes as o
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.policy_of_card import terms_of
+from gateway.outputs import OutputStore, UploadAddresses
+from gateway.pricing.card import Model, RateCard
+from gateway.pricing.kept_quotes import KeptQuotes
+from gateway.pricing.measures import PROMPT_CHARACTERS
+from gateway.pricing.quote import Quote
+from gateway.pricing.reload import RateCards
+from gateway.schemas.errors import PriceAboveCeilingDetails
+from gateway.schemas.generations import GenerationIn
+from gateway.tasks import Tasks
+
+SANDBOX_PROVIDER = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyDigests:
+    """The digests of the caller's idempotency key and of the request that came with it (R11)."""
+
+    key: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The generation that was made; with `replay`, by the same request before."""
+
+    generation: o.Generation
+    replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """A request that can be accepted: at its firm price, its inputs not stored yet."""
+
+    request: GenerationRequest
+    model: Model
+    inputs: tuple[GivenInput, ...]
+    webhook_url: str | None
+
+
+class Ordering:
+    """Prices requests and orders generations, by the rate card as it is now."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        outputs: OutputStore,
+        rate_cards: RateCards,
+        quote_tokens: QuoteTokens,
+        uploads: UploadAddresses,
+        tasks: Tasks,
+        input_guard: AddressGuard,
+        webhook_guard: AddressGuard,
+        in_test_mode: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._outputs = outputs
+        self._rate_cards = rate_cards
+        self._kept_quotes = KeptQuotes()
+        self._quote_tokens = quote_tokens
+        self._uploads = uploads
+        self._tasks = tasks
+        self._input_guard = input_guard
+        self._webhook_guard = webhook_guard
+        self._in_test_mode = in_test_mode
+
+    @property
+    def card(self) -> RateCard:
+        """The rate card that orders are priced by now."""
+        return self._rate_cards.card
+
+    def price(self, account: str, body: GenerationIn) -> Quote:
+        """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
+        try:
+            return self._kept_quotes.quote(
+                self.card,
+                tool=body.tool,
+                model=body.model,
+                settings=body.settings,
+                outputs=body.outputs,
+                input_images=sum(given.kind == "image" for given in body.inputs),
+                input_videos=sum(given.kind == "video" for given in body.inputs),
+                measured=self._measured(account, body),
+            )
+        except RequestRefused as refused:
+            raise refusal_of_request(refused) from None
+
+    def check_inputs(self, account: str, body: GenerationIn) -> None:
+        """Refuse inputs that an order would be refused for; the bytes of `data:` URLs are not looked into."""
+        given_inputs(body.inputs, self._uploads, self._input_guard, account, files=False)
+
+    async def order(self, caller: Caller, body: GenerationIn, digests: IdempotencyDigests | None) -> Ordered:
+        """Price, reserve and queue. What is about to be refused is first looked for among earlier requests (R11)."""
+        account = caller.acting_account
+        try:
+            priced = self._priced(account, body)
+            generation = self._new_id(account, digests)
+            if priced.inputs:
+                inputs = await stored(self._outputs, generation, priced.inputs)
+                priced = replace(priced, request=replace(priced.request, inputs=inputs))
+        except (ApiError, OutputNotStored):
+            replayed = await self._replayed(caller, digests)
+            if replayed is None:
+                raise
+            return replayed
+        return await self._reserve(caller, generation, priced, digests)
+
+    def _measured(self, account: str, body: GenerationIn) -> dict[str, Decimal]:
+        """What the gateway can measure of this request; of its prompt only where the price depends on it."""
+        model = self.card.models.get(body.model)
+        measures: dict[str, Decimal] = {}
+        if body.inputs:
+            measures = measured(body.inputs, self._uploads, account)
+        if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave it out
+            measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
+        return measures
+
+    def _priced(self, account: str, body: GenerationIn) -> _Priced:
+        """The request at its firm price; an ApiError if it cannot be accepted as asked."""
+        quote = self.price(account, body)
+        millicredits, lines, version = quote.price_millicredits, quote.lines, quote.rate_card
+        if body.quote is not None:
+            locked = self._quote_tokens.open(body.quote, account, quote)
+            millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card
+        _check_ceiling(body, millicredits)
+        self._check_sandbox(body, quote.model)
+        asked = GenerationRequest(
+            tool=body.tool,
+            model=body.model,
+            provider=quote.model.provider,
+            provider_model=quote.model.provider_model,
+            prompt=body.prompt,
+            outputs=body.outputs,
+            price_millicredits=millicredits,
+            rate_card=version,
+            settings=quote.settings,
+            lines=lines,
+            metadata=body.metadata,
+            sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
+        )
+        webhook_url = checked_url(self._webhook_guard, body.webhook_url, "webhook_url")
+        given = given_inputs(body.inputs, self._uploads, self._input_guard, account)
+        return _Priced(asked, quote.model, given, webhook_url)
+
+    def _check_sandbox(self, body: GenerationIn, model: Model) -> None:
+        if body.sandbox is None:
+            return
+        if not self._in_test_mode:
+            reason = "works in test mode only (FAREBOX_TEST_MODE=1), and this gateway is not in it: leave it out"
+        elif model.provider != SANDBOX_PROVIDER:
+            reason = f"works with models of the sandbox provider only, and {model.name} is not one: leave it out"
+        else:
+            return
+        raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
+
+    def _new_id(self, account: str, digests: IdempotencyDigests | None) -> str:
+        """An id: two requests in flight with one idempotency key ask for the same, so only one can be made (R11)."""
+        seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
+        return generation_id(partition_of_account(account, self._ledger.partitions), seed)
+
+    async def _replayed(self, caller: Caller, digests: IdempotencyDigests | None) -> Ordered | None:
+        """What the same request made before, for one that is about to be refused."""
+        if digests is None:
+            return None
+        outcome = found(
+            await self._ledger.replay(
+                account=caller.acting_account,
+                keys_version=caller.keys_version,
+                idempotency=(digests.key, digests.request),
+            ),
+            "account of this key any more",
+        )
+        match outcome:
+            case o.Replayed(generation):
+                return Ordered(generation, replay=True)
+            case o.KeyReused():
+                raise reused()
+            case None:
+                return None
+
+    async def _reserve(
+        self, caller: Caller, generation: str, priced: _Priced, digests: IdempotencyDigests | None
+    ) -> Ordered:
+        card = self.card
+        outcome = await self._ledger.reserve(
+            account=caller.acting_account,
+            generation=generation,
+            operation=operation_id(),
+            request=priced.request,
+            terms=terms_of(card, priced.request.tool),
+            pro=priced.model.pro,
+            keys_version=caller.keys_version,
+            idempotency=None if digests is None else (digests.key, digests.request),
+            webhook_url=priced.webhook_url,
+        )
+        match outcome:
+            case o.Reserved():
+                return Ordered(outcome.generation)
+            case o.Replayed():
+                self._drop_inputs(priced, kept=outcome.generation.request.inputs)
+                return Ordered(outcome.generation, replay=True)
+            case _:
+                self._drop_inputs(priced)
+                raise refusal_of_reserve(outcome, priced.request, card)
+
+    def _drop_inputs(self, priced: _Priced, kept: Sequence[Input] = ()) -> None:
+        """Delete what this request has stored, and nothing else: their names are its own.
+
+        `kept` are the inputs of the generation that was made before: by this very request, if its answer was lost.
+        """
+        keys = set(stored_keys(priced.request.inputs)) - set(stored_keys(kept))
+        if keys:
+            self._tasks.start(self._outputs.delete(keys), "delete inputs")
+
+
+def _check_ceiling(body: GenerationIn, millicredits: int) -> None:
+    """Refuse a price above the request's own `max_credits` (R23)."""
+    if body.max_credits is None or millicredits <= credits_to_millicredits(body.max_credits):
+        return
+    raise PriceAboveCeiling(
+        f"This costs {format_credits(millicredits)} credits, and `max_credits` is {body.max_credits:f}. Raise it, or "
+        "change the settings or the number of outputs. Nothing was reserved.",
+        PriceAboveCeilingDetails(price=millicredits_to_credits(millicredits), max_credits=body.max_credits),
+    )

@@ -1,0 +1,156 @@
+"""The rate card and the plans as callers are shown them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from gateway.domain import Interval, SettingValue, millicredits_to_credits
+from gateway.pricing.card import FREE_PLAN, AddOn, CreditsPer, Free, Model, Plan, PlanPrice, Rate, RateCard
+from gateway.pricing.estimates import estimated_generations
+from gateway.pricing.setting import Setting
+from gateway.schemas import cards as s
+
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+
+
+def rate_card_shape(card: RateCard) -> s.RateCardOut:
+    """Everything that a price depends on."""
+    return s.RateCardOut(
+        version=card.version,
+        free=_free_shape(card.free),
+        refund_grace_seconds=card.refunds.grace_ms // 1000,
+        tools=[
+            s.ToolOut(id=tool_id, name=tool.name, baseline_model=tool.baseline_model)
+            for tool_id, tool in card.tools.items()
+        ],
+        models=[_model_shape(model_id, model) for model_id, model in card.models.items()],
+    )
+
+
+def plans_shape(card: RateCard) -> s.PlansOut:
+    """The plans that are sold, and what there is without one."""
+    free = card.free
+    return s.PlansOut(
+        data=[_plan_shape(card, plan_id, plan) for plan_id, plan in card.plans.items()],
+        free=s.FreePlanOut(
+            daily_credits=millicredits_to_credits(free.daily_millicredits),
+            concurrency=dict(free.concurrency),
+            max_waiting=free.max_waiting,
+            allow=_allow_shape(free.allow),
+            estimated_generations=_estimates_shape(card, FREE_PLAN),
+        ),
+        rate_card=card.version,
+    )
+
+
+def price_shape(price: PlanPrice) -> s.PriceOut:
+    """What a plan costs, at the intervals it is sold at."""
+    sold = {str(interval): price.of(interval) for interval in Interval}
+    return s.PriceOut(**{interval: amount for interval, amount in sold.items() if amount is not None})
+
+
+def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> s.PlanOut:
+    return s.PlanOut(
+        id=plan_id,
+        name=plan.name,
+        monthly_credits=millicredits_to_credits(plan.monthly_millicredits),
+        price=price_shape(plan.price),
+        concurrency=dict(plan.concurrency),
+        max_waiting=plan.max_waiting,
+        head_start_seconds=Decimal(plan.head_start_ms) / 1000,
+        allow=_allow_shape(plan.allow),
+        estimated_generations=_estimates_shape(card, plan_id),
+    )
+
+
+def _estimates_shape(card: RateCard, plan: str) -> dict[str, s.EstimatedGenerations]:
+    return {tool: s.EstimatedGenerations(**estimate) for tool, estimate in estimated_generations(card, plan).items()}
+
+
+def _free_shape(free: Free) -> s.FreeOut:
+    hours, rest = divmod(free.reset_ms, _HOUR_MS)
+    return s.FreeOut(
+        daily_credits=millicredits_to_credits(free.daily_millicredits),
+        audience=free.audience,
+        reset_time=f"{hours:02d}:{rest // _MINUTE_MS:02d}",
+        timezone=free.timezone,
+    )
+
+
+def _model_shape(model_id: str, model: Model) -> s.ModelOut:
+    return s.ModelOut(
+        id=model_id,
+        name=model.name,
+        tool=model.tool,
+        description=model.description,
+        pro=model.pro,
+        outputs_max=model.outputs_max,
+        inputs=s.InputsOut(
+            image=model.inputs.image,
+            video=model.inputs.video,
+            megapixels=model.inputs.megapixels,
+            video_seconds=model.inputs.video_seconds,
+        ),
+        settings={name: _setting_shape(setting) for name, setting in model.settings.items()},
+        forbidden=[s.ForbiddenOut(when=_when_shape(rule.when), reason=rule.reason) for rule in model.forbidden],
+        rates=[_rate_shape(rate) for rate in model.rates],
+        add_ons=[_add_on_shape(add_on) for add_on in model.add_ons],
+    )
+
+
+def _setting_shape(setting: Setting) -> s.SettingOut:
+    if setting.values is not None:
+        return s.SettingOut(values=list(setting.values), default=setting.default, unit=setting.unit or None)
+    return s.SettingOut(
+        min=setting.minimum,
+        max=setting.maximum,
+        step=setting.step,
+        default=setting.default,
+        unit=setting.unit or None,
+    )
+
+
+def _rate_shape(rate: Rate) -> s.RateOut:
+    return s.RateOut(
+        when=_when_shape(rate.when),
+        credits=millicredits_to_credits(rate.millicredits),
+        credits_per=_per_shape(rate.credits_per),
+        round_up=dict(rate.round_up),
+        round_credits_to=_credits_or_none(rate.round_credits_to_millicredits),
+        minimum_credits=millicredits_to_credits(rate.minimum_millicredits),
+        maximum_credits=_credits_or_none(rate.maximum_millicredits),
+    )
+
+
+def _add_on_shape(add_on: AddOn) -> s.AddOnOut:
+    return s.AddOnOut(
+        name=add_on.name,
+        when=_when_shape(add_on.when),
+        credits=_credits_or_none(add_on.millicredits),
+        factor=add_on.factor,
+        credits_per=None if add_on.credits_per is None else _per_shape(add_on.credits_per),
+        per=add_on.per,
+    )
+
+
+def _credits_or_none(millicredits: Decimal | None) -> Decimal | None:
+    return None if millicredits is None else millicredits_to_credits(millicredits)
+
+
+def _per_shape(credits_per: CreditsPer) -> dict[str, s.PerUnitOut]:
+    return {
+        name: s.PerUnitOut(credits=millicredits_to_credits(per_unit.millicredits), over=per_unit.over)
+        for name, per_unit in credits_per.items()
+    }
+
+
+def _when_shape(when: Mapping[str, tuple[SettingValue, ...]]) -> dict[str, list[SettingValue]]:
+    return {name: list(values) for name, values in when.items()}
+
+
+def _allow_shape(
+    allow: Mapping[str, Mapping[str, tuple[SettingValue, ...]]],
+) -> dict[str, dict[str, list[SettingValue]]]:
+    return {tool: _when_shape(settings) for tool, settings in allow.items()}
