@@ -251,3 +251,7 @@ class ProviderNotSetUp(ProviderUnreachable):
     """
 
     code = FailureCode.PROVIDER_FAILED
+
+
+class ProviderNotHere(ProviderNotSetUp):
+    """This worker cannot call the provider: its rate card has no table, or it lacks the key. Another may be able to."""

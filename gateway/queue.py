@@ -7,11 +7,13 @@ knows what is queued, and the caretaker dispatches it again.
 | key | holds |
 |---|---|
 | `farebox:queue:<tool>` | arq's sorted set: job → score; the lowest runs next, none before its score is past |
+| `farebox:queue:<tool>:<provider>` | the same for jobs that were set aside: `gateway.set_aside`; their bell likewise |
 | `arq:job:<job>` | arq's job, JSON |
 | `arq:in-progress:<job>`, `arq:retry:<job>` | which job is being picked up · arq's counter, unused |
 | `farebox:queued:<tool>` | sorted set: job → when its generation came to wait, for the oldest age and the depth |
 | `farebox:bell:<tool>` | list: one element a dispatched job, at most 64; idle workers wait on it |
-| `farebox:workers:<tool>` | sorted set: worker → when it was last seen (this Redis's clock) |
+| `farebox:workers:<tool>`, `farebox:caretakers` | sorted set: process → when it was last seen: `gateway.heartbeats` |
+| `farebox:callable:<tool>` | sorted set: provider → when a worker that can call it was last seen |
 | `farebox:waits:<tool>` | hash: class of `gateway.waits` → how many waited so long before they were first begun |
 | `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`gateway.series`), trimmed by age |
 | `farebox:series:last` | what had been counted at the last sample, JSON |
@@ -34,6 +36,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 import structlog
@@ -44,15 +47,14 @@ from redis.asyncio import Redis
 from gateway.batches import Command
 from gateway.clock import now_ms
 from gateway.domain import GENERATION_PATTERN
+from gateway.heartbeats import COUNTED_SECONDS, workers_key
 from gateway.hints import HINTS, LOOKS, Hint, Subscription, hints_in, looks_in, written
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue_redis import Together, ask, listen
+from gateway.set_aside import CLAIM, SET_ASIDE, aside_bell_key, aside_key
 from gateway.waits import class_of
 
 SERIES_LAST = "farebox:series:last"
-
-WORKER_COUNTED_SECONDS = 15
-"""A worker that was not seen for so long is not counted: three of its heartbeats."""
 
 # A job may wait in arq as long as its generation may wait in the ledger; no sensible `queue_timeout` is past two days.
 _JOB_MS = 48 * 3600 * 1000
@@ -62,31 +64,8 @@ _ATTEMPT = re.compile(rf"({GENERATION_PATTERN.strip('^$')}):([0-9]{{1,9}})")
 _STOP = "stop"  # before the generation in the id of a job that makes nothing
 _BELL_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
 _BELL_SECONDS = 3600
-_WORKERS_SECONDS = 300
 _WAITS_SECONDS = 7 * 86_400
 _STRAY_SECONDS = 86_400  # longer than any vendor calls back about one job
-
-# Claims the first due jobs that nobody has, looking past those that were claimed and not begun (perhaps by the dead).
-# What is due is so by this Redis's clock: a worker whose own is hours behind would find nothing, and say nothing.
-# When none is left, the bell has nothing to ring for. It is short, so it is sent whole each time.
-_CLAIM = """
-local queue, bell, claim_of = KEYS[1], KEYS[2], ARGV[1]
-local limit, claim_ms = tonumber(ARGV[2]), ARGV[3]
-local time = redis.call("TIME")
-local now = string.format("%d", time[1] * 1000 + math.floor(time[2] / 1000))
-local claimed, offset = {}, 0
-repeat
-  local due = redis.call("ZRANGE", queue, "-inf", now, "BYSCORE", "LIMIT", offset, limit)
-  for _, job in ipairs(due) do
-    if #claimed < limit and redis.call("SET", claim_of .. job, "1", "NX", "PX", claim_ms) then
-      claimed[#claimed + 1] = job
-    end
-  end
-  offset = offset + limit
-until #claimed == limit or #due < limit
-if #claimed > 0 and #claimed < limit then redis.call("DEL", bell) end
-return claimed
-"""
 
 _JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # made once: `json.dumps` makes one for each call
 
@@ -106,10 +85,6 @@ def _queued_key(tool: str) -> str:
 
 def _bell_key(tool: str) -> str:
     return f"farebox:bell:{tool}"
-
-
-def _workers_key(tool: str) -> str:
-    return f"farebox:workers:{tool}"
 
 
 def waits_key(tool: str) -> str:
@@ -232,6 +207,13 @@ class Queue:
         # Before every generation: it is short, and saves the provider work. (A score of 0 arq takes for none.)
         await self._send(*_put(tool, [_Job(f"{_STOP}:{generation}", 1, "stop", (generation, ref), queued_at=None)]))
 
+    async def stop_elsewhere(self, *, tool: str, provider: str, generation: str, ref: str) -> None:
+        """Have a worker that can call the provider ask it to stop the job: this one, which was told to, cannot."""
+        digest = hashlib.sha256(ref.encode()).hexdigest()[:32]
+        job = _Job(f"{_STOP}:{generation}:{digest}:{provider}", 1, "stop", (generation, ref), queued_at=None)
+        expire = ("EXPIRE", aside_key(tool, provider), _JOB_MS // 1000)
+        await self._send(*_put(tool, [job], provider), expire)
+
     async def stop_stray(self, *, tool: str, generation: str, ref: str) -> None:
         """Have a worker ask a provider to stop a job that no generation waits for; once, however often it is met."""
         digest = hashlib.sha256(f"{generation}\n{ref}".encode()).hexdigest()[:32]
@@ -260,16 +242,19 @@ class Queue:
 
     # --- picking: what workers call ---------------------------------------------------------------------------------
 
-    async def claim(self, tool: str, *, limit: int, claim_ms: int, wait_seconds: float = 0) -> list[str]:
+    async def claim(
+        self, tool: str, *, limit: int, claim_ms: int, wait_seconds: float = 0, providers: Sequence[str] = ()
+    ) -> list[str]:
         """Claim up to `limit` due jobs for `claim_ms`, the next one first; those that another has are left out.
 
         With `wait_seconds` it waits for the bell before that, so long at most: both in one round trip, so a dispatched
-        job is an idle worker's as soon as it is written. The claim covers the moment until `begin`.
+        job is an idle worker's as soon as it is written. The claim covers the moment until `begin`. Of the jobs that
+        others set aside those of `providers` are taken too.
         """
-        bell = _bell_key(tool)
-        wait: list[Command] = [("BLPOP", bell, wait_seconds)] if wait_seconds else []
+        places = _places(tool, providers)
+        wait: list[Command] = [("BLPOP", *(bell for _, bell in places), wait_seconds)] if wait_seconds else []
         words = (in_progress_key_prefix, limit, claim_ms)
-        *_, claimed = await self._send(*wait, ("EVAL", _CLAIM, 2, queue_key(tool), bell, *words))
+        *_, claimed = await self._send(*wait, ("EVAL", CLAIM, 2 * len(places), *chain(*places), *words))
         jobs = [job.decode(errors="replace") for job in claimed]
         odd = [job for job, name in zip(claimed, jobs, strict=True) if job != name.encode()]
         if odd:  # no id of ours: no worker could ever run it, or name it to arq
@@ -281,18 +266,10 @@ class Queue:
         """Leave a job that was claimed to any worker."""
         await self._send(("DEL", in_progress_key_prefix + job))
 
-    async def worker_seen(self, tool: str, worker: str) -> None:
-        """Say that a worker is alive: every few seconds, in the time of the queue's own clock."""
-        ((seconds, _),) = await self._send(("TIME",))
-        await self._send(
-            ("ZADD", _workers_key(tool), seconds, worker),
-            ("ZREMRANGEBYSCORE", _workers_key(tool), "-inf", seconds - _WORKERS_SECONDS),
-            ("EXPIRE", _workers_key(tool), _WORKERS_SECONDS),
-        )
-
-    async def worker_gone(self, tool: str, worker: str) -> None:
-        """Say that a worker has stopped."""
-        await self._send(("ZREM", _workers_key(tool), worker))
+    async def set_aside(self, tool: str, provider: str, job: str) -> None:
+        """Leave a job that was claimed to the workers that can call its provider."""
+        keys = (queue_key(tool), aside_key(tool, provider), aside_bell_key(tool, provider))
+        await self._send(("EVAL", SET_ASIDE, len(keys), *keys, in_progress_key_prefix, job))
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -303,6 +280,13 @@ class Queue:
         ranks = await self._together.ask(*(("ZRANK", queue_key(tool), job) for tool, job in jobs))
         return [None if rank is None else int(rank) for rank in ranks]
 
+    async def places_aside(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
+        """For each (tool, provider, job), how many jobs that were set aside run before it; None if it was not."""
+        if not jobs:
+            return []
+        ranks = await self._together.ask(*(("ZRANK", aside_key(tool, provider), job) for tool, provider, job in jobs))
+        return [None if rank is None else int(rank) for rank in ranks]
+
     async def depths(self, tools: Iterable[str]) -> list[Depth]:
         """How each tool's queue is, in one round trip."""
         tools = list(tools)
@@ -311,7 +295,7 @@ class Queue:
             asked += [
                 ("ZCARD", _queued_key(tool)),
                 ("ZRANGE", _queued_key(tool), 0, 0, "WITHSCORES"),
-                ("ZRANGE", _workers_key(tool), 0, -1, "WITHSCORES"),
+                ("ZRANGE", workers_key(tool), 0, -1, "WITHSCORES"),
             ]
         (seconds, microseconds), *answers = await self._send(*asked)
         now_ms = seconds * 1000 + microseconds // 1000
@@ -320,7 +304,7 @@ class Queue:
             oldest_ms = max(0, now_ms - int(oldest[1])) if oldest else None
             seen = {name.decode(): int(at) for name, at in zip(workers[::2], workers[1::2], strict=True)}
             silent = {name: max(0, now_ms - at * 1000) for name, at in seen.items()}
-            counted = sum(seconds - at < WORKER_COUNTED_SECONDS for at in seen.values())
+            counted = sum(seconds - at < COUNTED_SECONDS for at in seen.values())
             depths.append(Depth(tool, queued, oldest_ms, counted, silent))
         return depths
 
@@ -385,20 +369,26 @@ class _Job:
     queued_at: int | None
 
 
-def _put(tool: str, jobs: Sequence[_Job]) -> Iterator[Command]:
+def _places(tool: str, providers: Sequence[str]) -> list[tuple[str, str]]:
+    """The queue and the bell of a tool, then of what was set aside for each of these providers."""
+    aside = [(aside_key(tool, provider), aside_bell_key(tool, provider)) for provider in providers]
+    return [(queue_key(tool), _bell_key(tool)), *aside]
+
+
+def _put(tool: str, jobs: Sequence[_Job], provider: str | None = None) -> Iterator[Command]:
     """Write jobs as arq's `enqueue_job` would, but with scores of ours and without looking first; then ring the bell.
 
     The jobs come before their places in the queue: a worker never finds a place without a job. The bell is rung once
-    for each, so that as many idle workers wake as there are jobs.
+    for each, so that as many idle workers wake as there are jobs. With `provider` they are for those who can call it.
     """
+    queue, bell = _places(tool, [] if provider is None else [provider])[-1]
     for job in jobs:
         text = serialize_job(job.function, job.arguments, {}, None, now_ms(), serializer=dumps)
         yield "PSETEX", job_key_prefix + job.id, _JOB_MS, text
-    yield "ZADD", queue_key(tool), *(word for job in jobs for word in (job.score, job.id))
+    yield "ZADD", queue, *(word for job in jobs for word in (job.score, job.id))
     waiting = [word for job in jobs if job.queued_at is not None for word in (job.queued_at, job.id)]
     if waiting:
         yield "ZADD", _queued_key(tool), *waiting
-    bell = _bell_key(tool)
     yield "LPUSH", bell, *[1] * min(len(jobs), _BELL_MAX)
     yield "LTRIM", bell, 0, _BELL_MAX - 1
     yield "EXPIRE", bell, _BELL_SECONDS

@@ -16,9 +16,6 @@ why:
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
@@ -31,15 +28,17 @@ from arq.worker import Worker, func
 
 from gateway.cancelling import cancel
 from gateway.errors import QueueUnavailable
+from gateway.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_seen
 from gateway.outputs import StoreWatch
 from gateway.queue import Queue, attempt_of, dumps, loads, queue_key
 from gateway.tasks import Tasks
+from workers.abilities import Abilities
 from workers.generate import LeftToAnother
+from workers.heartbeat import process_name
 from workers.metrics import ATTEMPTS_IN_WORK
 
 _BELL_SECONDS = 0.5
 _JOBS_FIRST_SECONDS = 0.001  # jobs that were claimed ask for their leases before this process asks for more jobs
-_SEEN_EVERY_SECONDS = 5
 _PAUSES_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 # How long handing back may take, after the grace: the ledger may be away, and then the caretaker does it.
 _HAND_BACK_SECONDS = 5
@@ -65,6 +64,7 @@ class ToolWorker(Worker):
         claim_ms: int,
         grace_seconds: float,
         hand_back: asyncio.Event,
+        abilities: Abilities,
         tasks: Tasks | None = None,
         store: StoreWatch | None = None,
     ) -> None:
@@ -87,13 +87,14 @@ class ToolWorker(Worker):
             job_serializer=dumps,
             job_deserializer=loads,
         )
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.name = process_name()
         self._tool = tool
         self._queue = queue
         self._make = make
         self._claim_ms = claim_ms
         self._grace_seconds = grace_seconds
         self._hand_back = hand_back
+        self._abilities = abilities
         self._tasks = Tasks() if tasks is None else tasks
         self._store = store
         self._stopping = asyncio.Event()
@@ -120,7 +121,7 @@ class ToolWorker(Worker):
         finally:
             await cancel(seen)
         try:
-            await self._queue.worker_gone(self._tool, self.name)
+            await worker_gone(self._queue.redis, self._tool, self.name)
         except QueueUnavailable as error:
             log.warning("worker_not_signed_off", worker=self.name, error=str(error))
 
@@ -168,7 +169,13 @@ class ToolWorker(Worker):
             await self._room.wait()
             return
         wait_seconds = _BELL_SECONDS if self._all_started else 0
-        claimed = await self._queue.claim(self._tool, limit=room, claim_ms=self._claim_ms, wait_seconds=wait_seconds)
+        claimed = await self._queue.claim(
+            self._tool,
+            limit=room,
+            claim_ms=self._claim_ms,
+            wait_seconds=wait_seconds,
+            providers=self._abilities.providers,
+        )
         self._all_started = len(claimed) < room
         for job in claimed:
             if self._stopping.is_set():
@@ -252,8 +259,9 @@ class ToolWorker(Worker):
 
     async def _say_that_seen(self) -> None:
         while True:
+            self._abilities.say_lacks()
             try:
-                await self._queue.worker_seen(self._tool, self.name)
+                await worker_seen(self._queue.redis, self._tool, self.name, self._abilities.providers)
             except QueueUnavailable as error:
                 log.debug("worker_not_seen", worker=self.name, error=str(error))
-            await asyncio.sleep(_SEEN_EVERY_SECONDS)
+            await asyncio.sleep(SEEN_EVERY_SECONDS)

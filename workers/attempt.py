@@ -28,6 +28,7 @@ from gateway.errors import (
     ProviderBusy,
     ProviderError,
     ProviderFailed,
+    ProviderNotHere,
     ProviderNotSetUp,
     ProviderUnreachable,
     StoreUnavailable,
@@ -102,6 +103,8 @@ class Attempt:
             await cancel(*tasks, *([] if self._submitting is None else [self._submitting]))
         if decided[1]:  # before what was made: the ledger may have ended the generation, and who is told must follow up
             ending = await self._end_lease(keeping)
+        elif decided[0] and isinstance(making.exception(), ProviderNotHere):
+            ending = await self._end_not_here()
         elif decided[0]:
             ending = await self._end_made(making)
         else:
@@ -129,7 +132,7 @@ class Attempt:
                     self._submitting.result()
                 made = await self._collect(provider, self._request)
             except ProviderUnreachable as error:
-                if isinstance(error, ProviderNotSetUp) and self._ref is None:
+                if isinstance(error, ProviderNotHere) or (isinstance(error, ProviderNotSetUp) and self._ref is None):
                     raise
                 self._slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
                 if self._ref is not None and self._parking.may_leave(away=True):
@@ -343,6 +346,12 @@ class Attempt:
         looking = asyncio.create_task(self._collect(provider, replace(self._request, last_look=True)))
         await asyncio.wait({looking}, timeout=min(_LAST_LOOK_SECONDS, self._lease_seconds / 2))
         await cancel(looking)  # whatever it raised: nobody waits for more
+
+    async def _end_not_here(self) -> str:
+        """Hand back what another worker may make; the next job of this provider is set aside unbegun."""
+        self._log.warning("attempt_not_made_here", provider=self._generation.request.provider)
+        self._place.desk.meet(self._generation.request.provider)
+        return await self._end_handed_back()
 
     async def _end_handed_back(self) -> str:
         operation = operation_id()

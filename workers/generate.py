@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from gateway.clock import now_seconds
-from gateway.domain import State, operation_id
+from gateway.domain import FINAL_STATES, State, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun, Ended, Generation, LinedUp, Stale, TooEarly
 from gateway.queue import job_id
@@ -32,7 +32,7 @@ async def generate(context: Mapping[str, Any], generation: str, attempt: int) ->
     """Make attempt number `attempt` at a generation, if the ledger gives it the lease."""
     place: Workplace = context["place"]
     hand_back: asyncio.Event = context["hand_back"]
-    if not await _has_room(place, hand_back, context["tool"], generation, attempt):
+    if not await _may_begin(place, hand_back, context["tool"], generation, attempt):
         return
     begun = await _begin(place, hand_back, generation, attempt)
     if begun is None:
@@ -50,21 +50,53 @@ async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
     """Ask the provider to stop the job `ref` of a generation that was ended elsewhere."""
     place: Workplace = context["place"]
     found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
-    if isinstance(found, Generation) and not await place.ask_to_stop(found.request, ref, generation):
+    if not isinstance(found, Generation):
+        return
+    if place.desk.lack(found.request.provider) is not None:
+        await _stop_elsewhere(place, context["tool"], found, ref)
+    elif not await place.ask_to_stop(found.request, ref, generation):
         # The job's place is another's meanwhile.
         place.aside(place.ask_again_to_stop(found.request, ref, generation), "stop provider again")
 
 
-async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, generation: str, attempt: int) -> bool:
-    """Whether its provider has room; if not, the generation stands in the provider's line and the job is gone.
+async def _stop_elsewhere(place: Workplace, tool: str, found: Generation, ref: str) -> None:
+    """Leave the stop to a worker that can call the provider."""
+    try:
+        await place.queue.stop_elsewhere(tool=tool, provider=found.request.provider, generation=found.id, ref=ref)
+    except QueueUnavailable as error:
+        log.warning("stop_not_left_to_worker", generation=found.id, error=str(error))
 
-    Only where some provider of the rate card has a limit is there anything to ask.
+
+async def _may_begin(place: Workplace, hand_back: asyncio.Event, tool: str, generation: str, attempt: int) -> bool:
+    """Whether this worker can call the generation's provider, and that has room; if not, the job is left to others.
+
+    Only where this worker lacks a key, or some provider of the rate card has a limit, is there anything to ask.
     """
-    if all(table.max_in_work is None for table in place.desk.card.providers.values()):
+    limited = any(table.max_in_work is not None for table in place.desk.card.providers.values())
+    if not limited and not place.desk.lacks_any:
         return True
     found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
-    if not isinstance(found, Generation) or (found.state, found.attempt + 1) != (State.QUEUED, attempt):
+    if not isinstance(found, Generation) or found.state in FINAL_STATES or found.attempt + 1 != attempt:
         return True  # `begin` says what is so
+    if place.desk.lack(found.request.provider) is not None:
+        await _set_aside(place, tool, found.request.provider, job_id(generation, attempt))
+        return False
+    # One that runs is parked: its provider has the job, and room for it.
+    return found.state is not State.QUEUED or await _has_room(place, hand_back, tool, found)
+
+
+async def _set_aside(place: Workplace, tool: str, provider: str, job: str) -> None:
+    """Leave the job to a worker that can call its provider. What the queue does not take now it has still, claimed."""
+    log.info("job_set_aside", job=job, provider=provider)
+    try:
+        await place.queue.set_aside(tool, provider, job)
+    except QueueUnavailable as error:
+        log.warning("job_not_set_aside", job=job, error=str(error))
+
+
+async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, found: Generation) -> bool:
+    """Whether its provider has room; if not, the generation stands in the provider's line and the job is gone."""
+    generation, attempt = found.id, found.attempt + 1
     slot = Slot(place, found)
     while True:
         try:

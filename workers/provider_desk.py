@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.addresses import AddressGuard
 from gateway.callbacks import CallbackLinks
 from gateway.domain import GenerationRequest, Input
-from gateway.errors import ProviderNotSetUp
+from gateway.errors import ProviderNotHere
 from gateway.ledger.outcomes import Generation
 from gateway.ordered import DURATION_MARGIN, Ordered, OutputChecks, ResolutionCheck
 from gateway.outputs import OutputStore, attempt_of, content_type_of
@@ -55,6 +55,7 @@ class ProviderDesk:
         self._made: dict[str, tuple[ProviderTable, Provider]] = {}
         self._retired: list[Provider] = []
         self._given: dict[str, Provider] = {}
+        self._met: set[str] = set()
 
     @property
     def card(self) -> RateCard:
@@ -71,13 +72,38 @@ class ProviderDesk:
         self._given[name] = provider
 
     def table(self, name: str) -> ProviderTable:
-        """What the rate card says of a provider; ProviderNotSetUp if it has no such one (any more)."""
+        """What the rate card says of a provider; ProviderNotHere if it has no such one (any more)."""
         table = self.card.providers.get(name)
         if table is None and name == SANDBOX:
             return _SANDBOX_TABLE
         if table is None:
-            raise ProviderNotSetUp(f"the rate card of this worker has no provider {name!r}")
+            raise ProviderNotHere(f"the rate card of this worker has no provider {name!r}")
         return table
+
+    def lack(self, name: str) -> str | None:
+        """What this worker lacks to call a provider; None if nothing."""
+        if name in self._given:
+            return None
+        try:
+            self._key(name, self.table(name))
+        except ProviderNotHere as error:
+            return error.detail
+        return None
+
+    @property
+    def callable_providers(self) -> list[str]:
+        """The providers of the rate card that this worker can call; sandbox it always can."""
+        names = {SANDBOX, *self.card.providers, *self._given}
+        return sorted(name for name in names if self.lack(name) is None)
+
+    @property
+    def lacks_any(self) -> bool:
+        """Whether a job may be of a provider that this worker cannot call: of its card, or one that it has met."""
+        return any(self.lack(name) is not None for name in (*self.card.providers, *self._met))
+
+    def meet(self, name: str) -> None:
+        """Remember a provider that a generation has, though this worker's rate card may not."""
+        self._met.add(name)
 
     def provider(self, name: str) -> Provider:
         """The provider of this name, made at first use and kept."""
@@ -162,7 +188,7 @@ class ProviderDesk:
             return None
         key = environment_secret(table.key_env)
         if key is None:
-            raise ProviderNotSetUp(f"the provider {name!r} needs its key in {table.key_env}, which is not set here")
+            raise ProviderNotHere(f"the provider {name!r} needs its key in {table.key_env}, which is not set here")
         return key
 
 

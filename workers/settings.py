@@ -22,10 +22,12 @@ from gateway.receivers import Receivers
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
 from gateway.webhook_secrets import WebhookSecrets
+from workers.abilities import Abilities
 from workers.arq_worker import ToolWorker
 from workers.caretaker import Caretaker
 from workers.expired_files import ExpiredFiles
 from workers.generate import generate, stop
+from workers.heartbeat import Heartbeat
 from workers.insist import insist
 from workers.metrics import TRANSITION_SECONDS
 from workers.nightly_audit import NightlyAudit
@@ -84,7 +86,7 @@ async def caretaking(settings: Settings, place: Workplace) -> AsyncIterator[None
         links=OutputLinks(signing_key, settings.public_address),
         lease_seconds=settings.lease_seconds,
     )
-    files = ExpiredFiles(place.ledger, place.outputs)
+    files, heartbeat = ExpiredFiles(place.ledger, place.outputs), Heartbeat(place.queue)
     tasks = [
         place.tasks.keep("rescues", Caretaker(place, settings.lease_seconds).run),
         place.tasks.keep("slots", lambda: keep_filling_slots(place)),
@@ -93,11 +95,13 @@ async def caretaking(settings: Settings, place: Workplace) -> AsyncIterator[None
         place.tasks.keep("daily audit", NightlyAudit(place.ledger).run),
         place.tasks.keep("sampler", Sampler(place.ledger, place.queue).run),
         place.tasks.keep("webhooks", teller.run),
+        place.tasks.keep("heartbeat", heartbeat.run),
     ]
     try:
         yield
     finally:
         await cancel(*tasks)
+        await heartbeat.end()
         await teller.close()
         await receivers.close()
 
@@ -126,6 +130,7 @@ def make_worker(settings: Settings, place: Workplace, *, tool: str, jobs_max: in
         claim_ms=settings.lease_ms,
         grace_seconds=settings.grace_seconds,
         hand_back=hand_back,
+        abilities=Abilities(place.desk, tool),
         tasks=place.tasks,
         store=place.storing.watch,
     )

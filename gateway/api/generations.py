@@ -120,7 +120,7 @@ async def shown(request: web.Request, generation: o.Generation) -> bytes:
 
 
 async def queue_positions(request: web.Request, generations: Sequence[o.Generation]) -> list[int | None]:
-    """The places of those that are queued: in the tool's queue, or in the line of a provider that has no room.
+    """The places of those that are queued: in the tool's queue, in the line of a provider that has no room, or aside.
 
     Without the queue's answer nobody knows them, and all else still stands.
     """
@@ -134,6 +134,9 @@ async def queue_positions(request: web.Request, generations: Sequence[o.Generati
             (one.request.provider, one.id) for one in queued.values() if _may_stand_in_line(request, one, places)
         ]
         places |= zip([one for _, one in standing], await request.app[SLOTS].places(standing), strict=True)
+        aside = [one for one in queued.values() if places[one.id] is None and _may_be_aside(request, one)]
+        asked = [(one.request.tool, one.request.provider, job_id(one.id, one.attempt + 1)) for one in aside]
+        places |= zip([one.id for one in aside], await request.app[QUEUE].places_aside(asked), strict=True)
     except QueueUnavailable:
         places = {}
     return [places.get(generation.id) for generation in generations]
@@ -142,3 +145,9 @@ async def queue_positions(request: web.Request, generations: Sequence[o.Generati
 def _may_stand_in_line(request: web.Request, generation: o.Generation, places: Mapping[str, int | None]) -> bool:
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
     return table is not None and table.max_in_work is not None and places[generation.id] is None
+
+
+def _may_be_aside(request: web.Request, generation: o.Generation) -> bool:
+    """Whether a worker may have set it aside, because it lacks the key of its provider (`gateway.set_aside`)."""
+    table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
+    return table is not None and table.key_env is not None

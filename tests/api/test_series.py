@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.api.services import QUEUE
+from gateway.heartbeats import worker_seen
 from gateway.ledger.sums import Totals
 from gateway.queue import Depth
 from gateway.schemas.base import utc
@@ -107,7 +108,7 @@ async def test_a_time_that_cannot_be_shown_names_the_parameter(
 
 
 async def test_queues_say_when_each_worker_was_last_seen(gateway: Visitor) -> None:
-    await gateway.app[QUEUE].worker_seen("image", "host:1")
+    await worker_seen(gateway.app[QUEUE].redis, "image", "host:1")
     body = (await gateway.call("GET", "/v1/ops/queues", gateway.admin)).body
     image = next(one for one in body["queues"] if one["tool"] == "image")
     (worker,) = image["heartbeats"]

@@ -15,6 +15,7 @@ from arq.worker import Worker, func
 
 from gateway.connections import connect_queue
 from gateway.errors import QueueUnavailable
+from gateway.heartbeats import worker_gone, worker_seen
 from gateway.hints import Hint, Subscription
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import Queue, attempt_of, dumps, job_id, loads, queue_key
@@ -188,7 +189,7 @@ async def rings(queue: Queue) -> int:
 
 async def test_depths_say_how_long_the_oldest_waits_and_who_works(queue: Queue) -> None:
     await queue.dispatch([dispatch(queued_at=now_ms() - 90_000), dispatch("gen_00" + "b" * 24)])
-    await queue.worker_seen("image", "alive")
+    await worker_seen(queue.redis, "image", "alive")
     seconds, _ = await queue.redis.time()
     await queue.redis.zadd("farebox:workers:image", {"dead for 20 seconds": seconds - 20})
     image, video = await queue.depths(["image", "video"])
@@ -196,7 +197,7 @@ async def test_depths_say_how_long_the_oldest_waits_and_who_works(queue: Queue) 
     assert image.oldest_ms is not None
     assert image.oldest_ms >= 90_000
     assert (video.queued, video.oldest_ms, video.workers) == (0, None, 0)
-    await queue.worker_gone("image", "alive")
+    await worker_gone(queue.redis, "image", "alive")
     assert (await queue.depths(["image"]))[0].workers == 0
 
 
@@ -247,7 +248,7 @@ async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> 
         queue.claim("image", limit=1, claim_ms=1),
         queue.claim("image", limit=1, claim_ms=1, wait_seconds=0.1),
         queue.give_back("job"),
-        queue.worker_seen("image", "worker"),
+        worker_seen(queue.redis, "image", "worker"),
         queue.positions([("image", "job")]),
         queue.depths(["image"]),
         queue.dispatch([], [Hint("acme", GENERATION, 1)]),

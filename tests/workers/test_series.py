@@ -9,6 +9,7 @@ import pytest
 from gateway.connections import connect_queue
 from gateway.domain import FailureCode, operation_id
 from gateway.errors import QueueUnavailable
+from gateway.heartbeats import worker_seen
 from gateway.ledger.outcomes import Begun
 from gateway.queue import SERIES_LAST, Queue, series_key, waits_key
 from gateway.series import STEPS, Sample, Series
@@ -46,7 +47,7 @@ async def test_a_sample_says_how_everything_was(stage: Stage, sampler: Sampler) 
     await stage.order()
     await stage.order(outputs=2)
     await until(lambda: _queued(stage, 2))
-    await stage.queue.worker_seen("image", "w1")
+    await worker_seen(stage.queue.redis, "image", "w1")
     await sampler.take(START)
     (seen,) = await samples(sampler, START, START + 9 * SECOND)
     assert seen is not None
@@ -129,7 +130,7 @@ async def test_a_coarser_sample_is_the_worst_of_the_finer_ones_and_the_sum_of_wh
     await fail(stage, order)
     await stage.queue.take_out("image", f"{order}:1", waited_ms=250)
     await sampler.take(START + 20 * SECOND)
-    await stage.queue.worker_seen("image", "w1")
+    await worker_seen(stage.queue.redis, "image", "w1")
     await sampler.take(START + MINUTE)
     past = await sampler.series.read(START - 2 * HOUR, START + MINUTE, START + MINUTE)
     assert past.step_ms == MINUTE

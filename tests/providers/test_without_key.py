@@ -1,0 +1,108 @@
+"""A worker that lacks a provider's key, or the provider itself, leaves its generations to others; nothing fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.domain import State
+from gateway.queue import Queue, job_id
+from gateway.set_aside import aside_key
+from tests.providers.http_vendor import HttpVendor
+from tests.providers.scene import Scene, open_scene
+from tests.workers.stage import PRICE, Stage, open_place, until
+from workers.generate import stop
+
+
+@pytest.fixture
+async def scene(stage: Stage, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with open_scene(stage, HttpVendor(), tmp_path / "card") as scene:
+        yield scene
+
+
+async def test_a_worker_without_the_key_costs_no_attempt_and_says_what_it_lacks(scene: Scene) -> None:
+    """Of eight jobs six lost an attempt to the worker without the key, and one was failed by it."""
+    stage = scene.stage
+    without = stage.worker(FAREBOX_RATE_CARD=str(scene.card))
+    boxed = [await scene.order() for _ in range(4)]
+    drawn = await stage.order(model="sketch")
+    assert (await stage.ended(drawn)).attempt == 1
+    await until(lambda: _all_aside(stage.queue, 4))
+    for generation in boxed:
+        left = await stage.generation(generation)
+        assert (left.state, left.attempt, left.failures) == (State.QUEUED, 0, 0)
+    assert [one.queued for one in await stage.queue.depths(["image"])] == [4]
+    asked = [("image", "box", job_id(generation, 1)) for generation in boxed]
+    assert await stage.queue.places_aside(asked) == [0, 1, 2, 3]
+
+    scene.worker()
+    ended = [await stage.ended(generation) for generation in boxed]
+    assert [(one.state, one.attempt, one.failures) for one in ended] == [(State.SUCCEEDED, 1, 0)] * 4
+    (warning,) = [line for line in map(json.loads, without.log.splitlines()) if line["event"] == "provider_not_here"]
+    assert (warning["provider"], warning["models"]) == ("box", ["flux-dev"])
+    assert "BOX_KEY" in warning["lack"]
+    assert await stage.spent() == 5 * PRICE
+
+
+async def _all_aside(queue: Queue, count: int) -> bool:
+    found: int = await queue.redis.zcard(aside_key("image", "box"))
+    return found == count
+
+
+async def test_a_worker_whose_card_lacks_the_provider_hands_back_uncounted(scene: Scene) -> None:
+    """It finds out by the first one only; the next ones it leaves unbegun."""
+    stage = scene.stage
+    stage.worker()
+    first = await scene.order()
+    await until(lambda: _all_aside(stage.queue, 1))
+    second = await scene.order()
+    await until(lambda: _all_aside(stage.queue, 2))
+    found = [await stage.generation(generation) for generation in (first, second)]
+    assert [(one.state, one.attempt, one.failures) for one in found] == [(State.QUEUED, 1, 0), (State.QUEUED, 0, 0)]
+    scene.worker()
+    assert [(await stage.ended(one.id)).state for one in found] == [State.SUCCEEDED] * 2
+
+
+async def test_a_stop_that_this_worker_cannot_ask_for_is_left_to_one_that_can(scene: Scene) -> None:
+    """It asked four times in vain, and the provider worked on for nobody."""
+    stage = scene.stage
+    working = scene.worker()
+    scene.vendor.holding = True
+    generation = await scene.order()
+    ref = await scene.noted(generation)
+    async with open_place(stage, scene.card) as without:  # BOX_KEY is not set here
+        await stop({"place": without, "tool": "image"}, generation, ref)
+    await scene.stopped(scene.only_job)
+    working.kill()
+
+
+async def test_what_was_set_aside_is_claimed_in_the_order_of_the_queue(stage: Stage) -> None:
+    await stage.account()
+    reserved = [(await stage.reserve()).dispatch for _ in range(3)]
+    dispatches = [one for one in reserved if one is not None]
+    await stage.queue.dispatch(dispatches)
+    jobs = [job_id(one.generation, one.attempt) for one in dispatches]
+
+    async def claim(limit: int, *providers: str) -> list[str]:
+        return await stage.queue.claim("image", limit=limit, claim_ms=60_000, providers=providers)
+
+    assert await claim(2) == jobs[:2]
+    await stage.queue.set_aside("image", "box", jobs[1])
+    await stage.queue.give_back(jobs[0])
+    assert await claim(1, "other") == jobs[:1]
+    await stage.queue.give_back(jobs[0])
+    assert await claim(3, "other", "box") == jobs
+    assert await claim(3, "other", "box") == []
+    # Whoever died with it leaves it in the tool's queue, as any other.
+    await stage.queue.give_back(jobs[1])
+    assert await claim(3) == [jobs[1]]
+    await stage.queue.take_out("image", jobs[1])
+    assert await _left(stage.queue) == [jobs[0], jobs[2]]
+
+
+async def _left(queue: Queue) -> Any:
+    return [job.decode() for job in await queue.redis.zrange("farebox:queue:image", 0, -1)]
