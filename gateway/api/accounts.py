@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import web
 
+from gateway.account_shapes import account_shape
 from gateway.api.auth import found
-from gateway.api.context import caller
-from gateway.api.credits import balance_shape
-from gateway.api.errors import Forbidden, InvalidRequest, NotFound
-from gateway.api.generations import queue_positions
+from gateway.api.changes import applied, refusal_of_change
+from gateway.api.errors import Forbidden, InvalidRequest
 from gateway.api.idempotency import operation
-from gateway.api.keys import key_shape
+from gateway.api.own_generations import queue_positions
 from gateway.api.parse import read_body, read_query
 from gateway.api.respond import answer
-from gateway.api.services import LEDGER, LINKS, RATE_CARDS, SETTINGS
-from gateway.domain import credits_to_millicredits, format_credits, is_account_id
+from gateway.api.services import LEDGER, LINKS, SETTINGS
+from gateway.domain import credits_to_millicredits, is_account_id
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.schemas import accounts as s
-from gateway.schemas.base import to_milliseconds, utc, utc_or_none
+from gateway.schemas.base import to_milliseconds
 from gateway.shapes import entry_shape, generation_shape
 
 RECENT = 10
@@ -39,7 +36,7 @@ async def put(request: web.Request) -> web.Response:
         raise InvalidRequest(f"An account's id {text}.", fields=[FieldProblem("id", text)])
     outcome = await request.app[LEDGER].put_account(account=account, email=body.email, metadata=body.metadata)
     if isinstance(outcome, o.Refused):
-        raise _refusal(outcome, "email")
+        raise refusal_of_change(outcome, "email")
     made, new = outcome
     return answer(account_shape(made), status=HTTPStatus.CREATED if new else HTTPStatus.OK)
 
@@ -114,29 +111,6 @@ async def advance_clock(request: web.Request) -> web.Response:
     return answer(account_shape(applied(request, outcome, "advance_seconds").account))
 
 
-def account_shape(account: o.Account, **recent: Any) -> s.AccountOut:
-    """An account as operators see it; `recent` adds its last entries and generations."""
-    return s.AccountOut(
-        id=account.id,
-        object="account",
-        email=account.email,
-        metadata=dict(account.metadata),
-        test=account.test,
-        created_at=utc(account.created_at),
-        clock=s.Clock(now=utc(account.now), offset_seconds=account.clock_offset_ms // 1000),
-        balance=balance_shape(account),
-        subscription_started_at=utc_or_none(account.subscription.started_at if account.subscription else None),
-        alerts=s.Alerts(
-            thresholds=[Decimal(part) / _THOUSANDTHS for part in account.alerts_thousandths],
-            reached=[Decimal(part) / _THOUSANDTHS for part in account.alerted_thousandths],
-        ),
-        in_work=dict(account.in_work),
-        waiting=dict(account.waiting),
-        keys=[key_shape(key) for key in account.keys],
-        **recent,
-    )
-
-
 async def _whole(request: web.Request, account: o.Account) -> web.Response:
     """The account with its last entries and generations."""
     ledger = request.app[LEDGER]
@@ -157,59 +131,6 @@ async def _whole(request: web.Request, account: o.Account) -> web.Response:
             ],
         )
     )
-
-
-def applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, field: str) -> o.Applied:
-    """The change of the account in the path, or the caller's own, its promotions dispatched; else the refusal."""
-    account = request.match_info.get("account") or caller(request).acting_account
-    match outcome:
-        case o.NotFound():
-            raise NotFound(f"There is no {_what(account)}.")
-        case o.Refused():
-            raise _refusal(outcome, field, plans=request.app[RATE_CARDS].card.plans)
-        case o.Applied():
-            return outcome
-
-
-def _refusal(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
-    """Why an operator's change cannot be made, field by field."""
-    match refused.reason:
-        case "unknown_plan":
-            path, text = "plan", f"must be one of {', '.join(plans) or 'the plans of the rate card: it has none'}"
-        case "starts_in_future":
-            path, text = "started_at", f"must not be in the future: the account's time is {_time(refused)}"
-        case "paid_through_past":
-            path, text = "paid_through", f"must be later than the account's time, {_time(refused)}"
-        case "expires_in_past":
-            path, text = "expires_at", f"must be later than the account's time, {_time(refused)}"
-        case "not_available":
-            path = "credits"
-            text = f"takes away more than the bucket has available: {_amount(refused)}. Held credits are not touched"
-        case "no_subscription" if field in {"plan", "subscription"}:
-            path, text = field, "cannot be changed: the account has no subscription. Start one with PUT"
-        case "no_subscription":
-            path = "bucket"
-            text = "must not be `subscription`: the account has no subscription. Use `top_up`, or start one"
-        case "too_far":
-            path, text = field, f"moves the account's clock, at {_time(refused)}, past the year 9000"
-        case "too_much":
-            path, text = field, "would give the account more than a ledger can count. Give less"
-        case "too_many_grants":
-            path, text = field, "would be another grant, and the account has 500 that are not spent (limit: 500)"
-        case "email_taken":
-            path, text = "email", f"belongs to the account {refused.detail}"
-        case reason:
-            path, text = field, f"was refused: {reason.replace('_', ' ')}"
-    about = f"`{path}` {text}." if path else f"It {text}."
-    return InvalidRequest(f"{about} Nothing was changed.", fields=[FieldProblem(path, text)])
-
-
-def _time(refused: o.Refused) -> str:
-    return utc(int(refused.detail))
-
-
-def _amount(refused: o.Refused) -> str:
-    return f"{format_credits(int(refused.detail))} credits"
 
 
 def _what(account: str) -> str:

@@ -14,14 +14,13 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api.context import caller_if_any
-from gateway.api.credits import own_account
 from gateway.api.errors import InvalidKey, InvalidRequest
 from gateway.api.parse import read_body
 from gateway.api.refusals import refusal_of_request
 from gateway.api.respond import answer
 from gateway.api.services import RATE_CARDS
 from gateway.api.usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
-from gateway.api.whose import own
+from gateway.api.whose import own, own_account
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard

@@ -19,17 +19,17 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
+from gateway.account_shapes import balance_shape
 from gateway.api.auth import KeysStale, found
 from gateway.api.context import caller, set_caller
-from gateway.api.credits import account_of, balance_shape
 from gateway.api.errors import ApiError, Forbidden, NotFound
 from gateway.api.event_stream import EventStream
-from gateway.api.generations import own_generation, queue_positions, shown
 from gateway.api.hub import Changed, Watch
 from gateway.api.ops import queues_shape
+from gateway.api.own_generations import own_generation, queue_positions, shown
 from gateway.api.parse import read_query
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
-from gateway.api.whose import Whose, whose
+from gateway.api.whose import Whose, account_of, whose
 from gateway.domain import FINAL_STATES, Scope
 from gateway.errors import LedgerBroken, LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes as o

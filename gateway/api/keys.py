@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from gateway.account_shapes import key_shape
 from gateway.api.auth import KEY_PREFIX, found
 from gateway.api.errors import NotFound
 from gateway.api.idempotency import seed
@@ -17,9 +18,7 @@ from gateway.api.parse import read_body
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
-from gateway.ledger import outcomes as o
 from gateway.schemas import accounts as s
-from gateway.schemas.base import utc, utc_or_none
 
 KEY_BYTES = 32  # 256 bits
 
@@ -58,17 +57,6 @@ async def revoke_of_account(request: web.Request) -> web.Response:
 async def revoke_of_operator(request: web.Request) -> web.Response:
     """`DELETE /v1/admin/keys/{key}`."""
     return await _revoke(request, None, f"admin or ops key {request.match_info['key']}")
-
-
-def key_shape(key: o.AccountKey) -> s.KeyOut:
-    """A key as it may be shown: never the key itself."""
-    return s.KeyOut(
-        id=key.id,
-        scope=key.scope.value,
-        label=key.label,
-        created_at=utc(key.created_at),
-        last_used_at=utc_or_none(key.last_used_at),
-    )
 
 
 async def _create(request: web.Request, scope: Scope, account: str | None, label: str | None) -> web.Response:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.api.auth import found
 from gateway.api.errors import Forbidden, LedgerDown, NotFound, RangeNotSatisfiable
-from gateway.api.generations import own_generation
+from gateway.api.own_generations import own_generation
 from gateway.api.parse import query_of, read_query
 from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
 from gateway.domain import Output

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.accounts import applied
+from gateway.account_shapes import balance_shape
+from gateway.api.changes import applied
 from gateway.api.context import caller
-from gateway.api.credits import account_of, balance_shape, own_account
 from gateway.api.errors import Forbidden, InvalidRequest, PaymentsDown
 from gateway.api.idempotency import operation
 from gateway.api.parse import read_body, read_query
 from gateway.api.payments import plan_sold
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, PAYMENTS, RATE_CARDS
-from gateway.api.whose import whose
+from gateway.api.whose import account_of, own_account, whose
 from gateway.errors import FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes as o
 from gateway.payments import PaymentProvider

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from aiohttp import web
 
 from gateway.api.context import caller
-from gateway.api.credits import own_account
 from gateway.api.parse import read_body
 from gateway.api.quote_tokens import QUOTE_SECONDS
 from gateway.api.respond import answer
 from gateway.api.services import ORDERING, QUOTE_TOKENS
 from gateway.api.ways_out import ways_out
+from gateway.api.whose import own_account
 from gateway.clock import now_seconds
 from gateway.domain import Bucket
 from gateway.ledger import outcomes as o

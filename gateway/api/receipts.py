@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.generations import own_generation
+from gateway.api.own_generations import own_generation
 from gateway.api.respond import answer
 from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_entry

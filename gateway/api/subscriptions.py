@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.accounts import account_shape, applied
+from gateway.account_shapes import account_shape
+from gateway.api.changes import applied
 from gateway.api.idempotency import operation
 from gateway.api.parse import read_body
 from gateway.api.respond import answer

@@ -15,12 +15,11 @@ from aiohttp import web
 
 from gateway.api import limits
 from gateway.api.auth import found
-from gateway.api.credits import account_of
 from gateway.api.errors import InvalidRequest
 from gateway.api.parse import read_query
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, RATE_CARDS
-from gateway.api.whose import Whose, whose
+from gateway.api.whose import Whose, account_of, whose
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.ledger.sums import Counts, Used

@@ -9,14 +9,13 @@ from aiohttp import web
 
 from gateway.api.auth import found
 from gateway.api.context import caller
-from gateway.api.credits import account_of
 from gateway.api.errors import InvalidRequest, LedgerDown, NotFound
 from gateway.api.idempotency import operation, seed
 from gateway.api.parse import read_body, read_query
 from gateway.api.receiver_urls import checked_url
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
-from gateway.api.whose import whose
+from gateway.api.whose import account_of, whose
 from gateway.domain import EventType, is_event_id, is_webhook_id, webhook_id
 from gateway.event_shapes import GENERATION_EVENTS
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, Delivery, TooMany, Webhook

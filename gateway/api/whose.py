@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from gateway.api.auth import found
 from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, NotFound
+from gateway.api.services import LEDGER
 from gateway.domain import Scope
 from gateway.errors import FieldProblem
+from gateway.ledger import outcomes as o
 
 _NEEDED = "is required with an admin key: say whose"
 
@@ -47,3 +50,13 @@ def own(request: web.Request) -> Whose:
     """The account of an account's key, for calls that admit no other."""
     who = caller(request)
     return Whose(who.acting_account, who.keys_version)
+
+
+async def own_account(request: web.Request) -> o.Account:
+    """The caller's account, rolled forward to now."""
+    return await account_of(request, own(request))
+
+
+async def account_of(request: web.Request, of: Whose) -> o.Account:
+    """The account that a read is for, rolled forward to now."""
+    return found(await request.app[LEDGER].account(account=of.account, keys_version=of.keys_version), of.missing)

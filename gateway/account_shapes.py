@@ -1,0 +1,111 @@
+"""An account as callers are shown it: its balance, its plan, its keys, and all of it for operators."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Literal
+
+from gateway.domain import Bucket
+from gateway.ledger import outcomes as o
+from gateway.pricing.card import FREE_PLAN
+from gateway.schemas import accounts
+from gateway.schemas import credits as s
+from gateway.schemas.base import utc, utc_or_none
+from gateway.shapes import credits_of
+
+_THOUSANDTHS = 1000
+
+
+def balance_shape(account: o.Account) -> s.Balance:
+    """What the account has, by bucket and by grant."""
+    available = account.available_millicredits
+    subscription = account.subscription
+    return s.Balance(
+        available=credits_of(sum(available.values())),
+        held=credits_of(sum(account.held_millicredits.values())),
+        buckets=s.Buckets(
+            free=s.FreeBucket(
+                available=credits_of(available.get(Bucket.FREE, 0)), resets_at=utc(account.free_resets_at)
+            ),
+            subscription=s.SubscriptionBucket(
+                available=credits_of(available.get(Bucket.SUBSCRIPTION, 0)),
+                of=credits_of(account.monthly_millicredits if subscription is not None else 0),
+                refreshes_at=None if subscription is None else utc(subscription.refreshes_at),
+            ),
+            top_up=s.TopUpBucket(available=credits_of(available.get(Bucket.TOP_UP, 0))),
+        ),
+        grants=[_grant_shape(grant) for grant in account.grants],
+        plan=plan_shape(subscription),
+        top_up_allowed=subscription is not None,
+        debt=credits_of(account.debt_millicredits),
+    )
+
+
+def plan_shape(subscription: o.Subscription | None) -> s.AccountPlan:
+    """The account's plan; `free` without a subscription."""
+    if subscription is None:
+        return s.AccountPlan(id=FREE_PLAN, status="none", interval=None, paid_through=None, scheduled=None)
+    scheduled = None
+    if subscription.scheduled_plan is not None:
+        scheduled = s.ScheduledChange(
+            plan=subscription.scheduled_plan,
+            interval=subscription.scheduled_interval,
+            at=utc_or_none(subscription.scheduled_at),
+        )
+    status: Literal["active", "cancelled"] = "active" if subscription.cancelled_to is None else "cancelled"
+    return s.AccountPlan(
+        id=subscription.plan,
+        status=status,
+        interval=subscription.interval,
+        paid_through=utc_or_none(
+            subscription.paid_through if subscription.cancelled_to is None else subscription.cancelled_to
+        ),
+        scheduled=scheduled,
+    )
+
+
+def _grant_shape(grant: o.Grant) -> s.GrantOut:
+    return s.GrantOut(
+        id=grant.id,
+        bucket=grant.bucket,
+        kind=grant.kind,
+        available=credits_of(grant.available_millicredits),
+        held=credits_of(grant.held_millicredits),
+        granted=credits_of(grant.granted_millicredits),
+        expires_at=utc_or_none(grant.expires_at),
+        created_at=utc(grant.created_at),
+    )
+
+
+def account_shape(account: o.Account, **recent: Any) -> accounts.AccountOut:
+    """An account as operators see it; `recent` adds its last entries and generations."""
+    return accounts.AccountOut(
+        id=account.id,
+        object="account",
+        email=account.email,
+        metadata=dict(account.metadata),
+        test=account.test,
+        created_at=utc(account.created_at),
+        clock=accounts.Clock(now=utc(account.now), offset_seconds=account.clock_offset_ms // 1000),
+        balance=balance_shape(account),
+        subscription_started_at=utc_or_none(account.subscription.started_at if account.subscription else None),
+        alerts=accounts.Alerts(
+            thresholds=[Decimal(part) / _THOUSANDTHS for part in account.alerts_thousandths],
+            reached=[Decimal(part) / _THOUSANDTHS for part in account.alerted_thousandths],
+        ),
+        in_work=dict(account.in_work),
+        waiting=dict(account.waiting),
+        keys=[key_shape(key) for key in account.keys],
+        **recent,
+    )
+
+
+def key_shape(key: o.AccountKey) -> accounts.KeyOut:
+    """A key as it may be shown: never the key itself."""
+    return accounts.KeyOut(
+        id=key.id,
+        scope=key.scope.value,
+        label=key.label,
+        created_at=utc(key.created_at),
+        last_used_at=utc_or_none(key.last_used_at),
+    )

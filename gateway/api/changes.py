@@ -1,0 +1,68 @@
+"""Changes of an account, by an operator or its owner: made, or refused with the field and the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.context import caller
+from gateway.api.errors import InvalidRequest, NotFound
+from gateway.api.services import RATE_CARDS
+from gateway.domain import format_credits
+from gateway.errors import FieldProblem
+from gateway.ledger import outcomes as o
+from gateway.schemas.base import utc
+
+
+def applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, field: str) -> o.Applied:
+    """The change of the account in the path, or the caller's own, its promotions dispatched; else the refusal."""
+    account = request.match_info.get("account") or caller(request).acting_account
+    match outcome:
+        case o.NotFound():
+            raise NotFound(f"There is no account {account}.")
+        case o.Refused():
+            raise refusal_of_change(outcome, field, plans=request.app[RATE_CARDS].card.plans)
+        case o.Applied():
+            return outcome
+
+
+def refusal_of_change(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
+    """Why an operator's change cannot be made, field by field."""
+    match refused.reason:
+        case "unknown_plan":
+            path, text = "plan", f"must be one of {', '.join(plans) or 'the plans of the rate card: it has none'}"
+        case "starts_in_future":
+            path, text = "started_at", f"must not be in the future: the account's time is {_time(refused)}"
+        case "paid_through_past":
+            path, text = "paid_through", f"must be later than the account's time, {_time(refused)}"
+        case "expires_in_past":
+            path, text = "expires_at", f"must be later than the account's time, {_time(refused)}"
+        case "not_available":
+            path = "credits"
+            text = f"takes away more than the bucket has available: {_amount(refused)}. Held credits are not touched"
+        case "no_subscription" if field in {"plan", "subscription"}:
+            path, text = field, "cannot be changed: the account has no subscription. Start one with PUT"
+        case "no_subscription":
+            path = "bucket"
+            text = "must not be `subscription`: the account has no subscription. Use `top_up`, or start one"
+        case "too_far":
+            path, text = field, f"moves the account's clock, at {_time(refused)}, past the year 9000"
+        case "too_much":
+            path, text = field, "would give the account more than a ledger can count. Give less"
+        case "too_many_grants":
+            path, text = field, "would be another grant, and the account has 500 that are not spent (limit: 500)"
+        case "email_taken":
+            path, text = "email", f"belongs to the account {refused.detail}"
+        case reason:
+            path, text = field, f"was refused: {reason.replace('_', ' ')}"
+    about = f"`{path}` {text}." if path else f"It {text}."
+    return InvalidRequest(f"{about} Nothing was changed.", fields=[FieldProblem(path, text)])
+
+
+def _time(refused: o.Refused) -> str:
+    return utc(int(refused.detail))
+
+
+def _amount(refused: o.Refused) -> str:
+    return f"{format_credits(int(refused.detail))} credits"

@@ -1,0 +1,68 @@
+"""A caller's own generations, for every call that shows one: found, with their places in the queue, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aiohttp import web
+
+from gateway.api.auth import found
+from gateway.api.context import caller
+from gateway.api.services import LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
+from gateway.domain import State
+from gateway.errors import QueueUnavailable
+from gateway.ledger import outcomes as o
+from gateway.queue import job_id
+from gateway.shapes import generation_json
+
+
+async def own_generation(request: web.Request, generation: str, known: o.Generation | None = None) -> o.Generation:
+    """The generation, if it is the caller's, or the caller an admin; NotFound if it is another's, or none.
+
+    `known` itself, if it has not changed since that was read.
+    """
+    who = caller(request)
+    outcome = await request.app[LEDGER].generation(
+        generation=generation, account=who.account, keys_version=who.keys_version, known=known
+    )
+    return found(outcome, f"generation {generation}")
+
+
+async def shown(request: web.Request, generation: o.Generation) -> bytes:
+    """A generation as the API shows it, with its place in the queue, as JSON."""
+    (position,) = await queue_positions(request, [generation])
+    return generation_json(generation, request.app[LINKS], position)
+
+
+async def queue_positions(request: web.Request, generations: Sequence[o.Generation]) -> list[int | None]:
+    """The places of those that are queued: in the tool's queue, in the line of a provider that has no room, or aside.
+
+    Without the queue's answer nobody knows them, and all else still stands.
+    """
+    queued = {generation.id: generation for generation in generations if generation.state is State.QUEUED}
+    if not queued:
+        return [None] * len(generations)
+    jobs = [(one.request.tool, job_id(one.id, one.attempt + 1)) for one in queued.values()]
+    try:
+        places = dict(zip(queued, await request.app[QUEUE].positions(jobs), strict=True))
+        standing = [
+            (one.request.provider, one.id) for one in queued.values() if _may_stand_in_line(request, one, places)
+        ]
+        places |= zip([one for _, one in standing], await request.app[SLOTS].places(standing), strict=True)
+        aside = [one for one in queued.values() if places[one.id] is None and _may_be_aside(request, one)]
+        asked = [(one.request.tool, one.request.provider, job_id(one.id, one.attempt + 1)) for one in aside]
+        places |= zip([one.id for one in aside], await request.app[QUEUE].places_aside(asked), strict=True)
+    except QueueUnavailable:
+        places = {}
+    return [places.get(generation.id) for generation in generations]
+
+
+def _may_stand_in_line(request: web.Request, generation: o.Generation, places: Mapping[str, int | None]) -> bool:
+    table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
+    return table is not None and table.max_in_work is not None and places[generation.id] is None
+
+
+def _may_be_aside(request: web.Request, generation: o.Generation) -> bool:
+    """Whether a worker may have set it aside, because it lacks the key of its provider (`gateway.set_aside`)."""
+    table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
+    return table is not None and table.key_env is not None
