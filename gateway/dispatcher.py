@@ -1,6 +1,6 @@
 """Dispatching in the background: whoever moves a generation to `queued` hands its Dispatch over here and goes on.
 
-The outbox (DESIGN section 5): the ledger has set a deadline two seconds ahead. The dispatcher puts the generation into
+The outbox (docs/design.md, section 5): the ledger has set a deadline two seconds ahead. The dispatcher puts it into
 arq and moves the deadline on. If it dies or Redis gives no answer in between, the deadline passes and the caretaker
 dispatches instead; so nothing here ever fails a request, and nothing needs to be kept.
 

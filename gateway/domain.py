@@ -152,7 +152,7 @@ class GenerationRequest:
     """What the client asked for and what it costs. Written once, at `reserve`; opaque to the scripts.
 
     `price_millicredits` is the firm price (R7); `rate_card` the version it came from; `sandbox` the test-mode
-    controls of DESIGN section 6, or None. `settings` holds every setting of the model, defaults filled in.
+    controls of docs/design.md, section 6, or None. `settings` holds every setting of the model, defaults filled in.
     """
 
     tool: str

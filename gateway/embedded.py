@@ -65,7 +65,7 @@ def find_redis() -> RedisProgram:
 
 
 def durable_arguments() -> list[str]:
-    """What makes an answered write a write on disk (DESIGN section 5), and a finished generation small in memory."""
+    """What makes an answered write one on disk (docs/design.md, section 5), and ended generations small in memory."""
     return [
         *("--appendonly", "yes"),
         *("--appendfsync", "always"),

@@ -1,4 +1,4 @@
-"""The controls that a test-mode request may carry for the `sandbox` provider (DESIGN section 6).
+"""The controls that a test-mode request may carry for the `sandbox` provider (docs/design.md, section 6).
 
 Pure data, so that the gateway can validate what the sandbox will obey. Providers may import this module.
 """

@@ -1,6 +1,6 @@
 """The settings, read once from the environment: the only place that looks at `os.environ`.
 
-Every setting of DESIGN section 9 is a field here, named alike without its `FAREBOX_` prefix. A value that is wrong
+Every setting of docs/settings.md is a field here, named alike without its `FAREBOX_` prefix. A value that is wrong
 stops the program at start with a message that names the variable and what it may be.
 """
 

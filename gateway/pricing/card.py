@@ -1,4 +1,4 @@
-"""The rate card as frozen, validated types: one class per table of `pricing.toml` (DESIGN section 8).
+"""The rate card as frozen, validated types: one class per table of `pricing.toml` (docs/design.md, section 8).
 
 TOML names stand in the aliases; the fields say their units: `credits` is read into `millicredits`, `grace` into
 `grace_ms`. These classes check what a table can know of itself; `gateway.pricing.consistency` checks what one table

@@ -13,7 +13,7 @@ from gateway.pricing.values import listed, one_of, show
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Why a plan does not allow a request: the error code of DESIGN section 7, and a sentence for the person."""
+    """Why a plan does not allow a request: the error's code, and a sentence for the person."""
 
     code: Literal["subscription_required", "plan_limit"]
     message: str

@@ -12,7 +12,7 @@ from decimal import Decimal
 INPUT_IMAGES = "input_images"
 INPUT_VIDEOS = "input_videos"
 INPUT_COUNTS = (INPUT_IMAGES, INPUT_VIDEOS)
-INPUTS_MAX = 16  # of one request, both kinds together (DESIGN section 6)
+INPUTS_MAX = 16  # of one request, both kinds together (docs/design.md, section 6)
 
 INPUT_MEGAPIXELS = "input_megapixels"
 """Of all input images together: width × height ÷ 1,000,000."""

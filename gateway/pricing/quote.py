@@ -1,4 +1,4 @@
-"""The price of one request, as a pure function of the rate card (R7; "How a price is made", DESIGN section 8).
+"""The price of one request, as a pure function of the rate card (R7; "How a price is made", docs/design.md, section 8).
 
 Numbers are rounded up as the rate says; unit = credits + Σ credits_per × max(0, number − over), rounded up to the
 rate's step, at least its minimum and at most its maximum; per-output add-ons in file order on the running unit;

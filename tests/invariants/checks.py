@@ -1,4 +1,4 @@
-"""What must hold in every ledger at every moment (DESIGN section 5), proved from the raw keys.
+"""What must hold in every ledger at every moment (docs/design.md, section 5), proved from the raw keys.
 
 Independent of the scripts on purpose: plain Python on the texts that `gateway/ledger/README.md` describes.
 """

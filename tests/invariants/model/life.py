@@ -1,4 +1,4 @@
-"""A generation's life (R8, R9, R11, R14 to R18, and the state machine of DESIGN section 4)."""
+"""A generation's life (R8, R9, R11, R14 to R18, and the state machine of docs/design.md, section 4)."""
 
 from __future__ import annotations
 

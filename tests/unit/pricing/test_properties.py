@@ -84,7 +84,7 @@ CARDS = st.builds(
 
 
 def _expected(made: Made, resolution: str, duration: int, outputs: int, images: int) -> Fraction:
-    """The price in credits by the text of DESIGN section 8, in fractions, written apart from the product's code."""
+    """The price in credits by docs/design.md, section 8, in fractions, written apart from the product's code."""
     billed = -(-duration // made.multiple) * made.multiple
     base = made.base[("1K", "2K").index(resolution)]
     unit = max(Fraction(base) + Fraction(made.per_second) * max(0, billed - made.over), Fraction(made.minimum))

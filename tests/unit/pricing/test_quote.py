@@ -1,4 +1,4 @@
-"""How a price is made (R7; DESIGN section 8)."""
+"""How a price is made (R7; docs/design.md, section 8)."""
 
 from __future__ import annotations
 
