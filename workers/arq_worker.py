@@ -1,8 +1,8 @@
 """arq's worker with another way of finding jobs: by a bell, at once, through outages, and none twice over.
 
 arq hands over, the lease owns (docs/design.md, section 6). What arq's worker does itself and this one leaves, for the
-few jobs that have arguments to be read: reading one, running its function, reporting what it threw. What is replaced, and
-why:
+few jobs that have arguments to be read: reading one, running its function, reporting what it threw. What is replaced,
+and why:
 
 - arq looks every half second; this waits on the tool's bell, so a job is begun within milliseconds.
 - arq reads each job and counts its tries; a generation's job says all there is to know by its id, and its attempts are
