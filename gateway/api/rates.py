@@ -39,7 +39,7 @@ async def admit(request: web.Request, who: Caller) -> None:
     if isinstance(outcome, o.Limited):
         seconds = _seconds(outcome.retry_after_ms)
         raise RateLimited(
-            f"A key may make {per_minute:,} requests a minute, and this one has made them. Repeat in {seconds} "
+            f"Rate limit exceeded: {per_minute:,} requests per minute per key. Retry in {seconds} "
             f"second{'' if seconds == 1 else 's'}. Nothing was done.",
             RateLimitedDetails(requests_per_minute=per_minute),
             headers={"Retry-After": str(seconds)},
