@@ -8,9 +8,10 @@ Environment, all of it optional:
     STEPS=20000    how many steps the model is then compared with the ledger for; 0: none
     REPORT=path    write the figures there too, as JSON
     SHORT=1        half a minute: quick faults, once each, until everybody has acted often enough; no steps
-    ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks or revocation; no faults
+    ONLY=clocks    of a short run only this: cards, events, quotes, purchases, clocks or revocation, some of them
+                   with commas between; no faults
 
-`--mutant "name"` runs it with one line of Farebox made wrong: it must not pass.
+`--mutant "name"` runs it with one line of Farebox made wrong: it must not pass. Repeated: with several.
 
 Exit 0: nothing lost, nothing double, the audit clean. Exit 1: the list of what is wrong, and the log is kept.
 """
@@ -63,13 +64,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mutant", choices=list(MUTANTS), help="run with one line of Farebox made wrong")
-    mutant = parser.parse_args().mutant
+    parser.add_argument(
+        "--mutant", action="append", default=[], choices=list(MUTANTS), help="run with one line of Farebox made wrong"
+    )
+    mutants = [MUTANTS[name] for name in parser.parse_args().mutant]
     enter_namespace()
     plan, console = Plan.from_environment(), Console()
     folder = Path(tempfile.mkdtemp(prefix="farebox-chaos-"))
     try:
-        code = None if mutant is None else mutated(MUTANTS[mutant], folder / "mutant")
+        code = mutated(mutants, folder / "mutant") if mutants else None
         held = not asyncio.run(_run(plan, folder, console, code)).problems
         if plan.steps:
             from chaos import model  # noqa: PLC0415 - STEPS=0 needs none of it

@@ -35,10 +35,12 @@ class Cast:
             ClockMover(load, checks, plan.seed),
             Keyring(load, checks, plan.seed),
         )
-        named = _WITH.get(plan.only, {plan.only})
+        unknown = plan.only - {actor.name for actor in actors}
+        if unknown:
+            names = ", ".join(actor.name for actor in actors)
+            raise ValueError(f"ONLY={','.join(sorted(unknown))} is nobody; there are {names}")
+        named = {each for name in plan.only for each in _WITH.get(name, {name})}
         self._acting: list[Actor] = [actor for actor in actors if not plan.only or actor.name in named]
-        if not self._acting:
-            raise ValueError(f"ONLY={plan.only} is nobody; there are {', '.join(actor.name for actor in actors)}")
 
     async def open(self) -> None:
         """Everybody's accounts."""

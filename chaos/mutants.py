@@ -8,6 +8,7 @@ only a whole system can show.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +51,9 @@ MUTANTS = {
         "a revoked key was answered 200",
     ),
     "a quote gives way to the new card": Mutant(
-        "gateway/api/generations.py",
-        "        millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card\n",
-        "        lines = locked.lines\n",
+        "gateway/api/ordering.py",
+        "millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card\n",
+        "lines = locked.lines\n",
         "quotes",
         "was quoted",
     ),
@@ -81,13 +82,14 @@ MUTANTS = {
 """What is wrong → where. `tests/whole/test_chaos_mutants.py` runs each."""
 
 
-def mutated(mutant: Mutant, folder: Path) -> Path:
-    """Copy Farebox into `folder` with this one line wrong; ValueError if the text is not there exactly once."""
+def mutated(mutants: Iterable[Mutant], folder: Path) -> Path:
+    """Copy Farebox into `folder` with these lines wrong; ValueError if one's text is not there exactly once."""
     for package in _PACKAGES:
         shutil.copytree(_ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / mutant.file
-    source = file.read_text()
-    if source.count(mutant.was) != 1:
-        raise ValueError(f"{mutant.file} has this text {source.count(mutant.was)} times, not once: {mutant.was}")
-    file.write_text(source.replace(mutant.was, mutant.becomes))
+    for mutant in mutants:
+        file = folder / mutant.file
+        source = file.read_text()
+        if source.count(mutant.was) != 1:
+            raise ValueError(f"{mutant.file} has this text {source.count(mutant.was)} times, not once: {mutant.was}")
+        file.write_text(source.replace(mutant.was, mutant.becomes))
     return folder

@@ -10,14 +10,14 @@ STEPS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run. `short`: few clients, quick faults, nobody hangs. `only`: the one actor of a short run, or all."""
+    """One run. `short`: few clients, quick faults, nobody hangs. `only`: the actors of a short run, or none: all."""
 
     seed: int
     steps: int
     faults: int | None
     seconds: float
     short: bool
-    only: str
+    only: frozenset[str]
 
     @classmethod
     def from_environment(cls) -> Plan:
@@ -30,5 +30,5 @@ class Plan:
             faults=int(faults) if faults is not None else None,
             seconds=60 * float(os.environ.get("MINUTES", "7.5")),
             short=short,
-            only=os.environ.get("ONLY", ""),
+            only=frozenset(filter(None, os.environ.get("ONLY", "").split(","))),
         )

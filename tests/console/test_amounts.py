@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from tests.console.looking import Windows
+from tests.console.stack import Stack
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(windows: Windows) -> Page:
-    return await windows.open("/sign-in", None)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
+    """One page for all: what is asked of the modules leaves nothing behind in it."""
+    windows = Windows(browser, stack)
+    yield await windows.open("/sign-in", None)
+    await windows.close()
+    assert windows.problems == []
 
 
 async def ask(page: Page, module: str, expression: str) -> Any:

