@@ -41,7 +41,7 @@ async def test_a_key_makes_its_requests_and_is_then_told_when_to_come_back(limit
     assert (refused.status, refused.code) == (429, "rate_limited")
     assert refused.error["requests_per_minute"] == 3
     assert 0 < int(refused.headers["Retry-After"]) <= 20
-    assert f"Repeat in {refused.headers['Retry-After']} second" in refused.message
+    assert f"Retry in {refused.headers['Retry-After']} second" in refused.message
     assert said(refused)[:2] == [3, 0]
     assert refused.headers["X-Request-Id"] == refused.error["request_id"]
 
