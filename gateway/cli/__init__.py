@@ -11,6 +11,8 @@ from importlib.metadata import entry_points
 
 import click
 
+from gateway.cli.listing import Listing
+from gateway.documentation import docs_folder
 from gateway.lifeline import tie, watch
 from gateway.quick_start import imported
 from gateway.settings import load_settings
@@ -33,7 +35,7 @@ _OWN_COMMANDS = {
 _LAST_RESORT_SECONDS = 10  # beyond the grace period
 
 
-class _Commands(click.Group):
+class _Commands(Listing):
     """Finds commands by name in our own table and among the installed entry points."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,6 +55,11 @@ class _Commands(click.Group):
             return loaded
         return None
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the pages are that came with this version, on a line of its own that can be copied."""
+        del ctx
+        formatter.write(f"\nDocumentation:\n  {docs_folder()}\n")
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="farebox", message="farebox %(version)s")
@@ -61,7 +68,7 @@ class _Commands(click.Group):
 def farebox(ctx: click.Context, parent_fd: int | None) -> None:
     """Sell image and video generations: priced, reserved, queued, then committed or refunded.
 
-    Settings are environment variables named FAREBOX_…; docs/settings.md lists them.
+    Settings are environment variables named FAREBOX_…; settings.md of the documentation lists them.
 
     \b
     Start here:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from gateway.cli.account_list import list_accounts
 from gateway.cli.client import GatewayClient
+from gateway.cli.listing import Listing
 from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
@@ -47,7 +48,7 @@ _bucket = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Listing)
 def account() -> None:
     """Create accounts and keys, give and correct credits, see where they went.
 
@@ -210,7 +211,7 @@ def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reaso
 @_reason
 @_as_json
 def adjust(name: str, credits_: float, bucket: str, reason: str, *, as_json: bool) -> None:
-    """Correct a bucket of ACCOUNT by CREDITS. To take credits away: `adjust acme --reason … -- -20`."""
+    """Correct a bucket of ACCOUNT by CREDITS. To take some away: `farebox account adjust acme --reason … -- -20`."""
     body = {"bucket": bucket, "credits": credits_, "reason": reason}
     answer = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/adjustments", body, once=uuid.uuid4().hex))
     _show_account(answer["account"], as_json=as_json)

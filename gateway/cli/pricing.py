@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.card_in_force import outdated
+from gateway.cli.listing import Listing
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
 from gateway.connections import connect_ledger
@@ -24,7 +25,7 @@ from gateway.settings import Settings, load_settings
 EXIT_NOT_PUBLISHED = 1
 
 
-@click.group()
+@click.group(cls=Listing)
 def pricing() -> None:
     """Look at the rate card, pricing.toml, and put it in force."""
 

@@ -8,6 +8,7 @@ import sys
 import click
 
 from gateway.cli.embedded_redis import redis_in_reach
+from gateway.cli.listing import Listing
 from gateway.cli.say import say, say_json
 from gateway.connections import connect_ledger
 from gateway.errors import SettingsError
@@ -18,7 +19,7 @@ from gateway.signing_key import difference, mark_of
 EXIT_DIFFERS = 1
 
 
-@click.group("signing-key")
+@click.group("signing-key", cls=Listing)
 def signing_key() -> None:
     """See which signing key the ledger is used with, or take another one knowingly.
 

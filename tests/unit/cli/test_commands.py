@@ -4,13 +4,16 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from gateway import documentation
 from gateway.cli import farebox
+from gateway.documentation import docs_folder
 from gateway.embedded import lock
 
 _ROOT = Path(__file__).parents[3]
@@ -58,7 +61,28 @@ def test_every_help_is_a_sentence_that_fits_the_terminal() -> None:
         assert answer.exit_code == 0, answer.output
         words = answer.output.split("\n\n")[1].strip()
         assert len(words.split()) >= 4, path
-        assert all(len(line) <= 80 for line in answer.output.splitlines()), path
+        assert all(len(line) <= 80 or str(docs_folder()) in line for line in answer.output.splitlines()), path
+
+
+def test_every_list_of_commands_has_whole_sentences() -> None:
+    for path in [(), *_all_commands()]:
+        answer = CliRunner().invoke(farebox, [*path, "--help"], prog_name="farebox")
+        assert "..." not in answer.output.partition("Commands:")[2], path
+
+
+def test_help_says_where_the_pages_are_and_a_wheel_has_them_there() -> None:
+    folder = CliRunner().invoke(farebox, ["--help"]).output.partition("Documentation:\n")[2].strip()
+    assert folder == str(docs_folder())
+    assert (Path(folder) / "settings.md").is_file()
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert carried["docs"] == "gateway/docs"
+
+
+def test_a_wheel_reads_the_pages_that_it_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gateway" / "docs").mkdir(parents=True)
+    monkeypatch.setattr(documentation, "__file__", str(tmp_path / "gateway" / "documentation.py"))
+    assert docs_folder() == tmp_path / "gateway" / "docs"
 
 
 @pytest.mark.parametrize("path", [("up",), ("redis",), ("gateway",), ("pricing", "check"), ("worker",), ("caretaker",)])
