@@ -134,6 +134,8 @@ async def _serve(app: web.Application, settings: Settings) -> None:
         if settings.metrics_port is not None:
             await _serve_figures(figures, settings.metrics_host, settings.metrics_port)
         await web.TCPSite(runner, settings.host, settings.port).start()
+        app[services.STARTUP].listens = True
+        _say_when_ready(app)
         _look_for_garbage_seldom()
         await stop.wait()
     finally:
@@ -287,7 +289,14 @@ async def _start_ledger(app: web.Application) -> None:
     await check_durability(ledger, startup, required=settings.require_durable)
     await _publish_first(app)
     startup.ready = True
-    log.info("gateway_ready", address=settings.public_address, test_mode=settings.in_test_mode)
+    _say_when_ready(app)
+
+
+def _say_when_ready(app: web.Application) -> None:
+    """Whichever comes last: the address is ours, or the ledger has answered."""
+    settings, startup = app[services.SETTINGS], app[services.STARTUP]
+    if startup.ready and startup.listens:
+        log.info("gateway_ready", address=settings.public_address, test_mode=settings.in_test_mode)
 
 
 async def _keep_starting(app: web.Application) -> None:

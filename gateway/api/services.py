@@ -41,6 +41,7 @@ class Startup:
     """Whether the ledger was reached and found to be ours; until then every call that needs it answers 503."""
 
     ready: bool = False
+    listens: bool = False  # at its address
     problem: str = "the ledger has not answered yet"
     durability: tuple[str, ...] = ()
     kept_otherwise: str | None = None
