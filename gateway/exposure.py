@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.misspelt import misspelt
 from gateway.pricing.load import default_card_path, is_the_example
 from gateway.settings import Settings
 
@@ -45,6 +46,9 @@ def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     if settings.reached_by is not None and is_the_example(default_card_path(settings.rate_card)):
         fix = "`farebox init` writes it as pricing.toml, for you to change; or set FAREBOX_RATE_CARD"
         found.append(("PRICES_ARE_THE_EXAMPLE", {"reached_by": settings.reached_by, "fix": fix}))
+    found.extend(
+        ("SETTING_UNKNOWN", {"variable": variable, "did_you_mean": meant}) for variable, meant in misspelt().items()
+    )
     return found
 
 

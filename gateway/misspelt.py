@@ -1,0 +1,32 @@
+"""Variables named like a setting that are none: whoever wrote `FAREBOX_PROT` is not served by silence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from gateway.pricing.values import did_you_mean
+from gateway.settings import Settings
+from gateway.supervisor import PARENT_VARIABLE
+
+_PREFIX = "FAREBOX_"
+_OURS = frozenset(
+    {PARENT_VARIABLE, "FAREBOX_WEBHOOK_SECRET"}
+)  # of a child of `up`; of the receiver in docs/webhooks.md
+
+
+def misspelt(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Each variable that is close to a setting's name but none, and the name that was meant.
+
+    One that is close to nothing is somebody's own, such as a provider's key.
+    """
+    known = {name.upper() for name in Settings.model_fields}
+    found = {}
+    for variable in sorted(environment):
+        name = variable.removeprefix(_PREFIX)
+        if not variable.startswith(_PREFIX) or variable in _OURS or name in known:
+            continue
+        meant = did_you_mean(name, known).partition('"')[2].partition('"')[0]
+        if meant:
+            found[variable] = _PREFIX + meant
+    return found

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.exposure import warnings
+from gateway.misspelt import misspelt
+from gateway.settings import Settings
+from gateway.supervisor import PARENT_VARIABLE
+
+
+def test_a_misspelt_setting_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAREBOX_PROT", "9000")
+    told = {"variable": "FAREBOX_PROT", "did_you_mean": "FAREBOX_PORT"}
+    assert ("SETTING_UNKNOWN", told) in warnings(Settings(data=tmp_path))
+
+
+def test_right_ones_our_own_and_those_of_others_are_not_named() -> None:
+    right = {f"FAREBOX_{name.upper()}" for name in Settings.model_fields}
+    others = {PARENT_VARIABLE, "FAREBOX_WEBHOOK_SECRET", "FAREBOX_XYZZY", "PROT"}
+    assert misspelt(dict.fromkeys(right | others, "")) == {}
