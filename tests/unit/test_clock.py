@@ -17,6 +17,7 @@ from gateway.clock import AHEAD_MAX_SECONDS, Clock, LedgerTimeSigner
 
 LEDGER = 1_795_305_600.0
 ASKS_THE_MACHINE = {
+    "gateway/backup/take.py",  # when a backup was made, for whoever keeps it
     "gateway/clock.py",
     "gateway/ledger/policy_of_card.py",  # which years' clock changes to look up
     "gateway/logs.py",  # log lines have the machine's time, as all others of that machine
