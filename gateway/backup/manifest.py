@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -54,7 +55,10 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write it into `folder`."""
-        (folder / NAME).write_text(json.dumps(asdict(self), indent=1) + "\n")
+        with (folder / NAME).open("w") as file:
+            file.write(json.dumps(asdict(self), indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # before the folder has its name: whoever finds it there finds it whole
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

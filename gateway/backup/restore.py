@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,12 +40,10 @@ def check_place(settings: Settings, manifest: Manifest) -> None:
 def put_back(settings: Settings, source: Path, manifest: Manifest, progress: Progress) -> Restored:
     """Copy everything to its place, and give the data folder its name when it is whole."""
     outputs = _own_store(settings)
-    with made_whole(settings.data.absolute()) as folder:
-        if outputs is None:
-            _copy(source, manifest, OUTPUTS, folder / OUTPUTS, progress)
-        else:
-            with made_whole(outputs) as store:
-                _copy(source, manifest, OUTPUTS, store, progress)
+    with ExitStack() as places:  # both have their names once all is copied, or neither
+        folder = places.enter_context(made_whole(settings.data.absolute()))
+        store = folder / OUTPUTS if outputs is None else places.enter_context(made_whole(outputs))
+        _copy(source, manifest, OUTPUTS, store, progress)
         _copy(source, manifest, KEYS, folder, progress)
         if settings.embedded:
             _copy(source, manifest, LEDGER, folder / "redis", progress)

@@ -23,6 +23,7 @@ from gateway.connections import connect_ledger
 from gateway.errors import BackupFailed, RateCardError, SettingsError
 from gateway.ledger.keys import SIGNING_KEY
 from gateway.ledger.ledger import SCHEMA_VERSION
+from gateway.outputs.cloud import bucket_of
 from gateway.outputs.names import checked
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path, load_card
@@ -59,7 +60,8 @@ def sources(settings: Settings, *, ledger: bool) -> Sources:
     card = default_card_path(settings.rate_card)
     outputs, left_out = local_store(settings.outputs_address), []
     if outputs is None:
-        left_out.append(f"outputs, inputs and uploads: they are in {settings.outputs_url}; copy that by its own means")
+        bucket = bucket_of(settings.outputs_address)  # without credentials that the URL may have
+        left_out.append(f"outputs, inputs and uploads: they are in {bucket}; copy that by its own means")
     if not ledger:
         left_out.append("the ledger (--without-ledger): copy its Redis by its own means, just before this")
     elif settings.queue_address != settings.ledger_address:

@@ -81,8 +81,8 @@ class OutputStore:
                     where=f"{where}, without credentials, for none are set" if unsigned else where,
                 )
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
-            # The scheme only: a URL may have been given credentials all the same.
-            said = str(error).partition("\n")[0]
+            # The scheme only: a URL may have been given credentials all the same, and obstore's words may repeat it.
+            said = str(error).partition("\n")[0].replace(url, bucket_of(url))
             raise SettingsError(f"FAREBOX_OUTPUTS_URL: cannot open the {parts.scheme}:// store: {said}") from error
         raise SettingsError("FAREBOX_OUTPUTS_URL: must start with file:///, s3://, gs:// or az://")
 

@@ -12,12 +12,14 @@ import redis
 from click.testing import CliRunner, Result
 
 from gateway.backup import take
+from gateway.backup.manifest import Manifest
+from gateway.backup.restore import put_back
 from gateway.cli import farebox
 from gateway.domain import generation_id
-from gateway.errors import FareboxError
+from gateway.errors import BackupFailed, FareboxError
 from gateway.outputs import output_key
 from gateway.pricing.load import packaged_card_path
-from gateway.settings import Settings
+from gateway.settings import Settings, load_settings
 from tests.redis_servers import RedisServer
 
 AT = 1_790_000_000_000_000_000  # the card's file time
@@ -96,6 +98,27 @@ def test_a_damaged_backup_is_named_file_by_file_and_not_put_back(
         assert output.name in message
         assert said in message
     assert not (folder / "restored").exists()
+
+
+def test_what_cannot_be_put_back_as_a_whole_leaves_no_outputs_either(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had their name already when the next file failed, and were in the way of the next try."""
+    run("backup", "kept")
+    monkeypatch.setenv("FAREBOX_DATA", "restored")
+    monkeypatch.setenv("FAREBOX_OUTPUTS_URL", (folder / "store").as_uri())
+    manifest = Manifest.read(folder / "kept")
+    (folder / "kept" / "keys" / "signing-key").write_text("another")  # after it was compared
+    with pytest.raises(BackupFailed, match="nothing was put back"):
+        put_back(load_settings(), folder / "kept", manifest, lambda _: None)
+    assert [(folder / name).exists() for name in ("restored", "store")] == [False, False]
+
+
+def test_a_backup_and_its_output_have_no_credentials_of_a_bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAREBOX_OUTPUTS_URL", "s3://AKIAEXAMPLE:its-secret@bucket/pictures?token=its-secret")
+    said = run("backup", "kept") + (folder / "kept" / "manifest.json").read_text()
+    assert said.count("s3://bucket/pictures;") == 2
+    assert "its-secret" not in said
 
 
 def test_nothing_is_overwritten(folder: Path) -> None:

@@ -122,3 +122,9 @@ async def test_an_error_quotes_nothing_of_what_the_store_says_beside_its_code(mo
             await store.probe(write=True)
     for secret in ("AKIAOFSOMEBODY000000", "<Message>", "pass"):
         assert secret not in str(refused.value)
+
+
+def test_a_url_that_no_store_has_is_refused_without_the_credentials_in_it() -> None:
+    with pytest.raises(SettingsError, match="az://container") as refusal:
+        OutputStore.open("az://name:its-secret@container", {})
+    assert "its-secret" not in str(refusal.value)
