@@ -87,8 +87,8 @@ class FollowUps:
         """Let those go on who waited behind it (R14), and have nobody make what nobody waits for (R17)."""
         ended = outcome.generation
         if len(ended.outputs) < ended.request.outputs:
-            job = job_id(ended.id, ended.attempt + 1)
-            self._tasks.start(self._queue.take_out(ended.request.tool, job), "take out")
+            job, asked = job_id(ended.id, ended.attempt + 1), ended.request
+            self._tasks.start(self._queue.take_out(asked.tool, job, provider=asked.provider), "take out")
             if outcome.provider_ref is not None:
                 self._tasks.start(self._stop(ended.request, outcome.provider_ref, ended.id), "stop provider")
         self.leave_slot(ended.request.provider, ended.id)

@@ -222,14 +222,16 @@ class Queue:
             job = _Job(f"{_STOP}:{generation}:{digest}", 1, "stop", (generation, ref), queued_at=None)
             await self._send(*_put(tool, [job]))
 
-    async def take_out(self, tool: str, job: str, *, waited_ms: int | None = None) -> None:
+    async def take_out(self, tool: str, job: str, *, provider: str | None = None, waited_ms: int | None = None) -> None:
         """Remove every trace of a job: it has begun (from now on the lease counts) or need not begin any more.
 
-        It leaves the queue before its claim goes, so that nobody can claim it in between. `waited_ms` is how long its
-        generation was queued, if that is to be counted.
+        It leaves the queue before its claim goes, so that nobody can claim it in between. With `provider` it leaves
+        what was set aside for that one, too: who has claimed it need not say so, for that puts it back in the queue.
+        `waited_ms` is how long its generation was queued, if that is to be counted.
         """
         commands: list[Command] = [
             ("ZREM", queue_key(tool), job),
+            *([] if provider is None else [("ZREM", aside_key(tool, provider), job)]),
             ("ZREM", _queued_key(tool), job),
             ("DEL", job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job),
         ]

@@ -339,13 +339,20 @@ class Attempt:
                 return await self._conclude("renew", outcome, stop_provider=True)
 
     async def _take_what_is_finished(self) -> None:
-        """Look once more before a cancel ends it (R18): what is finished was paid for, and is not thrown away."""
+        """Look once more before a cancel ends it (R18): what is finished was paid for, and is not thrown away.
+
+        A worker that must stop has less time than a look may take, and the cancel is still to be settled.
+        """
         provider = self._parking.provider
         if self._ref is None or provider is None or self._request is None:
             return
         looking = asyncio.create_task(self._collect(provider, replace(self._request, last_look=True)))
-        await asyncio.wait({looking}, timeout=min(_LAST_LOOK_SECONDS, self._lease_seconds / 2))
-        await cancel(looking)  # whatever it raised: nobody waits for more
+        handing_back = asyncio.create_task(self._hand_back.wait())
+        try:
+            seconds = min(_LAST_LOOK_SECONDS, self._lease_seconds / 2)
+            await asyncio.wait({looking, handing_back}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel(looking, handing_back)  # whatever it raised: nobody waits for more
 
     async def _end_not_here(self) -> str:
         """Hand back what another worker may make; the next job of this provider is set aside unbegun."""

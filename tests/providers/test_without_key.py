@@ -104,5 +104,24 @@ async def test_what_was_set_aside_is_claimed_in_the_order_of_the_queue(stage: St
     assert await _left(stage.queue) == [jobs[0], jobs[2]]
 
 
+async def test_what_ends_while_it_is_set_aside_leaves_no_place_behind(stage: Stage) -> None:
+    """It stayed, before the next ones, until a worker with the key came and found that there was nothing to do."""
+    await stage.account()
+    async with open_place(stage) as place:
+        reserved = await stage.reserve()
+        generation, provider = reserved.generation.id, reserved.generation.request.provider
+        assert reserved.dispatch is not None
+        await stage.queue.dispatch([reserved.dispatch])
+        (job,) = await stage.queue.claim("image", limit=1, claim_ms=60_000)
+        await stage.queue.set_aside("image", provider, job)
+        assert await stage.queue.places_aside([("image", provider, job)]) == [0]
+        await place.ledger.cancel(generation=generation)
+        await until(lambda: _no_place_aside(stage.queue, provider, job))
+
+
+async def _no_place_aside(queue: Queue, provider: str, job: str) -> bool:
+    return await queue.places_aside([("image", provider, job)]) == [None]
+
+
 async def _left(queue: Queue) -> Any:
     return [job.decode() for job in await queue.redis.zrange("farebox:queue:image", 0, -1)]

@@ -394,6 +394,24 @@ async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
     assert await scene.stage.spent() == 0
 
 
+async def test_a_worker_that_must_stop_ends_its_last_look_and_settles_the_cancel(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look may take longer than the worker has: it was cut off, and the cancel waited for the lease to run out."""
+    monkeypatch.setattr("workers.attempt._LAST_LOOK_SECONDS", 600)
+    scene.place.ledger.lease_ms = 600_000
+    provider = scene.provide([None], [None])
+    generation = (await scene.reserve()).generation.id
+    running = asyncio.create_task(scene.attempt(generation))
+    await until(lambda: _is(lambda: len(provider.asked) == 1))
+    await scene.stage.ledger.cancel(generation=generation)
+    scene.place.attempts[generation]()
+    await until(lambda: _is(lambda: len(provider.asked) == 2))
+    scene.hand_back.set()
+    await until(lambda: _is(running.done))
+    assert (await scene.stage.generation(generation)).state is State.CANCELLED
+
+
 async def test_a_worker_that_must_stop_hands_back_and_leaves_the_provider_at_work(scene: Scene) -> None:
     provider = scene.provide([None], [picture(0)])
     generation = (await scene.reserve()).generation.id
