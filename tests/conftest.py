@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests.on_the_cluster import OnTheCluster, note_scripts
 from tests.redis_servers import RedisCluster, RedisServer
 
 # Nothing asserts how long anything takes: on a busy machine a made-up example may well take longer than 200 ms.
@@ -20,6 +21,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have it checked that every script runs on the cluster."""
+    config.pluginmanager.register(OnTheCluster())
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes for each core: most of a test's time is spent waiting, for Redis, disks and processes.
 
@@ -28,9 +34,31 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(2 * (os.cpu_count() or 1), 16)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest: at the end one process would be left alone with them."""
-    items.sort(key=lambda item: "whole" not in item.path.parts)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the longest: at the end one process would be left alone with them. And leave out what says no more."""
+    items.sort(key=lambda item: not {"whole", "fuzz"} & set(item.path.parts))
+    seen: set[str] = set()
+    again = {item for item in items if _is_on_the_cluster_again(item, seen)}
+    if again:
+        config.hook.pytest_deselected(items=list(again))
+        items[:] = [item for item in items if item not in again]
+
+
+def _is_on_the_cluster_again(item: pytest.Item, seen: set[str]) -> bool:
+    """Whether another case of the same test is on the cluster before this one.
+
+    Every case runs on one server. What a cluster adds is where the keys are, and each test with its scripts shows that
+    by its first case; `tests/on_the_cluster.py` fails a whole run that leaves a script out.
+    """
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    if item.callspec.params.get("ledger_url") != "cluster":
+        return False
+    name = item.nodeid.partition("[")[0]
+    if name in seen:
+        return True
+    seen.add(name)
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +90,9 @@ def redis_url(single_server: RedisServer) -> str:
 
 
 @pytest.fixture
-def cluster_url(cluster_servers: RedisCluster) -> str:
-    """An empty three-node Redis Cluster, shared by the run."""
+def cluster_url(cluster_servers: RedisCluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty three-node Redis Cluster, shared by the run; which scripts a test runs on it is noted."""
+    note_scripts(request.config, monkeypatch)
     cluster_servers.flush()
     return cluster_servers.url
 

@@ -85,6 +85,9 @@ def absurd_bodies(most: int) -> dict[str, str]:
     }
 
 
+OF_EACH_KIND = ("members", "settings of items", "numbers", "a text", "an exponent", "depth of objects")
+
+
 @contextmanager
 def counted() -> Iterator[list[int]]:
     """How many functions are called meanwhile in this thread, which is the gateway's and this client's."""
@@ -154,9 +157,12 @@ def check(reply: Reply, calls: int, about: str) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("headers", [(), ("Idempotency-Key: k",)], ids=["plain", "idempotent"])
 async def test_every_route_takes_bounded_work_for_an_absurd_body(gateway: Visitor, headers: tuple[str, ...]) -> None:
+    """Under an idempotency key one body of each kind: the key is about its bytes, members, values, texts and depth."""
     keys = await keys_of(gateway)
     routes = by_path()
     bodies = {name: text.encode() for name, text in absurd_bodies(ABSURD_BYTES).items()}
+    if headers:
+        bodies = {name: bodies[name] for name in OF_EACH_KIND}
     for method, path in all_routes(gateway.app):
         if method in {"GET", "HEAD"}:
             continue

@@ -9,6 +9,7 @@ from gateway.domain import Bucket, Interval, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.payments import Checkout, TakenBack
+from gateway.ledger.purchases import Purchase
 from tests.ledger.world import DAY, PARTITIONS, World, the
 from tests.payments.shop import PRO, SMALL, STANDARD, buy, buy_plan, pay, read, start_purchase
 
@@ -255,3 +256,21 @@ async def test_a_purchase_is_kept_for_400_days_after_its_last_change(world: Worl
     left = await world.ledger.redis.pttl(key)
     assert 399 * DAY < left <= 400 * DAY
     assert (await read(world, checkout)).ref == "pi_1"
+
+
+async def test_a_purchase_is_listed_read_and_its_customer_remembered(world: World) -> None:
+    """Over HTTP these are tested on one server alone; here on the cluster too."""
+    await world.account(plan="standard")
+    first, second = await buy(world), await buy(world)
+    await pay(world, second)
+    assert await world.ledger.set_customer(account="ann", customer="cus_1", checkout=first.id) == "cus_1"
+    assert await world.ledger.set_customer(account="ann", customer="cus_2") == "cus_1"
+    found = the(Purchase, await world.ledger.purchase(account="ann", checkout=second.id))
+    assert (found.checkout, found.returned_cents) == (await read(world, second), 0)
+    assert isinstance(await world.ledger.purchase(account="ann", checkout="chk_none"), o.NotFound)
+    page = await world.ledger.purchases(account="ann", limit=10)
+    assert isinstance(page, o.Page)
+    assert {purchase.checkout.id for purchase in page.data} == {first.id, second.id}
+    assert not await world.ledger.list_purchase(account="ann", checkout=first.id), "it is on the list"
+    await world.redis.zrem(keys.purchases(partition_of_account("ann", PARTITIONS), "ann"), first.id)
+    assert await world.ledger.list_purchase(account="ann", checkout=first.id)
