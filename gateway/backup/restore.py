@@ -12,6 +12,7 @@ from gateway.backup.manifest import Entry, Manifest, Progress
 from gateway.backup.take import CARD, KEYS, LEDGER, OUTPUTS, local_store
 from gateway.embedded import find_redis
 from gateway.errors import BackupFailed
+from gateway.outputs.cloud import bucket_of
 from gateway.pricing.load import FILE_NAME
 from gateway.settings import Settings
 from gateway.signing_key import mark_of
@@ -73,6 +74,11 @@ def _finished(settings: Settings, source: Path, manifest: Manifest) -> Restored:
         done.to_do.append(
             f"the ledger's own Redis: stop it, copy {source / LEDGER / 'appendonlydir'} into its `dir`, in place of "
             "the one there, and start it with `appendonly yes` set before it starts"
+        )
+    if local_store(settings.outputs_address) is None and _of(manifest, OUTPUTS):
+        done.to_do.append(
+            f"outputs, inputs and uploads: they are in {settings.data / OUTPUTS}, and FAREBOX_OUTPUTS_URL is "
+            f"{bucket_of(settings.outputs_address)}: copy them there by its own means"
         )
     if not manifest.has_ledger:
         done.to_do.append("the ledger: it is not in this backup; put its Redis back by its own means")

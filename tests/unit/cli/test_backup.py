@@ -114,6 +114,16 @@ def test_what_cannot_be_put_back_as_a_whole_leaves_no_outputs_either(
     assert [(folder / name).exists() for name in ("restored", "store")] == [False, False]
 
 
+def test_outputs_that_belong_into_a_bucket_now_are_left_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They lay in the data folder, where nobody read them, and every link to one was answered 404."""
+    run("backup", "kept")
+    monkeypatch.setenv("FAREBOX_DATA", "restored")
+    monkeypatch.setenv("FAREBOX_OUTPUTS_URL", "s3://bucket/pictures")
+    said = " ".join(run("restore", "kept").split())
+    assert "FAREBOX_OUTPUTS_URL is s3://bucket/pictures: copy them there" in said
+    assert len(files(folder / "restored" / "outputs")) == 1
+
+
 def test_a_backup_and_its_output_have_no_credentials_of_a_bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAREBOX_OUTPUTS_URL", "s3://AKIAEXAMPLE:its-secret@bucket/pictures?token=its-secret")
     said = run("backup", "kept") + (folder / "kept" / "manifest.json").read_text()
