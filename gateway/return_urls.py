@@ -17,7 +17,8 @@ CHECKOUT = "checkout"
 """The parameter that a return URL is given: which checkout its customer comes from."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_HTTP_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(?:[/?#][!-\[\]-~]*)?")  # visible ASCII without a backslash
+# A name or an address, a port; then visible ASCII without a backslash. Of `a.example[::1]` Python reads the address.
+_HTTP_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?(?:[/?#][!-\[\]-~]*)?")
 
 
 def origin_of(url: str) -> str:

@@ -132,6 +132,14 @@ def test_pages_of_allowed_origins_and_in_test_mode_of_this_machine(url: str) -> 
     assert with_checkout(url, "chk_a").partition("#")[0].endswith(("?checkout=chk_a", "&checkout=chk_a"))
 
 
+@pytest.mark.parametrize("url", ["https://[::1]evil.example/", "https://evil.example[::1]/", "https://[::1][::2]/"])
+def test_a_host_beside_brackets_is_not_the_address_within_them(url: str) -> None:
+    """Python's reader took it for the address, which an operator may allow, as test mode does for this machine."""
+    allowed = ReturnUrls(parse_origins("https://[::1],https://[2001:db8::1]"), loopback=True)
+    assert allowed.problem(url) is not None
+    assert allowed.problem(url.replace("::1", "2001:db8::1")) is not None
+
+
 @pytest.mark.parametrize(
     "text", ["shop.example.com", "https://shop.example.com/paid", "https://a@b.example", "https://x?y"]
 )
