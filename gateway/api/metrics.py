@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from gateway.clock import CLOCK
@@ -29,6 +36,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter that nobody reads
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # the default registry has it by itself, ours has not
         self.refusals = Counter(
             "farebox_refusals", "Requests answered with an error, by code.", ["code"], registry=self.registry
         )

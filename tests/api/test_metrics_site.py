@@ -87,6 +87,12 @@ async def test_without_either_they_are_as_before(gateway: Visitor) -> None:
     assert (await gateway.call("GET", "/metrics")).status == 200
 
 
+async def test_they_say_what_the_process_takes(gateway: Visitor) -> None:
+    figures = (await gateway.call("GET", "/metrics")).raw
+    for name in (b"process_resident_memory_bytes ", b"process_open_fds ", b"process_cpu_seconds_total "):
+        assert b"\n" + name in figures
+
+
 def test_an_address_that_cannot_be_had_stops_the_start(tmp_path: Path, redis_url: str) -> None:
     settings = Settings(data=tmp_path, ledger_url=redis_url, metrics_host="192.0.2.1", metrics_port=free_port())
     with pytest.raises(SettingsError, match=r"^FAREBOX_METRICS_HOST, FAREBOX_METRICS_PORT: cannot serve there"):
