@@ -60,6 +60,7 @@ from gateway.signing_key import check_signing_key
 from gateway.slots import Slots
 from gateway.tasks import Tasks
 from gateway.webhook_secrets import WebhookSecrets
+from gateway.workforce import Workforce
 
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
@@ -93,6 +94,10 @@ def create_app(settings: Settings) -> web.Application:
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )
     app[services.CARD_IN_FORCE] = CardInForce(app[services.LEDGER], app[services.RATE_CARDS], publishes=True)
+
+    def takes(tool: str, provider: str) -> bool:
+        return app[services.WORKFORCE].takes(tool, provider)  # made when the queue is connected
+
     app[services.ORDERING] = Ordering(
         ledger=app[services.LEDGER],
         outputs=app[services.OUTPUTS],
@@ -103,6 +108,7 @@ def create_app(settings: Settings) -> web.Application:
         input_guard=settings.input_guard,
         webhook_guard=settings.address_guard,
         in_test_mode=settings.in_test_mode,
+        takes=takes,
     )
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
@@ -221,6 +227,11 @@ async def _connections(app: web.Application) -> AsyncIterator[None]:
     app[services.QUEUE] = Queue(redis)
     app[services.SLOTS] = Slots(app[services.QUEUE], lease_ms=app[services.SETTINGS].lease_ms)
     app[services.HUB] = Hub(app[services.QUEUE])
+    app[services.WORKFORCE] = Workforce(
+        app[services.QUEUE],
+        lambda: app[services.RATE_CARDS].card,
+        accept_seconds=app[services.SETTINGS].accept_without_worker_seconds,
+    )
     app[services.RECEIVERS] = Receivers(app[services.SETTINGS].address_guard)
     yield
     await app[services.RECEIVERS].close()
@@ -269,6 +280,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
         tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),
         tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time)),
         tasks.keep("object store", app[services.STORE_WATCH].keep_checking),
+        tasks.keep("workforce", app[services.WORKFORCE].keep_looking),
         tasks.keep("key use", app[services.KEY_USE].write_on),
         tasks.keep("payment events", app[services.PAYMENT_EVENTS].keep_retrying),
     ]

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     wait_replicas: int = Field(default=0, ge=0)
     lease_seconds: float = Field(default=30, ge=0.3, le=3600)
     dispatch_seconds: float = Field(default=2, ge=0.05, le=60)
+    accept_without_worker_seconds: float = Field(default=600, ge=0, le=86_400)
     requests_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
     upload_gib_per_day: float = Field(default=10, ge=0.1, le=1_000_000)
     output_days: int = Field(default=RECORD_DAYS, ge=1, le=_DAYS_MAX)

@@ -38,6 +38,8 @@ class Program:
     name: str
     command: tuple[str, ...]
     stage: int = 1
+    vital: bool = True
+    """Whether the whole ends if it refuses its settings at its first start; else it is tried again."""
 
 
 class Supervisor:
@@ -61,6 +63,12 @@ class Supervisor:
     def process(self, name: str) -> int | None:
         """The id of the process that program `name` is now; None while it is being started again."""
         return next((child.process for child in self._children if child.program.name == name), None)
+
+    async def end(self, name: str) -> None:
+        """End one program, and do not start it again."""
+        for child in [child for child in self._children if child.program.name == name]:
+            await child.stop(self._kill_after_seconds)
+            self._children.remove(child)
 
     async def stop(self) -> None:
         """End all children by SIGTERM, the highest stage first, and by SIGKILL those that take too long."""
@@ -132,7 +140,7 @@ class _Child:
             code = await self._run_once()
             if self._stopping.is_set():
                 return
-            if first and code == EXIT_SETTINGS:
+            if first and code == EXIT_SETTINGS and self.program.vital:
                 self._give_up(self.program.name)
                 return
             first = False

@@ -16,7 +16,7 @@ ApiError
 ├── 429  WaitingRoomFull · RateLimited
 ├── 431  HeadersTooLarge
 ├── 500  InternalError
-└── 503  LedgerDown · QueueDown · StoreDown · PaymentsDown · ProviderDown · Overloaded
+└── 503  LedgerDown · QueueDown · NoWorker · StoreDown · PaymentsDown · ProviderDown · Overloaded
 ```
 
 The class docstring is what `/docs` says about the code. The message is written where the error is raised, for the
@@ -315,6 +315,16 @@ class PaymentsDown(ApiError):
 
     def __init__(self, message: str, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class NoWorker(ApiError):
+    """Nobody makes what this asks for at the moment, and has not for a while. Nothing was reserved; repeat it later."""
+
+    status = 503
+    code = "no_worker"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"Retry-After": str(STORE_RETRY_SECONDS)})
 
 
 class ProviderDown(ApiError):

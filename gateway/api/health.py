@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api.ops import depths_of, provider_states
 from gateway.api.respond import answer
-from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP, STORE_WATCH
+from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP, STORE_WATCH, WORKFORCE
 from gateway.clock import CLOCK, now_ms
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
@@ -44,6 +44,7 @@ async def readyz(request: web.Request) -> web.Response:
         for name, state in (await provider_states(app) or {}).items()
         if state.is_away(now_ms())
     ]
+    problems += app[WORKFORCE].problems
     last = await _last_audit(app)
     if last is not None and last.differences:
         found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
@@ -82,6 +83,7 @@ async def exposition(app: web.Application) -> web.Response:
         providers=providers,
         tasks=app[BACKGROUND],
         store=app[STORE_WATCH],
+        workforce=app[WORKFORCE],
         odd=app[QUEUE].odd,
         unapplied=await _events_waiting(app),
     )

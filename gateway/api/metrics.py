@@ -26,6 +26,7 @@ from gateway.queue import Depth
 from gateway.slots import ProviderState
 from gateway.tasks import Tasks
 from gateway.timings import Timings
+from gateway.workforce import Workforce
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -68,6 +69,7 @@ class Metrics:
         providers: Mapping[str, ProviderState] | None,
         tasks: Tasks,
         store: StoreWatch,
+        workforce: Workforce,
         odd: Mapping[str, int],
         unapplied: int | None,
     ) -> bytes:
@@ -84,6 +86,7 @@ class Metrics:
                     *_of_providers(providers or {}, rate_cards),
                     *tasks.metrics(),
                     *store.metrics(),
+                    *workforce.metrics(),
                     *CLOCK.metrics(),
                     odd_messages(odd),
                 ]

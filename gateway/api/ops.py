@@ -11,6 +11,7 @@ from gateway.api.respond import answer
 from gateway.api.services import LEDGER, QUEUE, RATE_CARDS, SLOTS
 from gateway.errors import QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
+from gateway.ledger.sums import Totals
 from gateway.queue import Depth
 from gateway.schemas import ops as s
 from gateway.schemas.base import utc
@@ -28,7 +29,7 @@ async def queues(request: web.Request) -> web.Response:
 async def queues_shape(app: web.Application) -> s.QueuesOut:
     """Every tool's queue. How many are queued is the ledger's word; how old, and who works, the queue's."""
     totals = await app[LEDGER].totals()
-    tools = sorted(app[RATE_CARDS].card.tools.keys() | totals.queued.keys() | totals.waiting.keys())
+    tools = sorted(app[RATE_CARDS].card.tools.keys() | _open_tools(totals))
     depths = await depths_of(app, tools)
     return s.QueuesOut(
         queues=[
@@ -52,6 +53,12 @@ async def queues_shape(app: web.Application) -> s.QueuesOut:
         rate_card=s.RateCardState(version=app[RATE_CARDS].card.version, problem=app[RATE_CARDS].problem),
         audit=_audit(await last_audit(app[LEDGER])),
     )
+
+
+def _open_tools(totals: Totals) -> set[str]:
+    """The tools with open generations, which may have left the rate card."""
+    counts = (totals.queued, totals.waiting, totals.running)
+    return {tool for by_tool in counts for tool, count in by_tool.items() if count}
 
 
 async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:

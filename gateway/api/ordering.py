@@ -6,13 +6,13 @@ speak. A refusal is raised as an ApiError, KeysStale asks for the caller to be a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from gateway.addresses import AddressGuard
 from gateway.api.auth import Caller, found
-from gateway.api.errors import ApiError, InvalidRequest, PriceAboveCeiling
+from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.inputs import GivenInput, given_inputs, measured, stored, stored_keys
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.receiver_urls import checked_url
@@ -85,6 +85,7 @@ class Ordering:
         input_guard: AddressGuard,
         webhook_guard: AddressGuard,
         in_test_mode: bool,
+        takes: Callable[[str, str], bool],
     ) -> None:
         self._ledger = ledger
         self._outputs = outputs
@@ -96,6 +97,7 @@ class Ordering:
         self._input_guard = input_guard
         self._webhook_guard = webhook_guard
         self._in_test_mode = in_test_mode
+        self._takes = takes
 
     @property
     def card(self) -> RateCard:
@@ -155,6 +157,7 @@ class Ordering:
         if body.quote is not None:
             locked = self._quote_tokens.open(body.quote, account, quote)
             millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card
+        self._check_takes(body, quote.model)
         _check_ceiling(body, millicredits)
         self._check_sandbox(body, quote.model)
         asked = GenerationRequest(
@@ -174,6 +177,14 @@ class Ordering:
         webhook_url = checked_url(self._webhook_guard, body.webhook_url, "webhook_url")
         given = given_inputs(body.inputs, self._uploads, self._input_guard, account)
         return _Priced(asked, quote.model, given, webhook_url)
+
+    def _check_takes(self, body: GenerationIn, model: Model) -> None:
+        """Take no credits for what nobody has made for a while (`gateway.workforce`)."""
+        if not self._takes(body.tool, model.provider):
+            raise NoWorker(
+                f"{model.name} cannot be made at the moment: no worker for it is running. Nothing was reserved. Retry "
+                "later, or choose another model."
+            )
 
     def _check_sandbox(self, body: GenerationIn, model: Model) -> None:
         if body.sandbox is None:

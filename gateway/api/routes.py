@@ -101,7 +101,7 @@ class Route:
 _RESERVE_ERRORS = (
     "invalid_settings", "unknown_model", "quote_mismatch", "subscription_required", "plan_limit",
     "insufficient_credits", "price_above_ceiling", "quote_expired", "waiting_room_full",
-    "store_unavailable",
+    "store_unavailable", "no_worker",
 )  # fmt: skip
 _GENERATION_EVENTS: dict[str, type[BaseModel]] = {
     "snapshot": sg.GenerationOut,

@@ -34,6 +34,7 @@ from gateway.settings import Settings
 from gateway.slots import Slots
 from gateway.tasks import Tasks
 from gateway.webhook_secrets import WebhookSecrets
+from gateway.workforce import Workforce
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ QUOTE_TOKENS = web.AppKey("QUOTE_TOKENS", QuoteTokens)
 BACKGROUND = web.AppKey("BACKGROUND", Tasks)
 SLOTS = web.AppKey("SLOTS", Slots)
 HUB = web.AppKey("HUB", Hub)
+WORKFORCE = web.AppKey("WORKFORCE", Workforce)
 CORS_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("CORS_ORIGINS")
 METRICS = web.AppKey("METRICS", Metrics)
 RECEIVERS = web.AppKey("RECEIVERS", Receivers)

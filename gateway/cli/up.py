@@ -23,15 +23,18 @@ from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
 from gateway.connections import connect_queue
 from gateway.embedded import find_redis, lock
-from gateway.errors import SettingsError
+from gateway.errors import FareboxError, SettingsError
 from gateway.exposure import links_in_words, mode_in_words
 from gateway.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
+from gateway.pricing.reload import RateCards
 from gateway.settings import Settings, load_settings
 from gateway.supervisor import Program, Supervisor
+from gateway.tasks import Tasks
 
 _FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: a folder named gateway where we happen to run is not ours
 _LOOK_SECONDS = 0.1
+_FOLLOW_SECONDS = 1.0
 _KILL_AFTER_SECONDS = 10  # beyond the grace period, for handing back and closing
 _HTTP_OK = 200
 
@@ -70,9 +73,10 @@ class _Everything:
         self._settings = settings
         self._umask = umask  # of whoever started us: what the demo downloads is theirs
         self._environment = settings.environment()
+        self._tools = set(tools)
         self._beside = [
             Program("gateway", (*_FAREBOX, "gateway")),
-            *(Program(f"worker-{tool}", (*_FAREBOX, "worker", tool)) for tool in tools),
+            *(_worker(tool) for tool in tools),
             Program("caretaker", (*_FAREBOX, "caretaker")),
         ]
         names = ["farebox", "redis", *(program.name for program in self._beside)]
@@ -114,9 +118,39 @@ class _Everything:
         await self._gateway_is_ready()
         # A log that is kept would keep the link as well: it is for the eyes of whoever sits at the terminal.
         self._columns.say(self._greeting(await self._operators_link() if sys.stdout.isatty() else None))
-        if demo:
-            await self._demonstrate()
-        await asyncio.Event().wait()  # until a signal cancels us
+        tasks, cards = Tasks(), RateCards(default_card_path(self._settings.rate_card))
+        tasks.keep("rate card", cards.watch)
+        tasks.keep("workers", lambda: self._follow(cards, supervisor))
+        try:
+            if demo:
+                await self._demonstrate()
+            await asyncio.Event().wait()  # until a signal cancels us
+        finally:
+            await tasks.close()
+
+    async def _follow(self, cards: RateCards, supervisor: Supervisor) -> None:
+        """Start a worker for each tool that the rate card gains; end those of tools it lost, once nothing is open."""
+        while True:
+            await asyncio.sleep(_FOLLOW_SECONDS)
+            wanted = set(cards.card.tools)
+            for tool in sorted(wanted - self._tools):
+                self._say(f"the rate card has a new tool, {tool}: starting its worker")
+                supervisor.start(_worker(tool, vital=False))
+                self._tools.add(tool)
+            lost = self._tools - wanted
+            for tool in sorted(lost - await self._tools_with_work() if lost else ()):
+                self._say(f"the rate card has no tool {tool} any more and nothing of it is open: ending its worker")
+                await supervisor.end(_worker(tool).name)
+                self._tools.discard(tool)
+
+    async def _tools_with_work(self) -> set[str]:
+        """The tools that have open generations; all of ours while the gateway cannot say."""
+        try:
+            async with GatewayClient(self._settings.local_address, self._settings.secret("admin-key")) as client:
+                queues = (await client.call("GET", "/v1/ops/queues"))["queues"]
+        except (FareboxError, click.ClickException):
+            return set(self._tools)
+        return {queue["tool"] for queue in queues if queue["depth"] or queue["waiting"] or queue["running"]}
 
     async def _redis_answers(self) -> None:
         redis = connect_queue(self._settings.queue_address)
@@ -197,6 +231,10 @@ Try next, in another terminal:
   curl -s -X PUT {address}/v1/admin/accounts/ada -H "Authorization: Bearer {key}" \\
     -H 'Content-Type: application/json' -d '{{}}'
 """
+
+
+def _worker(tool: str, *, vital: bool = True) -> Program:
+    return Program(f"worker-{tool}", (*_FAREBOX, "worker", tool), vital=vital)
 
 
 def _card_in_words(settings: Settings) -> str:

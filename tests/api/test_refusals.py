@@ -324,7 +324,15 @@ def test_every_code_of_the_contract_has_one_class_and_says_what_it_means() -> No
     known = {error.code: error.status for error in error_classes()}
     below_the_contract = {"invalid_http": 400, "body_too_slow": 408, "headers_too_large": 431}
     below_the_contract |= dict.fromkeys(
-        ("overloaded", "queue_unavailable", "store_unavailable", "payments_unavailable", "provider_unavailable"), 503
+        (
+            "overloaded",
+            "queue_unavailable",
+            "no_worker",
+            "store_unavailable",
+            "payments_unavailable",
+            "provider_unavailable",
+        ),
+        503,
     )
     assert known == below_the_contract | {
         "invalid_json": 400,

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,19 @@ async def test_a_child_that_refuses_its_settings_ends_the_whole(supervisor: Supe
     with pytest.raises(SettingsError, match="a cannot start like this"):
         await supervisor.gave_up
     assert log.lines == [("a", "FAREBOX_PORT: no")]
+
+
+async def test_one_that_is_not_vital_is_tried_again_and_one_can_be_ended(supervisor: Supervisor, log: _Log) -> None:
+    """A worker of a tool that was added to the rate card must not end everything else."""
+    refuses = _python("a", "import sys; sys.exit(2)")
+    supervisor.start(replace(refuses, vital=False))
+    supervisor.start(_python("b", _STAYS))
+    await log.until(lambda lines: ("farebox", "a ended with exit code 2; starting it again in 0.2 s") in lines)
+    await log.until(lambda lines: any(name == "b" for name, _ in lines))
+    await supervisor.end("b")
+    assert log.of("b")[-1] == "ended"
+    assert supervisor.process("b") is None
+    assert not supervisor.gave_up.done()
 
 
 async def test_the_lowest_stage_ends_last(log: _Log) -> None:

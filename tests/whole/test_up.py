@@ -70,3 +70,35 @@ def test_redis_killed_and_started_again_has_everything_that_was_acknowledged(up:
     )
     assert ended["credits"]["committed"] == 5
     assert until(lambda: up.call("GET", "/v1/balance", key))["available"] == 60
+
+
+def test_the_workers_follow_the_rate_card(tmp_path: Path) -> None:
+    """A tool that was added while it ran was sold, and had no worker."""
+    card = tmp_path / "pricing.toml"
+    text = (Path(__file__).parents[2] / "pricing.toml").read_text()
+    card.write_text(text)
+    with started(tmp_path, says="Farebox is up at", FAREBOX_RATE_CARD=str(card)) as up:
+        card.write_text(text + _SKETCHES)
+        until(lambda: _runs(up, "worker sketches"))
+        card.write_text(text)
+        until(lambda: "nothing of it is open: ending its worker" in up.log)
+        until(lambda: not _runs(up, "worker sketches"))
+
+
+_SKETCHES = """
+[tools.sketches]
+name = "Sketches"
+baseline_model = "sketch"
+
+[models.sketch]
+name = "Sketch"
+tool = "sketches"
+provider = "sandbox"
+[[models.sketch.rates]]
+credits = 1
+"""
+
+
+def _runs(up: Up, words: str) -> bool:
+    children = Path(f"/proc/{up.process.pid}/task/{up.process.pid}/children").read_text().split()
+    return any(words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in children)

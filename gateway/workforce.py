@@ -1,0 +1,145 @@
+"""Whether somebody makes what is sold: a worker for each tool that can call its models' providers, and a caretaker.
+
+A gateway looks every two seconds who was seen lately (`gateway.heartbeats`). What is missing is said once it has been
+for ten seconds, so that a fresh start is no problem; what nobody has made for longer than the operator allows is no
+longer accepted. While the queue's Redis is away nobody knows who works, and nothing is said or refused for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from gateway.errors import QueueUnavailable
+from gateway.heartbeats import Alive, alive
+from gateway.pricing.card import RateCard
+from gateway.queue import Queue
+
+LOOK_SECONDS = 2.0
+SAID_AFTER_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Missing:
+    """What is not there: a worker for `tool`; with `provider`, one that can call it; without either, a caretaker."""
+
+    tool: str = ""
+    provider: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What an operator should know. It names no machine."""
+        if not self.tool:
+            return "no caretaker runs: start one (`farebox caretaker`), or nothing that was left undone is brought on"
+        if not self.provider:
+            return f"no worker makes {self.tool!r}: start one (`farebox worker {self.tool}`); its generations wait"
+        return (
+            f"no worker of {self.tool!r} can call the provider {self.provider!r}: give one its key (see the workers' "
+            "logs); its generations wait"
+        )
+
+
+class Workforce:
+    """What is known of the workers and caretakers. `card` is the rate card as it is now."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        card: Callable[[], RateCard],
+        *,
+        accept_seconds: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """Accept what nobody makes for `accept_seconds` since that was first seen."""
+        self._queue = queue
+        self._card = card
+        self._accept_seconds = accept_seconds
+        self._clock = clock
+        self._since: dict[Missing, float] = {}
+        self._told: frozenset[Missing] = frozenset()
+        self._caretakers: int | None = None
+
+    @property
+    def missing(self) -> list[Missing]:
+        """What has been missing long enough to be said."""
+        now = self._clock()
+        return sorted(one for one, since in self._since.items() if now - since >= SAID_AFTER_SECONDS)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What an operator should look at, one sentence each."""
+        return tuple(one.problem for one in self.missing)
+
+    def takes(self, tool: str, provider: str) -> bool:
+        """Whether a new generation may be accepted: somebody makes it, or did until not long ago."""
+        now = self._clock()
+        since = (self._since.get(Missing(tool)), self._since.get(Missing(tool, provider)))
+        return all(one is None or now - one < self._accept_seconds for one in since)
+
+    async def look(self) -> None:
+        """Look once; what goes missing and what is back is logged."""
+        providers = _providers_of(self._card())
+        try:
+            found = await alive(self._queue.redis, sorted(providers))
+        except QueueUnavailable:
+            self._since, self._caretakers = {}, None
+            return
+        now = self._clock()
+        self._since = {one: self._since.get(one, now) for one in _missing(found, providers)}
+        self._caretakers = found.caretakers
+        self._tell(frozenset(self.missing))
+
+    async def keep_looking(self) -> None:
+        """Look for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def metrics(self) -> Iterator[Metric]:
+        """What Prometheus is told; nothing of what is not known."""
+        if self._caretakers is None:
+            return
+        yield GaugeMetricFamily("farebox_caretakers", "Caretakers seen lately.", value=self._caretakers)
+        unserved = GaugeMetricFamily(
+            "farebox_unserved",
+            "1 for each tool without a worker (provider empty), and each provider that none of its workers can call.",
+            labels=["tool", "provider"],
+        )
+        for one in self.missing:
+            if one.tool:
+                unserved.add_metric([one.tool, one.provider], 1)
+        yield unserved
+
+    def _tell(self, missing: frozenset[Missing]) -> None:
+        for one in sorted(missing - self._told):
+            log.warning("NOBODY_MAKES_IT" if one.tool else "NO_CARETAKER", problem=one.problem)
+        for one in sorted(self._told - missing):
+            log.info("somebody_makes_it_again", tool=one.tool or "caretaker", provider=one.provider)
+        self._told = missing
+
+
+def _providers_of(card: RateCard) -> dict[str, set[str]]:
+    """The tools that have models, each with the providers of these."""
+    providers: defaultdict[str, set[str]] = defaultdict(set)
+    for model in card.models.values():
+        providers[model.tool].add(model.provider)
+    return dict(providers)
+
+
+def _missing(found: Alive, providers: dict[str, set[str]]) -> Iterator[Missing]:
+    if not found.caretakers:
+        yield Missing()
+    for tool, wanted in providers.items():
+        if not found.workers[tool]:
+            yield Missing(tool)
+        elif tool in found.callable_providers:
+            for provider in wanted - found.callable_providers[tool]:
+                yield Missing(tool, provider)
