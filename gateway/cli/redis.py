@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
+from gateway.cli.say import say
 from gateway.embedded import run_redis
 from gateway.settings import load_settings
 
@@ -15,8 +18,22 @@ def redis() -> None:
     For one machine without a Redis of its own. Everything acknowledged is on disk (append-only file, synced before
     every answer), so it may be killed at any time.
 
+    With FAREBOX_LEDGER_URL or FAREBOX_QUEUE_URL set nothing would use it: it says so and waits for SIGTERM.
+
     \b
     Example:
       farebox redis
     """
-    run_redis(load_settings())
+    settings = load_settings()
+    if settings.embedded:
+        run_redis(settings)
+    else:
+        _stand_by()
+
+
+def _stand_by() -> None:
+    """Stay until asked to end: tools that run a Procfile stop everything when one process ends."""
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    say("FAREBOX_LEDGER_URL or FAREBOX_QUEUE_URL is set: no embedded Redis is started. Waiting for SIGTERM.")
+    signal.sigwait(ends)

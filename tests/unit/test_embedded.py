@@ -141,6 +141,20 @@ def _farebox_redis(data: Path, **settings: str) -> subprocess.Popen[str]:
     )
 
 
+def test_beside_a_redis_that_is_given_none_is_started(tmp_path: Path) -> None:
+    process = _farebox_redis(tmp_path, FAREBOX_LEDGER_URL="redis://127.0.0.1:1")
+    try:
+        assert process.stdout is not None
+        assert "no embedded Redis is started" in process.stdout.readline()
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(20) == 0
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        process.kill()
+        process.communicate()
+
+
 LEFT_OVER = (
     "temp-4711.rdb", "temp-1795305600.4711.rdb", "temp-rewriteaof-4711.aof", "temp-rewriteaof-bg-4711.aof",
     "appendonlydir/temp-appendonly.aof.manifest",
