@@ -265,6 +265,7 @@ async def _dispatching(app: web.Application) -> AsyncIterator[None]:
             slots=app[services.SLOTS],
             tasks=app[services.BACKGROUND],
             card=lambda: app[services.RATE_CARDS].card,
+            figures=app[services.METRICS].figures,
         )
         app[services.LEDGER].follow_up_by(follow_ups.after)
         yield

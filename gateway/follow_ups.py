@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.dispatcher import Dispatcher
 from gateway.domain import GenerationRequest
+from gateway.figures import Figures
 from gateway.ledger import outcomes
 from gateway.ledger.payments import Billed, Paid, TakenBack
 from gateway.pricing.card import RateCard
@@ -35,6 +36,7 @@ class FollowUps:
         slots: Slots,
         tasks: Tasks,
         card: Callable[[], RateCard],
+        figures: Figures,
         stop: Stop | None = None,
     ) -> None:
         self._queue = queue
@@ -42,10 +44,12 @@ class FollowUps:
         self._slots = slots
         self._tasks = tasks
         self._card = card
+        self._figures = figures
         self._stop = self._leave_stop_to_worker if stop is None else stop
 
     def after(self, outcome: object) -> None:
         """Begin what follows from an outcome of the ledger; never raises, never waits."""
+        self._figures.count(outcome)
         match outcome:
             case outcomes.Begun(generation):
                 self._changed(generation)

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY, start_http_server
 
 from gateway import data_folder
 from gateway.logs import configure_logs
+from gateway.misspelt import misspelt
 from gateway.open_files import raise_limit
 from gateway.pricing.load import default_card_path, load_card
 from gateway.settings import Settings, load_settings
@@ -106,6 +107,8 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
     settings = load_settings()
     check(settings)
     configure_logs(settings)
+    for variable, meant in misspelt().items():
+        log.warning("SETTING_UNKNOWN", variable=variable, did_you_mean=meant)
     raise_limit()
     data_folder.take(settings.data)
     # arq tells of each job at INFO; our own lines say more, with ids to search for.

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.clock import CLOCK
+from gateway.figures import Figures
 from gateway.hints import odd_messages
 from gateway.ledger.timed import transition_seconds
 from gateway.outputs import StoreWatch
@@ -16,6 +17,7 @@ from gateway.queue import Queue
 from gateway.tasks import Tasks
 
 TRANSITION_SECONDS = transition_seconds()
+FIGURES = Figures()
 ATTEMPT_SECONDS = Histogram(
     "farebox_attempt_seconds",
     "How long attempts took from begin to their end, by tool, model and how they ended.",

@@ -22,6 +22,7 @@ from gateway.tasks import Tasks
 from workers.checks import Checks
 from workers.insist import insist
 from workers.job_times import JobTimes
+from workers.metrics import FIGURES
 from workers.parked import ParkedJobs
 from workers.provider_desk import ProviderDesk
 from workers.storing import Storing
@@ -65,6 +66,7 @@ class Workplace:
             slots=self.slots,
             tasks=self.tasks,
             card=lambda: self.desk.card,
+            figures=FIGURES,
             stop=self.stop_provider,
         )
         self.ledger.follow_up_by(self.follow_ups.after)

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 from gateway.clock import CLOCK
 from gateway.domain import millicredits_to_credits
+from gateway.figures import Figures
 from gateway.hints import odd_messages
 from gateway.ledger.audit import LastAudit
 from gateway.ledger.sums import Totals
@@ -37,6 +38,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter that nobody reads
         self.registry = CollectorRegistry()
+        self.figures = Figures(self.registry)
         ProcessCollector(registry=self.registry)  # the default registry has it by itself, ours has not
         self.refusals = Counter(
             "farebox_refusals", "Requests answered with an error, by code.", ["code"], registry=self.registry

@@ -12,8 +12,10 @@ from importlib.metadata import entry_points
 import click
 
 from gateway.cli.listing import Listing
+from gateway.cli.say import say
 from gateway.documentation import docs_folder
 from gateway.lifeline import tie, watch
+from gateway.misspelt import misspelt
 from gateway.quick_start import imported
 from gateway.settings import load_settings
 from gateway.supervisor import PARENT_VARIABLE
@@ -32,6 +34,7 @@ _OWN_COMMANDS = {
     "gateway": "gateway.cli.gateway:gateway",
     "redis": "gateway.cli.redis:redis",
 }
+_LOGS_IT = frozenset({"gateway", "worker", "caretaker"})  # what else they say is a log too
 _LAST_RESORT_SECONDS = 10  # beyond the grace period
 
 
@@ -77,6 +80,9 @@ def farebox(ctx: click.Context, parent_fd: int | None) -> None:
       farebox pricing check   is my price list complete?
     """
     imported()  # the command too, or click would have refused its name
+    if parent_fd is None and ctx.invoked_subcommand not in _LOGS_IT:
+        for variable, meant in misspelt().items():
+            say(f"Warning: {variable} is not a setting of Farebox, and is ignored. Did you mean {meant}?", error=True)
     if parent_fd is not None:  # `farebox up` started us, and we end with it
         if ctx.invoked_subcommand == "redis":
             tie(parent_fd)

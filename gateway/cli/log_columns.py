@@ -34,8 +34,7 @@ class LogColumns:
         if self._held is not None:
             self._held.append((name, line))
         elif self._as_json:
-            # A child that logs JSON is taken at its word; the name would break what reads it.
-            self._write(visible_json(line if line.startswith("{") else json.dumps({"process": name, "event": line})))
+            self._write(visible_json(_named(name, line)))
         else:
             column = click.style(f"{name:<{self._width}} │", fg=self._colours.get(name))
             self._write(f"{column} {visible_lines(line)}")
@@ -62,3 +61,12 @@ class LogColumns:
     def _write(text: str) -> None:
         click.echo(text)
         sys.stdout.flush()
+
+
+def _named(name: str, line: str) -> str:
+    """The line as a JSON object that says which process it is from."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        said = None
+    return json.dumps({"process": name, **said} if isinstance(said, dict) else {"process": name, "event": line})

@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli import farebox
 from gateway.exposure import warnings
 from gateway.misspelt import misspelt
 from gateway.settings import Settings
@@ -20,3 +22,11 @@ def test_right_ones_our_own_and_those_of_others_are_not_named() -> None:
     right = {f"FAREBOX_{name.upper()}" for name in Settings.model_fields}
     others = {PARENT_VARIABLE, "FAREBOX_WEBHOOK_SECRET", "FAREBOX_XYZZY", "PROT"}
     assert misspelt(dict.fromkeys(right | others, "")) == {}
+
+
+@pytest.mark.parametrize("command", [["pricing", "check"], ["audit", "--help"]])
+def test_every_command_says_it_on_standard_error(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAREBOX_PROT", "9000")
+    said = CliRunner().invoke(farebox, command)
+    assert "FAREBOX_PROT is not a setting of Farebox, and is ignored. Did you mean FAREBOX_PORT?" in said.stderr
+    assert "FAREBOX_PROT" not in said.stdout

@@ -37,13 +37,13 @@ def test_what_a_terminal_would_obey_is_written_out(capsys: pytest.CaptureFixture
     assert "x1b" in said or "u001b" in said
 
 
-def test_in_json_every_line_is_an_object_and_a_childs_own_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_json_every_line_is_an_object_that_names_its_process(capsys: pytest.CaptureFixture[str]) -> None:
     columns = LogColumns(["redis", "gateway"], as_json=True)
     columns.show("gateway", '{"event": "served"}')
     columns.show("redis", "1:M * Ready")
     columns.say("Farebox is up")
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
-        {"event": "served"},
+        {"process": "gateway", "event": "served"},
         {"process": "redis", "event": "1:M * Ready"},
         {"process": "farebox", "event": "Farebox is up"},
     ]

@@ -1,0 +1,68 @@
+"""What the ledger's outcomes come to, for Prometheus: waits, times to a result, credits. Each process counts its own.
+
+A follow-up may be lost with its process, and these counts with it: they show rates and quantiles. What the books say is
+in the ledger: `farebox audit`, `GET /v1/usage`.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+
+from gateway.domain import millicredits_to_credits
+from gateway.ledger import outcomes
+from gateway.ledger.payments import Paid
+
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 2700, 7200)
+
+
+class Figures:
+    """Counts outcomes. Labels are tools, states and kinds of purchase: as many as the rate card has."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._waits = Histogram(
+            "farebox_wait_seconds",
+            "How long generations were queued before they were first begun, by tool.",
+            ["tool"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._results = Histogram(
+            "farebox_result_seconds",
+            "How long it took from the request to the generation's end, by tool and status.",
+            ["tool", "status"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._charged = Counter(
+            "farebox_credits_charged", "Credits committed for generations, by tool.", ["tool"], registry=registry
+        )
+        self._refunded = Counter(
+            "farebox_credits_refunded", "Credits of generations that were given back, by tool.", ["tool"],
+            registry=registry,
+        )  # fmt: skip
+        self._sold = Counter(
+            "farebox_credits_sold",
+            "Credits of purchases that were paid, by kind; of a plan, those of its first month.",
+            ["kind"],
+            registry=registry,
+        )
+
+    def count(self, outcome: object) -> None:
+        """Count an outcome of the ledger; most are not counted."""
+        match outcome:
+            case outcomes.Begun(generation, attempt=1):
+                if generation.queued_at is not None and generation.started_at is not None:
+                    seconds = (generation.started_at - generation.queued_at) / 1000
+                    self._waits.labels(generation.request.tool).observe(max(0, seconds))
+            case outcomes.Ended(generation):
+                self._ended(generation)
+            case Paid(checkout, now=True):
+                self._sold.labels(checkout.kind).inc(float(millicredits_to_credits(checkout.millicredits)))
+
+    def _ended(self, generation: outcomes.Generation) -> None:
+        tool = generation.request.tool
+        if generation.finished_at is not None:
+            seconds = (generation.finished_at - generation.created_at) / 1000
+            self._results.labels(tool, str(generation.state)).observe(max(0, seconds))
+        self._charged.labels(tool).inc(float(millicredits_to_credits(generation.committed_millicredits)))
+        self._refunded.labels(tool).inc(float(millicredits_to_credits(generation.refunded_millicredits)))
