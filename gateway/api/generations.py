@@ -65,6 +65,7 @@ async def listed(request: web.Request) -> web.Response:
             model=query.model,
             created_after=created_after,
             created_before=created_before,
+            metadata=query.metadata,
         ),
         f"generation {query.before} in this account's list" if query.before else of.missing,
     )

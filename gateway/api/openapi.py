@@ -152,6 +152,8 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
         for name, schema in shape["properties"].items():
             required = name in shape.get("required", ())
             parameter = {"name": name, "in": "query", "required": required, "schema": _in_a_query(schema)}
+            if parameter["schema"].get("type") == "object":
+                parameter |= {"style": "deepObject", "explode": True}
             if "description" in schema:
                 parameter["description"] = schema["description"]
             if required or name in PARAMETER_EXAMPLES:

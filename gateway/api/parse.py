@@ -29,6 +29,7 @@ from gateway.strict_json import Document, NotJson, TooManyValues, not_held, read
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+_DEEP = re.compile(r"([a-z_]+)\[(.*)\]", re.DOTALL)
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 _POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON readers take for a float
 
@@ -136,9 +137,22 @@ def read_query(request: web.Request, model: type[M]) -> M:
     query = query_of(request)
     _check_once((name for name, _ in query.items()), "The query")
     try:
-        return model.model_validate(dict(query))
+        return model.model_validate(_folded(query, model))
     except ValidationError as error:
         raise _refusal(error, "The query") from None
+
+
+def _folded(query: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
+    """The query, with `metadata[order]=A-17` as a member of `metadata`, where the shape has one."""
+    folded: dict[str, Any] = {}
+    for name, value in query.items():
+        deep = _DEEP.fullmatch(name)
+        known = deep is not None and deep[1] in model.model_fields and deep[1] not in query
+        if deep is not None and known:
+            folded.setdefault(deep[1], {})[deep[2]] = value
+        else:
+            folded[name] = value
+    return folded
 
 
 def idempotency_key(request: web.Request) -> str | None:

@@ -345,14 +345,16 @@ class GenerationOperations(LedgerCore):
         model: str | None = None,
         created_after: int | None = None,
         created_before: int | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> o.KeysChanged | o.NotFound | o.Page[o.Generation]:
         """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one.
 
-        Made at `created_after` or later, and earlier than `created_before` (real milliseconds).
+        Made at `created_after` or later, and earlier than `created_before` (real milliseconds). `metadata`: each of
+        these names must have this value, numbers and booleans as JSON writes them.
         """
         version = "" if keys_version is None else keys_version
         period = ("" if at is None else at for at in (created_after, created_before))
-        filters = (state or "", tool or "", model or "", *period)
+        filters = (state or "", tool or "", model or "", *period, to_json(metadata).decode() if metadata else "")
         word, rest = await self.run("generations", self.account_key(account), version, limit, before or "", *filters)
         if word == "page":
             return o.Page(tuple(_generation(item) for item in rest[1:]), rest[0].decode() or None)

@@ -110,6 +110,16 @@ class QuoteIn(GenerationIn):
     prompt: Annotated[str, Field(max_length=PROMPT_MAX_CHARACTERS)] = ""
 
 
+MetadataFilter = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=256)]],
+    Field(
+        max_length=3,
+        description="Only those whose metadata has these values, as in `metadata[order]=A-17`. At most 3 names; "
+        "all must match. Numbers and booleans are written as in JSON.",
+    ),
+]
+
+
 class GenerationsQuery(Period, OfAccount, PageQuery):
     """Which generations to list."""
 
@@ -119,6 +129,7 @@ class GenerationsQuery(Period, OfAccount, PageQuery):
     status: State | None = None
     tool: Annotated[str, Field(max_length=64)] | None = None
     model: Annotated[str, Field(max_length=128)] | None = None
+    metadata: MetadataFilter | None = None
 
 
 class OutputQuery(Query):

@@ -266,3 +266,19 @@ async def test_the_request_body_has_the_same_effect_without_its_defaults(gateway
     assert {name: bare[name] for name in ("settings", "outputs_requested", "price")} == {
         name: full[name] for name in ("settings", "outputs_requested", "price")
     }
+
+
+async def test_metadata_is_a_filter_of_the_list(gateway: Visitor) -> None:
+    key = await gateway.account()
+    made = await gateway.call("POST", "/v1/generations", key, SKETCH | {"metadata": {"order": "A-17", "paid": True}})
+    await gateway.call("POST", "/v1/generations", key, SKETCH)
+    for query, found in (
+        ("metadata[order]=A-17", [made.body["id"]]),
+        ("metadata%5Border%5D=A-17&metadata[paid]=true", [made.body["id"]]),
+        ("metadata[order]=A-18", []),
+    ):
+        page = await gateway.call("GET", f"/v1/generations?{query}", key)
+        assert [one["id"] for one in page.body["data"]] == found, query
+    for query in ("metadata=A-17", "metadata[a]=1&metadata[b]=1&metadata[c]=1&metadata[d]=1", "metadatas[a]=1"):
+        refused = await gateway.call("GET", f"/v1/generations?{query}", key)
+        assert (refused.status, refused.code) == (422, "invalid_request"), query

@@ -78,6 +78,25 @@ async def test_a_period_is_half_open_and_found_however_long_the_list_is(world: W
     assert await listed(world, 100, created_before=max(at.values()) + 1) == made[:0:-1]
 
 
+async def test_metadata_is_matched_by_value_and_all_of_it(world: World) -> None:
+    await world.publish(daily_millicredits=9_000_000)
+    await world.account()
+    one = await world.spend(1_000, metadata={"order": "A-17", "count": 3, "paid": True})
+    two = await world.spend(1_000, metadata={"order": "A-18", "count": 3.5})
+    await world.spend(1_000)
+    for wanted, found in (
+        ({"order": "A-17"}, [one]),
+        ({"count": "3"}, [one]),
+        ({"count": "3.5"}, [two]),
+        ({"paid": "true"}, [one]),
+        ({"paid": "True"}, []),
+        ({"order": "A-17", "count": "3"}, [one]),
+        ({"order": "A-17", "count": "4"}, []),
+        ({"other": "A-17"}, []),
+    ):
+        assert await listed(world, 2, metadata=wanted) == found, wanted
+
+
 async def test_one_generation_for_anybody_or_for_its_account_only(world: World) -> None:
     await world.account()
     await world.account("bob")

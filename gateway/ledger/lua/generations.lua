@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  account
 -- ARGV     1 keys version or "", 2 limit, 3 before: generation or "", 4 state or "", 5 tool or "", 6 model or "",
---          7 made at or after, or "", 8 made before, or ""
+--          7 made at or after, or "", 8 made before, or "", 9 metadata that it must have (JSON: name → text), or ""
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", fields…}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/generations"
@@ -31,6 +31,18 @@ if ending and from == "+inf" then
   if not found[1] then return {"page", ""} end
   from = amounts.text(tonumber(found[2]))
 end
+local asked = ARGV[9] ~= "" and cjson.decode(ARGV[9])
+-- A text is itself; a number is equal however it is written.
+local function has_metadata(request)
+  local metadata = cjson.decode(request or "{}").metadata or {}
+  for name, wanted in pairs(asked) do
+    local value = metadata[name]
+    local same = value == wanted or type(value) == "number" and value == tonumber(wanted)
+      or value == true and wanted == "true" or value == false and wanted == "false"
+    if not same then return false end
+  end
+  return true
+end
 local limit, page, last = tonumber(ARGV[2]), {"page", ""}, nil
 local found = redis.call("ZRANGE", keys.recent(account), from, "-inf", "BYSCORE", "REV", "LIMIT", 0, LOOKED_AT_MAX + 1)
 for index, id in ipairs(found) do
@@ -43,6 +55,7 @@ for index, id in ipairs(found) do
   if first and at and at < first then break end
   local wanted = values[1] and (ARGV[4] == "" or ARGV[4] == values[1]) and (ARGV[5] == "" or ARGV[5] == values[2])
     and (ARGV[6] == "" or ARGV[6] == values[3]) and (not ending or at < ending)
+    and (not asked or has_metadata(redis.call("HGET", keys.generation(id), "request")))
   if wanted then page[#page + 1] = {id, redis.call("HGETALL", keys.generation(id))} end
   last = id
 end
