@@ -161,7 +161,9 @@ function requested() {
 
 // --- the quote ----------------------------------------------------------------------------------------------------------
 
+/** The balance may change before a model is chosen: choosing one asks. */
 function askQuote() {
+  if (!byId("models").hasChildNodes()) return;
   clearTimeout(later);
   asking?.abort();
   later = setTimeout(readQuote, QUOTE_AFTER_MS);

@@ -207,6 +207,30 @@ async def test_a_failed_one_says_why_and_that_the_credits_came_back(stack: Stack
     await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
 
 
+async def test_a_balance_that_changes_before_a_model_is_chosen_asks_for_no_price(
+    stack: Stack, windows: Windows
+) -> None:
+    """It asked for the price of nothing, which is refused; a busy machine reads the rate card late."""
+    account = stack.account()
+    page = await (await windows.browse(account)).new_page()
+    go_on, quoted = asyncio.Event(), []
+
+    async def hold(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/v1/rate-card", hold)
+    page.on("request", lambda request: quoted.append(request.post_data_json) if "/v1/quotes" in request.url else None)
+    await page.goto("/")
+    await expect(page.locator("#balance")).to_have_text("100 credits")
+    stack.grant(account, 7)
+    await expect(page.locator("#balance")).to_have_text("107 credits")
+    assert await page.locator("#quote").get_attribute("aria-busy") is None, "it waits for a price"
+    go_on.set()
+    await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
+    assert all("model" in asked for asked in quoted)
+
+
 async def test_a_page_that_cannot_read_says_so(stack: Stack, windows: Windows) -> None:
     browser = await windows.browse(stack.account())
     page = await browser.new_page()
