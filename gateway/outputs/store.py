@@ -191,8 +191,11 @@ class OutputStore:
         return list(known)
 
     async def delete(self, object_keys: Iterable[str]) -> None:
-        """Delete objects, those that there are."""
-        await asyncio.gather(*map(self._delete, map(checked, object_keys)))
+        """Delete objects, those that there are; StoreUnavailable."""
+        try:
+            await asyncio.gather(*map(self._delete, map(checked, object_keys)))
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise self._unavailable("deleting", error) from error
 
     async def delete_uploads(self, *, before: str, at_most: int) -> int:
         """Delete uploads that expired before the hour `before` (`names.hour`), the oldest first; how many."""

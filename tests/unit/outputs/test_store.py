@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain import generation_id
-from gateway.errors import OutputMissing, SettingsError
+from gateway.errors import OutputMissing, SettingsError, StoreUnavailable
 from gateway.media import Media
 from gateway.outputs import OutputStore, StoredObject, hour, input_key, output_key, upload_expires_at, upload_size
 from gateway.outputs.names import upload_key
@@ -133,6 +133,16 @@ async def test_deleting_a_generation_takes_its_outputs_and_inputs_and_nobody_els
             await store.head(key)
     assert await store.get(others) == b"x"
     assert await store.delete_generations([GENERATION]) == [GENERATION], "twice is once"
+
+
+async def test_deleting_from_a_store_that_is_away_says_so(directory: Path) -> None:
+    """A request whose input could not be kept was answered 500, for what it had kept could not be deleted either."""
+    store = OutputStore.open(directory.as_uri())
+    await store.put(INPUT, DATA)
+    directory.rename(directory.with_name("elsewhere"))
+    directory.write_text("no folder any more")
+    with pytest.raises(StoreUnavailable):
+        await store.delete([INPUT])
 
 
 def test_deleting_leaves_no_empty_folders(directory: Path) -> None:
