@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.account_shapes import balance_shape
 from gateway.api.auth import found
 from gateway.api.parse import read_query
+from gateway.api.periods import period_of
 from gateway.api.respond import answer
 from gateway.api.services import LEDGER
 from gateway.api.whose import account_of, whose
@@ -23,10 +24,15 @@ async def balance(request: web.Request) -> web.Response:
 async def journal(request: web.Request) -> web.Response:
     """`GET /v1/journal`: newest first."""
     query = read_query(request, s.JournalQuery)
-    of = whose(request, query.account)
+    of, (created_after, created_before) = whose(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].journal(
-            account=of.account, keys_version=of.keys_version, limit=query.limit, before=query.before
+            account=of.account,
+            keys_version=of.keys_version,
+            limit=query.limit,
+            before=query.before,
+            created_after=created_after,
+            created_before=created_before,
         ),
         of.missing,
     )

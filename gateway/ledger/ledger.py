@@ -20,6 +20,7 @@ from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.durability import failover_losses, shortages, weaknesses
 from gateway.ledger.life import GenerationOperations
+from gateway.ledger.lists import ListOperations
 from gateway.ledger.memory import hints
 from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.payments import PaymentOperations
@@ -42,6 +43,7 @@ SCHEMA_VERSION = 1
 
 class Ledger(
     GenerationOperations,
+    ListOperations,
     AccountOperations,
     OperatorOperations,
     PaymentOperations,

@@ -17,7 +17,6 @@ from gateway.ledger.records import (
     canonical,
     decode_account,
     decode_dispatch,
-    decode_entry,
     decode_generation,
     encode_output,
     encode_request,
@@ -27,7 +26,7 @@ from gateway.ledger.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gateway.domain import FailureCode, GenerationRequest, Output, State
+    from gateway.domain import FailureCode, GenerationRequest, Output
     from gateway.ledger.policy import Terms
     from gateway.ledger.scripts import Reply
 
@@ -331,43 +330,6 @@ class GenerationOperations(LedgerCore):
             return known
         if word == "generation":
             return _generation(rest[0])
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
-
-    async def generations(
-        self,
-        *,
-        account: str,
-        keys_version: int | None,
-        limit: int,
-        before: str | None = None,
-        state: State | None = None,
-        tool: str | None = None,
-        model: str | None = None,
-        created_after: int | None = None,
-        created_before: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> o.KeysChanged | o.NotFound | o.Page[o.Generation]:
-        """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one.
-
-        Made at `created_after` or later, and earlier than `created_before` (real milliseconds). `metadata`: each of
-        these names must have this value, numbers and booleans as JSON writes them.
-        """
-        version = "" if keys_version is None else keys_version
-        period = ("" if at is None else at for at in (created_after, created_before))
-        filters = (state or "", tool or "", model or "", *period, to_json(metadata).decode() if metadata else "")
-        word, rest = await self.run("generations", self.account_key(account), version, limit, before or "", *filters)
-        if word == "page":
-            return o.Page(tuple(_generation(item) for item in rest[1:]), rest[0].decode() or None)
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
-
-    async def journal(
-        self, *, account: str, keys_version: int | None, limit: int, before: str | None = None
-    ) -> o.KeysChanged | o.NotFound | o.Page[o.Entry]:
-        """An account's journal, newest first, rolled forward to now. `before` is an entry's id."""
-        version = "" if keys_version is None else keys_version
-        word, rest = await self.run("journal", self.account_key(account), version, limit, before or "")
-        if word == "page":
-            return o.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.domain import Bucket, Interval
-from gateway.schemas.base import Answer, Credits, Limit, OfAccount, Time
+from gateway.schemas.base import Answer, Credits, Limit, OfAccount, Period, Time
 from gateway.schemas.generations import EntryOut
 
 
-class JournalQuery(OfAccount):
+class JournalQuery(Period, OfAccount):
     """One page of the journal, newest first."""
 
     limit: Limit = 20

@@ -103,6 +103,19 @@ async def test_an_admin_follows_an_account_until_its_key_is_revoked(
     assert (await gateway.call("GET", "/v1/events?account=acme", ops)).status == 403
 
 
+async def test_the_journal_of_a_period_and_what_is_none(place: Place) -> None:
+    gateway, key, _ = place
+    entries = (await gateway.call("GET", "/v1/journal", key)).body["data"]
+    edge = entries[0]["at"]
+    for name, wanted in (
+        ("created_after", [one for one in entries if one["at"] >= edge]),
+        ("created_before", [one for one in entries if one["at"] < edge]),
+    ):
+        assert (await gateway.call("GET", f"/v1/journal?{name}={edge}", key)).body["data"] == wanted
+    refused = await gateway.call("GET", f"/v1/journal?created_after={edge}&created_before={edge}", key)
+    assert (refused.status, refused.fields) == (422, ["created_before"])
+
+
 async def test_a_list_of_a_period_and_what_is_none(place: Place) -> None:
     gateway, key, things = place
     made = (await gateway.call("GET", f"/v1/generations/{things['generation']}", key)).body["created_at"]

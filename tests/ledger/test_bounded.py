@@ -60,6 +60,18 @@ async def an_old_journal(world: World, count: int) -> Callable[[], Awaitable[Any
     return write
 
 
+async def a_period_of_the_journal(world: World, count: int) -> Callable[[], Awaitable[Any]]:
+    """A page of a short period in the midst of a long journal."""
+    now = await world.now()
+    key = keys.journal(PARTITION, "ann")
+    await world.redis.delete(key)
+    await world.redis.rpush(key, *(f"{count - number}|{now - number * HOUR}|alert|0|0|||" for number in range(count)))
+    middle = now - count // 2 * HOUR
+    return lambda: world.ledger.journal(
+        account="ann", keys_version=None, limit=10, created_after=middle - HOUR, created_before=middle
+    )
+
+
 async def a_trim(world: World, count: int) -> Callable[[], Awaitable[Any]]:
     """What is done for idle accounts."""
     await an_old_journal(world, count)
@@ -88,7 +100,8 @@ async def gone_deliveries(world: World, count: int) -> Callable[[], Awaitable[An
     ("scene", "few", "many"),
     [
         (an_old_list, 300, 3_000), (a_list_of_nothing, 1_100, 5_000), (an_old_journal, 300, 3_000),
-        (a_trim, 300, 3_000), (a_waiting_room, 110, 330), (gone_deliveries, 300, 3_000),
+        (a_trim, 300, 3_000), (a_period_of_the_journal, 300, 3_000), (a_waiting_room, 110, 330),
+        (gone_deliveries, 300, 3_000),
     ],
 )  # fmt: skip
 async def test_ten_times_the_data_is_no_more_work(

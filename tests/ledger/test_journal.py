@@ -11,6 +11,18 @@ from gateway.ledger import outcomes as o
 from tests.ledger.world import DAY, PARTITIONS, World, the
 
 
+async def listed(world: World, limit: int, **period: int) -> list[int]:
+    found: list[int] = []
+    before: str | None = None
+    while True:
+        read = await world.ledger.journal(account="ann", keys_version=None, limit=limit, before=before, **period)
+        page = the(o.Page, read)
+        found += [entry.id for entry in page.data]
+        if page.next is None:
+            return found
+        before = page.next
+
+
 async def test_r19_a_page_is_newest_first_and_says_where_to_go_on(world: World) -> None:
     await world.account()
     for amount in range(1, 8):
@@ -44,6 +56,23 @@ async def test_a_cursor_beyond_either_end_is_an_honest_page(world: World) -> Non
     for before in ("1", "0"):
         end = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=9, before=before))
         assert (end.data, end.next) == ((), None)
+
+
+async def test_a_period_is_half_open_in_the_accounts_own_time(world: World) -> None:
+    await world.publish(daily_millicredits=0)
+    await world.account()
+    for amount in range(1, 8):
+        await world.grant(amount=amount)
+        await world.advance(DAY // 2)
+    entries = (await world.journal())[::-1]
+    times = {entry.at for entry in entries}
+    assert max(times) > await world.now() + 2 * DAY, "shown in account time, and asked for in it"
+    for edge in sorted({*times, min(times) - 1, max(times) + 1}):
+        for limit in (1, 3, 100):
+            assert await listed(world, limit, created_before=edge) == [one.id for one in entries if one.at < edge]
+            assert await listed(world, limit, created_after=edge) == [one.id for one in entries if one.at >= edge]
+            period = {"created_after": edge, "created_before": edge + DAY}
+            assert await listed(world, limit, **period) == [one.id for one in entries if edge <= one.at < edge + DAY]
 
 
 async def test_r19_reading_the_journal_rolls_the_account_forward_first(world: World) -> None:

@@ -2,7 +2,7 @@
 -- Read a page of an account's journal, newest first, after rolling the account forward (R19).
 --
 -- KEYS[1]  account
--- ARGV     1 keys version or "", 2 limit, 3 before: entry id or ""
+-- ARGV     1 keys version or "", 2 limit, 3 before: entry id or "", 4 made at or after, or "", 5 made before, or ""
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", entry…}
 -- Writes   account, journal: only what rolling forward changed
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
@@ -14,8 +14,18 @@ accounts.check(a)
 if #a.new_entries > 0 then accounts.save(a) end
 -- Ids count up by one and the newest is first, so an entry's id says where in the list it is.
 local start = ARGV[3] ~= "" and math.max(a.entry_count - tonumber(ARGV[3]) + 1, 0) or 0
-local stop = start + tonumber(ARGV[2])
-local entries = redis.call("LRANGE", keys.journal(a.id), amounts.text(start), amounts.text(stop))
-local more = #entries > tonumber(ARGV[2])
+local key, limit, first, ending = keys.journal(a.id), tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local function at(entry) return tonumber(string.match(entry, "^%d+|(%d+)|")) end
+if ending then
+  -- The newest that was made before: found by halves, for an entry is never older than the one before it.
+  local high = math.max(redis.call("LLEN", key), start)
+  while start < high do
+    local middle = math.floor((start + high) / 2)
+    if at(redis.call("LINDEX", key, amounts.text(middle))) >= ending then start = middle + 1 else high = middle end
+  end
+end
+local entries = redis.call("LRANGE", key, amounts.text(start), amounts.text(start + limit))
+while first and entries[1] and at(entries[#entries]) < first do entries[#entries] = nil end
+local more = #entries > limit
 if more then entries[#entries] = nil end
 return {"page", more and string.match(entries[#entries], "^%d+") or "", unpack(entries)}

@@ -1,0 +1,69 @@
+"""What an account has, page by page: its generations and its journal, newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
+
+from gateway.ledger import outcomes as o
+from gateway.ledger.core import LedgerCore, texts
+from gateway.ledger.records import decode_entry, decode_generation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.domain import State
+
+
+class ListOperations(LedgerCore):
+    """One method per script that reads a page."""
+
+    async def generations(
+        self,
+        *,
+        account: str,
+        keys_version: int | None,
+        limit: int,
+        before: str | None = None,
+        state: State | None = None,
+        tool: str | None = None,
+        model: str | None = None,
+        created_after: int | None = None,
+        created_before: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> o.KeysChanged | o.NotFound | o.Page[o.Generation]:
+        """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one.
+
+        Made at `created_after` or later, and earlier than `created_before` (real milliseconds). `metadata`: each of
+        these names must have this value, numbers and booleans as JSON writes them.
+        """
+        version = "" if keys_version is None else keys_version
+        period = ("" if at is None else at for at in (created_after, created_before))
+        filters = (state or "", tool or "", model or "", *period, to_json(metadata).decode() if metadata else "")
+        word, rest = await self.run("generations", self.account_key(account), version, limit, before or "", *filters)
+        if word == "page":
+            read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:])
+            return o.Page(read, rest[0].decode() or None)
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+
+    async def journal(
+        self,
+        *,
+        account: str,
+        keys_version: int | None,
+        limit: int,
+        before: str | None = None,
+        created_after: int | None = None,
+        created_before: int | None = None,
+    ) -> o.KeysChanged | o.NotFound | o.Page[o.Entry]:
+        """An account's journal, newest first, rolled forward to now. `before` is an entry's id.
+
+        Made at `created_after` or later, and earlier than `created_before` (milliseconds of the account's own time).
+        """
+        version = "" if keys_version is None else keys_version
+        period = ("" if at is None else at for at in (created_after, created_before))
+        word, rest = await self.run("journal", self.account_key(account), version, limit, before or "", *period)
+        if word == "page":
+            return o.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
+        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
