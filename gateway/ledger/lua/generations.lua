@@ -1,5 +1,6 @@
 #!lua flags=no-writes
--- An account's generations, newest first, filtered; looks at 1000 at most, and says where to go on.
+-- An account's generations, newest first, filtered; looks at 1000 at most (by metadata at 200, for each is decoded),
+-- and says where to go on.
 --
 -- KEYS[1]  account
 -- ARGV     1 keys version or "", 2 limit, 3 before: generation or "", 4 state or "", 5 tool or "", 6 model or "",
@@ -7,7 +8,7 @@
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", fields…}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/generations"
-local LOOKED_AT_MAX = 1000
+local LOOKED_AT_MAX = ARGV[9] ~= "" and 200 or 1000
 local account = string.match(KEYS[1], ":account:(.*)$")
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not version[1] then return {"not_found"} end

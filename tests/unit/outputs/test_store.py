@@ -139,10 +139,14 @@ async def test_deleting_from_a_store_that_is_away_says_so(directory: Path) -> No
     """A request whose input could not be kept was answered 500, for what it had kept could not be deleted either."""
     store = OutputStore.open(directory.as_uri())
     await store.put(INPUT, DATA)
-    directory.rename(directory.with_name("elsewhere"))
-    directory.write_text("no folder any more")
+    _take_away(directory)
     with pytest.raises(StoreUnavailable):
         await store.delete([INPUT])
+
+
+def _take_away(directory: Path) -> None:
+    directory.rename(directory.with_name("elsewhere"))
+    directory.write_text("no folder any more")
 
 
 def test_deleting_leaves_no_empty_folders(directory: Path) -> None:
