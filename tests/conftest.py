@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.on_the_cluster import OnTheCluster, note_scripts
 from tests.redis_servers import RedisCluster, RedisServer
@@ -15,6 +18,16 @@ from tests.redis_servers import RedisCluster, RedisServer
 # Nothing asserts how long anything takes: on a busy machine a made-up example may well take longer than 200 ms.
 hypothesis.settings.register_profile("farebox", deadline=None)
 hypothesis.settings.load_profile("farebox")
+
+# `configure_logs` has each logger keep what it is configured with: a later test that captures lines would see none.
+_configure_logs = structlog.configure
+
+
+def _configure_without_keeping(*arguments: Any, **settings: Any) -> None:
+    _configure_logs(*arguments, **settings | {"cache_logger_on_first_use": False})
+
+
+structlog.configure = _configure_without_keeping
 
 # A shell without job control starts what is in the background deaf to Ctrl-C, and so would be all that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -59,6 +72,17 @@ def _is_on_the_cluster_again(item: pytest.Item, seen: set[str]) -> bool:
         return True
     seen.add(name)
     return False
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A test may configure the logs of its process; the next does not inherit them."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

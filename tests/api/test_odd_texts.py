@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -98,16 +97,6 @@ async def test_what_a_refusal_repeats_of_a_request_is_written_out(gateway: Visit
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def _logs_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
 def configure(log_format: str) -> None:
     """Logs as a process of ours has them."""
     configure_logs(Settings.model_validate({"log_format": log_format}))
@@ -117,7 +106,6 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
-@pytest.mark.usefixtures("_logs_as_before")
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_no_log_line_has_a_character_raw_that_a_terminal_obeys(
     log_format: str, capsys: pytest.CaptureFixture[str]
@@ -145,7 +133,6 @@ def test_no_log_line_has_a_character_raw_that_a_terminal_obeys(
             assert json.loads(line)["level"]
 
 
-@pytest.mark.usefixtures("_logs_as_before")
 @pytest.mark.parametrize("log_format", ["console", "json"])
 async def test_what_a_client_sends_is_in_no_log_line_raw(
     gateway: Visitor, log_format: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

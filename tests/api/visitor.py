@@ -12,9 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from aiohttp import ClientResponse, ClientSession, web
 
+from gateway import workforce
 from gateway.api import services
 from gateway.api.server import Runner
 from gateway.app import create_app
@@ -216,8 +218,13 @@ async def open_stream(visitor: Visitor, path: str, key: str) -> AsyncIterator[St
 
 
 @asynccontextmanager
-async def open_gateway(redis_url: str, directory: Path, **overrides: Any) -> AsyncIterator[Visitor]:
-    """A gateway of its own on a free port, its rate card a copy that a test may change."""
+async def open_gateway(
+    redis_url: str, directory: Path, *, says_who_is_missing: bool = False, **overrides: Any
+) -> AsyncIterator[Visitor]:
+    """A gateway of its own on a free port, its rate card a copy that a test may change.
+
+    No worker runs beside it, which `/readyz` would say in the midst of a test that takes ten seconds.
+    """
     card = directory / "pricing.toml"
     if not card.exists():
         shutil.copy(CARD, card)
@@ -225,13 +232,15 @@ async def open_gateway(redis_url: str, directory: Path, **overrides: Any) -> Asy
     settings = Settings(**chosen | {"test_mode": True} | overrides)
     app = create_app(settings)
     runner = Runner(app, shutdown_timeout=2)
+    said_after = workforce.SAID_AFTER_SECONDS if says_who_is_missing else 3600
     try:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        async with ClientSession() as session:
-            yield Visitor(app, f"http://{host}:{port}", session, settings.secret("admin-key"))
+        with patch.object(workforce, "SAID_AFTER_SECONDS", said_after):
+            async with ClientSession() as session:
+                yield Visitor(app, f"http://{host}:{port}", session, settings.secret("admin-key"))
     finally:
         await runner.cleanup()
         await asyncio.sleep(0)  # let closed transports say so, or their sockets look leaked

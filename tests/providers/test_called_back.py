@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -60,7 +61,7 @@ async def test_a_parked_job_is_finished_when_its_vendor_calls(scene: Scene, redi
     assert address.startswith(f"{PUBLIC_URL}/v1/callbacks/box/")
     with scene.card.open("a") as card:
         card.write("\n[free]\ndaily_credits = 0\n")
-    settings = {"data": scene.stage.directory, "rate_card": scene.card, "public_url": PUBLIC_URL}
+    settings: dict[str, Any] = {"data": scene.stage.directory, "rate_card": scene.card, "public_url": PUBLIC_URL}
     async with open_gateway(redis_url, scene.stage.directory, **settings) as gateway:
         reply = await gateway.call("POST", urlsplit(address).path, headers=headers, raw=body)
         assert reply.status == 200, reply.raw

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,6 @@ from gateway.logs import configure_logs, cut_secrets
 from gateway.settings import Settings
 
 _KEY = "fbx_dGhpcyBpcyBub3QgYSBrZXk"
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -99,3 +88,13 @@ def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch: pytest.MonkeyPa
         structlog.get_logger("gateway.requests").info("request", status=202)
         with contextlib.suppress(OSError):
             full.close()
+
+
+def test_what_one_test_configures_no_logger_keeps_for_the_next() -> None:
+    log = structlog.get_logger("gateway.api")
+    configure_logs(Settings(log_format="json"))
+    log.info("before")
+    structlog.reset_defaults()
+    with structlog.testing.capture_logs() as lines:
+        log.info("after")
+    assert [line["event"] for line in lines] == ["after"]

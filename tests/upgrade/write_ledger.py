@@ -170,7 +170,7 @@ async def main(commit: str, file: Path) -> None:
         server.start()
         card = CARD.read_text().replace("concurrency = { image = 4 }\nmax_waiting = 2", ROOMY)
         (Path(directory) / "pricing.toml").write_text(card)
-        secrets_of = {name: secrets.token_urlsafe(32) for name in ("signing_key", "admin_key")}
+        secrets_of: dict[str, Any] = {name: secrets.token_urlsafe(32) for name in ("signing_key", "admin_key")}
         try:
             async with open_gateway(
                 server.url, Path(directory), **secrets_of, webhook_networks="127.0.0.0/8"
