@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway.domain import partition_of_account, partition_of_generation
+from gateway.domain import State, partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
@@ -88,11 +88,12 @@ class LedgerCore:
         flat = await self.command("HGETALL", keys.policy(0))
         return {name.decode(): text.decode() for name, text in flat.items()}
 
-    def ended(self, rest: Reply) -> o.Ended:
-        """The reply of an ending."""
+    def ended(self, rest: Reply, *, job_is_over: bool = False) -> o.Ended:
+        """The reply of an ending. A job that `job_is_over` has nothing to stop, unless a cancel cut it short."""
         ref, (generation, fields), promoted = rest
         ended = decode_generation(generation.decode(), fields)
-        return self.moved(o.Ended(ended, decode_dispatches(promoted), ref.decode() or None))
+        stops = not job_is_over or ended.state is State.CANCELLED
+        return self.moved(o.Ended(ended, decode_dispatches(promoted), (stops and ref.decode()) or None))
 
     def requeued(self, rest: Reply) -> o.Requeued:
         """The reply of a move to `queued`."""

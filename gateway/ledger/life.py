@@ -238,11 +238,11 @@ class GenerationOperations(LedgerCore):
         """End the attempt: commit what was delivered and refund the rest (R9), or queue the next attempt."""
         key = self.generation_key(generation)
         reply = await self.run("settle", key, attempt, operation, failure or "", self.dispatch_ms)
-        return self._queued_or_ended(*reply)
+        return self._queued_or_ended(*reply, job_is_over=failure is None)
 
-    def _queued_or_ended(self, word: str, rest: Reply) -> o.Ended | o.Requeued | o.Stale:
+    def _queued_or_ended(self, word: str, rest: Reply, *, job_is_over: bool = False) -> o.Ended | o.Requeued | o.Stale:
         if word == "ended":
-            return self.ended(rest)
+            return self.ended(rest, job_is_over=job_is_over)
         return self.requeued(rest) if word == "requeued" else o.Stale()
 
     async def cancel(

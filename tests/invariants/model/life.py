@@ -256,6 +256,12 @@ class Model(Accounts):
         return "LinedUp", g.dispatch
 
     def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
+        word, detail = self.settled(generation, attempt, operation, failure)
+        if word == "Ended" and not failure and detail[0] != "cancelled":
+            detail = (detail[0], None, detail[2])  # its job has ended by itself: there is nothing to stop
+        return word, detail
+
+    def settled(self, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
         if answer := self.again(generation, operation):
             return answer
         if not (g := self.held(generation, attempt)):
