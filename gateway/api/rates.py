@@ -13,7 +13,7 @@ from gateway.api.context import set_rate_headers
 from gateway.api.errors import RateLimited
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
-from gateway.ledger import outcomes as o
+from gateway.ledger.allowances import Admitted, Limited
 from gateway.schemas.errors import RateLimitedDetails
 
 LIMIT_HEADER = "RateLimit-Limit"
@@ -27,7 +27,7 @@ async def admit(request: web.Request, who: Caller) -> None:
     if per_minute is None or who.scope is Scope.ADMIN:
         return
     outcome = await request.app[LEDGER].admit(key_id=who.key_id, per_minute=per_minute)
-    remaining = outcome.remaining if isinstance(outcome, o.Admitted) else 0
+    remaining = outcome.remaining if isinstance(outcome, Admitted) else 0
     set_rate_headers(
         request,
         {
@@ -36,7 +36,7 @@ async def admit(request: web.Request, who: Caller) -> None:
             RESET_HEADER: str(_seconds(outcome.whole_after_ms)),
         },
     )
-    if isinstance(outcome, o.Limited):
+    if isinstance(outcome, Limited):
         seconds = _seconds(outcome.retry_after_ms)
         raise RateLimited(
             f"Rate limit exceeded: {per_minute:,} requests per minute per key. Retry in {seconds} "

@@ -16,7 +16,7 @@ from gateway.api.intake import Received
 from gateway.api.respond import answer
 from gateway.api.services import INTAKE, LEDGER, METRICS, OUTPUTS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.errors import FieldProblem, MediaUnreadable
-from gateway.ledger import outcomes as o
+from gateway.ledger.allowances import Limited
 from gateway.media import CONVERTED, EXTENSIONS, Media
 from gateway.outputs import upload_expires_at
 from gateway.schemas.base import utc
@@ -73,7 +73,7 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
     gib = request.app[SETTINGS].upload_gib_per_day
     size = -(-body.bytes // _KIB)
     outcome = await request.app[LEDGER].take_in(account=account, per_day=round(gib * _KIB * _KIB), size=size)
-    if isinstance(outcome, o.Limited):
+    if isinstance(outcome, Limited):
         raise RateLimited(
             f"An account may upload {gib:,g} GiB in 24 hours, and this one has. Repeat this later, or give the file as "
             "an https: URL. Nothing was kept.",

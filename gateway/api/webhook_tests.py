@@ -18,7 +18,7 @@ from gateway.api.services import LEDGER, RECEIVERS, WEBHOOK_SECRETS
 from gateway.api.webhooks import own_webhook
 from gateway.clock import now_ms
 from gateway.domain import ALL_ACCOUNTS
-from gateway.ledger import outcomes as o
+from gateway.ledger.allowances import Limited
 from gateway.ledger.webhooks import Webhook
 from gateway.receivers import CALL_SECONDS, Answered, Word
 from gateway.schemas import webhooks as s
@@ -100,7 +100,7 @@ async def _admit(request: web.Request) -> None:
     """RateLimited if the owner has made too many within the minute, or this gateway makes too many at once."""
     owner = caller(request).account or ALL_ACCOUNTS
     outcome = await request.app[LEDGER].admit(key_id=f"webhook_test_{owner}", per_minute=PER_MINUTE)
-    if isinstance(outcome, o.Limited):
+    if isinstance(outcome, Limited):
         seconds = -(-outcome.retry_after_ms // 1000)
         raise RateLimited(
             f"Rate limit exceeded: {PER_MINUTE} webhook tests per minute. Nothing was sent; try again in {seconds} s.",

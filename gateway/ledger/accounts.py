@@ -11,10 +11,11 @@ from redis.exceptions import RedisError
 from gateway.domain import Scope
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
+from gateway.ledger.allowances import Admitted, Limited
 from gateway.ledger.core import LedgerCore
-from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, decode_usage, encode_metadata
+from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.scripts import translated
-from gateway.ledger.sums import Used
+from gateway.ledger.sums import Used, decode_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,17 +144,17 @@ class AccountOperations(LedgerCore):
         if word != "noted":
             raise self.unexpected("touch", word)
 
-    async def admit(self, *, key_id: str, per_minute: int) -> o.Limited | o.Admitted:
+    async def admit(self, *, key_id: str, per_minute: int) -> Limited | Admitted:
         """Count one request of a key, whichever gateway it came to."""
         word, rest = await self.run("admit", keys.rate(key_id), per_minute)
         first, whole_after_ms = (int(number) for number in rest)
-        return o.Limited(first, whole_after_ms) if word == "limited" else o.Admitted(first, whole_after_ms)
+        return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
-    async def take_in(self, *, account: str, per_day: int, size: int) -> o.Limited | o.Admitted:
+    async def take_in(self, *, account: str, per_day: int, size: int) -> Limited | Admitted:
         """Count a file that an account sends ahead, whichever gateway it came to; `per_day` and `size` are in KiB."""
         word, rest = await self.run("take_in", keys.taken_in(account), per_day, size)
         first, whole_after_ms = (int(number) for number in rest)
-        return o.Limited(first, whole_after_ms) if word == "limited" else o.Admitted(first, whole_after_ms)
+        return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
     async def find_key(self, *, key: str) -> o.KeyRecord | o.NotFound:
         """Who a key belongs to. The digest is compared in constant time; the account's own list decides."""

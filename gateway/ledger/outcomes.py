@@ -189,22 +189,6 @@ class AccountKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """Within an allowance, of requests or KiB: how many more there may be now, and when all of it is there again."""
-
-    remaining: int
-    whole_after_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limited:
-    """Beyond an allowance, and when the same is admitted."""
-
-    retry_after_ms: int
-    whole_after_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """A page, newest first, and the cursor to pass as `before` for the next one (None: this was the last)."""
 

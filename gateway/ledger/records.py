@@ -26,7 +26,6 @@ from gateway.domain import (
     State,
 )
 from gateway.ledger import outcomes as o
-from gateway.ledger.sums import Counts, Used
 
 BUCKETS: Mapping[str, Bucket] = {"f": Bucket.FREE, "s": Bucket.SUBSCRIPTION, "t": Bucket.TOP_UP}
 LETTERS: Mapping[Bucket, str] = {bucket: letter for letter, bucket in BUCKETS.items()}
@@ -273,26 +272,6 @@ def decode_dispatch(flat: Sequence[bytes]) -> o.Dispatch | None:
 def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[o.Dispatch, ...]:
     """Several dispatches."""
     return tuple(dispatch for flat in flats if (dispatch := decode_dispatch(flat)))
-
-
-# --- usage ----------------------------------------------------------------------------------------------------------
-
-
-def decode_usage(day: str, flat: Sequence[bytes]) -> Iterable[Used]:
-    """A day's counters, `tool|model|counter` → number, as one value for each tool and model, in their order."""
-    counters: dict[tuple[str, str], dict[str, int]] = {}
-    for name, number in pairs(flat).items():
-        tool, model, counter = name.split("|")
-        counters.setdefault((tool, model), {})[counter] = int(number)
-    for (tool, model), found in sorted(counters.items()):
-        counts = Counts(
-            generations=found.get("generations", 0),
-            outputs=found.get("outputs", 0),
-            credits_millicredits=found.get("credits", 0),
-            failed=found.get("failed", 0),
-            refunded_millicredits=found.get("refunded", 0),
-        )
-        yield Used(day, tool, model, counts)
 
 
 # --- account -------------------------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from gateway.ledger.records import pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +54,20 @@ class Totals:
     """Generations ended, by (tool, model, state, error code or "")."""
     rescues: Mapping[str, int]
     """Rescues by what they did: `promoted`, `dispatched`, `retried`, or the code it failed with."""
+
+
+def decode_usage(day: str, flat: Sequence[bytes]) -> Iterable[Used]:
+    """A day's counters, `tool|model|counter` → number, as one value for each tool and model, in their order."""
+    counters: dict[tuple[str, str], dict[str, int]] = {}
+    for name, number in pairs(flat).items():
+        tool, model, counter = name.split("|")
+        counters.setdefault((tool, model), {})[counter] = int(number)
+    for (tool, model), found in sorted(counters.items()):
+        counts = Counts(
+            generations=found.get("generations", 0),
+            outputs=found.get("outputs", 0),
+            credits_millicredits=found.get("credits", 0),
+            failed=found.get("failed", 0),
+            refunded_millicredits=found.get("refunded", 0),
+        )
+        yield Used(day, tool, model, counts)
