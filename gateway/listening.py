@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from functools import cache
 
 from gateway.addresses import unmapped
+from gateway.errors import SettingsError
 
 # Two of the addresses kept for documentation: nothing is sent there, they only choose a route to the world.
 _FAR_AWAY = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
@@ -51,6 +53,22 @@ def local_host(host: str) -> str:
     if not is_every_address(host):
         return host
     return "::1" if ":" in host else "127.0.0.1"
+
+
+def free_port(host: str, port: int, command: str) -> int:
+    """The port, found to be free; one of the system's choice for 0. SettingsError, with the `command` to try next."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family) as probe:
+            found: int = probe.getsockname()[1]
+            return found
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(
+                f"FAREBOX_PORT: port {port} is in use by another program. Stop that, or choose another port: "
+                f"FAREBOX_PORT={port + 1} farebox {command}"
+            ) from None
+        raise SettingsError(f"FAREBOX_HOST, FAREBOX_PORT: cannot serve there: {error.strerror or error}") from None
 
 
 def http_address(host: str, port: int) -> str:

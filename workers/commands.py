@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import REGISTRY, start_http_server
 
 from gateway import data_folder
+from gateway.errors import SettingsError
 from gateway.logs import configure_logs
 from gateway.misspelt import misspelt
 from gateway.open_files import raise_limit
@@ -114,7 +115,12 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
     # arq tells of each job at INFO; our own lines say more, with ids to search for.
     logging.getLogger("arq").setLevel(logging.WARNING)
     if metrics_port is not None:
-        start_http_server(metrics_port, addr=settings.metrics_host)
+        try:
+            start_http_server(metrics_port, addr=settings.metrics_host)
+        except OSError as error:
+            raise SettingsError(
+                f"--metrics-port {metrics_port}: cannot serve there: {error.strerror or error}. Choose another port."
+            ) from None
     return settings
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-
 import click
 
 from gateway import data_folder
 from gateway.app import run
-from gateway.errors import SettingsError
+from gateway.listening import free_port
 from gateway.logs import configure_logs
 from gateway.open_files import raise_limit
 from gateway.settings import load_settings
@@ -29,12 +27,10 @@ def gateway() -> None:
     settings = load_settings()
     configure_logs(settings)
     raise_limit()
+    free_port(settings.host, settings.port, "gateway")  # said before anything is made
     data_folder.take(settings.data)
     try:
         run(settings)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(
-                f"FAREBOX_PORT: {settings.host}:{settings.port} is in use by another program; choose another port."
-            ) from None
+    except OSError:
+        free_port(settings.host, settings.port, "gateway")  # another program was quicker
         raise

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import shlex
 import shutil
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -23,8 +21,9 @@ from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
 from gateway.connections import connect_queue
 from gateway.embedded import find_redis, lock
-from gateway.errors import FareboxError, SettingsError
+from gateway.errors import FareboxError
 from gateway.exposure import links_in_words, mode_in_words
+from gateway.listening import free_port
 from gateway.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
 from gateway.pricing.reload import RateCards
@@ -61,7 +60,7 @@ def up(*, demo: bool) -> None:
         find_redis()
     umask = data_folder.take(settings.data)
     lock(settings.data.resolve(), "farebox up")
-    settings = settings.model_copy(update={"port": _free_port(settings)})
+    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port, "up")})
     settings.secret("admin-key")  # made before anyone asks, so that the path shown is there
     asyncio.run(_Everything(settings, tools, umask).run(demo=demo))
 
@@ -247,19 +246,3 @@ def _card_in_words(settings: Settings) -> str:
 def _own_name() -> str:
     """How a person starts us from here: `make run` leaves the command in a folder that no PATH names."""
     return "farebox" if shutil.which("farebox") else shlex.quote(str(Path(sys.executable).with_name("farebox")))
-
-
-def _free_port(settings: Settings) -> int:
-    """The port to serve on, found to be free; one of the system's choice for 0."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        with socket.create_server((settings.host, settings.port), family=family) as probe:
-            port: int = probe.getsockname()[1]
-            return port
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(
-                f"FAREBOX_PORT: port {settings.port} is in use by another program. Stop that, or choose another port: "
-                f"FAREBOX_PORT={settings.port + 1} farebox up"
-            ) from None
-        raise SettingsError(f"FAREBOX_HOST, FAREBOX_PORT: cannot serve there: {error.strerror or error}") from None

@@ -131,6 +131,15 @@ def test_up_names_the_setting_when_the_port_is_taken(tmp_path: Path) -> None:
     )
 
 
+def test_a_worker_names_its_metrics_port_when_it_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        answer = _farebox("worker", "image", "--metrics-port", str(port), FAREBOX_DATA=str(tmp_path))
+    assert answer.returncode == 2
+    assert f"Error: --metrics-port {port}: cannot serve there" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
 def test_up_in_a_folder_that_is_in_use_says_by_whom(tmp_path: Path) -> None:
     held = lock(tmp_path, "farebox up")
     answer = _farebox("up", FAREBOX_DATA=str(tmp_path), FAREBOX_PORT="0")
