@@ -20,6 +20,7 @@ from workers.workplace import Workplace
 # A pause is over by the ledger's clock; ours may be ahead, so look again at least this often, and not all the time.
 _TOO_EARLY_SECONDS = (0.1, 5)
 _SLOTS_AGAIN_SECONDS = 1.0
+_TAKE_OUT_AGAIN_SECONDS = (0.5, 2.0)
 
 log = structlog.get_logger(__name__)
 
@@ -151,12 +152,18 @@ async def _wait_seconds(seconds: float, hand_back: asyncio.Event) -> None:
 
 
 async def _take_out(place: Workplace, tool: str, job: str, waited_ms: int | None = None) -> None:
-    """Take a job out of arq: it has begun, or nobody need begin it any more."""
-    try:
-        await place.queue.take_out(tool, job, waited_ms=waited_ms)
-    except QueueUnavailable as error:
-        # Harmless: whoever picks it up again is told that it is stale, and takes it out.
-        log.warning("job_not_taken_out", job=job, error=str(error))
+    """Take a job out of arq: it has begun, or nobody need begin it any more. It counts as queued until then."""
+    problem: QueueUnavailable | None = None
+    for pause_seconds in (0, *_TAKE_OUT_AGAIN_SECONDS):
+        await asyncio.sleep(pause_seconds)
+        try:
+            await place.queue.take_out(tool, job, waited_ms=waited_ms)
+        except QueueUnavailable as error:
+            problem = error
+        else:
+            return
+    # Harmless: whoever picks it up again is told that it is stale, and takes it out.
+    log.warning("job_not_taken_out", job=job, error=str(problem))
 
 
 def _waited_ms(begun: Begun) -> int | None:

@@ -12,7 +12,14 @@ import pytest
 import structlog
 
 from gateway.domain import FailureCode, State, operation_id
-from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected, ProviderUnreachable
+from gateway.errors import (
+    Moderated,
+    ProviderError,
+    ProviderFailed,
+    ProviderRejected,
+    ProviderUnreachable,
+    QueueUnavailable,
+)
 from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
 from gateway.queue import job_id
 from tests import made_media
@@ -380,6 +387,17 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
     await until(lambda: _is(lambda: provider.cancelled == ["ref-1"][: 2 - paid]))
 
 
+async def test_a_job_that_ended_with_fewer_outputs_has_nothing_to_stop(scene: Scene) -> None:
+    """Its provider was asked four times to stop what was over, each with a warning in the log."""
+    provider = scene.provide([picture(0)])
+    generation = (await scene.reserve(outputs=2)).generation.id
+    await scene.attempt(generation)
+    ended = await scene.stage.generation(generation)
+    assert (ended.state, len(ended.outputs)) == (State.SUCCEEDED, 1)
+    await scene.place.tasks.finish()
+    assert provider.cancelled == []
+
+
 async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -602,6 +620,26 @@ async def test_progress_counts_what_earlier_attempts_delivered(scene: Scene) -> 
 
 async def _progress_is(scene: Scene, generation: str, thousandths: int) -> bool:
     return (await scene.stage.generation(generation)).progress_thousandths == thousandths
+
+
+async def test_a_job_whose_queue_hung_for_a_moment_is_taken_out_all_the_same(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counted as queued for as long as it ran, for who was to take it out had tried once."""
+    monkeypatch.setattr("workers.generate._TAKE_OUT_AGAIN_SECONDS", (0.01,))
+    scene.provide([picture(0)])
+    generation = await scene.stage.order(provider="scripted")
+    await until(lambda: _is_due(scene, job_id(generation, 1)))
+    take_out, refused = scene.place.queue.take_out, [QueueUnavailable("it did not answer")]
+
+    async def hangs_once(*words: Any, **more: Any) -> None:
+        if refused:
+            raise refused.pop()
+        await take_out(*words, **more)
+
+    monkeypatch.setattr(scene.place.queue, "take_out", hangs_once)
+    await generate({"place": scene.place, "tool": "image", "hand_back": scene.hand_back}, generation, 1)
+    assert await due(scene.stage.queue) == []
 
 
 async def test_the_stop_job_asks_the_provider_of_a_generation_that_ended_elsewhere(scene: Scene) -> None:
