@@ -278,6 +278,8 @@ def _said(detail: ErrorDetails) -> str:
             return _NO_MEMBER
         case "string_pattern_mismatch" if detail["loc"][-1] in _FORMS:
             return _FORMS[detail["loc"][-1]]
+        case "dict_type" if "dictionary" in detail["msg"]:  # in a query; of a body pydantic says "object"
+            return f"must be given member by member, as in {detail['loc'][-1]}[order]=A-17"
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")
         case _:

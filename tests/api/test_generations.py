@@ -282,3 +282,5 @@ async def test_metadata_is_a_filter_of_the_list(gateway: Visitor) -> None:
     for query in ("metadata=A-17", "metadata[a]=1&metadata[b]=1&metadata[c]=1&metadata[d]=1", "metadatas[a]=1"):
         refused = await gateway.call("GET", f"/v1/generations?{query}", key)
         assert (refused.status, refused.code) == (422, "invalid_request"), query
+    refused = await gateway.call("GET", "/v1/generations?metadata=A-17", key)
+    assert "`metadata` must be given member by member, as in metadata[order]=A-17" in refused.message

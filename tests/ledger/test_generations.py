@@ -90,6 +90,8 @@ async def test_metadata_is_matched_by_value_and_all_of_it(world: World) -> None:
         ({"count": "3.5"}, [two]),
         ({"paid": "true"}, [one]),
         ({"paid": "True"}, []),
+        ({"count": "0x3"}, []),
+        ({"count": " 3"}, []),
         ({"order": "A-17", "count": "3"}, [one]),
         ({"order": "A-17", "count": "4"}, []),
         ({"other": "A-17"}, []),

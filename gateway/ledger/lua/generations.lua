@@ -33,12 +33,13 @@ if ending and from == "+inf" then
   from = amounts.text(tonumber(found[2]))
 end
 local asked = ARGV[9] ~= "" and cjson.decode(ARGV[9])
--- A text is itself; a number is equal however it is written.
+-- A text is itself; a number is equal in each of its decimal forms.
 local function has_metadata(request)
   local metadata = cjson.decode(request or "{}").metadata or {}
   for name, wanted in pairs(asked) do
     local value = metadata[name]
-    local same = value == wanted or type(value) == "number" and value == tonumber(wanted)
+    local number = type(value) == "number" and string.match(wanted, "^-?%d[%d.eE+-]*$") and tonumber(wanted)
+    local same = value == wanted or number and number == value
       or value == true and wanted == "true" or value == false and wanted == "false"
     if not same then return false end
   end
