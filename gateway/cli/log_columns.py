@@ -69,4 +69,5 @@ def _named(name: str, line: str) -> str:
         said = json.loads(line)
     except ValueError:
         said = None
-    return json.dumps({"process": name, **said} if isinstance(said, dict) else {"process": name, "event": line})
+    members = {"process": name, **said} if isinstance(said, dict) else {"process": name, "event": line}
+    return json.dumps(members, separators=(",", ":"), ensure_ascii=False)
