@@ -26,7 +26,7 @@ CONVERTED = {"image/heic": "HEIC", "image/avif": "AVIF"}
 
 OPENING_BYTES = 1024  # an SVG may begin with a comment, an MP4 with empty space
 
-_NOT_TAKEN = (
+NOT_TAKEN = (
     ("BMP", 0, b"BM"),
     ("TIFF", 0, b"II*\0"),
     ("TIFF", 0, b"MM\0*"),
@@ -93,7 +93,7 @@ def format_not_taken(opening: bytes) -> str | None:
     start = opening.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in start):
         return "SVG"
-    return next((name for name, at, mark in _NOT_TAKEN if opening[at : at + len(mark)] == mark), None)
+    return next((name for name, at, mark in NOT_TAKEN if opening[at : at + len(mark)] == mark), None)
 
 
 def kind_of(content_type: str) -> MediaKind:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.api import services
+from gateway.heartbeats import worker_gone, worker_seen
 from tests.api.visitor import SKETCH, open_gateway
 
 
@@ -17,10 +18,12 @@ async def test_what_nobody_makes_is_said_and_refused_before_anything_is_held(
     async with open_gateway(redis_url, tmp_path, says_who_is_missing=True, accept_without_worker_seconds=0) as gateway:
         key = await gateway.account()
         headers = {"Idempotency-Key": "once"}
-        workforce = gateway.app[services.WORKFORCE]
-        workforce._since = {}  # noqa: SLF001 - as before the first look
+        workforce, redis = gateway.app[services.WORKFORCE], gateway.app[services.QUEUE].redis
+        await worker_seen(redis, "image", "worker-1")
+        await workforce.look()
         made = await gateway.call("POST", "/v1/generations", key, SKETCH, headers)
-        assert made.status == 202, "who was accepted is not refused"
+        assert made.status == 202
+        await worker_gone(redis, "image", "worker-1")
         await workforce.look()
         before = (await gateway.call("GET", "/v1/balance", key)).body
         refused = await gateway.call("POST", "/v1/generations", key, SKETCH)

@@ -80,7 +80,7 @@ async def test_a_parked_job_is_seen_to_get_on_and_taken_up_when_it_has_ended(box
     generation = (await box.scene.order_only()).id
     await box.scene.stage.ledger.redis.hset(
         keys.generation(partition_of_generation(generation), generation), "looks", str(looks)
-    )  # type: ignore[misc]
+    )  # type: ignore[misc]  # redis-py types it for both clients
     await box.attempt(generation)
     await box.gets_to(generation, 475)
     box.vendor.says_progress = (4, 5)

@@ -98,7 +98,7 @@ async def parked(scene: Scene, *scripts: list[Line], looks: int = 0) -> str:
 
 async def backdate(scene: Scene, generation: str, **fields: int) -> None:
     key = keys.generation(partition_of_generation(generation), generation)
-    await scene.stage.ledger.redis.hset(key, mapping=fields)  # type: ignore[misc]
+    await scene.stage.ledger.redis.hset(key, mapping=fields)  # type: ignore[misc]  # redis-py types it for both clients
 
 
 async def next_look_ms(scene: Scene, generation: str) -> int:
