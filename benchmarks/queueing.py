@@ -30,11 +30,11 @@ from benchmarks.result import Result, at_least, at_most
 from benchmarks.servers import child, durable_redis, environment, ledger_at
 from benchmarks.workers import BEGUN
 from gateway.connections import connect_queue
-from gateway.dispatcher import Dispatcher
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
-from gateway.queue import Queue
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.queue import Queue
 
 ARRIVALS = 100
 ARRIVALS_QUICK = 30

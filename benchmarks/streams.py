@@ -17,10 +17,10 @@ from benchmarks.result import Result, at_most
 from benchmarks.servers import durable_redis, gateway_at, ledger_at
 from gateway.connections import connect_queue
 from gateway.domain import operation_id
-from gateway.hints import Hint
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
-from gateway.queue import Queue
+from gateway.queue.hints import Hint
+from gateway.queue.queue import Queue
 
 STREAMS = 1000
 STREAMS_QUICK = 200

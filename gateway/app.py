@@ -40,11 +40,9 @@ from gateway.cancelling import cancel
 from gateway.card_in_force import LOOK_SECONDS, CardInForce
 from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
-from gateway.dispatcher import Dispatcher
 from gateway.durability import check_durability, watch_durability
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.exposure import warnings
-from gateway.follow_ups import FollowUps
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
@@ -53,11 +51,13 @@ from gateway.payments.received import ReceivedEvents
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
-from gateway.queue import Queue
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.follow_ups import FollowUps
+from gateway.queue.queue import Queue
+from gateway.queue.slots import Slots
 from gateway.receivers import Receivers
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
-from gateway.slots import Slots
 from gateway.tasks import Tasks
 from gateway.webhook_secrets import WebhookSecrets
 from gateway.workforce import Workforce

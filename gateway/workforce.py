@@ -1,8 +1,8 @@
 """Whether somebody makes what is sold: a worker for each tool that can call its models' providers, and a caretaker.
 
-A gateway looks every two seconds who was seen lately (`gateway.heartbeats`). What is missing is said once it has been
-for ten seconds, so that a fresh start is no problem; what nobody has made for longer than the operator allows is no
-longer accepted. While the queue's Redis is away nobody knows who works, and nothing is said or refused for it.
+A gateway looks every two seconds who was seen lately (`gateway.queue.heartbeats`). What is missing is said once it has
+been for ten seconds, so that a fresh start is no problem; what nobody has made for longer than the operator allows is
+no longer accepted. While the queue's Redis is away nobody knows who works, and nothing is said or refused for it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from gateway.errors import QueueUnavailable
-from gateway.heartbeats import Alive, alive
 from gateway.pricing.card import RateCard
-from gateway.queue import Queue
+from gateway.queue.heartbeats import Alive, alive
+from gateway.queue.queue import Queue
 
 LOOK_SECONDS = 2.0
 SAID_AFTER_SECONDS = 10.0

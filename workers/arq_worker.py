@@ -28,9 +28,9 @@ from arq.worker import Worker, func
 
 from gateway.cancelling import cancel
 from gateway.errors import QueueUnavailable
-from gateway.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_seen
 from gateway.outputs import StoreWatch
-from gateway.queue import Queue, attempt_of, dumps, loads, queue_key
+from gateway.queue.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_seen
+from gateway.queue.queue import Queue, attempt_of, dumps, loads, queue_key
 from gateway.tasks import Tasks
 from workers.abilities import Abilities
 from workers.generate import LeftToAnother

@@ -35,7 +35,7 @@ from gateway.errors import (
 )
 from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeued, Stale
 from gateway.outputs import output_key
-from gateway.slots import SUCCEEDED
+from gateway.queue.slots import SUCCEEDED
 from workers.metrics import ATTEMPT_SECONDS
 from workers.parking import Parking
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered

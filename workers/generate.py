@@ -12,7 +12,7 @@ from gateway.clock import now_seconds
 from gateway.domain import FINAL_STATES, State, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun, Ended, Generation, LinedUp, Stale, TooEarly
-from gateway.queue import job_id
+from gateway.queue.queue import job_id
 from workers.attempt import Attempt
 from workers.slot import Slot
 from workers.workplace import Workplace

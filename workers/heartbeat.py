@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.errors import QueueUnavailable
-from gateway.heartbeats import SEEN_EVERY_SECONDS, caretaker_gone, caretaker_seen
-from gateway.queue import Queue
+from gateway.queue.heartbeats import SEEN_EVERY_SECONDS, caretaker_gone, caretaker_seen
+from gateway.queue.queue import Queue
 
 log = structlog.get_logger(__name__)
 

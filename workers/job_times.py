@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.errors import QueueUnavailable
-from gateway.queue import Queue, took_key
-from gateway.queue_redis import ask
+from gateway.queue.asking import ask
+from gateway.queue.queue import Queue, took_key
 
 KEPT = 64
 _KEPT_SECONDS = 7 * 86_400

@@ -10,10 +10,10 @@ from prometheus_client.registry import Collector
 
 from gateway.clock import CLOCK
 from gateway.figures import Figures
-from gateway.hints import odd_messages
 from gateway.ledger.timed import transition_seconds
 from gateway.outputs import StoreWatch
-from gateway.queue import Queue
+from gateway.queue.hints import odd_messages
+from gateway.queue.queue import Queue
 from gateway.tasks import Tasks
 
 TRANSITION_SECONDS = transition_seconds()

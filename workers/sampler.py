@@ -12,8 +12,8 @@ import structlog
 
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.ledger import Ledger
-from gateway.queue import Queue
-from gateway.series import SAMPLE_MS, Sample, Series
+from gateway.queue.queue import Queue
+from gateway.queue.series import SAMPLE_MS, Sample, Series
 
 log = structlog.get_logger(__name__)
 

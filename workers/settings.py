@@ -11,13 +11,13 @@ from gateway.cancelling import cancel
 from gateway.card_in_force import CardInForce
 from gateway.clock import CLOCK
 from gateway.connections import connect_ledger, connect_queue
-from gateway.dispatcher import Dispatcher
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
-from gateway.queue import Queue
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.queue import Queue
 from gateway.receivers import Receivers
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key

@@ -1,4 +1,4 @@
-"""One attempt's slot at its provider (`gateway.slots`), and what operators are told of how the provider did.
+"""One attempt's slot at its provider (`gateway.queue.slots`), and what operators are told of how the provider did.
 
 Only providers that the rate card has a table of have slots, and a limit only if the table says one: it is read anew
 each time, so a changed card is followed. Nothing here ever fails an attempt: without the queue's Redis a slot lapses,

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import structlog
 
-from gateway.dispatcher import Dispatcher
 from gateway.domain import GenerationRequest
 from gateway.errors import QueueUnavailable
-from gateway.follow_ups import FollowUps
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputStore
-from gateway.queue import Queue
-from gateway.slots import Slots
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.follow_ups import FollowUps
+from gateway.queue.queue import Queue
+from gateway.queue.slots import Slots
 from gateway.tasks import Tasks
 from workers.checks import Checks
 from workers.insist import insist

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from gateway.api import limits
 from gateway.api.errors import RateLimited
-from gateway.hints import Hint, Subscription
-from gateway.queue import Queue
+from gateway.queue.hints import Hint, Subscription
+from gateway.queue.queue import Queue
 from gateway.schemas.errors import RateLimitedDetails
 
 HINTS_KEPT_MAX = 1000

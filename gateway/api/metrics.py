@@ -17,14 +17,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from gateway.clock import CLOCK
 from gateway.domain import millicredits_to_credits
 from gateway.figures import Figures
-from gateway.hints import odd_messages
 from gateway.ledger.audit import LastAudit
 from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.outputs import StoreWatch
 from gateway.pricing.reload import RateCards
-from gateway.queue import Depth
-from gateway.slots import ProviderState
+from gateway.queue.hints import odd_messages
+from gateway.queue.queue import Depth
+from gateway.queue.slots import ProviderState
 from gateway.tasks import Tasks
 from gateway.timings import Timings
 from gateway.workforce import Workforce

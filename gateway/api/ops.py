@@ -12,11 +12,11 @@ from gateway.api.services import LEDGER, QUEUE, RATE_CARDS, SLOTS
 from gateway.errors import QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
 from gateway.ledger.sums import Totals
-from gateway.queue import Depth
+from gateway.queue.queue import Depth
+from gateway.queue.slots import ProviderState
 from gateway.schemas import ops as s
 from gateway.schemas.base import utc
 from gateway.shapes import credits_of
-from gateway.slots import ProviderState
 
 HEARTBEATS_MAX = 100
 

@@ -13,11 +13,11 @@ from gateway.api.parse import read_query
 from gateway.api.respond import answer
 from gateway.api.services import QUEUE, RATE_CARDS
 from gateway.errors import FieldProblem
+from gateway.queue.series import KEPT_MS, SLACK_MS, Past, Sample, Series, ToolSample
+from gateway.queue.wait_times import quantile
 from gateway.schemas import ops as s
 from gateway.schemas.base import to_milliseconds, utc
-from gateway.series import KEPT_MS, SLACK_MS, Past, Sample, Series, ToolSample
 from gateway.shapes import credits_of
-from gateway.waits import quantile
 
 _DEFAULT_MS = 3_600_000
 _MEDIAN = 50

@@ -20,7 +20,6 @@ from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
 from gateway.callbacks import CallbackLinks
 from gateway.card_in_force import CardInForce
-from gateway.dispatcher import Dispatcher
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
@@ -28,10 +27,11 @@ from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.payments.received import ReceivedEvents
 from gateway.pricing.reload import RateCards
 from gateway.proxies import Proxies
-from gateway.queue import Queue
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.queue import Queue
+from gateway.queue.slots import Slots
 from gateway.receivers import Receivers
 from gateway.settings import Settings
-from gateway.slots import Slots
 from gateway.tasks import Tasks
 from gateway.webhook_secrets import WebhookSecrets
 from gateway.workforce import Workforce

@@ -54,7 +54,7 @@ class LedgerCore:
         self._follow_up: Callable[[object], None] | None = None
 
     def follow_up_by(self, after: Callable[[object], None]) -> None:
-        """Give every outcome that moved something to `after`, before whoever asked has it (see `gateway.follow_ups`).
+        """Give every outcome that moved something to `after`, before whoever asked has it: `gateway.queue.follow_ups`.
 
         `after` must not raise or wait: the credits have moved already.
         """

@@ -21,9 +21,9 @@ from standardwebhooks import Webhook
 from gateway.api import limits, services
 from gateway.api.callback_signatures import KEYS_APART_SECONDS
 from gateway.domain import operation_id
-from gateway.hints import LOOKS
 from gateway.ledger import outcomes as o
-from gateway.queue import job_id, queue_key
+from gateway.queue.hints import LOOKS
+from gateway.queue.queue import job_id, queue_key
 from tests.api.visitor import CARD, Reply, Visitor, open_gateway
 
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from gateway.api import events, hub, services
-from gateway.hints import HINTS, Hint, Subscription
-from gateway.queue import Queue
+from gateway.queue.hints import HINTS, Hint, Subscription
+from gateway.queue.queue import Queue
 from tests.api.visitor import Stream, Visitor, open_gateway, open_stream
 from tests.redis_servers import RedisServer
 

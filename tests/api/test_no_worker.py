@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.api import services
-from gateway.heartbeats import worker_gone, worker_seen
+from gateway.queue.heartbeats import worker_gone, worker_seen
 from tests.api.visitor import SKETCH, open_gateway
 
 

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
 from gateway.ledger import outcomes as o
-from gateway.queue import job_id, provider_key, queue_key
-from gateway.slots import Slots
+from gateway.queue.queue import job_id, provider_key, queue_key
+from gateway.queue.slots import Slots
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 
 PROVIDERS = """
@@ -118,7 +118,7 @@ async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene
 async def test_a_providers_state_is_what_it_did_last(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_795_338_000_000
     for at, outcome, state in ((1, "unreachable", "failing"), (2, "succeeded", "working"), (3, "busy", "failing")):
-        monkeypatch.setattr("gateway.slots._now_ms", lambda at=at: now + at)
+        monkeypatch.setattr("gateway.queue.slots._now_ms", lambda at=at: now + at)
         await scene.slots.note("studio", outcome)
         assert (await scene.providers())["studio"]["state"] == state
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from gateway.api.services import QUEUE
-from gateway.heartbeats import worker_seen
 from gateway.ledger.sums import Totals
-from gateway.queue import Depth
+from gateway.queue.heartbeats import worker_seen
+from gateway.queue.queue import Depth
+from gateway.queue.series import Series
+from gateway.queue.wait_times import class_of, end_of
 from gateway.schemas.base import utc
-from gateway.series import Series
-from gateway.waits import class_of, end_of
 from tests.api.visitor import Visitor
 
 SLOT = 10_000

@@ -21,10 +21,10 @@ from gateway.api import services
 from gateway.api.server import Runner
 from gateway.app import create_app
 from gateway.domain import FailureCode, Output, operation_id
-from gateway.hints import Hint
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import output_key
+from gateway.queue.hints import Hint
 from gateway.settings import Settings
 
 CARD = Path(__file__).with_name("card.toml")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.domain import State
-from gateway.queue import Queue, job_id
-from gateway.set_aside import aside_key
+from gateway.queue.queue import Queue, job_id
+from gateway.queue.set_aside import aside_key
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.scene import Scene, open_scene
 from tests.workers.stage import PRICE, Stage, open_place, until

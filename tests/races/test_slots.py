@@ -10,8 +10,8 @@ import pytest
 
 from gateway.connections import connect_queue
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Queue
-from gateway.slots import Slots
+from gateway.queue.queue import Queue
+from gateway.queue.slots import Slots
 
 WORKERS = 8
 LIMIT = 3

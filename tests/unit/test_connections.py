@@ -12,7 +12,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from gateway.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
 from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from gateway.ledger.scripts import translated
-from gateway.queue_redis import answering
+from gateway.queue.asking import answering
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.hints import MESSAGE_BYTES_MAX, Hint, hints_in, looks_in, written
+from gateway.queue.hints import MESSAGE_BYTES_MAX, Hint, hints_in, looks_in, written
 
 GENERATION = "gen_0b" + "a" * 24
 HINTS = [Hint("acme", GENERATION, 7), Hint("acme", ""), Hint("o.ther@example", GENERATION)]

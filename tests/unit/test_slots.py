@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway import slots as slots_module
 from gateway.connections import connect_queue
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Queue, line_key, lined_key, slots_key
-from gateway.queue_redis import ask
-from gateway.slots import OUTCOME_STEP_SECONDS, Slots
+from gateway.queue import slots as slots_module
+from gateway.queue.asking import ask
+from gateway.queue.queue import Queue, line_key, lined_key, slots_key
+from gateway.queue.slots import OUTCOME_STEP_SECONDS, Slots
 
 LONG = 60_000
 DAY_MS = 86_400_000
@@ -176,7 +176,7 @@ async def test_what_a_provider_did_is_counted_for_an_hour(slots: Slots, monkeypa
     now = 1_000 * step_ms
 
     async def at(moment: int, outcome: str) -> None:
-        monkeypatch.setattr("gateway.slots._now_ms", lambda: moment)
+        monkeypatch.setattr("gateway.queue.slots._now_ms", lambda: moment)
         await slots.note("box", outcome)
 
     await at(now - 5 * step_ms, "succeeded")
@@ -185,7 +185,7 @@ async def test_what_a_provider_did_is_counted_for_an_hour(slots: Slots, monkeypa
     state = (await slots.states(["other", "box"]))["box"]
     assert (state.succeeded_at, state.failed_at) == (now, now + 1)
     assert state.outcomes == {"succeeded": 2, "provider_failed": 1}
-    monkeypatch.setattr("gateway.slots._now_ms", lambda: now + step_ms)
+    monkeypatch.setattr("gateway.queue.slots._now_ms", lambda: now + step_ms)
     assert (await slots.states(["box"]))["box"].outcomes == {"succeeded": 1, "provider_failed": 1}
 
 

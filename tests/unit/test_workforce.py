@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.connections import connect_queue
-from gateway.heartbeats import caretaker_gone, caretaker_seen, worker_gone, worker_seen
 from gateway.pricing.load import load_card
-from gateway.queue import Queue
+from gateway.queue.heartbeats import caretaker_gone, caretaker_seen, worker_gone, worker_seen
+from gateway.queue.queue import Queue
 from gateway.workforce import Missing, Workforce
 
 CARD = load_card(Path(__file__).parents[1] / "api" / "card.toml")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.connections import connect_ledger, connect_queue
-from gateway.dispatcher import Dispatcher
 from gateway.domain import (
     FINAL_STATES,
     Bucket,
@@ -31,7 +30,8 @@ from gateway.ledger.sums import Totals
 from gateway.lifeline import Lifeline
 from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards
-from gateway.queue import Queue, queue_key
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.queue import Queue, queue_key
 from workers.provider_desk import ProviderDesk
 from workers.workplace import Workplace
 

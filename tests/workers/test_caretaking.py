@@ -12,9 +12,9 @@ import pytest
 from gateway.domain import operation_id
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputStore, output_key
-from gateway.series import Series
+from gateway.queue.series import Series
+from gateway.queue.slots import Slots
 from gateway.settings import Settings
-from gateway.slots import Slots
 from gateway.tasks import Tasks
 from tests.ledger.world import an_output
 from tests.workers.stage import Stage, due, open_place, until

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway import dispatcher as dispatching
-from gateway.dispatcher import Dispatcher
-from gateway.hints import Hint
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Queue, job_id, queue_key
+from gateway.queue import dispatcher as dispatching
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.hints import Hint
+from gateway.queue.queue import Queue, job_id, queue_key
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, dispatch_of, due, until
 

@@ -15,10 +15,10 @@ from arq.worker import Worker, func
 
 from gateway.connections import connect_queue
 from gateway.errors import QueueUnavailable
-from gateway.heartbeats import worker_gone, worker_seen
-from gateway.hints import Hint, Subscription
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Queue, attempt_of, dumps, job_id, loads, queue_key
+from gateway.queue.heartbeats import worker_gone, worker_seen
+from gateway.queue.hints import Hint, Subscription
+from gateway.queue.queue import Queue, attempt_of, dumps, job_id, loads, queue_key
 from tests.redis_servers import RedisServer
 from tests.workers.stage import due, until
 

@@ -9,11 +9,11 @@ import pytest
 from gateway.connections import connect_queue
 from gateway.domain import FailureCode, operation_id
 from gateway.errors import QueueUnavailable
-from gateway.heartbeats import worker_seen
 from gateway.ledger.outcomes import Begun
-from gateway.queue import SERIES_LAST, Queue, series_key, waits_key
-from gateway.series import STEPS, Sample, Series
-from gateway.waits import class_of, end_of, quantile
+from gateway.queue.heartbeats import worker_seen
+from gateway.queue.queue import SERIES_LAST, Queue, series_key, waits_key
+from gateway.queue.series import STEPS, Sample, Series
+from gateway.queue.wait_times import class_of, end_of, quantile
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, until
 from workers.sampler import Sampler

@@ -14,8 +14,8 @@ from gateway.cancelling import cancel
 from gateway.domain import FINAL_STATES, FailureCode, State
 from gateway.errors import ProviderFailed
 from gateway.ledger.outcomes import Generation, Unchanged
-from gateway.queue import job_id, slots_key
-from gateway.slots import ProviderState
+from gateway.queue.queue import job_id, slots_key
+from gateway.queue.slots import ProviderState
 from tests.workers.stage import ROOT, Stage, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.caretaker import Caretaker

@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from gateway.domain import State
-from gateway.hints import LOOKS
-from gateway.queue import job_id
+from gateway.queue.hints import LOOKS
+from gateway.queue.queue import job_id
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
 from tests.workers.stage import PRICE, Stage, dispatch_of, due, open_stage, policy, until

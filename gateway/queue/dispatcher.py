@@ -23,10 +23,10 @@ import structlog
 from gateway.cancelling import cancel
 from gateway.clock import now_seconds
 from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
-from gateway.hints import Hint
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Queue
+from gateway.queue.hints import Hint
+from gateway.queue.queue import Queue
 from gateway.tasks import Tasks
 
 _CLOSE_SECONDS = 5

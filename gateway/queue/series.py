@@ -19,8 +19,8 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
 
 from gateway.ledger.sums import Totals
-from gateway.queue import SERIES_LAST, Depth, Queue, series_key, waits_key
-from gateway.queue_redis import answering
+from gateway.queue.asking import answering
+from gateway.queue.queue import SERIES_LAST, Depth, Queue, series_key, waits_key
 
 Key = TypeVar("Key")
 _Waits = Mapping[str, Mapping[int, int]]
@@ -62,7 +62,7 @@ class Sample:
     """What was seen in the slot that begins at `at`, and what was counted since the sample before.
 
     `ended` counts endings, `waits` by tool how long generations were queued before they were first begun (classes of
-    `gateway.waits`); None where nobody knows what there was before.
+    `gateway.queue.wait_times`); None where nobody knows what there was before.
     """
 
     at: int

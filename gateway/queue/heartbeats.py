@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from gateway.batches import Command
-from gateway.queue_redis import ask
+from gateway.queue.asking import ask
 
 SEEN_EVERY_SECONDS = 5
 COUNTED_SECONDS = 15

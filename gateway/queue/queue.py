@@ -7,22 +7,22 @@ knows what is queued, and the caretaker dispatches it again.
 | key | holds |
 |---|---|
 | `farebox:queue:<tool>` | arq's sorted set: job → score; the lowest runs next, none before its score is past |
-| `farebox:queue:<tool>:<provider>` | the same for jobs that were set aside: `gateway.set_aside`; their bell likewise |
+| `farebox:queue:<tool>:<provider>` | the same for jobs that were set aside: `set_aside.py`; their bell likewise |
 | `arq:job:<job>` | arq's job, JSON |
 | `arq:in-progress:<job>`, `arq:retry:<job>` | which job is being picked up · arq's counter, unused |
 | `farebox:queued:<tool>` | sorted set: job → when its generation came to wait, for the oldest age and the depth |
 | `farebox:bell:<tool>` | list: one element a dispatched job, at most 64; idle workers wait on it |
-| `farebox:workers:<tool>`, `farebox:caretakers` | sorted set: process → when it was last seen: `gateway.heartbeats` |
+| `farebox:workers:<tool>`, `farebox:caretakers` | sorted set: process → when it was last seen: `heartbeats.py` |
 | `farebox:callable:<tool>` | sorted set: provider → when a worker that can call it was last seen |
-| `farebox:waits:<tool>` | hash: class of `gateway.waits` → how many waited so long before they were first begun |
-| `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`gateway.series`), trimmed by age |
+| `farebox:waits:<tool>` | hash: class of `wait_times.py` → how many waited so long before they were first begun |
+| `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`series.py`), trimmed by age |
 | `farebox:series:last` | what had been counted at the last sample, JSON |
-| `farebox:slots:<provider>` | sorted set: generation → until when its slot at its provider is kept: `gateway.slots` |
+| `farebox:slots:<provider>` | sorted set: generation → until when its slot at its provider is kept: `slots.py` |
 | `farebox:line:<provider>` | sorted set: who waits for a slot → its place in the queue |
 | `farebox:lined:<provider>` | hash: who waits for a slot → what is then dispatched |
 | `farebox:provider:<provider>` | hash: when it last succeeded and failed |
 | `farebox:provider:<provider>:<step>` | hash: outcome → how often in these ten minutes |
-| `farebox:hints` | channel: which generations have changed, for gateways: `gateway.hints` |
+| `farebox:hints` | channel: which generations have changed, for gateways: `hints.py` |
 | `farebox:looks` | channel: which running generation workers shall look at now: asked to stop, or called back about |
 | `farebox:stray:<job>` | digest of a job that its provider was asked to stop, though no generation waits for it |
 """
@@ -47,12 +47,12 @@ from redis.asyncio import Redis
 from gateway.batches import Command
 from gateway.clock import now_ms
 from gateway.domain import GENERATION_PATTERN
-from gateway.heartbeats import COUNTED_SECONDS, workers_key
-from gateway.hints import HINTS, LOOKS, Hint, Subscription, hints_in, looks_in, written
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue_redis import Together, ask, listen
-from gateway.set_aside import CLAIM, SET_ASIDE, aside_bell_key, aside_key
-from gateway.waits import class_of
+from gateway.queue.asking import Together, ask, listen
+from gateway.queue.heartbeats import COUNTED_SECONDS, workers_key
+from gateway.queue.hints import HINTS, LOOKS, Hint, Subscription, hints_in, looks_in, written
+from gateway.queue.set_aside import CLAIM, SET_ASIDE, aside_bell_key, aside_key
+from gateway.queue.wait_times import class_of
 
 SERIES_LAST = "farebox:series:last"
 

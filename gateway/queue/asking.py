@@ -15,7 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 from gateway.batches import Command, send
 from gateway.connections import is_closed_transport
 from gateway.errors import QueueUnavailable
-from gateway.hints import Subscription
+from gateway.queue.hints import Subscription
 from gateway.turns import Turns
 
 _SILENCE_SECONDS = 5.0

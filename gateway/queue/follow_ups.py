@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from gateway.dispatcher import Dispatcher
 from gateway.domain import GenerationRequest
 from gateway.figures import Figures
 from gateway.ledger import outcomes
 from gateway.ledger.payments import Billed, Paid, TakenBack
 from gateway.pricing.card import RateCard
-from gateway.queue import Queue, job_id
-from gateway.slots import Slots
+from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.queue import Queue, job_id
+from gateway.queue.slots import Slots
 from gateway.tasks import Tasks
 
 Stop = Callable[[GenerationRequest, str, str], Coroutine[Any, Any, None]]

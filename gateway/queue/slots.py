@@ -22,8 +22,8 @@ from weakref import WeakValueDictionary
 
 from gateway.clock import now_ms as _now_ms
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue import Queue, line_key, lined_key, provider_key, provider_outcomes_key, slots_key
-from gateway.queue_redis import ask
+from gateway.queue.asking import ask
+from gateway.queue.queue import Queue, line_key, lined_key, provider_key, provider_outcomes_key, slots_key
 
 UNLIMITED = 1_000_000_000
 OUTCOME_STEP_SECONDS = 600
