@@ -7,44 +7,44 @@ from gateway.ledger import outcomes as o
 
 _WHAT_AND_WHAT_TO_DO: dict[FailureCode, tuple[str, str]] = {
     FailureCode.PROVIDER_REJECTED: (
-        "The provider of this model did not accept the request.",
+        "The model's provider rejected the request.",
         "Change the prompt, the settings or the inputs, or choose another model.",
     ),
     FailureCode.PROVIDER_FAILED: (
-        "The provider of this model tried and failed.",
-        "Send the request again, or choose another model.",
+        "The model's provider failed to generate the output.",
+        "Retry, or choose another model.",
     ),
     FailureCode.PROVIDER_TIMEOUT: (
-        "The provider of this model gave no result in time.",
-        "Send the request again later, or choose another model.",
+        "The model's provider did not return a result in time.",
+        "Retry later, or choose another model.",
     ),
     FailureCode.OUTPUT_UNUSABLE: (
-        "The provider of this model delivered something other than what was ordered.",
+        "The model's provider delivered something other than what was requested.",
         "Choose other settings or another model.",
     ),
     FailureCode.STORE_UNAVAILABLE: (
-        "The files of this generation could not be stored or read in time.",
-        "Send the request again later.",
+        "This generation's files could not be stored or read in time.",
+        "Retry later.",
     ),
     FailureCode.MODERATED: (
-        "The content rules of this model's provider refused the prompt, an input or the result.",
+        "The model provider's content policy rejected the prompt, an input or the result.",
         "Change the prompt or the inputs.",
     ),
     FailureCode.WORKER_LOST: (
-        "The machine that worked on it was lost, and no further attempt succeeded.",
-        "Send the request again.",
+        "The worker processing this generation was lost, and no further attempt succeeded.",
+        "Retry.",
     ),
     FailureCode.QUEUE_TIMEOUT: (
-        "It could not be started in time: the queue was too long.",
-        "Send the request again later.",
+        "The generation could not be started in time because the queue was too long.",
+        "Retry later.",
     ),
     FailureCode.WAITING_TIMEOUT: (
-        "It waited too long behind this account's other generations.",
-        "Send fewer at a time, or this one again now.",
+        "The generation waited too long behind this account's other generations.",
+        "Retry, or send fewer generations at a time.",
     ),
     FailureCode.INTERNAL: (
         "Something went wrong on our side.",
-        "Send the request again; if it fails again, give this generation's id to whoever runs this gateway.",
+        "Retry; if it fails again, contact the operator and quote this generation's id.",
     ),
 }
 
@@ -62,7 +62,7 @@ def _credits_sentence(generation: o.Generation) -> str:
     if generation.committed_millicredits:
         charged = format_credits(generation.committed_millicredits)
         delivered = f"{len(generation.outputs)} of {generation.request.outputs} outputs"
-        return f"{delivered} were delivered and charged with {charged} credits; {refunded} were returned."
+        return f"{delivered} were delivered and charged ({charged} credits); {refunded} credits were returned."
     if generation.refunded_millicredits:
         return f"Nothing was charged: all {refunded} credits were returned."
     return "Nothing was charged."

@@ -32,8 +32,8 @@ async def put(request: web.Request) -> web.Response:
     body = await read_body(request, s.AccountIn)
     account = request.match_info["account"]
     if not is_account_id(account):
-        text = "must be 1 to 64 letters, digits or any of _ . @ -, and neither . nor .."
-        raise InvalidRequest(f"An account's id {text}.", fields=[FieldProblem("id", text)])
+        text = "must be 1 to 64 characters: letters, digits, and _ . @ - (not . or .. alone)"
+        raise InvalidRequest(f"The account id {text}.", fields=[FieldProblem("id", text)])
     outcome = await request.app[LEDGER].put_account(account=account, email=body.email, metadata=body.metadata)
     if isinstance(outcome, o.Refused):
         raise refusal_of_change(outcome, "email")
@@ -100,8 +100,8 @@ async def advance_clock(request: web.Request) -> web.Response:
     body = await read_body(request, s.ClockIn)
     if not request.app[SETTINGS].in_test_mode:
         raise Forbidden(
-            "An account's clock can be moved in test mode only, and this gateway is not in it. Set FAREBOX_TEST_MODE=1 "
-            "where no real customers are."
+            "Clocks can only be advanced in test mode, which is off on this gateway. Set FAREBOX_TEST_MODE=1 on a "
+            "gateway without real customers."
         )
     outcome = await request.app[LEDGER].advance(
         account=request.match_info["account"],

@@ -181,7 +181,7 @@ class Admission:
             oldest = self._waiting.longest(now)
             if oldest is None:
                 return Overloaded(
-                    "Too many open connections at this gateway. Nothing was done; try again soon.",
+                    "This gateway has too many open connections. Nothing was done; try again soon.",
                     retry_after_seconds=limits.CONNECTIONS_RETRY_SECONDS,
                 )
             self._go(oldest)
@@ -189,8 +189,8 @@ class Admission:
 
     def _too_many(self) -> ApiError:
         return RateLimited(
-            f"Too many connections or requests in work from your address (limit: {self._per_address_max:,}). Close "
-            "some, or use them again. Nothing was done.",
+            f"Too many open connections or requests in flight from your address (limit: {self._per_address_max:,}). "
+            "Close or reuse connections. Nothing was done.",
             RateLimitedDetails(connections_max=self._per_address_max),
             headers={"Retry-After": str(limits.CONNECTIONS_RETRY_SECONDS)},
         )
@@ -204,5 +204,5 @@ class Admission:
         now = self._clock()
         if now - self._said_at >= limits.REFUSALS_SAID_SECONDS:
             self._said_at = now
-            fix = "FAREBOX_CONNECTIONS_PER_ADDRESS" if isinstance(refusal, RateLimited) else "the limit of open files"
+            fix = "FAREBOX_CONNECTIONS_PER_ADDRESS" if isinstance(refusal, RateLimited) else "open file limit"
             log.warning("connections_refused", client=client, connections=self._count, fix=f"raise {fix}")

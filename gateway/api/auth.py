@@ -30,6 +30,8 @@ CACHE_SECONDS = 60
 CACHE_ENTRIES_MAX = 20_000  # of half a kilobyte
 KEY_PREFIX = "fbx_"
 KEY_MAX_CHARACTERS = 256
+OWN_ACCOUNT = "account of this key"
+OWN_ACCOUNT_GONE = "The account this key belongs to no longer exists."
 
 KeyDigest = NewType("KeyDigest", bytes)
 """SHA-256 of an API key: a proof of the key, made from nothing but the key itself."""
@@ -140,7 +142,7 @@ class Callers:
         if hmac.compare_digest(digest, self._root_digest):
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
         if not key.startswith(KEY_PREFIX):
-            raise InvalidKey(f"This is not a Farebox API key: they start with `{KEY_PREFIX}`.")
+            raise InvalidKey(f"Not a Farebox API key: keys start with `{KEY_PREFIX}`.")
         caller = self._by_key.get(digest)
         if caller is None:
             caller = _caller(await self._ledger.find_key(key=key))
@@ -182,10 +184,10 @@ def bearer(request: web.Request) -> str:
     """The key in `Authorization: Bearer …`; InvalidKey if there is none."""
     header = request.headers.get("Authorization")
     if header is None:
-        raise InvalidKey("An API key is needed: send it as `Authorization: Bearer fbx_…`.")
+        raise InvalidKey("No API key given. Send it as `Authorization: Bearer fbx_…`.")
     kind, _, key = header.partition(" ")
     if kind.lower() != "bearer" or not 0 < len(key.strip()) <= KEY_MAX_CHARACTERS or not key.isascii():
-        raise InvalidKey("The Authorization header must read `Bearer fbx_…`, with your API key.")
+        raise InvalidKey("The Authorization header must be `Bearer fbx_…`, with your API key.")
     return key.strip()
 
 
@@ -208,7 +210,7 @@ def found(outcome: T | o.KeysChanged | o.NotFound, what: str) -> T:
     if isinstance(outcome, o.KeysChanged):
         raise KeysStale
     if isinstance(outcome, o.NotFound):
-        raise NotFound(f"There is no {what}.")
+        raise NotFound(OWN_ACCOUNT_GONE if what == OWN_ACCOUNT else f"There is no {what}.")
     return outcome
 
 
@@ -219,15 +221,15 @@ def _digest(key: str) -> KeyDigest:
 def _caller(found: o.KeyRecord | o.NotFound) -> Caller:
     """The caller as the ledger knows it; InvalidKey if it does not."""
     if isinstance(found, o.NotFound):
-        raise InvalidKey("This API key is unknown or was revoked. Ask whoever runs this gateway for a new one.")
+        raise InvalidKey("This API key is invalid or was revoked. Ask the operator of this gateway for a new one.")
     if found.scope is not Scope.ACCOUNT:
         return Caller(found.scope, found.key_id)
     return Caller(found.scope, found.key_id, found.account, found.keys_version)
 
 
 _WRONG_KEY = {
-    Scope.ACCOUNT: "This call is made with an account's key (an admin makes one: POST /v1/admin/accounts/{id}/keys).",
-    Scope.OPS: "This call is made with an ops key or an admin key.",
-    Scope.ADMIN: "This call is made with an admin key.",
+    Scope.ACCOUNT: "This call requires an account's API key (created with POST /v1/admin/accounts/{id}/keys).",
+    Scope.OPS: "This call requires an ops key or an admin key.",
+    Scope.ADMIN: "This call requires an admin key.",
 }
-_A_KEY = {Scope.ACCOUNT: "an account's key", Scope.OPS: "an ops key, which only reads", Scope.ADMIN: "an admin key"}
+_A_KEY = {Scope.ACCOUNT: "an account's key", Scope.OPS: "an ops key, which is read-only", Scope.ADMIN: "an admin key"}

@@ -90,7 +90,7 @@ class CallbackSignatures:
             return
         # A key may be newer than what is kept; a forger may not have us fetch at every attempt.
         if not _any_fits(await self._keys(url, KEYS_APART_SECONDS), signature, message):
-            raise NotSigned("no published key made its signature")
+            raise NotSigned("the signature matches none of the published keys")
 
     async def _keys(self, url: str, fresh_seconds: float) -> tuple[Ed25519PublicKey, ...]:
         """The keys at `url`, none older than asked for, unless that is what there is."""
@@ -113,11 +113,11 @@ class CallbackSignatures:
 def _check_secret(variable: str, headers: Mapping[str, str], body: bytes) -> None:
     secret = environment_secret(variable)
     if secret is None:
-        log.error("callback_secret_missing", variable=variable, consequence="its callbacks are refused")
+        log.error("callback_secret_missing", variable=variable, consequence="its callbacks are rejected")
         raise NotSigned("its secret is not set")
     weak = weakness(secret)
     if weak is not None:
-        log.error("callback_secret_weak", variable=variable, problem=weak, consequence="its callbacks are refused")
+        log.error("callback_secret_weak", variable=variable, problem=weak, consequence="its callbacks are rejected")
         raise NotSigned("its secret is weak")
     try:
         Webhook(secret).verify(body, dict(headers), json_parse=False)
@@ -132,9 +132,9 @@ def _fal_signature(headers: Mapping[str, str], body: bytes) -> tuple[bytes, byte
         signature = bytes.fromhex(headers.get(_FAL_SIGNATURE, ""))
         off_seconds = abs(now_seconds() - int(said[2]))
     except (ValueError, OverflowError):  # the latter: a time of hundreds of digits
-        raise NotSigned("a header is missing, or is none of fal's") from None
+        raise NotSigned("a header is missing or is not one fal sends") from None
     if not all(said) or not signature or off_seconds > TOLERANCE_SECONDS:
-        raise NotSigned("a header is missing, or the time is not now")
+        raise NotSigned("a header is missing, or the timestamp is too far from now")
     return signature, "\n".join([*said, hashlib.sha256(body).hexdigest()]).encode()
 
 
@@ -171,7 +171,7 @@ def _public_keys(text: bytes) -> tuple[Ed25519PublicKey, ...]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - as above
 
     if len(text) > _JWKS_MAX_BYTES:
-        msg = "it is larger than a JWKS is"
+        msg = "the JWKS document is too large"
         raise ValueError(msg)
     document: Any = from_json(text)
     listed = document.get("keys") if isinstance(document, dict) else None
@@ -184,6 +184,6 @@ def _public_keys(text: bytes) -> tuple[Ed25519PublicKey, ...]:
         and isinstance(key.get("x"), str)
     )
     if not keys:
-        msg = "it has no Ed25519 key"
+        msg = "the JWKS document has no Ed25519 key"
         raise ValueError(msg)
     return keys

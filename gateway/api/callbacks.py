@@ -40,12 +40,12 @@ async def take(request: web.Request) -> web.Response:
     generation = request.app[CALLBACK_LINKS].open(provider, request.match_info["token"])
     table = request.app[RATE_CARDS].card.providers.get(provider)
     if generation is None or table is None or table.kind not in _JOB_FIELDS:
-        raise CallbackRefused("This is no address that a provider was given here. Nothing was done.")
+        raise CallbackRefused("This is not a callback URL that this gateway issued. Nothing was done.")
     remember_generation(request, generation)
     body = await raw_body(request, signed=True)
     may_stop = await _checked(request, provider, table, body)
     if not request.app[STARTUP].ready:
-        raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Call again.")
+        raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Retry later.")
     job = _job(table, body)
     outcome = await request.app[LEDGER].call_back(generation=generation, job=job)
     _follow(request, generation, job, outcome, may_stop=may_stop)
@@ -59,9 +59,11 @@ async def _checked(request: web.Request, provider: str, table: ProviderTable, bo
         return await request.app[CALLBACK_SIGNATURES].check(table, request.headers, body)
     except NotSigned as error:
         log.warning("callback_refused", provider=provider, reason=str(error))
-        raise CallbackRefused("The signature is not this provider's. Nothing was done.") from None
+        raise CallbackRefused("The signature does not verify against this provider's keys. Nothing was done.") from None
     except KeysUnavailable:
-        raise ProviderDown("The provider's keys cannot be fetched, so nobody knows who calls. Call again.") from None
+        raise ProviderDown(
+            "The provider's signing keys cannot be fetched, so the signature cannot be verified. Retry later."
+        ) from None
 
 
 def _job(table: ProviderTable, body: bytes) -> str:
@@ -72,7 +74,7 @@ def _job(table: ProviderTable, body: bytes) -> str:
         raise InvalidJson(f"The body {error}.") from None
     job = document.get(name) if isinstance(document, dict) else None
     if not isinstance(job, str) or not 0 < len(job) <= JOB_MAX_CHARACTERS:
-        problem = FieldProblem(name, f"must be the id of the job, 1 to {JOB_MAX_CHARACTERS} characters")
+        problem = FieldProblem(name, f"must be the job's id, 1 to {JOB_MAX_CHARACTERS} characters")
         raise InvalidRequest(f"The body's `{name}` {problem.message}.", fields=[problem])
     return job
 

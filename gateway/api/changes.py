@@ -31,29 +31,32 @@ def refusal_of_change(refused: o.Refused, field: str, plans: Any = ()) -> Invali
     """Why an operator's change cannot be made, field by field."""
     match refused.reason:
         case "unknown_plan":
-            path, text = "plan", f"must be one of {', '.join(plans) or 'the plans of the rate card: it has none'}"
+            path, text = "plan", f"must be one of {', '.join(plans) or 'the plans of the rate card, which has none'}"
         case "starts_in_future":
-            path, text = "started_at", f"must not be in the future: the account's time is {_time(refused)}"
+            path, text = "started_at", f"must not be in the future: the account's current time is {_time(refused)}"
         case "paid_through_past":
-            path, text = "paid_through", f"must be later than the account's time, {_time(refused)}"
+            path, text = "paid_through", f"must be after the account's current time, {_time(refused)}"
         case "expires_in_past":
-            path, text = "expires_at", f"must be later than the account's time, {_time(refused)}"
+            path, text = "expires_at", f"must be after the account's current time, {_time(refused)}"
         case "not_available":
             path = "credits"
-            text = f"takes away more than the bucket has available: {_amount(refused)}. Held credits are not touched"
+            text = f"is more than the bucket has available ({_amount(refused)}). Held credits cannot be adjusted"
         case "no_subscription" if field in {"plan", "subscription"}:
-            path, text = field, "cannot be changed: the account has no subscription. Start one with PUT"
+            path, text = field, "cannot be changed: the account has no subscription. Start one with PUT first"
         case "no_subscription":
             path = "bucket"
-            text = "must not be `subscription`: the account has no subscription. Use `top_up`, or start one"
+            text = (
+                "must not be `subscription`: the account has no subscription. Use `top_up`, or start a subscription "
+                "first"
+            )
         case "too_far":
-            path, text = field, f"moves the account's clock, at {_time(refused)}, past the year 9000"
+            path, text = field, f"would move the account's clock, now at {_time(refused)}, past the year 9000"
         case "too_much":
-            path, text = field, "would give the account more than a ledger can count. Give less"
+            path, text = field, "would exceed the largest balance an account can have. Use a smaller amount"
         case "too_many_grants":
-            path, text = field, "would be another grant, and the account has 500 that are not spent (limit: 500)"
+            path, text = field, "would exceed the limit of 500 unspent grants per account"
         case "email_taken":
-            path, text = "email", f"belongs to the account {refused.detail}"
+            path, text = "email", f"already belongs to account {refused.detail}"
         case reason:
             path, text = field, f"was refused: {reason.replace('_', ' ')}"
     about = f"`{path}` {text}." if path else f"It {text}."

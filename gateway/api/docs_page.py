@@ -96,7 +96,7 @@ def _section(server: str, tag: str, calls: list[tuple[str, str, Document]]) -> s
 
 def _call(server: str, method: str, path: str, operation: Document) -> str:
     scopes = operation["x-farebox-scopes"]
-    key = f"Key: {' or '.join(scopes)}" if scopes else "No key needed"
+    key = f"Key: {' or '.join(scopes)}" if scopes else "No key required"
     parts = [
         f'<article class="panel" id="{escape(operation["operationId"])}">',
         f'<h3><span class="badge accent">{method}</span> <code>{escape(path)}</code></h3>',

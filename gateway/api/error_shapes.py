@@ -24,5 +24,5 @@ def _envelope(error: type[ApiError]) -> type[BaseModel]:
     body = create_model(
         name, __base__=ErrorBody if error.shape is None else (error.shape, ErrorBody), __doc__=error.__doc__, code=code
     )
-    doc = f"The answer with the code `{error.code}`."
+    doc = f"The response with error code `{error.code}`."
     return create_model(f"{name}Error", __base__=Answer, __doc__=doc, error=body)

@@ -84,21 +84,21 @@ class ApiError(Exception):
 
 
 class InvalidJson(ApiError):
-    """The body is not JSON, or has a member twice. Nothing was done; mend the body and send it again."""
+    """The body is not valid JSON, or repeats a key. Nothing was done; fix the body and send it again."""
 
     status = 400
     code = "invalid_json"
 
 
 class InvalidHttp(ApiError):
-    """The request is not HTTP/1.1 that can be read: its first line, a header, or how its body is packed."""
+    """The request is not valid HTTP/1.1: its request line, a header, or the encoding of its body."""
 
     status = 400
     code = "invalid_http"
 
 
 class InvalidKey(ApiError):
-    """The API key is missing, unknown or revoked. Send `Authorization: Bearer fbx_…` with a key that is in force."""
+    """The API key is missing, invalid or revoked. Send `Authorization: Bearer fbx_…` with a valid key."""
 
     status = 401
     code = "invalid_key"
@@ -108,7 +108,7 @@ class InvalidKey(ApiError):
 
 
 class InsufficientCredits(ApiError):
-    """The account has too few credits available. `ways_out` says how to get them; nothing was reserved."""
+    """The account does not have enough credits available. `ways_out` says how to get more; nothing was reserved."""
 
     status = 402
     code = "insufficient_credits"
@@ -120,14 +120,14 @@ class InsufficientCredits(ApiError):
 
 
 class Forbidden(ApiError):
-    """The key is good but may not make this call. The message says which key, or which setting, it takes."""
+    """The key is valid but may not make this call. The message says which kind of key or which setting it needs."""
 
     status = 403
     code = "forbidden"
 
 
 class SubscriptionRequired(ApiError):
-    """The model is for subscribers. Choose another model or subscribe; nothing was reserved."""
+    """This requires an active subscription. Subscribe, or choose another model; nothing was reserved."""
 
     status = 403
     code = "subscription_required"
@@ -139,7 +139,7 @@ class SubscriptionRequired(ApiError):
 
 
 class PlanLimitExceeded(ApiError):
-    """The account's plan does not open this value of a setting. `allowed` has the values that it opens."""
+    """The account's plan does not allow this value of a setting. `allowed` lists the values it allows."""
 
     status = 403
     code = "plan_limit"
@@ -151,28 +151,28 @@ class PlanLimitExceeded(ApiError):
 
 
 class NotFound(ApiError):
-    """There is no such thing, or it belongs to another account."""
+    """The resource does not exist, or belongs to another account."""
 
     status = 404
     code = "not_found"
 
 
 class MethodNotAllowed(ApiError):
-    """The address exists but does not take this method. The `Allow` header says which it takes."""
+    """The path exists but does not support this method. The `Allow` header lists the methods it supports."""
 
     status = 405
     code = "method_not_allowed"
 
 
 class BodyTooSlow(ApiError):
-    """The body did not come in a minute, or in the time for its size. Nothing was done; the connection is closed."""
+    """The body did not arrive within a minute, or the time allowed for its size. Nothing was done; reconnect."""
 
     status = 408
     code = "body_too_slow"
 
 
 class PriceAboveCeiling(ApiError):
-    """The price is above the request's own `max_credits`. `price` has it; nothing was reserved."""
+    """The price is above the request's `max_credits`. `price` is the actual price; nothing was reserved."""
 
     status = 409
     code = "price_above_ceiling"
@@ -184,63 +184,63 @@ class PriceAboveCeiling(ApiError):
 
 
 class QuoteExpired(ApiError):
-    """The quote is older than ten minutes. Ask for a new one; nothing was reserved."""
+    """The quote has expired: quotes are valid for ten minutes. Request a new one; nothing was reserved."""
 
     status = 409
     code = "quote_expired"
 
 
 class BodyTooLarge(ApiError):
-    """The body is over 1 MiB (without a key 64 KiB, an upload 50 MiB). Upload large inputs, or give `https:` URLs."""
+    """The body is over 1 MiB (64 KiB without a key; uploads 50 MiB). Upload large inputs, or pass `https:` URLs."""
 
     status = 413
     code = "body_too_large"
 
 
 class RangeNotSatisfiable(ApiError):
-    """The `Range` asks for bytes the output does not have. `Content-Range` has its size."""
+    """The `Range` lies outside the output. `Content-Range` gives its size."""
 
     status = 416
     code = "range_not_satisfiable"
 
 
 class InvalidRequest(ApiError):
-    """The body, the query or a header is not what the call takes. `fields` names what to change."""
+    """The body, the query or a header is invalid. `fields` lists what to change."""
 
     status = 422
     code = "invalid_request"
 
 
 class SettingsRefused(ApiError):
-    """The model does not take these settings, inputs or number of outputs. `fields` says what it takes."""
+    """The model does not accept these settings, inputs or number of outputs. `fields` says what it accepts."""
 
     status = 422
     code = "invalid_settings"
 
 
 class UnknownModel(ApiError):
-    """There is no such tool or model. `GET /v1/rate-card` lists those there are."""
+    """No such tool or model. `GET /v1/rate-card` lists all of them."""
 
     status = 422
     code = "unknown_model"
 
 
 class IdempotencyKeyReused(ApiError):
-    """This `Idempotency-Key` was sent before with another body. Use a new key for a new request."""
+    """This `Idempotency-Key` was already used for a different request. Use a new key for a new request."""
 
     status = 422
     code = "idempotency_key_reused"
 
 
 class QuoteMismatch(ApiError):
-    """The quote was made for another request. `fields` names what differs; ask for a new quote."""
+    """The quote is for a different request. `fields` lists the differences; request a new quote."""
 
     status = 422
     code = "quote_mismatch"
 
 
 class WaitingRoomFull(ApiError):
-    """As many generations wait as the plan allows. Repeat after `Retry-After`; nothing was reserved."""
+    """The plan's limit of waiting generations is reached. Retry after `Retry-After`; nothing was reserved."""
 
     status = 429
     code = "waiting_room_full"
@@ -252,7 +252,7 @@ class WaitingRoomFull(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many requests, streams, uploads, wrong keys, or connections of an address. See `Retry-After`."""
+    """Too many requests, streams, uploads, invalid keys, or connections from one address. Retry after `Retry-After`."""
 
     status = 429
     code = "rate_limited"
@@ -264,21 +264,21 @@ class RateLimited(ApiError):
 
 
 class HeadersTooLarge(ApiError):
-    """The request's first line or a header is longer than 8,190 bytes, or there are more than 128 headers."""
+    """The request line or a header is longer than 8,190 bytes, or there are more than 128 headers."""
 
     status = 431
     code = "headers_too_large"
 
 
 class InternalError(ApiError):
-    """Something went wrong inside. The operator finds it by the `request_id`."""
+    """An unexpected error on our side. Quote the `request_id` when you contact the operator."""
 
     status = 500
     code = "internal"
 
 
 class LedgerDown(ApiError):
-    """No answer from the ledger. What was asked may have happened: repeat it with the same `Idempotency-Key`."""
+    """The ledger did not respond. The request may have taken effect: retry it with the same `Idempotency-Key`."""
 
     status = 503
     code = "ledger_unavailable"
@@ -288,7 +288,7 @@ class LedgerDown(ApiError):
 
 
 class QueueDown(ApiError):
-    """No answer from the queue. What was asked may have happened: repeat it with the same `Idempotency-Key`."""
+    """The queue did not respond. The request may have taken effect: retry it with the same `Idempotency-Key`."""
 
     status = 503
     code = "queue_unavailable"
@@ -298,7 +298,7 @@ class QueueDown(ApiError):
 
 
 class StoreDown(ApiError):
-    """Files cannot be kept or read right now: a disk or a bucket is full or away. Repeat it after `Retry-After`."""
+    """Files cannot be stored or read right now: the object store is full or unavailable. Retry after `Retry-After`."""
 
     status = 503
     code = "store_unavailable"
@@ -308,7 +308,7 @@ class StoreDown(ApiError):
 
 
 class PaymentsDown(ApiError):
-    """The payment provider does not answer. Nothing was bought or changed; repeat it after `Retry-After`."""
+    """The payment provider is not responding. Nothing was bought or changed; retry after `Retry-After`."""
 
     status = 503
     code = "payments_unavailable"
@@ -318,7 +318,7 @@ class PaymentsDown(ApiError):
 
 
 class NoWorker(ApiError):
-    """Nobody makes what this asks for at the moment, and has not for a while. Nothing was reserved; repeat it later."""
+    """No worker for this model is running, and none has been for a while. Nothing was reserved; retry later."""
 
     status = 503
     code = "no_worker"
@@ -328,7 +328,7 @@ class NoWorker(ApiError):
 
 
 class ProviderDown(ApiError):
-    """A provider's signing keys cannot be fetched, so its callback cannot be checked. It may call again."""
+    """A provider's signing keys cannot be fetched, so its callback cannot be verified. The provider may retry."""
 
     status = 503
     code = "provider_unavailable"
@@ -338,7 +338,7 @@ class ProviderDown(ApiError):
 
 
 class Overloaded(ApiError):
-    """The gateway has no room for another connection. Nothing was done; repeat after `Retry-After`."""
+    """The gateway has too many open connections. Nothing was done; retry after `Retry-After`."""
 
     status = 503
     code = "overloaded"
@@ -363,7 +363,7 @@ def _cut(text: str, most: int) -> str:
 def internal_error() -> InternalError:
     """What a fault of ours looks like from outside."""
     return InternalError(
-        "Something went wrong on our side. Try again; if it goes on, tell whoever runs this gateway the request_id."
+        "Something went wrong on our side. Try again; if it persists, contact the operator and quote the request_id."
     )
 
 

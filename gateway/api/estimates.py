@@ -54,13 +54,15 @@ def _has_account(request: web.Request) -> bool:
 
 def _check_source(request: web.Request, body: s.EstimateIn) -> None:
     if (body.items is None) == (body.source is None):
-        text = "is required, or `from` instead of it: one of the two"
+        text = "is required, unless `from` is given"
         raise InvalidRequest(f"`items` {text}.", fields=[FieldProblem("items", text)])
     if body.source is None or _has_account(request):
         return
     if caller_if_any(request) is None:
-        raise InvalidKey("An estimate from the last 30 days needs the key of the account whose days they are.")
-    text = "needs an account's key: operators have no usage of their own"
+        raise InvalidKey(
+            "An estimate from the last 30 days requires the key of the account whose usage it is based on."
+        )
+    text = "requires an account's key: operators have no usage of their own"
     raise InvalidRequest(f"`from` {text}.", fields=[FieldProblem("from", text)])
 
 

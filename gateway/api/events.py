@@ -75,7 +75,7 @@ async def of_caller(request: web.Request) -> web.StreamResponse:
     account = read_query(request, OfAccount).account
     scope = caller(request).scope
     if scope is Scope.OPS and account is not None:
-        raise Forbidden("An ops key follows the queues only: an account is followed with an admin key or its own.")
+        raise Forbidden("An ops key can only stream the queues. To stream an account, use its own key or an admin key.")
     if scope is Scope.ACCOUNT or account is not None:
         return await _of_account(request, whose(request, account))
     return await _of_queues(request)

@@ -63,6 +63,6 @@ def guarded(
                     callers.forget(request)
                     await callers.authenticate(request, operators=operators)
                 raise
-        raise LedgerDown("The account's keys are being changed right now. Try again soon.")
+        raise LedgerDown("The account's API keys are being changed. Try again in a moment.")
 
     return answer

@@ -89,7 +89,10 @@ class Hub:
         """What an operator should know: that no hints are heard, and streams are late."""
         if self._deaf_since is None or monotonic() - self._deaf_since < LATE_SECONDS:
             return None
-        return "live events are up to 5 s late: this gateway cannot subscribe to hints on the queue's Redis"
+        return (
+            "live events may be up to 5 s late: this gateway cannot subscribe to change notifications on the queue's "
+            "Redis"
+        )
 
     @property
     def watched(self) -> int:
@@ -121,8 +124,8 @@ class Hub:
         """
         if self._by_owner[owner] >= limits.STREAMS_MAX:
             raise RateLimited(
-                f"{limits.STREAMS_MAX} event streams are open at once, and there may be no more. Close one; "
-                "/v1/events has all generations in one stream.",
+                f"Too many open event streams (limit: {limits.STREAMS_MAX}). Close one; GET /v1/events streams all of "
+                "an account's generations at once.",
                 RateLimitedDetails(streams_max=limits.STREAMS_MAX),
                 headers={"Retry-After": str(limits.STREAMS_RETRY_SECONDS)},
             )

@@ -87,8 +87,8 @@ async def _claim(request: web.Request, claim: Request) -> Answered | None:
                 raise reused()
             case Pending() if loop.time() >= give_up:
                 raise LedgerDown(
-                    f"The first request with this {IDEMPOTENCY_HEADER} is still being worked on. Repeat it with the "
-                    "same key to get its answer."
+                    f"A request with this {IDEMPOTENCY_HEADER} is still in progress. Retry with the same key to get "
+                    "its response."
                 )
             case Pending():
                 await asyncio.sleep(POLL_SECONDS)

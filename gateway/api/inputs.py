@@ -34,7 +34,7 @@ from gateway.outputs import (
 from gateway.pricing.measures import INPUT_MEGAPIXELS, INPUT_VIDEO_SECONDS
 from gateway.schemas.generations import InputIn
 
-_EXPIRED = "has expired; send the file again with POST /v1/uploads"
+_EXPIRED = "has expired; upload the file again with POST /v1/uploads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _upload(one: InputIn, uploads: UploadAddresses, account: str, path: str) -> 
     state, object_key = uploads.open(account, one.url)
     match state:
         case LinkState.INVALID:
-            message = "is not the address of an upload of this account"
+            message = "is not an upload of this account"
         case LinkState.EXPIRED:
             message = _EXPIRED
         case LinkState.VALID:
@@ -167,7 +167,7 @@ def _too_large(given: Sequence[GivenInput]) -> list[FieldProblem]:
     if over is None:
         return []
     most = limits.INPUTS_MAX_BYTES // 1024 // 1024
-    return [FieldProblem(f"inputs.{over}.url", f"makes more than {most} MiB of uploads in one order")]
+    return [FieldProblem(f"inputs.{over}.url", f"brings the request's uploads to more than {most} MiB in total")]
 
 
 def _refuse(problems: Sequence[FieldProblem]) -> None:

@@ -102,13 +102,14 @@ class Intake:
         except TimeUsedUp as error:
             seconds = limits.LOOK_SECONDS_A_MINUTE
             raise RateLimited(
-                f"Rate limit exceeded: {seconds:g} seconds a minute per account to inspect its uploads. Files that "
-                "take long, such as large animated images, use it up, also when they are refused. Nothing was kept.",
+                f"Rate limit exceeded: {seconds:g} seconds of upload inspection per minute per account. Files that "
+                "take long to inspect, such as large animated images, use it up even when they are rejected. Nothing "
+                "was stored.",
                 RateLimitedDetails(seconds_a_minute=seconds),
                 headers={"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))},
             ) from None
         except OSError as error:
-            raise OutputNotStored(f"an upload: it cannot be looked into: {error.strerror}") from error
+            raise OutputNotStored(f"cannot inspect an upload: {error.strerror}") from error
 
     async def store(self, outputs: OutputStore, object_key: str, body: Received) -> None:
         """Put what has come in into the object store; OutputNotStored."""
@@ -124,8 +125,7 @@ class Intake:
     def _place(self, account: str) -> Iterator[None]:
         if self._by_account[account] >= limits.UPLOADS_MAX:
             raise RateLimited(
-                f"{limits.UPLOADS_MAX} uploads of this account are coming in at once, and there may be no more. Repeat "
-                "this one when another is done.",
+                f"Too many concurrent uploads (limit: {limits.UPLOADS_MAX} per account). Retry when one has finished.",
                 RateLimitedDetails(uploads_max=limits.UPLOADS_MAX),
                 headers={"Retry-After": str(limits.UPLOADS_RETRY_SECONDS)},
             )
@@ -164,7 +164,7 @@ async def _receive(request: web.Request, file: BinaryIO) -> Received:
                 patience.reschedule(started_at + limits.BODY_SECONDS + size / limits.UPLOAD_BYTES_PER_SECOND)
     except TimeoutError:
         raise BodyTooSlow(
-            f"The body came too slowly: it may take {limits.BODY_SECONDS:g} seconds and one more for each "
+            f"The body arrived too slowly. Allowed: {limits.BODY_SECONDS:g} seconds, plus one second for each "
             f"{limits.UPLOAD_BYTES_PER_SECOND // 1024} KiB. Nothing was done."
         ) from None
     await _on_disk(write)
@@ -189,10 +189,10 @@ async def _on_disk(work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(work)
     except OSError as error:
-        raise OutputNotStored(f"an upload, while it came in: {error.strerror}") from error
+        raise OutputNotStored(f"cannot buffer an upload: {error.strerror}") from error
 
 
 def _too_large() -> BodyTooLarge:
     return BodyTooLarge(
-        f"An upload may have {limits.UPLOAD_MAX_BYTES // 1024 // 1024} MiB. Give a larger file as an https: URL."
+        f"Uploads are limited to {limits.UPLOAD_MAX_BYTES // 1024 // 1024} MiB. Pass larger files as an https: URL."
     )

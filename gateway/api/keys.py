@@ -51,7 +51,7 @@ async def listed_of_operators(request: web.Request) -> web.Response:
 async def revoke_of_account(request: web.Request) -> web.Response:
     """`DELETE /v1/admin/accounts/{account}/keys/{key}`: refused everywhere at once."""
     account = request.match_info["account"]
-    return await _revoke(request, account, f"key {request.match_info['key']} of the account {account}")
+    return await _revoke(request, account, f"key {request.match_info['key']} of account {account}")
 
 
 async def revoke_of_operator(request: web.Request) -> web.Response:
@@ -70,7 +70,7 @@ async def _create(request: web.Request, scope: Scope, account: str | None, label
 async def _revoke(request: web.Request, account: str | None, what: str) -> web.Response:
     key_id = request.match_info["key"]
     if not await request.app[LEDGER].revoke_key(key_id=key_id, account=account):
-        raise NotFound(f"There is no {what}, or it was revoked before.")
+        raise NotFound(f"There is no {what}, or it was already revoked.")
     return answer(s.Revoked(id=key_id, revoked=True))
 
 

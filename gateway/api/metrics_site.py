@@ -52,7 +52,7 @@ async def _check_key(request: web.Request) -> None:
     given = bearer(request)
     if not hmac.compare_digest(_digest(given), _digest(wanted.get_secret_value())):
         await request.app[services.WRONG_KEYS].note(request, operators=True)
-        raise InvalidKey("This is not the key of /metrics: send the one in FAREBOX_METRICS_KEY as a bearer token.")
+        raise InvalidKey("This key does not open /metrics. Send the value of FAREBOX_METRICS_KEY as a bearer token.")
 
 
 def _digest(key: str) -> bytes:

@@ -124,26 +124,28 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
         case StoreUnavailable():
             request.app[STORE_WATCH].doubt(error)
             log.warning("store_unavailable", request_id=request_id(request), error=str(error))
-            return StoreDown("The store of files does not answer right now. Nothing was changed; try again soon.")
+            return StoreDown("The object store is not responding. Nothing was changed; try again later.")
         case OutputNotStored():
             if isinstance(error, ObjectNotStored):
                 request.app[STORE_WATCH].doubt(error)
             log.warning("input_not_stored", request_id=request_id(request), error=str(error))
             return StoreDown(
-                "Farebox cannot keep the files that came with this request right now, so nothing was reserved. Repeat "
-                "it later with the same Idempotency-Key, or give the inputs as https: URLs."
+                "The files sent with this request cannot be stored right now, so nothing was reserved. Retry later "
+                "with the same Idempotency-Key, or pass the inputs as https: URLs."
             )
         case web.RequestPayloadError():
-            return InvalidHttp("The body cannot be read: its chunks or its compression are broken. Nothing was done.")
+            return InvalidHttp(
+                "The body cannot be read: its chunked encoding or its compression is corrupt. Nothing was done."
+            )
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             return MethodNotAllowed(
-                f"{request.path} does not take {request.method}; it takes {allowed}.", headers={"Allow": allowed}
+                f"{request.path} does not support {request.method}. Supported: {allowed}.", headers={"Allow": allowed}
             )
         case web.HTTPExpectationFailed():
-            return InvalidHttp(f"The request cannot be answered: {error.reason}.")
+            return InvalidHttp(f"The request's expectation cannot be met: {error.reason}.")
         case web.HTTPNotFound():
-            return NotFound(f"There is nothing at {request.path}. /docs lists every call.")
+            return NotFound(f"No such path: {request.path}. See /docs for all calls.")
         case web.HTTPException() if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return InvalidRequest(f"The request cannot be read: {error.reason}.")
         case _:
@@ -154,8 +156,8 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
 def _outage(request: web.Request, error: LedgerUnavailable) -> LedgerDown:
     if isinstance(error, LedgerFull):
         return LedgerDown(
-            "Farebox can accept nothing new right now: its ledger is full. What is held can still be cancelled. Repeat "
-            "this later, with the same Idempotency-Key.",
+            "The ledger is full, so nothing new is accepted. Generations in progress can still finish or be "
+            "cancelled. Retry later with the same Idempotency-Key.",
             retry_after_seconds=_FULL_RETRY_SECONDS,
         )
     return LedgerDown(_unanswered(request, "ledger"))
@@ -163,10 +165,10 @@ def _outage(request: web.Request, error: LedgerUnavailable) -> LedgerDown:
 
 def _unanswered(request: web.Request, what: str) -> str:
     if request.method in {"GET", "HEAD"}:
-        return f"The {what} does not answer right now. Nothing was changed; try again soon."
+        return f"The {what} is not responding. Nothing was changed; try again soon."
     return (
-        f"The {what} does not answer right now, so nobody knows whether this was accepted. Repeat it with the same "
-        "Idempotency-Key: then it happens once, however often you ask."
+        f"The {what} is not responding, so this request may or may not have been accepted. Retry it with the same "
+        "Idempotency-Key: it takes effect once, however often you retry."
     )
 
 

@@ -41,18 +41,20 @@ _PATH_PARAMETERS: dict[str, Document] = {
     "token": {"type": "string", "minLength": 1, "maxLength": 300},
     "webhook": {"type": "string", "pattern": f"{WEBHOOK_PATTERN}|^{DEFAULT}$"},
     "delivery": {"type": "string", "pattern": EVENT_PATTERN},
-    "event": {"type": "string", "description": "The payment provider's own id of an event."},
+    "event": {"type": "string", "description": "The payment provider's id of the event."},
     "checkout": {"type": "string", "pattern": "^chk_[a-z2-7]{24}$"},
 }
 _RATE_HEADERS = {
-    LIMIT_HEADER: "Requests a minute that the key may make.",
-    REMAINING_HEADER: "How many more it may make at once now.",
-    RESET_HEADER: "Seconds until it may make all of them again.",
+    LIMIT_HEADER: "The key's limit, in requests per minute.",
+    REMAINING_HEADER: "Requests left before the limit is reached.",
+    RESET_HEADER: "Seconds until the full limit is available again.",
 }
-_DESCRIPTION = """\
-Every request is priced from the rate card, its credits are held, the work is queued, and on the result the credits are
-committed or refunded. Amounts are numbers of credits with at most three decimals; times are RFC 3339 in UTC. Send
-`Authorization: Bearer fbx_…`. An `Idempotency-Key` makes any POST, PUT or PATCH safe to repeat for 24 hours."""
+_DESCRIPTION = (
+    "Every request is priced from the rate card, and its credits are held while the work is queued. When the work "
+    "ends, the\\ncredits are committed or refunded. Amounts are numbers of credits with at most three decimals; "
+    "times are RFC 3339 in\\nUTC. Authenticate with `Authorization: Bearer fbx_…`. An `Idempotency-Key` makes any "
+    "POST, PUT or PATCH safe to retry\\nfor 24 hours."
+)
 
 
 def document(routes: Sequence[Route], server: str) -> Document:
@@ -82,14 +84,17 @@ def document(routes: Sequence[Route], server: str) -> Document:
         "components": {
             "schemas": schemas,
             "headers": {
-                name: {"description": f"{meaning} Only where keys have a rate.", "schema": {"type": "integer"}}
+                name: {
+                    "description": f"{meaning} Only sent where requests per key are limited.",
+                    "schema": {"type": "integer"},
+                }
                 for name, meaning in _RATE_HEADERS.items()
             },
             "securitySchemes": {
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key: an account's, an ops key (reads only) or an admin key.",
+                    "description": "An API key: an account's key, an ops key (read-only) or an admin key.",
                 }
             },
         },
@@ -137,7 +142,7 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
     if route.takes_bytes:
         described["requestBody"] = {
             "required": True,
-            "description": "The file's bytes, which alone decide what it is, whatever its `Content-Type` says.",
+            "description": "The file's bytes. They alone decide its type; `Content-Type` is ignored.",
             "content": {media: {"schema": _BINARY} for media in route.takes_bytes},
         }
     return described
@@ -164,7 +169,7 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
-            "description": "Makes the call safe to repeat for 24 hours: the same key and body answer as before.",
+            "description": "Makes the call safe to retry for 24 hours: the same key and body return the same response.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         }
 
@@ -184,21 +189,23 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
     if route.created == HTTPStatus.SEE_OTHER:
         responses = {
             str(route.created): {
-                "description": "The page that follows is at `Location`",
+                "description": "The next page is at `Location`",
                 "headers": _headers(rated=bool(route.scopes)),
             }
         }
     elif route.created != 200 and route.method in _WRITES:  # noqa: PLR2004 - HTTP's own number
-        responses["200"] = good | {"description": "The same, made before (`Idempotent-Replay: true`) or updated"}
+        responses["200"] = good | {
+            "description": "The same resource, created earlier (`Idempotent-Replay: true`) or updated"
+        }
     if route.media == "*/*":
-        responses |= {"206": good | {"description": "The range asked for"}, "304": {"description": "Not modified"}}
+        responses |= {"206": good | {"description": "The requested range"}, "304": {"description": "Not modified"}}
     if route.events and "{generation}" in route.path:
         responses["204"] = {
-            "description": "It has ended, and by its `Last-Event-ID` the client knows: do not reconnect",
+            "description": "The generation has ended and `Last-Event-ID` is its last event: do not reconnect",
             "headers": _headers(rated=rated),
         }
     if route.path == "/readyz":
-        responses["503"] = good | {"description": "It cannot accept work now"}
+        responses["503"] = good | {"description": "The gateway cannot accept work right now"}
     shapes = error_shapes()
     for status, errors in _by_status(codes_of(route)).items():
         if str(status) in responses:
@@ -247,9 +254,9 @@ def _webhooks(references: dict[str, Document]) -> Document:
     call = {
         "parameters": headers,
         "requestBody": {"required": True, "content": content},
-        "responses": {"2XX": {"description": "It was received; anything else is tried again"}},
+        "responses": {"2XX": {"description": "The event was received; any other status is retried"}},
     }
-    return {event: {"post": call | {"summary": f"Told of `{event}`"}} for event in EventType}
+    return {event: {"post": call | {"summary": f"Sent on `{event}`"}} for event in EventType}
 
 
 def _one_of(schemas: list[Document]) -> Document:
@@ -265,12 +272,12 @@ def _in_a_query(schema: Document) -> Document:
 
 
 def _headers(*, rated: bool, retry: bool = False) -> Document:
-    name_it = "Name it when you ask for help."
+    name_it = "Quote it when you contact support."
     headers: Document = {"X-Request-Id": {"description": name_it, "schema": {"type": "string"}}}
     if rated:
         headers |= {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_HEADERS}
     if retry:
-        headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        headers["Retry-After"] = {"description": "Seconds to wait before retrying.", "schema": {"type": "integer"}}
     return headers
 
 

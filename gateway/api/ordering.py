@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from gateway.addresses import AddressGuard
-from gateway.api.auth import Caller, found
+from gateway.api.auth import OWN_ACCOUNT, Caller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.inputs import GivenInput, given_inputs, measured, stored, stored_keys
 from gateway.api.quote_tokens import QuoteTokens
@@ -182,17 +182,17 @@ class Ordering:
         """Take no credits for what nobody has made for a while (`gateway.workforce`)."""
         if not self._takes(body.tool, model.provider):
             raise NoWorker(
-                f"{model.name} cannot be made at the moment: no worker for it is running. Nothing was reserved. Retry "
-                "later, or choose another model."
+                f"{model.name} is unavailable: no worker for it is running. Nothing was reserved. Retry later, or "
+                "choose another model."
             )
 
     def _check_sandbox(self, body: GenerationIn, model: Model) -> None:
         if body.sandbox is None:
             return
         if not self._in_test_mode:
-            reason = "works in test mode only (FAREBOX_TEST_MODE=1), and this gateway is not in it: leave it out"
+            reason = "is only allowed in test mode (FAREBOX_TEST_MODE=1), which is off on this gateway"
         elif model.provider != SANDBOX_PROVIDER:
-            reason = f"works with models of the sandbox provider only, and {model.name} is not one: leave it out"
+            reason = f"is only allowed for models of the sandbox provider; {model.name} is not one"
         else:
             return
         raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
@@ -212,7 +212,7 @@ class Ordering:
                 keys_version=caller.keys_version,
                 idempotency=(digests.key, digests.request),
             ),
-            "account of this key any more",
+            OWN_ACCOUNT,
         )
         match outcome:
             case o.Replayed(generation):
@@ -262,7 +262,7 @@ def _check_ceiling(body: GenerationIn, millicredits: int) -> None:
     if body.max_credits is None or millicredits <= credits_to_millicredits(body.max_credits):
         return
     raise PriceAboveCeiling(
-        f"This costs {format_credits(millicredits)} credits, and `max_credits` is {body.max_credits:f}. Raise it, or "
-        "change the settings or the number of outputs. Nothing was reserved.",
+        f"The price is {format_credits(millicredits)} credits, above your `max_credits` of {body.max_credits:f}. "
+        "Raise it, or change the settings or the number of outputs. Nothing was reserved.",
         PriceAboveCeilingDetails(price=millicredits_to_credits(millicredits), max_credits=body.max_credits),
     )

@@ -53,9 +53,9 @@ async def get_signed(request: web.Request) -> web.StreamResponse:
     query = query_of(request)  # whatever else a page adds to the link, to get past a cache, is its own business
     match request.app[LINKS].verify(generation, index, query.get("expires", ""), query.get(SIGNATURE, "")):
         case LinkState.EXPIRED:
-            raise Forbidden("This link has expired. Read the generation again for a fresh one.")
+            raise Forbidden("This link has expired. Get the generation again for a new one.")
         case LinkState.INVALID:
-            raise Forbidden("This link is not one that this gateway made. Read the generation for its links.")
+            raise Forbidden("This link is invalid. Get the generation for its links.")
         case LinkState.VALID:
             known = found(await request.app[LEDGER].generation(generation=generation), f"generation {generation}")
             return await _send(request, known, index)
@@ -69,9 +69,9 @@ def is_signed(request: web.Request) -> bool:
 async def _send(request: web.Request, generation: o.Generation, index: int) -> web.StreamResponse:
     output = next((one for one in generation.outputs if one.index == index), None)
     if output is None:
-        raise NotFound(f"The generation {generation.id} has no output {index} (yet).")
+        raise NotFound(f"Generation {generation.id} has no output {index}, or not yet.")
     if generation.outputs_deleted:
-        raise NotFound("The outputs of this generation were deleted after the time that they are kept.")
+        raise NotFound("The outputs of this generation were deleted when their retention period ended.")
     etag = f'"{output.sha256}"'
     if _names(request.headers.get("If-None-Match"), etag):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_headers(generation, output, etag))
@@ -95,7 +95,7 @@ async def _write(request: web.Request, response: web.StreamResponse, output: Out
             return
         chunks = await request.app[OUTPUTS].stream(output.object_key, span.start, span.end)
     except OutputMissing:
-        raise NotFound("The file of this output is gone from the object store.") from None
+        raise NotFound("The file of this output is missing from the object store.") from None
     await response.prepare(request)
     async for chunk in chunks:
         await response.write(chunk)
@@ -105,7 +105,7 @@ async def _write(request: web.Request, response: web.StreamResponse, output: Out
 def _index(request: web.Request) -> int:
     text = request.match_info["index"]
     if not _INDEX.fullmatch(text):
-        raise NotFound(f"There is no output {text}: outputs are counted from 0.")
+        raise NotFound(f"There is no output {text}: outputs are numbered from 0.")
     return int(text)
 
 
@@ -124,7 +124,7 @@ def _span(request: web.Request, size: int, etag: str) -> Span:
             return Span(0, size, partial=False)
     if start >= size:
         raise RangeNotSatisfiable(
-            f"The output has {size:,} bytes; the Range asks for none of them.",
+            f"The requested range lies outside the output, which has {size:,} bytes.",
             headers={"Content-Range": f"bytes */{size}"},
         )
     return Span(start, end, partial=True)

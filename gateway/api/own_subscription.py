@@ -43,8 +43,8 @@ async def change(request: web.Request) -> web.Response:
     _, subscription = await _own(request)
     if subscription.billing is not None:
         raise Forbidden(
-            "This plan is paid by Stripe, where a change cannot be put off. Buy the other plan now "
-            "(POST /v1/subscriptions), or cancel this one (DELETE /v1/subscription) and buy the other afterwards. "
+            "This plan is billed by Stripe, where a change cannot be scheduled. Buy the other plan now (POST "
+            "/v1/subscriptions), or cancel this one (DELETE /v1/subscription) and buy the other when it ends. "
             "Nothing was changed."
         )
     interval = body.interval or subscription.interval
@@ -75,7 +75,7 @@ async def _renew(request: web.Request, *, renews: bool) -> web.Response:
         try:
             await provider.renew(subscription.billing, renews=renews)
         except PaymentsUnavailable as error:
-            raise PaymentsDown(f"Stripe does not answer right now ({error}). Nothing was changed; try again.") from None
+            raise PaymentsDown(f"Stripe is not responding ({error}). Nothing was changed; try again.") from None
         return answer(balance_shape(await own_account(request)))
     ledger, account = request.app[LEDGER], caller(request).acting_account
     move = ledger.resume if renews else ledger.unsubscribe
@@ -87,14 +87,15 @@ async def _own(request: web.Request) -> tuple[PaymentProvider, o.Subscription]:
     """The subscription, and who takes the money for it; Forbidden if it is not the account that pays."""
     subscription = (await own_account(request)).subscription
     if subscription is None:
-        text = "cannot be changed: the account has none. Buy a plan with POST /v1/subscriptions"
+        text = "cannot be changed: this account has no subscription. Buy a plan with POST /v1/subscriptions"
         raise InvalidRequest(
             f"The subscription {text}. Nothing was changed.", fields=[FieldProblem(_SUBSCRIPTION, text)]
         )
     provider = _pays_itself(request.app[PAYMENTS], subscription)
     if provider is None:
         raise Forbidden(
-            "This subscription was arranged by whoever runs this gateway: they can change it. Nothing was changed."
+            "This subscription is managed by the operator of this gateway; contact them to change it. Nothing "
+            "was changed."
         )
     return provider, subscription
 

@@ -38,16 +38,18 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 _RAW = web.RequestKey("RAW", bytes)
 _DOCUMENT = web.RequestKey("DOCUMENT", Document)
-_TOO_MANY = f"The body has more than {limits.JSON_VALUES_MAX:,} values, lists and objects counted in. Nothing was done."
-_NO_MEMBER = "is not a member of this request"
-_NOT_HELD = "must be a finite number, neither too large nor too small to be held"
+_TOO_MANY = (
+    f"The body has more than {limits.JSON_VALUES_MAX:,} JSON values, counting lists and objects. Nothing was done."
+)
+_NO_MEMBER = "is not a known field of this request"
+_NOT_HELD = "must be a finite number within the range of a double"
 
 # What to say in place of a regular expression.
 _FORMS: dict[int | str, str] = {
     "email": "must be an email address, such as ada@example.com",
-    "before": "must be the `next` of a page of this list",
-    "from": "must be a day, such as 2026-11-22",
-    "to": "must be a day, such as 2026-11-22",
+    "before": "must be the `next` value of a page of this list",
+    "from": "must be a date, such as 2026-11-22",
+    "to": "must be a date, such as 2026-11-22",
 }
 
 M = TypeVar("M", bound=BaseModel)
@@ -73,7 +75,7 @@ async def raw_body(request: web.Request, *, signed: bool = False) -> bytes:
                 body = await _read(request, most)
         except TimeoutError:
             raise BodyTooSlow(
-                f"The body did not come within {limits.BODY_SECONDS:g} seconds. Nothing was done."
+                f"The body did not arrive within {limits.BODY_SECONDS:g} seconds. Nothing was done."
             ) from None
     request[_RAW] = body
     return body
@@ -160,7 +162,7 @@ def idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get(IDEMPOTENCY_HEADER)
     if key is not None and not _VISIBLE_ASCII.fullmatch(key):
         problem = FieldProblem(IDEMPOTENCY_HEADER, "must be 1 to 255 visible ASCII characters, without spaces")
-        raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is not usable.", fields=[problem])
+        raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is invalid.", fields=[problem])
     return key
 
 
@@ -208,7 +210,7 @@ def _check(document: Document, model: type[BaseModel] | None = None) -> None:
     if not document.numbers_held:
         problems = [FieldProblem(path, _NOT_HELD) for path in islice(not_held(value), limits.FAULTS_MAX)]
         where = f"`{problems[0].path}`" if problems[0].path else "it"
-        raise InvalidRequest(f"The body is not what this call takes: {where} {_NOT_HELD}.", fields=problems)
+        raise InvalidRequest(f"The body is invalid: {where} {_NOT_HELD}.", fields=problems)
 
 
 def _check_names(value: Mapping[str, Any], model: type[BaseModel]) -> None:
@@ -218,7 +220,7 @@ def _check_names(value: Mapping[str, Any], model: type[BaseModel]) -> None:
     if len(unknown) > limits.FAULTS_MAX:
         problems = [FieldProblem(name, _NO_MEMBER) for name in unknown[:-1]]
         raise InvalidRequest(
-            f"The body is not what this call takes: `{unknown[0]}` {_NO_MEMBER}.",
+            f"The body is invalid: `{unknown[0]}` {_NO_MEMBER}.",
             fields=problems,
             fields_omitted=len(value) - sum(name in value for name in known) - len(problems),
         )
@@ -227,8 +229,8 @@ def _check_names(value: Mapping[str, Any], model: type[BaseModel]) -> None:
 def _check_once(names: Iterable[str], what: str) -> None:
     doubled = sorted(name for name, times in Counter(names).items() if times > 1)
     if doubled:
-        problems = [FieldProblem(name, "must be given once") for name in doubled]
-        raise InvalidRequest(f"{what} names a parameter twice.", fields=problems)
+        problems = [FieldProblem(name, "must be given only once") for name in doubled]
+        raise InvalidRequest(f"{what} repeats a parameter.", fields=problems)
 
 
 def _plain_numbers(document: Any) -> Any:
@@ -246,12 +248,12 @@ def _plain_numbers(document: Any) -> Any:
 def _refusal(error: ValidationError, what: str) -> ApiError:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     if details[0]["type"] == "json_invalid":
-        return InvalidJson(f"{what} is not JSON: {details[0]['msg'].removeprefix('Invalid JSON: ')}.")
+        return InvalidJson(f"{what} is not valid JSON: {details[0]['msg'].removeprefix('Invalid JSON: ')}.")
     problems = [FieldProblem(_path(detail), _said(detail)) for detail in details[: limits.FAULTS_MAX]]
     first = problems[0]
     about = f"`{first.path}` {first.message}" if first.path else first.message
     return InvalidRequest(
-        f"{what} is not what this call takes: {about}.",
+        f"{what} is invalid: {about}.",
         fields=problems,
         fields_omitted=len(details) - len(problems),
     )
@@ -259,10 +261,10 @@ def _refusal(error: ValidationError, what: str) -> ApiError:
 
 def _too_large(most: int) -> BodyTooLarge:
     if most < limits.BODY_MAX_BYTES:
-        return BodyTooLarge(f"Without an API key a body is limited to {most // 1024} KiB. Nothing was done.")
+        return BodyTooLarge(f"Without an API key, bodies are limited to {most // 1024} KiB. Nothing was done.")
     return BodyTooLarge(
-        f"The body is larger than {most // 1024 // 1024} MiB. Upload large images and videos first (POST /v1/uploads), "
-        "or give them as https: URLs."
+        f"Bodies are limited to {most // 1024 // 1024} MiB. Upload large images and videos first (POST /v1/uploads), "
+        "or pass them as https: URLs."
     )
 
 
@@ -279,7 +281,7 @@ def _said(detail: ErrorDetails) -> str:
         case "string_pattern_mismatch" if detail["loc"][-1] in _FORMS:
             return _FORMS[detail["loc"][-1]]
         case "dict_type" if "dictionary" in detail["msg"]:  # in a query; of a body pydantic says "object"
-            return f"must be given member by member, as in {detail['loc'][-1]}[order]=A-17"
+            return f"must be given key by key, as in {detail['loc'][-1]}[order]=A-17"
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")
         case _:

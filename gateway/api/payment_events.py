@@ -24,7 +24,7 @@ async def retry(request: web.Request) -> web.Response:
     try:
         tried = await request.app[PAYMENT_EVENTS].retry(event)
     except PaymentsUnavailable as error:
-        raise LedgerDown(f"The payment provider is not answering ({error}). Try again.") from None
+        raise LedgerDown(f"The payment provider is not responding ({error}). Try again.") from None
     if tried is None:
         raise _missing(event)
     still = None if isinstance(tried, bool) else _shape(tried)
@@ -40,7 +40,7 @@ async def drop(request: web.Request) -> web.Response:
 
 
 def _missing(event: str) -> NotFound:
-    return NotFound(f"No payment event {event} is waiting: it was applied or dropped, or never came.")
+    return NotFound(f"No payment event {event} is pending: it was already applied or dropped, or never arrived.")
 
 
 def _shape(kept: Unapplied) -> s.PaymentEventOut:

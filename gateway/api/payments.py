@@ -13,7 +13,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.api.auth import found
+from gateway.api.auth import OWN_ACCOUNT, found
 from gateway.api.console import PAGE_POLICY
 from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, PaymentsDown, SubscriptionRequired
@@ -71,7 +71,7 @@ async def top_up(request: web.Request) -> web.Response:
     sold = request.app[RATE_CARDS].card.bundles
     bundle = sold.get(body.bundle)
     if bundle is None:
-        raise _unknown("bundle", f"must be one of {', '.join(sold) or 'the bundles of the rate card: it has none'}")
+        raise _unknown("bundle", f"must be one of {', '.join(sold) or 'the bundles of the rate card, which has none'}")
     item = _Item("bundle", body.bundle, None, bundle.name, bundle.millicredits, bundle.price)
     return await _begin(request, provider, item, _returning(request, body))
 
@@ -90,11 +90,11 @@ def plan_sold(request: web.Request, plan_id: str, interval: Interval) -> tuple[P
     sold = request.app[RATE_CARDS].card.plans
     plan = sold.get(plan_id)
     if plan is None:
-        raise _unknown("plan", f"must be one of {', '.join(sold) or 'the plans of the rate card: it has none'}")
+        raise _unknown("plan", f"must be one of {', '.join(sold) or 'the plans of the rate card, which has none'}")
     price = plan.price.of(interval)
     if price is None:
         intervals = ", ".join(interval for interval in Interval if plan.price.of(interval) is not None)
-        raise _unknown("interval", f"must be one of {intervals}: {plan.name} is not sold {interval}")
+        raise _unknown("interval", f"must be one of {intervals}: {plan.name} has no {interval} price")
     return plan, price
 
 
@@ -110,7 +110,7 @@ async def show(request: web.Request) -> web.Response:
 async def press(request: web.Request) -> web.Response:
     """`POST /checkout/{checkout}`: pay or decline a test purchase, from its own page only."""
     if from_our_page(request, request.app[SETTINGS].public_address) is False:
-        raise Forbidden("A test checkout is paid from its own page only.")
+        raise Forbidden("A test checkout can only be paid from its own page.")
     form = await read_form(request, s.CheckoutForm)
     checkout = await _linked(request, form.token)
     provider = request.app[PAYMENTS]
@@ -134,16 +134,16 @@ async def stripe_webhook(request: web.Request) -> web.Response:
     """`POST /v1/payments/stripe/webhook`: an event that Stripe signed; what cannot be applied yet is kept."""
     provider = request.app[PAYMENTS]
     if provider is None or provider.name != "stripe":
-        raise NotFound("This gateway does not take payments by Stripe.")
+        raise NotFound("This gateway does not accept Stripe payments.")
     if not request.app[STARTUP].ready:
         raise LedgerDown(f"Farebox is not ready: {request.app[STARTUP].problem}. Send the event again.")
     try:
         event = provider.signed(await raw_body(request, signed=True), request.headers)
         await request.app[PAYMENT_EVENTS].receive(event)
     except EventRefused as error:
-        raise InvalidSignature(f"The event was refused: {error}. Nothing was done.") from None
+        raise InvalidSignature(f"The event was rejected: {error}. Nothing was done.") from None
     except PaymentsUnavailable as error:
-        raise PaymentsDown(f"Stripe does not answer ({error}). Send the event again.") from None
+        raise PaymentsDown(f"Stripe is not responding ({error}). Send the event again.") from None
     except NoRoomForEvent as error:
         raise LedgerDown(f"{error}: see GET /v1/ops/payment-events. Send the event again.") from None
     return web.json_response({"received": True})
@@ -211,12 +211,12 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, r
     )
     if isinstance(outcome, o.Refused):
         raise _refusal(outcome.reason)
-    begun = found(outcome, "account of this key any more")
+    begun = found(outcome, OWN_ACCOUNT)
     try:
         started = await _start(request, provider, begun)
     except PaymentsUnavailable as error:
         raise PaymentsDown(
-            f"The payment provider does not answer right now ({error}). Nothing was bought; repeat it with the same "
+            f"The payment provider is not responding ({error}). Nothing was bought; retry with the same "
             "Idempotency-Key."
         ) from None
     return answer(s.CheckoutOut(id=begun.id, checkout_url=started.url), status=HTTPStatus.CREATED)
@@ -225,7 +225,7 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, r
 async def _start(request: web.Request, provider: PaymentProvider, begun: Checkout) -> CheckoutStarted:
     """Begin it with the provider, as the customer that the account is there: one person is one customer."""
     ledger = request.app[LEDGER]
-    email = found(await ledger.account(account=begun.account), "account of this key any more").email
+    email = found(await ledger.account(account=begun.account), OWN_ACCOUNT).email
     if begun.customer is None:
         customer = await provider.customer(begun.account, email)
         if customer is not None:
@@ -238,7 +238,7 @@ def _provider(request: web.Request) -> PaymentProvider:
     provider = request.app[PAYMENTS]
     if provider is None:
         raise Forbidden(
-            "Payments are off on this gateway. Whoever runs it can switch them on (FAREBOX_PAYMENTS), or grant credits."
+            "Payments are disabled on this gateway. Its operator can enable them (FAREBOX_PAYMENTS) or grant credits."
         )
     return provider
 
@@ -247,17 +247,18 @@ def _refusal(reason: str) -> Exception:
     match reason:
         case "subscription_required":
             return SubscriptionRequired(
-                "Top-ups are for subscribers. Subscribe to a plan first (POST /v1/subscriptions). Nothing was bought."
+                "Top-ups require an active subscription. Subscribe to a plan first (POST /v1/subscriptions). "
+                "Nothing was bought."
             )
         case "test_account":
             return Forbidden(
-                "This is a test account: its clock was moved, so it takes no real payment, ever. Use another account, "
-                "or a gateway with FAREBOX_PAYMENTS=local."
+                "This is a test account: its clock has been advanced, so it can never make a live payment. Use "
+                "another account, or a gateway with FAREBOX_PAYMENTS=local."
             )
         case "already_subscribed":
-            return _unknown("plan", "is what the account has already, at this interval")
+            return _unknown("plan", "is already the account's plan, at this interval")
         case _:
-            return _unknown("plan", "is not on sale any more")
+            return _unknown("plan", "is no longer on sale")
 
 
 def _unknown(field: str, text: str) -> InvalidRequest:

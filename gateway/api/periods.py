@@ -6,7 +6,7 @@ from gateway.api.errors import InvalidRequest
 from gateway.errors import FieldProblem
 from gateway.schemas.base import Period
 
-_EMPTY = "must be later than `created_after`: the time itself is not in the period any more"
+_EMPTY = "must be after `created_after`; the end of the period is exclusive"
 
 
 def period_of(query: Period) -> tuple[int | None, int | None]:
@@ -14,6 +14,6 @@ def period_of(query: Period) -> tuple[int | None, int | None]:
     first, end = query.created_after, query.created_before
     if first is not None and end is not None and end <= first:
         raise InvalidRequest(
-            f"This period cannot be listed: `created_before` {_EMPTY}.", fields=[FieldProblem("created_before", _EMPTY)]
+            f"Invalid period: `created_before` {_EMPTY}.", fields=[FieldProblem("created_before", _EMPTY)]
         )
     return query.first_ms, query.end_ms

@@ -58,19 +58,19 @@ class QuoteTokens:
             shown = self._serializer.loads(token, max_age=QUOTE_SECONDS)
         except SignatureExpired:
             raise QuoteExpired(
-                "This quote is older than ten minutes. Ask for a new one (POST /v1/quotes) and send its token."
+                "This quote has expired: quotes are valid for ten minutes. Request a new one (POST /v1/quotes)."
             ) from None
         except BadSignature:
-            text = "is not a token of this gateway"
+            text = "was not issued by this gateway"
             raise QuoteMismatch(
-                "The `quote` is not a token that this gateway made. Ask for a new one (POST /v1/quotes).",
+                "The `quote` was not issued by this gateway. Request a new one (POST /v1/quotes).",
                 fields=[FieldProblem("quote", text)],
             ) from None
         problems = list(_differences(shown, _bound(account, quote)))
         if problems:
             differing = ", ".join(problem.path for problem in problems)
             raise QuoteMismatch(
-                f"The quote was made for another request: {differing} differs. Ask for a quote for this one.",
+                f"The quote is for a different request: {differing} differs. Request a new quote.",
                 fields=problems,
             )
         lines = tuple(
@@ -105,11 +105,11 @@ def _differences(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Fie
             path = "inputs" if name.startswith("input_") else name
             problems.append(FieldProblem(path, f"was {json.dumps(shown[name])} in the quote"))
     if shown["account"] != asked["account"]:
-        problems.append(FieldProblem("quote", "was made for another account"))
+        problems.append(FieldProblem("quote", "is for a different account"))
     for name, amount in asked["measures"].items():
         if shown.get("measures", {}).get(name) != amount:  # a token of a gateway before this one has none
             path = "prompt" if name == PROMPT_CHARACTERS else "inputs"
-            problems.append(FieldProblem(path, f"are {amount} {name} now, which the quote was not made for"))
+            problems.append(FieldProblem(path, f"differ from the quote: now {amount} {name}"))
     for name in sorted(shown["settings"].keys() | asked["settings"].keys()):
         before, now = shown["settings"].get(name), asked["settings"].get(name)
         if before != now or isinstance(before, bool) is not isinstance(now, bool):

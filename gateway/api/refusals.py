@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gateway.api.auth import KeysStale
+from gateway.api.auth import OWN_ACCOUNT_GONE, KeysStale
 from gateway.api.errors import (
     ApiError,
     IdempotencyKeyReused,
@@ -40,8 +40,8 @@ Refusal = (
 def reused() -> IdempotencyKeyReused:
     """The refusal of a key that came before with another request."""
     return IdempotencyKeyReused(
-        f"This {IDEMPOTENCY_HEADER} was used in the last 24 hours for another request. Send a new request with a new "
-        "key; repeat an old one with exactly the same method, path and body."
+        f"This {IDEMPOTENCY_HEADER} was used for a different request in the last 24 hours. Use a new key for a new "
+        "request; to retry a request, send exactly the same method, path and body."
     )
 
 
@@ -59,14 +59,14 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
         case o.KeysChanged():
             return KeysStale()
         case o.NotFound():
-            return NotFound("The account of this key does not exist any more.")
+            return NotFound(OWN_ACCOUNT_GONE)
         case o.KeyReused():
             return reused()
         case o.SubscriptionRequired():
             name = card.models[request.model].name
             return SubscriptionRequired(
-                f"{name} is for subscribers. Subscribe to a plan (GET /v1/plans), or choose a model that is not "
-                "marked `pro` (GET /v1/rate-card). Nothing was reserved.",
+                f"{name} requires an active subscription. Subscribe to a plan (GET /v1/plans), or choose a model that "
+                "is not marked `pro` (GET /v1/rate-card). Nothing was reserved.",
                 SubscriptionRequiredDetails(model=request.model),
             )
         case o.PlanLimit():
@@ -74,9 +74,10 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
         case o.InsufficientCredits():
             return insufficient_credits(outcome, card)
         case o.WaitingRoomFull():
+            generations = "generation" if outcome.max_waiting == 1 else "generations"
             return WaitingRoomFull(
-                f"{_plan_name(outcome.plan, card)} lets {outcome.max_waiting} {request.tool} generations wait, and so "
-                "many are waiting. Repeat when one has started, or cancel one. Nothing was reserved.",
+                f"{_plan_name(outcome.plan, card)} allows {outcome.max_waiting} waiting {request.tool} {generations}; "
+                "the limit is reached. Retry when one has started, or cancel one. Nothing was reserved.",
                 WaitingRoomFullDetails(plan=outcome.plan, max_waiting=outcome.max_waiting),
                 headers={"Retry-After": str(WAITING_ROOM_RETRY_SECONDS)},
             )
@@ -89,8 +90,8 @@ def _plan_limit(outcome: o.PlanLimit, request: GenerationRequest, card: RateCard
     asks = "" if asked is None else f", not {show(asked)}"
     problem = FieldProblem(f"settings.{outcome.setting}", f"must be {values}")
     return PlanLimitExceeded(
-        f"{_plan_name(outcome.plan, card)} opens {values} for {outcome.setting}{asks}. Change it, or choose a plan "
-        "that opens it (GET /v1/plans). Nothing was reserved.",
+        f"{_plan_name(outcome.plan, card)} allows {values} for {outcome.setting}{asks}. Change the setting, or choose "
+        "a plan that allows it (GET /v1/plans). Nothing was reserved.",
         PlanLimitDetails(plan=outcome.plan, setting=outcome.setting, allowed=allowed),
         fields=[problem],
     )
@@ -100,4 +101,4 @@ def _plan_name(plan: str, card: RateCard) -> str:
     if plan == "free":
         return "The free plan"
     known = card.plans.get(plan)
-    return f"The plan {known.name if known else plan}"
+    return f"The {known.name if known else plan} plan"

@@ -39,12 +39,12 @@ async def series(request: web.Request) -> web.Response:
 
 def _check(first: int, last: int) -> None:
     if first > last:
-        text = "must not be after `to`, nor in the future"
+        text = "must not be after `to` or in the future"
     elif last - first > KEPT_MS + SLACK_MS:
-        text = "must be at most seven days before `to`: no more is kept"
+        text = "must be at most seven days before `to`: older data is not kept"
     else:
         return
-    raise InvalidRequest(f"This time cannot be shown: `from` {text}.", fields=[FieldProblem("from", text)])
+    raise InvalidRequest(f"Invalid time range: `from` {text}.", fields=[FieldProblem("from", text)])
 
 
 def _shape(past: Past, tools: Sequence[str]) -> s.SeriesOut:

@@ -104,7 +104,9 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what never reached a route: a head that cannot be read, or a fault outside of all handlers."""
         if request.writer.output_size > 0:
-            raise ConnectionResetError("half an answer is out: the client sees that it is not whole")
+            raise ConnectionResetError(
+                "the response was cut off after its headers: the client sees that it is incomplete"
+            )
         named = request_id(request)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request_failed", request_id=named, exc_info=exc)
@@ -138,7 +140,7 @@ class Connection(web.RequestHandler):
     def _cut_off(self) -> None:
         self._stuck = None
         if self.transport is not None:
-            log.info("client_cut_off", why="it did not read its answer", seconds=limits.READ_SECONDS)
+            log.info("client_cut_off", why="the client did not read the response", seconds=limits.READ_SECONDS)
             self.transport.abort()
 
     def _forget_stuck(self) -> None:
@@ -229,7 +231,7 @@ def _refusal_of_head(error: BaseException | None) -> ApiError:
     """The parser's own words repeat what the client sent, a key perhaps: they go nowhere."""
     if isinstance(error, LineTooLong) or (isinstance(error, BadHttpMessage) and _TOO_MANY_HEADERS in error.message):
         return HeadersTooLarge(
-            f"The first line and each header may have {limits.HEADER_MAX_BYTES:,} bytes, and there may be "
+            f"The request line and each header are limited to {limits.HEADER_MAX_BYTES:,} bytes, and a request to "
             f"{limits.HEADERS_MAX} headers. Nothing was done."
         )
-    return InvalidHttp("This is not a request in HTTP/1.1 that can be read. Nothing was done.")
+    return InvalidHttp("This is not a valid HTTP/1.1 request. Nothing was done.")

@@ -43,7 +43,7 @@ class Startup:
 
     ready: bool = False
     listens: bool = False  # at its address
-    problem: str = "the ledger has not answered yet"
+    problem: str = "no response from the ledger yet"
     durability: tuple[str, ...] = ()
     kept_otherwise: str | None = None
 

@@ -90,7 +90,10 @@ class Sessions:
 
     def open_link(self, token: str) -> SignInLink:
         """What a link stands for; InvalidKey if it is not ours, or older than an hour."""
-        refusal = "This link is not whole, or it is more than an hour old. Ask for a new one, or sign in with a key."
+        refusal = (
+            "This link is incomplete or has expired (links are valid for one hour). Request a new one, or sign in "
+            "with a key."
+        )
         _, key_id, (nonce,) = self._opened(self._links, token, LINK_SECONDS, refusal)
         return SignInLink(key_id, nonce)
 
@@ -106,7 +109,7 @@ class Sessions:
         except BadData:
             raise InvalidKey(refusal) from None
         if not hmac.compare_digest(proof, self._proof(key_id)):
-            raise InvalidKey("The admin key has been changed since. Sign in with the new one.")
+            raise InvalidKey("The admin key has changed. Sign in with the new one.")
         return int(made_at.timestamp()), KeyId(key_id), rest
 
 
@@ -134,4 +137,6 @@ def from_our_page(request: web.Request, public_address: str) -> bool | None:
 def check_from_our_page(request: web.Request, public_address: str) -> None:
     """Forbidden, unless the request changes nothing or a page of ours sent it: a cookie alone proves no intent."""
     if request.method not in _SAFE and from_our_page(request, public_address) is not True:
-        raise Forbidden("With a session, changes are made from the gateway's own pages only. Send an API key instead.")
+        raise Forbidden(
+            "A console session can only make changes from the gateway's own pages. Send an API key instead."
+        )

@@ -24,7 +24,7 @@ SESSION = "/session"
 async def sign_in(request: web.Request) -> web.Response:
     """`POST /session`: an API key, or the token of a link, becomes a session cookie."""
     if from_our_page(request, request.app[SETTINGS].public_address) is False:
-        raise Forbidden("Signing in is done on the gateway's own page only.")
+        raise Forbidden("Signing in is only possible on the gateway's own page.")
     body = await read_body(request, s.SignIn)
     _check_ready(request)
     callers = request.app[CALLERS]
@@ -32,7 +32,10 @@ async def sign_in(request: web.Request) -> web.Response:
         link = request.app[SESSIONS].open_link(body.link)
         who = await callers.of_key_id(link.key_id)
         if not await request.app[LEDGER].use_sign_in_link(nonce=link.nonce, seconds=LINK_SECONDS):
-            raise InvalidKey("This link has been used: it signs in once. Ask for a new one, or sign in with a key.")
+            raise InvalidKey(
+                "This link has already been used: it is valid for one sign-in. Request a new one, or sign in with a "
+                "key."
+            )
     else:
         who = await callers.of_key(request, body.key or "", operators=True)
     response = answer(_shape(who), status=HTTPStatus.CREATED)
@@ -70,7 +73,7 @@ async def _end_session(request: web.Request) -> None:
             key_id=session.key_id, session=session.id, began_at=session.began_at, kept_seconds=SIGNED_OUT_SECONDS
         )
     except LedgerUnavailable:
-        raise LedgerDown("The ledger does not answer right now: you may still be signed in. Try again soon.") from None
+        raise LedgerDown("The ledger is not responding, so you may still be signed in. Try again soon.") from None
 
 
 async def make_link(request: web.Request) -> web.Response:

@@ -75,8 +75,8 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
     outcome = await request.app[LEDGER].take_in(account=account, per_day=round(gib * _KIB * _KIB), size=size)
     if isinstance(outcome, Limited):
         raise RateLimited(
-            f"An account may upload {gib:,g} GiB in 24 hours, and this one has. Repeat this later, or give the file as "
-            "an https: URL. Nothing was kept.",
+            f"Upload limit exceeded: {gib:,g} GiB in 24 hours per account. Retry later, or pass the file as an https: "
+            "URL. Nothing was stored.",
             RateLimitedDetails(gib_per_day=gib),
             headers={"Retry-After": str(-(-outcome.retry_after_ms // 1000))},
         )
@@ -95,7 +95,7 @@ async def _looked_into(request: web.Request, said: str, body: Received) -> Async
             if said.startswith(_MEDIA) or said == ANY_BYTES:
                 raise _refused("body", str(error)) from None
             # A form, or JSON: whoever sends it is to learn that, and not what the first bytes look like.
-            raise _refused("Content-Type", f"must be what the body is, one of {', '.join(TAKEN_TYPES)}") from None
+            raise _refused("Content-Type", f"must match the body and be one of {', '.join(TAKEN_TYPES)}") from None
         except RateLimited:
             looks.labels("limited").inc()
             raise
@@ -104,4 +104,4 @@ async def _looked_into(request: web.Request, said: str, body: Received) -> Async
 
 
 def _refused(path: str, message: str) -> InvalidRequest:
-    return InvalidRequest(f"The {path} {message}. Nothing was kept.", fields=[FieldProblem(path, message)])
+    return InvalidRequest(f"The {path} {message}. Nothing was stored.", fields=[FieldProblem(path, message)])

@@ -111,12 +111,12 @@ async def _days(request: web.Request, query: s.UsageQuery, of: Whose, zone: Zone
     if count < 1:
         raise _refusal(f"must not be after the last day, {last}")
     if count > DAYS_MAX:
-        raise _refusal(f"must be at most {DAYS_MAX} days before the last one, {last}: usage is kept for 13 months")
+        raise _refusal(f"must be at most {DAYS_MAX} days before the last day, {last}: usage is kept for 13 months")
     return days_until(last, count)
 
 
 def _refusal(text: str) -> InvalidRequest:
-    return InvalidRequest(f"These days cannot be shown: `from` {text}.", fields=[FieldProblem("from", text)])
+    return InvalidRequest(f"Invalid date range: `from` {text}.", fields=[FieldProblem("from", text)])
 
 
 def _wanted(used: Used, query: s.UsageQuery) -> bool:

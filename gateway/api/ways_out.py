@@ -53,19 +53,20 @@ def refills(account: o.Account, card: RateCard) -> list[tuple[Bucket, int, int]]
 
 def _message(account: o.Account, needed: int, available: int, held: int) -> str:
     text = (
-        f"This costs {format_credits(needed)} credits and {format_credits(available)} are available: "
-        f"{format_credits(needed - available)} short."
+        f"Not enough credits: the price is {format_credits(needed)}, and {format_credits(available)} are available "
+        f"({format_credits(needed - available)} short)."
     )
     if held:
         running = sum(account.in_work.values()) + sum(account.waiting.values())
         others = "1 other generation" if running == 1 else f"{running} other generations"
         text += (
-            f" {format_credits(held)} more are held by {others}: what is not used of them comes back when those end "
-            "or are cancelled."
+            f"Another {format_credits(held)} are held by {others}; whatever those do not use is returned when they "
+            "end or are cancelled."
         )
     if debt := account.debt_millicredits:
         text += (
-            f" {format_credits(debt)} credits are owed for a payment that went back: what you buy next pays them first."
+            f"The account owes {format_credits(debt)} credits for a payment that was reversed; the next purchase "
+            "pays them back first."
         )
     return text
 
@@ -78,7 +79,7 @@ def _advice(out: s.WaysOut) -> str:
     if out.top_up.allowed and out.top_up.bundles:
         ways.append("buy a bundle")
     if out.upgrade:
-        ways.append(f"choose a larger plan, such as {out.upgrade[0].name}")
+        ways.append(f"switch to a larger plan, such as {out.upgrade[0].name}")
     return f" You can {' or '.join(ways)}." if ways else ""
 
 

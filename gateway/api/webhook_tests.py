@@ -30,19 +30,25 @@ AT_ONCE = 50  # of a gateway: each has a connection for ten seconds at most
 _RUNNING = web.AppKey("WEBHOOK_TESTS_RUNNING", set)
 
 _WORDS: Mapping[Word, str] = {
-    "address_refused": "The host leads to an address that is not public. Whoever runs this gateway can allow a "
-    "network: FAREBOX_WEBHOOK_NETWORKS.",
-    "connection_failed": "Nobody accepted the connection: check host and port, and that the receiver runs.",
-    "connection_lost": "The receiver accepted the connection and ended it without an HTTP answer.",
-    "name_not_found": "The host's name was not found by DNS.",
-    "redirected": "The receiver redirects, and redirects are not followed: set the webhook's URL to where it leads.",
-    "secret_missing": "This webhook's secret was made with another signing key: rotate it "
-    "(POST /v1/webhooks/{id}/rotate).",
-    "timeout": f"The receiver did not answer within {CALL_SECONDS:g} seconds.",
-    "tls_failed": "TLS failed: the certificate is not valid for this host, or the receiver speaks no TLS there.",
-    "unreadable": "The event could not be made.",
-    "url_refused": "This gateway may not call the webhook's URL any more: it must be https: and public, or in a "
-    "network of FAREBOX_WEBHOOK_NETWORKS.",
+    "address_refused": (
+        "The host resolves to an address that is not public. The operator of this gateway can allow the network with "
+        "FAREBOX_WEBHOOK_NETWORKS."
+    ),
+    "connection_failed": "The connection failed. Check the host and port, and that the receiver is running.",
+    "connection_lost": "The receiver accepted the connection but closed it without an HTTP response.",
+    "name_not_found": "The host name could not be resolved.",
+    "redirected": "Redirects are not followed. Set the webhook's URL to where the receiver redirects.",
+    "secret_missing": "The webhook's secret belongs to another signing key; rotate it (POST /v1/webhooks/{id}/rotate).",
+    "timeout": f"The receiver did not respond within {CALL_SECONDS:g} seconds.",
+    "tls_failed": (
+        "The TLS handshake failed: the certificate is not valid for this host, or the receiver does not speak TLS on "
+        "this port."
+    ),
+    "unreadable": "The event could not be built.",
+    "url_refused": (
+        "This gateway may no longer call the webhook's URL: it must be https: and public, or in a network listed in "
+        "FAREBOX_WEBHOOK_NETWORKS."
+    ),
 }
 
 
@@ -56,7 +62,8 @@ async def test(request: web.Request) -> web.Response:
     webhook = await own_webhook(request)
     if webhook.url is None:
         raise InvalidRequest(
-            "The `default` webhook has no URL: it calls the `webhook_url` of each request. Make a generation with one."
+            "The `default` webhook has no URL of its own: it delivers to the `webhook_url` of each request. "
+            "Create a generation with one to test it."
         )
     await _admit(request)
     event = f"evt_{secrets.token_hex(13)}"
@@ -109,7 +116,7 @@ async def _admit(request: web.Request) -> None:
         )
     if len(request.app[_RUNNING]) >= AT_ONCE:
         raise RateLimited(
-            "Too many webhook tests are running at this gateway. Nothing was sent; try again in a few seconds.",
+            "Too many webhook tests are running on this gateway. Nothing was sent; try again in a few seconds.",
             headers={"Retry-After": str(round(CALL_SECONDS))},
         )
 
@@ -118,5 +125,5 @@ def _message(answered: Answered, *, delivered: bool) -> str:
     if answered.word is not None:
         return _WORDS[answered.word]
     if delivered:
-        return f"The receiver took the event: it answered {answered.status_code}."
-    return f"The receiver answered {answered.status_code}: any 2xx means that it took the event."
+        return f"The receiver accepted the event with status {answered.status_code}."
+    return f"The receiver responded with status {answered.status_code}; only a 2xx status accepts the event."

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.auth import found
+from gateway.api.auth import OWN_ACCOUNT, found
 from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, LedgerDown, NotFound
 from gateway.api.idempotency import operation, seed
@@ -40,8 +40,8 @@ async def create(request: web.Request) -> web.Response:
         mark=secrets.mark(account, webhook, 1),
     )
     if isinstance(made, TooMany):
-        raise InvalidRequest(f"There are {WEBHOOKS_MAX} webhooks already, and there may be no more. Delete one first.")
-    made = found(made, "account of this key any more")
+        raise InvalidRequest(f"Too many webhooks (limit: {WEBHOOKS_MAX}). Delete one first.")
+    made = found(made, OWN_ACCOUNT)
     # Where it was there before and has been rotated since, its first secret is nothing to sign with any more.
     shape = webhook_shape(made, secrets.secret(account, webhook, 1) if made.version == 1 else None)
     return answer(shape, status=HTTPStatus.CREATED, headers={"Location": f"/v1/webhooks/{webhook}"})
@@ -67,7 +67,7 @@ async def change(request: web.Request) -> web.Response:
     checked_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = _named(request, caller(request).account)
     if webhook == DEFAULT:
-        raise InvalidRequest("The `default` webhook is told what each request asks for: there is nothing to change.")
+        raise InvalidRequest("The `default` webhook cannot be changed: it delivers what each request asks for.")
     changed = await request.app[LEDGER].change_webhook(
         webhook=webhook,
         account=caller(request).account,
@@ -84,7 +84,7 @@ async def delete(request: web.Request) -> web.Response:
     webhook = _named(request, caller(request).account)
     deletable = webhook != DEFAULT
     if not deletable or not await request.app[LEDGER].unlisten(webhook=webhook, account=caller(request).account):
-        raise NotFound(f"There is no webhook {webhook} that could be deleted.")
+        raise NotFound(f"There is no webhook {webhook}, or it cannot be deleted.")
     return answer(s.Deleted(id=webhook, deleted=True))
 
 
@@ -106,7 +106,7 @@ async def rotate(request: web.Request) -> web.Response:
         webhook = found(rotated, f"webhook {webhook.id}")
     if webhook.rotation == this:
         return answer(webhook_shape(webhook, secrets.secret(account, webhook.id, webhook.version)))
-    raise LedgerDown("The webhook's secret is being rotated by others right now. Try again soon.")
+    raise LedgerDown("The webhook's secret is being rotated by another request. Try again soon.")
 
 
 async def deliveries(request: web.Request) -> web.Response:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.api.auth import found
+from gateway.api.auth import OWN_ACCOUNT, found
 from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.services import LEDGER
@@ -14,7 +14,7 @@ from gateway.domain import Scope
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 
-_NEEDED = "is required with an admin key: say whose"
+_NEEDED = "is required with an admin key: it names the account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Whose:
     @property
     def missing(self) -> str:
         """What there is none of, if the ledger knows no such account."""
-        return f"account {self.account}" if self.keys_version is None else "account of this key any more"
+        return f"account {self.account}" if self.keys_version is None else OWN_ACCOUNT
 
 
 def whose(request: web.Request, account: str | None) -> Whose:

@@ -63,8 +63,8 @@ class WrongKeys:
             return
         await self._sleep(limits.WRONG_KEY_DELAY_SECONDS)
         raise TooManyWrongKeys(
-            "Too many requests with unknown or revoked API keys came from this address. Check the key: one that is in "
-            "force is let in at once.",
+            "Too many requests with invalid or revoked API keys from this address. Check the key: a valid key is let "
+            "in at once.",
             headers={"Retry-After": str(math.ceil(seconds))},
         )
 
@@ -82,5 +82,9 @@ class WrongKeys:
             level.told = level.told and level.height > limits.WRONG_KEYS_PER_MINUTE / 2
         elif not level.told:
             level.told = True
-            log.warning("wrong_keys", client=client, consequence="further ones are answered late, with 429")
+            log.warning(
+                "wrong_keys",
+                client=client,
+                consequence="further requests with invalid keys from this address are delayed and get 429",
+            )
         return beyond

@@ -57,14 +57,14 @@ def _some(amount: Any) -> Any:
 
 
 class AccountIn(Body):
-    """What to set; what is left out, or null, stays as it is."""
+    """The fields to set; those omitted or null are left unchanged."""
 
     email: Email | None = None
     metadata: Metadata | None = None
 
 
 class AccountQuery(Query):
-    """Which account to find; letter case does not matter."""
+    """The account to find; case-insensitive."""
 
     email: Email
 
@@ -76,36 +76,37 @@ class KeyIn(Body):
 
 
 class OperatorKeyIn(Body):
-    """A new admin key, or an ops key that only reads."""
+    """A new admin key, or a read-only ops key."""
 
     scope: Literal["admin", "ops"]
     label: Label | None = None
 
 
 class SubscriptionIn(Body):
-    """Start a subscription, or renew it by a later `paid_through` (R2, R3, R12)."""
+    """Start a subscription, or renew it with a later `paid_through`."""
 
     plan: Annotated[str, Field(min_length=1, max_length=64, examples=["standard"])]
     interval: Interval
-    started_at: Annotated[TimeIn, Field(description="Now, if left out; never in the future.")] | None = None
+    started_at: Annotated[TimeIn, Field(description="Default: now. Must not be in the future.")] | None = None
     paid_through: (
-        Annotated[TimeIn, Field(description="When it lapses; left out, it renews itself until cancelled.")] | None
+        Annotated[TimeIn, Field(description="When it lapses. If omitted, it renews automatically until cancelled.")]
+        | None
     ) = None
 
 
 class SubscriptionChangeIn(Body):
-    """Another plan, or another interval of the same (R12)."""
+    """A change to another plan, or to another interval of the same plan."""
 
     plan: Annotated[str, Field(min_length=1, max_length=64, examples=["standard"])]
-    interval: Annotated[Interval, Field(description="As it is, if left out.")] | None = None
+    interval: Annotated[Interval, Field(description="Default: unchanged.")] | None = None
     when: Annotated[
         Literal["now", "period_end"],
-        Field(description="`now` starts a new cycle at once; `period_end` waits for what was paid to end."),
+        Field(description="`now` starts a new cycle at once; `period_end` takes effect when the paid period ends."),
     ]
 
 
 class GrantIn(Body):
-    """Credits to add to a bucket (R5)."""
+    """Credits to add to a bucket."""
 
     bucket: Bucket
     credits: Annotated[
@@ -113,12 +114,12 @@ class GrantIn(Body):
         Field(gt=0),
         amount_schema(exclusiveMinimum=0),
     ]
-    expires_at: Annotated[TimeIn, Field(description="Never, if left out.")] | None = None
+    expires_at: Annotated[TimeIn, Field(description="Default: never.")] | None = None
     reason: Reason
 
 
 class AdjustmentIn(Body):
-    """A correction of a bucket, up or down (R24)."""
+    """A correction to a bucket, up or down."""
 
     bucket: Bucket
     credits: Annotated[
@@ -130,88 +131,90 @@ class AdjustmentIn(Body):
 
 
 class AlertsIn(Body):
-    """At which parts of the monthly credits the journal says that they run low."""
+    """The fractions of the monthly credits at which the journal and webhooks report low credits."""
 
     thresholds: Annotated[
         list[Threshold],
-        Field(
-            max_length=10, description="Fractions, such as 0.2 for 20 %; 0 is when nothing is left. [] turns it off."
-        ),
+        Field(max_length=10, description="Fractions, such as 0.2 for 20 %; 0 means none left. [] disables alerts."),
     ]
 
 
 class ClockIn(Body):
-    """How far to move the account's clock forward (R22)."""
+    """How far to advance the account's clock."""
 
     advance_seconds: Annotated[int, Field(ge=1, le=YEARS_10_SECONDS), WHOLE]
 
 
 class KeyOut(Answer):
-    """A key. `key` is there only in the answer that made it: keep it then."""
+    """An API key. `key` is only included in the response that created it: store it then."""
 
     id: str
-    key: str | None = Field(default=None, description="The key itself, shown once.")
+    key: str | None = Field(default=None, description="The key itself. Shown only once.")
     scope: Literal["account", "admin", "ops"]
     label: str | None
     created_at: Time
-    last_used_at: Time | None = Field(description="Up to a minute late. Null: never used.")
+    last_used_at: Time | None = Field(description="Up to a minute behind. Null if never used.")
 
 
 class KeysOut(Answer):
-    """An account's keys, or the operators', never the keys themselves."""
+    """An account's keys, or the operators', without the secrets themselves."""
 
     data: list[KeyOut]
 
 
 class Revoked(Answer):
-    """The key no longer opens anything."""
+    """The key has been revoked."""
 
     id: str
     revoked: Literal[True]
 
 
 class Clock(Answer):
-    """The account's time, and how far it is ahead of real time (R22)."""
+    """The account's time, and how far it is ahead of real time."""
 
     now: Time
     offset_seconds: int
 
 
 class Alerts(Answer):
-    """The thresholds as fractions of the monthly credits, and those that are reached now."""
+    """The thresholds as fractions of the monthly credits, and those currently reached."""
 
     thresholds: list[Credits]
     reached: list[Credits]
 
 
 class AccountOut(Answer):
-    """Everything support needs about an account."""
+    """An account with everything support needs."""
 
     id: str
     object: Literal["account"]
     email: str | None
     metadata: dict[str, Any]
-    test: bool = Field(description="Whether its clock was ever moved (R22).")
+    test: bool = Field(description="Whether the account's clock was ever advanced.")
     created_at: Time
     clock: Clock
     balance: Balance
     subscription_started_at: Time | None
     alerts: Alerts
-    in_work: dict[str, int] = Field(description="Open generations, queued or running, by tool.")
+    in_work: dict[str, int] = Field(description="Queued and running generations, by tool.")
     waiting: dict[str, int]
     keys: list[KeyOut]
-    journal: list[EntryOut] = Field(default=[], description="The last ten entries; only when the account is read.")
-    generations: list[GenerationOut] = Field(default=[], description="The last ten; only when the account is read.")
+    journal: list[EntryOut] = Field(
+        default=[], description="The ten newest entries; only included when the account is read."
+    )
+    generations: list[GenerationOut] = Field(
+        default=[], description="The ten newest generations; only included when the account is read."
+    )
 
 
 class GrantMade(Answer):
-    """The new grant, and the account with it."""
+    """The new grant, and the account including it."""
 
     grant: str | None
     account: AccountOut
 
 
 class Adjusted(Answer):
-    """The account after the correction."""
+    """The account after the adjustment."""
 
     account: AccountOut

@@ -66,9 +66,9 @@ class _Given(BaseModel):
         if isinstance(value, str):
             if field.field_name in cls.FREE_TEXTS:
                 if "\0" in value:
-                    raise ValueError("must not have a NUL character")
+                    raise ValueError("must not contain NUL characters")
             elif has_unsafe(value):
-                raise ValueError("must not have control characters, line breaks or characters of direction")
+                raise ValueError("must not contain control characters, line breaks or text-direction characters")
         return value
 
     @classmethod
@@ -196,7 +196,7 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     try:
         text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        raise ValueError("must hold finite numbers only: JSON has no others") from None
+        raise ValueError("must contain only finite numbers: JSON has no others") from None
     size = len(text.encode())
     if size > METADATA_MAX_BYTES:
         raise ValueError(f"must be at most 16 KiB of JSON; this is {size:,} bytes")
@@ -250,7 +250,7 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_small), Field(description="
 
 Limit = Annotated[
     int,
-    Field(ge=1, description=f"How many to answer with; never more than {PAGE_MAX}, however many are asked for."),
+    Field(ge=1, description=f"Page size. Values above {PAGE_MAX} are treated as {PAGE_MAX}."),
     BeforeValidator(_digits),
     AfterValidator(lambda limit: min(limit, PAGE_MAX)),
 ]
@@ -261,7 +261,11 @@ class OfAccount(Query):
 
     account: (
         Annotated[
-            str, Field(pattern=ACCOUNT_PATTERN, description="With an admin key: whose. With an account's key: its own.")
+            str,
+            Field(
+                pattern=ACCOUNT_PATTERN,
+                description="The account to read; required with an admin key. An account's key can only name its own.",
+            ),
         ]
         | None
     ) = None
@@ -270,8 +274,12 @@ class OfAccount(Query):
 class Period(Query):
     """When what is listed was made: a half-open period, so that two that meet have nothing in common."""
 
-    created_after: Annotated[TimeIn, Field(description="Made at this time or later (RFC 3339).")] | None = None
-    created_before: Annotated[TimeIn, Field(description="Made earlier than this (RFC 3339).")] | None = None
+    created_after: (
+        Annotated[TimeIn, Field(description="Only those created at or after this time (RFC 3339).")] | None
+    ) = None
+    created_before: Annotated[TimeIn, Field(description="Only those created before this time (RFC 3339).")] | None = (
+        None
+    )
 
     @property
     def first_ms(self) -> int | None:
@@ -288,4 +296,4 @@ class PageQuery(Query):
     """One page of a list, newest first."""
 
     limit: Limit = 20
-    before: Annotated[str, Field(max_length=200, description="The `next` of the page before.")] | None = None
+    before: Annotated[str, Field(max_length=200, description="The `next` value of the previous page.")] | None = None

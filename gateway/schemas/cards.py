@@ -12,10 +12,10 @@ Condition = dict[str, list[Setting]]
 
 
 class SettingOut(Answer):
-    """A setting: one of `values`, or a number from `min` to `max` by `step`."""
+    """A setting: one of `values`, or a number from `min` to `max` in increments of `step`."""
 
-    values: list[Setting] = Field(default=[], description="Present for a list.")
-    min: Credits | None = Field(default=None, description="Present for a range.")
+    values: list[Setting] = Field(default=[], description="For a setting with a list of values.")
+    min: Credits | None = Field(default=None, description="For a numeric setting with a range.")
     max: Credits | None = None
     step: Credits | None = None
     default: Setting
@@ -23,26 +23,26 @@ class SettingOut(Answer):
 
 
 class PerUnitOut(Answer):
-    """Credits for each unit beyond `over`."""
+    """Credits per unit above `over`."""
 
     credits: Credits
     over: Credits
 
 
 class RateOut(Answer):
-    """One price line: what an output costs where `when` matches."""
+    """One price line: the price of an output when `when` matches."""
 
     when: Condition
     credits: Credits
     credits_per: dict[str, PerUnitOut]
     round_up: dict[str, Credits]
-    round_credits_to: Credits | None = Field(description="An output's price is rounded up to a multiple of this.")
+    round_credits_to: Credits | None = Field(description="The price of one output is rounded up to a multiple of this.")
     minimum_credits: Credits
     maximum_credits: Credits | None
 
 
 class AddOnOut(Answer):
-    """A surcharge where `when` matches: one of `credits`, `factor` and `credits_per`."""
+    """A surcharge applied when `when` matches: one of `credits`, `factor` and `credits_per`."""
 
     name: str
     when: Condition
@@ -53,23 +53,23 @@ class AddOnOut(Answer):
 
 
 class InputsOut(Answer):
-    """How many inputs a model takes at most."""
+    """The maximum number of inputs a model accepts."""
 
     image: int
     video: int
-    megapixels: Credits | None = Field(description="Of all images together; null: not limited.")
-    video_seconds: Credits | None = Field(description="Of all videos together; null: not limited.")
+    megapixels: Credits | None = Field(description="For all input images together; null if unlimited.")
+    video_seconds: Credits | None = Field(description="For all input videos together; null if unlimited.")
 
 
 class ForbiddenOut(Answer):
-    """A combination that the model does not take."""
+    """A combination of settings that the model does not accept."""
 
     when: Condition
     reason: str | None
 
 
 class ModelOut(Answer):
-    """What can be asked of a model, and every price of it."""
+    """A model: its settings, inputs and prices."""
 
     id: str
     name: str
@@ -85,7 +85,7 @@ class ModelOut(Answer):
 
 
 class ToolOut(Answer):
-    """A studio, and the model that its estimates are made with."""
+    """A tool (studio), and the model its estimates are based on."""
 
     id: str
     name: str
@@ -93,7 +93,7 @@ class ToolOut(Answer):
 
 
 class FreeOut(Answer):
-    """The daily credits (R1)."""
+    """The daily free credits."""
 
     daily_credits: Credits
     audience: Literal["everyone", "without_subscription"]
@@ -112,7 +112,7 @@ class RateCardOut(Answer):
 
 
 class PriceOut(Answer):
-    """What a plan costs for a whole interval; one that it is not sold at is left out."""
+    """A plan's price per interval; intervals that are not sold are omitted."""
 
     monthly: Credits | None = None
     quarterly: Credits | None = None
@@ -120,38 +120,38 @@ class PriceOut(Answer):
 
 
 class EstimatedGenerations(Answer):
-    """How many of the tool's baseline model the credits pay for, one output each at its default settings."""
+    """How many generations of the tool's baseline model the credits cover, with one output each at default settings."""
 
     model: str
     generations: int
 
 
 class FreePlanOut(Answer):
-    """What an account has without a subscription. Its estimate is for a day."""
+    """What an account without a subscription gets. The estimate is per day."""
 
     daily_credits: Credits
-    concurrency: dict[str, int] = Field(description="In work at once, by tool; a tool without an entry: 1.")
+    concurrency: dict[str, int] = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
-    allow: dict[str, Condition] = Field(description="Settings that a tool is limited to.")
+    allow: dict[str, Condition] = Field(description="The settings values that a tool is limited to.")
     estimated_generations: dict[str, EstimatedGenerations]
 
 
 class PlanOut(Answer):
-    """A plan that is sold. Its estimate is for a month."""
+    """A plan on sale. The estimate is per month."""
 
     id: str
     name: str
     monthly_credits: Credits
     price: PriceOut
-    concurrency: dict[str, int] = Field(description="In work at once, by tool; a tool without an entry: 1.")
+    concurrency: dict[str, int] = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
-    head_start_seconds: Credits = Field(description="How far ahead its generations start in the queue (R15).")
-    allow: dict[str, Condition] = Field(description="Settings that a tool is limited to.")
+    head_start_seconds: Credits = Field(description="How far ahead of others its generations are queued.")
+    allow: dict[str, Condition] = Field(description="The settings values that a tool is limited to.")
     estimated_generations: dict[str, EstimatedGenerations]
 
 
 class PlansOut(Answer):
-    """The plans, in the rate card's order."""
+    """The plans, in rate card order."""
 
     data: list[PlanOut]
     free: FreePlanOut

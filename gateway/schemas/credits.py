@@ -15,25 +15,27 @@ class JournalQuery(Period, OfAccount):
     """One page of the journal, newest first."""
 
     limit: Limit = 20
-    before: Annotated[str, Field(pattern=r"^[0-9]{1,15}$", description="The `next` of the page before.")] | None = None
+    before: (
+        Annotated[str, Field(pattern=r"^[0-9]{1,15}$", description="The `next` value of the previous page.")] | None
+    ) = None
 
 
 class JournalOut(Answer):
-    """A page of the journal. `next` goes into `before`; null: this was the last page."""
+    """A page of the journal. Pass `next` as `before` to get the next page; null on the last page."""
 
     data: list[EntryOut]
     next: str | None
 
 
 class FreeBucket(Answer):
-    """The daily credits (R1)."""
+    """The daily free credits."""
 
     available: Credits
     resets_at: Time
 
 
 class SubscriptionBucket(Answer):
-    """The credits of the current monthly cycle: `available` of `of` (R2)."""
+    """The credits of the current monthly cycle: `available` out of `of`."""
 
     available: Credits
     of: Credits
@@ -41,13 +43,13 @@ class SubscriptionBucket(Answer):
 
 
 class TopUpBucket(Answer):
-    """Credits that were bought; they never expire (R4)."""
+    """Purchased credits; they never expire."""
 
     available: Credits
 
 
 class Buckets(Answer):
-    """The three balances, in the order they are spent in."""
+    """The three balances, in the order they are spent."""
 
     free: FreeBucket
     subscription: SubscriptionBucket
@@ -68,7 +70,7 @@ class GrantOut(Answer):
 
 
 class ScheduledChange(Answer):
-    """A change of plan that takes effect at the end of the paid period (R12)."""
+    """A plan change that takes effect at the end of the paid period."""
 
     plan: str
     interval: Interval | None
@@ -76,7 +78,7 @@ class ScheduledChange(Answer):
 
 
 class AccountPlan(Answer):
-    """The account's plan. `free` has no interval; a cancelled one ends at `paid_through`."""
+    """The account's plan. `free` has no interval; a cancelled plan ends at `paid_through`."""
 
     id: str
     status: Literal["none", "active", "cancelled"]
@@ -86,7 +88,7 @@ class AccountPlan(Answer):
 
 
 class Balance(Answer):
-    """What the account has. Grants are in the order they are spent in."""
+    """The account's credits. Grants are listed in the order they are spent."""
 
     available: Credits
     held: Credits
@@ -95,6 +97,8 @@ class Balance(Answer):
     plan: AccountPlan
     top_up_allowed: bool
     debt: Credits = Field(
-        description="Spent credits whose payment went back: what is bought next pays them first. Always 0 unless the "
-        'rate card says `[payments] spent = "debt"`.'
+        description=(
+            "Credits that were spent before their payment was reversed; the next purchase pays them back first. "
+            'Always 0 unless the rate card says `[payments] spent = "debt"`.'
+        )
     )

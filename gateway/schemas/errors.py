@@ -12,7 +12,7 @@ from gateway.schemas.cards import PriceOut
 
 
 class ErrorField(Answer):
-    """What is wrong with one field."""
+    """One invalid field."""
 
     path: str
     message: str
@@ -24,20 +24,20 @@ class ErrorBody(Answer):
     code: str
     message: str
     request_id: str
-    fields: list[ErrorField] = Field(default=[], description="Present if some field is to blame: the first 20.")
-    fields_omitted: int = Field(default=0, description="Present if more fields are to blame: how many more.")
+    fields: list[ErrorField] = Field(default=[], description="The invalid fields, if any; at most 20.")
+    fields_omitted: int = Field(default=0, description="The number of further invalid fields, if there are more.")
 
 
 class Refill(Answer):
-    """A bucket that is filled again by waiting."""
+    """A bucket that is going to be refilled."""
 
     bucket: Bucket
     at: Time
-    credits: Credits = Field(description="What the bucket then holds.")
+    credits: Credits = Field(description="The bucket's credits after the refill.")
 
 
 class BundleOffer(Answer):
-    """A bundle to buy."""
+    """A bundle on sale."""
 
     id: str
     name: str
@@ -46,24 +46,24 @@ class BundleOffer(Answer):
 
 
 class TopUpOffer(Answer):
-    """Whether the account may buy credits now, and which bundles there are."""
+    """Whether the account may buy credits now, and the bundles on sale."""
 
     allowed: bool
-    reason: Literal["subscription_required"] | None = Field(description="Why not; null if it may.")
+    reason: Literal["subscription_required"] | None = Field(description="Why not; null if allowed.")
     bundles: list[BundleOffer]
 
 
 class PlanOffer(Answer):
-    """A larger plan with which the credits would do at once."""
+    """A larger plan whose credits would cover the request at once."""
 
     id: str
     name: str
-    credits: Credits = Field(description="What it gives a month.")
+    credits: Credits = Field(description="Its monthly credits.")
     price: PriceOut
 
 
 class WaysOut(Answer):
-    """How to get the missing credits: wait, buy a bundle, or change to a larger plan."""
+    """Ways to get the missing credits: wait, buy a bundle, or switch to a larger plan."""
 
     wait: list[Refill]
     top_up: TopUpOffer
@@ -71,23 +71,23 @@ class WaysOut(Answer):
 
 
 class InsufficientCreditsDetails(Answer):
-    """What it costs and what there is."""
+    """The price, and the credits the account has."""
 
     needed: Credits = Field(description="The price.")
     available: Credits
-    held: Credits = Field(description="Set aside for other generations; what they do not use comes back.")
-    debt: Credits = Field(description="Owed for a payment that went back: the next purchase pays it first.")
+    held: Credits = Field(description="Set aside for other generations; whatever they do not use is returned.")
+    debt: Credits = Field(description="Owed for a reversed payment: the next purchase pays it back first.")
     ways_out: WaysOut
 
 
 class SubscriptionRequiredDetails(Answer):
-    """The model that is for subscribers."""
+    """The model that requires a subscription."""
 
     model: str
 
 
 class PlanLimitDetails(Answer):
-    """The setting that the plan limits, and what it allows."""
+    """The setting limited by the plan, and the values it allows."""
 
     plan: str
     setting: str
@@ -95,25 +95,25 @@ class PlanLimitDetails(Answer):
 
 
 class PriceAboveCeilingDetails(Answer):
-    """The price, and the request's own limit."""
+    """The price, and the request's `max_credits`."""
 
     price: Credits
     max_credits: Credits
 
 
 class WaitingRoomFullDetails(Answer):
-    """How many generations the plan lets wait."""
+    """The plan's limit of waiting generations."""
 
     plan: str
     max_waiting: int
 
 
 class RateLimitedDetails(Answer):
-    """The limit that was exceeded; none for wrong keys."""
+    """The limit that was exceeded; empty for invalid keys."""
 
-    requests_per_minute: int = Field(default=0, description="Of a key.")
-    streams_max: int = Field(default=0, description="Open event streams of an account, or of an operator's key.")
-    uploads_max: int = Field(default=0, description="Uploads of an account that come in at once.")
-    gib_per_day: float = Field(default=0, description="Uploads of an account in 24 hours, in GiB.")
-    seconds_a_minute: float = Field(default=0, description="Time to inspect an account's uploads.")
-    connections_max: int = Field(default=0, description="Connections or requests in work of a client address.")
+    requests_per_minute: int = Field(default=0, description="Per key.")
+    streams_max: int = Field(default=0, description="Open event streams per account or operator key.")
+    uploads_max: int = Field(default=0, description="Concurrent uploads per account.")
+    gib_per_day: float = Field(default=0, description="Uploads per account in 24 hours, in GiB.")
+    seconds_a_minute: float = Field(default=0, description="Upload inspection time per account, in seconds per minute.")
+    connections_max: int = Field(default=0, description="Connections or requests in flight per client address.")

@@ -28,32 +28,30 @@ def _decimal(number: Any) -> Decimal:
 PerDay = Annotated[
     Decimal,
     BeforeValidator(_decimal),
-    Field(gt=0, le=PER_DAY_MAX, description="Requests a day; 0.5 is one every other day."),
+    Field(gt=0, le=PER_DAY_MAX, description="Requests per day; 0.5 means one every other day."),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": PER_DAY_MAX, "multipleOf": 0.001}),
 ]
 Buffer = Annotated[
     Decimal,
     BeforeValidator(_decimal),
-    Field(ge=0, le=BUFFER_MAX, description="What to add for second tries, as a fraction. Left out, 0.25: 25 %."),
+    Field(ge=0, le=BUFFER_MAX, description="Extra share for retries, as a fraction. Default: 0.25 (25 %)."),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": BUFFER_MAX, "multipleOf": 0.001}),
 ]
 
 
 class EstimateItemIn(Body):
-    """What is made every day."""
+    """A kind of request, and how often it is made."""
 
     tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
     model: Annotated[str, Field(min_length=1, max_length=128, examples=["nano-banana"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
-    outputs: Annotated[
-        int, Field(ge=1, le=OUTPUTS_MAX, description="Outputs of each request; 1, if left out."), WHOLE
-    ] = 1
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Outputs per request. Default: 1."), WHOLE] = 1
     per_day: PerDay
-    days: Annotated[int, Field(ge=1, le=DAYS_MAX, description="Days of the month on which it is made."), WHOLE]
+    days: Annotated[int, Field(ge=1, le=DAYS_MAX, description="Days per month with such requests."), WHOLE]
 
 
 class EstimateIn(Body):
-    """The items to estimate, or `from` what the account made in its last 30 days."""
+    """The items to estimate, or `from` to use the account's last 30 days."""
 
     # One of the two, and null is none. In words that makers of clients leave aside: of a `oneOf` they make two classes.
     model_config = ConfigDict(
@@ -67,13 +65,13 @@ class EstimateIn(Body):
     items: Annotated[list[EstimateItemIn], Field(min_length=1, max_length=ITEMS_MAX)] | None = None
     source: Annotated[
         Literal["last_30_days"] | None,
-        Field(alias="from", description="Instead of `items`: the account's own usage. Takes an account's key."),
+        Field(alias="from", description="Use the account's own usage instead of `items`. Requires an account's key."),
     ] = None
     buffer: Buffer | None = None
 
 
 class EstimateItemOut(Answer):
-    """One item. From usage, `unit_credits` is what an output really cost on average, rounded to three decimals."""
+    """One item. When estimated from usage, `unit_credits` is the average actual price per output, to three decimals."""
 
     tool: str
     model: str
@@ -88,21 +86,23 @@ class EstimateItemOut(Answer):
 
 
 class PlanAdviceOut(Answer):
-    """What a plan would do about the estimate."""
+    """How a plan would cover the estimate."""
 
     plan: str
-    credits: Credits = Field(description="What the plan gives a month. Daily free credits come on top of it.")
-    allowed: bool = Field(description="Whether it allows every item.")
-    covers: bool = Field(description="Whether it allows every item and its credits are enough with the buffer.")
+    credits: Credits = Field(description="The plan's monthly credits, without the daily free credits.")
+    allowed: bool = Field(description="Whether the plan allows every item.")
+    covers: bool = Field(
+        description="Whether the plan allows every item and its credits cover the estimate including the buffer."
+    )
 
 
 class EstimateOut(Answer):
-    """What a month would cost. It binds nobody: a quote does."""
+    """The estimated cost of a month. It is not binding; a quote is."""
 
     items: list[EstimateItemOut]
     credits: Credits
     buffer: Credits
     with_buffer: Credits
     plans: list[PlanAdviceOut]
-    cheapest_plan: str | None = Field(description="The cheapest plan that covers it; null: none does.")
+    cheapest_plan: str | None = Field(description="The cheapest plan that covers it; null if none does.")
     rate_card: str

@@ -13,16 +13,16 @@ from gateway.schemas.generations import GenerationOut
 
 
 class CreditsAlert(Answer):
-    """An account's credits have fallen to one of its thresholds, as parts of the monthly credits (R19)."""
+    """An account's credits have fallen to one of its alert thresholds."""
 
     account: str
     available: Credits
     of: Credits = Field(description="The monthly credits.")
-    threshold: Credits = Field(description="The part of them that was reached: 0.2, or 0 once they are used up.")
+    threshold: Credits = Field(description="The threshold reached: a fraction such as 0.2, or 0 once all are spent.")
 
 
 class TopUpPaid(Answer):
-    """A bundle was paid for; its credits are there."""
+    """A bundle was paid for, and its credits were added."""
 
     account: str
     checkout: str
@@ -31,19 +31,19 @@ class TopUpPaid(Answer):
     credits: Credits
     price: Credits
     currency: str
-    available: Credits = Field(description="All that the account can spend now.")
+    available: Credits = Field(description="All credits the account can spend now.")
 
 
 class SubscriptionChanged(Answer):
-    """The account's plan is another, or goes on, ends or changes at another time."""
+    """The account's subscription changed: another plan, a renewal, a cancellation, or a scheduled change."""
 
     account: str
     plan: AccountPlan
-    previous_plan: str = Field(description="The plan before; `free`: none. Often the same.")
+    previous_plan: str = Field(description="The previous plan (`free` for none); often the same as `plan`.")
 
 
 class GoneGeneration(Answer):
-    """A generation that is kept no longer."""
+    """A generation that has been deleted."""
 
     id: str
     object: Literal["generation"]
@@ -51,10 +51,10 @@ class GoneGeneration(Answer):
 
 
 class EventOut(Answer):
-    """The body that a webhook gets. The same `id` again is the same event: act on it once."""
+    """The body of a webhook call. Events with the same `id` are the same event: process it once."""
 
     id: str
     object: Literal["event"]
     type: EventType
-    created_at: int = Field(description="Seconds since the epoch, as in OpenAI's events; times in `data` are RFC 3339.")
+    created_at: int = Field(description="Unix time in seconds, as in OpenAI's events; times in `data` are RFC 3339.")
     data: GenerationOut | CreditsAlert | TopUpPaid | SubscriptionChanged | GoneGeneration

@@ -65,14 +65,14 @@ _INPUT_URL = WithJsonSchema(
 
 
 class InputIn(Body):
-    """An image or video to work from: an upload's address, a public `https:` URL, or the bytes as a `data:` URL."""
+    """An input image or video: the URL of an upload, a public `https:` URL, or the bytes as a `data:` URL."""
 
     kind: Literal["image", "video"]
     url: Annotated[str, AfterValidator(_fetchable), _INPUT_URL]
 
 
 class GenerationIn(Body):
-    """What to generate. `settings` left out take the model's defaults."""
+    """What to generate. Omitted `settings` take the model's defaults."""
 
     FREE_TEXTS = frozenset({"prompt"})
 
@@ -81,31 +81,39 @@ class GenerationIn(Body):
     prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
     settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
     inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
-    outputs: Annotated[
-        int, Field(ge=1, le=OUTPUTS_MAX, description="How many outputs to make; 1, if left out."), WHOLE
-    ] = 1
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Number of outputs. Default: 1."), WHOLE] = 1
     max_credits: (
-        Annotated[AmountIn, Field(ge=0, description="Refuse a price above this (R23)."), amount_schema(minimum=0)]
+        Annotated[
+            AmountIn,
+            Field(ge=0, description="Reject the request if its price is above this."),
+            amount_schema(minimum=0),
+        ]
         | None
     ) = None
-    quote: Annotated[str, Field(max_length=16_384, description="A quote's token: locks its price (R23).")] | None = None
+    quote: (
+        Annotated[str, Field(max_length=16_384, description="The `quote` token of a quote: locks in its price.")] | None
+    ) = None
     metadata: Metadata = Field(default_factory=dict)
     webhook_url: (
         Annotated[
             str,
             Field(
                 max_length=RECEIVER_URL_MAX,
-                description="Told of this generation alone: an `https:` URL of a public address. Its calls are "
-                "signed with the secret of the account's `default` webhook.",
+                description=(
+                    "A public `https:` URL that receives this generation's events, signed with the secret of the "
+                    "account's `default` webhook."
+                ),
             ),
         ]
         | None
     ) = None
-    sandbox: Annotated[SandboxControls, Field(description="Test mode and sandbox models only (R22).")] | None = None
+    sandbox: Annotated[SandboxControls, Field(description="Only in test mode, and only for sandbox models.")] | None = (
+        None
+    )
 
 
 class QuoteIn(GenerationIn):
-    """The same body as for a generation; the prompt may be left out, for it has no price."""
+    """The body of a generation. The prompt is optional and only matters where the price depends on its length."""
 
     prompt: Annotated[str, Field(max_length=PROMPT_MAX_CHARACTERS)] = ""
 
@@ -114,18 +122,20 @@ MetadataFilter = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=256)]],
     Field(
         max_length=3,
-        description="Only those whose metadata has these values, as in `metadata[order]=A-17`. At most 3 names; "
-        "all must match. Numbers and booleans are written as in JSON.",
+        description=(
+            "Filter by metadata, as in `metadata[order]=A-17`. At most 3 keys; all must match. Numbers and booleans "
+            "are written as in JSON."
+        ),
     ),
 ]
 
 
 class GenerationsQuery(Period, OfAccount, PageQuery):
-    """Which generations to list."""
+    """Filters and paging for the list of generations."""
 
-    before: Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` of the page before.")] | None = (
-        None
-    )
+    before: (
+        Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` value of the previous page.")] | None
+    ) = None
     status: State | None = None
     tool: Annotated[str, Field(max_length=64)] | None = None
     model: Annotated[str, Field(max_length=128)] | None = None
@@ -133,9 +143,9 @@ class GenerationsQuery(Period, OfAccount, PageQuery):
 
 
 class OutputQuery(Query):
-    """What a signed URL carries."""
+    """The parameters of a signed URL."""
 
-    expires: Annotated[str, Field(max_length=20, description="Seconds since the epoch.")] | None = None
+    expires: Annotated[str, Field(max_length=20, description="Unix time in seconds.")] | None = None
     signature: Annotated[str, Field(max_length=200)] | None = None
 
 
@@ -149,7 +159,7 @@ class Line(Answer):
 
 
 class Price(Answer):
-    """The firm price: what `lines` add up to, rounded up to a thousandth of a credit."""
+    """The firm price: the sum of `lines`, rounded up to a thousandth of a credit."""
 
     credits: Credits
     lines: list[Line]
@@ -157,14 +167,14 @@ class Price(Answer):
 
 
 class Share(Answer):
-    """A part of a price, and the bucket that pays it."""
+    """A share of the price, and the bucket it is paid from."""
 
     bucket: Bucket
     credits: Credits
 
 
 class GenerationCredits(Answer):
-    """Where the price is now: held, committed, refunded; these three add up to it."""
+    """The state of the generation's credits: held, committed and refunded add up to the price."""
 
     held: Credits
     committed: Credits
@@ -173,35 +183,35 @@ class GenerationCredits(Answer):
 
 
 class OutputOut(Answer):
-    """A finished output. `url` is signed and expires; read the generation again for a fresh one."""
+    """A finished output. `url` is signed and expires; get the generation again for a new one."""
 
     index: int
-    url: str | None = Field(description="Null once the outputs are deleted.")
+    url: str | None = Field(description="Null once the outputs have been deleted.")
     content_type: str
     bytes: int
     width: int
     height: int
     duration_seconds: Credits | None = None
     sha256: str
-    deleted: bool = Field(default=False, description="Present and true once it is deleted.")
+    deleted: bool = Field(default=False, description="Present and true once the output has been deleted.")
 
 
 class Failure(Answer):
-    """Why the generation failed, and what became of its credits."""
+    """Why the generation failed, and what happened to its credits."""
 
     code: FailureCode
     message: str
 
 
 class InputOut(Answer):
-    """An input, as it was given; bytes, of a `data:` URL or an upload, are not given back."""
+    """An input as it was given. The bytes of a `data:` URL or an upload are not returned."""
 
     kind: str
     url: str | None
 
 
 class GenerationOut(Answer):
-    """A generation as it is now."""
+    """A generation and its current state."""
 
     id: str
     object: Literal["generation"]
@@ -211,19 +221,24 @@ class GenerationOut(Answer):
     model: str
     prompt: str
     settings: dict[str, Setting]
-    inputs: list[InputOut] = Field(default=[], description="Present if there are any.")
+    inputs: list[InputOut] = Field(default=[], description="Only present if there are inputs.")
     outputs_requested: int
     price: Price
     credits: GenerationCredits
     outputs: list[OutputOut]
-    outputs_deleted: bool = Field(default=False, description="Present and true once the outputs are deleted.")
+    outputs_deleted: bool = Field(default=False, description="Present and true once the outputs have been deleted.")
     progress: Credits = Field(description="From 0 to 1.")
     queue_position: int | None = Field(
         default=None,
-        description="While queued, or in the line of a provider without room: 0 is next; null until it has a place.",
+        description=(
+            "Position in the queue, or in the provider's queue while the provider is full: 0 is next. Null until it "
+            "has a place."
+        ),
     )
     attempt: int
-    cancel_requested: bool = Field(default=False, description="Present and true while a running one is being stopped.")
+    cancel_requested: bool = Field(
+        default=False, description="Present and true while a running generation is being cancelled."
+    )
     error: Failure | None
     metadata: dict[str, Any]
     created_at: Time
@@ -232,14 +247,14 @@ class GenerationOut(Answer):
 
 
 class GenerationsOut(Answer):
-    """A page of generations. `next` goes into `before`; null: this was the last page."""
+    """A page of generations. Pass `next` as `before` to get the next page; null on the last page."""
 
     data: list[GenerationOut]
     next: str | None
 
 
 class Progress(Answer):
-    """Where a generation stands; the data of a `progress` event."""
+    """A generation's progress; the data of a `progress` event."""
 
     id: str
     status: State
@@ -257,7 +272,7 @@ class OutputEvent(Answer):
 
 
 class GrantShare(Answer):
-    """A part of a price, and the grant that pays it."""
+    """A share of the price, and the grant it is paid from."""
 
     bucket: Bucket
     grant: str
@@ -265,14 +280,14 @@ class GrantShare(Answer):
 
 
 class BucketDelta(Answer):
-    """What an entry did to one bucket."""
+    """An entry's effect on one bucket."""
 
     credits: Credits
     held: Credits
 
 
 class EntryOut(Answer):
-    """One movement. `credits` changes what is available, `held` what is set aside."""
+    """One journal entry. `credits` is the change of available credits, `held` the change of held credits."""
 
     id: int
     at: Time
@@ -287,14 +302,14 @@ class EntryOut(Answer):
 
 
 class Difference(Answer):
-    """How an output is a little other than ordered. More than a little is not delivered, and not charged."""
+    """A slight difference between an output and the request. Outputs that differ more are not delivered or charged."""
 
     output: int = Field(description="Its index.")
     message: str
 
 
 class Receipt(Answer):
-    """Everything about a generation's price: its lines, who paid, and every movement."""
+    """A generation's price in full: its lines, who paid, and every credit movement."""
 
     object: Literal["receipt"]
     generation: str
@@ -313,7 +328,7 @@ class Receipt(Answer):
     held: Credits
     committed: Credits
     refunded: Credits
-    differences: list[Difference] = Field(description="Outputs that are a little other than ordered.")
+    differences: list[Difference] = Field(description="Outputs that differ slightly from what was requested.")
     error: Failure | None
     created_at: Time
     finished_at: Time | None
@@ -325,14 +340,16 @@ class QuoteOut(Answer):
     credits: Credits
     lines: list[Line]
     rate_card: str
-    allowed: bool = Field(description="Whether the account's plan opens this model and these settings.")
-    reason: str | None = Field(description="The code it would be refused with: `subscription_required`, `plan_limit`.")
-    message: str | None = Field(description="The reason in words.")
+    allowed: bool = Field(description="Whether the account's plan allows this model and these settings.")
+    reason: str | None = Field(
+        description="The error code the request would get: `subscription_required` or `plan_limit`."
+    )
+    message: str | None = Field(description="The reason as a sentence.")
     affordable: bool
     shortfall: Credits
-    allocation: list[Share] = Field(description="Who would pay, as far as the credits go.")
+    allocation: list[Share] = Field(description="The buckets that would pay, as far as the credits go.")
     quote: str
     expires_at: Time
     ways_out: WaysOut | SkipJsonSchema[None] = Field(
-        default=None, description="Present if it is not affordable: as in the 402."
+        default=None, description="Only present if the credits do not suffice; the same as in the 402 error."
     )

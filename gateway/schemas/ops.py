@@ -10,10 +10,10 @@ from gateway.schemas.base import Answer, Credits, Query, Time, TimeIn
 
 
 class WorkerOut(Answer):
-    """A worker, and when it last said that it is alive: it does so every few seconds."""
+    """A worker and its last heartbeat; heartbeats are sent every few seconds."""
 
     name: str
-    silent_seconds: Credits = Field(description="Since it was last seen; past 15 it is not counted as alive.")
+    silent_seconds: Credits = Field(description="Time since its last heartbeat; above 15 it no longer counts as alive.")
 
 
 class QueueOut(Answer):
@@ -21,84 +21,90 @@ class QueueOut(Answer):
 
     tool: str
     depth: int = Field(description="Queued generations.")
-    waiting: int = Field(description="Beyond their account's concurrency.")
-    oldest_age_seconds: Credits | None = Field(description="Age of the oldest queued one; null if none is.")
+    waiting: int = Field(description="Generations above their account's concurrency limit.")
+    oldest_age_seconds: Credits | None = Field(
+        description="Age of the oldest queued generation; null if none is queued."
+    )
     running: int
-    workers: int | None = Field(description="Workers alive; null if the queue does not answer.")
+    workers: int | None = Field(description="Live workers; null if the queue is unreachable.")
     heartbeats: list[WorkerOut] = Field(
-        description="The workers of the last five minutes, the one that was silent longest first; 100 at most."
+        description="Workers seen in the last five minutes, longest silent first; at most 100."
     )
 
 
 class ProviderOut(Answer):
-    """A provider of the rate card, and how it is doing."""
+    """A provider of the rate card and its state."""
 
     name: str
     kind: str
     state: Literal["working", "failing", "unknown"] = Field(
-        description="By what it did last within a week: it made something, or it failed or could not be reached."
+        description="Based on its most recent call within a week: it delivered, or it failed or could not be reached."
     )
-    in_work: int = Field(description="Jobs that it has, of all workers; those that it was left with included.")
-    max_in_work: int | None = Field(description="How many it takes at a time; null: as many as come.")
-    in_line: int = Field(description="Generations that wait until it has room.")
-    succeeded_at: Time | None = Field(description="When it last made all that it was asked for.")
-    failed_at: Time | None = Field(description="When it last failed, refused, had no room or could not be reached.")
+    in_work: int = Field(description="The provider's open jobs across all workers, including parked ones.")
+    max_in_work: int | None = Field(description="Maximum concurrent jobs; null if unlimited.")
+    in_line: int = Field(description="Generations waiting for a free slot at the provider.")
+    succeeded_at: Time | None = Field(description="When it last delivered a complete generation.")
+    failed_at: Time | None = Field(description="When it last failed, rejected a job, was busy or could not be reached.")
     last_hour: dict[str, int] = Field(
-        description="What it did in the last hour: `succeeded`, a failure's code, `unreachable`, `busy`."
+        description="Results of the last hour by kind: `succeeded`, a failure code, `unreachable`, `busy`."
     )
 
 
 class RateCardState(Answer):
-    """The rate card in force, and what is wrong with the file if it is not that one."""
+    """The rate card in force, and why the file on disk is not, if it is not."""
 
     version: str
     problem: str | None
 
 
 class AuditOut(Answer):
-    """The last audit of the whole ledger: by the caretaker once a day, or by `farebox audit`."""
+    """The last audit of the whole ledger, run daily by the caretaker or by `farebox audit`."""
 
-    at: Time = Field(description="When it began.")
-    seconds: Credits = Field(description="How long it took.")
+    at: Time = Field(description="When it started.")
+    seconds: Credits = Field(description="Its duration.")
     accounts: int
     generations: int
-    differences: int = Field(description="What did not agree; 0 when all is well.")
-    unproved: int = Field(description="What never stood still to be proved; 0 when all is well.")
+    differences: int = Field(description="Number of inconsistencies; 0 in a healthy ledger.")
+    unproved: int = Field(
+        description="Items the audit could not verify because they kept changing; 0 in a healthy ledger."
+    )
 
 
 class AuditState(Answer):
-    """When the last audit began and what it found."""
+    """When the last audit started and what it found."""
 
     at: Time
-    differences: int = Field(description="0 when all is well.")
-    unproved: int = Field(description="What never stood still to be proved; 0 when all is well.")
+    differences: int = Field(description="0 in a healthy ledger.")
+    unproved: int = Field(
+        description="Items the audit could not verify because they kept changing; 0 in a healthy ledger."
+    )
 
 
 class QueuesOut(Answer):
-    """The queues and the holds, now."""
+    """The current state of queues and holds."""
 
     queues: list[QueueOut]
     providers: list[ProviderOut] | None = Field(
-        description="Those of the rate card, by name; null if the queue does not answer."
+        description="The rate card's providers, by name; null if the queue is unreachable."
     )
     held_credits: Credits
-    overdue: int = Field(description="Deadlines that have passed and nobody has seen to yet; 0 when all is well.")
+    overdue: int = Field(description="Deadlines that have passed without being handled; 0 when healthy.")
     open: int
     accounts: int
     rescues: dict[str, int]
     rate_card: RateCardState
-    audit: AuditOut | None = Field(description="The last audit; null before the first.")
+    audit: AuditOut | None = Field(description="The last audit; null before the first one.")
 
 
 class SeriesQuery(Query):
-    """Which time: the last hour, if nothing is said."""
+    """The time range. Default: the last hour."""
 
-    first: Annotated[TimeIn | None, Field(alias="from", description="An hour before `to`, if left out.")] = None
-    last: Annotated[TimeIn | None, Field(alias="to", description="Now, if left out.")] = None
+    first: Annotated[TimeIn | None, Field(alias="from", description="Default: one hour before `to`.")] = None
+    last: Annotated[TimeIn | None, Field(alias="to", description="Default: now.")] = None
 
 
 class WaitsOut(Answer):
-    """How long generations were queued before they were first begun; null if none was. Up to 19 % too long."""
+    """How long generations were queued before they first started; null if none did. Values may be 19 % too high."""
 
     begun: int
     median_seconds: Credits | None
@@ -106,7 +112,7 @@ class WaitsOut(Answer):
 
 
 class ToolSeries(Answer):
-    """One tool over time, as lists with one value for each step; null: nobody looked."""
+    """One tool over time: lists with one value per step; null where no sample was taken."""
 
     tool: str
     depth: list[int | None]
@@ -114,16 +120,18 @@ class ToolSeries(Answer):
     oldest_age_seconds: list[Credits | None]
     running: list[int | None]
     workers: list[int | None]
-    succeeded: list[int | None] = Field(description="How many ended so since the value before.")
+    succeeded: list[int | None] = Field(description="Generations that ended this way since the previous value.")
     failed: list[int | None]
     cancelled: list[int | None]
-    wait_median_seconds: list[Credits | None] = Field(description="Of those first begun since the value before.")
+    wait_median_seconds: list[Credits | None] = Field(
+        description="Of generations first started since the previous value."
+    )
     wait_p95_seconds: list[Credits | None]
-    waits: WaitsOut = Field(description="Of the whole time.")
+    waits: WaitsOut = Field(description="Over the whole time range.")
 
 
 class OutcomeOut(Answer):
-    """How many generations of a model ended so in the whole time."""
+    """The number of a model's generations that ended this way over the whole time range."""
 
     tool: str
     model: str
@@ -133,13 +141,13 @@ class OutcomeOut(Answer):
 
 
 class SeriesOut(Answer):
-    """What the queues and the holds were like. The value at `index` is of `first_at` + `index` × `step_seconds`.
+    """Queues and holds over time. The value at `index` is for `first_at` + `index` × `step_seconds`.
 
-    A step longer than ten seconds shows the worst of its samples: the most, but the fewest workers.
+    Steps longer than ten seconds show the worst sample: the highest values, but the lowest number of workers.
     """
 
     first_at: Time
-    step_seconds: int = Field(description="10 within the last hour, 60 within the last day, else 600.")
+    step_seconds: int = Field(description="10 for the last hour, 60 for the last day, otherwise 600.")
     tools: list[ToolSeries]
     open: list[int | None]
     overdue: list[int | None]
@@ -148,15 +156,15 @@ class SeriesOut(Answer):
 
 
 class Health(Answer):
-    """The process answers."""
+    """The process is up."""
 
     status: Literal["ok"]
 
 
 class Readiness(Answer):
-    """`ok`, `degraded` (works, but an operator should look) or `unavailable` (answers 503)."""
+    """`ok`, `degraded` (working, but an operator should look) or `unavailable` (sent with status 503)."""
 
     status: Literal["ok", "degraded", "unavailable"]
     problems: list[str]
     rate_card: str | None
-    audit: AuditState | None = Field(description="The last audit; null before the first, and while unavailable.")
+    audit: AuditState | None = Field(description="The last audit; null before the first one and while unavailable.")

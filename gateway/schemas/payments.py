@@ -16,34 +16,36 @@ Named = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class BundleOut(Answer):
-    """A top-up that is sold; its credits never expire (R4)."""
+    """A top-up bundle on sale. Its credits never expire."""
 
     id: str
     name: str
     credits: Credits
     price: Credits
     currency: str
-    price_per_100: Credits = Field(description="The price of 100 of its credits, to compare bundles by.")
+    price_per_100: Credits = Field(description="The price per 100 credits, for comparing bundles.")
 
 
 class BundlesOut(Answer):
-    """The bundles, in the rate card's order."""
+    """The bundles, in rate card order."""
 
     data: list[BundleOut]
     rate_card: str
 
 
 class _Buying(Body):
-    """Where the customer goes from the payment page. The checkout's id is added to either URL as `checkout=chk_…`."""
+    """Where the customer goes after the payment page. Either URL gets the checkout's id as `checkout=chk_…`."""
 
     success_url: (
         Annotated[
             str,
             Field(
                 max_length=URL_MAX,
-                description="Where a customer who has paid goes: a page of an allowed origin "
-                "(`FAREBOX_RETURN_ORIGINS`). Without it, the gateway's own page says what became of it. Ask "
-                "`GET /v1/checkouts/{id}` there: the payment may take a moment to be confirmed.",
+                description=(
+                    "Where to send the customer after payment: a page on an allowed origin "
+                    "(`FAREBOX_RETURN_ORIGINS`). Default: a page of the gateway that shows the result. On your page, "
+                    "check `GET /v1/checkouts/{id}`: confirmation of the payment can take a moment."
+                ),
                 examples=["https://shop.example.com/paid"],
             ),
         ]
@@ -54,7 +56,7 @@ class _Buying(Body):
             str,
             Field(
                 max_length=URL_MAX,
-                description="Where one who has not paid goes.",
+                description="Where to send a customer who has not paid.",
                 examples=["https://shop.example.com/plans"],
             ),
         ]
@@ -63,51 +65,53 @@ class _Buying(Body):
 
 
 class TopUpIn(_Buying):
-    """A bundle to buy."""
+    """The bundle to buy."""
 
     bundle: Annotated[Named, Field(examples=["small"])]
 
 
 class SubscriptionBuyIn(_Buying):
-    """A plan to buy, and how often it is paid for."""
+    """The plan to buy, and its billing interval."""
 
     plan: Annotated[Named, Field(examples=["standard"])]
     interval: Interval
 
 
 class OwnChangeIn(Body):
-    """The plan to have from the end of what is paid on."""
+    """The plan to switch to at the end of the paid period."""
 
     plan: Annotated[Named, Field(examples=["standard"])]
-    interval: Annotated[Interval | None, Field(description="As it is, if left out.")] = None
+    interval: Annotated[Interval | None, Field(description="Default: unchanged.")] = None
 
 
 class CheckoutQuery(Query):
-    """What the link to a purchase's page carries."""
+    """The parameters of a link to a checkout page."""
 
     token: Annotated[str, Field(max_length=TOKEN_MAX_CHARACTERS)] = ""
 
 
 class CheckoutForm(Body):
-    """The form of a test purchase, as its page sends it."""
+    """The form of the test payment page."""
 
     token: Annotated[str, Field(max_length=TOKEN_MAX_CHARACTERS)]
     answer: Literal["pay", "decline"]
 
 
 class CheckoutOut(Answer):
-    """A purchase that has begun: send the customer to `checkout_url`."""
+    """A new checkout: send the customer to `checkout_url`."""
 
     id: str
     checkout_url: str
 
 
 class PaymentEventOut(Answer):
-    """An event of the payment provider's that could not be applied yet."""
+    """An event from the payment provider that could not be applied yet."""
 
-    id: str = Field(description="The provider's own id of it.")
+    id: str = Field(description="The provider's id of the event.")
     type: str
-    account: str | None = Field(description="Whose purchase it is about; null if that could not be read.")
+    account: str | None = Field(
+        description="The account whose purchase the event concerns; null if that could not be determined."
+    )
     reason: str = Field(
         description="`unknown_plan`, `unknown_checkout`, `not_understood`, `currency`, `permission`, "
         "`too_many_returns`, `ledger_refused`, `payments_off`."
@@ -119,13 +123,13 @@ class PaymentEventOut(Answer):
 
 
 class PaymentEventsOut(Answer):
-    """The events that wait to be applied, in the order they came."""
+    """The payment events waiting to be applied, oldest first."""
 
     data: list[PaymentEventOut]
 
 
 class PaymentEventRetried(Answer):
-    """Whether it is applied now; if not, as it waits on."""
+    """Whether the event is applied now; if not, the event as it remains."""
 
     id: str
     applied: bool
@@ -133,7 +137,7 @@ class PaymentEventRetried(Answer):
 
 
 class PaymentEventDropped(Answer):
-    """It waits no longer, and nothing came of it."""
+    """The event was dropped without being applied."""
 
     id: str
     dropped: Literal[True]

@@ -14,76 +14,92 @@ CHECKOUT_PATTERN = r"^chk_[a-z2-7]{24}$"
 
 
 class PurchasesQuery(Period, OfAccount, PageQuery):
-    """Which purchases to list."""
+    """Filters and paging for the list of purchases."""
 
-    before: Annotated[str, Field(pattern=CHECKOUT_PATTERN, description="The `next` of the page before.")] | None = None
+    before: (
+        Annotated[str, Field(pattern=CHECKOUT_PATTERN, description="The `next` value of the previous page.")] | None
+    ) = None
 
 
 class Granted(Answer):
-    """What a payment gave: a bundle's grant of credits that never expire, or a plan's credits of each month."""
+    """What a payment bought: a bundle's grant of credits that never expire, or a plan's monthly credits."""
 
     bucket: Bucket
     credits: Credits
-    grant: str | None = Field(description="The grant in `GET /v1/balance`; null: a plan makes one each month.")
+    grant: str | None = Field(
+        description="The grant's id in `GET /v1/balance`; null for a plan, which creates a new grant each month."
+    )
 
 
 class PurchaseOut(Answer):
-    """A purchase, from the moment its checkout began."""
+    """A purchase, from the start of its checkout."""
 
-    id: str = Field(description="The checkout's id, which `POST /v1/top-ups` and `POST /v1/subscriptions` answered.")
+    id: str = Field(description="The checkout's id, as returned by `POST /v1/top-ups` and `POST /v1/subscriptions`.")
     object: Literal["purchase"]
     account: str
     status: Literal["open", "paid", "expired", "failed"] = Field(
-        description="`open`: not paid yet. `expired`: its payment page is over, and nothing was paid. `failed`: it was "
-        "declined, or the payment did not go through. A payment provider's word that it was paid always counts."
+        description=(
+            "`open`: not paid yet. `expired`: the payment page expired unpaid. `failed`: the payment was declined or "
+            "did not go through. If the payment provider later reports the payment, it counts all the same."
+        )
     )
     bundle: str | None
     plan: str | None
     interval: Interval | None
     name: str
-    credits: Credits = Field(description="What the bundle gives, or the plan each month.")
+    credits: Credits = Field(description="The bundle's credits, or the plan's monthly credits.")
     price: Credits
     currency: str
-    granted: Granted | None = Field(description="Null until it is paid.")
+    granted: Granted | None = Field(description="Null until paid.")
     refunded: Credits = Field(
-        description="Money that went back by refunds and disputes: for a plan, of all its payments so far."
+        description="Money returned by refunds and disputes; for a plan, over all its payments so far."
     )
-    taken_back: Credits = Field(description="Credits that were taken back for it, those that are owed included.")
+    taken_back: Credits = Field(description="Credits taken back for it, including those still owed.")
     created_at: Time
     paid_at: Time | None
 
 
 class PurchasesOut(Answer):
-    """A page of purchases. `next` goes into `before`; null: this was the last page."""
+    """A page of purchases. Pass `next` as `before` to get the next page; null on the last page."""
 
     data: list[PurchaseOut]
     next: str | None
 
 
 class SubscriptionOut(Answer):
-    """The plan that an account has now. Without a subscription it is `free`, and has no times."""
+    """The account's current plan. Without a subscription it is `free` and has no times."""
 
     object: Literal["subscription"]
     account: str
     plan: str
     name: str
     status: Literal["none", "active", "past_due", "cancelled"] = Field(
-        description="`past_due`: what was paid is over, and the plan waits for its renewal's payment, a day at most. "
-        "`cancelled`: it goes on to `ends_at`."
+        description=(
+            "`past_due`: the paid period is over and the renewal's payment is pending, for at most a day. "
+            "`cancelled`: the plan stays active until `ends_at`."
+        )
     )
     interval: Interval | None
-    price: Credits | None = Field(description="For each interval, as the rate card sells it now; null: not sold so.")
+    price: Credits | None = Field(
+        description="Current rate card prices by interval; null if not sold at that interval."
+    )
     currency: str
     monthly_credits: Credits
     started_at: Time | None
-    refreshes_at: Time | None = Field(description="When the next month's credits come.")
-    paid_through: Time | None = Field(description="Null: it is not paid for a limited time.")
-    renews_at: Time | None = Field(description="When it goes on for another interval; null: it does not by itself.")
+    refreshes_at: Time | None = Field(description="When the next month's credits are granted.")
+    paid_through: Time | None = Field(description="Null if it has no paid period.")
+    renews_at: Time | None = Field(
+        description="When it renews for another interval; null if it does not renew automatically."
+    )
     cancel_at_period_end: bool
-    ends_at: Time | None = Field(description="When it ends, as things stand; null: it renews itself.")
-    scheduled: ScheduledChange | None = Field(description="A change of plan that has not come yet.")
-    payment_provider: Literal["stripe"] | None = Field(description="Who renews it for money; null: nobody does.")
+    ends_at: Time | None = Field(description="When it ends, as currently scheduled; null if it renews.")
+    scheduled: ScheduledChange | None = Field(description="A plan change that has not taken effect yet.")
+    payment_provider: Literal["stripe"] | None = Field(
+        description="The payment provider that bills renewals; null if none does."
+    )
     changeable: bool = Field(
-        description="Whether the account itself may cancel and resume it (`DELETE /v1/subscription`); if not, whoever "
-        "runs this gateway arranged it."
+        description=(
+            "Whether the account can cancel and resume it (`DELETE /v1/subscription`); if not, it is managed by the "
+            "gateway's operator."
+        )
     )

@@ -15,7 +15,7 @@ Token = Annotated[str, Field(min_length=1, max_length=_TOKEN_MAX_CHARACTERS)]
 
 
 class SignIn(Body):
-    """What to sign in with: an API key, or the token of a link."""
+    """What to sign in with: an API key, or the token of a sign-in link."""
 
     key: Token | None = None
     link: Token | None = None
@@ -23,19 +23,19 @@ class SignIn(Body):
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if (self.key is None) is (self.link is None):
-            raise ValueError("must have one of `key` and `link`")
+            raise ValueError("must have exactly one of `key` and `link`")
         return self
 
 
 class SessionOut(Answer):
-    """Who is signed in; both are null without a session."""
+    """Who is signed in; both fields are null without a session."""
 
     scope: Scope | None
     account: str | None = Field(description="Null for admin and ops keys.")
 
 
 class SignInLinkOut(Answer):
-    """A link that signs a browser in, once, as the key that asked for it."""
+    """A one-time link that signs a browser in as the key that requested it."""
 
-    url: str = Field(description="Left out when the request is replayed.")
+    url: str = Field(description="Omitted when the request is replayed.")
     expires_at: Time

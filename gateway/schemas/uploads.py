@@ -11,16 +11,16 @@ from gateway.schemas.base import Answer, Credits, Time
 
 
 class UploadOut(Answer):
-    """An upload. Give its `url` as the `url` of an input; it works for this account only, until `expires_at`."""
+    """An upload. Pass its `url` as the `url` of an input; it is valid for this account until `expires_at`."""
 
     id: str
     object: Literal["upload"]
-    url: str = Field(description="The same as `id`: begins with `upload:`.")
+    url: str = Field(description="The same as `id`; starts with `upload:`.")
     kind: MediaKind
     content_type: str
     bytes: int
     width: int
     height: int
-    duration_seconds: Credits | None = Field(default=None, description="Of a video.")
+    duration_seconds: Credits | None = Field(default=None, description="Videos only.")
     sha256: str
     expires_at: Time

@@ -25,7 +25,7 @@ def _day(text: str) -> str:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise ValueError("must be a day of the calendar, such as 2026-11-22") from None
+        raise ValueError("must be a calendar date, such as 2026-11-22") from None
     if day.year < YEAR_MIN:
         raise ValueError(f"must not be before the year {YEAR_MIN}")
     return text
@@ -34,7 +34,7 @@ def _day(text: str) -> str:
 def _dimensions(text: str) -> str:
     named = text.split(",")
     if not set(named) <= set(DIMENSIONS) or len(named) != len(set(named)):
-        raise ValueError(f"must name some of {', '.join(DIMENSIONS)}, each once, with commas between")
+        raise ValueError(f"must be a comma-separated list of {', '.join(DIMENSIONS)}, each at most once")
     return text
 
 
@@ -50,35 +50,35 @@ Filter = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class UsageQuery(OfAccount):
-    """Which days, of what, and by what the numbers are grouped."""
+    """The days, filters and grouping."""
 
     first: Annotated[
         Day | None,
-        Field(alias="from", description="The first day; 29 days before the last, if left out."),
+        Field(alias="from", description="The first day. Default: 29 days before the last."),
     ] = None
-    last: Annotated[Day | None, Field(alias="to", description="The last day, included; today, if left out.")] = None
+    last: Annotated[Day | None, Field(alias="to", description="The last day, inclusive. Default: today.")] = None
     tool: Filter | None = None
     model: Filter | None = None
     group_by: Annotated[
         str,
         AfterValidator(_dimensions),
         WithJsonSchema({"type": "string", "enum": list(_every_order())}),
-        Field(description="Some of `day`, `tool`, `model`, with commas between.", examples=["day,model"]),
+        Field(description="A comma-separated list of `day`, `tool`, `model`.", examples=["day,model"]),
     ] = "day,tool,model"
 
 
 class UsageTotals(Answer):
-    """Sums over generations that ended. Credits are those committed; `refunded` is credits too."""
+    """Sums over ended generations. `credits` are committed credits, `refunded` refunded credits."""
 
     generations: int
-    outputs: int = Field(description="Outputs that were delivered.")
-    credits: Credits = Field(description="What was committed: the sum of the journal's commits.")
-    failed: int = Field(description="How many of the generations failed; the cancelled ones are not among them.")
-    refunded: Credits = Field(description="Credits that were given back: the sum of the journal's refunds.")
+    outputs: int = Field(description="Delivered outputs.")
+    credits: Credits = Field(description="Credits committed: the sum of the journal's commits.")
+    failed: int = Field(description="Failed generations, not counting cancelled ones.")
+    refunded: Credits = Field(description="Credits refunded: the sum of the journal's refunds.")
 
 
 class UsageRow(UsageTotals):
-    """The sums of one group; a dimension that it is not grouped by is left out."""
+    """The sums of one group; dimensions that are not grouped by are omitted."""
 
     day: str | None = None
     tool: str | None = None
@@ -86,10 +86,12 @@ class UsageRow(UsageTotals):
 
 
 class UsageOut(Answer):
-    """Usage, by day, tool and model in their order. A group in which nothing ended is left out."""
+    """Usage, sorted by day, tool and model. Groups in which no generation ended are omitted."""
 
     data: list[UsageRow]
     totals: UsageTotals
-    timezone: str = Field(description="Whose days these are: the rate card's. A generation counts where it ended.")
+    timezone: str = Field(
+        description="The time zone of the days: the rate card's. A generation counts on the day it ended."
+    )
     first_day: str
     last_day: str

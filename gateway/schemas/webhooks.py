@@ -18,7 +18,7 @@ EVERY_EVENT = "*"
 
 def _known(event: str) -> str:
     if event != EVERY_EVENT and event not in set(EventType):
-        raise ValueError(f"must be one of {', '.join(EventType)}, or * for all of them")
+        raise ValueError(f"must be one of {', '.join(EventType)}, or * for all")
     return event
 
 
@@ -32,7 +32,7 @@ Url = Annotated[
     Field(
         min_length=1,
         max_length=URL_MAX,
-        description="An `https:` URL of a public address.",
+        description="A public `https:` URL.",
         examples=["https://example.com/farebox"],
     ),
 ]
@@ -45,15 +45,17 @@ Events = Annotated[
         min_length=1,
         max_length=100,
         strict=False,
-        description="`*` stands for all events that there are when it is sent.",
+        description="`*` stands for all event types that exist when the request is sent.",
         examples=[["generation.succeeded", "generation.failed"]],
     ),
 ]
-Description = Annotated[str, Field(max_length=DESCRIPTION_MAX_CHARACTERS, description="Your own words for it.")]
+Description = Annotated[
+    str, Field(max_length=DESCRIPTION_MAX_CHARACTERS, description="A description for your own use.")
+]
 
 
 class WebhookIn(Body):
-    """A URL to be told of events."""
+    """A webhook to create: a URL and the events it receives."""
 
     url: Url
     events: Events
@@ -61,7 +63,7 @@ class WebhookIn(Body):
 
 
 class WebhookChangeIn(Body):
-    """What to change. `active` has a paused webhook go on with all that it was not told."""
+    """What to change. `active` resumes a paused webhook and sends it the events held back while it was paused."""
 
     url: Url | None = None
     events: Events | None = None
@@ -70,46 +72,48 @@ class WebhookChangeIn(Body):
 
 
 class WebhookOut(Answer):
-    """A webhook. It is paused when nothing got through for a day, after a 410, or when somebody asked for it."""
+    """A webhook. It is paused when no delivery succeeded for a day, after a 410 response, or on request."""
 
     id: str
     object: Literal["webhook"]
-    url: str | None = Field(description="Null: the `default` one, which tells the `webhook_url` of each request.")
+    url: str | None = Field(
+        description="Null for the `default` webhook, which delivers to the `webhook_url` of each request."
+    )
     events: list[EventType]
     description: str
-    secret: str | None = Field(default=None, description="Only in the answer that made it.")
+    secret: str | None = Field(default=None, description="Only included in the response that created it.")
     status: Literal["active", "paused"]
     paused_at: Time | None
     paused_because: Literal["failing", "gone", "asked"] | None
-    failing_since: Time | None = Field(description="The first try that failed since one got through.")
-    delivered_at: Time | None = Field(description="When one got through last.")
-    dropped: int = Field(description="Events that were never told, because too many were waiting.")
+    failing_since: Time | None = Field(description="The first failed attempt since the last successful one.")
+    delivered_at: Time | None = Field(description="The last successful delivery.")
+    dropped: int = Field(description="Events dropped because too many were waiting.")
     secret_rotated_at: Time | None
-    created_at: Time | None = Field(description="Null: nothing was told by the `default` one yet.")
+    created_at: Time | None = Field(description="Null if the `default` webhook has not delivered anything yet.")
 
 
 class WebhooksOut(Answer):
-    """All webhooks, in the order they were made in. The `default` one is not among them."""
+    """All webhooks, oldest first, without the `default` one."""
 
     data: list[WebhookOut]
 
 
 class Deleted(Answer):
-    """It is gone."""
+    """The webhook has been deleted."""
 
     id: str
     deleted: Literal[True]
 
 
 class TestEventData(Answer):
-    """Whose webhook is tested; null: the operators'."""
+    """The account whose webhook is tested; null for an operators' webhook."""
 
     webhook: str
     account: str | None
 
 
 class TestEventOut(Answer):
-    """The body of a test: an event like all others, of a type that no webhook hears otherwise."""
+    """The body of a test event. Its shape is that of every event; its type is used for nothing else."""
 
     id: str
     object: Literal["event"]
@@ -119,26 +123,28 @@ class TestEventOut(Answer):
 
 
 class WebhookTestOut(Answer):
-    """What came of a test: the receiver's status code, or a word for why there is none, and the same in a sentence."""
+    """The result of a test: the receiver's status code, or a word for why there is none, and the same as a sentence."""
 
     object: Literal["webhook_test"]
     webhook: str
-    event: str = Field(description="The test event's id: `webhook-id` in the receiver's log.")
-    delivered: bool = Field(description="Whether the receiver took it: any 2xx.")
+    event: str = Field(description="The test event's id, sent as the `webhook-id` header.")
+    delivered: bool = Field(description="Whether the receiver accepted it (any 2xx status).")
     status_code: int | None
     duration_ms: int
-    error: str | None = Field(description="The words of a delivery's tries.")
+    error: str | None = Field(description="The same words as in a delivery's attempts.")
     message: str
 
 
 class DeliveriesQuery(OfAccount, PageQuery):
-    """Which deliveries to list."""
+    """Filters and paging for the list of deliveries."""
 
-    before: Annotated[str, Field(pattern=EVENT_PATTERN, description="The `next` of the page before.")] | None = None
+    before: (
+        Annotated[str, Field(pattern=EVENT_PATTERN, description="The `next` value of the previous page.")] | None
+    ) = None
 
 
 class TryOut(Answer):
-    """One try: the status code that the receiver answered, or a word for why there is none."""
+    """One attempt: the receiver's status code, or a word for why there is none."""
 
     at: Time
     status_code: int | None
@@ -147,24 +153,26 @@ class TryOut(Answer):
 
 
 class DeliveryOut(Answer):
-    """One event for one webhook. `id` is the event's, and the `webhook-id` that the receiver gets."""
+    """One event for one webhook. `id` is the event's id, sent as the `webhook-id` header."""
 
     id: str
     object: Literal["delivery"]
     type: EventType
     account: str
-    generation: str | None = Field(description="What it is about; null: the account.")
-    url: str | None = Field(description="The request's own `webhook_url`, if it is for that.")
+    generation: str | None = Field(description="The generation the event is about; null if it is about the account.")
+    url: str | None = Field(description="The request's `webhook_url`, if the event is delivered there.")
     status: Literal["pending", "delivered", "failed"]
-    next_try_at: Time | None = Field(description="Null: not by itself, or when the event before it got through.")
-    tries: list[TryOut] = Field(description="The last twenty, oldest first.")
-    tried: int = Field(description="How often it was tried in all.")
+    next_try_at: Time | None = Field(
+        description="Null if no further attempt is scheduled, or if it waits for an earlier event to be delivered."
+    )
+    tries: list[TryOut] = Field(description="The last twenty attempts, oldest first.")
+    tried: int = Field(description="The total number of attempts.")
     delivered_at: Time | None
     created_at: Time
 
 
 class DeliveriesOut(Answer):
-    """A page of deliveries. `next` goes into `before`; null: this was the last page."""
+    """A page of deliveries. Pass `next` as `before` to get the next page; null on the last page."""
 
     data: list[DeliveryOut]
     next: str | None

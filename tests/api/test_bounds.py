@@ -233,7 +233,7 @@ async def test_a_body_of_ten_thousand_values_and_a_full_estimate_are_taken(gatew
     more = json.dumps(SKETCH | {"metadata": {"a": [1] * limits.JSON_VALUES_MAX}}, separators=(",", ":")).encode()
     reply = await gateway.call("POST", "/v1/quotes", key, raw=more)
     assert (reply.status, reply.code) == (422, "invalid_request")
-    assert "10,000 values" in reply.message
+    assert "10,000 JSON values" in reply.message
 
 
 async def test_every_route_takes_bounded_work_for_an_absurd_query_or_header(gateway: Visitor) -> None:

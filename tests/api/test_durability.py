@@ -84,7 +84,7 @@ async def test_with_a_full_memory_nothing_is_taken_and_what_is_held_can_be_cance
             ),
         ):
             assert (reply.status, reply.code, reply.headers["Retry-After"]) == (503, "ledger_unavailable", "30")
-            assert "its ledger is full" in reply.message
+            assert "ledger is full" in reply.message
         assert any("memory is full" in problem for problem in await ready(gateway, "degraded"))
     async with open_gateway(own_redis.url, tmp_path) as gateway:
         for path in ("/v1/balance", "/v1/journal", "/v1/generations", f"/v1/generations/{waiting}", "/v1/usage"):

@@ -283,4 +283,4 @@ async def test_metadata_is_a_filter_of_the_list(gateway: Visitor) -> None:
         refused = await gateway.call("GET", f"/v1/generations?{query}", key)
         assert (refused.status, refused.code) == (422, "invalid_request"), query
     refused = await gateway.call("GET", "/v1/generations?metadata=A-17", key)
-    assert "`metadata` must be given member by member, as in metadata[order]=A-17" in refused.message
+    assert "`metadata` must be given key by key, as in metadata[order]=A-17" in refused.message

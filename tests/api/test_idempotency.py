@@ -41,7 +41,7 @@ async def test_another_body_with_the_same_key_is_refused(gateway: Visitor) -> No
     await gateway.create(key, once="a")
     reply = await gateway.create(key, once="a", prompt="a blue bicycle")
     assert (reply.status, reply.code) == (422, "idempotency_key_reused")
-    assert "Send a new request with a new key" in reply.message
+    assert "Use a new key for a new request" in reply.message
 
 
 async def test_the_same_key_for_another_call_is_refused(gateway: Visitor) -> None:

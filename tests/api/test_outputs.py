@@ -122,7 +122,7 @@ async def test_403_a_changed_or_old_link_says_where_to_get_a_fresh_one(gateway: 
     ):
         reply = await gateway.call("GET", str(changed))
         assert (reply.status, reply.code) == (403, "forbidden")
-        assert "Read the generation" in reply.message
+        assert "Get the generation" in reply.message
     links = gateway.app[services.LINKS]
     old = type(links)(gateway.app[services.SETTINGS].secret("signing-key"), gateway.address, lifetime_seconds=-7200)
     reply = await gateway.call("GET", old.url(generation, 0))

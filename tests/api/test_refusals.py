@@ -41,7 +41,7 @@ async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor) -> None:
         ({"max_credits": 1.0005}, "max_credits", "at most three decimals"),
         ({"max_credits": 1e15}, "max_credits", "at most 9,000,000,000 credits"),
         ({"max_credits": -1}, "max_credits", "greater than or equal to 0"),
-        ({"unknown": 1}, "unknown", "is not a member of this request"),
+        ({"unknown": 1}, "unknown", "is not a known field of this request"),
         ({"settings": {"strength": [1]}}, "settings.strength", "must be text, a number, true or false"),
         ({"metadata": {"x": "y" * 17_000}}, "metadata", "at most 16 KiB"),
         ({"metadata": {"x": float("nan")}}, "metadata.x", "finite number"),
@@ -56,7 +56,7 @@ async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor) -> None:
         ({"inputs": [{"kind": "image", "url": "data:image/png;base64,!"}]}, "inputs.0.url", "not valid base64"),
         ({"inputs": [{"kind": "image", "url": "https://e.com"}] * 17}, "inputs", "at most 16 items"),
         ({"sandbox": {"delay_seconds": 601}}, "sandbox.delay_seconds", "less than or equal to 600"),
-        ({"sandbox": {"surprise": 1}}, "sandbox.surprise", "is not a member"),
+        ({"sandbox": {"surprise": 1}}, "sandbox.surprise", "is not a known field"),
     ],
 )
 async def test_422_a_wrong_field_is_named_with_what_is_right(
@@ -86,9 +86,9 @@ async def test_422_a_query_is_checked_as_strictly(gateway: Visitor) -> None:
 async def test_422_a_form_is_told_in_words_and_not_as_a_pattern(gateway: Visitor) -> None:
     key = await gateway.account()
     for path, caller, said in (
-        ("/v1/generations?before=x", key, "`before` must be the `next` of a page of this list"),
-        ("/v1/journal?before=x", key, "`before` must be the `next` of a page of this list"),
-        ("/v1/usage?from=yesterday", key, "`from` must be a day, such as 2026-11-22"),
+        ("/v1/generations?before=x", key, "`before` must be the `next` value of a page of this list"),
+        ("/v1/journal?before=x", key, "`before` must be the `next` value of a page of this list"),
+        ("/v1/usage?from=yesterday", key, "`from` must be a date, such as 2026-11-22"),
         ("/v1/admin/accounts?email=ada", gateway.admin, "`email` must be an email address, such as ada@example.com"),
     ):
         reply = await gateway.call("GET", path, caller)
@@ -119,7 +119,7 @@ async def test_422_sandbox_controls_are_for_sandbox_models(redis_url: str, tmp_p
     async with open_gateway(redis_url, tmp_path) as gateway:
         reply = await gateway.create(await gateway.account(), model="remote", sandbox={"hang": True})
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", ["sandbox"])
-        assert "sandbox provider only" in reply.message
+        assert "only allowed for models of the sandbox provider" in reply.message
 
 
 async def test_422_sandbox_controls_are_for_test_mode(redis_url: str, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_403_a_pro_model_needs_a_subscription(gateway: Visitor) -> None:
     await gateway.grant(1000)
     reply = await gateway.create(key, model="gallery")
     assert (reply.status, reply.code) == (403, "subscription_required")
-    assert "Gallery is for subscribers" in reply.message
+    assert "Gallery requires an active subscription" in reply.message
     assert "GET /v1/plans" in reply.message
     await gateway.subscribe()
     assert (await gateway.create(key, model="gallery")).status == 202
@@ -168,7 +168,7 @@ async def test_403_a_plans_limit_names_the_values_it_opens(gateway: Visitor) -> 
     await gateway.subscribe("basic")
     reply = await gateway.create(key, tool="video", model="clip", settings={"resolution": "1080p"})
     assert (reply.status, reply.code) == (403, "plan_limit")
-    assert 'The plan Basic opens "480p" or "720p" for resolution, not "1080p".' in reply.message
+    assert 'The Basic plan allows "480p" or "720p" for resolution, not "1080p".' in reply.message
     assert reply.error["allowed"] == ["480p", "720p"]
     assert reply.fields == ["settings.resolution"]
 
@@ -194,8 +194,8 @@ async def test_r13_says_what_is_missing_and_the_ways_out(gateway: Visitor) -> No
     error = reply.error
     # 100 − 20 (four sketches) − 10 (remote) − 66.925 (a clip: 30 + 7 × 5.275)
     assert (error["needed"], error["available"], error["held"]) == (20, 3.075, 96.925)
-    assert "costs 20 credits and 3.075 are available: 16.925 short" in reply.message
-    assert "96.925 more are held by 3 other generations" in reply.message
+    assert "the price is 20, and 3.075 are available (16.925 short)" in reply.message
+    assert "Another 96.925 are held by 3 other generations" in reply.message
     balance = (await gateway.call("GET", "/v1/balance", key)).body
     assert error["ways_out"]["wait"] == [
         {"bucket": "free", "at": balance["buckets"]["free"]["resets_at"], "credits": 100}
@@ -245,7 +245,7 @@ async def test_404_says_what_there_is_not(gateway: Visitor) -> None:
 async def test_405_says_what_the_address_takes(gateway: Visitor) -> None:
     reply = await gateway.call("DELETE", "/v1/balance", await gateway.account())
     assert (reply.status, reply.code, reply.headers["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
-    assert "takes GET, HEAD" in reply.message
+    assert "Supported: GET, HEAD" in reply.message
 
 
 async def test_409_a_price_above_the_ceiling_says_the_price(gateway: Visitor) -> None:
@@ -253,7 +253,7 @@ async def test_409_a_price_above_the_ceiling_says_the_price(gateway: Visitor) ->
     reply = await gateway.create(key, outputs=3, max_credits=14.999)
     assert (reply.status, reply.code) == (409, "price_above_ceiling")
     assert (reply.error["price"], reply.error["max_credits"]) == (15, 14.999)
-    assert "costs 15 credits, and `max_credits` is 14.999" in reply.message
+    assert "price is 15 credits, above your `max_credits` of 14.999" in reply.message
     assert (await gateway.create(key, outputs=3, max_credits=15)).status == 202
 
 
@@ -271,7 +271,7 @@ async def test_429_a_full_waiting_room_says_the_limit_and_when_to_come_back(gate
     reply = await gateway.create(key)
     assert (reply.status, reply.code) == (429, "waiting_room_full")
     assert int(reply.headers["Retry-After"]) > 0
-    assert "The free plan lets 1 image generations wait" in reply.message
+    assert "The free plan allows 1 waiting image generation; the limit is reached." in reply.message
 
 
 async def test_500_tells_nothing_of_the_inside(gateway: Visitor) -> None:

@@ -163,7 +163,7 @@ async def test_an_account_has_only_so_many(gateway: Visitor) -> None:
         assert (await gateway.call("POST", "/v1/webhooks", key, HOOK)).status == 201
     refused = await gateway.call("POST", "/v1/webhooks", key, HOOK)
     assert (refused.status, refused.code) == (422, "invalid_request")
-    assert "10 webhooks already" in refused.message
+    assert "Too many webhooks (limit: 10)" in refused.message
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ async def test_a_failed_one_says_why_and_that_the_credits_came_back(stack: Stack
     stack.generate(account, sandbox={"fail": "moderated"})
     card = page.locator(".card-of-work")
     await expect(card).to_contain_text("failed: 5 returned, nothing charged")
-    await expect(card).to_contain_text("The content rules")
+    await expect(card).to_contain_text("The model provider's content policy")
     await check_looks(page)
     await card.get_by_role("link", name="Run again").click()
     await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a fox in the snow")
@@ -234,11 +234,11 @@ async def test_a_balance_that_changes_before_a_model_is_chosen_asks_for_no_price
 async def test_a_page_that_cannot_read_says_so(stack: Stack, windows: Windows) -> None:
     browser = await windows.browse(stack.account())
     page = await browser.new_page()
-    error = {"error": {"code": "ledger_unavailable", "message": "The ledger does not answer right now."}}
+    error = {"error": {"code": "ledger_unavailable", "message": "The ledger is not responding."}}
     refusal = {"status": 503, "content_type": "application/json", "body": json.dumps(error)}
     await page.route("**/v1/rate-card", lambda route: route.fulfill(**refusal))
     await page.goto("/")
-    await expect(page.get_by_role("alert").first).to_contain_text("The ledger does not answer right now.")
+    await expect(page.get_by_role("alert").first).to_contain_text("The ledger is not responding.")
     await check_looks(page)
     windows.problems.clear()  # the browser notes the 503 by itself
 

@@ -22,7 +22,7 @@ async def test_a_wrong_key_is_said_and_the_field_keeps_the_focus(windows: Window
     page = await windows.open("/sign-in", None)
     await page.get_by_label("API key").fill("fbx_wrong")
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("alert")).to_contain_text("unknown or was revoked")
+    await expect(page.get_by_role("alert")).to_contain_text("invalid or was revoked")
     await expect(page.get_by_label("API key")).to_be_focused()
     await check_looks(page)
     assert len(windows.problems) == 1  # the browser notes the 401 by itself

@@ -168,7 +168,7 @@ async def test_a_plan_is_bought_and_a_better_one_after_it(gateway: Visitor) -> N
         ("/v1/top-ups", {}, "bundle", "is required"),
         ("/v1/subscriptions", {"plan": "gold", "interval": "monthly"}, "plan", "must be one of basic, standard"),
         ("/v1/subscriptions", {"plan": "standard", "interval": "yearly"}, "interval", "must be one of monthly"),
-        ("/v1/subscriptions", {"plan": "basic", "interval": "monthly"}, "plan", "has already"),
+        ("/v1/subscriptions", {"plan": "basic", "interval": "monthly"}, "plan", "is already"),
     ],
 )
 async def test_what_cannot_be_bought_says_what_can(
@@ -197,7 +197,7 @@ async def test_payments_that_are_off_say_so(redis_url: str, tmp_path: Path) -> N
     async with open_gateway(redis_url, tmp_path, test_mode=False) as gateway:
         refused = await begin(gateway, await subscriber(gateway))
         assert (refused.status, refused.code) == (403, "forbidden")
-        assert "Payments are off" in refused.message
+        assert "Payments are disabled" in refused.message
         assert (await gateway.call("POST", "/v1/payments/stripe/webhook", raw=b"{}")).status == 404
 
 

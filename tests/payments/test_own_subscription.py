@@ -140,7 +140,7 @@ async def test_a_change_is_not_put_off_with_stripe_and_an_outage_is_said(
     key, _, _ = await paying(selling, stripe_server)
     refused = await selling.call("PATCH", OWN, key, {"plan": "standard"})
     assert (refused.status, refused.code) == (403, "forbidden")
-    assert "paid by Stripe" in refused.message
+    assert "billed by Stripe" in refused.message
     stripe_server.failing = 3
     refused = await selling.call("DELETE", OWN, key)
     assert (refused.status, refused.code) == (503, "payments_unavailable")
@@ -160,7 +160,7 @@ async def test_what_an_operator_arranged_is_not_the_accounts_to_change(selling: 
     ):
         refused = await selling.call(method, path, key, body)
         assert (refused.status, refused.code) == (403, "forbidden")
-        assert "arranged by whoever runs this gateway" in refused.message
+        assert "managed by the operator of this gateway" in refused.message
     assert (await plan(selling, key))["status"] == "cancelled"
 
 
