@@ -33,8 +33,8 @@ from gateway.queue.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_see
 from gateway.queue.queue import Queue, attempt_of, dumps, loads, queue_key
 from gateway.tasks import Tasks
 from workers.abilities import Abilities
-from workers.generate import LeftToAnother
-from workers.heartbeat import process_name
+from workers.attempts.generate import LeftToAnother
+from workers.care.heartbeat import process_name
 from workers.metrics import ATTEMPTS_IN_WORK
 
 _BELL_SECONDS = 0.5

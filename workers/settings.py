@@ -24,17 +24,17 @@ from gateway.signing_key import check_signing_key
 from gateway.webhook_secrets import WebhookSecrets
 from workers.abilities import Abilities
 from workers.arq_worker import ToolWorker
-from workers.caretaker import Caretaker
-from workers.expired_files import ExpiredFiles
-from workers.generate import generate, stop
-from workers.heartbeat import Heartbeat
+from workers.attempts.generate import generate, stop
+from workers.attempts.slot import keep_filling_slots
+from workers.care.caretaker import Caretaker
+from workers.care.expired_files import ExpiredFiles
+from workers.care.heartbeat import Heartbeat
+from workers.care.nightly_audit import NightlyAudit
+from workers.care.sampler import Sampler
 from workers.insist import insist
 from workers.metrics import TRANSITION_SECONDS
-from workers.nightly_audit import NightlyAudit
 from workers.provider_desk import ProviderDesk
-from workers.sampler import Sampler
-from workers.slot import keep_filling_slots
-from workers.teller import Teller
+from workers.telling.teller import Teller
 from workers.workplace import Workplace
 
 

@@ -19,13 +19,13 @@ from gateway.queue.follow_ups import FollowUps
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
 from gateway.tasks import Tasks
-from workers.checks import Checks
+from workers.attempts.checks import Checks
+from workers.attempts.job_times import JobTimes
+from workers.attempts.parked import ParkedJobs
+from workers.attempts.storing import Storing
 from workers.insist import insist
-from workers.job_times import JobTimes
 from workers.metrics import FIGURES
-from workers.parked import ParkedJobs
 from workers.provider_desk import ProviderDesk
-from workers.storing import Storing
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from tests.providers.requests import asked
 from tests.providers.scene import Scene, open_scene
 from tests.providers.vendor import KEY
 from tests.workers.stage import PRICE, Stage, due, open_place, until
-from workers.generate import generate
+from workers.attempts.generate import generate
 from workers.providers import Connection
 from workers.providers.comfyui import ComfyUi
 from workers.workplace import Workplace
@@ -66,8 +66,8 @@ class Box:
 
 @pytest.fixture
 async def box(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Box]:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
-    monkeypatch.setattr("workers.parked._PROGRESS_EVERY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parked._PROGRESS_EVERY_SECONDS", 0)
     monkeypatch.setenv("BOX_KEY", KEY)
     vendor = ComfyUiVendor(holding=True)
     async with open_scene(stage, vendor, tmp_path / "card") as scene, open_place(stage, scene.card) as place:
@@ -133,7 +133,7 @@ async def _is(box: Box, in_work: int) -> bool:
 async def test_who_has_a_job_when_its_server_goes_away_leaves_it_and_hears_when_it_is_back(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 1_000)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 1_000)
     monkeypatch.setattr("workers.providers.comfyui.provider._LOOK_SECONDS", 0.1)
     generation = (await box.scene.order_only()).id
     running = asyncio.create_task(box.attempt(generation))
@@ -206,8 +206,8 @@ async def test_a_server_of_which_one_half_is_broken_is_not_looked_at_all_the_tim
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("workers.parked.pause", sleep)
-    monkeypatch.setattr("workers.parked._BARELY_SECONDS", 1_000)
+    monkeypatch.setattr("workers.attempts.parked.pause", sleep)
+    monkeypatch.setattr("workers.attempts.parked._BARELY_SECONDS", 1_000)
     generation = await box.parked()
     box.vendor.speechless = True
     box.vendor.holding = False

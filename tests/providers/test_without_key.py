@@ -15,7 +15,7 @@ from gateway.queue.set_aside import aside_key
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.scene import Scene, open_scene
 from tests.workers.stage import PRICE, Stage, open_place, until
-from workers.generate import stop
+from workers.attempts.generate import stop
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ OWNED = {
     "gateway/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
     "gateway/turns.py": 1,  # one batch, which never raises
     "workers/arq_worker.py": 3,  # a job, whose end is looked at; the signals to hand back, and that the store is back
-    "workers/attempt.py": 6,  # awaited by the attempt
-    "workers/caretaker.py": 1,  # visits, looked at in each round
-    "workers/generate.py": 1,  # awaited by the job
-    "workers/nightly_audit.py": 1,  # the turn, as long as the audit
-    "workers/teller.py": 1,  # one webhook's calls, which never raise
+    "workers/attempts/attempt.py": 6,  # awaited by the attempt
+    "workers/care/caretaker.py": 1,  # visits, looked at in each round
+    "workers/attempts/generate.py": 1,  # awaited by the job
+    "workers/care/nightly_audit.py": 1,  # the turn, as long as the audit
+    "workers/telling/teller.py": 1,  # one webhook's calls, which never raise
 }
 """Where a task is awaited by whoever started it, or ends by itself: how many, and why that is seen."""
 

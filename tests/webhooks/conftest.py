@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.visitor import Visitor, open_gateway
 from tests.webhooks.receiving import LOCAL, SIGNING_KEY, Receiver, receiving, telling
-from workers.teller import Teller
+from workers.telling.teller import Teller
 
 
 @pytest.fixture

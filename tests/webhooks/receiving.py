@@ -17,7 +17,7 @@ from gateway.outputs import OutputLinks
 from gateway.receivers import Receivers
 from gateway.webhook_secrets import WebhookSecrets
 from tests.api.visitor import Visitor
-from workers.teller import Teller
+from workers.telling.teller import Teller
 
 LOCAL = "127.0.0.0/8"
 SIGNING_KEY = "the signing key of the tests, long enough to be one"

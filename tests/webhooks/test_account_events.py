@@ -8,7 +8,7 @@ from typing import Any
 from tests.api.visitor import Visitor
 from tests.payments.test_http import begin, page_of, press
 from tests.webhooks.receiving import Receiver, register, tell
-from workers.teller import Teller
+from workers.telling.teller import Teller
 
 ACCOUNT = "/v1/admin/accounts/acme"
 

@@ -29,8 +29,8 @@ from tests.webhooks.receiving import (
     telling,
     without_end,
 )
-from workers.call_room import CallRoom
-from workers.teller import Teller
+from workers.telling.call_room import CallRoom
+from workers.telling.teller import Teller
 
 
 def bodies(receiver: Receiver) -> list[dict[str, Any]]:

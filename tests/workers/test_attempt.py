@@ -24,7 +24,7 @@ from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
 from gateway.queue.queue import job_id
 from tests import made_media
 from tests.workers.stage import PRICE, Stage, due, open_place, policy, until
-from workers.generate import generate, stop
+from workers.attempts.generate import generate, stop
 from workers.providers import Pending, Progress, ProviderRequest, Rendered, Result
 from workers.workplace import Workplace
 
@@ -163,7 +163,7 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
                 await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(scene.place.ledger, "run", run_and_lose)
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     provider = Late([])
     scene.place.desk.give("scripted", provider)
     with structlog.testing.capture_logs() as lines:
@@ -188,7 +188,7 @@ async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_genera
                 await asyncio.get_running_loop().create_future()
             raise ProviderUnreachable("its answer to POST was lost")
 
-    monkeypatch.setattr("workers.attempt._SUBMIT_SECONDS", 0.1)
+    monkeypatch.setattr("workers.attempts.attempt._SUBMIT_SECONDS", 0.1)
     provider = Silent([])
     scene.place.desk.give("scripted", provider)
     generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
@@ -287,13 +287,13 @@ async def test_what_was_delivered_before_a_rejection_is_paid_for_and_the_rest_re
 async def test_a_job_that_takes_long_is_left_with_its_provider_and_looked_at_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     provider = scene.provide([Pending(0.25)], [Pending(0.5)], [picture(0)])
     generation = (await scene.reserve()).generation.id
     await scene.attempt(generation)
     found = await scene.stage.generation(generation)
     assert (found.state, found.provider_ref, found.looks, found.failures) == (State.RUNNING, "ref-1", 1, 0)
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 1000)  # who was left once is only looked at
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 1000)  # who was left once is only looked at
     await scene.attempt(generation, 2)
     assert (await scene.stage.generation(generation)).looks == 2
     await scene.attempt(generation, 3)
@@ -305,7 +305,7 @@ async def test_a_job_that_takes_long_is_left_with_its_provider_and_looked_at_aga
 async def test_a_worker_does_not_wait_for_a_provider_that_is_away_with_a_job(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     scene.provide([ProviderUnreachable("no route")], [picture(0)])
     generation = (await scene.reserve()).generation.id
     await scene.attempt(generation)
@@ -401,7 +401,7 @@ async def test_a_job_that_ended_with_fewer_outputs_has_nothing_to_stop(scene: Sc
 async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempt._LAST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("workers.attempts.attempt._LAST_LOOK_SECONDS", 0.05)
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
@@ -417,7 +417,7 @@ async def test_a_worker_that_must_stop_ends_its_last_look_and_settles_the_cancel
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look may take longer than the worker has: it was cut off, and the cancel waited for the lease to run out."""
-    monkeypatch.setattr("workers.attempt._LAST_LOOK_SECONDS", 600)
+    monkeypatch.setattr("workers.attempts.attempt._LAST_LOOK_SECONDS", 600)
     scene.place.ledger.lease_ms = 600_000
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
@@ -521,7 +521,7 @@ async def _has_failed(scene: Scene, generation: str) -> bool:
 async def test_a_provider_that_takes_no_notice_of_a_submit_does_not_keep_a_worker_from_stopping(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempt._SUBMIT_SECONDS", 0.05)
+    monkeypatch.setattr("workers.attempts.attempt._SUBMIT_SECONDS", 0.05)
     provider = SlowToTake([])
     scene.place.desk.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
@@ -626,7 +626,7 @@ async def test_a_job_whose_queue_hung_for_a_moment_is_taken_out_all_the_same(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It counted as queued for as long as it ran, for who was to take it out had tried once."""
-    monkeypatch.setattr("workers.generate._TAKE_OUT_AGAIN_SECONDS", (0.01,))
+    monkeypatch.setattr("workers.attempts.generate._TAKE_OUT_AGAIN_SECONDS", (0.01,))
     scene.provide([picture(0)])
     generation = await scene.stage.order(provider="scripted")
     await until(lambda: _is_due(scene, job_id(generation, 1)))

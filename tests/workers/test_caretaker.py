@@ -11,7 +11,7 @@ from gateway.domain import FailureCode, State, operation_id
 from gateway.ledger.outcomes import Begun, Renewed
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, due, open_place, until
-from workers.caretaker import Caretaker, Reach
+from workers.care.caretaker import Caretaker, Reach
 from workers.workplace import Workplace
 
 LEASE = 30.0

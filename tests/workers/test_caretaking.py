@@ -18,7 +18,7 @@ from gateway.settings import Settings
 from gateway.tasks import Tasks
 from tests.ledger.world import an_output
 from tests.workers.stage import Stage, due, open_place, until
-from workers import nightly_audit
+from workers.care import nightly_audit
 from workers.settings import caretaking
 
 HANGS: dict[str, tuple[Any, str]] = {

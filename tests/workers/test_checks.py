@@ -24,9 +24,9 @@ from gateway.ordered import Ordered
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
 from tests.workers.stage import PRICE, Stage, open_place
-from workers import checks
-from workers.checks import Checks
-from workers.generate import generate
+from workers.attempts import checks
+from workers.attempts.checks import Checks
+from workers.attempts.generate import generate
 from workers.providers import ProviderRequest, Rendered, Result
 from workers.workplace import Workplace
 

@@ -17,8 +17,8 @@ from gateway.media import Media
 from gateway.outputs import OutputStore, UploadAddresses, output_key
 from tests.workers.stage import Stage, open_place
 from tests.workers.test_caretaking import Hang, expired
-from workers import expired_files
-from workers.expired_files import ExpiredFiles
+from workers.care import expired_files
+from workers.care.expired_files import ExpiredFiles
 from workers.workplace import Workplace
 
 

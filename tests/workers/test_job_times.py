@@ -16,8 +16,8 @@ from gateway.queue.queue import took_key
 from tests.providers.requests import asked
 from tests.workers.stage import Stage, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
-from workers.job_times import KEPT, next_look_seconds
-from workers.parking import Parking
+from workers.attempts.job_times import KEPT, next_look_seconds
+from workers.attempts.parking import Parking
 from workers.providers import Pending
 
 MODEL = "nano-banana-2"
@@ -27,7 +27,7 @@ SECOND = 1_000
 @pytest.fixture
 async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """A worker that leaves each job with its provider as soon as it is not done."""
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     await stage.account()
     async with open_place(stage) as place:
         yield Scene(stage, place, asyncio.Event())

@@ -13,8 +13,8 @@ from gateway.ledger.audit import last_audit
 from gateway.ledger.audit.result import CLAIM_MS, EVERY_MS
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, until
-from workers import nightly_audit
-from workers.nightly_audit import NightlyAudit
+from workers.care import nightly_audit
+from workers.care.nightly_audit import NightlyAudit
 
 
 async def test_of_several_caretakers_one_audits_and_the_next_is_due_in_a_day(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from gateway.ledger.outcomes import CancelRequested, Ended
 from gateway.queue.queue import job_id
 from tests.workers.stage import PRICE, Stage, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
-from workers.caretaker import Caretaker
+from workers.care.caretaker import Caretaker
 from workers.providers import Pending, ProviderRequest, Result
 
 FOR_EVER = 1_000.0
@@ -22,7 +22,7 @@ FOR_EVER = 1_000.0
 @pytest.fixture
 async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """A worker that leaves each job with its provider as soon as it is not done."""
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     await stage.account()
     async with open_place(stage) as place:
         yield Scene(stage, place, asyncio.Event())
@@ -101,7 +101,7 @@ async def test_a_callback_while_the_attempt_parks_brings_it_back_at_once(scene: 
 async def test_who_waits_between_two_looks_looks_when_it_is_called_back(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", FOR_EVER)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", FOR_EVER)
 
     class Patient(Scripted):
         async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:

@@ -16,7 +16,7 @@ from gateway.queue.series import STEPS, Sample, Series
 from gateway.queue.wait_times import class_of, end_of, quantile
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, until
-from workers.sampler import Sampler
+from workers.care.sampler import Sampler
 
 START = 1_795_305_600_000  # 2026-11-22T00:00:00Z
 SECOND = 1000

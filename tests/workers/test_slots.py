@@ -18,9 +18,9 @@ from gateway.queue.queue import job_id, slots_key
 from gateway.queue.slots import ProviderState
 from tests.workers.stage import ROOT, Stage, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
-from workers.caretaker import Caretaker
+from workers.attempts.slot import fill_slots
+from workers.care.caretaker import Caretaker
 from workers.providers import Pending, ProviderRequest, Result
-from workers.slot import fill_slots
 
 TABLE = """
 [providers.scripted]
@@ -166,7 +166,7 @@ async def test_the_line_keeps_the_order_in_which_they_were_made(scene: Limited) 
 
 
 async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     provide(scene, [Pending(0.5)], [picture(0)], [picture(0)])
     first = (await scene.reserve()).generation.id
     await scene.attempt(first)
@@ -180,7 +180,7 @@ async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, mo
 
 
 async def test_a_job_that_is_resumed_does_not_wait_for_room(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     provide(scene, [Pending()], [None], [picture(0)])
     first = (await scene.reserve()).generation.id
     await scene.attempt(first)
@@ -252,7 +252,7 @@ async def test_a_worker_that_dies_leaves_a_slot_that_is_free_after_a_lease(scene
 async def test_a_parked_job_that_the_provider_never_ends_is_refunded_stopped_and_gives_its_slot_up(
     scene: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.parking._STAY_SECONDS", 0)
+    monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     provider = provide(scene, [Pending()])
     first = (await scene.reserve(provider_timeout_ms=60_000)).generation.id
     await scene.attempt(first)

@@ -39,7 +39,7 @@ async def scene(stage: Stage, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def ask_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.storing._PAUSES_SECONDS", (PAUSE_SECONDS,))
+    monkeypatch.setattr("workers.attempts.storing._PAUSES_SECONDS", (PAUSE_SECONDS,))
     monkeypatch.setattr("gateway.outputs.watch.PAUSES_SECONDS", (PAUSE_SECONDS,))
 
 
@@ -180,7 +180,7 @@ async def test_what_nobody_could_give_again_is_kept_however_much_there_is(scene:
 async def test_a_store_that_never_comes_back_ends_it_refunded_with_a_code_of_its_own(
     scene: Scene, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.storing._MARGIN_SECONDS", 0.3)
+    monkeypatch.setattr("workers.attempts.storing._MARGIN_SECONDS", 0.3)
     provider = scene.provide([picture(0)])
     generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
     away(s3)

@@ -36,11 +36,11 @@ from gateway.errors import (
 from gateway.ledger.outcomes import Begun, Ended, Noted, Parked, Renewed, Requeued, Stale
 from gateway.outputs import output_key
 from gateway.queue.slots import SUCCEEDED
+from workers.attempts.parking import Parking
+from workers.attempts.slot import Slot
+from workers.attempts.storing import StoreGaveUp
 from workers.metrics import ATTEMPT_SECONDS
-from workers.parking import Parking
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
-from workers.slot import Slot
-from workers.storing import StoreGaveUp
 from workers.workplace import Workplace
 
 _PROGRESS_EVERY_SECONDS = 1.0

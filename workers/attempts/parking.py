@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.clock import now_ms
-from workers.job_times import next_look_seconds
+from workers.attempts.job_times import next_look_seconds
 from workers.providers import ListeningProvider, Provider, ProviderRequest
 
 if TYPE_CHECKING:

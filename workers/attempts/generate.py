@@ -13,8 +13,8 @@ from gateway.domain import FINAL_STATES, State, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun, Ended, Generation, LinedUp, Stale, TooEarly
 from gateway.queue.queue import job_id
-from workers.attempt import Attempt
-from workers.slot import Slot
+from workers.attempts.attempt import Attempt
+from workers.attempts.slot import Slot
 from workers.workplace import Workplace
 
 # A pause is over by the ledger's clock; ours may be ahead, so look again at least this often, and not all the time.

@@ -29,9 +29,9 @@ from gateway.ledger.webhooks import DEFAULT, Claimed, Delivery, Due, Try, Webhoo
 from gateway.outputs import OutputLinks
 from gateway.receivers import CALL_SECONDS, Answered, Receivers
 from gateway.webhook_secrets import WebhookSecrets
-from workers.call_room import CallRoom, Share
 from workers.insist import insist
 from workers.metrics import WEBHOOK_TRIES
+from workers.telling.call_room import CallRoom, Share
 
 _ROUND_SECONDS = 1.0
 _DUE_LIMIT = 1000  # of a partition: a hundred that are slow must not hide the others behind them

@@ -1,0 +1,1 @@
+"""What caretakers do besides webhooks: rescues, deletions, the daily audit, samples."""

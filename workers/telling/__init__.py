@@ -1,0 +1,1 @@
+"""Webhooks: the deliveries that are due are called, one call at a time."""
