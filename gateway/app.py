@@ -51,6 +51,7 @@ from gateway.payments.received import ReceivedEvents
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
+from gateway.process_metrics import ProcessMetrics
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.follow_ups import FollowUps
 from gateway.queue.queue import Queue
@@ -73,8 +74,11 @@ _OBJECTS_BETWEEN_LOOKS = 20_000
 log = structlog.get_logger(__name__)
 
 
-def create_app(settings: Settings) -> web.Application:
-    """The gateway's application; RateCardError or SettingsError if it cannot run as it is set."""
+def create_app(settings: Settings, *, under_up: bool = False) -> web.Application:
+    """The gateway's application; RateCardError or SettingsError if it cannot run as it is set.
+
+    `under_up`: `farebox up` runs the workers and a caretaker beside it, whose metrics it shows with its own.
+    """
     app = web.Application(client_max_size=limits.BODY_MAX_BYTES)
     app[services.SETTINGS] = settings
     app[services.PROXIES] = settings.proxies
@@ -94,6 +98,8 @@ def create_app(settings: Settings) -> web.Application:
         default_card_path(settings.rate_card), publish=lambda card: _publish(app, card)
     )
     app[services.CARD_IN_FORCE] = CardInForce(app[services.LEDGER], app[services.RATE_CARDS], publishes=True)
+    if under_up:
+        app[services.PROCESS_METRICS] = ProcessMetrics(settings, lambda: app[services.RATE_CARDS].card.tools)
 
     def takes(tool: str, provider: str) -> bool:
         return app[services.WORKFORCE].takes(tool, provider)  # made when the queue is connected
@@ -120,11 +126,11 @@ def create_app(settings: Settings) -> web.Application:
     return app
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, under_up: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; requests in work then have the grace period to end."""
     for event, members in warnings(settings):
         log.warning(event, **members)
-    app = create_app(settings)
+    app = create_app(settings, under_up=under_up)
     with asyncio.Runner(loop_factory=_event_loop) as runner:
         runner.run(_serve(app, settings))
 

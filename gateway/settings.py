@@ -215,8 +215,12 @@ class Settings(BaseSettings):
 
     @property
     def redis_socket(self) -> Path:
-        """The unix socket of the embedded Redis: in the data folder, or by digest in the temporary one if too long."""
-        path = self.data.resolve() / "redis.sock"
+        """The unix socket of the embedded Redis."""
+        return self.socket("redis.sock")
+
+    def socket(self, name: str) -> Path:
+        """A unix socket in the data folder, or by digest in the temporary one if its path would be too long."""
+        path = self.data.resolve() / name
         if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
             return path
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]

@@ -18,6 +18,7 @@ from gateway.logs import configure_logs
 from gateway.misspelt import misspelt
 from gateway.open_files import raise_limit
 from gateway.pricing.load import default_card_path, load_card
+from gateway.process_metrics import CARETAKER, serve, worker_process
 from gateway.settings import Settings, load_settings
 from workers.metrics import ProcessFigures
 from workers.settings import caretaking, make_worker, open_workplace
@@ -27,6 +28,7 @@ _metrics_port = click.option(
     type=click.IntRange(1, 65535),
     help="Serve this process's own metrics for Prometheus on this port of FAREBOX_METRICS_HOST (default: 127.0.0.1).",
 )
+_under_up = click.option("--under-up", is_flag=True, hidden=True)  # the gateway beside us shows our metrics
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +41,8 @@ log = structlog.get_logger(__name__)
     help="How many generations to make at the same time. Default: FAREBOX_WORKER_JOBS, 150.",
 )
 @_metrics_port
-def worker(tool: str, jobs: int | None, metrics_port: int | None) -> None:
+@_under_up
+def worker(tool: str, jobs: int | None, metrics_port: int | None, *, under_up: bool) -> None:
     """Make the generations of one TOOL of the rate card, such as image or video.
 
     Run as many as you need, on as many machines as you like; each takes what is next in the tool's queue. Making a
@@ -54,13 +57,16 @@ def worker(tool: str, jobs: int | None, metrics_port: int | None) -> None:
       farebox worker video --jobs 50 --metrics-port 9101
     """
     settings = _start(metrics_port, lambda settings: _check_tool(settings, tool))
+    if under_up:
+        serve(settings, worker_process(tool))
     jobs_max = jobs or settings.worker_jobs
     _run(lambda: _work(settings, tool, jobs_max))
 
 
 @click.command()
 @_metrics_port
-def caretaker(metrics_port: int | None) -> None:
+@_under_up
+def caretaker(metrics_port: int | None, *, under_up: bool) -> None:
     """Bring on what was left undone: lost dispatches, dead workers, holds past their time, expired outputs.
 
     Once a day one caretaker also audits the ledger (`farebox audit` does so by hand), and every ten seconds one notes
@@ -74,6 +80,8 @@ def caretaker(metrics_port: int | None) -> None:
       farebox caretaker
     """
     settings = _start(metrics_port, lambda _: None)
+    if under_up:
+        serve(settings, CARETAKER)
     _run(lambda: _take_care(settings))
 
 

@@ -7,7 +7,18 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api.ops import depths_of, provider_states
 from gateway.api.respond import answer
-from gateway.api.services import BACKGROUND, HUB, LEDGER, METRICS, QUEUE, RATE_CARDS, STARTUP, STORE_WATCH, WORKFORCE
+from gateway.api.services import (
+    BACKGROUND,
+    HUB,
+    LEDGER,
+    METRICS,
+    PROCESS_METRICS,
+    QUEUE,
+    RATE_CARDS,
+    STARTUP,
+    STORE_WATCH,
+    WORKFORCE,
+)
 from gateway.clock import CLOCK, now_ms
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit
@@ -86,6 +97,7 @@ async def exposition(app: web.Application) -> web.Response:
         workforce=app[WORKFORCE],
         odd=app[QUEUE].odd,
         unapplied=await _events_waiting(app),
+        processes=None if (beside := app.get(PROCESS_METRICS)) is None else await beside.read(),
     )
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -22,6 +22,7 @@ from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
 from gateway.outputs import StoreWatch
 from gateway.pricing.reload import RateCards
+from gateway.process_metrics import Answers, together
 from gateway.queue.hints import odd_messages
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
@@ -74,27 +75,34 @@ class Metrics:
         workforce: Workforce,
         odd: Mapping[str, int],
         unapplied: int | None,
+        processes: Answers | None,
     ) -> bytes:
-        """The text that Prometheus reads."""
-        asked = CollectorRegistry()
-        asked.register(
+        """The text that Prometheus reads, with what the `processes` beside this one say; None: nobody was asked."""
+        own = [
+            *self.registry.collect(),
+            _card_degraded(rate_cards),
+            *tasks.metrics(),
+            *store.metrics(),
+            *CLOCK.metrics(),
+            odd_messages(odd),
+        ]
+        page = CollectorRegistry()
+        page.register(
             _Once(
                 [
-                    *_of_card(rate_cards),
+                    *(own if processes is None else together(own, processes)),
+                    # What is so whichever process says it, and has no process's name.
+                    _card_in_force(rate_cards),
                     *_of_queue(depths),
                     *_of_ledger(totals, tools),
                     *_of_audit(audit),
                     *_of_payments(unapplied),
                     *_of_providers(providers or {}, rate_cards),
-                    *tasks.metrics(),
-                    *store.metrics(),
                     *workforce.metrics(),
-                    *CLOCK.metrics(),
-                    odd_messages(odd),
                 ]
             )
         )
-        return generate_latest(self.registry) + generate_latest(asked)
+        return generate_latest(page)
 
 
 class _Once:
@@ -107,11 +115,14 @@ class _Once:
         return self._families
 
 
-def _of_card(rate_cards: RateCards) -> Iterator[Metric]:
+def _card_in_force(rate_cards: RateCards) -> Metric:
     info = InfoMetricFamily("farebox_rate_card", "The rate card in force.")
     info.add_metric([], {"version": rate_cards.card.version})
-    yield info
-    yield GaugeMetricFamily(
+    return info
+
+
+def _card_degraded(rate_cards: RateCards) -> Metric:
+    return GaugeMetricFamily(
         "farebox_rate_card_degraded",
         "1 while the file on disk is not the rate card in force.",
         value=1 if rate_cards.problem else 0,

@@ -26,6 +26,7 @@ from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresse
 from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.payments.received import ReceivedEvents
 from gateway.pricing.reload import RateCards
+from gateway.process_metrics import ProcessMetrics
 from gateway.proxies import Proxies
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
@@ -85,6 +86,8 @@ HUB = web.AppKey("HUB", Hub)
 WORKFORCE = web.AppKey("WORKFORCE", Workforce)
 CORS_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("CORS_ORIGINS")
 METRICS = web.AppKey("METRICS", Metrics)
+PROCESS_METRICS = web.AppKey("PROCESS_METRICS", ProcessMetrics)
+"""Only under `farebox up`."""
 RECEIVERS = web.AppKey("RECEIVERS", Receivers)
 WEBHOOK_SECRETS = web.AppKey("WEBHOOK_SECRETS", WebhookSecrets)
 DESCRIPTION = web.AppKey("DESCRIPTION", Description)

@@ -13,7 +13,8 @@ from gateway.settings import load_settings
 
 
 @click.command()
-def gateway() -> None:
+@click.option("--under-up", is_flag=True, hidden=True)
+def gateway(*, under_up: bool) -> None:
     """Serve the HTTP interface on FAREBOX_HOST and FAREBOX_PORT (127.0.0.1:8080).
 
     Run as many as you like behind a load balancer: they share nothing but the ledger and the queue. SIGTERM lets
@@ -30,7 +31,7 @@ def gateway() -> None:
     free_port(settings.host, settings.port, "gateway")  # said before anything is made
     data_folder.take(settings.data)
     try:
-        run(settings)
+        run(settings, under_up=under_up)
     except OSError:
         free_port(settings.host, settings.port, "gateway")  # another program was quicker
         raise

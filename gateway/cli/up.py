@@ -27,11 +27,13 @@ from gateway.listening import free_port
 from gateway.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
 from gateway.pricing.reload import RateCards
+from gateway.process_metrics import CARETAKER, GATEWAY, worker_process
 from gateway.settings import Settings, load_settings
 from gateway.supervisor import Program, Supervisor
 from gateway.tasks import Tasks
 
 _FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: a folder named gateway where we happen to run is not ours
+_UNDER_UP = "--under-up"  # each serves its metrics to the gateway, which shows them all
 _LOOK_SECONDS = 0.1
 _FOLLOW_SECONDS = 1.0
 _KILL_AFTER_SECONDS = 10  # beyond the grace period, for handing back and closing
@@ -46,7 +48,8 @@ def up(*, demo: bool) -> None:
     Each is a process of its own and started again if it dies. Ctrl-C ends them in order: running generations finish
     or are handed back, Redis goes last. A second Ctrl-C ends them at once, which loses nothing either.
 
-    Everything is kept in FAREBOX_DATA (.farebox) and is there again at the next start.
+    Everything is kept in FAREBOX_DATA (.farebox) and is there again at the next start. GET /metrics of the gateway has
+    the metrics of all of them, each with the label `process`.
 
     \b
     Examples:
@@ -74,9 +77,9 @@ class _Everything:
         self._environment = settings.environment()
         self._tools = set(tools)
         self._beside = [
-            Program("gateway", (*_FAREBOX, "gateway")),
+            Program(GATEWAY, (*_FAREBOX, "gateway", _UNDER_UP)),
             *(_worker(tool) for tool in tools),
-            Program("caretaker", (*_FAREBOX, "caretaker")),
+            Program(CARETAKER, (*_FAREBOX, "caretaker", _UNDER_UP)),
         ]
         names = ["farebox", "redis", *(program.name for program in self._beside)]
         self._columns = LogColumns(names, as_json=settings.log_format == "json")
@@ -233,7 +236,7 @@ Try next, in another terminal:
 
 
 def _worker(tool: str, *, vital: bool = True) -> Program:
-    return Program(f"worker-{tool}", (*_FAREBOX, "worker", tool), vital=vital)
+    return Program(worker_process(tool), (*_FAREBOX, "worker", tool, _UNDER_UP), vital=vital)
 
 
 def _card_in_words(settings: Settings) -> str:

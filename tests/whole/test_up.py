@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import pytest
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.whole.everything import Up, started, until
 
@@ -80,9 +83,45 @@ def test_the_workers_follow_the_rate_card(tmp_path: Path) -> None:
     with started(tmp_path, says="Farebox is up at", FAREBOX_RATE_CARD=str(card)) as up:
         card.write_text(text + _SKETCHES)
         until(lambda: _runs(up, "worker sketches"))
+        until(lambda: _metrics(up)["farebox_process_up"].get("worker-sketches") == 1)
         card.write_text(text)
         until(lambda: "nothing of it is open: ending its worker" in up.log)
         until(lambda: not _runs(up, "worker sketches"))
+        until(lambda: "worker-sketches" not in _metrics(up)["farebox_process_up"])
+
+
+def test_the_metrics_of_every_process_are_on_one_page_whoever_is_dead_or_stuck(tmp_path: Path) -> None:
+    """A worker's and the caretaker's were nowhere to be had under `up`."""
+    with started(tmp_path, says="Farebox is up at") as up:
+        processes = {"gateway", "worker-image", "worker-video", "caretaker"}
+        until(lambda: _metrics(up)["farebox_process_up"] == dict.fromkeys(processes, 1))
+        metrics = _metrics(up)
+        assert set(metrics["farebox_store_up"]) == processes
+        assert "gateway" in metrics["farebox_http_request_seconds_count"]
+        assert set(metrics["process_open_fds"]) == processes
+        assert metrics["farebox_background_task_up"]["caretaker"] == 1
+        assert set(metrics["farebox_ledger_up"]) == {""}
+        os.kill(up.child("gateway caretaker"), signal.SIGSTOP)
+        assert _metrics(up)["farebox_process_up"]["caretaker"] == 0
+        assert "caretaker" not in _metrics(up)["farebox_store_up"]
+        killed = up.child("gateway caretaker")
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: _metrics(up)["farebox_process_up"]["caretaker"] == 1)
+        assert up.child("gateway caretaker") != killed
+
+
+def _metrics(up: Up) -> dict[str, dict[str, float]]:
+    """Each name's last value by process; no name is described twice, and no sample is there twice."""
+    with urllib.request.urlopen(f"{up.address}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    samples = [sample for family in families for sample in family.samples]
+    assert len({(sample.name, *sorted(sample.labels.items())) for sample in samples}) == len(samples)
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for sample in samples:
+        found[sample.name][sample.labels.get("process", "")] = sample.value
+    return found
 
 
 _SKETCHES = """

@@ -1,0 +1,148 @@
+"""The metrics of the processes that one `farebox up` runs: each serves its own, the gateway shows all of them.
+
+A worker or caretaker under `up` answers on a Unix socket in the data folder: no port to choose, to find taken, or to
+guard. Whoever connects is sent the metrics in Prometheus's text format, then the connection ends. The gateway asks all
+of them for each scrape and merges what they say, each sample with the label `process`.
+
+prometheus_client's own way for several processes, a shared folder of mapped files, has no collectors (what is asked at
+scrape time), no `process_*`, and files that somebody must clear after each process that has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from socketserver import StreamRequestHandler, UnixStreamServer
+
+import structlog
+from prometheus_client import REGISTRY, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.settings import Settings
+
+GATEWAY = "gateway"
+CARETAKER = "caretaker"
+
+Answers = Mapping[str, list[Metric] | None]
+"""By the process's name; None: it did not answer."""
+
+_ANSWER_SECONDS = 1.0
+_ANSWER_BYTES_MAX = 16 << 20
+
+log = structlog.get_logger(__name__)
+
+
+def worker_process(tool: str) -> str:
+    """What `farebox up` calls the process of a tool's worker, in its log and in metrics."""
+    return f"worker-{tool}"
+
+
+def serve(settings: Settings, process: str) -> None:
+    """Serve this process's metrics, from a thread, until it ends; without them it works as well, and says so."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the gateway's page is without them too
+    path = _socket_of(settings, process)
+    try:
+        path.unlink(missing_ok=True)  # of the process before this one
+        server = _Server(str(path), _Exposition)
+    except OSError as error:
+        log.warning("METRICS_NOT_SERVED", socket=str(path), error=error.strerror)
+        return
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class ProcessMetrics:
+    """Reads what the workers and the caretaker beside the gateway serve. `tools` are those that may have a worker."""
+
+    def __init__(self, settings: Settings, tools: Callable[[], Iterable[str]]) -> None:
+        self._settings = settings
+        self._tools = tools
+        self._answered: set[str] = set()
+        self._silent: set[str] = set()
+
+    async def read(self) -> Answers:
+        """What each process answers, asked all at once."""
+        expected = {CARETAKER, *map(worker_process, self._tools())}
+        # A worker whose tool has left the rate card ends once nothing of the tool is open.
+        names = sorted(expected | self._answered)
+        answers = dict(zip(names, await asyncio.gather(*map(self._read_one, names)), strict=True))
+        self._answered = {name for name, families in answers.items() if families is not None}
+        self._tell(expected - self._answered)
+        return {name: answers[name] for name in names if name in expected | self._answered}
+
+    async def _read_one(self, name: str) -> list[Metric] | None:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                text = await _receive(_socket_of(self._settings, name))
+            # In a thread: some thousand lines take longer than a request should wait for.
+            return await asyncio.to_thread(lambda: list(text_string_to_metric_families(text)))
+        except (OSError, TimeoutError, ValueError) as error:
+            log.debug("process_metrics_unreadable", of=name, error=repr(error))
+            return None
+
+    def _tell(self, silent: set[str]) -> None:
+        for name in sorted(silent - self._silent):
+            log.warning("PROCESS_METRICS_MISSING", of=name, until_then="the metrics page is without them")
+        for name in sorted(self._silent - silent):
+            log.info("process_metrics_are_back", of=name)
+        self._silent = silent
+
+
+def together(own: Iterable[Metric], others: Answers) -> list[Metric]:
+    """The gateway's own metrics and the others' as one page's: each name once, each sample with its process's name."""
+    up = GaugeMetricFamily(
+        "farebox_process_up",
+        "1 for each process whose metrics are on this page, 0 for one that did not answer.",
+        labels=["process"],
+    )
+    found: dict[str, Metric] = {up.name: up}
+    for process, families in {GATEWAY: own, **others}.items():
+        up.add_metric([process], int(families is not None))
+        for family in families or ():
+            into = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            into.samples += [sample._replace(labels={**sample.labels, "process": process}) for sample in family.samples]
+    return list(found.values())
+
+
+def _socket_of(settings: Settings, process: str) -> Path:
+    return settings.socket(f"{process}.sock")
+
+
+async def _receive(path: Path) -> str:
+    """All that is sent there. OSError if nobody listens, ValueError if it is too much."""
+    _check_it_is_ours(path)
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        received = bytearray()
+        while chunk := await reader.read(1 << 16):
+            received += chunk
+            if len(received) > _ANSWER_BYTES_MAX:
+                raise ValueError(f"more than {_ANSWER_BYTES_MAX} bytes")
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    return received.decode()
+
+
+def _check_it_is_ours(path: Path) -> None:
+    """A path that would be too long is replaced by one in a folder where others may write."""
+    if path.lstat().st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "the socket belongs to another user")
+
+
+class _Exposition(StreamRequestHandler):
+    timeout = _ANSWER_SECONDS  # whoever does not read keeps the next one waiting no longer than this
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):  # whoever asked has gone
+            self.wfile.write(generate_latest(REGISTRY))
+
+
+class _Server(UnixStreamServer):
+    request_queue_size = 16
