@@ -16,7 +16,7 @@ from benchmarks.result import Result, at_most
 from benchmarks.servers import durable_redis, ledger_at
 from gateway.logs import configure_logs
 from gateway.settings import Settings
-from workers.settings import make_worker, open_workplace
+from workers.settings import make_worker, open_context
 
 WORKERS = 50
 SECONDS = 3.0
@@ -30,7 +30,7 @@ async def measure(bench: Bench) -> Sequence[Result]:
             configure_logs(settings)
             workers = []
             for _ in range(WORKERS):
-                place = await stack.enter_async_context(open_workplace(settings))
+                place = await stack.enter_async_context(open_context(settings))
                 workers.append(make_worker(settings, place, tool="image", jobs_max=1))
             running = [asyncio.create_task(worker.async_run()) for worker in workers]
             await asyncio.sleep(1)

@@ -27,7 +27,7 @@ from gateway.ledger.outcomes import Begun
 from gateway.logs import configure_logs
 from gateway.settings import load_settings
 from workers.providers import ProviderRequest, Rendered, Result
-from workers.settings import make_worker, open_workplace
+from workers.settings import make_worker, open_context
 
 BEGUN = "bench:begun"
 """List: when each job was begun, in nanoseconds."""
@@ -67,8 +67,8 @@ async def farebox(_socket: str, tell: Tell) -> None:
     settings = load_settings()
     configure_logs(settings)
     logging.getLogger("arq").setLevel(logging.WARNING)
-    async with open_workplace(settings) as place:
-        place.desk.give("sandbox", Nothing())
+    async with open_context(settings) as place:
+        place.providers.give("sandbox", Nothing())
         begin = place.ledger.begin
 
         async def begin_and_tell(**arguments: Any) -> Any:

@@ -32,8 +32,8 @@ from gateway.outputs import StoreWatch
 from gateway.queue.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_seen
 from gateway.queue.queue import Queue, attempt_of, dumps, loads, queue_key
 from gateway.tasks import Tasks
-from workers.abilities import Abilities
-from workers.attempts.generate import LeftToAnother
+from workers.attempts.generate import LeftForAnotherWorker
+from workers.capabilities import Capabilities
 from workers.care.heartbeat import process_name
 from workers.metrics import ATTEMPTS_IN_WORK
 
@@ -64,7 +64,7 @@ class ToolWorker(Worker):
         claim_ms: int,
         grace_seconds: float,
         hand_back: asyncio.Event,
-        abilities: Abilities,
+        capabilities: Capabilities,
         tasks: Tasks | None = None,
         store: StoreWatch | None = None,
     ) -> None:
@@ -94,7 +94,7 @@ class ToolWorker(Worker):
         self._claim_ms = claim_ms
         self._grace_seconds = grace_seconds
         self._hand_back = hand_back
-        self._abilities = abilities
+        self._capabilities = capabilities
         self._tasks = Tasks() if tasks is None else tasks
         self._store = store
         self._stopping = asyncio.Event()
@@ -174,7 +174,7 @@ class ToolWorker(Worker):
             limit=room,
             claim_ms=self._claim_ms,
             wait_seconds=wait_seconds,
-            providers=self._abilities.providers,
+            providers=self._capabilities.providers,
         )
         self._all_started = len(claimed) < room
         for job in claimed:
@@ -209,7 +209,7 @@ class ToolWorker(Worker):
             return
         try:
             await self._make(self.ctx, *attempt)
-        except (LeftToAnother, asyncio.CancelledError):
+        except (LeftForAnotherWorker, asyncio.CancelledError):
             await asyncio.shield(self._queue.give_back(job_id))
         except Exception:
             log.exception("job_broke", job=job_id)
@@ -259,9 +259,9 @@ class ToolWorker(Worker):
 
     async def _say_that_seen(self) -> None:
         while True:
-            self._abilities.say_lacks()
+            self._capabilities.log_missing()
             try:
-                await worker_seen(self._queue.redis, self._tool, self.name, self._abilities.providers)
+                await worker_seen(self._queue.redis, self._tool, self.name, self._capabilities.providers)
             except QueueUnavailable as error:
                 log.debug("worker_not_seen", worker=self.name, error=str(error))
             await asyncio.sleep(SEEN_EVERY_SECONDS)

@@ -21,7 +21,7 @@ from gateway.pricing.load import default_card_path, load_card
 from gateway.process_metrics import CARETAKER, serve, worker_process
 from gateway.settings import Settings, load_settings
 from workers.metrics import ProcessFigures
-from workers.settings import caretaking, make_worker, open_workplace
+from workers.settings import caretaking, make_worker, open_context
 
 _metrics_port = click.option(
     "--metrics-port",
@@ -86,13 +86,13 @@ def caretaker(metrics_port: int | None, *, under_up: bool) -> None:
 
 
 async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
-    async with open_workplace(settings) as place:
-        tool_worker = make_worker(settings, place, tool=tool, jobs_max=jobs_max)
+    async with open_context(settings) as context:
+        tool_worker = make_worker(settings, context, tool=tool, jobs_max=jobs_max)
         _on_stop(tool_worker.stop)
         log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
-        place.tasks.keep("looks", place.heed_looks)
+        context.tasks.keep("looks", context.watch_for_looks)
         REGISTRY.register(
-            ProcessFigures(place.tasks, place.queue, lambda: place.desk.card_problem, place.storing.watch)
+            ProcessFigures(context.tasks, context.queue, lambda: context.providers.card_problem, context.storing.watch)
         )
         await tool_worker.async_run()
     log.info("worker_stopped", tool=tool, worker=tool_worker.name)
@@ -100,12 +100,12 @@ async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
 
 async def _take_care(settings: Settings) -> None:
     stopping = asyncio.Event()
-    async with open_workplace(settings) as place:
+    async with open_context(settings) as context:
         _on_stop(stopping.set)
         REGISTRY.register(
-            ProcessFigures(place.tasks, place.queue, lambda: place.desk.card_problem, place.storing.watch)
+            ProcessFigures(context.tasks, context.queue, lambda: context.providers.card_problem, context.storing.watch)
         )
-        async with caretaking(settings, place):
+        async with caretaking(settings, context):
             log.info("caretaker_ready")
             await stopping.wait()
     log.info("caretaker_stopped")

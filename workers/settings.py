@@ -22,24 +22,24 @@ from gateway.receivers import Receivers
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
 from gateway.webhook_secrets import WebhookSecrets
-from workers.abilities import Abilities
 from workers.arq_worker import ToolWorker
 from workers.attempts.generate import generate, stop
 from workers.attempts.slot import keep_filling_slots
+from workers.capabilities import Capabilities
 from workers.care.caretaker import Caretaker
+from workers.care.daily_audit import DailyAudit
 from workers.care.expired_files import ExpiredFiles
 from workers.care.heartbeat import Heartbeat
-from workers.care.nightly_audit import NightlyAudit
 from workers.care.sampler import Sampler
-from workers.insist import insist
+from workers.context import WorkerContext
 from workers.metrics import TRANSITION_SECONDS
-from workers.provider_desk import ProviderDesk
-from workers.telling.teller import Teller
-from workers.workplace import Workplace
+from workers.provider_registry import ProviderRegistry
+from workers.retry import retry_until_answered
+from workers.webhooks.sender import WebhookSender
 
 
 @asynccontextmanager
-async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
+async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
     """Connect to ledger, queue and object store; wait for the ledger if it is not there yet."""
     async with AsyncExitStack() as stack:
         ledger = TimedLedger(
@@ -52,7 +52,7 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
         stack.push_async_callback(ledger.close)
         queue = Queue(connect_queue(settings.queue_address))
         stack.push_async_callback(queue.redis.aclose)
-        await insist("start", ledger.start, lease_seconds=settings.lease_seconds)
+        await retry_until_answered("start", ledger.start, lease_seconds=settings.lease_seconds)
         if settings.public_url is not None or settings.existing_secret("signing-key") is not None:
             await _check_signing_key(ledger, settings)  # a worker that signs nothing needs none
         dispatcher = await stack.enter_async_context(Dispatcher(ledger=ledger, queue=queue))
@@ -62,52 +62,54 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
             instance_credentials=settings.outputs_credentials == "instance",
         )
         cards = RateCards(default_card_path(settings.rate_card))
-        desk = ProviderDesk(cards, outputs, _callbacks(settings), settings.input_guard)
-        place = Workplace(ledger, queue, dispatcher, outputs, settings.lease_seconds, desk)
-        stack.push_async_callback(place.close)
-        await place.storing.watch.check()
-        place.tasks.keep("object store", place.storing.watch.keep_checking)
-        place.tasks.keep("rate card", cards.watch)
-        place.tasks.keep("rate card in force", CardInForce(ledger, cards, publishes=False).watch)
-        place.tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
-        yield place
+        providers = ProviderRegistry(cards, outputs, _callbacks(settings), settings.input_guard)
+        context = WorkerContext(ledger, queue, dispatcher, outputs, settings.lease_seconds, providers)
+        stack.push_async_callback(context.close)
+        await context.storing.watch.check()
+        context.tasks.keep("object store", context.storing.watch.keep_checking)
+        context.tasks.keep("rate card", cards.watch)
+        context.tasks.keep("rate card in force", CardInForce(ledger, cards, publishes=False).watch)
+        context.tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time))
+        yield context
 
 
 @asynccontextmanager
-async def caretaking(settings: Settings, place: Workplace) -> AsyncIterator[None]:
-    """Do all that a caretaker does, each in a task of its own: what hangs in one keeps no other waiting."""
-    await _check_signing_key(place.ledger, settings)
+async def caretaking(settings: Settings, context: WorkerContext) -> AsyncIterator[None]:
+    """Run all caretaker tasks, each on its own: one that hangs does not delay the others."""
+    await _check_signing_key(context.ledger, settings)
     signing_key = settings.secret("signing-key")
     receivers = Receivers(settings.address_guard)
-    teller = Teller(
-        ledger=place.ledger,
+    sender = WebhookSender(
+        ledger=context.ledger,
         receivers=receivers,
         secrets=WebhookSecrets(signing_key),
         links=OutputLinks(signing_key, settings.public_address),
         lease_seconds=settings.lease_seconds,
     )
-    files, heartbeat = ExpiredFiles(place.ledger, place.outputs), Heartbeat(place.queue)
+    files, heartbeat = ExpiredFiles(context.ledger, context.outputs), Heartbeat(context.queue)
     tasks = [
-        place.tasks.keep("rescues", Caretaker(place, settings.lease_seconds).run),
-        place.tasks.keep("slots", lambda: keep_filling_slots(place)),
-        place.tasks.keep("expired outputs", files.delete_outputs),
-        place.tasks.keep("expired uploads", files.delete_uploads),
-        place.tasks.keep("daily audit", NightlyAudit(place.ledger).run),
-        place.tasks.keep("sampler", Sampler(place.ledger, place.queue).run),
-        place.tasks.keep("webhooks", teller.run),
-        place.tasks.keep("heartbeat", heartbeat.run),
+        context.tasks.keep("rescues", Caretaker(context, settings.lease_seconds).run),
+        context.tasks.keep("slots", lambda: keep_filling_slots(context)),
+        context.tasks.keep("expired outputs", files.delete_outputs),
+        context.tasks.keep("expired uploads", files.delete_uploads),
+        context.tasks.keep("daily audit", DailyAudit(context.ledger).run),
+        context.tasks.keep("sampler", Sampler(context.ledger, context.queue).run),
+        context.tasks.keep("webhooks", sender.run),
+        context.tasks.keep("heartbeat", heartbeat.run),
     ]
     try:
         yield
     finally:
         await cancel(*tasks)
         await heartbeat.end()
-        await teller.close()
+        await sender.close()
         await receivers.close()
 
 
 async def _check_signing_key(ledger: Ledger, settings: Settings) -> None:
-    await insist("start", lambda: check_signing_key(ledger, settings), lease_seconds=settings.lease_seconds)
+    await retry_until_answered(
+        "start", lambda: check_signing_key(ledger, settings), lease_seconds=settings.lease_seconds
+    )
 
 
 def _callbacks(settings: Settings) -> CallbackLinks | None:
@@ -117,20 +119,20 @@ def _callbacks(settings: Settings) -> CallbackLinks | None:
     return CallbackLinks(settings.secret("signing-key"), settings.public_address)
 
 
-def make_worker(settings: Settings, place: Workplace, *, tool: str, jobs_max: int) -> ToolWorker:
+def make_worker(settings: Settings, context: WorkerContext, *, tool: str, jobs_max: int) -> ToolWorker:
     """A worker for one tool."""
     hand_back = asyncio.Event()
     return ToolWorker(
         tool=tool,
-        queue=place.queue,
+        queue=context.queue,
         make=generate,
         functions={"stop": stop},
-        context={"place": place, "tool": tool, "hand_back": hand_back},
+        context={"context": context, "tool": tool, "hand_back": hand_back},
         jobs_max=jobs_max,
         claim_ms=settings.lease_ms,
         grace_seconds=settings.grace_seconds,
         hand_back=hand_back,
-        abilities=Abilities(place.desk, tool),
-        tasks=place.tasks,
-        store=place.storing.watch,
+        capabilities=Capabilities(context.providers, tool),
+        tasks=context.tasks,
+        store=context.storing.watch,
     )

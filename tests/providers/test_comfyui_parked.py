@@ -23,9 +23,9 @@ from tests.providers.scene import Scene, open_scene
 from tests.providers.vendor import KEY
 from tests.workers.stage import PRICE, Stage, due, open_place, until
 from workers.attempts.generate import generate
+from workers.context import WorkerContext
 from workers.providers import Connection
 from workers.providers.comfyui import ComfyUi
-from workers.workplace import Workplace
 
 
 @dataclass
@@ -34,10 +34,10 @@ class Box:
 
     scene: Scene
     vendor: ComfyUiVendor
-    place: Workplace
+    place: WorkerContext
 
     async def attempt(self, generation: str, attempt: int = 1) -> None:
-        await generate({"place": self.place, "tool": "image", "hand_back": asyncio.Event()}, generation, attempt)
+        await generate({"context": self.place, "tool": "image", "hand_back": asyncio.Event()}, generation, attempt)
 
     async def parked(self) -> str:
         generation: str = (await self.scene.order_only()).id
@@ -188,9 +188,9 @@ async def test_a_process_that_stops_has_another_look_and_listen(box: Box) -> Non
 async def test_a_job_whose_submit_nobody_heard_the_answer_of_is_known_by_the_next_attempt(box: Box) -> None:
     """The worker died after the server had taken the job, and before the ledger knew of it."""
     generation = await box.scene.order_only()
-    ledger, desk = box.scene.stage.ledger, box.place.desk
+    ledger, providers = box.scene.stage.ledger, box.place.providers
     await ledger.begin(generation=generation.id, attempt=1, operation=operation_id())
-    job = await desk.provider("box").submit(await desk.request(generation, 1, ()))
+    job = await providers.provider("box").submit(await providers.request(generation, 1, ()))
     await ledger.hand_back(generation=generation.id, attempt=1, operation=operation_id())
     await box.attempt(generation.id, 2)
     assert (await box.look(generation.id)).provider_ref == job

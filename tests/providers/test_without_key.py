@@ -75,7 +75,7 @@ async def test_a_stop_that_this_worker_cannot_ask_for_is_left_to_one_that_can(sc
     generation = await scene.order()
     ref = await scene.noted(generation)
     async with open_place(stage, scene.card) as without:  # BOX_KEY is not set here
-        await stop({"place": without, "tool": "image"}, generation, ref)
+        await stop({"context": without, "tool": "image"}, generation, ref)
     await scene.stopped(scene.only_job)
     working.kill()
 

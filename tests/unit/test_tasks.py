@@ -28,8 +28,8 @@ OWNED = {
     "workers/attempts/attempt.py": 6,  # awaited by the attempt
     "workers/care/caretaker.py": 1,  # visits, looked at in each round
     "workers/attempts/generate.py": 1,  # awaited by the job
-    "workers/care/nightly_audit.py": 1,  # the turn, as long as the audit
-    "workers/telling/teller.py": 1,  # one webhook's calls, which never raise
+    "workers/care/daily_audit.py": 1,  # the turn, as long as the audit
+    "workers/webhooks/sender.py": 1,  # one webhook's calls, which never raise
 }
 """Where a task is awaited by whoever started it, or ends by itself: how many, and why that is seen."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.visitor import Visitor, open_gateway
 from tests.webhooks.receiving import LOCAL, SIGNING_KEY, Receiver, receiving, telling
-from workers.telling.teller import Teller
+from workers.webhooks.sender import WebhookSender
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def teller(gateway: Visitor) -> AsyncIterator[Teller]:
-    """A teller on the gateway's ledger."""
+async def sender(gateway: Visitor) -> AsyncIterator[WebhookSender]:
+    """A webhook sender on the gateway's ledger."""
     async with telling(gateway.ledger) as made:
         yield made

@@ -1,4 +1,4 @@
-"""Receivers of webhooks, in every mood, and a teller that tests move round by round."""
+"""Receivers of webhooks, in every mood, and a webhook sender that tests run round by round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.outputs import OutputLinks
 from gateway.receivers import Receivers
 from gateway.webhook_secrets import WebhookSecrets
 from tests.api.visitor import Visitor
-from workers.telling.teller import Teller
+from workers.webhooks.sender import WebhookSender
 
 LOCAL = "127.0.0.0/8"
 SIGNING_KEY = "the signing key of the tests, long enough to be one"
@@ -114,10 +114,10 @@ async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
 @asynccontextmanager
 async def telling(
     ledger: Ledger, *, signing_key: str = SIGNING_KEY, networks: str = LOCAL, call_seconds: float = 10
-) -> AsyncIterator[Teller]:
-    """A teller that makes rounds when it is told to."""
+) -> AsyncIterator[WebhookSender]:
+    """A webhook sender that polls when a test says so."""
     receivers = Receivers(AddressGuard(parse_networks(networks)), "Farebox-Webhooks/test", call_seconds)
-    teller = Teller(
+    sender = WebhookSender(
         ledger=ledger,
         receivers=receivers,
         secrets=WebhookSecrets(signing_key),
@@ -125,16 +125,16 @@ async def telling(
         lease_seconds=2,
     )
     try:
-        yield teller
+        yield sender
     finally:
-        await teller.close()
+        await sender.close()
         await receivers.close()
 
 
-async def tell(teller: Teller) -> None:
+async def tell(sender: WebhookSender) -> None:
     """One round, and all that comes of it."""
-    await teller.make_round()
-    await teller.settled()
+    await sender.make_round()
+    await sender.settled()
 
 
 async def register(visitor: Visitor, key: str, url: str, *events: str) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from typing import Any
 from tests.api.visitor import Visitor
 from tests.payments.test_http import begin, page_of, press
 from tests.webhooks.receiving import Receiver, register, tell
-from workers.telling.teller import Teller
+from workers.webhooks.sender import WebhookSender
 
 ACCOUNT = "/v1/admin/accounts/acme"
 
 
-async def told_of(teller: Teller, receiver: Receiver) -> list[tuple[str, dict[str, Any]]]:
+async def told_of(sender: WebhookSender, receiver: Receiver) -> list[tuple[str, dict[str, Any]]]:
     """What came since the last time."""
-    await tell(teller)
+    await tell(sender)
     events = [json.loads(told.body) for told in receiver.told]
     receiver.told.clear()
     return [(event["type"], event["data"]) for event in events]
@@ -27,42 +27,44 @@ async def adjust(gateway: Visitor, bucket: str, credits_: float) -> None:
 
 
 async def test_low_and_exhausted_credits_are_told_with_what_is_left(
-    gateway: Visitor, teller: Teller, receiver: Receiver
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     key = await gateway.account()
     await gateway.subscribe()
     await register(gateway, key, receiver.url, "credits.low", "credits.exhausted")
     await adjust(gateway, "subscription", -2400.5)
-    assert await told_of(teller, receiver) == []
+    assert await told_of(sender, receiver) == []
     await adjust(gateway, "subscription", -100)
     low = {"account": "acme", "available": 599.5, "of": 3000, "threshold": 0.2}
-    assert await told_of(teller, receiver) == [("credits.low", low)]
+    assert await told_of(sender, receiver) == [("credits.low", low)]
     await adjust(gateway, "subscription", -499.5)
     await adjust(gateway, "free", -100)
     none = {"account": "acme", "available": 0, "of": 3000, "threshold": 0}
-    assert await told_of(teller, receiver) == [("credits.exhausted", none)]
+    assert await told_of(sender, receiver) == [("credits.exhausted", none)]
     await adjust(gateway, "subscription", 1000)
     await adjust(gateway, "subscription", -1000)
-    assert {kind for kind, _ in await told_of(teller, receiver)} == {"credits.low", "credits.exhausted"}
+    assert {kind for kind, _ in await told_of(sender, receiver)} == {"credits.low", "credits.exhausted"}
 
 
-async def test_a_bundle_is_told_once_when_it_is_paid(gateway: Visitor, teller: Teller, receiver: Receiver) -> None:
+async def test_a_bundle_is_told_once_when_it_is_paid(
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+) -> None:
     key = await gateway.account()
     await gateway.subscribe()
     await register(gateway, key, receiver.url, "top_up.paid")
     begun = await begin(gateway, key)
-    assert await told_of(teller, receiver) == []
+    assert await told_of(sender, receiver) == []
     for _ in range(2):
         await press(gateway, page_of(begun))
     paid = {
         "account": "acme", "checkout": begun.body["id"], "bundle": "small", "name": "Small", "credits": 1000,
         "price": 5, "currency": "USD", "available": 4100,
     }  # fmt: skip
-    assert await told_of(teller, receiver) == [("top_up.paid", paid)]
+    assert await told_of(sender, receiver) == [("top_up.paid", paid)]
 
 
 async def test_each_change_of_a_plan_is_told_as_the_balance_shows_it(
-    gateway: Visitor, teller: Teller, receiver: Receiver
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     key = await gateway.account()
     await register(gateway, key, receiver.url, "subscription.changed")
@@ -77,7 +79,7 @@ async def test_each_change_of_a_plan_is_told_as_the_balance_shows_it(
     ):
         assert (await gateway.call(method, where, gateway.admin, body)).status == 200
         plan = (await gateway.call("GET", "/v1/balance", key)).body["plan"]
-        told = await told_of(teller, receiver)
+        told = await told_of(sender, receiver)
         assert told == [("subscription.changed", {"account": "acme", "plan": plan, "previous_plan": before})]
     await gateway.finished(key)
-    assert await told_of(teller, receiver) == []
+    assert await told_of(sender, receiver) == []

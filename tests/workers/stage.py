@@ -32,8 +32,8 @@ from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue, queue_key
-from workers.provider_desk import ProviderDesk
-from workers.workplace import Workplace
+from workers.context import WorkerContext
+from workers.provider_registry import ProviderRegistry
 
 ROOT = Path(__file__).parents[2]
 PRICE = 10_000
@@ -244,11 +244,11 @@ async def open_stage(url: str, directory: Path, *, lease_seconds: float = LEASE_
 @asynccontextmanager
 async def open_place(
     stage: Stage, card: Path = ROOT / "pricing.toml", outputs: OutputStore | None = None
-) -> AsyncIterator[Workplace]:
+) -> AsyncIterator[WorkerContext]:
     """What a worker would have in its hands, in this process."""
     outputs = outputs or OutputStore.open((stage.directory / "outputs").as_uri())
-    desk = ProviderDesk(RateCards(card), outputs, callbacks=None)
-    place = Workplace(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds, desk)
+    providers = ProviderRegistry(RateCards(card), outputs, callbacks=None)
+    place = WorkerContext(stage.ledger, stage.queue, stage.dispatcher, outputs, stage.lease_seconds, providers)
     try:
         yield place
     finally:

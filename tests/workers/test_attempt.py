@@ -25,8 +25,8 @@ from gateway.queue.queue import job_id
 from tests import made_media
 from tests.workers.stage import PRICE, Stage, due, open_place, policy, until
 from workers.attempts.generate import generate, stop
+from workers.context import WorkerContext
 from workers.providers import Pending, Progress, ProviderRequest, Rendered, Result
-from workers.workplace import Workplace
 
 Line = Result | Exception | None
 
@@ -76,19 +76,19 @@ class Scene:
     """A stage, a workplace in this process, and the orders for the scripted provider."""
 
     stage: Stage
-    place: Workplace
+    place: WorkerContext
     hand_back: asyncio.Event
 
     def provide(self, *scripts: list[Line], refuse_submits: list[Exception] | None = None) -> Scripted:
         provider = Scripted(list(scripts), refuse_submits or [])
-        self.place.desk.give("scripted", provider)
+        self.place.providers.give("scripted", provider)
         return provider
 
     async def reserve(self, outputs: int = 1, **terms: int) -> Reserved:
         return await self.stage.reserve(provider="scripted", outputs=outputs, terms=terms)
 
     async def attempt(self, generation: str, attempt: int = 1) -> None:
-        await generate({"place": self.place, "tool": "image", "hand_back": self.hand_back}, generation, attempt)
+        await generate({"context": self.place, "tool": "image", "hand_back": self.hand_back}, generation, attempt)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
     monkeypatch.setattr(scene.place.ledger, "run", run_and_lose)
     monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     provider = Late([])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     with structlog.testing.capture_logs() as lines:
         generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
         await scene.attempt(generation)
@@ -190,7 +190,7 @@ async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_genera
 
     monkeypatch.setattr("workers.attempts.attempt._SUBMIT_SECONDS", 0.1)
     provider = Silent([])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
     await scene.attempt(generation)
     ended = await scene.stage.generation(generation)
@@ -273,7 +273,7 @@ async def test_a_provider_that_this_worker_has_not_costs_no_failure_and_is_not_b
     await scene.attempt(generation)
     found = await scene.stage.generation(generation)
     assert (found.state, found.failures) == (State.QUEUED, 0)
-    assert scene.place.desk.lacks_any  # from now on it asks before it begins
+    assert scene.place.providers.any_missing  # from now on it asks before it begins
 
 
 async def test_what_was_delivered_before_a_rejection_is_paid_for_and_the_rest_refunded(scene: Scene) -> None:
@@ -330,7 +330,7 @@ async def test_a_provider_without_jobs_of_its_own_is_called_for_its_results(scen
             self.submitted.append(request)
 
     provider = Direct([[ProviderUnreachable("no route")], [picture(0)]])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     await scene.attempt(generation)
     ended = await scene.stage.generation(generation)
@@ -469,7 +469,7 @@ class SlowToTake(Scripted):
 async def test_a_worker_that_must_stop_while_it_submits_hears_of_its_job_and_the_next_resumes_it(scene: Scene) -> None:
     """It hung up, handed back without a ref, and the next worker bought a second job: of some vendors, twice."""
     provider = SlowToTake([[None], [picture(0)]])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
     await provider.taken.wait()
@@ -488,7 +488,7 @@ async def test_a_worker_that_must_stop_while_it_submits_hears_of_its_job_and_the
 async def test_a_job_that_was_being_submitted_when_a_cancel_came_is_asked_to_stop(scene: Scene) -> None:
     """The worker hung up and never knew its id: the provider made, and billed, what nobody wanted any more."""
     provider = SlowToTake([[None]])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
     await provider.taken.wait()
@@ -504,7 +504,7 @@ async def test_a_job_that_was_being_submitted_when_a_cancel_came_is_asked_to_sto
 async def test_a_job_whose_id_comes_when_the_generation_is_given_up_is_asked_to_stop(scene: Scene) -> None:
     """The ledger had no ref to give back, so nobody asked."""
     provider = SlowToTake([[None]])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve(provider_timeout_ms=300)).generation.id
     running = asyncio.create_task(scene.attempt(generation))
     await until(lambda: _has_failed(scene, generation))
@@ -523,7 +523,7 @@ async def test_a_provider_that_takes_no_notice_of_a_submit_does_not_keep_a_worke
 ) -> None:
     monkeypatch.setattr("workers.attempts.attempt._SUBMIT_SECONDS", 0.05)
     provider = SlowToTake([])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
     await provider.taken.wait()
@@ -575,7 +575,7 @@ async def test_a_late_output_of_a_stale_attempt_is_not_delivered(scene: Scene) -
             await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
             yield picture(1)
 
-    scene.place.desk.give("scripted", Overtaken([]))
+    scene.place.providers.give("scripted", Overtaken([]))
     await scene.attempt(generation)
     found = await scene.stage.generation(generation)
     assert [output.index for output in found.outputs] == [0]
@@ -638,7 +638,7 @@ async def test_a_job_whose_queue_hung_for_a_moment_is_taken_out_all_the_same(
         await take_out(*words, **more)
 
     monkeypatch.setattr(scene.place.queue, "take_out", hangs_once)
-    await generate({"place": scene.place, "tool": "image", "hand_back": scene.hand_back}, generation, 1)
+    await generate({"context": scene.place, "tool": "image", "hand_back": scene.hand_back}, generation, 1)
     assert await due(scene.stage.queue) == []
 
 
@@ -651,7 +651,7 @@ async def test_the_stop_job_asks_the_provider_of_a_generation_that_ended_elsewhe
     await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     assert isinstance(await ledger.cancel(generation=generation), Ended)
     await until(lambda: _is(lambda: provider.cancelled == ["ref-9"]))
-    await stop({"place": scene.place}, generation, "ref-9")
+    await stop({"context": scene.place}, generation, "ref-9")
     assert provider.cancelled == ["ref-9", "ref-9"]
 
 
@@ -670,7 +670,7 @@ class Away(Scripted):
 async def test_a_stop_that_a_caretaker_cannot_ask_for_is_left_to_a_worker(scene: Scene) -> None:
     """A caretaker needs no provider's key. The job of what it gave up went on to its end, with one line in its log."""
     provider = Away([])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     ledger = scene.stage.ledger
     await ledger.begin(generation=generation, attempt=1, operation=operation_id())
@@ -678,7 +678,7 @@ async def test_a_stop_that_a_caretaker_cannot_ask_for_is_left_to_a_worker(scene:
     await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     assert isinstance(await ledger.cancel(generation=generation), Ended)
     await until(lambda: _has_stop(scene, generation))
-    await stop({"place": scene.place}, generation, "ref-9")
+    await stop({"context": scene.place}, generation, "ref-9")
     assert provider.cancelled == ["ref-9"]
 
 
@@ -690,10 +690,10 @@ async def test_a_provider_that_is_away_when_it_is_to_stop_is_asked_again(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was asked once; and the outage for which a generation is given up is the one in which nobody hears that."""
-    monkeypatch.setattr("workers.workplace._STOP_AGAIN_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("workers.context._STOP_AGAIN_SECONDS", (0.01, 0.01))
     provider = Away([])
     provider.away = 2
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
-    await stop({"place": scene.place}, generation, "ref-9")
+    await stop({"context": scene.place}, generation, "ref-9")
     await until(lambda: _is(lambda: provider.cancelled == ["ref-9"]))

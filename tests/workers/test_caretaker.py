@@ -11,24 +11,24 @@ from gateway.domain import FailureCode, State, operation_id
 from gateway.ledger.outcomes import Begun, Renewed
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, due, open_place, until
-from workers.care.caretaker import Caretaker, Reach
-from workers.workplace import Workplace
+from workers.care.caretaker import Caretaker, PartitionHealth
+from workers.context import WorkerContext
 
 LEASE = 30.0
 
 
 @pytest.fixture
-async def place(stage: Stage) -> AsyncIterator[Workplace]:
+async def place(stage: Stage) -> AsyncIterator[WorkerContext]:
     async with open_place(stage) as place:
         yield place
 
 
-def reach() -> Reach:
-    return Reach(LEASE, gap_seconds=11)
+def health() -> PartitionHealth:
+    return PartitionHealth(LEASE, gap_seconds=11)
 
 
-def visited(*seconds: float) -> Reach:
-    found = reach()
+def visited(*seconds: float) -> PartitionHealth:
+    found = health()
     for second in seconds:
         found.answered(second, second + 0.01)
     return found
@@ -41,7 +41,7 @@ def test_leases_are_judged_after_one_whole_lease_of_answers() -> None:
 
 
 def test_a_caretaker_that_has_just_started_judges_nobody() -> None:
-    assert not reach().may_judge(1_000_000)
+    assert not health().may_judge(1_000_000)
     assert not visited(100).may_judge(100.02)
 
 
@@ -67,7 +67,7 @@ def test_a_caretaker_that_was_frozen_starts_the_lease_anew() -> None:
 
 
 async def test_a_dead_worker_is_not_judged_in_the_first_round_and_is_after_a_lease(
-    stage: Stage, place: Workplace
+    stage: Stage, place: WorkerContext
 ) -> None:
     await stage.account()
     reserved = await stage.reserve()
@@ -91,7 +91,7 @@ async def _overdue(stage: Stage) -> bool:
     return (await stage.totals()).overdue == 1
 
 
-async def test_a_generation_that_nobody_took_in_time_is_refunded(stage: Stage, place: Workplace) -> None:
+async def test_a_generation_that_nobody_took_in_time_is_refunded(stage: Stage, place: WorkerContext) -> None:
     await stage.account()
     reserved = await stage.reserve(terms={"queue_timeout_ms": 1})
     caretaker = Caretaker(place, stage.lease_seconds)
@@ -138,7 +138,7 @@ async def test_after_an_outage_nobody_is_judged_at_once_and_a_late_renewal_count
         async def may_judge_all() -> bool:
             await caretaker.make_round()
             await stage.ledger.renew(generation=generation, attempt=1)
-            return all(one.may_judge(time.monotonic()) for one in caretaker.reaches)
+            return all(one.may_judge(time.monotonic()) for one in caretaker.healths)
 
         await until(may_judge_all)
         own_redis.kill()

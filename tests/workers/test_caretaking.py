@@ -18,14 +18,14 @@ from gateway.settings import Settings
 from gateway.tasks import Tasks
 from tests.ledger.world import an_output
 from tests.workers.stage import Stage, due, open_place, until
-from workers.care import nightly_audit
+from workers.care import daily_audit
 from workers.settings import caretaking
 
 HANGS: dict[str, tuple[Any, str]] = {
     "deletion of outputs": (OutputStore, "delete_generations"),
     "deletion of uploads": (OutputStore, "delete_uploads"),
     "slots of providers": (Slots, "fill"),
-    "daily audit": (nightly_audit, "audit"),
+    "daily audit": (daily_audit, "audit"),
     "sampler": (Series, "add"),
     "webhooks": (Ledger, "due_webhooks"),
 }
@@ -68,7 +68,7 @@ async def test_a_lost_dispatch_is_made_up_for_while_something_else_hangs(
     """949 deletions of 50 ms each stood between a dead worker's generation and its rescue: 161 s instead of 10."""
     hang = Hang()
     monkeypatch.setattr(*HANGS[what], hang)
-    monkeypatch.setattr(nightly_audit, "_FIRST_LOOK_SECONDS", 0)
+    monkeypatch.setattr(daily_audit, "_FIRST_LOOK_SECONDS", 0)
     await stage.account()
     await expired(stage)
     async with open_place(stage) as place, caretaking(_settings(stage), place):

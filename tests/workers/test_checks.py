@@ -27,8 +27,8 @@ from tests.workers.stage import PRICE, Stage, open_place
 from workers.attempts import checks
 from workers.attempts.checks import Checks
 from workers.attempts.generate import generate
+from workers.context import WorkerContext
 from workers.providers import ProviderRequest, Rendered, Result
-from workers.workplace import Workplace
 
 ANYTHING = Ordered("any", {})
 FILES = Path(__file__).parents[1] / "media_files"
@@ -61,19 +61,19 @@ class Maker:
 
 
 @pytest.fixture
-async def place(stage: Stage) -> AsyncIterator[Workplace]:
+async def place(stage: Stage) -> AsyncIterator[WorkerContext]:
     await stage.account()
     async with open_place(stage) as place:
         yield place
 
 
-async def attempted(stage: Stage, place: Workplace, *attempts: list[bytes], **wishes: Any) -> str:
+async def attempted(stage: Stage, place: WorkerContext, *attempts: list[bytes], **wishes: Any) -> str:
     """A generation at which so many attempts were made; its id."""
-    place.desk.give("maker", Maker(*attempts))
+    place.providers.give("maker", Maker(*attempts))
     generation = (await stage.reserve(provider="maker", **wishes)).generation.id
     hand_back = asyncio.Event()
     for number in range(1, len(attempts) + 1):
-        await generate({"place": place, "tool": "image", "hand_back": hand_back}, generation, number)
+        await generate({"context": place, "tool": "image", "hand_back": hand_back}, generation, number)
     return generation
 
 
@@ -91,7 +91,7 @@ async def attempted(stage: Stage, place: Workplace, *attempts: list[bytes], **wi
     ],
 )
 async def test_an_output_is_delivered_as_what_its_bytes_are(
-    stage: Stage, place: Workplace, wishes: dict[str, Any], data: bytes, media: Media
+    stage: Stage, place: WorkerContext, wishes: dict[str, Any], data: bytes, media: Media
 ) -> None:
     generation = await attempted(stage, place, [data], **wishes)
     (output,) = (await stage.generation(generation)).outputs
@@ -119,7 +119,7 @@ async def test_an_output_is_delivered_as_what_its_bytes_are(
     ],
 )
 async def test_what_does_not_open_or_is_of_another_kind_is_never_delivered_and_never_paid(
-    stage: Stage, place: Workplace, tool: str, data: bytes, why: str
+    stage: Stage, place: WorkerContext, tool: str, data: bytes, why: str
 ) -> None:
     with structlog.testing.capture_logs() as lines:
         generation = await attempted(stage, place, [data], tool=tool, terms={"attempts_max": 1})
@@ -151,7 +151,7 @@ async def test_what_does_not_open_or_is_of_another_kind_is_never_delivered_and_n
     ],
 )
 async def test_what_was_not_ordered_ends_the_generation_at_once_and_costs_nothing(
-    stage: Stage, place: Workplace, wishes: dict[str, Any], data: bytes, why: str
+    stage: Stage, place: WorkerContext, wishes: dict[str, Any], data: bytes, why: str
 ) -> None:
     """An SVG was bought three times, and a clip of one second was charged as the fifteen that were ordered."""
     with structlog.testing.capture_logs() as lines:
@@ -163,7 +163,7 @@ async def test_what_was_not_ordered_ends_the_generation_at_once_and_costs_nothin
     assert not await _stored(stage)
 
 
-async def test_one_output_that_was_not_ordered_does_not_keep_the_others(stage: Stage, place: Workplace) -> None:
+async def test_one_output_that_was_not_ordered_does_not_keep_the_others(stage: Stage, place: WorkerContext) -> None:
     generation = await attempted(stage, place, [film(), picture(), picture("WEBP")], outputs=3)
     found = await stage.generation(generation)
     assert (found.state, found.error) == (State.SUCCEEDED, FailureCode.OUTPUT_UNUSABLE)
@@ -171,7 +171,7 @@ async def test_one_output_that_was_not_ordered_does_not_keep_the_others(stage: S
     assert await stage.spent() == 2 * PRICE
 
 
-async def test_the_next_attempt_makes_what_did_not_open_and_keeps_what_did(stage: Stage, place: Workplace) -> None:
+async def test_the_next_attempt_makes_what_did_not_open_and_keeps_what_did(stage: Stage, place: WorkerContext) -> None:
     generation = await attempted(stage, place, [picture(), b"broken"], [picture("WEBP")], outputs=2)
     found = await stage.generation(generation)
     assert (found.state, found.attempt, found.failures) == (State.SUCCEEDED, 2, 1)
@@ -196,7 +196,7 @@ async def test_an_output_is_looked_into_where_the_system_allows_no_files_in_memo
     assert media.content_type == "image/png"
 
 
-async def test_a_hostile_file_of_a_provider_takes_no_memory_of_the_worker(stage: Stage, place: Workplace) -> None:
+async def test_a_hostile_file_of_a_provider_takes_no_memory_of_the_worker(stage: Stage, place: WorkerContext) -> None:
     """Outputs were looked into in the worker itself, which anybody who can have a model answer such a file could end.
 
     1.6 KB that speak of 80 million samples took 3 GB, and with the worker all its attempts would have been lost, each
@@ -216,7 +216,7 @@ def _reader(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
 
 
 async def test_a_reader_that_the_system_kills_for_want_of_memory_is_a_broken_output(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _reader(monkeypatch, "os.kill(os.getpid(), signal.SIGKILL)")
     found = await stage.generation(await attempted(stage, place, [picture()], terms={"attempts_max": 1}))
@@ -224,7 +224,7 @@ async def test_a_reader_that_the_system_kills_for_want_of_memory_is_a_broken_out
 
 
 async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of_the_provider(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who stops a service may signal all its processes. The ref stays, so the next attempt pays for nothing twice."""
     monkeypatch.setattr(
@@ -239,16 +239,16 @@ async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of
 
 
 async def test_what_the_sandbox_makes_is_looked_into_here_for_that_is_faster(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _reader(monkeypatch, "os.abort()")
     generation = (await stage.reserve()).generation.id
-    await generate({"place": place, "tool": "image", "hand_back": asyncio.Event()}, generation, 1)
+    await generate({"context": place, "tool": "image", "hand_back": asyncio.Event()}, generation, 1)
     assert (await stage.generation(generation)).state is State.SUCCEEDED
 
 
 async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
+    place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = most = 0
     full = asyncio.Event()
@@ -288,7 +288,7 @@ async def _stored(stage: Stage) -> list[Path]:
 
 
 async def test_outputs_that_take_long_to_look_into_keep_no_other_accounts_waiting(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
+    place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever can have a model answer large files had all readers of a worker, and with them everybody's deliveries."""
     monkeypatch.setattr(fair, "QUICK_SECONDS", 0.01)

@@ -19,17 +19,17 @@ from tests.workers.stage import Stage, open_place
 from tests.workers.test_caretaking import Hang, expired
 from workers.care import expired_files
 from workers.care.expired_files import ExpiredFiles
-from workers.workplace import Workplace
+from workers.context import WorkerContext
 
 
 @pytest.fixture
-async def place(stage: Stage) -> AsyncIterator[Workplace]:
+async def place(stage: Stage) -> AsyncIterator[WorkerContext]:
     await stage.account()
     async with open_place(stage) as place:
         yield place
 
 
-async def with_output(stage: Stage, place: Workplace) -> tuple[str, str]:
+async def with_output(stage: Stage, place: WorkerContext) -> tuple[str, str]:
     """An expired generation, and its output's key."""
     generation = await expired(stage)
     key = output_key(generation, 1, 0, "image/png")
@@ -37,7 +37,7 @@ async def with_output(stage: Stage, place: Workplace) -> tuple[str, str]:
     return generation, key
 
 
-def files(place: Workplace) -> ExpiredFiles:
+def files(place: WorkerContext) -> ExpiredFiles:
     return ExpiredFiles(place.ledger, place.outputs)
 
 
@@ -47,7 +47,7 @@ async def is_claimed(stage: Stage, generation: str) -> bool:
 
 
 async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_says_so(
-    stage: Stage, place: Workplace
+    stage: Stage, place: WorkerContext
 ) -> None:
     generation, key = await with_output(stage, place)
     assert not await files(place).delete_some_outputs()
@@ -58,7 +58,7 @@ async def test_outputs_are_deleted_when_their_days_are_over_and_the_generation_s
 
 
 async def test_several_caretakers_delete_none_twice_and_leave_none(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generations = [await expired(stage) for _ in range(3 * expired_files._OF_A_PARTITION)]  # noqa: SLF001 - the size of a batch
     asked: list[str] = []
@@ -76,7 +76,7 @@ async def test_several_caretakers_delete_none_twice_and_leave_none(
 
 
 async def test_whoever_dies_while_deleting_leaves_it_due_again(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generation, key = await with_output(stage, place)
     hang = Hang()
@@ -93,7 +93,7 @@ async def test_whoever_dies_while_deleting_leaves_it_due_again(
 
 
 async def test_an_output_that_cannot_be_deleted_keeps_no_other(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck, stuck_key = await with_output(stage, place)
     fine, _ = await with_output(stage, place)
@@ -114,7 +114,7 @@ async def test_an_output_that_cannot_be_deleted_keeps_no_other(
 
 
 async def test_a_store_that_hangs_is_given_up_and_asked_again(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expired_files, "_BATCH_SECONDS", 0.05)
     generation, _ = await with_output(stage, place)
@@ -125,7 +125,7 @@ async def test_a_store_that_hangs_is_given_up_and_asked_again(
     assert await is_claimed(stage, generation)
 
 
-async def test_expired_uploads_are_deleted_and_others_are_kept(place: Workplace) -> None:
+async def test_expired_uploads_are_deleted_and_others_are_kept(place: WorkerContext) -> None:
     png = Media("image/png", 640, 480)
     long_ago = UploadAddresses("key", lambda: time.time() - 27 * 3600).new_key(png, 7)
     lately = UploadAddresses("key", lambda: time.time() - 22 * 3600).new_key(png, 7)
@@ -138,7 +138,7 @@ async def test_expired_uploads_are_deleted_and_others_are_kept(place: Workplace)
 
 
 async def test_a_store_that_is_away_ends_no_loop(
-    stage: Stage, place: Workplace, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expired_files, "_LOOK_SECONDS", 0.01)
     await expired(stage)

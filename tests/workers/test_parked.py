@@ -90,7 +90,7 @@ async def test_a_callback_while_the_attempt_parks_brings_it_back_at_once(scene: 
             async for result in super().results(ref, request):
                 yield result
 
-    scene.place.desk.give("scripted", Hasty([[Pending()], [picture(0)]]))
+    scene.place.providers.give("scripted", Hasty([[Pending()], [picture(0)]]))
     generation = (await scene.reserve()).generation.id
     await scene.attempt(generation)
     await dispatched(scene, generation, 2)
@@ -111,9 +111,9 @@ async def test_who_waits_between_two_looks_looks_when_it_is_called_back(
             yield picture(0)
 
     provider = Patient([])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
-    heeding = asyncio.create_task(scene.place.heed_looks())
+    heeding = asyncio.create_task(scene.place.watch_for_looks())
     running = asyncio.create_task(scene.attempt(generation))
     await until(lambda: _is_asked(provider))
     while not running.done():

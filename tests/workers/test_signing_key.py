@@ -12,7 +12,7 @@ from gateway.settings import Settings
 from gateway.signing_key import mark_of
 from tests.api.visitor import open_gateway
 from tests.workers.stage import Stage
-from workers.settings import caretaking, open_workplace
+from workers.settings import caretaking, open_context
 
 
 def settings_of(stage: Stage, folder: str, **more: str) -> Settings:
@@ -36,7 +36,7 @@ async def test_a_second_gateway_with_another_key_does_not_start(redis_url: str, 
 async def test_a_caretaker_with_another_key_does_not_start(stage: Stage) -> None:
     await known(stage)
     settings = settings_of(stage, "elsewhere")
-    async with open_workplace(settings) as place:
+    async with open_context(settings) as place:
         with pytest.raises(SettingsError, match="used with another signing key"):
             async with caretaking(settings, place):
                 pass
@@ -47,13 +47,13 @@ async def test_a_worker_that_signs_or_is_given_another_key_does_not_start(stage:
     await known(stage)
     value = {"signing_key": secrets.token_urlsafe(32), "public_url": "https://media.example.com"}[given]
     with pytest.raises(SettingsError, match="used with another signing key"):
-        async with open_workplace(settings_of(stage, "elsewhere", **{given: value})):
+        async with open_context(settings_of(stage, "elsewhere", **{given: value})):
             pass
 
 
 async def test_a_worker_that_signs_nothing_needs_no_key_and_makes_none(stage: Stage) -> None:
     await known(stage)
-    async with open_workplace(settings_of(stage, "worker")):
+    async with open_context(settings_of(stage, "worker")):
         assert not (stage.directory / "worker" / "signing-key").exists()
 
 
@@ -61,5 +61,5 @@ async def test_a_worker_and_a_caretaker_with_the_right_key_start(stage: Stage) -
     key = secrets.token_urlsafe(32)
     await known(stage, key)
     settings = settings_of(stage, "elsewhere", signing_key=key, public_url="https://media.example.com")
-    async with open_workplace(settings) as place, caretaking(settings, place):
+    async with open_context(settings) as place, caretaking(settings, place):
         pass

@@ -42,7 +42,7 @@ class Limited(Scene):
         await until(lambda: self._follows(limit))
 
     async def _follows(self, limit: int) -> bool:
-        return self.place.desk.card.providers["scripted"].max_in_work == limit
+        return self.place.providers.card.providers["scripted"].max_in_work == limit
 
     async def state(self) -> ProviderState:
         return (await self.place.slots.states(["scripted"]))["scripted"]
@@ -120,7 +120,7 @@ def provide(scene: Limited, *scripts: list[Line]) -> Scripted:
 
 async def running(scene: Limited, provider: Held) -> tuple[str, asyncio.Task[None]]:
     """A generation that the provider has in work, and its attempt."""
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     task = asyncio.create_task(scene.attempt(generation))
     await until(partial(_holds, provider, generation))
@@ -216,7 +216,7 @@ async def test_a_limit_that_is_raised_lets_the_next_ones_go_on_within_a_round(sc
     provider = Held()
     _, task = await running(scene, provider)
     second, third = await scene.lined_up(), await scene.lined_up()
-    watching = asyncio.create_task(scene.place.desk._cards.watch())  # noqa: SLF001 - as `open_workplace` does
+    watching = asyncio.create_task(scene.place.providers._cards.watch())  # noqa: SLF001 - as `open_context` does
     await scene.limit(3)
     await fill_slots(scene.place)
     for generation in (second, third):

@@ -165,7 +165,7 @@ async def test_what_nobody_could_give_again_is_kept_however_much_there_is(scene:
 
     scene.place.storing.kept_bytes_max = 0
     provider = WithoutJobs([[picture(0)]])
-    scene.place.desk.give("scripted", provider)
+    scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     mend = away(s3)
     attempt = asyncio.create_task(scene.attempt(generation))

@@ -1,1 +1,1 @@
-"""One attempt at a generation: begun by a job, made by a provider, checked, stored, delivered and ended."""
+"""One attempt at a generation: started by a queue job, run by a provider; its outputs are checked and stored."""

@@ -39,9 +39,9 @@ from gateway.queue.slots import SUCCEEDED
 from workers.attempts.parking import Parking
 from workers.attempts.slot import Slot
 from workers.attempts.storing import StoreGaveUp
+from workers.context import WorkerContext
 from workers.metrics import ATTEMPT_SECONDS
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
-from workers.workplace import Workplace
 
 _PROGRESS_EVERY_SECONDS = 1.0
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
@@ -65,9 +65,9 @@ class LeaseLost(Exception):
 class Attempt:
     """An attempt that has the lease."""
 
-    def __init__(self, place: Workplace, begun: Begun, hand_back: asyncio.Event) -> None:
-        self._place = place
-        self._ledger = place.ledger
+    def __init__(self, context: WorkerContext, begun: Begun, hand_back: asyncio.Event) -> None:
+        self._context = context
+        self._ledger = context.ledger
         self._generation = begun.generation
         self._number = begun.attempt
         self._lease_seconds = begun.lease_ms / 1000
@@ -78,8 +78,8 @@ class Attempt:
         self._delivered = {output.index for output in begun.generation.outputs}
         self._progress_thousandths = begun.generation.progress_thousandths
         self._request: ProviderRequest | None = None
-        self._slot = Slot(place, begun.generation)
-        self._parking = Parking(place, begun.generation)
+        self._slot = Slot(context, begun.generation)
+        self._parking = Parking(context, begun.generation)
         self._woken = asyncio.Event()
         self._told_to_look = False
         self._began_at = time.monotonic()
@@ -92,14 +92,14 @@ class Attempt:
         keeping = asyncio.create_task(self._keep_lease(), name=f"keep {self._generation.id}")
         handing_back = asyncio.create_task(self._hand_back.wait())
         tasks = (making, keeping, handing_back)
-        self._place.attempts[self._generation.id] = self._look_now
+        self._context.attempts[self._generation.id] = self._look_now
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             decided = [task.done() for task in tasks]
             await self._hear_of_submit()
         finally:
-            if self._place.attempts.get(self._generation.id) == self._look_now:
-                del self._place.attempts[self._generation.id]
+            if self._context.attempts.get(self._generation.id) == self._look_now:
+                del self._context.attempts[self._generation.id]
             await cancel(*tasks, *([] if self._submitting is None else [self._submitting]))
         if decided[1]:  # before what was made: the ledger may have ended the generation, and who is told must follow up
             ending = await self._end_lease(keeping)
@@ -121,9 +121,11 @@ class Attempt:
         unreachable = away = 0
         while True:
             try:
-                provider = self._place.desk.provider(self._generation.request.provider)
+                provider = self._context.providers.provider(self._generation.request.provider)
                 if self._request is None:
-                    self._request = await self._place.desk.request(self._generation, self._number, self._delivered)
+                    self._request = await self._context.providers.request(
+                        self._generation, self._number, self._delivered
+                    )
                 self._parking.meet(provider, self._request)
                 if not self._submitted:
                     # A task of its own, which is not ended with this one: see `_hear_of_submit`.
@@ -146,7 +148,7 @@ class Attempt:
                 await asyncio.sleep(pause)
             except (StoreUnavailable, ObjectNotStored) as error:
                 # An input cannot be read, or an output was dropped, which the provider is asked for again.
-                await self._place.storing.wait(error, self._generation, away)
+                await self._context.storing.wait(error, self._generation, away)
                 away += 1
             else:
                 return made
@@ -161,7 +163,7 @@ class Attempt:
         self._parking.submitted()
         self._still_ours(
             "note",
-            await self._place.insist(
+            await self._context.retry_until_answered(
                 "note", lambda: self._ledger.note(generation=self._generation.id, attempt=self._number, ref=ref)
             ),
         )
@@ -213,7 +215,7 @@ class Attempt:
         output = await self._store(rendered)
         self._still_ours(
             "deliver",
-            await self._place.insist(
+            await self._context.retry_until_answered(
                 "deliver",
                 lambda: self._ledger.deliver(generation=self._generation.id, attempt=self._number, output=output),
             ),
@@ -224,11 +226,11 @@ class Attempt:
     async def _store(self, rendered: Rendered) -> Output:
         """Put an output into the object store. Its key has the attempt in it: a stale worker overwrites nothing."""
         request = self._generation.request
-        ordered, account = self._place.desk.ordered(request), self._generation.account
-        media, sha256 = await self._place.checks.check(rendered, ordered, account)
+        ordered, account = self._context.providers.ordered(request), self._generation.account
+        media, sha256 = await self._context.checks.check(rendered, ordered, account)
         key = output_key(self._generation.id, self._number, rendered.index, media.content_type)
         droppable = self._ref is not None
-        await self._place.storing.put(key, rendered.data, self._generation, droppable=droppable)
+        await self._context.storing.put(key, rendered.data, self._generation, droppable=droppable)
         return Output(
             index=rendered.index,
             object_key=key,
@@ -272,7 +274,9 @@ class Attempt:
 
     async def _renew(self) -> Renewed | Ended | Stale:
         renew = partial(self._ledger.renew, generation=self._generation.id, attempt=self._number)
-        return await self._place.insist("renew", lambda: renew(progress_thousandths=self._progress_thousandths))
+        return await self._context.retry_until_answered(
+            "renew", lambda: renew(progress_thousandths=self._progress_thousandths)
+        )
 
     async def _wait_for_renewal(self) -> None:
         """Wait a third of the lease, or less when there is progress to tell (once a second) or a cancel to hear."""
@@ -357,12 +361,12 @@ class Attempt:
     async def _end_not_here(self) -> str:
         """Hand back what another worker may make; the next job of this provider is set aside unbegun."""
         self._log.warning("attempt_not_made_here", provider=self._generation.request.provider)
-        self._place.desk.meet(self._generation.request.provider)
+        self._context.providers.remember(self._generation.request.provider)
         return await self._end_handed_back()
 
     async def _end_handed_back(self) -> str:
         operation = operation_id()
-        outcome = await self._place.insist(
+        outcome = await self._context.retry_until_answered(
             "hand_back",
             lambda: self._ledger.hand_back(generation=self._generation.id, attempt=self._number, operation=operation),
         )
@@ -372,7 +376,7 @@ class Attempt:
 
     async def _park(self) -> str:
         operation, look_ms = operation_id(), await self._parking.look_ms()
-        outcome = await self._place.insist(
+        outcome = await self._context.retry_until_answered(
             "park",
             lambda: self._ledger.park(
                 generation=self._generation.id,
@@ -392,7 +396,7 @@ class Attempt:
 
     async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:
         operation = operation_id()
-        outcome = await self._place.insist(
+        outcome = await self._context.retry_until_answered(
             "settle",
             lambda: self._ledger.settle(
                 generation=self._generation.id, attempt=self._number, operation=operation, failure=failure
@@ -433,8 +437,8 @@ class Attempt:
         """Have the provider stop this attempt's job, if there is or may be one, of which the ledger has no ref."""
         announced = () if self._request is None else self._request.announced
         for ref in announced if self._ref is None else [self._ref]:
-            stop = self._place.stop_provider(self._generation.request, ref, self._generation.id)
-            self._place.aside(stop, "stop provider")
+            stop = self._context.stop_provider(self._generation.request, ref, self._generation.id)
+            self._context.run_in_background(stop, "stop provider")
 
     def _report(self, ending: str) -> None:
         request = self._generation.request
@@ -445,4 +449,4 @@ class Attempt:
         )
 
     def _hint(self) -> None:
-        self._place.dispatcher.tell(self._generation.account, self._generation.id)
+        self._context.dispatcher.tell(self._generation.account, self._generation.id)

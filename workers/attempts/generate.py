@@ -15,7 +15,7 @@ from gateway.ledger.outcomes import Begun, Ended, Generation, LinedUp, Stale, To
 from gateway.queue.queue import job_id
 from workers.attempts.attempt import Attempt
 from workers.attempts.slot import Slot
-from workers.workplace import Workplace
+from workers.context import WorkerContext
 
 # A pause is over by the ledger's clock; ours may be ahead, so look again at least this often, and not all the time.
 _TOO_EARLY_SECONDS = (0.1, 5)
@@ -25,80 +25,84 @@ _TAKE_OUT_AGAIN_SECONDS = (0.5, 2.0)
 log = structlog.get_logger(__name__)
 
 
-class LeftToAnother(Exception):
+class LeftForAnotherWorker(Exception):
     """The worker must stop and has not begun the job."""
 
 
-async def generate(context: Mapping[str, Any], generation: str, attempt: int) -> None:
+async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int) -> None:
     """Make attempt number `attempt` at a generation, if the ledger gives it the lease."""
-    place: Workplace = context["place"]
-    hand_back: asyncio.Event = context["hand_back"]
-    if not await _may_begin(place, hand_back, context["tool"], generation, attempt):
+    context: WorkerContext = arq_context["context"]
+    hand_back: asyncio.Event = arq_context["hand_back"]
+    if not await _may_begin(context, hand_back, arq_context["tool"], generation, attempt):
         return
-    begun = await _begin(place, hand_back, generation, attempt)
+    begun = await _begin(context, hand_back, generation, attempt)
     if begun is None:
-        await _take_out(place, context["tool"], job_id(generation, attempt))
+        await _take_out(context, arq_context["tool"], job_id(generation, attempt))
         return
     # Beside the attempt, which need not wait for it: the lease is what counts from now on.
-    taking_out = asyncio.create_task(_take_out(place, context["tool"], job_id(generation, attempt), _waited_ms(begun)))
+    taking_out = asyncio.create_task(
+        _take_out(context, arq_context["tool"], job_id(generation, attempt), _waited_ms(begun))
+    )
     try:
-        await Attempt(place, begun, hand_back).run()
+        await Attempt(context, begun, hand_back).run()
     finally:
         await taking_out
 
 
-async def stop(context: Mapping[str, Any], generation: str, ref: str) -> None:
+async def stop(arq_context: Mapping[str, Any], generation: str, ref: str) -> None:
     """Ask the provider to stop the job `ref` of a generation that was ended elsewhere."""
-    place: Workplace = context["place"]
-    found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
+    context: WorkerContext = arq_context["context"]
+    found = await context.retry_until_answered("generation", lambda: context.ledger.generation(generation=generation))
     if not isinstance(found, Generation):
         return
-    if place.desk.lack(found.request.provider) is not None:
-        await _stop_elsewhere(place, context["tool"], found, ref)
-    elif not await place.ask_to_stop(found.request, ref, generation):
+    if context.providers.missing(found.request.provider) is not None:
+        await _stop_elsewhere(context, arq_context["tool"], found, ref)
+    elif not await context.ask_to_stop(found.request, ref, generation):
         # The job's place is another's meanwhile.
-        place.aside(place.ask_again_to_stop(found.request, ref, generation), "stop provider again")
+        context.run_in_background(context.ask_again_to_stop(found.request, ref, generation), "stop provider again")
 
 
-async def _stop_elsewhere(place: Workplace, tool: str, found: Generation, ref: str) -> None:
+async def _stop_elsewhere(context: WorkerContext, tool: str, found: Generation, ref: str) -> None:
     """Leave the stop to a worker that can call the provider."""
     try:
-        await place.queue.stop_elsewhere(tool=tool, provider=found.request.provider, generation=found.id, ref=ref)
+        await context.queue.stop_elsewhere(tool=tool, provider=found.request.provider, generation=found.id, ref=ref)
     except QueueUnavailable as error:
         log.warning("stop_not_left_to_worker", generation=found.id, error=str(error))
 
 
-async def _may_begin(place: Workplace, hand_back: asyncio.Event, tool: str, generation: str, attempt: int) -> bool:
+async def _may_begin(
+    context: WorkerContext, hand_back: asyncio.Event, tool: str, generation: str, attempt: int
+) -> bool:
     """Whether this worker can call the generation's provider, and that has room; if not, the job is left to others.
 
     Only where this worker lacks a key, or some provider of the rate card has a limit, is there anything to ask.
     """
-    limited = any(table.max_in_work is not None for table in place.desk.card.providers.values())
-    if not limited and not place.desk.lacks_any:
+    limited = any(table.max_in_work is not None for table in context.providers.card.providers.values())
+    if not limited and not context.providers.any_missing:
         return True
-    found = await place.insist("generation", lambda: place.ledger.generation(generation=generation))
+    found = await context.retry_until_answered("generation", lambda: context.ledger.generation(generation=generation))
     if not isinstance(found, Generation) or found.state in FINAL_STATES or found.attempt + 1 != attempt:
         return True  # `begin` says what is so
-    if place.desk.lack(found.request.provider) is not None:
-        await _set_aside(place, tool, found.request.provider, job_id(generation, attempt))
+    if context.providers.missing(found.request.provider) is not None:
+        await _set_aside(context, tool, found.request.provider, job_id(generation, attempt))
         return False
     # One that runs is parked: its provider has the job, and room for it.
-    return found.state is not State.QUEUED or await _has_room(place, hand_back, tool, found)
+    return found.state is not State.QUEUED or await _has_room(context, hand_back, tool, found)
 
 
-async def _set_aside(place: Workplace, tool: str, provider: str, job: str) -> None:
+async def _set_aside(context: WorkerContext, tool: str, provider: str, job: str) -> None:
     """Leave the job to a worker that can call its provider. What the queue does not take now it has still, claimed."""
     log.info("job_set_aside", job=job, provider=provider)
     try:
-        await place.queue.set_aside(tool, provider, job)
+        await context.queue.set_aside(tool, provider, job)
     except QueueUnavailable as error:
         log.warning("job_not_set_aside", job=job, error=str(error))
 
 
-async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, found: Generation) -> bool:
+async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str, found: Generation) -> bool:
     """Whether its provider has room; if not, the generation stands in the provider's line and the job is gone."""
     generation, attempt = found.id, found.attempt + 1
-    slot = Slot(place, found)
+    slot = Slot(context, found)
     while True:
         try:
             if await slot.enter():
@@ -107,21 +111,23 @@ async def _has_room(place: Workplace, hand_back: asyncio.Event, tool: str, found
         except QueueUnavailable as error:
             log.warning("slots_not_reached", generation=generation, error=str(error))
             await _wait_seconds(_SLOTS_AGAIN_SECONDS, hand_back)
-    outcome = await place.insist("line_up", lambda: place.ledger.line_up(generation=generation, attempt=attempt))
+    outcome = await context.retry_until_answered(
+        "line_up", lambda: context.ledger.line_up(generation=generation, attempt=attempt)
+    )
     # The job that comes from the line is this one again, so this one goes first.
-    await _take_out(place, tool, job_id(generation, attempt))
+    await _take_out(context, tool, job_id(generation, attempt))
     if isinstance(outcome, LinedUp):
         log.info("lined_up", generation=generation, provider=found.request.provider)
         await slot.line_up(outcome.dispatch)
     return False
 
 
-async def _begin(place: Workplace, hand_back: asyncio.Event, generation: str, attempt: int) -> Begun | None:
+async def _begin(context: WorkerContext, hand_back: asyncio.Event, generation: str, attempt: int) -> Begun | None:
     """Ask for the lease; None if there is nothing to do (any more)."""
     operation = operation_id()
     while True:
-        outcome = await place.insist(
-            "begin", lambda: place.ledger.begin(generation=generation, attempt=attempt, operation=operation)
+        outcome = await context.retry_until_answered(
+            "begin", lambda: context.ledger.begin(generation=generation, attempt=attempt, operation=operation)
         )
         match outcome:
             case Begun():
@@ -148,16 +154,16 @@ async def _wait_seconds(seconds: float, hand_back: asyncio.Event) -> None:
         await asyncio.wait_for(hand_back.wait(), seconds)
     except TimeoutError:
         return
-    raise LeftToAnother
+    raise LeftForAnotherWorker
 
 
-async def _take_out(place: Workplace, tool: str, job: str, waited_ms: int | None = None) -> None:
+async def _take_out(context: WorkerContext, tool: str, job: str, waited_ms: int | None = None) -> None:
     """Take a job out of arq: it has begun, or nobody need begin it any more. It counts as queued until then."""
     problem: QueueUnavailable | None = None
     for pause_seconds in (0, *_TAKE_OUT_AGAIN_SECONDS):
         await asyncio.sleep(pause_seconds)
         try:
-            await place.queue.take_out(tool, job, waited_ms=waited_ms)
+            await context.queue.take_out(tool, job, waited_ms=waited_ms)
         except QueueUnavailable as error:
             problem = error
         else:

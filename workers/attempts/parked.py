@@ -21,7 +21,7 @@ from gateway.ledger.outcomes import Generation, Stale
 from workers.providers import ListeningProvider
 
 if TYPE_CHECKING:
-    from workers.workplace import Workplace
+    from workers.context import WorkerContext
 
 _PROGRESS_EVERY_SECONDS = 1.0
 _BARELY_SECONDS = 1.0  # heard for less, its end contradicts the look that has just said that it goes on
@@ -43,9 +43,9 @@ class _Heard:
 class ParkedJobs:
     """Those of one process."""
 
-    def __init__(self, place: Workplace) -> None:
+    def __init__(self, context: WorkerContext) -> None:
         """Tell the ledger, the queue and the dispatcher of `place`."""
-        self._place = place
+        self._context = context
         self._heard: dict[str, _Heard] = {}
 
     def listen(self, generation: Generation, job: str, provider: ListeningProvider, thousandths: int) -> None:
@@ -56,7 +56,7 @@ class ParkedJobs:
         if known is not None:
             known.task.cancel()
         work = self._listen(generation, job, provider, thousandths)
-        task = self._place.tasks.start(work, f"listen {generation.id}")
+        task = self._context.tasks.start(work, f"listen {generation.id}")
         self._heard[generation.id] = _Heard(job, task)
         task.add_done_callback(lambda ended: self._forget(generation.id, ended))
 
@@ -85,20 +85,20 @@ class ParkedJobs:
         if clock() - began_at < _BARELY_SECONDS:
             each, most = _CONTRADICTED_SECONDS
             await pause(min(each * max(1, generation.looks), most))
-        await self._place.insist("call_back", lambda: self._have_looked_at(generation.id, job))
+        await self._context.retry_until_answered("call_back", lambda: self._have_looked_at(generation.id, job))
 
     async def _tell(self, generation: Generation, job: str, thousandths: int) -> bool:
         """Record how far it is; whether the generation still waits for this job."""
-        outcome = await self._place.insist(
+        outcome = await self._context.retry_until_answered(
             "progress",
-            lambda: self._place.ledger.progress(generation=generation.id, job=job, thousandths=thousandths),
+            lambda: self._context.ledger.progress(generation=generation.id, job=job, thousandths=thousandths),
         )
-        self._place.dispatcher.tell(generation.account, generation.id)
+        self._context.dispatcher.tell(generation.account, generation.id)
         return not isinstance(outcome, Stale)
 
     async def _have_looked_at(self, generation: str, job: str) -> None:
         """Have the job looked at now, by whoever has the generation or has room for it."""
-        await self._place.ledger.call_back(generation=generation, job=job)
+        await self._context.ledger.call_back(generation=generation, job=job)
 
     def _forget(self, generation: str, task: asyncio.Task[None]) -> None:
         known = self._heard.get(generation)

@@ -18,7 +18,7 @@ from workers.providers import ListeningProvider, Provider, ProviderRequest
 
 if TYPE_CHECKING:
     from gateway.ledger.outcomes import Generation
-    from workers.workplace import Workplace
+    from workers.context import WorkerContext
 
 LISTENED_LOOK_MS = 60_000  # its listener may die
 PROGRESS_LOOK_MS = 30_000  # who sees a bar wants to see it move
@@ -30,8 +30,8 @@ _STAY_CALLED_SECONDS = 5.0  # of a provider that calls when it is done
 class Parking:
     """One attempt's job, as its looks find it. Times are of the ledger's clock, in milliseconds."""
 
-    def __init__(self, place: Workplace, generation: Generation) -> None:
-        self._place = place
+    def __init__(self, context: WorkerContext, generation: Generation) -> None:
+        self._context = context
         self._generation = generation
         self._began_at = time.monotonic()
         self._submitted_at = generation.ref_at
@@ -69,7 +69,9 @@ class Parking:
         seconds = (at_work_at + self._done_at) / 2000 - self._submitted_at / 1000
         if seconds > 0:
             request = self._generation.request
-            self._place.aside(self._place.job_times.note(request.provider, request.model, seconds), "note job time")
+            self._context.run_in_background(
+                self._context.job_times.note(request.provider, request.model, seconds), "note job time"
+            )
 
     # --- leaving it -------------------------------------------------------------------------------------------------
 
@@ -91,7 +93,7 @@ class Parking:
         if self._calls_back or self._submitted_at is None:
             return None
         request = self._generation.request
-        lately = await self._place.job_times.lately(request.provider, request.model)
+        lately = await self._context.job_times.lately(request.provider, request.model)
         seconds = next_look_seconds(lately, (now_ms() - self._submitted_at) / 1000)
         known = [] if seconds is None else [round(seconds * 1000)]
         return min([*known, *([PROGRESS_LOOK_MS] if self._tells else [])], default=None)
@@ -99,7 +101,7 @@ class Parking:
     def left(self, job: str, thousandths: int) -> None:
         """It was left, so far done: listen, if the provider can be listened to."""
         if isinstance(self.provider, ListeningProvider):
-            self._place.parked.listen(self._generation, job, self.provider, thousandths)
+            self._context.parked.listen(self._generation, job, self.provider, thousandths)
 
     @property
     def _is_listened_to(self) -> bool:

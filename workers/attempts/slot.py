@@ -18,7 +18,7 @@ from gateway.errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from gateway.ledger.outcomes import Dispatch, Generation
-    from workers.workplace import Workplace
+    from workers.context import WorkerContext
 
 # What a parked one keeps beyond its next look: until it is dispatched, picked up and begun.
 _LOOK_MARGIN_MS = 60_000
@@ -27,18 +27,18 @@ _FILL_EVERY_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-async def keep_filling_slots(place: Workplace) -> None:
+async def keep_filling_slots(context: WorkerContext) -> None:
     """Fill slots once a second, for ever."""
     while True:
-        await fill_slots(place)
+        await fill_slots(context)
         await asyncio.sleep(_FILL_EVERY_SECONDS)
 
 
-async def fill_slots(place: Workplace) -> None:
+async def fill_slots(context: WorkerContext) -> None:
     """Let those go on who stand in a provider's line for a slot that has lapsed, was lost, or is new (R16)."""
-    limits = {name: table.max_in_work for name, table in place.desk.card.providers.items()}
+    limits = {name: table.max_in_work for name, table in context.providers.card.providers.items()}
     try:
-        place.dispatcher.dispatch(await place.slots.fill(limits))
+        context.dispatcher.dispatch(await context.slots.fill(limits))
     except QueueUnavailable as error:
         log.debug("slots_not_filled", error=str(error))
 
@@ -46,26 +46,26 @@ async def fill_slots(place: Workplace) -> None:
 class Slot:
     """The slot of one generation."""
 
-    def __init__(self, place: Workplace, generation: Generation) -> None:
-        self._place = place
+    def __init__(self, context: WorkerContext, generation: Generation) -> None:
+        self._context = context
         self._provider = generation.request.provider
         self._generation = generation
 
     @property
     def _is_counted(self) -> bool:
-        return self._provider in self._place.desk.card.providers
+        return self._provider in self._context.providers.card.providers
 
     @property
     def _limit(self) -> int | None:
-        table = self._place.desk.card.providers.get(self._provider)
+        table = self._context.providers.card.providers.get(self._provider)
         return None if table is None else table.max_in_work
 
     async def enter(self) -> bool:
         """Whether the provider has room for one more job. For a job that it has already there always is."""
         if self._limit is None or self._generation.provider_ref is not None:
             return True
-        entry = await self._place.slots.enter(self._provider, self._limit, self._generation.id)
-        self._place.dispatcher.dispatch(entry.released)
+        entry = await self._context.slots.enter(self._provider, self._limit, self._generation.id)
+        self._context.dispatcher.dispatch(entry.released)
         return entry.inside
 
     def begin(self) -> None:
@@ -76,7 +76,7 @@ class Slot:
     async def line_up(self, dispatch: Dispatch) -> None:
         """Stand in the provider's line; should room have come meanwhile, go on at once."""
         try:
-            self._place.dispatcher.dispatch(await self._place.slots.line_up(self._provider, self._limit, dispatch))
+            self._context.dispatcher.dispatch(await self._context.slots.line_up(self._provider, self._limit, dispatch))
         except QueueUnavailable as error:
             log.warning("not_in_line", generation=self._generation.id, error=str(error), looked_at="in a minute")
 
@@ -87,19 +87,19 @@ class Slot:
         for_ms = None
         if until_ms is not None:
             for_ms = max(0, until_ms - now_ms()) + _LOOK_MARGIN_MS
-        self._aside(self._place.slots.hold(self._provider, self._generation.id, for_ms=for_ms))
+        self._aside(self._context.slots.hold(self._provider, self._generation.id, for_ms=for_ms))
 
     def release(self) -> None:
         """Give the slot up: the provider works on the job no more."""
-        self._place.follow_ups.leave_slot(self._provider, self._generation.id)
+        self._context.follow_ups.leave_slot(self._provider, self._generation.id)
 
     def note(self, outcome: str) -> None:
         """Count what the provider did."""
         if self._is_counted:
-            self._aside(self._place.slots.note(self._provider, outcome))
+            self._aside(self._context.slots.note(self._provider, outcome))
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
-        self._place.aside(self._survive(work), "slot")
+        self._context.run_in_background(self._survive(work), "slot")
 
     async def _survive(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -1,1 +1,1 @@
-"""What caretakers do besides webhooks: rescues, deletions, the daily audit, samples."""
+"""The caretaker's tasks: rescuing stuck generations, deleting expired files, the daily audit, queue samples."""

@@ -1,7 +1,7 @@
-"""The caretaker: visits every overdue deadline once a second, so that nothing stays open for want of someone to end it.
+"""The caretaker: handles every overdue deadline once a second, so that no generation stays open after a crash.
 
-Any number may run: a rescue is compare-and-set, so of two that see the same deadline one does the work. What it finds
-is the same for every kind of crash; `workers/README.md` has the table.
+Any number may run: a rescue is compare-and-set, so of two caretakers that see the same deadline one does the work.
+`workers/README.md` has a table of crashes and what repairs each.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import structlog
 from gateway.cancelling import cancel
 from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.outcomes import Ended, NotDue, Overdue, Requeued
+from workers.context import WorkerContext
 from workers.metrics import RESCUES
-from workers.workplace import Workplace
 
 _ROUND_SECONDS = 1.0
 _OVERDUE_LIMIT = 100
@@ -25,8 +25,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Reach:
-    """Since when a partition has answered without an error, a late answer or a gap (R16).
+class PartitionHealth:
+    """Since when a partition has answered without errors, late answers or gaps (R16).
 
     A lease that ran out says that its worker is dead only if the worker could have renewed it. So leases are judged
     when the ledger was seen to answer for one whole lease; the first answer after a start counts as the beginning.
@@ -56,25 +56,25 @@ class Reach:
 
 @dataclass(slots=True)
 class Caretaker:
-    """Rounds over all partitions, for ever. `round_seconds` is shortened when the lease is very short.
+    """Polls all partitions for overdue deadlines, forever. `round_seconds` is shorter when the lease is very short.
 
-    A round does nothing but visit: whatever else a caretaker does has a task of its own (`workers/caretaking.py`), so
-    that no store, provider or webhook can keep it from the deadlines. Nor can a partition keep it from the others.
+    A round does nothing else: every other task of a caretaker runs beside it (`caretaking` in `workers/settings.py`),
+    so that no store, provider or webhook delays a rescue. Nor does one partition delay the others.
     """
 
-    place: Workplace
+    context: WorkerContext
     lease_seconds: float
     round_seconds: float = field(init=False)
-    reaches: list[Reach] = field(init=False)
+    healths: list[PartitionHealth] = field(init=False)
     _visits: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.round_seconds = min(_ROUND_SECONDS, self.lease_seconds / 3)
         gap_seconds = self.round_seconds + self.lease_seconds / 3
-        self.reaches = [Reach(self.lease_seconds, gap_seconds) for _ in range(self.place.ledger.partitions)]
+        self.healths = [PartitionHealth(self.lease_seconds, gap_seconds) for _ in range(self.context.ledger.partitions)]
 
     async def run(self) -> None:
-        """Make rounds for ever."""
+        """Poll forever."""
         try:
             while True:
                 started_at = time.monotonic()
@@ -84,11 +84,11 @@ class Caretaker:
             await cancel(*self._visits.values())
 
     async def make_round(self) -> None:
-        """Visit every partition, all at once so that they share a pipeline; none stops the others.
+        """Visit all partitions at once, so that they share a pipeline; an error in one does not stop the others.
 
-        One that has not answered within a round is waited for beside the next ones.
+        A partition that has not answered within a round is awaited alongside the next rounds.
         """
-        for partition in range(len(self.reaches)):
+        for partition in range(len(self.healths)):
             if partition not in self._visits:
                 self._visits[partition] = asyncio.create_task(self._visit(partition), name=f"visit {partition}")
         ended, _ = await asyncio.wait(self._visits.values(), timeout=self.round_seconds)
@@ -102,27 +102,27 @@ class Caretaker:
             )
 
     async def _visit(self, partition: int) -> None:
-        reach = self.reaches[partition]
+        health = self.healths[partition]
         asked_at = time.monotonic()
         try:
-            overdue = await self.place.ledger.overdue(partition=partition, limit=_OVERDUE_LIMIT)
-            reach.answered(asked_at, time.monotonic())
-            judge_leases = reach.may_judge(time.monotonic())
+            overdue = await self.context.ledger.overdue(partition=partition, limit=_OVERDUE_LIMIT)
+            health.answered(asked_at, time.monotonic())
+            judge_leases = health.may_judge(time.monotonic())
             rescued = await asyncio.gather(
                 *(self._rescue(one, judge_leases=judge_leases) for one in overdue), return_exceptions=True
             )
         except FareboxError:
-            reach.lost()
+            health.lost()
             raise
         for error in rescued:  # after all of them: one generation that cannot be read keeps no other from its rescue
             if isinstance(error, FareboxError):
-                reach.lost()
+                health.lost()
             if isinstance(error, BaseException):
                 raise error
 
     async def _rescue(self, overdue: Overdue, *, judge_leases: bool) -> None:
         generation = overdue.generation
-        outcome = await self.place.ledger.rescue(
+        outcome = await self.context.ledger.rescue(
             generation=generation, deadline=overdue.deadline, judge_leases=judge_leases
         )
         match outcome:

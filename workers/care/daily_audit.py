@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class NightlyAudit:
+class DailyAudit:
     """Looks once a minute whether an audit is due, and makes it if it is this process's turn."""
 
     ledger: Ledger

@@ -1,4 +1,4 @@
-"""Asking the ledger until it answers: an outage is not an answer, and the hold is safe meanwhile."""
+"""Retries a call to the ledger until it is answered: an outage is not an answer, and the hold is safe meanwhile."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 _PAUSE_FIRST_SECONDS = 0.05
 _PAUSE_MAX_SECONDS = 2.0
-_DOUBLINGS_MAX = 6  # past the longest pause; without an end the number would outgrow a float within half an hour
+_DOUBLINGS_MAX = 6  # beyond the longest pause; unbounded, the power would overflow a float within half an hour
 
 log = structlog.get_logger(__name__)
 
 
-async def insist(transition: str, ask: Callable[[], Awaitable[T]], *, lease_seconds: float) -> T:
-    """Ask again, with growing pauses, until the ledger answers; everything but LedgerUnavailable is passed on.
+async def retry_until_answered(transition: str, ask: Callable[[], Awaitable[T]], *, lease_seconds: float) -> T:
+    """Retry with growing pauses while the ledger is unavailable; every other error is raised.
 
-    `ask` must send the same ids each time: what seemed lost may have happened, and is then answered as the first time
-    (R11). The pauses stay well within a lease, so that after an outage a live worker speaks up before any caretaker may
-    judge its lease.
+    `ask` must send the same ids each time: a call that seemed lost may have been applied, and is then answered as the
+    first time (R11). The pauses stay well within a lease, so that after an outage a live worker renews before any
+    caretaker may judge its lease.
     """
     pause_max = min(_PAUSE_MAX_SECONDS, lease_seconds / 4)
     failures = 0
@@ -37,7 +37,7 @@ async def insist(transition: str, ask: Callable[[], Awaitable[T]], *, lease_seco
                 log.warning("ledger_unavailable", transition=transition, error=str(error))
             pause = min(pause_max, _PAUSE_FIRST_SECONDS * 2 ** min(failures, _DOUBLINGS_MAX))
             failures += 1
-            # Workers that lost the ledger together must not come back in step.
+            # Workers that lost the ledger together must not retry in step.
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not a secret
         else:
             if failures:

@@ -1,4 +1,4 @@
-"""What a worker or a caretaker has in its hands, and how both have a provider stop."""
+"""The connections and settings that the jobs of a worker or caretaker share, and stopping a job at its provider."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from workers.attempts.checks import Checks
 from workers.attempts.job_times import JobTimes
 from workers.attempts.parked import ParkedJobs
 from workers.attempts.storing import Storing
-from workers.insist import insist
 from workers.metrics import FIGURES
-from workers.provider_desk import ProviderDesk
+from workers.provider_registry import ProviderRegistry
+from workers.retry import retry_until_answered
 
 T = TypeVar("T")
 
@@ -36,17 +36,17 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Workplace:
-    """The connections that all jobs of a process share."""
+class WorkerContext:
+    """Shared by all jobs of one process."""
 
     ledger: Ledger
     queue: Queue
     dispatcher: Dispatcher
     outputs: OutputStore
     lease_seconds: float
-    desk: ProviderDesk
+    providers: ProviderRegistry
     attempts: dict[str, Callable[[], None]] = field(default_factory=dict)
-    """For each generation in work here, what makes its attempt look at once, in the ledger and at its provider."""
+    """By generation in progress here: makes its attempt check the ledger and its provider at once."""
     checks: Checks = field(default_factory=Checks)
     tasks: Tasks = field(default_factory=Tasks)
     slots: Slots = field(init=False)
@@ -65,18 +65,18 @@ class Workplace:
             dispatcher=self.dispatcher,
             slots=self.slots,
             tasks=self.tasks,
-            card=lambda: self.desk.card,
+            card=lambda: self.providers.card,
             figures=FIGURES,
             stop=self.stop_provider,
         )
         self.ledger.follow_up_by(self.follow_ups.after)
 
-    async def insist(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the ledger until it answers (see `workers.insist`)."""
-        return await insist(transition, ask, lease_seconds=self.lease_seconds)
+    async def retry_until_answered(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the ledger until it answers (see `workers.retry`)."""
+        return await retry_until_answered(transition, ask, lease_seconds=self.lease_seconds)
 
-    async def heed_looks(self) -> None:
-        """Have attempts look at once when a cancel was asked for or a provider called back; for ever."""
+    async def watch_for_looks(self) -> None:
+        """Wake attempts when a cancel was requested or a provider called back; runs forever."""
         async with aclosing(self.queue.looks()) as looks:
             async for told in looks:
                 found = self.attempts.values() if told is None else filter(None, [self.attempts.get(told)])
@@ -84,9 +84,9 @@ class Workplace:
                     look()
 
     async def stop_provider(self, asked: GenerationRequest, ref: str, generation: str) -> None:
-        """Ask a provider to stop the job `ref`; never raise: the generation has ended, whatever comes of it.
+        """Ask a provider to stop the job `ref`. Never raises: the generation has ended either way.
 
-        What cannot be asked from here is left to a worker: a caretaker need have neither the key nor a way there.
+        If this process cannot reach the provider, or lacks its key as a caretaker may, a worker is asked to do it.
         """
         if await self.ask_to_stop(asked, ref, generation):
             return
@@ -96,11 +96,11 @@ class Workplace:
             log.warning("stop_not_left_to_worker", generation=generation, error=str(error))
 
     async def ask_to_stop(self, asked: GenerationRequest, ref: str, generation: str) -> bool:
-        """Ask once; whether the provider has heard. Never raises."""
+        """Ask once; whether the provider acknowledged. Never raises."""
         tell = log.bind(generation=generation, provider=asked.provider)
         try:
             async with asyncio.timeout(_STOP_PROVIDER_SECONDS):
-                await self.desk.provider(asked.provider).cancel(ref, asked.provider_model or asked.model)
+                await self.providers.provider(asked.provider).cancel(ref, asked.provider_model or asked.model)
         except Exception as error:  # noqa: BLE001 - a vendor's client may raise anything
             tell.warning("provider_not_stopped", error=type(error).__name__)
             return False
@@ -108,19 +108,19 @@ class Workplace:
         return True
 
     async def ask_again_to_stop(self, asked: GenerationRequest, ref: str, generation: str) -> None:
-        """Ask a few more times: a provider that is away for a moment still has the job when it is back."""
+        """Retry a few times: a provider that is briefly unreachable still runs the job when it is back."""
         for pause in _STOP_AGAIN_SECONDS:
             await asyncio.sleep(pause)
             if await self.ask_to_stop(asked, ref, generation):
                 return
 
     async def close(self) -> None:
-        """Hand parked jobs over, end the loops, let what else runs end, then close the providers and the checks."""
+        """Hand over parked jobs, stop the background tasks, then close the providers and the output checks."""
         await self.parked.close()
         await self.tasks.close()
-        await self.desk.close()
+        await self.providers.close()
         await self.checks.close()
 
-    def aside(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Do what nobody waits for."""
+    def run_in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Start a task that nobody waits for."""
         self.tasks.start(work, name)

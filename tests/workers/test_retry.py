@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import LedgerBroken, LedgerUnavailable
-from workers.insist import insist
+from workers.retry import retry_until_answered
 
 
 async def test_an_outage_is_outlasted_however_long_it_is() -> None:
@@ -17,7 +17,7 @@ async def test_an_outage_is_outlasted_however_long_it_is() -> None:
             raise LedgerUnavailable("not yet")
         return "renewed"
 
-    assert await insist("renew", ask, lease_seconds=0.0001) == "renewed"
+    assert await retry_until_answered("renew", ask, lease_seconds=0.0001) == "renewed"
     assert asked == 1501
 
 
@@ -26,4 +26,4 @@ async def test_what_is_not_an_outage_is_passed_on() -> None:
         raise LedgerBroken("contradiction")
 
     with pytest.raises(LedgerBroken):
-        await insist("renew", ask, lease_seconds=30)
+        await retry_until_answered("renew", ask, lease_seconds=30)

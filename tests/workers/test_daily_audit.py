@@ -13,14 +13,14 @@ from gateway.ledger.audit import last_audit
 from gateway.ledger.audit.result import CLAIM_MS, EVERY_MS
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, until
-from workers.care import nightly_audit
-from workers.care.nightly_audit import NightlyAudit
+from workers.care import daily_audit
+from workers.care.daily_audit import DailyAudit
 
 
 async def test_of_several_caretakers_one_audits_and_the_next_is_due_in_a_day(stage: Stage) -> None:
     await stage.account()
     await stage.order()
-    caretakers = [NightlyAudit(stage.ledger) for _ in range(3)]
+    caretakers = [DailyAudit(stage.ledger) for _ in range(3)]
     with capture_logs() as lines:
         reports = await asyncio.gather(*(one.take_turn() for one in caretakers))
     (made,) = [report for report in reports if report is not None]
@@ -38,7 +38,7 @@ async def test_of_several_caretakers_one_audits_and_the_next_is_due_in_a_day(sta
 
 async def test_the_turn_of_a_dead_caretaker_lapses(stage: Stage) -> None:
     await stage.ledger.redis.set(keys.AUDIT_CLAIM, "dead", px=CLAIM_MS)
-    caretaker = NightlyAudit(stage.ledger)
+    caretaker = DailyAudit(stage.ledger)
     assert await caretaker.take_turn() is None
     await stage.ledger.redis.pexpire(keys.AUDIT_CLAIM, 1)
 
@@ -54,7 +54,7 @@ async def test_differences_are_loud_and_name_no_prompt(stage: Stage) -> None:
     generation = reserved.generation.id
     await stage.ledger.redis.zrem(keys.deadlines(int(generation[4:6], 16)), generation)
     with capture_logs() as lines:
-        await NightlyAudit(stage.ledger).take_turn()
+        await DailyAudit(stage.ledger).take_turn()
     difference, finished = lines
     assert (difference["event"], difference["log_level"]) == ("audit_difference", "error")
     assert (difference["kind"], difference["generation"]) == ("deadline", generation)
@@ -78,7 +78,7 @@ async def test_differences_are_told_though_the_ledger_cannot_keep_the_result(
 
     monkeypatch.setattr(stage.ledger, "command", full)
     with capture_logs() as lines, pytest.raises(LedgerFull):
-        await NightlyAudit(stage.ledger).take_turn()
+        await DailyAudit(stage.ledger).take_turn()
     assert [line["event"] for line in lines] == ["audit_difference", "audit_finished"]
 
 
@@ -86,11 +86,11 @@ async def test_an_outage_only_delays_it(
     own_redis: RedisServer, own_stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = own_stage
-    monkeypatch.setattr(nightly_audit, "_FIRST_LOOK_SECONDS", 0)
-    monkeypatch.setattr(nightly_audit, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(daily_audit, "_FIRST_LOOK_SECONDS", 0)
+    monkeypatch.setattr(daily_audit, "_LOOK_SECONDS", 0.05)
     await stage.account()
     own_redis.kill()
-    caretaker = NightlyAudit(stage.ledger)
+    caretaker = DailyAudit(stage.ledger)
     with pytest.raises(LedgerUnavailable):
         await caretaker.take_turn()
     running = asyncio.create_task(caretaker.run())

@@ -1,7 +1,7 @@
-"""The providers of this process, by the names that the rate card gives them, and what they are asked.
+"""The providers of this process, by their names on the rate card, and the requests they are sent.
 
-The rate card is followed while the worker runs: a provider whose table changes is made anew at its next use. The one
-before is closed with the process, for its answers may still be awaited.
+Rate card changes apply while the worker runs: a provider whose table changes is created again at its next use. The
+previous one is closed with the process, because calls to it may still be in progress.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from workers.providers import (
 _SANDBOX_TABLE = ProviderTable(kind=SANDBOX)
 
 
-class ProviderDesk:
-    """Hands out providers, and puts requests into their words."""
+class ProviderRegistry:
+    """Creates providers and translates generations into provider requests."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class ProviderDesk:
         callbacks: CallbackLinks | None,
         input_guard: AddressGuard | None = None,
     ) -> None:
-        """`callbacks` makes the addresses that providers may call; None: nobody could reach them.
+        """`callbacks` makes the callback URLs for providers; None if this deployment has no public URL.
 
-        `input_guard` says from where providers of ours may fetch inputs; None: from public addresses.
+        `input_guard` restricts the addresses that inputs are fetched from; None: public addresses only.
         """
         self._input_guard = input_guard or AddressGuard()
         self._cards = cards
@@ -55,24 +55,24 @@ class ProviderDesk:
         self._made: dict[str, tuple[ProviderTable, Provider]] = {}
         self._retired: list[Provider] = []
         self._given: dict[str, Provider] = {}
-        self._met: set[str] = set()
+        self._seen: set[str] = set()
 
     @property
     def card(self) -> RateCard:
-        """The rate card as it is now."""
+        """The current rate card."""
         return self._cards.card
 
     @property
     def card_problem(self) -> str | None:
-        """Why that is not the card in force; None if it is."""
+        """Why it is not the card in force; None if it is."""
         return self._cards.problem
 
     def give(self, name: str, provider: Provider) -> None:
-        """Use this very provider under a name, whatever the rate card says."""
+        """Use this provider for a name, whatever the rate card says."""
         self._given[name] = provider
 
     def table(self, name: str) -> ProviderTable:
-        """What the rate card says of a provider; ProviderNotHere if it has no such one (any more)."""
+        """A provider's table on the rate card; ProviderNotHere if there is none."""
         table = self.card.providers.get(name)
         if table is None and name == SANDBOX:
             return _SANDBOX_TABLE
@@ -80,8 +80,8 @@ class ProviderDesk:
             raise ProviderNotHere(f"the rate card of this worker has no provider {name!r}")
         return table
 
-    def lack(self, name: str) -> str | None:
-        """What this worker lacks to call a provider; None if nothing."""
+    def missing(self, name: str) -> str | None:
+        """What this worker is missing to call a provider; None if nothing."""
         if name in self._given:
             return None
         try:
@@ -94,19 +94,19 @@ class ProviderDesk:
     def callable_providers(self) -> list[str]:
         """The providers of the rate card that this worker can call; sandbox it always can."""
         names = {SANDBOX, *self.card.providers, *self._given}
-        return sorted(name for name in names if self.lack(name) is None)
+        return sorted(name for name in names if self.missing(name) is None)
 
     @property
-    def lacks_any(self) -> bool:
-        """Whether a job may be of a provider that this worker cannot call: of its card, or one that it has met."""
-        return any(self.lack(name) is not None for name in (*self.card.providers, *self._met))
+    def any_missing(self) -> bool:
+        """Whether a job may need a provider that this worker cannot call: on its card, or seen on a generation."""
+        return any(self.missing(name) is not None for name in (*self.card.providers, *self._seen))
 
-    def meet(self, name: str) -> None:
-        """Remember a provider that a generation has, though this worker's rate card may not."""
-        self._met.add(name)
+    def remember(self, name: str) -> None:
+        """Remember the provider of a generation, which this worker's rate card may not have."""
+        self._seen.add(name)
 
     def provider(self, name: str) -> Provider:
-        """The provider of this name, made at first use and kept."""
+        """The provider of this name, created at first use and kept."""
         if name in self._given:
             return self._given[name]
         table = self.table(name)
@@ -128,9 +128,9 @@ class ProviderDesk:
         return provider
 
     async def request(self, generation: Generation, attempt: int, delivered: Collection[int]) -> ProviderRequest:
-        """What the provider is asked for. `delivered` are the outputs that are there already.
+        """The request for the provider. `delivered` are the outputs that exist already.
 
-        The bytes of inputs that are in our store come with it as long as the provider has no job: later nobody asks.
+        Stored inputs are included as bytes unless the provider has the job already: then they are not needed again.
         """
         asked = generation.request
         model = self.card.models.get(asked.model)
@@ -154,7 +154,7 @@ class ProviderDesk:
         )
 
     def ordered(self, request: GenerationRequest) -> Ordered:
-        """What an output of this request must be, checked as the card says for its model, else for its tool."""
+        """What an output of this request must be; how strictly it is checked is set by its model, else its tool."""
         levels = (self.card.models.get(request.model), self.card.tools.get(request.tool))
         given = [level.check for level in levels if level is not None]
         duration = next((check.duration for check in given if check.duration is not None), DURATION_MARGIN)
@@ -193,7 +193,7 @@ class ProviderDesk:
 
 
 def _of_the_job(generation: Generation) -> tuple[int, ...]:
-    """What the job that the provider has was asked for, or the next one will be: all that no earlier job delivered."""
+    """The outputs that the provider's job, or the next one, has to make: all that no earlier job delivered."""
     earlier = {
         output.index
         for output in generation.outputs

@@ -1,1 +1,0 @@
-"""Webhooks: the deliveries that are due are called, one call at a time."""
