@@ -58,7 +58,7 @@ MUTANTS = {
         "was quoted",
     ),
     "free credits that come back after midnight are the plan's": Mutant(
-        f"{_LUA}/lib/grants.lua",
+        f"{_LUA}/lib/refunds.lua",
         "refund_grant(a, p, share.bucket, amount)",
         'refund_grant(a, p, "s", amount)',
         "clocks",

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
@@ -33,12 +35,14 @@ from redis.exceptions import (
 from gateway import batches
 from gateway.connections import is_closed_transport
 from gateway.errors import LedgerBroken, LedgerFull, LedgerUnavailable
-from gateway.ledger.libraries import LUA, compose
 from gateway.ledger.replicas import Replicas
 from gateway.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
+
+LUA = files("gateway.ledger").joinpath("lua")
+_INCLUDE = re.compile(r"^--- @include (.+)$", re.MULTILINE)
 
 Argument = str | int
 Reply = list[Any]
@@ -63,9 +67,24 @@ class Script:
     digest: str
 
 
+def compose(text: str) -> str:
+    """A script with its libraries in the place of its includes: each once, and what a library includes before it."""
+    included: set[str] = set()
+
+    def libraries(include: re.Match[str]) -> str:
+        names: list[str] = re.findall(r'"([^"]+)"', include[1])
+        return "\n".join(library(name) for name in names if name not in included)
+
+    def library(name: str) -> str:
+        included.add(name)
+        return _INCLUDE.sub(libraries, LUA.joinpath(f"{name}.lua").read_text())
+
+    return _INCLUDE.sub(libraries, text)
+
+
 @cache
 def load(name: str) -> Script:
-    """`lua/<name>.lua` with its libraries, in which each include stands below the script's own head comment."""
+    """`lua/<name>.lua` with its libraries below its head comment."""
     source = compose(LUA.joinpath(f"{name}.lua").read_text())
     digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
     return Script(name, source, digest)

@@ -84,7 +84,7 @@ MUTANTS = [
     ),
     Mutant(
         "the monthly credits roll over",
-        "if old then grants.remove(a, old.id) end\n  local paid_for",
+        "if old then grants.remove(a, old.id) end\n    local paid_for",
         "local paid_for",
     ),
     Mutant(

@@ -144,11 +144,11 @@ def test_the_readme_describes_every_key() -> None:
 def test_python_spells_keys_as_lua_does() -> None:
     libraries = Path(gateway.ledger.__file__).parent / "lua" / "lib"
     lua = (libraries / "keys.lua").read_text() + (libraries / "webhook_keys.lua").read_text()
-    spelled = re.findall(r"^function keys\.(\w+)\(", lua, re.MULTILINE)
+    spelled = re.findall(r"^function (?:webhook_)?keys\.(\w+)\(", lua, re.MULTILINE)
     python = {name for name in vars(keys) if callable(getattr(keys, name)) and not name.startswith("_")}
     assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "signed_out", "subject", "taken_in"}
     for name in spelled:
-        words = re.search(rf"^function keys\.{name}\((.*?)\)", lua, re.MULTILINE)
+        words = re.search(rf"^function (?:webhook_)?keys\.{name}\((.*?)\)", lua, re.MULTILINE)
         assert words
         count = len([word for word in words.group(1).split(",") if word])
         assert getattr(keys, name)(7, *"xyz"[:count]) == ":".join(["{fb07}", name, *"xyz"[:count]])

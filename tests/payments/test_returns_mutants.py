@@ -49,7 +49,7 @@ MUTANTS = [
     ),
     Mutant(
         "what is held after the money came back is taken all the same",
-        'grants.unmark(a, "revoked", f.grant)',
+        'marks.clear(a, "revoked", f.grant)',
         "",
     ),
     Mutant("two disputes take no more than one", "disputed = disputed + fact.parts", "disputed = fact.parts"),
@@ -62,8 +62,8 @@ MUTANTS = [
     Mutant("money that comes back leaves the debt as it was", 'accounts.add(a, "debt", -waived)', ""),
     Mutant(
         "what is held of a debtor's purchase comes back to him",
-        'grants.mark(a, owing and "owing" or "revoked", grant.id)',
-        'if not owing then grants.mark(a, "revoked", grant.id) end',
+        'marks.set(a, owing and "owing" or "revoked", grant.id)',
+        'if not owing then marks.set(a, "revoked", grant.id) end',
     ),
 ]
 

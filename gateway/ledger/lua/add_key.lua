@@ -5,7 +5,7 @@
 -- ARGV     1 key id, 2 label
 -- Returns  {"not_found"} {"added", created at}
 -- Writes   account
---- @include "lib/keys" "lib/amounts"
+--- @include "lib/amounts"
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
 local known = redis.call("HGET", KEYS[1], "key:" .. ARGV[1])
 local now = known and string.match(known, "^(%d+),") or amounts.text(amounts.real_now())

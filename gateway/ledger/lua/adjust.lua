@@ -7,8 +7,7 @@
 --          available in the bucket}
 --          {"applied", grant or "", view, {}}
 -- Writes   account, journal, idempotency
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/operations"
+--- @include "lib/amounts" "lib/journal" "lib/grants" "lib/holds" "lib/cycles" "lib/operations"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
 local bucket, amount = ARGV[2], tonumber(ARGV[3])
@@ -25,9 +24,9 @@ if amount > 0 then
   local expires = bucket == "f" and a.resets_at or bucket == "s" and cycles.bucket_ends(a) or nil
   note = grants.add(a, "o", bucket, amount, expires).id
 else
-  local allocation = grants.allocate(a, -amount, bucket)
+  local allocation = holds.allocate(a, -amount, bucket)
   if not allocation then return {"refused", "not_available", amounts.text(available)} end
-  deltas = grants.take(a, allocation, false)
+  deltas = holds.take(a, allocation, false)
 end
 journal.add(a, a.now, "adjust", deltas, nil, ARGV[4])
 return operations.close(a, ARGV[1], note, {}, 0)

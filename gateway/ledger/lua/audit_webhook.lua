@@ -6,13 +6,13 @@
 -- Returns  {"gone"} {"webhook", listed "1"/"0", in the index "…" or "", first of pending "…" or "", {event, what}, …}:
 --          what is "lost" (pending and nowhere due) or "done" (due though it is not pending)
 -- Writes   nothing
---- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/listeners"
+--- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/listeners"
 local owner, id = webhooks.named()
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"gone"} end
 local listed = id == webhooks.DEFAULT
 for _, one in ipairs(listeners.load(owner)) do listed = listed or one[1] == id end
-local index = redis.call("ZSCORE", keys.webhooks(), owner .. ":" .. id)
-local first = redis.call("ZRANGE", keys.pending(owner, id), 0, 0, "WITHSCORES")[2]
+local index = redis.call("ZSCORE", webhook_keys.webhooks(), owner .. ":" .. id)
+local first = redis.call("ZRANGE", webhook_keys.pending(owner, id), 0, 0, "WITHSCORES")[2]
 -- What a paused webhook was to be told is kept for a month. That it was in the index is nothing to anybody then.
 if index and not first and tonumber(index) >= webhooks.PARKED then index = nil end
 local reply = {
@@ -21,10 +21,10 @@ local reply = {
 }
 -- All are read before any is judged: of two in one millisecond, the one that waits may be listed before the other.
 local found, waits = {}, {}
-for index, event in ipairs(redis.call("ZRANGE", keys.deliveries(owner, id), 0, ARGV[1] - 1)) do
-  local d = redis.call("HMGET", keys.delivery(owner, id, event), "status", "behind")
+for index, event in ipairs(redis.call("ZRANGE", webhook_keys.deliveries(owner, id), 0, ARGV[1] - 1)) do
+  local d = redis.call("HMGET", webhook_keys.delivery(owner, id, event), "status", "behind")
   if d[1] == "pending" and d[2] then waits[d[2]] = true end
-  found[index] = {event, d[1], redis.call("ZSCORE", keys.pending(owner, id), event)}
+  found[index] = {event, d[1], redis.call("ZSCORE", webhook_keys.pending(owner, id), event)}
 end
 for _, one in ipairs(found) do
   local event, status, due = one[1], one[2], one[3]

@@ -5,12 +5,12 @@
 -- ARGV     1 cursor ("0" at first), 2 how many about
 -- Returns  {"page", next cursor or "0", {webhook, there "1"/"0"}, …}
 -- Writes   nothing
---- @include "lib/keys" "lib/webhook_keys"
+--- @include "lib/webhook_keys"
 local cursor, members = unpack(redis.call("ZSCAN", KEYS[1], ARGV[1], "COUNT", ARGV[2]))
 local page = {"page", cursor}
 for index = 1, #members, 2 do
   local owner, id = string.match(members[index], "^([^:]+):([^:]+)$")
-  local there = owner and redis.call("EXISTS", keys.webhook(owner, id)) == 1
+  local there = owner and redis.call("EXISTS", webhook_keys.webhook(owner, id)) == 1
   page[#page + 1] = {members[index], there and "1" or "0"}
 end
 return page

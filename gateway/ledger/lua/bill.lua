@@ -8,10 +8,8 @@
 -- Returns  {"not_found"} {"refused", "too_many_lines"}
 --          {"billed", view, dispatches, superseded subscriptions, plans that no card had}
 -- Writes   billing, checkout, account, journal; what promotions write
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/billing"
---- @include "lib/facts" "lib/periods" "lib/plans" "lib/entitlements" "lib/eras" "lib/provided" "lib/allotments"
---- @include "lib/renewals" "lib/notes"
+--- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/promotion" "lib/checkouts" "lib/billing"
+--- @include "lib/eras" "lib/facts" "lib/notes" "lib/provided" "lib/renewals"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 local id, said, grace = ARGV[1], cjson.decode(ARGV[3]), tonumber(ARGV[4])
@@ -19,7 +17,7 @@ local c, b, p = checkouts.load(a.id, ARGV[2]), billing.load(a.id), policy.load()
 local bought = b.fields[id .. "|bought"]
 if not bought and c and c.fields.kind == "plan" then bought = c.fields.what .. "," .. c.fields.interval end
 if not bought then return {"not_found"} end
-cycles.roll(a, p)
+steps.roll(a, p)
 
 billing.adopt(a, b)
 facts.prune(b, a.now)
@@ -34,7 +32,7 @@ if current then
 end
 notes.lines(a, b, id)
 if said.unpaid_invoice then notes.failure(a, b, id, said) end
-cycles.roll(a, p)
+steps.roll(a, p)
 if current then
   renewals.settle(a, p, b, list, grace)
   provided.note(b, list, a.now)

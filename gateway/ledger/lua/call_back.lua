@@ -5,7 +5,7 @@
 -- ARGV     1 the provider's own id of the job, 2 dispatch ms
 -- Returns  {"not_found"} {"stray", tool} {"unchanged", generation} {"called_back", dispatch or {}}
 -- Writes   generation, deadlines
---- @include "lib/keys" "lib/amounts" "lib/generations"
+--- @include "lib/amounts" "lib/generations"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local job = ARGV[1]
 if not g then return {"not_found"} end

@@ -6,8 +6,7 @@
 -- Returns  {"not_found"} {"keys_changed"} {"unchanged", generation} {"cancel_requested", generation, dispatch or {}}
 --          {"ended", …}
 -- Writes   generation, deadlines; all that an ending writes
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local dispatch_ms = tonumber(ARGV[3])
 -- Another account's generation may be in another partition than the caller's keys version, so it is refused first.

@@ -6,8 +6,7 @@
 -- Returns  {"not_found"} {"refused", "no_subscription" | "unknown_plan", account's now}
 --          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/operations"
+--- @include "lib/amounts" "lib/calendar" "lib/zones" "lib/journal" "lib/cycles" "lib/promotion" "lib/operations"
 --- @include "lib/subscriptions"
 local a, p = operations.open(ARGV[1])
 if not a then return p end

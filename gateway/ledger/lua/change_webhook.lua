@@ -6,7 +6,7 @@
 --          4 status ("active" | "paused") or "", 5 why it is paused
 -- Returns  {"not_found"} {"webhook", fields}
 -- Writes   webhook, pending, webhooks; account, or policy for an operators' one
---- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/listeners" "lib/pausing"
+--- @include "lib/amounts" "lib/webhooks" "lib/listeners" "lib/pausing"
 local owner, id = webhooks.named()
 local w = webhooks.load(owner, id)
 if not w then return {"not_found"} end

@@ -9,15 +9,14 @@
 --          {"refused", "test_account" | "subscription_required" | "unknown_plan" | "already_subscribed"}
 --          {"checkout", checkout}
 -- Writes   checkout, the account's list of purchases
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/subscriptions" "lib/checkouts"
+--- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/subscriptions" "lib/checkouts"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 if accounts.keys_changed(a, ARGV[2]) then return {"keys_changed"} end
 local known = checkouts.load(a.id, ARGV[1])
 if known then return {"checkout", checkouts.reply(known)} end
 local p = policy.load()
-cycles.roll(a, p)
+steps.roll(a, p)
 local f, what, interval = a.fields, ARGV[4], ARGV[5]
 if ARGV[11] == "1" and f.test then return {"refused", "test_account"} end
 if ARGV[3] == "bundle" then

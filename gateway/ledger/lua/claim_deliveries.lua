@@ -5,26 +5,27 @@
 -- ARGV     1 claim, 2 for how long in ms, 3 how many at most
 -- Returns  {"nothing"} {"claimed", webhook's fields, {event, fields}, …}
 -- Writes   delivery, pending, webhooks
---- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/tries"
+--- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox" "lib/tries"
 local GONE_AT_ONCE = 100 -- of a webhook that was paused for a month: one by one they would hold up what is there
 local owner, id = webhooks.named()
+local outbox = make_outbox()
 local now, most = amounts.real_now(), tonumber(ARGV[3])
 local due = redis.call(
-  "ZRANGE", keys.pending(owner, id), "-inf", amounts.text(now), "BYSCORE", "LIMIT", 0, most + GONE_AT_ONCE)
+  "ZRANGE", webhook_keys.pending(owner, id), "-inf", amounts.text(now), "BYSCORE", "LIMIT", 0, most + GONE_AT_ONCE)
 local reply = {"claimed", redis.call("HGETALL", KEYS[1])}
 
 for _, event in ipairs(due) do
   if #reply == most + 2 then break end
-  local key = keys.delivery(owner, id, event)
+  local key = webhook_keys.delivery(owner, id, event)
   local d = tries.load(key)
   if d then
     if d.claim then tries.add(key, d, now, "", "interrupted", 0) end
     redis.call("HSET", key, "claim", ARGV[1], "claimed_at", amounts.text(now))
-    webhooks.schedule(owner, id, event, now + tonumber(ARGV[2]))
+    outbox.schedule(owner, id, event, now + tonumber(ARGV[2]))
     reply[#reply + 1] = {event, redis.call("HGETALL", key)}
   else
-    redis.call("ZREM", keys.pending(owner, id), event) -- it was kept for as long as anything is
+    redis.call("ZREM", webhook_keys.pending(owner, id), event) -- it was kept for as long as anything is
   end
 end
-webhooks.index(owner, id)
+outbox.index(owner, id)
 return #reply > 2 and reply or {"nothing"}

@@ -6,7 +6,7 @@
 -- ARGV     1 checkout, 2 "declined", "expired" or "failed"
 -- Returns  {"not_found"} {"checkout", checkout as it is now}
 -- Writes   checkout
---- @include "lib/keys" "lib/checkouts"
+--- @include "lib/checkouts"
 local c = checkouts.load(string.match(KEYS[1], ":account:(.*)$"), ARGV[1])
 if not c then return {"not_found"} end
 if c.fields.status == "open" then

@@ -5,7 +5,7 @@
 -- ARGV     1 attempt, 2 index, 3 output (JSON)
 -- Returns  {"stale"} {"noted"}
 -- Writes   generation
---- @include "lib/keys" "lib/amounts" "lib/generations"
+--- @include "lib/amounts" "lib/generations"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not generations.held_by(g, ARGV[1]) then return {"stale"} end
 local index = tonumber(ARGV[2])

@@ -7,7 +7,7 @@
 --          7 made at or after, or "", 8 made before, or "", 9 metadata that it must have (JSON: name → text), or ""
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", fields…}
 -- Writes   nothing
---- @include "lib/keys" "lib/amounts" "lib/generations"
+--- @include "lib/keys" "lib/amounts"
 local LOOKED_AT_MAX = ARGV[9] ~= "" and 200 or 1000
 local account = string.match(KEYS[1], ":account:(.*)$")
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")

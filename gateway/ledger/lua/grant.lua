@@ -6,8 +6,7 @@
 -- Returns  {"not_found"} {"refused", "expires_in_past" | "too_much" | "too_many_grants", account's now}
 --          {"applied", grant, view, {}}
 -- Writes   account, journal, idempotency
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/operations"
+--- @include "lib/amounts" "lib/journal" "lib/grants" "lib/operations"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
 local amount, expires = tonumber(ARGV[3]), tonumber(ARGV[4])

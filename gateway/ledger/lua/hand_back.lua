@@ -5,8 +5,7 @@
 -- ARGV     1 attempt, 2 operation, 3 dispatch ms
 -- Returns  {"stale"} {"ended", …} if a cancel was asked for {"requeued", dispatch}
 -- Writes   generation, deadlines, totals; all that an ending writes
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if g and g.state == "queued" and g.attempt == ARGV[1] and g.operation == ARGV[2] then
   return {"requeued", generations.dispatch(g, tonumber(redis.call("ZSCORE", keys.deadlines(), g.id)))}

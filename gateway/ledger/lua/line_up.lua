@@ -5,7 +5,7 @@
 -- ARGV     1 the attempt that finds no room: the next one
 -- Returns  {"stale"} {"requeued", dispatch}
 -- Writes   generation, deadlines
---- @include "lib/keys" "lib/amounts" "lib/generations"
+--- @include "lib/amounts" "lib/generations"
 local LOOK_AGAIN = 60000 -- should the line be lost; who is next in it is dispatched at once
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g or g.state ~= "queued" or tonumber(g.attempt) + 1 ~= tonumber(ARGV[1]) then return {"stale"} end

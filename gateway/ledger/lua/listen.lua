@@ -5,7 +5,7 @@
 -- ARGV     1 url, 2 events by commas, 3 description or "", 4 mark of its secret, 5 how many its owner may have
 -- Returns  {"not_found"}: no such account {"too_many"} {"webhook", fields}
 -- Writes   webhook; account, or policy for an operators' one
---- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/listeners"
+--- @include "lib/amounts" "lib/webhooks" "lib/listeners"
 local owner, id = webhooks.named()
 if not listeners.owned(owner) then return {"not_found"} end
 if redis.call("EXISTS", KEYS[1]) == 1 then return {"webhook", redis.call("HGETALL", KEYS[1])} end

@@ -5,8 +5,7 @@
 -- ARGV     1 attempt, 2 operation, 3 dispatch ms, 4 progress in thousandths or "", 5 next look in ms at most or ""
 -- Returns  {"stale"} {"ended", …} if a cancel was asked for {"parked", next look, dispatch if it was called back or {}}
 -- Writes   generation, deadlines; all that an ending writes
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
+--- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 -- A callback that came while the attempt ran must not be slept through.
 local called_back = g and g.ref and g.called_back == g.ref

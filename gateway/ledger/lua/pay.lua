@@ -6,15 +6,15 @@
 -- ARGV     1 checkout, 2 the provider's own id of the payment, 3 dispatch ms
 -- Returns  {"not_found"} {"declined", checkout} {"paid", "1" now | "0" before, checkout, view, dispatches}
 -- Writes   checkout, account, journal; what promotions write
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/returns"
+--- @include "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/grants" "lib/steps"
+--- @include "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/returns"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 local c = a and checkouts.load(a.id, ARGV[1])
 if not c then return {"not_found"} end
 local f = c.fields
 if f.status == "declined" then return {"declined", checkouts.reply(c)} end
 local p = policy.load()
-cycles.roll(a, p)
+steps.roll(a, p)
 if f.status == "paid" then return {"paid", "0", checkouts.reply(c), accounts.view(a), {}} end
 
 f.status, f.ref, f.paid_at = "paid", ARGV[2], amounts.text(a.real)
@@ -23,7 +23,7 @@ if f.kind == "bundle" then
   f.grant, f.granted_at = grant.id, amounts.text(a.now)
   journal.add(a, a.now, "grant", {t = {grant.available, 0}}, nil, "bought " .. f.name)
   returns.settle(a, p, c)
-  events.need().note(a, "top_up.paid", c.id, {
+  events.note(a, "top_up.paid", c.id, {
     checkout = c.id, bundle = f.what, name = f.name, credits = f.credits, price = f.price, currency = f.currency,
     available = amounts.text(a.available),
   })

@@ -5,7 +5,7 @@
 -- ARGV     1 the provider's own id of the job, 2 progress in thousandths
 -- Returns  {"stale"} the job is no open generation's (any more) {"noted"}
 -- Writes   generation
---- @include "lib/keys" "lib/amounts" "lib/generations"
+--- @include "lib/generations"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g or g.state ~= "running" or g.ref ~= ARGV[1] then return {"stale"} end
 

@@ -5,15 +5,14 @@
 -- ARGV     1 email or "" (leave), 2 metadata (JSON) or "" (leave)
 -- Returns  {"applied", made "1"/"0", view, the email it had or ""}
 -- Writes   account, totals
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations"
+--- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations"
 local id = string.match(KEYS[1], ":account:(.*)$")
 local a = accounts.load(id)
 local made, had = not a, a and a.fields.email or ""
 if made then a = accounts.read(id, {"created_at", amounts.text(amounts.real_now())}) end
 if ARGV[1] ~= "" then a.fields.email = ARGV[1] end
 if ARGV[2] ~= "" then a.fields.metadata = ARGV[2] end
-cycles.roll(a, policy.load())
+steps.roll(a, policy.load())
 local view = accounts.view(a)
 
 -- The roll is not written: an account's first reset comes with what spends or asks first, so an idle one is small.

@@ -5,7 +5,7 @@
 -- ARGV     1 keys version or "", 2 digest of the idempotency key, 3 digest of the request
 -- Returns  {"not_found"} {"keys_changed"} {"new"} {"key_reused"} {"replayed", generation}
 -- Writes   nothing
---- @include "lib/keys" "lib/amounts" "lib/generations"
+--- @include "lib/keys" "lib/generations"
 local account = string.match(KEYS[1], ":account:(.*)$")
 local values = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not values[1] then return {"not_found"} end

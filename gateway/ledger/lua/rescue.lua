@@ -5,9 +5,8 @@
 -- ARGV     1 the deadline that was read, 2 whether leases may be judged ("1"/"0"), 3 dispatch ms, 4 operation
 -- Returns  {"not_due"} {"requeued", dispatch, dispatches of further promoted} {"ended", …}
 -- Writes   generation, deadlines, totals; all that an ending writes
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
---- @include "lib/failing"
+--- @include "lib/keys" "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations" "lib/promotion"
+--- @include "lib/ending" "lib/failing"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local dispatch_ms, operation, now = tonumber(ARGV[3]), ARGV[4], amounts.real_now()
 local deadline = g and redis.call("ZSCORE", keys.deadlines(), g.id)
@@ -25,7 +24,7 @@ end
 if g.state == "waiting" then
   local a = accounts.load(g.account)
   local p = policy.load(a.fields.plan)
-  cycles.roll(a, p)
+  steps.roll(a, p)
   local gives_up_at = promotion.gives_up_at(g)
   if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
     if now >= gives_up_at then return timed_out("waiting_timeout") end

@@ -11,7 +11,7 @@
 --          {"reserved", its id, created at, deadline, score in the queue or "" (it waits), allocation, entry or ""}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
+--- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
 --- @include "lib/generations"
 local id, operation, tool, price = ARGV[1], ARGV[2], ARGV[8], tonumber(ARGV[6])
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
@@ -35,7 +35,7 @@ if existing then
 end
 
 local p = policy.load(a.fields.plan)
-cycles.roll(a, p)
+steps.roll(a, p)
 local plan = a.fields.plan
 local terms = policy.terms(p, plan)
 if ARGV[10] == "1" and not plan then return {"subscription_required"} end
@@ -48,13 +48,13 @@ if limited then
     if not allowed then return {"plan_limit", plan or "free", name, unpack(values)} end
   end
 end
-local allocation = grants.allocate(a, price)
+local allocation = holds.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
 local waits = accounts.count(a, "work:" .. tool) >= policy.concurrency(p, plan, tool)
 if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(terms.max_waiting) then
   return {"waiting_room_full", plan or "free", terms.max_waiting}
 end
-local deltas = grants.take(a, allocation, true)
+local deltas = holds.take(a, allocation, true)
 local entry = price > 0 and journal.add(a, a.now, "reserve", deltas, id) or ""
 local now, order = amounts.text(a.real), accounts.count(a, "order")
 a.fields.order = order < a.real and now or amounts.text(order + 1)
@@ -67,7 +67,7 @@ if ARGV[16] ~= "" then further[#further + 1], further[#further + 2] = "webhook",
 if a.fields.webhooks or p.webhooks then further[#further + 1], further[#further + 2] = "listened", "1" end
 local limits = ARGV[13] .. "," .. terms.head_start
 local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or tonumber(ARGV[14]))
-local drawn = grants.encode(allocation)
+local drawn = holds.encode(allocation)
 
 accounts.save(a)
 redis.call(

@@ -5,8 +5,7 @@
 -- ARGV     1 operation
 -- Returns  {"not_found"} {"refused", "no_subscription", account's now} {"applied", "", view, {}}
 -- Writes   account, journal, idempotency
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/operations"
+--- @include "lib/amounts" "lib/journal" "lib/operations"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
 local f = a.fields

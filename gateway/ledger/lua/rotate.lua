@@ -5,7 +5,7 @@
 -- ARGV     1 operation, 2 its next version, 3 mark of the next secret
 -- Returns  {"not_found"} {"webhook", fields}
 -- Writes   webhook
---- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/listeners"
+--- @include "lib/amounts" "lib/webhooks" "lib/listeners"
 local owner, id = webhooks.named()
 local made = id == webhooks.DEFAULT and owner ~= webhooks.OPERATOR and listeners.owned(owner)
 local known = redis.call("HMGET", KEYS[1], "created_at", "version")

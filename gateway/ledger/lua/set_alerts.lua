@@ -5,8 +5,7 @@
 -- ARGV     1 operation, 2 thresholds in thousandths of the monthly allotment, "200,0", or "" for none
 -- Returns  {"not_found"} {"applied", "", view, {}}
 -- Writes   account, journal, idempotency
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/generations" "lib/promotion" "lib/operations"
+--- @include "lib/alerts" "lib/operations"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
 alerts.set(a, ARGV[2])

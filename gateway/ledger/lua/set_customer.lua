@@ -5,7 +5,7 @@
 -- ARGV     1 checkout that is begun with it, or "", 2 customer, 3 "1": also where another is known
 -- Returns  {"not_found"} {"customer", the one that is remembered}
 -- Writes   account, checkout
---- @include "lib/keys" "lib/checkouts"
+--- @include "lib/checkouts"
 local id = string.match(KEYS[1], ":account:(.*)$")
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
 local c = ARGV[1] ~= "" and checkouts.load(id, ARGV[1]) or nil

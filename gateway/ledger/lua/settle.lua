@@ -5,9 +5,7 @@
 -- ARGV     1 attempt, 2 operation, 3 failure code or "", 4 dispatch ms
 -- Returns  {"stale"} {"requeued", dispatch} {"ended", …}
 -- Writes   generation, deadlines, totals; all that an ending writes
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/ending"
---- @include "lib/failing"
+--- @include "lib/keys" "lib/generations" "lib/ending" "lib/failing"
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 local operation, code, dispatch_ms = ARGV[2], ARGV[3], tonumber(ARGV[4])
 if g and g.attempt == ARGV[1] and g.operation == operation then

@@ -6,8 +6,7 @@
 -- Returns  {"not_found"} {"refused", "unknown_plan" | "starts_in_future" | "paid_through_past", account's now}
 --          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/operations" "lib/subscriptions"
+--- @include "lib/amounts" "lib/zones" "lib/journal" "lib/promotion" "lib/operations" "lib/subscriptions"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
 local plan, interval, started_at, paid_through = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])

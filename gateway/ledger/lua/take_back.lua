@@ -7,13 +7,12 @@
 --          6 "" or when the refund was made that has bounced
 -- Returns  {"not_found"} {"refused", "too_many_returns"} {"taken_back", "1" now | "0" before, checkout, view}
 -- Writes   checkout, account, journal
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/cycles"
---- @include "lib/checkouts" "lib/returns"
+--- @include "lib/policy" "lib/accounts" "lib/steps" "lib/checkouts" "lib/returns"
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 local c = a and checkouts.load(a.id, ARGV[1])
 if not c then return {"not_found"} end
 local p = policy.load()
-cycles.roll(a, p)
+steps.roll(a, p)
 local due = returns.due(c.fields)
 local news = returns.note(c, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]))
 if news == nil then return {"refused", "too_many_returns"} end

@@ -7,10 +7,11 @@
 -- Returns  {"stale"} {"unsure"}: it is the operators', and whether another copy got through decides; ask again with 8
 --          {"delivered"} {"again", when} {"failed"}: given up alone {"paused", why or "": it was before}
 -- Writes   webhook, delivery, pending, webhooks
---- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/tries" "lib/pausing"
+--- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox" "lib/pausing" "lib/tries"
 local owner, id = webhooks.named()
+local outbox = make_outbox()
 local event, outcome, now = ARGV[1], ARGV[3], amounts.real_now()
-local key = keys.delivery(owner, id, event)
+local key = webhook_keys.delivery(owner, id, event)
 local d, w = tries.load(key), webhooks.load(owner, id)
 if not d or not w or d.claim ~= ARGV[2] then return {"stale"} end
 local paused = w.status == "paused"
@@ -24,9 +25,9 @@ if outcome == "failed" and not pause and owner == webhooks.OPERATOR and ARGV[8] 
 
 local function finish(status)
   redis.call("HSET", key, "status", status)
-  webhooks.release(owner, id, w.status, event, now)
-  webhooks.trim(owner, id, w.status, now)
-  webhooks.index(owner, id)
+  outbox.release(owner, id, w.status, event, now)
+  outbox.trim(owner, id, w.status, now)
+  outbox.index(owner, id)
   return {status}
 end
 
@@ -42,8 +43,8 @@ redis.call("HSET", KEYS[1], "failing_since", failing_since)
 redis.call("HSET", key, "failures", amounts.text(failures), "resumed", resumed, "failing_since", since)
 if pause then
   local at = now + pause
-  webhooks.schedule(owner, id, event, paused and webhooks.PARKED + at or at)
-  webhooks.index(owner, id)
+  outbox.schedule(owner, id, event, paused and webhooks.PARKED + at or at)
+  outbox.index(owner, id)
   return paused and {"paused", ""} or {"again", amounts.text(at)}
 end
 -- Where others got through meanwhile, it is this one that the receiver will not have. Each address of a request stands
@@ -52,7 +53,7 @@ local last = math.max(tonumber(failing_since), tonumber(ARGV[8]) or 0)
 local others = outcome ~= "gone" and last > tonumber(since)
 if id == webhooks.DEFAULT or others then return finish("failed") end
 redis.call("HDEL", key, "failures", "failing_since")
-webhooks.schedule(owner, id, event, now)
+outbox.schedule(owner, id, event, now)
 local why = outcome == "gone" and "gone" or "failing"
 pausing.pause(w, why, now)
 return {"paused", why}

@@ -5,8 +5,7 @@
 -- ARGV     1 operation, 2 "period_end" or "now"
 -- Returns  {"not_found"} {"refused", "no_subscription", account's now} {"applied", "", view, {}}
 -- Writes   account, journal, idempotency
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/zones" "lib/policy" "lib/journal" "lib/accounts" "lib/grants"
---- @include "lib/cycles" "lib/generations" "lib/promotion" "lib/operations"
+--- @include "lib/amounts" "lib/zones" "lib/journal" "lib/cycles" "lib/steps" "lib/operations"
 local a, p = operations.open(ARGV[1])
 if not a then return p end
 local f = a.fields
@@ -15,6 +14,6 @@ local at = ARGV[2] == "now" and a.now or cycles.period_end(a)
 if not f.cancelled_to or tonumber(f.cancelled_to) > at then
   f.cancelled_to, f.scheduled = amounts.text(at), nil
   journal.add(a, a.now, "change", {}, nil, f.plan .. " cancelled, ends " .. zones.day("0,0", at))
-  cycles.roll(a, p)
+  steps.roll(a, p)
 end
 return operations.close(a, ARGV[1], "", {}, 0)

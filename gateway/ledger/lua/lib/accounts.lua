@@ -1,5 +1,5 @@
 -- One account in memory: loaded once, rolled forward and changed, saved once.
---- @include "lib/alerts"
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/journal" "lib/events" "lib/alerts"
 local accounts = {}
 
 function accounts.load(id)
@@ -72,7 +72,7 @@ function accounts.check(a)
   local f, was = a.fields, a.raw
   if f.plan ~= was.plan or f.interval ~= was.interval or f.anchor ~= was.anchor or f.scheduled ~= was.scheduled
     or f.paid_through ~= was.paid_through or f.cancelled_to ~= was.cancelled_to then
-    events.need().note_subscription(a)
+    events.note_subscription(a)
   end
   settle(a)
   a.fields.time = amounts.text(a.now)
@@ -96,7 +96,7 @@ function accounts.save(a)
     redis.call("HDEL", key, unpack(removed, first, math.min(first + chunk - 1, #removed)))
   end
   journal.write(a)
-  if a.new_events then events.need().write(a) end
+  if a.new_events then events.write(a) end
 end
 
 -- The account as a reply: now, next reset, last and next refresh ("" without a plan), then its fields by pairs.

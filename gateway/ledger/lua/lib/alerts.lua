@@ -1,6 +1,6 @@
 -- One entry each time that what is available falls to a threshold of the monthly allotment (R19: `alert`).
 -- `accounts.check` calls it, so that no script that moves credits can forget it.
---- @include "lib/events"
+--- @include "lib/amounts" "lib/journal" "lib/events"
 local alerts = {}
 
 -- The thresholds (thousandths of the current cycle's allotment) that are reached now, and that allotment; none without
@@ -17,14 +17,32 @@ local function reached(a)
   return list, whole
 end
 
+local function listed(text, threshold) return string.find("," .. text .. ",", "," .. threshold .. ",", 1, true) end
+
+-- These are reached, of the allotment `whole`. One that was reached before and still is says nothing; one that was left
+-- again may be reached again.
+local function note(a, list, whole)
+  local before = a.fields.alerted or ""
+  for _, threshold in ipairs(list) do
+    if not listed(before, threshold) then
+      local percent = string.gsub(string.format("%.1f", tonumber(threshold) / 10), "%.0$", "")
+      journal.add(a, a.now, "alert", {}, nil, percent .. " % of " .. amounts.credits(whole) .. " reached, "
+        .. amounts.credits(a.available) .. " left")
+      events.note(a, threshold == "0" and "credits.exhausted" or "credits.low", amounts.text(a.entry_count), {
+        threshold = threshold, available = amounts.text(a.available), of = amounts.text(whole),
+      })
+    end
+  end
+  a.fields.alerted = table.concat(list, ",")
+end
+
 function alerts.check(a)
   local list, whole = reached(a)
   if #list == 0 then
     a.fields.alerted = nil
     return
   end
---- @include "lib/thresholds"
-  thresholds.note(a, list, whole)
+  note(a, list, whole)
 end
 
 -- New thresholds. Those that are reached already were not crossed now.

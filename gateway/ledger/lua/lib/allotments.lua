@@ -1,5 +1,6 @@
 -- The invariant of subscriptions: what was given for a cycle, less what was taken back, is what was paid for it. This
 -- brings the grants to what is due, and carries what cannot be taken back, because it was used, against later cycles.
+--- @include "lib/amounts" "lib/calendar" "lib/journal" "lib/grants" "lib/eras" "lib/provided"
 local allotments = {}
 
 -- The grant of a cycle: there, or come again because what looked like its end was a change.

@@ -1,6 +1,7 @@
 -- What the account itself knows of allotments that a payment provider's invoices paid for, so that a cycle can begin
 -- without the billing record: `allotments` (cycle:credits,…, those to come), `owed` (what later ones are short of),
 -- `paid_for` (grants that were given so, by commas), and `turned`: what has happened to these since, for the record.
+--- @include "lib/amounts"
 local allotted = {}
 
 -- What the cycle gives: what was paid for it, less what is owed; nil: it is not paid by invoices.

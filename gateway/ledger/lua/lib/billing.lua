@@ -1,7 +1,7 @@
 -- What a payment provider said of an account's subscriptions. Facts merge in any order, and each counts once: the least
 -- start, the one end, the latest status and cancellation, every plan that was seen and when, every line of a paid
 -- invoice, and what went back of an invoice. `gateway/ledger/README.md` describes the fields.
---- @include "lib/billing_before"
+--- @include "lib/keys" "lib/amounts" "lib/billing_before"
 local billing = {}
 local KEPT = 400 * 86400000
 local LINES_MAX = 500 -- of an account: renewals make 13 in 400 days, and each change of plan two

@@ -1,5 +1,6 @@
 -- Billing records from before lines of invoices were remembered: until when each subscription was paid, and the plans
 -- it was seen with. What was given then stays given, and an old event that comes again gives nothing.
+--- @include "lib/amounts" "lib/calendar" "lib/grants" "lib/cycles"
 local billing_before = {}
 
 -- What an account has of a subscription that pays for its plan, as one line that was paid: the cycle it is in and those

@@ -1,5 +1,6 @@
 -- One purchase: its record, and its place in the account's list. The record lives for 400 days after its last change,
 -- so that an event counts once also when it comes again months later.
+--- @include "lib/keys"
 local checkouts = {}
 local KEPT = 400 * 86400000
 local EXPIRED_LOOKED_AT = 16

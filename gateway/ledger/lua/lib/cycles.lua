@@ -1,5 +1,5 @@
--- Roll an account forward to its now: resets, refreshes, expiries and the lapse, each at its own time (R1–R3, R19).
--- Nothing runs at midnight: whichever script touches the account next does this first.
+-- When an account's monthly cycles, its plan and its grants begin and end (R2, R3).
+--- @include "lib/calendar"
 local cycles = {}
 
 -- When the subscription ends, or nil: it renews itself. Where a payment provider renews it, the money comes a while
@@ -66,24 +66,4 @@ function cycles.upcoming(a)
     due = math.min(first and first.expires or never, ends or never, changes or never, refreshes or never),
     expiring = first, ends = ends, changes = changes, plan = plan, interval = interval, refreshes = refreshes,
   }
-end
-
--- The steps, made when one is due: most scripts find an account that was rolled today already, and to make a function
--- costs as much as to read a field.
-function cycles.steps()
-  if not cycles.made then
---- @include "lib/zones" "lib/steps"
-    cycles.made = steps
-  end
-  return cycles.made
-end
-
-function cycles.roll(a, p)
-  local daily = a.fields.daily and grants.find(a, a.fields.daily)
-  if not daily or daily.expires <= a.now or cycles.upcoming(a).due <= a.now then
-    local steps = cycles.steps()
-    steps.take(a, p, daily)
-    daily = grants.find(a, a.fields.daily)
-  end
-  a.resets_at = daily.expires
 end

@@ -1,4 +1,6 @@
 -- The one way a generation ends: commit the share delivered, refund the rest, promote who waited (R9, R10, R14).
+--- @include "lib/keys" "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
+--- @include "lib/refunds" "lib/steps" "lib/generations" "lib/promotion"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- a generation is kept for so long after its end, or as long as its outputs
@@ -21,7 +23,7 @@ end
 local function prepare(a, p, g, state)
   local price = tonumber(g.price)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
-  local commit, refund, lapsed, revoked = grants.close(a, p, grants.decode(g.allocation), plan.committed)
+  local commit, refund, lapsed, revoked = refunds.close(a, p, holds.decode(g.allocation), plan.committed)
   local entries = {}
   if plan.committed > 0 then entries[#entries + 1] = journal.add(a, a.now, "commit", commit, g.id) end
   if price > plan.committed then entries[#entries + 1] = journal.add(a, a.now, "refund", refund, g.id) end
@@ -43,7 +45,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   if state == "cancelled" or g.delivered == g.outputs then code = "" end
   local a = accounts.load(g.account)
   local p = policy.load(a.fields.plan)
-  cycles.roll(a, p)
+  steps.roll(a, p)
   local plan = prepare(a, p, g, state)
   local key, kept = keys.generation(g.id), generations.terms(g).outputs_kept
   accounts.save(a)
@@ -67,7 +69,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   generations.count("outcome|" .. g.tool .. "|" .. g.model .. "|" .. state .. "|" .. code, 1)
   usage(a, p, g, state, plan.committed, plan.price - plan.committed)
   if a.fields.webhooks or p.webhooks or g.webhook then
-    events.need().of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
+    events.of_generation(g, "generation." .. state, a.fields.webhooks, p.webhooks, a.real)
   end
   local dispatches = promotion.write(a, plan.promoted, dispatch_ms)
   return {"ended", g.ref or "", generations.reply(g.id), dispatches}

@@ -1,4 +1,5 @@
 -- What a line of a paid invoice gives to the cycles of its era: a whole allotment, a share of one, or less of it.
+--- @include "lib/amounts" "lib/calendar" "lib/periods" "lib/plans"
 local entitlements = {}
 local CYCLES_MAX = 60
 

@@ -1,5 +1,6 @@
 -- What was paid for, by time. An era is a row of monthly cycles from one anchor: a subscription has a second where its
 -- cycles began anew, as after a trial or where its interval changed. Each line of a paid invoice falls into one.
+--- @include "lib/calendar" "lib/periods" "lib/entitlements"
 local eras = {}
 
 -- Whether a whole period begins an era of its own: it overlaps the one before, or is out of step with its months.

@@ -1,72 +1,66 @@
 -- What backends are told of, written by the same script as what happened, and only where somebody listens.
 -- Who does is text, "<webhook>=<event>,<event>;…": an account's in its field `webhooks`, operators' in the policy's.
+--- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/outbox"
 local events = {}
+local RUNNING = "generation.running"
+local SUBSCRIPTION = {"plan", "interval", "anchor", "paid_through", "cancelled_to", "scheduled"}
 
--- The library, made when it is first asked for: most scripts tell nobody of anything, and to make a function costs as
--- much as to read a field.
-function events.need()
-  if events.note then return events end
---- @include "lib/webhooks"
-  local RUNNING = "generation.running"
-  local SUBSCRIPTION = {"plan", "interval", "anchor", "paid_through", "cancelled_to", "scheduled"}
+-- One id for one thing that happened, whoever is told of it: a script sent again would make the same.
+local function id_of(subject, what)
+  return "evt_" .. keys.partition .. string.sub(redis.sha1hex(subject .. "|" .. what), 1, 24)
+end
 
-  -- One id for one thing that happened, whoever is told of it: a script sent again would make the same.
-  local function id_of(subject, what)
-    return "evt_" .. keys.partition .. string.sub(redis.sha1hex(subject .. "|" .. what), 1, 24)
-  end
-
-  local function tell(owner, listeners, event, now)
-    for webhook, heard in string.gmatch(listeners or "", "([^=;]+)=([^;]*)") do
+-- Write an event for all who listen to it.
+local function tell(account, event, listeners, operators, now)
+  local outbox = make_outbox()
+  local function tell_of(owner, text)
+    for webhook, heard in string.gmatch(text or "", "([^=;]+)=([^;]*)") do
       if string.find("," .. heard .. ",", "," .. event.type .. ",", 1, true) then
-        webhooks.add(owner, webhook, event, now)
+        outbox.add(owner, webhook, event, now)
       end
     end
   end
+  event.created_at = amounts.text(now)
+  tell_of(account, listeners)
+  tell_of(webhooks.OPERATOR, operators)
+  if event.url then outbox.add(account, webhooks.DEFAULT, event, now) end
+end
 
-  local function tell_all(account, event, listeners, operators, now)
-    event.created_at = amounts.text(now)
-    tell(account, listeners, event, now)
-    tell(webhooks.OPERATOR, operators, event, now)
-    if event.url then webhooks.add(account, webhooks.DEFAULT, event, now) end
-  end
+-- Write: what became of a generation. Its end is told after its beginning, however long that takes.
+function events.of_generation(g, type, listeners, operators, now)
+  tell(g.account, {
+    id = id_of(g.id, type), type = type, account = g.account, subject = g.id, url = g.webhook,
+    after = type ~= RUNNING and id_of(g.id, RUNNING) or nil,
+  }, listeners, operators, now)
+end
 
-  -- Write: what became of a generation. Its end is told after its beginning, however long that takes.
-  function events.of_generation(g, type, listeners, operators, now)
-    tell_all(g.account, {
-      id = id_of(g.id, type), type = type, account = g.account, subject = g.id, url = g.webhook,
-      after = type ~= RUNNING and id_of(g.id, RUNNING) or nil,
-    }, listeners, operators, now)
-  end
+-- Write: a generation has begun. `reserve` has noted whether anybody listens, so that nothing need be read here.
+function events.of_begun(g, now)
+  local heard = g.listened and redis.call("HGET", keys.account(g.account), "webhooks")
+  local operators = g.listened and redis.call("HGET", keys.policy(), "webhooks")
+  events.of_generation(g, RUNNING, heard or nil, operators or nil, now)
+end
 
-  -- Write: a generation has begun. `reserve` has noted whether anybody listens, so that nothing need be read here.
-  function events.of_begun(g, now)
-    local heard = g.listened and redis.call("HGET", keys.account(g.account), "webhooks")
-    local operators = g.listened and redis.call("HGET", keys.policy(), "webhooks")
-    events.of_generation(g, RUNNING, heard or nil, operators or nil, now)
-  end
+-- In memory: something happened to an account. `what` tells it from the next of its type; `data` has texts only.
+function events.note(a, type, what, data)
+  if a.operators == nil then a.operators = redis.call("HGET", keys.policy(), "webhooks") end
+  if not (a.fields.webhooks or a.operators) then return end
+  a.new_events = a.new_events or {}
+  a.new_events[#a.new_events + 1] = {
+    id = id_of(a.id, type .. "|" .. what), type = type, account = a.id, subject = a.id, data = cjson.encode(data),
+  }
+end
 
-  -- In memory: something happened to an account. `what` tells it from the next of its type; `data` has texts only.
-  function events.note(a, type, what, data)
-    if a.operators == nil then a.operators = redis.call("HGET", keys.policy(), "webhooks") end
-    if not (a.fields.webhooks or a.operators) then return end
-    a.new_events = a.new_events or {}
-    a.new_events[#a.new_events + 1] = {
-      id = id_of(a.id, type .. "|" .. what), type = type, account = a.id, subject = a.id, data = cjson.encode(data),
-    }
-  end
+-- In memory: the subscription is other than it was read.
+function events.note_subscription(a)
+  local data = {was = a.raw.plan}
+  for _, name in ipairs(SUBSCRIPTION) do data[name] = a.fields[name] end
+  events.note(a, "subscription.changed", amounts.text(a.entry_count) .. "|" .. amounts.text(a.real), data)
+end
 
-  -- In memory: the subscription is other than it was read.
-  function events.note_subscription(a)
-    local data = {was = a.raw.plan}
-    for _, name in ipairs(SUBSCRIPTION) do data[name] = a.fields[name] end
-    events.note(a, "subscription.changed", amounts.text(a.entry_count) .. "|" .. amounts.text(a.real), data)
+-- Write what was noted; `accounts.save` calls it.
+function events.write(a)
+  for _, event in ipairs(a.new_events) do
+    tell(a.id, event, a.fields.webhooks, a.operators or nil, a.real)
   end
-
-  -- Write what was noted; `accounts.save` calls it.
-  function events.write(a)
-    for _, event in ipairs(a.new_events) do
-      tell_all(a.id, event, a.fields.webhooks, a.operators or nil, a.real)
-    end
-  end
-  return events
 end

@@ -1,4 +1,5 @@
 -- What a failed attempt or a lapsed lease leads to: the next attempt after a pause, or the end (section 4).
+--- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local failing = {}
 local RETRYABLE = {provider_failed = true, worker_lost = true}
 local PAUSES = {2000, 8000, 30000}

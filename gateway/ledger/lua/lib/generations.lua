@@ -1,4 +1,5 @@
 -- One generation: loading, replying, queueing, and the one way in which it ends (R9, R14, R16).
+--- @include "lib/keys" "lib/amounts"
 local generations = {}
 
 function generations.load(id)

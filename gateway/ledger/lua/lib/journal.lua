@@ -1,5 +1,6 @@
 -- The append-only record (R19). Entries are gathered in memory and written by `accounts.save`.
 -- An entry is text: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason
+--- @include "lib/keys" "lib/amounts" "lib/policy"
 local journal = {}
 
 -- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change.

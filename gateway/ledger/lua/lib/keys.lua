@@ -1,8 +1,7 @@
 -- The only place in Lua where the ledger's keys are spelled, but for those of webhooks; all derive from the hash tag of
 -- KEYS[1].
-local keys = {}
 local tag = string.match(KEYS[1], "^{[^}]*}")
-keys.partition = tag and string.sub(tag, -3, -2) -- its two digits
+local keys = {tag = tag, partition = tag and string.sub(tag, -3, -2)} -- the partition is its two digits
 
 function keys.account(account) return tag .. ":account:" .. account end
 function keys.generation(generation) return tag .. ":generation:" .. generation end

@@ -1,4 +1,5 @@
 -- Who listens to what, as text where the scripts of an account see it: in the account, or for operators in the policy.
+--- @include "lib/keys" "lib/webhooks"
 local listeners = {}
 
 local function key_of(owner)

@@ -1,4 +1,5 @@
 -- No payment without a trace: what the journal says of payments that failed, and of those that give no credits.
+--- @include "lib/amounts" "lib/zones" "lib/journal"
 local notes = {}
 
 local function say(a, what) journal.add(a, a.now, "change", {}, nil, what) end

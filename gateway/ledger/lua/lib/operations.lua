@@ -1,4 +1,5 @@
 -- An operator's change is made once, however often its operation is sent (R11).
+--- @include "lib/keys" "lib/policy" "lib/accounts" "lib/steps" "lib/promotion"
 local operations = {}
 
 -- Load and roll the account. Returns account, policy; or nil and the reply to give at once.
@@ -6,7 +7,7 @@ function operations.open(operation)
   local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
   if not a then return nil, {"not_found"} end
   local p = policy.load(a.fields.plan)
-  cycles.roll(a, p)
+  steps.roll(a, p)
   local done = redis.call("GET", keys.idempotency(a.id, "op." .. operation))
   if done then return nil, {"applied", done, accounts.view(a), {}} end
   return a, p

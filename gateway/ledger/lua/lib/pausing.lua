@@ -1,9 +1,11 @@
 -- A webhook that is paused is told nothing more by itself: what is pending is due in the year 5138, in its order.
+--- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox"
 local pausing = {}
 local CHUNK = 2000 -- `unpack` takes fewer than 8000 values
 
 local function moved(w, change)
-  local key, flat = keys.pending(w.owner, w.id), redis.call("ZRANGE", keys.pending(w.owner, w.id), 0, -1, "WITHSCORES")
+  local key = webhook_keys.pending(w.owner, w.id)
+  local flat = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
   local members = {}
   for index = 1, #flat, 2 do
     local at = change(tonumber(flat[index + 1]), #flat - index)
@@ -12,19 +14,19 @@ local function moved(w, change)
   for first = 1, #members, CHUNK do
     redis.call("ZADD", key, unpack(members, first, math.min(first + CHUNK - 1, #members)))
   end
-  webhooks.index(w.owner, w.id)
+  make_outbox().index(w.owner, w.id)
 end
 
 -- `because`: "failing", "gone" or "asked".
 function pausing.pause(w, because, now)
   redis.call(
-    "HSET", keys.webhook(w.owner, w.id), "status", "paused", "paused_at", amounts.text(now), "because", because)
+    "HSET", webhook_keys.webhook(w.owner, w.id), "status", "paused", "paused_at", amounts.text(now), "because", because)
   moved(w, function(at) return at < webhooks.PARKED and webhooks.PARKED + at or at end)
 end
 
 -- All that is pending is due now, in its order, and has a whole day of tries before it again.
 function pausing.resume(w, now)
-  local key = keys.webhook(w.owner, w.id)
+  local key = webhook_keys.webhook(w.owner, w.id)
   redis.call("HSET", key, "status", "active")
   redis.call("HDEL", key, "paused_at", "because", "failing_since")
   redis.call("HINCRBY", key, "resumed", 1)

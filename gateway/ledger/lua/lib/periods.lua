@@ -1,4 +1,5 @@
 -- What a payment's period is in calendar months, whose cycles credits follow: the two differ by less than five days.
+--- @include "lib/calendar"
 local periods = {}
 local MONTH = 2629800000 -- 30.4375 days
 periods.NEAR = 5 * 86400000

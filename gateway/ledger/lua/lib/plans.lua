@@ -1,4 +1,5 @@
 -- Which plan a line of an invoice is for, and the terms it was sold on.
+--- @include "lib/policy"
 local plans = {}
 local SAME_MOMENT = 10000 -- an event of a change is made within seconds of the change's line
 

@@ -1,4 +1,5 @@
 -- What the rate card means to the scripts, as `publish` wrote it.
+--- @include "lib/keys"
 local policy = {}
 
 local function field_of(plan) return plan and "plan:" .. plan or "free" end

@@ -1,6 +1,7 @@
 -- Whatever takes a generation out of work lets as many waiting ones move to `queued` as now fit (R14): at most AT_ONCE
 -- in one script. If more fit, the first of the rest is marked: it is due at once. Whoever rescues it promotes the next
 -- AT_ONCE, and so does whatever ends meanwhile. The mark is a deadline like any other: no crash loses it.
+--- @include "lib/keys" "lib/policy" "lib/accounts" "lib/generations"
 local promotion = {}
 local AT_ONCE = 100 -- some 95 us each: 10 ms in which nobody else is answered
 

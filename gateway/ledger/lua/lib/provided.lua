@@ -1,4 +1,5 @@
 -- The record of what was given for each cycle, and what cycles owe because more of them was used than was paid for.
+--- @include "lib/amounts" "lib/periods" "lib/eras"
 local provided = {}
 local KEPT = 300 * 86400000 -- its lines are there for longer
 

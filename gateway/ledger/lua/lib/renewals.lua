@@ -1,5 +1,7 @@
 -- From what was paid to the account's plan: begin it, pay it on, change it, cancel it, end it. Each only when it is
 -- news, so that a repeated event changes nothing, and nothing that an operator did since is undone by an old one.
+--- @include "lib/amounts" "lib/calendar" "lib/zones" "lib/periods" "lib/policy" "lib/journal" "lib/cycles"
+--- @include "lib/subscriptions" "lib/allotments" "lib/eras" "lib/plans"
 local renewals = {}
 
 local function say(a, what) journal.add(a, a.now, "change", {}, nil, what) end

@@ -2,6 +2,7 @@
 -- latest word on each refund and each dispute counts, and what is out now of all of them together is due.
 -- Fields of a checkout: `back|<what>` = "at,part,whole" of the payment. `what` is "charge" (the sum of its refunds),
 -- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made then and bounced.
+--- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks"
 local returns = {}
 local FACTS_MAX = 100
 local WHOLE_MAX = 90000000 -- its square stays below 2^53
@@ -79,7 +80,7 @@ local function take(a, p, c, more, why)
   local f, grant, taken, owed = c.fields, grants.find(a, c.fields.grant), 0, 0
   local owing, everything = policy.rule(p, "spent") == "debt", c.fields.due == c.fields.credits
   if grant then
-    if grant.held > 0 and (owing or everything) then grants.mark(a, owing and "owing" or "revoked", grant.id) end
+    if grant.held > 0 and (owing or everything) then marks.set(a, owing and "owing" or "revoked", grant.id) end
     taken = grants.revoke(a, grant, everything and grant.available or more)
   end
   if owing and taken < more then
@@ -93,6 +94,16 @@ local function take(a, p, c, more, why)
   journal.add(a, a.now, "revoke", {t = {-taken, 0}}, nil, why)
 end
 
+-- A grant that had gone, with what it began with: what was taken of it comes back to it.
+local function restore(a, id, bucket, granted, created)
+  local grant = {
+    field = "grant:" .. id, id = id, kind = string.sub(id, 1, 1), number = tonumber(string.sub(id, 2)), bucket = bucket,
+    available = 0, held = 0, granted = granted, created = created,
+  }
+  a.grants[#a.grants + 1] = grant
+  return grant
+end
+
 -- Give back exactly what was taken beyond what is due now, also what was taken as it came back from generations. What
 -- is still owed for it goes first.
 local function give(a, c, due, why)
@@ -100,7 +111,7 @@ local function give(a, c, due, why)
   local later = "returned:" .. f.grant
   local taken = tonumber(f.taken or 0) + accounts.count(a, later)
   a.fields[later] = nil
-  grants.unmark(a, "revoked", f.grant)
+  marks.clear(a, "revoked", f.grant)
   local back = math.max(taken - due, 0)
   local waived = math.min(back, tonumber(f.owed or 0), accounts.count(a, "debt"))
   f.taken = amounts.text(taken - back)
@@ -108,7 +119,7 @@ local function give(a, c, due, why)
   if f.owed then f.owed = amounts.text(math.max(tonumber(f.owed) - back, 0)) end
   accounts.add(a, "debt", -waived)
   if back > waived then
-    local grant = grants.find(a, f.grant) or grants.restore(a, f.grant, "t", f.credits, f.granted_at or f.paid_at)
+    local grant = grants.find(a, f.grant) or restore(a, f.grant, "t", f.credits, f.granted_at or f.paid_at)
     grant.available = grant.available + back - waived
   end
   local note = waived > 0 and "; " .. amounts.credits(waived) .. " credits are owed no more" or ""

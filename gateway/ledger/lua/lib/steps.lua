@@ -1,96 +1,120 @@
--- What the passing of time does to an account: expiries, lapse, change, refresh, reset (R1–R3, R12, R19).
+-- What the passing of time does to an account: expiries, lapse, change, refresh, reset, each at its own time (R1–R3,
+-- R12, R19). Nothing runs at midnight: whichever script touches the account next rolls it forward first.
+--- @include "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/allotted" "lib/grants" "lib/cycles"
 local steps = {}
 
-local function expire(a, grant)
-  local gone = grant.available
-  grants.remove(a, grant.id)
-  if gone > 0 then journal.add(a, grant.expires, "expire", {[grant.bucket] = {-gone, 0}}, nil, nil) end
+-- Makes the steps when one is due: most scripts find an account that was rolled today already, and are spared seven
+-- functions.
+local function made()
+  local function expire(a, grant)
+    local gone = grant.available
+    grants.remove(a, grant.id)
+    if gone > 0 then journal.add(a, grant.expires, "expire", {[grant.bucket] = {-gone, 0}}, nil, nil) end
+  end
+
+  -- An allotment is set, so its entry is the difference; the reason says both sides of it.
+  local function set_to(amount, left)
+    local text = "set to " .. amounts.credits(amount)
+    return left > 0 and text .. ", " .. amounts.credits(left) .. " left over ended" or text
+  end
+
+  -- R1: set, not added to. Resets that nobody saw collapse into the last one.
+  local function reset(a, p, at, next_at)
+    local old = a.fields.daily and grants.find(a, a.fields.daily)
+    local left = old and old.available or 0
+    local given = policy.rule(p, "everyone") == "1" or not a.fields.plan
+    local amount = given and tonumber(policy.rule(p, "daily")) or 0
+    if old then grants.remove(a, old.id) end
+    a.fields.daily = grants.add(a, "d", "f", amount, next_at, at).id
+    if amount > 0 or left > 0 then journal.add(a, at, "reset", {f = {amount - left, 0}}, nil, set_to(amount, left)) end
+  end
+
+  -- R2: a new cycle sets the allotment; what was left of the one before is gone.
+  local function refresh(a, p, cycle, at)
+    local old = a.fields.monthly and grants.find(a, a.fields.monthly)
+    local left = old and old.available or 0
+    if old then grants.remove(a, old.id) end
+    local paid_for, set_off = allotted.take(a, cycle)
+    local amount = paid_for or tonumber(policy.terms(p, a.fields.plan).monthly)
+    a.fields.cycle = amounts.text(cycle)
+    local grant = grants.add(a, "m", "s", amount, cycles.refreshes(a), at)
+    a.fields.monthly = grant.id
+    if paid_for then allotted.opened(a, grant, cycles.began(a), set_off) end
+    journal.add(a, at, "refresh", {s = {amount - left, 0}}, nil, a.fields.plan .. ", " .. set_to(amount, left))
+  end
+
+  -- R3: the allotment and what an upgrade left of earlier ones go; refund grants and operators' own stay.
+  local function lapse(a, at)
+    local gone = 0
+    for index = #a.grants, 1, -1 do
+      local grant = a.grants[index]
+      if grant.kind == "m" then
+        gone = gone + grant.available
+        grants.remove(a, grant.id)
+      end
+    end
+    local plan = a.fields.plan
+    local gone_with_it = {
+      "plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled", "grace", "billing",
+      "allotments",
+    }
+    for _, field in ipairs(gone_with_it) do a.fields[field] = nil end
+    journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
+  end
+
+  -- R12: the change that was scheduled for the end of the paid period; its first cycle starts there.
+  local function change(a, p, plan, interval, at)
+    local was = a.fields.plan
+    a.fields.plan, a.fields.interval, a.fields.anchor, a.fields.scheduled = plan, interval, amounts.text(at), nil
+    -- An operator's plan from here on: no invoice was paid for it.
+    a.fields.billing, a.fields.allotments = nil, nil
+    journal.add(a, at, "change", {}, nil, was .. " to " .. plan .. " " .. interval)
+    refresh(a, p, 0, at)
+  end
+
+  -- One step at a time in order of time; at one instant: expire, lapse, change, refresh, reset. `daily` is the current
+  -- free grant, or nil.
+  local function take(a, p, daily)
+    local resets, next_reset = math.huge, nil
+    if not daily or daily.expires <= a.now then
+      resets, next_reset = zones.resets(policy.rule(p, "zone"), tonumber(policy.rule(p, "reset")), a.now)
+      -- A card with a later reset time would have it before the old one ran out, and before entries written since.
+      if daily then resets = math.max(resets, daily.expires) end
+    end
+    while true do
+      local coming = cycles.upcoming(a)
+      local due = math.min(coming.due, resets)
+      if due > a.now then break end
+      if coming.expiring and coming.expiring.expires == due then
+        expire(a, coming.expiring)
+      elseif coming.ends == due then
+        lapse(a, due)
+      elseif coming.changes == due then
+        change(a, p, coming.plan, coming.interval, due)
+      elseif coming.refreshes == due then
+        refresh(a, p, tonumber(a.fields.cycle) + 1, due)
+      else
+        reset(a, p, due, next_reset)
+        resets = math.huge
+      end
+    end
+  end
+
+  return take, refresh
 end
 
--- An allotment is set, so its entry is the difference; the reason says both sides of it.
-local function set_to(amount, left)
-  local text = "set to " .. amounts.credits(amount)
-  return left > 0 and text .. ", " .. amounts.credits(left) .. " left over ended" or text
-end
-
--- R1: set, not added to. Resets that nobody saw collapse into the last one.
-local function reset(a, p, at, next_at)
-  local old = a.fields.daily and grants.find(a, a.fields.daily)
-  local left = old and old.available or 0
-  local given = policy.rule(p, "everyone") == "1" or not a.fields.plan
-  local amount = given and tonumber(policy.rule(p, "daily")) or 0
-  if old then grants.remove(a, old.id) end
-  a.fields.daily = grants.add(a, "d", "f", amount, next_at, at).id
-  if amount > 0 or left > 0 then journal.add(a, at, "reset", {f = {amount - left, 0}}, nil, set_to(amount, left)) end
-end
-
--- R2: a new cycle sets the allotment; what was left of the one before is gone.
 function steps.refresh(a, p, cycle, at)
-  local old = a.fields.monthly and grants.find(a, a.fields.monthly)
-  local left = old and old.available or 0
-  if old then grants.remove(a, old.id) end
-  local paid_for, set_off = allotted.take(a, cycle)
-  local amount = paid_for or tonumber(policy.terms(p, a.fields.plan).monthly)
-  a.fields.cycle = amounts.text(cycle)
-  local grant = grants.add(a, "m", "s", amount, cycles.refreshes(a), at)
-  a.fields.monthly = grant.id
-  if paid_for then allotted.opened(a, grant, cycles.began(a), set_off) end
-  journal.add(a, at, "refresh", {s = {amount - left, 0}}, nil, a.fields.plan .. ", " .. set_to(amount, left))
+  local _, refresh = made()
+  refresh(a, p, cycle, at)
 end
 
--- R3: the allotment and what an upgrade left of earlier ones go; refund grants and operators' own stay.
-local function lapse(a, at)
-  local gone = 0
-  for index = #a.grants, 1, -1 do
-    local grant = a.grants[index]
-    if grant.kind == "m" then
-      gone = gone + grant.available
-      grants.remove(a, grant.id)
-    end
+-- Roll an account forward to its now.
+function steps.roll(a, p)
+  local daily = a.fields.daily and grants.find(a, a.fields.daily)
+  if not daily or daily.expires <= a.now or cycles.upcoming(a).due <= a.now then
+    local take = made()
+    take(a, p, daily)
+    daily = grants.find(a, a.fields.daily)
   end
-  local plan = a.fields.plan
-  local gone_with_it = {
-    "plan", "interval", "anchor", "cycle", "monthly", "paid_through", "cancelled_to", "scheduled", "grace", "billing",
-    "allotments",
-  }
-  for _, field in ipairs(gone_with_it) do a.fields[field] = nil end
-  journal.add(a, at, "lapse", {s = {-gone, 0}}, nil, plan .. " ended")
-end
-
--- R12: the change that was scheduled for the end of the paid period; its first cycle starts there.
-local function change(a, p, plan, interval, at)
-  local was = a.fields.plan
-  a.fields.plan, a.fields.interval, a.fields.anchor, a.fields.scheduled = plan, interval, amounts.text(at), nil
-  -- An operator's plan from here on: no invoice was paid for it.
-  a.fields.billing, a.fields.allotments = nil, nil
-  journal.add(a, at, "change", {}, nil, was .. " to " .. plan .. " " .. interval)
-  steps.refresh(a, p, 0, at)
-end
-
--- One step at a time in order of time; at one instant: expire, lapse, change, refresh, reset. `daily` is the current
--- free grant, or nil.
-function steps.take(a, p, daily)
-  local resets, next_reset = math.huge, nil
-  if not daily or daily.expires <= a.now then
-    resets, next_reset = zones.resets(policy.rule(p, "zone"), tonumber(policy.rule(p, "reset")), a.now)
-    -- A card with a later reset time would have it before the old one ran out, and before entries written since.
-    if daily then resets = math.max(resets, daily.expires) end
-  end
-  while true do
-    local coming = cycles.upcoming(a)
-    local due = math.min(coming.due, resets)
-    if due > a.now then break end
-    if coming.expiring and coming.expiring.expires == due then
-      expire(a, coming.expiring)
-    elseif coming.ends == due then
-      lapse(a, due)
-    elseif coming.changes == due then
-      change(a, p, coming.plan, coming.interval, due)
-    elseif coming.refreshes == due then
-      steps.refresh(a, p, tonumber(a.fields.cycle) + 1, due)
-    else
-      reset(a, p, due, next_reset)
-      resets = math.huge
-    end
-  end
+  a.resets_at = daily.expires
 end

@@ -1,4 +1,5 @@
 -- Starting a subscription or moving it to another plan: a new cycle, and what becomes of what was left (R2, R12).
+--- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/grants" "lib/cycles" "lib/steps"
 local subscriptions = {}
 
 -- Whether a plan may be taken: it is on the card, or is the account's own, whose last terms stay in force.
@@ -26,7 +27,6 @@ function subscriptions.start(a, p, plan, interval, anchor, paid_through)
   f.paid_through = paid_through and amounts.text(paid_through) or nil
   f.cancelled_to, f.scheduled, f.grace, f.billing, f.allotments = nil, nil, nil, nil, nil
   if was then journal.add(a, a.now, "change", {}, nil, was .. " to " .. plan .. " " .. interval) end
-  local steps = cycles.steps()
   steps.refresh(a, p, calendar.cycle(anchor, a.now), a.now)
 end
 

@@ -1,4 +1,5 @@
 -- What became of each try to tell a webhook of an event: `at,status code,word,duration ms;…`, the last of them.
+--- @include "lib/amounts"
 local tries = {}
 local SHOWN_MAX = 20
 local SECOND, HOUR = 1000, 3600000

@@ -1,6 +1,11 @@
--- The only place in Lua where the keys of webhooks are spelled: apart from the others, for few scripts need them.
-function keys.webhook(owner, webhook) return tag .. ":webhook:" .. owner .. ":" .. webhook end
-function keys.delivery(owner, webhook, event) return tag .. ":delivery:" .. owner .. ":" .. webhook .. ":" .. event end
-function keys.deliveries(owner, webhook) return tag .. ":deliveries:" .. owner .. ":" .. webhook end
-function keys.pending(owner, webhook) return tag .. ":pending:" .. owner .. ":" .. webhook end
-function keys.webhooks() return tag .. ":webhooks" end
+-- The only place in Lua where the keys of webhooks are spelled.
+--- @include "lib/keys"
+local webhook_keys = {}
+
+function webhook_keys.webhook(owner, webhook) return keys.tag .. ":webhook:" .. owner .. ":" .. webhook end
+function webhook_keys.delivery(owner, webhook, event)
+  return keys.tag .. ":delivery:" .. owner .. ":" .. webhook .. ":" .. event
+end
+function webhook_keys.deliveries(owner, webhook) return keys.tag .. ":deliveries:" .. owner .. ":" .. webhook end
+function webhook_keys.pending(owner, webhook) return keys.tag .. ":pending:" .. owner .. ":" .. webhook end
+function webhook_keys.webhooks() return keys.tag .. ":webhooks" end

@@ -1,4 +1,5 @@
 -- Days as a time zone has them: when one begins anew, and which one it is.
+--- @include "lib/calendar"
 local zones = {}
 local DAY = 86400000
 

@@ -1,0 +1,62 @@
+-- What a price is drawn from, and held in: burn order, and the allocation that says what came of which grant (R5, R8).
+--- @include "lib/amounts" "lib/grants"
+local holds = {}
+
+-- R5: bucket, then earliest expiry (none is last), then oldest.
+local function burns_before(one, other)
+  -- The letters of the buckets happen to be in their order: f, s, t.
+  if one.bucket ~= other.bucket then return one.bucket < other.bucket end
+  local one_expires, other_expires = one.expires or math.huge, other.expires or math.huge
+  if one_expires ~= other_expires then return one_expires < other_expires end
+  return one.number < other.number
+end
+
+-- Split `price` over grants in burn order (R5); nil when there is not enough. Optionally of one bucket only.
+function holds.allocate(a, price, bucket)
+  table.sort(a.grants, burns_before)
+  local allocation, missing = {}, price
+  for _, grant in ipairs(a.grants) do
+    if missing == 0 then break end
+    if grant.available > 0 and (not bucket or grant.bucket == bucket) then
+      local part = math.min(grant.available, missing)
+      allocation[#allocation + 1] = {bucket = grant.bucket, id = grant.id, amount = part}
+      missing = missing - part
+    end
+  end
+  return missing == 0 and allocation or nil
+end
+
+function holds.encode(allocation)
+  local parts = {}
+  for index, share in ipairs(allocation) do
+    parts[index] = share.bucket .. ":" .. share.id .. ":" .. amounts.text(share.amount)
+  end
+  return table.concat(parts, ",")
+end
+
+function holds.decode(text)
+  local allocation = {}
+  for bucket, id, amount in string.gmatch(text, "(%a):(%a%d+):(%d+)") do
+    allocation[#allocation + 1] = {bucket = bucket, id = id, amount = tonumber(amount)}
+  end
+  return allocation
+end
+
+-- Count a change of a bucket into an entry's deltas.
+function holds.count(deltas, bucket, credits, held)
+  local delta = deltas[bucket] or {0, 0}
+  deltas[bucket] = {delta[1] + credits, delta[2] + held}
+end
+
+-- Take an allocation out of what is available; with `hold`, keep it held.
+function holds.take(a, allocation, hold)
+  local deltas = {}
+  for _, share in ipairs(allocation) do
+    local grant = grants.find(a, share.id)
+    grant.available = grant.available - share.amount
+    if hold then grant.held = grant.held + share.amount end
+    holds.count(deltas, share.bucket, -share.amount, hold and share.amount or 0)
+    grants.drop_if_spent(a, grant)
+  end
+  return deltas
+end

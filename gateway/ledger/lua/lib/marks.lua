@@ -1,0 +1,19 @@
+-- Grants of which something was held when they were taken back (a refunded or disputed purchase), ids by commas:
+-- `revoked`, what comes back of them is taken too; `owing`, it pays the account's debt first.
+local marks = {}
+
+function marks.has(a, list, id)
+  return string.find("," .. (a.fields[list] or "") .. ",", "," .. id .. ",", 1, true) ~= nil
+end
+
+function marks.set(a, list, id)
+  if not marks.has(a, list, id) then a.fields[list] = a.fields[list] and a.fields[list] .. "," .. id or id end
+end
+
+function marks.clear(a, list, id)
+  local left = {}
+  for one in string.gmatch(a.fields[list] or "", "[^,]+") do
+    if one ~= id then left[#left + 1] = one end
+  end
+  a.fields[list] = #left > 0 and table.concat(left, ",") or nil
+end
