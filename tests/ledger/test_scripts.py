@@ -164,10 +164,9 @@ def test_a_script_has_each_library_once_and_above_what_calls_it(path: Path) -> N
     assert len(included) == len(set(included))
     assert "@include" not in load(path.stem).source
     for name in libraries_in(source):
-        text = rf"(?<![\w.]){name}\.\w|\bmake_{name}\("
-        first = re.search(text, source)
-        made_at = re.search(rf"^local (?:{name} = {{|function make_{name}\()", source, re.MULTILINE)
-        assert first and made_at and made_at.start() <= first.start(), f"{name} is called above where it is made"
+        called = re.search(rf"(?<![\w.]){name}\.\w|\bmake_{name}\(", source)
+        assert called
+        assert re.search(rf"^local (?:{name} = {{|function make_{name}\()", source[: called.end()], re.MULTILINE), name
 
 
 async def test_redis_takes_every_script(world: World) -> None:
