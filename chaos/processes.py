@@ -80,7 +80,7 @@ class Said:
                 self.ended.add(attempt)
             case "stale_attempt_refused":
                 self.refused[event["transition"]] += 1
-            case "store_waited_for":
+            case "waited_for_store":
                 self.not_stored["output"] += 1
             case "input_not_stored":
                 self.not_stored["input"] += 1

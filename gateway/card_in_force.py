@@ -61,7 +61,7 @@ class CardInForce:
         if problem is not None and problem != self.cards.outdated:
             log.warning("RATE_CARD_DIFFERS", problem=problem)
         if problem is None and self.cards.outdated is not None:
-            log.info("rate_card_agrees_again", version=card.version)
+            log.info("rate_card_in_sync", version=card.version)
         self.cards.outdated = problem
 
     async def watch(self) -> None:

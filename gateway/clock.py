@@ -74,7 +74,7 @@ class Clock:
         if problem is not None and not self._told:
             log.warning("CLOCK_DIFFERS", problem=problem, consequence="none for credits: the ledger's clock counts")
         if problem is None and self._told:
-            log.info("clock_agrees_again")
+            log.info("clock_in_sync")
         self._told = problem is not None
 
     async def keep_measuring(self, ask: Callable[[], Awaitable[int]]) -> None:

@@ -89,7 +89,7 @@ class ProcessMetrics:
         for name in sorted(silent - self._silent):
             log.warning("PROCESS_METRICS_MISSING", of=name, until_then="the metrics page is without them")
         for name in sorted(self._silent - silent):
-            log.info("process_metrics_are_back", of=name)
+            log.info("process_metrics_recovered", of=name)
         self._silent = silent
 
 

@@ -98,7 +98,7 @@ class Receivers:
             return None, _word(error)
         except Exception as error:  # noqa: BLE001 - whatever a receiver brings about, the try is over and must be noted
             # Only its kind: its text may be the address, and that may have a token in it.
-            log.error("webhook_call_broke", event_id=event, error=type(error).__name__)  # noqa: TRY400 - no traceback, for the same reason
+            log.error("webhook_call_crashed", event_id=event, error=type(error).__name__)  # noqa: TRY400 - no traceback, for the same reason
             return None, "connection_lost"
 
 

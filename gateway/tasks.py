@@ -115,7 +115,7 @@ class Tasks:
 
 def _running_again(name: str, loop: _Loop) -> None:
     if loop.down is not None:
-        log.info("background_task_running_again", task=name)
+        log.info("background_task_recovered", task=name)
     loop.failures_in_a_row, loop.down = 0, None
 
 

@@ -120,9 +120,9 @@ class Workforce:
 
     def _tell(self, missing: frozenset[Missing]) -> None:
         for one in sorted(missing - self._told):
-            log.warning("NOBODY_MAKES_IT" if one.tool else "NO_CARETAKER", problem=one.problem)
+            log.warning("NO_WORKER" if one.tool else "NO_CARETAKER", problem=one.problem)
         for one in sorted(self._told - missing):
-            log.info("somebody_makes_it_again", tool=one.tool or "caretaker", provider=one.provider)
+            log.info("worker_available_again", tool=one.tool or "caretaker", provider=one.provider)
         self._told = missing
 
 

@@ -143,11 +143,11 @@ class ToolWorker(Worker):
                 failures += 1
                 await self._wait_unless_stopping(pause)
             except Exception:  # whatever it is: a worker that stays takes the next job, one that ends takes none
-                log.exception("pick_failed", worker=self.name, again_in_seconds=_PAUSES_SECONDS[-1])
+                log.exception("job_pickup_failed", worker=self.name, again_in_seconds=_PAUSES_SECONDS[-1])
                 await self._wait_unless_stopping(_PAUSES_SECONDS[-1])
             else:
                 if failures:
-                    log.info("queue_answers_again", worker=self.name, failures=failures)
+                    log.info("queue_recovered", worker=self.name, failures=failures)
                 failures = 0
 
     async def _store_answers(self) -> None:
@@ -212,7 +212,7 @@ class ToolWorker(Worker):
         except (LeftForAnotherWorker, asyncio.CancelledError):
             await asyncio.shield(self._queue.give_back(job_id))
         except Exception:
-            log.exception("job_broke", job=job_id)
+            log.exception("job_crashed", job=job_id)
             await self._queue.take_out(self._tool, job_id)
 
     async def finish_job(  # noqa: PLR0917 - arq's signature

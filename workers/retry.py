@@ -41,5 +41,5 @@ async def retry_until_answered(transition: str, ask: Callable[[], Awaitable[T]],
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not a secret
         else:
             if failures:
-                log.info("ledger_answers_again", transition=transition, failures=failures)
+                log.info("ledger_recovered", transition=transition, failures=failures)
             return answer

@@ -97,7 +97,7 @@ def _is_too_late(request: web.Request, error: Exception) -> bool:
     if isinstance(error, ConnectionError):
         return True  # the client is gone
     if has_started(request):
-        log.error("answer_cut_short", request_id=request_id(request), exc_info=error)
+        log.error("response_cut_short", request_id=request_id(request), exc_info=error)
         return True  # half an answer is out: the connection ends, and the client sees that it is not whole
     return False
 

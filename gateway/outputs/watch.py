@@ -113,4 +113,4 @@ class StoreWatch:
         self._answers.set()
         if self._told is not None:
             self._told = None
-            log.info("store_answers_again", store=self._store.where)
+            log.info("store_recovered", store=self._store.where)

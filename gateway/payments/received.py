@@ -151,7 +151,7 @@ class ReceivedEvents:
         except EventNotUnderstood as error:
             return _Problem("not_understood", str(error))
         except LedgerBroken as error:
-            log.exception("payment_event_broke_a_script")
+            log.exception("payment_event_script_failed")
             return _Problem("ledger_refused", str(error))
         return None
 

@@ -260,7 +260,7 @@ class Queue:
         jobs = [job.decode(errors="replace") for job in claimed]
         odd = [job for job, name in zip(claimed, jobs, strict=True) if job != name.encode()]
         if odd:  # no id of ours: no worker could ever run it, or name it to arq
-            log.warning("odd_jobs_dropped", tool=tool, jobs=len(odd))
+            log.warning("invalid_jobs_dropped", tool=tool, jobs=len(odd))
             await self._send(("ZREM", queue_key(tool), *odd))
         return [name for job, name in zip(claimed, jobs, strict=True) if job == name.encode()]
 
@@ -350,7 +350,7 @@ class Queue:
                     continue
                 told, odd = read(message)
                 if odd and not self.odd[channel]:
-                    log.warning("odd_message_dropped", channel=channel, bytes=len(message), said="once")
+                    log.warning("invalid_message_dropped", channel=channel, bytes=len(message), said="once")
                 self.odd[channel] += odd
                 for one in told:
                     yield one

@@ -62,7 +62,7 @@ async def test_a_clock_that_is_put_right_is_no_problem_any_more(monkeypatch: pyt
         monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER + 0.1)
         await clock.measure(says(LEDGER))
     assert clock.problem is None
-    assert [line["event"] for line in lines] == ["CLOCK_DIFFERS", "clock_agrees_again"]
+    assert [line["event"] for line in lines] == ["CLOCK_DIFFERS", "clock_in_sync"]
 
 
 async def test_a_slow_answer_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ async def test_a_loop_that_fails_is_started_again_and_is_a_problem_until_it_has_
             await asyncio.sleep(0.01)
     assert figures(tasks) == {"farebox_background_task_up": 1, "farebox_background_task_failures_total": 2}
     events = [line["event"] for line in lines]
-    assert events == ["background_task_failed", "background_task_failed", "background_task_running_again"]
+    assert events == ["background_task_failed", "background_task_failed", "background_task_recovered"]
 
 
 async def test_a_loop_that_returns_is_done(tasks: Tasks) -> None:

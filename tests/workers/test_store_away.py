@@ -84,7 +84,7 @@ async def test_a_store_that_is_away_for_a_minute_fails_nothing(
     assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 1, 0)
     assert (len(provider.submitted), len(provider.asked)) == (1, 1), "nothing is made, or even fetched, twice"
     assert await scene.stage.spent() == 2 * PRICE
-    (waited,) = [line for line in lines if line["event"] == "store_waited_for"]
+    (waited,) = [line for line in lines if line["event"] == "waited_for_store"]
     for part in (f"s3://{BUCKET}", s3.address, reason):
         assert part in waited["error"]
     assert scene.place.storing.watch.problem is None

@@ -327,13 +327,13 @@ class Attempt:
                 # Its job need not have ended: what failed may be a file of it that does not open, or a look at it.
                 return await self._settle(error.code, stop_provider=True)
             case _:
-                self._log.error("attempt_broke", exc_info=error)
+                self._log.error("attempt_crashed", exc_info=error)
                 return await self._settle(FailureCode.INTERNAL, stop_provider=True)
 
     async def _end_lease(self, keeping: asyncio.Task[Renewed | Ended | Stale]) -> str:
         error = keeping.exception()
         if error is not None:
-            self._log.error("attempt_broke", exc_info=error)
+            self._log.error("attempt_crashed", exc_info=error)
             return await self._settle(FailureCode.INTERNAL, stop_provider=True)
         match keeping.result():
             case Renewed():

@@ -61,7 +61,7 @@ class Storing:
         """Wait until the store answers, after it has refused something so many times; StoreGaveUp."""
         self.watch.doubt(error)
         if failures == 0:
-            log.warning("store_waited_for", generation=generation.id, error=str(error))
+            log.warning("waited_for_store", generation=generation.id, error=str(error))
         pause = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS) - 1)]
         try:
             async with asyncio.timeout(_seconds_left(generation)):

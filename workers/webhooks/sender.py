@@ -91,7 +91,7 @@ class WebhookSender:
             unexpected = [error for error in errors if not isinstance(error, LedgerUnavailable)]
             error = (unexpected or errors)[0]
             exc_info = bool(unexpected) and error
-            log.warning("webhooks_not_looked_at", partitions=len(errors), error=str(error), exc_info=exc_info)
+            log.warning("webhooks_not_checked", partitions=len(errors), error=str(error), exc_info=exc_info)
         everything = [one for answer in answers if not isinstance(answer, BaseException) for one in answer]
         random.shuffle(everything)  # when not all can be called at once, each gets a turn
         in_work = Counter(self._work.values())
@@ -194,7 +194,7 @@ class WebhookSender:
                 "webhook_not_signed",
                 webhook=webhook.id,
                 account=webhook.account,
-                mend="give this process the gateway's FAREBOX_SIGNING_KEY, or rotate the webhook's secret",
+                fix="give this process the gateway's FAREBOX_SIGNING_KEY, or rotate the webhook's secret",
             )
             return Answered(None, "secret_missing", 0)
         try:

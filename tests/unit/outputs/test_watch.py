@@ -60,7 +60,7 @@ async def test_what_is_wrong_is_logged_once_and_again_when_it_is_another_thing(s
     assert [(line["event"], line.get("reason")) for line in lines] == [
         ("STORE_UNAVAILABLE", "404 NoSuchBucket"),
         ("STORE_UNAVAILABLE", "403 InvalidAccessKeyId"),
-        ("store_answers_again", None),
+        ("store_recovered", None),
     ]
     assert lines[0]["store"] == f"the bucket s3://nobody-made-it/farebox at {server.address}"
     assert "FAREBOX_OUTPUTS_URL" in lines[0]["change"]
