@@ -177,6 +177,7 @@ async def test_the_example_server_does_what_the_page_says(stage: Stage) -> None:
         )
         await until(lambda: _has_output(stage, generation))
         first.kill()
+        await stage.lapse(generation)
         stage.worker(**environment)
         ended = await stage.ended(generation)
     finally:

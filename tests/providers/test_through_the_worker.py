@@ -118,6 +118,7 @@ async def test_a_worker_killed_after_the_id_was_noted_leaves_a_job_that_the_next
     generation = await scene.order(outputs=2)
     ref = await scene.noted(generation)
     first.kill()
+    await scene.stage.lapse(generation)
     scene.worker()
     scene.vendor.holding = False
     ended = await scene.stage.ended(generation)
@@ -134,6 +135,7 @@ async def test_a_worker_killed_after_a_result_and_before_the_end_delivers_once(s
     generation = await scene.order(outputs=2)
     await scene.delivered(generation, 1)
     first.kill()
+    await scene.stage.lapse(generation)
     scene.worker()
     scene.vendor.holding = False
     ended = await scene.stage.ended(generation)
@@ -142,6 +144,7 @@ async def test_a_worker_killed_after_a_result_and_before_the_end_delivers_once(s
     assert await scene.stage.spent() == 2 * PRICE
 
 
+@pytest.mark.short_lease
 async def test_a_vendor_silent_for_ever_is_given_up_refunded_and_its_late_result_discarded(scene: Scene) -> None:
     scene.worker()
     scene.stage.caretaker()
@@ -166,8 +169,8 @@ async def test_a_cancel_stops_exactly_that_job(scene: Scene) -> None:
     cancelled = await scene.order()
     await scene.noted(cancelled)
     second = next(job for job in scene.vendor.jobs if job != first)
-    await scene.stage.ledger.cancel(generation=cancelled)
-    assert (await scene.stage.ended(cancelled)).state is State.CANCELLED
+    await scene.stage.cancel(cancelled)
+    assert (await scene.stage.generation(cancelled)).state is State.CANCELLED
     await scene.stopped(second)
     scene.vendor.holding = False
     assert (await scene.stage.ended(kept)).state is State.SUCCEEDED

@@ -76,7 +76,7 @@ def started(data: Path, *arguments: str, says: str, **settings: str) -> Iterator
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
-    environment |= {"FAREBOX_DATA": str(data), "FAREBOX_PORT": str(port), "FAREBOX_LEASE_SECONDS": "2", **settings}
+    environment |= {"FAREBOX_DATA": str(data), "FAREBOX_PORT": str(port), **settings}
     with (data / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "up", *arguments], env=environment, stdout=log, stderr=log

@@ -89,6 +89,7 @@ def up(request: pytest.FixtureRequest, tmp_path: Path, own_redis: RedisServer, h
         "FAREBOX_STRIPE_WEBHOOK_SECRET": hidden["webhook secret"],
         "FAREBOX_LOG_FORMAT": request.param,
         "FAREBOX_LOG_LEVEL": "debug",
+        "FAREBOX_LEASE_SECONDS": "2",  # of the worker that is killed, which nobody waits half a minute for
     }
     with started(tmp_path, says="Farebox is up at", **settings) as running:
         yield running

@@ -14,15 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.connections import connect_ledger, connect_queue
 from gateway.domain import (
     FINAL_STATES,
     Bucket,
     GenerationRequest,
+    State,
     generation_id,
     operation_id,
     partition_of_account,
+    partition_of_generation,
 )
+from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Reserved
 from gateway.ledger.policy import PlanTerms, Policy, Terms
@@ -32,13 +37,16 @@ from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue, queue_key
+from workers.care.caretaker import Caretaker
 from workers.context import WorkerContext
 from workers.provider_registry import ProviderRegistry
 
 ROOT = Path(__file__).parents[2]
 PRICE = 10_000
 CREDITS = 1_000_000_000
-LEASE_SECONDS = 2.0  # short for the tests' sake, and long enough for a worker on a busy machine to renew it
+LEASE_SECONDS = 60.0  # no worker loses it by being slow; `Stage.lapse` ends that of a dead one
+SHORT_LEASE_SECONDS = 2.0  # of tests marked `short_lease`: any worker on a busy machine may lose it, at any time
+JUDGE_SECONDS = 2.0  # how long a caretaker sees the ledger answer before it judges leases
 SMALL = {"size": "64x64"}
 DAY_MS = 86_400_000
 
@@ -105,7 +113,8 @@ class Stage:
     async def reserve(self, account: str = "acme", **wishes: Any) -> Reserved:
         """Reserve a small image, or what `wishes` say, without dispatching it."""
         terms = {"queue_timeout_ms": DAY_MS, "provider_timeout_ms": DAY_MS, "waiting_timeout_ms": DAY_MS}
-        terms |= {"attempts_max": 3} | wishes.pop("terms", {})
+        # With a short lease any attempt may be lost, and any number of them: that must not end a generation.
+        terms |= {"attempts_max": 3 if self.lease_seconds == LEASE_SECONDS else 1000} | wishes.pop("terms", {})
         asked: dict[str, Any] = {"tool": "image", "outputs": 1, "settings": SMALL, "provider": "sandbox"}
         asked |= {"model": "nano-banana-2", "prompt": "a lighthouse"} | wishes
         reserved = await self.ledger.reserve(
@@ -131,6 +140,24 @@ class Stage:
             self.dispatcher.dispatch([reserved.dispatch])
         return reserved.generation.id
 
+    async def cancel(self, *generations: str) -> None:
+        """Cancel as the API does, and return when all have ended. A worker may have begun and not listen yet."""
+        for generation in generations:
+            await self.ledger.cancel(generation=generation)
+        left = set(generations)
+        while left:
+            for generation in left:
+                await self.queue.ask_to_look(generation)
+            await asyncio.sleep(0.05)
+            left = {generation for generation in left if not await self._has_ended(generation)}
+
+    async def lapse(self, *generations: str) -> None:
+        """As if the leases of dead workers had run out."""
+        now = await self.ledger.time()
+        for generation in generations:
+            assert (await self.generation(generation)).state is State.RUNNING
+            await self.ledger.redis.zadd(keys.deadlines(partition_of_generation(generation)), {generation: now})
+
     # --- processes --------------------------------------------------------------------------------------------------
 
     def worker(self, tool: str = "image", *options: str, prelude: str = "", **environment: str) -> Process:
@@ -138,8 +165,8 @@ class Stage:
         return self._start("worker", prelude, tool, *options, **environment)
 
     def caretaker(self, *, prelude: str = "", **environment: str) -> Process:
-        """Start `farebox caretaker`, in a Python that has run `prelude`."""
-        return self._start("caretaker", prelude, **environment)
+        """Start `farebox caretaker`, in a Python that has run `prelude`. It judges soon, and by the ledger's leases."""
+        return self._start("caretaker", prelude, **{"FAREBOX_LEASE_SECONDS": str(JUDGE_SECONDS)} | environment)
 
     def _start(self, command: str, prelude: str, *arguments: str, **environment: str) -> Process:
         log_path = self.directory / f"{command}-{len(self.processes)}.log"
@@ -239,6 +266,18 @@ async def open_stage(url: str, directory: Path, *, lease_seconds: float = LEASE_
             stage.stop()
     await queue.redis.aclose()
     await ledger.close()
+
+
+def lease_of(request: pytest.FixtureRequest) -> float:
+    """The leases that a test asks for: long ones, unless one must run out or be renewed while the test looks on."""
+    return LEASE_SECONDS if request.node.get_closest_marker("short_lease") is None else SHORT_LEASE_SECONDS
+
+
+def caretaker_in(place: WorkerContext, lease_seconds: float = JUDGE_SECONDS) -> Caretaker:
+    """A caretaker whose rounds the test makes. A round ends when it has visited all, however long that takes."""
+    caretaker = Caretaker(place, lease_seconds)
+    caretaker.round_seconds = LEASE_SECONDS
+    return caretaker
 
 
 @asynccontextmanager

@@ -123,6 +123,7 @@ async def test_an_unreachable_provider_keeps_the_hold_and_is_asked_again_for_the
     assert len(provider.submitted) == 1
 
 
+@pytest.mark.short_lease
 async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene: Scene) -> None:
     provider = scene.provide([None])
     generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
@@ -133,6 +134,7 @@ async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene
     assert await scene.stage.spent() == 0
 
 
+@pytest.mark.short_lease
 @pytest.mark.parametrize("learned_by", ["deliver", "settle", "park", "hand_back"])
 async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed_up(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, learned_by: str
@@ -175,6 +177,7 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
     await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
 
 
+@pytest.mark.short_lease
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_generation_ends(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
@@ -347,6 +350,7 @@ async def test_what_was_delivered_before_the_provider_went_away_is_not_asked_for
     assert provider.asked == [("ref-1", (0, 1)), ("ref-1", (1,))]
 
 
+@pytest.mark.short_lease
 async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
     provider = scene.provide([None])
     generation = (await scene.reserve()).generation.id
@@ -372,8 +376,7 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
     scene: Scene, found: list[Line], paid: int
 ) -> None:
     """A finished picture that nobody had looked at yet was thrown away by a cancel, and its provider was paid."""
-    scene.stage.ledger.lease_ms = 8_000  # the last look takes half a lease at most, and a busy machine takes its time
-    provider = scene.provide([Pending(), None], [*found, None])
+    provider = scene.provide([Pending(), None], found)
     generation = (await scene.reserve(outputs=2)).generation.id
     running = asyncio.create_task(scene.attempt(generation))
     await until(lambda: _is(lambda: len(provider.asked) == 1))
@@ -418,7 +421,6 @@ async def test_a_worker_that_must_stop_ends_its_last_look_and_settles_the_cancel
 ) -> None:
     """The look may take longer than the worker has: it was cut off, and the cancel waited for the lease to run out."""
     monkeypatch.setattr("workers.attempts.attempt._LAST_LOOK_SECONDS", 600)
-    scene.place.ledger.lease_ms = 600_000
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
@@ -507,6 +509,7 @@ async def test_a_job_whose_id_comes_when_the_generation_is_given_up_is_asked_to_
     scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve(provider_timeout_ms=300)).generation.id
     running = asyncio.create_task(scene.attempt(generation))
+    await provider.taken.wait()
     await until(lambda: _has_failed(scene, generation))
     provider.answer.set()
     await running
@@ -515,6 +518,7 @@ async def test_a_job_whose_id_comes_when_the_generation_is_given_up_is_asked_to_
 
 
 async def _has_failed(scene: Scene, generation: str) -> bool:
+    scene.place.attempts[generation]()
     return (await scene.stage.generation(generation)).state is State.FAILED
 
 
@@ -548,6 +552,7 @@ async def test_a_job_that_goes_on_after_its_attempt_failed_is_asked_to_stop_and_
     assert provider.cancelled == ["ref-1"]
 
 
+@pytest.mark.short_lease
 async def test_a_stale_attempt_drops_everything_and_never_stops_the_provider(scene: Scene) -> None:
     provider = scene.provide([None])
     reserved = await scene.reserve()

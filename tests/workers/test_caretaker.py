@@ -10,8 +10,8 @@ import pytest
 from gateway.domain import FailureCode, State, operation_id
 from gateway.ledger.outcomes import Begun, Renewed
 from tests.redis_servers import RedisServer
-from tests.workers.stage import Stage, due, open_place, until
-from workers.care.caretaker import Caretaker, PartitionHealth
+from tests.workers.stage import Stage, caretaker_in, due, open_place, until
+from workers.care.caretaker import PartitionHealth
 from workers.context import WorkerContext
 
 LEASE = 30.0
@@ -74,8 +74,8 @@ async def test_a_dead_worker_is_not_judged_in_the_first_round_and_is_after_a_lea
     generation = reserved.generation.id
     begun = await stage.ledger.begin(generation=generation, attempt=1, operation=operation_id())
     assert isinstance(begun, Begun)
-    await until(lambda: _overdue(stage))
-    caretaker = Caretaker(place, stage.lease_seconds)
+    await stage.lapse(generation)
+    caretaker = caretaker_in(place)
     await caretaker.make_round()
     assert (await stage.generation(generation)).state is State.RUNNING
 
@@ -94,7 +94,7 @@ async def _overdue(stage: Stage) -> bool:
 async def test_a_generation_that_nobody_took_in_time_is_refunded(stage: Stage, place: WorkerContext) -> None:
     await stage.account()
     reserved = await stage.reserve(terms={"queue_timeout_ms": 1})
-    caretaker = Caretaker(place, stage.lease_seconds)
+    caretaker = caretaker_in(place)
 
     async def ended() -> bool:
         await caretaker.make_round()
@@ -112,7 +112,7 @@ async def test_a_round_without_a_ledger_raises_nothing_and_the_next_one_works(
     await stage.account()
     reserved = await stage.reserve()
     async with open_place(stage) as place:
-        caretaker = Caretaker(place, stage.lease_seconds)
+        caretaker = caretaker_in(place)
         own_redis.kill()
         await caretaker.make_round()
         own_redis.start()
@@ -133,7 +133,7 @@ async def test_after_an_outage_nobody_is_judged_at_once_and_a_late_renewal_count
     generation = (await stage.reserve()).generation.id
     await stage.ledger.begin(generation=generation, attempt=1, operation=operation_id())
     async with open_place(stage) as place:
-        caretaker = Caretaker(place, stage.lease_seconds)
+        caretaker = caretaker_in(place)
 
         async def may_judge_all() -> bool:
             await caretaker.make_round()
@@ -141,6 +141,7 @@ async def test_after_an_outage_nobody_is_judged_at_once_and_a_late_renewal_count
             return all(one.may_judge(time.monotonic()) for one in caretaker.healths)
 
         await until(may_judge_all)
+        await stage.lapse(generation)
         own_redis.kill()
         await caretaker.make_round()
         own_redis.start()

@@ -7,7 +7,10 @@ import signal
 from functools import partial
 from typing import Any
 
-from gateway.domain import FailureCode, State
+import pytest
+
+from gateway.domain import FailureCode, State, partition_of_generation
+from gateway.ledger import keys
 from tests.redis_servers import RedisServer
 from tests.workers.stage import PRICE, Stage, due, until
 
@@ -18,13 +21,13 @@ async def test_a_video_whose_worker_is_killed_is_finished_by_another_and_charged
     await stage.account()
     stage.caretaker()
     first = stage.worker("video")
-    generation = await stage.order(sandbox={"delay_seconds": 6}, **VIDEO)
+    generation = await stage.order(sandbox={"delay_seconds": 3}, **VIDEO)
     await stage.running(1, "video")
     first.kill()
+    await stage.lapse(generation)
     stage.worker("video")
     ended = await stage.ended(generation)
-    assert ended.state is State.SUCCEEDED
-    assert ended.attempt == ended.failures + 1 > 1
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 2, 1)
     assert [output.content_type for output in ended.outputs] == ["video/mp4"]
     assert await stage.spent() == PRICE
 
@@ -37,6 +40,7 @@ async def test_a_generation_whose_every_worker_dies_is_refunded_after_the_last_a
         worker = stage.worker()
         await until(partial(_runs, stage, generation, attempt))
         worker.kill()
+        await stage.lapse(generation)
     ended = await stage.ended(generation)
     assert (ended.state, ended.error, ended.attempt) == (State.FAILED, FailureCode.WORKER_LOST, 2)
     assert await stage.spent() == 0
@@ -44,7 +48,7 @@ async def test_a_generation_whose_every_worker_dies_is_refunded_after_the_last_a
 
 async def _runs(stage: Stage, generation: str, attempt: int) -> bool:
     found = await stage.generation(generation)
-    return found.state is State.RUNNING and found.attempt >= attempt
+    return found.state is State.RUNNING and found.attempt == attempt
 
 
 async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stage) -> None:
@@ -54,13 +58,13 @@ async def test_what_was_delivered_before_the_crash_is_not_made_again(stage: Stag
     generation = await stage.order(outputs=3, sandbox={"deliver": 2, "hang": True})
     await until(lambda: _delivered(stage, generation, 2))
     first.kill()
-    # On a busy machine a lease may have lapsed before: which attempt delivered is not this test's to say.
+    await stage.lapse(generation)
     delivered = (await stage.generation(generation)).outputs
     await until(lambda: _is_in(State.QUEUED, stage, generation))
     stage.worker()
     await until(lambda: _is_in(State.RUNNING, stage, generation))
-    await stage.ledger.cancel(generation=generation)
-    ended = await stage.ended(generation)
+    await stage.cancel(generation)
+    ended = await stage.generation(generation)
     assert ended.outputs == delivered
     assert await stage.spent() == 2 * PRICE
 
@@ -80,37 +84,38 @@ async def test_the_word_of_a_worker_that_was_frozen_longer_than_its_lease_does_n
     generation = await stage.order(sandbox={"delay_seconds": 4})
     await stage.running(1)
     frozen.send(signal.SIGSTOP)
+    await stage.lapse(generation)
     stage.worker()
     ended = await stage.ended(generation)
-    assert ended.state is State.SUCCEEDED
-    assert ended.attempt > 1
+    assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 2, 1)
     frozen.send(signal.SIGCONT)
     await until(lambda: frozen.says('"ending":"stale"'))
     found = await stage.generation(generation)
     assert found == ended
-    assert [output.object_key.rsplit("/", 1)[1] for output in found.outputs] == [f"{ended.attempt}-0.png"]
+    assert [output.object_key.rsplit("/", 1)[1] for output in found.outputs] == ["2-0.png"]
     assert await stage.spent() == PRICE
 
 
-async def test_an_outage_longer_than_a_lease_costs_no_live_worker_its_generation(
+@pytest.mark.short_lease
+async def test_an_outage_longer_than_a_lease_loses_nothing_and_charges_once(
     own_redis: RedisServer, own_stage: Stage
 ) -> None:
-    """R16: the caretakers saw the outage too, and wait a whole lease before they judge anyone's."""
+    """R16. That no live worker is judged too soon afterwards is `test_caretaker`'s to show, which has no clock."""
     stage = own_stage
     await stage.account()
     worker = stage.worker()
     caretakers = [stage.caretaker(), stage.caretaker()]
     for caretaker in caretakers:
         await until(partial(caretaker.says, "caretaker_ready"))
-    generations = [await stage.order(sandbox={"delay_seconds": 5}) for _ in range(10)]
+    generations = [await stage.order(sandbox={"delay_seconds": 3}) for _ in range(10)]
     await stage.running(10)
     own_redis.kill()
     await until(lambda: worker.says("ledger_unavailable"))
     await until(lambda: caretakers[0].says("partitions_not_reached"))
-    await asyncio.sleep(2 * stage.lease_seconds)
+    await asyncio.sleep(stage.lease_seconds)
     own_redis.start()
     ended = await asyncio.gather(*(stage.ended(generation) for generation in generations))
-    assert {(one.state, one.attempt, one.failures) for one in ended} == {(State.SUCCEEDED, 1, 0)}
+    assert {one.state for one in ended} == {State.SUCCEEDED}
     assert await stage.spent() == 10 * PRICE
     assert (await stage.ended(await stage.order())).state is State.SUCCEEDED
 
@@ -129,17 +134,16 @@ async def test_what_a_gateway_did_not_live_to_dispatch_is_dispatched_once_by_two
 async def test_two_caretakers_rescue_each_generation_of_a_dead_worker_once(stage: Stage) -> None:
     await stage.account()
     first = stage.worker()
-    generations = [await stage.order(sandbox={"delay_seconds": 5}) for _ in range(20)]
+    generations = [await stage.order(sandbox={"delay_seconds": 1}) for _ in range(20)]
     await stage.running(20)
     first.kill()
+    await stage.lapse(*generations)
     stage.caretaker()
     stage.caretaker()
     stage.worker()
     ended = await asyncio.gather(*(stage.ended(generation) for generation in generations))
-    assert {one.state for one in ended} == {State.SUCCEEDED}
-    assert min(one.failures for one in ended) >= 1
-    # Each rescue was made once: it raised one count here and one in its generation.
-    assert (await stage.totals()).rescues["retried"] == sum(one.failures for one in ended)
+    assert {(one.state, one.attempt, one.failures) for one in ended} == {(State.SUCCEEDED, 2, 1)}
+    assert (await stage.totals()).rescues["retried"] == 20
     assert await stage.spent() == 20 * PRICE
 
 
@@ -150,7 +154,7 @@ async def test_a_queue_that_lost_everything_is_filled_again_from_the_ledger(stag
     for key in [*await stage.queue.redis.keys("arq:*"), *await stage.queue.redis.keys("farebox:*")]:
         await stage.queue.redis.delete(key)
     # The ledger looks at a dispatched one again after a minute; let that minute be over.
-    await stage.ledger.redis.zadd(_deadlines(generation), {generation: 1})
+    await stage.ledger.redis.zadd(keys.deadlines(partition_of_generation(generation)), {generation: 1})
     stage.caretaker()
     stage.worker()
     assert (await stage.ended(generation)).state is State.SUCCEEDED
@@ -158,7 +162,3 @@ async def test_a_queue_that_lost_everything_is_filled_again_from_the_ledger(stag
 
 async def _is_due(stage: Stage) -> bool:
     return bool(await due(stage.queue))
-
-
-def _deadlines(generation: str) -> str:
-    return f"{{fb{generation[4:6]}}}:deadlines"

@@ -11,9 +11,8 @@ from gateway.domain import State, operation_id
 from gateway.ledger import keys
 from gateway.ledger.outcomes import CancelRequested, Ended
 from gateway.queue.queue import job_id
-from tests.workers.stage import PRICE, Stage, due, open_place, until
+from tests.workers.stage import PRICE, Stage, caretaker_in, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
-from workers.care.caretaker import Caretaker
 from workers.providers import Pending, ProviderRequest, Result
 
 FOR_EVER = 1_000.0
@@ -54,7 +53,7 @@ async def pass_time(scene: Scene, generation: str, milliseconds: int) -> None:
 
 async def test_a_callback_that_is_lost_is_made_up_for_by_the_next_look(scene: Scene) -> None:
     generation, provider = await parked(scene, [picture(0)])
-    caretaker = Caretaker(scene.place, scene.stage.lease_seconds)
+    caretaker = caretaker_in(scene.place)
     await caretaker.make_round()
     assert not await _is_due(scene, job_id(generation, 2)), "it is not time yet"
     await pass_time(scene, generation, 31_000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,16 @@ async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(
     """No lease is judged meanwhile either: to a caretaker a ledger that confirms nothing is a ledger that is away."""
     async with open_stage(own_redis.url, tmp_path) as stage:
         generation = await stage.order(await stage.account(), sandbox={"delay_seconds": 2})
-        worker = stage.worker(FAREBOX_WAIT_REPLICAS="1")
         caretaker = stage.caretaker(FAREBOX_WAIT_REPLICAS="1")
-        await until(lambda: has_ref(stage, generation))
         await until(lambda: caretaker.says("caretaker_ready"))
+        worker = stage.worker(FAREBOX_WAIT_REPLICAS="1")
+        await until(lambda: has_ref(stage, generation))
         replica.kill()
         await until(lambda: worker.says("0 of 1 replicas confirm what is written"))
-        await asyncio.sleep(2 * stage.lease_seconds)  # longer than the generation takes, and its lease
+        await stage.lapse(generation)
+        await until(lambda: lines(caretaker, "partitions_not_reached", at_least=5))
         assert (await stage.generation(generation)).state is State.RUNNING
+        caretaker.kill()  # from now on it might judge, and be quicker than the worker
         replica.start()
         ended = await stage.ended(generation)
         assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 1, 0)

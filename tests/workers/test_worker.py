@@ -17,32 +17,24 @@ from tests.workers.stage import PRICE, Stage, dispatch_of, due, open_stage, poli
 LONG = {"delay_seconds": 600}
 
 
-async def cancel(stage: Stage, *generations: str) -> None:
-    await asyncio.gather(*(stage.ledger.cancel(generation=generation) for generation in generations))
-
-
-async def test_three_hundred_run_at_once_on_two_workers_and_the_next_starts_when_one_ends(
-    redis_url: str, tmp_path: Path
-) -> None:
+async def test_three_hundred_run_at_once_on_two_workers_and_the_next_starts_when_one_ends(stage: Stage) -> None:
     """arq alone stops at about a hundred: it leaves running jobs in its set and reads only the first of them."""
-    async with open_stage(redis_url, tmp_path, lease_seconds=15) as stage:
-        await stage.account()
-        stage.worker()
-        stage.worker()
-        running = [await stage.order(sandbox=LONG) for _ in range(300)]
-        await stage.running(300)
-        next_one = await stage.order()
-        await until(lambda: _depth_is(stage, 1))
-        assert (await stage.generation(next_one)).state is State.QUEUED
-        assert await stage.queue.positions([("image", job_id(next_one, 1))]) == [0]
+    await stage.account()
+    stage.worker()
+    stage.worker()
+    running = [await stage.order(sandbox=LONG) for _ in range(300)]
+    await stage.running(300)
+    next_one = await stage.order()
+    await until(lambda: _depth_is(stage, 1))
+    assert (await stage.generation(next_one)).state is State.QUEUED
+    assert await stage.queue.positions([("image", job_id(next_one, 1))]) == [0]
 
-        await cancel(stage, running[0])
-        assert (await stage.ended(next_one)).state is State.SUCCEEDED
-        assert (await stage.totals()).running["image"] == 299
+    await stage.cancel(running[0])
+    assert (await stage.ended(next_one)).state is State.SUCCEEDED
+    assert (await stage.totals()).running["image"] == 299
 
-        await cancel(stage, *running[1:])
-        await stage.running(0)
-        assert await stage.spent() == PRICE
+    await stage.cancel(*running[1:])
+    assert await stage.spent() == PRICE
 
 
 async def _depth_is(stage: Stage, queued: int) -> bool:
@@ -56,8 +48,8 @@ async def test_a_running_job_leaves_nothing_in_the_queue(stage: Stage) -> None:
     generation = await stage.order(sandbox=LONG)
     await stage.running(1)
     await until(lambda: _nothing_in_arq(stage))
-    await cancel(stage, generation)
-    assert (await stage.ended(generation)).state is State.CANCELLED
+    await stage.cancel(generation)
+    assert (await stage.generation(generation)).state is State.CANCELLED
 
 
 async def _nothing_in_arq(stage: Stage) -> bool:
@@ -161,8 +153,8 @@ async def test_a_cancel_while_running_pays_for_what_was_delivered_and_refunds_th
     stage.worker()
     generation = await stage.order(outputs=4, sandbox={"deliver": 1, "hang": True})
     await until(lambda: _delivered(stage, generation, 1))
-    await cancel(stage, generation)
-    ended = await stage.ended(generation)
+    await stage.cancel(generation)
+    ended = await stage.generation(generation)
     assert (ended.state, len(ended.outputs)) == (State.CANCELLED, 1)
     assert await stage.spent() == PRICE
 
@@ -178,7 +170,7 @@ async def test_a_cancel_is_heard_at_once_and_not_only_at_the_next_renewal(redis_
         generation = await stage.order(sandbox={"hang": True})
         await stage.running(1)
         await until(lambda: _heeds_stops(stage))
-        await cancel(stage, generation)
+        await stage.ledger.cancel(generation=generation)
         await stage.queue.ask_to_look(generation)
         assert (await stage.ended(generation)).state is State.CANCELLED
 
