@@ -29,12 +29,12 @@ from benchmarks.bench import Bench
 from benchmarks.result import Result, at_least, at_most
 from benchmarks.servers import child, durable_redis, environment, ledger_at
 from benchmarks.workers import BEGUN
-from gateway.connections import connect_queue
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
+from gateway.redis_link.connections import connect_queue
 
 ARRIVALS = 100
 ARRIVALS_QUICK = 30

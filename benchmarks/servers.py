@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.connections import connect_ledger
 from gateway.embedded import durable_arguments, find_redis
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
 from gateway.lifeline import Lifeline
 from gateway.pricing.load import default_card_path, load_card
+from gateway.redis_link.connections import connect_ledger
 from tests.free_ports import free_port
 
 START_SECONDS = 30

@@ -23,12 +23,12 @@ from typing import Any
 from benchmarks.accounts import make, reserve
 from benchmarks.memory import finish_one
 from benchmarks.servers import ledger_at
-from gateway.connections import connect_ledger
 from gateway.domain import EventType, webhook_id
 from gateway.embedded import durable_arguments, find_redis
 from gateway.ledger.audit import audit
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
+from gateway.redis_link.connections import connect_ledger
 
 GENERATIONS = 10_000
 EACH = 20  # of an account

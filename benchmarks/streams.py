@@ -15,12 +15,12 @@ from benchmarks.accounts import Account, make, reserve
 from benchmarks.bench import Bench
 from benchmarks.result import Result, at_most
 from benchmarks.servers import durable_redis, gateway_at, ledger_at
-from gateway.connections import connect_queue
 from gateway.domain import operation_id
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
 from gateway.queue.hints import Hint
 from gateway.queue.queue import Queue
+from gateway.redis_link.connections import connect_queue
 
 STREAMS = 1000
 STREAMS_QUICK = 200

@@ -23,7 +23,6 @@ from benchmarks.bench import Bench
 from benchmarks.result import Result, at_most
 from benchmarks.servers import answers, child, durable_redis, environment, wait_until
 from benchmarks.workers import PIXEL
-from gateway.connections import connect_ledger, connect_queue
 from gateway.domain import GenerationRequest, generation_id, operation_id, partition_of_account
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch, Reserved
@@ -32,6 +31,7 @@ from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
+from gateway.redis_link.connections import connect_ledger, connect_queue
 from tests.free_ports import free_port
 
 WAITING = 5_000

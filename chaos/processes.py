@@ -24,8 +24,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from chaos.lines import Line
-from gateway.connections import connect_ledger, connect_queue
 from gateway.ledger.ledger import Ledger
+from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import load_settings
 from gateway.supervisor import Program, Supervisor
 from tests.free_ports import free_port

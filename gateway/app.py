@@ -39,7 +39,6 @@ from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
 from gateway.card_in_force import LOOK_SECONDS, CardInForce
 from gateway.clock import CLOCK
-from gateway.connections import connect_ledger, connect_queue
 from gateway.durability import check_durability, watch_durability
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.exposure import warnings
@@ -57,6 +56,7 @@ from gateway.queue.follow_ups import FollowUps
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
 from gateway.receivers import Receivers
+from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
 from gateway.tasks import Tasks

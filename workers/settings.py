@@ -10,7 +10,6 @@ from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
 from gateway.card_in_force import CardInForce
 from gateway.clock import CLOCK
-from gateway.connections import connect_ledger, connect_queue
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore
@@ -19,6 +18,7 @@ from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
 from gateway.receivers import Receivers
+from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
 from gateway.webhook_secrets import WebhookSecrets

@@ -19,7 +19,6 @@ from redis.asyncio import Redis
 from gateway.backup.folders import copy_file, make_folders, write_file
 from gateway.backup.manifest import Entry, Manifest, Progress, digest_of
 from gateway.backup.snapshot import copy_snapshot
-from gateway.connections import connect_ledger
 from gateway.errors import BackupFailed, RateCardError, SettingsError
 from gateway.ledger.keys import SIGNING_KEY
 from gateway.ledger.ledger import SCHEMA_VERSION
@@ -27,6 +26,7 @@ from gateway.outputs.cloud import bucket_of
 from gateway.outputs.names import checked
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path, load_card
+from gateway.redis_link.connections import connect_ledger
 from gateway.settings import SecretName, Settings
 from gateway.signing_key import difference, mark_of
 

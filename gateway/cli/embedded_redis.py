@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 from redis.exceptions import RedisError
 
-from gateway.connections import connect_queue
 from gateway.errors import LedgerUnavailable
 from gateway.lifeline import Lifeline
+from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings
 from gateway.supervisor import PARENT_VARIABLE
 

@@ -12,7 +12,6 @@ from gateway.card_in_force import outdated
 from gateway.cli.listing import Listing
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
-from gateway.connections import connect_ledger
 from gateway.embedded import check_is_there
 from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.ledger.ledger import Ledger
@@ -20,6 +19,7 @@ from gateway.ledger.policy_of_card import policy_of
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path, is_the_example, load_card, load_proved_card
 from gateway.pricing.render import render
+from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 
 EXIT_NOT_PUBLISHED = 1

@@ -10,9 +10,9 @@ import click
 from gateway.cli.embedded_redis import redis_in_reach
 from gateway.cli.listing import Listing
 from gateway.cli.say import say, say_json
-from gateway.connections import connect_ledger
 from gateway.errors import SettingsError
 from gateway.ledger.ledger import Ledger
+from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 from gateway.signing_key import difference, mark_of
 

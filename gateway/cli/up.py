@@ -19,7 +19,6 @@ from gateway import data_folder
 from gateway.addresses import AddressGuard
 from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
-from gateway.connections import connect_queue
 from gateway.embedded import find_redis, lock
 from gateway.errors import FareboxError
 from gateway.exposure import links_in_words, mode_in_words
@@ -28,6 +27,7 @@ from gateway.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
 from gateway.pricing.reload import RateCards
 from gateway.process_metrics import CARETAKER, GATEWAY, worker_process
+from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings, load_settings
 from gateway.supervisor import Program, Supervisor
 from gateway.tasks import Tasks

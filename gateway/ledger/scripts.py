@@ -32,11 +32,11 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from gateway import batches
-from gateway.connections import is_closed_transport
 from gateway.errors import LedgerBroken, LedgerFull, LedgerUnavailable
 from gateway.ledger.replicas import Replicas
-from gateway.turns import Turns
+from gateway.redis_link import batches
+from gateway.redis_link.connections import is_closed_transport
+from gateway.redis_link.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster

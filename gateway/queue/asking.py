@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError, ResponseError
 
-from gateway.batches import Command, send
-from gateway.connections import is_closed_transport
 from gateway.errors import QueueUnavailable
 from gateway.queue.hints import Subscription
-from gateway.turns import Turns
+from gateway.redis_link.batches import Command, send
+from gateway.redis_link.connections import is_closed_transport
+from gateway.redis_link.turns import Turns
 
 _SILENCE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from gateway.batches import Command
 from gateway.queue.asking import ask
+from gateway.redis_link.batches import Command
 
 SEEN_EVERY_SECONDS = 5
 COUNTED_SECONDS = 15

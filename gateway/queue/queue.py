@@ -44,7 +44,6 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 from arq.jobs import serialize_job
 from redis.asyncio import Redis
 
-from gateway.batches import Command
 from gateway.clock import now_ms
 from gateway.domain import GENERATION_PATTERN
 from gateway.ledger.outcomes import Dispatch
@@ -53,6 +52,7 @@ from gateway.queue.heartbeats import COUNTED_SECONDS, workers_key
 from gateway.queue.hints import HINTS, LOOKS, Hint, Subscription, hints_in, looks_in, written
 from gateway.queue.set_aside import CLAIM, SET_ASIDE, aside_bell_key, aside_key
 from gateway.queue.wait_times import class_of
+from gateway.redis_link.batches import Command
 
 SERIES_LAST = "farebox:series:last"
 

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from gateway import card_in_force
 from gateway.api import services
 from gateway.cli.pricing import pricing
-from gateway.connections import connect_ledger
 from gateway.ledger.ledger import Ledger
 from gateway.pricing import reload
 from gateway.pricing.reload import RateCards
+from gateway.redis_link.connections import connect_ledger
 from tests.api.visitor import CARD, Visitor, open_gateway
 
 HOUR_NS = 3600 * 10**9

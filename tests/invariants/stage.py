@@ -10,10 +10,10 @@ from typing import Any, NoReturn, TypeVar
 
 import redis
 
-from gateway.connections import connect_ledger
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
+from gateway.redis_link.connections import connect_ledger
 from tests.invariants.answers import answer_of, in_order
 from tests.invariants.checks import check_invariants
 from tests.invariants.lifetimes import lifetime_of

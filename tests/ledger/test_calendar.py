@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.connections import connect_ledger
 from gateway.ledger.policy_of_card import zone_changes
 from gateway.ledger.scripts import compose
+from gateway.redis_link.connections import connect_ledger
 from tests.ledger.world import DAY, HOUR, MINUTE, utc
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia", "Australia/Lord_Howe")

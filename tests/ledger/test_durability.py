@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.connections import connect_ledger
 from gateway.errors import LedgerFull, ReplicasMissing
 from gateway.ledger.ledger import Ledger
+from gateway.redis_link.connections import connect_ledger
 from tests.free_ports import free_port
 from tests.ledger.world import PARTITIONS, World, open_world
 from tests.redis_servers import RedisCluster, RedisServer

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.connections import connect_ledger
 from gateway.domain import Scope, generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable, ReplicasMissing
 from gateway.ledger import outcomes as o
 from gateway.ledger.idempotency import Answered, Claimed, Request, Requests
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
+from gateway.redis_link.connections import connect_ledger
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
 from tests.ledger.world import DAY, HOUR, PARTITIONS, POLICY, World, the

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections import connect_ledger
 from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.ledger import SCHEMA_VERSION, Ledger
+from gateway.redis_link.connections import connect_ledger
 from tests.ledger.world import PARTITIONS, World, open_world
 from tests.redis_servers import RedisServer
 

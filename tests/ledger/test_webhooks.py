@@ -258,7 +258,7 @@ class Clocked:
 async def clocked(redis_url: str) -> AsyncIterator[Clocked]:
     """A ledger on one server; keys live by the server's own time, so only scores and fields move."""
     with replaced():
-        from gateway.connections import connect_ledger  # noqa: PLC0415 - only to set the clock before the ledger starts
+        from gateway.redis_link.connections import connect_ledger  # noqa: PLC0415 - only to set the clock before the ledger starts
 
         client = connect_ledger(redis_url)
         await client.set(CLOCK, 1_800_000_000_000)

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, TypeVar
 
-from gateway.connections import connect_ledger
 from gateway.domain import (
     Bucket,
     EventType,
@@ -34,6 +33,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.life import Reservation
 from gateway.ledger.policy import PlanTerms, Policy, Terms
 from gateway.ledger.webhooks import Webhook
+from gateway.redis_link.connections import connect_ledger
 from tests.invariants.checks import check_invariants
 from tests.invariants.contents import Contents, read_contents
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.connections import connect_ledger
 from gateway.ledger.ledger import Ledger
+from gateway.redis_link.connections import connect_ledger
 from tests.ledger.world import PARTITIONS, World, open_world
 
 GATEWAYS = 5

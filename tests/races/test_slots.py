@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from gateway.connections import connect_queue
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
+from gateway.redis_link.connections import connect_queue
 
 WORKERS = 8
 LIMIT = 3

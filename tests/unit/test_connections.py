@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from gateway.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
 from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from gateway.ledger.scripts import translated
 from gateway.queue.asking import answering
+from gateway.redis_link.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
 

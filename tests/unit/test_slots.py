@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from gateway.connections import connect_queue
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import slots as slots_module
 from gateway.queue.asking import ask
 from gateway.queue.queue import Queue, line_key, lined_key, slots_key
 from gateway.queue.slots import OUTCOME_STEP_SECONDS, Slots
+from gateway.redis_link.connections import connect_queue
 
 LONG = 60_000
 DAY_MS = 86_400_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count
 
-from gateway.turns import Turns
+from gateway.redis_link.turns import Turns
 
 PATIENCE_SECONDS = 30  # nothing here takes so long: it only ends a test that would hang
 

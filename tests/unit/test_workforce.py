@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.connections import connect_queue
 from gateway.pricing.load import load_card
 from gateway.queue.heartbeats import caretaker_gone, caretaker_seen, worker_gone, worker_seen
 from gateway.queue.queue import Queue
+from gateway.redis_link.connections import connect_queue
 from gateway.workforce import Missing, Workforce
 
 CARD = load_card(Path(__file__).parents[1] / "api" / "card.toml")

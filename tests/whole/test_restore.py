@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.connections import connect_ledger
 from gateway.domain import generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import outcomes as o
@@ -19,6 +18,7 @@ from gateway.ledger.core import PARTITIONS
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
 from gateway.lifeline import Lifeline
+from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings
 from tests.invariants.checks import check_invariants
 from tests.ledger.world import POLICY, World, the

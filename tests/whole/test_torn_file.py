@@ -6,8 +6,8 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from gateway.connections import connect_ledger
 from gateway.ledger.ledger import Ledger
+from gateway.redis_link.connections import connect_ledger
 from tests.invariants.checks import check_partition, partition_of
 from tests.invariants.contents import Contents, read_contents
 from tests.ledger.world import PARTITIONS, POLICY, World

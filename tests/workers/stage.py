@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from gateway.connections import connect_ledger, connect_queue
 from gateway.domain import (
     FINAL_STATES,
     Bucket,
@@ -37,6 +36,7 @@ from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue, queue_key
+from gateway.redis_link.connections import connect_ledger, connect_queue
 from workers.care.caretaker import Caretaker
 from workers.context import WorkerContext
 from workers.provider_registry import ProviderRegistry

@@ -13,12 +13,12 @@ from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
-from gateway.connections import connect_queue
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.heartbeats import worker_gone, worker_seen
 from gateway.queue.hints import Hint, Subscription
 from gateway.queue.queue import Queue, attempt_of, dumps, job_id, loads, queue_key
+from gateway.redis_link.connections import connect_queue
 from tests.redis_servers import RedisServer
 from tests.workers.stage import due, until
 

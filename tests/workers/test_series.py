@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from gateway.connections import connect_queue
 from gateway.domain import FailureCode, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun
@@ -14,6 +13,7 @@ from gateway.queue.heartbeats import worker_seen
 from gateway.queue.queue import SERIES_LAST, Queue, series_key, waits_key
 from gateway.queue.series import STEPS, Sample, Series
 from gateway.queue.wait_times import class_of, end_of, quantile
+from gateway.redis_link.connections import connect_queue
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, until
 from workers.care.sampler import Sampler

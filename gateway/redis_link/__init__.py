@@ -1,0 +1,1 @@
+"""How Redis is spoken to: connections, batches of commands, how many are in flight. The ledger and the queue use it."""
