@@ -35,7 +35,6 @@ from gateway.api.routes import ROUTES, mount
 from gateway.api.server import Runner
 from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
-from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
 from gateway.card_in_force import LOOK_SECONDS, CardInForce
 from gateway.clock import CLOCK
@@ -45,6 +44,9 @@ from gateway.exposure import warnings
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
+from gateway.outside.callback_links import CallbackLinks
+from gateway.outside.receivers import Receivers
+from gateway.outside.webhook_secrets import WebhookSecrets
 from gateway.payments import CheckoutLinks, payments_of
 from gateway.payments.received import ReceivedEvents
 from gateway.pricing.card import RateCard
@@ -55,12 +57,10 @@ from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.follow_ups import FollowUps
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
-from gateway.receivers import Receivers
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
 from gateway.tasks import Tasks
-from gateway.webhook_secrets import WebhookSecrets
 from gateway.workforce import Workforce
 
 _DAY_MS = 24 * 3600 * 1000

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway import data_folder
 from gateway.errors import SettingsError
-from gateway.secret_strength import check_strength
+from gateway.outside.secret_strength import check_strength
 
 
 def read_or_make(path: Path, prefix: str) -> str:

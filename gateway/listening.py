@@ -7,8 +7,8 @@ import ipaddress
 import socket
 from functools import cache
 
-from gateway.addresses import unmapped
 from gateway.errors import SettingsError
+from gateway.outside.addresses import unmapped
 
 # Two of the addresses kept for documentation: nothing is sent there, they only choose a route to the world.
 _FAR_AWAY = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))

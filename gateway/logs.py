@@ -22,8 +22,8 @@ from typing import Any, TextIO
 import structlog
 from pydantic_core import PydanticSerializationError, to_json
 
+from gateway.outside.visible import visible, visible_json, visible_lines
 from gateway.settings import Settings
-from gateway.visible import visible, visible_json, visible_lines
 
 _LEFT_OUT = frozenset(
     {"admin_key", "api_key", "authorization", "cookie", "key", "password", "prompt", "secret", "stripe_key", "token"}

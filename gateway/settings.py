@@ -19,14 +19,14 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway import kept_secrets
-from gateway.addresses import AddressGuard, parse_networks
-from gateway.cors import parse_origins
 from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
 from gateway.listening import http_address, is_every_address, is_loopback, local_host, public_host
-from gateway.proxies import Proxies, ProxyHeader
-from gateway.return_urls import ReturnUrls, origin_of
-from gateway.secret_strength import MAKE_ONE, check_strength
+from gateway.outside.addresses import AddressGuard, parse_networks
+from gateway.outside.cors import parse_origins
+from gateway.outside.proxies import Proxies, ProxyHeader
+from gateway.outside.return_urls import ReturnUrls, origin_of
+from gateway.outside.secret_strength import MAKE_ONE, check_strength
 
 _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"})
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from gateway.addresses import AddressGuard
-from gateway.callbacks import CallbackLinks
 from gateway.domain import GenerationRequest, Input
 from gateway.errors import ProviderNotHere
 from gateway.ledger.outcomes import Generation
 from gateway.ordered import DURATION_MARGIN, Ordered, OutputChecks, ResolutionCheck
 from gateway.outputs import OutputStore, attempt_of, content_type_of
+from gateway.outside.addresses import AddressGuard
+from gateway.outside.callback_links import CallbackLinks
 from gateway.pricing.arguments import arguments_of, name_of
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.providers import INPUT_IMAGES, INPUT_VIDEOS, OUTPUTS, PROMPT, SANDBOX, ProviderTable

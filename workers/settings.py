@@ -6,22 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gateway.callbacks import CallbackLinks
 from gateway.cancelling import cancel
 from gateway.card_in_force import CardInForce
 from gateway.clock import CLOCK
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore
+from gateway.outside.callback_links import CallbackLinks
+from gateway.outside.receivers import Receivers
+from gateway.outside.webhook_secrets import WebhookSecrets
 from gateway.pricing.load import default_card_path
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
-from gateway.receivers import Receivers
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.signing_key import check_signing_key
-from gateway.webhook_secrets import WebhookSecrets
 from workers.arq_worker import ToolWorker
 from workers.attempts.generate import generate, stop
 from workers.attempts.slot import keep_filling_slots

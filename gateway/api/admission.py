@@ -19,7 +19,7 @@ import structlog
 
 from gateway.api import limits
 from gateway.api.errors import ApiError, Overloaded, RateLimited
-from gateway.proxies import Proxies, one_client
+from gateway.outside.proxies import Proxies, one_client
 from gateway.schemas.errors import RateLimitedDetails
 
 PROBES = frozenset({"/healthz", "/readyz"})

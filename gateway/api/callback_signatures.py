@@ -22,11 +22,11 @@ from pydantic_core import from_json
 from standardwebhooks import Webhook, WebhookVerificationError
 from yarl import URL
 
-from gateway.addresses import AddressGuard
 from gateway.clock import now_seconds
-from gateway.outgoing import Outgoing
+from gateway.outside.addresses import AddressGuard
+from gateway.outside.outgoing import Outgoing
+from gateway.outside.secret_strength import weakness
 from gateway.pricing.providers import ProviderTable
-from gateway.secret_strength import weakness
 from gateway.settings import environment_secret
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from gateway.api.services import (
 )
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
+from gateway.outside.strict_json import NotJson, read_document
 from gateway.pricing.providers import ProviderTable
-from gateway.strict_json import NotJson, read_document
 
 JOB_MAX_CHARACTERS = 500
 _JOB_FIELDS = {"replicate": "id", "fal": "request_id", "http": "id"}

@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 
 from gateway.api import limits
 from gateway.errors import FieldProblem
+from gateway.outside.visible import visible
 from gateway.schemas.base import Answer
 from gateway.schemas.errors import (
     InsufficientCreditsDetails,
@@ -39,7 +40,6 @@ from gateway.schemas.errors import (
     SubscriptionRequiredDetails,
     WaitingRoomFullDetails,
 )
-from gateway.visible import visible
 
 RETRY_AFTER_SECONDS = 2
 STORE_RETRY_SECONDS = 30  # room comes back when an operator acts or files expire, not in a moment

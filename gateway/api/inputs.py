@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 
-from gateway.addresses import AddressGuard
 from gateway.api import limits
 from gateway.api.errors import InvalidRequest
 from gateway.domain import Input
@@ -31,6 +30,7 @@ from gateway.outputs import (
     upload_measures,
     upload_size,
 )
+from gateway.outside.addresses import AddressGuard
 from gateway.pricing.measures import INPUT_MEGAPIXELS, INPUT_VIDEO_SECONDS
 from gateway.schemas.generations import InputIn
 

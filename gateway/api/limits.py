@@ -5,7 +5,7 @@ The limits of a single field stand beside the field, in `schemas/`.
 
 from __future__ import annotations
 
-from gateway import strict_json
+from gateway.outside import strict_json
 
 BODY_MAX_BYTES = 1024 * 1024
 KEYLESS_BODY_MAX_BYTES = 64 * 1024  # an estimate of a hundred items has 20 KB; signed calls of providers are no such

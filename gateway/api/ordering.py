@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from gateway.addresses import AddressGuard
 from gateway.api.auth import OWN_ACCOUNT, Caller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.inputs import GivenInput, given_inputs, measured, stored, stored_keys
@@ -32,6 +31,7 @@ from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import terms_of
 from gateway.outputs import OutputStore, UploadAddresses
+from gateway.outside.addresses import AddressGuard
 from gateway.pricing.card import Model, RateCard
 from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.measures import PROMPT_CHARACTERS

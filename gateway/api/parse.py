@@ -24,8 +24,8 @@ from gateway.api import limits
 from gateway.api.context import caller_if_any
 from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
 from gateway.errors import FieldProblem
+from gateway.outside.strict_json import Document, NotJson, TooManyValues, not_held, read_document
 from gateway.schemas.base import as_number, exact_decimal
-from gateway.strict_json import Document, NotJson, TooManyValues, not_held, read_document
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 IDEMPOTENCY_HEADER = "Idempotency-Key"

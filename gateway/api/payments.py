@@ -26,13 +26,13 @@ from gateway.domain import Interval, millicredits_to_credits
 from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes as o
 from gateway.ledger.payments import Checkout
+from gateway.outside.return_urls import origin_of, with_checkout
 from gateway.payments import PaymentProvider
 from gateway.payments.apply import apply
 from gateway.payments.base import CheckoutStarted, PaymentMade
 from gateway.payments.page import missing, page
 from gateway.payments.received import NoRoomForEvent
 from gateway.pricing.card import Bundle, Plan
-from gateway.return_urls import origin_of, with_checkout
 from gateway.schemas import payments as s
 
 CURRENCY = "USD"

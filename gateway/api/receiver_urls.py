@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.addresses import AddressGuard
 from gateway.api.errors import InvalidRequest
 from gateway.errors import FieldProblem
+from gateway.outside.addresses import AddressGuard
 
 
 def checked_url(guard: AddressGuard, url: str | None, path: str) -> str | None:

@@ -18,23 +18,23 @@ from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
-from gateway.callbacks import CallbackLinks
 from gateway.card_in_force import CardInForce
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
+from gateway.outside.callback_links import CallbackLinks
+from gateway.outside.proxies import Proxies
+from gateway.outside.receivers import Receivers
+from gateway.outside.webhook_secrets import WebhookSecrets
 from gateway.payments import CheckoutLinks, PaymentProvider
 from gateway.payments.received import ReceivedEvents
 from gateway.pricing.reload import RateCards
 from gateway.process_metrics import ProcessMetrics
-from gateway.proxies import Proxies
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
-from gateway.receivers import Receivers
 from gateway.settings import Settings
 from gateway.tasks import Tasks
-from gateway.webhook_secrets import WebhookSecrets
 from gateway.workforce import Workforce
 
 

@@ -20,7 +20,7 @@ from gateway.clock import now_ms
 from gateway.domain import ALL_ACCOUNTS
 from gateway.ledger.allowances import Limited
 from gateway.ledger.webhooks import Webhook
-from gateway.receivers import CALL_SECONDS, Answered, Word
+from gateway.outside.receivers import CALL_SECONDS, Answered, Word
 from gateway.schemas import webhooks as s
 from gateway.schemas.errors import RateLimitedDetails
 

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from gateway.api import limits
 from gateway.api.errors import RateLimited
-from gateway.proxies import one_client
+from gateway.outside.proxies import one_client
 
 log = structlog.get_logger(__name__)
 

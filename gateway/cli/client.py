@@ -11,10 +11,10 @@ import aiohttp
 import click
 from yarl import URL
 
-from gateway.addresses import AddressGuard
 from gateway.errors import FareboxError
-from gateway.outgoing import Outgoing
-from gateway.visible import visible_lines
+from gateway.outside.addresses import AddressGuard
+from gateway.outside.outgoing import Outgoing
+from gateway.outside.visible import visible_lines
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 _ERRORS_FROM = 400

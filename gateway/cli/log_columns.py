@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.visible import visible_json, visible_lines
+from gateway.outside.visible import visible_json, visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gateway.visible import visible_json, visible_lines
+from gateway.outside.visible import visible_json, visible_lines
 
 
 def say(text: str, *, error: bool = False) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
 
-from gateway.visible import visible, visible_lines
+from gateway.outside.visible import visible, visible_lines
 
 _WIDEST = 10_000
 

@@ -16,14 +16,14 @@ from redis.exceptions import RedisError
 from yarl import URL
 
 from gateway import data_folder
-from gateway.addresses import AddressGuard
 from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
 from gateway.embedded import find_redis, lock
 from gateway.errors import FareboxError
 from gateway.exposure import links_in_words, mode_in_words
 from gateway.listening import free_port
-from gateway.outgoing import Outgoing
+from gateway.outside.addresses import AddressGuard
+from gateway.outside.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
 from gateway.pricing.reload import RateCards
 from gateway.process_metrics import CARETAKER, GATEWAY, worker_process

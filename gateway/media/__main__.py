@@ -25,7 +25,7 @@ from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media import images
 from gateway.media.apart import DESCRIPTORS_MAX, MEMORY_MAX_BYTES, REQUEST
 from gateway.media.looking import LOOK_SECONDS, Media, convert, look
-from gateway.visible import visible_lines
+from gateway.outside.visible import visible_lines
 
 # What `look` would load at its first use, in each reader anew. Not FFmpeg's libraries, of which there are a hundred: a
 # fork would take twice as long, and a video's reader has them in 0.05 seconds, less than most videos take.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gateway.errors import SettingsError
+from gateway.outside.secret_strength import weakness
 from gateway.payments.base import PaymentProvider
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.local import LocalPayments
-from gateway.secret_strength import weakness
 from gateway.settings import Settings
 
 _LIVE_KEYS = ("sk_live_", "rk_live_")

@@ -19,12 +19,12 @@ from gateway.clock import now_seconds
 from gateway.domain import Interval
 from gateway.errors import EventNotUnderstood, EventRefused, PaymentsUnavailable
 from gateway.ledger.payments import Checkout
+from gateway.outside.strict_json import NotJson, read_json
 from gateway.payments.base import CheckoutStarted, PaymentEvent, minor_units
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe_events import INTERVAL, PLAN, translate
 from gateway.payments.stripe_money import ACCOUNT, CHECKOUT, MoneyMoved
 from gateway.payments.stripe_returns import returned
-from gateway.strict_json import NotJson, read_json
 
 if TYPE_CHECKING:
     from stripe.params import CustomerCreateParams

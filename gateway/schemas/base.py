@@ -29,8 +29,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from gateway.domain import ACCOUNT_PATTERN, AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
+from gateway.outside.visible import has_unsafe
 from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
-from gateway.visible import has_unsafe
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
 CREDIT_DECIMALS_MAX = 3

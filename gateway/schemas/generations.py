@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from gateway.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
+from gateway.outside.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.pricing.measures import INPUTS_MAX, PROMPT_MAX_CHARACTERS
 from gateway.sandbox import SandboxControls
 from gateway.schemas.base import (

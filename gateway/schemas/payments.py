@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.domain import Interval
-from gateway.return_urls import URL_MAX
+from gateway.outside.return_urls import URL_MAX
 from gateway.schemas.base import Answer, Body, Credits, Query, Time
 
 TOKEN_MAX_CHARACTERS = 512

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gateway.addresses import URL_MAX
 from gateway.domain import EVENT_PATTERN, EventType
+from gateway.outside.addresses import URL_MAX
 from gateway.schemas.base import Answer, Body, OfAccount, PageQuery, Time
 
 DESCRIPTION_MAX_CHARACTERS = 200

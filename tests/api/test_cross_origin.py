@@ -9,8 +9,8 @@ import pytest
 
 from gateway.api.routes import ROUTES
 from gateway.api.sessions import COOKIE
-from gateway.cors import parse_origins
 from gateway.errors import SettingsError
+from gateway.outside.cors import parse_origins
 from gateway.settings import load_settings
 from tests.api.visitor import Reply, Visitor, open_gateway
 

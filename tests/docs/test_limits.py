@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.addresses import URL_MAX
 from gateway.api import key_use, limits, rates
 from gateway.api.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
@@ -16,8 +15,9 @@ from gateway.domain import Scope
 from gateway.ledger.webhooks import WEBHOOKS_MAX
 from gateway.media import apart, images, looking, videos
 from gateway.outputs.uploads import LIFETIME_SECONDS
+from gateway.outside.addresses import URL_MAX
+from gateway.outside.receivers import CALL_SECONDS
 from gateway.pricing import measures
-from gateway.receivers import CALL_SECONDS
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
 from gateway.schemas.webhooks import DESCRIPTION_MAX_CHARACTERS

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from gateway.domain import EventType
-from gateway.receivers import Word
+from gateway.outside.receivers import Word
 from tests.api.visitor import Visitor, open_gateway
 from tests.webhooks.receiving import LOCAL, SIGNING_KEY, register, tell, telling
 

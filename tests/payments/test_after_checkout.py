@@ -12,13 +12,13 @@ import pytest
 
 from gateway.api.services import SETTINGS
 from gateway.clock import LedgerTimeSigner
-from gateway.cors import parse_origins
 from gateway.domain import partition_of_account
 from gateway.errors import SettingsError
 from gateway.ledger import keys
 from gateway.ledger.trimming import trim_all
+from gateway.outside.cors import parse_origins
+from gateway.outside.return_urls import ReturnUrls, with_checkout
 from gateway.payments.links import LINK_SECONDS
-from gateway.return_urls import ReturnUrls, with_checkout
 from gateway.settings import load_settings
 from tests.api.visitor import Reply, Visitor, open_gateway
 from tests.invariants.checks import check_invariants

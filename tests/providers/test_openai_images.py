@@ -12,10 +12,10 @@ import openai
 import pytest
 from aiohttp import web
 
-from gateway.addresses import AddressGuard, parse_networks
 from gateway.domain import FailureCode, Input, State
 from gateway.errors import Moderated, ProviderBusy, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
 from gateway.media import Media, look
+from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.pricing.load import load_card
 from tests.made_media import picture
 from tests.providers.openai_vendor import OpenAiVendor, error

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import ClientConnectorError, ClientSession, ClientTimeout, web
 
-from gateway.addresses import AddressGuard, PatientResolver, is_public, is_refusal, parse_networks
 from gateway.errors import SettingsError
+from gateway.outside.addresses import AddressGuard, PatientResolver, is_public, is_refusal, parse_networks
 from gateway.settings import load_settings
 
 LOCAL = AddressGuard(parse_networks("127.0.0.0/8"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.addresses import parse_networks
 from gateway.api import limits
 from gateway.api.admission import Admission, ConnectionRefused, Place, State
-from gateway.proxies import Proxies
+from gateway.outside.addresses import parse_networks
+from gateway.outside.proxies import Proxies
 
 
 class Stage:

@@ -24,7 +24,7 @@ ASKS_THE_MACHINE = {
     "workers/arq_worker.py",  # arq logs how late a job is; nothing else comes of it
     "workers/providers/calls.py",  # a provider's date against the machine's: how long to wait, at most
     "workers/providers/sandbox/provider.py",  # plays a provider, which has a clock of its own
-    "gateway/receivers.py",  # `datetime` of the ledger's seconds
+    "gateway/outside/receivers.py",  # `datetime` of the ledger's seconds
 }
 
 

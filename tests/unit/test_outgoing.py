@@ -23,8 +23,8 @@ _OPENERS = frozenset(
 )
 _CLIENTS = frozenset({"httpx", "requests", "urllib3", "http.client", "urllib.request", "aiohttp.client"})
 _ALLOWED = {
-    "gateway/outgoing.py": {"ClientSession", "TCPConnector"},
-    "gateway/addresses.py": {"TCPConnector"},
+    "gateway/outside/outgoing.py": {"ClientSession", "TCPConnector"},
+    "gateway/outside/addresses.py": {"TCPConnector"},
     "gateway/backup/take.py": {"urllib.request"},  # url2pathname, which calls nothing
     "gateway/outputs/store.py": {"urllib.request"},  # the same
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.addresses import parse_networks
 from gateway.errors import SettingsError
-from gateway.proxies import Proxies, one_client
+from gateway.outside.addresses import parse_networks
+from gateway.outside.proxies import Proxies, one_client
 from gateway.settings import load_settings
 
 OURS = Proxies(parse_networks("10.0.0.0/8,fd00::/8"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.secret_strength import MAKE_ONE, SECRET_CHARACTERS_MIN, check_strength, weakness
+from gateway.outside.secret_strength import MAKE_ONE, SECRET_CHARACTERS_MIN, check_strength, weakness
 from gateway.settings import SecretName, Settings, load_settings
 
 WEAK = {

@@ -6,7 +6,7 @@ import base64
 from dataclasses import replace
 
 from gateway.ledger.webhooks import SECRET_OVERLAP_MS, Webhook
-from gateway.webhook_secrets import WebhookSecrets
+from gateway.outside.webhook_secrets import WebhookSecrets
 
 SECRETS = WebhookSecrets("a signing key")
 ROTATED = 1_800_000_000_000

@@ -10,12 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.addresses import AddressGuard, parse_networks
 from gateway.domain import EventType
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks
-from gateway.receivers import Receivers
-from gateway.webhook_secrets import WebhookSecrets
+from gateway.outside.addresses import AddressGuard, parse_networks
+from gateway.outside.receivers import Receivers
+from gateway.outside.webhook_secrets import WebhookSecrets
 from tests.api.visitor import Visitor
 from workers.webhooks.sender import WebhookSender
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from gateway.addresses import AddressGuard
 from gateway.domain import SettingValue
+from gateway.outside.addresses import AddressGuard
 from workers.providers.values import fraction
 
 

@@ -22,7 +22,6 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from gateway.addresses import AddressGuard, is_refusal
 from gateway.errors import (
     ProviderBusy,
     ProviderError,
@@ -31,7 +30,8 @@ from gateway.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
-from gateway.outgoing import Outgoing, RedirectsEndless, UrlRefused
+from gateway.outside.addresses import AddressGuard, is_refusal
+from gateway.outside.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import Connection
 from workers.providers.details import words_of
 from workers.providers.values import document_in, is_address

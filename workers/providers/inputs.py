@@ -14,11 +14,11 @@ from typing import BinaryIO
 import aiohttp
 from yarl import URL
 
-from gateway.addresses import AddressGuard, is_refusal
 from gateway.domain import MediaKind
 from gateway.errors import MediaUnreadable, ProviderFailed, ProviderRejected
 from gateway.media import EXTENSIONS, OPENING_BYTES, Readers, content_type_by_opening, converted_by_opening
-from gateway.outgoing import Outgoing, RedirectsEndless, UrlRefused
+from gateway.outside.addresses import AddressGuard, is_refusal
+from gateway.outside.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import ProviderInput
 
 INPUT_BYTES_MAX = 50 * 1024 * 1024  # as much as may be uploaded

@@ -17,7 +17,6 @@ from typing import Any
 
 import aiohttp
 
-from gateway.addresses import AddressGuard
 from gateway.errors import (
     Moderated,
     ProviderError,
@@ -26,6 +25,7 @@ from gateway.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
+from gateway.outside.addresses import AddressGuard
 from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
 from workers.providers.calls import Answer, Calls
 from workers.providers.files import File, bytes_of, file_in

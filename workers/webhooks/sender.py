@@ -27,8 +27,8 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation
 from gateway.ledger.webhooks import DEFAULT, Claimed, Delivery, Due, Try, Webhook
 from gateway.outputs import OutputLinks
-from gateway.receivers import CALL_SECONDS, Answered, Receivers
-from gateway.webhook_secrets import WebhookSecrets
+from gateway.outside.receivers import CALL_SECONDS, Answered, Receivers
+from gateway.outside.webhook_secrets import WebhookSecrets
 from workers.metrics import WEBHOOK_TRIES
 from workers.retry import retry_until_answered
 from workers.webhooks.call_limit import CallLimit, Share

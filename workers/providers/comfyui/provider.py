@@ -25,7 +25,6 @@ from urllib.parse import quote
 
 import aiohttp
 
-from gateway.addresses import AddressGuard
 from gateway.domain import kind_asked
 from gateway.errors import (
     ProviderError,
@@ -35,6 +34,7 @@ from gateway.errors import (
     ProviderUnreachable,
     WorkflowUnusable,
 )
+from gateway.outside.addresses import AddressGuard
 from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
 from workers.providers.calls import Answer, Calls, lost

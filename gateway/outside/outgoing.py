@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from gateway.addresses import AddressGuard, AddressRefused
+from gateway.outside.addresses import AddressGuard, AddressRefused
 
 REDIRECTS_MAX = 5
 MOVED = frozenset({301, 302, 303, 307, 308})

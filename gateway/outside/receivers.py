@@ -20,9 +20,9 @@ import structlog
 from standardwebhooks import Webhook as Signer
 from yarl import URL
 
-from gateway.addresses import AddressGuard, is_refusal
 from gateway.clock import now_seconds
-from gateway.outgoing import MOVED, Outgoing
+from gateway.outside.addresses import AddressGuard, is_refusal
+from gateway.outside.outgoing import MOVED, Outgoing
 
 CALL_SECONDS = 10.0
 USER_AGENT = f"Farebox-Webhooks/{version('farebox')}"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.addresses import Address, Network, unmapped, within
+from gateway.outside.addresses import Address, Network, unmapped, within
 
 ProxyHeader = Literal["X-Forwarded-For", "Forwarded"]
 
