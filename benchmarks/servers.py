@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.embedded import durable_arguments, find_redis
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
-from gateway.lifeline import Lifeline
+from gateway.local.embedded import durable_arguments, find_redis
+from gateway.local.lifeline import Lifeline
 from gateway.pricing.load import default_card_path, load_card
 from gateway.redis_link.connections import connect_ledger
 from tests.free_ports import free_port
@@ -42,7 +42,7 @@ def child(
 
     It ends even if we are killed, unless `tied` is False: tying takes a moment, which counts where a start is timed.
     """
-    tie = [sys.executable, "-m", "gateway.lifeline", str(_LIFELINE.reading_fd)]
+    tie = [sys.executable, "-m", "gateway.local.lifeline", str(_LIFELINE.reading_fd)]
     with (log or Path(os.devnull)).open("ab") as output:
         process = subprocess.Popen(
             [*tie, *command] if tied else command,
@@ -67,7 +67,7 @@ def child(
 async def asked(module: str, question: Mapping[str, Any]) -> dict[str, Any]:
     """Run a module of this package in a process of its own: JSON in, JSON out."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.lifeline", str(_LIFELINE.reading_fd), sys.executable, "-m", module),
+        *(sys.executable, "-m", "gateway.local.lifeline", str(_LIFELINE.reading_fd), sys.executable, "-m", module),
         pass_fds=[_LIFELINE.reading_fd],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -24,10 +24,10 @@ from benchmarks.accounts import make, reserve
 from benchmarks.memory import finish_one
 from benchmarks.servers import ledger_at
 from gateway.domain import EventType, webhook_id
-from gateway.embedded import durable_arguments, find_redis
 from gateway.ledger.audit import audit
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
+from gateway.local.embedded import durable_arguments, find_redis
 from gateway.redis_link.connections import connect_ledger
 
 GENERATIONS = 10_000

@@ -25,9 +25,9 @@ from redis.exceptions import RedisError
 
 from chaos.lines import Line
 from gateway.ledger.ledger import Ledger
+from gateway.local.supervisor import Program, Supervisor
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import load_settings
-from gateway.supervisor import Program, Supervisor
 from tests.free_ports import free_port
 
 LEASE_SECONDS = 1.5

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from gateway.local.supervisor import PARENT_VARIABLE
 from gateway.pricing.values import did_you_mean
 from gateway.settings import Settings
-from gateway.supervisor import PARENT_VARIABLE
 
 _PREFIX = "FAREBOX_"
 _OURS = frozenset(

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway import kept_secrets
 from gateway.errors import SettingsError
 from gateway.ledger.retention import OPEN_DAYS, RECORD_DAYS, Retention
-from gateway.listening import http_address, is_every_address, is_loopback, local_host, public_host
+from gateway.local import kept_secrets
+from gateway.local.listening import http_address, is_every_address, is_loopback, local_host, public_host
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.outside.cors import parse_origins
 from gateway.outside.proxies import Proxies, ProxyHeader

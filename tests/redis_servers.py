@@ -10,8 +10,8 @@ from pathlib import Path
 
 import redis
 
-from gateway.embedded import durable_arguments, find_redis
-from gateway.lifeline import Lifeline
+from gateway.local.embedded import durable_arguments, find_redis
+from gateway.local.lifeline import Lifeline
 from tests.free_ports import free_port
 
 CLUSTER_SLOTS = 16384
@@ -45,7 +45,7 @@ class RedisServer:
         self.directory.mkdir(parents=True, exist_ok=True)
         log = self.directory / "redis.log"
         arguments = [
-            *(sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd), str(find_redis().path)),
+            *(sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd), str(find_redis().path)),
             *((str(self.sentinel_config), "--sentinel") if self.sentinel_config else ()),
             *("--port", str(self.port), "--bind", "127.0.0.1"),
             *("--dir", str(self.directory), "--logfile", str(log)),

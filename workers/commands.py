@@ -12,11 +12,11 @@ import click
 import structlog
 from prometheus_client import REGISTRY, start_http_server
 
-from gateway import data_folder
 from gateway.errors import SettingsError
+from gateway.local import data_folder
+from gateway.local.open_files import raise_limit
 from gateway.logs import configure_logs
 from gateway.misspelt import misspelt
-from gateway.open_files import raise_limit
 from gateway.pricing.load import default_card_path, load_card
 from gateway.process_metrics import CARETAKER, serve, worker_process
 from gateway.settings import Settings, load_settings

@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, TypeVar
 
 from aiohttp import web
 
-from gateway import data_folder
 from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
+from gateway.local import data_folder
 from gateway.media import OPENING_BYTES, FairLooks, Media, Readers, TimeUsedUp, converted_by_opening
 from gateway.outputs import OutputStore
 from gateway.schemas.errors import RateLimitedDetails

@@ -15,7 +15,6 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
-from gateway import open_files
 from gateway.api import limits
 from gateway.api.admission import Admission, ConnectionRefused, Place, State
 from gateway.api.context import request_id
@@ -24,6 +23,7 @@ from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_
 from gateway.api.middleware import Handler, answered
 from gateway.api.respond import answer_error
 from gateway.api.services import SETTINGS
+from gateway.local import open_files
 from gateway.settings import Settings
 
 _TOO_MANY_HEADERS = "Too many headers"  # aiohttp has no exception of its own for it

@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway import data_folder
 from gateway.backup.manifest import Entry, Progress
 from gateway.errors import BackupFailed
+from gateway.local import data_folder
 
 _CHUNK_BYTES = 1 << 20
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from gateway.backup.folders import check_free, copy_file, made_whole, write_file
 from gateway.backup.manifest import Entry, Manifest, Progress
 from gateway.backup.take import CARD, KEYS, LEDGER, OUTPUTS, local_store
-from gateway.embedded import find_redis
 from gateway.errors import BackupFailed
+from gateway.local.embedded import find_redis
 from gateway.outputs.cloud import bucket_of
 from gateway.pricing.load import FILE_NAME
 from gateway.settings import Settings

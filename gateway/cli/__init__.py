@@ -14,11 +14,11 @@ import click
 from gateway.cli.listing import Listing
 from gateway.cli.say import say
 from gateway.documentation import docs_folder
-from gateway.lifeline import tie, watch
+from gateway.local.lifeline import tie, watch
+from gateway.local.supervisor import PARENT_VARIABLE
 from gateway.misspelt import misspelt
 from gateway.quick_start import imported
 from gateway.settings import load_settings
-from gateway.supervisor import PARENT_VARIABLE
 
 _OWN_COMMANDS = {
     "init": "gateway.cli.init:init",

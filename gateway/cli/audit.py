@@ -13,10 +13,10 @@ from rich.table import Table
 
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
-from gateway.embedded import check_is_there
 from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger.audit import Difference, Report, audit, remember
 from gateway.ledger.ledger import Ledger
+from gateway.local.embedded import check_is_there
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gateway import data_folder
 from gateway.backup import restore as back
 from gateway.backup import take
 from gateway.backup.folders import check_free, made_whole
@@ -24,6 +23,7 @@ from gateway.cli.embedded_redis import redis_in_reach
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
 from gateway.errors import BackupFailed
+from gateway.local import data_folder
 from gateway.settings import Settings, load_settings
 
 _FAULTS_SHOWN = 20

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from redis.exceptions import RedisError
 
 from gateway.errors import LedgerUnavailable
-from gateway.lifeline import Lifeline
+from gateway.local.lifeline import Lifeline
+from gateway.local.supervisor import PARENT_VARIABLE
 from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings
-from gateway.supervisor import PARENT_VARIABLE
 
 _COMMAND = (sys.executable, "-P", "-m", "gateway", "redis")
 _LOOK_SECONDS = 0.05

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from gateway import data_folder
 from gateway.app import run
-from gateway.listening import free_port
+from gateway.local import data_folder
+from gateway.local.listening import free_port
+from gateway.local.open_files import raise_limit
 from gateway.logs import configure_logs
-from gateway.open_files import raise_limit
 from gateway.settings import load_settings
 
 

@@ -12,10 +12,10 @@ from gateway.card_in_force import outdated
 from gateway.cli.listing import Listing
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
-from gateway.embedded import check_is_there
 from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
+from gateway.local.embedded import check_is_there
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path, is_the_example, load_card, load_proved_card
 from gateway.pricing.render import render

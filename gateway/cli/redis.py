@@ -7,7 +7,7 @@ import signal
 import click
 
 from gateway.cli.say import say
-from gateway.embedded import run_redis
+from gateway.local.embedded import run_redis
 from gateway.settings import load_settings
 
 

@@ -15,13 +15,14 @@ import click
 from redis.exceptions import RedisError
 from yarl import URL
 
-from gateway import data_folder
 from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
-from gateway.embedded import find_redis, lock
 from gateway.errors import FareboxError
 from gateway.exposure import links_in_words, mode_in_words
-from gateway.listening import free_port
+from gateway.local import data_folder
+from gateway.local.embedded import find_redis, lock
+from gateway.local.listening import free_port
+from gateway.local.supervisor import Program, Supervisor
 from gateway.outside.addresses import AddressGuard
 from gateway.outside.outgoing import Outgoing
 from gateway.pricing.load import default_card_path, is_the_example, load_card
@@ -29,7 +30,6 @@ from gateway.pricing.reload import RateCards
 from gateway.process_metrics import CARETAKER, GATEWAY, worker_process
 from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings, load_settings
-from gateway.supervisor import Program, Supervisor
 from gateway.tasks import Tasks
 
 _FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: a folder named gateway where we happen to run is not ours

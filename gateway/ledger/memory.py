@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.embedded import COMPACT_VALUE_BYTES
 from gateway.ledger.durability import masters, told
+from gateway.local.embedded import COMPACT_VALUE_BYTES
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

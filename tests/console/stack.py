@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.lifeline import Lifeline
+from gateway.local.lifeline import Lifeline
 from tests.free_ports import free_port
 
 _ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ class Stack:
             "FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8",
             **self.more,
         }
-        command = [sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd)]
+        command = [sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd)]
         with (self.folder / "up.log").open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, sys.executable, "-m", "gateway", "up"],

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway import data_folder
 from gateway.errors import SettingsError
+from gateway.local import data_folder
 from gateway.settings import Settings
 
 

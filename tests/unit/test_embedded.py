@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from gateway.embedded import find_redis, lock, remove_left_over
 from gateway.errors import SettingsError
+from gateway.local.embedded import find_redis, lock, remove_left_over
 
 _ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway import listening
 from gateway.errors import SettingsError
 from gateway.exposure import links_in_words, mode_in_words, warnings
+from gateway.local import listening
 from gateway.settings import Settings, load_settings
 
 EVERY = ["0.0.0.0", "::", "", "0", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.supervisor import Program, Supervisor
+from gateway.local.supervisor import Program, Supervisor
 
 Lines = list[tuple[str, str]]
 
@@ -154,11 +154,11 @@ async def test_a_line_without_end_does_not_stop_the_log(supervisor: Supervisor, 
 
 _SUPERVISOR_OF_TWO = """
 import asyncio, os, sys
-from gateway.supervisor import Program, Supervisor
+from gateway.local.supervisor import Program, Supervisor
 
 WATCHES = '''
 import os, threading
-from gateway.lifeline import watch
+from gateway.local.lifeline import watch
 watch(int(os.environ["FAREBOX_PARENT_FD"]), grace_seconds=60)
 print("pid", os.getpid())
 threading.Event().wait()
@@ -169,7 +169,7 @@ async def main():
     show = lambda name, line: print(line, flush=True)
     supervisor = Supervisor(os.environ, show, kill_after_seconds=20)
     supervisor.start(Program("watches", (sys.executable, "-u", "-c", WATCHES)))
-    tied = "import os, sys; from gateway.lifeline import {how}; {how}(int(os.environ['FAREBOX_PARENT_FD'])); "
+    tied = "import os, sys; from gateway.local.lifeline import {how}; {how}(int(os.environ['FAREBOX_PARENT_FD'])); "
     become = "os.execv(sys.executable, [sys.executable, '-u', '-c', sys.argv[1]])"
     for how in ("tie", "tie_by_watcher"):
         supervisor.start(Program(how, (sys.executable, "-c", tied.format(how=how) + become, BECOMES)))

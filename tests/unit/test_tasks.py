@@ -22,7 +22,7 @@ OWNED = {
     "gateway/cli/up.py": 1,  # awaited by `up`
     "gateway/media/fair.py": 1,  # awaited, or cancelled, by whoever has the turn
     "gateway/ledger/replicas.py": 1,  # hands what it raises to all who wait
-    "gateway/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
+    "gateway/local/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
     "gateway/redis_link/turns.py": 1,  # one batch, which never raises
     "workers/arq_worker.py": 3,  # a job, whose end is looked at; the signals to hand back, and that the store is back
     "workers/attempts/attempt.py": 6,  # awaited by the attempt

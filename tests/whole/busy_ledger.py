@@ -15,9 +15,9 @@ from typing import Any
 import redis as blocking
 
 from gateway.domain import Bucket, FailureCode, operation_id
-from gateway.embedded import durable_arguments, find_redis
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.scripts import Argument, Reply
+from gateway.local.embedded import durable_arguments, find_redis
 from gateway.redis_link.connections import connect_ledger
 from tests.invariants.contents import Contents, read_contents
 from tests.ledger.world import HOUR, PARTITIONS, World

@@ -17,7 +17,7 @@ from gateway.ledger import outcomes as o
 from gateway.ledger.core import PARTITIONS
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
-from gateway.lifeline import Lifeline
+from gateway.local.lifeline import Lifeline
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings
 from tests.invariants.checks import check_invariants
@@ -138,7 +138,7 @@ async def shell(lines: str, directory: Path) -> asyncio.subprocess.Process:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FAREBOX_")}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd), "/bin/sh", "-ec", lines),
+        *(sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd), "/bin/sh", "-ec", lines),
         pass_fds=[_lifeline.reading_fd],
         cwd=directory,
         env=environment,

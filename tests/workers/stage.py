@@ -31,7 +31,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Account, Applied, Dispatch, Generation, Reserved
 from gateway.ledger.policy import PlanTerms, Policy, Terms
 from gateway.ledger.sums import Totals
-from gateway.lifeline import Lifeline
+from gateway.local.lifeline import Lifeline
 from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
@@ -173,7 +173,7 @@ class Stage:
         program = [sys.executable, "-c", f"{prelude}\nfrom workers.commands import {command}; {command}()", *arguments]
         with log_path.open("wb") as log:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "gateway.lifeline", str(_lifeline.reading_fd), *program],
+                [sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd), *program],
                 pass_fds=[_lifeline.reading_fd],
                 cwd=ROOT,
                 env=os.environ | self.environment | environment,

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gateway import documentation
 from gateway.cli import farebox
 from gateway.documentation import docs_folder
-from gateway.embedded import lock
+from gateway.local.embedded import lock
 
 _ROOT = Path(__file__).parents[3]
 

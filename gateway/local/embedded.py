@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway import data_folder
 from gateway.errors import LedgerUnavailable, SettingsError
-from gateway.open_files import raise_limit
+from gateway.local import data_folder
+from gateway.local.open_files import raise_limit
 
 if TYPE_CHECKING:
     from gateway.settings import Settings

@@ -2,7 +2,7 @@
 
 A child that ends is started again after a pause that doubles from 0.2 s to 5 s; half a minute of life makes it short
 again. A child that says at its first start that its settings are wrong (exit code 2) would only say so again, so that
-ends the whole. No child outlives this process: see `gateway.lifeline`.
+ends the whole. No child outlives this process: see `gateway.local.lifeline`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import SettingsError
-from gateway.lifeline import Lifeline
+from gateway.local.lifeline import Lifeline
 
 PARENT_VARIABLE = "FAREBOX_PARENT_FD"
 EXIT_SETTINGS = 2

@@ -4,7 +4,7 @@ The parent holds the writing end of a pipe and never writes. When it is gone, wh
 end of file. Our own processes watch it in a thread (`watch`); a program that we become by `exec`, Redis, cannot, so
 there the kernel or a small watcher signals it (`tie`).
 
-`python -m gateway.lifeline FD PROGRAM ARGUMENTS…` ties and then becomes PROGRAM.
+`python -m gateway.local.lifeline FD PROGRAM ARGUMENTS…` ties and then becomes PROGRAM.
 """
 
 from __future__ import annotations

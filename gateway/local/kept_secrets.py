@@ -10,8 +10,8 @@ import os
 import secrets
 from pathlib import Path
 
-from gateway import data_folder
 from gateway.errors import SettingsError
+from gateway.local import data_folder
 from gateway.outside.secret_strength import check_strength
 
 

@@ -1,0 +1,1 @@
+"""This machine: the data folder and its secrets, the embedded Redis, the processes, the addresses listened on."""
