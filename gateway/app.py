@@ -38,9 +38,7 @@ from gateway.api.wrong_keys import WrongKeys
 from gateway.cancelling import cancel
 from gateway.card_in_force import LOOK_SECONDS, CardInForce
 from gateway.clock import CLOCK
-from gateway.durability import check_durability, watch_durability
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
-from gateway.exposure import warnings
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
@@ -59,7 +57,9 @@ from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
-from gateway.signing_key import check_signing_key
+from gateway.startup.durability import check_durability, watch_durability
+from gateway.startup.exposure import warnings
+from gateway.startup.signing_key import check_signing_key
 from gateway.tasks import Tasks
 from gateway.workforce import Workforce
 

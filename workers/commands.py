@@ -16,10 +16,10 @@ from gateway.errors import SettingsError
 from gateway.local import data_folder
 from gateway.local.open_files import raise_limit
 from gateway.logs import configure_logs
-from gateway.misspelt import misspelt
 from gateway.pricing.load import default_card_path, load_card
 from gateway.process_metrics import CARETAKER, serve, worker_process
 from gateway.settings import Settings, load_settings
+from gateway.startup.misspelt import misspelt
 from workers.metrics import ProcessFigures
 from workers.settings import caretaking, make_worker, open_context
 

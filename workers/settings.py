@@ -21,7 +21,7 @@ from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
-from gateway.signing_key import check_signing_key
+from gateway.startup.signing_key import check_signing_key
 from workers.arq_worker import ToolWorker
 from workers.attempts.generate import generate, stop
 from workers.attempts.slot import keep_filling_slots

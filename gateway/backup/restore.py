@@ -15,7 +15,7 @@ from gateway.local.embedded import find_redis
 from gateway.outputs.cloud import bucket_of
 from gateway.pricing.load import FILE_NAME
 from gateway.settings import Settings
-from gateway.signing_key import mark_of
+from gateway.startup.signing_key import mark_of
 
 
 @dataclass(slots=True)

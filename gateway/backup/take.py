@@ -28,7 +28,7 @@ from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path, load_card
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import SecretName, Settings
-from gateway.signing_key import difference, mark_of
+from gateway.startup.signing_key import difference, mark_of
 
 LEDGER, KEYS, CARD, OUTPUTS = "ledger", "keys", "rate-card", "outputs"
 _FILES_IN_FORCE = "file appendonly.aof.1.base.rdb seq 1 type b\n"

@@ -16,9 +16,9 @@ from gateway.cli.say import say
 from gateway.documentation import docs_folder
 from gateway.local.lifeline import tie, watch
 from gateway.local.supervisor import PARENT_VARIABLE
-from gateway.misspelt import misspelt
 from gateway.quick_start import imported
 from gateway.settings import load_settings
+from gateway.startup.misspelt import misspelt
 
 _OWN_COMMANDS = {
     "init": "gateway.cli.init:init",

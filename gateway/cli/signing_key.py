@@ -14,7 +14,7 @@ from gateway.errors import SettingsError
 from gateway.ledger.ledger import Ledger
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
-from gateway.signing_key import difference, mark_of
+from gateway.startup.signing_key import difference, mark_of
 
 EXIT_DIFFERS = 1
 

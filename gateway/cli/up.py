@@ -18,7 +18,6 @@ from yarl import URL
 from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
 from gateway.errors import FareboxError
-from gateway.exposure import links_in_words, mode_in_words
 from gateway.local import data_folder
 from gateway.local.embedded import find_redis, lock
 from gateway.local.listening import free_port
@@ -30,6 +29,7 @@ from gateway.pricing.reload import RateCards
 from gateway.process_metrics import CARETAKER, GATEWAY, worker_process
 from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings, load_settings
+from gateway.startup.exposure import links_in_words, mode_in_words
 from gateway.tasks import Tasks
 
 _FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: a folder named gateway where we happen to run is not ours

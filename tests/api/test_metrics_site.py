@@ -15,8 +15,8 @@ from gateway.api.metrics_site import metrics_app
 from gateway.api.server import Runner
 from gateway.app import run
 from gateway.errors import SettingsError
-from gateway.exposure import warnings
 from gateway.settings import Settings, load_settings
+from gateway.startup.exposure import warnings
 from tests.api.visitor import Visitor, open_gateway
 from tests.free_ports import free_port
 

@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import SettingsError
 from gateway.ledger import keys
 from gateway.settings import Settings
-from gateway.signing_key import check_signing_key, mark_of
+from gateway.startup.signing_key import check_signing_key, mark_of
 from tests.ledger.world import World
 
 

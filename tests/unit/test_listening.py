@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.errors import SettingsError
-from gateway.exposure import links_in_words, mode_in_words, warnings
 from gateway.local import listening
 from gateway.settings import Settings, load_settings
+from gateway.startup.exposure import links_in_words, mode_in_words, warnings
 
 EVERY = ["0.0.0.0", "::", "", "0", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"]
 OTHERS = ["192.0.2.7", "10.0.0.1", "2001:db8::7", "fe80::1", "no-such-host.invalid"]

@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import farebox
-from gateway.exposure import warnings
 from gateway.local.supervisor import PARENT_VARIABLE
-from gateway.misspelt import misspelt
 from gateway.settings import Settings
+from gateway.startup.exposure import warnings
+from gateway.startup.misspelt import misspelt
 
 
 def test_a_misspelt_setting_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.settings import Settings
-from gateway.signing_key import mark_of
+from gateway.startup.signing_key import mark_of
 from tests.api.visitor import open_gateway
 from tests.workers.stage import Stage
 from workers.settings import caretaking, open_context

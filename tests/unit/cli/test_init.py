@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from gateway.cli import farebox
 from gateway.errors import SettingsError
-from gateway.exposure import warnings
 from gateway.pricing.load import default_card_path, fields_page, is_the_example, load_card, packaged_card_path
 from gateway.settings import Settings
+from gateway.startup.exposure import warnings
 
 
 @pytest.fixture

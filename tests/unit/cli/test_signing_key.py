@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gateway.cli import farebox
 from gateway.settings import Settings
-from gateway.signing_key import mark_of
+from gateway.startup.signing_key import mark_of
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.misspelt import misspelt
 from gateway.pricing.load import default_card_path, is_the_example
 from gateway.settings import Settings
+from gateway.startup.misspelt import misspelt
 
 TEST_MODE_MEANS = "anyone with an account's key moves its clock and pays for plans and credits at a click, for nothing"
 
