@@ -36,9 +36,9 @@ from gateway.api.server import Runner
 from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
 from gateway.cancelling import cancel
-from gateway.card_in_force import LOOK_SECONDS, CardInForce
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
+from gateway.ledger.card_in_force import LOOK_SECONDS, CardInForce
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses

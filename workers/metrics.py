@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.clock import CLOCK
-from gateway.figures import Figures
+from gateway.ledger.figures import Figures
 from gateway.ledger.timed import transition_seconds
 from gateway.outputs import StoreWatch
 from gateway.queue.hints import odd_messages

@@ -13,8 +13,8 @@ from pathlib import Path
 from gateway.domain import GenerationRequest, Input
 from gateway.errors import ProviderNotHere
 from gateway.ledger.outcomes import Generation
-from gateway.ordered import DURATION_MARGIN, Ordered, OutputChecks, ResolutionCheck
 from gateway.outputs import OutputStore, attempt_of, content_type_of
+from gateway.outputs.ordered import DURATION_MARGIN, Ordered, OutputChecks, ResolutionCheck
 from gateway.outside.addresses import AddressGuard
 from gateway.outside.callback_links import CallbackLinks
 from gateway.pricing.arguments import arguments_of, name_of

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.cancelling import cancel
-from gateway.card_in_force import CardInForce
 from gateway.clock import CLOCK
+from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore

@@ -16,10 +16,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 from gateway.clock import CLOCK
 from gateway.domain import millicredits_to_credits
-from gateway.figures import Figures
 from gateway.ledger.audit import LastAudit
+from gateway.ledger.figures import Figures
 from gateway.ledger.sums import Totals
 from gateway.ledger.timed import transition_seconds
+from gateway.ledger.timings import Timings
 from gateway.outputs import StoreWatch
 from gateway.pricing.reload import RateCards
 from gateway.process_metrics import Answers, together
@@ -27,7 +28,6 @@ from gateway.queue.hints import odd_messages
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
 from gateway.tasks import Tasks
-from gateway.timings import Timings
 from gateway.workforce import Workforce
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)

@@ -8,7 +8,7 @@ from gateway.api.own_generations import own_generation
 from gateway.api.respond import answer
 from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_entry
-from gateway.ordered import differences
+from gateway.outputs.ordered import differences
 from gateway.schemas import generations as s
 from gateway.schemas.base import utc, utc_or_none
 from gateway.shapes import credits_of, entry_shape, failure_shape, line_shapes

@@ -18,7 +18,7 @@ from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.sessions import Sessions
 from gateway.api.wrong_keys import WrongKeys
-from gateway.card_in_force import CardInForce
+from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses

@@ -11,9 +11,9 @@ from importlib.metadata import entry_points
 
 import click
 
+from gateway.cli.documentation import docs_folder
 from gateway.cli.listing import Listing
 from gateway.cli.say import say
-from gateway.documentation import docs_folder
 from gateway.local.lifeline import tie, watch
 from gateway.local.supervisor import PARENT_VARIABLE
 from gateway.quick_start import imported

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from gateway.card_in_force import outdated
 from gateway.cli.listing import Listing
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
 from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated, SettingsError
+from gateway.ledger.card_in_force import outdated
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
 from gateway.local.embedded import check_is_there

@@ -13,7 +13,7 @@ from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.scripts import Argument, Reply
-from gateway.timings import Timings
+from gateway.ledger.timings import Timings
 
 READS = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal", "audit_webhook", "audit_webhooks"}

@@ -11,7 +11,7 @@ from gateway.pricing.lines import Location
 from gateway.pricing.messages import Fault
 from gateway.pricing.providers import ALWAYS, RESERVED
 from gateway.pricing.values import did_you_mean
-from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, placeholders, read_workflow
+from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, placeholders, read_workflow
 
 
 def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]:

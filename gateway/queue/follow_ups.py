@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from gateway.domain import GenerationRequest
-from gateway.figures import Figures
 from gateway.ledger import outcomes
+from gateway.ledger.figures import Figures
 from gateway.ledger.payments import Billed, Paid, TakenBack
 from gateway.pricing.card import RateCard
 from gateway.queue.dispatcher import Dispatcher

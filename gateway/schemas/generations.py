@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from gateway.domain import GENERATION_PATTERN, Bucket, EntryKind, FailureCode, State
 from gateway.outside.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.pricing.measures import INPUTS_MAX, PROMPT_MAX_CHARACTERS
-from gateway.sandbox import SandboxControls
+from gateway.providers.sandbox import SandboxControls
 from gateway.schemas.base import (
     UNSAFE_IN_JSON_SCHEMA,
     WHOLE,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway import card_in_force
 from gateway.api import services
 from gateway.cli.pricing import pricing
+from gateway.ledger import card_in_force
 from gateway.ledger.ledger import Ledger
 from gateway.pricing import reload
 from gateway.pricing.reload import RateCards

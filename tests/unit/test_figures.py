@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.domain import FailureCode, operation_id
-from gateway.figures import Figures
+from gateway.ledger.figures import Figures
 from tests.ledger.world import World, open_world
 from tests.payments.shop import buy, pay
 

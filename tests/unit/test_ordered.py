@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain import Output, SettingValue
 from gateway.media import Media
-from gateway.ordered import Ordered, OutputChecks, ResolutionCheck, differences
+from gateway.outputs.ordered import Ordered, OutputChecks, ResolutionCheck, differences
 
 
 def clip(seconds: str, width: int = 1280, height: int = 720) -> Media:

@@ -20,7 +20,7 @@ import structlog
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
 from gateway.media import EXTENSIONS, Media, Readers, apart, fair, look
-from gateway.ordered import Ordered
+from gateway.outputs.ordered import Ordered
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
 from tests.workers.stage import PRICE, Stage, open_place

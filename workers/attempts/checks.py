@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from gateway.errors import MediaNotTaken, MediaUnreadable, OutputNotStored, OutputUnusable, ProviderFailed
 from gateway.media import FairLooks, Media, Readers, look
-from gateway.ordered import Ordered
+from gateway.outputs.ordered import Ordered
 from workers.providers import Rendered
 
 LOOKS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory

@@ -11,9 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway import documentation
-from gateway.cli import farebox
-from gateway.documentation import docs_folder
+from gateway.cli import documentation, farebox
+from gateway.cli.documentation import docs_folder
 from gateway.local.embedded import lock
 
 _ROOT = Path(__file__).parents[3]

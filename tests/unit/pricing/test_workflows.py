@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import RateCardError
 from gateway.pricing.load import load_card
-from gateway.workflows import filled, placeholders
+from gateway.providers.workflows import filled, placeholders
 
 CARD = """
 [tools.image]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gateway.domain import FailureCode, SettingValue
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
 from gateway.media import look
-from gateway.sandbox import SandboxControls
+from gateway.providers.sandbox import SandboxControls
 from workers.providers import Connection, make_provider
 from workers.providers.base import Progress, Provider, ProviderRequest, Rendered
 from workers.providers.sandbox import Sandbox

@@ -35,7 +35,7 @@ from gateway.errors import (
     WorkflowUnusable,
 )
 from gateway.outside.addresses import AddressGuard
-from gateway.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
+from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
 from workers.providers.calls import Answer, Calls, lost
 from workers.providers.comfyui.history import failure_of, files_of

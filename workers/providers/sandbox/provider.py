@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from gateway.domain import FailureCode
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
-from gateway.sandbox import SandboxControls
+from gateway.providers.sandbox import SandboxControls
 from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
 from workers.providers.sandbox.render import Job, render
 from workers.providers.sandbox.shape import clip, image_size, is_video

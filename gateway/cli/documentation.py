@@ -7,6 +7,6 @@ from pathlib import Path
 
 def docs_folder() -> Path:
     """The folder with the pages. A wheel has it as `gateway/docs`; a clone has it beside `gateway/`."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     packaged = package / "docs"
     return packaged if packaged.is_dir() else package.parent / "docs"
