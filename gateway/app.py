@@ -17,7 +17,6 @@ from aiohttp import web
 
 from gateway.api import console, limits, services, sign_in, webhook_tests
 from gateway.api.auth import Callers
-from gateway.api.bodies import Bodies
 from gateway.api.callback_signatures import CallbackSignatures
 from gateway.api.client_address import client_address
 from gateway.api.console import CONSOLE, Console
@@ -61,6 +60,7 @@ from gateway.startup.durability import check_durability, watch_durability
 from gateway.startup.exposure import warnings
 from gateway.startup.signing_key import check_signing_key
 from gateway.tasks import Tasks
+from gateway.views.kept_bodies import Bodies
 from gateway.workforce import Workforce
 
 _DAY_MS = 24 * 3600 * 1000

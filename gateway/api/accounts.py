@@ -7,7 +7,6 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.account_shapes import account_shape
 from gateway.api.auth import found
 from gateway.api.changes import applied, refusal_of_change
 from gateway.api.errors import Forbidden, InvalidRequest
@@ -21,7 +20,8 @@ from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.schemas import accounts as s
 from gateway.schemas.base import to_milliseconds
-from gateway.shapes import entry_shape, generation_shape
+from gateway.views.accounts import account_shape
+from gateway.views.generations import entry_shape, generation_shape
 
 RECENT = 10
 _THOUSANDTHS = 1000

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.api.respond import answer
 from gateway.api.services import RATE_CARDS
-from gateway.card_shapes import plans_shape, rate_card_shape
+from gateway.views.cards import plans_shape, rate_card_shape
 
 
 async def rate_card(request: web.Request) -> web.Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.account_shapes import balance_shape
 from gateway.api.auth import found
 from gateway.api.parse import read_query
 from gateway.api.periods import period_of
@@ -13,7 +12,8 @@ from gateway.api.services import LEDGER
 from gateway.api.whose import account_of, whose
 from gateway.schemas import credits as s
 from gateway.schemas.base import OfAccount
-from gateway.shapes import entry_shape
+from gateway.views.accounts import balance_shape
+from gateway.views.generations import entry_shape
 
 
 async def balance(request: web.Request) -> web.Response:

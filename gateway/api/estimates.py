@@ -26,7 +26,7 @@ from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.estimates import DEFAULT_BUFFER, Estimate, Item, estimate, gate_of, priced_item
 from gateway.schemas import estimates as s
-from gateway.shapes import credits_of
+from gateway.views.generations import credits_of
 
 _MILLICREDITS = Decimal(1000)
 _THREE_DECIMALS = Decimal("0.001")

@@ -19,7 +19,6 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from gateway.account_shapes import balance_shape
 from gateway.api.auth import KeysStale, found
 from gateway.api.context import caller, set_caller
 from gateway.api.errors import ApiError, Forbidden, NotFound
@@ -36,7 +35,8 @@ from gateway.ledger import outcomes as o
 from gateway.schemas import generations as s
 from gateway.schemas.base import OfAccount
 from gateway.schemas.ops import QueuesOut
-from gateway.shapes import output_shape, progress_shape
+from gateway.views.accounts import balance_shape
+from gateway.views.generations import output_shape, progress_shape
 
 READ_AGAIN_SECONDS = 5.0
 QUEUES_SECONDS = 2.0

@@ -24,7 +24,7 @@ from gateway.api.services import (
 from gateway.api.whose import whose
 from gateway.ledger import outcomes as o
 from gateway.schemas import generations as s
-from gateway.shapes import generation_json, generation_shape
+from gateway.views.generations import generation_json, generation_shape
 
 
 async def create(request: web.Request) -> web.Response:

@@ -10,7 +10,6 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.account_shapes import key_shape
 from gateway.api.auth import KEY_PREFIX, found
 from gateway.api.errors import NotFound
 from gateway.api.idempotency import seed
@@ -19,6 +18,7 @@ from gateway.api.respond import answer
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
 from gateway.schemas import accounts as s
+from gateway.views.accounts import key_shape
 
 KEY_BYTES = 32  # 256 bits
 

@@ -16,7 +16,7 @@ from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
 from gateway.schemas import ops as s
 from gateway.schemas.base import utc
-from gateway.shapes import credits_of
+from gateway.views.generations import credits_of
 
 HEARTBEATS_MAX = 100
 

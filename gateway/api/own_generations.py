@@ -13,7 +13,7 @@ from gateway.domain import State
 from gateway.errors import QueueUnavailable
 from gateway.ledger import outcomes as o
 from gateway.queue.queue import job_id
-from gateway.shapes import generation_json
+from gateway.views.generations import generation_json
 
 
 async def own_generation(request: web.Request, generation: str, known: o.Generation | None = None) -> o.Generation:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.account_shapes import balance_shape
 from gateway.api.changes import applied
 from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidRequest, PaymentsDown
@@ -24,7 +23,8 @@ from gateway.ledger import outcomes as o
 from gateway.payments import PaymentProvider
 from gateway.schemas import payments as s
 from gateway.schemas.base import OfAccount
-from gateway.subscription_shape import subscription_shape
+from gateway.views.accounts import balance_shape
+from gateway.views.subscriptions import subscription_shape
 
 _SUBSCRIPTION = "subscription"
 

@@ -20,7 +20,7 @@ from gateway.ledger.purchases import Purchase
 from gateway.payments.links import is_over
 from gateway.schemas import purchases as s
 from gateway.schemas.base import OfAccount, utc, utc_or_none
-from gateway.shapes import credits_of
+from gateway.views.generations import credits_of
 
 Status = Literal["open", "paid", "expired", "failed"]
 

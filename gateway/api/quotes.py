@@ -21,7 +21,7 @@ from gateway.pricing.gating import gating
 from gateway.pricing.quote import Quote
 from gateway.schemas import generations as s
 from gateway.schemas.base import utc
-from gateway.shapes import credits_of, line_shapes, share_shapes
+from gateway.views.generations import credits_of, line_shapes, share_shapes
 
 
 async def create(request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ from gateway.ledger.records import decode_entry
 from gateway.outputs.ordered import differences
 from gateway.schemas import generations as s
 from gateway.schemas.base import utc, utc_or_none
-from gateway.shapes import credits_of, entry_shape, failure_shape, line_shapes
+from gateway.views.generations import credits_of, entry_shape, failure_shape, line_shapes
 
 
 async def get(request: web.Request) -> web.Response:

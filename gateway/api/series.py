@@ -17,7 +17,7 @@ from gateway.queue.series import KEPT_MS, SLACK_MS, Past, Sample, Series, ToolSa
 from gateway.queue.wait_times import quantile
 from gateway.schemas import ops as s
 from gateway.schemas.base import to_milliseconds, utc
-from gateway.shapes import credits_of
+from gateway.views.generations import credits_of
 
 _DEFAULT_MS = 3_600_000
 _MEDIAN = 50

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.api.auth import Callers
-from gateway.api.bodies import Bodies
 from gateway.api.callback_signatures import CallbackSignatures
 from gateway.api.description import Description
 from gateway.api.hub import Hub
@@ -35,6 +34,7 @@ from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
 from gateway.settings import Settings
 from gateway.tasks import Tasks
+from gateway.views.kept_bodies import Bodies
 from gateway.workforce import Workforce
 
 

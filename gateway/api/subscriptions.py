@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.account_shapes import account_shape
 from gateway.api.changes import applied
 from gateway.api.idempotency import operation
 from gateway.api.parse import read_body
@@ -12,6 +11,7 @@ from gateway.api.respond import answer
 from gateway.api.services import LEDGER
 from gateway.schemas import accounts as s
 from gateway.schemas.base import to_milliseconds
+from gateway.views.accounts import account_shape
 
 # `DELETE` and `resume` have no body to name a field of: what is wrong is the thing in the path.
 _SUBSCRIPTION = "subscription"

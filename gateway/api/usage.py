@@ -24,7 +24,7 @@ from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.ledger.sums import Counts, Used
 from gateway.schemas import usage as s
-from gateway.shapes import credits_of
+from gateway.views.generations import credits_of
 
 DAYS_MAX = 400  # as long as usage is kept: thirteen months, and some days
 DEFAULT_DAYS = 30

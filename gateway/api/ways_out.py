@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gateway.api.errors import InsufficientCredits
-from gateway.card_shapes import price_shape
 from gateway.domain import Bucket, format_credits, millicredits_to_credits
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import RateCard
 from gateway.schemas import errors as s
 from gateway.schemas.base import utc
+from gateway.views.cards import price_shape
 
 
 def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> InsufficientCredits:

@@ -17,10 +17,10 @@ from gateway.api.respond import answer
 from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
 from gateway.api.whose import account_of, whose
 from gateway.domain import EventType, is_event_id, is_webhook_id, webhook_id
-from gateway.event_shapes import GENERATION_EVENTS
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, Delivery, TooMany, Webhook
 from gateway.schemas import webhooks as s
 from gateway.schemas.base import OfAccount, utc, utc_or_none
+from gateway.views.events import GENERATION_EVENTS
 
 _TRIES = 3  # somebody else may rotate the same secret meanwhile
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from gateway.api import services
-from gateway.api.bodies import Bodies
 from gateway.domain import FailureCode
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
+from gateway.views.kept_bodies import Bodies
 from tests.api.visitor import Visitor
 
 

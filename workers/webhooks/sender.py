@@ -22,13 +22,13 @@ from gateway.cancelling import cancel
 from gateway.clock import now_ms
 from gateway.domain import operation_id
 from gateway.errors import FareboxError, LedgerUnavailable
-from gateway.event_shapes import GENERATION_EVENTS, event_shape
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation
 from gateway.ledger.webhooks import DEFAULT, Claimed, Delivery, Due, Try, Webhook
 from gateway.outputs import OutputLinks
 from gateway.outside.receivers import CALL_SECONDS, Answered, Receivers
 from gateway.outside.webhook_secrets import WebhookSecrets
+from gateway.views.events import GENERATION_EVENTS, event_shape
 from workers.metrics import WEBHOOK_TRIES
 from workers.retry import retry_until_answered
 from workers.webhooks.call_limit import CallLimit, Share

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
-from gateway.shapes import generation_json
+from gateway.views.generations import generation_json
 
 ENTRIES_MAX = 2_000
 BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values that they were made of included

@@ -17,11 +17,11 @@ from gateway.domain import (
     State,
     millicredits_to_credits,
 )
-from gateway.failures import failure_message
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
 from gateway.schemas import generations as s
 from gateway.schemas.base import as_number, utc, utc_or_none
+from gateway.views.failures import failure_message
 
 credits_of = millicredits_to_credits
 

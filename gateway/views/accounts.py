@@ -11,7 +11,7 @@ from gateway.pricing.card import FREE_PLAN
 from gateway.schemas import accounts
 from gateway.schemas import credits as s
 from gateway.schemas.base import utc, utc_or_none
-from gateway.shapes import credits_of
+from gateway.views.generations import credits_of
 
 _THOUSANDTHS = 1000
 

@@ -12,7 +12,7 @@ from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.schemas import purchases as s
 from gateway.schemas.base import to_milliseconds, utc, utc_or_none
 from gateway.schemas.credits import ScheduledChange
-from gateway.shapes import credits_of
+from gateway.views.generations import credits_of
 
 CURRENCY = "USD"
 _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}

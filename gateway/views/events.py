@@ -15,7 +15,7 @@ from gateway.pricing.card import FREE_PLAN
 from gateway.schemas.base import Answer, utc, utc_or_none
 from gateway.schemas.credits import AccountPlan, ScheduledChange
 from gateway.schemas.events import CreditsAlert, EventOut, GoneGeneration, SubscriptionChanged, TopUpPaid
-from gateway.shapes import generation_shape
+from gateway.views.generations import generation_shape
 
 GENERATION_EVENTS = frozenset(one for one in EventType if one.startswith("generation."))
 
