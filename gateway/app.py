@@ -16,14 +16,16 @@ import structlog
 from aiohttp import web
 
 from gateway.api import console, limits, services, sign_in, webhook_tests
-from gateway.api.auth import Callers
-from gateway.api.callback_signatures import CallbackSignatures
+from gateway.api.access.auth import Callers
+from gateway.api.access.callback_signatures import CallbackSignatures
+from gateway.api.access.key_use import KeyUse
+from gateway.api.access.sessions import Sessions
+from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.client_address import client_address
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description import Description
 from gateway.api.hub import Hub
 from gateway.api.intake import Intake
-from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
 from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware import add_headers
@@ -32,8 +34,6 @@ from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
 from gateway.api.server import Runner
-from gateway.api.sessions import Sessions
-from gateway.api.wrong_keys import WrongKeys
 from gateway.cancelling import cancel
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError

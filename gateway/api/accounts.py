@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.auth import found
+from gateway.api.access.auth import found
 from gateway.api.changes import applied, refusal_of_change
 from gateway.api.errors import Forbidden, InvalidRequest
 from gateway.api.idempotency import operation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from aiohttp import web
 
-from gateway.api.callback_signatures import KeysUnavailable, NotSigned
+from gateway.api.access.callback_signatures import KeysUnavailable, NotSigned
 from gateway.api.context import remember_generation
 from gateway.api.errors import InvalidJson, InvalidKey, InvalidRequest, LedgerDown, ProviderDown
 from gateway.api.parse import raw_body

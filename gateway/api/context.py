@@ -6,7 +6,7 @@ import secrets
 
 from aiohttp import web
 
-from gateway.api.auth import Caller
+from gateway.api.access.auth import Caller
 from gateway.domain import is_generation_id
 
 _CALLER = web.RequestKey("CALLER", Caller)

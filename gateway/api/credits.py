@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.auth import found
+from gateway.api.access.auth import found
 from gateway.api.parse import read_query
 from gateway.api.periods import period_of
 from gateway.api.respond import answer

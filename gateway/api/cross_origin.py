@@ -15,10 +15,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from gateway.api.access.sessions import session_cookie
 from gateway.api.idempotency import REPLAY_HEADER
 from gateway.api.parse import IDEMPOTENCY_HEADER
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
-from gateway.api.sessions import session_cookie
 
 _API = "/v1/"
 _ALLOWED = f"Authorization, Content-Type, {IDEMPOTENCY_HEADER}, If-None-Match, If-Range, Last-Event-ID, Range"

@@ -19,7 +19,7 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from gateway.api.auth import KeysStale, found
+from gateway.api.access.auth import KeysStale, found
 from gateway.api.context import caller, set_caller
 from gateway.api.errors import ApiError, Forbidden, NotFound
 from gateway.api.event_stream import EventStream

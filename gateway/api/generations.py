@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.auth import KeysStale, found
+from gateway.api.access.auth import KeysStale, found
 from gateway.api.context import caller, remember_generation
 from gateway.api.errors import NotFound
 from gateway.api.idempotency import REPLAY_HEADER, key_digest

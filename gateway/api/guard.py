@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.auth import KeysStale, check_scope
+from gateway.api.access.auth import KeysStale, check_scope
 from gateway.api.context import caller, set_caller
 from gateway.api.errors import ApiError, LedgerDown
 from gateway.api.idempotency import once

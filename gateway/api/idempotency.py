@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.api.auth import Caller
+from gateway.api.access.auth import Caller
 from gateway.api.errors import LedgerDown
 from gateway.api.parse import IDEMPOTENCY_HEADER, idempotency_key, request_digest
 from gateway.api.refusals import reused

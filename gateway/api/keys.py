@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.auth import KEY_PREFIX, found
+from gateway.api.access.auth import KEY_PREFIX, found
 from gateway.api.errors import NotFound
 from gateway.api.idempotency import seed
 from gateway.api.parse import read_body

@@ -11,7 +11,7 @@ import hmac
 from aiohttp import web
 
 from gateway.api import services
-from gateway.api.auth import bearer
+from gateway.api.access.auth import bearer
 from gateway.api.errors import InvalidKey
 from gateway.api.health import exposition
 from gateway.api.middleware import add_headers

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway.api.access.wrong_keys import TooManyWrongKeys
 from gateway.api.context import (
     account_id,
     generation_id_of,
@@ -34,7 +35,6 @@ from gateway.api.errors import (
 )
 from gateway.api.respond import answer_error, set_common_headers
 from gateway.api.services import CORS_ORIGINS, METRICS, STORE_WATCH
-from gateway.api.wrong_keys import TooManyWrongKeys
 from gateway.errors import (
     LedgerFull,
     LedgerUnavailable,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from gateway.api.auth import OWN_ACCOUNT, Caller, found
+from gateway.api.access.auth import OWN_ACCOUNT, Caller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.inputs import GivenInput, given_inputs, measured, stored, stored_keys
 from gateway.api.quote_tokens import QuoteTokens

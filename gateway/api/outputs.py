@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.auth import found
+from gateway.api.access.auth import found
 from gateway.api.errors import Forbidden, LedgerDown, NotFound, RangeNotSatisfiable
 from gateway.api.own_generations import own_generation
 from gateway.api.parse import query_of, read_query

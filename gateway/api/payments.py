@@ -13,7 +13,8 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.api.auth import OWN_ACCOUNT, found
+from gateway.api.access.auth import OWN_ACCOUNT, found
+from gateway.api.access.sessions import from_our_page
 from gateway.api.console import PAGE_POLICY
 from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, PaymentsDown, SubscriptionRequired
@@ -21,7 +22,6 @@ from gateway.api.idempotency import seed
 from gateway.api.parse import query_of, raw_body, read_body, read_form
 from gateway.api.respond import answer
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENT_EVENTS, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
-from gateway.api.sessions import from_our_page
 from gateway.domain import Interval, millicredits_to_credits
 from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes as o

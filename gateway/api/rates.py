@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.auth import Caller
+from gateway.api.access.auth import Caller
 from gateway.api.context import set_rate_headers
 from gateway.api.errors import RateLimited
 from gateway.api.services import LEDGER, SETTINGS

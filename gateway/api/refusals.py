@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gateway.api.auth import OWN_ACCOUNT_GONE, KeysStale
+from gateway.api.access.auth import OWN_ACCOUNT_GONE, KeysStale
 from gateway.api.errors import (
     ApiError,
     IdempotencyKeyReused,

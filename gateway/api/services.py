@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.api.auth import Callers
-from gateway.api.callback_signatures import CallbackSignatures
+from gateway.api.access.auth import Callers
+from gateway.api.access.callback_signatures import CallbackSignatures
+from gateway.api.access.key_use import KeyUse
+from gateway.api.access.sessions import Sessions
+from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.description import Description
 from gateway.api.hub import Hub
 from gateway.api.intake import Intake
-from gateway.api.key_use import KeyUse
 from gateway.api.metrics import Metrics
 from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens
-from gateway.api.sessions import Sessions
-from gateway.api.wrong_keys import WrongKeys
 from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger

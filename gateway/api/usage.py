@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api import limits
-from gateway.api.auth import found
+from gateway.api.access.auth import found
 from gateway.api.errors import InvalidRequest
 from gateway.api.parse import read_query
 from gateway.api.respond import answer

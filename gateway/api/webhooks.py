@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.auth import OWN_ACCOUNT, found
+from gateway.api.access.auth import OWN_ACCOUNT, found
 from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, LedgerDown, NotFound
 from gateway.api.idempotency import operation, seed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.api.auth import OWN_ACCOUNT, found
+from gateway.api.access.auth import OWN_ACCOUNT, found
 from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.services import LEDGER

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook
 
 from gateway.api import limits, services
-from gateway.api.callback_signatures import KEYS_APART_SECONDS
+from gateway.api.access.callback_signatures import KEYS_APART_SECONDS
 from gateway.domain import operation_id
 from gateway.ledger import outcomes as o
 from gateway.queue.hints import LOOKS
@@ -276,7 +276,7 @@ async def test_a_key_that_fal_has_published_since_is_found(caller: Caller, monke
     assert is_taken(await caller.call("fal", body=body, headers=publisher.sign(body)))
     publisher.keys = [Ed25519PrivateKey.generate()]
     later = time.monotonic() + KEYS_APART_SECONDS + 1
-    monkeypatch.setattr("gateway.api.callback_signatures.time", _Later(later))
+    monkeypatch.setattr("gateway.api.access.callback_signatures.time", _Later(later))
     assert is_taken(await caller.call("fal", body=body, headers=publisher.sign(body)))
 
 

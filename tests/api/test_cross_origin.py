@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.api.access.sessions import COOKIE
 from gateway.api.routes import ROUTES
-from gateway.api.sessions import COOKIE
 from gateway.errors import SettingsError
 from gateway.outside.cors import parse_origins
 from gateway.settings import load_settings

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from gateway.api import services
-from gateway.api.auth import Caller
+from gateway.api.access.auth import Caller
 from gateway.api.idempotency import key_digest
 from gateway.api.parse import canonical_json
 from gateway.domain import Scope

@@ -20,9 +20,9 @@ import pytest
 from yarl import URL
 
 from gateway.api import limits, services
-from gateway.api.auth import KEY_MAX_CHARACTERS
+from gateway.api.access.auth import KEY_MAX_CHARACTERS
+from gateway.api.access.sessions import COOKIE
 from gateway.api.routes import ROUTES, SSE
-from gateway.api.sessions import COOKIE
 from tests.api.visitor import CARD, SKETCH, Reply, Visitor, open_gateway, open_stream
 from tests.made_media import picture
 

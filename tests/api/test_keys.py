@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.api.auth import Caller
-from gateway.api.key_use import KeyUse
+from gateway.api.access.auth import Caller
+from gateway.api.access.key_use import KeyUse
 from gateway.domain import Scope
 from tests.api.visitor import SKETCH, Visitor, open_gateway
 from tests.redis_servers import RedisServer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.auth import Caller, KeysStale
+from gateway.api.access.auth import Caller, KeysStale
 from gateway.api.errors import IdempotencyKeyReused, InsufficientCredits, PriceAboveCeiling, UnknownModel
 from gateway.api.ordering import IdempotencyDigests, Ordering
 from gateway.api.services import ORDERING

@@ -11,8 +11,8 @@ from aiohttp import web
 from itsdangerous import URLSafeTimedSerializer
 
 from gateway.api import services
+from gateway.api.access.sessions import COOKIE, LINK_SECONDS, ROOT_KEY_ID, SESSION_SECONDS, Sessions
 from gateway.api.errors import InvalidKey
-from gateway.api.sessions import COOKIE, LINK_SECONDS, ROOT_KEY_ID, SESSION_SECONDS, Sessions
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 from tests.redis_servers import RedisServer
 
@@ -219,7 +219,7 @@ async def test_a_forged_or_strange_cookie_is_no_session(gateway: Visitor) -> Non
 
 async def test_a_session_is_over_after_a_week(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = await signed_in(gateway, await gateway.account())
-    monkeypatch.setattr("gateway.api.sessions.SESSION_SECONDS", -1)
+    monkeypatch.setattr("gateway.api.access.sessions.SESSION_SECONDS", -1)
     assert (await gateway.call("GET", "/v1/balance", None, None, cookie)).status == 401
 
 
@@ -253,7 +253,7 @@ async def test_a_link_that_is_old_or_not_whole_or_whose_key_is_revoked_signs_nob
     token = await link_of(gateway, made["key"])
     assert (await sign_in(gateway, link=token[:-1])).status == 401
     with monkeypatch.context() as later:
-        later.setattr("gateway.api.sessions.LINK_SECONDS", -1)
+        later.setattr("gateway.api.access.sessions.LINK_SECONDS", -1)
         assert (await sign_in(gateway, link=token)).status == 401
     await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
     assert (await sign_in(gateway, link=token)).status == 401

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from gateway.api import limits
-from gateway.api.wrong_keys import TooManyWrongKeys, WrongKeys
+from gateway.api.access.wrong_keys import TooManyWrongKeys, WrongKeys
 from tests.api.visitor import Visitor, open_gateway
 
 ADMIN = "/v1/admin/keys"

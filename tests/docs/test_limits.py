@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api import key_use, limits, rates
-from gateway.api.auth import KEY_MAX_CHARACTERS
+from gateway.api import limits, rates
+from gateway.api.access import key_use
+from gateway.api.access.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
 from gateway.api.routes import ROUTES, Route
 from gateway.domain import Scope

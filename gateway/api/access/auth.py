@@ -19,9 +19,17 @@ from typing import Generic, NewType, TypeVar
 
 from aiohttp import web
 
+from gateway.api.access.sessions import (
+    ENDED,
+    ROOT_KEY_ID,
+    KeyId,
+    Session,
+    Sessions,
+    check_from_our_page,
+    session_cookie,
+)
+from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.errors import Forbidden, InvalidKey, NotFound
-from gateway.api.sessions import ENDED, ROOT_KEY_ID, KeyId, Session, Sessions, check_from_our_page, session_cookie
-from gateway.api.wrong_keys import WrongKeys
 from gateway.domain import Scope
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger

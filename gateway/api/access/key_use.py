@@ -13,8 +13,8 @@ from time import monotonic
 
 import structlog
 
-from gateway.api.auth import Caller
-from gateway.api.sessions import ROOT_KEY_ID
+from gateway.api.access.auth import Caller
+from gateway.api.access.sessions import ROOT_KEY_ID
 from gateway.errors import FareboxError
 from gateway.ledger.ledger import Ledger
 

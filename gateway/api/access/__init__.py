@@ -1,0 +1,1 @@
+"""Who is calling: API keys, sessions, wrong keys, and the signatures of callbacks."""
