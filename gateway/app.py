@@ -24,8 +24,8 @@ from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.client_address import client_address
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description import Description
+from gateway.api.http.intake import Intake
 from gateway.api.hub import Hub
-from gateway.api.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware import add_headers

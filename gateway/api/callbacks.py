@@ -6,9 +6,9 @@ import structlog
 from aiohttp import web
 
 from gateway.api.access.callback_signatures import KeysUnavailable, NotSigned
-from gateway.api.context import remember_generation
 from gateway.api.errors import InvalidJson, InvalidKey, InvalidRequest, LedgerDown, ProviderDown
-from gateway.api.parse import raw_body
+from gateway.api.http.context import remember_generation
+from gateway.api.http.parse import raw_body
 from gateway.api.services import (
     BACKGROUND,
     CALLBACK_LINKS,

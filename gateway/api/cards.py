@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.respond import answer
+from gateway.api.http.respond import answer
 from gateway.api.services import RATE_CARDS
 from gateway.views.cards import plans_shape, rate_card_shape
 

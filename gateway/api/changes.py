@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, NotFound
+from gateway.api.http.context import caller
 from gateway.api.services import RATE_CARDS
 from gateway.domain import format_credits
 from gateway.errors import FieldProblem

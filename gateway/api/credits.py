@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.api.access.auth import found
-from gateway.api.parse import read_query
-from gateway.api.periods import period_of
-from gateway.api.respond import answer
+from gateway.api.http.parse import read_query
+from gateway.api.http.periods import period_of
+from gateway.api.http.respond import answer
 from gateway.api.services import LEDGER
 from gateway.api.whose import account_of, whose
 from gateway.schemas import credits as s

@@ -16,8 +16,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.sessions import session_cookie
+from gateway.api.http.parse import IDEMPOTENCY_HEADER
 from gateway.api.idempotency import REPLAY_HEADER
-from gateway.api.parse import IDEMPOTENCY_HEADER
 from gateway.api.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 
 _API = "/v1/"

@@ -7,14 +7,14 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.auth import KeysStale, found
-from gateway.api.context import caller, remember_generation
 from gateway.api.errors import NotFound
+from gateway.api.http.context import caller, remember_generation
+from gateway.api.http.parse import idempotency_key, read_body, read_query, request_digest
+from gateway.api.http.periods import period_of
+from gateway.api.http.respond import answer, answer_json
 from gateway.api.idempotency import REPLAY_HEADER, key_digest
 from gateway.api.ordering import IdempotencyDigests
 from gateway.api.own_generations import own_generation, queue_positions, shown
-from gateway.api.parse import idempotency_key, read_body, read_query, request_digest
-from gateway.api.periods import period_of
-from gateway.api.respond import answer, answer_json
 from gateway.api.services import (
     BODIES,
     LEDGER,

@@ -8,10 +8,10 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.auth import KeysStale, check_scope
-from gateway.api.context import caller, set_caller
 from gateway.api.errors import ApiError, LedgerDown
+from gateway.api.http.context import caller, set_caller
+from gateway.api.http.parse import IDEMPOTENCY_HEADER
 from gateway.api.idempotency import once
-from gateway.api.parse import IDEMPOTENCY_HEADER
 from gateway.api.rates import admit
 from gateway.api.services import CALLERS, KEY_USE, STARTUP
 from gateway.domain import Scope

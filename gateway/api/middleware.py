@@ -12,14 +12,6 @@ import structlog
 from aiohttp import web
 
 from gateway.api.access.wrong_keys import TooManyWrongKeys
-from gateway.api.context import (
-    account_id,
-    generation_id_of,
-    has_started,
-    note_started,
-    rate_headers,
-    request_id,
-)
 from gateway.api.cross_origin import open_to_origin, preflight
 from gateway.api.errors import (
     ApiError,
@@ -33,7 +25,15 @@ from gateway.api.errors import (
     StoreDown,
     internal_error,
 )
-from gateway.api.respond import answer_error, set_common_headers
+from gateway.api.http.context import (
+    account_id,
+    generation_id_of,
+    has_started,
+    note_started,
+    rate_headers,
+    request_id,
+)
+from gateway.api.http.respond import answer_error, set_common_headers
 from gateway.api.services import CORS_ORIGINS, METRICS, STORE_WATCH
 from gateway.errors import (
     LedgerFull,

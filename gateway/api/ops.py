@@ -7,7 +7,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.api.respond import answer
+from gateway.api.http.respond import answer
 from gateway.api.services import LEDGER, QUEUE, RATE_CARDS, SLOTS
 from gateway.errors import QueueUnavailable
 from gateway.ledger.audit import LastAudit, last_audit

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from gateway.api.access.auth import found
-from gateway.api.context import caller
+from gateway.api.http.context import caller
 from gateway.api.services import LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import QueueUnavailable

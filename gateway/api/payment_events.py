@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.api.errors import LedgerDown, NotFound
-from gateway.api.respond import answer
+from gateway.api.http.respond import answer
 from gateway.api.services import PAYMENT_EVENTS
 from gateway.errors import PaymentsUnavailable
 from gateway.payments.received import Unapplied

@@ -16,11 +16,11 @@ from aiohttp import web
 from gateway.api.access.auth import OWN_ACCOUNT, found
 from gateway.api.access.sessions import from_our_page
 from gateway.api.console import PAGE_POLICY
-from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, PaymentsDown, SubscriptionRequired
+from gateway.api.http.context import caller
+from gateway.api.http.parse import query_of, raw_body, read_body, read_form
+from gateway.api.http.respond import answer
 from gateway.api.idempotency import seed
-from gateway.api.parse import query_of, raw_body, read_body, read_form
-from gateway.api.respond import answer
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENT_EVENTS, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
 from gateway.domain import Interval, millicredits_to_credits
 from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable

@@ -8,9 +8,9 @@ from typing import Literal
 from aiohttp import web
 
 from gateway.api.access.auth import found
-from gateway.api.parse import read_query
-from gateway.api.periods import period_of
-from gateway.api.respond import answer
+from gateway.api.http.parse import read_query
+from gateway.api.http.periods import period_of
+from gateway.api.http.respond import answer
 from gateway.api.services import LEDGER
 from gateway.api.whose import whose
 from gateway.clock import now_ms

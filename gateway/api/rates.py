@@ -9,8 +9,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.api.access.auth import Caller
-from gateway.api.context import set_rate_headers
 from gateway.api.errors import RateLimited
+from gateway.api.http.context import set_rate_headers
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
 from gateway.ledger.allowances import Admitted, Limited

@@ -38,7 +38,7 @@ from gateway.api import (
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.access.sessions import has_credentials
 from gateway.api.guard import Handler, guarded
-from gateway.api.parse import FORM_TYPE
+from gateway.api.http.parse import FORM_TYPE
 from gateway.domain import Scope
 from gateway.schemas import accounts as sa
 from gateway.schemas import base as sb

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from gateway.api.parse import FORM_TYPE, IDEMPOTENCY_HEADER
+from gateway.api.http.parse import FORM_TYPE, IDEMPOTENCY_HEADER
 
 Document = dict[str, Any]
 

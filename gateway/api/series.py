@@ -9,8 +9,8 @@ from decimal import Decimal
 from aiohttp import web
 
 from gateway.api.errors import InvalidRequest
-from gateway.api.parse import read_query
-from gateway.api.respond import answer
+from gateway.api.http.parse import read_query
+from gateway.api.http.respond import answer
 from gateway.api.services import QUEUE, RATE_CARDS
 from gateway.errors import FieldProblem
 from gateway.queue.series import KEPT_MS, SLACK_MS, Past, Sample, Series, ToolSample

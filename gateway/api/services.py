@@ -12,8 +12,8 @@ from gateway.api.access.key_use import KeyUse
 from gateway.api.access.sessions import Sessions
 from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.description import Description
+from gateway.api.http.intake import Intake
 from gateway.api.hub import Hub
-from gateway.api.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens

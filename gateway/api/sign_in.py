@@ -8,10 +8,10 @@ from aiohttp import web
 
 from gateway.api.access.auth import Caller
 from gateway.api.access.sessions import COOKIE, LINK_SECONDS, SIGNED_OUT_SECONDS, check_from_our_page, from_our_page
-from gateway.api.context import caller
 from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
-from gateway.api.parse import read_body
-from gateway.api.respond import answer
+from gateway.api.http.context import caller
+from gateway.api.http.parse import read_body
+from gateway.api.http.respond import answer
 from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
 from gateway.clock import now_seconds
 from gateway.errors import LedgerUnavailable

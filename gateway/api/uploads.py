@@ -9,11 +9,11 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, RateLimited
+from gateway.api.http.context import caller
+from gateway.api.http.intake import Received
+from gateway.api.http.respond import answer
 from gateway.api.idempotency import once, seed
-from gateway.api.intake import Received
-from gateway.api.respond import answer
 from gateway.api.services import INTAKE, LEDGER, METRICS, OUTPUTS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.errors import FieldProblem, MediaUnreadable
 from gateway.ledger.allowances import Limited

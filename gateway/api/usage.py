@@ -16,8 +16,8 @@ from aiohttp import web
 from gateway.api import limits
 from gateway.api.access.auth import found
 from gateway.api.errors import InvalidRequest
-from gateway.api.parse import read_query
-from gateway.api.respond import answer
+from gateway.api.http.parse import read_query
+from gateway.api.http.respond import answer
 from gateway.api.services import LEDGER, RATE_CARDS
 from gateway.api.whose import Whose, account_of, whose
 from gateway.errors import FieldProblem

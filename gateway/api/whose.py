@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.api.access.auth import OWN_ACCOUNT, found
-from gateway.api.context import caller
 from gateway.api.errors import InvalidRequest, NotFound
+from gateway.api.http.context import caller
 from gateway.api.services import LEDGER
 from gateway.domain import Scope
 from gateway.errors import FieldProblem

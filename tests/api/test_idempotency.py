@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gateway.api import services
 from gateway.api.access.auth import Caller
+from gateway.api.http.parse import canonical_json
 from gateway.api.idempotency import key_digest
-from gateway.api.parse import canonical_json
 from gateway.domain import Scope
 from gateway.ledger.idempotency import Claimed, Request
 from tests.api.visitor import SKETCH, Visitor, open_gateway

@@ -21,8 +21,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.api import limits
-from gateway.api.context import caller_if_any
 from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
+from gateway.api.http.context import caller_if_any
 from gateway.errors import FieldProblem
 from gateway.outside.strict_json import Document, NotJson, TooManyValues, not_held, read_document
 from gateway.schemas.base import as_number, exact_decimal
