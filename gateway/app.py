@@ -25,7 +25,6 @@ from gateway.api.client_address import client_address
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description import Description
 from gateway.api.http.intake import Intake
-from gateway.api.hub import Hub
 from gateway.api.metrics import Metrics
 from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware import add_headers
@@ -34,6 +33,7 @@ from gateway.api.ordering import Ordering
 from gateway.api.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
 from gateway.api.server import Runner
+from gateway.api.streams.hub import Hub
 from gateway.cancelling import cancel
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
