@@ -51,7 +51,7 @@ MUTANTS = {
         "a revoked key was answered 200",
     ),
     "a quote gives way to the new card": Mutant(
-        "gateway/api/ordering.py",
+        "gateway/api/ordering/ordering.py",
         "millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card\n",
         "lines = locked.lines\n",
         "quotes",

@@ -29,8 +29,8 @@ from gateway.api.metrics import Metrics
 from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware import add_headers
 from gateway.api.openapi import document
-from gateway.api.ordering import Ordering
-from gateway.api.quote_tokens import QuoteTokens
+from gateway.api.ordering.ordering import Ordering
+from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
 from gateway.api.server import Runner
 from gateway.api.streams.hub import Hub

@@ -17,7 +17,7 @@ from gateway.api.errors import InvalidKey, InvalidRequest
 from gateway.api.http.context import caller_if_any
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
-from gateway.api.refusals import refusal_of_request
+from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.services import RATE_CARDS
 from gateway.api.usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
 from gateway.api.whose import own, own_account

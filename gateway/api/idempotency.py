@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.api.access.auth import Caller
 from gateway.api.errors import LedgerDown
 from gateway.api.http.parse import IDEMPOTENCY_HEADER, idempotency_key, request_digest
-from gateway.api.refusals import reused
+from gateway.api.ordering.refusals import reused
 from gateway.api.services import REQUESTS
 from gateway.domain import operation_id
 from gateway.errors import LedgerUnavailable

@@ -9,9 +9,9 @@ from aiohttp import web
 from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
-from gateway.api.quote_tokens import QUOTE_SECONDS
+from gateway.api.ordering.quote_tokens import QUOTE_SECONDS
+from gateway.api.ordering.ways_out import ways_out
 from gateway.api.services import ORDERING, QUOTE_TOKENS
-from gateway.api.ways_out import ways_out
 from gateway.api.whose import own_account
 from gateway.clock import now_seconds
 from gateway.domain import Bucket

@@ -14,8 +14,8 @@ from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.description import Description
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
-from gateway.api.ordering import Ordering
-from gateway.api.quote_tokens import QuoteTokens
+from gateway.api.ordering.ordering import Ordering
+from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.streams.hub import Hub
 from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.idempotency import Requests

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.api.access.auth import Caller, KeysStale
 from gateway.api.errors import IdempotencyKeyReused, InsufficientCredits, PriceAboveCeiling, UnknownModel
-from gateway.api.ordering import IdempotencyDigests, Ordering
+from gateway.api.ordering.ordering import IdempotencyDigests, Ordering
 from gateway.api.services import ORDERING
 from gateway.domain import Scope, State, operation_id
 from gateway.ledger.outcomes import Account

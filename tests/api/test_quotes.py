@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from itsdangerous import URLSafeTimedSerializer
 
-from gateway.api import quote_tokens, services
+from gateway.api import services
+from gateway.api.ordering import quote_tokens
 from tests.api.visitor import SKETCH, Visitor
 
 ASKED = {"tool": "image", "model": "gallery", "settings": {"resolution": "2K"}, "outputs": 2}

@@ -16,7 +16,7 @@ from gateway.api.errors import (
     WaitingRoomFull,
 )
 from gateway.api.http.parse import IDEMPOTENCY_HEADER
-from gateway.api.ways_out import insufficient_credits
+from gateway.api.ordering.ways_out import insufficient_credits
 from gateway.domain import GenerationRequest
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
 from gateway.ledger import outcomes as o

@@ -13,9 +13,9 @@ from decimal import Decimal
 from gateway.api.access.auth import OWN_ACCOUNT, Caller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.http.receiver_urls import checked_url
-from gateway.api.inputs import GivenInput, given_inputs, measured, stored, stored_keys
-from gateway.api.quote_tokens import QuoteTokens
-from gateway.api.refusals import refusal_of_request, refusal_of_reserve, reused
+from gateway.api.ordering.inputs import GivenInput, given_inputs, measured, stored, stored_keys
+from gateway.api.ordering.quote_tokens import QuoteTokens
+from gateway.api.ordering.refusals import refusal_of_request, refusal_of_reserve, reused
 from gateway.domain import (
     GenerationRequest,
     Input,
