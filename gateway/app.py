@@ -23,12 +23,12 @@ from gateway.api.access.sessions import Sessions
 from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.client_address import client_address
 from gateway.api.console import CONSOLE, Console
-from gateway.api.description import Description
+from gateway.api.description.description import Description
+from gateway.api.description.openapi import document
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware import add_headers
-from gateway.api.openapi import document
 from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount

@@ -11,7 +11,7 @@ from gateway.api.access.callback_signatures import CallbackSignatures
 from gateway.api.access.key_use import KeyUse
 from gateway.api.access.sessions import Sessions
 from gateway.api.access.wrong_keys import WrongKeys
-from gateway.api.description import Description
+from gateway.api.description.description import Description
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.ordering.ordering import Ordering

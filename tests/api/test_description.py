@@ -11,9 +11,9 @@ from typing import Any, get_type_hints
 import pytest
 from openapi_schema_validator import OAS31Validator
 
+from gateway.api.description.openapi import codes_of, document
+from gateway.api.description.operations import EXAMPLES, NAMES, TAGS
 from gateway.api.errors import ApiError, error_classes
-from gateway.api.openapi import codes_of, document
-from gateway.api.operations import EXAMPLES, NAMES, TAGS
 from gateway.api.routes import ROUTES
 from tests.api.visitor import Visitor
 

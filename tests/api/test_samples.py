@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.api.operations import NAMES, PARAMETER_EXAMPLES
+from gateway.api.description.operations import NAMES, PARAMETER_EXAMPLES
 from gateway.api.routes import ROUTES, Route
 from gateway.api.services import SETTINGS
 from gateway.domain import Scope

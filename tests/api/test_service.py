@@ -15,8 +15,8 @@ from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
+from gateway.api.description.openapi import codes_of
 from gateway.api.errors import error_classes
-from gateway.api.openapi import codes_of
 from gateway.api.routes import ROUTES
 from gateway.domain import FailureCode
 from gateway.errors import LedgerBroken, RateCardError, SettingsError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from gateway.api.console import Asset
-from gateway.api.docs_page import Document, page
+from gateway.api.description.docs_page import Document, page
 
 
 class Description:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from gateway.api.description.samples import samples
 from gateway.api.errors import error_classes
-from gateway.api.samples import samples
 
 Document = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""The API described: `/openapi.json`, `/docs`, samples, names and examples of calls."""
