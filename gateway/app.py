@@ -21,18 +21,18 @@ from gateway.api.access.callback_signatures import CallbackSignatures
 from gateway.api.access.key_use import KeyUse
 from gateway.api.access.sessions import Sessions
 from gateway.api.access.wrong_keys import WrongKeys
-from gateway.api.client_address import client_address
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description.description import Description
 from gateway.api.description.openapi import document
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.metrics_site import metrics_app
-from gateway.api.middleware import add_headers
+from gateway.api.middleware.client_address import client_address
+from gateway.api.middleware.envelope import add_headers
+from gateway.api.middleware.server import Runner
 from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
-from gateway.api.server import Runner
 from gateway.api.streams.hub import Hub
 from gateway.cancelling import cancel
 from gateway.clock import CLOCK

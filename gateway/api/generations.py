@@ -12,7 +12,7 @@ from gateway.api.http.context import caller, remember_generation
 from gateway.api.http.parse import idempotency_key, read_body, read_query, request_digest
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer, answer_json
-from gateway.api.idempotency import REPLAY_HEADER, key_digest
+from gateway.api.middleware.idempotency import REPLAY_HEADER, key_digest
 from gateway.api.ordering.ordering import IdempotencyDigests
 from gateway.api.own_generations import own_generation, queue_positions, shown
 from gateway.api.services import (

@@ -14,7 +14,7 @@ from gateway.api.access.auth import KEY_PREFIX, found
 from gateway.api.errors import NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
-from gateway.api.idempotency import seed
+from gateway.api.middleware.idempotency import seed
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
 from gateway.schemas import accounts as s

@@ -14,7 +14,7 @@ from gateway.api import services
 from gateway.api.access.auth import bearer
 from gateway.api.errors import InvalidKey
 from gateway.api.health import exposition
-from gateway.api.middleware import add_headers
+from gateway.api.middleware.envelope import add_headers
 
 PATH = "/metrics"
 

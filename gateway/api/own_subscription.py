@@ -14,7 +14,7 @@ from gateway.api.errors import Forbidden, InvalidRequest, PaymentsDown
 from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.respond import answer
-from gateway.api.idempotency import operation
+from gateway.api.middleware.idempotency import operation
 from gateway.api.payments import plan_sold
 from gateway.api.services import LEDGER, PAYMENTS, RATE_CARDS
 from gateway.api.whose import account_of, own_account, whose

@@ -20,7 +20,7 @@ from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, 
 from gateway.api.http.context import caller
 from gateway.api.http.parse import query_of, raw_body, read_body, read_form
 from gateway.api.http.respond import answer
-from gateway.api.idempotency import seed
+from gateway.api.middleware.idempotency import seed
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENT_EVENTS, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
 from gateway.domain import Interval, millicredits_to_credits
 from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable

@@ -37,8 +37,8 @@ from gateway.api import (
 )
 from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.access.sessions import has_credentials
-from gateway.api.guard import Handler, guarded
 from gateway.api.http.parse import FORM_TYPE
+from gateway.api.middleware.guard import Handler, guarded
 from gateway.domain import Scope
 from gateway.schemas import accounts as sa
 from gateway.schemas import base as sb

@@ -13,7 +13,7 @@ from gateway.api.errors import InvalidRequest, RateLimited
 from gateway.api.http.context import caller
 from gateway.api.http.intake import Received
 from gateway.api.http.respond import answer
-from gateway.api.idempotency import once, seed
+from gateway.api.middleware.idempotency import once, seed
 from gateway.api.services import INTAKE, LEDGER, METRICS, OUTPUTS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.errors import FieldProblem, MediaUnreadable
 from gateway.ledger.allowances import Limited

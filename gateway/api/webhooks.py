@@ -13,7 +13,7 @@ from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.receiver_urls import checked_url
 from gateway.api.http.respond import answer
-from gateway.api.idempotency import operation, seed
+from gateway.api.middleware.idempotency import operation, seed
 from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
 from gateway.api.whose import account_of, whose
 from gateway.domain import EventType, is_event_id, is_webhook_id, webhook_id

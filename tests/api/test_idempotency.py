@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.api import services
 from gateway.api.access.auth import Caller
 from gateway.api.http.parse import canonical_json
-from gateway.api.idempotency import key_digest
+from gateway.api.middleware.idempotency import key_digest
 from gateway.domain import Scope
 from gateway.ledger.idempotency import Claimed, Request
 from tests.api.visitor import SKETCH, Visitor, open_gateway

@@ -18,7 +18,8 @@ import pytest
 import structlog
 from aiohttp import StreamReader
 
-from gateway.api import limits, server, services
+from gateway.api import limits, services
+from gateway.api.middleware import server
 from gateway.api.streams import event_stream
 from tests.api.visitor import SKETCH, Visitor, open_gateway
 from tests.made_media import picture

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.api import limits
 from gateway.api.metrics_site import metrics_app
-from gateway.api.server import Runner
+from gateway.api.middleware.server import Runner
 from gateway.app import run
 from gateway.errors import SettingsError
 from gateway.settings import Settings, load_settings

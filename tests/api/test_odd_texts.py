@@ -11,7 +11,7 @@ import pytest
 import structlog
 from click.testing import CliRunner
 
-from gateway.api import middleware
+from gateway.api.middleware import envelope as middleware
 from gateway.cli import farebox
 from gateway.logs import configure_logs
 from gateway.settings import Settings

@@ -18,7 +18,7 @@ from aiohttp import ClientResponse, ClientSession, web
 
 from gateway import workforce
 from gateway.api import services
-from gateway.api.server import Runner
+from gateway.api.middleware.server import Runner
 from gateway.app import create_app
 from gateway.domain import FailureCode, Output, operation_id
 from gateway.ledger import outcomes as o

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api import limits, rates
+from gateway.api import limits
 from gateway.api.access import key_use
 from gateway.api.access.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
+from gateway.api.middleware import rates
 from gateway.api.routes import ROUTES, Route
 from gateway.domain import Scope
 from gateway.ledger.webhooks import WEBHOOKS_MAX

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.api import limits
-from gateway.api.admission import Admission, ConnectionRefused, Place, State
+from gateway.api.middleware.admission import Admission, ConnectionRefused, Place, State
 from gateway.outside.addresses import parse_networks
 from gateway.outside.proxies import Proxies
 

@@ -12,7 +12,6 @@ import structlog
 from aiohttp import web
 
 from gateway.api.access.wrong_keys import TooManyWrongKeys
-from gateway.api.cross_origin import open_to_origin, preflight
 from gateway.api.errors import (
     ApiError,
     BodyTooSlow,
@@ -34,6 +33,7 @@ from gateway.api.http.context import (
     request_id,
 )
 from gateway.api.http.respond import answer_error, set_common_headers
+from gateway.api.middleware.cross_origin import open_to_origin, preflight
 from gateway.api.services import CORS_ORIGINS, METRICS, STORE_WATCH
 from gateway.errors import (
     LedgerFull,

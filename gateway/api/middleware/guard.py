@@ -11,8 +11,8 @@ from gateway.api.access.auth import KeysStale, check_scope
 from gateway.api.errors import ApiError, LedgerDown
 from gateway.api.http.context import caller, set_caller
 from gateway.api.http.parse import IDEMPOTENCY_HEADER
-from gateway.api.idempotency import once
-from gateway.api.rates import admit
+from gateway.api.middleware.idempotency import once
+from gateway.api.middleware.rates import admit
 from gateway.api.services import CALLERS, KEY_USE, STARTUP
 from gateway.domain import Scope
 

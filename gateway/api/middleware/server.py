@@ -16,12 +16,12 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from gateway.api import limits
-from gateway.api.admission import Admission, ConnectionRefused, Place, State
-from gateway.api.cross_origin import open_to_origin
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
 from gateway.api.http.context import request_id
 from gateway.api.http.respond import answer_error
-from gateway.api.middleware import Handler, answered
+from gateway.api.middleware.admission import Admission, ConnectionRefused, Place, State
+from gateway.api.middleware.cross_origin import open_to_origin
+from gateway.api.middleware.envelope import Handler, answered
 from gateway.api.services import SETTINGS
 from gateway.local import open_files
 from gateway.settings import Settings

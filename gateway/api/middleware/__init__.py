@@ -1,0 +1,1 @@
+"""What each request passes before and after its handler: connections, envelope, guard, rates, idempotency."""
