@@ -8,12 +8,12 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.auth import found
-from gateway.api.changes import applied, refusal_of_change
 from gateway.api.errors import Forbidden, InvalidRequest
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
-from gateway.api.own_generations import queue_positions
+from gateway.api.ownership.changes import applied, refusal_of_change
+from gateway.api.ownership.own_generations import queue_positions
 from gateway.api.services import LEDGER, LINKS, SETTINGS
 from gateway.domain import credits_to_millicredits, is_account_id
 from gateway.errors import FieldProblem

@@ -8,8 +8,8 @@ from gateway.api.access.auth import found
 from gateway.api.http.parse import read_query
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer
+from gateway.api.ownership.whose import account_of, whose
 from gateway.api.services import LEDGER
-from gateway.api.whose import account_of, whose
 from gateway.schemas import credits as s
 from gateway.schemas.base import OfAccount
 from gateway.views.accounts import balance_shape

@@ -14,14 +14,14 @@ from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer, answer_json
 from gateway.api.middleware.idempotency import REPLAY_HEADER, key_digest
 from gateway.api.ordering.ordering import IdempotencyDigests
-from gateway.api.own_generations import own_generation, queue_positions, shown
+from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
+from gateway.api.ownership.whose import whose
 from gateway.api.services import (
     BODIES,
     LEDGER,
     LINKS,
     ORDERING,
 )
-from gateway.api.whose import whose
 from gateway.ledger import outcomes as o
 from gateway.schemas import generations as s
 from gateway.views.generations import generation_json, generation_shape

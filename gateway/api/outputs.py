@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.api.access.auth import found
 from gateway.api.errors import Forbidden, LedgerDown, NotFound, RangeNotSatisfiable
 from gateway.api.http.parse import query_of, read_query
-from gateway.api.own_generations import own_generation
+from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
 from gateway.domain import Output
 from gateway.errors import OutputMissing

@@ -11,8 +11,8 @@ from gateway.api.access.auth import found
 from gateway.api.http.parse import read_query
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer
+from gateway.api.ownership.whose import whose
 from gateway.api.services import LEDGER
-from gateway.api.whose import whose
 from gateway.clock import now_ms
 from gateway.domain import Bucket
 from gateway.ledger.payments import Checkout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.api.http.respond import answer
-from gateway.api.own_generations import own_generation
+from gateway.api.ownership.own_generations import own_generation
 from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_entry
 from gateway.outputs.ordered import differences

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.changes import applied
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
+from gateway.api.ownership.changes import applied
 from gateway.api.services import LEDGER
 from gateway.schemas import accounts as s
 from gateway.schemas.base import to_milliseconds

@@ -18,8 +18,8 @@ from gateway.api.access.auth import found
 from gateway.api.errors import InvalidRequest
 from gateway.api.http.parse import read_query
 from gateway.api.http.respond import answer
+from gateway.api.ownership.whose import Whose, account_of, whose
 from gateway.api.services import LEDGER, RATE_CARDS
-from gateway.api.whose import Whose, account_of, whose
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes as o
 from gateway.ledger.sums import Counts, Used

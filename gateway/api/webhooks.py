@@ -14,8 +14,8 @@ from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.receiver_urls import checked_url
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation, seed
+from gateway.api.ownership.whose import account_of, whose
 from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
-from gateway.api.whose import account_of, whose
 from gateway.domain import EventType, is_event_id, is_webhook_id, webhook_id
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, Delivery, TooMany, Webhook
 from gateway.schemas import webhooks as s
