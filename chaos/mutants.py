@@ -65,7 +65,7 @@ MUTANTS = {
         "bucket f",
     ),
     "whoever comes back to a stream is not told the end": Mutant(
-        "gateway/api/events.py",
+        "gateway/api/handlers/events.py",
         'await self._send(("snapshot", generation, whole), ("done", generation, whole))',
         'await self._send(("snapshot", generation, whole))',
         "events",

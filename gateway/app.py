@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
-from gateway.api import console, limits, services, sign_in, webhook_tests
+from gateway.api import console, limits, services
 from gateway.api.access.auth import Callers
 from gateway.api.access.callback_signatures import CallbackSignatures
 from gateway.api.access.key_use import KeyUse
@@ -24,9 +24,10 @@ from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.console import CONSOLE, Console
 from gateway.api.description.description import Description
 from gateway.api.description.openapi import document
+from gateway.api.handlers import sign_in, webhook_tests
+from gateway.api.handlers.metrics_site import metrics_app
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
-from gateway.api.metrics_site import metrics_app
 from gateway.api.middleware.client_address import client_address
 from gateway.api.middleware.envelope import add_headers
 from gateway.api.middleware.server import Runner

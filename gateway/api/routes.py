@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic import BaseModel
 
-from gateway.api import (
+from gateway.api.access.sessions import has_credentials
+from gateway.api.handlers import (
     accounts,
     callbacks,
     cards,
@@ -35,8 +36,7 @@ from gateway.api import (
     webhook_tests,
     webhooks,
 )
-from gateway.api import credits as credits_  # the builtin of this name is Python's exit banner
-from gateway.api.access.sessions import has_credentials
+from gateway.api.handlers import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.http.parse import FORM_TYPE
 from gateway.api.middleware.guard import Handler, guarded
 from gateway.domain import Scope

@@ -12,7 +12,7 @@ from gateway.payments.links import CheckoutLinks
 
 
 class LocalPayments:
-    """No money moves. The page is `gateway.payments.page`; its buttons are `gateway.api.payments`."""
+    """No money moves. The page is `gateway.payments.page`; its buttons are `gateway.api.handlers.payments`."""
 
     name = "local"
     live = False

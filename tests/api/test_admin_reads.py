@@ -85,7 +85,7 @@ async def test_without_an_account_an_admin_is_told_to_name_one(place: Place) -> 
 async def test_an_admin_follows_an_account_until_its_key_is_revoked(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.api.events.READ_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.api.handlers.events.READ_AGAIN_SECONDS", 0.05)
     gateway, key, things = place
     made = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": "admin"})).body
     async with open_stream(gateway, f"/v1/generations/{things['generation']}/events", made["key"]) as one:

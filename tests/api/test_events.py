@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from gateway.api import events, services
+from gateway.api import services
+from gateway.api.handlers import events
 from gateway.api.streams import event_stream
 from gateway.domain import FailureCode
 from tests.api.visitor import Stream, Visitor, open_stream

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api import events, limits, services
+from gateway.api import limits, services
+from gateway.api.handlers import events
 from gateway.errors import SettingsError
 from gateway.ledger import keys
 from gateway.settings import load_settings

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from gateway.api import events, services
+from gateway.api import services
+from gateway.api.handlers import events
 from gateway.api.streams import hub
 from gateway.queue.hints import HINTS, Hint, Subscription
 from gateway.queue.queue import Queue

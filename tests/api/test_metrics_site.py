@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from gateway.api import limits
-from gateway.api.metrics_site import metrics_app
+from gateway.api.handlers.metrics_site import metrics_app
 from gateway.api.middleware.server import Runner
 from gateway.app import run
 from gateway.errors import SettingsError

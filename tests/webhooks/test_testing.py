@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Signer
 
-from gateway.api.webhook_tests import PER_MINUTE
+from gateway.api.handlers.webhook_tests import PER_MINUTE
 from gateway.domain import EventType
 from tests.api.visitor import Visitor, open_gateway
 from tests.free_ports import free_port

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.api.handlers.ops import depths_of, provider_states
 from gateway.api.http.respond import answer
-from gateway.api.ops import depths_of, provider_states
 from gateway.api.services import (
     BACKGROUND,
     HUB,

@@ -21,9 +21,9 @@ from aiohttp import web
 
 from gateway.api.access.auth import KeysStale, found
 from gateway.api.errors import ApiError, Forbidden, NotFound
+from gateway.api.handlers.ops import queues_shape
 from gateway.api.http.context import caller, set_caller
 from gateway.api.http.parse import read_query
-from gateway.api.ops import queues_shape
 from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
 from gateway.api.ownership.whose import Whose, account_of, whose
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS

@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.api import services
 from gateway.api.access.auth import bearer
 from gateway.api.errors import InvalidKey
-from gateway.api.health import exposition
+from gateway.api.handlers.health import exposition
 from gateway.api.middleware.envelope import add_headers
 
 PATH = "/metrics"

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api.errors import InvalidKey, InvalidRequest
+from gateway.api.handlers.usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
 from gateway.api.http.context import caller_if_any
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.ownership.whose import own, own_account
 from gateway.api.services import RATE_CARDS
-from gateway.api.usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
