@@ -276,4 +276,4 @@ def test_bodies_and_queries_are_read_in_one_place() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id == "request"
     }
-    assert readers == {"api/parse.py", "api/intake.py", "api/server.py"}
+    assert readers == {"api/http/parse.py", "api/http/intake.py", "api/middleware/server.py"}

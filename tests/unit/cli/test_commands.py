@@ -80,7 +80,7 @@ def test_help_says_where_the_pages_are_and_a_wheel_has_them_there() -> None:
 
 def test_a_wheel_reads_the_pages_that_it_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gateway" / "docs").mkdir(parents=True)
-    monkeypatch.setattr(documentation, "__file__", str(tmp_path / "gateway" / "documentation.py"))
+    monkeypatch.setattr(documentation, "__file__", str(tmp_path / "gateway" / "cli" / "documentation.py"))
     assert docs_folder() == tmp_path / "gateway" / "docs"
 
 
