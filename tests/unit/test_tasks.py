@@ -25,9 +25,10 @@ OWNED = {
     "gateway/local/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
     "gateway/redis_link/turns.py": 1,  # one batch, which never raises
     "workers/arq_worker.py": 3,  # a job, whose end is looked at; the signals to hand back, and that the store is back
-    "workers/attempts/attempt.py": 6,  # awaited by the attempt
-    "workers/care/caretaker.py": 1,  # visits, looked at in each round
+    "workers/attempts/attempt.py": 3,  # awaited by the attempt
     "workers/attempts/generate.py": 1,  # awaited by the job
+    "workers/attempts/provider_session.py": 3,  # awaited by the session, or by its attempt
+    "workers/care/caretaker.py": 1,  # visits, looked at in each round
     "workers/care/daily_audit.py": 1,  # the turn, as long as the audit
     "workers/webhooks/sender.py": 1,  # one webhook's calls, which never raise
 }

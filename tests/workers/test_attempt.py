@@ -191,7 +191,7 @@ async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_genera
                 await asyncio.get_running_loop().create_future()
             raise ProviderUnreachable("its answer to POST was lost")
 
-    monkeypatch.setattr("workers.attempts.attempt._SUBMIT_SECONDS", 0.1)
+    monkeypatch.setattr("workers.attempts.provider_session._SUBMIT_SECONDS", 0.1)
     provider = Silent([])
     scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve(provider_timeout_ms=700)).generation.id
@@ -404,7 +404,7 @@ async def test_a_job_that_ended_with_fewer_outputs_has_nothing_to_stop(scene: Sc
 async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempts.attempt._LAST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("workers.attempts.provider_session._LAST_LOOK_SECONDS", 0.05)
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
@@ -420,7 +420,7 @@ async def test_a_worker_that_must_stop_ends_its_last_look_and_settles_the_cancel
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look may take longer than the worker has: it was cut off, and the cancel waited for the lease to run out."""
-    monkeypatch.setattr("workers.attempts.attempt._LAST_LOOK_SECONDS", 600)
+    monkeypatch.setattr("workers.attempts.provider_session._LAST_LOOK_SECONDS", 600)
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
@@ -525,7 +525,7 @@ async def _has_failed(scene: Scene, generation: str) -> bool:
 async def test_a_provider_that_takes_no_notice_of_a_submit_does_not_keep_a_worker_from_stopping(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempts.attempt._SUBMIT_SECONDS", 0.05)
+    monkeypatch.setattr("workers.attempts.provider_session._SUBMIT_SECONDS", 0.05)
     provider = SlowToTake([])
     scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id

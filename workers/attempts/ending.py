@@ -1,0 +1,143 @@
+"""How an attempt ends: settled, parked, handed back or stale. Each method returns the word for the ending."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.domain import FailureCode, operation_id
+from gateway.errors import OutputNotStored, ProviderError
+from gateway.ledger.outcomes import Ended, Parked, Renewed, Requeued, Stale
+from gateway.queue.slots import SUCCEEDED
+from workers.attempts.lease import Lease
+from workers.attempts.provider_session import LeaseLost, SessionResult
+from workers.attempts.state import AttemptState
+from workers.attempts.storing import StoreGaveUp
+
+
+class Ending:
+    """Ends one attempt in the ledger, and does what follows at the provider."""
+
+    def __init__(self, state: AttemptState, lease: Lease) -> None:
+        self._state = state
+        self._lease = lease
+
+    async def after_session(self, session: asyncio.Task[SessionResult]) -> str:
+        """The session with the provider has ended first."""
+        state, error = self._state, session.exception()
+        match error:
+            case None if session.result() is SessionResult.LEFT:
+                return await self._park()
+            case None:
+                state.slot.note(SUCCEEDED)
+                state.parking.succeeded()
+                return await self._settle(None, stop_provider=False)
+            case LeaseLost(args=(transition,)):
+                return await self._stale(transition)
+            case StoreGaveUp() | OutputNotStored():
+                # Nobody's fault but ours. If this machine could not inspect an output, the ref stays: the next attempt,
+                # perhaps on another machine, fetches what is made and pays for nothing twice (R17).
+                gave_up = isinstance(error, StoreGaveUp)
+                state.log.error("output_not_stored", detail=str(error))
+                code = FailureCode.STORE_UNAVAILABLE if gave_up else FailureCode.WORKER_LOST
+                return await self._settle(code, stop_provider=gave_up)
+            case ProviderError():
+                state.slot.note(error.code)
+                state.log.warning("attempt_failed", code=error.code, detail=error.detail)
+                # Its job need not have ended: perhaps a file of it does not open, or a status request failed.
+                return await self._settle(error.code, stop_provider=True)
+            case _:
+                return await self._broken(error)
+
+    async def after_lease(self, keeping: asyncio.Task[Renewed | Ended | Stale]) -> str:
+        """The ledger has ended the attempt first, or a cancel was requested."""
+        error = keeping.exception()
+        if error is not None:
+            return await self._broken(error)
+        match keeping.result():
+            case Renewed():
+                return await self._settle(None, stop_provider=True)
+            case outcome:
+                return await self._conclude("renew", outcome, stop_provider=True)
+
+    async def not_here(self) -> str:
+        """Hand back what another worker may make; the next job of this provider is set aside before it begins."""
+        state, provider = self._state, self._state.generation.request.provider
+        state.log.warning("attempt_not_made_here", provider=provider)
+        state.context.providers.remember(provider)
+        return await self.handed_back()
+
+    async def handed_back(self) -> str:
+        """The worker must stop: the next attempt is another worker's."""
+        state, operation = self._state, operation_id()
+        outcome = await state.context.retry_until_answered(
+            "hand_back",
+            lambda: state.ledger.hand_back(generation=state.generation.id, attempt=state.number, operation=operation),
+        )
+        if state.ref is None:
+            state.slot.release()  # else the provider works on, and the next attempt has the slot
+        return await self._conclude("hand_back", outcome, stop_provider=True)
+
+    async def _broken(self, error: BaseException) -> str:
+        self._state.log.error("attempt_crashed", exc_info=error)
+        return await self._settle(FailureCode.INTERNAL, stop_provider=True)
+
+    async def _park(self) -> str:
+        state, operation = self._state, operation_id()
+        look_ms = await state.parking.look_ms()
+        outcome = await state.context.retry_until_answered(
+            "park",
+            lambda: state.ledger.park(
+                generation=state.generation.id,
+                attempt=state.number,
+                operation=operation,
+                progress_thousandths=state.progress_thousandths,
+                look_ms=look_ms,
+            ),
+        )
+        if not isinstance(outcome, Parked):
+            return await self._conclude("park", outcome, stop_provider=True)
+        state.slot.hold(outcome.next_look)
+        state.notify()
+        if state.ref is not None:
+            state.parking.left(state.ref, state.progress_thousandths)
+        return "parked"
+
+    async def _settle(self, failure: FailureCode | None, *, stop_provider: bool) -> str:
+        state, operation = self._state, operation_id()
+        outcome = await state.context.retry_until_answered(
+            "settle",
+            lambda: state.ledger.settle(
+                generation=state.generation.id, attempt=state.number, operation=operation, failure=failure
+            ),
+        )
+        if isinstance(outcome, Requeued):
+            state.slot.release()
+            if stop_provider and failure is FailureCode.PROVIDER_FAILED:
+                state.stop_job()  # the ledger has dropped its ref, and the next attempt submits another
+        return await self._conclude("settle", outcome, stop_provider=stop_provider)
+
+    async def _conclude(self, transition: str, outcome: Ended | Requeued | Stale, *, stop_provider: bool) -> str:
+        """Do what follows from the ledger's answer."""
+        match outcome:
+            case Ended(generation=ended):
+                if stop_provider and outcome.provider_ref is None:
+                    self._state.stop_job()  # the generation had ended before its ref was noted
+                return ended.error or ended.state
+            case Requeued():
+                return "requeued"
+            case Stale():
+                return await self._stale(transition)
+
+    async def _stale(self, transition: str) -> str:
+        """The answer to `transition` says that the generation is no longer ours.
+
+        Perhaps one of our own renewals has ended it, and its answer was lost when the session ended. The ledger then
+        gives the same answer again, and what follows the end is ours to do. Who waited behind the generation is
+        dispatched by a caretaker.
+        """
+        if transition != "renew":
+            outcome = await self._lease.renew()
+            if isinstance(outcome, Ended):
+                return await self._conclude("renew", outcome, stop_provider=True)
+        self._state.log.warning("stale_attempt_refused", transition=transition)
+        return "stale"

@@ -1,0 +1,221 @@
+"""What one attempt asks of its provider: submit or resume a job, collect its results, store and deliver each output."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from enum import Enum, auto
+
+from gateway.cancelling import cancel
+from gateway.domain import Output
+from gateway.errors import (
+    ObjectNotStored,
+    OutputUnusable,
+    ProviderBusy,
+    ProviderFailed,
+    ProviderNotHere,
+    ProviderNotSetUp,
+    ProviderUnreachable,
+    StoreUnavailable,
+)
+from gateway.ledger.outcomes import Noted, Stale
+from gateway.outputs import output_key
+from workers.attempts.lease import Lease
+from workers.attempts.state import AttemptState
+from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
+
+_UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
+_LAST_LOOK_SECONDS = 15.0  # including the download of finished outputs; less than a lease
+_SUBMIT_SECONDS = 3.0  # for the answer to a submit, once the attempt is to end; less than a worker has to hand back
+
+
+class SessionResult(Enum):
+    """Everything that will come has come; or the provider needs longer, and the job is left with it."""
+
+    DONE = auto()
+    LEFT = auto()
+
+
+class LeaseLost(Exception):
+    """The ledger says that this attempt is stale: drop everything, touch nothing."""
+
+
+class ProviderSession:
+    """One attempt's conversation with its provider."""
+
+    def __init__(self, state: AttemptState, lease: Lease) -> None:
+        self._state = state
+        self._lease = lease
+        self._submitted = state.ref is not None
+        self._submitting: asyncio.Task[None] | None = None
+
+    async def run(self) -> SessionResult:
+        """Have the provider make what is missing. Unknown is not failed: an unreachable provider is retried (R17).
+
+        There is no limit here: the ledger ends the generation at `give_up_at`, and `renew` says so.
+        """
+        state = self._state
+        unreachable = store_failures = 0
+        while True:
+            try:
+                return await self._submit_and_collect()
+            except ProviderUnreachable as error:
+                if isinstance(error, ProviderNotHere) or (isinstance(error, ProviderNotSetUp) and state.ref is None):
+                    raise
+                state.slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
+                if state.ref is not None and state.parking.may_leave(away=True):
+                    state.log.warning("provider_unreachable", detail=error.detail, job="left until the next look")
+                    return SessionResult.LEFT
+                pause = _pause_seconds(error, unreachable)
+                state.log.warning("provider_unreachable", detail=error.detail, again_in_seconds=pause)
+                unreachable += 1
+                await asyncio.sleep(pause)
+            except (StoreUnavailable, ObjectNotStored) as error:
+                # An input cannot be read; or an output was dropped, and the provider is asked for it again.
+                await state.context.storing.wait(error, state.generation, store_failures)
+                store_failures += 1
+
+    async def wait_for_submit(self) -> None:
+        """Let a submit in progress be answered and noted: the provider may have accepted the job even if we hang up.
+
+        Nobody would know of that job: the next attempt would pay for another, and nobody would stop the first.
+        """
+        if self._submitting is not None:
+            await asyncio.wait({self._submitting}, timeout=min(_SUBMIT_SECONDS, self._state.lease_seconds / 2))
+
+    @property
+    def submits(self) -> tuple[asyncio.Task[None], ...]:
+        """The task that submits, if there is one: whoever ends the session cancels it too."""
+        return () if self._submitting is None else (self._submitting,)
+
+    async def take_finished(self, hand_back: asyncio.Event) -> None:
+        """Look once more before a cancel ends it (R18): what is finished is paid for, and is not thrown away.
+
+        A worker that must stop has less time than a look may take, and the cancel is still to be settled.
+        """
+        state = self._state
+        provider = state.parking.provider
+        if state.ref is None or provider is None or state.request is None:
+            return
+        looking = asyncio.create_task(self._collect(provider, replace(state.request, last_look=True)))
+        handing_back = asyncio.create_task(hand_back.wait())
+        try:
+            seconds = min(_LAST_LOOK_SECONDS, state.lease_seconds / 2)
+            await asyncio.wait({looking, handing_back}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel(looking, handing_back)  # whatever it raised: nobody waits for more
+
+    async def _submit_and_collect(self) -> SessionResult:
+        state = self._state
+        provider = state.context.providers.provider(state.generation.request.provider)
+        if state.request is None:
+            state.request = await state.context.providers.request(state.generation, state.number, state.delivered)
+        state.parking.meet(provider, state.request)
+        if not self._submitted:
+            # A task of its own, which is not cancelled with this one: see `wait_for_submit`.
+            self._submitting = asyncio.create_task(self._submit(provider, state.request))
+            await asyncio.wait({self._submitting})
+            self._submitting.result()
+        return await self._collect(provider, state.request)
+
+    async def _submit(self, provider: Provider, request: ProviderRequest) -> None:
+        """Submit, and note the ref before anything else, so that no later attempt pays for a second job."""
+        state = self._state
+        ref = await provider.submit(request)
+        self._submitted = True
+        state.ref = ref
+        if ref is None:
+            return
+        state.parking.submitted()
+        noted = await state.context.retry_until_answered(
+            "note", lambda: state.ledger.note(generation=state.generation.id, attempt=state.number, ref=ref)
+        )
+        _check_lease("note", noted)
+
+    async def _collect(self, provider: Provider, request: ProviderRequest) -> SessionResult:
+        """Take results as they come. What was delivered before an interruption is not requested, or paid for, again.
+
+        One output that is not what was ordered does not keep the others from being delivered.
+        """
+        state = self._state
+        missing = tuple(index for index in request.indices if index not in state.delivered)
+        if not missing:
+            return SessionResult.DONE
+        unusable: OutputUnusable | None = None
+        async with aclosing(provider.results(state.ref, replace(request, indices=missing))) as results:
+            async for result in results:
+                match result:
+                    case Pending(fraction):
+                        state.parking.at_work(fraction)
+                        if fraction is not None:
+                            self._note_progress(fraction)
+                        if request.last_look or (state.ref is not None and state.parking.may_leave()):
+                            return SessionResult.LEFT
+                    case Progress(fraction):
+                        self._note_progress(fraction)
+                        if request.last_look:
+                            return SessionResult.LEFT
+                    case _ if result.index not in state.delivered:
+                        state.parking.found()
+                        try:
+                            await self._deliver(result)
+                        except OutputUnusable as error:
+                            unusable = error
+        if unusable is not None:
+            raise unusable
+        if not state.delivered:
+            raise ProviderFailed("it ended without an output")
+        return SessionResult.DONE
+
+    async def _deliver(self, rendered: Rendered) -> None:
+        """Store an output, then record it: what cannot be downloaded must never be paid for (R9)."""
+        state = self._state
+        output = await self._store(rendered)
+        delivered = await state.context.retry_until_answered(
+            "deliver", lambda: state.ledger.deliver(generation=state.generation.id, attempt=state.number, output=output)
+        )
+        _check_lease("deliver", delivered)
+        state.delivered.add(rendered.index)
+        state.notify()
+
+    async def _store(self, rendered: Rendered) -> Output:
+        """Put an output into the object store. Its key contains the attempt: a stale worker overwrites nothing."""
+        state = self._state
+        generation, context = state.generation, state.context
+        ordered = context.providers.ordered(generation.request)
+        media, sha256 = await context.checks.check(rendered, ordered, generation.account)
+        key = output_key(generation.id, state.number, rendered.index, media.content_type)
+        await context.storing.put(key, rendered.data, generation, droppable=state.ref is not None)
+        return Output(
+            index=rendered.index,
+            object_key=key,
+            content_type=media.content_type,
+            bytes=len(rendered.data),
+            width=media.width,
+            height=media.height,
+            sha256=sha256,
+            duration_seconds=media.duration_seconds,
+        )
+
+    def _note_progress(self, fraction: float) -> None:
+        """Remember the progress over all outputs, those of earlier attempts included; it never goes back."""
+        state = self._state
+        outputs = state.generation.request.outputs
+        earlier = len(state.generation.outputs)
+        thousandths = int(1000 * (earlier + fraction * (outputs - earlier)) / outputs)
+        if thousandths > state.progress_thousandths:
+            state.progress_thousandths = thousandths
+            self._lease.renew_soon()
+
+
+def _check_lease(transition: str, outcome: Noted | Stale) -> None:
+    if isinstance(outcome, Stale):
+        raise LeaseLost(transition)
+
+
+def _pause_seconds(error: ProviderUnreachable, failures: int) -> float:
+    pause: float = _UNREACHABLE_PAUSES_SECONDS[min(failures, len(_UNREACHABLE_PAUSES_SECONDS) - 1)]
+    if isinstance(error, ProviderBusy) and error.retry_after_seconds is not None:
+        pause = max(pause, error.retry_after_seconds)
+    return pause
