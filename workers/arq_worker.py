@@ -1,12 +1,11 @@
 """arq's worker with another way of finding jobs: by a bell, at once, through outages, and none twice over.
 
-arq hands over, the lease owns (docs/design.md, section 6). What arq's worker does itself and this one leaves, for the
-few jobs that have arguments to be read: reading one, running its function, reporting what it threw. What is replaced,
-and why:
+arq hands over, the lease owns (docs/design.md, section 6). arq itself runs only the jobs that make nothing: it reads
+one, runs its function and reports what it threw. What is replaced, and why (`docs/queue.md` has all of it):
 
 - arq looks every half second; this waits on the tool's bell, so a job is begun within milliseconds.
-- arq reads each job and counts its tries; a generation's job says all there is to know by its id, and its attempts are
-  counted in the ledger. So one round trip, which also claims it, stands between the dispatch and `begin`.
+- arq reads each job and counts its tries; here a generation's job is read as it is claimed, and its attempts are
+  counted in the ledger. So one round trip stands between the dispatch and `begin`.
 - arq looks at the first few hundred jobs whether it can start them or not; this asks for as many as it has room for,
   does not listen when it has none, and looks at once when a job ends.
 - arq exits when Redis goes away; this waits and goes on, and the jobs it is running go on meanwhile.
@@ -16,7 +15,6 @@ and why:
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -27,10 +25,13 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
 from gateway.cancelling import cancel
+from gateway.clock import now_ms
 from gateway.errors import QueueUnavailable
 from gateway.outputs import StoreWatch
 from gateway.queue.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_seen
-from gateway.queue.queue import Queue, attempt_of, dumps, loads, queue_key
+from gateway.queue.jobs import ClaimedJob, attempt_of, dumps, loads
+from gateway.queue.keys import queue_key
+from gateway.queue.queue import Queue
 from gateway.tasks import Tasks
 from workers.attempts.generate import LeftForAnotherWorker
 from workers.capabilities import Capabilities
@@ -57,7 +58,7 @@ class ToolWorker(Worker):
         *,
         tool: str,
         queue: Queue,
-        make: Callable[[dict[Any, Any], str, int], Coroutine[Any, Any, None]],
+        make: Callable[[dict[Any, Any], str, int, str | None], Coroutine[Any, Any, None]],
         functions: Mapping[str, Callable[..., Coroutine[Any, Any, None]]],
         context: dict[Any, Any],
         jobs_max: int,
@@ -179,18 +180,21 @@ class ToolWorker(Worker):
         self._all_started = len(claimed) < room
         for job in claimed:
             if self._stopping.is_set():
-                await self._queue.give_back(job)
-            elif job not in self.tasks:
+                await self._queue.give_back(job.id)
+            elif job.id not in self.tasks:
                 self._start(job)
         if claimed:
             await asyncio.sleep(_JOBS_FIRST_SECONDS)
 
-    def _start(self, job: str) -> None:
+    def _start(self, job: ClaimedJob) -> None:
+        """Make an attempt at a generation, or have arq run a job of another kind."""
+        attempt = attempt_of(job.id)
         # arq uses the score only to log how late a job is; ours lie in the past and would mislead.
-        task = self.loop.create_task(self.run_job(job, time.time_ns() // 1_000_000), name=job)
-        self.tasks[job] = task
+        work = self.run_job(job.id, now_ms()) if attempt is None else self._attempt(job, *attempt)
+        task = self.loop.create_task(work, name=job.id)
+        self.tasks[job.id] = task
         ATTEMPTS_IN_WORK.labels(self._tool).set(len(self.tasks))
-        task.add_done_callback(lambda ended: self._ended(job, ended))
+        task.add_done_callback(lambda ended: self._ended(job.id, ended))
 
     def _ended(self, job: str, task: asyncio.Task[None]) -> None:
         del self.tasks[job]
@@ -201,19 +205,15 @@ class ToolWorker(Worker):
             # arq; the next worker finds it, and `begin` says that it is stale.
             log.warning("job_not_taken_out", job=job, error=f"{type(error).__name__}: {error}")
 
-    async def run_job(self, job_id: str, score: int) -> None:
-        """Make an attempt at a generation, or have arq run a job of another kind."""
-        attempt = attempt_of(job_id)
-        if attempt is None:
-            await super().run_job(job_id, score)
-            return
+    async def _attempt(self, job: ClaimedJob, generation: str, attempt: int) -> None:
+        """Make an attempt at a generation, as `make` does; whatever it raises, the job is left in order."""
         try:
-            await self._make(self.ctx, *attempt)
+            await self._make(self.ctx, generation, attempt, job.provider)
         except (LeftForAnotherWorker, asyncio.CancelledError):
-            await asyncio.shield(self._queue.give_back(job_id))
+            await asyncio.shield(self._queue.give_back(job.id))
         except Exception:
-            log.exception("job_crashed", job=job_id)
-            await self._queue.take_out(self._tool, job_id)
+            log.exception("job_crashed", job=job.id)
+            await self._queue.take_out(self._tool, job.id)
 
     async def finish_job(  # noqa: PLR0917 - arq's signature
         self,

@@ -17,7 +17,8 @@ from gateway.ledger.figures import Figures
 from gateway.ledger.payments import Billed, Paid, TakenBack
 from gateway.pricing.card import RateCard
 from gateway.queue.dispatcher import Dispatcher
-from gateway.queue.queue import Queue, job_id
+from gateway.queue.jobs import job_id
+from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
 from gateway.tasks import Tasks
 

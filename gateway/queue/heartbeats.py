@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from gateway.queue.asking import ask
+from gateway.queue.keys import CARETAKERS, callable_key, workers_key
 from gateway.redis_link.batches import Command
 
 SEEN_EVERY_SECONDS = 5
 COUNTED_SECONDS = 15
 KEPT_SECONDS = 300
 """Who is silent is shown to operators for so long."""
-
-_CARETAKERS = "farebox:caretakers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,6 @@ class Alive:
     workers: Mapping[str, int]
     callable_providers: Mapping[str, frozenset[str]]
     caretakers: int
-
-
-def workers_key(tool: str) -> str:
-    """The workers of a tool, each with when it was last seen."""
-    return f"farebox:workers:{tool}"
-
-
-def callable_key(tool: str) -> str:
-    """The providers that workers of a tool can call, each with when one that can was last seen."""
-    return f"farebox:callable:{tool}"
 
 
 async def worker_seen(redis: Redis, tool: str, worker: str, providers: Iterable[str] = ()) -> None:
@@ -55,18 +44,18 @@ async def worker_gone(redis: Redis, tool: str, worker: str) -> None:
 
 async def caretaker_seen(redis: Redis, caretaker: str) -> None:
     """Say that a caretaker is alive."""
-    await ask(redis, *_seen(_CARETAKERS, [caretaker], await _now(redis)))
+    await ask(redis, *_seen(CARETAKERS, [caretaker], await _now(redis)))
 
 
 async def caretaker_gone(redis: Redis, caretaker: str) -> None:
     """Say that a caretaker has stopped."""
-    await ask(redis, ("ZREM", _CARETAKERS, caretaker))
+    await ask(redis, ("ZREM", CARETAKERS, caretaker))
 
 
 async def alive(redis: Redis, tools: Collection[str]) -> Alive:
     """Who is alive, in one round trip and the one for the time."""
     since = await _now(redis) - COUNTED_SECONDS
-    commands: list[Command] = [("ZCOUNT", _CARETAKERS, f"({since}", "+inf")]
+    commands: list[Command] = [("ZCOUNT", CARETAKERS, f"({since}", "+inf")]
     for tool in tools:
         commands += [
             ("ZCOUNT", workers_key(tool), f"({since}", "+inf"),

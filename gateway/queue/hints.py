@@ -21,9 +21,8 @@ from typing import Any, NamedTuple
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from gateway.domain import is_account_id, is_generation_id
+from gateway.queue.keys import HINTS, LOOKS
 
-HINTS = "farebox:hints"
-LOOKS = "farebox:looks"
 VERSION = 1
 MESSAGE_BYTES_MAX = 64 * 1024
 """A batch of 64 hints is 8 KB. To parse a message of megabytes would hold every stream up."""

@@ -1,37 +1,12 @@
-"""The queue in Redis: what arq's workers read, written in arq's own format; the only place in `gateway` that knows arq.
+"""The queue in Redis: what arq's workers read, written in arq's own format, and what is told on its channels.
 
-One queue for each tool. A job carries ids only, as JSON (never pickle: a queue must not be able to run code). Every key
-is spelled here, arq's and ours; all are on the queue's Redis, and losing them all costs nothing but time: the ledger
-knows what is queued, and the caretaker dispatches it again.
-
-| key | holds |
-|---|---|
-| `farebox:queue:<tool>` | arq's sorted set: job → score; the lowest runs next, none before its score is past |
-| `farebox:queue:<tool>:<provider>` | the same for jobs that were set aside: `set_aside.py`; their bell likewise |
-| `arq:job:<job>` | arq's job, JSON |
-| `arq:in-progress:<job>`, `arq:retry:<job>` | which job is being picked up · arq's counter, unused |
-| `farebox:queued:<tool>` | sorted set: job → when its generation came to wait, for the oldest age and the depth |
-| `farebox:bell:<tool>` | list: one element a dispatched job, at most 64; idle workers wait on it |
-| `farebox:workers:<tool>`, `farebox:caretakers` | sorted set: process → when it was last seen: `heartbeats.py` |
-| `farebox:callable:<tool>` | sorted set: provider → when a worker that can call it was last seen |
-| `farebox:waits:<tool>` | hash: class of `wait_times.py` → how many waited so long before they were first begun |
-| `farebox:series:<step>` | stream: a sample for each step of so many milliseconds (`series.py`), trimmed by age |
-| `farebox:series:last` | what had been counted at the last sample, JSON |
-| `farebox:slots:<provider>` | sorted set: generation → until when its slot at its provider is kept: `slots.py` |
-| `farebox:line:<provider>` | sorted set: who waits for a slot → its place in the queue |
-| `farebox:lined:<provider>` | hash: who waits for a slot → what is then dispatched |
-| `farebox:provider:<provider>` | hash: when it last succeeded and failed |
-| `farebox:provider:<provider>:<step>` | hash: outcome → how often in these ten minutes |
-| `farebox:hints` | channel: which generations have changed, for gateways: `hints.py` |
-| `farebox:looks` | channel: which running generation workers shall look at now: asked to stop, or called back about |
-| `farebox:stray:<job>` | digest of a job that its provider was asked to stop, though no generation waits for it |
+One queue for each tool. Every key is on the queue's Redis (`keys.py`, `jobs.py`; the README says what each holds), and
+losing them all costs nothing but time: the ledger knows what is queued, and the caretaker dispatches it again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -40,113 +15,50 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import structlog
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
-from arq.jobs import serialize_job
 from redis.asyncio import Redis
 
-from gateway.clock import now_ms
-from gateway.domain import GENERATION_PATTERN
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.asking import Together, ask, listen
-from gateway.queue.heartbeats import COUNTED_SECONDS, workers_key
-from gateway.queue.hints import HINTS, LOOKS, Hint, Subscription, hints_in, looks_in, written
-from gateway.queue.set_aside import CLAIM, SET_ASIDE, aside_bell_key, aside_key
+from gateway.queue.heartbeats import COUNTED_SECONDS
+from gateway.queue.hints import Hint, Subscription, hints_in, looks_in, written
+from gateway.queue.jobs import (
+    CLAIM_PREFIX,
+    JOB_MS,
+    JOB_PREFIX,
+    ClaimedJob,
+    Job,
+    claim_key,
+    dumps,
+    generate_job,
+    job_key,
+    job_keys,
+    provider_in,
+    stop_job,
+)
+from gateway.queue.keys import (
+    HINTS,
+    LOOKS,
+    aside_bell_key,
+    aside_key,
+    bell_key,
+    queue_key,
+    queued_key,
+    stray_key,
+    waits_key,
+    workers_key,
+)
+from gateway.queue.set_aside import CLAIM, SET_ASIDE
 from gateway.queue.wait_times import class_of
 from gateway.redis_link.batches import Command
 
-SERIES_LAST = "farebox:series:last"
-
-# A job may wait in arq as long as its generation may wait in the ledger; no sensible `queue_timeout` is past two days.
-_JOB_MS = 48 * 3600 * 1000
-# Scores lie an hour in the past, so that a queue's Redis whose clock is behind the ledger's has every job due.
-_SKEW_MS = 3600 * 1000
-_ATTEMPT = re.compile(rf"({GENERATION_PATTERN.strip('^$')}):([0-9]{{1,9}})")
-_STOP = "stop"  # before the generation in the id of a job that makes nothing
 _BELL_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
 _BELL_SECONDS = 3600
 _WAITS_SECONDS = 7 * 86_400
 _STRAY_SECONDS = 86_400  # longer than any vendor calls back about one job
 
-_JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # made once: `json.dumps` makes one for each call
-
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-def queue_key(tool: str) -> str:
-    """Arq's sorted set of a tool's jobs."""
-    return f"farebox:queue:{tool}"
-
-
-def _queued_key(tool: str) -> str:
-    return f"farebox:queued:{tool}"
-
-
-def _bell_key(tool: str) -> str:
-    return f"farebox:bell:{tool}"
-
-
-def waits_key(tool: str) -> str:
-    """How long a tool's generations were queued."""
-    return f"farebox:waits:{tool}"
-
-
-def slots_key(provider: str) -> str:
-    """The slots of a provider that are taken."""
-    return f"farebox:slots:{provider}"
-
-
-def line_key(provider: str) -> str:
-    """Who waits for a slot of a provider."""
-    return f"farebox:line:{provider}"
-
-
-def lined_key(provider: str) -> str:
-    """What must be dispatched when those may go on."""
-    return f"farebox:lined:{provider}"
-
-
-def provider_key(provider: str) -> str:
-    """When a provider last succeeded and failed."""
-    return f"farebox:provider:{provider}"
-
-
-def provider_outcomes_key(provider: str, step: int) -> str:
-    """What a provider did in one step of time."""
-    return f"farebox:provider:{provider}:{step}"
-
-
-def took_key(provider: str, model: str) -> str:
-    """How long the last jobs of a provider's model took."""
-    return f"farebox:took:{provider}:{model}"
-
-
-def series_key(step_ms: int) -> str:
-    """The samples of one step."""
-    return f"farebox:series:{step_ms}"
-
-
-def job_id(generation: str, attempt: int) -> str:
-    """Arq's id of an attempt. arq deletes by id when a job ends, so each attempt has its own."""
-    return f"{generation}:{attempt}"
-
-
-def attempt_of(job: str) -> tuple[str, int] | None:
-    """The generation and the attempt's number that a job's id says; None if the job is another kind's."""
-    said = _ATTEMPT.fullmatch(job)
-    return None if said is None else (said[1], int(said[2]))
-
-
-def dumps(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    """Arq's serializer. What JSON does not know (an exception as a result) becomes its text."""
-    return _JSON.encode(value).encode()
-
-
-def loads(data: bytes) -> dict[str, Any]:
-    """Arq's deserializer."""
-    value: dict[str, Any] = json.loads(data)
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,18 +96,9 @@ class Queue:
         Dispatching one twice is harmless: it is the same job, and `begin` gives its attempt to one worker only. A lost
         hint costs a watcher five seconds, no more.
         """
-        by_tool: defaultdict[str, list[_Job]] = defaultdict(list)
+        by_tool: defaultdict[str, list[Job]] = defaultdict(list)
         for dispatch in dispatches:
-            early = dispatch.not_before > now_ms()  # a retry in its pause; after it, its place is the one it had
-            by_tool[dispatch.tool].append(
-                _Job(
-                    id=job_id(dispatch.generation, dispatch.attempt),
-                    score=dispatch.not_before if early else dispatch.score - _SKEW_MS,
-                    function="generate",
-                    arguments=(dispatch.generation, dispatch.attempt),
-                    queued_at=dispatch.queued_at,
-                )
-            )
+            by_tool[dispatch.tool].append(generate_job(dispatch))
         commands = [command for tool, jobs in by_tool.items() for command in _put(tool, jobs)]
         if hints:  # in one message: each gateway hears all of them, its own too, and a message costs it 50 µs
             commands.append(("PUBLISH", HINTS, dumps(written(hints))))
@@ -204,23 +107,19 @@ class Queue:
 
     async def stop(self, *, tool: str, generation: str, ref: str) -> None:
         """Have a worker ask the provider to stop the job `ref` of a generation that has ended (R17)."""
-        # Before every generation: it is short, and saves the provider work. (A score of 0 arq takes for none.)
-        await self._send(*_put(tool, [_Job(f"{_STOP}:{generation}", 1, "stop", (generation, ref), queued_at=None)]))
+        await self._send(*_put(tool, [stop_job(generation, ref)]))
 
     async def stop_elsewhere(self, *, tool: str, provider: str, generation: str, ref: str) -> None:
         """Have a worker that can call the provider ask it to stop the job: this one, which was told to, cannot."""
-        digest = hashlib.sha256(ref.encode()).hexdigest()[:32]
-        job = _Job(f"{_STOP}:{generation}:{digest}:{provider}", 1, "stop", (generation, ref), queued_at=None)
-        expire = ("EXPIRE", aside_key(tool, provider), _JOB_MS // 1000)
-        await self._send(*_put(tool, [job], provider), expire)
+        job = stop_job(generation, ref, _digest(ref), provider)
+        await self._send(*_put(tool, [job], provider), ("EXPIRE", aside_key(tool, provider), JOB_MS // 1000))
 
     async def stop_stray(self, *, tool: str, generation: str, ref: str) -> None:
         """Have a worker ask a provider to stop a job that no generation waits for; once, however often it is met."""
-        digest = hashlib.sha256(f"{generation}\n{ref}".encode()).hexdigest()[:32]
-        (first,) = await self._send(("SET", f"farebox:stray:{digest}", 1, "NX", "EX", _STRAY_SECONDS))
+        digest = _digest(f"{generation}\n{ref}")
+        (first,) = await self._send(("SET", stray_key(digest), 1, "NX", "EX", _STRAY_SECONDS))
         if first:
-            job = _Job(f"{_STOP}:{generation}:{digest}", 1, "stop", (generation, ref), queued_at=None)
-            await self._send(*_put(tool, [job]))
+            await self._send(*_put(tool, [stop_job(generation, ref, digest)]))
 
     async def take_out(self, tool: str, job: str, *, provider: str | None = None, waited_ms: int | None = None) -> None:
         """Remove every trace of a job: it has begun (from now on the lease counts) or need not begin any more.
@@ -232,8 +131,8 @@ class Queue:
         commands: list[Command] = [
             ("ZREM", queue_key(tool), job),
             *([] if provider is None else [("ZREM", aside_key(tool, provider), job)]),
-            ("ZREM", _queued_key(tool), job),
-            ("DEL", job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job),
+            ("ZREM", queued_key(tool), job),
+            ("DEL", *job_keys(job)),
         ]
         if waited_ms is not None:
             commands += [
@@ -246,7 +145,7 @@ class Queue:
 
     async def claim(
         self, tool: str, *, limit: int, claim_ms: int, wait_seconds: float = 0, providers: Sequence[str] = ()
-    ) -> list[str]:
+    ) -> list[ClaimedJob]:
         """Claim up to `limit` due jobs for `claim_ms`, the next one first; those that another has are left out.
 
         With `wait_seconds` it waits for the bell before that, so long at most: both in one round trip, so a dispatched
@@ -255,23 +154,23 @@ class Queue:
         """
         places = _places(tool, providers)
         wait: list[Command] = [("BLPOP", *(bell for _, bell in places), wait_seconds)] if wait_seconds else []
-        words = (in_progress_key_prefix, limit, claim_ms)
+        words = (CLAIM_PREFIX, JOB_PREFIX, limit, claim_ms)
         *_, claimed = await self._send(*wait, ("EVAL", CLAIM, 2 * len(places), *chain(*places), *words))
-        jobs = [job.decode(errors="replace") for job in claimed]
-        odd = [job for job, name in zip(claimed, jobs, strict=True) if job != name.encode()]
+        found = list(zip(claimed[::2], claimed[1::2], strict=True))
+        odd = [job for job, _ in found if not _is_text(job)]
         if odd:  # no id of ours: no worker could ever run it, or name it to arq
             log.warning("invalid_jobs_dropped", tool=tool, jobs=len(odd))
             await self._send(("ZREM", queue_key(tool), *odd))
-        return [name for job, name in zip(claimed, jobs, strict=True) if job == name.encode()]
+        return [ClaimedJob(job.decode(), provider_in(text)) for job, text in found if _is_text(job)]
 
     async def give_back(self, job: str) -> None:
         """Leave a job that was claimed to any worker."""
-        await self._send(("DEL", in_progress_key_prefix + job))
+        await self._send(("DEL", claim_key(job)))
 
     async def set_aside(self, tool: str, provider: str, job: str) -> None:
         """Leave a job that was claimed to the workers that can call its provider."""
         keys = (queue_key(tool), aside_key(tool, provider), aside_bell_key(tool, provider))
-        await self._send(("EVAL", SET_ASIDE, len(keys), *keys, in_progress_key_prefix, job))
+        await self._send(("EVAL", SET_ASIDE, len(keys), *keys, CLAIM_PREFIX, job))
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
@@ -295,8 +194,8 @@ class Queue:
         asked: list[Command] = [("TIME",)]
         for tool in tools:
             asked += [
-                ("ZCARD", _queued_key(tool)),
-                ("ZRANGE", _queued_key(tool), 0, 0, "WITHSCORES"),
+                ("ZCARD", queued_key(tool)),
+                ("ZRANGE", queued_key(tool), 0, 0, "WITHSCORES"),
                 ("ZRANGE", workers_key(tool), 0, -1, "WITHSCORES"),
             ]
         (seconds, microseconds), *answers = await self._send(*asked)
@@ -360,24 +259,13 @@ class Queue:
         return await ask(self.redis, *commands)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A job of arq's. `queued_at`: since when its generation waits, or None if it is none."""
-
-    id: str
-    score: int
-    function: str
-    arguments: tuple[str | int, ...]
-    queued_at: int | None
-
-
 def _places(tool: str, providers: Sequence[str]) -> list[tuple[str, str]]:
     """The queue and the bell of a tool, then of what was set aside for each of these providers."""
     aside = [(aside_key(tool, provider), aside_bell_key(tool, provider)) for provider in providers]
-    return [(queue_key(tool), _bell_key(tool)), *aside]
+    return [(queue_key(tool), bell_key(tool)), *aside]
 
 
-def _put(tool: str, jobs: Sequence[_Job], provider: str | None = None) -> Iterator[Command]:
+def _put(tool: str, jobs: Sequence[Job], provider: str | None = None) -> Iterator[Command]:
     """Write jobs as arq's `enqueue_job` would, but with scores of ours and without looking first; then ring the bell.
 
     The jobs come before their places in the queue: a worker never finds a place without a job. The bell is rung once
@@ -385,12 +273,19 @@ def _put(tool: str, jobs: Sequence[_Job], provider: str | None = None) -> Iterat
     """
     queue, bell = _places(tool, [] if provider is None else [provider])[-1]
     for job in jobs:
-        text = serialize_job(job.function, job.arguments, {}, None, now_ms(), serializer=dumps)
-        yield "PSETEX", job_key_prefix + job.id, _JOB_MS, text
+        yield "PSETEX", job_key(job.id), JOB_MS, job.encoded()
     yield "ZADD", queue, *(word for job in jobs for word in (job.score, job.id))
     waiting = [word for job in jobs if job.queued_at is not None for word in (job.queued_at, job.id)]
     if waiting:
-        yield "ZADD", _queued_key(tool), *waiting
+        yield "ZADD", queued_key(tool), *waiting
     yield "LPUSH", bell, *[1] * min(len(jobs), _BELL_MAX)
     yield "LTRIM", bell, 0, _BELL_MAX - 1
     yield "EXPIRE", bell, _BELL_SECONDS
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _is_text(job: bytes) -> bool:
+    return job.decode(errors="replace").encode() == job

@@ -20,7 +20,8 @@ from redis.exceptions import ResponseError, WatchError
 
 from gateway.ledger.sums import Totals
 from gateway.queue.asking import answering
-from gateway.queue.queue import SERIES_LAST, Depth, Queue, series_key, waits_key
+from gateway.queue.keys import SERIES_LAST, series_key, waits_key
+from gateway.queue.queue import Depth, Queue
 
 Key = TypeVar("Key")
 _Waits = Mapping[str, Mapping[int, int]]

@@ -15,10 +15,10 @@ _BELL_MAX = 64
 # Claims the first due jobs that nobody has, looking past those that were claimed and not begun (perhaps by the dead).
 # KEYS are the tool's queue and its bell, then the same for each provider that the worker can call. What is due is so by
 # this Redis's clock: a worker whose own is hours behind would find nothing, and say nothing. When none is left, the
-# bells have nothing to ring for. It is short, so it is sent whole each time.
+# bells have nothing to ring for. Of each job it tells the id and the text: "" if it has none.
 CLAIM = """
-local queue, claim_of = KEYS[1], ARGV[1]
-local limit, claim_ms = tonumber(ARGV[2]), ARGV[3]
+local queue, claim_of, job_of = KEYS[1], ARGV[1], ARGV[2]
+local limit, claim_ms = tonumber(ARGV[3]), ARGV[4]
 local time = redis.call("TIME")
 local now = string.format("%d", time[1] * 1000 + math.floor(time[2] / 1000))
 local free = {}
@@ -41,20 +41,22 @@ for at = 1, #KEYS, 2 do look(KEYS[at]) end
 if #KEYS > 2 then
   table.sort(free, function(one, other) return tonumber(one.score) < tonumber(other.score) end)
 end
-local claimed = {}
+local claimed, reply = 0, {}
 for _, place in ipairs(free) do
-  if #claimed < limit and redis.call("SET", claim_of .. place.job, "1", "NX", "PX", claim_ms) then
-    claimed[#claimed + 1] = place.job
+  if claimed < limit and redis.call("SET", claim_of .. place.job, "1", "NX", "PX", claim_ms) then
+    claimed = claimed + 1
+    reply[#reply + 1] = place.job
+    reply[#reply + 1] = redis.call("GET", job_of .. place.job) or ""
     if place.set ~= queue then
       redis.call("ZREM", place.set, place.job)
       redis.call("ZADD", queue, place.score, place.job)
     end
   end
 end
-if #claimed > 0 and #claimed < limit then
+if claimed > 0 and claimed < limit then
   for at = 2, #KEYS, 2 do redis.call("DEL", KEYS[at]) end
 end
-return claimed
+return reply
 """
 
 # The claim goes last: nobody finds the job free in the queue that it leaves.
@@ -73,13 +75,3 @@ end
 redis.call("DEL", claim_of .. job)
 return score and 1 or 0
 """
-
-
-def aside_key(tool: str, provider: str) -> str:
-    """The sorted set of the jobs of a tool that were set aside for workers that can call a provider."""
-    return f"farebox:queue:{tool}:{provider}"
-
-
-def aside_bell_key(tool: str, provider: str) -> str:
-    """The bell of those workers."""
-    return f"farebox:bell:{tool}:{provider}"

@@ -23,7 +23,14 @@ from weakref import WeakValueDictionary
 from gateway.clock import now_ms as _now_ms
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.asking import ask
-from gateway.queue.queue import Queue, line_key, lined_key, provider_key, provider_outcomes_key, slots_key
+from gateway.queue.keys import (
+    provider_dispatches_key,
+    provider_key,
+    provider_outcomes_key,
+    provider_queue_key,
+    slots_key,
+)
+from gateway.queue.queue import Queue
 
 UNLIMITED = 1_000_000_000
 OUTCOME_STEP_SECONDS = 600
@@ -174,7 +181,7 @@ class Slots:
         """For each (provider, generation) how many stand before it in the line; None if it does not."""
         if not standing:
             return []
-        ranks = await ask(self._redis, *(("ZRANK", line_key(provider), one) for provider, one in standing))
+        ranks = await ask(self._redis, *(("ZRANK", provider_queue_key(provider), one) for provider, one in standing))
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def note(self, provider: str, outcome: str) -> None:
@@ -197,7 +204,7 @@ class Slots:
         step = at_ms // 1000 // OUTCOME_STEP_SECONDS
         commands: list[tuple[Any, ...]] = []
         for name in providers:
-            commands += [("ZCOUNT", slots_key(name), f"({at_ms}", "+inf"), ("ZCARD", line_key(name))]
+            commands += [("ZCOUNT", slots_key(name), f"({at_ms}", "+inf"), ("ZCARD", provider_queue_key(name))]
             commands += [("HGETALL", provider_key(name))]
             commands += [("HGETALL", provider_outcomes_key(name, step - back)) for back in range(OUTCOME_STEPS)]
         answers = await ask(self._redis, *commands) if commands else []
@@ -215,7 +222,7 @@ class Slots:
 
 
 def _command(script: str, provider: str, limit: int | None, kept_ms: int, *words: str | int) -> tuple[str | int, ...]:
-    keys = slots_key(provider), line_key(provider), lined_key(provider)
+    keys = slots_key(provider), provider_queue_key(provider), provider_dispatches_key(provider)
     return ("EVAL", script, len(keys), *keys, UNLIMITED if limit is None else limit, kept_ms, *words)
 
 

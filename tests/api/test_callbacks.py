@@ -22,8 +22,8 @@ from gateway.api import limits, services
 from gateway.api.access.callback_signatures import KEYS_APART_SECONDS
 from gateway.domain import operation_id
 from gateway.ledger import outcomes as o
-from gateway.queue.hints import LOOKS
-from gateway.queue.queue import job_id, queue_key
+from gateway.queue.jobs import job_id
+from gateway.queue.keys import LOOKS, queue_key
 from tests.api.visitor import CARD, Reply, Visitor, open_gateway
 
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()

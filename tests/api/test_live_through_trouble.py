@@ -15,7 +15,8 @@ import pytest
 from gateway.api import services
 from gateway.api.handlers import events
 from gateway.api.streams import hub
-from gateway.queue.hints import HINTS, Hint, Subscription
+from gateway.queue.hints import Hint, Subscription
+from gateway.queue.keys import HINTS
 from gateway.queue.queue import Queue
 from tests.api.visitor import Stream, Visitor, open_gateway, open_stream
 from tests.redis_servers import RedisServer

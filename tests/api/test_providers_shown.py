@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
 from gateway.ledger import outcomes as o
-from gateway.queue.queue import job_id, provider_key, queue_key
+from gateway.queue.jobs import job_id
+from gateway.queue.keys import provider_key, queue_key
 from gateway.queue.slots import Slots
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
 

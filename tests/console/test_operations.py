@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from gateway.domain import FailureCode
 from gateway.ledger.sums import Totals
-from gateway.queue.queue import SERIES_LAST, Depth, Queue, series_key
+from gateway.queue.keys import SERIES_LAST, series_key
+from gateway.queue.queue import Depth, Queue
 from gateway.queue.series import STEPS, Series
 from tests.console.looking import Windows, check_looks
 from tests.console.stack import Stack

@@ -16,7 +16,7 @@ import pytest
 from gateway.domain import State, operation_id, partition_of_generation
 from gateway.ledger import keys
 from gateway.ledger.outcomes import Generation
-from gateway.queue.queue import job_id
+from gateway.queue.jobs import job_id
 from tests.providers.comfyui_vendor import ComfyUiVendor
 from tests.providers.requests import asked
 from tests.providers.scene import Scene, open_scene

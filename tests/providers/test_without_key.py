@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.domain import State
-from gateway.queue.queue import Queue, job_id
-from gateway.queue.set_aside import aside_key
+from gateway.queue.jobs import generate_job, job_id
+from gateway.queue.keys import aside_key
+from gateway.queue.queue import Queue
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.scene import Scene, open_scene
 from tests.workers.stage import PRICE, Stage, open_place, until
@@ -53,18 +55,36 @@ async def _all_aside(queue: Queue, count: int) -> bool:
     return found == count
 
 
-async def test_a_worker_whose_card_lacks_the_provider_hands_back_uncounted(scene: Scene) -> None:
-    """It finds out by the first one only; the next ones it leaves unbegun."""
+async def test_a_worker_whose_card_lacks_the_provider_leaves_its_jobs_unbegun(scene: Scene) -> None:
+    """It had to begin the first one to find out; a job says now what its provider is."""
+    stage = scene.stage
+    stage.worker()
+    ordered = [await scene.order() for _ in range(2)]
+    await until(lambda: _all_aside(stage.queue, 2))
+    assert await _begun(stage, ordered) == [(State.QUEUED, 0, 0)] * 2
+    scene.worker()
+    assert [(await stage.ended(generation)).state for generation in ordered] == [State.SUCCEEDED] * 2
+
+
+async def test_of_jobs_of_the_version_before_it_begins_the_first_and_hands_it_back_uncounted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They do not say what their provider is: it finds out by the first one only."""
+    monkeypatch.setattr("gateway.queue.queue.generate_job", lambda one: generate_job(replace(one, provider="")))
     stage = scene.stage
     stage.worker()
     first = await scene.order()
     await until(lambda: _all_aside(stage.queue, 1))
     second = await scene.order()
     await until(lambda: _all_aside(stage.queue, 2))
-    found = [await stage.generation(generation) for generation in (first, second)]
-    assert [(one.state, one.attempt, one.failures) for one in found] == [(State.QUEUED, 1, 0), (State.QUEUED, 0, 0)]
+    assert await _begun(stage, [first, second]) == [(State.QUEUED, 1, 0), (State.QUEUED, 0, 0)]
     scene.worker()
-    assert [(await stage.ended(one.id)).state for one in found] == [State.SUCCEEDED] * 2
+    assert [(await stage.ended(generation)).state for generation in (first, second)] == [State.SUCCEEDED] * 2
+
+
+async def _begun(stage: Stage, generations: list[str]) -> list[tuple[State, int, int]]:
+    found = [await stage.generation(generation) for generation in generations]
+    return [(one.state, one.attempt, one.failures) for one in found]
 
 
 async def test_a_stop_that_this_worker_cannot_ask_for_is_left_to_one_that_can(scene: Scene) -> None:
@@ -88,7 +108,8 @@ async def test_what_was_set_aside_is_claimed_in_the_order_of_the_queue(stage: St
     jobs = [job_id(one.generation, one.attempt) for one in dispatches]
 
     async def claim(limit: int, *providers: str) -> list[str]:
-        return await stage.queue.claim("image", limit=limit, claim_ms=60_000, providers=providers)
+        claimed = await stage.queue.claim("image", limit=limit, claim_ms=60_000, providers=providers)
+        return [job.id for job in claimed]
 
     assert await claim(2) == jobs[:2]
     await stage.queue.set_aside("image", "box", jobs[1])
@@ -112,7 +133,7 @@ async def test_what_ends_while_it_is_set_aside_leaves_no_place_behind(stage: Sta
         generation, provider = reserved.generation.id, reserved.generation.request.provider
         assert reserved.dispatch is not None
         await stage.queue.dispatch([reserved.dispatch])
-        (job,) = await stage.queue.claim("image", limit=1, claim_ms=60_000)
+        job = (await stage.queue.claim("image", limit=1, claim_ms=60_000))[0].id
         await stage.queue.set_aside("image", provider, job)
         assert await stage.queue.places_aside([("image", provider, job)]) == [0]
         await place.ledger.cancel(generation=generation)

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import slots as slots_module
 from gateway.queue.asking import ask
-from gateway.queue.queue import Queue, line_key, lined_key, slots_key
+from gateway.queue.keys import provider_dispatches_key, provider_queue_key, slots_key
+from gateway.queue.queue import Queue
 from gateway.queue.slots import OUTCOME_STEP_SECONDS, Slots
 from gateway.redis_link.connections import connect_queue
 
@@ -116,7 +117,7 @@ async def test_who_gives_up_in_the_line_holds_no_place(slots: Slots, queue: Queu
     assert await release(slots, "a", 1) == []
     assert await release(slots, "x", 1) == ["b"]
     await release(slots, "b", 1)
-    assert await queue.redis.exists(slots_key("box"), line_key("box"), lined_key("box")) == 0
+    assert await queue.redis.exists(slots_key("box"), provider_queue_key("box"), provider_dispatches_key("box")) == 0
 
 
 async def test_who_stands_in_the_line_and_comes_another_way_is_not_dispatched_as_well(slots: Slots) -> None:
@@ -158,7 +159,7 @@ async def test_a_place_whose_dispatch_was_lost_takes_no_slot(slots: Slots, queue
     await enter(slots, "x", 1)
     for name in "ab":
         await line_up(slots, name, limit=1)
-    await ask(queue.redis, ("HDEL", lined_key("box"), "a"))
+    await ask(queue.redis, ("HDEL", provider_dispatches_key("box"), "a"))
     assert await release(slots, "x", 1) == ["b"]
 
 

@@ -35,7 +35,8 @@ from gateway.local.lifeline import Lifeline
 from gateway.outputs import OutputStore
 from gateway.pricing.reload import RateCards
 from gateway.queue.dispatcher import Dispatcher
-from gateway.queue.queue import Queue, queue_key
+from gateway.queue.keys import queue_key
+from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from workers.care.caretaker import Caretaker
 from workers.context import WorkerContext

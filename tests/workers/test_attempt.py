@@ -21,7 +21,7 @@ from gateway.errors import (
     QueueUnavailable,
 )
 from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
-from gateway.queue.queue import job_id
+from gateway.queue.jobs import job_id
 from tests import made_media
 from tests.workers.stage import PRICE, Stage, due, open_place, policy, until
 from workers.attempts.generate import generate, stop

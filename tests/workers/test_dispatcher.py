@@ -15,7 +15,9 @@ from gateway.ledger.outcomes import Dispatch
 from gateway.queue import dispatcher as dispatching
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.hints import Hint
-from gateway.queue.queue import Queue, job_id, queue_key
+from gateway.queue.jobs import job_id
+from gateway.queue.keys import queue_key
+from gateway.queue.queue import Queue
 from tests.redis_servers import RedisServer
 from tests.workers.stage import Stage, dispatch_of, due, until
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain import State, partition_of_generation
 from gateway.ledger import keys
-from gateway.queue.queue import took_key
+from gateway.queue.keys import took_key
 from tests.providers.requests import asked
 from tests.workers.stage import Stage, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture

@@ -10,7 +10,7 @@ import pytest
 from gateway.domain import State, operation_id
 from gateway.ledger import keys
 from gateway.ledger.outcomes import CancelRequested, Ended
-from gateway.queue.queue import job_id
+from gateway.queue.jobs import job_id
 from tests.workers.stage import PRICE, Stage, caretaker_in, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.providers import Pending, ProviderRequest, Result

@@ -17,7 +17,9 @@ from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.heartbeats import worker_gone, worker_seen
 from gateway.queue.hints import Hint, Subscription
-from gateway.queue.queue import Queue, attempt_of, dumps, job_id, loads, queue_key
+from gateway.queue.jobs import ClaimedJob, attempt_of, dumps, job_id, loads
+from gateway.queue.keys import queue_key
+from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_queue
 from tests.redis_servers import RedisServer
 from tests.workers.stage import due, until
@@ -50,17 +52,23 @@ def dispatch(generation: str = GENERATION, **changes: Any) -> Dispatch:
     return Dispatch(**(facts | changes))
 
 
+async def claim(queue: Queue, *, limit: int, wait_seconds: float = 0) -> list[str]:
+    """The ids of the jobs that are claimed."""
+    claimed = await queue.claim("image", limit=limit, claim_ms=10_000, wait_seconds=wait_seconds)
+    return [job.id for job in claimed]
+
+
 async def keys_of(queue: Queue) -> set[bytes]:
     return set(await queue.redis.keys("*"))
 
 
 async def test_arqs_own_worker_runs_what_was_dispatched(queue: Queue) -> None:
-    ran: list[tuple[str, int]] = []
+    ran: list[tuple[str, int, str]] = []
 
-    async def generate(_: dict[Any, Any], generation: str, attempt: int) -> None:
-        ran.append((generation, attempt))
+    async def generate(_: dict[Any, Any], generation: str, attempt: int, provider: str = "unsaid") -> None:
+        ran.append((generation, attempt, provider))
 
-    await queue.dispatch([dispatch(), dispatch("gen_00" + "b" * 24, attempt=7)])
+    await queue.dispatch([dispatch(), dispatch("gen_00" + "b" * 24, attempt=7, provider="box")])
     pool = ArqRedis(queue.redis.connection_pool)
     worker = Worker(
         functions=[func(cast("WorkerCoroutine", generate), name="generate")],
@@ -73,15 +81,38 @@ async def test_arqs_own_worker_runs_what_was_dispatched(queue: Queue) -> None:
         job_deserializer=loads,
     )
     await worker.async_run()
-    assert ran == [(GENERATION, 1), ("gen_00" + "b" * 24, 7)]
+    assert ran == [(GENERATION, 1, "unsaid"), ("gen_00" + "b" * 24, 7, "box")]
     assert worker.jobs_failed == 0
 
 
 async def test_a_job_is_json_and_holds_ids_only(queue: Queue) -> None:
-    await queue.dispatch([dispatch()])
+    await queue.dispatch([dispatch(provider="box")])
     job = loads(await queue.redis.get(f"arq:job:{GENERATION}:1"))
     assert job.pop("et") > 0
-    assert job == {"t": None, "f": "generate", "a": [GENERATION, 1], "k": {}}
+    assert job == {"t": None, "f": "generate", "a": [GENERATION, 1], "k": {"provider": "box"}}
+
+
+async def test_a_claimed_job_says_its_provider(queue: Queue) -> None:
+    await queue.dispatch([dispatch(provider="box")])
+    assert await queue.claim("image", limit=1, claim_ms=10_000) == [ClaimedJob(job_id(GENERATION, 1), "box")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b'{"t":null,"f":"generate","a":["gen_x",1],"k":{},"et":1}', id="of the version before"),
+        pytest.param(b'{"t":null,"f":"generate","a":["gen_x",1],"k":{"provider":7},"et":1}', id="not a name"),
+        pytest.param(b'{"t":null,"f":"generate","a":["gen_x",1],"k":["provider"],"et":1}', id="no names"),
+        pytest.param(b"[1]", id="another thing"),
+        pytest.param(b"\xff{", id="no JSON"),
+        pytest.param(None, id="lost"),
+    ],
+)
+async def test_a_job_that_names_no_provider_is_claimed_all_the_same(queue: Queue, text: bytes | None) -> None:
+    await queue.dispatch([dispatch(provider="box")])
+    key = f"arq:job:{GENERATION}:1"
+    await (queue.redis.delete(key) if text is None else queue.redis.set(key, text))
+    assert await queue.claim("image", limit=1, claim_ms=10_000) == [ClaimedJob(job_id(GENERATION, 1), None)]
 
 
 async def test_dispatching_twice_is_one_job(queue: Queue) -> None:
@@ -134,33 +165,33 @@ async def test_a_retry_is_not_due_before_its_pause_is_over(queue: Queue) -> None
 
 async def test_only_one_of_two_workers_claims_a_job(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
-    claims = await asyncio.gather(*(queue.claim("image", limit=1, claim_ms=10_000) for _ in range(20)))
+    claims = await asyncio.gather(*(claim(queue, limit=1) for _ in range(20)))
     assert sorted(map(len, claims)) == [0] * 19 + [1]
 
 
 async def test_a_job_that_was_given_back_can_be_claimed_again(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
-    (job,) = await queue.claim("image", limit=1, claim_ms=10_000)
+    (job,) = await claim(queue, limit=1)
     await queue.give_back(job)
-    assert await queue.claim("image", limit=1, claim_ms=10_000) == [job]
+    assert await claim(queue, limit=1) == [job]
 
 
 async def test_a_claim_looks_past_the_jobs_that_others_have(queue: Queue) -> None:
     jobs = [dispatch(f"gen_00{index:024d}", score=now_ms() + index) for index in range(10)]
     await queue.dispatch(jobs)
     names = [job_id(job.generation, 1) for job in jobs]
-    assert await queue.claim("image", limit=7, claim_ms=10_000) == names[:7]
-    assert await queue.claim("image", limit=2, claim_ms=10_000) == names[7:9]
-    assert await queue.claim("image", limit=2, claim_ms=10_000) == names[9:]
+    assert await claim(queue, limit=7) == names[:7]
+    assert await claim(queue, limit=2) == names[7:9]
+    assert await claim(queue, limit=2) == names[9:]
     assert await rings(queue) == 0, "the bell has nothing more to ring for"
 
 
 async def test_a_job_taken_out_cannot_be_claimed_and_leaves_nothing_but_the_bell(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     job = job_id(GENERATION, 1)
-    assert await queue.claim("image", limit=1, claim_ms=10_000) == [job]
+    assert await claim(queue, limit=1) == [job]
     await queue.take_out("image", job)
-    assert await queue.claim("image", limit=1, claim_ms=10_000) == []
+    assert await claim(queue, limit=1) == []
     assert await keys_of(queue) == {b"farebox:bell:image"}
     assert await queue.redis.ttl("farebox:bell:image") > 0
 
@@ -172,7 +203,7 @@ async def test_the_bell_is_capped_however_many_jobs_come(queue: Queue) -> None:
 
 
 async def test_a_dispatch_is_claimed_by_a_worker_that_waits_at_the_bell(queue: Queue) -> None:
-    waiting = asyncio.create_task(queue.claim("image", limit=1, claim_ms=10_000, wait_seconds=4))
+    waiting = asyncio.create_task(claim(queue, limit=1, wait_seconds=4))
     await until(lambda: somebody_waits(queue))
     await queue.dispatch([dispatch()])
     assert await waiting == [job_id(GENERATION, 1)]
@@ -263,7 +294,7 @@ async def test_a_job_whose_id_nobody_can_read_is_dropped_and_keeps_no_other_wait
     """A worker of the tool ended at it, was started again, and ended again."""
     await queue.redis.zadd(queue_key("image"), {b"\xff\xfe:1": 0})
     await queue.dispatch([dispatch()])
-    assert await queue.claim("image", limit=10, claim_ms=1000) == [job_id(GENERATION, 1)]
+    assert await claim(queue, limit=10) == [job_id(GENERATION, 1)]
     assert await queue.redis.zscore(queue_key("image"), b"\xff\xfe:1") is None
 
 

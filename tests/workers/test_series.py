@@ -10,7 +10,8 @@ from gateway.domain import FailureCode, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun
 from gateway.queue.heartbeats import worker_seen
-from gateway.queue.queue import SERIES_LAST, Queue, series_key, waits_key
+from gateway.queue.keys import SERIES_LAST, series_key, waits_key
+from gateway.queue.queue import Queue
 from gateway.queue.series import STEPS, Sample, Series
 from gateway.queue.wait_times import class_of, end_of, quantile
 from gateway.redis_link.connections import connect_queue

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,12 @@ from gateway.cancelling import cancel
 from gateway.domain import FINAL_STATES, FailureCode, State
 from gateway.errors import ProviderFailed
 from gateway.ledger.outcomes import Generation, Unchanged
-from gateway.queue.queue import job_id, slots_key
+from gateway.queue.jobs import job_id
+from gateway.queue.keys import slots_key
 from gateway.queue.slots import ProviderState
 from tests.workers.stage import LEASE_SECONDS, ROOT, Stage, caretaker_in, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
+from workers.attempts.generate import generate
 from workers.attempts.slot import fill_slots
 from workers.providers import Pending, ProviderRequest, Result
 
@@ -26,6 +29,13 @@ TABLE = """
 kind = "http"
 base_url = "http://127.0.0.1:9"
 max_in_work = {limit}
+"""
+
+
+LACKING = """
+[providers.locked]
+kind = "fal"
+key_env = "FAREBOX_TEST_NO_SUCH_KEY"
 """
 
 
@@ -280,3 +290,72 @@ async def test_what_a_provider_did_is_told_to_operators(scene: Limited) -> None:
 
 async def _noted(scene: Limited) -> bool:
     return sum((await scene.state()).outcomes.values()) == 2
+
+
+@dataclass
+class Reads:
+    """The ledger's scripts that ran before attempts had begun, of jobs that came out of the queue."""
+
+    scene: Limited
+    scripts: list[str]
+
+    async def of(self, provider: str, *, named: bool = True) -> list[str]:
+        """Order, claim the job and begin it; which scripts ran for that."""
+        reserved = await self.scene.stage.reserve(provider=provider)
+        assert reserved.dispatch is not None
+        await self.scene.dispatched(reserved.generation.id, 1)
+        if not named:
+            await self.scene.stage.queue.dispatch([replace(reserved.dispatch, provider="")])
+        (job,) = await self.scene.stage.queue.claim("image", limit=1, claim_ms=60_000)
+        context = {"context": self.scene.place, "tool": "image", "hand_back": asyncio.Event()}
+        self.scripts.clear()
+        await generate(context, reserved.generation.id, 1, job.provider)
+        assert (await self.scene.found(reserved.generation.id)).state is State.SUCCEEDED
+        return self.scripts[: self.scripts.index("begin")]
+
+
+def note_scripts(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """From now on note each script that the scene runs in the ledger."""
+    scripts: list[str] = []
+    run = scene.place.ledger.run
+
+    def noted(name: str, *words: Any) -> Any:
+        scripts.append(name)
+        return run(name, *words)
+
+    monkeypatch.setattr(scene.place.ledger, "run", noted)
+    return Reads(scene, scripts)
+
+
+async def test_a_limit_costs_the_jobs_of_other_providers_no_read(
+    scene: Limited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One `max_in_work` on the card had every job of every model read from the ledger before it began."""
+    reads = note_scripts(scene, monkeypatch)
+    provide(scene, [picture(0)])
+    scene.place.providers.give("free", Scripted([[picture(0)]]))
+    assert await reads.of("free") == []
+    assert await reads.of("scripted") == ["generation"]
+
+
+async def test_a_job_of_the_version_before_is_read_and_kept_to_the_limit(
+    scene: Limited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names no provider."""
+    reads = note_scripts(scene, monkeypatch)
+    provide(scene, [picture(0)])
+    assert await reads.of("scripted", named=False) == ["generation"]
+
+
+async def test_a_missing_key_costs_the_jobs_of_other_providers_no_read(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.account()
+    card = tmp_path / "pricing.toml"
+    card.write_text((ROOT / "pricing.toml").read_text() + LACKING)
+    async with open_place(stage, card) as place:
+        assert place.providers.any_missing
+        place.providers.give("free", Scripted([[picture(0)], [picture(0)]]))
+        reads = note_scripts(Limited(stage, place, asyncio.Event(), card), monkeypatch)
+        assert await reads.of("free") == []
+        assert await reads.of("free", named=False) == ["generation"]

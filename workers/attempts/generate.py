@@ -12,7 +12,7 @@ from gateway.clock import now_seconds
 from gateway.domain import FINAL_STATES, State, operation_id
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Begun, Ended, Generation, LinedUp, Stale, TooEarly
-from gateway.queue.queue import job_id
+from gateway.queue.jobs import job_id
 from workers.attempts.attempt import Attempt
 from workers.attempts.slot import Slot
 from workers.context import WorkerContext
@@ -29,20 +29,22 @@ class LeftForAnotherWorker(Exception):
     """The worker must stop and has not begun the job."""
 
 
-async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int) -> None:
-    """Make attempt number `attempt` at a generation, if the ledger gives it the lease."""
+async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int, provider: str | None = None) -> None:
+    """Make attempt number `attempt` at a generation, if the ledger gives it the lease.
+
+    `provider` is what the job says; None: it does not, for a gateway of an earlier version wrote it.
+    """
     context: WorkerContext = arq_context["context"]
     hand_back: asyncio.Event = arq_context["hand_back"]
-    if not await _may_begin(context, hand_back, arq_context["tool"], generation, attempt):
+    tool = arq_context["tool"]
+    if _must_look(context, provider) and not await _may_begin(context, hand_back, tool, generation, attempt):
         return
     begun = await _begin(context, hand_back, generation, attempt)
     if begun is None:
-        await _take_out(context, arq_context["tool"], job_id(generation, attempt))
+        await _take_out(context, tool, job_id(generation, attempt))
         return
     # Beside the attempt, which need not wait for it: the lease is what counts from now on.
-    taking_out = asyncio.create_task(
-        _take_out(context, arq_context["tool"], job_id(generation, attempt), _waited_ms(begun))
-    )
+    taking_out = asyncio.create_task(_take_out(context, tool, job_id(generation, attempt), _waited_ms(begun)))
     try:
         await Attempt(context, begun, hand_back).run()
     finally:
@@ -70,16 +72,22 @@ async def _stop_elsewhere(context: WorkerContext, tool: str, found: Generation, 
         log.warning("stop_not_left_to_worker", generation=found.id, error=str(error))
 
 
+def _must_look(context: WorkerContext, provider: str | None) -> bool:
+    """Whether the generation must be read first: its provider has a limit, or this worker lacks its key.
+
+    Of a job that does not name its provider that is so if it is so of any provider.
+    """
+    providers, tables = context.providers, context.providers.card.providers
+    if provider is None:
+        return providers.any_missing or any(table.max_in_work is not None for table in tables.values())
+    table = tables.get(provider)
+    return (table is not None and table.max_in_work is not None) or providers.missing(provider) is not None
+
+
 async def _may_begin(
     context: WorkerContext, hand_back: asyncio.Event, tool: str, generation: str, attempt: int
 ) -> bool:
-    """Whether this worker can call the generation's provider, and that has room; if not, the job is left to others.
-
-    Only where this worker lacks a key, or some provider of the rate card has a limit, is there anything to ask.
-    """
-    limited = any(table.max_in_work is not None for table in context.providers.card.providers.values())
-    if not limited and not context.providers.any_missing:
-        return True
+    """Whether this worker can call the generation's provider, and that has room; if not, the job is left to others."""
     found = await context.retry_until_answered("generation", lambda: context.ledger.generation(generation=generation))
     if not isinstance(found, Generation) or found.state in FINAL_STATES or found.attempt + 1 != attempt:
         return True  # `begin` says what is so

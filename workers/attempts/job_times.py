@@ -13,7 +13,8 @@ import structlog
 
 from gateway.errors import QueueUnavailable
 from gateway.queue.asking import ask
-from gateway.queue.queue import Queue, took_key
+from gateway.queue.keys import took_key
+from gateway.queue.queue import Queue
 
 KEPT = 64
 _KEPT_SECONDS = 7 * 86_400

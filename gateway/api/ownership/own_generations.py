@@ -12,7 +12,7 @@ from gateway.api.services import LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import QueueUnavailable
 from gateway.ledger import outcomes as o
-from gateway.queue.queue import job_id
+from gateway.queue.jobs import job_id
 from gateway.views.generations import generation_json
 
 

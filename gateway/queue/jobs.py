@@ -1,0 +1,124 @@
+"""Jobs as arq reads and writes them; the only module of `gateway` that knows arq (`docs/queue.md` lists what is used).
+
+A job carries ids only, as JSON, never pickle: a queue must not be able to run code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.jobs import DeserializationError, deserialize_job_raw, serialize_job
+
+from gateway.clock import now_ms
+from gateway.domain import GENERATION_PATTERN
+from gateway.ledger.outcomes import Dispatch
+
+JOB_MS = 48 * 3600 * 1000
+"""A job may wait in arq as long as its generation may in the ledger; no sensible `queue_timeout` is past two days."""
+JOB_PREFIX = job_key_prefix
+CLAIM_PREFIX = in_progress_key_prefix
+
+# Scores lie an hour in the past, so that a queue's Redis whose clock is behind the ledger's has every job due.
+_SKEW_MS = 3600 * 1000
+_ATTEMPT = re.compile(rf"({GENERATION_PATTERN.strip('^$')}):([0-9]{{1,9}})")
+_STOP = "stop"  # before the generation in the id of a job that makes nothing
+_FIRST = 1  # before every generation: to stop is short, and saves a provider work (a score of 0 arq takes for none)
+
+_JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # made once: `json.dumps` makes one for each call
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job to be written. `queued_at`: since when its generation waits; `provider`: who makes it, if that is known."""
+
+    id: str
+    score: int
+    function: str
+    arguments: tuple[str | int, ...]
+    queued_at: int | None = None
+    provider: str = ""
+
+    def encoded(self) -> bytes:
+        """The job's text, as `enqueue_job` would write it."""
+        named = {"provider": self.provider} if self.provider else {}
+        return serialize_job(self.function, self.arguments, named, None, now_ms(), serializer=dumps)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that a worker has claimed. `provider` is None where the job does not say: an earlier version wrote it."""
+
+    id: str
+    provider: str | None = None
+
+
+def job_key(job: str) -> str:
+    """A job's text."""
+    return job_key_prefix + job
+
+
+def job_keys(job: str) -> tuple[str, str, str]:
+    """A job's text, who has claimed it, and arq's count of its tries."""
+    return job_key(job), claim_key(job), retry_key_prefix + job
+
+
+def claim_key(job: str) -> str:
+    """That a worker has claimed a job."""
+    return in_progress_key_prefix + job
+
+
+def job_id(generation: str, attempt: int) -> str:
+    """Arq's id of an attempt. arq deletes by id when a job ends, so each attempt has its own."""
+    return f"{generation}:{attempt}"
+
+
+def attempt_of(job: str) -> tuple[str, int] | None:
+    """The generation and the attempt's number that a job's id says; None if the job is another kind's."""
+    said = _ATTEMPT.fullmatch(job)
+    return None if said is None else (said[1], int(said[2]))
+
+
+def generate_job(dispatch: Dispatch) -> Job:
+    """The job that makes one attempt at a generation."""
+    early = dispatch.not_before > now_ms()  # a retry in its pause; after it, its place is the one it had
+    return Job(
+        id=job_id(dispatch.generation, dispatch.attempt),
+        score=dispatch.not_before if early else dispatch.score - _SKEW_MS,
+        function="generate",
+        arguments=(dispatch.generation, dispatch.attempt),
+        queued_at=dispatch.queued_at,
+        provider=dispatch.provider,
+    )
+
+
+def stop_job(generation: str, ref: str, *marks: str) -> Job:
+    """The job that has a provider stop its job `ref`; `marks` keep it apart from others of the generation."""
+    return Job(":".join((_STOP, generation, *marks)), _FIRST, "stop", (generation, ref))
+
+
+def provider_in(text: bytes) -> str | None:
+    """The provider that a job's text names; None if it names none, or is no job's."""
+    try:
+        _, _, named, _, _ = deserialize_job_raw(text, deserializer=loads)
+    except DeserializationError:
+        return None
+    match named:
+        case {"provider": str(provider)} if provider:
+            return provider
+    return None
+
+
+def dumps(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """Arq's serializer. What JSON does not know (an exception as a result) becomes its text."""
+    return _JSON.encode(value).encode()
+
+
+def loads(data: bytes) -> dict[str, Any]:
+    """Arq's deserializer."""
+    value: dict[str, Any] = json.loads(data)
+    return value

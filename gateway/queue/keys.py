@@ -1,0 +1,91 @@
+"""The keys of the queue's Redis, each spelled here and nowhere else; the README beside it says what they hold.
+
+arq's own keys are in `jobs.py`. Scripts are given all of them: no Lua file spells one.
+"""
+
+from __future__ import annotations
+
+HINTS = "farebox:hints"
+LOOKS = "farebox:looks"
+CARETAKERS = "farebox:caretakers"
+SERIES_LAST = "farebox:series:last"
+
+
+def queue_key(tool: str) -> str:
+    """Arq's sorted set of a tool's jobs."""
+    return f"farebox:queue:{tool}"
+
+
+def queued_key(tool: str) -> str:
+    """Since when the generations of a tool's jobs wait."""
+    return f"farebox:queued:{tool}"
+
+
+def bell_key(tool: str) -> str:
+    """What idle workers of a tool wait on."""
+    return f"farebox:bell:{tool}"
+
+
+def aside_key(tool: str, provider: str) -> str:
+    """The sorted set of the jobs of a tool that were set aside for workers that can call a provider."""
+    return f"farebox:queue:{tool}:{provider}"
+
+
+def aside_bell_key(tool: str, provider: str) -> str:
+    """The bell of those workers."""
+    return f"farebox:bell:{tool}:{provider}"
+
+
+def workers_key(tool: str) -> str:
+    """The workers of a tool, each with when it was last seen."""
+    return f"farebox:workers:{tool}"
+
+
+def callable_key(tool: str) -> str:
+    """The providers that workers of a tool can call, each with when one that can was last seen."""
+    return f"farebox:callable:{tool}"
+
+
+def waits_key(tool: str) -> str:
+    """How long a tool's generations were queued."""
+    return f"farebox:waits:{tool}"
+
+
+def series_key(step_ms: int) -> str:
+    """The samples of one step."""
+    return f"farebox:series:{step_ms}"
+
+
+def slots_key(provider: str) -> str:
+    """The slots of a provider that are taken."""
+    return f"farebox:slots:{provider}"
+
+
+def provider_queue_key(provider: str) -> str:
+    """Who waits for a slot of a provider."""
+    return f"farebox:line:{provider}"
+
+
+def provider_dispatches_key(provider: str) -> str:
+    """What is dispatched when those have a slot."""
+    return f"farebox:lined:{provider}"
+
+
+def provider_key(provider: str) -> str:
+    """When a provider last succeeded and failed."""
+    return f"farebox:provider:{provider}"
+
+
+def provider_outcomes_key(provider: str, step: int) -> str:
+    """What a provider did in one step of time."""
+    return f"farebox:provider:{provider}:{step}"
+
+
+def took_key(provider: str, model: str) -> str:
+    """How long the last jobs of a provider's model took."""
+    return f"farebox:took:{provider}:{model}"
+
+
+def stray_key(digest: str) -> str:
+    """That a job of a provider, which no generation waits for, is to be stopped: once."""
+    return f"farebox:stray:{digest}"
