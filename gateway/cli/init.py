@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.documentation import fields_page
 from gateway.cli.say import say
 from gateway.errors import SettingsError
-from gateway.pricing.load import FILE_NAME, fields_page, packaged_card_path
+from gateway.pricing.load import FILE_NAME, packaged_card_path
 from gateway.settings import load_settings
 
 

@@ -104,8 +104,3 @@ def packaged_card_path() -> Path:
 def is_the_example(path: Path) -> bool:
     """Whether the card at `path` is the example, sold by because nobody has put another in place."""
     return path.resolve() == packaged_card_path().resolve() and path != Path(FILE_NAME)
-
-
-def fields_page() -> Path:
-    """The page that explains every field of a rate card; a wheel carries it too."""
-    return Path(str(files("gateway"))) / "pricing" / "README.md"

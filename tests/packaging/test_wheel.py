@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.links import dead_links
+
 _ROOT = Path(__file__).parents[2]
 
 
@@ -39,6 +41,17 @@ def test_the_wheel_holds_every_file_that_the_programs_read(wheel: zipfile.ZipFil
 
 def test_the_wheel_brings_the_default_rate_card(wheel: zipfile.ZipFile) -> None:
     assert wheel.read("gateway/pricing.toml") == (_ROOT / "pricing.toml").read_bytes()
+
+
+def test_the_pages_in_the_wheel_link_to_what_is_in_it(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """`running.md` linked to a Procfile, `upgrading.md` to a changelog, and a wheel had neither."""
+    wheel.extractall(tmp_path)
+    manual = tmp_path / "gateway" / "manual"
+    pages = sorted(tmp_path.rglob("*.md"))
+    assert {manual / "README.md", manual / "docs" / "running.md", manual / "gateway" / "pricing" / "README.md"} <= {
+        *pages
+    }
+    assert list(dead_links(tmp_path, pages)) == []
 
 
 def test_the_wheel_holds_nothing_but_the_programs(wheel: zipfile.ZipFile) -> None:

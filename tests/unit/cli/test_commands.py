@@ -75,13 +75,13 @@ def test_help_says_where_the_pages_are_and_a_wheel_has_them_there() -> None:
     assert (Path(folder) / "settings.md").is_file()
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert carried["docs"] == "gateway/docs"
+    assert carried["docs"] == "gateway/manual/docs"
 
 
 def test_a_wheel_reads_the_pages_that_it_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "gateway" / "docs").mkdir(parents=True)
+    (tmp_path / "gateway" / "manual" / "docs").mkdir(parents=True)
     monkeypatch.setattr(documentation, "__file__", str(tmp_path / "gateway" / "cli" / "documentation.py"))
-    assert docs_folder() == tmp_path / "gateway" / "docs"
+    assert docs_folder() == tmp_path / "gateway" / "manual" / "docs"
 
 
 @pytest.mark.parametrize("path", [("up",), ("redis",), ("gateway",), ("pricing", "check"), ("worker",), ("caretaker",)])

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import farebox
+from gateway.cli.documentation import fields_page
 from gateway.errors import SettingsError
-from gateway.pricing.load import default_card_path, fields_page, is_the_example, load_card, packaged_card_path
+from gateway.pricing.load import default_card_path, is_the_example, load_card, packaged_card_path
 from gateway.settings import Settings
 from gateway.startup.exposure import warnings
 
