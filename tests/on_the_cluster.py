@@ -23,9 +23,9 @@ def note_scripts(config: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None
     """Note what is run until the end of the test; it runs as ever."""
     noted, run = noted_by(config), Scripts.run
 
-    def noting(self: Scripts, name: str, key: str, *arguments: Argument) -> asyncio.Future[Reply]:
+    def noting(self: Scripts, name: str, key: str, /, **arguments: Argument | None) -> asyncio.Future[Reply]:
         noted.add(name)
-        return run(self, name, key, *arguments)
+        return run(self, name, key, **arguments)
 
     monkeypatch.setattr(Scripts, "run", noting)
 

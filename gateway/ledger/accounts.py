@@ -36,8 +36,7 @@ class AccountOperations(LedgerCore):
 
     async def account(self, *, account: str, keys_version: int | None = None) -> o.KeysChanged | o.NotFound | o.Account:
         """An account, rolled forward to now: resets, refreshes, expiries and lapses are written."""
-        version = "" if keys_version is None else keys_version
-        word, rest = await self.run("account", self.account_key(account), version)
+        word, rest = await self.run("account", self.account_key(account), keys_version=keys_version)
         if word == "account":
             return decode_account(account, rest[0])
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()
@@ -53,17 +52,19 @@ class AccountOperations(LedgerCore):
             owner = await self._claim_email(email, account)
             if owner is not None:
                 return o.Refused("email_taken", owner)
-        word, rest = await self.run("put_account", self.account_key(account), email or "", encode_metadata(metadata))
+        word, rest = await self.run(
+            "put_account", self.account_key(account), email=email, metadata=encode_metadata(metadata)
+        )
         if word != "applied":
             raise self.unexpected("put_account", word)
         made, view, had = rest[0] == b"1", rest[1], rest[2].decode()
         if email is not None and had and keys.email(had) != keys.email(email):
-            await self.run("release_email", keys.email(had), account)
+            await self.run("release_email", keys.email(had), account=account)
         return decode_account(account, view), made
 
     async def trim(self, *, account: str, at_most: int) -> int:
         """Trim what is too old in the account's list and journal, `at_most` of each; how much that was."""
-        _, rest = await self.run("trim", self.account_key(account), at_most)
+        _, rest = await self.run("trim", self.account_key(account), limit=at_most)
         return int(rest[0])
 
     async def usage(
@@ -73,17 +74,17 @@ class AccountOperations(LedgerCore):
 
         One script call, which reads one small hash a day.
         """
-        version = "" if keys_version is None else keys_version
-        word, rest = await self.run("usage", self.account_key(account), version, *days)
+        key = self.account_key(account)
+        word, rest = await self.run("usage", key, keys_version=keys_version, days=",".join(days))
         if word == "usage":
             return tuple(used for day, counters in zip(days, rest, strict=True) for used in decode_usage(day, counters))
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()
 
     async def _claim_email(self, email: str, account: str) -> str | None:
         """Point the address to the account; the id of another account that has it, or None."""
-        word, rest = await self.run("claim_email", keys.email(email), account, "")
+        word, rest = await self.run("claim_email", keys.email(email), account=account, without_it=None)
         if word == "taken" and not await self._has_email(other := rest[0].decode(), email):
-            word, rest = await self.run("claim_email", keys.email(email), account, other)
+            word, rest = await self.run("claim_email", keys.email(email), account=account, without_it=other)
         return rest[0].decode() if word == "taken" else None
 
     async def _has_email(self, account: str, email: str) -> bool:
@@ -111,7 +112,7 @@ class AccountOperations(LedgerCore):
             created_at = await self._now()
             await self.command("HSET", keys.OPERATORS, f"key:{key_id}", f"{scope},{created_at},{shown}")
         else:
-            word, rest = await self.run("add_key", self.account_key(account), key_id, shown)
+            word, rest = await self.run("add_key", self.account_key(account), key_id=key_id, label=shown)
             if word == "not_found":
                 return o.NotFound()
             created_at = int(rest[0])
@@ -122,7 +123,7 @@ class AccountOperations(LedgerCore):
     async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
         """Revoke an account's key, or with account None an admin or ops key; False if there is none."""
         if account is not None:
-            word, _ = await self.run("revoke_key", self.account_key(account), key_id)
+            word, _ = await self.run("revoke_key", self.account_key(account), key_id=key_id)
             await self.command("DEL", keys.key(key_id)) if word == "revoked" else None
             return word == "revoked"
         record = await self.command("GET", keys.key(key_id))
@@ -140,19 +141,20 @@ class AccountOperations(LedgerCore):
     async def touch(self, *, account: str | None, used: Mapping[str, int]) -> None:
         """Note when keys of an account (None: of the operators) were last used: key id → how long ago, in ms."""
         key = keys.OPERATORS if account is None else self.account_key(account)
-        word, _ = await self.run("touch", key, ",".join(f"{key_id}:{ago_ms}" for key_id, ago_ms in used.items()))
+        uses = ",".join(f"{key_id}:{ago_ms}" for key_id, ago_ms in used.items())
+        word, _ = await self.run("touch", key, uses=uses)
         if word != "noted":
             raise self.unexpected("touch", word)
 
     async def admit(self, *, key_id: str, per_minute: int) -> Limited | Admitted:
         """Count one request of a key, whichever gateway it came to."""
-        word, rest = await self.run("admit", keys.rate(key_id), per_minute)
+        word, rest = await self.run("admit", keys.rate(key_id), per_minute=per_minute)
         first, whole_after_ms = (int(number) for number in rest)
         return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
     async def take_in(self, *, account: str, per_day: int, size: int) -> Limited | Admitted:
         """Count a file that an account sends ahead, whichever gateway it came to; `per_day` and `size` are in KiB."""
-        word, rest = await self.run("take_in", keys.taken_in(account), per_day, size)
+        word, rest = await self.run("take_in", keys.taken_in(account), kib_per_day=per_day, kib=size)
         first, whole_after_ms = (int(number) for number in rest)
         return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
@@ -170,8 +172,14 @@ class AccountOperations(LedgerCore):
 
     async def sign_out(self, *, key_id: str, session: str, began_at: int, kept_seconds: int) -> None:
         """End a session of a key, at all gateways; it is remembered for `kept_seconds`. `began_at` is in seconds."""
-        key = keys.signed_out(key_id)
-        word, _ = await self.run("sign_out", key, session, began_at, kept_seconds, SIGNED_OUT_MAX)
+        word, _ = await self.run(
+            "sign_out",
+            keys.signed_out(key_id),
+            session=session,
+            began_at=began_at,
+            kept_seconds=kept_seconds,
+            sessions_max=SIGNED_OUT_MAX,
+        )
         if word != "signed_out":
             raise self.unexpected("sign_out", word)
 

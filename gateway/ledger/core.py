@@ -74,9 +74,9 @@ class LedgerCore:
         """The Redis key of a generation; ValueError if it is not a generation id."""
         return keys.generation(partition_of_generation(generation), generation)
 
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
-        """Run a script; its reply as the outcome's word and the rest."""
-        reply = await self._scripts.run(name, key, *arguments)
+    async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
+        """Run a script with its arguments by name; its reply as the outcome's word and the rest."""
+        reply = await self._scripts.run(name, key, **arguments)
         return reply[0].decode(), reply[1:]
 
     async def command(self, *words: Argument) -> Any:

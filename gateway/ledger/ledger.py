@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -123,11 +124,15 @@ class Ledger(
         if force:
             newest = max((one.file_time_ms for one in await self.policies_in_force() if one is not None), default=0)
             policy = replace(policy, file_time_ms=max(newest + 1, await self.time()))
-        about = (policy.version, policy.file_time_ms, self.retention.journal_ms)
-        fields = [*_policy_fields(policy), *self.retention.further]
-        replies = await asyncio.gather(
-            *(self.run("publish", keys.policy(partition), *about, *fields) for partition in range(self.partitions))
+        publish = partial(
+            self.run,
+            "publish",
+            version=policy.version,
+            file_time=policy.file_time_ms,
+            keep_journal_ms=self.retention.journal_ms,
+            fields=json.dumps([*_policy_fields(policy), *self.retention.further]),
         )
+        replies = await asyncio.gather(*(publish(keys.policy(partition)) for partition in range(self.partitions)))
         return all(word == "published" for word, _ in replies)
 
     async def kept_otherwise(self) -> str | None:

@@ -81,23 +81,23 @@ class GenerationOperations(LedgerCore):
         word, rest = await self.run(
             "reserve",
             self.account_key(account),
-            generation,
-            operation,
-            "" if keys_version is None else keys_version,
-            key_digest,
-            request_digest,
-            request.price_millicredits,
-            request.outputs,
-            request.tool,
-            request.model,
-            int(pro),
-            to_json(settings).decode(),
-            encode_request(request),
-            f"{terms.queue_timeout_ms},{terms.provider_timeout_ms},{terms.waiting_timeout_ms},{terms.attempts_max},"
-            f"{self.outputs_kept_ms}",
-            self.dispatch_ms,
-            int(any(not item.url.startswith("https:") for item in request.inputs)),
-            webhook_url or "",
+            generation=generation,
+            operation=operation,
+            keys_version=keys_version,
+            key_digest=key_digest,
+            request_digest=request_digest,
+            price=request.price_millicredits,
+            outputs=request.outputs,
+            tool=request.tool,
+            model=request.model,
+            pro=pro,
+            settings=to_json(settings).decode(),
+            request=encode_request(request),
+            terms=f"{terms.queue_timeout_ms},{terms.provider_timeout_ms},{terms.waiting_timeout_ms},"
+            f"{terms.attempts_max},{self.outputs_kept_ms}",
+            dispatch_ms=self.dispatch_ms,
+            stored_inputs=any(not item.url.startswith("https:") for item in request.inputs),
+            webhook_url=webhook_url,
         )
         if word == "reserved":
             return self.moved(_reserved(account, operation, request, texts(rest)))
@@ -126,8 +126,14 @@ class GenerationOperations(LedgerCore):
         self, *, account: str, keys_version: int | None, idempotency: tuple[str, str]
     ) -> o.KeysChanged | o.NotFound | o.Replayed | o.KeyReused | None:
         """Look up what `reserve` would replay, for a request about to be refused before it gets there (R11)."""
-        version = "" if keys_version is None else keys_version
-        word, rest = await self.run("replay", self.account_key(account), version, *idempotency)
+        key_digest, request_digest = idempotency
+        word, rest = await self.run(
+            "replay",
+            self.account_key(account),
+            keys_version=keys_version,
+            key_digest=key_digest,
+            request_digest=request_digest,
+        )
         match word:
             case "replayed":
                 return o.Replayed(_generation(rest[0]))
@@ -143,7 +149,9 @@ class GenerationOperations(LedgerCore):
     async def begin(self, *, generation: str, attempt: int, operation: str) -> o.Begun | o.TooEarly | o.Ended | o.Stale:
         """Give attempt number `attempt` the lease, if the generation waits for exactly that one."""
         key = self.generation_key(generation)
-        word, rest = await self.run("begin", key, attempt, operation, self.lease_ms, self.dispatch_ms)
+        word, rest = await self.run(
+            "begin", key, attempt=attempt, operation=operation, lease_ms=self.lease_ms, dispatch_ms=self.dispatch_ms
+        )
         match word:
             case "begun":
                 return self.moved(o.Begun(_generation(rest[0]), attempt, self.lease_ms))
@@ -156,16 +164,21 @@ class GenerationOperations(LedgerCore):
 
     async def note(self, *, generation: str, attempt: int, ref: str) -> o.Noted | o.Stale:
         """Note the provider's own job id before waiting for it, so that the next attempt resumes it (R17)."""
-        word, _ = await self.run("note", self.generation_key(generation), attempt, ref)
+        word, _ = await self.run("note", self.generation_key(generation), attempt=attempt, ref=ref)
         return o.Noted() if word == "noted" else o.Stale()
 
     async def renew(
         self, *, generation: str, attempt: int, progress_thousandths: int | None = None
     ) -> o.Renewed | o.Ended | o.Stale:
         """Keep the lease and record progress; Ended past `give_up_at`."""
-        progress = "" if progress_thousandths is None else progress_thousandths
-        key = self.generation_key(generation)
-        word, rest = await self.run("renew", key, attempt, progress, self.lease_ms, self.dispatch_ms)
+        word, rest = await self.run(
+            "renew",
+            self.generation_key(generation),
+            attempt=attempt,
+            progress=progress_thousandths,
+            lease_ms=self.lease_ms,
+            dispatch_ms=self.dispatch_ms,
+        )
         match word:
             case "renewed":
                 return o.Renewed(cancel_requested=rest[0] == b"1")
@@ -177,7 +190,7 @@ class GenerationOperations(LedgerCore):
     async def deliver(self, *, generation: str, attempt: int, output: Output) -> o.Noted | o.Stale:
         """Record one finished output: from now on it can be downloaded and will be paid for (R9)."""
         key = self.generation_key(generation)
-        word, _ = await self.run("deliver", key, attempt, output.index, encode_output(output))
+        word, _ = await self.run("deliver", key, attempt=attempt, index=output.index, output=encode_output(output))
         return o.Noted() if word == "noted" else o.Stale()
 
     async def park(
@@ -193,21 +206,28 @@ class GenerationOperations(LedgerCore):
 
         `look_ms`: after so long at most.
         """
-        progress, look = ("" if given is None else given for given in (progress_thousandths, look_ms))
-        key = self.generation_key(generation)
-        word, rest = await self.run("park", key, attempt, operation, self.dispatch_ms, progress, look)
+        word, rest = await self.run(
+            "park",
+            self.generation_key(generation),
+            attempt=attempt,
+            operation=operation,
+            dispatch_ms=self.dispatch_ms,
+            progress=progress_thousandths,
+            look_ms=look_ms,
+        )
         if word == "ended":
             return self.ended(rest)
         return self.moved(o.Parked(int(rest[0]), decode_dispatch(rest[1]))) if word == "parked" else o.Stale()
 
     async def progress(self, *, generation: str, job: str, thousandths: int) -> o.Noted | o.Stale:
         """Record how far the `job` (the provider's own id) of a parked generation is; Stale if it has no such job."""
-        word, _ = await self.run("progress", self.generation_key(generation), job, thousandths)
+        word, _ = await self.run("progress", self.generation_key(generation), job=job, thousandths=thousandths)
         return o.Noted() if word == "noted" else o.Stale()
 
     async def call_back(self, *, generation: str, job: str) -> o.NotFound | o.Stray | o.Unchanged | o.CalledBack:
         """Look at a generation now, for its provider says that its `job` (the provider's own id) has ended (R17)."""
-        word, rest = await self.run("call_back", self.generation_key(generation), job, self.dispatch_ms)
+        key = self.generation_key(generation)
+        word, rest = await self.run("call_back", key, job=job, dispatch_ms=self.dispatch_ms)
         match word:
             case "called_back":
                 return self.moved(o.CalledBack(generation, decode_dispatch(rest[0])))
@@ -221,7 +241,8 @@ class GenerationOperations(LedgerCore):
     async def hand_back(self, *, generation: str, attempt: int, operation: str) -> o.Requeued | o.Ended | o.Stale:
         """Return the generation to the queue because its worker must stop: not a failure."""
         key = self.generation_key(generation)
-        return self._queued_or_ended(*await self.run("hand_back", key, attempt, operation, self.dispatch_ms))
+        reply = await self.run("hand_back", key, attempt=attempt, operation=operation, dispatch_ms=self.dispatch_ms)
+        return self._queued_or_ended(*reply)
 
     async def line_up(self, *, generation: str, attempt: int) -> o.LinedUp | o.Stale:
         """Leave a queued generation to the line of its provider, which has no room for attempt number `attempt`.
@@ -229,15 +250,21 @@ class GenerationOperations(LedgerCore):
         That is no failure, nor time in the queue. It must not have a ref. It is looked at in a minute; whoever frees a
         slot dispatches it sooner.
         """
-        word, rest = await self.run("line_up", self.generation_key(generation), attempt)
+        word, rest = await self.run("line_up", self.generation_key(generation), attempt=attempt)
         return self.moved(o.LinedUp(self.queued(rest))) if word == "requeued" else o.Stale()
 
     async def settle(
         self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None
     ) -> o.Ended | o.Requeued | o.Stale:
         """End the attempt: commit what was delivered and refund the rest (R9), or queue the next attempt."""
-        key = self.generation_key(generation)
-        reply = await self.run("settle", key, attempt, operation, failure or "", self.dispatch_ms)
+        reply = await self.run(
+            "settle",
+            self.generation_key(generation),
+            attempt=attempt,
+            operation=operation,
+            failure=failure,
+            dispatch_ms=self.dispatch_ms,
+        )
         return self._queued_or_ended(*reply, job_is_over=failure is None)
 
     def _queued_or_ended(self, word: str, rest: Reply, *, job_is_over: bool = False) -> o.Ended | o.Requeued | o.Stale:
@@ -251,9 +278,10 @@ class GenerationOperations(LedgerCore):
         """Refund at once if nothing runs, else ask the worker to stop (R18)."""
         if not is_generation_id(generation):
             return o.NotFound()
-        version = "" if keys_version is None else keys_version
         key = self.generation_key(generation)
-        word, rest = await self.run("cancel", key, account or "", version, self.dispatch_ms)
+        word, rest = await self.run(
+            "cancel", key, account=account, keys_version=keys_version, dispatch_ms=self.dispatch_ms
+        )
         match word:
             case "ended":
                 return self.ended(rest)
@@ -268,13 +296,18 @@ class GenerationOperations(LedgerCore):
 
     async def overdue(self, *, partition: int, limit: int = 100) -> list[o.Overdue]:
         """The generations of a partition whose deadline has passed, earliest first."""
-        found = texts(await self._scripts.run("overdue", keys.deadlines(partition), limit))
+        found = texts(await self._scripts.run("overdue", keys.deadlines(partition), limit=limit))
         return [o.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
 
     async def rescue(self, *, generation: str, deadline: int, judge_leases: bool) -> o.NotDue | o.Requeued | o.Ended:
         """Bring an overdue generation on (R16): dispatch again, promote, retry, or fail and refund."""
         word, rest = await self.run(
-            "rescue", self.generation_key(generation), deadline, int(judge_leases), self.dispatch_ms, operation_id()
+            "rescue",
+            self.generation_key(generation),
+            deadline=deadline,
+            judge_leases=judge_leases,
+            dispatch_ms=self.dispatch_ms,
+            operation=operation_id(),
         )
         match word:
             case "ended":
@@ -293,7 +326,7 @@ class GenerationOperations(LedgerCore):
         partitions = iter(by_partition.items())
         while some := list(islice(partitions, _DISPATCHED_AT_ONCE)):
             replies = await asyncio.gather(
-                *(self.run("dispatched", keys.deadlines(partition), ",".join(read)) for partition, read in some)
+                *(self.run("dispatched", keys.deadlines(partition), read=",".join(read)) for partition, read in some)
             )
             moved.update(generation for _, rest in replies for generation in texts(rest))
         return frozenset(moved)
@@ -303,7 +336,8 @@ class GenerationOperations(LedgerCore):
 
         They are due again after `claim_ms`, unless `outputs_deleted` says before that they are gone.
         """
-        return list(texts(await self._scripts.run("claim_outputs", keys.outputs(partition), limit, claim_ms)))
+        key = keys.outputs(partition)
+        return list(texts(await self._scripts.run("claim_outputs", key, limit=limit, claim_ms=claim_ms)))
 
     async def outputs_deleted(self, *, generation: str) -> None:
         """Record that the outputs are gone from the object store."""
@@ -323,9 +357,9 @@ class GenerationOperations(LedgerCore):
         """
         if not is_generation_id(generation):
             return o.NotFound()
-        version = "" if keys_version is None else keys_version
-        has = "" if known is None else f"{known.version} {known.operation}"
-        word, rest = await self.run("generation", self.generation_key(generation), account or "", version, has)
+        has = None if known is None else f"{known.version} {known.operation}"
+        key = self.generation_key(generation)
+        word, rest = await self.run("generation", key, account=account, keys_version=keys_version, known=has)
         if word == "same" and known is not None:
             return known
         if word == "generation":

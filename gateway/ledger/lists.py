@@ -38,10 +38,19 @@ class ListOperations(LedgerCore):
         Made at `created_after` or later, and earlier than `created_before` (real milliseconds). `metadata`: each of
         these names must have this value, numbers and booleans as JSON writes them.
         """
-        version = "" if keys_version is None else keys_version
-        period = ("" if at is None else at for at in (created_after, created_before))
-        filters = (state or "", tool or "", model or "", *period, to_json(metadata).decode() if metadata else "")
-        word, rest = await self.run("generations", self.account_key(account), version, limit, before or "", *filters)
+        word, rest = await self.run(
+            "generations",
+            self.account_key(account),
+            keys_version=keys_version,
+            limit=limit,
+            before=before,
+            state=state,
+            tool=tool,
+            model=model,
+            created_after=created_after,
+            created_before=created_before,
+            metadata=to_json(metadata).decode() if metadata else None,
+        )
         if word == "page":
             read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:])
             return o.Page(read, rest[0].decode() or None)
@@ -61,9 +70,15 @@ class ListOperations(LedgerCore):
 
         Made at `created_after` or later, and earlier than `created_before` (milliseconds of the account's own time).
         """
-        version = "" if keys_version is None else keys_version
-        period = ("" if at is None else at for at in (created_after, created_before))
-        word, rest = await self.run("journal", self.account_key(account), version, limit, before or "", *period)
+        word, rest = await self.run(
+            "journal",
+            self.account_key(account),
+            keys_version=keys_version,
+            limit=limit,
+            before=before,
+            created_after=created_after,
+            created_before=created_before,
+        )
         if word == "page":
             return o.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()

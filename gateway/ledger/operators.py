@@ -44,24 +44,27 @@ class OperatorOperations(LedgerCore):
             "subscribe",
             account,
             operation,
-            plan,
-            interval,
-            "" if started_at is None else started_at,
-            "" if paid_through is None else paid_through,
-            self.dispatch_ms,
+            plan=plan,
+            interval=interval,
+            started_at=started_at,
+            paid_through=paid_through,
+            dispatch_ms=self.dispatch_ms,
         )
 
     async def change(
         self, *, account: str, operation: str, plan: str, interval: Interval | None, when: Literal["now", "period_end"]
     ) -> o.NotFound | o.Refused | o.Applied:
         """Move to another plan or interval (R12). Refused: `no_subscription`, `unknown_plan`."""
-        return await self._operate("change", account, operation, plan, interval or "", when, self.dispatch_ms)
+        dispatch_ms = self.dispatch_ms
+        return await self._operate(
+            "change", account, operation, plan=plan, interval=interval, when=when, dispatch_ms=dispatch_ms
+        )
 
     async def unsubscribe(
         self, *, account: str, operation: str, when: Literal["now", "period_end"] = "period_end"
     ) -> o.NotFound | o.Refused | o.Applied:
         """Cancel the subscription at the end of its paid period (R3). Refused: `no_subscription`."""
-        return await self._operate("unsubscribe", account, operation, when)
+        return await self._operate("unsubscribe", account, operation, when=when)
 
     async def resume(self, *, account: str, operation: str) -> o.NotFound | o.Refused | o.Applied:
         """Take back a cancellation or a scheduled change (R3, R12). Refused: `no_subscription`."""
@@ -78,11 +81,11 @@ class OperatorOperations(LedgerCore):
             "grant",
             account,
             operation,
-            LETTERS[bucket],
-            millicredits,
-            "" if expires_at is None else expires_at,
-            clean_reason(reason),
-            _BALANCE_MAX_MILLICREDITS,
+            bucket=LETTERS[bucket],
+            amount=millicredits,
+            expires_at=expires_at,
+            reason=clean_reason(reason),
+            available_max=_BALANCE_MAX_MILLICREDITS,
         )
 
     async def adjust(
@@ -94,13 +97,19 @@ class OperatorOperations(LedgerCore):
         available.
         """
         return await self._operate(
-            "adjust", account, operation, LETTERS[bucket], millicredits, clean_reason(reason), _BALANCE_MAX_MILLICREDITS
+            "adjust",
+            account,
+            operation,
+            bucket=LETTERS[bucket],
+            amount=millicredits,
+            reason=clean_reason(reason),
+            available_max=_BALANCE_MAX_MILLICREDITS,
         )
 
     async def set_alerts(self, *, account: str, operation: str, thousandths: Sequence[int]) -> o.NotFound | o.Applied:
         """Set at which parts of the monthly allotment an `alert` is written, in thousandths; none turns them off."""
         thresholds = ",".join(map(str, sorted(set(thousandths), reverse=True)))
-        answer = await self._operate("set_alerts", account, operation, thresholds)
+        answer = await self._operate("set_alerts", account, operation, thresholds=thresholds)
         if isinstance(answer, o.Refused):
             raise self.unexpected("set_alerts", answer.reason)
         return answer
@@ -110,12 +119,12 @@ class OperatorOperations(LedgerCore):
 
         Refused: `too_far`, past the times that can be written (`detail`: the account's now).
         """
-        return await self._operate("advance", account, operation, advance_ms, _CLOCK_MAX_MS)
+        return await self._operate("advance", account, operation, advance_ms=advance_ms, latest=_CLOCK_MAX_MS)
 
     async def _operate(
-        self, script: str, account: str, operation: str, *arguments: Argument
+        self, script: str, account: str, operation: str, **arguments: Argument | None
     ) -> o.NotFound | o.Refused | o.Applied:
-        word, rest = await self.run(script, self.account_key(account), operation, *arguments)
+        word, rest = await self.run(script, self.account_key(account), operation=operation, **arguments)
         match word:
             case "applied":
                 return self.applied(rest, account)

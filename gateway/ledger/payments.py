@@ -189,19 +189,19 @@ class PaymentOperations(LedgerCore):
         word, rest = await self.run(
             "check_out",
             self.account_key(account),
-            checkout,
-            "" if keys_version is None else keys_version,
-            kind,
-            what,
-            interval or "",
-            clean_reason(name),
-            millicredits,
-            str(price),
-            currency,
-            provider,
-            int(live),
-            success_url or "",
-            cancel_url or "",
+            checkout=checkout,
+            keys_version=keys_version,
+            kind=kind,
+            what=what,
+            interval=interval,
+            name=clean_reason(name),
+            credits=millicredits,
+            price=str(price),
+            currency=currency,
+            provider=provider,
+            real_money=live,
+            success_url=success_url,
+            cancel_url=cancel_url,
         )
         match word:
             case "checkout":
@@ -220,24 +220,26 @@ class PaymentOperations(LedgerCore):
 
         `checkout` is begun with the one that is remembered.
         """
-        word, rest = await self.run("set_customer", self.account_key(account), checkout or "", customer, int(replace))
+        key = self.account_key(account)
+        word, rest = await self.run("set_customer", key, checkout=checkout, customer=customer, replace=replace)
         return str(rest[0].decode()) if word == "customer" else None
 
     async def checkout(self, *, account: str, checkout: str) -> o.NotFound | Checkout:
         """A purchase as it is."""
-        word, rest = await self.run("checkout", self.account_key(account), checkout)
+        word, rest = await self.run("checkout", self.account_key(account), checkout=checkout)
         return decode_checkout(account, rest[0]) if word == "checkout" else o.NotFound()
 
     async def decline(
         self, *, account: str, checkout: str, because: Literal["declined", "expired", "failed"] = "declined"
     ) -> o.NotFound | Checkout:
         """Nothing was paid: the purchase is over. One that is paid stays so, or becomes so unless it was declined."""
-        word, rest = await self.run("decline", self.account_key(account), checkout, because)
+        word, rest = await self.run("decline", self.account_key(account), checkout=checkout, status=because)
         return decode_checkout(account, rest[0]) if word == "checkout" else o.NotFound()
 
     async def pay(self, *, account: str, checkout: str, ref: str) -> o.NotFound | Checkout | Paid:
         """Grant the bundle or start the plan, once. A Checkout: it had been declined, and nothing was done."""
-        word, rest = await self.run("pay", self.account_key(account), checkout, ref, self.dispatch_ms)
+        key = self.account_key(account)
+        word, rest = await self.run("pay", key, checkout=checkout, ref=ref, dispatch_ms=self.dispatch_ms)
         match word:
             case "paid":
                 now, record, view, promoted = rest
@@ -261,12 +263,12 @@ class PaymentOperations(LedgerCore):
         word, rest = await self.run(
             "take_back",
             self.account_key(account),
-            checkout,
-            of,
-            at,
-            part.numerator,
-            part.denominator,
-            "" if made is None else made,
+            checkout=checkout,
+            what=of,
+            at=at,
+            part=part.numerator,
+            whole=part.denominator,
+            made_at=made,
         )
         match word:
             case "taken_back":
@@ -287,11 +289,11 @@ class PaymentOperations(LedgerCore):
         word, rest = await self.run(
             "bill",
             self.account_key(facts.account),
-            facts.subscription,
-            facts.checkout,
-            json.dumps(_said(facts), separators=(",", ":")),
-            RENEWAL_GRACE_MS,
-            self.dispatch_ms,
+            subscription=facts.subscription,
+            checkout=facts.checkout,
+            said=json.dumps(_said(facts), separators=(",", ":")),
+            grace_ms=RENEWAL_GRACE_MS,
+            dispatch_ms=self.dispatch_ms,
         )
         if word == "refused":
             return o.Refused(rest[0].decode())

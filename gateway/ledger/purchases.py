@@ -24,7 +24,7 @@ class PurchaseOperations(LedgerCore):
         self, *, account: str, checkout: str, keys_version: int | None = None
     ) -> o.NotFound | o.KeysChanged | Purchase:
         """One purchase of an account."""
-        word, rest = await self.run("purchase", self.account_key(account), _version(keys_version), checkout)
+        word, rest = await self.run("purchase", self.account_key(account), keys_version=keys_version, checkout=checkout)
         if word == "purchase":
             return Purchase(decode_checkout(account, rest[0]), int(rest[1]))
         return o.KeysChanged() if word == "keys_changed" else o.NotFound()
@@ -46,11 +46,11 @@ class PurchaseOperations(LedgerCore):
         word, rest = await self.run(
             "purchases",
             self.account_key(account),
-            _version(keys_version),
-            limit,
-            before or "",
-            "" if created_after is None else created_after,
-            "" if created_before is None else created_before,
+            keys_version=keys_version,
+            limit=limit,
+            after=before,
+            begun_after=created_after,
+            begun_before=created_before,
         )
         if word == "page":
             data = tuple(Purchase(decode_checkout(account, record), int(cents)) for record, cents in rest[1:])
@@ -59,9 +59,5 @@ class PurchaseOperations(LedgerCore):
 
     async def list_purchase(self, *, account: str, checkout: str) -> bool:
         """Put a purchase on its account's list; False if it is there, or there is none."""
-        word, rest = await self.run("list_purchase", self.account_key(account), checkout)
+        word, rest = await self.run("list_purchase", self.account_key(account), checkout=checkout)
         return word == "listed" and rest[0] == b"1"
-
-
-def _version(keys_version: int | None) -> str | int:
-    return "" if keys_version is None else keys_version

@@ -39,10 +39,14 @@ from gateway.redis_link.connections import is_closed_transport
 from gateway.redis_link.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from redis.asyncio.cluster import RedisCluster
 
 LUA = files("gateway.ledger").joinpath("lua")
 _INCLUDE = re.compile(r"^--- @include (.+)$", re.MULTILINE)
+_ARGUMENTS = re.compile(r"^local\s([\w\s,]+)= unpack\(ARGV\)", re.MULTILINE)
+_REMARK = re.compile(r"--[^\n]*")
 
 Argument = str | int
 Reply = list[Any]
@@ -60,11 +64,25 @@ _OUTAGE_WORDS = ("LOADING ", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "MISCONF",
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A composed script and the digest that Redis knows it by."""
+    """A composed script, the digest that Redis knows it by, and its arguments as its first line of code names them."""
 
     name: str
     source: str
     digest: str
+    arguments: tuple[str, ...]
+
+    def in_order(self, given: Mapping[str, Argument | None]) -> list[Argument]:
+        """The arguments in the script's order. What is None is sent as ""; True and False as 1 and 0."""
+        if len(given) != len(self.arguments) or not all(name in given for name in self.arguments):
+            msg = f"{self.name}.lua takes {', '.join(self.arguments)}; it was given {', '.join(given)}"
+            raise TypeError(msg)
+        return [_sent(given[name]) for name in self.arguments]
+
+
+def _sent(value: Argument | None) -> Argument:
+    if value is None:
+        return ""
+    return int(value) if isinstance(value, bool) else value
 
 
 def compose(text: str) -> str:
@@ -85,9 +103,16 @@ def compose(text: str) -> str:
 @cache
 def load(name: str) -> Script:
     """`lua/<name>.lua` with its libraries below its head comment."""
-    source = compose(LUA.joinpath(f"{name}.lua").read_text())
+    text = LUA.joinpath(f"{name}.lua").read_text()
+    source = compose(text)
     digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
-    return Script(name, source, digest)
+    return Script(name, source, digest, arguments_of(text))
+
+
+def arguments_of(text: str) -> tuple[str, ...]:
+    """The names that a script gives to its arguments, in order: `local attempt, operation = unpack(ARGV)`."""
+    named = _ARGUMENTS.search(_REMARK.sub("", text))
+    return tuple(re.findall(r"\w+", named[1])) if named else ()
 
 
 @dataclass(slots=True)
@@ -115,10 +140,13 @@ class Scripts:
         self._waiting: list[_Call] = []
         self._turns = Turns(self._flush)
 
-    def run(self, name: str, key: str, *arguments: Argument) -> asyncio.Future[Reply]:
-        """Run a script with one key; LedgerUnavailable if nobody answers, LedgerBroken if it found a contradiction."""
+    def run(self, name: str, key: str, /, **arguments: Argument | None) -> asyncio.Future[Reply]:
+        """Run a script with one key and its arguments by name, whose order the script itself says.
+
+        LedgerUnavailable if nobody answers, LedgerBroken if it found a contradiction.
+        """
         script = load(name)
-        return self._answer(name, ("EVALSHA", script.digest, 1, key, *arguments), script)
+        return self._answer(name, ("EVALSHA", script.digest, 1, key, *script.in_order(arguments)), script)
 
     def command(self, *words: Argument) -> asyncio.Future[Any]:
         """Run a plain command with one key, in the same batch and under the same promise as scripts."""

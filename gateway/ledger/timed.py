@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
@@ -38,7 +39,7 @@ BESIDES = frozenset(
 )
 _OFTEN = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
 _UNTOLD = READS | BESIDES
-_OF_AN_ATTEMPT = frozenset({"begin", "deliver", "hand_back", "note", "park", "renew", "settle"})
+_IDS = ("generation", "attempt")
 
 log = structlog.get_logger("gateway.transitions")
 
@@ -61,12 +62,12 @@ class TimedLedger(Ledger):
 
     seconds: Timings
 
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+    async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
         """Run a script, note how long it took and what it answered, and log one line if it is a transition."""
         started_at = time.perf_counter()
         outcome = "error"
         try:
-            answer = await super().run(name, key, *arguments)
+            answer = await super().run(name, key, **arguments)
             outcome = answer[0]
             return answer
         except LedgerUnavailable:
@@ -79,13 +80,9 @@ class TimedLedger(Ledger):
                 asyncio.get_running_loop().call_soon(_tell, name, key, arguments, outcome, seconds)
 
 
-def _tell(name: str, key: str, arguments: tuple[Argument, ...], outcome: str, seconds: float) -> None:
+def _tell(name: str, key: str, arguments: Mapping[str, Argument | None], outcome: str, seconds: float) -> None:
     """One line: what happened to what. Of the arguments only ids are told, never what somebody wrote."""
-    ids: dict[str, Argument] = dict(keys.subject(key))
-    if name == "reserve":
-        ids["generation"] = arguments[0]
-    if name in _OF_AN_ATTEMPT:
-        ids["attempt"] = arguments[0]
+    ids = dict(keys.subject(key)) | {known: arguments[known] for known in _IDS if known in arguments}
     # Of an outage whoever asked tells once; many ask again twice a second.
     level = logging.DEBUG if name in _OFTEN or outcome == "unavailable" else logging.INFO
     log.log(level, "transition", transition=name, outcome=outcome, **ids, duration_ms=round(seconds * 1000, 1))

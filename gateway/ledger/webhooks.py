@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.records import pairs
+from gateway.ledger.scripts import Argument
 
 DEFAULT = "default"
 """The webhook that every account has: it tells the addresses that requests name (`webhook_url`)."""
@@ -118,8 +119,16 @@ class WebhookOperations(LedgerCore):
         self, *, webhook: str, account: str | None, url: str, events: Sequence[EventType], description: str, mark: str
     ) -> o.NotFound | TooMany | Webhook:
         """Make a webhook; one of that id that is there already is answered as it is."""
-        arguments = (url, ",".join(events), description, mark, WEBHOOKS_MAX)
-        replies = await self._everywhere("listen", webhook, account, *arguments)
+        replies = await self._everywhere(
+            "listen",
+            webhook,
+            account,
+            url=url,
+            event_types=",".join(events),
+            description=description,
+            mark=mark,
+            webhooks_max=WEBHOOKS_MAX,
+        )
         words = {word for word, _ in replies}
         if "too_many" in words and account is None:
             await self.unlisten(webhook=webhook, account=None)  # of two made at once, some partitions had room for one
@@ -138,9 +147,17 @@ class WebhookOperations(LedgerCore):
         status: Literal["active", "paused"] | None = None,
     ) -> o.NotFound | Webhook:
         """Change what is given; `active` has a paused one go on with all that it was not told."""
-        text = "" if description is None else f"={description}"
-        arguments = (url or "", ",".join(events or ()), text, status or "", "asked")
-        return _one(webhook, account, await self._everywhere("change_webhook", webhook, account, *arguments))
+        replies = await self._everywhere(
+            "change_webhook",
+            webhook,
+            account,
+            url=url,
+            event_types=",".join(events or ()),
+            description=None if description is None else f"={description}",
+            status=status,
+            because="asked",
+        )
+        return _one(webhook, account, replies)
 
     async def unlisten(self, *, webhook: str, account: str | None) -> bool:
         """Delete a webhook and all that is kept for it; False if there is none."""
@@ -151,7 +168,8 @@ class WebhookOperations(LedgerCore):
         self, *, webhook: str, account: str | None, operation: str, version: int, mark: str
     ) -> o.NotFound | Webhook:
         """Give it its next secret, `version`; the same `operation` again answers as the first time."""
-        return _one(webhook, account, await self._everywhere("rotate", webhook, account, operation, version, mark))
+        replies = await self._everywhere("rotate", webhook, account, operation=operation, version=version, mark=mark)
+        return _one(webhook, account, replies)
 
     async def webhook(self, *, webhook: str, account: str | None) -> o.NotFound | Webhook:
         """One webhook. The account's `default` one is there as soon as the account is, with version 0 at first."""
@@ -182,14 +200,14 @@ class WebhookOperations(LedgerCore):
         self, *, webhook: str, account: str | None, limit: int, before: str | None = None
     ) -> o.NotFound | o.Page[Delivery]:
         """What a webhook was told, newest first. `before` is an event's id; NotFound also if that is not there."""
-        at: int | str = ""
+        at: int | None = None
         if before is not None:
             place = keys.deliveries(self._partition(account, before), _owner(account), webhook)
             score = await self.command("ZSCORE", place, before)
             if score is None:
                 return o.NotFound()
             at = int(float(score))
-        replies = await self._everywhere("deliveries", webhook, account, limit, at, before or "")
+        replies = await self._everywhere("deliveries", webhook, account, limit=limit, before_at=at, before_event=before)
         if replies[0][0] != "page":
             # Nobody has named an address yet.
             fresh = webhook == DEFAULT and isinstance(await self.webhook(webhook=webhook, account=account), Webhook)
@@ -201,21 +219,21 @@ class WebhookOperations(LedgerCore):
     async def resend(self, *, webhook: str, account: str | None, event: str) -> o.NotFound | Delivery:
         """Have an event told once more, or at once, also to a paused webhook."""
         key = keys.webhook(self._partition(account, event), _owner(account), webhook)
-        word, rest = await self.run("resend", key, event)
+        word, rest = await self.run("resend", key, event=event)
         return decode_delivery(event.encode(), *rest) if word == "delivery" else o.NotFound()
 
     # --- telling ---
 
     async def due_webhooks(self, *, partition: int, limit: int) -> list[Due]:
         """The webhooks of a partition that are to be told something by now, longest overdue first."""
-        found = texts(await self._scripts.run("overdue", keys.webhooks(partition), limit))
+        found = texts(await self._scripts.run("overdue", keys.webhooks(partition), limit=limit))
         named = (name.split(":") for name in found[::2])
         return [Due(partition, None if owner == ALL_ACCOUNTS else owner, webhook) for owner, webhook in named]
 
     async def claim_deliveries(self, *, due: Due, claim: str, for_ms: int, limit: int) -> Claimed | None:
         """Take what is due of a webhook for a while; None if that is nothing (any more)."""
         key = keys.webhook(due.partition, _owner(due.account), due.webhook)
-        word, rest = await self.run("claim_deliveries", key, claim, for_ms, limit)
+        word, rest = await self.run("claim_deliveries", key, claim=claim, claim_ms=for_ms, limit=limit)
         if word != "claimed":
             return None
         deliveries = tuple(decode_delivery(event, b"", flat) for event, flat in rest[1:])
@@ -233,16 +251,38 @@ class WebhookOperations(LedgerCore):
     ) -> str:
         """Note a try: "stale" if the claim has run out, "delivered", "again", "failed" (given up alone) or "paused"."""
         key = keys.webhook(due.partition, _owner(due.account), due.webhook)
-        code = "" if result.status_code is None else result.status_code
-        arguments = (event, claim, outcome, code, result.word or "", result.duration_ms, jitter_thousandths)
-        word, rest = await self.run("tried", key, *arguments, "")
+
+        def tried(delivered_at: int | None) -> Awaitable[tuple[str, list[Any]]]:
+            return self.run(
+                "tried",
+                key,
+                event=event,
+                claim=claim,
+                outcome=outcome,
+                status_code=result.status_code,
+                word=result.word,
+                duration_ms=result.duration_ms,
+                jitter=jitter_thousandths,
+                delivered_at=delivered_at,
+            )
+
+        word, rest = await tried(None)
         if word == "unsure":
             whole = await self.webhook(webhook=due.webhook, account=due.account)
             delivered_at = whole.delivered_at if isinstance(whole, Webhook) else None
-            word, rest = await self.run("tried", key, *arguments, delivered_at or 0)
+            word, rest = await tried(delivered_at or 0)
         if word == "paused" and due.account is None and rest[0]:
             # The other copies are of the same receiver.
-            await self._everywhere("change_webhook", due.webhook, None, "", "", "", "paused", rest[0].decode())
+            await self._everywhere(
+                "change_webhook",
+                due.webhook,
+                None,
+                url=None,
+                event_types=None,
+                description=None,
+                status="paused",
+                because=rest[0].decode(),
+            )
         return word
 
     # --- where ---
@@ -255,12 +295,12 @@ class WebhookOperations(LedgerCore):
         return int(event[4:6], 16) if account is None else partition_of_account(account, self.partitions)
 
     async def _everywhere(
-        self, script: str, webhook: str, account: str | None, *arguments: str | int
+        self, script: str, webhook: str, account: str | None, **arguments: Argument | None
     ) -> list[tuple[str, list[Any]]]:
         """Run a script on each copy, the first one last: what a crash leaves half done can be asked for again."""
         first, *others = (keys.webhook(partition, _owner(account), webhook) for partition in self._partitions(account))
-        replies = await asyncio.gather(*(self.run(script, key, *arguments) for key in others))
-        return [await self.run(script, first, *arguments), *replies]
+        replies = await asyncio.gather(*(self.run(script, key, **arguments) for key in others))
+        return [await self.run(script, first, **arguments), *replies]
 
 
 def _owner(account: str | None) -> str:

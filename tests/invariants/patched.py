@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from unittest.mock import patch
 
@@ -27,7 +28,8 @@ def replaced(*replacements: tuple[str, str]) -> Iterator[set[str]]:
 
     @cache
     def loaded(name: str) -> scripts.Script:
-        source = load(name).source
+        script = load(name)
+        source = script.source
         for text, other in ((READS_TIME, READS_KEY), *replacements):
             times = source.count(text)
             assert times <= 1, f"{name}.lua has it {times} times: {text}"
@@ -35,7 +37,8 @@ def replaced(*replacements: tuple[str, str]) -> Iterator[set[str]]:
                 changed.add(name)
             source = source.replace(text, other)
         assert '"TIME"' not in source, f"{name}.lua asks for the time elsewhere"
-        return scripts.Script(name, source, hashlib.sha1(source.encode()).hexdigest())  # noqa: S324 - Redis's names
+        digest = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - Redis's names
+        return replace(script, source=source, digest=digest)
 
     with patch.object(scripts, "load", loaded):
         yield changed

@@ -136,11 +136,11 @@ class Watched(Ledger):
         super().__init__(world.redis, partitions=PARTITIONS)
         self.now = self.at_once = self.longest = self.scripts = 0
 
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+    async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
         self.now += 1
         self.at_once = max(self.at_once, self.now)
         self.scripts += 1
-        word, rest = await super().run(name, key, *arguments)
+        word, rest = await super().run(name, key, **arguments)
         self.longest = max(self.longest, *(len(part) for part in (rest, *rest) if isinstance(part, list)))
         self.now -= 1
         return word, rest
@@ -153,10 +153,10 @@ class Restless(Ledger):
         super().__init__(world.redis, partitions=PARTITIONS)
         self.world = world
 
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+    async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
         if name == "audit_account":
             await self.world.spend(1)
-        return await super().run(name, key, *arguments)
+        return await super().run(name, key, **arguments)
 
 
 async def test_memory_is_bounded_by_pages_not_by_the_ledger(world: World) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import re
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,22 +15,25 @@ from redis.asyncio.cluster import RedisCluster
 import gateway.ledger
 from gateway.domain import operation_id
 from gateway.ledger import outcomes as o
-from gateway.ledger.scripts import load
+from gateway.ledger.scripts import arguments_of, load
 from tests.ledger.world import World
 
 LUA = Path(gateway.ledger.__file__).parent / "lua"
 SCRIPTS = sorted(LUA.glob("*.lua"))
 LIBRARIES = sorted((LUA / "lib").glob("*.lua"))
 LINES_MAX = 85
+LEDGER = LUA.parent
+LINE = re.compile(r"(?m)^#!.*$|--[^\n]*")
 INCLUDE = re.compile(r"^--- @include (.+)$", re.MULTILINE)
 HEADER = re.compile(
     r"#!lua(?: flags=(?:allow-oom|no-writes))?\n"
     r"-- [A-Z][^\n]+\n(?:-- [^\n]+\n)*"
     r"--\n"
     r"-- KEYS\[1\]  \w+\n"
-    r"(?:-- ARGV     1 [^\n]+\n(?:--          [^\n]+\n)*)?"
     r"-- Returns  [^\n]+\n(?:--          [^\n]+\n)*"
     r"-- Writes   [^\n]+\n(?:--          [^\n]+\n)*"
+    r"(?:--- @include [^\n]+\n)*"
+    r"(?:local\s[^=]+= unpack\(ARGV\)[^\n]*\n)?"
 )
 
 
@@ -74,7 +80,7 @@ async def test_one_failing_script_of_a_batch_fails_alone(world: World) -> None:
 def test_every_script_has_the_fixed_header_and_fits_a_screen(path: Path) -> None:
     text = path.read_text()
     header = HEADER.match(text)
-    assert header, "the header is purpose, KEYS, ARGV, Returns, Writes"
+    assert header, "the header is purpose, KEYS, Returns, Writes"
     body = text[header.end() :].splitlines()
     assert len(body) <= LINES_MAX
 
@@ -85,14 +91,57 @@ def test_no_line_of_lua_is_longer_than_one_of_python_may_be(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_every_argument_is_named_in_the_header_and_used(path: Path) -> None:
-    text = path.read_text()
-    used = {int(number) for number in re.findall(r"ARGV\[(\d+)\]", text)}
-    head = text[: text.index("-- Returns")]
-    named = {int(number) for number in re.findall(r"(?:^|[ ,])(\d+) [a-z\"]", head.partition("ARGV")[2])}
-    if "unpack(ARGV" in text:
+def test_every_argument_is_named_once_by_the_first_line_of_code(path: Path) -> None:
+    """No slot has a number, and nothing else has an argument's name: it means one thing in all of a script."""
+    head, taken, body = LINE.sub("", path.read_text()).rpartition("= unpack(ARGV)")
+    names = arguments_of(path.read_text())
+    assert "ARGV" not in head + body
+    assert bool(names) == bool(taken)
+    if not names:
         return
-    assert used == named
+    assert "".join(head.split()) == "".join(("local", *",".join(names)))
+    assert len(set(names)) == len(names)
+    assert not {library.stem for library in LIBRARIES} & set(names)
+    code = re.sub(r'"[^"\n]*"', "", body)
+    assert set(names) <= set(re.findall(r"\w+", code)), "an argument that is not used"
+    named = re.findall(r"\blocal (?!function)([\w, ]+)|\bfor ([\w, ]+) (?:in|=)|function [\w.]*\(([\w, ]*)\)", code)
+    again = {name for some in named for name in re.findall(r"\w+", " ".join(some))}
+    assert not again & set(names)
+
+
+def test_python_names_the_arguments_of_every_script() -> None:
+    """Their order is the script's own: `Script.in_order` takes it from there, and refuses another set of names."""
+    called: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for path in LEDGER.rglob("*.py"):
+        for name, names in calls_in(ast.parse(path.read_text())):
+            called[name].append(names)
+    assert set(called) == {path.stem for path in SCRIPTS}
+    for name, found in called.items():
+        assert set(found) == {frozenset(load(name).arguments)}, name
+
+
+def calls_in(tree: ast.AST) -> Iterator[tuple[str, frozenset[str]]]:
+    """The scripts that Python runs, by the names of the arguments that each gets."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        words = [word for word in call.args[:2] if isinstance(word, ast.Constant)]
+        given = call.args[0] if call.args else None
+        runs = ast.unparse(call.func).rpartition(".")[2] in {"run", "_operate", "_everywhere"}
+        if not words or not (runs or ast.unparse(given or call) == "self.run"):
+            continue
+        names = {keyword.arg for keyword in call.keywords if keyword.arg}
+        extra = {"operation"} if ast.unparse(call.func).endswith("_operate") else set()
+        yield str(words[0].value), frozenset(names | extra)
+
+
+def test_a_script_refuses_other_arguments_than_its_own() -> None:
+    script = load("renew")
+    given = {"lease_ms": 3, "attempt": 1, "dispatch_ms": True, "progress": None}
+    assert script.in_order(given) == [1, "", 3, 1]
+    for wrong in ({**given, "more": 1}, {"attempt": 1}, {**dict(list(given.items())[1:]), "lease": 3}):
+        with pytest.raises(TypeError, match=r"^renew\.lua takes attempt, progress, lease_ms, dispatch_ms"):
+            script.in_order(wrong)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

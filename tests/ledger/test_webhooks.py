@@ -519,7 +519,7 @@ async def test_a_rotation_that_broke_off_halfway_is_made_to_its_end(world: World
     """Asked for again it made one more secret, and the one that the receiver has signed no more at once."""
     webhook = await world.listen(None, *ENDS)
     half = keys.webhook(PARTITIONS - 1, "*", webhook)
-    await world.ledger.run("rotate", half, "an operation", 2, "mark of 2")
+    await world.ledger.run("rotate", half, operation="an operation", version=2, mark="mark of 2")
     found = the(Webhook, await world.ledger.webhook(webhook=webhook, account=None))
     assert (found.version, found.rotation) == (1, None)
     rotated = await world.ledger.rotate(

@@ -46,8 +46,8 @@ class RecordedLedger(Ledger):
     def __post_init__(self) -> None:
         super().__init__(connect_ledger(self.url), partitions=PARTITIONS, lease_ms=LEASE_MS)
 
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
-        answer = await super().run(name, key, *arguments)
+    async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
+        answer = await super().run(name, key, **arguments)
         await self.record(name)
         return answer
 

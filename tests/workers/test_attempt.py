@@ -145,8 +145,8 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
     """
     cut_off, run = asyncio.Event(), scene.place.ledger.run
 
-    async def run_and_lose(name: str, *words: Any) -> Any:
-        answer = await run(name, *words)
+    async def run_and_lose(name: str, key: str, /, **arguments: Any) -> Any:
+        answer = await run(name, key, **arguments)
         if (name, answer[0]) == ("renew", "ended") and not cut_off.is_set():
             cut_off.set()
             await asyncio.get_running_loop().create_future()

@@ -131,7 +131,7 @@ async def _snapshot(reader: Reader, account: str) -> Snapshot | None:
     are open, and these are read again together with the account, and with those that were made meanwhile.
     """
     key = reader.account_key(account)
-    word, rest = await reader.run("audit_account", key, 0, GENERATIONS_AT_ONCE)
+    word, rest = await reader.run("audit_account", key, made_after=0, limit=GENERATIONS_AT_ONCE, ids="")
     if word == "gone":
         return None
     more, newest, flat, rows = rest
@@ -143,7 +143,7 @@ async def _snapshot(reader: Reader, account: str) -> Snapshot | None:
         found, steady = {}, None
         for chunk in chunks or [[]]:
             word, (more, newest, flat, rows) = await reader.run(
-                "audit_account", key, order, GENERATIONS_AT_ONCE, *chunk
+                "audit_account", key, made_after=order, limit=GENERATIONS_AT_ONCE, ids=",".join(chunk)
             )
             fields = pairs(flat)
             seen = {name: value for name, value in fields.items() if not name.startswith("used:")}

@@ -30,7 +30,7 @@ class AccountCount:
     @classmethod
     async def of(cls, reader: Reader, partition: int) -> AccountCount:
         """Read what the totals say now."""
-        _, (_, now, totals, *_) = await reader.run("audit_index", keys.deadlines(partition), "0", 1)
+        _, (_, now, totals, *_) = await reader.run("audit_index", keys.deadlines(partition), cursor="0", limit=1)
         numbers = dict(zip(totals[::2], totals[1::2], strict=True))
         return cls(partition, int(numbers.get(b"accounts", 0)), int(now))
 

@@ -26,7 +26,7 @@ async def look_at_generations(reader: Reader, generations: Sequence[str]) -> Loo
     look = Look()
     key = keys.deadlines(partition_of_generation(generations[0]))
     try:
-        _, (now, *rows) = await reader.run("audit_generations", key, ",".join(generations))
+        _, (now, *rows) = await reader.run("audit_generations", key, ids=",".join(generations))
     except LedgerBroken:
         if len(generations) == 1:
             raise

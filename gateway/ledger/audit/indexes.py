@@ -49,7 +49,7 @@ async def read_index(reader: Reader, key: str) -> AsyncIterator[IndexPage]:
     """Walk a sorted set of generations. Members that stay throughout are read once, rarely twice, never not at all."""
     cursor = "0"
     while True:
-        _, (after, now, totals, *rows) = await reader.run("audit_index", key, cursor, ROWS_AT_ONCE)
+        _, (after, now, totals, *rows) = await reader.run("audit_index", key, cursor=cursor, limit=ROWS_AT_ONCE)
         texts = ([item.decode() for item in row] for row in rows)
         yield IndexPage(
             int(now),

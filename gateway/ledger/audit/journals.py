@@ -68,7 +68,9 @@ class JournalReader:
     async def _read(self, newest: o.Entry) -> AsyncIterator[o.Entry]:
         key = self.reader.account_key(self.account)
         while True:
-            _, (page,) = await self.reader.run("audit_journal", key, newest.id, self.entries, ENTRIES_AT_ONCE)
+            _, (page,) = await self.reader.run(
+                "audit_journal", key, newest_id=newest.id, read=self.entries, limit=ENTRIES_AT_ONCE
+            )
             for text in page:
                 self.entries += 1
                 yield decode_entry(text.decode())

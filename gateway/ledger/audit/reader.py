@@ -30,10 +30,10 @@ class Reader:
         """The Redis key of an account."""
         return self.ledger.account_key(account)
 
-    async def run(self, name: str, key: str, *arguments: Argument) -> tuple[str, Reply]:
+    async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
         """Run a script that only reads, then rest."""
         started_at = time.monotonic()
-        answer = await self.ledger.run(name, key, *arguments)
+        answer = await self.ledger.run(name, key, **arguments)
         await self.rest(started_at)
         return answer
 

@@ -86,7 +86,8 @@ class _Walk:
 
     async def one_account(self, account: str) -> None:
         partition = partition_of_account(account, self._reader.partitions)
-        word, _ = await self._reader.run("audit_account", self._reader.account_key(account), 0, 0)
+        place = self._reader.account_key(account)
+        word, _ = await self._reader.run("audit_account", place, made_after=0, limit=0, ids="")
         if word == "gone":
             return
         names = [self._reader.account_key(account), keys.journal(partition, account), keys.recent(partition, account)]

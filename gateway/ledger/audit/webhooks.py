@@ -20,7 +20,7 @@ _WHAT = {
 
 async def look_at_webhook(reader: Reader, key: Key) -> Look:
     """Compare a webhook with its owner's list, with the partition's index, and with its oldest deliveries."""
-    word, rest = await reader.run("audit_webhook", key.name, _DELIVERIES_AT_ONCE)
+    word, rest = await reader.run("audit_webhook", key.name, limit=_DELIVERIES_AT_ONCE)
     if word == "gone":
         return Look()
     listed, index, first = (text.decode() for text in rest[:3])
@@ -38,7 +38,7 @@ async def look_at_webhook_index(reader: Reader, key: Key) -> Look:
     """Compare the webhooks that are due with those that are there."""
     look, cursor = Look(), "0"
     while True:
-        _, (after, *rows) = await reader.run("audit_webhooks", key.name, cursor, _WEBHOOKS_AT_ONCE)
+        _, (after, *rows) = await reader.run("audit_webhooks", key.name, cursor=cursor, limit=_WEBHOOKS_AT_ONCE)
         for name, there in rows:
             if there != b"1":
                 subject = f"{key.name}, {name.decode()}"

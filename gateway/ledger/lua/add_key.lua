@@ -2,12 +2,12 @@
 -- Add a key to an account's own list, which decides what a key may do.
 --
 -- KEYS[1]  account
--- ARGV     1 key id, 2 label
 -- Returns  {"not_found"} {"added", created at}
 -- Writes   account
 --- @include "lib/amounts"
+local key_id, label = unpack(ARGV)
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
-local known = redis.call("HGET", KEYS[1], "key:" .. ARGV[1])
+local known = redis.call("HGET", KEYS[1], "key:" .. key_id)
 local now = known and string.match(known, "^(%d+),") or amounts.text(amounts.real_now())
-redis.call("HSET", KEYS[1], "key:" .. ARGV[1], now .. "," .. ARGV[2])
+redis.call("HSET", KEYS[1], "key:" .. key_id, now .. "," .. label)
 return {"added", now}

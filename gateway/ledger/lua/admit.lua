@@ -3,12 +3,12 @@
 -- The key holds when the minute's allowance will be whole again; it goes when that time has come.
 --
 -- KEYS[1]  rate
--- ARGV     1 requests per minute
 -- Returns  {"limited", retry after ms, whole again after ms} {"admitted", remaining, whole again after ms}
 -- Writes   rate
 --- @include "lib/amounts"
+local per_minute = unpack(ARGV)
 local MINUTE = 60000000 -- in microseconds, like all times here: one in 60,000,000 requests is finer than any limit
-local interval = math.floor(MINUTE / tonumber(ARGV[1]))
+local interval = math.floor(MINUTE / tonumber(per_minute))
 local time = redis.call("TIME")
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local whole_at = tonumber(redis.call("GET", KEYS[1]) or now)

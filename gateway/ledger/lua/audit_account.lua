@@ -2,15 +2,19 @@
 -- An account as it is stored, with its newest entry and some of its generations, all of one moment.
 --
 -- KEYS[1]  account
--- ARGV     1 order: generations made after it are read too, 2 how many of those at most, 3… generation
 -- Returns  {"gone"} {"account", "1" if more were made | "0", newest entry or "", fields, generations}
 -- Writes   nothing
 --- @include "lib/keys"
+local
+  made_after, -- an order: generations made later are read too
+  limit, -- how many of those
+  ids -- of generations, by commas
+  = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")
 local fields = redis.call("HGETALL", KEYS[1])
 if #fields == 0 then return {"gone"} end
-local made = redis.call("ZRANGE", keys.recent(account), "(" .. ARGV[1], "+inf", "BYSCORE", "LIMIT", 0, ARGV[2] + 1)
-local more = #made > tonumber(ARGV[2])
+local made = redis.call("ZRANGE", keys.recent(account), "(" .. made_after, "+inf", "BYSCORE", "LIMIT", 0, limit + 1)
+local more = #made > tonumber(limit)
 local found = {}
 
 local function read(id)
@@ -18,7 +22,7 @@ local function read(id)
   if g[1] then found[#found + 1] = {id, g[1], g[2] or "", g[3] or "", g[4] or ""} end
 end
 
-for index = 3, #ARGV do read(ARGV[index]) end
+for id in string.gmatch(ids, "[^,]+") do read(id) end
 for _, id in ipairs(made) do read(id) end
 local newest = redis.call("LINDEX", keys.journal(account), 0)
 return {"account", more and "1" or "0", newest or "", fields, found}

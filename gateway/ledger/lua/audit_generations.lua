@@ -2,16 +2,16 @@
 -- What the audit compares of some generations: never what was asked for, only what became of it. All of one moment.
 --
 -- KEYS[1]  deadlines
--- ARGV     1 generations, by commas
 -- Returns  {"generations", now, {field, value, …}, …}: one for each
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts"
+local ids = unpack(ARGV) -- by commas
 local FIELDS = {
   "account", "tool", "state", "price", "outputs", "delivered", "allocation", "committed", "refunded", "entries",
   "created_at", "outputs_deleted",
 }
 local reply = {"generations", amounts.text(amounts.real_now())}
-for id in string.gmatch(ARGV[1], "[^,]+") do
+for id in string.gmatch(ids, "[^,]+") do
   local key, g, fields = keys.generation(id), {}, {}
   local function note(name, value)
     if value then

@@ -3,16 +3,19 @@
 -- totals of the same moment. A small set is one page.
 --
 -- KEYS[1]  index
--- ARGV     1 cursor ("0" at first), 2 how many about
 -- Returns  {"page", next cursor or "0", now, totals, {generation, score, state or "", account, tool, price}, …}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts"
-local cursor, members = "0", nil
-if ARGV[1] == "0" and redis.call("ZCARD", KEYS[1]) <= tonumber(ARGV[2]) then
+local
+  cursor, -- "0" at first
+  limit -- about
+  = unpack(ARGV)
+local members
+if cursor == "0" and redis.call("ZCARD", KEYS[1]) <= tonumber(limit) then
   members = redis.call("ZRANGE", KEYS[1], 0, -1, "WITHSCORES")
 else
   -- By hash, not by rank: what moves within the set or leaves it makes the walk miss nobody else.
-  cursor, members = unpack(redis.call("ZSCAN", KEYS[1], ARGV[1], "COUNT", ARGV[2]))
+  cursor, members = unpack(redis.call("ZSCAN", KEYS[1], cursor, "COUNT", limit))
 end
 local page = {"page", cursor, amounts.text(amounts.real_now()), redis.call("HGETALL", keys.totals())}
 for index = 1, #members, 2 do

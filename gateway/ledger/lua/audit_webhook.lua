@@ -2,11 +2,11 @@
 -- A webhook, whether its owner lists it, and what of the oldest that it is yet to be told nobody will tell it.
 --
 -- KEYS[1]  webhook
--- ARGV     1 how many deliveries at most
 -- Returns  {"gone"} {"webhook", listed "1"/"0", in the index "…" or "", first of pending "…" or "", {event, what}, …}:
 --          what is "lost" (pending and nowhere due) or "done" (due though it is not pending)
 -- Writes   nothing
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/listeners"
+local limit = unpack(ARGV) -- of deliveries
 local owner, id = webhooks.named()
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"gone"} end
 local listed = id == webhooks.DEFAULT
@@ -21,7 +21,7 @@ local reply = {
 }
 -- All are read before any is judged: of two in one millisecond, the one that waits may be listed before the other.
 local found, waits = {}, {}
-for index, event in ipairs(redis.call("ZRANGE", webhook_keys.deliveries(owner, id), 0, ARGV[1] - 1)) do
+for index, event in ipairs(redis.call("ZRANGE", webhook_keys.deliveries(owner, id), 0, limit - 1)) do
   local d = redis.call("HMGET", webhook_keys.delivery(owner, id, event), "status", "behind")
   if d[1] == "pending" and d[2] then waits[d[2]] = true end
   found[index] = {event, d[1], redis.call("ZSCORE", webhook_keys.pending(owner, id), event)}

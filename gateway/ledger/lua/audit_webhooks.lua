@@ -2,12 +2,15 @@
 -- A page of the webhooks that are to be told something, each with whether it is there.
 --
 -- KEYS[1]  webhooks
--- ARGV     1 cursor ("0" at first), 2 how many about
 -- Returns  {"page", next cursor or "0", {webhook, there "1"/"0"}, …}
 -- Writes   nothing
 --- @include "lib/webhook_keys"
-local cursor, members = unpack(redis.call("ZSCAN", KEYS[1], ARGV[1], "COUNT", ARGV[2]))
-local page = {"page", cursor}
+local
+  cursor, -- "0" at first
+  limit -- about
+  = unpack(ARGV)
+local after, members = unpack(redis.call("ZSCAN", KEYS[1], cursor, "COUNT", limit))
+local page = {"page", after}
 for index = 1, #members, 2 do
   local owner, id = string.match(members[index], "^([^:]+):([^:]+)$")
   local there = owner and redis.call("EXISTS", webhook_keys.webhook(owner, id)) == 1

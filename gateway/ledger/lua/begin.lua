@@ -2,11 +2,11 @@
 -- Give an attempt the lease, if the generation waits for exactly that one: twice in arq is harmless (R16, R17).
 --
 -- KEYS[1]  generation
--- ARGV     1 attempt, 2 operation, 3 lease ms, 4 dispatch ms
 -- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
 -- Writes   generation, deadlines, totals; all that an ending writes; what tells webhooks
 --- @include "lib/amounts" "lib/events" "lib/generations"
-local id, attempt, operation = string.match(KEYS[1], ":generation:(.*)$"), ARGV[1], ARGV[2]
+local attempt, operation, lease_ms, dispatch_ms = unpack(ARGV)
+local id = string.match(KEYS[1], ":generation:(.*)$")
 local g = generations.load(id)
 if not g then return {"stale"} end
 if generations.held_by(g, attempt) and g.operation == operation then return {"begun", generations.reply(id)} end
@@ -21,11 +21,11 @@ if g.ref and now >= tonumber(g.give_up_at) then
   -- Included here, and seen to the end of this block: a run that ends nothing, as nearly all do, is spared a hundred
   -- functions, half of its time.
 --- @include "lib/ending"
-  return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(ARGV[4]))
+  return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(dispatch_ms))
 end
 
 local give_up_at = g.ref and g.give_up_at or amounts.text(now + generations.terms(g).provider_timeout)
-local lease_until = amounts.text(now + tonumber(ARGV[3]))
+local lease_until = amounts.text(now + tonumber(lease_ms))
 generations.set(
   id, "state", "running", "attempt", attempt, "operation", operation, "lease_until", lease_until,
   "give_up_at", give_up_at, "started_at", g.started_at or amounts.text(now))

@@ -3,17 +3,23 @@
 -- (R2, R3, R12): the same account whatever the order, and however often each is said.
 --
 -- KEYS[1]  account
--- ARGV     1 subscription, 2 its checkout, 3 what is said (JSON: `Billing`), 4 how long the plan waits for a payment,
---          5 dispatch ms
 -- Returns  {"not_found"} {"refused", "too_many_lines"}
 --          {"billed", view, dispatches, superseded subscriptions, plans that no card had}
 -- Writes   billing, checkout, account, journal; what promotions write
 --- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/promotion" "lib/checkouts" "lib/billing"
 --- @include "lib/eras" "lib/facts" "lib/notes" "lib/provided" "lib/renewals"
+local
+  subscription,
+  checkout, -- its own
+  said, -- JSON: `Billing`
+  grace_ms, -- how long the plan waits for a payment
+  dispatch_ms
+  = unpack(ARGV)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
-local id, said, grace = ARGV[1], cjson.decode(ARGV[3]), tonumber(ARGV[4])
-local c, b, p = checkouts.load(a.id, ARGV[2]), billing.load(a.id), policy.load()
+local id, grace = subscription, tonumber(grace_ms)
+said = cjson.decode(said)
+local c, b, p = checkouts.load(a.id, checkout), billing.load(a.id), policy.load()
 local bought = b.fields[id .. "|bought"]
 if not bought and c and c.fields.kind == "plan" then bought = c.fields.what .. "," .. c.fields.interval end
 if not bought then return {"not_found"} end
@@ -50,4 +56,4 @@ accounts.check(a)
 accounts.save(a)
 billing.save(b)
 if c then checkouts.save(c) end
-return {"billed", accounts.view(a), promotion.write(a, chosen, tonumber(ARGV[5])), superseded, unknown}
+return {"billed", accounts.view(a), promotion.write(a, chosen, tonumber(dispatch_ms)), superseded, unknown}

@@ -2,12 +2,14 @@
 -- A provider says that a job of its own has ended: whoever has the generation looks now (R17). It is a hint, no more.
 --
 -- KEYS[1]  generation
--- ARGV     1 the provider's own id of the job, 2 dispatch ms
 -- Returns  {"not_found"} {"stray", tool} {"unchanged", generation} {"called_back", dispatch or {}}
 -- Writes   generation, deadlines
 --- @include "lib/amounts" "lib/generations"
+local
+  job, -- the provider's own id of it
+  dispatch_ms
+  = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-local job = ARGV[1]
 if not g then return {"not_found"} end
 -- While no ref is noted the job may be the one whose ref is on its way; a final state has nothing on its way.
 if g.ref ~= job and (g.ref or not generations.open(g)) then return {"stray", g.tool} end
@@ -17,6 +19,6 @@ if not g.parked then
   if g.called_back ~= job then redis.call("HSET", KEYS[1], "called_back", job) end
   return {"called_back", {}}
 end
-local deadline = amounts.real_now() + tonumber(ARGV[2])
+local deadline = amounts.real_now() + tonumber(dispatch_ms)
 generations.look_at(g.id, deadline)
 return {"called_back", generations.dispatch(g, deadline)}

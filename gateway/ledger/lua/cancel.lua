@@ -2,17 +2,21 @@
 -- Refund at once if nothing runs, else ask the worker to stop (R18).
 --
 -- KEYS[1]  generation
--- ARGV     1 account or "" (any), 2 keys version or "", 3 dispatch ms
 -- Returns  {"not_found"} {"keys_changed"} {"unchanged", generation} {"cancel_requested", generation, dispatch or {}}
 --          {"ended", …}
 -- Writes   generation, deadlines; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
+local
+  account, -- or "": any
+  keys_version, -- or "": not asked for
+  dispatch_ms
+  = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-local dispatch_ms = tonumber(ARGV[3])
+dispatch_ms = tonumber(dispatch_ms)
 -- Another account's generation may be in another partition than the caller's keys version, so it is refused first.
-if not g or (ARGV[1] ~= "" and g.account ~= ARGV[1]) then return {"not_found"} end
-local version = ARGV[1] ~= "" and redis.call("HGET", keys.account(ARGV[1]), "keys_version") or "0"
-if ARGV[1] ~= "" and ARGV[2] ~= "" and ARGV[2] ~= version then return {"keys_changed"} end
+if not g or (account ~= "" and g.account ~= account) then return {"not_found"} end
+local version = account ~= "" and redis.call("HGET", keys.account(account), "keys_version") or "0"
+if account ~= "" and keys_version ~= "" and keys_version ~= version then return {"keys_changed"} end
 if not generations.open(g) then return {"unchanged", generations.reply(g.id)} end
 if g.state ~= "running" then return ending.run(g, "cancelled", "", g.operation, dispatch_ms) end
 

@@ -2,18 +2,23 @@
 -- Move a subscription to another plan or interval: now, or at the end of the paid period (R12).
 --
 -- KEYS[1]  account
--- ARGV     1 operation, 2 plan, 3 interval or "" (as it is), 4 "now" or "period_end", 5 dispatch ms
 -- Returns  {"not_found"} {"refused", "no_subscription" | "unknown_plan", account's now}
 --          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
 --- @include "lib/amounts" "lib/calendar" "lib/zones" "lib/journal" "lib/cycles" "lib/promotion" "lib/operations"
 --- @include "lib/subscriptions"
-local a, p = operations.open(ARGV[1])
+local
+  operation, plan,
+  interval, -- or "": as it is
+  when, -- "now" or "period_end"
+  dispatch_ms
+  = unpack(ARGV)
+local a, p = operations.open(operation)
 if not a then return p end
-local f, plan, dispatch_ms = a.fields, ARGV[2], tonumber(ARGV[5])
+local f = a.fields
 if not f.plan then return {"refused", "no_subscription", amounts.text(a.now)} end
 if not subscriptions.on_sale(p, plan, f.plan) then return {"refused", "unknown_plan", amounts.text(a.now)} end
-local interval = ARGV[3] ~= "" and ARGV[3] or f.interval
+if interval == "" then interval = f.interval end
 
 if plan == f.plan and interval == f.interval then
   -- Staying is no change: it only takes back what was scheduled.
@@ -21,7 +26,7 @@ if plan == f.plan and interval == f.interval then
     f.scheduled = nil
     journal.add(a, a.now, "change", {}, nil, "stays on " .. plan .. " " .. interval)
   end
-elseif ARGV[4] == "now" then
+elseif when == "now" then
   local paid = f.paid_through and calendar.add_months(a.now, cycles.months(interval))
   subscriptions.start(a, p, plan, interval, a.now, paid)
 else
@@ -32,4 +37,4 @@ else
     journal.add(a, a.now, "change", {}, nil, plan .. " " .. interval .. " from " .. zones.day("0,0", at))
   end
 end
-return operations.close(a, ARGV[1], "", promotion.choose_all(a, p), dispatch_ms)
+return operations.close(a, operation, "", promotion.choose_all(a, p), tonumber(dispatch_ms))

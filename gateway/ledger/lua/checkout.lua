@@ -2,9 +2,9 @@
 -- Read a purchase.
 --
 -- KEYS[1]  account
--- ARGV     1 checkout
 -- Returns  {"not_found"} {"checkout", checkout}
 -- Writes   nothing
 --- @include "lib/checkouts"
-local c = checkouts.load(string.match(KEYS[1], ":account:(.*)$"), ARGV[1])
+local checkout = unpack(ARGV)
+local c = checkouts.load(string.match(KEYS[1], ":account:(.*)$"), checkout)
 return c and {"checkout", checkouts.reply(c)} or {"not_found"}

@@ -3,12 +3,12 @@
 -- A claim that runs out, because its caretaker died or its store did not delete, makes them due again.
 --
 -- KEYS[1]  outputs
--- ARGV     1 how many at most, 2 for how long (ms)
 -- Returns  {generation, …}
 -- Writes   outputs
 --- @include "lib/amounts"
+local limit, claim_ms = unpack(ARGV)
 local now = amounts.real_now()
-local due = redis.call("ZRANGE", KEYS[1], "-inf", amounts.text(now), "BYSCORE", "LIMIT", 0, ARGV[1])
+local due = redis.call("ZRANGE", KEYS[1], "-inf", amounts.text(now), "BYSCORE", "LIMIT", 0, limit)
 
-for _, id in ipairs(due) do redis.call("ZADD", KEYS[1], "XX", amounts.text(now + tonumber(ARGV[2])), id) end
+for _, id in ipairs(due) do redis.call("ZADD", KEYS[1], "XX", amounts.text(now + tonumber(claim_ms)), id) end
 return due

@@ -3,14 +3,17 @@
 -- said the other words, its word that it was paid counts all the same.
 --
 -- KEYS[1]  account
--- ARGV     1 checkout, 2 "declined", "expired" or "failed"
 -- Returns  {"not_found"} {"checkout", checkout as it is now}
 -- Writes   checkout
 --- @include "lib/checkouts"
-local c = checkouts.load(string.match(KEYS[1], ":account:(.*)$"), ARGV[1])
+local
+  checkout,
+  status -- "declined", "expired" or "failed"
+  = unpack(ARGV)
+local c = checkouts.load(string.match(KEYS[1], ":account:(.*)$"), checkout)
 if not c then return {"not_found"} end
 if c.fields.status == "open" then
-  c.fields.status = ARGV[2]
+  c.fields.status = status
   checkouts.save(c)
 end
 return {"checkout", checkouts.reply(c)}

@@ -2,10 +2,10 @@
 -- Move dispatch deadlines on, now that arq has the jobs: each only if it still is the one read (outbox, section 5).
 --
 -- KEYS[1]  deadlines
--- ARGV     1 what was read: `generation:deadline`, by commas
 -- Returns  {"noted", generation…}: those whose deadline it was
 -- Writes   deadlines
 --- @include "lib/keys" "lib/amounts" "lib/generations"
+local read = unpack(ARGV) -- what was read: `generation:deadline`, by commas
 local LOOK_AGAIN = 60000
 local now = amounts.real_now()
 
@@ -22,9 +22,9 @@ local function look_at(id)
 end
 
 local moved = {}
-for id, read in string.gmatch(ARGV[1], "([^:,]+):(%d+)") do
+for id, known in string.gmatch(read, "([^:,]+):(%d+)") do
   local deadline = redis.call("ZSCORE", KEYS[1], id)
-  moved[id] = deadline and tonumber(deadline) == tonumber(read) and look_at(id) or nil
+  moved[id] = deadline and tonumber(deadline) == tonumber(known) and look_at(id) or nil
 end
 
 local reply = {"noted"}

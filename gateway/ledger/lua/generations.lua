@@ -3,19 +3,28 @@
 -- and says where to go on.
 --
 -- KEYS[1]  account
--- ARGV     1 keys version or "", 2 limit, 3 before: generation or "", 4 state or "", 5 tool or "", 6 model or "",
---          7 made at or after, or "", 8 made before, or "", 9 metadata that it must have (JSON: name → text), or ""
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", fields…}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts"
-local LOOKED_AT_MAX = ARGV[9] ~= "" and 200 or 1000
+local
+  keys_version, -- or "": not asked for
+  limit,
+  before, -- a generation, or ""
+  state, -- or ""
+  tool, -- or ""
+  model, -- or ""
+  created_after, -- at or after, or ""
+  created_before, -- or ""
+  metadata -- that it must have (JSON: name → text), or ""
+  = unpack(ARGV)
+local LOOKED_AT_MAX = metadata ~= "" and 200 or 1000
 local account = string.match(KEYS[1], ":account:(.*)$")
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not version[1] then return {"not_found"} end
-if ARGV[1] ~= "" and ARGV[1] ~= (version[2] or "0") then return {"keys_changed"} end
-local from, first, ending = "+inf", tonumber(ARGV[7]), tonumber(ARGV[8])
-if ARGV[3] ~= "" then
-  local order = redis.call("ZSCORE", keys.recent(account), ARGV[3])
+if keys_version ~= "" and keys_version ~= (version[2] or "0") then return {"keys_changed"} end
+local from, first, ending = "+inf", tonumber(created_after), tonumber(created_before)
+if before ~= "" then
+  local order = redis.call("ZSCORE", keys.recent(account), before)
   if not order then return {"not_found"} end
   from = "(" .. amounts.text(tonumber(order))
 end
@@ -32,12 +41,12 @@ if ending and from == "+inf" then
   if not found[1] then return {"page", ""} end
   from = amounts.text(tonumber(found[2]))
 end
-local asked = ARGV[9] ~= "" and cjson.decode(ARGV[9])
+local asked = metadata ~= "" and cjson.decode(metadata)
 -- A text is itself; a number is equal in each of its decimal forms.
 local function has_metadata(request)
-  local metadata = cjson.decode(request or "{}").metadata or {}
+  local has = cjson.decode(request or "{}").metadata or {}
   for name, wanted in pairs(asked) do
-    local value = metadata[name]
+    local value = has[name]
     local number = type(value) == "number" and string.match(wanted, "^-?%d[%d.eE+-]*$") and tonumber(wanted)
     local same = value == wanted or number and number == value
       or value == true and wanted == "true" or value == false and wanted == "false"
@@ -45,7 +54,8 @@ local function has_metadata(request)
   end
   return true
 end
-local limit, page, last = tonumber(ARGV[2]), {"page", ""}, nil
+local page, last = {"page", ""}, nil
+limit = tonumber(limit)
 local found = redis.call("ZRANGE", keys.recent(account), from, "-inf", "BYSCORE", "REV", "LIMIT", 0, LOOKED_AT_MAX + 1)
 for index, id in ipairs(found) do
   if #page - 2 == limit or index > LOOKED_AT_MAX then
@@ -55,8 +65,8 @@ for index, id in ipairs(found) do
   local values = redis.call("HMGET", keys.generation(id), "state", "tool", "model", "created_at")
   local at = tonumber(values[4])
   if first and at and at < first then break end
-  local wanted = values[1] and (ARGV[4] == "" or ARGV[4] == values[1]) and (ARGV[5] == "" or ARGV[5] == values[2])
-    and (ARGV[6] == "" or ARGV[6] == values[3]) and (not ending or at < ending)
+  local wanted = values[1] and (state == "" or state == values[1]) and (tool == "" or tool == values[2])
+    and (model == "" or model == values[3]) and (not ending or at < ending)
     and (not asked or has_metadata(redis.call("HGET", keys.generation(id), "request")))
   if wanted then page[#page + 1] = {id, redis.call("HGETALL", keys.generation(id))} end
   last = id

@@ -2,19 +2,26 @@
 -- Read a page of an account's journal, newest first, after rolling the account forward (R19).
 --
 -- KEYS[1]  account
--- ARGV     1 keys version or "", 2 limit, 3 before: entry id or "", 4 made at or after, or "", 5 made before, or ""
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", entry…}
 -- Writes   account, journal: only what rolling forward changed
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/accounts" "lib/steps"
+local
+  keys_version, -- or "": not asked for
+  limit,
+  before, -- an entry's id, or ""
+  created_after, -- at or after, or ""
+  created_before -- or ""
+  = unpack(ARGV)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
-if accounts.keys_changed(a, ARGV[1]) then return {"keys_changed"} end
+if accounts.keys_changed(a, keys_version) then return {"keys_changed"} end
 steps.roll(a, policy.load())
 accounts.check(a)
 if #a.new_entries > 0 then accounts.save(a) end
 -- Ids count up by one and the newest is first, so an entry's id says where in the list it is.
-local start = ARGV[3] ~= "" and math.max(a.entry_count - tonumber(ARGV[3]) + 1, 0) or 0
-local key, limit, first, ending = keys.journal(a.id), tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local start = before ~= "" and math.max(a.entry_count - tonumber(before) + 1, 0) or 0
+local key, first, ending = keys.journal(a.id), tonumber(created_after), tonumber(created_before)
+limit = tonumber(limit)
 local function at(entry) return tonumber(string.match(entry, "^%d+|(%d+)|")) end
 if ending then
   -- The newest that was made before: found by halves, for an entry is never older than the one before it.

@@ -2,10 +2,14 @@
 -- Leave a generation with its provider: no lease, but a next look, after 30 s doubling to 5 min, or sooner (R17).
 --
 -- KEYS[1]  generation
--- ARGV     1 attempt, 2 operation, 3 dispatch ms, 4 progress in thousandths or "", 5 next look in ms at most or ""
 -- Returns  {"stale"} {"ended", …} if a cancel was asked for {"parked", next look, dispatch if it was called back or {}}
 -- Writes   generation, deadlines; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
+local
+  attempt, operation, dispatch_ms,
+  progress, -- in thousandths, or ""
+  look_ms -- until the next look at most, or ""
+  = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 -- A callback that came while the attempt ran must not be slept through.
 local called_back = g and g.ref and g.called_back == g.ref
@@ -14,22 +18,22 @@ local function parked(next_look)
   return {"parked", amounts.text(next_look), called_back and generations.dispatch(g, next_look) or {}}
 end
 
-if g and g.parked and g.attempt == ARGV[1] and g.operation == ARGV[2] then
+if g and g.parked and g.attempt == attempt and g.operation == operation then
   return parked(tonumber(redis.call("ZSCORE", keys.deadlines(), g.id)))
 end
-if not generations.held_by(g, ARGV[1]) then return generations.ended_by(g, ARGV[2]) or {"stale"} end
+if not generations.held_by(g, attempt) then return generations.ended_by(g, operation) or {"stale"} end
 if not g.ref then error(g.id .. " cannot be parked: its provider gave no ref") end
-if g.cancel_requested then return ending.run(g, "cancelled", "", ARGV[2], tonumber(ARGV[3])) end
+if g.cancel_requested then return ending.run(g, "cancelled", "", operation, tonumber(dispatch_ms)) end
 
 local looks = tonumber(g.looks or 0)
-local pause = called_back and tonumber(ARGV[3]) or math.min(30000 * 2 ^ looks, 300000, tonumber(ARGV[5]) or 300000)
+local pause = called_back and tonumber(dispatch_ms) or math.min(30000 * 2 ^ looks, 300000, tonumber(look_ms) or 300000)
 local now, give_up_at = amounts.real_now(), tonumber(g.give_up_at)
 -- Once more before it is given up, so that what was made since the look before is not lost; then when it is given up.
 local last_look = give_up_at - 10000
 local next_look = math.min(now + pause, now < last_look and last_look or math.max(now, give_up_at))
-if (tonumber(ARGV[4]) or 0) > tonumber(g.progress or 0) then redis.call("HSET", KEYS[1], "progress", ARGV[4]) end
+if (tonumber(progress) or 0) > tonumber(g.progress or 0) then redis.call("HSET", KEYS[1], "progress", progress) end
 generations.set(
-  g.id, "parked", "1", "looks", amounts.text(looks + 1), "operation", ARGV[2], "looked_at", amounts.text(now))
+  g.id, "parked", "1", "looks", amounts.text(looks + 1), "operation", operation, "looked_at", amounts.text(now))
 redis.call("HDEL", KEYS[1], "lease_until")
 generations.look_at(g.id, next_look)
 return parked(next_look)

@@ -3,13 +3,17 @@
 -- before is taken at once.
 --
 -- KEYS[1]  account
--- ARGV     1 checkout, 2 the provider's own id of the payment, 3 dispatch ms
 -- Returns  {"not_found"} {"declined", checkout} {"paid", "1" now | "0" before, checkout, view, dispatches}
 -- Writes   checkout, account, journal; what promotions write
 --- @include "lib/amounts" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/grants" "lib/steps"
 --- @include "lib/promotion" "lib/subscriptions" "lib/checkouts" "lib/returns"
+local
+  checkout,
+  ref, -- the provider's own id of the payment
+  dispatch_ms
+  = unpack(ARGV)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
-local c = a and checkouts.load(a.id, ARGV[1])
+local c = a and checkouts.load(a.id, checkout)
 if not c then return {"not_found"} end
 local f = c.fields
 if f.status == "declined" then return {"declined", checkouts.reply(c)} end
@@ -17,7 +21,7 @@ local p = policy.load()
 steps.roll(a, p)
 if f.status == "paid" then return {"paid", "0", checkouts.reply(c), accounts.view(a), {}} end
 
-f.status, f.ref, f.paid_at = "paid", ARGV[2], amounts.text(a.real)
+f.status, f.ref, f.paid_at = "paid", ref, amounts.text(a.real)
 if f.kind == "bundle" then
   local grant = grants.add(a, "t", "t", tonumber(f.credits), nil)
   f.grant, f.granted_at = grant.id, amounts.text(a.now)
@@ -35,4 +39,4 @@ accounts.check(a)
 
 accounts.save(a)
 checkouts.save(c)
-return {"paid", "1", checkouts.reply(c), accounts.view(a), promotion.write(a, chosen, tonumber(ARGV[3]))}
+return {"paid", "1", checkouts.reply(c), accounts.view(a), promotion.write(a, chosen, tonumber(dispatch_ms))}

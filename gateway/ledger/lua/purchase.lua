@@ -2,15 +2,18 @@
 -- Read a purchase for its own account.
 --
 -- KEYS[1]  account
--- ARGV     1 keys version or "", 2 checkout
 -- Returns  {"not_found"} {"keys_changed"} {"purchase", checkout, cents that went back of a plan}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/checkouts"
+local
+  keys_version, -- or "": not asked for
+  checkout
+  = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not version[1] then return {"not_found"} end
-if ARGV[1] ~= "" and ARGV[1] ~= (version[2] or "0") then return {"keys_changed"} end
-local c = checkouts.load(account, ARGV[2])
+if keys_version ~= "" and keys_version ~= (version[2] or "0") then return {"keys_changed"} end
+local c = checkouts.load(account, checkout)
 if not c then return {"not_found"} end
 local billing = c.fields.kind == "plan" and redis.call("HGETALL", keys.billing(account)) or {}
 return {"purchase", checkouts.reply(c), amounts.text(checkouts.returned(c, billing))}

@@ -2,23 +2,29 @@
 -- A page of an account's purchases, newest first.
 --
 -- KEYS[1]  account
--- ARGV     1 keys version or "", 2 limit, 3 after this purchase in the list, or "", 4 begun at or after, or "", 5 begun
---          before, or ""
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", {checkout, cents that went back of a plan}…}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/checkouts"
+local
+  keys_version, -- or "": not asked for
+  limit,
+  after, -- a purchase of the list, or ""
+  begun_after, -- at or after, or ""
+  begun_before -- or ""
+  = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")
 local version = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not version[1] then return {"not_found"} end
-if ARGV[1] ~= "" and ARGV[1] ~= (version[2] or "0") then return {"keys_changed"} end
-local key, limit, start = keys.purchases(account), tonumber(ARGV[2]), 0
-if ARGV[3] ~= "" then
-  local rank = redis.call("ZREVRANK", key, ARGV[3])
+if keys_version ~= "" and keys_version ~= (version[2] or "0") then return {"keys_changed"} end
+local key, start = keys.purchases(account), 0
+limit = tonumber(limit)
+if after ~= "" then
+  local rank = redis.call("ZREVRANK", key, after)
   if not rank then return {"not_found"} end
   start = rank + 1
 end
-if ARGV[5] ~= "" then start = math.max(start, redis.call("ZCOUNT", key, ARGV[5], "+inf")) end
-local least, page, last, billing = tonumber(ARGV[4]) or 0, {"page", ""}, nil, nil
+if begun_before ~= "" then start = math.max(start, redis.call("ZCOUNT", key, begun_before, "+inf")) end
+local least, page, last, billing = tonumber(begun_after) or 0, {"page", ""}, nil, nil
 local found = redis.call("ZREVRANGE", key, amounts.text(start), amounts.text(start + limit), "WITHSCORES")
 for index = 1, #found, 2 do
   if tonumber(found[index + 1]) < least then break end

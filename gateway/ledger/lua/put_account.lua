@@ -2,22 +2,25 @@
 -- Create or update an account.
 --
 -- KEYS[1]  account
--- ARGV     1 email or "" (leave), 2 metadata (JSON) or "" (leave)
 -- Returns  {"applied", made "1"/"0", view, the email it had or ""}
 -- Writes   account, totals
 --- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations"
+local
+  email, -- or "": as it is
+  metadata -- JSON, or "": as it is
+  = unpack(ARGV)
 local id = string.match(KEYS[1], ":account:(.*)$")
 local a = accounts.load(id)
 local made, had = not a, a and a.fields.email or ""
 if made then a = accounts.read(id, {"created_at", amounts.text(amounts.real_now())}) end
-if ARGV[1] ~= "" then a.fields.email = ARGV[1] end
-if ARGV[2] ~= "" then a.fields.metadata = ARGV[2] end
+if email ~= "" then a.fields.email = email end
+if metadata ~= "" then a.fields.metadata = metadata end
 steps.roll(a, policy.load())
 local view = accounts.view(a)
 
 -- The roll is not written: an account's first reset comes with what spends or asks first, so an idle one is small.
 redis.call("HSET", KEYS[1], "created_at", a.fields.created_at)
-if ARGV[1] ~= "" then redis.call("HSET", KEYS[1], "email", ARGV[1]) end
-if ARGV[2] ~= "" then redis.call("HSET", KEYS[1], "metadata", ARGV[2]) end
+if email ~= "" then redis.call("HSET", KEYS[1], "email", email) end
+if metadata ~= "" then redis.call("HSET", KEYS[1], "metadata", metadata) end
 if made then generations.count("accounts", 1) end
 return {"applied", made and "1" or "0", view, had}

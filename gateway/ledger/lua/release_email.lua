@@ -2,8 +2,8 @@
 -- An account has given an address up: nothing points there any more, unless another has claimed it.
 --
 -- KEYS[1]  email
--- ARGV     1 account
 -- Returns  {"released"}
 -- Writes   email
-if string.match(redis.call("GET", KEYS[1]) or "", "^[^,]*") == ARGV[1] then redis.call("DEL", KEYS[1]) end
+local account = unpack(ARGV)
+if string.match(redis.call("GET", KEYS[1]) or "", "^[^,]*") == account then redis.call("DEL", KEYS[1]) end
 return {"released"}

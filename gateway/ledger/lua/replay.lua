@@ -2,16 +2,19 @@
 -- Look up what an idempotency key made, before a request is refused for anything else (R11).
 --
 -- KEYS[1]  account
--- ARGV     1 keys version or "", 2 digest of the idempotency key, 3 digest of the request
 -- Returns  {"not_found"} {"keys_changed"} {"new"} {"key_reused"} {"replayed", generation}
 -- Writes   nothing
 --- @include "lib/keys" "lib/generations"
+local
+  keys_version, -- or "": not asked for
+  key_digest, request_digest
+  = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")
 local values = redis.call("HMGET", KEYS[1], "created_at", "keys_version")
 if not values[1] then return {"not_found"} end
-if ARGV[1] ~= "" and ARGV[1] ~= (values[2] or "0") then return {"keys_changed"} end
-local remembered = redis.call("GET", keys.idempotency(account, ARGV[2]))
+if keys_version ~= "" and keys_version ~= (values[2] or "0") then return {"keys_changed"} end
+local remembered = redis.call("GET", keys.idempotency(account, key_digest))
 if not remembered then return {"new"} end
 local digest, made = string.match(remembered, "^(%S+) generation (%S+)$")
-if digest ~= ARGV[3] then return {"key_reused"} end
+if digest ~= request_digest then return {"key_reused"} end
 return {"replayed", generations.reply(made)}

@@ -2,15 +2,19 @@
 -- Bring an overdue generation on: promote, dispatch again, retry, or fail and refund (R16, R17).
 --
 -- KEYS[1]  generation
--- ARGV     1 the deadline that was read, 2 whether leases may be judged ("1"/"0"), 3 dispatch ms, 4 operation
 -- Returns  {"not_due"} {"requeued", dispatch, dispatches of further promoted} {"ended", …}
 -- Writes   generation, deadlines, totals; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations" "lib/promotion"
 --- @include "lib/ending" "lib/failing"
+local
+  deadline, -- that was read
+  judge_leases, -- "1" or "0"
+  dispatch_ms, operation
+  = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-local dispatch_ms, operation, now = tonumber(ARGV[3]), ARGV[4], amounts.real_now()
-local deadline = g and redis.call("ZSCORE", keys.deadlines(), g.id)
-if not deadline or tonumber(deadline) ~= tonumber(ARGV[1]) or tonumber(deadline) > now then return {"not_due"} end
+local now, due = amounts.real_now(), g and redis.call("ZSCORE", keys.deadlines(), g.id)
+dispatch_ms = tonumber(dispatch_ms)
+if not due or tonumber(due) ~= tonumber(deadline) or tonumber(due) > now then return {"not_due"} end
 
 local function rescued(what, reply)
   generations.count("rescue|" .. what, 1)
@@ -42,7 +46,7 @@ if g.state == "waiting" then
   return rescued("promoted", {"requeued", table.remove(dispatches, 1), dispatches})
 end
 if g.state == "running" and not g.parked then
-  if ARGV[2] ~= "1" then return {"not_due"} end
+  if judge_leases ~= "1" then return {"not_due"} end
   if not g.cancel_requested and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
   local reply = failing.run(g, "worker_lost", operation, dispatch_ms)
   return rescued(reply[1] == "requeued" and "retried" or "worker_lost", reply)

@@ -2,17 +2,17 @@
 -- Have an event told once more, or at once: also to a webhook that is paused, and also if it was told before.
 --
 -- KEYS[1]  webhook
--- ARGV     1 event
 -- Returns  {"not_found"} {"delivery", when it is tried next, fields}
 -- Writes   delivery, pending, webhooks
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox" "lib/tries"
+local event = unpack(ARGV)
 local owner, id = webhooks.named()
 local outbox = make_outbox()
-local key, now = webhook_keys.delivery(owner, id, ARGV[1]), amounts.real_now()
+local key, now = webhook_keys.delivery(owner, id, event), amounts.real_now()
 local d = tries.load(key)
 if not d then return {"not_found"} end
 -- Until when it is on its way, if it is. A claim that has run out keeps nobody.
-local due = d.claim and redis.call("ZSCORE", webhook_keys.pending(owner, id), ARGV[1]) or "0"
+local due = d.claim and redis.call("ZSCORE", webhook_keys.pending(owner, id), event) or "0"
 local claimed_until = tonumber(due) % webhooks.PARKED
 if claimed_until > now then
   return {"delivery", amounts.text(claimed_until), redis.call("HGETALL", key)}
@@ -20,6 +20,6 @@ end
 
 redis.call("HSET", key, "status", "pending")
 redis.call("HDEL", key, "failures", "failing_since")
-outbox.schedule(owner, id, ARGV[1], now)
+outbox.schedule(owner, id, event, now)
 outbox.index(owner, id)
 return {"delivery", amounts.text(now), redis.call("HGETALL", key)}

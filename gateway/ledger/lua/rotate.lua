@@ -2,20 +2,22 @@
 -- Give a webhook its next secret. The one before signs beside it for a day, one before that no more.
 --
 -- KEYS[1]  webhook
--- ARGV     1 operation, 2 its next version, 3 mark of the next secret
 -- Returns  {"not_found"} {"webhook", fields}
 -- Writes   webhook
 --- @include "lib/amounts" "lib/webhooks" "lib/listeners"
+local
+  operation,
+  version, -- the next
+  mark -- of the next secret
+  = unpack(ARGV)
 local owner, id = webhooks.named()
 local made = id == webhooks.DEFAULT and owner ~= webhooks.OPERATOR and listeners.owned(owner)
 local known = redis.call("HMGET", KEYS[1], "created_at", "version")
 if not (known[1] or made) then return {"not_found"} end
 -- It was rotated by this very operation, or by another one meanwhile.
-if tonumber(known[2] or 0) >= tonumber(ARGV[2]) then return {"webhook", redis.call("HGETALL", KEYS[1])} end
+if tonumber(known[2] or 0) >= tonumber(version) then return {"webhook", redis.call("HGETALL", KEYS[1])} end
 
 local now = amounts.text(amounts.real_now())
 redis.call("HSETNX", KEYS[1], "created_at", now)
-redis.call(
-  "HSET", KEYS[1], "version", ARGV[2], "rotated_at", now, "rotation", ARGV[1],
-  "mark", ARGV[3])
+redis.call("HSET", KEYS[1], "version", version, "rotated_at", now, "rotation", operation, "mark", mark)
 return {"webhook", redis.call("HGETALL", KEYS[1])}

@@ -2,14 +2,19 @@
 -- Start or renew a subscription, or move it to another plan now (R2, R3, R12).
 --
 -- KEYS[1]  account
--- ARGV     1 operation, 2 plan, 3 interval, 4 started at or "", 5 paid through or "", 6 dispatch ms
 -- Returns  {"not_found"} {"refused", "unknown_plan" | "starts_in_future" | "paid_through_past", account's now}
 --          {"applied", "", view, dispatches}
 -- Writes   account, journal, idempotency; what promotions write
 --- @include "lib/amounts" "lib/zones" "lib/journal" "lib/promotion" "lib/operations" "lib/subscriptions"
-local a, p = operations.open(ARGV[1])
+local
+  operation, plan, interval,
+  started_at, -- or ""
+  paid_through, -- or ""
+  dispatch_ms
+  = unpack(ARGV)
+local a, p = operations.open(operation)
 if not a then return p end
-local plan, interval, started_at, paid_through = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+started_at, paid_through = tonumber(started_at), tonumber(paid_through)
 local f, now = a.fields, amounts.text(a.now)
 if not subscriptions.on_sale(p, plan, f.plan) then return {"refused", "unknown_plan", now} end
 if started_at and started_at > a.now then return {"refused", "starts_in_future", now} end
@@ -26,4 +31,4 @@ if f.plan == plan and (not started_at or started_at == tonumber(f.anchor)) then
 else
   subscriptions.start(a, p, plan, interval, started_at or a.now, paid_through)
 end
-return operations.close(a, ARGV[1], "", promotion.choose_all(a, p), tonumber(ARGV[6]))
+return operations.close(a, operation, "", promotion.choose_all(a, p), tonumber(dispatch_ms))

@@ -3,21 +3,27 @@
 -- known this is remembered. The latest word on each refund and dispute counts, in whatever order they are told.
 --
 -- KEYS[1]  account
--- ARGV     1 checkout, 2 "charge", "refund:<id>" or "dispute:<id>", 3 when that was so, 4 part, 5 whole of the payment,
---          6 "" or when the refund was made that has bounced
 -- Returns  {"not_found"} {"refused", "too_many_returns"} {"taken_back", "1" now | "0" before, checkout, view}
 -- Writes   checkout, account, journal
 --- @include "lib/policy" "lib/accounts" "lib/steps" "lib/checkouts" "lib/returns"
+local
+  checkout,
+  what, -- "charge", "refund:<id>" or "dispute:<id>"
+  at, -- when that was so
+  part,
+  whole, -- of the payment
+  made_at -- when the refund was made that has bounced, or ""
+  = unpack(ARGV)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
-local c = a and checkouts.load(a.id, ARGV[1])
+local c = a and checkouts.load(a.id, checkout)
 if not c then return {"not_found"} end
 local p = policy.load()
 steps.roll(a, p)
 local due = returns.due(c.fields)
-local news = returns.note(c, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]))
+local news = returns.note(c, what, tonumber(at), tonumber(part), tonumber(whole), tonumber(made_at))
 if news == nil then return {"refused", "too_many_returns"} end
 if not news then return {"taken_back", "0", checkouts.reply(c), accounts.view(a)} end
-returns.settle(a, p, c, ARGV[2])
+returns.settle(a, p, c, what)
 local changed = tonumber(c.fields.due) ~= due
 accounts.check(a)
 

@@ -3,12 +3,15 @@
 -- The key holds when the whole allowance will be there again; it goes when that time has come.
 --
 -- KEYS[1]  taken_in
--- ARGV     1 kibibytes per day  2 kibibytes of this file
 -- Returns  {"limited", retry after ms, whole again after ms} {"admitted", remaining KiB, whole again after ms}
 -- Writes   taken_in
 --- @include "lib/amounts"
+local
+  kib_per_day,
+  kib -- of this file
+  = unpack(ARGV)
 local DAY = 86400000 -- in milliseconds, like all times here
-local per_day, size = tonumber(ARGV[1]), tonumber(ARGV[2])
+local per_day, size = tonumber(kib_per_day), tonumber(kib)
 local cost = math.ceil(size * DAY / per_day) -- 51,200 KiB × a day is 4.4e12: exact
 local now = amounts.real_now()
 local whole_at = tonumber(redis.call("GET", KEYS[1]) or now)

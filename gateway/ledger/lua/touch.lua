@@ -2,13 +2,13 @@
 -- Note when keys were last used. A key that was revoked meanwhile leaves nothing.
 --
 -- KEYS[1]  account
--- ARGV     1 uses: `key id:how long ago in ms`, by commas
 -- Returns  {"noted"}
 -- Writes   account (or the operators' list, which reads alike)
 --- @include "lib/amounts"
+local uses = unpack(ARGV) -- `key id:how long ago in ms`, by commas
 local now = amounts.real_now()
 local noted = {}
-for id, ago_ms in string.gmatch(ARGV[1], "([^:,]+):(%d+)") do
+for id, ago_ms in string.gmatch(uses, "([^:,]+):(%d+)") do
   local used_at = now - tonumber(ago_ms)
   local known = redis.call("HMGET", KEYS[1], "key:" .. id, "used:" .. id)
   if known[1] and used_at > tonumber(known[2] or 0) then noted[id] = amounts.text(used_at) end

@@ -2,26 +2,34 @@
 -- What became of a try: done, to be tried again after a pause, or given up with the webhook paused.
 --
 -- KEYS[1]  webhook
--- ARGV     1 event, 2 claim, 3 what came of it ("delivered" | "failed" | "gone"), 4 status code or "", 5 word or "",
---          6 how long it took in ms, 7 jitter in thousandths, 8 when any copy of the webhook got through last, or ""
--- Returns  {"stale"} {"unsure"}: it is the operators', and whether another copy got through decides; ask again with 8
+-- Returns  {"stale"} {"unsure"}: it is the operators', and whether another copy got through decides; ask again with
+--          `delivered_at`
 --          {"delivered"} {"again", when} {"failed"}: given up alone {"paused", why or "": it was before}
 -- Writes   webhook, delivery, pending, webhooks
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox" "lib/pausing" "lib/tries"
+local
+  event, claim,
+  outcome, -- "delivered", "failed" or "gone"
+  status_code, -- or ""
+  word, -- or ""
+  duration_ms,
+  jitter, -- in thousandths
+  delivered_at -- when any copy of the webhook got through last, or ""
+  = unpack(ARGV)
 local owner, id = webhooks.named()
 local outbox = make_outbox()
-local event, outcome, now = ARGV[1], ARGV[3], amounts.real_now()
+local now = amounts.real_now()
 local key = webhook_keys.delivery(owner, id, event)
 local d, w = tries.load(key), webhooks.load(owner, id)
-if not d or not w or d.claim ~= ARGV[2] then return {"stale"} end
+if not d or not w or d.claim ~= claim then return {"stale"} end
 local paused = w.status == "paused"
 -- A webhook that was resumed gives each a whole day of tries again.
 local resumed = w.resumed or "0"
 local failures = (d.resumed or "0") == resumed and tonumber(d.failures or 0) + 1 or 1
 local since = failures > 1 and d.failing_since or amounts.text(now)
 local failing_since = w.failing_since or amounts.text(now)
-local pause = outcome == "failed" and tries.pause(failures, now - tonumber(since), tonumber(ARGV[7])) or nil
-if outcome == "failed" and not pause and owner == webhooks.OPERATOR and ARGV[8] == "" then return {"unsure"} end
+local pause = outcome == "failed" and tries.pause(failures, now - tonumber(since), tonumber(jitter)) or nil
+if outcome == "failed" and not pause and owner == webhooks.OPERATOR and delivered_at == "" then return {"unsure"} end
 
 local function finish(status)
   redis.call("HSET", key, "status", status)
@@ -32,7 +40,7 @@ local function finish(status)
 end
 
 redis.call("HDEL", key, "claim", "claimed_at")
-tries.add(key, d, now, ARGV[4], ARGV[5], tonumber(ARGV[6]))
+tries.add(key, d, now, status_code, word, tonumber(duration_ms))
 if outcome == "delivered" then
   redis.call("HSET", KEYS[1], "delivered_at", amounts.text(now))
   redis.call("HDEL", KEYS[1], "failing_since")
@@ -49,7 +57,7 @@ if pause then
 end
 -- Where others got through meanwhile, it is this one that the receiver will not have. Each address of a request stands
 -- for itself.
-local last = math.max(tonumber(failing_since), tonumber(ARGV[8]) or 0)
+local last = math.max(tonumber(failing_since), tonumber(delivered_at) or 0)
 local others = outcome ~= "gone" and last > tonumber(since)
 if id == webhooks.DEFAULT or others then return finish("failed") end
 redis.call("HDEL", key, "failures", "failing_since")

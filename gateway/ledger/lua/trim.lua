@@ -3,16 +3,17 @@
 -- and new entries do so too; this is for an account that has none. The newest entry stays: balances are proved by it.
 --
 -- KEYS[1]  account
--- ARGV     1 how many of each at most
 -- Returns  {"trimmed", how many}
 -- Writes   recent, journal
 --- @include "lib/keys" "lib/amounts" "lib/policy"
-local account, most = string.match(KEYS[1], ":account:(.*)$"), tonumber(ARGV[1])
+local limit = unpack(ARGV) -- of each
+local account = string.match(KEYS[1], ":account:(.*)$")
 local now, p = amounts.real_now(), {}
+limit = tonumber(limit)
 local unlisted = redis.call(
   "ZCOUNT", keys.recent(account), "-inf", amounts.text(now - policy.kept(p, "lists")))
-unlisted = math.min(unlisted, most)
-local oldest = redis.call("LRANGE", keys.journal(account), -most, -1)
+unlisted = math.min(unlisted, limit)
+local oldest = redis.call("LRANGE", keys.journal(account), -limit, -1)
 local aged = 0
 for index = #oldest, 1, -1 do
   if tonumber(string.match(oldest[index], "^%d+|(%d+)|")) >= now - policy.kept(p, "journal") then break end
