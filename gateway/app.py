@@ -162,7 +162,7 @@ async def _serve_figures(runner: Runner, host: str, port: int) -> None:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         raise SettingsError(
-            f"FAREBOX_METRICS_HOST, FAREBOX_METRICS_PORT: cannot serve there: {error.strerror or error}"
+            f"FAREBOX_METRICS_HOST, FAREBOX_METRICS_PORT: cannot listen: {error.strerror or error}"
         ) from None
 
 
@@ -225,7 +225,7 @@ def _add_payments(app: web.Application, settings: Settings) -> None:
     payments = payments_of(settings, app[services.CHECKOUT_LINKS])
     app[services.PAYMENTS] = payments
     if payments is not None and not payments.live and not settings.in_test_mode:
-        log.warning("PAYMENTS_ARE_A_TEST", consequence="anyone with a key gets credits at a click, for nothing")
+        log.warning("PAYMENTS_ARE_A_TEST", consequence="anyone with a key can get credits without paying")
     app[services.PAYMENT_EVENTS] = ReceivedEvents(app[services.LEDGER], payments)
 
 
@@ -256,7 +256,7 @@ async def _ledger_start(app: web.Application) -> AsyncIterator[None]:
         await _start_ledger(app)
     except LedgerUnavailable as error:
         app[services.STARTUP].problem = error.problem
-        log.critical("ledger_unavailable_at_start", error=str(error), until_then="every call answers 503")
+        log.critical("ledger_unavailable_at_start", error=str(error), until_then="every call gets 503")
         app[services.BACKGROUND].keep("ledger start", lambda: _keep_starting(app))
     yield
 
@@ -337,7 +337,7 @@ async def _keep_starting(app: web.Application) -> None:
 async def _publish(app: web.Application, card: RateCard) -> None:
     """Called with every rate card after the first."""
     if not app[services.STARTUP].ready:
-        raise LedgerUnavailable("the ledger has not answered yet")
+        raise LedgerUnavailable("no response from the ledger yet")
     await app[services.CARD_IN_FORCE].publish(card)
     app[services.PAYMENT_EVENTS].retry_soon()
 

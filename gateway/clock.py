@@ -60,7 +60,9 @@ class Clock:
         if difference is None or abs(difference) <= DIFFERENCE_MAX_SECONDS:
             return None
         way = "ahead of" if difference > 0 else "behind"
-        return f"this machine's clock is {abs(difference):,.0f} s {way} the ledger's: check its NTP service"
+        return (
+            f"this machine's clock is {abs(difference):,.0f} s {way} the ledger's: check its time synchronization (NTP)"
+        )
 
     async def measure(self, ask: Callable[[], Awaitable[int]]) -> None:
         """Ask the ledger for its time, in milliseconds. A difference is logged when it begins and when it ends."""
@@ -72,7 +74,9 @@ class Clock:
         self._offset = now_ms / 1000 - (began_at + ended_at) / 2
         problem = self.problem
         if problem is not None and not self._told:
-            log.warning("CLOCK_DIFFERS", problem=problem, consequence="none for credits: the ledger's clock counts")
+            log.warning(
+                "CLOCK_DIFFERS", problem=problem, consequence="none for credits, which only use the ledger's clock"
+            )
         if problem is None and self._told:
             log.info("clock_in_sync")
         self._told = problem is not None
@@ -91,7 +95,7 @@ class Clock:
         if (difference := self.difference_seconds) is not None:
             yield GaugeMetricFamily(
                 "farebox_clock_difference_seconds",
-                "How far this machine's clock is ahead of the ledger's.",
+                "Offset of this machine's clock from the ledger's; positive if ahead.",
                 value=difference,
             )
 

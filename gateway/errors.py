@@ -93,7 +93,7 @@ class LedgerUnavailable(FareboxError):
     `problem` is what operators are shown in `/readyz`; the message is for the log and may name servers.
     """
 
-    problem = "the ledger does not answer"
+    problem = "the ledger is not responding"
 
 
 class LedgerFull(LedgerUnavailable):
@@ -105,7 +105,9 @@ class LedgerFull(LedgerUnavailable):
 class ReplicasMissing(LedgerUnavailable):
     """Fewer replicas than FAREBOX_WAIT_REPLICAS have it on disk, so it cannot be acknowledged."""
 
-    problem = "too few of the ledger's replicas confirm (FAREBOX_WAIT_REPLICAS): nothing is accepted until they do"
+    problem = (
+        "too few of the ledger's replicas confirm writes (FAREBOX_WAIT_REPLICAS): nothing is accepted until they do"
+    )
 
 
 class LedgerBroken(FareboxError):
@@ -163,7 +165,7 @@ class StoreFault:
     change: str
 
 
-UNKNOWN_FAULT = StoreFault("it does not answer, or not as it should", "unknown", "see the log")
+UNKNOWN_FAULT = StoreFault("it is not responding, or not as expected", "unknown", "see the log")
 
 
 class StoreUnavailable(FareboxError):

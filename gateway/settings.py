@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     def _not_guessable(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
             if not key.get_secret_value().strip():
-                msg = f"is empty: leave it out, or make one: {MAKE_ONE}"
+                msg = f"is empty: unset it, or generate one: {MAKE_ONE}"
                 raise ValueError(msg)
             check_strength(key.get_secret_value())
         return key
@@ -109,7 +109,8 @@ class Settings(BaseSettings):
     def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and re.fullmatch(r"[!-~]{1,256}", key.get_secret_value()) is None:
             msg = (
-                f"must be up to 256 ASCII characters without white space: it is sent in a header. Make one: {MAKE_ONE}"
+                "must be up to 256 ASCII characters without whitespace, because it is sent in a header. To "
+                f"generate one: {MAKE_ONE}"
             )
             raise ValueError(msg)
         return key
@@ -120,7 +121,7 @@ class Settings(BaseSettings):
         try:
             parse_networks(text)
         except ValueError as error:
-            raise ValueError(f"must be networks such as 10.0.0.0/8,fd00::/8: {error}") from None
+            raise ValueError(f"must be comma-separated networks such as 10.0.0.0/8,fd00::/8: {error}") from None
         return text
 
     @field_validator("cors_origins", "return_origins")
@@ -129,7 +130,7 @@ class Settings(BaseSettings):
         try:
             parse_origins(text)
         except ValueError as error:
-            raise ValueError(f"must be origins such as https://app.example.com, by commas: {error}") from None
+            raise ValueError(f"must be comma-separated origins such as https://app.example.com: {error}") from None
         return text
 
     @field_validator("host")
@@ -141,8 +142,8 @@ class Settings(BaseSettings):
     def _no_play_money_for_others(self) -> Settings:
         if self.payments == "local" and not self.in_test_mode and self.reached_by is not None:
             msg = (
-                "FAREBOX_PAYMENTS=local gives credits at a click, for nothing, and others can reach this gateway "
-                f"({self.reached_by}): set FAREBOX_PAYMENTS=stripe or none, or FAREBOX_TEST_MODE=1 to mean it"
+                "FAREBOX_PAYMENTS=local gives credits away without payment, and others can reach this gateway "
+                f"({self.reached_by}): set FAREBOX_PAYMENTS=stripe or none, or FAREBOX_TEST_MODE=1 if this is intended"
             )
             raise ValueError(msg)
         return self
@@ -150,14 +151,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _a_cluster_needs_a_queue(self) -> Settings:
         if self.ledger_url and "+cluster" in _scheme(self.ledger_url) and not self.queue_url:
-            msg = "FAREBOX_LEDGER_URL is a cluster, and arq cannot run on one: set FAREBOX_QUEUE_URL beside it"
+            msg = "FAREBOX_LEDGER_URL is a cluster, and arq cannot run on one: set FAREBOX_QUEUE_URL too"
             raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
     def _replicas_are_waited_for_on_one_node(self) -> Settings:
         if self.wait_replicas and "+cluster" in _scheme(self.ledger_address):
-            msg = "FAREBOX_WAIT_REPLICAS works with a single node or Sentinel, not with a cluster: leave it out"
+            msg = "FAREBOX_WAIT_REPLICAS works with a single node or Sentinel, not with a cluster: unset it"
             raise ValueError(msg)
         return self
 
@@ -165,14 +166,17 @@ class Settings(BaseSettings):
     def _the_keys_differ(self) -> Settings:
         given = [key for key in (self.admin_key, self.signing_key, self.metrics_key) if key is not None]
         if len(given) != len({key.get_secret_value() for key in given}):
-            msg = "FAREBOX_ADMIN_KEY, FAREBOX_SIGNING_KEY and FAREBOX_METRICS_KEY must differ: who has one has not all"
+            msg = (
+                "FAREBOX_ADMIN_KEY, FAREBOX_SIGNING_KEY and FAREBOX_METRICS_KEY must differ, so that having one does "
+                "not give the others"
+            )
             raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
     def _metrics_have_a_port_of_their_own(self) -> Settings:
         if self.metrics_port is not None and self.metrics_port == self.port:
-            msg = "FAREBOX_METRICS_PORT must not be FAREBOX_PORT: it is for an address of its own"
+            msg = "FAREBOX_METRICS_PORT must not be FAREBOX_PORT: metrics get an address of their own"
             raise ValueError(msg)
         return self
 
@@ -181,8 +185,8 @@ class Settings(BaseSettings):
         least = max(self.output_days, RECORD_DAYS) + OPEN_DAYS
         if self.list_days is not None and self.list_days < least:
             msg = (
-                f"FAREBOX_LIST_DAYS must be at least {least}: an ended generation is kept for {least - OPEN_DAYS} days "
-                f"(30, or FAREBOX_OUTPUT_DAYS), and it may have been open for up to {OPEN_DAYS} before"
+                f"FAREBOX_LIST_DAYS must be at least {least}: an ended generation is kept for {least - OPEN_DAYS} "
+                f"days (30, or FAREBOX_OUTPUT_DAYS), after being open for up to {OPEN_DAYS}"
             )
             raise ValueError(msg)
         return self

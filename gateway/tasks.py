@@ -47,7 +47,7 @@ class Tasks:
     def problems(self) -> tuple[str, ...]:
         """The loops that are down, one sentence each."""
         return tuple(
-            f"the background task {name!r} failed ({loop.down}) and is being restarted: see the log"
+            f"the background task {name!r} failed ({loop.down}) and is being restarted; see the log"
             for name, loop in self._loops.items()
             if loop.down is not None
         )

@@ -38,12 +38,15 @@ class Missing:
     def problem(self) -> str:
         """What an operator should know. It names no machine."""
         if not self.tool:
-            return "no caretaker runs: start one (`farebox caretaker`), or nothing that was left undone is brought on"
+            return "no caretaker is running: start one (`farebox caretaker`); until then, lost work is not picked up"
         if not self.provider:
-            return f"no worker makes {self.tool!r}: start one (`farebox worker {self.tool}`); its generations wait"
+            return (
+                f"no worker for {self.tool!r} is running: start one (`farebox worker {self.tool}`); its generations "
+                "wait"
+            )
         return (
-            f"no worker of {self.tool!r} can call the provider {self.provider!r}: give one its key (see the workers' "
-            "logs); its generations wait"
+            f"no worker for {self.tool!r} can call the provider {self.provider!r}: give one its API key (see the "
+            "workers' logs); its generations wait"
         )
 
 
@@ -107,10 +110,13 @@ class Workforce:
         """What Prometheus is told; nothing of what is not known."""
         if self._caretakers is None:
             return
-        yield GaugeMetricFamily("farebox_caretakers", "Caretakers seen lately.", value=self._caretakers)
+        yield GaugeMetricFamily("farebox_caretakers", "Caretakers seen recently.", value=self._caretakers)
         unserved = GaugeMetricFamily(
             "farebox_unserved",
-            "1 for each tool without a worker (provider empty), and each provider that none of its workers can call.",
+            (
+                "1 for each tool without a worker (provider empty), and each provider that none of the tool's "
+                "workers can call."
+            ),
             labels=["tool", "provider"],
         )
         for one in self.missing:

@@ -26,7 +26,7 @@ from workers.settings import caretaking, make_worker, open_context
 _metrics_port = click.option(
     "--metrics-port",
     type=click.IntRange(1, 65535),
-    help="Serve this process's own metrics for Prometheus on this port of FAREBOX_METRICS_HOST (default: 127.0.0.1).",
+    help="Serve this process's Prometheus metrics on this port of FAREBOX_METRICS_HOST (default: 127.0.0.1).",
 )
 _under_up = click.option("--under-up", is_flag=True, hidden=True)  # the gateway beside us shows our metrics
 
@@ -38,18 +38,18 @@ log = structlog.get_logger(__name__)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="How many generations to make at the same time. Default: FAREBOX_WORKER_JOBS, 150.",
+    help="Concurrent generations. Default: FAREBOX_WORKER_JOBS, 150.",
 )
 @_metrics_port
 @_under_up
 def worker(tool: str, jobs: int | None, metrics_port: int | None, *, under_up: bool) -> None:
     """Make the generations of one TOOL of the rate card, such as image or video.
 
-    Run as many as you need, on as many machines as you like; each takes what is next in the tool's queue. Making a
-    generation is mostly waiting for a provider, so one process takes many at once.
+    Run as many as you need, on as many machines as you like; each takes the next job from the tool's queue. A worker
+    mostly waits for providers, so one process handles many generations at once.
 
-    SIGTERM (or Ctrl-C) lets running generations finish for FAREBOX_GRACE_SECONDS and hands the rest back, so another
-    worker goes on with them and nobody pays twice. A second one hands back at once.
+    SIGTERM (or Ctrl-C) lets running generations finish for FAREBOX_GRACE_SECONDS and hands the rest back, so that
+    another worker continues them and nobody pays twice. A second signal hands everything back at once.
 
     \b
     Examples:
@@ -67,13 +67,12 @@ def worker(tool: str, jobs: int | None, metrics_port: int | None, *, under_up: b
 @_metrics_port
 @_under_up
 def caretaker(metrics_port: int | None, *, under_up: bool) -> None:
-    """Bring on what was left undone: lost dispatches, dead workers, holds past their time, expired outputs.
+    """Pick up what was left undone: lost dispatches, dead workers, overdue holds, expired outputs.
 
-    Once a day one caretaker also audits the ledger (`farebox audit` does so by hand), and every ten seconds one notes
-    how the queues are, for the console's Operations page. And it tells webhooks what has happened.
+    It checks all overdue deadlines once a second and delivers webhooks. Every ten seconds one caretaker records the
+    state of the queues for the console's Operations page, and once a day one audits the ledger, like `farebox audit`.
 
-    Looks at every overdue deadline once a second. Run at least one; with several, each rescue is still made once, and
-    one of them may die.
+    Run at least one. Several can run side by side: each rescue still happens once, and any of them can fail.
 
     \b
     Example:
@@ -127,7 +126,7 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
             start_http_server(metrics_port, addr=settings.metrics_host)
         except OSError as error:
             raise SettingsError(
-                f"--metrics-port {metrics_port}: cannot serve there: {error.strerror or error}. Choose another port."
+                f"--metrics-port {metrics_port}: cannot listen: {error.strerror or error}. Choose another port."
             ) from None
     return settings
 

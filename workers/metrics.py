@@ -20,17 +20,15 @@ TRANSITION_SECONDS = transition_seconds()
 FIGURES = Figures()
 ATTEMPT_SECONDS = Histogram(
     "farebox_attempt_seconds",
-    "How long attempts took from begin to their end, by tool, model and how they ended.",
+    "Duration of attempts, by tool, model and result.",
     ["tool", "model", "ending"],
     buckets=(0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 2700),
 )
-ATTEMPTS_IN_WORK = Gauge("farebox_attempts_in_work", "Attempts that this worker is making now.", ["tool"])
-RESCUES = Counter("farebox_caretaker_rescues", "Rescues by this caretaker, by what they did.", ["action"])
-WEBHOOK_TRIES = Counter(
-    "farebox_webhook_tries", "Calls of webhooks by this caretaker, by what came of them.", ["outcome"]
-)
-OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose old outputs were deleted.")
-UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Uploads that were deleted because they had expired.")
+ATTEMPTS_IN_WORK = Gauge("farebox_attempts_in_work", "Attempts this worker is running.", ["tool"])
+RESCUES = Counter("farebox_caretaker_rescues", "Rescues by this caretaker, by result.", ["action"])
+WEBHOOK_TRIES = Counter("farebox_webhook_tries", "Webhook calls by this caretaker, by result.", ["outcome"])
+OUTPUTS_DELETED = Counter("farebox_caretaker_outputs_deleted", "Generations whose expired outputs were deleted.")
+UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Expired uploads deleted.")
 
 
 class ProcessFigures(Collector):

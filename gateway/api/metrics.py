@@ -41,19 +41,17 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.figures = Figures(self.registry)
         ProcessCollector(registry=self.registry)  # the default registry has it by itself, ours has not
-        self.refusals = Counter(
-            "farebox_refusals", "Requests answered with an error, by code.", ["code"], registry=self.registry
-        )
+        self.refusals = Counter("farebox_refusals", "Error responses by code.", ["code"], registry=self.registry)
         self.upload_looks = Counter(
             "farebox_upload_looks",
-            "Uploads that were to be inspected: read, refused, or limited because their account's took too long.",
+            "Uploads by inspection result: read, refused, or limited (the account used up its inspection time).",
             ["outcome"],
             registry=self.registry,
         )
         self.requests = Timings(
             Histogram(
                 "farebox_http_request_seconds",
-                "How long requests took, by method, route and status.",
+                "Request duration by method, route and status.",
                 ["method", "route", "status"],
                 buckets=_SECONDS,
                 registry=self.registry,
@@ -124,16 +122,16 @@ def _card_in_force(rate_cards: RateCards) -> Metric:
 def _card_degraded(rate_cards: RateCards) -> Metric:
     return GaugeMetricFamily(
         "farebox_rate_card_degraded",
-        "1 while the file on disk is not the rate card in force.",
+        "1 while the rate card on disk is not the one in force.",
         value=1 if rate_cards.problem else 0,
     )
 
 
 def _of_queue(depths: Mapping[str, Depth]) -> Iterator[Metric]:
     oldest = GaugeMetricFamily(
-        "farebox_queue_oldest_age_seconds", "How long the oldest queued generation has waited.", labels=["tool"]
+        "farebox_queue_oldest_age_seconds", "Age of the oldest queued generation.", labels=["tool"]
     )
-    workers = GaugeMetricFamily("farebox_workers", "Workers that are alive.", labels=["tool"])
+    workers = GaugeMetricFamily("farebox_workers", "Live workers.", labels=["tool"])
     for tool, depth in depths.items():
         oldest.add_metric([tool], (depth.oldest_ms or 0) / 1000)
         workers.add_metric([tool], depth.workers)
@@ -142,33 +140,35 @@ def _of_queue(depths: Mapping[str, Depth]) -> Iterator[Metric]:
 
 
 def _of_ledger(totals: Totals | None, tools: Sequence[str]) -> Iterator[Metric]:
-    yield GaugeMetricFamily("farebox_ledger_up", "1 while the ledger answers.", value=0 if totals is None else 1)
+    yield GaugeMetricFamily("farebox_ledger_up", "1 while the ledger responds.", value=0 if totals is None else 1)
     if totals is None:
         return
     yield GaugeMetricFamily("farebox_accounts", "Accounts.", value=totals.accounts)
-    yield GaugeMetricFamily("farebox_open_generations", "Generations that have not ended.", value=totals.open)
+    yield GaugeMetricFamily("farebox_open_generations", "Open generations.", value=totals.open)
     yield GaugeMetricFamily(
         "farebox_held_credits",
         "Credits held by open generations.",
         value=float(millicredits_to_credits(totals.held_millicredits)),
     )
     yield GaugeMetricFamily(
-        "farebox_deadlines_overdue", "Deadlines that have passed and nobody has seen to.", value=totals.overdue
+        "farebox_deadlines_overdue", "Deadlines that have passed without being handled.", value=totals.overdue
     )
     yield _by_tool("farebox_queue_depth", "Queued generations.", totals.queued, tools)
-    yield _by_tool("farebox_waiting", "Generations beyond their account's concurrency.", totals.waiting, tools)
+    yield _by_tool(
+        "farebox_waiting", "Generations waiting because of their account's concurrency limit.", totals.waiting, tools
+    )
     yield _by_tool("farebox_running", "Running generations.", totals.running, tools)
     in_work = {
         tool: totals.queued.get(tool, 0) + totals.running.get(tool, 0) for tool in {*totals.queued, *totals.running}
     }
     yield _by_tool("farebox_in_work", "Generations queued or running.", in_work, tools)
     outcomes = CounterMetricFamily(
-        "farebox_generations", "Generations that have ended.", labels=["tool", "model", "state", "code"]
+        "farebox_generations", "Ended generations by outcome.", labels=["tool", "model", "state", "code"]
     )
     for labels, count in totals.outcomes.items():
         outcomes.add_metric(list(labels), count)
     yield outcomes
-    rescues = CounterMetricFamily("farebox_rescues", "Rescues by what they did.", labels=["action"])
+    rescues = CounterMetricFamily("farebox_rescues", "Rescues by result.", labels=["action"])
     for action, count in totals.rescues.items():
         rescues.add_metric([action], count)
     yield rescues
@@ -179,30 +179,36 @@ def _of_audit(last: LastAudit | None) -> Iterator[Metric]:
     if last is None:
         return
     yield GaugeMetricFamily(
-        "farebox_audit_differences", "What did not agree in the ledger at the last audit.", value=last.differences
+        "farebox_audit_differences", "Inconsistencies found by the last audit.", value=last.differences
     )
     yield GaugeMetricFamily(
-        "farebox_audit_unproved", "What never stood still for the last audit to prove it.", value=last.unproved
+        "farebox_audit_unproved",
+        "Items the last audit could not verify because they kept changing.",
+        value=last.unproved,
     )
     yield GaugeMetricFamily(
-        "farebox_audit_timestamp_seconds", "When the last audit began, by Redis's clock.", value=last.at / 1000
+        "farebox_audit_timestamp_seconds", "When the last audit started (Redis's clock).", value=last.at / 1000
     )
 
 
 def _of_payments(unapplied: int | None) -> Iterator[Metric]:
     if unapplied is not None:
         yield GaugeMetricFamily(
-            "farebox_payment_events_unapplied", "Payment events that could not be applied yet.", value=unapplied
+            "farebox_payment_events_unapplied", "Payment events that have not been applied yet.", value=unapplied
         )
 
 
 def _of_providers(states: Mapping[str, ProviderState], rate_cards: RateCards) -> Iterator[Metric]:
     """What the queue does not answer is left out, as is the limit of a provider that has none."""
-    in_work = GaugeMetricFamily("farebox_provider_in_work", "Jobs that a provider has.", labels=["provider"])
-    most = GaugeMetricFamily("farebox_provider_max_in_work", "How many it takes at a time.", labels=["provider"])
-    in_line = GaugeMetricFamily("farebox_provider_in_line", "Generations that wait for room.", labels=["provider"])
+    in_work = GaugeMetricFamily("farebox_provider_in_work", "Jobs in progress at a provider.", labels=["provider"])
+    most = GaugeMetricFamily(
+        "farebox_provider_max_in_work", "Maximum concurrent jobs at a provider.", labels=["provider"]
+    )
+    in_line = GaugeMetricFamily(
+        "farebox_provider_in_line", "Generations waiting for a free slot at a provider.", labels=["provider"]
+    )
     last_hour = GaugeMetricFamily(
-        "farebox_provider_last_hour", "What a provider did in the last hour.", labels=["provider", "outcome"]
+        "farebox_provider_last_hour", "A provider's results in the last hour.", labels=["provider", "outcome"]
     )
     for name, state in states.items():
         in_work.add_metric([name], state.in_work)

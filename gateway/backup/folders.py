@@ -42,7 +42,7 @@ def made_whole(place: Path) -> Iterator[Path]:
 def check_free(place: Path) -> None:
     """BackupFailed if there is something at `place`."""
     if place.is_symlink() or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
-        raise BackupFailed(f"{place} is there already, and is not overwritten: name another folder, or move it away")
+        raise BackupFailed(f"{place} already exists and is not overwritten: choose another folder, or move it away")
 
 
 def write_file(path: Path, contents: bytes) -> None:

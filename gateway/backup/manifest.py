@@ -67,11 +67,13 @@ class Manifest:
         try:
             known = json.loads(path.read_text())
             if known["format"] != FORMAT:
-                raise BackupFailed(f"{path} has format {known['format']}, this Farebox reads {FORMAT}: use a newer one")
+                raise BackupFailed(
+                    f"{path} has format {known['format']}, but this Farebox reads format {FORMAT}: use a newer version"
+                )
             files = [Entry(**entry) for entry in known.pop("files")]
             found = cls(**known, files=files)
         except OSError as error:
-            raise BackupFailed(f"{folder} is no backup: {NAME}: {error.strerror or error}") from None
+            raise BackupFailed(f"{folder} is not a backup: {NAME}: {error.strerror or error}") from None
         except (ValueError, TypeError, KeyError) as error:
             raise BackupFailed(f"{path} cannot be read: {type(error).__name__}: {error}") from None
         for entry in files:
@@ -108,4 +110,4 @@ def digest_of(path: Path, progress: Progress) -> tuple[int, str]:
 def _check_path(text: str) -> None:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise BackupFailed(f"the manifest names {text!r}, which leads out of the backup")
+        raise BackupFailed(f"the manifest names {text!r}, which is outside the backup")

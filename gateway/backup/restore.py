@@ -67,21 +67,19 @@ def _finished(settings: Settings, source: Path, manifest: Manifest) -> Restored:
         _set_time(wanted, manifest)
     done = Restored(wanted)
     if there and wanted.read_bytes() != kept.read_bytes():
-        done.to_do.append(
-            f"{wanted} differs from the backup's card, which is {kept}: to sell by that one, copy it there"
-        )
+        done.to_do.append(f"{wanted} differs from the backup's rate card, {kept}: to use that one, copy it there")
     if manifest.has_ledger and not settings.embedded:
         done.to_do.append(
-            f"the ledger's own Redis: stop it, copy {source / LEDGER / 'appendonlydir'} into its `dir`, in place of "
-            "the one there, and start it with `appendonly yes` set before it starts"
+            f"the ledger's Redis: stop it, copy {source / LEDGER / 'appendonlydir'} into its `dir`, replacing the one "
+            "there, and set `appendonly yes` before you start it"
         )
     if local_store(settings.outputs_address) is None and _of(manifest, OUTPUTS):
         done.to_do.append(
             f"outputs, inputs and uploads: they are in {settings.data / OUTPUTS}, and FAREBOX_OUTPUTS_URL is "
-            f"{bucket_of(settings.outputs_address)}: copy them there by its own means"
+            f"{bucket_of(settings.outputs_address)}: copy them there with the bucket's tools"
         )
     if not manifest.has_ledger:
-        done.to_do.append("the ledger: it is not in this backup; put its Redis back by its own means")
+        done.to_do.append("the ledger: it is not in this backup; restore its Redis with its own tools")
     return done
 
 
@@ -89,7 +87,7 @@ def _copy(source: Path, manifest: Manifest, part: str, place: Path, progress: Pr
     for entry in _of(manifest, part):
         copied = copy_file(source / entry.path, place / Path(entry.path).relative_to(part), entry.path, progress)
         if copied != entry:
-            raise BackupFailed(f"{entry.path} has changed while it was copied: nothing was put back")
+            raise BackupFailed(f"{entry.path} changed while it was being copied: nothing was restored")
 
 
 def _of(manifest: Manifest, part: str) -> list[Entry]:
@@ -113,6 +111,6 @@ def _check_given_key(settings: Settings, manifest: Manifest) -> None:
     mine = mark_of(settings.secret("signing-key"))
     if mine != manifest.signing_key_mark:
         raise BackupFailed(
-            f"FAREBOX_SIGNING_KEY is another key ({mine}) than the backup's ({manifest.signing_key_mark}): with it, "
-            "the restored ledger would not start. Set it to the backup's, or leave it out"
+            f"FAREBOX_SIGNING_KEY ({mine}) is not the backup's key ({manifest.signing_key_mark}): with it, the "
+            "restored ledger would not start. Set it to the backup's key, or unset it"
         )

@@ -35,7 +35,7 @@ async def copy_snapshot(redis: Redis, write: Write) -> None:
     try:
         await connection.snapshot(write)
     except (RedisError, OSError, EOFError) as error:
-        raise BackupFailed(f"the ledger's Redis did not hand out a snapshot: {type(error).__name__}: {error}") from None
+        raise BackupFailed(f"the ledger's Redis did not send a snapshot: {type(error).__name__}: {error}") from None
     finally:
         await connection.disconnect(nowait=True)
 
@@ -59,8 +59,8 @@ class _SnapshotConnection(AbstractConnection):
                 raise EOFError("the connection was closed before the snapshot")
         if not head.startswith(b"$"):
             raise BackupFailed(
-                f"this Redis does not hand out snapshots (SYNC): {head.decode(errors='replace')}. Copy the ledger by "
-                "its own means, and all else by `farebox backup --without-ledger`"
+                f"this Redis does not send snapshots (SYNC): {head.decode(errors='replace')}. Back up the ledger with "
+                "its own tools, and everything else with `farebox backup --without-ledger`"
             )
         if head.startswith(_END):
             await _until_mark(reader, head.removeprefix(_END), write)
@@ -88,7 +88,7 @@ async def _until_mark(reader: asyncio.StreamReader, mark: bytes, write: Write) -
 async def _piece(reader: asyncio.StreamReader, most: int) -> bytes:
     piece = await _in_time(reader.read(most))
     if not piece:
-        raise EOFError("the connection was closed within the snapshot")
+        raise EOFError("the connection was closed during the snapshot")
     return piece
 
 

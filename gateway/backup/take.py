@@ -54,29 +54,29 @@ def sources(settings: Settings, *, ledger: bool) -> Sources:
     keys = {name: found for name in _SECRETS if (found := settings.existing_secret(name)) is not None}
     if "signing-key" not in keys:
         raise BackupFailed(
-            f"there is no signing key: FAREBOX_SIGNING_KEY is not set, and {settings.secret_source('signing-key')} "
-            "does not exist. Run this in the folder where `farebox up` runs, or set FAREBOX_DATA to its data folder"
+            f"no signing key: FAREBOX_SIGNING_KEY is not set, and {settings.secret_source('signing-key')} does not "
+            "exist. Run this in the folder where `farebox up` runs, or set FAREBOX_DATA to its data folder"
         )
     card = default_card_path(settings.rate_card)
     outputs, left_out = local_store(settings.outputs_address), []
     if outputs is None:
         bucket = bucket_of(settings.outputs_address)  # without credentials that the URL may have
-        left_out.append(f"outputs, inputs and uploads: they are in {bucket}; copy that by its own means")
+        left_out.append(f"outputs, inputs and uploads: they are in {bucket}; back them up with its own tools")
     if not ledger:
-        left_out.append("the ledger (--without-ledger): copy its Redis by its own means, just before this")
+        left_out.append("the ledger (--without-ledger): back up its Redis with its own tools, just before this backup")
     elif settings.queue_address != settings.ledger_address:
-        left_out.append("the queue's Redis: the caretaker queues what the ledger has open again")
+        left_out.append("the queue's Redis: the caretaker queues open generations again")
     if "admin-key" not in keys:
-        left_out.append("an admin key: none is kept here")
+        left_out.append("an admin key: none is stored here")
     workflows: list[str] = []
     try:
         loaded = load_card(card)
     except RateCardError:
-        left_out.append(f"workflows that {card} names: it does not hold (`farebox pricing check`)")
+        left_out.append(f"workflows of {card}: the rate card is invalid (`farebox pricing check`)")
     else:
         workflows = _workflows(loaded)
         left_out += _variables(loaded)
-    left_out.append("settings (FAREBOX_…), among them Stripe's keys: they are in the environment")
+    left_out.append("settings (FAREBOX_…), including Stripe's keys: they are in the environment")
     return Sources(keys, card, workflows, outputs, left_out)
 
 
@@ -86,8 +86,8 @@ async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[s
     try:
         if not isinstance(redis, Redis):
             raise BackupFailed(
-                "the ledger is a cluster, whose nodes give no snapshot of one moment: copy it by its own means, and "
-                "all else by `farebox backup --without-ledger`"
+                "the ledger is a cluster, whose nodes have no common snapshot: back it up with its own tools, and "
+                "everything else with `farebox backup --without-ledger`"
             )
         await _check_signing_key(redis, settings)
         server = await redis.info("server")

@@ -71,18 +71,18 @@ class _Commands(Listing):
 def farebox(ctx: click.Context, parent_fd: int | None) -> None:
     """Sell image and video generations: priced, reserved, queued, then committed or refunded.
 
-    Settings are environment variables named FAREBOX_…; settings.md of the documentation lists them.
+    Settings are environment variables named FAREBOX_…, listed in settings.md of the documentation.
 
     \b
     Start here:
-      farebox init            a price list to begin with, in this folder
-      farebox up --demo       everything here, then one image and one video
-      farebox pricing check   is my price list complete?
+      farebox init            write an example price list into this folder
+      farebox up --demo       start everything here, then make one image and one video
+      farebox pricing check   check that the price list is complete
     """
     imported()  # the command too, or click would have refused its name
     if parent_fd is None and ctx.invoked_subcommand not in _LOGS_IT:
         for variable, meant in misspelt().items():
-            say(f"Warning: {variable} is not a setting of Farebox, and is ignored. Did you mean {meant}?", error=True)
+            say(f"Warning: {variable} is not a Farebox setting and is ignored. Did you mean {meant}?", error=True)
     if parent_fd is not None:  # `farebox up` started us, and we end with it
         if ctx.invoked_subcommand == "redis":
             tie(parent_fd)

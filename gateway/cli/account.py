@@ -37,20 +37,20 @@ class _Credits(click.ParamType[int | float]):
 _CREDITS = _Credits()
 _PAGE = 100
 _INTERVAL = click.Choice(["monthly", "quarterly", "yearly"])
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-_reason = click.option("--reason", required=True, help="Why; the customer sees it in the journal.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
+_reason = click.option("--reason", required=True, help="The reason; shown to the customer in the journal.")
 _bucket = click.option(
     "--bucket",
     type=click.Choice(["free", "subscription", "top_up"]),
     default="top_up",
     show_default=True,
-    help="The class of the credits, which decides when they are spent.",
+    help="The bucket of the credits, which decides when they are spent.",
 )
 
 
 @click.group(cls=Listing)
 def account() -> None:
-    """Create accounts and keys, give and correct credits, see where they went.
+    """Create accounts and API keys, grant and adjust credits, and see how they were spent.
 
     Talks to the running gateway (FAREBOX_PUBLIC_URL, or FAREBOX_HOST and FAREBOX_PORT) with the admin key
     (FAREBOX_ADMIN_KEY, or the one in the data folder).
@@ -69,7 +69,7 @@ account.add_command(list_accounts)
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
-@click.option("--email", help="The address to find the account by.")
+@click.option("--email", help="The account's email address.")
 @_as_json
 def create(name: str, email: str | None, *, as_json: bool) -> None:
     """Create ACCOUNT, or change its email."""
@@ -79,12 +79,12 @@ def create(name: str, email: str | None, *, as_json: bool) -> None:
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT", required=False)
-@click.option("--email", help="Find the account by its email instead.")
+@click.option("--email", help="Find the account by its email address instead.")
 @_as_json
 def show(name: str | None, email: str | None, *, as_json: bool) -> None:
-    """Show ACCOUNT: plan, balances, grants, open generations, last entries, keys (never the keys themselves)."""
+    """Show ACCOUNT: plan, balances, grants, open generations, newest journal entries, key ids."""
     if (name is None) == (email is None):
-        raise click.UsageError("Name an ACCOUNT, or give --email.")
+        raise click.UsageError("Give an ACCOUNT or --email.")
 
     async def find(client: GatewayClient) -> dict[str, Any]:
         if name is not None:
@@ -100,7 +100,7 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
 @click.option("--label", help="What the key is for.")
 @_as_json
 def key(name: str, label: str | None, *, as_json: bool) -> None:
-    """Make a key for ACCOUNT. It is shown this once: only its digest is kept."""
+    """Create an API key for ACCOUNT. It is shown only this once; only its hash is stored."""
     body = {} if label is None else {"label": label}
     made = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
     if as_json:
@@ -113,7 +113,7 @@ def key(name: str, label: str | None, *, as_json: bool) -> None:
 @click.argument("name", metavar="ACCOUNT")
 @_as_json
 def list_keys(name: str, *, as_json: bool) -> None:
-    """List ACCOUNT's keys: id, label, when it was made and last used. Never the keys themselves."""
+    """List ACCOUNT's keys: id, label, creation and last use, but not the keys themselves."""
     found = ask_gateway(lambda client: client.call("GET", f"{_path(name)}/keys"))
     if as_json:
         say_json(found)
@@ -132,26 +132,26 @@ def list_keys(name: str, *, as_json: bool) -> None:
 @click.argument("key_id", metavar="KEY")
 @_as_json
 def revoke(name: str, key_id: str, *, as_json: bool) -> None:
-    """Revoke KEY of ACCOUNT, by its id (`farebox account keys`): refused everywhere at once, and for good."""
+    """Revoke KEY of ACCOUNT, by its id (`farebox account keys`). Takes effect everywhere at once, for good."""
     path = f"{_path(name)}/keys/{quote(key_id, safe='')}"
     done = ask_gateway(lambda client: client.call("DELETE", path))
     if as_json:
         say_json(done)
     else:
-        say(f"{done['id']} is revoked.")
+        say(f"{done['id']} has been revoked.")
 
 
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many entries.")
-@click.option("--before", help="Go on where a page ended: the number that it names.")
-@click.option("--kind", help="Only entries of this kind, such as commit, refund or grant.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Number of entries.")
+@click.option("--before", help="Continue after a page: the number shown at its end.")
+@click.option("--kind", help="Only this kind of entry, such as commit, refund or grant.")
 @click.option("--generation", help="Only entries of this generation.")
 @_as_json
 def journal(
     name: str, limit: int, before: str | None, kind: str | None, generation: str | None, *, as_json: bool
 ) -> None:
-    """Show ACCOUNT's journal, newest first: what each entry did to its credits, and what stood there after it.
+    """Show ACCOUNT's journal, newest first: each entry's change, and the balance after it.
 
     \b
     Examples:
@@ -191,12 +191,12 @@ def journal(
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("credits_", metavar="CREDITS", type=_CREDITS)
-@click.option("--expires-at", help="When they expire, such as 2027-01-31T00:00:00Z. Never, if left out.")
+@click.option("--expires-at", help="When they expire, such as 2027-01-31T00:00:00Z. Default: never.")
 @_bucket
 @_reason
 @_as_json
 def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reason: str, *, as_json: bool) -> None:
-    """Give ACCOUNT a grant of CREDITS."""
+    """Grant CREDITS to ACCOUNT."""
     body: dict[str, Any] = {"bucket": bucket, "credits": credits_, "reason": reason}
     if expires_at is not None:
         body["expires_at"] = expires_at
@@ -211,7 +211,7 @@ def grant(name: str, credits_: float, expires_at: str | None, bucket: str, reaso
 @_reason
 @_as_json
 def adjust(name: str, credits_: float, bucket: str, reason: str, *, as_json: bool) -> None:
-    """Correct a bucket of ACCOUNT by CREDITS. To take some away: `farebox account adjust acme --reason … -- -20`."""
+    """Adjust a bucket of ACCOUNT by CREDITS. To subtract: `farebox account adjust acme --reason … -- -20`."""
     body = {"bucket": bucket, "credits": credits_, "reason": reason}
     answer = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/adjustments", body, once=uuid.uuid4().hex))
     _show_account(answer["account"], as_json=as_json)
@@ -221,13 +221,13 @@ def adjust(name: str, credits_: float, bucket: str, reason: str, *, as_json: boo
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("plan")
 @click.option("--interval", type=_INTERVAL, default="monthly", show_default=True)
-@click.option("--started-at", help="When it began, such as 2026-10-31T09:00:00Z. Now, if left out.")
-@click.option("--paid-through", help="When it lapses. If left out, it renews itself until cancelled.")
+@click.option("--started-at", help="When it started, such as 2026-10-31T09:00:00Z. Default: now.")
+@click.option("--paid-through", help="When it lapses. If omitted, it renews automatically until cancelled.")
 @_as_json
 def subscribe(
     name: str, plan: str, interval: str, started_at: str | None, paid_through: str | None, *, as_json: bool
 ) -> None:
-    """Start, renew or move ACCOUNT's subscription to PLAN."""
+    """Start or renew ACCOUNT's subscription, or switch it to PLAN."""
     given = {"plan": plan, "interval": interval, "started_at": started_at, "paid_through": paid_through}
     body = {field: value for field, value in given.items() if value is not None}
     _show_account(ask_gateway(lambda client: client.call("PUT", f"{_path(name)}/subscription", body)), as_json=as_json)
@@ -236,16 +236,16 @@ def subscribe(
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("plan")
-@click.option("--interval", type=_INTERVAL, help="How often it is paid for. As it is, if left out.")
+@click.option("--interval", type=_INTERVAL, help="Billing interval. Default: unchanged.")
 @click.option(
     "--when",
     type=click.Choice(["now", "period_end"]),
     required=True,
-    help="At once, with a new cycle, or when what was paid for ends.",
+    help="At once, with a new cycle, or at the end of the paid period.",
 )
 @_as_json
 def change(name: str, plan: str, interval: str | None, when: str, *, as_json: bool) -> None:
-    """Move ACCOUNT's subscription to PLAN. To take back a change at the period's end: `farebox account resume`."""
+    """Switch ACCOUNT's subscription to PLAN. To undo a scheduled change: `farebox account resume`."""
     body = {"plan": plan, "when": when} | ({} if interval is None else {"interval": interval})
     once = uuid.uuid4().hex
     answer = ask_gateway(lambda client: client.call("PATCH", f"{_path(name)}/subscription", body, once=once))
@@ -264,7 +264,7 @@ def cancel(name: str, *, as_json: bool) -> None:
 @click.argument("name", metavar="ACCOUNT")
 @_as_json
 def resume(name: str, *, as_json: bool) -> None:
-    """Take back a cancellation of ACCOUNT's subscription, or a change that is scheduled for its period's end."""
+    """Undo a cancellation of ACCOUNT's subscription, or a change scheduled for the end of its period."""
     path, once = f"{_path(name)}/subscription/resume", uuid.uuid4().hex
     _show_account(ask_gateway(lambda client: client.call("POST", path, once=once)), as_json=as_json)
 
@@ -274,7 +274,7 @@ def resume(name: str, *, as_json: bool) -> None:
 @click.argument("seconds", type=click.IntRange(min=1))
 @_as_json
 def advance(name: str, seconds: int, *, as_json: bool) -> None:
-    """Move ACCOUNT's clock SECONDS forward, to watch resets and refreshes happen. Test mode only; never back."""
+    """Advance ACCOUNT's clock by SECONDS to watch resets and refreshes happen. Test mode only."""
     body = {"advance_seconds": seconds}
     path = f"{_path(name)}/clock"
     ask_gateway(lambda client: client.call("POST", path, body, once=uuid.uuid4().hex))
@@ -283,7 +283,7 @@ def advance(name: str, seconds: int, *, as_json: bool) -> None:
 
 def _path(name: str) -> str:
     if not is_account_id(name):  # `..` would lead to another call
-        raise click.ClickException(f"{name!r} is no account's id: 1 to 64 letters, digits or any of _ . @ -")
+        raise click.ClickException(f"{name!r} is not an account id: 1 to 64 letters, digits or any of _ . @ -")
     return f"/v1/admin/accounts/{quote(name, safe='@')}"
 
 
@@ -309,9 +309,10 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
         "open: " + (", ".join(f"{count} {as_text(what)}" for what, count in work.items()) or "nothing"), soft_wrap=True
     )
     alerts = ", ".join(f"{part * 100:g} %" for part in found["alerts"]["thresholds"])
-    console.print("alerts at: " + (alerts or "nothing, they are off"))
+    console.print("alerts at: " + (alerts or "none (disabled)"))
     console.print(
-        "keys: " + (", ".join(map(_key, found["keys"])) or "none; make one with `farebox account key`"), soft_wrap=True
+        "keys: " + (", ".join(map(_key, found["keys"])) or "none; create one with `farebox account key`"),
+        soft_wrap=True,
     )
 
 

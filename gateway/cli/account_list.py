@@ -28,14 +28,14 @@ _REST = 1.0
 
 
 @click.command("list")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many accounts.")
-@click.option("--after", metavar="ID", default="", help="Go on after this account.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Number of accounts.")
+@click.option("--after", metavar="ID", default="", help="Continue after this account.")
 @click.option("--json", "as_json", is_flag=True, help="Print the page as JSON.")
 def list_accounts(limit: int, after: str, *, as_json: bool) -> None:
-    """List the accounts by their ids: plan, email, when each was made.
+    """List accounts by id, with plan, email and creation time.
 
-    Reads the ledger itself, as `farebox audit` does (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA), in small
-    pieces: it passes over every key once, whatever the page.
+    Reads the ledger directly, like `farebox audit` (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA). Every
+    page scans all keys once, in small steps.
 
     \b
     Examples:

@@ -31,25 +31,25 @@ _TITLES = {"partitions": "partitions", "keys": "accounts, journals, generations"
 @click.option("--account", metavar="ID", help="Only this account: its balance, journal and generations.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def audit_command(account: str | None, *, as_json: bool) -> None:
-    """Prove on the live ledger that no credit is lost, doubled or held for nothing.
+    """Verify on the live ledger that no credit is lost, counted twice, or held for nothing.
 
     \b
     For every account and generation:
-      the journal adds up, entry by entry, and is the balance
-      what is held is what its open generations cost, per bucket and per grant
-      each open generation has one deadline, so somebody will end it
-      each ended one has committed what was delivered and refunded the rest
-      counts, waiting rooms and totals are right, and no key is left over
+      the journal adds up, entry by entry, to the balance
+      held credits match its open generations, per bucket and per grant
+      each open generation has exactly one deadline, so it will be ended
+      each ended one has committed the delivered share and refunded the rest
+      counters, waiting rooms and totals are correct, and no key is orphaned
 
-    It reads the ledger itself (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA) in small pieces with rests
-    between them, while everything runs, and never changes a credit. The caretaker does the same once a day. A whole
-    audit leaves its result for /readyz, /metrics and /v1/ops/queues.
+    It reads the ledger directly (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA) in small steps with pauses
+    between them, while everything runs, and never changes a credit. The caretaker does the same once a day. The result
+    of a full audit is shown in /readyz, /metrics and /v1/ops/queues.
 
     \b
     Exit codes:
-      0  everything agrees
-      1  something does not
-      2  the ledger could not be read, or something in it never stood still
+      0  everything is consistent
+      1  differences were found
+      2  the ledger could not be read, or part of it kept changing
 
     \b
     Examples:
@@ -63,7 +63,7 @@ def audit_command(account: str | None, *, as_json: bool) -> None:
         say(f"Error: the ledger could not be read: {error}", error=True)
         sys.exit(EXIT_NOT_PROVED)
     except KeyboardInterrupt:
-        say("Stopped before the end: nothing was proved, and nothing was changed.", error=True)
+        say("Interrupted: the audit is incomplete, and nothing was changed.", error=True)
         sys.exit(EXIT_INTERRUPTED)
     if account is not None and report.accounts == 0:
         say(f"Error: there is no account {account}.", error=True)
@@ -97,7 +97,7 @@ async def _remember(ledger: Ledger, report: Report) -> None:
     try:
         await remember(ledger, report)
     except LedgerUnavailable as error:
-        say(f"The result could not be kept for /readyz: {error}", error=True)
+        say(f"The result could not be saved for /readyz: {error}", error=True)
 
 
 class _Bars:
@@ -140,7 +140,7 @@ def _show(report: Report, console: Terminal) -> None:
     table.add_row("seconds", f"{(report.finished - report.at) / 1000:,.1f}")
     console.print(table)
     for subject in report.unproved[:10]:
-        console.print(f"not proved: {as_text(subject)} never stood still; run the audit again", soft_wrap=True)
+        console.print(f"not proved: {as_text(subject)} kept changing; run the audit again", soft_wrap=True)
     if report.clean and not report.unproved:
         console.print("\n[green]Everything agrees.[/]")
 

@@ -32,14 +32,14 @@ EXIT_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 
 @click.command()
 @click.argument("dest", type=click.Path(path_type=Path))
-@click.option("--verify", is_flag=True, help="Read it all back when it is made, and compare.")
-@click.option("--without-ledger", is_flag=True, help="All but the ledger, for a Redis that is copied by its own means.")
+@click.option("--verify", is_flag=True, help="Read the finished backup back and verify it.")
+@click.option("--without-ledger", is_flag=True, help="Skip the ledger, for a Redis that you back up yourself.")
 def backup(dest: Path, *, verify: bool, without_ledger: bool) -> None:
-    """Make a backup in the new folder DEST: ledger, keys, rate card, and the files of a local store.
+    """Back up the ledger, the keys, the rate card and the files of a local store into the new folder DEST.
 
-    Everything may run meanwhile, or nothing. The ledger (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA) is
-    copied as of one moment; all that was acknowledged before is in it. What is not in a backup is said at its end.
-    manifest.json has each file's size and SHA-256. The keys are in it: whoever reads a backup is the operator.
+    Works whether or not Farebox is running. The ledger (FAREBOX_LEDGER_URL, or the embedded one in FAREBOX_DATA) is
+    copied as of one moment, with everything acknowledged before it. At the end, the command lists what is not
+    included. manifest.json has each file's size and SHA-256. A backup contains the keys: keep it as safe as them.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def backup(dest: Path, *, verify: bool, without_ledger: bool) -> None:
       FAREBOX_DATA=/var/lib/farebox farebox backup monday
     """
     settings = load_settings()
-    with _cleanly("nothing was left in its place"):
+    with _cleanly("nothing was left behind"):
         check_free(dest)
         found = take.sources(settings, ledger=not without_ledger)
         with _bars() as bars, made_whole(dest.absolute()) as folder:
@@ -66,12 +66,12 @@ def backup(dest: Path, *, verify: bool, without_ledger: bool) -> None:
 
 @click.command()
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--check", is_flag=True, help="Only compare SRC with its manifest. Nothing is changed.")
+@click.option("--check", is_flag=True, help="Only verify SRC against its manifest; change nothing.")
 def restore(source: Path, *, check: bool) -> None:
-    """Put the backup SRC back into the data folder (FAREBOX_DATA), which must not be there yet.
+    """Restore the backup SRC into the data folder (FAREBOX_DATA), which must not exist yet.
 
-    SRC is compared with its manifest first. pricing.toml (or FAREBOX_RATE_CARD) is written if there is none. Then have
-    it proved: start `farebox redis` or `farebox up`, and run `farebox audit`.
+    SRC is verified against its manifest first. pricing.toml (or FAREBOX_RATE_CARD) is written if it does not exist.
+    Afterwards, start `farebox redis` or `farebox up` and run `farebox audit` to verify the ledger.
 
     \b
     Examples:
@@ -79,7 +79,7 @@ def restore(source: Path, *, check: bool) -> None:
       FAREBOX_DATA=restored farebox restore /mnt/backups/monday
     """
     settings = load_settings()
-    with _cleanly("nothing was put back"):
+    with _cleanly("nothing was restored"):
         manifest = Manifest.read(source)
         if not check:
             back.check_place(settings, manifest)
@@ -87,7 +87,7 @@ def restore(source: Path, *, check: bool) -> None:
             _check(source, manifest, bars)
             done = None if check else back.put_back(settings, source, manifest, bars("restoring", manifest.size))
     if done is None:
-        say(f"{source}: {len(manifest.files):,} files, {manifest.size:,} bytes, all as the manifest says.")
+        say(f"{source}: {len(manifest.files):,} files, {manifest.size:,} bytes, all matching the manifest.")
     else:
         _say_restored(settings, done)
     _say_left_out(manifest)
@@ -102,7 +102,7 @@ def _check(folder: Path, manifest: Manifest, bars: _Bars) -> None:
     found = list(faults(folder, manifest, bars("comparing", manifest.size)))
     if found:
         more = f"\n… and {len(found) - _FAULTS_SHOWN:,} more" if len(found) > _FAULTS_SHOWN else ""
-        raise BackupFailed(f"{folder} is not as its manifest says:\n" + "\n".join(found[:_FAULTS_SHOWN]) + more)
+        raise BackupFailed(f"{folder} does not match its manifest:\n" + "\n".join(found[:_FAULTS_SHOWN]) + more)
 
 
 def _say_restored(settings: Settings, done: back.Restored) -> None:
@@ -115,7 +115,7 @@ def _say_restored(settings: Settings, done: back.Restored) -> None:
 
 
 def _say_left_out(manifest: Manifest) -> None:
-    say("Not in it:")
+    say("Not included:")
     for one in manifest.left_out:
         say(f"  {one}")
 

@@ -26,7 +26,7 @@ class GatewayRefused(FareboxError):
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         """Keep the envelope's parts."""
         error = body.get("error", {})
-        lines = [error.get("message", f"the gateway answered {status}")]
+        lines = [error.get("message", f"the gateway responded with status {status}")]
         lines += [f"  {field['path']}: {field['message']}" for field in error.get("fields", [])]
         super().__init__(visible_lines("\n".join(map(str, lines))))
         self.status = status
@@ -91,8 +91,8 @@ class GatewayClient:
                 return content
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise click.ClickException(
-                f"No gateway answers at {self.address} ({type(error).__name__}).\n"
-                "Start one with `farebox up`, or set FAREBOX_PUBLIC_URL to where yours is."
+                f"No gateway is responding at {self.address} ({type(error).__name__}).\nStart one with `farebox up`, "
+                "or set FAREBOX_PUBLIC_URL to the address of yours."
             ) from None
 
 

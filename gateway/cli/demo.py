@@ -31,12 +31,12 @@ _WISHES = (
 
 
 @click.command()
-@click.option("--account", "name", help="The account to use. A new one, with its own free credits, if left out.")
+@click.option("--account", "name", help="The account to use. Default: a new account with its own free credits.")
 def demo(name: str | None) -> None:
-    """Generate one image and one video on the free credits, and show what every credit went to.
+    """Generate one image and one video on the free credits, and show how every credit was spent.
 
-    Needs a running gateway (`farebox up`) and its admin key. Files go to `demo/` in the data folder; so does the
-    key of the demo account, for the curl that is shown at the end.
+    Needs a running gateway (`farebox up`) and its admin key. Writes the files to `demo/` in the data folder, and the
+    demo account's key, which the curl command shown at the end uses.
     """
     settings = load_settings()
     try:
@@ -44,7 +44,7 @@ def demo(name: str | None) -> None:
     except GatewayRefused as refused:
         raise click.ClickException(in_words(refused, settings)) from None
     if failed:
-        raise click.ClickException("Not everything was delivered; see above. What was not delivered was not charged.")
+        raise click.ClickException("Some outputs were not delivered (see above) and were not charged.")
 
 
 async def _demonstrate(settings: Settings, name: str) -> bool:
@@ -149,7 +149,7 @@ def _say_next(settings: Settings, key_file: Path, link: str, console: Terminal) 
     address = settings.public_address
     console.print("[bold]Try next[/]")
     say(
-        f"""  See it in the browser; this link signs in once, within the hour:
+        f"""  See it in the browser (one-time link, valid for one hour):
   {link}
 
   curl -s {address}/v1/generations \\
@@ -158,6 +158,6 @@ def _say_next(settings: Settings, key_file: Path, link: str, console: Terminal) 
 
   curl -s {address}/v1/balance -H "Authorization: Bearer $(cat {key_file})"
 
-  every call: {address}/docs    the rate card: {address}/v1/rate-card
+  API docs: {address}/docs    the rate card: {address}/v1/rate-card
 """
     )

@@ -33,7 +33,7 @@ async def redis_in_reach(settings: Settings) -> AsyncIterator[None]:
     if not files.is_dir():
         raise LedgerUnavailable(
             f"there is no ledger in {settings.data.resolve()}. Run this in the folder where `farebox up` runs, or set "
-            "FAREBOX_DATA to its data folder, or FAREBOX_LEDGER_URL to a Redis"
+            "FAREBOX_DATA to its data folder or FAREBOX_LEDGER_URL to a Redis"
         )
     lifeline = Lifeline()
     process = await asyncio.create_subprocess_exec(

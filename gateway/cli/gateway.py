@@ -15,10 +15,10 @@ from gateway.settings import load_settings
 @click.command()
 @click.option("--under-up", is_flag=True, hidden=True)
 def gateway(*, under_up: bool) -> None:
-    """Serve the HTTP interface on FAREBOX_HOST and FAREBOX_PORT (127.0.0.1:8080).
+    """Serve the HTTP API on FAREBOX_HOST and FAREBOX_PORT (127.0.0.1:8080).
 
-    Run as many as you like behind a load balancer: they share nothing but the ledger and the queue. SIGTERM lets
-    requests finish.
+    Run as many as you like behind a load balancer: they share nothing but the ledger and the queue. On SIGTERM,
+    requests in flight finish first.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ from gateway.cli.terminal import Terminal, as_text
 @click.argument("generation_id", metavar="GENERATION")
 @click.option("--json", "as_json", is_flag=True, help="Print the generation and its receipt as JSON.")
 def generation(generation_id: str, *, as_json: bool) -> None:
-    """Show GENERATION: its state, its price line by line, which grants paid, and its journal entries.
+    """Show GENERATION: its state, its itemized price, the grants that paid it, and its journal entries.
 
     Talks to the running gateway with the admin key, as `farebox account` does.
 

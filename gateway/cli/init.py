@@ -18,10 +18,10 @@ from gateway.settings import load_settings
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 def init(folder: Path) -> None:
-    """Write pricing.toml, the rate card, into FOLDER (here, if left out). It never overwrites one.
+    """Write pricing.toml, the rate card, into FOLDER (default: here). An existing file is never overwritten.
 
-    It is the example that comes with Farebox, with comments: tools, models, prices, plans, and `sandbox` as the
-    provider of each model. Change it to what you sell. Without a card of your own Farebox sells by the example.
+    It is the packaged example, with comments: tools, models, prices, plans, and `sandbox` as the provider of each
+    model. Edit it to match what you sell. Without a rate card of your own, Farebox uses the example.
 
     \b
     Examples:
@@ -30,12 +30,12 @@ def init(folder: Path) -> None:
     """
     path = folder / FILE_NAME
     _write(path, packaged_card_path().read_bytes())
-    say(f"{path} is yours to change. Every field is explained in\n  {fields_page()}\n\nNext:")
+    say(f"{path} is yours to edit. Every field is explained in\n  {fields_page()}\n\nNext:")
     here = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     say(f"  {here}farebox pricing check   prove it, and see its prices\n  {here}farebox up              sell by it")
     set_elsewhere = load_settings().rate_card
     if set_elsewhere is not None and set_elsewhere.resolve() != path.resolve():
-        say(f"\nNote: FAREBOX_RATE_CARD names {set_elsewhere}, which is used instead.", error=True)
+        say(f"\nNote: FAREBOX_RATE_CARD is set to {set_elsewhere}, which is used instead.", error=True)
 
 
 def _write(path: Path, contents: bytes) -> None:
@@ -44,6 +44,6 @@ def _write(path: Path, contents: bytes) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as file:
             file.write(contents)
     except FileExistsError:
-        raise SettingsError(f"{path} is there already, and was left as it is.") from None
+        raise SettingsError(f"{path} already exists and was not changed.") from None
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be written: {error.strerror}") from None
+        raise SettingsError(f"cannot write {path}: {error.strerror}") from None

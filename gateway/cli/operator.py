@@ -40,9 +40,9 @@ def admin_key(settings: Settings) -> str:
     key = settings.existing_secret("admin-key")
     if key is None:
         raise SettingsError(
-            f"There is no admin key: FAREBOX_ADMIN_KEY is not set, and {settings.secret_source('admin-key')} does not "
-            "exist.\nRun this in the folder where `farebox up` runs, or set FAREBOX_DATA to the folder that it names "
-            "after `kept in`, or FAREBOX_ADMIN_KEY to the gateway's key."
+            f"No admin key: FAREBOX_ADMIN_KEY is not set, and {settings.secret_source('admin-key')} does not "
+            "exist.\nRun this in the folder where `farebox up` runs, or set FAREBOX_DATA to the folder shown there "
+            "as `data`, or FAREBOX_ADMIN_KEY to the gateway's key."
         )
     return key
 
@@ -52,7 +52,7 @@ def in_words(refused: GatewayRefused, settings: Settings) -> str:
     if refused.status != HTTPStatus.UNAUTHORIZED:
         return str(refused)
     return (
-        f"{refused}\nThe gateway at {settings.operators_address} does not take the admin key from "
-        f"{settings.secret_source('admin-key')}.\nIs it the data folder of that gateway? Else set FAREBOX_DATA or "
+        f"{refused}\nThe gateway at {settings.operators_address} does not accept the admin key from "
+        f"{settings.secret_source('admin-key')}.\nIf that is not the gateway's data folder, set FAREBOX_DATA or "
         "FAREBOX_ADMIN_KEY."
     )

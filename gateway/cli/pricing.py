@@ -27,16 +27,16 @@ EXIT_NOT_PUBLISHED = 1
 
 @click.group(cls=Listing)
 def pricing() -> None:
-    """Look at the rate card, pricing.toml, and put it in force."""
+    """Check the rate card, pricing.toml, and publish it."""
 
 
 @pricing.command()
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 def check(path: Path | None) -> None:
-    """Prove that the rate card has exactly one price for everything that it allows, and print its prices.
+    """Check that the rate card has exactly one price for every allowed combination, and print its prices.
 
-    PATH is FAREBOX_RATE_CARD if left out, else pricing.toml here, else the example that came with Farebox. Every fault
-    is told with its table and what to change; the exit code is 2 if there is one, so it can guard a deploy.
+    PATH defaults to FAREBOX_RATE_CARD, then pricing.toml here, then the packaged example. Each error names its table
+    and what to change; the exit code is 2 if there are any, so the command can guard a deploy.
 
     \b
     Examples:
@@ -49,20 +49,22 @@ def check(path: Path | None) -> None:
 
 @pricing.command()
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option("--force", is_flag=True, help="Also if a newer card is in force: this is how to go back to an older one.")
+@click.option(
+    "--force", is_flag=True, help="Publish even if a newer card is in force; needed to go back to an older one."
+)
 def publish(path: Path | None, *, force: bool) -> None:
-    """Put a rate card in force: its plans, free credits and limits, in the ledger (FAREBOX_LEDGER_URL).
+    """Publish a rate card (its plans, free credits and limits) to the ledger (FAREBOX_LEDGER_URL).
 
-    PATH is FAREBOX_RATE_CARD if left out, else pricing.toml here. Gateways publish their own file by themselves when
-    it is newer, by its file time, than the card in force. You need this to go back to an older file: put it in place at
-    every gateway and worker, then publish it with --force. A process with another file says `degraded` until it has
-    this one.
+    PATH defaults to FAREBOX_RATE_CARD, then pricing.toml here. Gateways publish their own file automatically when its
+    modification time is newer than that of the card in force. You need this command to go back to an older file: put
+    it in place for every gateway and worker, then publish it with --force. A process with another file reports
+    `degraded` until it has this one.
 
     \b
     Exit codes:
       0  the card is in force
-      1  a newer card is in force (use --force), or the ledger does not answer
-      2  the card does not validate
+      1  a newer card is in force (use --force), or the ledger is not responding
+      2  the card is invalid
 
     \b
     Examples:
@@ -73,8 +75,8 @@ def publish(path: Path | None, *, force: bool) -> None:
     path = path or default_card_path(settings.rate_card)
     if is_the_example(path):
         raise SettingsError(
-            f"There is no pricing.toml in {Path.cwd()}, and the example that came with Farebox is not put in force by "
-            "accident. Name a card: farebox pricing publish PATH"
+            f"There is no pricing.toml in {Path.cwd()}, and the packaged example is never published by default. Name "
+            "a card: farebox pricing publish PATH"
         )
     card = load_card(path)
     try:

@@ -15,10 +15,10 @@ from gateway.settings import load_settings
 def redis() -> None:
     """Run the embedded Redis in the foreground, durable, on a socket in the data folder (FAREBOX_DATA).
 
-    For one machine without a Redis of its own. Everything acknowledged is on disk (append-only file, synced before
-    every answer), so it may be killed at any time.
+    For a single machine without another Redis. Everything acknowledged is on disk (append-only file, fsynced before
+    every response), so it can be killed at any time.
 
-    With FAREBOX_LEDGER_URL or FAREBOX_QUEUE_URL set nothing would use it: it says so and waits for SIGTERM.
+    If FAREBOX_LEDGER_URL or FAREBOX_QUEUE_URL is set, nothing would use it: it says so and waits for SIGTERM.
 
     \b
     Example:
@@ -35,5 +35,5 @@ def _stand_by() -> None:
     """Stay until asked to end: tools that run a Procfile stop everything when one process ends."""
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    say("FAREBOX_LEDGER_URL or FAREBOX_QUEUE_URL is set: no embedded Redis is started. Waiting for SIGTERM.")
+    say("FAREBOX_LEDGER_URL or FAREBOX_QUEUE_URL is set, so no embedded Redis is started. Waiting for SIGTERM.")
     signal.sigwait(ends)

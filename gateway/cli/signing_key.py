@@ -21,17 +21,17 @@ EXIT_DIFFERS = 1
 
 @click.group("signing-key", cls=Listing)
 def signing_key() -> None:
-    """See which signing key the ledger is used with, or take another one knowingly.
+    """See which signing key the ledger uses, or switch to another one.
 
-    Webhook secrets, links, quotes and sign-ins are made with the signing key (FAREBOX_SIGNING_KEY, or `signing-key` in
-    the data folder). The ledger remembers a mark of it, and a gateway or caretaker that has another one does not start.
+    The signing key (FAREBOX_SIGNING_KEY, or `signing-key` in the data folder) signs webhooks, links, quotes and
+    sign-ins. The ledger stores its fingerprint, and a gateway or caretaker with another key does not start.
     """
 
 
 @signing_key.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the marks as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the fingerprints as JSON.")
 def show(*, as_json: bool) -> None:
-    """Show the mark of this machine's signing key, and of the one that the ledger is used with.
+    """Show the fingerprints of this machine's signing key and of the key the ledger uses.
 
     The exit code is 1 if they differ.
 
@@ -56,7 +56,7 @@ def show(*, as_json: bool) -> None:
 
 @signing_key.command()
 def adopt() -> None:
-    """Have the ledger used with this machine's signing key from now on.
+    """Make the ledger use this machine's signing key from now on.
 
     For when the one before is lost, or was changed on purpose. What was made with that one is lost: quotes, links to
     outputs and sign-ins are refused, and no webhook made before is signed until its secret is rotated. Give every
@@ -70,13 +70,13 @@ def adopt() -> None:
     mine = _own_mark(settings)
     before = asyncio.run(_adopt(settings, mine))
     if before == mine:
-        say(f"The ledger is used with the key from {settings.secret_source('signing-key')} already ({mine}).")
+        say(f"The ledger already uses the key from {settings.secret_source('signing-key')} ({mine}).")
         return
-    say(f"From now on the ledger is used with the key from {settings.secret_source('signing-key')} ({mine}).")
+    say(f"The ledger now uses the key from {settings.secret_source('signing-key')} ({mine}).")
     if before is not None:
         say(
-            f"It was {before} before. Start every gateway and caretaker with this key, then rotate the secret of every "
-            "webhook, in the console or by POST /v1/webhooks/{webhook}/rotate: until then its events wait."
+            f"Before, it used {before}. Start every gateway and caretaker with the new key, then rotate the secret of "
+            "every webhook, in the console or with POST /v1/webhooks/{webhook}/rotate; until then, its events wait."
         )
 
 
@@ -84,8 +84,8 @@ def _own_mark(settings: Settings) -> str:
     key = settings.existing_secret("signing-key")
     if key is None:
         raise SettingsError(
-            f"There is no signing key: FAREBOX_SIGNING_KEY is not set, and {settings.secret_source('signing-key')} "
-            "does not exist.\nRun this in the folder where the gateway runs, or set FAREBOX_DATA to its data folder."
+            f"No signing key: FAREBOX_SIGNING_KEY is not set, and {settings.secret_source('signing-key')} does not "
+            "exist.\nRun this in the folder where the gateway runs, or set FAREBOX_DATA to its data folder."
         )
     return mark_of(key)
 

@@ -41,15 +41,15 @@ _HTTP_OK = 200
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="Once it is up, make one image and one video on the free credits.")
+@click.option("--demo", is_flag=True, help="Once everything is up, make one image and one video on the free credits.")
 def up(*, demo: bool) -> None:
     """Run everything on this machine: gateway, a worker for each tool, caretaker, and Redis if no URL is set.
 
-    Each is a process of its own and started again if it dies. Ctrl-C ends them in order: running generations finish
-    or are handed back, Redis goes last. A second Ctrl-C ends them at once, which loses nothing either.
+    Each runs as a separate process and is restarted if it dies. Ctrl-C stops them in order: running generations finish
+    or are handed back, and Redis stops last. A second Ctrl-C stops everything at once, without losing anything.
 
-    Everything is kept in FAREBOX_DATA (.farebox) and is there again at the next start. GET /metrics of the gateway has
-    the metrics of all of them, each with the label `process`.
+    All data is in FAREBOX_DATA (.farebox) and is used again at the next start. The gateway's GET /metrics includes the
+    metrics of all processes, each with the label `process`.
 
     \b
     Examples:
@@ -107,7 +107,9 @@ class _Everything:
                     ended.result()
         finally:
             work.cancel()
-            self._say("stopping: running generations finish or are handed back; Ctrl-C again ends everything now")
+            self._say(
+                "stopping: running generations finish or are handed back; press Ctrl-C again to stop everything now"
+            )
             await supervisor.stop()
             self._say("stopped")
 
@@ -141,7 +143,10 @@ class _Everything:
                 self._tools.add(tool)
             lost = self._tools - wanted
             for tool in sorted(lost - await self._tools_with_work() if lost else ()):
-                self._say(f"the rate card has no tool {tool} any more and nothing of it is open: ending its worker")
+                self._say(
+                    f"the rate card no longer has the tool {tool}, and none of its generations are open: stopping its "
+                    "worker"
+                )
                 await supervisor.end(_worker(tool).name)
                 self._tools.discard(tool)
 
@@ -195,8 +200,8 @@ class _Everything:
                     process.terminate()
                     await process.wait()
         if code:
-            self._say(f"the demo ended with exit code {code}; everything else goes on")
-        self._say(f"still up at {self._settings.public_address}; stop with Ctrl-C")
+            self._say(f"the demo exited with code {code}; everything else keeps running")
+        self._say(f"still running at {self._settings.public_address}; press Ctrl-C to stop")
 
     def _say(self, line: str) -> None:
         self._columns.show("farebox", line)
@@ -210,18 +215,18 @@ class _Everything:
         if settings.admin_key is None:
             where, key = f"in {key_file}", f"$(cat {shlex.quote(str(key_file))})"
         else:
-            where, key = "what FAREBOX_ADMIN_KEY says", "$FAREBOX_ADMIN_KEY"
+            where, key = "the value of FAREBOX_ADMIN_KEY", "$FAREBOX_ADMIN_KEY"
         if link is None:
             operations = f"{address}/ (sign in with the admin key)"
         else:
-            operations = f"{link}\n{' ' * 15}(signs you in as the operator, once, within the hour)"
+            operations = f"{link}\n{' ' * 15}(one-time operator sign-in, valid for one hour)"
         return f"""Farebox is up at {address}
 
   console      {address}/ (sign in with an account's key)
   operations   {operations}
-  every call   {address}/docs
+  API docs     {address}/docs
   admin key    {where}
-  kept in      {data}
+  data         {data}
   rate card    {_card_in_words(settings)}
   test mode    {mode}
 {f"  links        {warning}{chr(10)}" if warning else ""}  stop         Ctrl-C
@@ -242,7 +247,7 @@ def _worker(tool: str, *, vital: bool = True) -> Program:
 def _card_in_words(settings: Settings) -> str:
     path = default_card_path(settings.rate_card)
     if is_the_example(path):
-        return "the example that came with Farebox; `farebox init` writes one here, for you to change"
+        return "the packaged example; `farebox init` writes it here for you to edit"
     return str(path.resolve())
 
 

@@ -81,17 +81,17 @@ def outdated(card: RateCard, found: list[PolicyInForce | None]) -> str:
     others = [one for one in found if one is not None and one.version != card.version]
     own = f"{card.path} ({_named(card.version, card.file_time_ms)})"
     if not others:
-        return f"{own} is not known to the whole ledger yet: start a gateway with it"
+        return f"{own} is not published to the whole ledger yet: start a gateway with it"
     newest = max(others, key=lambda one: one.file_time_ms)
     way = "is older than"
     if newest.file_time_ms == card.file_time_ms:
-        way = "has the same time as, but not the contents of,"
+        way = "has the same time as but different contents from"
     elif newest.file_time_ms < card.file_time_ms:
         way = "is newer than"
     command = shlex.join(["farebox", "pricing", "publish", "--force", card.path])
     return (
-        f"{own} {way} the rate card in force ({_named(newest.version, newest.file_time_ms)}): "
-        f"put that file in its place, or this one in force with `{command}`"
+        f"{own} {way} the rate card in force ({_named(newest.version, newest.file_time_ms)}): replace it with that "
+        f"file, or publish this one with `{command}`"
     )
 
 

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _WANTED = {
-    "appendonly": ("yes", "a restart loses what was acknowledged"),
-    "appendfsync": ("always", "a crash loses the last second of what was acknowledged"),
-    "maxmemory-policy": ("noeviction", "Redis may throw away balances"),
+    "appendonly": ("yes", "a restart loses acknowledged writes"),
+    "appendfsync": ("always", "a crash loses the last second of acknowledged writes"),
+    "maxmemory-policy": ("noeviction", "Redis may evict balances"),
 }
 _FAILOVER = (
-    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is behind Sentinel: a failover loses what was acknowledged and had not "
-    "reached the replica; set FAREBOX_WAIT_REPLICAS=1 or more"
+    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is behind Sentinel: a failover loses acknowledged writes that had "
+    "not reached the replica; set FAREBOX_WAIT_REPLICAS=1 or more"
 )
 
 _FAILOVER_OF_CLUSTER = (
-    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is a cluster: a failover loses what was acknowledged and had not "
-    "reached the replica; replicas can be waited for behind Sentinel, not on a cluster"
+    "FAREBOX_WAIT_REPLICAS is 0, and the ledger is a cluster: a failover loses acknowledged writes that had not "
+    "reached the replica; waiting for replicas works behind Sentinel, not on a cluster"
 )
 
 
@@ -91,11 +91,11 @@ def _weak_settings(settings: Mapping[str, str], unknown: str) -> list[str]:
     for name, (wanted, consequence) in _WANTED.items():
         value = settings.get(name)
         if value is None:
-            sentences.append(f"{name} cannot be verified: {unknown}; make sure that it is `{wanted}`")
+            sentences.append(f"{name} cannot be verified: {unknown}; make sure it is `{wanted}`")
         elif value != wanted:
             sentences.append(
-                f"{name} is not `{wanted}` but `{value}`: {consequence}; CONFIG SET {name} {wanted}, and the same in "
-                "the server's own configuration"
+                f"{name} is `{value}` instead of `{wanted}`: {consequence}; run CONFIG SET {name} {wanted}, and set "
+                "it in the server's configuration too"
             )
     return sentences
 
@@ -104,7 +104,7 @@ def _full_memory(memory: Mapping[str, Any]) -> list[str]:
     used, most = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
     if not most or used < most:
         return []
-    return [f"the memory is full ({used} of {most} bytes): nothing new is accepted, what is held can end"]
+    return [f"the memory is full ({used} of {most} bytes): nothing new is accepted; open generations can still end"]
 
 
 def _missing_replicas(replication: Mapping[str, Any] | None, wanted: int) -> list[str]:
@@ -114,7 +114,7 @@ def _missing_replicas(replication: Mapping[str, Any] | None, wanted: int) -> lis
     online = sum(replica.get("state") == "online" for replica in replicas)
     if online >= wanted:
         return []
-    return [f"{online} of {wanted} replicas are connected (FAREBOX_WAIT_REPLICAS): until all are, nothing is accepted"]
+    return [f"{online} of {wanted} replicas are connected (FAREBOX_WAIT_REPLICAS): nothing is accepted until all are"]
 
 
 async def told(node: Any, *words: str) -> dict[str, Any] | None:

@@ -21,14 +21,14 @@ class Figures:
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._waits = Histogram(
             "farebox_wait_seconds",
-            "How long generations were queued before they were first begun, by tool.",
+            "Time generations were queued before their first start, by tool.",
             ["tool"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._results = Histogram(
             "farebox_result_seconds",
-            "How long it took from the request to the generation's end, by tool and status.",
+            "Time from request to end of a generation, by tool and status.",
             ["tool", "status"],
             buckets=_SECONDS,
             registry=registry,
@@ -37,12 +37,12 @@ class Figures:
             "farebox_credits_charged", "Credits committed for generations, by tool.", ["tool"], registry=registry
         )
         self._refunded = Counter(
-            "farebox_credits_refunded", "Credits of generations that were given back, by tool.", ["tool"],
+            "farebox_credits_refunded", "Credits refunded for generations, by tool.", ["tool"],
             registry=registry,
         )  # fmt: skip
         self._sold = Counter(
             "farebox_credits_sold",
-            "Credits of purchases that were paid, by kind; of a plan, those of its first month.",
+            "Credits sold, by kind of purchase; for a plan, those of its first month.",
             ["kind"],
             registry=registry,
         )

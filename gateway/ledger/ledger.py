@@ -71,11 +71,14 @@ class Ledger(
         version, partitions = found.split(",")
         if int(version) != SCHEMA_VERSION:
             msg = (
-                f"the ledger has schema version {version}, this Farebox knows {SCHEMA_VERSION}: "
-                "run the version of Farebox that wrote it, or a newer one"
+                f"the ledger has schema version {version}, this Farebox knows {SCHEMA_VERSION}: run the version of "
+                "Farebox that wrote it, or a newer one"
             )
             raise LedgerBroken(msg)
-        msg = f"the ledger has {partitions} partitions, this Farebox is set to {self.partitions}: they must be the same"
+        msg = (
+            f"the ledger has {partitions} partitions, but this Farebox is configured for {self.partitions}: they must "
+            "be equal"
+        )
         raise LedgerBroken(msg)
 
     async def time(self) -> int:

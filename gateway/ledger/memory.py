@@ -26,7 +26,7 @@ async def hints(redis: Redis | RedisCluster) -> list[str]:
         if value is not None and int(value) < COMPACT_VALUE_BYTES:
             found.add(
                 f"{SETTING} is {value}: a finished generation takes about 1,000 bytes more than with "
-                f"{COMPACT_VALUE_BYTES}; CONFIG SET {SETTING} {COMPACT_VALUE_BYTES}, and the same in the server's own "
-                "configuration"
+                f"{COMPACT_VALUE_BYTES}; run CONFIG SET {SETTING} {COMPACT_VALUE_BYTES}, and set it in the server's "
+                "configuration too"
             )
     return sorted(found)

@@ -63,7 +63,7 @@ class Replicas:
             return
         await self._round()
         if connection != self._connections:
-            raise ReplicasMissing("the connection was lost, and what confirms now may be another server")
+            raise ReplicasMissing("the connection was lost, and the server that confirms now may be a different one")
 
     async def _round(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -103,7 +103,7 @@ class Replicas:
             await self._disconnect()
             if isinstance(error, ResponseError):
                 # Such as WAITAOF on a server without an append-only file, or one that is a replica itself by now.
-                raise ReplicasMissing(f"the server cannot say what its replicas have: {error}") from None
+                raise ReplicasMissing(f"the server cannot report what its replicas have confirmed: {error}") from None
             raise
 
     async def _until_confirmed(self, deadline: float) -> None:
@@ -112,7 +112,7 @@ class Replicas:
             if count >= self._wanted:
                 return
             if time.monotonic() >= deadline:
-                raise ReplicasMissing(f"{count} of {self._wanted} replicas confirm what is written")
+                raise ReplicasMissing(f"{count} of {self._wanted} replicas confirmed the write")
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -62,7 +62,7 @@ class Retention:
             for (name, days), field in zip(asdict(self).items(), self.fields, strict=True)
             if field in published and published[field] != self.fields[field]
         ]
-        return "; ".join(found) + ": set all gateways alike and restart them" if found else None
+        return "; ".join(found) + ": configure all gateways the same and restart them" if found else None
 
 
 @dataclass(frozen=True, slots=True)

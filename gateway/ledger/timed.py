@@ -49,7 +49,7 @@ def transition_seconds(registry: CollectorRegistry = REGISTRY) -> Timings:
     return Timings(
         Histogram(
             "farebox_transition_seconds",
-            "How long the ledger took to answer, by transition and outcome.",
+            "Duration of ledger calls by transition and outcome.",
             ["transition", "outcome"],
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
             registry=registry,

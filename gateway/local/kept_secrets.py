@@ -36,7 +36,7 @@ def read(path: Path) -> str:
     try:
         if path.stat().st_uid not in {os.geteuid(), 0}:
             raise SettingsError(
-                f"FAREBOX_DATA: {path} belongs to another user, who knows it: remove it, and find out who."
+                f"FAREBOX_DATA: {path} belongs to another user, who can read it: remove it and find out who created it."
             )
         kept = path.read_text().strip()
     except PermissionError as error:
@@ -44,5 +44,5 @@ def read(path: Path) -> str:
     try:
         check_strength(kept)
     except ValueError as error:
-        raise SettingsError(f"{path}: {error}; or delete the file to have one made") from None
+        raise SettingsError(f"{path}: {error}; or delete the file to have one generated") from None
     return kept

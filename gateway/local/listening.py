@@ -65,10 +65,10 @@ def free_port(host: str, port: int, command: str) -> int:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(
-                f"FAREBOX_PORT: port {port} is in use by another program. Stop that, or choose another port: "
+                f"FAREBOX_PORT: port {port} is in use by another program. Stop it, or choose another port: "
                 f"FAREBOX_PORT={port + 1} farebox {command}"
             ) from None
-        raise SettingsError(f"FAREBOX_HOST, FAREBOX_PORT: cannot serve there: {error.strerror or error}") from None
+        raise SettingsError(f"FAREBOX_HOST, FAREBOX_PORT: cannot listen: {error.strerror or error}") from None
 
 
 def http_address(host: str, port: int) -> str:

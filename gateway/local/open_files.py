@@ -26,8 +26,8 @@ def raise_limit() -> int:
     files = allowed()
     if files < FILES_MIN:
         raise SettingsError(
-            f"This process may have {files} files open, and Farebox needs {FILES_MIN} at least: raise the limit with "
-            "`ulimit -n 4096`, LimitNOFILE=4096 in systemd, or --ulimit nofile=4096 with a container."
+            f"This process is limited to {files} open files, and Farebox needs at least {FILES_MIN}. Raise the limit "
+            "with `ulimit -n 4096`, LimitNOFILE=4096 in systemd, or --ulimit nofile=4096 for a container."
         )
     return files
 

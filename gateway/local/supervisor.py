@@ -85,7 +85,7 @@ class Supervisor:
 
     def _give_up(self, name: str) -> None:
         if not self.gave_up.done():
-            self.gave_up.set_exception(SettingsError(f"{name} cannot start like this; it says why above."))
+            self.gave_up.set_exception(SettingsError(f"{name} cannot start; see the reason above."))
 
 
 class _Child:
@@ -128,7 +128,7 @@ class _Child:
         try:
             await asyncio.wait_for(asyncio.shield(self._task), kill_after_seconds)
         except TimeoutError:
-            self._show("farebox", f"{self.program.name} did not end in {kill_after_seconds:g} s: killed")
+            self._show("farebox", f"{self.program.name} did not stop within {kill_after_seconds:g} s: killed")
             self.send(signal.SIGKILL)
             await self._task
 
@@ -146,7 +146,7 @@ class _Child:
             first = False
             if time.monotonic() - started >= _HEALTHY_AFTER_SECONDS:
                 pause_seconds = _PAUSE_MIN_SECONDS
-            self._show("farebox", f"{self.program.name} {_ending(code)}; starting it again in {pause_seconds:g} s")
+            self._show("farebox", f"{self.program.name} {_ending(code)}; restarting it in {pause_seconds:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_seconds)
             pause_seconds = min(pause_seconds * 2, _PAUSE_MAX_SECONDS)
@@ -186,5 +186,5 @@ class _Child:
 
 def _ending(code: int) -> str:
     if code >= 0:
-        return f"ended with exit code {code}"
-    return f"was ended by {signal.Signals(-code).name}"
+        return f"exited with code {code}"
+    return f"was killed by {signal.Signals(-code).name}"

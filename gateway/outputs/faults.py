@@ -24,30 +24,30 @@ def fault_of(error: Exception) -> StoreFault:
     reason = _reason(error, text)
     if no_such_bucket(error):
         return StoreFault(
-            "it has no such bucket", reason, "create the bucket, or correct FAREBOX_OUTPUTS_URL or the endpoint"
+            "the bucket does not exist", reason, "create the bucket, or correct FAREBOX_OUTPUTS_URL or the endpoint"
         )
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _status(text) in {"401", "403"}:
         return StoreFault(
-            "it refuses our credentials",
+            "it rejects our credentials",
             reason,
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS or "
-            "AZURE_STORAGE_ACCOUNT_KEY to credentials that may read, write, list and delete there, or "
-            "FAREBOX_OUTPUTS_CREDENTIALS=instance for the role of this machine",
+            "AZURE_STORAGE_ACCOUNT_KEY to credentials with permission to read, write, list and delete, or "
+            "FAREBOX_OUTPUTS_CREDENTIALS=instance to use this machine's role",
         )
     if "builder error" in text:
         return StoreFault(
             "its endpoint is not an https: URL",
-            "the endpoint is no https: URL",
+            "the endpoint is not an https: URL",
             "set AWS_ALLOW_HTTP=true to use an http: endpoint, or correct AWS_ENDPOINT_URL",
         )
     if getattr(error, "errno", None) in _FULL or any(full in text for full in _FULL_TEXTS):
-        return StoreFault("its disk is full", reason, "make room on the disk of FAREBOX_OUTPUTS_URL")
+        return StoreFault("its disk is full", reason, "free space on the disk of FAREBOX_OUTPUTS_URL")
     if isinstance(error, PermissionError) or "Permission denied" in text or "Read-only file system" in text:
-        return StoreFault("its folder cannot be written to", reason, "let this user write to the folder")
+        return StoreFault("its folder is not writable", reason, "give this user write access to the folder")
     return StoreFault(
-        "it does not answer, or not as it should",
+        "it is not responding, or not as expected",
         reason,
-        "see that it can be reached from here, or correct FAREBOX_OUTPUTS_URL (and the endpoint, of a bucket)",
+        "check that it can be reached from here, or correct FAREBOX_OUTPUTS_URL (and, for a bucket, the endpoint)",
     )
 
 

@@ -78,7 +78,7 @@ class OutputStore:
                 where = f"the bucket {bucket_of(url)} at {endpoint_of(url, variables)}"
                 return cls(
                     open_bucket(url, unsigned=unsigned),
-                    where=f"{where}, without credentials, for none are set" if unsigned else where,
+                    where=f"{where}, without credentials, as none are set" if unsigned else where,
                 )
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
             # The scheme only: a URL may have been given credentials all the same, and obstore's words may repeat it.

@@ -46,7 +46,7 @@ class StoreWatch:
         """What an operator should know; None if all is well. It names no server."""
         if self.fault is None:
             return None
-        return f"the object store (FAREBOX_OUTPUTS_URL): {self.fault.summary}. Outputs wait for it: see the log"
+        return f"the object store (FAREBOX_OUTPUTS_URL): {self.fault.summary}. Outputs wait; see the log"
 
     async def answering(self) -> None:
         """Return when the store answers; at once while nothing is known against it."""
@@ -70,7 +70,9 @@ class StoreWatch:
             self._away(error.fault)
         except TimeoutError:
             self._away(
-                StoreFault("it does not answer", f"no answer within {_PATIENCE_SECONDS:g} s", "see that it runs")
+                StoreFault(
+                    "it is not responding", f"no response within {_PATIENCE_SECONDS:g} s", "check that it is running"
+                )
             )
         else:
             self._back()
@@ -91,7 +93,7 @@ class StoreWatch:
     def metrics(self) -> Iterator[Metric]:
         """What Prometheus is told."""
         yield GaugeMetricFamily(
-            "farebox_store_up", "1 while the object store answers.", value=0 if self.fault is not None else 1
+            "farebox_store_up", "1 while the object store responds.", value=0 if self.fault is not None else 1
         )
 
     def _away(self, fault: StoreFault) -> None:
@@ -105,7 +107,7 @@ class StoreWatch:
                 store=self._store.where,
                 reason=fault.reason,
                 change=fault.change,
-                until_then="outputs wait for it, uploads are answered 503",
+                until_then="outputs wait for it, and uploads get 503",
             )
 
     def _back(self) -> None:

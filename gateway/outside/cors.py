@@ -16,15 +16,15 @@ def parse_origins(text: str) -> frozenset[str]:
 
 def _origin(entry: str) -> str:
     if "*" in entry:
-        raise ValueError(f"{entry} is a wildcard: name each origin")
+        raise ValueError(f"{entry} is a wildcard: list each origin")
     parts = urlsplit(entry.lower())
     if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
         raise ValueError(f"{entry or 'an empty entry'} does not start with https:// or http:// and a host")
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc or entry.endswith(("?", "#")):
-        raise ValueError(f"{entry} has more than a scheme, a host and a port")
+        raise ValueError(f"{entry} must have only a scheme, a host and a port")
     port = parts.port  # ValueError where it is none
     host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc.removesuffix(":")
     if not _HOST.fullmatch(host):
-        raise ValueError(f"{entry} has a host that no browser would send: international names are written as xn--…")
+        raise ValueError(f"{entry} has a host that no browser sends: write international names as xn--…")
     shown = "" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}"
     return f"{parts.scheme}://{host}{shown}"

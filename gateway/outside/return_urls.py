@@ -52,10 +52,10 @@ class ReturnUrls:
                 str(error) if str(error).startswith("must") else "must be a URL such as https://shop.example.com/paid"
             )
         if any(name == CHECKOUT for name, _ in sent):
-            return f"must not have `{CHECKOUT}` in its query: the id of the checkout is added there"
+            return f"must not have `{CHECKOUT}` in its query: the checkout's id is added there"
         if origin in self.origins or (self.loopback and _is_loopback(origin)):
             return None
-        return f"must lead to an allowed origin; {origin} is none: FAREBOX_RETURN_ORIGINS lists them"
+        return f"must be on an allowed origin (FAREBOX_RETURN_ORIGINS); {origin} is not"
 
 
 def with_checkout(url: str, checkout: str) -> str:

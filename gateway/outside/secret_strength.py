@@ -14,14 +14,14 @@ def check_strength(secret: str) -> None:
     """ValueError, which says how to make a better one, if a secret is short or follows a pattern."""
     found = weakness(secret)
     if found is not None:
-        msg = f"{found}. Make one: {MAKE_ONE}"
+        msg = f"{found}. To generate one: {MAKE_ONE}"
         raise ValueError(msg)
 
 
 def weakness(secret: str) -> str | None:
     """Why a secret could be guessed, as far as that shows; None if it does not."""
     if len(secret) < SECRET_CHARACTERS_MIN:
-        return f"is too short: {len(secret)} characters, at least {SECRET_CHARACTERS_MIN} random ones are needed"
+        return f"is too short: {len(secret)} characters, but at least {SECRET_CHARACTERS_MIN} random ones are required"
     rest = next((secret.removeprefix(prefix) for prefix in _PREFIXES if secret.startswith(prefix)), secret)
     if len(set(rest)) < _DISTINCT_MIN:
         return f"is not random: it has only {len(set(rest))} different characters"

@@ -23,12 +23,12 @@ def payments_of(settings: Settings, links: CheckoutLinks) -> PaymentProvider | N
     if key is None or secret is None:
         names = [name for name, value in (("KEY", key), ("WEBHOOK_SECRET", secret)) if value is None]
         raise SettingsError(
-            "\n".join(f"FAREBOX_STRIPE_{name}: must be set, because FAREBOX_PAYMENTS is stripe" for name in names)
+            "\n".join(f"FAREBOX_STRIPE_{name}: must be set when FAREBOX_PAYMENTS is stripe" for name in names)
         )
     weak = weakness(secret.get_secret_value())
     if weak is not None and key.get_secret_value().startswith(_LIVE_KEYS):
         raise SettingsError(
-            f"FAREBOX_STRIPE_WEBHOOK_SECRET: {weak}. Whoever guesses it gets credits for nothing: copy the endpoint's "
+            f"FAREBOX_STRIPE_WEBHOOK_SECRET: {weak}. Anyone who guesses it gets free credits: copy the endpoint's "
             "signing secret from Stripe's dashboard."
         )
     from gateway.payments.stripe import StripePayments  # noqa: PLC0415 - a tenth of the start, for who sells by it

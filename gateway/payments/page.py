@@ -31,7 +31,7 @@ _PAGE = """\
 </html>
 """
 _LOOK_AGAIN = '<meta http-equiv="refresh" content="5">\n'
-_TEST = '<p class="notice"><strong>This is a test.</strong> No money moves here, whatever you press.</p>\n'
+_TEST = '<p class="notice"><strong>This is a test.</strong> No money moves, whatever you press.</p>'
 _FORM = """\
 <form method="post" action="/checkout/{checkout}">
 <input type="hidden" name="token" value="{token}">
@@ -55,15 +55,16 @@ def page(checkout: Checkout, token: str) -> str:
         case _:
             title, again = "Not paid yet", _LOOK_AGAIN
             said = (
-                "<p>The payment has not been confirmed. That can take a minute after you have paid: this page looks "
-                f"again by itself. If you left the payment page, nothing was charged.</p>{_back(checkout.cancel_url)}"
+                "<p>The payment has not been confirmed yet. This can take a minute after you pay; this page "
+                "refreshes by itself. If you left the payment page, nothing was "
+                f"charged.</p>{_back(checkout.cancel_url)}"
             )
     return _PAGE.format(again=again, title=title, test=_TEST if local else "", body=f"{_bought(checkout)}\n{said}")
 
 
 def missing() -> str:
     """The page of a link that leads nowhere."""
-    text = "<p>This link is not whole, or it is more than two days old. Ask for a new one where you got it.</p>"
+    text = "<p>This link is incomplete, or more than two days old. Request a new one where you got it.</p>"
     return _PAGE.format(again="", title="No such checkout", test="", body=text)
 
 

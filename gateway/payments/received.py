@@ -87,7 +87,7 @@ class ReceivedEvents:
         kept = Unapplied(name, kind, *_words(problem), problem.account, now, now, 1, without_persons(event))
         if not await self._keep(kept):
             log.error("payment_event_not_kept", event_id=name, event_type=kind, reason=problem.reason)
-            raise NoRoomForEvent(f"{name} cannot be applied ({problem.reason}), and no more events can be kept")
+            raise NoRoomForEvent(f"{name} cannot be applied ({problem.reason}), and no more events can be stored")
         log.error(
             "payment_event_kept", event_id=name, event_type=kind, reason=problem.reason, detail=problem.detail,
             account=problem.account,

@@ -101,7 +101,7 @@ class StripePayments:
         except stripe.StripeError as error:
             raise _unavailable("checkout", error) from None
         if session.url is None:
-            raise PaymentsUnavailable("Stripe made a checkout session without an address")
+            raise PaymentsUnavailable("Stripe created a checkout session without a URL")
         log.info("checkout_started", checkout=order.id, account=order.account, stripe_session=session.id)
         return CheckoutStarted(session.url, session.id)
 
@@ -120,9 +120,9 @@ class StripePayments:
             # The library compares with this machine's clock; one that is ahead would refuse every payment.
             stripe.WebhookSignature.verify_header(body, signature, self._webhook_secret, tolerance=None)
             if _signed_at(signature) < now_seconds() - TOLERANCE_SECONDS:
-                raise EventRefused("the request was signed by Stripe more than five minutes ago")
+                raise EventRefused("the signature is more than five minutes old")
         except (stripe.SignatureVerificationError, ValueError):
-            raise EventRefused("the request is not signed by Stripe with this gateway's webhook secret") from None
+            raise EventRefused("the signature does not match this gateway's webhook secret") from None
         try:
             return read_json(body)
         except NotJson as error:
@@ -138,7 +138,7 @@ class StripePayments:
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
             log.exception("stripe_event_not_understood")
             raise EventNotUnderstood(
-                f"the event has not the shape that Stripe documents ({type(error).__name__})"
+                f"the event does not have the shape Stripe documents ({type(error).__name__})"
             ) from None
 
     async def renew(self, subscription: str, *, renews: bool) -> None:

@@ -84,7 +84,7 @@ class RateCards:
             return
         except Exception:  # noqa: BLE001 - a fault of ours must not end the watch, or no later card would ever be taken
             self._signature = looked
-            self._file_problem = f"{self._path}: could not be read, through a fault in Farebox; see the log"
+            self._file_problem = f"{self._path}: could not be read because of a bug in Farebox; see the log"
             _log.exception("rate_card_refused", path=str(self._path))
             return
         if await asyncio.to_thread(_signature, self._path) != looked:
@@ -106,10 +106,10 @@ class RateCards:
             problem = str(error)
         except FareboxError as error:
             self._sell_by(card)
-            problem = f"the new rate card is not known to the ledger yet: {error}"
+            problem = f"the new rate card is not published to the ledger yet: {error}"
         except Exception:  # noqa: BLE001 - as above
             self._sell_by(card)
-            problem = "the new rate card is not known to the ledger yet; see the log"
+            problem = "the new rate card is not published to the ledger yet; see the log"
             _log.exception("rate_card_unpublished", version=card.version)
         else:
             self._sell_by(card)

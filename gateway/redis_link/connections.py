@@ -65,13 +65,13 @@ def parse_address(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Address:
     if url.startswith("unix://"):
         path = url.removeprefix("unix://")
         if not path.startswith("/"):
-            raise _wrong(setting, "a socket's address is unix:// and its absolute path: unix:///run/redis.sock")
+            raise _wrong(setting, "a socket's address must be unix:// with an absolute path: unix:///run/redis.sock")
         return Address("unix", path=path)
     # Not urlsplit: some versions of Python 3.11 refuse a list of hosts with an IPv6 address in it.
     split = re.fullmatch(r"([a-z+]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", url)
     scheme, netloc, path, query = split.groups("") if split else ("", "", "", "")
     if netloc.count("[") != netloc.count("]"):
-        raise _wrong(setting, "an IPv6 address stands in brackets: redis://[::1]:6379")
+        raise _wrong(setting, "an IPv6 address must be in brackets: redis://[::1]:6379")
     parts = SplitResult(scheme, netloc, path, query, "")
     transport, _, form = parts.scheme.partition("+")
     if transport not in {"redis", "rediss"} or form not in _FORMS:
@@ -191,15 +191,17 @@ def _parse_remote(parts: SplitResult, kind: Kind, setting: str) -> Address:
     options = parse_qs(parts.query, keep_blank_values=True)
     tls = parts.scheme.startswith("rediss")
     if options.keys() - {"ca"}:
-        raise _wrong(setting, f"knows the option ca, not {', '.join(sorted(options.keys() - {'ca'}))}")
+        raise _wrong(
+            setting, f"has an unknown option {', '.join(sorted(options.keys() - {'ca'}))}; only ca is supported"
+        )
     if options and not tls:
-        raise _wrong(setting, "the option ca is for rediss://")
+        raise _wrong(setting, "the option ca requires rediss://")
     segments = [unquote(segment) for segment in parts.path.split("/") if segment]
     service = segments.pop(0) if kind == "sentinel" and segments else ""
     if kind == "sentinel" and not service:
         raise _wrong(setting, "needs the name of the master after the hosts: redis+sentinel://host:26379/mymaster")
     if len(segments) > 1 or (kind == "cluster" and segments):
-        raise _wrong(setting, f"has more after the hosts than it may: {'/'.join(segments)}")
+        raise _wrong(setting, f"has too much after the hosts: {'/'.join(segments)}")
     return Address(
         kind,
         hosts,

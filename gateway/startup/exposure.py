@@ -8,7 +8,7 @@ from gateway.pricing.load import default_card_path, is_the_example
 from gateway.settings import Settings
 from gateway.startup.misspelt import misspelt
 
-TEST_MODE_MEANS = "anyone with an account's key moves its clock and pays for plans and credits at a click, for nothing"
+TEST_MODE_MEANS = "anyone with an account's key can advance its clock and get plans and credits without paying"
 
 
 def mode_in_words(settings: Settings) -> str:
@@ -16,7 +16,7 @@ def mode_in_words(settings: Settings) -> str:
     if settings.in_test_mode and settings.reached_by is not None:
         return f"ON, AND OTHERS CAN REACH THIS ({settings.reached_by}): {TEST_MODE_MEANS}"
     if settings.in_test_mode:
-        return "on: payments are a test page. FAREBOX_TEST_MODE=0 turns it off"
+        return "on: payments use a test page. FAREBOX_TEST_MODE=0 turns it off"
     if _turned_off(settings):
         return f"off, because others can reach this ({settings.reached_by}). FAREBOX_TEST_MODE=1 turns it on"
     return "off"
@@ -26,7 +26,7 @@ def links_in_words(settings: Settings) -> str | None:
     """Where links lead, if nobody has said it."""
     if not settings.public_address_is_guessed:
         return None
-    return f"lead to {settings.public_address}, which is a guess: set FAREBOX_PUBLIC_URL"
+    return f"point to {settings.public_address}, which is a guess: set FAREBOX_PUBLIC_URL"
 
 
 def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
@@ -35,16 +35,16 @@ def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     if settings.in_test_mode and settings.reached_by is not None:
         found.append(("TEST_MODE_IN_PUBLIC", {"reached_by": settings.reached_by, "consequence": TEST_MODE_MEANS}))
     if _turned_off(settings):
-        fix = "FAREBOX_TEST_MODE=1 turns it on: only where no real customers are"
+        fix = "FAREBOX_TEST_MODE=1 turns it on; only use it without real customers"
         found.append(("TEST_MODE_OFF", {"because": settings.reached_by, "fix": fix}))
     if settings.public_address_is_guessed:
         fix = "set FAREBOX_PUBLIC_URL to the address clients use"
         found.append(("PUBLIC_URL_GUESSED", {"links_lead_to": settings.public_address, "fix": fix}))
     if settings.reached_by is not None and settings.metrics_key is None and settings.metrics_port is None:
-        fix = "set FAREBOX_METRICS_KEY, or FAREBOX_METRICS_PORT for an address of its own"
+        fix = "set FAREBOX_METRICS_KEY, or FAREBOX_METRICS_PORT for a separate address"
         found.append(("METRICS_IN_PUBLIC", {"reached_by": settings.reached_by, "fix": fix}))
     if settings.reached_by is not None and is_the_example(default_card_path(settings.rate_card)):
-        fix = "`farebox init` writes it as pricing.toml, for you to change; or set FAREBOX_RATE_CARD"
+        fix = "`farebox init` writes it as pricing.toml for you to edit; or set FAREBOX_RATE_CARD"
         found.append(("PRICES_ARE_THE_EXAMPLE", {"reached_by": settings.reached_by, "fix": fix}))
     found.extend(
         ("SETTING_UNKNOWN", {"variable": variable, "did_you_mean": meant}) for variable, meant in misspelt().items()

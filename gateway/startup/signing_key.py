@@ -33,9 +33,9 @@ async def check_signing_key(ledger: SigningKeyOperations, settings: Settings) ->
 def difference(settings: Settings, mine: str, known: str) -> str:
     """What to do about a ledger that is used with another signing key."""
     return (
-        f"FAREBOX_SIGNING_KEY: this ledger is used with another signing key: {known}, by its mark; that of "
-        f"{settings.secret_source('signing-key')} is {mine}. With it, webhooks would be signed wrong, and links, "
-        "quotes and sign-ins of other gateways, or of before, refused. Put the right key there: the one of the other "
-        "gateways, or `signing-key` from the backup. If it is lost, or was changed on purpose, take this one "
-        "knowingly: `farebox signing-key adopt`"
+        f"FAREBOX_SIGNING_KEY: this ledger uses another signing key: {known}, by its fingerprint; that of "
+        f"{settings.secret_source('signing-key')} is {mine}. With the wrong key, webhooks would be signed "
+        "incorrectly, and existing links, quotes and sign-ins rejected. Set the right key: the one of the other "
+        "gateways, or `signing-key` from the backup. If it is lost, or was changed on purpose, switch to this key: "
+        "`farebox signing-key adopt`"
     )

@@ -135,4 +135,4 @@ async def test_ctrl_c_ends_the_command_in_a_word(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, complained = await process.communicate()
     assert process.returncode == 130
-    assert complained.decode().strip() == "Stopped before the end: nothing was proved, and nothing was changed."
+    assert complained.decode().strip() == "Interrupted: the audit is incomplete, and nothing was changed."

@@ -87,7 +87,7 @@ async def test_of_two_gateways_with_two_cards_the_older_one_says_so_also_while_i
             said = await until_problem(first, "is older than the rate card in force")
             path = tmp_path / "a" / "pricing.toml"
             assert f"farebox pricing publish --force {path}" in said
-            assert "put that file in its place" in said
+            assert "replace it with that file" in said
             await until_ok(second)
             metrics = (await first.call("GET", "/metrics")).raw.decode()
             assert "farebox_rate_card_degraded 1.0" in metrics

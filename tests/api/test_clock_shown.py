@@ -16,7 +16,10 @@ async def test_a_gateway_whose_clock_differs_is_degraded_and_its_quotes_are_ever
     monkeypatch.setattr(clock, "local_seconds", lambda: local() + 7200)
     ready = (await gateway.call("GET", "/readyz")).body
     assert ready["status"] == "degraded"
-    assert "this machine's clock is 7,200 s ahead of the ledger's: check its NTP service" in ready["problems"]
+    assert (
+        "this machine's clock is 7,200 s ahead of the ledger's: check its time synchronization (NTP)"
+        in ready["problems"]
+    )
     quoted = (await gateway.call("POST", "/v1/quotes", key, SKETCH)).body
     monkeypatch.setattr(clock, "local_seconds", lambda: local() - 7200)
     made = await gateway.create(key, quote=quoted["quote"])

@@ -132,7 +132,7 @@ async def test_on_a_cluster_readiness_says_what_a_failover_may_lose(
         ready = await gateway.call("GET", "/readyz")
     assert (ready.status, ready.body["status"]) == (200, "degraded")
     (problem,) = ready.body["problems"]
-    assert "the ledger is a cluster: a failover loses what was acknowledged" in problem
+    assert "the ledger is a cluster: a failover loses acknowledged writes" in problem
 
 
 async def test_a_gateway_that_keeps_for_another_time_than_is_published_says_so(redis_url: str, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ async def test_they_say_what_the_process_takes(gateway: Visitor) -> None:
 
 def test_an_address_that_cannot_be_had_stops_the_start(tmp_path: Path, redis_url: str) -> None:
     settings = Settings(data=tmp_path, ledger_url=redis_url, metrics_host="192.0.2.1", metrics_port=free_port())
-    with pytest.raises(SettingsError, match=r"^FAREBOX_METRICS_HOST, FAREBOX_METRICS_PORT: cannot serve there"):
+    with pytest.raises(SettingsError, match=r"^FAREBOX_METRICS_HOST, FAREBOX_METRICS_PORT: cannot listen"):
         run(settings)
 
 

@@ -157,7 +157,7 @@ async def test_a_provider_that_cannot_be_reached_is_named_in_readyz_until_it_mak
     await scene.slots.note("box", "provider_failed")
     assert await problems() == [], "it answers"
     await scene.slots.note("box", "unreachable")
-    assert await problems() == ["the provider 'box' cannot be reached: its jobs wait for it"]
+    assert await problems() == ["the provider 'box' cannot be reached: its generations wait"]
     redis = scene.gateway.app[services.QUEUE].redis
     a_minute_ago = int(await redis.hget(provider_key("box"), "unreachable_at") or 0) - 60_000  # type: ignore[misc]  # redis-py types it for both clients
     await redis.hset(provider_key("box"), "unreachable_at", str(a_minute_ago))  # type: ignore[misc]  # redis-py types it for both clients

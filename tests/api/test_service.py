@@ -257,7 +257,7 @@ async def test_a_queue_that_is_away_is_in_readyz_and_what_was_ordered_meanwhile_
         generation = await gateway.made(key)
         body = (await gateway.call("GET", "/readyz")).body
         assert body["status"] == "degraded"
-        assert "the queue's Redis does not answer: work is accepted and starts when it does" in body["problems"]
+        assert "the queue's Redis is not responding: work is accepted and starts when it is back" in body["problems"]
         own_redis.start()
         while (await gateway.call("GET", "/readyz")).body["status"] != "ok":
             await asyncio.sleep(0.05)

@@ -84,8 +84,8 @@ async def test_a_gateway_starts_without_its_store_says_so_and_goes_on_when_it_is
 @pytest.mark.parametrize(
     ("bucket", "key", "words", "setting"),
     [
-        ("nobody-made-it", S3Server.access_key, "no such bucket", "FAREBOX_OUTPUTS_URL"),
-        (BUCKET, "AKIAWRONG00000000000", "refuses our credentials", "AWS_ACCESS_KEY_ID"),
+        ("nobody-made-it", S3Server.access_key, "the bucket does not exist", "FAREBOX_OUTPUTS_URL"),
+        (BUCKET, "AKIAWRONG00000000000", "rejects our credentials", "AWS_ACCESS_KEY_ID"),
     ],
 )
 async def test_a_wrong_bucket_or_key_is_said_at_start_and_the_setting_with_it(

@@ -20,7 +20,7 @@ async def test_keys_are_listed_and_revoked(gateway: Visitor) -> None:
     listed = await as_json(gateway, "account", "keys", "acme")
     assert made["id"] in {one["id"] for one in listed["data"]}
     assert "web shop" in await run(gateway, "account", "keys", "acme")
-    assert "is revoked" in await run(gateway, "account", "revoke", "acme", made["id"])
+    assert "has been revoked" in await run(gateway, "account", "revoke", "acme", made["id"])
     assert (await gateway.call("GET", "/v1/balance", made["key"])).status == 401
     assert (await gateway.call("GET", "/v1/balance", key)).status == 200
     code, _, complained = await command(gateway, "account", "revoke", "acme", made["id"])

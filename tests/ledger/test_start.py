@@ -22,7 +22,10 @@ async def test_a_started_ledger_may_be_started_again(world: World) -> None:
     [
         (f"{SCHEMA_VERSION + 1},{PARTITIONS}", f"schema version {SCHEMA_VERSION + 1}, this Farebox knows"),
         (f"{SCHEMA_VERSION - 1},{PARTITIONS}", f"schema version {SCHEMA_VERSION - 1}, this Farebox knows"),
-        (f"{SCHEMA_VERSION},{PARTITIONS * 2}", f"{PARTITIONS * 2} partitions, this Farebox is set to {PARTITIONS}"),
+        (
+            f"{SCHEMA_VERSION},{PARTITIONS * 2}",
+            f"{PARTITIONS * 2} partitions, but this Farebox is configured for {PARTITIONS}",
+        ),
     ],
 )
 async def test_another_schema_or_number_of_partitions_refuses_to_start(world: World, found: str, says: str) -> None:

@@ -145,7 +145,9 @@ def test_a_host_beside_brackets_is_not_the_address_within_them(url: str) -> None
 )
 def test_a_setting_that_is_no_list_of_origins_stops_the_start(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("FAREBOX_RETURN_ORIGINS", f"https://ok.example.com,{text}")
-    with pytest.raises(SettingsError, match=r"FAREBOX_RETURN_ORIGINS: must be origins such as https://"):
+    with pytest.raises(
+        SettingsError, match=r"FAREBOX_RETURN_ORIGINS: must be comma-separated origins such as https://"
+    ):
         load_settings()
 
 

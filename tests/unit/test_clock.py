@@ -48,7 +48,7 @@ async def test_a_machine_that_is_two_hours_off_goes_by_the_ledgers_time(
     assert clock.seconds() == pytest.approx(LEDGER, abs=1)
     assert clock.difference_seconds == pytest.approx(off, abs=1)
     way = "ahead of" if off > 0 else "behind"
-    assert clock.problem == f"this machine's clock is 7,200 s {way} the ledger's: check its NTP service"
+    assert clock.problem == f"this machine's clock is 7,200 s {way} the ledger's: check its time synchronization (NTP)"
     assert [line["event"] for line in lines] == ["CLOCK_DIFFERS"], "once, not at each measurement"
     (figure,) = clock.metrics()
     assert figure.samples[0].value == pytest.approx(off, abs=1)

@@ -101,7 +101,7 @@ def test_without_any_route_links_lead_to_the_machines_name(monkeypatch: pytest.M
 def test_play_money_is_refused_where_others_can_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAREBOX_PAYMENTS", "local")
     monkeypatch.setenv("FAREBOX_HOST", "0.0.0.0")
-    with pytest.raises(SettingsError, match="FAREBOX_PAYMENTS=local gives credits at a click"):
+    with pytest.raises(SettingsError, match="FAREBOX_PAYMENTS=local gives credits away without payment"):
         load_settings()
     monkeypatch.setenv("FAREBOX_TEST_MODE", "1")
     assert load_settings().payments == "local"

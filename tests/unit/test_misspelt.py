@@ -28,5 +28,5 @@ def test_right_ones_our_own_and_those_of_others_are_not_named() -> None:
 def test_every_command_says_it_on_standard_error(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAREBOX_PROT", "9000")
     said = CliRunner().invoke(farebox, command)
-    assert "FAREBOX_PROT is not a setting of Farebox, and is ignored. Did you mean FAREBOX_PORT?" in said.stderr
+    assert "FAREBOX_PROT is not a Farebox setting and is ignored. Did you mean FAREBOX_PORT?" in said.stderr
     assert "FAREBOX_PROT" not in said.stdout

@@ -80,9 +80,7 @@ async def test_every_line_of_both_outputs_is_shown_by_name(supervisor: Superviso
 async def test_a_child_that_dies_is_started_again_and_the_pause_doubles(supervisor: Supervisor, log: _Log) -> None:
     supervisor.start(_python("a", "import sys; sys.exit(3)"))
     await log.until(lambda lines: len(lines) == 3)
-    assert log.of("farebox") == [
-        f"a ended with exit code 3; starting it again in {pause} s" for pause in ("0.2", "0.4", "0.8")
-    ]
+    assert log.of("farebox") == [f"a exited with code 3; restarting it in {pause} s" for pause in ("0.2", "0.4", "0.8")]
 
 
 async def test_a_killed_child_comes_back_as_another_process(supervisor: Supervisor, log: _Log) -> None:
@@ -90,13 +88,13 @@ async def test_a_killed_child_comes_back_as_another_process(supervisor: Supervis
     await log.until(lambda lines: len(lines) == 1)
     os.kill(int(log.of("a")[0].split()[1]), signal.SIGKILL)
     await log.until(lambda lines: len(lines) == 3)
-    assert log.of("farebox") == ["a was ended by SIGKILL; starting it again in 0.2 s"]
+    assert log.of("farebox") == ["a was killed by SIGKILL; restarting it in 0.2 s"]
     assert len(set(log.of("a"))) == 2
 
 
 async def test_a_child_that_refuses_its_settings_ends_the_whole(supervisor: Supervisor, log: _Log) -> None:
     supervisor.start(_python("a", "import sys; print('FAREBOX_PORT: no'); sys.exit(2)"))
-    with pytest.raises(SettingsError, match="a cannot start like this"):
+    with pytest.raises(SettingsError, match="a cannot start"):
         await supervisor.gave_up
     assert log.lines == [("a", "FAREBOX_PORT: no")]
 
@@ -106,7 +104,7 @@ async def test_one_that_is_not_vital_is_tried_again_and_one_can_be_ended(supervi
     refuses = _python("a", "import sys; sys.exit(2)")
     supervisor.start(replace(refuses, vital=False))
     supervisor.start(_python("b", _STAYS))
-    await log.until(lambda lines: ("farebox", "a ended with exit code 2; starting it again in 0.2 s") in lines)
+    await log.until(lambda lines: ("farebox", "a exited with code 2; restarting it in 0.2 s") in lines)
     await log.until(lambda lines: any(name == "b" for name, _ in lines))
     await supervisor.end("b")
     assert log.of("b")[-1] == "ended"
@@ -132,7 +130,7 @@ async def test_a_child_deaf_to_sigterm_is_killed(log: _Log) -> None:
     supervisor.start(_python("a", _IGNORES_SIGTERM))
     await log.until(lambda lines: len(lines) == 1)
     await supervisor.stop()
-    assert log.of("farebox") == ["a did not end in 0.1 s: killed"]
+    assert log.of("farebox") == ["a did not stop within 0.1 s: killed"]
     assert not _runs(int(log.of("a")[0].split()[1]))
 
 

@@ -66,7 +66,7 @@ async def test_a_loop_that_fails_is_started_again_and_is_a_problem_until_it_has_
         tasks.keep("hints", work)
         await third.wait()
         (problem,) = tasks.problems
-        assert problem == "the background task 'hints' failed (ValueError) and is being restarted: see the log"
+        assert problem == "the background task 'hints' failed (ValueError) and is being restarted; see the log"
         assert figures(tasks) == {"farebox_background_task_up": 0, "farebox_background_task_failures_total": 2}
         while tasks.problems:
             await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     try:
         data = tmp_path / "data"
         (data / "redis").mkdir(parents=True)
-        with started(data, "--demo", says="still up at", FAREBOX_HOST="0.0.0.0") as running:
+        with started(data, "--demo", says="still running at", FAREBOX_HOST="0.0.0.0") as running:
             yield running
     finally:
         os.umask(umask)

@@ -20,7 +20,7 @@ from tests.whole.everything import Up, started, until
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     """Started as the README says; the demo has run."""
-    with started(tmp_path, "--demo", says="still up at") as running:
+    with started(tmp_path, "--demo", says="still running at") as running:
         yield running
 
 
@@ -85,7 +85,7 @@ def test_the_workers_follow_the_rate_card(tmp_path: Path) -> None:
         until(lambda: _runs(up, "worker sketches"))
         until(lambda: _metrics(up)["farebox_process_up"].get("worker-sketches") == 1)
         card.write_text(text)
-        until(lambda: "nothing of it is open: ending its worker" in up.log)
+        until(lambda: "none of its generations are open: stopping its worker" in up.log)
         until(lambda: not _runs(up, "worker sketches"))
         until(lambda: "worker-sketches" not in _metrics(up)["farebox_process_up"])
 

@@ -26,7 +26,7 @@ async def known(stage: Stage, key: str = "") -> str:
 
 async def test_a_second_gateway_with_another_key_does_not_start(redis_url: str, tmp_path: Path) -> None:
     async with open_gateway(redis_url, tmp_path) as first:
-        with pytest.raises(SettingsError, match="used with another signing key"):
+        with pytest.raises(SettingsError, match="uses another signing key"):
             async with open_gateway(redis_url, tmp_path, data=tmp_path / "elsewhere"):
                 pass
         async with open_gateway(redis_url, tmp_path):  # with the same key any number do
@@ -37,7 +37,7 @@ async def test_a_caretaker_with_another_key_does_not_start(stage: Stage) -> None
     await known(stage)
     settings = settings_of(stage, "elsewhere")
     async with open_context(settings) as place:
-        with pytest.raises(SettingsError, match="used with another signing key"):
+        with pytest.raises(SettingsError, match="uses another signing key"):
             async with caretaking(settings, place):
                 pass
 
@@ -46,7 +46,7 @@ async def test_a_caretaker_with_another_key_does_not_start(stage: Stage) -> None
 async def test_a_worker_that_signs_or_is_given_another_key_does_not_start(stage: Stage, given: str) -> None:
     await known(stage)
     value = {"signing_key": secrets.token_urlsafe(32), "public_url": "https://media.example.com"}[given]
-    with pytest.raises(SettingsError, match="used with another signing key"):
+    with pytest.raises(SettingsError, match="uses another signing key"):
         async with open_context(settings_of(stage, "elsewhere", **{given: value})):
             pass
 

@@ -23,7 +23,7 @@ async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(
         worker = stage.worker(FAREBOX_WAIT_REPLICAS="1")
         await until(lambda: has_ref(stage, generation))
         replica.kill()
-        await until(lambda: worker.says("0 of 1 replicas confirm what is written"))
+        await until(lambda: worker.says("0 of 1 replicas confirmed the write"))
         await stage.lapse(generation)
         await until(lambda: lines(caretaker, "partitions_not_reached", at_least=5))
         assert (await stage.generation(generation)).state is State.RUNNING

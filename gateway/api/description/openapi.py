@@ -51,9 +51,9 @@ _RATE_HEADERS = {
 }
 _DESCRIPTION = (
     "Every request is priced from the rate card, and its credits are held while the work is queued. When the work "
-    "ends, the\\ncredits are committed or refunded. Amounts are numbers of credits with at most three decimals; "
-    "times are RFC 3339 in\\nUTC. Authenticate with `Authorization: Bearer fbx_…`. An `Idempotency-Key` makes any "
-    "POST, PUT or PATCH safe to retry\\nfor 24 hours."
+    "ends, the credits are committed or refunded. Amounts are numbers of credits with at most three decimals; "
+    "times are RFC 3339 in UTC. Authenticate with `Authorization: Bearer fbx_…`. An `Idempotency-Key` makes any "
+    "POST, PUT or PATCH safe to retry for 24 hours."
 )
 
 

@@ -47,11 +47,11 @@ async def readyz(request: web.Request) -> web.Response:
     try:
         await app[QUEUE].ping()
     except QueueUnavailable:
-        problems.append("the queue's Redis does not answer: work is accepted and starts when it does")
+        problems.append("the queue's Redis is not responding: work is accepted and starts when it is back")
     else:  # without it nothing can be heard, and one problem says so
         problems += filter(None, [app[HUB].problem])
     problems += [
-        f"the provider {name!r} cannot be reached: its jobs wait for it"
+        f"the provider {name!r} cannot be reached: its generations wait"
         for name, state in (await provider_states(app) or {}).items()
         if state.is_away(now_ms())
     ]
@@ -61,7 +61,9 @@ async def readyz(request: web.Request) -> web.Response:
         found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
         problems.append(f"the last audit found {found} in the ledger: run `farebox audit`")
     if last is not None and last.unproved:
-        problems.append(f"the last audit could not prove {last.unproved} of what it looked at: run `farebox audit`")
+        problems.append(
+            f"the last audit could not verify {last.unproved} items that kept changing: run `farebox audit`"
+        )
     if waiting := await _events_waiting(app):
         events = "1 payment event" if waiting == 1 else f"{waiting} payment events"
         problems.append(f"{events} could not be applied: see `GET /v1/ops/payment-events`")

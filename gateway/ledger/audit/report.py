@@ -30,31 +30,52 @@ class Kind(StrEnum):
 
 
 _MENDS = {
-    Kind.BALANCE: "What can be spent is what the grants say. Find out who wrote past Farebox, then correct the balance "
-    "with `farebox account adjust`",
-    Kind.JOURNAL: "Entries are never changed or removed by Farebox. Compare with a copy of the append-only file, and "
-    "find out who wrote past it",
-    Kind.HELD: "Nothing frees what no open generation holds. Set the account's held field, and the third part of its "
-    "grant, to what is expected; if credits are missing then, give them back with `farebox account adjust`",
-    Kind.WORK: "Set the account's field to the number of generations that there are: too high a count keeps others "
-    "waiting, too low a one lets too many run",
-    Kind.WAITING: "Let the waiting room hold just the generations that wait, by ZADD or ZREM on its key; or cancel the "
-    "generation, which refunds it",
-    Kind.DEADLINE: "Without a deadline nobody brings it on: ZADD it with the time now in milliseconds. A deadline "
-    "without an open generation does nothing: ZREM it",
-    Kind.SETTLED: "A generation commits the share delivered and refunds the rest. Read its receipt with `farebox "
-    "generation`, then correct the account with `farebox account adjust`",
-    Kind.RECENT: "It can be read by its id but is in no list. ZADD it to the account's `recent` with its created_at",
-    Kind.OUTPUTS: "Without it in `outputs` nobody deletes its files; with it there while it is open they would be "
-    "deleted too soon: ZADD or ZREM it",
-    Kind.TOTALS: "Operators are shown a wrong figure; no credits are wrong. Set the field to what was counted",
-    Kind.WEBHOOK: "No credits are wrong, but somebody is not told. Rotate nothing: ZADD the event to the webhook's "
-    "`pending` and the webhook to the partition's `webhooks` with the time now in milliseconds, or DELETE the webhook "
-    "by the API and make it anew",
-    Kind.ORPHAN: "Nothing reads it. Find out who wrote it or deleted what it belongs to; DEL it when it is explained",
-    Kind.LIFETIME: "A permanent key that expires is lost (PERSIST it); one that should expire stays for ever (PEXPIRE "
-    "it as gateway/ledger/README.md says)",
-    Kind.UNREADABLE: "Farebox did not write it so. Restore it from a copy of the append-only file",
+    Kind.BALANCE: (
+        "Available credits must equal the sum of the grants. Find out who wrote to Redis without Farebox, then "
+        "correct the balance with `farebox account adjust`"
+    ),
+    Kind.JOURNAL: (
+        "Farebox never changes or removes entries. Compare with a copy of the append-only file, and find out who "
+        "wrote to Redis without Farebox"
+    ),
+    Kind.HELD: (
+        "Held credits without an open generation are never released. Set the account's held field, and the third "
+        "part of its grant, to the expected value; if credits are missing after that, return them with `farebox "
+        "account adjust`"
+    ),
+    Kind.WORK: (
+        "Set the account's field to the actual number of generations: if it is too high, other generations wait; if "
+        "too low, too many run"
+    ),
+    Kind.WAITING: (
+        "The waiting room must contain exactly the waiting generations: use ZADD or ZREM on its key, or cancel the "
+        "generation, which refunds it"
+    ),
+    Kind.DEADLINE: (
+        "Without a deadline the caretaker never checks it: ZADD it with the current time in milliseconds. A deadline "
+        "without an open generation does nothing: ZREM it"
+    ),
+    Kind.SETTLED: (
+        "A generation must commit the delivered share and refund the rest. Read its receipt with `farebox "
+        "generation`, then correct the account with `farebox account adjust`"
+    ),
+    Kind.RECENT: "Readable by its id but missing from the list. ZADD it to the account's `recent` with its created_at",
+    Kind.OUTPUTS: (
+        "If it is missing from `outputs`, its files are never deleted; if it is listed while open, they would be "
+        "deleted too soon: ZADD or ZREM it"
+    ),
+    Kind.TOTALS: "Operators see a wrong number; credits are not affected. Set the field to the counted value",
+    Kind.WEBHOOK: (
+        "Credits are not affected, but events are not delivered. Do not rotate: ZADD the event to the webhook's "
+        "`pending` and the webhook to the partition's `webhooks` with the current time in milliseconds, or DELETE "
+        "the webhook through the API and create it again"
+    ),
+    Kind.ORPHAN: "Nothing reads it. Find out who wrote it or deleted its owner; DEL it once that is explained",
+    Kind.LIFETIME: (
+        "A permanent key with a TTL will be lost (PERSIST it); one without a TTL that should expire stays forever "
+        "(PEXPIRE it as gateway/ledger/README.md says)"
+    ),
+    Kind.UNREADABLE: "Farebox did not write this. Restore it from a copy of the append-only file",
 }
 
 

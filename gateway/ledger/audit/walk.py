@@ -168,7 +168,9 @@ async def _check_shape(ledger: LedgerCore) -> None:
         raise LedgerBroken("there is no ledger here: no gateway has ever started on this Redis")
     _, partitions = found.decode().split(",")
     if int(partitions) != ledger.partitions:
-        raise LedgerBroken(f"the ledger has {partitions} partitions, this Farebox is set to {ledger.partitions}")
+        raise LedgerBroken(
+            f"the ledger has {partitions} partitions, but this Farebox is configured for {ledger.partitions}"
+        )
 
 
 async def _now(ledger: LedgerCore) -> int:

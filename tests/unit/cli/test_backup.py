@@ -109,7 +109,7 @@ def test_what_cannot_be_put_back_as_a_whole_leaves_no_outputs_either(
     monkeypatch.setenv("FAREBOX_OUTPUTS_URL", (folder / "store").as_uri())
     manifest = Manifest.read(folder / "kept")
     (folder / "kept" / "keys" / "signing-key").write_text("another")  # after it was compared
-    with pytest.raises(BackupFailed, match="nothing was put back"):
+    with pytest.raises(BackupFailed, match="nothing was restored"):
         put_back(load_settings(), folder / "kept", manifest, lambda _: None)
     assert [(folder / name).exists() for name in ("restored", "store")] == [False, False]
 
@@ -134,9 +134,9 @@ def test_a_backup_and_its_output_have_no_credentials_of_a_bucket(folder: Path, m
 def test_nothing_is_overwritten(folder: Path) -> None:
     run("backup", "kept")
     before = (folder / "kept" / "manifest.json").read_bytes()
-    assert "kept is there already" in failure(invoke("backup", "kept"))
+    assert "kept already exists" in failure(invoke("backup", "kept"))
     assert (folder / "kept" / "manifest.json").read_bytes() == before
-    assert ".farebox is there already" in failure(invoke("restore", "kept"))
+    assert ".farebox already exists" in failure(invoke("restore", "kept"))
 
 
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(28, "No space left on device")])
@@ -160,7 +160,7 @@ def test_a_backup_whose_manifest_leads_out_of_it_is_refused(folder: Path) -> Non
     manifest = json.loads(path.read_text())
     manifest["files"][0]["path"] = "../elsewhere"
     path.write_text(json.dumps(manifest))
-    assert "leads out of the backup" in failure(invoke("restore", "--check", "kept"))
+    assert "is outside the backup" in failure(invoke("restore", "--check", "kept"))
 
 
 def test_another_signing_key_than_the_backups_is_refused_before_anything_is_put_back(
@@ -169,7 +169,7 @@ def test_another_signing_key_than_the_backups_is_refused_before_anything_is_put_
     run("backup", "kept")
     monkeypatch.setenv("FAREBOX_SIGNING_KEY", "x9Kq2Zt7Lm4Wc8Rv1Bn6Yp3Hs5Jd0Gfe")
     monkeypatch.setenv("FAREBOX_DATA", "restored")
-    assert "another key" in failure(invoke("restore", "kept"))
+    assert "is not the backup's key" in failure(invoke("restore", "kept"))
     assert not (folder / "restored").exists()
 
 

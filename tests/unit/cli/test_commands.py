@@ -125,7 +125,7 @@ def test_up_names_the_setting_when_the_port_is_taken(tmp_path: Path) -> None:
         answer = _farebox("up", FAREBOX_DATA=str(tmp_path), FAREBOX_PORT=str(port))
     assert answer.returncode == 2
     assert answer.stderr == (
-        f"Error: FAREBOX_PORT: port {port} is in use by another program. Stop that, or choose another port: "
+        f"Error: FAREBOX_PORT: port {port} is in use by another program. Stop it, or choose another port: "
         f"FAREBOX_PORT={port + 1} farebox up\n"
     )
 
@@ -135,7 +135,7 @@ def test_a_worker_names_its_metrics_port_when_it_is_taken(tmp_path: Path) -> Non
         port = other.getsockname()[1]
         answer = _farebox("worker", "image", "--metrics-port", str(port), FAREBOX_DATA=str(tmp_path))
     assert answer.returncode == 2
-    assert f"Error: --metrics-port {port}: cannot serve there" in answer.stderr
+    assert f"Error: --metrics-port {port}: cannot listen" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

@@ -46,7 +46,7 @@ def test_init_makes_the_folder_that_it_is_given_and_says_how_to_go_there(folder:
 
 def test_init_says_if_another_card_is_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAREBOX_RATE_CARD", "/etc/farebox/card.toml")
-    assert "FAREBOX_RATE_CARD names /etc/farebox/card.toml" in CliRunner().invoke(farebox, ["init"]).output
+    assert "FAREBOX_RATE_CARD is set to /etc/farebox/card.toml" in CliRunner().invoke(farebox, ["init"]).output
     assert (folder / "pricing.toml").is_file()
 
 

@@ -80,7 +80,7 @@ def test_without_an_admin_key_the_file_is_named_and_what_to_do(empty_folder: Pat
 def test_a_ledger_that_is_not_here_is_said_with_its_folder(empty_folder: Path) -> None:
     answer = CliRunner().invoke(farebox, ["audit"])
     assert answer.exit_code == 2
-    assert f"no embedded Redis runs in {empty_folder / '.farebox'}" in answer.output
+    assert f"no embedded Redis is running in {empty_folder / '.farebox'}" in answer.output
 
 
 def test_the_example_is_not_put_in_force_from_a_folder_without_a_card(empty_folder: Path) -> None:

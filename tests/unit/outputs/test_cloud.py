@@ -48,7 +48,7 @@ async def test_without_credentials_the_metadata_service_of_the_machine_is_not_ca
                 monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_METADATA_ENDPOINT", metadata)
         store = OutputStore.open(f"s3://{BUCKET}", cloud_environment())
-        with pytest.raises(StoreUnavailable, match="without credentials, for none are set: 403 AccessDenied"):
+        with pytest.raises(StoreUnavailable, match="without credentials, as none are set: 403 AccessDenied"):
             await store.probe(write=True)
         assert asked == []
         assert s3.asked.total() == 1

@@ -71,7 +71,7 @@ async def test_the_problem_names_no_server_and_no_bucket(server: S3Server) -> No
     watch = bucket(server, "nobody-made-it")
     await watch.check()
     assert watch.problem is not None
-    assert "no such bucket" in watch.problem
+    assert "the bucket does not exist" in watch.problem
     for secret in ("nobody-made-it", "127.0.0.1", str(server.port)):
         assert secret not in watch.problem
 
@@ -113,7 +113,7 @@ async def test_a_bucket_that_hangs_is_given_up_on(server: S3Server, monkeypatch:
     watch = bucket(server)
     await watch.check()
     assert watch.fault is not None
-    assert "no answer within" in watch.fault.reason
+    assert "no response within" in watch.fault.reason
     server.hangs = False
 
 
@@ -137,8 +137,8 @@ async def test_a_folder_is_tried_and_nothing_is_left_of_it(tmp_path: Path) -> No
     ("error", "summary"),
     [
         (OSError(28, "No space left on device"), "its disk is full"),
-        (PermissionError(13, "Permission denied"), "its folder cannot be written to"),
-        (OSError(30, "Read-only file system"), "its folder cannot be written to"),
+        (PermissionError(13, "Permission denied"), "its folder is not writable"),
+        (OSError(30, "Read-only file system"), "its folder is not writable"),
         (OSError(122, "Disk quota exceeded"), "its disk is full"),
     ],
 )

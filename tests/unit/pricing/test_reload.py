@@ -207,7 +207,7 @@ async def test_a_card_that_cannot_be_published_is_tried_again_until_it_is(path: 
     async with watched(cards):
         replace(path, CARD.format(credits=8))
         await until(lambda: cards.problem is not None)
-        assert cards.problem == "the new rate card is not known to the ledger yet: no answer"
+        assert cards.problem == "the new rate card is not published to the ledger yet: no answer"
         assert credits_of(cards) == 8, "prices follow the file, whatever the ledger does"
         await until(lambda: cards.problem is None)
         await looks()
