@@ -76,7 +76,7 @@ def farebox(ctx: click.Context, parent_fd: int | None) -> None:
     \b
     Start here:
       farebox init            write an example price list into this folder
-      farebox up --demo       start everything here, then make one image and one video
+      farebox up --demo       start everything, then make one image and one video
       farebox pricing check   check that the price list is complete
     """
     imported()  # the command too, or click would have refused its name

@@ -117,7 +117,7 @@ async def test_what_a_cookie_opens_is_for_our_own_pages(opened: Visitor) -> None
         ("https://app.example.com,", "an empty entry"),
         ("https://app.example.com:port", "ort"),
         ("https://bücher.example", "xn--"),
-        ("https://app.example.com https://b.example.com", "more than"),
+        ("https://app.example.com https://b.example.com", "must have only"),
     ],
 )
 def test_an_entry_that_no_browser_would_send_stops_the_start(entry: str, why: str) -> None:

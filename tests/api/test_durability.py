@@ -30,7 +30,7 @@ async def test_a_setting_that_is_weakened_under_a_running_gateway_shows_and_so_d
         with own_redis.client() as client:
             client.config_set("appendfsync", "everysec")
             (problem,) = await ready(gateway, "degraded")
-            assert "appendfsync is not `always` but `everysec`" in problem
+            assert "appendfsync is `everysec` instead of `always`" in problem
             client.config_set("appendfsync", "always")
         assert await ready(gateway, "ok") == []
 
@@ -54,7 +54,7 @@ def test_a_start_that_requires_durability_ends_with_what_to_mend(own_redis: Redi
     )
     assert ended.returncode == 2
     assert "FAREBOX_REQUIRE_DURABLE is set" in ended.stderr
-    assert "appendonly is not `yes` but `no`" in ended.stderr
+    assert "appendonly is `no` instead of `yes`" in ended.stderr
     assert "CONFIG SET appendonly yes" in ended.stderr
     assert "Traceback" not in ended.stderr
 

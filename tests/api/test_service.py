@@ -84,7 +84,7 @@ async def test_weak_durability_is_loud_and_stops_a_start_that_requires_it(
     async with open_gateway(own_redis.url, tmp_path) as gateway:
         body = (await gateway.call("GET", "/readyz")).body
         assert body["status"] == "degraded"
-        assert "appendfsync is not `always`" in body["problems"][0]
+        assert "instead of `always`" in body["problems"][0]
     with pytest.raises(SettingsError, match="FAREBOX_REQUIRE_DURABLE"):
         async with open_gateway(own_redis.url, tmp_path, require_durable=True):
             pass

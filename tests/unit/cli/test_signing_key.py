@@ -42,7 +42,7 @@ def test_a_key_is_adopted_while_nothing_runs_and_shown_after(data: Path) -> None
         "same": False,
     }
     said = run("signing-key", "adopt")
-    assert f"It was {first} before" in said
+    assert f"Before, it used {first}" in said
     assert "rotate the secret of every webhook" in said
     assert mark_of(other) in run("signing-key", "show")
     assert not (data / "redis.sock").exists()  # the Redis of the command has ended with it
