@@ -129,7 +129,7 @@ MUTANTS = [
     ),
     Mutant(
         "an output delivered twice is charged twice",
-        'if g["output:" .. ARGV[2]] then return {"noted"} end',
+        'if g["output:" .. index] then return {"noted"} end',
         "",
     ),
     Mutant(
@@ -139,7 +139,7 @@ MUTANTS = [
     ),
     Mutant(
         "a callback is slept through",
-        "local pause = called_back and tonumber(ARGV[3]) or math.min(30000 * 2 ^ looks,",
+        "local pause = called_back and tonumber(dispatch_ms) or math.min(30000 * 2 ^ looks,",
         "local pause = math.min(30000 * 2 ^ looks,",
     ),
     Mutant(
@@ -149,17 +149,17 @@ MUTANTS = [
     ),
     Mutant(
         "a rescue does not look whether the deadline has moved",
-        'tonumber(deadline) ~= tonumber(ARGV[1]) or tonumber(deadline) > now then return {"not_due"} end',
-        'tonumber(deadline) > now then return {"not_due"} end',
+        'tonumber(due) ~= tonumber(deadline) or tonumber(due) > now then return {"not_due"} end',
+        'tonumber(due) > now then return {"not_due"} end',
     ),
     Mutant(
         "a rescue does not wait for the lease to lapse",
-        "or tonumber(deadline) > now then",
+        "or tonumber(due) > now then",
         "then",
     ),
     Mutant(
         "leases are judged by whoever comes",
-        'if ARGV[2] ~= "1" then return {"not_due"} end',
+        'if judge_leases ~= "1" then return {"not_due"} end',
         "",
     ),
     Mutant(
