@@ -25,4 +25,4 @@ app.router.add_post("/farebox", receive)
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    web.run_app(app, port=9000)
+    web.run_app(app, host="127.0.0.1", port=9000)

@@ -78,7 +78,7 @@ def create(name: str, email: str | None, *, as_json: bool) -> None:
 
 
 @account.command()
-@click.argument("name", metavar="ACCOUNT", required=False)
+@click.argument("name", metavar="[ACCOUNT]", required=False)
 @click.option("--email", help="Find the account by its email address instead.")
 @_as_json
 def show(name: str | None, email: str | None, *, as_json: bool) -> None:

@@ -12,7 +12,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import SettingsError
@@ -25,6 +26,7 @@ _PAUSE_MIN_SECONDS = 0.2
 _PAUSE_MAX_SECONDS = 5.0
 _HEALTHY_AFTER_SECONDS = 30.0
 _LINE_BYTES_MAX = 1 << 20
+_LINES_KEPT = 50  # more than the settings that one message may name
 _LAST_WORDS_SECONDS = 1.0  # for output still in the pipe after the child ended
 
 Show = Callable[[str, str], None]
@@ -83,9 +85,9 @@ class Supervisor:
         for child in self._children:
             child.send(signal.SIGKILL)
 
-    def _give_up(self, name: str) -> None:
+    def _give_up(self, name: str, reason: str) -> None:
         if not self.gave_up.done():
-            self.gave_up.set_exception(SettingsError(f"{name} cannot start; see the reason above."))
+            self.gave_up.set_exception(SettingsError(f"{name} cannot start: {reason}"))
 
 
 class _Child:
@@ -97,7 +99,7 @@ class _Child:
         environment: Mapping[str, str],
         lifeline_fd: int,
         show: Show,
-        give_up: Callable[[str], None],
+        give_up: Callable[[str, str], None],
     ) -> None:
         self.program = program
         self._environment = environment
@@ -105,6 +107,7 @@ class _Child:
         self._show = show
         self._give_up = give_up
         self._process: asyncio.subprocess.Process | None = None
+        self._said: deque[str] = deque(maxlen=_LINES_KEPT)
         self._stopping = asyncio.Event()
         self._task = asyncio.create_task(self._keep_running(), name=f"supervise {program.name}")
 
@@ -141,7 +144,8 @@ class _Child:
             if self._stopping.is_set():
                 return
             if first and code == EXIT_SETTINGS and self.program.vital:
-                self._give_up(self.program.name)
+                # Told at the end, too: what the others said in the meantime stands between.
+                self._give_up(self.program.name, _reason(self._said))
                 return
             first = False
             if time.monotonic() - started >= _HEALTHY_AFTER_SECONDS:
@@ -181,7 +185,16 @@ class _Child:
                 continue
             if not line:
                 return
-            self._show(self.program.name, line.decode(errors="replace").rstrip())
+            text = line.decode(errors="replace").rstrip()
+            self._said.append(text)
+            self._show(self.program.name, text)
+
+
+def _reason(said: Iterable[str]) -> str:
+    """What a process of ours said last: its error, which may have several lines, or else its last line."""
+    words = "\n".join(said)
+    _, error, reason = words.rpartition("Error: ")
+    return reason if error else words.rpartition("\n")[2]
 
 
 def _ending(code: int) -> str:

@@ -8,15 +8,14 @@ from gateway.pricing.load import default_card_path, is_the_example
 from gateway.settings import Settings
 from gateway.startup.misspelt import misspelt
 
-TEST_MODE_MEANS = "anyone with an account's key can advance its clock and get plans and credits without paying"
-
 
 def mode_in_words(settings: Settings) -> str:
     """Whether test mode is on, and why."""
     if settings.in_test_mode and settings.reached_by is not None:
-        return f"ON, AND OTHERS CAN REACH THIS ({settings.reached_by}): {TEST_MODE_MEANS}"
+        return f"ON, AND OTHERS CAN REACH THIS ({settings.reached_by}): {_test_mode_means(settings)}"
     if settings.in_test_mode:
-        return "on: payments use a test page. FAREBOX_TEST_MODE=0 turns it off"
+        allows = "payments use a test page" if _pays_at_a_click(settings) else "accounts can advance their clocks"
+        return f"on: {allows}. FAREBOX_TEST_MODE=0 turns it off"
     if _turned_off(settings):
         return f"off, because others can reach this ({settings.reached_by}). FAREBOX_TEST_MODE=1 turns it on"
     return "off"
@@ -33,7 +32,9 @@ def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     """What the gateway's log says of it at the start: events and their members."""
     found: list[tuple[str, dict[str, Any]]] = []
     if settings.in_test_mode and settings.reached_by is not None:
-        found.append(("TEST_MODE_IN_PUBLIC", {"reached_by": settings.reached_by, "consequence": TEST_MODE_MEANS}))
+        found.append(
+            ("TEST_MODE_IN_PUBLIC", {"reached_by": settings.reached_by, "consequence": _test_mode_means(settings)})
+        )
     if _turned_off(settings):
         fix = "FAREBOX_TEST_MODE=1 turns it on; only use it without real customers"
         found.append(("TEST_MODE_OFF", {"because": settings.reached_by, "fix": fix}))
@@ -55,3 +56,12 @@ def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
 def _turned_off(settings: Settings) -> bool:
     """Whether test mode would be on, could nobody else come."""
     return settings.test_mode is None and settings.embedded and settings.reached_by is not None
+
+
+def _pays_at_a_click(settings: Settings) -> bool:
+    return settings.payments in {None, "local"}
+
+
+def _test_mode_means(settings: Settings) -> str:
+    pays = " and get plans and credits without paying" if _pays_at_a_click(settings) else ""
+    return f"anyone with an account's key can advance its clock{pays}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,6 +30,16 @@ def test_where_others_can_come_test_mode_is_off_unless_asked_for_by_name(host: s
     assert named.in_test_mode
     assert "OTHERS CAN REACH THIS" in mode_in_words(named)
     assert "TEST_MODE_IN_PUBLIC" in dict(warnings(named))
+
+
+@pytest.mark.parametrize("payments", ["stripe", "none"])
+def test_payments_that_are_none_at_a_click_are_not_said_to_be(payments: Literal["stripe", "none"]) -> None:
+    """`farebox up` with Stripe said that payments are a test page."""
+    assert "payments use a test page" in mode_in_words(Settings())
+    assert "payments" not in mode_in_words(Settings(payments=payments))
+    shown = mode_in_words(Settings(payments=payments, host="0.0.0.0", test_mode=True))
+    assert "can advance its clock" in shown
+    assert "paying" not in shown
 
 
 @pytest.mark.parametrize("host", OURS)

@@ -93,10 +93,13 @@ async def test_a_killed_child_comes_back_as_another_process(supervisor: Supervis
 
 
 async def test_a_child_that_refuses_its_settings_ends_the_whole(supervisor: Supervisor, log: _Log) -> None:
-    supervisor.start(_python("a", "import sys; print('FAREBOX_PORT: no'); sys.exit(2)"))
-    with pytest.raises(SettingsError, match="a cannot start"):
+    """It said why in its log alone, with all that the others said at their start and end around it."""
+    supervisor.start(
+        _python("a", "import sys; print('Ready\\nError: FAREBOX_PORT: no\\nFAREBOX_HOST: no'); sys.exit(2)")
+    )
+    with pytest.raises(SettingsError, match=r"^a cannot start: FAREBOX_PORT: no\nFAREBOX_HOST: no$"):
         await supervisor.gave_up
-    assert log.lines == [("a", "FAREBOX_PORT: no")]
+    assert log.of("a") == ["Ready", "Error: FAREBOX_PORT: no", "FAREBOX_HOST: no"]
 
 
 async def test_one_that_is_not_vital_is_tried_again_and_one_can_be_ended(supervisor: Supervisor, log: _Log) -> None:
