@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -38,7 +37,8 @@ from gateway.api.handlers import (
 )
 from gateway.api.handlers import credits as credits_  # the builtin of this name is Python's exit banner
 from gateway.api.http.parse import FORM_TYPE
-from gateway.api.middleware.guard import Handler, guarded
+from gateway.api.http.route import Handler, Route
+from gateway.api.middleware.guard import guarded
 from gateway.domain import Scope
 from gateway.schemas import accounts as sa
 from gateway.schemas import base as sb
@@ -65,37 +65,6 @@ GENERATION = "/v1/generations/{generation}"
 WEBHOOK = "/v1/webhooks/{webhook}"
 ADMIN_ACCOUNT = "/v1/admin/accounts/{account}"
 SSE = "text/event-stream"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
-
-    `media` is what it answers with if that is not JSON, `also_media` what else on request, `events` the data of a
-    stream's events; `takes_media` is what its body comes in, `takes_bytes` the types of one that is a file. `created`
-    is the status of something new. `errors` are the codes of its own, beside those that its scopes and its body bring
-    along. `own_idempotency`, `shown_once` and `looks_up_key` are for its guards.
-    """
-
-    method: str
-    path: str
-    handler: Handler
-    scopes: frozenset[Scope]
-    takes: type[BaseModel] | None
-    gives: type[BaseModel] | None
-    summary: str
-    created: int = 200
-    media: str = "application/json"
-    also_media: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    takes_media: str = "application/json"
-    takes_bytes: tuple[str, ...] = ()
-    events: Mapping[str, type[BaseModel]] = field(default_factory=dict)
-    own_idempotency: bool = False
-    shown_once: tuple[str, ...] = ()
-    opened_by_signature: bool = False
-    key_optional: bool = False
-    looks_up_key: bool = False
 
 
 _RESERVE_ERRORS = (

@@ -20,7 +20,8 @@ from aiohttp import web
 
 import gateway
 from gateway.api import limits
-from gateway.api.routes import ROUTES, Route
+from gateway.api.http.route import Route
+from gateway.api.routes import ROUTES
 from gateway.domain import Scope
 from tests.api.visitor import SKETCH, Reply, Visitor
 

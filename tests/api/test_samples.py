@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.api.description.operations import NAMES, PARAMETER_EXAMPLES
-from gateway.api.routes import ROUTES, Route
+from gateway.api.http.route import Route
+from gateway.api.routes import ROUTES
 from gateway.api.services import SETTINGS
 from gateway.domain import Scope
 from tests.api.visitor import Visitor, open_gateway

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api.routes import ROUTES, SSE, Route
+from gateway.api.http.route import Route
+from gateway.api.routes import ROUTES, SSE
 from gateway.domain import Scope
 from tests.api.visitor import Visitor, open_gateway, open_stream
 

@@ -11,8 +11,9 @@ from gateway.api import limits
 from gateway.api.access import key_use
 from gateway.api.access.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
+from gateway.api.http.route import Route
 from gateway.api.middleware import rates
-from gateway.api.routes import ROUTES, Route
+from gateway.api.routes import ROUTES
 from gateway.domain import Scope
 from gateway.ledger.webhooks import WEBHOOKS_MAX
 from gateway.media import apart, images, looking, videos

@@ -14,9 +14,9 @@ from pydantic.json_schema import models_json_schema
 from gateway.api.description.error_shapes import error_shapes
 from gateway.api.description.operations import EXAMPLES, NAMES, PARAMETER_EXAMPLES, TAGS
 from gateway.api.errors import ApiError, error_classes
+from gateway.api.http.headers import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.http.parse import requires_anything
-from gateway.api.middleware.admission import PROBES
-from gateway.api.middleware.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
+from gateway.api.http.route import PROBES
 from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType
 from gateway.ledger.webhooks import DEFAULT
 from gateway.pricing.fields import ID_PATTERN
@@ -24,7 +24,7 @@ from gateway.schemas.base import OfAccount
 from gateway.schemas.events import EventOut
 
 if TYPE_CHECKING:
-    from gateway.api.routes import Route
+    from gateway.api.http.route import Route
 
 Document = dict[str, Any]
 

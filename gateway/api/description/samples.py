@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from gateway.api.http.parse import FORM_TYPE, IDEMPOTENCY_HEADER
+from gateway.api.http.headers import IDEMPOTENCY_HEADER
+from gateway.api.http.parse import FORM_TYPE
 
 Document = dict[str, Any]
 

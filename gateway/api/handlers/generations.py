@@ -9,10 +9,11 @@ from aiohttp import web
 from gateway.api.access.auth import KeysStale, found
 from gateway.api.errors import NotFound
 from gateway.api.http.context import caller, remember_generation
+from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import idempotency_key, read_body, read_query, request_digest
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer, answer_json
-from gateway.api.middleware.idempotency import REPLAY_HEADER, key_digest
+from gateway.api.middleware.idempotency import key_digest
 from gateway.api.ordering.ordering import IdempotencyDigests
 from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
 from gateway.api.ownership.whose import whose

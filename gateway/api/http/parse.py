@@ -23,12 +23,12 @@ from pydantic_core import ErrorDetails
 from gateway.api import limits
 from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
 from gateway.api.http.context import caller_if_any
+from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.errors import FieldProblem
 from gateway.outside.strict_json import Document, NotJson, TooManyValues, not_held, read_document
 from gateway.schemas.base import as_number, exact_decimal
 
 FORM_TYPE = "application/x-www-form-urlencoded"
-IDEMPOTENCY_HEADER = "Idempotency-Key"
 _DEEP = re.compile(r"([a-z_]+)\[(.*)\]", re.DOTALL)
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 _POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON readers take for a float

@@ -19,10 +19,9 @@ import structlog
 
 from gateway.api import limits
 from gateway.api.errors import ApiError, Overloaded, RateLimited
+from gateway.api.http.route import PROBES
 from gateway.outside.proxies import Proxies, one_client
 from gateway.schemas.errors import RateLimitedDetails
-
-PROBES = frozenset({"/healthz", "/readyz"})
 
 log = structlog.get_logger("gateway.requests")
 

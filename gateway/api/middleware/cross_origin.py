@@ -16,9 +16,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.access.sessions import session_cookie
-from gateway.api.http.parse import IDEMPOTENCY_HEADER
-from gateway.api.middleware.idempotency import REPLAY_HEADER
-from gateway.api.middleware.rates import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
+from gateway.api.http.headers import IDEMPOTENCY_HEADER, LIMIT_HEADER, REMAINING_HEADER, REPLAY_HEADER, RESET_HEADER
 
 _API = "/v1/"
 _ALLOWED = f"Authorization, Content-Type, {IDEMPOTENCY_HEADER}, If-None-Match, If-Range, Last-Event-ID, Range"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from http import HTTPStatus
 
 from aiohttp import web
@@ -10,13 +10,12 @@ from aiohttp import web
 from gateway.api.access.auth import KeysStale, check_scope
 from gateway.api.errors import ApiError, LedgerDown
 from gateway.api.http.context import caller, set_caller
-from gateway.api.http.parse import IDEMPOTENCY_HEADER
+from gateway.api.http.headers import IDEMPOTENCY_HEADER
+from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
 from gateway.api.middleware.rates import admit
 from gateway.api.services import CALLERS, KEY_USE, STARTUP
 from gateway.domain import Scope
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _TRIES = 3  # a key may change once more while it is looked up again; three times is somebody's loop

@@ -12,14 +12,14 @@ from aiohttp import web
 
 from gateway.api.access.auth import Caller
 from gateway.api.errors import LedgerDown
-from gateway.api.http.parse import IDEMPOTENCY_HEADER, idempotency_key, request_digest
+from gateway.api.http.headers import IDEMPOTENCY_HEADER, REPLAY_HEADER
+from gateway.api.http.parse import idempotency_key, request_digest
 from gateway.api.ordering.refusals import reused
 from gateway.api.services import REQUESTS
 from gateway.domain import operation_id
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.idempotency import Answered, Claimed, Pending, Request, Reused
 
-REPLAY_HEADER = "Idempotent-Replay"
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.05
 _SEED = web.RequestKey("SEED", str)

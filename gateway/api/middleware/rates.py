@@ -11,14 +11,11 @@ from aiohttp import web
 from gateway.api.access.auth import Caller
 from gateway.api.errors import RateLimited
 from gateway.api.http.context import set_rate_headers
+from gateway.api.http.headers import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
 from gateway.ledger.allowances import Admitted, Limited
 from gateway.schemas.errors import RateLimitedDetails
-
-LIMIT_HEADER = "RateLimit-Limit"
-REMAINING_HEADER = "RateLimit-Remaining"
-RESET_HEADER = "RateLimit-Reset"
 
 
 async def admit(request: web.Request, who: Caller) -> None:

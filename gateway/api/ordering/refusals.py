@@ -15,7 +15,7 @@ from gateway.api.errors import (
     UnknownModel,
     WaitingRoomFull,
 )
-from gateway.api.http.parse import IDEMPOTENCY_HEADER
+from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.ordering.ways_out import insufficient_credits
 from gateway.domain import GenerationRequest
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused

@@ -1,0 +1,45 @@
+"""One row of the table of routes (`gateway.api.routes`): what its guards, its description and its tests go by."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from gateway.domain import Scope
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PROBES = frozenset({"/healthz", "/readyz"})  # always answered: no key, no limit, no place among the connections
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
+
+    `media` is what it answers with if that is not JSON, `also_media` what else on request, `events` the data of a
+    stream's events; `takes_media` is what its body comes in, `takes_bytes` the types of one that is a file. `created`
+    is the status of something new. `errors` are the codes of its own, beside those that its scopes and its body bring
+    along. `own_idempotency`, `shown_once` and `looks_up_key` are for its guards.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    scopes: frozenset[Scope]
+    takes: type[BaseModel] | None
+    gives: type[BaseModel] | None
+    summary: str
+    created: int = 200
+    media: str = "application/json"
+    also_media: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    takes_media: str = "application/json"
+    takes_bytes: tuple[str, ...] = ()
+    events: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    own_idempotency: bool = False
+    shown_once: tuple[str, ...] = ()
+    opened_by_signature: bool = False
+    key_optional: bool = False
+    looks_up_key: bool = False
