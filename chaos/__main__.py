@@ -47,7 +47,7 @@ from chaos.plan import Plan
 from chaos.processes import LEDGER, WORKERS, Processes
 from chaos.receiver import Receiver
 from chaos.report import Report
-from gateway.cancelling import cancel
+from gateway.tasks import cancel
 
 CLIENTS_SHORT = 5
 _AT_ONCE = 3

@@ -35,7 +35,6 @@ from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.routes import ROUTES, mount
 from gateway.api.streams.hub import Hub
-from gateway.cancelling import cancel
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
 from gateway.ledger.card_in_force import LOOK_SECONDS, CardInForce
@@ -55,14 +54,15 @@ from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.follow_ups import FollowUps
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
+from gateway.queue.workforce import Workforce
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.durability import check_durability, watch_durability
 from gateway.startup.exposure import warnings
+from gateway.startup.readiness import Startup
 from gateway.startup.signing_key import check_signing_key
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, cancel
 from gateway.views.kept_bodies import Bodies
-from gateway.workforce import Workforce
 
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
@@ -84,7 +84,7 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
     app[services.SETTINGS] = settings
     app[services.PROXIES] = settings.proxies
     app[services.CORS_ORIGINS] = settings.allowed_origins
-    app[services.STARTUP] = services.Startup()
+    app[services.STARTUP] = Startup()
     app[services.METRICS] = Metrics()
     app[services.BACKGROUND] = Tasks()
     app[services.DESCRIPTION] = Description(lambda: document(ROUTES, settings.public_address))

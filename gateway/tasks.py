@@ -15,13 +15,13 @@ from typing import Any
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from gateway.cancelling import cancel
 from gateway.errors import FareboxError
 
 CLOSE_SECONDS = 5
 RESTART_SECONDS = (0.1, 1.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 5.0
 """A restarted loop that has run for so long counts as running again."""
+_CANCEL_AGAIN_SECONDS = 1.0  # long enough for a task to clean up after the first cancel
 
 log = structlog.get_logger(__name__)
 
@@ -126,3 +126,20 @@ async def _run_once(work: Coroutine[Any, Any, object], name: str) -> None:
         log.warning("background_failed", task=name, error=str(error))
     except Exception:
         log.exception("background_failed", task=name)
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended, and return then; what they raise is nobody's any more.
+
+    Once is not always enough. `asyncio.wait_for` of Python 3.11 loses a cancel that comes in the moment in which what
+    it waits for is done (mended in 3.12), and redis-py sends every command in one. A loop that publishes now and then
+    would go on for ever, and whoever waits for its end too.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()

@@ -24,7 +24,6 @@ from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 
-from gateway.cancelling import cancel
 from gateway.clock import now_ms
 from gateway.errors import QueueUnavailable
 from gateway.outputs import StoreWatch
@@ -32,7 +31,7 @@ from gateway.queue.heartbeats import SEEN_EVERY_SECONDS, worker_gone, worker_see
 from gateway.queue.jobs import ClaimedJob, attempt_of, dumps, loads
 from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, cancel
 from workers.attempts.generate import LeftForAnotherWorker
 from workers.capabilities import Capabilities
 from workers.care.heartbeat import process_name

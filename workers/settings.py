@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from gateway.cancelling import cancel
 from gateway.clock import CLOCK
 from gateway.ledger.card_in_force import CardInForce
 from gateway.ledger.ledger import Ledger
@@ -22,6 +21,7 @@ from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.signing_key import check_signing_key
+from gateway.tasks import cancel
 from workers.arq_worker import ToolWorker
 from workers.attempts.generate import generate, stop
 from workers.attempts.slot import keep_filling_slots

@@ -27,8 +27,8 @@ from gateway.process_metrics import Answers, together
 from gateway.queue.hints import odd_messages
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
+from gateway.queue.workforce import Workforce
 from gateway.tasks import Tasks
-from gateway.workforce import Workforce
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aiohttp import web
 
 from gateway.api.access.auth import Callers
@@ -32,27 +30,11 @@ from gateway.process_metrics import ProcessMetrics
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
+from gateway.queue.workforce import Workforce
 from gateway.settings import Settings
+from gateway.startup.readiness import Startup
 from gateway.tasks import Tasks
 from gateway.views.kept_bodies import Bodies
-from gateway.workforce import Workforce
-
-
-@dataclass(slots=True)
-class Startup:
-    """Whether the ledger was reached and found to be ours; until then every call that needs it answers 503."""
-
-    ready: bool = False
-    listens: bool = False  # at its address
-    problem: str = "no response from the ledger yet"
-    durability: tuple[str, ...] = ()
-    kept_otherwise: str | None = None
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What an operator should look at, though it works."""
-        return (*self.durability, *(one for one in (self.kept_otherwise,) if one is not None))
-
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 PROXIES = web.AppKey("PROXIES", Proxies)

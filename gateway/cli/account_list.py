@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from gateway.cli.embedded_redis import check_is_there
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.errors import LedgerUnavailable
@@ -18,7 +19,6 @@ from gateway.ledger.audit.keyspace import read_key
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.scanning import scan
 from gateway.ledger.ledger import Ledger
-from gateway.local.embedded import check_is_there
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 

@@ -11,12 +11,12 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from gateway.cli.embedded_redis import check_is_there
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger.audit import Difference, Report, audit, remember
 from gateway.ledger.ledger import Ledger
-from gateway.local.embedded import check_is_there
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
 

@@ -75,3 +75,13 @@ async def _answers(settings: Settings) -> bool:
         return True
     finally:
         await redis.aclose()
+
+
+def check_is_there(settings: Settings) -> None:
+    """LedgerUnavailable if no server has ever listened in the data folder, for commands that read its ledger."""
+    if settings.embedded and not settings.redis_socket.exists():
+        raise LedgerUnavailable(
+            f"no embedded Redis is running in {settings.data.resolve()}. Run this in the folder where `farebox up` "
+            "runs (start that, or `farebox redis`), or set FAREBOX_DATA to its data folder or FAREBOX_LEDGER_URL to "
+            "a Redis"
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.embedded_redis import check_is_there
 from gateway.cli.listing import Listing
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal
@@ -15,7 +16,6 @@ from gateway.errors import LedgerBroken, LedgerUnavailable, RateCardOutdated, Se
 from gateway.ledger.card_in_force import outdated
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import policy_of
-from gateway.local.embedded import check_is_there
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import default_card_path, is_the_example, load_card, load_proved_card
 from gateway.pricing.render import render

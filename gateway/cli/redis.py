@@ -26,7 +26,7 @@ def redis() -> None:
     """
     settings = load_settings()
     if settings.embedded:
-        run_redis(settings)
+        run_redis(data=settings.data, socket=settings.redis_socket, memory_mib=settings.redis_memory_mib)
     else:
         _stand_by()
 

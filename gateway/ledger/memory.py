@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.ledger.durability import masters, told
-from gateway.local.embedded import COMPACT_VALUE_BYTES
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
 
 SETTING = "hash-max-listpack-value"
+COMPACT_VALUE_BYTES = 1024  # a request with a prompt of 700 bytes; the embedded Redis is started with it
 
 
 async def hints(redis: Redis | RedisCluster) -> list[str]:

@@ -17,19 +17,15 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.errors import LedgerUnavailable, SettingsError
+from gateway.errors import SettingsError
+from gateway.ledger.memory import COMPACT_VALUE_BYTES
 from gateway.local import data_folder
 from gateway.local.open_files import raise_limit
 
-if TYPE_CHECKING:
-    from gateway.settings import Settings
-
 VERSION_MIN = (7, 2)  # WAITAOF; scripts with flags came in 7.0
-COMPACT_VALUE_BYTES = 1024  # a request with a prompt of 700 bytes; what it is good for: gateway/ledger/memory.py
 # Redis's own names for what it has not finished: a rewrite of its log, a snapshot, the list of the log's files.
 _LEFT_OVER = re.compile(
     r"temp-(?:rewriteaof-(?:bg-)?\d+\.aof|\d+(?:\.\d+)?\.rdb|appendonly\.aof\.(?:manifest|\d+\.incr\.aof))"
@@ -78,39 +74,29 @@ def durable_arguments() -> list[str]:
     ]
 
 
-def run_redis(settings: Settings) -> None:
-    """Become the embedded server, in the foreground. Does not return."""
+def run_redis(*, data: Path, socket: Path, memory_mib: int) -> None:
+    """Become the embedded server of a data folder, in the foreground; `memory_mib` 0: no limit. Does not return."""
     program = find_redis()
     raise_limit()
-    data_folder.take(settings.data)
-    directory = settings.data.resolve() / "redis"
+    data_folder.take(data)
+    directory = data.resolve() / "redis"
     data_folder.make(directory)
     # The lock's descriptor lives on in the server, so that no second server can write the same files.
     os.set_inheritable(lock(directory, "an embedded Redis", wait_seconds=_LOCK_WAIT_SECONDS), True)  # noqa: FBT003
     arguments = [
         str(program.path),
         *("--port", "0"),
-        *("--unixsocket", str(settings.redis_socket)),
+        *("--unixsocket", str(socket)),
         *("--unixsocketperm", "700"),
         *("--dir", str(directory)),
         *("--logfile", ""),
         *durable_arguments(),
-        *("--maxmemory", f"{settings.redis_memory_mib}mb" if settings.redis_memory_mib else "0"),
+        *("--maxmemory", f"{memory_mib}mb" if memory_mib else "0"),
     ]
     removed = remove_left_over(directory)
     if removed:
         log.info("left_over_files_removed", files=len(removed), reason="a Redis was ended while it rewrote its files")
     os.execv(program.path, arguments)  # noqa: S606 - no shell, a program that we looked up
-
-
-def check_is_there(settings: Settings) -> None:
-    """LedgerUnavailable if no server has ever listened in the data folder, for commands that read its ledger."""
-    if settings.embedded and not settings.redis_socket.exists():
-        raise LedgerUnavailable(
-            f"no embedded Redis is running in {settings.data.resolve()}. Run this in the folder where `farebox up` "
-            "runs (start that, or `farebox redis`), or set FAREBOX_DATA to its data folder or FAREBOX_LEDGER_URL to "
-            "a Redis"
-        )
 
 
 def remove_left_over(directory: Path) -> list[Path]:

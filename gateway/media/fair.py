@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
 
-from gateway.cancelling import cancel
+from gateway.tasks import cancel
 
 QUICK_SECONDS = 2.0  # an 8K picture takes one, a video of 50 MB half of one
 MINUTE = 60.0

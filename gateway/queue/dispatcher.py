@@ -20,14 +20,13 @@ from typing import Self, TypeVar
 
 import structlog
 
-from gateway.cancelling import cancel
 from gateway.clock import now_seconds
 from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.hints import Hint
 from gateway.queue.queue import Queue
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, cancel
 
 _CLOSE_SECONDS = 5
 _TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early

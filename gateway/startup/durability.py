@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.api.services import Startup
 from gateway.errors import LedgerUnavailable, SettingsError
 from gateway.ledger.ledger import Ledger
+from gateway.startup.readiness import Startup
 
 _LOOK_SECONDS = 5.0
 

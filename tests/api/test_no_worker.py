@@ -14,7 +14,7 @@ from tests.api.visitor import SKETCH, open_gateway
 async def test_what_nobody_makes_is_said_and_refused_before_anything_is_held(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.workforce.SAID_AFTER_SECONDS", 0)
+    monkeypatch.setattr("gateway.queue.workforce.SAID_AFTER_SECONDS", 0)
     async with open_gateway(redis_url, tmp_path, says_who_is_missing=True, accept_without_worker_seconds=0) as gateway:
         key = await gateway.account()
         headers = {"Idempotency-Key": "once"}

@@ -16,7 +16,6 @@ from unittest.mock import patch
 
 from aiohttp import ClientResponse, ClientSession, web
 
-from gateway import workforce
 from gateway.api import services
 from gateway.api.middleware.server import Runner
 from gateway.app import create_app
@@ -24,6 +23,7 @@ from gateway.domain import FailureCode, Output, operation_id
 from gateway.ledger import outcomes as o
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import output_key
+from gateway.queue import workforce
 from gateway.queue.hints import Hint
 from gateway.settings import Settings
 

@@ -11,8 +11,8 @@ from gateway.api import limits
 from gateway.api.access import key_use
 from gateway.api.access.auth import KEY_MAX_CHARACTERS
 from gateway.api.errors import error_classes
+from gateway.api.http import headers
 from gateway.api.http.route import Route
-from gateway.api.middleware import rates
 from gateway.api.routes import ROUTES
 from gateway.domain import Scope
 from gateway.ledger.webhooks import WEBHOOKS_MAX
@@ -120,7 +120,7 @@ def test_the_page_shows_every_route_with_its_scopes() -> None:
 
 
 def test_the_page_names_the_rates_headers_and_when_a_use_shows() -> None:
-    for header in (rates.LIMIT_HEADER, rates.REMAINING_HEADER, rates.RESET_HEADER):
+    for header in (headers.LIMIT_HEADER, headers.REMAINING_HEADER, headers.RESET_HEADER):
         assert f"`{header}`" in PAGE
     assert key_use.APART_SECONDS == 60, "the page says: a minute"
 

@@ -10,8 +10,8 @@ import pytest
 from gateway.pricing.load import load_card
 from gateway.queue.heartbeats import caretaker_gone, caretaker_seen, worker_gone, worker_seen
 from gateway.queue.queue import Queue
+from gateway.queue.workforce import Missing, Workforce
 from gateway.redis_link.connections import connect_queue
-from gateway.workforce import Missing, Workforce
 
 CARD = load_card(Path(__file__).parents[1] / "api" / "card.toml")
 PROVIDERS = {tool: {one.provider for one in CARD.models.values() if one.tool == tool} for tool in ("image", "video")}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.cancelling import cancel
+from gateway.tasks import cancel
 
 
 async def test_a_task_that_loses_its_first_cancel_is_ended_all_the_same() -> None:

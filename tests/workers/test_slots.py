@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.cancelling import cancel
 from gateway.domain import FINAL_STATES, FailureCode, State
 from gateway.errors import ProviderFailed
 from gateway.ledger.outcomes import Generation, Unchanged
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import slots_key
 from gateway.queue.slots import ProviderState
+from gateway.tasks import cancel
 from tests.workers.stage import LEASE_SECONDS, ROOT, Stage, caretaker_in, due, open_place, until
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.attempts.generate import generate

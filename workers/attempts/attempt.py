@@ -16,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gateway.cancelling import cancel
 from gateway.errors import ProviderNotHere
 from gateway.ledger.outcomes import Begun, Ended, Renewed, Stale
+from gateway.tasks import cancel
 from workers.attempts.ending import Ending
 from workers.attempts.lease import Lease
 from workers.attempts.provider_session import ProviderSession

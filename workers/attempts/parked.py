@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.cancelling import cancel
 from gateway.errors import FareboxError
 from gateway.ledger.outcomes import Generation, Stale
+from gateway.tasks import cancel
 from workers.providers import ListeningProvider
 
 if TYPE_CHECKING:

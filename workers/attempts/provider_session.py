@@ -7,7 +7,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from enum import Enum, auto
 
-from gateway.cancelling import cancel
 from gateway.domain import Output
 from gateway.errors import (
     ObjectNotStored,
@@ -21,6 +20,7 @@ from gateway.errors import (
 )
 from gateway.ledger.outcomes import Noted, Stale
 from gateway.outputs import output_key
+from gateway.tasks import cancel
 from workers.attempts.lease import Lease
 from workers.attempts.state import AttemptState
 from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered

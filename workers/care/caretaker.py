@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.cancelling import cancel
 from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.outcomes import Ended, NotDue, Overdue, Requeued
+from gateway.tasks import cancel
 from workers.context import WorkerContext
 from workers.metrics import RESCUES
 

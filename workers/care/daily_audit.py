@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.cancelling import cancel
 from gateway.domain import operation_id
 from gateway.errors import LedgerUnavailable
 from gateway.ledger.audit import Report, audit, claim_audit, keep_claim, remember
 from gateway.ledger.audit.result import CLAIM_MS, TEXTS_MAX
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.trimming import trim_all
+from gateway.tasks import cancel
 
 _FIRST_LOOK_SECONDS = 5.0  # after a start there is more urgent work
 _LOOK_SECONDS = 60.0

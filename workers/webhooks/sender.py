@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.cancelling import cancel
 from gateway.clock import now_ms
 from gateway.domain import operation_id
 from gateway.errors import FareboxError, LedgerUnavailable
@@ -28,6 +27,7 @@ from gateway.ledger.webhooks import DEFAULT, Claimed, Delivery, Due, Try, Webhoo
 from gateway.outputs import OutputLinks
 from gateway.outside.receivers import CALL_SECONDS, Answered, Receivers
 from gateway.outside.webhook_secrets import WebhookSecrets
+from gateway.tasks import cancel
 from gateway.views.events import GENERATION_EVENTS, event_shape
 from workers.metrics import WEBHOOK_TRIES
 from workers.retry import retry_until_answered

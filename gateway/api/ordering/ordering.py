@@ -179,7 +179,7 @@ class Ordering:
         return _Priced(asked, quote.model, given, webhook_url)
 
     def _check_takes(self, body: GenerationIn, model: Model) -> None:
-        """Take no credits for what nobody has made for a while (`gateway.workforce`)."""
+        """Take no credits for what nobody has made for a while (`gateway.queue.workforce`)."""
         if not self._takes(body.tool, model.provider):
             raise NoWorker(
                 f"{model.name} is unavailable: no worker for it is running. Nothing was reserved. Retry later, or "
