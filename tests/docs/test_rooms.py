@@ -1,0 +1,58 @@
+"""Who looks for something finds its room: every module has a row in gateway/README.md and a place in the contract."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "gateway" / "README.md").read_text()
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+CONTAINERS = ("gateway", "gateway.api")
+
+
+def rooms(container: str) -> set[str]:
+    """The modules and packages right below a package."""
+    folder = ROOT / container.replace(".", "/")
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    return files | {path.parent.name for path in folder.glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_room_has_one_place_in_the_import_contract(container: str) -> None:
+    (contract,) = [one for one in CONTRACTS if one.get("containers") == [container]]
+    placed = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
+    assert contract["exhaustive"] is True
+    assert "exhaustive_ignores" not in contract
+    assert sorted(placed) == sorted(rooms(container))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_room_has_one_row_in_the_readme(container: str) -> None:
+    below = container.removeprefix("gateway").removeprefix(".").replace(".", "/")
+    prefix = f"{below}/" if below else ""
+    shown = [
+        name
+        for line in README.splitlines()
+        for cell in re.findall(r"^\| (.*?) \|", line)
+        for name in re.findall(rf"`{prefix}([a-z_]+)(?:\.py|/)`", cell)
+    ]
+    data = {"console", "workers"} if container == "gateway" else set()  # pages, and a package of its own
+    assert sorted(set(shown) - data) == sorted(rooms(container))
+    assert len(shown) == len(set(shown)), "each room once"
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    """A name without a folder is beside the file named before it, in the same row."""
+    for line in README.splitlines():
+        folder = ROOT / "gateway"
+        for name in re.findall(r"`([\w/]+\.(?:py|lua|toml))`", line):
+            path = next(
+                (found for base in (ROOT / "gateway", ROOT, folder) if (found := base / name).is_file()),
+                ROOT / "gateway" / "ledger" / name,
+            )
+            assert path.is_file(), f"{name}, in: {line}"
+            folder = path.parent
