@@ -8,13 +8,17 @@ reserve ─┬─▶ queued ──begin──▶ running ──settle──▶ s
              (over concurrency)
 ```
 
-- **waiting**: reserved beyond what the plan allows in work. In by `reserve`; out by promotion (inside `settle`,
-  `cancel`, `rescue`, …), by `cancel`, or by `rescue` after `waiting_timeout`.
-- **queued**: may be begun. In by `reserve`, promotion, `hand_back` or a failed attempt; out by `begin`, `cancel`, or
-  `rescue` after `queue_timeout`. While its provider has no room (`line_up`) that time waits.
-- **running**: an attempt holds the lease, or it is parked with its provider. In by `begin`; out by `settle`,
-  `hand_back`, `renew` past `give_up_at`, or `rescue` of a lapsed lease.
-- **succeeded, failed, cancelled**: final. Nothing leaves them.
+- **waiting**: reserved beyond the plan's concurrency limit. In: `reserve`. Out: `promote`, `cancel`, `rescue`.
+  `promote` is no script of its own: whatever takes a generation out of work promotes the next. `rescue` promotes one
+  that fits when its deadline passes, and fails one that waited past `waiting_timeout`.
+- **queued**: may be started. In: `reserve`, `promote`, `hand_back`, `settle`, `rescue`. Out: `begin`, `cancel`,
+  `rescue`. `settle` and `rescue` queue the next attempt after a retryable failure. `rescue` ends one past
+  `queue_timeout`, whose clock stops while its provider has no room (`line_up`).
+- **running**: an attempt holds the lease, or the generation is parked with its provider. In: `begin`. Out: `settle`,
+  `hand_back`, `begin`, `renew`, `park`, `rescue`. `begin`, `renew` and `rescue` end one that is past `give_up_at`, or
+  that was cancelled; `cancel` itself only asks a running one to stop.
+- **succeeded, failed, cancelled**: final. In: `settle`, `cancel`, `begin`, `renew`, `park`, `hand_back`, `rescue`.
+  Nothing leaves them.
 """
 
 from __future__ import annotations

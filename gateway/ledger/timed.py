@@ -1,4 +1,4 @@
-"""The ledger with a clock: how long each transition takes, for Prometheus and for the log."""
+"""The ledger with timings: the duration of each script for Prometheus, and a log line for each transition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.scripts import Argument, Reply
 from gateway.ledger.timings import Timings
 
-READS = frozenset(
+READ_ONLY = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal", "audit_webhook", "audit_webhooks"}
     | {
         "checkout",
@@ -31,14 +31,17 @@ READS = frozenset(
         "usage",
     }
 )
-# What only rolls an account forward, counts a request, a file or a key's use, ends a browser's session, or tells all
-# partitions of a rate card.
-BESIDES = frozenset(
+"""Scripts that change nothing. Timed, but not logged as transitions."""
+
+NOT_TRANSITIONS = frozenset(
     {"account", "admit", "claim_email", "journal", "list_purchase", "publish", "release_email", "sign_out", "take_in"}
     | {"touch"}
 )
-_OFTEN = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
-_UNTOLD = READS | BESIDES
+"""Scripts whose writes are no news to a reader of the log: they roll an account forward, count a request, a file or a
+key's use, claim an email, end a browser's session, or publish a rate card to all partitions. Timed, but not logged."""
+
+_FREQUENT = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
+_NOT_LOGGED = READ_ONLY | NOT_TRANSITIONS
 _IDS = ("generation", "attempt")
 
 log = structlog.get_logger("gateway.transitions")
@@ -58,7 +61,7 @@ def transition_seconds(registry: CollectorRegistry = REGISTRY) -> Timings:
 
 
 class TimedLedger(Ledger):
-    """The ledger, with the time that each of its scripts takes. Give it its histogram before its first call."""
+    """The ledger, timing each script. Set `seconds`, its histogram, before the first call."""
 
     seconds: Timings
 
@@ -76,13 +79,15 @@ class TimedLedger(Ledger):
         finally:
             seconds = time.perf_counter() - started_at
             self.seconds.observe(seconds, name, outcome)
-            if name not in _UNTOLD:  # whoever waits goes on first
-                asyncio.get_running_loop().call_soon(_tell, name, key, arguments, outcome, seconds)
+            if name not in _NOT_LOGGED:  # after the caller has its answer
+                asyncio.get_running_loop().call_soon(_log_transition, name, key, arguments, outcome, seconds)
 
 
-def _tell(name: str, key: str, arguments: Mapping[str, Argument | None], outcome: str, seconds: float) -> None:
-    """One line: what happened to what. Of the arguments only ids are told, never what somebody wrote."""
+def _log_transition(
+    name: str, key: str, arguments: Mapping[str, Argument | None], outcome: str, seconds: float
+) -> None:
+    """One line: what happened to what. Only ids are logged of the arguments, never user text."""
     ids = dict(keys.subject(key)) | {known: arguments[known] for known in _IDS if known in arguments}
-    # Of an outage whoever asked tells once; many ask again twice a second.
-    level = logging.DEBUG if name in _OFTEN or outcome == "unavailable" else logging.INFO
+    # The caller logs an outage once; many retry twice a second.
+    level = logging.DEBUG if name in _FREQUENT or outcome == "unavailable" else logging.INFO
     log.log(level, "transition", transition=name, outcome=outcome, **ids, duration_ms=round(seconds * 1000, 1))

@@ -9,7 +9,7 @@ import structlog
 
 import gateway.ledger
 from gateway.domain import FailureCode
-from gateway.ledger.timed import BESIDES, READS
+from gateway.ledger.timed import NOT_TRANSITIONS, READ_ONLY
 from tests.api.visitor import Visitor
 
 SCRIPTS = Path(gateway.ledger.__file__).with_name("lua")
@@ -18,8 +18,8 @@ SCRIPTS = Path(gateway.ledger.__file__).with_name("lua")
 def test_every_script_that_writes_is_told_but_for_a_short_list() -> None:
     heads = {path.stem: path.read_text() for path in SCRIPTS.glob("*.lua")}
     reads = {name for name, head in heads.items() if re.search(r"^-- Writes +nothing$", head, re.MULTILINE)}
-    assert reads == READS
-    assert heads.keys() - reads >= BESIDES
+    assert reads == READ_ONLY
+    assert heads.keys() - reads >= NOT_TRANSITIONS
 
 
 async def test_a_generations_life_is_told_line_by_line(gateway: Visitor) -> None:
