@@ -6,7 +6,6 @@ access key and not at the signature. Its errors are S3's own, in XML, for their 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import secrets
@@ -19,6 +18,7 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from tests.free_ports import free_port
+from tests.until import until
 
 ACCESS_KEY, SECRET_KEY = "AKIAFAREBOXTESTS0001", "a-secret-that-opens-nothing"
 BUCKET = "outputs"
@@ -132,8 +132,7 @@ class S3Server:
 
     async def _refusal(self, request: web.Request) -> web.Response | None:
         self.asked[request.method] += 1
-        while self.hangs:
-            await asyncio.sleep(0.01)
+        await until(lambda: not self.hangs)
         if self.refuses is not None:
             return _error(self.refuses, 503)
         said = _CREDENTIAL.search(request.headers.get("Authorization", ""))

@@ -25,6 +25,7 @@ from gateway.ledger import outcomes as o
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import LOOKS, queue_key
 from tests.api.visitor import CARD, Reply, Visitor, open_gateway
+from tests.until import until
 
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
 PROVIDERS = """
@@ -141,8 +142,7 @@ async def caller(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             await gateway.begin(generation)
             await gateway.ledger.note(generation=generation, attempt=1, ref="job-7")
             caller = Caller(gateway, generation, publisher)
-            while not await caller.jobs():
-                await asyncio.sleep(0.01)
+            await until(caller.jobs)
             await gateway.app[services.QUEUE].take_out("image", job_id(generation, 1))
             yield caller
 
@@ -165,8 +165,8 @@ def is_refused(reply: Reply) -> bool:
 async def test_a_parked_generation_is_put_into_the_queue(caller: Caller) -> None:
     await caller.park()
     assert is_taken(await caller.call())
-    while await caller.jobs() != [job_id(caller.generation, 2)]:
-        await asyncio.sleep(0.01)
+    await until(caller.jobs)
+    assert await caller.jobs() == [job_id(caller.generation, 2)]
 
 
 async def test_it_decides_nothing_whatever_its_body_says(caller: Caller) -> None:
@@ -181,8 +181,11 @@ async def test_the_worker_of_a_running_one_is_told_to_look(caller: Caller) -> No
     queue = caller.gateway.app[services.QUEUE]
     async with aclosing(queue.looks()) as looks:
         told = asyncio.ensure_future(anext(looks))
-        while not (await queue.redis.pubsub_numsub(LOOKS))[0][1]:
-            await asyncio.sleep(0.01)
+
+        async def is_heard() -> bool:
+            return bool((await queue.redis.pubsub_numsub(LOOKS))[0][1])
+
+        await until(is_heard)
         assert is_taken(await caller.call())
         assert await told == caller.generation
 

@@ -19,6 +19,7 @@ from gateway.pricing import reload
 from gateway.pricing.reload import RateCards
 from gateway.redis_link.connections import connect_ledger
 from tests.api.visitor import CARD, Visitor, open_gateway
+from tests.until import until
 
 HOUR_NS = 3600 * 10**9
 
@@ -56,16 +57,21 @@ async def problems(visitor: Visitor) -> list[str]:
 
 
 async def until_problem(visitor: Visitor, words: str) -> str:
-    while True:
-        for problem in await problems(visitor):
-            if words in problem:
-                return problem
-        await asyncio.sleep(0.02)
+    found: list[str] = []
+
+    async def is_told() -> bool:
+        found[:] = [problem for problem in await problems(visitor) if words in problem]
+        return bool(found)
+
+    await until(is_told)
+    return found[0]
 
 
 async def until_ok(visitor: Visitor) -> None:
-    while await problems(visitor):
-        await asyncio.sleep(0.02)
+    async def is_ok() -> bool:
+        return not await problems(visitor)
+
+    await until(is_ok)
 
 
 async def price(visitor: Visitor) -> int:
@@ -107,10 +113,12 @@ async def test_an_equal_time_with_other_contents_is_noticed(redis_url: str, tmp_
     ):
         at = (tmp_path / "a" / "pricing.toml").stat().st_mtime_ns
         os.utime(tmp_path / "b" / "pricing.toml", ns=(at, at))
-        while {await price(first), await price(second)} != {5, 9} or len(
-            [one for each in (first, second) for one in await problems(each)]
-        ) != 1:
-            await asyncio.sleep(0.02)
+
+        async def one_says_so() -> bool:
+            told = [one for each in (first, second) for one in await problems(each)]
+            return {await price(first), await price(second)} == {5, 9} and len(told) == 1
+
+        await until(one_says_so)
 
 
 async def test_an_older_file_that_is_put_back_is_not_taken_by_half_and_goes_in_force_when_it_is_forced(
@@ -145,8 +153,11 @@ async def test_a_ledger_that_has_lost_its_policy_in_part_gets_it_again(redis_url
     async with gateway_with(redis_url, tmp_path / "a", 5, hours_ago=1) as gateway:
         await until_ok(gateway)
         await gateway.ledger.redis.delete("{fb07}:policy")
-        while None in await gateway.ledger.policies_in_force():
-            await asyncio.sleep(0.02)
+
+        async def is_whole() -> bool:
+            return None not in await gateway.ledger.policies_in_force()
+
+        await until(is_whole)
         await until_ok(gateway)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -14,12 +13,8 @@ from tests.redis_servers import RedisServer
 
 async def ready(gateway: Visitor, status: str) -> list[str]:
     """The problems, as soon as `/readyz` has this status; pytest's timeout ends a test in which it never has."""
-    while True:
-        body = (await gateway.call("GET", "/readyz")).body
-        if body["status"] == status:
-            problems: list[str] = body["problems"]
-            return problems
-        await asyncio.sleep(0.05)
+    problems: list[str] = (await gateway.until_ready(status))["problems"]
+    return problems
 
 
 async def test_a_setting_that_is_weakened_under_a_running_gateway_shows_and_so_does_its_mending(
@@ -140,8 +135,6 @@ async def test_a_gateway_that_keeps_for_another_time_than_is_published_says_so(r
     async with open_gateway(redis_url, tmp_path) as gateway:
         assert (await gateway.call("GET", "/readyz")).body["status"] == "ok"
         async with open_gateway(redis_url, tmp_path / "other", data=tmp_path / "data", journal_days=90):
-            while (ready := (await gateway.call("GET", "/readyz")).body)["status"] == "ok":
-                await asyncio.sleep(0.1)
-        assert ready["status"] == "degraded"
+            ready = await gateway.until_ready("degraded")
         (problem,) = [one for one in ready["problems"] if "_DAYS" in one]
         assert problem.startswith("FAREBOX_JOURNAL_DAYS is 400 here and 90 at another gateway")

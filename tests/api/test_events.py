@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from gateway.api import services
@@ -11,6 +9,7 @@ from gateway.api.handlers import events
 from gateway.api.streams import event_stream
 from gateway.domain import FailureCode
 from tests.api.visitor import Stream, Visitor, open_stream
+from tests.until import until
 
 
 async def test_a_generation_is_followed_from_snapshot_to_done(gateway: Visitor) -> None:
@@ -199,5 +198,4 @@ async def test_a_client_that_goes_away_is_forgotten(gateway: Visitor, monkeypatc
         await stream.next()
         assert gateway.app[services.HUB].watched == 1
         stream.response.close()
-    while gateway.app[services.HUB].watched:
-        await asyncio.sleep(0.01)
+    await until(lambda: not gateway.app[services.HUB].watched)

@@ -13,6 +13,7 @@ from gateway.api.middleware.idempotency import key_digest
 from gateway.domain import Scope
 from gateway.ledger.idempotency import Claimed, Request
 from tests.api.visitor import SKETCH, Visitor, open_gateway
+from tests.until import until
 
 ACCOUNT = "/v1/admin/accounts/acme"
 GRANT = {"bucket": "top_up", "credits": 50, "reason": "welcome"}
@@ -70,8 +71,7 @@ async def test_a_retry_survives_a_model_that_is_gone_from_the_rate_card(gateway:
     cards, path = gateway.app[services.RATE_CARDS], gateway.app[services.SETTINGS].rate_card
     assert path is not None
     path.write_text(path.read_text().replace("models.remote", "models.distant"))
-    while "distant" not in cards.card.models:
-        await asyncio.sleep(0.05)
+    await until(lambda: "distant" in cards.card.models)
     again = await gateway.create(key, once="a", model="remote")
     assert (again.status, again.body["id"]) == (200, first.body["id"])
     other = await gateway.create(key, once="a", model="remote", prompt="other")
@@ -175,8 +175,11 @@ async def test_a_second_request_waits_for_the_first_and_gets_its_answer(gateway:
     await redis.set(name, digest + b" pending")
     asked = await _gets(gateway)
     waiting = asyncio.create_task(gateway.call("POST", f"{ACCOUNT}/keys", gateway.admin, body, once))
-    while await _gets(gateway) < asked + 2:  # it has found the claim taken, and looked again
-        await asyncio.sleep(0.01)
+
+    async def has_looked_again() -> bool:
+        return await _gets(gateway) >= asked + 2
+
+    await until(has_looked_again)
     await redis.set(name, answered)
     reply = await waiting
     assert (reply.status, reply.headers["Idempotent-Replay"]) == (200, "true")

@@ -16,6 +16,7 @@ from gateway.ledger import keys
 from gateway.settings import load_settings
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway, open_stream
 from tests.redis_servers import RedisServer
+from tests.until import until
 
 HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
@@ -142,8 +143,7 @@ async def test_an_account_has_so_many_streams_at_once(gateway: Visitor, monkeypa
         async with open_stream(gateway, "/v1/events", other) as stream:
             assert await stream.next() is not None
         assert (await gateway.call("GET", "/v1/balance", key)).status == 200
-    while gateway.app[services.HUB].watched:
-        await asyncio.sleep(0.01)
+    await until(lambda: not gateway.app[services.HUB].watched)
     async with open_stream(gateway, "/v1/events", key) as stream:
         assert await stream.next() is not None
 

@@ -23,6 +23,7 @@ from gateway.api.middleware import server
 from gateway.api.streams import event_stream
 from tests.api.visitor import SKETCH, Visitor, open_gateway
 from tests.made_media import picture
+from tests.until import until
 
 
 class Client:
@@ -181,10 +182,8 @@ async def test_an_upload_whose_client_goes_away_leaves_nothing(hasty: Visitor, t
     key = await hasty.account()
     async with connected(hasty) as client:
         await client.say(UPLOAD.format(key=key) + "Content-Length: 50000000\r\n\r\nxxx")
-        while not hasty.app[services.INTAKE].coming_in:
-            await asyncio.sleep(0.01)
-    while hasty.app[services.INTAKE].coming_in:
-        await asyncio.sleep(0.01)
+        await until(lambda: hasty.app[services.INTAKE].coming_in)
+    await until(lambda: not hasty.app[services.INTAKE].coming_in)
     assert {path.name for path in (tmp_path / "data").iterdir()} <= {"admin-key", "signing-key", "outputs"}
     assert not list((tmp_path / "data" / "outputs").iterdir())
 
@@ -206,11 +205,9 @@ async def test_a_client_that_does_not_read_its_events_is_cut_off(
     with structlog.testing.capture_logs() as lines:
         async with connected(hasty, read_bytes=4096) as client:
             await client.say(f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n")
-            while not hasty.app[services.HUB].watched:
-                await asyncio.sleep(0.01)
+            await until(lambda: hasty.app[services.HUB].watched)
             assert await is_served(hasty, key)
-            while hasty.app[services.HUB].watched:
-                await asyncio.sleep(0.01)
+            await until(lambda: not hasty.app[services.HUB].watched)
             assert "client_cut_off" in [line["event"] for line in lines]
             assert len(await client.ended()) < 10_000_000
     assert await is_served(hasty, key)
@@ -227,8 +224,7 @@ async def test_a_client_that_does_not_read_its_output_is_cut_off(hasty: Visitor)
         async with connected(hasty, read_bytes=4096) as client:
             await client.say(request)
             assert await is_served(hasty, key)
-            while "client_cut_off" not in [line["event"] for line in lines]:
-                await asyncio.sleep(0.01)
+            await until(lambda: "client_cut_off" in [line["event"] for line in lines])
             assert len(await client.ended()) < 20_000_000
 
 

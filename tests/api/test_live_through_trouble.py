@@ -20,6 +20,7 @@ from gateway.queue.keys import HINTS
 from gateway.queue.queue import Queue
 from tests.api.visitor import Stream, Visitor, open_gateway, open_stream
 from tests.redis_servers import RedisServer
+from tests.until import until
 
 
 def odd_messages(account: str, generation: str) -> list[bytes]:
@@ -208,15 +209,12 @@ async def test_a_gateway_that_hears_no_hints_is_degraded(
 ) -> None:
     monkeypatch.setattr(hub, "LATE_SECONDS", 0.0)
     async with open_gateway(own_redis.url, tmp_path) as gateway:
-        while gateway.app[services.HUB].problem is not None:
-            await asyncio.sleep(0.01)
+        await until(lambda: gateway.app[services.HUB].problem is None)
         await command(gateway, "ACL", "SETUSER", "default", "resetchannels")
         await command(gateway, "CLIENT", "KILL", "TYPE", "pubsub")
-        while gateway.app[services.HUB].problem is None:
-            await asyncio.sleep(0.01)
+        await until(lambda: gateway.app[services.HUB].problem is not None)
         found = await readyz(gateway)
         assert found["status"] == "degraded"
         assert any(problem.startswith("live events may be up to 5 s late") for problem in found["problems"])
         await command(gateway, "ACL", "SETUSER", "default", "allchannels")
-        while gateway.app[services.HUB].problem is not None:
-            await asyncio.sleep(0.01)
+        await until(lambda: gateway.app[services.HUB].problem is None)

@@ -17,6 +17,7 @@ from gateway.queue.jobs import job_id
 from gateway.queue.keys import provider_key, queue_key
 from gateway.queue.slots import Slots
 from tests.api.visitor import CARD, Visitor, open_gateway, open_stream
+from tests.until import until
 
 PROVIDERS = """
 [providers.box]
@@ -56,8 +57,11 @@ class Scene:
     async def queued(self, job: str) -> None:
         """Return when a job is in the queue."""
         redis = self.gateway.app[services.QUEUE].redis
-        while await redis.zscore(queue_key("image"), job) is None:
-            await asyncio.sleep(0.01)
+
+        async def is_queued() -> bool:
+            return await redis.zscore(queue_key("image"), job) is not None
+
+        await until(is_queued)
 
     async def providers(self) -> dict[str, Any]:
         shown = (await self.gateway.call("GET", "/v1/ops/queues", self.gateway.admin)).body["providers"]

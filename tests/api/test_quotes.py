@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from itsdangerous import URLSafeTimedSerializer
 from gateway.api import services
 from gateway.api.ordering import quote_tokens
 from tests.api.visitor import SKETCH, Visitor
+from tests.until import until
 
 ASKED = {"tool": "image", "model": "gallery", "settings": {"resolution": "2K"}, "outputs": 2}
 
@@ -122,5 +122,4 @@ async def _reprice(gateway: Visitor) -> None:
     assert path is not None
     version = cards.card.version
     path.write_text(path.read_text().replace("credits = 5\n", "credits = 7\n"))
-    while cards.card.version == version:
-        await asyncio.sleep(0.05)
+    await until(lambda: cards.card.version != version)

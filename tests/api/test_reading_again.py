@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway.api import services
 from gateway.domain import FailureCode
 from gateway.ledger import outcomes as o
 from gateway.outputs import OutputLinks
 from gateway.views.kept_bodies import Bodies
 from tests.api.visitor import Visitor
+from tests.until import until
 
 
 async def read(gateway: Visitor, key: str, generation: str) -> tuple[int, bytes]:
@@ -48,12 +47,13 @@ async def test_its_place_in_the_queue_is_todays_though_the_generation_has_not_ch
         position: int | None = (await gateway.call("GET", f"/v1/generations/{second}", key)).body["queue_position"]
         return position
 
+    async def is_at(position: int) -> bool:
+        return await place() == position
+
     # Dispatching, and taking out of the queue, are in the background.
-    while await place() != 1:
-        await asyncio.sleep(0.01)
+    await until(lambda: is_at(1))
     await gateway.call("POST", f"/v1/generations/{first}/cancel", other)
-    while await place() != 0:
-        await asyncio.sleep(0.01)
+    await until(lambda: is_at(0))
 
 
 async def test_what_was_read_by_its_owner_is_shown_to_nobody_else_and_not_to_a_revoked_key(gateway: Visitor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from pathlib import Path
@@ -295,8 +294,7 @@ async def test_503_a_silent_ledger_asks_for_the_same_key_again(own_redis: RedisS
         assert (await gateway.call("GET", "/v1/balance", key)).status == 503
         assert (await gateway.call("GET", "/readyz")).status == 503
         own_redis.start()
-        while (await gateway.call("GET", "/readyz")).status != 200:
-            await asyncio.sleep(0.05)
+        await gateway.until_ready()
         assert (await gateway.create(key, once="a")).status == 202
 
 

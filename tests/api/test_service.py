@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
@@ -37,8 +36,7 @@ async def test_a_bad_rate_card_leaves_the_old_one_and_shows(gateway: Visitor) ->
     path = gateway.app[services.SETTINGS].rate_card
     assert path is not None
     path.write_text(path.read_text().replace("credits = 5\n", "credits = -5\n"))
-    while (await gateway.call("GET", "/readyz")).body["status"] == "ok":
-        await asyncio.sleep(0.05)
+    await gateway.until_ready("degraded")
     reply = await gateway.call("GET", "/readyz")
     assert (reply.status, reply.body["status"]) == (200, "degraded")
     assert "must not be negative" in reply.body["problems"][0]
@@ -63,8 +61,7 @@ async def test_the_gateway_starts_without_a_ledger_and_recovers_by_itself(
         assert (await gateway.call("GET", "/v1/plans")).status == 200
         assert (await _samples(gateway))["farebox_ledger_up"] == {(): 0}
         own_redis.start()
-        while (await gateway.call("GET", "/readyz")).status != 200:
-            await asyncio.sleep(0.05)
+        await gateway.until_ready()
         assert (await gateway.create(await gateway.account())).status == 202
 
 
@@ -259,8 +256,7 @@ async def test_a_queue_that_is_away_is_in_readyz_and_what_was_ordered_meanwhile_
         assert body["status"] == "degraded"
         assert "the queue's Redis is not responding: work is accepted and starts when it is back" in body["problems"]
         own_redis.start()
-        while (await gateway.call("GET", "/readyz")).body["status"] != "ok":
-            await asyncio.sleep(0.05)
+        await gateway.until_ready()
         # What the gateway could not dispatch is a caretaker's: see tests/workers/test_dispatcher.py.
         assert (await gateway.call("GET", f"/v1/generations/{generation}", key)).body["status"] == "queued"
 

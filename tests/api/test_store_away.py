@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -49,8 +48,7 @@ async def store_up(gateway: Visitor) -> float:
 
 
 async def ok_again(gateway: Visitor) -> None:
-    while (await ready(gateway))["status"] != "ok":
-        await asyncio.sleep(0.01)
+    await gateway.until_ready()
 
 
 async def test_a_gateway_starts_without_its_store_says_so_and_goes_on_when_it_is_there(

@@ -20,6 +20,7 @@ from gateway.ledger import outcomes as o
 from gateway.media import Media, Readers, fair, look
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
 from tests.made_media import film, picture, png_that_says
+from tests.until import until
 
 FILES = Path(__file__).parents[1] / "media_files"
 PNG = picture("PNG")
@@ -207,8 +208,7 @@ async def test_an_account_whose_files_take_long_to_look_into_keeps_no_other_wait
     monkeypatch.setattr(Readers, "look", look_slowly)
     async with asyncio.TaskGroup() as group:
         mine = [group.create_task(upload(gateway, key, slow)) for _ in range(limits.UPLOADS_MAX)]
-        while not now or gateway.app[services.INTAKE].coming_in < limits.UPLOADS_MAX:
-            await asyncio.sleep(0.01)
+        await until(lambda: not (not now or gateway.app[services.INTAKE].coming_in < limits.UPLOADS_MAX))
         async with asyncio.timeout(30):
             assert (await upload(gateway, other)).status == 201
         assert now == 1
@@ -232,8 +232,7 @@ async def test_files_of_two_accounts_that_take_long_keep_no_third_waiting(
     keys = [await gateway.account(name) for name in ("one", "two", "three")]
     async with asyncio.TaskGroup() as group:
         long = [group.create_task(upload(gateway, key, slow)) for key in keys[:2] for _ in range(limits.UPLOADS_MAX)]
-        while gateway.app[services.INTAKE].coming_in < len(long):
-            await asyncio.sleep(0.01)
+        await until(lambda: gateway.app[services.INTAKE].coming_in >= len(long))
         for _ in range(5):
             assert (await upload(gateway, keys[2])).status == 201
         assert not any(task.done() for task in long)
@@ -321,8 +320,7 @@ async def test_an_account_may_have_so_many_coming_in_at_once_and_another_has_its
             return response.status
 
     first = asyncio.create_task(slow())
-    while not gateway.app[services.INTAKE].coming_in:
-        await asyncio.sleep(0.01)
+    await until(lambda: gateway.app[services.INTAKE].coming_in)
     refused = await upload(gateway, key)
     assert (refused.status, refused.code) == (429, "rate_limited")
     assert refused.headers["Retry-After"] == "5"

@@ -26,6 +26,7 @@ from gateway.outputs import output_key
 from gateway.queue import workforce
 from gateway.queue.hints import Hint
 from gateway.settings import Settings
+from tests.until import until
 
 CARD = Path(__file__).with_name("card.toml")
 SKETCH = {"tool": "image", "model": "sketch", "prompt": "a red bicycle"}
@@ -94,6 +95,18 @@ class Visitor:
         sending = None if data is None else io.BytesIO(data)
         async with self.session.request(method, url, headers=sent, data=sending) as response:
             return Reply(response.status, response.headers, await response.read())
+
+    async def until_ready(self, status: str = "ok") -> dict[str, Any]:
+        """What `/readyz` says as soon as it has this status."""
+        told: dict[str, Any] = {}
+
+        async def has_status() -> bool:
+            told.clear()
+            told.update((await self.call("GET", "/readyz")).body)
+            return bool(told["status"] == status)
+
+        await until(has_status)
+        return told
 
     async def account(self, name: str = "acme") -> str:
         """Make an account and a key of it."""

@@ -11,6 +11,7 @@ from gateway.domain import FailureCode
 from gateway.ledger import outcomes as o
 from gateway.ledger.payments import Paid
 from tests.docs.example import ASKED, BUCKETS, NAME, NUMBER, UNITS, Example, Language, asked, number
+from tests.until import until
 
 
 async def make(example: Example, account: str | None, name: str, *rest: str | None) -> None:
@@ -144,8 +145,7 @@ async def double_prices(example: Example) -> None:
     example.card.write_text(
         re.sub(r"(?m)^credits = ([\d.]+)$", lambda rate: f"credits = {float(rate[1]) * 2:g}", example.card.read_text())
     )
-    while cards.card.version == before:
-        await asyncio.sleep(0.05)
+    await until(lambda: cards.card.version != before)
 
 
 async def ledger_stops(example: Example) -> None:

@@ -19,6 +19,7 @@ from gateway.ledger.audit import journals as audited_journals
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.scripts import Argument, Reply
 from tests.ledger.world import DAY, PARTITIONS, World
+from tests.until import until
 
 
 def text(report: Report) -> str:
@@ -81,8 +82,7 @@ async def traffic(world: World) -> AsyncIterator[Traffic]:
     busy = Traffic(world, names)
     tasks = [asyncio.create_task(busy.run(seed)) for seed in range(6)]
     try:
-        while busy.moves < 50:
-            await asyncio.sleep(0.01)
+        await until(lambda: busy.moves >= 50)
         yield busy
     finally:
         busy.stopping.set()

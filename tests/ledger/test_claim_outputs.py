@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 from tests.ledger.world import World
+from tests.until import until
 
 
 async def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(world: World) -> None:
@@ -15,8 +15,13 @@ async def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(world: W
     await world.finish(generation)
     claim = partial(world.ledger.claim_outputs, partition=int(generation[4:6], 16), limit=10)
     assert await claim(claim_ms=1) == [generation]
-    while not (again := await claim(claim_ms=60_000)):
-        await asyncio.sleep(0.001)
+    again: list[str] = []
+
+    async def is_claimed() -> list[str]:
+        again[:] = await claim(claim_ms=60_000)
+        return again
+
+    await until(is_claimed)
     assert again == [generation]
     before = await world.contents()
     assert await claim(claim_ms=60_000) == []

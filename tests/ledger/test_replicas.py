@@ -23,6 +23,7 @@ from tests.invariants.checks import check_invariants
 from tests.invariants.contents import read_contents
 from tests.ledger.world import DAY, HOUR, PARTITIONS, POLICY, World, the
 from tests.redis_servers import RedisServer
+from tests.until import until
 
 ROOMY = PlanTerms(concurrency={"image": 1000}, max_waiting=1000)
 
@@ -45,13 +46,14 @@ async def world(own_redis: RedisServer, replica: RedisServer) -> AsyncIterator[W
 
 async def until_confirmed(ledger: Ledger) -> None:
     """Return when the replica has caught up; pytest's timeout ends a test in which it never does."""
-    while True:
-        try:
+
+    async def is_confirmed() -> bool:
+        with contextlib.suppress(ReplicasMissing):
             await ledger.start()
-        except ReplicasMissing:
-            await asyncio.sleep(0.02)
-        else:
-            return
+            return True
+        return False
+
+    await until(is_confirmed)
 
 
 async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_with_its_disk(
@@ -73,8 +75,7 @@ async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_w
     await requests.claim(asked)
     await requests.finish(asked, "{}")
     clients = [asyncio.create_task(client(number)) for number in range(8)]
-    while len(keys_made) < 40:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(keys_made) >= 40)
     own_redis.kill()
     for error in await asyncio.gather(*clients, return_exceptions=True):
         assert isinstance(error, LedgerUnavailable), error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tests.api.visitor import Reply, Visitor
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import read_checkout
 from tests.payments.stripe_server import StripeServer
+from tests.until import until
 
 WEBHOOK = "/v1/payments/stripe/webhook"
 EVENTS = "/v1/ops/payment-events"
@@ -97,9 +97,11 @@ async def test_saving_a_card_with_the_plan_applies_it_without_another_word(selli
     card = tmp_path / "pricing.toml"
     gold = '\n[plans.gold]\nname = "Gold"\nmonthly_credits = 5000\nprice = { monthly = 20.00 }\n'
     card.write_text(card.read_text() + gold)
-    async with asyncio.timeout(30):
-        while await waiting(selling):
-            await asyncio.sleep(0.1)
+
+    async def is_applied() -> bool:
+        return not await waiting(selling)
+
+    await until(is_applied)
     assert (await selling.call("GET", "/readyz")).body["status"] == "ok"
 
 

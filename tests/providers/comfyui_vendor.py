@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from tests.providers.vendor import Fault, Vendor, answering, as_json
+from tests.until import until
 
 WORKFLOW = {
     "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "flux.safetensors"}},
@@ -299,8 +300,7 @@ credits = 5
         if query.keys() != {"filename", "subfolder", "type"} or query["type"] != "output":
             return web.Response(status=400)
         number = int(query["filename"].rpartition("_")[2].removesuffix(".png"))
-        while self.holding and number >= self.early:
-            await asyncio.sleep(0.05)
+        await until(lambda: not (self.holding and number >= self.early))
         return web.Response(body=self.jobs[query["subfolder"].rpartition("/")[2]].made[number])
 
     # --- stopping ---------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -10,6 +9,7 @@ from typing import ClassVar
 from aiohttp import web
 
 from tests.providers.vendor import Vendor
+from tests.until import until
 
 
 @dataclass
@@ -47,8 +47,7 @@ class FileHost:
         data = self.files.get(request.match_info["name"])
         if data is None or request.rel_url.raw_query_string != "signature=a%2Fb~c":
             return web.Response(status=403)
-        while self.open is not None and data not in self.open:
-            await asyncio.sleep(0.02)
+        await until(lambda: not (self.open is not None and data not in self.open))
         return web.Response(body=data, content_type="image/png")
 
 

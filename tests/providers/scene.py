@@ -13,7 +13,8 @@ from gateway.domain import Input, generation_id
 from gateway.ledger.outcomes import Generation
 from tests.made_media import picture
 from tests.providers.vendor import KEY, PROMPT, Vendor, served, stored_input
-from tests.workers.stage import Process, Stage, until
+from tests.until import until
+from tests.workers.stage import Process, Stage
 
 
 @dataclass

@@ -15,7 +15,8 @@ from tests.api.visitor import open_gateway
 from tests.providers.fal_vendor import FalVendor
 from tests.providers.replicate_vendor import SECRET, ReplicateVendor
 from tests.providers.vendor import KEY, PROMPT, served
-from tests.workers.stage import PRICE, Process, Stage, until
+from tests.until import until
+from tests.workers.stage import PRICE, Process, Stage
 
 PUBLIC_URL = "https://farebox.example"
 

@@ -21,7 +21,8 @@ from tests.providers.comfyui_vendor import ComfyUiVendor
 from tests.providers.requests import asked
 from tests.providers.scene import Scene, open_scene
 from tests.providers.vendor import KEY
-from tests.workers.stage import PRICE, Stage, due, open_place, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage, due, open_place
 from workers.attempts.generate import generate
 from workers.context import WorkerContext
 from workers.providers import Connection

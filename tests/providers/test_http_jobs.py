@@ -19,7 +19,8 @@ from tests.providers.http_vendor import HttpVendor
 from tests.providers.requests import asked, made, seen
 from tests.providers.vendor import CARD, KEY, PROMPT, answering, pictures, served
 from tests.providers.wild import always, serving
-from tests.workers.stage import PRICE, ROOT, Stage, until
+from tests.until import until
+from tests.workers.stage import PRICE, ROOT, Stage
 from workers.providers import Connection, Pending, ProviderInput, make_provider
 from workers.providers.http_jobs import HttpJobs
 

@@ -23,7 +23,8 @@ from tests.providers.requests import asked, made
 from tests.providers.scene import Scene, open_scene, sums, sums_of
 from tests.providers.vendor import KEY, PROMPT, answering, served
 from tests.providers.wild import always, serving
-from tests.workers.stage import PRICE, Stage, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage
 from workers.providers import Connection, ProviderInput, make_provider
 from workers.providers.openai_images import OpenAiImages
 

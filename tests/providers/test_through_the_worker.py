@@ -16,7 +16,8 @@ from tests.providers.http_vendor import HttpVendor
 from tests.providers.replicate_vendor import ReplicateVendor
 from tests.providers.scene import Scene, open_scene, sums, sums_of
 from tests.providers.vendor import KEY, PROMPT, answering
-from tests.workers.stage import PRICE, Stage, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage
 
 VENDORS = [HttpVendor, ComfyUiVendor, ReplicateVendor, FalVendor]
 

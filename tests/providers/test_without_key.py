@@ -16,7 +16,8 @@ from gateway.queue.keys import aside_key
 from gateway.queue.queue import Queue
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.scene import Scene, open_scene
-from tests.workers.stage import PRICE, Stage, open_place, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage, open_place
 from workers.attempts.generate import stop
 
 

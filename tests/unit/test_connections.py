@@ -15,6 +15,7 @@ from gateway.queue.asking import answering
 from gateway.redis_link.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
+from tests.until import until_idle
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_a_connection_reset_under_uvloop_is_an_outage_and_no_fault_of_ours() -> 
         host, port = server.sockets[0].getsockname()
         _, writer = await asyncio.open_connection(host, port)
         writer.transport.abort()
-        await asyncio.sleep(0.01)
+        await until_idle()
         with pytest.raises(RuntimeError) as caught:
             writer.writelines([b"PING"])
         return caught.value

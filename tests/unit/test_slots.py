@@ -16,6 +16,7 @@ from gateway.queue.keys import provider_dispatches_key, provider_queue_key, slot
 from gateway.queue.queue import Queue
 from gateway.queue.slots import OUTCOME_STEP_SECONDS, Slots
 from gateway.redis_link.connections import connect_queue
+from tests.until import until
 
 LONG = 60_000
 DAY_MS = 86_400_000
@@ -229,7 +230,12 @@ async def test_a_hold_that_comes_after_the_release_all_the_same_ends_by_itself(q
     await release(long, "a", 1)
     await short.hold("box", "a")
     assert await line_up(long, "c", limit=1) == [], "the late hold has the only slot"
-    while not (released := await long.fill({"box": 1})):
-        await asyncio.sleep(0.05)
-    assert [each.generation for each in released] == ["c"]
+    released: list[str] = []
+
+    async def is_free() -> list[str]:
+        released[:] = [each.generation for each in await long.fill({"box": 1})]
+        return released
+
+    await until(is_free)
+    assert released == ["c"]
     assert (await long.states(["box"]))["box"].in_work == 1

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.local.supervisor import Program, Supervisor
+from tests.until import until
 
 Lines = list[tuple[str, str]]
 
@@ -192,8 +193,7 @@ async def test_no_child_outlives_a_parent_killed_with_9() -> None:
         assert all(_runs(child) for child in children)
         parent.kill()
         await parent.wait()
-        while any(_runs(child) for child in children):
-            await asyncio.sleep(0.05)
+        await until(lambda: not any(_runs(child) for child in children))
 
 
 def _runs(pid: int) -> bool:

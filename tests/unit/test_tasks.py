@@ -16,6 +16,7 @@ import workers
 from gateway import tasks as tasks_module
 from gateway.errors import QueueUnavailable
 from gateway.tasks import Tasks
+from tests.until import until
 
 OWNED = {
     "gateway/cli/embedded_redis.py": 1,  # awaited when the server has ended
@@ -68,8 +69,7 @@ async def test_a_loop_that_fails_is_started_again_and_is_a_problem_until_it_has_
         (problem,) = tasks.problems
         assert problem == "the background task 'hints' failed (ValueError) and is being restarted; see the log"
         assert figures(tasks) == {"farebox_background_task_up": 0, "farebox_background_task_failures_total": 2}
-        while tasks.problems:
-            await asyncio.sleep(0.01)
+        await until(lambda: not tasks.problems)
     assert figures(tasks) == {"farebox_background_task_up": 1, "farebox_background_task_failures_total": 2}
     events = [line["event"] for line in lines]
     assert events == ["background_task_failed", "background_task_failed", "background_task_recovered"]

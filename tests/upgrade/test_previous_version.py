@@ -34,9 +34,10 @@ from tests.invariants.contents import read_contents
 from tests.ledger.world import the
 from tests.payments import shop
 from tests.redis_servers import RedisServer
+from tests.until import until
 from tests.upgrade.stored import Stored, put
 from tests.webhooks.receiving import LOCAL, Receiver, receiving
-from tests.workers.stage import Stage, open_stage, until
+from tests.workers.stage import Stage, open_stage
 
 (FILE,) = Path(__file__).parent.glob("ledger-*.json")
 STORED = Stored.read(FILE)

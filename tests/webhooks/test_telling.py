@@ -16,6 +16,7 @@ from gateway.domain import FailureCode, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from tests.api.visitor import Visitor
+from tests.until import until
 from tests.webhooks.receiving import (
     Mood,
     Receiver,
@@ -251,8 +252,7 @@ async def test_a_slow_receiver_is_given_up_in_time_and_delays_nobody_else(gatewa
             await gateway.finished(slow)
         await gateway.finished(quick)
         await sender.make_round()
-        while not receiver.told:
-            await asyncio.sleep(0.01)
+        await until(lambda: receiver.told)
         await sender.settled()
     tried = [one for delivery in await deliveries_of(gateway, slow, webhook["id"]) for one in delivery["tries"]]
     assert {one["error"] for one in tried} == {"timeout"}
@@ -387,7 +387,7 @@ async def test_of_the_addresses_that_requests_name_a_slow_one_delays_no_other(
 
 async def test_slow_receivers_leave_calls_for_quick_ones(gateway: Visitor, receiver: Receiver) -> None:
     """However many hang: they held all the calls of a process, for as long as they had anything to be told."""
-    until, slow = asyncio.Event(), list[str]()
+    go_on, slow = asyncio.Event(), list[str]()
     async with receiving() as sluggard, telling(gateway.ledger) as sender:
         sender.limit = CallLimit(8)
         sluggard.always = answering(500)
@@ -397,27 +397,25 @@ async def test_slow_receivers_leave_calls_for_quick_ones(gateway: Visitor, recei
             await gateway.finished(slow[-1])
         while len({told.headers["webhook-id"] for told in sluggard.told}) < len(slow):
             await tell(sender)  # that they fail is known now
-        sluggard.always, sluggard.most_in_work = slowly(until), 0
+        sluggard.always, sluggard.most_in_work = slowly(go_on), 0
         for key in slow:
             await gateway.finished(key)
         await sender.make_round()
-        while sluggard.in_work < 6:
-            await asyncio.sleep(0.01)
+        await until(lambda: sluggard.in_work >= 6)
         key = await gateway.account("quick")
         await register(gateway, key, receiver.url, "generation.succeeded")
         await gateway.finished(key)
         await sender.make_round()
-        while not receiver.told:
-            await asyncio.sleep(0.01)
+        await until(lambda: receiver.told)
         assert sluggard.most_in_work == 6
-        until.set()
+        go_on.set()
         await sender.settled()
 
 
 async def test_more_webhooks_than_calls_are_told_a_few_at_a_time(gateway: Visitor, receiver: Receiver) -> None:
     """All that was found due in one round was called at once, however few calls were allowed."""
-    until = asyncio.Event()
-    receiver.always = slowly(until)
+    go_on = asyncio.Event()
+    receiver.always = slowly(go_on)
     for number in range(12):
         key = await gateway.account(f"account-{number}")
         await register(gateway, key, receiver.url, "generation.succeeded")
@@ -426,10 +424,9 @@ async def test_more_webhooks_than_calls_are_told_a_few_at_a_time(gateway: Visito
     async with telling(gateway.ledger) as sender:
         sender.limit = CallLimit(5)
         await sender.make_round()
-        while receiver.in_work < 5:
-            await asyncio.sleep(0.01)
+        await until(lambda: receiver.in_work >= 5)
         await sender.make_round()
-        until.set()
+        go_on.set()
         while len(receiver.told) < 24:
             await tell(sender)
     assert receiver.most_in_work == 5
@@ -511,17 +508,16 @@ async def test_an_operators_webhook_that_is_slow_takes_a_part_of_the_calls_only(
 ) -> None:
     names = [f"account-{number}" for number in range(30)]
     keys = [await gateway.account(name) for name in names]
-    until = asyncio.Event()
-    receiver.always = slowly(until)
+    go_on = asyncio.Event()
+    receiver.always = slowly(go_on)
     await register(gateway, gateway.admin, receiver.url, "generation.succeeded")
     for key in keys:
         await gateway.finished(key)
     async with telling(gateway.ledger) as sender:
         await sender.make_round()
-        while receiver.in_work < 8:
-            await asyncio.sleep(0.01)
+        await until(lambda: receiver.in_work >= 8)
         await sender.make_round()
-        until.set()
+        go_on.set()
         while len(receiver.told) < len(names):
             await tell(sender)
     assert receiver.most_in_work <= 32

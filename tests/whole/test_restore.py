@@ -22,7 +22,8 @@ from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings
 from tests.invariants.checks import check_invariants
 from tests.ledger.world import POLICY, World, the
-from tests.workers.stage import open_stage, until
+from tests.until import until
+from tests.workers.stage import open_stage
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 4

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_ledger, connect_queue
+from tests.until import until
 from workers.care.caretaker import Caretaker
 from workers.context import WorkerContext
 from workers.provider_registry import ProviderRegistry
@@ -159,6 +160,12 @@ class Stage:
             assert (await self.generation(generation)).state is State.RUNNING
             await self.ledger.redis.zadd(keys.deadlines(partition_of_generation(generation)), {generation: now})
 
+    async def set_pause(self, generation: str, milliseconds: int = 0) -> int:
+        """Have the pause before a generation's next attempt end in so many milliseconds; when that is."""
+        over_at = await self.ledger.time() + milliseconds
+        await self.ledger.redis.hset(self.ledger.generation_key(generation), "not_before", str(over_at))  # type: ignore[misc]  # redis-py types it for both clients
+        return over_at
+
     # --- processes --------------------------------------------------------------------------------------------------
 
     def worker(self, tool: str = "image", *options: str, prelude: str = "", **environment: str) -> Process:
@@ -244,12 +251,6 @@ def dispatch_of(reserved: Reserved) -> Dispatch:
     """The dispatch of a generation that did not have to wait."""
     assert reserved.dispatch is not None
     return reserved.dispatch
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return when `condition` holds; pytest's timeout ends a test for which it never does."""
-    while not await condition():
-        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,8 @@ from gateway.errors import (
 from gateway.ledger.outcomes import Begun, Ended, Requeued, Reserved
 from gateway.queue.jobs import job_id
 from tests import made_media
-from tests.workers.stage import PRICE, Stage, due, open_place, policy, until
+from tests.until import until, until_idle
+from tests.workers.stage import PRICE, Stage, due, open_place, policy
 from workers.attempts.generate import generate, stop
 from workers.context import WorkerContext
 from workers.providers import Pending, Progress, ProviderRequest, Rendered, Result
@@ -88,11 +89,15 @@ class Scene:
         return await self.stage.reserve(provider="scripted", outputs=outputs, terms=terms)
 
     async def attempt(self, generation: str, attempt: int = 1) -> None:
+        """Make an attempt. The pause before a retry is over."""
+        if attempt > 1:
+            await self.stage.set_pause(generation)
         await generate({"context": self.place, "tool": "image", "hand_back": self.hand_back}, generation, attempt)
 
 
 @pytest.fixture
-async def scene(stage: Stage) -> AsyncIterator[Scene]:
+async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    monkeypatch.setattr("workers.attempts.provider_session._UNREACHABLE_PAUSES_SECONDS", (0.01,))
     await stage.account()
     async with open_place(stage) as place:
         yield Scene(stage, place, asyncio.Event())
@@ -130,7 +135,7 @@ async def test_a_provider_that_never_answers_is_given_up_and_asked_to_stop(scene
     await scene.attempt(generation)
     ended = await scene.stage.generation(generation)
     assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    await until(lambda: provider.cancelled == ["ref-1"])
     assert await scene.stage.spent() == 0
 
 
@@ -174,7 +179,7 @@ async def test_an_ending_of_our_own_renewal_whose_answer_was_cut_off_is_followed
     ended = await scene.stage.generation(generation)
     assert (ended.state, ended.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
     assert [line["ending"] for line in lines if line["event"] == "attempt_ended"] == ["provider_timeout"]
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    await until(lambda: provider.cancelled == ["ref-1"])
 
 
 @pytest.mark.short_lease
@@ -198,11 +203,7 @@ async def test_a_job_that_the_provider_may_have_taken_is_stopped_when_the_genera
     await scene.attempt(generation)
     ended = await scene.stage.generation(generation)
     assert (ended.state, ended.error, ended.provider_ref) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT, None)
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-7"]))
-
-
-async def _is(fact: Callable[[], bool]) -> bool:
-    return fact()
+    await until(lambda: provider.cancelled == ["ref-7"])
 
 
 async def test_a_provider_that_ends_without_an_output_has_failed_and_is_tried_again(scene: Scene) -> None:
@@ -355,11 +356,11 @@ async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
     provider = scene.provide([None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: _is(lambda: bool(provider.asked)))
+    await until(lambda: bool(provider.asked))
     await scene.stage.ledger.cancel(generation=generation)
     await running
     assert (await scene.stage.generation(generation)).state is State.CANCELLED
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    await until(lambda: provider.cancelled == ["ref-1"])
 
 
 @pytest.mark.parametrize(
@@ -379,7 +380,7 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
     provider = scene.provide([Pending(), None], found)
     generation = (await scene.reserve(outputs=2)).generation.id
     running = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: _is(lambda: len(provider.asked) == 1))
+    await until(lambda: len(provider.asked) == 1)
     await scene.stage.ledger.cancel(generation=generation)
     scene.place.attempts[generation]()
     await running
@@ -387,7 +388,7 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
     assert (ended.state, len(ended.outputs)) == (State.CANCELLED, paid)
     assert await scene.stage.spent() == paid * PRICE
     # Who has made all of it has nothing to stop.
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"][: 2 - paid]))
+    await until(lambda: provider.cancelled == ["ref-1"][: 2 - paid])
 
 
 async def test_a_job_that_ended_with_fewer_outputs_has_nothing_to_stop(scene: Scene) -> None:
@@ -408,7 +409,7 @@ async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: _is(lambda: len(provider.asked) == 1))
+    await until(lambda: len(provider.asked) == 1)
     await scene.stage.ledger.cancel(generation=generation)
     scene.place.attempts[generation]()
     await running
@@ -424,12 +425,12 @@ async def test_a_worker_that_must_stop_ends_its_last_look_and_settles_the_cancel
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: _is(lambda: len(provider.asked) == 1))
+    await until(lambda: len(provider.asked) == 1)
     await scene.stage.ledger.cancel(generation=generation)
     scene.place.attempts[generation]()
-    await until(lambda: _is(lambda: len(provider.asked) == 2))
+    await until(lambda: len(provider.asked) == 2)
     scene.hand_back.set()
-    await until(lambda: _is(running.done))
+    await until(running.done)
     assert (await scene.stage.generation(generation)).state is State.CANCELLED
 
 
@@ -437,7 +438,7 @@ async def test_a_worker_that_must_stop_hands_back_and_leaves_the_provider_at_wor
     provider = scene.provide([None], [picture(0)])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: _is(lambda: bool(provider.asked)))
+    await until(lambda: bool(provider.asked))
     scene.hand_back.set()
     await running
     found = await scene.stage.generation(generation)
@@ -476,7 +477,8 @@ async def test_a_worker_that_must_stop_while_it_submits_hears_of_its_job_and_the
     running = asyncio.create_task(scene.attempt(generation))
     await provider.taken.wait()
     scene.hand_back.set()
-    await asyncio.sleep(0.05)
+    await until_idle()
+    assert not running.done()
     provider.answer.set()
     await running
     found = await scene.stage.generation(generation)
@@ -487,7 +489,9 @@ async def test_a_worker_that_must_stop_while_it_submits_hears_of_its_job_and_the
     assert (len(provider.submitted), provider.cancelled) == (1, [])
 
 
-async def test_a_job_that_was_being_submitted_when_a_cancel_came_is_asked_to_stop(scene: Scene) -> None:
+async def test_a_job_that_was_being_submitted_when_a_cancel_came_is_asked_to_stop(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The worker hung up and never knew its id: the provider made, and billed, what nobody wanted any more."""
     provider = SlowToTake([[None]])
     scene.place.providers.give("scripted", provider)
@@ -495,12 +499,22 @@ async def test_a_job_that_was_being_submitted_when_a_cancel_came_is_asked_to_sto
     running = asyncio.create_task(scene.attempt(generation))
     await provider.taken.wait()
     await scene.stage.ledger.cancel(generation=generation)
+    heard, renew = asyncio.Event(), scene.place.ledger.renew
+
+    async def renew_and_tell(**words: Any) -> Any:
+        answer = await renew(**words)
+        heard.set()
+        return answer
+
+    monkeypatch.setattr(scene.place.ledger, "renew", renew_and_tell)
     scene.place.attempts[generation]()
-    await asyncio.sleep(0.1)
+    await heard.wait()
+    await until_idle()
+    assert not running.done()
     provider.answer.set()
     await running
     assert (await scene.stage.generation(generation)).state is State.CANCELLED
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    await until(lambda: provider.cancelled == ["ref-1"])
 
 
 async def test_a_job_whose_id_comes_when_the_generation_is_given_up_is_asked_to_stop(scene: Scene) -> None:
@@ -514,7 +528,7 @@ async def test_a_job_whose_id_comes_when_the_generation_is_given_up_is_asked_to_
     provider.answer.set()
     await running
     assert (await scene.stage.generation(generation)).error is FailureCode.PROVIDER_TIMEOUT
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    await until(lambda: provider.cancelled == ["ref-1"])
 
 
 async def _has_failed(scene: Scene, generation: str) -> bool:
@@ -545,7 +559,7 @@ async def test_a_job_that_goes_on_after_its_attempt_failed_is_asked_to_stop_and_
     provider = scene.provide([error], [picture(0)])
     generation = (await scene.reserve(attempts_max=attempts)).generation.id
     await scene.attempt(generation)
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-1"]))
+    await until(lambda: provider.cancelled == ["ref-1"])
     if attempts > 1:
         await scene.attempt(generation, 2)
         assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
@@ -558,7 +572,7 @@ async def test_a_stale_attempt_drops_everything_and_never_stops_the_provider(sce
     reserved = await scene.reserve()
     generation = reserved.generation.id
     running = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: _is(lambda: bool(provider.asked)))
+    await until(lambda: bool(provider.asked))
     ledger = scene.stage.ledger
     taken = await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     assert isinstance(taken, Requeued)
@@ -607,10 +621,12 @@ async def test_an_attempt_that_is_not_the_next_does_nothing(scene: Scene) -> Non
 async def test_a_retry_begun_too_early_waits_for_the_end_of_its_pause(scene: Scene) -> None:
     scene.provide([ProviderFailed("once")], [picture(0)])
     generation = (await scene.reserve()).generation.id
-    await scene.attempt(generation, 1)
-    await scene.attempt(generation, 2)
+    await scene.attempt(generation)
+    over_at = await scene.stage.set_pause(generation, 200)
+    await generate({"context": scene.place, "tool": "image", "hand_back": scene.hand_back}, generation, 2)
     ended = await scene.stage.generation(generation)
     assert (ended.state, ended.attempt) == (State.SUCCEEDED, 2)
+    assert await scene.stage.ledger.time() >= over_at
 
 
 async def test_progress_counts_what_earlier_attempts_delivered(scene: Scene) -> None:
@@ -655,7 +671,7 @@ async def test_the_stop_job_asks_the_provider_of_a_generation_that_ended_elsewhe
     await ledger.note(generation=generation, attempt=1, ref="ref-9")
     await ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     assert isinstance(await ledger.cancel(generation=generation), Ended)
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-9"]))
+    await until(lambda: provider.cancelled == ["ref-9"])
     await stop({"context": scene.place}, generation, "ref-9")
     assert provider.cancelled == ["ref-9", "ref-9"]
 
@@ -701,4 +717,4 @@ async def test_a_provider_that_is_away_when_it_is_to_stop_is_asked_again(
     scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
     await stop({"context": scene.place}, generation, "ref-9")
-    await until(lambda: _is(lambda: provider.cancelled == ["ref-9"]))
+    await until(lambda: provider.cancelled == ["ref-9"])

@@ -10,7 +10,8 @@ import pytest
 from gateway.domain import FailureCode, State, operation_id
 from gateway.ledger.outcomes import Begun, Renewed
 from tests.redis_servers import RedisServer
-from tests.workers.stage import Stage, caretaker_in, due, open_place, until
+from tests.until import until
+from tests.workers.stage import Stage, caretaker_in, due, open_place
 from workers.care.caretaker import PartitionHealth
 from workers.context import WorkerContext
 

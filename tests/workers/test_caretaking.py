@@ -17,7 +17,8 @@ from gateway.queue.slots import Slots
 from gateway.settings import Settings
 from gateway.tasks import Tasks
 from tests.ledger.world import an_output
-from tests.workers.stage import Stage, due, open_place, until
+from tests.until import until
+from tests.workers.stage import Stage, due, open_place
 from workers.care import daily_audit
 from workers.settings import caretaking
 

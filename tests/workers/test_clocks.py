@@ -9,7 +9,8 @@ import pytest
 from gateway import clock
 from gateway.domain import FailureCode, State, operation_id
 from gateway.ledger.outcomes import Requeued
-from tests.workers.stage import Stage, dispatch_of, due, until
+from tests.until import until
+from tests.workers.stage import Stage, dispatch_of, due
 
 OFF = pytest.mark.parametrize("off_seconds", [-7200, 7200], ids=["two hours behind", "two hours ahead"])
 SHIFTED = """

@@ -12,7 +12,8 @@ import pytest
 from gateway.domain import FailureCode, State, partition_of_generation
 from gateway.ledger import keys
 from tests.redis_servers import RedisServer
-from tests.workers.stage import PRICE, Stage, due, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage, due
 
 VIDEO: dict[str, Any] = {"tool": "video", "settings": {"size": "64x64", "duration": 2}}
 

@@ -12,7 +12,8 @@ from gateway.ledger import keys
 from gateway.ledger.audit import last_audit
 from gateway.ledger.audit.result import CLAIM_MS, EVERY_MS
 from tests.redis_servers import RedisServer
-from tests.workers.stage import Stage, until
+from tests.until import until
+from tests.workers.stage import Stage
 from workers.care import daily_audit
 from workers.care.daily_audit import DailyAudit
 

@@ -19,7 +19,8 @@ from gateway.queue.jobs import job_id
 from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
 from tests.redis_servers import RedisServer
-from tests.workers.stage import Stage, dispatch_of, due, until
+from tests.until import until
+from tests.workers.stage import Stage, dispatch_of, due
 
 
 async def test_what_was_dispatched_is_due_and_its_deadline_has_moved_on(stage: Stage) -> None:

@@ -15,6 +15,7 @@ from gateway.errors import OutputMissing
 from gateway.ledger import keys
 from gateway.media import Media
 from gateway.outputs import OutputStore, UploadAddresses, output_key
+from tests.until import until
 from tests.workers.stage import Stage, open_place
 from tests.workers.test_caretaking import Hang, expired
 from workers.care import expired_files
@@ -147,7 +148,6 @@ async def test_a_store_that_is_away_ends_no_loop(
     store.touch()
     with capture_logs() as lines:
         loops = [place.tasks.keep("uploads", files(place).delete_uploads)]
-        while [line["event"] for line in lines].count("uploads_not_deleted") < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: [line["event"] for line in lines].count("uploads_not_deleted") >= 2)
     assert not loops[0].done()
     assert place.tasks.problems == ()

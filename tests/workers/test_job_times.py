@@ -14,7 +14,8 @@ from gateway.domain import State, partition_of_generation
 from gateway.ledger import keys
 from gateway.queue.keys import took_key
 from tests.providers.requests import asked
-from tests.workers.stage import Stage, open_place, until
+from tests.until import until
+from tests.workers.stage import Stage, open_place
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.attempts.job_times import KEPT, next_look_seconds
 from workers.attempts.parking import Parking

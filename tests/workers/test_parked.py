@@ -11,7 +11,8 @@ from gateway.domain import State, operation_id
 from gateway.ledger import keys
 from gateway.ledger.outcomes import CancelRequested, Ended
 from gateway.queue.jobs import job_id
-from tests.workers.stage import PRICE, Stage, caretaker_in, due, open_place, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage, caretaker_in, due, open_place
 from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.providers import Pending, ProviderRequest, Result
 
@@ -65,6 +66,7 @@ async def test_a_callback_that_is_lost_is_made_up_for_by_the_next_look(scene: Sc
     assert await scene.stage.spent() == PRICE
 
 
+@pytest.mark.short_lease
 async def test_a_cancel_of_what_is_parked_asks_the_provider_to_stop(scene: Scene) -> None:
     generation, provider = await parked(scene, [None])
     outcome = await scene.stage.ledger.cancel(generation=generation)

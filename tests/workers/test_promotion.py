@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from gateway.domain import operation_id
 from gateway.ledger.outcomes import Begun, Ended
-from tests.workers.stage import Stage, policy, until
+from tests.until import until
+from tests.workers.stage import Stage, policy
 
 WAITING = 230
 

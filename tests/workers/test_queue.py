@@ -22,7 +22,8 @@ from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_queue
 from tests.redis_servers import RedisServer
-from tests.workers.stage import due, until
+from tests.until import until
+from tests.workers.stage import due
 
 GENERATION = "gen_00" + "a" * 24
 HOUR_MS = 3_600_000

@@ -16,7 +16,8 @@ from gateway.queue.series import STEPS, Sample, Series
 from gateway.queue.wait_times import class_of, end_of, quantile
 from gateway.redis_link.connections import connect_queue
 from tests.redis_servers import RedisServer
-from tests.workers.stage import Stage, until
+from tests.until import until
+from tests.workers.stage import Stage
 from workers.care.sampler import Sampler
 
 START = 1_795_305_600_000  # 2026-11-22T00:00:00Z

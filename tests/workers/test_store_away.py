@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 from gateway.domain import FailureCode, Input, State, generation_id
 from gateway.outputs import OutputStore, input_key
 from tests.s3_server import BUCKET, S3Server, s3_server
-from tests.workers.stage import PRICE, Stage, due, open_place, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage, due, open_place
 from tests.workers.test_attempt import Scene, Scripted, picture
 
 PROBES = 5  # a minute, in pauses of the watch under test
@@ -95,7 +96,7 @@ async def test_a_store_that_does_not_listen_is_waited_for(scene: Scene, s3: S3Se
     generation = (await scene.reserve()).generation.id
     await s3.away()
     attempt = asyncio.create_task(scene.attempt(generation))
-    await until(lambda: is_so(lambda: scene.place.storing.watch.problem is not None))
+    await until(lambda: scene.place.storing.watch.problem is not None)
     await s3.back()
     await attempt
     ended = await scene.stage.generation(generation)
@@ -115,7 +116,7 @@ async def test_a_folder_that_takes_nothing_is_waited_for_like_a_bucket(
         generation = (await scene.reserve()).generation.id
         mend = folder_gone(stage.directory / "outputs")
         attempt = asyncio.create_task(scene.attempt(generation))
-        await until(lambda: is_so(lambda: place.storing.watch.problem is not None))
+        await until(lambda: place.storing.watch.problem is not None)
         mend()
         await attempt
     ended = await stage.generation(generation)
@@ -188,7 +189,7 @@ async def test_a_store_that_never_comes_back_ends_it_refunded_with_a_code_of_its
     ended = await scene.stage.generation(generation)
     assert (ended.state, ended.error) == (State.FAILED, FailureCode.STORE_UNAVAILABLE)
     assert await scene.stage.spent() == 0
-    await until(lambda: is_so(lambda: provider.cancelled == ["ref-1"]))
+    await until(lambda: provider.cancelled == ["ref-1"])
 
 
 async def test_a_worker_that_must_stop_while_it_waits_hands_back_and_nothing_has_failed(
@@ -232,11 +233,7 @@ async def test_a_worker_whose_store_does_not_answer_says_why_and_takes_nothing(s
 async def a_minute(server: S3Server) -> None:
     """Return when the store has been asked in vain a few more times."""
     until_asked = server.asked.total() + PROBES
-    await until(lambda: is_so(lambda: server.asked.total() >= until_asked))
-
-
-async def is_so(condition: Callable[[], bool]) -> bool:
-    return condition()
+    await until(lambda: server.asked.total() >= until_asked)
 
 
 async def is_due(stage: Stage) -> bool:

@@ -9,7 +9,8 @@ import pytest
 from gateway.domain import State
 from gateway.errors import QueueUnavailable
 from tests.redis_servers import RedisServer
-from tests.workers.stage import PRICE, Process, Stage, dispatch_of, open_stage, until
+from tests.until import until
+from tests.workers.stage import PRICE, Process, Stage, dispatch_of, open_stage
 
 
 async def test_what_ran_when_the_replica_went_is_settled_once_when_it_is_back(

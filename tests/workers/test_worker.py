@@ -12,7 +12,8 @@ from gateway.queue.jobs import job_id
 from gateway.queue.keys import LOOKS
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
-from tests.workers.stage import PRICE, Stage, dispatch_of, due, open_stage, policy, until
+from tests.until import until
+from tests.workers.stage import PRICE, Stage, dispatch_of, due, open_stage, policy
 
 LONG = {"delay_seconds": 600}
 

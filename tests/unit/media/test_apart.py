@@ -17,6 +17,7 @@ from gateway.errors import MediaUnreadable
 from gateway.media import Readers, apart, look
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture
+from tests.until import until
 
 LONG = "time.sleep(600)"
 
@@ -100,8 +101,7 @@ def _processes(words: str) -> list[str]:
 
 
 async def _only_the_forker_is_left(words: str) -> None:
-    while len(_processes(words)) != 1:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(_processes(words)) == 1)
 
 
 async def test_a_reader_that_takes_for_ever_is_ended(
@@ -125,8 +125,7 @@ async def test_a_look_that_nobody_waits_for_any_more_is_ended(
     begun = tmp_path / "begun"
     _does(monkeypatch, f"open({str(begun)!r}, 'w').close(); {LONG}")
     looking = asyncio.create_task(readers.look(file))
-    while not begun.exists():
-        await asyncio.sleep(0.02)
+    await until(begun.exists)
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking
@@ -137,13 +136,11 @@ async def test_closing_leaves_no_process(file: BinaryIO, monkeypatch: pytest.Mon
     _does(monkeypatch, f"{LONG}; {str(tmp_path)!r}")
     readers = Readers()
     looking = asyncio.create_task(readers.look(file))
-    while len(_processes(str(tmp_path))) < 2:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(_processes(str(tmp_path))) >= 2)
     await readers.close()
     with pytest.raises(InterruptedError):
         await looking
-    while _processes(str(tmp_path)):
-        await asyncio.sleep(0.02)
+    await until(lambda: not _processes(str(tmp_path)))
 
 
 async def test_a_worker_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
@@ -155,12 +152,10 @@ apart._FORKER = {forker_whose_reader(f"{LONG}; {str(tmp_path)!r}")!r}
 asyncio.run(Readers().look(open(sys.executable, "rb")))
 """
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
-    while len(_processes(str(tmp_path))) < 3:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(_processes(str(tmp_path))) >= 3)
     worker.kill()
     await worker.wait()
-    while _processes(str(tmp_path)):
-        await asyncio.sleep(0.02)
+    await until(lambda: not _processes(str(tmp_path)))
 
 
 async def test_a_forker_that_was_ended_says_nothing_of_the_file_and_the_next_look_has_a_new_one(
@@ -190,8 +185,7 @@ async def test_a_reader_whose_forker_was_ended_ends_by_itself_even_if_it_only_wa
     monkeypatch.setattr(apart, "LOOK_SECONDS", 25)
     with pytest.raises(InterruptedError):
         await readers.look(file)
-    while _processes(str(tmp_path)):
-        await asyncio.sleep(0.02)
+    await until(lambda: not _processes(str(tmp_path)))
 
 
 async def test_a_reader_whose_answer_nobody_waits_for_says_nothing_of_it(

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import MediaUnreadable
 from gateway.media import FairLooks, TimeUsedUp, fair
+from tests.until import until_idle
 
 
 class Clock:
@@ -43,12 +44,6 @@ class Looks:
         self._ends[name].set()
 
 
-async def settled() -> None:
-    """Let everything that can go on do so."""
-    for _ in range(50):
-        await asyncio.sleep(0)
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
@@ -74,10 +69,10 @@ def slow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("clock", "never_slow")
 async def test_one_account_has_never_all_readers(looks: Looks) -> None:
     mine = [looks.ask("a", f"a{number}") for number in range(3)]
-    await settled()
+    await until_idle()
     assert looks.begun == ["a0"]
     other = looks.ask("b")
-    await settled()
+    await until_idle()
     assert looks.begun == ["a0", "b"]
     for number in range(3):
         looks.end(f"a{number}")
@@ -91,7 +86,7 @@ async def test_accounts_take_turns(looks: Looks, clock: Clock) -> None:
     asked = [looks.ask(name[0], name) for name in ("a1", "b1", "a2", "a3", "a4", "b2", "c1", "c2", "d1")]
     expected = ["a1", "b1", "c1", "d1", "a2", "b2", "c2", "a3", "a4"]
     for name in expected:
-        await settled()
+        await until_idle()
         clock.seconds += 0.01
         looks.end(name)
     await asyncio.gather(*asked)
@@ -101,16 +96,16 @@ async def test_accounts_take_turns(looks: Looks, clock: Clock) -> None:
 @pytest.mark.usefixtures("never_slow")
 async def test_the_account_that_has_used_the_least_time_is_next(looks: Looks, clock: Clock) -> None:
     used = looks.ask("much")
-    await settled()
+    await until_idle()
     clock.seconds += 15
     looks.end("much")
     await used
     going_on = [looks.ask("x"), looks.ask("y")]
-    await settled()
+    await until_idle()
     asked = [looks.ask("much", "much again"), looks.ask("new")]
-    await settled()
+    await until_idle()
     looks.end("x")
-    await settled()
+    await until_idle()
     assert looks.begun == ["much", "x", "y", "new"]
     for name in ("y", "new", "much again"):
         looks.end(name)
@@ -121,7 +116,7 @@ async def test_the_account_that_has_used_the_least_time_is_next(looks: Looks, cl
 async def test_looks_that_take_long_leave_a_reader_to_the_others(looks: Looks) -> None:
     """Both readers were held for as long as two files took, and others waited."""
     long = [looks.ask("a"), looks.ask("b")]
-    await settled()
+    await until_idle()
     ended = [looks.ask("c"), looks.ask("d")]
     looks.end("c")
     looks.end("d")
@@ -138,11 +133,11 @@ async def test_looks_that_take_long_leave_a_reader_to_the_others(looks: Looks) -
 @pytest.mark.usefixtures("clock", "never_slow")
 async def test_whoever_hangs_up_gives_the_reader_and_the_place_in_the_line_away(looks: Looks) -> None:
     going_on, waiting = [looks.ask("a"), looks.ask("b")], looks.ask("c")
-    await settled()
+    await until_idle()
     waiting.cancel()
     going_on[0].cancel()
     last = looks.ask("d")
-    await settled()
+    await until_idle()
     assert looks.begun == ["a", "b", "d"]
     looks.end("b")
     looks.end("d")
