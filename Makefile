@@ -1,4 +1,5 @@
 # Farebox: make run | test | bench | chaos | lint. Each sets up .venv first, when it is missing or out of date.
+# make test LONG=1 adds what takes long: every kind of fault, more steps of the model, more requests made up by fuzzers.
 .PHONY: run test bench chaos lint
 VENV := .venv
 PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \

@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 import structlog
 
+from tests.lengths import LONG
 from tests.on_the_cluster import OnTheCluster, note_scripts
 from tests.redis_servers import RedisCluster, RedisServer
 
@@ -42,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes for each core: most of a test's time is spent waiting, for Redis, disks and processes.
 
-    More than 16 gain nothing: the longest test, which begins first, takes three minutes by itself.
+    More than 16 gain nothing: the console's tests, which are one process's and begin first, take two minutes.
     """
     return min(2 * (os.cpu_count() or 1), 16)
 
@@ -51,10 +52,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the longest: at the end one process would be left alone with them. And leave out what says no more."""
     items.sort(key=lambda item: not {"whole", "fuzz"} & set(item.path.parts))
     seen: set[str] = set()
-    again = {item for item in items if _is_on_the_cluster_again(item, seen)}
-    if again:
-        config.hook.pytest_deselected(items=list(again))
-        items[:] = [item for item in items if item not in again]
+    left_out = {item for item in items if _is_for_a_long_run(item) or _is_on_the_cluster_again(item, seen)}
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_for_a_long_run(item: pytest.Item) -> bool:
+    return not LONG and item.get_closest_marker("long") is not None
 
 
 def _is_on_the_cluster_again(item: pytest.Item, seen: set[str]) -> bool:

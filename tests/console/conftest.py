@@ -1,4 +1,4 @@
-"""One stack and one Chromium for all tests of a worker process, in one event loop; each test has accounts of its own.
+"""One stack and one Chromium for all tests, in one process and one event loop; each test has accounts of its own.
 
 Without Chromium nothing here is run, and the summary says so; where CI=true it fails instead.
 """
@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
-from tests.console.looking import Windows
+from tests.console.looking import KeptPage, Windows
 from tests.console.stack import Stack
 
 _WAIT_MS = 60_000  # how long a page may take before a test gives up on it; nothing asserts it
@@ -22,10 +22,11 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one event loop: a browser belongs to one."""
+    """All in one event loop, to which a browser belongs, and in one process: Chromium and a stack are dear to start."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.xdist_group("console"))
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`farebox up`, once for all tests of a process."""
+    """`farebox up`, once for all tests."""
     running = Stack(tmp_path_factory.mktemp("console"))
     try:
         running.start()
@@ -63,10 +64,16 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
         await running.close()
 
 
+@pytest.fixture(scope="session")
+def kept() -> KeptPage:
+    """A page that one test leaves to the next as if it were new."""
+    return KeptPage()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def windows(browser: Browser, stack: Stack) -> AsyncIterator[Windows]:
+async def windows(browser: Browser, stack: Stack, kept: KeptPage) -> AsyncIterator[Windows]:
     """Opens pages; afterwards no page may have had an error, or have asked anybody else for anything."""
-    opened = Windows(browser, stack)
+    opened = Windows(browser, stack, kept)
     yield opened
     await opened.close()
     assert opened.problems == []

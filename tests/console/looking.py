@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, ViewportSize
 
 from tests.console.stack import Account, Stack
+from tests.lengths import LONG
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (320, 1360)
@@ -47,48 +49,96 @@ _TABLES = """() => [...document.querySelectorAll('table')].flatMap((table) => {
 
 
 @dataclass
+class KeptPage:
+    """A page that goes from test to test as if it were new. One that is new costs Chromium a process and a window."""
+
+    page: Page | None = None
+
+    async def take(self, browser: Browser, address: str, width: int) -> Page:
+        """It, for one who gives it back."""
+        page, self.page = self.page, None
+        if page is None:
+            page = await (await _new_context(browser, address, width)).new_page()
+        await page.set_viewport_size({"width": width, "height": _HEIGHT})
+        return page
+
+    async def give_back(self, page: Page, address: str) -> None:
+        """Forget who was signed in, and all that their pages have kept or were granted."""
+        context = page.context
+        for other in context.pages:
+            if other != page:
+                await other.close()
+        await page.unroute_all(behavior="ignoreErrors")
+        await page.goto(f"{address}/healthz")  # no script runs there that would write again
+        await page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        await context.clear_cookies()
+        await context.clear_permissions()
+        await page.emulate_media(color_scheme="light")
+        await page.goto("about:blank")
+        self.page = page
+
+
+@dataclass
 class Windows:
     """Opens pages, and keeps what went wrong in them."""
 
     browser: Browser
     stack: Stack
+    kept: KeptPage | None = None
     problems: list[str] = field(default_factory=list)
     _contexts: list[BrowserContext] = field(default_factory=list)
+    _taken: Page | None = None
 
     async def browse(self, account: Account | str | None, *, width: int = 1360) -> BrowserContext:
         """A browser of somebody's own, signed in with the account's key, with a key, or not at all."""
-        context = await self.browser.new_context(
-            base_url=self.stack.address, viewport={"width": width, "height": _HEIGHT}, reduced_motion="reduce"
-        )
-        context.set_default_timeout(60_000)
+        context = await _new_context(self.browser, self.stack.address, width)
         self._contexts.append(context)
         context.on("page", self._watch)
+        await self._sign_in(context, account)
+        return context
+
+    async def open(self, path: str, account: Account | str | None, *, width: int = 1360) -> Page:
+        """A page in a browser of its own."""
+        if self.kept is None or self._taken is not None:
+            page = await (await self.browse(account, width=width)).new_page()
+        else:
+            page = self._taken = await self.kept.take(self.browser, self.stack.address, width)
+            page.context.on("page", self._watch)
+            self._watch(page)
+            await self._sign_in(page.context, account)
+        await page.goto(path)
+        return page
+
+    async def close(self) -> None:
+        """Close every browser but the one that is kept."""
+        for context in self._contexts:
+            await context.close()
+        if self._taken is not None and self.kept is not None:
+            self._taken.context.remove_listener("page", self._watch)
+            for event, heard in self._heard():
+                self._taken.remove_listener(event, heard)
+            await self.kept.give_back(self._taken, self.stack.address)
+
+    async def _sign_in(self, context: BrowserContext, account: Account | str | None) -> None:
         if account is not None:
             key = account.key if isinstance(account, Account) else account
             origin = {"Origin": self.stack.address}
             answer = await context.request.post("/session", data={"key": key}, headers=origin)
             assert answer.status == 201, await answer.text()
-        return context
-
-    async def open(self, path: str, account: Account | str | None, *, width: int = 1360) -> Page:
-        """A page in a browser of its own."""
-        page = await (await self.browse(account, width=width)).new_page()
-        await page.goto(path)
-        return page
-
-    async def close(self) -> None:
-        """Close every browser."""
-        for context in self._contexts:
-            await context.close()
 
     def _watch(self, page: Page) -> None:
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
-        page.on("request", self._see)
+        for event, heard in self._heard():
+            page.on(event, heard)
+
+    def _heard(self) -> list[tuple[Any, Callable[[Any], None]]]:
+        return [("console", self._hear), ("pageerror", self._catch), ("request", self._see)]
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.problems.append(f"console: {message.text}")
+
+    def _catch(self, error: Error) -> None:
+        self.problems.append(f"uncaught: {error}")
 
     def _see(self, request: Request) -> None:
         url = urlsplit(request.url)
@@ -96,25 +146,32 @@ class Windows:
             self.problems.append(f"a request to {request.url}")
 
 
-async def check_looks(page: Page, *, alike: str | None = None) -> None:
+async def _new_context(browser: Browser, address: str, width: int) -> BrowserContext:
+    size = ViewportSize(width=width, height=_HEIGHT)
+    context = await browser.new_context(base_url=address, viewport=size, reduced_motion="reduce")
+    context.set_default_timeout(60_000)
+    return context
+
+
+async def check_looks(page: Page, *, alike: str | None = None, everywhere: bool = LONG) -> None:
     """No violation that axe finds, no sideways scrolling, whole tables: light and dark, wide and narrow.
 
     `alike` selects what a long page repeats. The colours of each are looked at only if it has a part that none before
-    it had; all else is looked at everywhere.
+    it had; all else is looked at everywhere. Both themes at both widths are looked at only `everywhere`.
     """
     size = page.viewport_size
     if alike is not None:
         await page.evaluate(_MARK_ALIKE, alike)
-    for width in WIDTHS:
+    for width, theme in zip(WIDTHS, THEMES, strict=True):
         await page.set_viewport_size({"width": width, "height": _HEIGHT})
         overflow = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, f"{page.url} at {width} px is {overflow} px too wide"
         wrong = await page.evaluate(_TABLES) + await _violations(page, {"include": [["html"]]}, _ALL_BUT_COLOURS)
         assert wrong == [], f"{page.url}, {width} px: {wrong}"
-        for theme in THEMES:
-            await page.emulate_media(color_scheme=theme)
+        for scheme in THEMES if everywhere else (theme,):
+            await page.emulate_media(color_scheme=scheme)
             wrong = await _violations(page, {"exclude": [["[data-alike]"]]}, _ONLY_COLOURS)
-            assert wrong == [], f"{page.url}, {theme}, {width} px: {wrong}"
+            assert wrong == [], f"{page.url}, {scheme}, {width} px: {wrong}"
     await page.emulate_media(color_scheme="light")
     if size is not None:
         await page.set_viewport_size(size)

@@ -87,9 +87,7 @@ class Stack:
         """End the gateway as a crash would; `farebox up` starts another."""
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        gateways = [
-            pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"\0gateway\0gateway\0")
-        ]
+        gateways = [pid for pid in children if b"\0gateway\0gateway\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         (pid,) = gateways
         os.kill(int(pid), signal.SIGKILL)
 

@@ -36,7 +36,7 @@ async def test_a_link_signs_in_once_and_leaves_no_trace_in_the_address(stack: St
     await page.wait_for_url(f"{stack.address}/")
     await expect(page.locator("#who")).to_have_text(account.name)
     again = await windows.open(link, None)
-    await expect(again.get_by_role("alert")).to_contain_text("has been used")
+    await expect(again.get_by_role("alert")).to_contain_text("has already been used")
     assert "#" not in again.url
     assert "401" in windows.problems.pop()
 

@@ -1,6 +1,7 @@
 """Every call of the API against everything that its description allows, and much that it does not.
 
-`pytest -s tests/fuzz/test_api.py` prints the table; FUZZ_EXAMPLES=1000 before it makes it a long run.
+`pytest -s tests/fuzz/test_api.py` prints the table; LONG=1 before it makes 42 examples of each call, FUZZ_EXAMPLES=1000
+so many.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import pytest
 from gateway.api.routes import ROUTES
 from tests.api.visitor import Visitor, open_gateway
 from tests.fuzz.report import Report, read_report
+from tests.lengths import LONG
 
 HERE = Path(__file__).parent
-CASES_MIN = 3000
+EXAMPLES, CASES_MIN = (42, 3000) if LONG else (8, 2500)
 SPARES = 4
 CHECKS = {
     "allow_header_conformance",
@@ -87,7 +89,9 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor
 @pytest.mark.timeout(3600)
 async def test_the_api_is_what_it_says_it_is(stocked: tuple[Visitor, dict[str, str]], tmp_path: Path) -> None:
     gateway, names = stocked
-    said, code = await _run(names | {"examples": os.environ.get("FUZZ_EXAMPLES", "42")}, gateway.address, tmp_path)
+    said, code = await _run(
+        names | {"examples": os.environ.get("FUZZ_EXAMPLES", str(EXAMPLES))}, gateway.address, tmp_path
+    )
     assert code == 0, said
     report = read_report(tmp_path / "report.ndjson")
     sys.stdout.write(f"\n{report.table()}\n\n{report.cases:,} cases, {report.checks.total():,} checks\n{said}")

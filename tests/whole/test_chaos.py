@@ -1,4 +1,4 @@
-"""`make chaos` in short: every kind of fault once or twice, against the real processes; and its own short form."""
+"""`make chaos` in short, against the real processes: its own short form, and in a long run every kind of fault."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from chaos.faults import FAULTS, QUICK
 from tests.whole.chaos_runs import figures_of, start
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # three minutes; on a machine that is busy with other tests, more
 def test_nothing_is_lost_and_nothing_is_double_under_every_kind_of_fault(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
