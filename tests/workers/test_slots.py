@@ -320,9 +320,9 @@ def note_scripts(scene: Limited, monkeypatch: pytest.MonkeyPatch) -> Reads:
     scripts: list[str] = []
     run = scene.place.ledger.run
 
-    def noted(name: str, *words: Any) -> Any:
+    def noted(name: str, *words: Any, **arguments: Any) -> Any:
         scripts.append(name)
-        return run(name, *words)
+        return run(name, *words, **arguments)
 
     monkeypatch.setattr(scene.place.ledger, "run", noted)
     return Reads(scene, scripts)
