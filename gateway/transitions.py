@@ -81,5 +81,5 @@ FINAL: dict[FailureCode, str] = {
 
 RETRYABLE = frozenset(RETRIED)
 
-RETRY_PAUSES_SECONDS = (2, 8, 30)
-"""The pause before the next attempt after the first, second, and every later failure."""
+RETRY_PAUSES_MS = (2_000, 8_000, 30_000)
+"""The pause before the next attempt after the first, second, and every later failure, copied into each generation."""

@@ -8,7 +8,8 @@ from gateway.domain import State, partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
-from gateway.ledger.records import decode_account, decode_dispatch, decode_dispatches, decode_generation
+from gateway.ledger.generation_records import decode_dispatch, decode_dispatches, decode_generation
+from gateway.ledger.records import decode_account
 from gateway.ledger.retention import Retention
 from gateway.ledger.scripts import Argument, Reply, Scripts
 

@@ -13,15 +13,16 @@ from gateway.domain import is_generation_id, operation_id, partition_of_generati
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
-from gateway.ledger.records import (
-    canonical,
-    decode_account,
+from gateway.ledger.generation_records import (
     decode_dispatch,
     decode_generation,
     encode_output,
     encode_request,
-    new_generation,
+    encode_terms,
+    first_fields,
+    generation_of,
 )
+from gateway.ledger.records import canonical, decode_account, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,6 +79,7 @@ class GenerationOperations(LedgerCore):
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
+        fields = first_fields(request, operation, webhook_url, terms)
         word, rest = await self.run(
             "reserve",
             self.account_key(account),
@@ -87,20 +89,16 @@ class GenerationOperations(LedgerCore):
             key_digest=key_digest,
             request_digest=request_digest,
             price=request.price_millicredits,
-            outputs=request.outputs,
             tool=request.tool,
-            model=request.model,
             pro=pro,
             settings=to_json(settings).decode(),
             request=encode_request(request),
-            terms=f"{terms.queue_timeout_ms},{terms.provider_timeout_ms},{terms.waiting_timeout_ms},"
-            f"{terms.attempts_max},{self.outputs_kept_ms}",
+            terms=encode_terms(terms, self.outputs_kept_ms),
+            fields=to_json([text for pair in fields.items() for text in pair]).decode(),
             dispatch_ms=self.dispatch_ms,
-            stored_inputs=any(not item.url.startswith("https:") for item in request.inputs),
-            webhook_url=webhook_url,
         )
         if word == "reserved":
-            return self.moved(_reserved(account, operation, request, texts(rest)))
+            return self.moved(_reserved(rest, fields, request))
         return self._not_reserved(word, rest, account, request.price_millicredits)
 
     def _not_reserved(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
@@ -371,16 +369,13 @@ def _generation(item: Reply) -> o.Generation:
     return decode_generation(item[0].decode(), item[1])
 
 
-def _reserved(account: str, operation: str, request: GenerationRequest, answer: tuple[str, ...]) -> o.Reserved:
+def _reserved(rest: Reply, fields: Mapping[str, str], request: GenerationRequest) -> o.Reserved:
     """What was asked for, with what only the script knows of it."""
-    generation, created, deadline, score, allocation, entry = answer
-    created_at, waits = int(created), not score
-    made = new_generation(
-        generation, account, operation, request, created_at=created_at, waits=waits, texts=(allocation, entry)
-    )
-    if waits:
+    generation, deadline, score = texts(rest[:3])
+    made = generation_of(generation, {**fields, **pairs(rest[3])}, request)
+    if not score:
         return o.Reserved(made, None)
     dispatch = o.Dispatch(
-        generation, request.tool, 1, int(score), created_at, 0, int(deadline), account, request.provider
+        generation, request.tool, 1, int(score), made.created_at, 0, int(deadline), made.account, request.provider
     )
     return o.Reserved(made, dispatch)

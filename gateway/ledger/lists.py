@@ -8,7 +8,8 @@ from pydantic_core import to_json
 
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
-from gateway.ledger.records import decode_entry, decode_generation
+from gateway.ledger.generation_records import decode_generation
+from gateway.ledger.records import decode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

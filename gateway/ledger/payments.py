@@ -16,7 +16,8 @@ from typing import Any, Literal
 from gateway.domain import Interval
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
-from gateway.ledger.records import clean_reason, decode_account, decode_dispatches, pairs
+from gateway.ledger.generation_records import decode_dispatches
+from gateway.ledger.records import clean_reason, decode_account, pairs
 
 RENEWAL_GRACE_MS = 24 * 3_600_000
 """How long a plan waits for its renewal's payment. Stripe charges about an hour after the period has begun; a day

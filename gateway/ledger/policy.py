@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain import SettingValue
+from gateway.transitions import RETRY_PAUSES_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +67,5 @@ class Terms:
     provider_timeout_ms: int
     waiting_timeout_ms: int
     attempts_max: int
+    retry_pauses_ms: tuple[int, ...] = RETRY_PAUSES_MS
+    """Before the next attempt after the first failure, the second, and so on; the last stands for all that follow."""

@@ -1,4 +1,4 @@
-"""How the ledger's texts become values and back: the request, outputs, entries, allocations, accounts.
+"""How the ledger's texts become values and back: entries, accounts, settings (a generation's: `generation_records`).
 
 The formats are described in `gateway/ledger/README.md`; the Lua side writes them in `lua/lib/`.
 """
@@ -10,20 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from pydantic_core import to_json
-
 from gateway.domain import (
     Bucket,
     EntryKind,
-    FailureCode,
-    GenerationRequest,
-    Input,
     Interval,
-    Output,
-    PriceLine,
     Scope,
     SettingValue,
-    State,
 )
 from gateway.ledger import outcomes as o
 
@@ -34,13 +26,15 @@ DEFAULT_ALERTS = "200,0"
 GRANT_KINDS = {"d": "daily", "m": "monthly", "t": "top_up", "o": "operator", "r": "refund"}
 
 
+def optional(fields: Mapping[str, str], name: str) -> int | None:
+    """A field that may be absent."""
+    return int(fields[name]) if name in fields else None
+
+
 def pairs(flat: Sequence[bytes]) -> dict[str, str]:
     """A flat reply of names and values as a dict."""
     texts = [item.decode() for item in flat]
     return dict(zip(texts[::2], texts[1::2], strict=True))
-
-
-# --- request and outputs -------------------------------------------------------------------------------------------
 
 
 def canonical(value: SettingValue) -> str:
@@ -54,81 +48,6 @@ def canonical(value: SettingValue) -> str:
             return f"{value.normalize():f}"
         case _:
             return json.dumps(value)
-
-
-def _setting_to_json(value: SettingValue) -> str | int | bool | dict[str, str]:
-    return {"decimal": str(value)} if isinstance(value, Decimal) else value
-
-
-def _setting_from_json(value: Any) -> SettingValue:
-    if isinstance(value, dict):
-        return Decimal(value["decimal"])
-    setting: SettingValue = value
-    return setting
-
-
-def encode_request(request: GenerationRequest) -> str:
-    """The immutable part of a generation as JSON, without what is empty and what is in fields of its own.
-
-    Decimals are text, so that nothing is ever a float.
-    """
-    members = {
-        "provider": request.provider,
-        "provider_model": request.provider_model,
-        "prompt": request.prompt,
-        "rate_card": request.rate_card,
-        "settings": {name: _setting_to_json(value) for name, value in request.settings.items()},
-        "inputs": [[item.kind, item.url] for item in request.inputs],
-        "lines": [[line.label, str(line.credits), str(line.count), str(line.total)] for line in request.lines],
-        "metadata": request.metadata,
-        "sandbox": request.sandbox,
-    }
-    return to_json({name: value for name, value in members.items() if value not in (None, [], {})}).decode()
-
-
-def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
-    data = json.loads(fields["request"])
-    return GenerationRequest(
-        tool=fields["tool"],
-        model=fields["model"],
-        provider=data["provider"],
-        provider_model=data.get("provider_model"),
-        prompt=data["prompt"],
-        outputs=int(fields["outputs"]),
-        price_millicredits=int(fields["price"]),
-        rate_card=data["rate_card"],
-        settings={name: _setting_from_json(value) for name, value in data.get("settings", {}).items()},
-        inputs=tuple(Input(kind, url) for kind, url in data.get("inputs", ())),
-        lines=tuple(
-            PriceLine(label, Decimal(each), Decimal(count), Decimal(total))
-            for label, each, count, total in data.get("lines", ())
-        ),
-        metadata=data.get("metadata", {}),
-        sandbox=data.get("sandbox"),
-    )
-
-
-def encode_output(output: Output) -> str:
-    """One delivered output as JSON text."""
-    duration = None if output.duration_seconds is None else str(output.duration_seconds)
-    return json.dumps(
-        [output.object_key, output.content_type, output.bytes, output.width, output.height, output.sha256, duration],
-        separators=(",", ":"),
-    )
-
-
-def _decode_output(index: int, text: str) -> Output:
-    object_key, content_type, size, width, height, sha256, duration = json.loads(text)
-    return Output(
-        index=index,
-        object_key=object_key,
-        content_type=content_type,
-        bytes=size,
-        width=width,
-        height=height,
-        sha256=sha256,
-        duration_seconds=None if duration is None else Decimal(duration),
-    )
 
 
 # --- journal -------------------------------------------------------------------------------------------------------
@@ -158,120 +77,6 @@ def decode_entry(text: str) -> o.Entry:
 def clean_reason(reason: str) -> str:
     """A reason as one line: an entry is a line of text."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in reason).split())
-
-
-# --- generation ----------------------------------------------------------------------------------------------------
-
-
-def _optional(fields: Mapping[str, str], name: str) -> int | None:
-    return int(fields[name]) if name in fields else None
-
-
-def decode_generation(generation: str, flat: Sequence[bytes]) -> o.Generation:
-    """A generation's hash as a value."""
-    fields = pairs(flat)
-    price = int(fields["price"])
-    state = State(fields["state"])
-    final = state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
-    indices = sorted(int(name[7:]) for name in fields if name.startswith("output:"))
-    return o.Generation(
-        id=generation,
-        account=fields["account"],
-        state=state,
-        request=_decode_request(fields),
-        price_millicredits=price,
-        held_millicredits=0 if final else price,
-        committed_millicredits=int(fields.get("committed", 0)),
-        refunded_millicredits=int(fields.get("refunded", 0)),
-        allocation=decode_allocation(fields["allocation"]),
-        outputs=tuple(_decode_output(index, fields[f"output:{index}"]) for index in indices),
-        outputs_deleted="outputs_deleted" in fields,
-        progress_thousandths=1000 if state is State.SUCCEEDED else int(fields.get("progress", 0)),
-        attempt=int(fields["attempt"]),
-        failures=int(fields["failures"]),
-        submission=int(fields.get("submission", 0)),
-        looks=int(fields.get("looks", 0)),
-        version=int(fields["version"]),
-        operation=fields["operation"],
-        cancel_requested="cancel_requested" in fields,
-        error=FailureCode(fields["error"]) if fields.get("error") else None,
-        provider_ref=fields.get("ref"),
-        ref_attempt=int(fields.get("ref_attempt", 0)),
-        ref_at=_optional(fields, "ref_at"),
-        looked_at=_optional(fields, "looked_at"),
-        give_up_at=_optional(fields, "give_up_at"),
-        created_at=int(fields["created_at"]),
-        queued_at=_optional(fields, "queued_at"),
-        started_at=_optional(fields, "started_at"),
-        finished_at=_optional(fields, "finished_at"),
-        entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
-    )
-
-
-def new_generation(
-    generation: str,
-    account: str,
-    operation: str,
-    request: GenerationRequest,
-    *,
-    created_at: int,
-    waits: bool,
-    texts: tuple[str, str],
-) -> o.Generation:
-    """A generation as `reserve` has just made it. `texts` are its allocation and its journal entry ("" for none)."""
-    allocation, entry = texts
-    return o.Generation(
-        id=generation,
-        account=account,
-        state=State.WAITING if waits else State.QUEUED,
-        request=request,
-        price_millicredits=request.price_millicredits,
-        held_millicredits=request.price_millicredits,
-        committed_millicredits=0,
-        refunded_millicredits=0,
-        allocation=decode_allocation(allocation),
-        outputs=(),
-        outputs_deleted=False,
-        progress_thousandths=0,
-        attempt=0,
-        failures=0,
-        submission=0,
-        looks=0,
-        version=1,
-        operation=operation,
-        cancel_requested=False,
-        error=None,
-        provider_ref=None,
-        ref_attempt=0,
-        ref_at=None,
-        looked_at=None,
-        give_up_at=None,
-        created_at=created_at,
-        queued_at=None if waits else created_at,
-        started_at=None,
-        finished_at=None,
-        entry_texts=(entry,) if entry else (),
-    )
-
-
-def decode_allocation(text: str) -> tuple[o.Share, ...]:
-    """An allocation: bucket:grant:amount,…, first drawn first."""
-    shares = (part.split(":") for part in text.split(",") if part)
-    return tuple(o.Share(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
-
-
-def decode_dispatch(flat: Sequence[bytes]) -> o.Dispatch | None:
-    """A dispatch as the scripts reply it, or None for the empty list."""
-    if not flat:
-        return None
-    generation, tool, *numbers, account, provider = (item.decode() for item in flat)
-    attempt, score, queued_at, not_before, deadline = map(int, numbers)
-    return o.Dispatch(generation, tool, attempt, score, queued_at, not_before, deadline, account, provider)
-
-
-def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[o.Dispatch, ...]:
-    """Several dispatches."""
-    return tuple(dispatch for flat in flats if (dispatch := decode_dispatch(flat)))
 
 
 # --- account -------------------------------------------------------------------------------------------------------
@@ -345,8 +150,8 @@ def _decode_subscription(fields: Mapping[str, str], cycle_started_at: str, refre
         started_at=int(fields["anchor"]),
         cycle_started_at=int(cycle_started_at),
         refreshes_at=int(refreshes_at),
-        paid_through=_optional(fields, "paid_through"),
-        cancelled_to=_optional(fields, "cancelled_to"),
+        paid_through=optional(fields, "paid_through"),
+        cancelled_to=optional(fields, "cancelled_to"),
         scheduled_plan=scheduled_plan or None,
         scheduled_interval=Interval(scheduled_interval) if scheduled_interval else None,
         scheduled_at=int(scheduled_at) if scheduled_at else None,

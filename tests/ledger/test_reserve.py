@@ -263,6 +263,16 @@ async def test_r7_the_request_comes_back_exactly_as_it_was_priced(world: World) 
     assert found.price_millicredits == 10_000
 
 
+async def test_what_reserve_answers_is_what_a_read_answers(world: World) -> None:
+    """It is made of what was sent and of what the script decided, without another look at Redis."""
+    await world.account()
+    inputs = (Input("image", "inputs/1"),)
+    for price in (10_000, 0, 10_000, 10_000):
+        reserved = the(o.Reserved, await world.reserve(price=price, inputs=inputs, webhook_url="https://example.com/"))
+        assert reserved.generation == await world.generation(reserved.generation.id)
+    assert reserved.generation.state is State.WAITING
+
+
 async def test_a_price_of_nothing_holds_nothing_and_still_counts_in_work(world: World) -> None:
     await world.account()
     generation = await world.spend(0)

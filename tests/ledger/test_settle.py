@@ -11,6 +11,7 @@ import pytest
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, FailureCode, State, operation_id
 from gateway.ledger import outcomes as o
 from gateway.ledger.records import decode_entry
+from gateway.transitions import RETRY_PAUSES_MS
 from tests.ledger.world import DAY, HOUR, SECOND, TERMS, World, shares, the
 
 
@@ -186,6 +187,34 @@ async def test_a_retryable_failure_is_tried_again_after_2_8_and_30_seconds(world
     await world.begin(generation, 5)
     ended = the(o.Ended, await world.settle(generation, code, 5))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, code)
+
+
+async def test_the_pauses_are_those_that_a_generation_was_made_with(world: World) -> None:
+    await world.account()
+    generation = await world.spend(terms=replace(TERMS, attempts_max=4, retry_pauses_ms=(SECOND, 5 * SECOND)))
+    pauses = []
+    for attempt in (1, 2, 3):
+        await world.begin(generation, attempt)
+        dispatch = the(o.Requeued, await world.settle(generation, FailureCode.WORKER_LOST, attempt)).dispatch
+        pauses.append(dispatch.not_before - dispatch.queued_at)
+        await world.pass_time(generation, 5 * SECOND)
+    assert pauses == [SECOND, 5 * SECOND, 5 * SECOND]
+
+
+async def test_a_generation_made_before_pauses_were_stored_has_the_usual_ones_and_an_ended_one_none(
+    world: World,
+) -> None:
+    """A ledger that an earlier version wrote has no `retry_pauses`; a finished generation needs no room for them."""
+    await world.account()
+    generation = await world.running()
+    key = world.ledger.generation_key(generation)
+    assert await world.redis.hget(key, "retry_pauses") == ",".join(map(str, RETRY_PAUSES_MS)).encode()
+    await world.redis.hdel(key, "retry_pauses")
+    dispatch = the(o.Requeued, await world.settle(generation, FailureCode.WORKER_LOST)).dispatch
+    assert dispatch.not_before - dispatch.queued_at == 2 * SECOND
+    other = await world.running()
+    await world.settle(other, FailureCode.MODERATED)
+    assert not await world.redis.hexists(world.ledger.generation_key(other), "retry_pauses")
 
 
 @pytest.mark.parametrize(

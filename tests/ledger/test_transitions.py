@@ -11,7 +11,7 @@ from typing import Literal
 
 from gateway.domain import FINAL_STATES, FailureCode, State, operation_id
 from gateway.ledger import outcomes as o
-from gateway.transitions import MOVES, RETRY_PAUSES_SECONDS, RETRYABLE
+from gateway.transitions import MOVES, RETRY_PAUSES_MS, RETRYABLE
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, SECOND, TERMS, World, an_output, the
 
 ROUNDS = 12
@@ -230,5 +230,5 @@ async def test_what_is_tried_again_and_how_soon_is_the_same_in_the_data_and_in_t
         assert isinstance(outcome, o.Requeued) == (code in RETRYABLE)
         if isinstance(outcome, o.Requeued):
             pause = outcome.dispatch.not_before - outcome.dispatch.queued_at
-            assert pause == RETRY_PAUSES_SECONDS[0] * SECOND
+            assert pause == RETRY_PAUSES_MS[0]
             await world.ledger.cancel(generation=generation)

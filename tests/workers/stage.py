@@ -114,7 +114,11 @@ class Stage:
 
     async def reserve(self, account: str = "acme", **wishes: Any) -> Reserved:
         """Reserve a small image, or what `wishes` say, without dispatching it."""
-        terms = {"queue_timeout_ms": DAY_MS, "provider_timeout_ms": DAY_MS, "waiting_timeout_ms": DAY_MS}
+        terms: dict[str, Any] = {
+            "queue_timeout_ms": DAY_MS,
+            "provider_timeout_ms": DAY_MS,
+            "waiting_timeout_ms": DAY_MS,
+        }
         # With a short lease any attempt may be lost, and any number of them: that must not end a generation.
         terms |= {"attempts_max": 3 if self.lease_seconds == LEASE_SECONDS else 1000} | wishes.pop("terms", {})
         asked: dict[str, Any] = {"tool": "image", "outputs": 1, "settings": SMALL, "provider": "sandbox"}

@@ -15,7 +15,8 @@ from gateway.ledger.audit.looking import Look, Moved
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.report import Difference, Kind
 from gateway.ledger.audit.webhooks import missing_webhooks
-from gateway.ledger.records import BUCKETS, LETTERS, decode_allocation, decode_entry, decode_grant, pairs
+from gateway.ledger.generation_records import decode_allocation
+from gateway.ledger.records import BUCKETS, LETTERS, decode_entry, decode_grant, pairs
 from gateway.ledger.scripts import Reply
 
 GENERATIONS_AT_ONCE = 500

@@ -12,7 +12,8 @@ from gateway.ledger import keys
 from gateway.ledger.audit.looking import UNREADABLE, Look, readable, unreadable
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.report import Difference, Kind
-from gateway.ledger.records import decode_allocation, decode_entry, pairs
+from gateway.ledger.generation_records import decode_allocation
+from gateway.ledger.records import decode_entry, pairs
 
 GENERATIONS_AT_ONCE = 100
 """So many generations are read by one script, with their places in every index."""

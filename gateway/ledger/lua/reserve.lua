@@ -4,7 +4,7 @@
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
 --          {"plan_limit", plan, setting, value…} {"insufficient_credits", account} {"waiting_room_full", plan, limit}
---          {"reserved", its id, created at, deadline, score in the queue or "" (it waits), allocation, entry or ""}
+--          {"reserved", its id, deadline, score in the queue or "" (it waits), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
@@ -13,14 +13,13 @@ local
   generation, operation,
   keys_version, -- or "": not asked for
   key_digest, -- of the idempotency key, or ""
-  request_digest, price, outputs, tool, model,
+  request_digest, price, tool,
   pro, -- "1" or "0"
   settings, -- JSON: name → JSON text
   request, -- JSON
   terms, -- without the head start
-  dispatch_ms,
-  stored_inputs, -- "1" or "0"
-  webhook_url -- or ""
+  fields, -- the others, which are only stored (JSON: field, value, …)
+  dispatch_ms
   = unpack(ARGV)
 local id = generation
 price = tonumber(price)
@@ -71,20 +70,18 @@ a.fields.order = order < a.real and now or amounts.text(order + 1)
 accounts.add(a, (waits and "waiting:" or "work:") .. tool, 1)
 accounts.check(a)
 local place, state = a.fields.order, waits and "waiting" or "queued"
-local further = waits and {} or {"queued_at", now}
-if stored_inputs == "1" then further[#further + 1], further[#further + 2] = "stored_inputs", "1" end
-if webhook_url ~= "" then further[#further + 1], further[#further + 2] = "webhook", webhook_url end
-if a.fields.webhooks or p.webhooks then further[#further + 1], further[#further + 2] = "listened", "1" end
 local limits = terms .. "," .. own.head_start
+local decided = {
+  "account", a.id, "state", state, "created_at", now, "allocation", holds.encode(allocation), "entries", entry,
+}
+if not waits then decided[#decided + 1], decided[#decided + 2] = "queued_at", now end
+if a.fields.webhooks or p.webhooks then decided[#decided + 1], decided[#decided + 2] = "listened", "1" end
+local stored = cjson.decode(fields)
+for _, text in ipairs(decided) do stored[#stored + 1] = text end
 local deadline = a.real + (waits and generations.terms({terms = limits}).waiting_timeout or tonumber(dispatch_ms))
-local drawn = holds.encode(allocation)
 
 accounts.save(a)
-redis.call(
-  "HSET", keys.generation(id), "account", a.id, "tool", tool, "model", model, "request", request, "terms", limits,
-  "price", amounts.text(price), "outputs", outputs, "allocation", drawn, "state", state, "attempt", "0",
-  "failures", "0", "version", "1", "delivered", "0", "created_at", now, "entries", entry, "operation", operation,
-  unpack(further, 1, #further))
+redis.call("HSET", keys.generation(id), "request", request, "terms", limits, unpack(stored))
 if waits then redis.call("ZADD", keys.waiting(a.id, tool), place, id) end
 generations.look_at(id, deadline)
 redis.call("ZADD", keys.recent(a.id), place, id)
@@ -93,4 +90,4 @@ generations.count("open", 1)
 generations.count(state .. ":" .. tool, 1)
 generations.count("held", price)
 local score = waits and "" or amounts.text(a.real - tonumber(own.head_start))
-return {"reserved", id, now, amounts.text(deadline), score, drawn, entry}
+return {"reserved", id, amounts.text(deadline), score, decided}

@@ -53,7 +53,8 @@ function ending.run(g, state, code, operation, dispatch_ms)
     g.id, "state", state, "error", code, "operation", operation, "committed", amounts.text(plan.committed),
     "refunded", amounts.text(plan.price - plan.committed), "finished_at", amounts.text(a.real), "entries", plan.entries)
   redis.call(
-    "HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line")
+    "HDEL", key, "lease_until", "give_up_at", "not_before", "parked", "looks", "looked_at", "called_back", "in_line",
+    "retry_pauses")
   redis.call("PEXPIRE", key, amounts.text(math.max(RECORD, kept)))
   redis.call("ZREM", keys.deadlines(), g.id)
   if plan.waited then redis.call("ZREM", keys.waiting(a.id, g.tool), g.id) end

@@ -2,7 +2,17 @@
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local failing = {}
 local RETRYABLE = {provider_failed = true, worker_lost = true}
-local PAUSES = {2000, 8000, 30000}
+local PAUSES_BEFORE = "2000,8000,30000" -- of a generation that was made before its pauses were copied into it
+
+-- The pause after so many failures: the last of its pauses stands for all that follow.
+local function pause(g, failures)
+  local found
+  for text in string.gmatch(g.retry_pauses or PAUSES_BEFORE, "%d+") do
+    found, failures = tonumber(text), failures - 1
+    if failures == 0 then break end
+  end
+  return found or 0
+end
 
 -- Returns {"requeued", dispatch} or the reply of an ending.
 function failing.run(g, code, operation, dispatch_ms)
@@ -17,5 +27,5 @@ function failing.run(g, code, operation, dispatch_ms)
     redis.call("HDEL", key, "ref", "ref_attempt", "ref_at", "looked_at", "give_up_at")
     redis.call("HINCRBY", key, "submission", 1) -- what is submitted next is another job, not this one again
   end
-  return {"requeued", generations.queue(g, now, now + PAUSES[math.min(failures, #PAUSES)], dispatch_ms)}
+  return {"requeued", generations.queue(g, now, now + pause(g, failures), dispatch_ms)}
 end

@@ -1,0 +1,197 @@
+"""A generation's fields, and how they become values and back: the request, outputs, the allocation, dispatches.
+
+What is stored and shown of a generation is listed here, and nowhere else but where it is decided: `first_fields` are
+those that Python knows when it is made, a script's own come with its reply (`gateway/ledger/README.md` has them all).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from gateway.domain import (
+    FailureCode,
+    GenerationRequest,
+    Input,
+    Output,
+    PriceLine,
+    SettingValue,
+    State,
+)
+from gateway.ledger import outcomes as o
+from gateway.ledger.records import BUCKETS, optional, pairs
+
+if TYPE_CHECKING:
+    from gateway.ledger.policy import Terms
+
+
+def _setting_to_json(value: SettingValue) -> str | int | bool | dict[str, str]:
+    return {"decimal": str(value)} if isinstance(value, Decimal) else value
+
+
+def _setting_from_json(value: Any) -> SettingValue:
+    if isinstance(value, dict):
+        return Decimal(value["decimal"])
+    setting: SettingValue = value
+    return setting
+
+
+def encode_request(request: GenerationRequest) -> str:
+    """The immutable part of a generation as JSON, without what is empty and what is in fields of its own.
+
+    Decimals are text, so that nothing is ever a float.
+    """
+    members = {
+        "provider": request.provider,
+        "provider_model": request.provider_model,
+        "prompt": request.prompt,
+        "rate_card": request.rate_card,
+        "settings": {name: _setting_to_json(value) for name, value in request.settings.items()},
+        "inputs": [[item.kind, item.url] for item in request.inputs],
+        "lines": [[line.label, str(line.credits), str(line.count), str(line.total)] for line in request.lines],
+        "metadata": request.metadata,
+        "sandbox": request.sandbox,
+    }
+    return to_json({name: value for name, value in members.items() if value not in (None, [], {})}).decode()
+
+
+def _decode_request(fields: Mapping[str, str]) -> GenerationRequest:
+    data = json.loads(fields["request"])
+    return GenerationRequest(
+        tool=fields["tool"],
+        model=fields["model"],
+        provider=data["provider"],
+        provider_model=data.get("provider_model"),
+        prompt=data["prompt"],
+        outputs=int(fields["outputs"]),
+        price_millicredits=int(fields["price"]),
+        rate_card=data["rate_card"],
+        settings={name: _setting_from_json(value) for name, value in data.get("settings", {}).items()},
+        inputs=tuple(Input(kind, url) for kind, url in data.get("inputs", ())),
+        lines=tuple(
+            PriceLine(label, Decimal(each), Decimal(count), Decimal(total))
+            for label, each, count, total in data.get("lines", ())
+        ),
+        metadata=data.get("metadata", {}),
+        sandbox=data.get("sandbox"),
+    )
+
+
+def encode_output(output: Output) -> str:
+    """One delivered output as JSON text."""
+    duration = None if output.duration_seconds is None else str(output.duration_seconds)
+    return json.dumps(
+        [output.object_key, output.content_type, output.bytes, output.width, output.height, output.sha256, duration],
+        separators=(",", ":"),
+    )
+
+
+def _decode_output(index: int, text: str) -> Output:
+    object_key, content_type, size, width, height, sha256, duration = json.loads(text)
+    return Output(
+        index=index,
+        object_key=object_key,
+        content_type=content_type,
+        bytes=size,
+        width=width,
+        height=height,
+        sha256=sha256,
+        duration_seconds=None if duration is None else Decimal(duration),
+    )
+
+
+def encode_terms(terms: Terms, outputs_kept_ms: int) -> str:
+    """The limits copied into a generation, without the head start, which its plan decides."""
+    times = (terms.queue_timeout_ms, terms.provider_timeout_ms, terms.waiting_timeout_ms)
+    return ",".join(map(str, (*times, terms.attempts_max, outputs_kept_ms)))
+
+
+def first_fields(request: GenerationRequest, operation: str, webhook_url: str | None, terms: Terms) -> dict[str, str]:
+    """What is stored of a new generation and not decided by `reserve`, but for the request and the terms."""
+    fields = {
+        "tool": request.tool,
+        "model": request.model,
+        "price": str(request.price_millicredits),
+        "outputs": str(request.outputs),
+        "operation": operation,
+        "attempt": "0",
+        "failures": "0",
+        "version": "1",
+        "delivered": "0",
+        "retry_pauses": ",".join(map(str, terms.retry_pauses_ms)),
+    }
+    if any(not item.url.startswith("https:") for item in request.inputs):
+        fields["stored_inputs"] = "1"
+    if webhook_url is not None:
+        fields["webhook"] = webhook_url
+    return fields
+
+
+def decode_generation(generation: str, flat: Sequence[bytes]) -> o.Generation:
+    """A generation's hash as a value."""
+    fields = pairs(flat)
+    return generation_of(generation, fields, _decode_request(fields))
+
+
+def generation_of(generation: str, fields: Mapping[str, str], request: GenerationRequest) -> o.Generation:
+    """A generation with these fields, as they are stored."""
+    price = int(fields["price"])
+    state = State(fields["state"])
+    final = state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+    indices = sorted(int(name[7:]) for name in fields if name.startswith("output:"))
+    return o.Generation(
+        id=generation,
+        account=fields["account"],
+        state=state,
+        request=request,
+        price_millicredits=price,
+        held_millicredits=0 if final else price,
+        committed_millicredits=int(fields.get("committed", 0)),
+        refunded_millicredits=int(fields.get("refunded", 0)),
+        allocation=decode_allocation(fields["allocation"]),
+        outputs=tuple(_decode_output(index, fields[f"output:{index}"]) for index in indices),
+        outputs_deleted="outputs_deleted" in fields,
+        progress_thousandths=1000 if state is State.SUCCEEDED else int(fields.get("progress", 0)),
+        attempt=int(fields["attempt"]),
+        failures=int(fields["failures"]),
+        submission=int(fields.get("submission", 0)),
+        looks=int(fields.get("looks", 0)),
+        version=int(fields["version"]),
+        operation=fields["operation"],
+        cancel_requested="cancel_requested" in fields,
+        error=FailureCode(fields["error"]) if fields.get("error") else None,
+        provider_ref=fields.get("ref"),
+        ref_attempt=int(fields.get("ref_attempt", 0)),
+        ref_at=optional(fields, "ref_at"),
+        looked_at=optional(fields, "looked_at"),
+        give_up_at=optional(fields, "give_up_at"),
+        created_at=int(fields["created_at"]),
+        queued_at=optional(fields, "queued_at"),
+        started_at=optional(fields, "started_at"),
+        finished_at=optional(fields, "finished_at"),
+        entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
+    )
+
+
+def decode_allocation(text: str) -> tuple[o.Share, ...]:
+    """An allocation: bucket:grant:amount,…, first drawn first."""
+    shares = (part.split(":") for part in text.split(",") if part)
+    return tuple(o.Share(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
+
+
+def decode_dispatch(flat: Sequence[bytes]) -> o.Dispatch | None:
+    """A dispatch as the scripts reply it, or None for the empty list."""
+    if not flat:
+        return None
+    generation, tool, *numbers, account, provider = (item.decode() for item in flat)
+    attempt, score, queued_at, not_before, deadline = map(int, numbers)
+    return o.Dispatch(generation, tool, attempt, score, queued_at, not_before, deadline, account, provider)
+
+
+def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[o.Dispatch, ...]:
+    """Several dispatches."""
+    return tuple(dispatch for flat in flats if (dispatch := decode_dispatch(flat)))
