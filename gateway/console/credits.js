@@ -4,9 +4,8 @@ import { get } from "./api.js";
 import { buyBundle } from "./checkout.js";
 import { counted, formatChange, formatCredits, formatMoney, withUnit } from "./amounts.js";
 import { openDialog } from "./dialog.js";
-import { element, icon, show, announce } from "./dom.js";
+import { announce, element, icon, show, showError } from "./dom.js";
 import { entriesTable } from "./receipts.js";
-import { complain, watchBalance } from "./shell.js";
 import { formatDay, formatUntil, time } from "./times.js";
 import { BUCKETS, KINDS } from "./words.js";
 
@@ -14,8 +13,8 @@ const ENTRIES_SHOWN = 6;
 const OPEN_STATES = ["waiting", "queued", "running"];
 const ORDER = ["free", "subscription", "top_up"];
 
-/** Open the dialog; it goes on with each change of the balance while it is open. */
-export async function openCredits() {
+/** Open the dialog. While it is open it follows the balance, by the shell's `watchBalance`. */
+export async function openCredits(watchBalance) {
   const balances = element("div", { class: "stack" });
   const bundles = element("div", { class: "stack tight" }, element("p", { class: "waits" }, "…"));
   const journal = element("div", { class: "stack tight" }, element("p", { class: "waits" }, "…"));
@@ -120,7 +119,7 @@ function bundlesOf(bundles, balance) {
 }
 
 function bundleItem(bundle, allowed) {
-  const buy = () => allowed && buyBundle(bundle.id).catch(complain);
+  const buy = () => allowed && buyBundle(bundle.id).catch(showError);
   return element(
     "li",
     {},

@@ -2,8 +2,7 @@
 
 import { get, post } from "./api.js";
 import { counted } from "./amounts.js";
-import { announce, byId, element, icon, show } from "./dom.js";
-import { complain } from "./shell.js";
+import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { line, noLines, table } from "./tables.js";
 import { formatUntil, time } from "./times.js";
 
@@ -18,7 +17,7 @@ export class Deliveries {
   #next = null;
 
   constructor() {
-    byId("more").addEventListener("click", () => this.read(this.#next).catch(complain));
+    byId("more").addEventListener("click", () => this.read(this.#next).catch(showError));
   }
 
   /** Show those of `webhook`, called `name`; with null none. */
@@ -78,13 +77,13 @@ export class Deliveries {
     try {
       const sent = await post(`/v1/webhooks/${this.webhook.id}/deliveries/${id}/resend`);
       this.#found = this.#found.map((one) => (one.id === id ? sent : one));
-      complain(null);
+      showError(null);
       this.#draw();
       announce("It is sent again");
       byId("refresh").focus(); // what became of it, that tells
     } catch (error) {
       button.disabled = false;
-      complain(error);
+      showError(error);
     }
   }
 }

@@ -1,4 +1,4 @@
-// Making elements: text is always text, so nothing that a prompt says can become markup.
+// Making elements (text is always text, so nothing in a prompt can become markup), announcements and error notices.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -35,6 +35,13 @@ export function byId(id) {
 export function announce(text) {
   const region = byId("announcement");
   if (region) region.textContent = text;
+}
+
+/** Show an error in a notice at the top of the page, or with null hide the notice. */
+export function showError(error) {
+  const notice = byId("complaint") ?? byId("connection").insertAdjacentElement("afterend", element("p", { id: "complaint", class: "notice bad", role: "alert" }));
+  notice.hidden = !error;
+  notice.textContent = error ? error.message : "";
 }
 
 const ICONS = new URL("./icons.svg", import.meta.url).pathname;

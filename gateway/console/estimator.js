@@ -3,10 +3,10 @@
 
 import { get, isAborted, post } from "./api.js";
 import { counted, difference, formatCredits, formatExact, formatMoney, withUnit } from "./amounts.js";
-import { byId, element, icon, show } from "./dom.js";
+import { byId, element, icon, show, showError } from "./dom.js";
 import { forbidding, markForbidden } from "./forbidden.js";
 import { settingControls, settingsOf } from "./settings.js";
-import { complain, session } from "./shell.js";
+import { session } from "./shell.js";
 import { line, noLines, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
@@ -26,7 +26,7 @@ let asking = null;
 let later = null;
 
 await session;
-await start().catch(complain);
+await start().catch(showError);
 
 async function start() {
   [card, plans] = await Promise.all([get("/v1/rate-card"), get("/v1/plans")]);
@@ -152,7 +152,7 @@ function changed() {
   showBuffer();
   toUrl();
   clearTimeout(later);
-  later = setTimeout(() => estimate().catch(complain), ASK_AFTER_MS);
+  later = setTimeout(() => estimate().catch(showError), ASK_AFTER_MS);
 }
 
 function showBuffer() {

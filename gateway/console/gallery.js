@@ -2,10 +2,11 @@
 
 import { get } from "./api.js";
 import { counted } from "./amounts.js";
-import { byId, element, show } from "./dom.js";
-import { Card, againLink, downloadLink, openDetails, showInOrder } from "./generations.js";
+import { byId, element, show, showError } from "./dom.js";
+import { Card, openDetails, showInOrder } from "./generations.js";
 import { on } from "./live.js";
-import { complain, session } from "./shell.js";
+import { againLink, downloadLink } from "./outputs.js";
+import { session } from "./shell.js";
 import { STATES } from "./words.js";
 
 const SHOWN_AT_ONCE = 24;
@@ -18,7 +19,7 @@ let cards = new Map();
 let next = null; // what to read on from; null: no more
 let turn = 0; // counts up with each change of the filters, so that an answer that comes late is dropped
 
-const loaded = session.then(start).catch(complain);
+const loaded = session.then(start).catch(showError);
 listen(); // before anything is read, so that nothing falls in between
 
 async function start() {
@@ -36,7 +37,7 @@ async function start() {
     refill(card.models);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  byId("more").addEventListener("click", () => readMore().catch(complain));
+  byId("more").addEventListener("click", () => readMore().catch(showError));
   fillModels(card.models, form.elements.model.value);
   await refresh();
 }
@@ -45,7 +46,7 @@ function refill(models) {
   fillModels(models, form.elements.model.value);
   const given = new URLSearchParams(FILTERS.map((name) => [name, form.elements[name].value]).filter(([, value]) => value));
   history.replaceState(null, "", given.size ? `?${given}` : location.pathname);
-  refresh().catch(complain);
+  refresh().catch(showError);
 }
 
 /** The models of the chosen tool; the chosen one stays if it is among them. */

@@ -2,11 +2,11 @@
 
 import { get, isAborted, newKey, post } from "./api.js";
 import { withUnit } from "./amounts.js";
-import { announce, byId, element, icon, show } from "./dom.js";
+import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { on } from "./live.js";
 import { quoteView } from "./quotes.js";
 import { settingControls, settingsOf } from "./settings.js";
-import { complain, session, watchBalance } from "./shell.js";
+import { session, watchBalance } from "./shell.js";
 
 const CLOCK = new Intl.DateTimeFormat("en-US", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const SHOWN_MAX = 8;
@@ -27,7 +27,7 @@ let pressing = false;
 const cards = new Map();
 
 listenToForm(); // at once: what is typed while the rest is read stays
-const loaded = session.then(start).catch(complain);
+const loaded = session.then(start).catch(showError);
 listen(); // before anything is read, so that nothing falls in between
 await session;
 watchBalance((now) => {
@@ -259,7 +259,8 @@ function showPromptProblem(text) {
 
 /** Show a generation among the others, or renew it. The code of cards is loaded with the first of them. */
 async function place(generation, where) {
-  const { Card, againLink, downloadLink, openDetails, showInOrder } = await import("./generations.js");
+  const { Card, openDetails, showInOrder } = await import("./generations.js");
+  const { againLink, downloadLink } = await import("./outputs.js");
   if (cards.has(generation.id)) {
     cards.get(generation.id).update(generation);
     return;

@@ -2,15 +2,11 @@
 
 import { post } from "./api.js";
 import { counted } from "./amounts.js";
-import { announce, element, icon, show } from "./dom.js";
-import { complain } from "./shell.js";
+import { announce, element, icon, show, showError } from "./dom.js";
+import { picture } from "./outputs.js";
 import { time, formatAgo } from "./times.js";
 import { STATES, costOf, hasEnded, stageOf } from "./words.js";
 
-const EXTENSIONS = {
-  "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
-  "video/mp4": "mp4", "video/webm": "webm", "video/quicktime": "mov",
-};
 const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
 
 /** Take over what an event or an answer says of a generation that is known. An answer may arrive after the event of the end. */
@@ -25,25 +21,6 @@ export function preview(generation, { controls = false } = {}) {
   const shown = generation.outputs.filter((output) => output.url);
   if (!shown.length) return element("div", { class: "nothing" }, icon(hasEnded(generation) ? (generation.outputs.length ? "clock" : "cancel") : "generate"));
   return picture(generation, shown[0], { controls });
-}
-
-/** One output. */
-export function picture(generation, output, { controls = false } = {}) {
-  if (output.content_type.startsWith("video/")) {
-    return element("video", { src: output.url, controls, loop: true, muted: true, playsinline: true, preload: "metadata", "aria-label": generation.prompt, width: output.width, height: output.height });
-  }
-  return element("img", { src: output.url, alt: generation.prompt, loading: "lazy", decoding: "async", width: output.width, height: output.height });
-}
-
-/** A link that saves an output; through this host, so that the browser takes the file's name from us. */
-export function downloadLink(generation, output, text = "Download") {
-  const name = `${generation.id}-${output.index}.${EXTENSIONS[output.content_type] ?? "bin"}`;
-  return element("a", { class: "button small", href: `/v1/generations/${generation.id}/outputs/${output.index}`, download: name, "data-action": `download-${output.index}` }, icon("download"), text);
-}
-
-/** A link that fills the Generate page with the same request; its price is quoted anew there. */
-export function againLink(generation) {
-  return element("a", { class: "button small", href: `/?again=${generation.id}`, "data-action": "again" }, icon("again"), "Run again");
 }
 
 /** Open everything about a generation, once it is asked for. */
@@ -128,7 +105,7 @@ export class Card {
     try {
       this.update(await post(`/v1/generations/${this.generation.id}/cancel`, {}));
     } catch (error) {
-      complain(error);
+      showError(error);
     }
   }
 }

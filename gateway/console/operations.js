@@ -3,9 +3,9 @@
 import { get } from "./api.js";
 import { counted, formatCredits, formatRounded } from "./amounts.js";
 import { bars, dashOf, lines, niceTop, swatch } from "./chart.js";
-import { announce, byId, drawing, element, icon, show } from "./dom.js";
+import { announce, byId, drawing, element, icon, show, showError } from "./dom.js";
 import { on } from "./live.js";
-import { complain, session } from "./shell.js";
+import { session } from "./shell.js";
 import { line, noLines, table } from "./tables.js";
 
 const RANGES = {
@@ -36,14 +36,14 @@ async function start() {
   if (asked in RANGES) byId("ranges").querySelector(`[value="${asked}"]`).checked = true;
   byId("ranges").addEventListener("change", () => {
     history.replaceState(null, "", range() === "1h" ? location.pathname : `?range=${range()}`);
-    readPast().catch(complain);
+    readPast().catch(showError);
   });
   for (const spec of CHARTS) byId("charts").append(panelOf(spec));
   on("queues", (data) => !paused && takeNow(data));
-  on("again", () => !paused && readPast().catch(complain));
+  on("again", () => !paused && readPast().catch(showError));
   takeNow(await get("/v1/ops/queues"));
   await readPast();
-  setInterval(() => !paused && !document.hidden && readPast().catch(complain), READ_EVERY_MS);
+  setInterval(() => !paused && !document.hidden && readPast().catch(showError), READ_EVERY_MS);
 }
 
 function range() {
@@ -55,7 +55,7 @@ function togglePause({ currentTarget: button }) {
   button.setAttribute("aria-pressed", String(paused));
   button.lastChild.textContent = paused ? "Go on with live updates" : "Pause live updates";
   announce(paused ? "Paused" : "Live again");
-  if (!paused) readPast().catch(complain); // what is now, the next event says
+  if (!paused) readPast().catch(showError); // what is now, the next event says
 }
 
 // --- now --------------------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ async function readPast() {
   const read = await get("/v1/ops/series", { from });
   if (mine !== turn) return;
   past = read;
-  complain(null);
+  showError(null);
   byId("past-heading").textContent = name;
   const worst = past.step_seconds > 10 ? ", each with the worst that was seen in it" : "";
   const gaps = past.open.every((value) => value === null) ? "Nobody has looked yet: is a caretaker running?" : past.open.includes(null) ? "Gaps: nobody looked then." : "";
@@ -253,4 +253,4 @@ function drawFailures() {
 }
 
 const who = await session;
-if (who.scope !== "account") await start().catch(complain);
+if (who.scope !== "account") await start().catch(showError);

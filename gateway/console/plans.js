@@ -4,8 +4,8 @@ import { call, get, newKey, post } from "./api.js";
 import { counted, formatMoney, formatRounded, withUnit } from "./amounts.js";
 import { buyPlan } from "./checkout.js";
 import { openDialog } from "./dialog.js";
-import { announce, byId, element, icon, show } from "./dom.js";
-import { complain, session, watchBalance } from "./shell.js";
+import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { session, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
 import { formatDay, formatLength, time } from "./times.js";
 import { settingName } from "./words.js";
@@ -18,7 +18,7 @@ let card = null;
 let own = null; // the account's plan, as GET /v1/balance says
 
 const who = await session;
-await start().catch(complain);
+await start().catch(showError);
 
 async function start() {
   [plans, card] = await Promise.all([get("/v1/plans"), get("/v1/rate-card")]);
@@ -81,13 +81,13 @@ async function move(method, path, body, said) {
   try {
     const before = JSON.stringify(own);
     const balance = method === "POST" ? await post(path, body, { once: newKey() }) : await call(method, path, body);
-    complain(null);
+    showError(null);
     own = balance.plan;
     drawOwn(balance);
     draw();
     announce(JSON.stringify(own) === before ? "Asked for. It shows here as soon as it is confirmed." : said);
   } catch (error) {
-    complain(error);
+    showError(error);
     byId("complaint").scrollIntoView({ block: "nearest" });
   }
 }
@@ -168,7 +168,7 @@ function choices(plan, every) {
     event.currentTarget.disabled = true;
     buyPlan(plan.id, every).catch((error) => {
       draw();
-      complain(error);
+      showError(error);
       byId("complaint").scrollIntoView({ block: "nearest" });
     });
   };

@@ -2,10 +2,10 @@
 
 import { get, post } from "./api.js";
 import { counted, formatCredits, formatExact, formatMillicredits, toMillicredits } from "./amounts.js";
-import { byId, element, icon, show } from "./dom.js";
+import { byId, element, icon, show, showError } from "./dom.js";
 import { completed } from "./forbidden.js";
 import { on } from "./live.js";
-import { complain, session, watchBalance } from "./shell.js";
+import { session, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
 import { settingName, settingValue } from "./words.js";
 
@@ -20,7 +20,7 @@ let orders = {}; // tool → {by, down}; without: as on the card
 let balance = null;
 
 const who = await session;
-await start().catch(complain);
+await start().catch(showError);
 
 async function start() {
   const [plans] = [await get("/v1/plans"), await read()];
@@ -33,7 +33,7 @@ async function start() {
   form.addEventListener("submit", (event) => event.preventDefault());
   if (who.scope === "account") watchBalance(takeBalance);
   changed(); // also what was typed meanwhile
-  on("again", () => read().then(draw).catch(complain)); // perhaps another gateway, and another card
+  on("again", () => read().then(draw).catch(showError)); // perhaps another gateway, and another card
 }
 
 async function read() {

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { counted, formatChange, formatCredits, formatExact } from "./amounts.js";
 import { openDialog } from "./dialog.js";
 import { element, show } from "./dom.js";
-import { againLink, downloadLink, picture } from "./generations.js";
+import { againLink, downloadLink, picture } from "./outputs.js";
 import { linesTable } from "./quotes.js";
 import { time } from "./times.js";
 import { BUCKETS, KINDS, costOf, settingName, settingValue } from "./words.js";

@@ -2,7 +2,7 @@
 
 import { call, get, signInFirst } from "./api.js";
 import { formatCredits, withUnit } from "./amounts.js";
-import { announce, byId, show, element } from "./dom.js";
+import { announce, byId, element, show, showError } from "./dom.js";
 import { connect, on, sessionChanged } from "./live.js";
 
 const LOST_AFTER_MS = 4000;
@@ -13,7 +13,7 @@ export const session = begin();
 let known = null;
 const watchers = new Set();
 
-/** Call `watcher(balance)` with the account's balance (as GET /v1/balance) now and whenever it changes; returns what stops it. */
+/** Call `watcher(balance)` with the account's balance (as GET /v1/balance) now and whenever it changes; returns a function that stops it. */
 export function watchBalance(watcher) {
   watchers.add(watcher);
   if (known) watcher(known);
@@ -21,23 +21,16 @@ export function watchBalance(watcher) {
 }
 
 /** Open the Credits dialog. */
-export async function openCredits() {
+async function openCredits() {
   if (!known) return;
   const credits = await import("./credits.js");
-  await credits.openCredits();
-}
-
-/** Say what went wrong in a notice at the top of the page, or with null take it away. */
-export function complain(error) {
-  const notice = byId("complaint") ?? byId("connection").insertAdjacentElement("afterend", element("p", { id: "complaint", class: "notice bad", role: "alert" }));
-  notice.hidden = !error;
-  notice.textContent = error ? error.message : "";
+  await credits.openCredits(watchBalance);
 }
 
 async function begin() {
   watchTheme();
   watchMenu();
-  byId("sign-out").addEventListener("click", () => signOut().catch(complain));
+  byId("sign-out").addEventListener("click", () => signOut().catch(showError));
   byId("balance").addEventListener("click", openCredits);
   const who = await get("/session");
   if (!who.scope) {

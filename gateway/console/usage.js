@@ -4,9 +4,9 @@
 import { get, withQuery } from "./api.js";
 import { counted, formatCredits, formatMillicredits, formatRounded, toMillicredits, withUnit } from "./amounts.js";
 import { bars, compact, swatch } from "./chart.js";
-import { announce, byId, element, icon, show } from "./dom.js";
+import { announce, byId, element, icon, show, showError } from "./dom.js";
 import { on } from "./live.js";
-import { complain, session, watchBalance } from "./shell.js";
+import { session, watchBalance } from "./shell.js";
 import { line, table } from "./tables.js";
 
 const DEFAULTS = { period: "30", from: "", to: "", tool: "", model: "", by: "model", show: "credits" };
@@ -30,14 +30,14 @@ let balance = null;
 let pace = null; // {credits, days}: what was spent since the first of the last 30 days on which anything was
 
 await session;
-await start().catch(complain);
+await start().catch(showError);
 
 async function start() {
   const card = await get("/v1/rate-card");
   models = card.models;
   names = { tool: new Map(card.tools.map(({ id, name }) => [id, name])), model: new Map(models.map(({ id, name }) => [id, name])) };
   byId("tool").append(...card.tools.map(({ id, name }) => element("option", { value: id }, name)));
-  byId("actions").append(element("button", { type: "button", onclick: () => exportCsv().catch(complain) }, icon("download"), "Export CSV"));
+  byId("actions").append(element("button", { type: "button", onclick: () => exportCsv().catch(showError) }, icon("download"), "Export CSV"));
   takeFromUrl();
   form.addEventListener("change", ({ target }) => changed(target));
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -49,7 +49,7 @@ async function start() {
   let later = null;
   const soon = () => {
     clearTimeout(later);
-    later = setTimeout(() => refresh().catch(complain), REFRESH_AFTER_MS);
+    later = setTimeout(() => refresh().catch(showError), REFRESH_AFTER_MS);
   };
   on("balance", soon);
   on("again", soon);
@@ -76,7 +76,7 @@ function changed(field) {
   const unlike = Object.keys(DEFAULTS).filter((name) => said(name) !== DEFAULTS[name] && (name === "from" || name === "to" ? dated : name !== "period" || !dated));
   const query = new URLSearchParams(unlike.map((name) => [name, said(name)]));
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
-  refresh().catch(complain);
+  refresh().catch(showError);
 }
 
 function choosePeriod(value) {
@@ -107,7 +107,7 @@ async function refresh() {
     }
     const usage = await get("/v1/usage", query());
     if (mine !== turn) return;
-    complain(null);
+    showError(null);
     const first = Date.parse(month.data[0]?.day ?? month.last_day);
     pace = { credits: month.totals.credits, days: 1 + (Date.parse(month.last_day) - first) / DAY_MS };
     view = viewOf(usage);

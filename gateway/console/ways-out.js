@@ -2,8 +2,7 @@
 
 import { buyBundle } from "./checkout.js";
 import { formatCredits, formatMoney, withUnit } from "./amounts.js";
-import { element, icon } from "./dom.js";
-import { complain } from "./shell.js";
+import { element, icon, showError } from "./dom.js";
 import { formatUntil, time } from "./times.js";
 import { BUCKETS } from "./words.js";
 
@@ -26,7 +25,7 @@ function way(title, items) {
 }
 
 function bundleItem(bundle) {
-  const buy = () => buyBundle(bundle.id).catch(complain);
+  const buy = () => buyBundle(bundle.id).catch(showError);
   return element("li", { class: "row apart" }, `${formatCredits(bundle.credits)} credits`, element("button", { type: "button", class: "small", onclick: buy }, `Buy · ${formatMoney(bundle.price)}`));
 }
 

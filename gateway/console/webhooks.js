@@ -3,8 +3,8 @@
 import { call, get, newKey, post } from "./api.js";
 import { counted } from "./amounts.js";
 import { Deliveries } from "./deliveries.js";
-import { announce, byId, element, icon, show } from "./dom.js";
-import { complain, session } from "./shell.js";
+import { announce, byId, element, icon, show, showError } from "./dom.js";
+import { session } from "./shell.js";
 import { formatAgo, time } from "./times.js";
 import { confirmDeletion, confirmRotation, openForm, openSecret } from "./webhook-dialogs.js";
 
@@ -24,7 +24,7 @@ async function start({ scope }) {
   byId("webhooks").hidden = false;
   byId("whose").textContent = scope === "admin" ? "The operators' own webhooks: they hear of every account." : "What happens to this account is told to these URLs, signed and at least once.";
   byId("actions").append(element("button", { type: "button", id: "create", onclick: create }, "New webhook"));
-  byId("refresh").addEventListener("click", () => refresh().catch(complain));
+  byId("refresh").addEventListener("click", () => refresh().catch(showError));
   await readAll(scope);
   const asked = new URLSearchParams(location.search).get("webhook");
   const found = webhooks.find(({ id }) => id === asked);
@@ -40,7 +40,7 @@ async function readAll(scope) {
 async function refresh() {
   await readAll((await session).scope);
   await deliveries.read();
-  complain(null);
+  showError(null);
   announce("Up to date");
 }
 
@@ -94,10 +94,10 @@ function buttonsOf(webhook) {
   const button = (text, act) => element("button", { type: "button", class: "small", "aria-label": `${text}: ${nameOf(webhook)}`, onclick: act }, text);
   const moved = webhook.status === "paused" ? ["Resume", "active"] : ["Pause", "paused"];
   return [
-    button("Deliveries", () => choose(webhook, { focus: true }).catch(complain)),
+    button("Deliveries", () => choose(webhook, { focus: true }).catch(showError)),
     webhook.url && button("Edit", () => openForm(webhook, (body) => change(webhook, body, "Saved"))),
     button("New secret", () => confirmRotation(nameOf(webhook), () => rotate(webhook))),
-    webhook.url && button(moved[0], () => change(webhook, { status: moved[1] }, `${moved[0]}d`).then((focus) => focus(), complain)),
+    webhook.url && button(moved[0], () => change(webhook, { status: moved[1] }, `${moved[0]}d`).then((focus) => focus(), showError)),
     webhook.url && button("Delete", () => confirmDeletion(nameOf(webhook), () => remove(webhook))),
   ];
 }
@@ -114,7 +114,7 @@ function create() {
 
 async function change({ id }, body, said) {
   take(await call("PATCH", `/v1/webhooks/${id}`, body));
-  complain(null);
+  showError(null);
   announce(said);
   return () => byId(id).querySelector("button").focus(); // the one that was pressed is drawn anew
 }
@@ -143,4 +143,4 @@ async function choose(webhook, { focus = false } = {}) {
   if (focus) byId("deliveries-heading").focus();
 }
 
-await session.then(start).catch(complain);
+await session.then(start).catch(showError);

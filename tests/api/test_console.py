@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 
@@ -72,6 +73,14 @@ async def test_files_are_compressed_for_those_who_take_it(gateway: Visitor) -> N
     plain = await gateway.call("GET", "/static/console.css", None, None, {"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in plain.headers
     assert gzip.decompress(small) == plain.raw
+
+
+def test_no_script_imports_itself_by_way_of_others() -> None:
+    """Six scripts did: none of them could be read, or changed, without the other five. Late imports count too."""
+    imports = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*"\./([\w-]+\.js)\"""")
+    imported = {path.name: set(imports.findall(path.read_text())) for path in FOLDER.glob("*.js")}
+    assert imported["shell.js"] >= {"api.js", "credits.js"}, "the pattern finds what is imported at once, and late"
+    TopologicalSorter(imported).prepare()  # CycleError names the scripts of a circle
 
 
 def test_the_console_is_small() -> None:

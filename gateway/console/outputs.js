@@ -1,0 +1,27 @@
+// A generation's outputs as pictures and links. Shared by its card and its details.
+
+import { element, icon } from "./dom.js";
+
+const EXTENSIONS = {
+  "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
+  "video/mp4": "mp4", "video/webm": "webm", "video/quicktime": "mov",
+};
+
+/** One output. */
+export function picture(generation, output, { controls = false } = {}) {
+  if (output.content_type.startsWith("video/")) {
+    return element("video", { src: output.url, controls, loop: true, muted: true, playsinline: true, preload: "metadata", "aria-label": generation.prompt, width: output.width, height: output.height });
+  }
+  return element("img", { src: output.url, alt: generation.prompt, loading: "lazy", decoding: "async", width: output.width, height: output.height });
+}
+
+/** A link that saves an output; through this host, so that the browser takes the file's name from us. */
+export function downloadLink(generation, output, text = "Download") {
+  const name = `${generation.id}-${output.index}.${EXTENSIONS[output.content_type] ?? "bin"}`;
+  return element("a", { class: "button small", href: `/v1/generations/${generation.id}/outputs/${output.index}`, download: name, "data-action": `download-${output.index}` }, icon("download"), text);
+}
+
+/** A link that fills the Generate page with the same request; its price is quoted anew there. */
+export function againLink(generation) {
+  return element("a", { class: "button small", href: `/?again=${generation.id}`, "data-action": "again" }, icon("again"), "Run again");
+}
