@@ -6,6 +6,7 @@ is there without the gateway importing the workers.
 
 from __future__ import annotations
 
+import gc
 import importlib
 from importlib.metadata import entry_points
 
@@ -16,7 +17,6 @@ from gateway.cli.listing import Listing
 from gateway.cli.say import say
 from gateway.local.lifeline import tie, watch
 from gateway.local.supervisor import PARENT_VARIABLE
-from gateway.quick_start import imported
 from gateway.settings import load_settings
 from gateway.startup.misspelt import misspelt
 
@@ -79,7 +79,9 @@ def farebox(ctx: click.Context, parent_fd: int | None) -> None:
       farebox up --demo       start everything, then make one image and one video
       farebox pricing check   check that the price list is complete
     """
-    imported()  # the command too, or click would have refused its name
+    if not gc.isenabled():  # everything is imported now, and `gateway.__main__` had it disabled until then
+        gc.freeze()  # modules stay: no collection looks through them again
+        gc.enable()
     if parent_fd is None and ctx.invoked_subcommand not in _LOGS_IT:
         for variable, meant in misspelt().items():
             say(f"Warning: {variable} is not a Farebox setting and is ignored. Did you mean {meant}?", error=True)
