@@ -12,7 +12,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from gateway.api.description.openapi import codes_of, document
-from gateway.api.description.operations import EXAMPLES, NAMES, TAGS
+from gateway.api.description.operations import EXAMPLES, NAMES, SIGNED_BODIES, TAGS
 from gateway.api.errors import ApiError, error_classes
 from gateway.api.routes import ROUTES
 from tests.api.visitor import Visitor
@@ -159,6 +159,19 @@ def test_an_example_of_a_parameter_is_one() -> None:
 def test_every_body_in_json_has_an_example() -> None:
     taking = {(one.method, one.path) for one in ROUTES if one.takes is not None and one.method != "GET"}
     assert EXAMPLES.keys() == taking
+
+
+def test_what_a_provider_or_stripe_sends_is_described() -> None:
+    """Both calls had no body: a receiver made from the description could not be told what comes."""
+    read = {(one.method, one.path) for one in ROUTES if "raw_body(" in inspect.getsource(one.handler)}
+    assert SIGNED_BODIES.keys() == read
+    for method, path in read:
+        body = DESCRIBED["paths"][path][method.lower()]["requestBody"]
+        (content,) = body["content"].values()
+        assert body["required"]
+        assert body["description"]
+        assert _problems(content["schema"], content["example"]) == []
+        assert _problems(content["schema"], {}) != []
 
 
 async def test_a_402_is_what_its_type_says(gateway: Visitor) -> None:

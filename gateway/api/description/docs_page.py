@@ -131,6 +131,8 @@ def _body(operation: Document) -> Iterator[str]:
         yield f"<p>Body: a file, {files}</p>"
         return
     yield f"<p>Body: {_type(content['schema'])}{'' if media == 'application/json' else f' as {media}'}</p>"
+    if "description" in operation["requestBody"]:
+        yield f"<p>{_text(operation['requestBody']['description'])}</p>"
     if "example" in content:
         yield f'<pre tabindex="0">{_json(content["example"])}</pre>'
 

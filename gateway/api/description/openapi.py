@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from gateway.api.description.error_shapes import error_shapes
-from gateway.api.description.operations import EXAMPLES, NAMES, PARAMETER_EXAMPLES, TAGS
+from gateway.api.description.operations import EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
 from gateway.api.errors import ApiError, error_classes
 from gateway.api.http.headers import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.http.parse import requires_anything
@@ -139,6 +139,8 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
             content["example"] = EXAMPLES[route.method, route.path]
         needed = requires_anything(route.takes)
         described["requestBody"] = {"required": needed, "content": {route.takes_media: content}}
+    if (route.method, route.path) in SIGNED_BODIES:
+        described["requestBody"] = SIGNED_BODIES[route.method, route.path]
     if route.takes_bytes:
         described["requestBody"] = {
             "required": True,

@@ -155,3 +155,56 @@ EXAMPLES: dict[Call, dict[str, Any]] = {
     ("POST", "/v1/admin/accounts/{account}/clock"): {"advance_seconds": 86400},
     ("POST", "/checkout/{checkout}"): {"token": "the-token-of-the-link", "answer": "pay"},
 }
+
+_JOB_ID = {"type": "string", "minLength": 1, "maxLength": 500}
+
+SIGNED_BODIES: dict[Call, dict[str, Any]] = {
+    ("POST", "/v1/payments/stripe/webhook"): {
+        "required": True,
+        "description": (
+            "An event as Stripe sends it, signed in the header `Stripe-Signature` with this gateway's webhook secret. "
+            "Types that Farebox does not use are ignored."
+        ),
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string"},
+                        "object": {"const": "event"},
+                        "type": {"type": "string"},
+                        "created": {"type": "integer"},
+                        "data": {"type": "object", "properties": {"object": {"type": "object"}}},
+                    },
+                    "required": ["id", "type", "data"],
+                },
+                "example": {
+                    "id": "evt_1PgafyB7WZ01zgkW",
+                    "object": "event",
+                    "type": "checkout.session.completed",
+                    "created": 1795712345,
+                    "data": {"object": {"id": "cs_test_a1b2c3", "object": "checkout.session"}},
+                },
+            }
+        },
+    },
+    ("POST", "/v1/callbacks/{provider}/{token}"): {
+        "required": True,
+        "description": (
+            "What the provider sends when a job has ended. Only the job's id is read: `id` from `replicate` and `http` "
+            "providers, `request_id` from `fal`. The signature of `replicate` and `http` is in the `webhook-…` headers "
+            "of Standard Webhooks, that of `fal` in `x-fal-webhook-…`."
+        ),
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"id": _JOB_ID, "request_id": _JOB_ID},
+                    "anyOf": [{"required": ["id"]}, {"required": ["request_id"]}],
+                },
+                "example": {"id": "gm3qorzdhgbfurvjtvhg6dckhu", "status": "succeeded"},
+            }
+        },
+    },
+}
+"""Bodies that others make and sign: they are no shapes of ours, and what is not described here is not read."""
