@@ -186,7 +186,7 @@ async def test_what_was_declined_has_failed_and_what_nobody_can_open_any_more_ha
     assert (await read(gateway, f"/v1/checkouts/{declined.body['id']}", key))["status"] == "failed"
     later = int(time.time()) + LINK_SECONDS + 60
     monkeypatch.setattr(LedgerTimeSigner, "get_timestamp", lambda _: later)
-    monkeypatch.setattr("gateway.api.handlers.purchases.now_ms", lambda: later * 1000)
+    monkeypatch.setattr("gateway.views.purchases.now_ms", lambda: later * 1000)
     assert (await gateway.call("GET", page_of(left))).status == 404
     assert (await read(gateway, f"/v1/checkouts/{left.body['id']}", key))["status"] == "expired"
 

@@ -14,22 +14,19 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api.errors import InvalidKey, InvalidRequest
-from gateway.api.handlers.usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
 from gateway.api.http.context import caller_if_any
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.ordering.refusals import refusal_of_request
+from gateway.api.ownership.own_usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
 from gateway.api.ownership.whose import own, own_account
 from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes as o
 from gateway.pricing.card import FREE_PLAN, RateCard
-from gateway.pricing.estimates import DEFAULT_BUFFER, Estimate, Item, estimate, gate_of, priced_item
+from gateway.pricing.estimates import DEFAULT_BUFFER, Item, estimate, priced_item
 from gateway.schemas import estimates as s
-from gateway.views.generations import credits_of
-
-_MILLICREDITS = Decimal(1000)
-_THREE_DECIMALS = Decimal("0.001")
+from gateway.views.estimates import estimate_shape
 
 
 async def create(request: web.Request) -> web.Response:
@@ -44,7 +41,7 @@ async def create(request: web.Request) -> web.Response:
         items = list(_asked_items(card, body.items or ()))
     plan = FREE_PLAN if account is None or account.subscription is None else account.subscription.plan
     buffer = DEFAULT_BUFFER if body.buffer is None else body.buffer
-    return answer(_shape(card, estimate(card, items, buffer), buffer, plan))
+    return answer(estimate_shape(card, estimate(card, items, buffer), buffer, plan))
 
 
 def _has_account(request: web.Request) -> bool:
@@ -103,39 +100,3 @@ async def _used_items(request: web.Request, account: o.Account, card: RateCard) 
         for (tool, model), counts in used.items()
         if counts.outputs
     ]
-
-
-def _shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -> s.EstimateOut:
-    return s.EstimateOut(
-        items=[_item_shape(card, item, plan) for item in made.items],
-        credits=credits_of(made.millicredits),
-        buffer=buffer,
-        with_buffer=credits_of(made.with_buffer_millicredits),
-        plans=[
-            s.PlanAdviceOut(
-                plan=one.plan,
-                credits=credits_of(card.plans[one.plan].monthly_millicredits),
-                allowed=one.allowed,
-                covers=one.covers,
-            )
-            for one in made.plans
-        ],
-        cheapest_plan=made.cheapest_plan,
-        rate_card=card.version,
-    )
-
-
-def _item_shape(card: RateCard, item: Item, plan: str) -> s.EstimateItemOut:
-    gate = gate_of(card, plan, item)
-    return s.EstimateItemOut(
-        tool=item.tool,
-        model=item.model,
-        settings=dict(item.settings),
-        outputs=item.outputs,
-        per_day=item.per_day.quantize(_THREE_DECIMALS),
-        days=item.days,
-        unit_credits=(item.unit_millicredits / _MILLICREDITS).quantize(_THREE_DECIMALS),
-        credits=credits_of(item.millicredits),
-        allowed=gate is None,
-        reason=None if gate is None else gate.code,
-    )

@@ -21,7 +21,6 @@ from aiohttp import web
 
 from gateway.api.access.auth import KeysStale, found
 from gateway.api.errors import ApiError, Forbidden, NotFound
-from gateway.api.handlers.ops import queues_shape
 from gateway.api.http.context import caller, set_caller
 from gateway.api.http.parse import read_query
 from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
@@ -29,6 +28,7 @@ from gateway.api.ownership.whose import Whose, account_of, whose
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
 from gateway.api.streams.event_stream import EventStream
 from gateway.api.streams.hub import Changed, Watch
+from gateway.api.watching import queues_shape
 from gateway.domain import FINAL_STATES, Scope
 from gateway.errors import LedgerBroken, LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes as o

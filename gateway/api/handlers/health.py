@@ -1,27 +1,24 @@
-"""Is it alive, is it ready, and its figures for Prometheus."""
+"""Is it alive, and is it ready."""
 
 from __future__ import annotations
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
-from gateway.api.handlers.ops import depths_of, provider_states
 from gateway.api.http.respond import answer
 from gateway.api.services import (
     BACKGROUND,
     HUB,
     LEDGER,
-    METRICS,
-    PROCESS_METRICS,
     QUEUE,
     RATE_CARDS,
     STARTUP,
     STORE_WATCH,
     WORKFORCE,
 )
+from gateway.api.watching import audit_if_known, events_waiting, provider_states
 from gateway.clock import CLOCK, now_ms
 from gateway.errors import LedgerUnavailable, QueueUnavailable
-from gateway.ledger.audit import LastAudit, last_audit
+from gateway.ledger.audit import LastAudit
 from gateway.schemas import ops as s
 from gateway.schemas.base import utc
 
@@ -56,7 +53,7 @@ async def readyz(request: web.Request) -> web.Response:
         if state.is_away(now_ms())
     ]
     problems += app[WORKFORCE].problems
-    last = await _last_audit(app)
+    last = await audit_if_known(app)
     if last is not None and last.differences:
         found = "1 difference" if last.differences == 1 else f"{last.differences} differences"
         problems.append(f"the last audit found {found} in the ledger: run `farebox audit`")
@@ -64,7 +61,7 @@ async def readyz(request: web.Request) -> web.Response:
         problems.append(
             f"the last audit could not verify {last.unproved} items that kept changing: run `farebox audit`"
         )
-    if waiting := await _events_waiting(app):
+    if waiting := await events_waiting(app):
         events = "1 payment event" if waiting == 1 else f"{waiting} payment events"
         problems.append(f"{events} could not be applied: see `GET /v1/ops/payment-events`")
     shape = s.Readiness(
@@ -76,52 +73,8 @@ async def readyz(request: web.Request) -> web.Response:
     return answer(shape)
 
 
-async def exposition(app: web.Application) -> web.Response:
-    """The figures for Prometheus: what the ledger does not answer is left out, never shown as 0."""
-    totals = None
-    try:
-        if app[STARTUP].ready:
-            totals = await app[LEDGER].totals()
-    except LedgerUnavailable:
-        pass
-    tools = sorted(app[RATE_CARDS].card.tools)
-    last = None if totals is None else await _last_audit(app)
-    depths, providers = await depths_of(app, tools), await provider_states(app)
-    text = app[METRICS].exposition(
-        totals,
-        depths,
-        tools,
-        app[RATE_CARDS],
-        last,
-        providers=providers,
-        tasks=app[BACKGROUND],
-        store=app[STORE_WATCH],
-        workforce=app[WORKFORCE],
-        odd=app[QUEUE].odd,
-        unapplied=await _events_waiting(app),
-        processes=None if (beside := app.get(PROCESS_METRICS)) is None else await beside.read(),
-    )
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
 def _audit_state(last: LastAudit) -> s.AuditState:
     return s.AuditState(at=utc(last.at), differences=last.differences, unproved=last.unproved)
-
-
-async def _last_audit(app: web.Application) -> LastAudit | None:
-    """What the last audit came to; None also if the ledger has gone away this moment."""
-    try:
-        return await last_audit(app[LEDGER])
-    except LedgerUnavailable:
-        return None
-
-
-async def _events_waiting(app: web.Application) -> int | None:
-    """Payment events that could not be applied; None if the ledger has gone away this moment."""
-    try:
-        return await app[LEDGER].count_kept_events() if app[STARTUP].ready else None
-    except LedgerUnavailable:
-        return None
 
 
 async def _unavailable(app: web.Application) -> str | None:

@@ -9,12 +9,25 @@ import hashlib
 import hmac
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api import services
 from gateway.api.access.auth import bearer
 from gateway.api.errors import InvalidKey
-from gateway.api.handlers.health import exposition
 from gateway.api.middleware.envelope import add_headers
+from gateway.api.services import (
+    BACKGROUND,
+    LEDGER,
+    METRICS,
+    PROCESS_METRICS,
+    QUEUE,
+    RATE_CARDS,
+    STARTUP,
+    STORE_WATCH,
+    WORKFORCE,
+)
+from gateway.api.watching import audit_if_known, depths_of, events_waiting, provider_states
+from gateway.errors import LedgerUnavailable
 
 PATH = "/metrics"
 
@@ -57,3 +70,31 @@ async def _check_key(request: web.Request) -> None:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+async def exposition(app: web.Application) -> web.Response:
+    """The figures for Prometheus: what the ledger does not answer is left out, never shown as 0."""
+    totals = None
+    try:
+        if app[STARTUP].ready:
+            totals = await app[LEDGER].totals()
+    except LedgerUnavailable:
+        pass
+    tools = sorted(app[RATE_CARDS].card.tools)
+    last = None if totals is None else await audit_if_known(app)
+    depths, providers = await depths_of(app, tools), await provider_states(app)
+    text = app[METRICS].exposition(
+        totals,
+        depths,
+        tools,
+        app[RATE_CARDS],
+        last,
+        providers=providers,
+        tasks=app[BACKGROUND],
+        store=app[STORE_WATCH],
+        workforce=app[WORKFORCE],
+        odd=app[QUEUE].odd,
+        unapplied=await events_waiting(app),
+        processes=None if (beside := app.get(PROCESS_METRICS)) is None else await beside.read(),
+    )
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -2,126 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Literal
-
 from aiohttp import web
 
 from gateway.api.http.respond import answer
-from gateway.api.services import LEDGER, QUEUE, RATE_CARDS, SLOTS
-from gateway.errors import QueueUnavailable
-from gateway.ledger.audit import LastAudit, last_audit
-from gateway.ledger.sums import Totals
-from gateway.queue.queue import Depth
-from gateway.queue.slots import ProviderState
-from gateway.schemas import ops as s
-from gateway.schemas.base import utc
-from gateway.views.generations import credits_of
-
-HEARTBEATS_MAX = 100
+from gateway.api.watching import queues_shape
 
 
 async def queues(request: web.Request) -> web.Response:
     """`GET /v1/ops/queues`."""
     return answer(await queues_shape(request.app))
-
-
-async def queues_shape(app: web.Application) -> s.QueuesOut:
-    """Every tool's queue. How many are queued is the ledger's word; how old, and who works, the queue's."""
-    totals = await app[LEDGER].totals()
-    tools = sorted(app[RATE_CARDS].card.tools.keys() | _open_tools(totals))
-    depths = await depths_of(app, tools)
-    return s.QueuesOut(
-        queues=[
-            s.QueueOut(
-                tool=tool,
-                depth=totals.queued.get(tool, 0),
-                waiting=totals.waiting.get(tool, 0),
-                oldest_age_seconds=_age(depths.get(tool)) if totals.queued.get(tool) else None,
-                running=totals.running.get(tool, 0),
-                workers=depths[tool].workers if tool in depths else None,
-                heartbeats=_heartbeats(depths.get(tool)),
-            )
-            for tool in tools
-        ],
-        providers=await providers_shape(app),
-        held_credits=credits_of(totals.held_millicredits),
-        overdue=totals.overdue,
-        open=totals.open,
-        accounts=totals.accounts,
-        rescues=dict(totals.rescues),
-        rate_card=s.RateCardState(version=app[RATE_CARDS].card.version, problem=app[RATE_CARDS].problem),
-        audit=_audit(await last_audit(app[LEDGER])),
-    )
-
-
-def _open_tools(totals: Totals) -> set[str]:
-    """The tools with open generations, which may have left the rate card."""
-    counts = (totals.queued, totals.waiting, totals.running)
-    return {tool for by_tool in counts for tool, count in by_tool.items() if count}
-
-
-async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
-    """Each tool's depth by the queue; empty while the queue's Redis does not answer."""
-    try:
-        return {depth.tool: depth for depth in await app[QUEUE].depths(tools)}
-    except QueueUnavailable:
-        return {}
-
-
-async def providers_shape(app: web.Application) -> list[s.ProviderOut] | None:
-    """The providers of the rate card; None while the queue's Redis does not answer."""
-    tables, states = app[RATE_CARDS].card.providers, await provider_states(app)
-    if states is None:
-        return None
-    return [
-        s.ProviderOut(
-            name=name,
-            kind=tables[name].kind,
-            state=_state(state),
-            in_work=state.in_work,
-            max_in_work=tables[name].max_in_work,
-            in_line=state.in_line,
-            succeeded_at=None if state.succeeded_at is None else utc(state.succeeded_at),
-            failed_at=None if state.failed_at is None else utc(state.failed_at),
-            last_hour=dict(state.outcomes),
-        )
-        for name, state in states.items()
-    ]
-
-
-async def provider_states(app: web.Application) -> dict[str, ProviderState] | None:
-    """How each provider of the rate card is doing, by name; None while the queue's Redis does not answer."""
-    names = sorted(app[RATE_CARDS].card.providers)
-    try:
-        return await app[SLOTS].states(names) if names else {}
-    except QueueUnavailable:
-        return None
-
-
-def _state(state: ProviderState) -> Literal["working", "failing", "unknown"]:
-    if state.succeeded_at is None and state.failed_at is None:
-        return "unknown"
-    return "working" if (state.succeeded_at or 0) >= (state.failed_at or 0) else "failing"
-
-
-def _audit(last: LastAudit | None) -> s.AuditOut | None:
-    if last is None:
-        return None
-    return s.AuditOut(
-        at=utc(last.at),
-        seconds=Decimal(last.finished - last.at) / 1000,
-        accounts=last.accounts,
-        generations=last.generations,
-        differences=last.differences,
-        unproved=last.unproved,
-    )
-
-
-def _heartbeats(depth: Depth | None) -> list[s.WorkerOut]:
-    silent = [] if depth is None else sorted(depth.silent_ms.items(), key=lambda one: -one[1])[:HEARTBEATS_MAX]
-    return [s.WorkerOut(name=name, silent_seconds=Decimal(ms) / 1000) for name, ms in silent]
-
-
-def _age(depth: Depth | None) -> Decimal | None:
-    return None if depth is None or depth.oldest_ms is None else Decimal(depth.oldest_ms) / 1000

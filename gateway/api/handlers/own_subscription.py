@@ -10,12 +10,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.api.errors import Forbidden, InvalidRequest, PaymentsDown
-from gateway.api.handlers.payments import plan_sold
 from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
 from gateway.api.ownership.changes import applied
+from gateway.api.ownership.sold import plan_sold
 from gateway.api.ownership.whose import account_of, own_account, whose
 from gateway.api.services import LEDGER, PAYMENTS, RATE_CARDS
 from gateway.errors import FieldProblem, PaymentsUnavailable

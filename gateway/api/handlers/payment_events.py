@@ -8,14 +8,15 @@ from gateway.api.errors import LedgerDown, NotFound
 from gateway.api.http.respond import answer
 from gateway.api.services import PAYMENT_EVENTS
 from gateway.errors import PaymentsUnavailable
-from gateway.payments.received import Unapplied
 from gateway.schemas import payments as s
-from gateway.schemas.base import utc
+from gateway.views.payments import payment_event_shape
 
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/ops/payment-events`."""
-    return answer(s.PaymentEventsOut(data=[_shape(kept) for kept in await request.app[PAYMENT_EVENTS].listed()]))
+    return answer(
+        s.PaymentEventsOut(data=[payment_event_shape(kept) for kept in await request.app[PAYMENT_EVENTS].listed()])
+    )
 
 
 async def retry(request: web.Request) -> web.Response:
@@ -27,7 +28,7 @@ async def retry(request: web.Request) -> web.Response:
         raise LedgerDown(f"The payment provider is not responding ({error}). Try again.") from None
     if tried is None:
         raise _missing(event)
-    still = None if isinstance(tried, bool) else _shape(tried)
+    still = None if isinstance(tried, bool) else payment_event_shape(tried)
     return answer(s.PaymentEventRetried(id=event, applied=still is None, event=still))
 
 
@@ -41,16 +42,3 @@ async def drop(request: web.Request) -> web.Response:
 
 def _missing(event: str) -> NotFound:
     return NotFound(f"No payment event {event} is pending: it was already applied or dropped, or never arrived.")
-
-
-def _shape(kept: Unapplied) -> s.PaymentEventOut:
-    return s.PaymentEventOut(
-        id=kept.id,
-        type=kept.type,
-        account=kept.account,
-        reason=kept.reason,
-        detail=kept.detail,
-        received_at=utc(kept.received_at),
-        tried_at=utc(kept.tried_at),
-        tries=kept.tries,
-    )

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Literal
 
@@ -21,9 +21,10 @@ from gateway.api.http.context import caller
 from gateway.api.http.parse import query_of, raw_body, read_body, read_form
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
+from gateway.api.ownership.sold import not_sold, plan_sold
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENT_EVENTS, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
-from gateway.domain import Interval, millicredits_to_credits
-from gateway.errors import EventRefused, FieldProblem, PaymentsUnavailable
+from gateway.domain import Interval
+from gateway.errors import EventRefused, PaymentsUnavailable
 from gateway.ledger import outcomes as o
 from gateway.ledger.payments import Checkout
 from gateway.outside.return_urls import origin_of, with_checkout
@@ -32,11 +33,8 @@ from gateway.payments.apply import apply
 from gateway.payments.base import CheckoutStarted, PaymentMade
 from gateway.payments.page import missing, page
 from gateway.payments.received import NoRoomForEvent
-from gateway.pricing.card import Bundle, Plan
 from gateway.schemas import payments as s
-
-CURRENCY = "USD"
-_PER_100_DECIMALS = Decimal("0.0001")
+from gateway.views.payments import CURRENCY, bundle_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ async def top_up(request: web.Request) -> web.Response:
     sold = request.app[RATE_CARDS].card.bundles
     bundle = sold.get(body.bundle)
     if bundle is None:
-        raise _unknown("bundle", f"must be one of {', '.join(sold) or 'the bundles of the rate card, which has none'}")
+        raise not_sold("bundle", f"must be one of {', '.join(sold) or 'the bundles of the rate card, which has none'}")
     item = _Item("bundle", body.bundle, None, bundle.name, bundle.millicredits, bundle.price)
     return await _begin(request, provider, item, _returning(request, body))
 
@@ -83,19 +81,6 @@ async def subscribe(request: web.Request) -> web.Response:
     plan, price = plan_sold(request, body.plan, body.interval)
     item = _Item("plan", body.plan, body.interval, plan.name, plan.monthly_millicredits, price)
     return await _begin(request, provider, item, _returning(request, body))
-
-
-def plan_sold(request: web.Request, plan_id: str, interval: Interval) -> tuple[Plan, Decimal]:
-    """A plan that is on the card and its price at this interval; InvalidRequest if it is not sold so."""
-    sold = request.app[RATE_CARDS].card.plans
-    plan = sold.get(plan_id)
-    if plan is None:
-        raise _unknown("plan", f"must be one of {', '.join(sold) or 'the plans of the rate card, which has none'}")
-    price = plan.price.of(interval)
-    if price is None:
-        intervals = ", ".join(interval for interval in Interval if plan.price.of(interval) is not None)
-        raise _unknown("interval", f"must be one of {intervals}: {plan.name} has no {interval} price")
-    return plan, price
 
 
 async def show(request: web.Request) -> web.Response:
@@ -149,20 +134,6 @@ async def stripe_webhook(request: web.Request) -> web.Response:
     return web.json_response({"received": True})
 
 
-def bundle_shape(bundle_id: str, bundle: Bundle) -> s.BundleOut:
-    """A bundle as it is sold."""
-    credits_ = millicredits_to_credits(bundle.millicredits)
-    per_100 = (bundle.price * 100 / credits_).quantize(_PER_100_DECIMALS, ROUND_HALF_UP) if credits_ else Decimal(0)
-    return s.BundleOut(
-        id=bundle_id,
-        name=bundle.name,
-        credits=credits_,
-        price=bundle.price,
-        currency=CURRENCY,
-        price_per_100=per_100,
-    )
-
-
 def checkout_id(seed_: str | None) -> str:
     """The id of a purchase: random, or derived from the request's idempotency key so that two in flight make one."""
     digest = hashlib.sha256(f"checkout\n{seed_}".encode()).digest()[:15] if seed_ else secrets.token_bytes(15)
@@ -183,7 +154,7 @@ def _returning(request: web.Request, body: s.TopUpIn | s.SubscriptionBuyIn) -> _
     for field, url in (("success_url", body.success_url), ("cancel_url", body.cancel_url)):
         problem = None if url is None else allowed.problem(url)
         if problem is not None:
-            raise _unknown(field, problem)
+            raise not_sold(field, problem)
     return _Returning(body.success_url, body.cancel_url)
 
 
@@ -256,13 +227,9 @@ def _refusal(reason: str) -> Exception:
                 "another account, or a gateway with FAREBOX_PAYMENTS=local."
             )
         case "already_subscribed":
-            return _unknown("plan", "is already the account's plan, at this interval")
+            return not_sold("plan", "is already the account's plan, at this interval")
         case _:
-            return _unknown("plan", "is no longer on sale")
-
-
-def _unknown(field: str, text: str) -> InvalidRequest:
-    return InvalidRequest(f"`{field}` {text}. Nothing was bought.", fields=[FieldProblem(field, text)])
+            return not_sold("plan", "is no longer on sale")
 
 
 async def _linked(request: web.Request, token: str) -> Checkout | None:

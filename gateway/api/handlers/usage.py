@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -14,27 +14,23 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api import limits
-from gateway.api.access.auth import found
 from gateway.api.errors import InvalidRequest
 from gateway.api.http.parse import read_query
 from gateway.api.http.respond import answer
+from gateway.api.ownership.own_usage import DEFAULT_DAYS, Groups, days_until, grouped, today, usage_of
 from gateway.api.ownership.whose import Whose, account_of, whose
-from gateway.api.services import LEDGER, RATE_CARDS
+from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem
-from gateway.ledger import outcomes as o
 from gateway.ledger.sums import Counts, Used
 from gateway.schemas import usage as s
 from gateway.views.generations import credits_of
 
 DAYS_MAX = 400  # as long as usage is kept: thirteen months, and some days
-DEFAULT_DAYS = 30
 CSV_TYPE = "text/csv"
 _ROWS_A_WRITE = 500
 _NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
 # What a spreadsheet would take for a formula, also behind white space that it drops.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-Groups = Mapping[tuple[str, ...], Counts]
 
 
 async def get(request: web.Request) -> web.StreamResponse:
@@ -60,32 +56,6 @@ async def get(request: web.Request) -> web.StreamResponse:
         last_day=days[-1],
     )
     return answer(shape, headers={"Vary": "Accept"})
-
-
-async def usage_of(request: web.Request, of: Whose, days: Sequence[str]) -> tuple[Used, ...]:
-    """An account's usage on these days."""
-    return found(
-        await request.app[LEDGER].usage(account=of.account, keys_version=of.keys_version, days=days), of.missing
-    )
-
-
-def today(account: o.Account, zone: ZoneInfo) -> date:
-    """The account's day: its clock may be ahead (R22)."""
-    return datetime.fromtimestamp(account.now // 1000, UTC).astimezone(zone).date()
-
-
-def days_until(last: date, count: int) -> list[str]:
-    """So many days, the last one included, oldest first."""
-    return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
-
-
-def grouped(used: Iterable[Used], dimensions: Sequence[str]) -> Groups:
-    """The counts of each group, in the order of its day, tool and model."""
-    groups: dict[tuple[str, ...], Counts] = {}
-    for one in used:
-        group = tuple(str(getattr(one, dimension)) for dimension in dimensions)
-        groups[group] = groups.get(group, Counts()) + one.counts
-    return dict(sorted(groups.items()))
 
 
 def csv_rows(groups: Groups, dimensions: Sequence[str], timezone: str) -> Iterator[list[str]]:

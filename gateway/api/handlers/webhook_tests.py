@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from gateway.api.errors import InvalidRequest, RateLimited
-from gateway.api.handlers.webhooks import own_webhook
 from gateway.api.http.context import caller
 from gateway.api.http.respond import answer
+from gateway.api.ownership.own_webhooks import own_webhook
 from gateway.api.services import LEDGER, RECEIVERS, WEBHOOK_SECRETS
 from gateway.clock import now_ms
 from gateway.domain import ALL_ACCOUNTS

@@ -1,0 +1,46 @@
+"""Usage of an account, by day, tool and model, for every call that sums it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from gateway.api.access.auth import found
+from gateway.api.ownership.whose import Whose
+from gateway.api.services import LEDGER
+from gateway.ledger import outcomes as o
+from gateway.ledger.sums import Counts, Used
+
+DEFAULT_DAYS = 30
+
+
+Groups = Mapping[tuple[str, ...], Counts]
+
+
+async def usage_of(request: web.Request, of: Whose, days: Sequence[str]) -> tuple[Used, ...]:
+    """An account's usage on these days."""
+    return found(
+        await request.app[LEDGER].usage(account=of.account, keys_version=of.keys_version, days=days), of.missing
+    )
+
+
+def today(account: o.Account, zone: ZoneInfo) -> date:
+    """The account's day: its clock may be ahead (R22)."""
+    return datetime.fromtimestamp(account.now // 1000, UTC).astimezone(zone).date()
+
+
+def days_until(last: date, count: int) -> list[str]:
+    """So many days, the last one included, oldest first."""
+    return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
+
+
+def grouped(used: Iterable[Used], dimensions: Sequence[str]) -> Groups:
+    """The counts of each group, in the order of its day, tool and model."""
+    groups: dict[tuple[str, ...], Counts] = {}
+    for one in used:
+        group = tuple(str(getattr(one, dimension)) for dimension in dimensions)
+        groups[group] = groups.get(group, Counts()) + one.counts
+    return dict(sorted(groups.items()))

@@ -1,0 +1,37 @@
+"""The webhook that a call is about: the caller's own, an account's for an admin, or the operators'."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.api.access.auth import found
+from gateway.api.errors import NotFound
+from gateway.api.http.context import caller
+from gateway.api.ownership.whose import whose
+from gateway.api.services import LEDGER
+from gateway.domain import is_webhook_id
+from gateway.ledger.webhooks import DEFAULT, Webhook
+
+
+async def own_webhook(request: web.Request, account: str | None = None) -> Webhook:
+    """The webhook of the path, if it is the caller's, or of the account that an admin names."""
+    owner = owner_of(request, account)
+    webhook = named_webhook(request, owner)
+    outcome = await request.app[LEDGER].webhook(webhook=webhook, account=owner)
+    return found(outcome, f"webhook {webhook}")
+
+
+def owner_of(request: web.Request, account: str | None) -> str | None:
+    """Whose webhooks: the caller's own account, the one that an admin names, or None: the operators'."""
+    if account is None and caller(request).account is None:
+        return None
+    return whose(request, account).account
+
+
+def named_webhook(request: web.Request, owner: str | None) -> str:
+    """The webhook of the path; NotFound for what can be none of the owner's."""
+    webhook = request.match_info["webhook"]
+    default = webhook == DEFAULT and owner is not None
+    if not default and not is_webhook_id(webhook):
+        raise NotFound(f"There is no webhook {webhook}.")
+    return webhook

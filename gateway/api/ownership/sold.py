@@ -1,0 +1,31 @@
+"""What is sold: the plan that is asked for at its price, or the refusal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from aiohttp import web
+
+from gateway.api.errors import InvalidRequest
+from gateway.api.services import RATE_CARDS
+from gateway.domain import Interval
+from gateway.errors import FieldProblem
+from gateway.pricing.card import Plan
+
+
+def plan_sold(request: web.Request, plan_id: str, interval: Interval) -> tuple[Plan, Decimal]:
+    """A plan that is on the card and its price at this interval; InvalidRequest if it is not sold so."""
+    sold = request.app[RATE_CARDS].card.plans
+    plan = sold.get(plan_id)
+    if plan is None:
+        raise not_sold("plan", f"must be one of {', '.join(sold) or 'the plans of the rate card, which has none'}")
+    price = plan.price.of(interval)
+    if price is None:
+        intervals = ", ".join(interval for interval in Interval if plan.price.of(interval) is not None)
+        raise not_sold("interval", f"must be one of {intervals}: {plan.name} has no {interval} price")
+    return plan, price
+
+
+def not_sold(field: str, text: str) -> InvalidRequest:
+    """The refusal of a purchase, for one field of its body."""
+    return InvalidRequest(f"`{field}` {text}. Nothing was bought.", fields=[FieldProblem(field, text)])

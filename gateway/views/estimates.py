@@ -1,0 +1,52 @@
+"""Estimates as they are shown."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from gateway.pricing.card import RateCard
+from gateway.pricing.estimates import Estimate, Item, gate_of
+from gateway.schemas import estimates as s
+from gateway.views.generations import credits_of
+
+_MILLICREDITS = Decimal(1000)
+
+
+_THREE_DECIMALS = Decimal("0.001")
+
+
+def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -> s.EstimateOut:
+    """An estimate; what is allowed is by `plan`."""
+    return s.EstimateOut(
+        items=[_item_shape(card, item, plan) for item in made.items],
+        credits=credits_of(made.millicredits),
+        buffer=buffer,
+        with_buffer=credits_of(made.with_buffer_millicredits),
+        plans=[
+            s.PlanAdviceOut(
+                plan=one.plan,
+                credits=credits_of(card.plans[one.plan].monthly_millicredits),
+                allowed=one.allowed,
+                covers=one.covers,
+            )
+            for one in made.plans
+        ],
+        cheapest_plan=made.cheapest_plan,
+        rate_card=card.version,
+    )
+
+
+def _item_shape(card: RateCard, item: Item, plan: str) -> s.EstimateItemOut:
+    gate = gate_of(card, plan, item)
+    return s.EstimateItemOut(
+        tool=item.tool,
+        model=item.model,
+        settings=dict(item.settings),
+        outputs=item.outputs,
+        per_day=item.per_day.quantize(_THREE_DECIMALS),
+        days=item.days,
+        unit_credits=(item.unit_millicredits / _MILLICREDITS).quantize(_THREE_DECIMALS),
+        credits=credits_of(item.millicredits),
+        allowed=gate is None,
+        reason=None if gate is None else gate.code,
+    )

@@ -1,0 +1,44 @@
+"""Bundles as they are sold, and payment events that could not be applied."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from gateway.domain import millicredits_to_credits
+from gateway.payments.received import Unapplied
+from gateway.pricing.card import Bundle
+from gateway.schemas import payments as s
+from gateway.schemas.base import utc
+
+CURRENCY = "USD"
+
+
+_PER_100_DECIMALS = Decimal("0.0001")
+
+
+def bundle_shape(bundle_id: str, bundle: Bundle) -> s.BundleOut:
+    """A bundle as it is sold."""
+    credits_ = millicredits_to_credits(bundle.millicredits)
+    per_100 = (bundle.price * 100 / credits_).quantize(_PER_100_DECIMALS, ROUND_HALF_UP) if credits_ else Decimal(0)
+    return s.BundleOut(
+        id=bundle_id,
+        name=bundle.name,
+        credits=credits_,
+        price=bundle.price,
+        currency=CURRENCY,
+        price_per_100=per_100,
+    )
+
+
+def payment_event_shape(kept: Unapplied) -> s.PaymentEventOut:
+    """An event that could not be applied, for operators."""
+    return s.PaymentEventOut(
+        id=kept.id,
+        type=kept.type,
+        account=kept.account,
+        reason=kept.reason,
+        detail=kept.detail,
+        received_at=utc(kept.received_at),
+        tried_at=utc(kept.tried_at),
+        tries=kept.tries,
+    )

@@ -1,0 +1,69 @@
+"""What an account has bought, as it is shown."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+
+from gateway.clock import now_ms
+from gateway.domain import Bucket
+from gateway.ledger.payments import Checkout
+from gateway.ledger.purchases import Purchase
+from gateway.payments.links import is_over
+from gateway.schemas import purchases as s
+from gateway.schemas.base import utc, utc_or_none
+from gateway.views.generations import credits_of
+
+Status = Literal["open", "paid", "expired", "failed"]
+
+
+_CENT = Decimal("0.01")
+
+
+def purchase_shape(purchase: Purchase) -> s.PurchaseOut:
+    """A purchase as its account sees it."""
+    order = purchase.checkout
+    bundle = order.kind == "bundle"
+    return s.PurchaseOut(
+        id=order.id,
+        object="purchase",
+        account=order.account,
+        status=_status(order),
+        bundle=order.what if bundle else None,
+        plan=None if bundle else order.what,
+        interval=order.interval,
+        name=order.name,
+        credits=credits_of(order.millicredits),
+        price=order.price,
+        currency=order.currency,
+        granted=_granted(order),
+        refunded=_refunded(order) if bundle else Decimal(purchase.returned_cents) / 100,
+        taken_back=credits_of(order.taken_back_millicredits),
+        created_at=utc(order.created_at),
+        paid_at=utc_or_none(order.paid_at),
+    )
+
+
+def _status(order: Checkout) -> Status:
+    """Nobody says that the page of a test purchase is over; its link says when."""
+    match order.status:
+        case "declined":
+            return "failed"
+        case "open" if order.provider == "local" and is_over(order, now_ms()):
+            return "expired"
+        case status:
+            return status
+
+
+def _granted(order: Checkout) -> s.Granted | None:
+    if order.status != "paid":
+        return None
+    bucket = Bucket.TOP_UP if order.kind == "bundle" else Bucket.SUBSCRIPTION
+    return s.Granted(bucket=bucket, credits=credits_of(order.millicredits), grant=order.grant)
+
+
+def _refunded(order: Checkout) -> Decimal:
+    """What is due back of a bundle's credits is the share of its money that went back."""
+    if not order.millicredits or order.status != "paid":
+        return Decimal(0)
+    return (order.price * order.due_millicredits / order.millicredits).quantize(_CENT, ROUND_HALF_UP)

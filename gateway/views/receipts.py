@@ -1,0 +1,43 @@
+"""Receipts: everything about what a generation cost."""
+
+from __future__ import annotations
+
+from gateway.ledger import outcomes as o
+from gateway.ledger.records import decode_entry
+from gateway.outputs.ordered import differences
+from gateway.schemas import generations as s
+from gateway.schemas.base import utc, utc_or_none
+from gateway.views.generations import credits_of, entry_shape, failure_shape, line_shapes
+
+
+def receipt_shape(generation: o.Generation) -> s.Receipt:
+    """The receipt as it stands: while the generation is open, its credits are held."""
+    return s.Receipt(
+        object="receipt",
+        generation=generation.id,
+        account=generation.account,
+        status=generation.state,
+        tool=generation.request.tool,
+        model=generation.request.model,
+        settings=dict(generation.request.settings),
+        outputs_requested=generation.request.outputs,
+        outputs_delivered=len(generation.outputs),
+        credits=credits_of(generation.price_millicredits),
+        lines=line_shapes(generation.request.lines),
+        rate_card=generation.request.rate_card,
+        allocation=[
+            s.GrantShare(bucket=share.bucket, grant=share.grant, credits=credits_of(share.millicredits))
+            for share in generation.allocation
+        ],
+        entries=[entry_shape(decode_entry(text)) for text in generation.entry_texts],
+        held=credits_of(generation.held_millicredits),
+        committed=credits_of(generation.committed_millicredits),
+        refunded=credits_of(generation.refunded_millicredits),
+        differences=[
+            s.Difference(output=index, message=message)
+            for index, message in differences(generation.request.settings, generation.outputs)
+        ],
+        error=failure_shape(generation),
+        created_at=utc(generation.created_at),
+        finished_at=utc_or_none(generation.finished_at),
+    )

@@ -1,0 +1,53 @@
+"""Webhooks and their deliveries, as their owner is shown them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.domain import EventType
+from gateway.ledger.webhooks import DEFAULT, Delivery, Webhook
+from gateway.schemas import webhooks as s
+from gateway.schemas.base import utc, utc_or_none
+from gateway.views.events import GENERATION_EVENTS
+
+
+def webhook_shape(webhook: Webhook, secret: str | None = None) -> s.WebhookOut:
+    """A webhook; its secret only where it was just made."""
+    own: dict[str, Any] = {} if secret is None else {"secret": secret}
+    return s.WebhookOut(
+        id=webhook.id,
+        object="webhook",
+        url=webhook.url,
+        events=[one for one in EventType if one in (GENERATION_EVENTS if webhook.id == DEFAULT else webhook.events)],
+        description=webhook.description,
+        status="paused" if webhook.paused else "active",
+        paused_at=utc_or_none(webhook.paused_at),
+        paused_because=webhook.paused_because,
+        failing_since=utc_or_none(webhook.failing_since),
+        delivered_at=utc_or_none(webhook.delivered_at),
+        dropped=webhook.dropped,
+        secret_rotated_at=utc_or_none(webhook.rotated_at),
+        created_at=utc_or_none(webhook.created_at or None),
+        **own,
+    )
+
+
+def delivery_shape(delivery: Delivery) -> s.DeliveryOut:
+    """What a webhook was told, and how that went."""
+    return s.DeliveryOut(
+        id=delivery.event,
+        object="delivery",
+        type=delivery.type,
+        account=delivery.account,
+        generation=delivery.subject if delivery.type in GENERATION_EVENTS else None,
+        url=delivery.url,
+        status=delivery.status,
+        next_try_at=utc_or_none(delivery.next_at),
+        tries=[
+            s.TryOut(at=utc(one.at), status_code=one.status_code, error=one.word, duration_ms=one.duration_ms)
+            for one in delivery.tries
+        ],
+        tried=delivery.tried,
+        delivered_at=utc_or_none(delivery.delivered_at),
+        created_at=utc(delivery.created_at),
+    )
