@@ -37,7 +37,7 @@ def local_seconds() -> float:
     return time.time()
 
 
-class Clock:
+class LedgerClock:
     """The ledger's time, and how far the machine's own is from it."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Clock:
             )
 
 
-CLOCK = Clock()
+CLOCK = LedgerClock()
 """This process's."""
 
 

@@ -14,7 +14,7 @@ from gateway.domain import GenerationRequest, Input
 from gateway.errors import ProviderNotHere
 from gateway.ledger.outcomes import Generation
 from gateway.outputs import OutputStore, attempt_of, content_type_of
-from gateway.outputs.ordered import DURATION_MARGIN, Ordered, OutputChecks, ResolutionCheck
+from gateway.outputs.ordered import DURATION_MARGIN, OutputChecks, OutputRequirements, ResolutionCheck
 from gateway.outside.addresses import AddressGuard
 from gateway.outside.callback_links import CallbackLinks
 from gateway.pricing.arguments import arguments_of, name_of
@@ -153,14 +153,14 @@ class ProviderRegistry:
             sandbox=asked.sandbox,
         )
 
-    def ordered(self, request: GenerationRequest) -> Ordered:
+    def ordered(self, request: GenerationRequest) -> OutputRequirements:
         """What an output of this request must be; how strictly it is checked is set by its model, else its tool."""
         levels = (self.card.models.get(request.model), self.card.tools.get(request.tool))
         given = [level.check for level in levels if level is not None]
         duration = next((check.duration for check in given if check.duration is not None), DURATION_MARGIN)
         off: ResolutionCheck = "off"
         resolution = next((check.resolution for check in given if check.resolution is not None), off)
-        return Ordered(request.tool, request.settings, OutputChecks(duration, resolution))
+        return OutputRequirements(request.tool, request.settings, OutputChecks(duration, resolution))
 
     async def close(self) -> None:
         """Close all providers."""

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.backup.manifest import Entry, Progress
+from gateway.backup.manifest import ManifestFile, Progress
 from gateway.errors import BackupFailed
 from gateway.local import data_folder
 
@@ -54,7 +54,7 @@ def write_file(path: Path, contents: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def copy_file(source: Path, path: Path, name: str, progress: Progress) -> Entry:
+def copy_file(source: Path, path: Path, name: str, progress: Progress) -> ManifestFile:
     """Copy a file, for its owner only; what was copied, as `name`."""
     make_folders(path.parent)
     size, digest = 0, hashlib.sha256()
@@ -66,7 +66,7 @@ def copy_file(source: Path, path: Path, name: str, progress: Progress) -> Entry:
             progress(len(piece))
         written.flush()
         os.fsync(written.fileno())
-    return Entry(name, size, digest.hexdigest())
+    return ManifestFile(name, size, digest.hexdigest())
 
 
 def make_folders(folder: Path) -> None:

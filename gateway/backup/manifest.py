@@ -20,7 +20,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestFile:
     """One file, by its path in the backup."""
 
     path: str
@@ -40,7 +40,7 @@ class Manifest:
     rate_card: str
     rate_card_time_ns: int
     left_out: list[str]
-    files: list[Entry] = field(default_factory=list)
+    files: list[ManifestFile] = field(default_factory=list)
     format: int = FORMAT
 
     @property
@@ -70,7 +70,7 @@ class Manifest:
                 raise BackupFailed(
                     f"{path} has format {known['format']}, but this Farebox reads format {FORMAT}: use a newer version"
                 )
-            files = [Entry(**entry) for entry in known.pop("files")]
+            files = [ManifestFile(**entry) for entry in known.pop("files")]
             found = cls(**known, files=files)
         except OSError as error:
             raise BackupFailed(f"{folder} is not a backup: {NAME}: {error.strerror or error}") from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.backup.folders import check_free, copy_file, made_whole, write_file
-from gateway.backup.manifest import Entry, Manifest, Progress
+from gateway.backup.manifest import Manifest, ManifestFile, Progress
 from gateway.backup.take import CARD, KEYS, LEDGER, OUTPUTS, local_store
 from gateway.errors import BackupFailed
 from gateway.local.embedded import find_redis
@@ -90,7 +90,7 @@ def _copy(source: Path, manifest: Manifest, part: str, place: Path, progress: Pr
             raise BackupFailed(f"{entry.path} changed while it was being copied: nothing was restored")
 
 
-def _of(manifest: Manifest, part: str) -> list[Entry]:
+def _of(manifest: Manifest, part: str) -> list[ManifestFile]:
     return [entry for entry in manifest.files if Path(entry.path).parts[0] == part]
 
 

@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 from redis.asyncio import Redis
 
 from gateway.backup.folders import copy_file, make_folders, write_file
-from gateway.backup.manifest import Entry, Manifest, Progress, digest_of
+from gateway.backup.manifest import Manifest, ManifestFile, Progress, digest_of
 from gateway.backup.snapshot import copy_snapshot
 from gateway.errors import BackupFailed, RateCardError, SettingsError
 from gateway.ledger.keys import SIGNING_KEY
@@ -80,7 +80,7 @@ def sources(settings: Settings, *, ledger: bool) -> Sources:
     return Sources(keys, card, workflows, outputs, left_out)
 
 
-async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[str, list[Entry]]:
+async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[str, list[ManifestFile]]:
     """Copy the ledger as Redis reads it; the server's version, and the files."""
     redis = connect_ledger(settings.ledger_address)
     try:
@@ -117,7 +117,7 @@ async def _check_signing_key(redis: Redis, settings: Settings) -> None:
         raise SettingsError(difference(settings, mine, known.decode()))
 
 
-def copy_files(found: Sources, folder: Path, begin: Begin) -> list[Entry]:
+def copy_files(found: Sources, folder: Path, begin: Begin) -> list[ManifestFile]:
     """Copy keys, rate card and the files of a local store."""
     for secret, key in found.keys.items():
         write_file(folder / KEYS / secret, key.encode() + b"\n")
@@ -137,7 +137,7 @@ def copy_files(found: Sources, folder: Path, begin: Begin) -> list[Entry]:
     return entries
 
 
-def manifest(found: Sources, redis: str | None, files: list[Entry]) -> Manifest:
+def manifest(found: Sources, redis: str | None, files: list[ManifestFile]) -> Manifest:
     """The manifest of what was copied."""
     return Manifest(
         farebox=version("farebox"),
@@ -189,6 +189,6 @@ def _variables(card: RateCard) -> list[str]:
     return [f"the providers' keys: {', '.join(sorted(names))} in the environment"] if names else []
 
 
-def _entry(folder: Path, path: Path) -> Entry:
+def _entry(folder: Path, path: Path) -> ManifestFile:
     size, digest = digest_of(path, lambda _: None)
-    return Entry(path.relative_to(folder).as_posix(), size, digest)
+    return ManifestFile(path.relative_to(folder).as_posix(), size, digest)

@@ -15,7 +15,7 @@ from gateway.cli.embedded_redis import check_is_there
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.errors import LedgerBroken, LedgerUnavailable
-from gateway.ledger.audit import Difference, Report, audit, remember
+from gateway.ledger.audit import AuditDifference, Report, audit, remember
 from gateway.ledger.ledger import Ledger
 from gateway.redis_link.connections import connect_ledger
 from gateway.settings import Settings, load_settings
@@ -84,7 +84,7 @@ async def _audit(settings: Settings, account: str | None, *, show_progress: bool
     try:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Terminal(stderr=True), disable=not show_progress, transient=True) as bars:
-            report = await audit(ledger, account=account, progress=_Bars(bars))
+            report = await audit(ledger, account=account, progress=_AuditBars(bars))
         if account is None:
             await _remember(ledger, report)
         return report
@@ -100,7 +100,7 @@ async def _remember(ledger: Ledger, report: Report) -> None:
         say(f"The result could not be saved for /readyz: {error}", error=True)
 
 
-class _Bars:
+class _AuditBars:
     """One bar for each part of the audit, from the moment it begins."""
 
     def __init__(self, bars: Progress) -> None:
@@ -145,7 +145,7 @@ def _show(report: Report, console: Terminal) -> None:
         console.print("\n[green]Everything agrees.[/]")
 
 
-def _show_difference(difference: Difference, console: Terminal) -> None:
+def _show_difference(difference: AuditDifference, console: Terminal) -> None:
     console.print(f"[bold red]{difference.kind}[/]  {as_text(difference.subject)}", soft_wrap=True)
     console.print(f"  expected  {as_text(difference.expected)}", soft_wrap=True)
     console.print(f"  found     {as_text(difference.found)}", soft_wrap=True)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from gateway.backup import restore as back
 from gateway.backup import take
 from gateway.backup.folders import check_free, made_whole
-from gateway.backup.manifest import Entry, Manifest, faults
+from gateway.backup.manifest import Manifest, ManifestFile, faults
 from gateway.backup.manifest import Progress as Advance
 from gateway.cli.embedded_redis import redis_in_reach
 from gateway.cli.say import say
@@ -52,7 +52,7 @@ def backup(dest: Path, *, verify: bool, without_ledger: bool) -> None:
         found = take.sources(settings, ledger=not without_ledger)
         with _bars() as bars, made_whole(dest.absolute()) as folder:
             redis: str | None = None
-            files: list[Entry] = []
+            files: list[ManifestFile] = []
             if not without_ledger:
                 redis, files = asyncio.run(_copy_ledger(settings, folder, bars))
             files += take.copy_files(found, folder, bars)
@@ -93,12 +93,12 @@ def restore(source: Path, *, check: bool) -> None:
     _say_left_out(manifest)
 
 
-async def _copy_ledger(settings: Settings, folder: Path, bars: _Bars) -> tuple[str, list[Entry]]:
+async def _copy_ledger(settings: Settings, folder: Path, bars: _BackupBars) -> tuple[str, list[ManifestFile]]:
     async with redis_in_reach(settings):
         return await take.copy_ledger(settings, folder, bars)
 
 
-def _check(folder: Path, manifest: Manifest, bars: _Bars) -> None:
+def _check(folder: Path, manifest: Manifest, bars: _BackupBars) -> None:
     found = list(faults(folder, manifest, bars("comparing", manifest.size)))
     if found:
         more = f"\n… and {len(found) - _FAULTS_SHOWN:,} more" if len(found) > _FAULTS_SHOWN else ""
@@ -120,7 +120,7 @@ def _say_left_out(manifest: Manifest) -> None:
         say(f"  {one}")
 
 
-class _Bars:
+class _BackupBars:
     """A bar for each thing that begins."""
 
     def __init__(self, progress: Progress) -> None:
@@ -132,10 +132,10 @@ class _Bars:
 
 
 @contextlib.contextmanager
-def _bars() -> Iterator[_Bars]:
+def _bars() -> Iterator[_BackupBars]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Terminal(stderr=True), transient=True) as progress:
-        yield _Bars(progress)
+        yield _BackupBars(progress)
 
 
 @contextlib.contextmanager

@@ -177,10 +177,10 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
     )
 
 
-def decode_allocation(text: str) -> tuple[o.Share, ...]:
+def decode_allocation(text: str) -> tuple[o.AllocationShare, ...]:
     """An allocation: bucket:grant:amount,…, first drawn first."""
     shares = (part.split(":") for part in text.split(",") if part)
-    return tuple(o.Share(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
+    return tuple(o.AllocationShare(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
 
 
 def decode_dispatch(flat: Sequence[bytes]) -> o.Dispatch | None:

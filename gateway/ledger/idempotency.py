@@ -36,17 +36,17 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class KeyClaimed:
     """This request is the first: do it, then `finish` or `release`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class KeyInProgress:
     """The same request is being worked on elsewhere, or was when its gateway died."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class StoredResponse:
     """The same request was answered before, with this body."""
 
     body: str
@@ -64,7 +64,7 @@ class Requests:
         """Keep them in `ledger`, beside what they are about."""
         self._ledger = ledger
 
-    async def claim(self, request: Request) -> Claimed | Pending | Answered | Reused:
+    async def claim(self, request: Request) -> KeyClaimed | KeyInProgress | StoredResponse | Reused:
         """Claim the request, or say what is known of it.
 
         A ledger whose memory is full cannot remember a claim. The request is then the first one without it: what ends a
@@ -73,10 +73,12 @@ class Requests:
         key = self._key(request)
         try:
             if await self._ledger.command("SET", key, f"{request.request_digest} {PENDING}", "NX", "EX", CLAIM_SECONDS):
-                return Claimed()
-            unknown: Claimed | Pending = Pending()  # the claim expired or was released since: the caller asks again
+                return KeyClaimed()
+            unknown: KeyClaimed | KeyInProgress = (
+                KeyInProgress()
+            )  # the claim expired or was released since: the caller asks again
         except LedgerFull:
-            unknown = Claimed()
+            unknown = KeyClaimed()
         record = await self._ledger.command("GET", key)
         if record is None:
             return unknown
@@ -84,7 +86,7 @@ class Requests:
         if digest != request.request_digest:
             return Reused()
         word, _, body = rest.partition(" ")
-        return Answered(body) if word == RESPONSE else Pending()
+        return StoredResponse(body) if word == RESPONSE else KeyInProgress()
 
     async def finish(self, request: Request, body: str) -> None:
         """Remember the answer for 24 hours, if there is memory for it."""

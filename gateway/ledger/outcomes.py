@@ -36,7 +36,7 @@ class Dispatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class AllocationShare:
     """A part of a price drawn from one grant."""
 
     bucket: Bucket
@@ -87,7 +87,7 @@ class Generation:
     held_millicredits: int
     committed_millicredits: int
     refunded_millicredits: int
-    allocation: tuple[Share, ...]
+    allocation: tuple[AllocationShare, ...]
     outputs: tuple[Output, ...]
     outputs_deleted: bool
     progress_thousandths: int

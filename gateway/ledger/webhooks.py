@@ -95,7 +95,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDeliveries:
     """Deliveries that nobody else tries until the claim runs out."""
 
     claim: str
@@ -230,14 +230,14 @@ class WebhookOperations(LedgerCore):
         named = (name.split(":") for name in found[::2])
         return [Due(partition, None if owner == ALL_ACCOUNTS else owner, webhook) for owner, webhook in named]
 
-    async def claim_deliveries(self, *, due: Due, claim: str, for_ms: int, limit: int) -> Claimed | None:
+    async def claim_deliveries(self, *, due: Due, claim: str, for_ms: int, limit: int) -> ClaimedDeliveries | None:
         """Take what is due of a webhook for a while; None if that is nothing (any more)."""
         key = keys.webhook(due.partition, _owner(due.account), due.webhook)
         word, rest = await self.run("claim_deliveries", key, claim=claim, claim_ms=for_ms, limit=limit)
         if word != "claimed":
             return None
         deliveries = tuple(decode_delivery(event, b"", flat) for event, flat in rest[1:])
-        return Claimed(claim, _merged(due.webhook, due.account, [rest[0]]), deliveries)
+        return ClaimedDeliveries(claim, _merged(due.webhook, due.account, [rest[0]]), deliveries)
 
     async def tried(
         self,

@@ -35,7 +35,7 @@ class OutputChecks:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
+class OutputRequirements:
     """What a request ordered of each output, and how strictly that is checked."""
 
     tool: str

@@ -41,7 +41,7 @@ Word = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CallResult:
     """How a call ended; `status_code` None: not with an answer, and `word` says why."""
 
     status_code: int | None
@@ -72,11 +72,11 @@ class Receivers:
         """Close every connection."""
         await self._outgoing.close()
 
-    async def call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> Answered:
+    async def call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> CallResult:
         """Tell one receiver of an event: `body`, signed with each of `secrets`."""
         began_at = time.perf_counter()
         status_code, word = await self._call(url, event, body, secrets)
-        return Answered(status_code, word, round((time.perf_counter() - began_at) * 1000))
+        return CallResult(status_code, word, round((time.perf_counter() - began_at) * 1000))
 
     async def _call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> tuple[int | None, Word | None]:
         # Also here, for what was admitted when it was registered: the setting may be another by now.

@@ -225,7 +225,7 @@ class AddOn(Table):
         return self
 
 
-class Inputs(Table):
+class InputLimits(Table):
     """The most input images and videos that a model takes, and how large all of a kind may be together.
 
     A measure without a maximum is not limited, and cannot move a price.
@@ -237,7 +237,7 @@ class Inputs(Table):
     video_seconds: Positive | None = None
 
 
-class Forbidden(Table):
+class ForbiddenCombination(Table):
     """A combination of settings that the model cannot make: it is not sold, and needs no rate."""
 
     when: Annotated[When, Field(min_length=1)]
@@ -254,10 +254,10 @@ class Model(Table):
     description: Text | None = None
     pro: Flag = False
     outputs_max: Annotated[Whole, Field(ge=1, le=OUTPUTS_MAX)] = 1
-    inputs: Inputs = Inputs()
+    inputs: InputLimits = InputLimits()
     check: Check = Check()
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)
-    forbidden: Annotated[tuple[Forbidden, ...], BeforeValidator(as_tuple)] = ()
+    forbidden: Annotated[tuple[ForbiddenCombination, ...], BeforeValidator(as_tuple)] = ()
     provider_settings: ProviderSettings = Field(default_factory=dict)
     rates: Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     add_ons: Annotated[tuple[AddOn, ...], BeforeValidator(as_tuple)] = ()

@@ -62,7 +62,7 @@ def prove(card: Tables) -> tuple[Proof, list[Fault]]:
     proof: dict[str, ModelProof] = {}
     faults: list[Fault] = []
     for model_id, model in card.models.items():
-        walk = _Walk(model_id, model)
+        walk = _CombinationWalk(model_id, model)
         proved = walk.prove()
         if proved is not None:
             proof[model_id] = proved
@@ -70,7 +70,7 @@ def prove(card: Tables) -> tuple[Proof, list[Fault]]:
     return proof, faults
 
 
-class _Walk:
+class _CombinationWalk:
     """One model's combinations: first those that select a rate, then within each those that only move its amount."""
 
     def __init__(self, model_id: str, model: Model) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway.domain import SettingValue
-from gateway.pricing.card import Forbidden, Model, When
+from gateway.pricing.card import ForbiddenCombination, Model, When
 from gateway.pricing.measures import INPUT_COUNTS
 from gateway.pricing.values import one_of, show, show_facts
 
@@ -15,12 +15,12 @@ def matches(when: When, facts: Mapping[str, SettingValue]) -> bool:
     return all(facts[name] in values for name, values in when.items())
 
 
-def forbidding(model: Model, facts: Mapping[str, SettingValue]) -> Forbidden | None:
+def forbidding(model: Model, facts: Mapping[str, SettingValue]) -> ForbiddenCombination | None:
     """The rule of the card by which the model does not take this combination, or None."""
     return next((rule for rule in model.forbidden if matches(rule.when, facts)), None)
 
 
-def refusal(model: Model, rule: Forbidden, facts: Mapping[str, SettingValue]) -> str:
+def refusal(model: Model, rule: ForbiddenCombination, facts: Mapping[str, SettingValue]) -> str:
     """Why a combination is not taken, and every single change that would do."""
     said = show_facts((name, facts[name]) for name in rule.when)
     why = f": {rule.reason.rstrip('.')}" if rule.reason else ""
@@ -28,7 +28,7 @@ def refusal(model: Model, rule: Forbidden, facts: Mapping[str, SettingValue]) ->
     return f"{model.name} does not take {said} together{why}." + (f" Send {instead}." if instead else "")
 
 
-def _ways_out(model: Model, rule: Forbidden, facts: Mapping[str, SettingValue]) -> Iterator[str]:
+def _ways_out(model: Model, rule: ForbiddenCombination, facts: Mapping[str, SettingValue]) -> Iterator[str]:
     """`duration = 8`, `resolution = "720p"`: what each named setting may be, all else as it is."""
     for name in reversed(tuple(rule.when)):
         would_do = [

@@ -27,7 +27,7 @@ from gateway.pricing.measures import (
 )
 from gateway.pricing.messages import Fault
 from gateway.pricing.provider_faults import model_provider_faults, provider_faults
-from gateway.pricing.values import Kind, did_you_mean, kind_of, one_of, show
+from gateway.pricing.values import ValueKind, did_you_mean, kind_of, one_of, show
 
 
 def faults_between(card: RateCard) -> Iterator[Fault]:
@@ -172,7 +172,7 @@ def _never(model: Model, name: str, value: SettingValue) -> str | None:
     """Why a condition can never match this value."""
     if name in INPUT_COUNTS:
         most = model.inputs_of(name)
-        if kind_of(value) is Kind.NUMBER and value in range(most + 1):
+        if kind_of(value) is ValueKind.NUMBER and value in range(most + 1):
             return None
         return f"is {show(value)}, which never happens: it is a whole number from 0 to {most}"
     setting = model.settings[name]
@@ -200,6 +200,6 @@ def _round_up_faults(at: Location, model: Model, round_up: Mapping[str, Decimal]
 
 
 def _not_a_number(model: Model, name: str) -> str | None:
-    if name in (*INPUT_COUNTS, *MEASURES) or model.settings[name].kind is Kind.NUMBER:
+    if name in (*INPUT_COUNTS, *MEASURES) or model.settings[name].kind is ValueKind.NUMBER:
         return None
     return f"cannot be counted: the setting takes {model.settings[name].describe()}, not numbers"

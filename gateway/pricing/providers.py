@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.pricing.fields import Flag, PositiveDurationMs, SettingName
 
-Kind = Literal["sandbox", "openai", "replicate", "fal", "comfyui", "http"]
+ProviderKind = Literal["sandbox", "openai", "replicate", "fal", "comfyui", "http"]
 
 SANDBOX = "sandbox"
 """The provider that needs no table."""
@@ -67,7 +67,7 @@ class ProviderTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind
+    kind: ProviderKind
     base_url: Url | None = None
     key_env: EnvironmentName | None = None
     max_in_work: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None

@@ -65,7 +65,7 @@ class Quote:
     rate_card: str
 
 
-class Step(NamedTuple):
+class PriceStep(NamedTuple):
     """One line before it is written out: the rate (no add-on) or an add-on, its amount and how often it counts."""
 
     add_on: AddOn | None
@@ -123,7 +123,7 @@ def rate_for(model: Model, facts: Facts) -> Rate:
     return next(rate for rate in model.rates if matches(rate.when, facts))
 
 
-def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[Step]:
+def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[PriceStep]:
     """The rate and the add-ons that apply, in order, with exact amounts of millicredits."""
     with localcontext(EXACT):
         billed = {name: rounded_up(facts[name], multiple) for name, multiple in rate.round_up.items()}
@@ -134,23 +134,23 @@ def price_steps(model: Model, rate: Rate, facts: Facts, outputs: int) -> list[St
         unit = max(unit, rate.minimum_millicredits)
         if rate.maximum_millicredits is not None:
             unit = min(unit, rate.maximum_millicredits)
-        steps = [Step(None, unit, outputs)]
+        steps = [PriceStep(None, unit, outputs)]
         applying = [add_on for add_on in model.add_ons if matches(add_on.when, facts)]
         for add_on in applying:
             if add_on.per == "output":
                 amount = _surcharge(add_on, unit, counted)
                 unit += amount
-                steps.append(Step(add_on, amount, outputs))
+                steps.append(PriceStep(add_on, amount, outputs))
         total = unit * outputs
         for add_on in applying:
             if add_on.per == "request":
                 amount = _surcharge(add_on, total, counted)
                 total += amount
-                steps.append(Step(add_on, amount, 1))
+                steps.append(PriceStep(add_on, amount, 1))
         return steps
 
 
-def total_millicredits(steps: list[Step]) -> int:
+def total_millicredits(steps: list[PriceStep]) -> int:
     """The price: the exact sum, rounded up once."""
     with localcontext(EXACT):
         total = sum((step.millicredits * step.times for step in steps), Decimal(0))
@@ -193,7 +193,7 @@ def _surcharge(add_on: AddOn, running: Decimal, counted: Facts) -> Decimal:
     return add_on.millicredits or Decimal(0)
 
 
-def _lines(model: Model, rate: Rate, facts: Facts, steps: list[Step], measured: Measured) -> Iterator[PriceLine]:
+def _lines(model: Model, rate: Rate, facts: Facts, steps: list[PriceStep], measured: Measured) -> Iterator[PriceLine]:
     """The steps in credits. An add-on that comes to nothing, such as 0 references beyond 5, is left out."""
     with localcontext(EXACT):
         for step in steps:

@@ -16,7 +16,7 @@ from gateway.pricing.check import ModelProof, Proof
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.measures import MEASURES
 from gateway.pricing.setting import Setting
-from gateway.pricing.values import Kind, show, show_facts
+from gateway.pricing.values import ValueKind, show, show_facts
 
 _VALUES_SHOWN_MAX = 5
 
@@ -102,7 +102,7 @@ def _values_of(model: Model, name: str) -> str:
 
 def _values(setting: Setting) -> str:
     """`1K/2K/4K`, `3–12 s`, and nothing for a flag; a long list is cut."""
-    if setting.kind is Kind.FLAG:
+    if setting.kind is ValueKind.FLAG:
         return ""
     if setting.values is None:
         shown = f"{setting.minimum:f}–{setting.maximum:f}"

@@ -20,7 +20,7 @@ from gateway.pricing.measures import (
     Measured,
 )
 from gateway.pricing.setting import Setting
-from gateway.pricing.values import Kind, canonical, did_you_mean, kind_of, one_of, show
+from gateway.pricing.values import ValueKind, canonical, did_you_mean, kind_of, one_of, show
 
 _UNKNOWN_MAX = 5  # settings that are told apart: each is compared with all that the model has
 
@@ -111,11 +111,11 @@ def _not_taken(setting: Setting, value: SettingValue) -> str:
             hint = did_you_mean(value, [str(known) for known in setting.values or ()])
         return f"{shown} is not one it takes{hint or '.'} It must be {setting.describe()}."
     how = {
-        Kind.TEXT: "text in quotes",
-        Kind.NUMBER: "a number, without quotes",
-        Kind.FLAG: "true or false, without quotes",
+        ValueKind.TEXT: "text in quotes",
+        ValueKind.NUMBER: "a number, without quotes",
+        ValueKind.FLAG: "true or false, without quotes",
     }
-    is_a = {Kind.TEXT: "text", Kind.NUMBER: "a number", Kind.FLAG: "a flag"}
+    is_a = {ValueKind.TEXT: "text", ValueKind.NUMBER: "a number", ValueKind.FLAG: "a flag"}
     return f"{shown} is {is_a[kind]}; send {how[setting.kind]}. It must be {setting.describe()}."
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from gateway.domain import SettingValue
 from gateway.pricing.fields import Exact, Positive, Value, Values
 from gateway.pricing.table import Table
-from gateway.pricing.values import Kind, canonical, kind_of, one_of, show
+from gateway.pricing.values import ValueKind, canonical, kind_of, one_of, show
 
 
 class Setting(Table):
@@ -53,9 +53,9 @@ class Setting(Table):
             raise ValueError(msg)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ValueKind:
         """What its values are."""
-        return Kind.NUMBER if self.values is None else kind_of(self.values[0])
+        return ValueKind.NUMBER if self.values is None else kind_of(self.values[0])
 
     @property
     def default(self) -> SettingValue:
@@ -107,4 +107,4 @@ class Setting(Table):
     def show(self, value: SettingValue) -> str:
         """A value as it stands in a label: `2K`, `5 s`."""
         text = value if isinstance(value, str) else show(value)
-        return f"{text} {self.unit}" if self.unit and self.kind is Kind.NUMBER else text
+        return f"{text} {self.unit}" if self.unit and self.kind is ValueKind.NUMBER else text

@@ -20,7 +20,7 @@ TEXT_MAX = 200
 _LISTED_MAX = 20
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """What a value is, in words that stand in messages."""
 
     TEXT = "text"
@@ -28,11 +28,11 @@ class Kind(StrEnum):
     FLAG = "true or false"
 
 
-def kind_of(value: SettingValue) -> Kind:
+def kind_of(value: SettingValue) -> ValueKind:
     """Tell text, number and flag apart."""
     if isinstance(value, bool):
-        return Kind.FLAG
-    return Kind.TEXT if isinstance(value, str) else Kind.NUMBER
+        return ValueKind.FLAG
+    return ValueKind.TEXT if isinstance(value, str) else ValueKind.NUMBER
 
 
 def listed(value: SettingValue, values: Iterable[SettingValue]) -> bool:

@@ -13,7 +13,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.errors import QueueUnavailable
-from gateway.queue.hints import Subscription
+from gateway.queue.hints import HintSubscription
 from gateway.redis_link.batches import Command, send
 from gateway.redis_link.connections import is_closed_transport
 from gateway.redis_link.turns import Turns
@@ -83,7 +83,7 @@ def answering() -> Iterator[None]:
         raise QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}") from error
 
 
-async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | Subscription, None]:
+async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | HintSubscription, None]:
     """Every message of a channel from now on, for ever, and when the subscription is lost and made again.
 
     Close it with `aclosing`.
@@ -99,11 +99,11 @@ async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | Subscript
             pause = _RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)]
             log.warning("listening_interrupted", channel=channel, error=str(error), again_in_seconds=pause)
             failures += 1
-            yield Subscription.LOST
+            yield HintSubscription.LOST
             await asyncio.sleep(pause)
 
 
-async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes | Subscription, None]:
+async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes | HintSubscription, None]:
     pubsub = redis.pubsub()
     try:
         with answering():
@@ -120,7 +120,7 @@ async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes
             elif message["type"] == "message":
                 yield message["data"]
             elif message["type"] == "subscribe":  # redis-py subscribes again by itself when it has to connect again
-                yield Subscription.MADE
+                yield HintSubscription.MADE
     finally:
         await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 

@@ -40,7 +40,7 @@ class Hint(NamedTuple):
     version: int = 0
 
 
-class Subscription(Enum):
+class HintSubscription(Enum):
     """What became of a subscription. After `MADE`, whatever was told before is not known."""
 
     MADE = auto()

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.asking import Together, ask, listen
 from gateway.queue.heartbeats import COUNTED_SECONDS
-from gateway.queue.hints import Hint, Subscription, hints_in, looks_in, written
+from gateway.queue.hints import Hint, HintSubscription, hints_in, looks_in, written
 from gateway.queue.jobs import (
     CLAIM_PREFIX,
     JOB_MS,
@@ -214,7 +214,7 @@ class Queue:
         ((seconds, microseconds),) = await self._send(("TIME",))
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    async def hints(self) -> AsyncGenerator[Hint | Subscription, None]:
+    async def hints(self) -> AsyncGenerator[Hint | HintSubscription, None]:
         """Every hint from now on, for ever, and when the subscription is lost and made. Close it with `aclosing`."""
         async with aclosing(self._told(HINTS, hints_in)) as told:
             async for one in told:
@@ -234,17 +234,17 @@ class Queue:
             async for one in told:
                 if isinstance(one, str):
                     yield one
-                elif lost and one is Subscription.MADE:
+                elif lost and one is HintSubscription.MADE:
                     yield None
-                lost = one is Subscription.LOST
+                lost = one is HintSubscription.LOST
 
     async def _told(
         self, channel: str, read: Callable[[bytes], tuple[Sequence[T], int]]
-    ) -> AsyncGenerator[T | Subscription, None]:
+    ) -> AsyncGenerator[T | HintSubscription, None]:
         """What is told on a channel. What is odd in it is counted, and said once: it may come a thousand times."""
         async with aclosing(listen(self.redis, channel)) as messages:
             async for message in messages:
-                if isinstance(message, Subscription):
+                if isinstance(message, HintSubscription):
                     yield message
                     continue
                 told, odd = read(message)

@@ -35,14 +35,14 @@ SLACK_MS = 300_000
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SeriesStep:
     """How far apart samples are, and how long they are kept."""
 
     ms: int
     kept_ms: int
 
 
-STEPS = (Step(10_000, _HOUR_MS), Step(60_000, 24 * _HOUR_MS), Step(600_000, 7 * 24 * _HOUR_MS))
+STEPS = (SeriesStep(10_000, _HOUR_MS), SeriesStep(60_000, 24 * _HOUR_MS), SeriesStep(600_000, 7 * 24 * _HOUR_MS))
 SAMPLE_MS = STEPS[0].ms
 KEPT_MS = STEPS[-1].kept_ms
 
@@ -147,7 +147,7 @@ class Series:
         rest = await self._samples(index - 1, made[-1].at + step.ms if made else first, last)
         return made + condensed(rest, step.ms)
 
-    async def _range(self, step: Step, first: int, last: int) -> list[Sample]:
+    async def _range(self, step: SeriesStep, first: int, last: int) -> list[Sample]:
         entries = await self._redis.xrange(series_key(step.ms), first, last)
         return [_decode(_at(entry), entry[1][b"sample"]) for entry in entries]
 
@@ -260,7 +260,7 @@ def _added(now: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int] 
     return {name: count - before.get(name, 0) for name, count in now.items() if count != before.get(name, 0)}
 
 
-def _write(pipe: Pipeline, step: Step, sample: Sample) -> None:
+def _write(pipe: Pipeline, step: SeriesStep, sample: Sample) -> None:
     """Add a sample to its stream, and drop those that have been kept long enough."""
     key, oldest = series_key(step.ms), sample.at - step.kept_ms - SLACK_MS
     pipe.xadd(key, {"sample": _encode(sample)}, id=f"{sample.at}-0", minid=max(0, oldest), approximate=False)

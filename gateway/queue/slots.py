@@ -115,7 +115,7 @@ return fill({{}})
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SlotResult:
     """Whether a generation has a slot now, and who else was let go on: to be dispatched."""
 
     inside: bool
@@ -151,10 +151,10 @@ class Slots:
         self._lease_ms = lease_ms
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is waited for
 
-    async def enter(self, provider: str, limit: int | None, generation: str) -> Entry:
+    async def enter(self, provider: str, limit: int | None, generation: str) -> SlotResult:
         """Take a slot if there is one that nobody in the line waits for."""
         inside, *released = await self._run(_ENTER, provider, limit, self._lease_ms, generation)
-        return Entry(inside == b"1", _dispatches(released))
+        return SlotResult(inside == b"1", _dispatches(released))
 
     async def line_up(self, provider: str, limit: int | None, dispatch: Dispatch) -> Sequence[Dispatch]:
         """Stand in the line; who may go on by now, itself perhaps among them."""

@@ -123,7 +123,7 @@ def _price_members(generation: o.Generation) -> dict[str, Any]:
     }
 
 
-def _allocation_members(allocation: Iterable[o.Share]) -> list[dict[str, Any]]:
+def _allocation_members(allocation: Iterable[o.AllocationShare]) -> list[dict[str, Any]]:
     sums = _by_bucket((share.bucket, share.millicredits) for share in allocation)
     return [{"bucket": bucket, "credits": number_of_credits(millicredits)} for bucket, millicredits in sums.items()]
 

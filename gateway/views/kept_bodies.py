@@ -18,7 +18,7 @@ BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values tha
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class KeptBody:
     """What was sent, and all that it was made of: the generation, its place in the queue, how long its URLs hold."""
 
     generation: o.Generation
@@ -33,7 +33,7 @@ class Bodies:
     def __init__(self, links: OutputLinks) -> None:
         """Sign the URLs of outputs with `links`."""
         self._links = links
-        self._kept: OrderedDict[str, Body] = OrderedDict()
+        self._kept: OrderedDict[str, KeptBody] = OrderedDict()
 
     def known(self, generation: str) -> o.Generation | None:
         """The generation as it was when it was last sent, to ask the ledger whether it has changed since."""
@@ -48,10 +48,10 @@ class Bodies:
             self._kept.move_to_end(generation.id)
             return kept.json
         body = generation_json(generation, self._links, position)
-        self._keep(Body(*made_of, body))
+        self._keep(KeptBody(*made_of, body))
         return body
 
-    def _keep(self, body: Body) -> None:
+    def _keep(self, body: KeptBody) -> None:
         self._kept.pop(body.generation.id, None)
         if len(body.json) > BYTES_MAX:
             return

@@ -234,13 +234,13 @@ async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it(
     """It takes longer than a client may read nothing, and the answer is stuck now and then, but never for so long."""
     size = 30_000_000  # more than all buffers on the way hold
     stuck: list[None] = []
-    pause = server.Connection.pause_writing
+    pause = server.ClientConnection.pause_writing
 
-    def noted_pause(connection: server.Connection) -> None:
+    def noted_pause(connection: server.ClientConnection) -> None:
         stuck.append(None)
         pause(connection)
 
-    monkeypatch.setattr(server.Connection, "pause_writing", noted_pause)
+    monkeypatch.setattr(server.ClientConnection, "pause_writing", noted_pause)
     monkeypatch.setattr(limits, "READ_SECONDS", 1.0)
     key = await hasty.account()
     generation = await hasty.made(key)

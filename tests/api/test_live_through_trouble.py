@@ -15,7 +15,7 @@ import pytest
 from gateway.api import services
 from gateway.api.handlers import events
 from gateway.api.streams import hub
-from gateway.queue.hints import Hint, Subscription
+from gateway.queue.hints import Hint, HintSubscription
 from gateway.queue.keys import HINTS
 from gateway.queue.queue import Queue
 from tests.api.visitor import Stream, Visitor, open_gateway, open_stream
@@ -97,7 +97,7 @@ async def test_a_listener_that_fails_is_started_again_and_the_gateway_is_degrade
     fail = asyncio.Event()
     fail.set()
 
-    async def hints(queue: Queue) -> AsyncGenerator[Hint | Subscription, None]:
+    async def hints(queue: Queue) -> AsyncGenerator[Hint | HintSubscription, None]:
         async with aclosing(listen(queue)) as told:
             async for one in told:
                 if fail.is_set() and isinstance(one, Hint):

@@ -9,7 +9,7 @@ from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.audit import Report, audit, keyspace, last_audit, remember
 from gateway.ledger.audit import journals as audited_journals
-from gateway.ledger.audit.report import DIFFERENCES_MAX, Kind
+from gateway.ledger.audit.report import DIFFERENCES_MAX, DifferenceKind
 from gateway.ledger.ledger import Ledger
 from tests.ledger.damages import DAMAGES, set_scene
 from tests.ledger.test_keys_have_ttl import a_busy_time
@@ -107,7 +107,7 @@ async def test_keys_of_others_on_the_same_server_are_not_looked_at(world: World)
     assert report.clean, text(report)
     await world.redis.set(b"{fb00}:account:\xff", "1")
     (found,) = (await audit(world.ledger)).differences
-    assert (found.kind, found.subject) == (Kind.ORPHAN, r"key {fb00}:account:\xff")
+    assert (found.kind, found.subject) == (DifferenceKind.ORPHAN, r"key {fb00}:account:\xff")
 
 
 async def test_a_ruined_ledger_is_counted_and_its_report_stays_small(world: World) -> None:
@@ -117,7 +117,7 @@ async def test_a_ruined_ledger_is_counted_and_its_report_stays_small(world: Worl
     strangers = [generation_id(partition) for _ in range(DIFFERENCES_MAX + 1)]
     await world.redis.zadd(keys.deadlines(partition), dict.fromkeys(strangers, 1))
     report = await audit(world.ledger)
-    assert report.counted == {Kind.DEADLINE: DIFFERENCES_MAX + 1}
+    assert report.counted == {DifferenceKind.DEADLINE: DIFFERENCES_MAX + 1}
     assert len(report.differences) == DIFFERENCES_MAX
 
 

@@ -15,7 +15,7 @@ import pytest
 from gateway.domain import Scope, generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable, ReplicasMissing
 from gateway.ledger import outcomes as o
-from gateway.ledger.idempotency import Answered, Claimed, Request, Requests
+from gateway.ledger.idempotency import KeyClaimed, Request, Requests, StoredResponse
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
 from gateway.redis_link.connections import connect_ledger
@@ -89,7 +89,7 @@ async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_w
             the(o.Generation, await promoted.generation(generation=generation))
         for key in keys_made:
             the(o.KeyRecord, await promoted.find_key(key=key))
-        assert await Requests(promoted).claim(asked) == Answered("{}")
+        assert await Requests(promoted).claim(asked) == StoredResponse("{}")
     finally:
         await promoted.close()
 
@@ -123,7 +123,7 @@ async def test_without_the_replica_nothing_is_acknowledged_and_from_then_on_noth
     await until_confirmed(world.ledger)
     assert await world.ledger.shortages() == []
     the(o.Ended, await world.settle(running))
-    assert await requests.claim(Request("ann", "digest", "body")) == Claimed()
+    assert await requests.claim(Request("ann", "digest", "body")) == KeyClaimed()
 
 
 async def test_a_reservation_without_an_answer_is_replayed_only_when_the_replica_has_it(

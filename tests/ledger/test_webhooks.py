@@ -11,7 +11,7 @@ import pytest
 from gateway.domain import EventType, FailureCode, operation_id, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
-from gateway.ledger.webhooks import WEBHOOKS_MAX, Claimed, Delivery, Due, TooMany, Try, Webhook
+from gateway.ledger.webhooks import WEBHOOKS_MAX, ClaimedDeliveries, Delivery, Due, TooMany, Try, Webhook
 from tests.invariants.patched import CLOCK, replaced
 from tests.ledger.world import DAY, HOUR, MINUTE, PARTITIONS, SECOND, World, open_world, the
 
@@ -550,6 +550,6 @@ async def test_claims_name_the_webhook_as_it_is(world: World) -> None:
     await world.finish(await world.spend())
     await world.ledger.change_webhook(webhook=webhook, account="ann", url="https://example.com/new", description="mine")
     claimed = the(
-        Claimed, await world.ledger.claim_deliveries(due=due_of(webhook), claim="c", for_ms=CLAIM_MS, limit=1)
+        ClaimedDeliveries, await world.ledger.claim_deliveries(due=due_of(webhook), claim="c", for_ms=CLAIM_MS, limit=1)
     )
     assert (claimed.webhook.url, claimed.webhook.description) == ("https://example.com/new", "mine")

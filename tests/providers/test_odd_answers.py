@@ -22,7 +22,7 @@ from gateway.errors import ProviderError
 from tests.made_media import picture
 from tests.providers.requests import asked
 from tests.providers.wild import serving
-from workers.providers import Connection, Pending, Progress, Provider, ProviderRequest, make_provider
+from workers.providers import Connection, Pending, ProgressReport, Provider, ProviderRequest, make_provider
 from workers.providers.comfyui.messages import JobProgress, read
 from workers.providers.values import document_in
 
@@ -211,7 +211,7 @@ async def test_no_odd_value_anywhere_is_more_than_the_providers_error(
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), -0.5, 50, 10**400, True, "0.5", None, [0.5], {}])
 def test_an_odd_progress_moves_nothing(odd: Any) -> None:
     assert Pending(odd).fraction is None
-    assert Progress(odd).fraction == 0
+    assert ProgressReport(odd).fraction == 0
 
 
 @pytest.mark.parametrize(("said", "known"), [(0, 0.0), (0.25, 0.25), (1, 1.0), (1.0000001, 1.0)])

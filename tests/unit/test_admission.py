@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.api import limits
-from gateway.api.middleware.admission import Admission, ConnectionRefused, Place, State
+from gateway.api.middleware.admission import Admission, ConnectionRefused, ConnectionState, Place
 from gateway.outside.addresses import parse_networks
 from gateway.outside.proxies import Proxies
 
@@ -22,11 +22,11 @@ class Stage:
         return self.admission.admit(peer, lambda: self.ended.append(name))
 
     def work(self, place: Place) -> Place:
-        self.admission.note(place, State.WORKING)
+        self.admission.note(place, ConnectionState.WORKING)
         return place
 
     def idle(self, place: Place) -> Place:
-        self.admission.note(place, State.IDLE)
+        self.admission.note(place, ConnectionState.IDLE)
         return place
 
     def code(self, place: Place, path: str = "/v1/balance", client: str = "") -> str | None:
@@ -141,6 +141,6 @@ def test_an_address_has_a_share_of_all(connections: int, share: int) -> None:
         assert admission.admit("192.0.2.1", lambda: None).refusal is None
     ended: list[int] = []
     place = admission.admit("192.0.2.1", lambda: ended.append(1))
-    admission.note(place, State.WORKING)
+    admission.note(place, ConnectionState.WORKING)
     assert place.refusal is None
     assert ended == []

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 import gateway
 import workers
 from gateway import clock as clock_module
-from gateway.clock import AHEAD_MAX_SECONDS, Clock, LedgerTimeSigner
+from gateway.clock import AHEAD_MAX_SECONDS, LedgerClock, LedgerTimeSigner
 
 LEDGER = 1_795_305_600.0
 ASKS_THE_MACHINE = {
@@ -40,7 +40,7 @@ async def test_a_machine_that_is_two_hours_off_goes_by_the_ledgers_time(
     monkeypatch: pytest.MonkeyPatch, off: float
 ) -> None:
     monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER + off)
-    clock = Clock()
+    clock = LedgerClock()
     assert (clock.seconds(), clock.difference_seconds, clock.problem) == (LEDGER + off, None, None), "its own, at first"
     with capture_logs() as lines:
         await clock.measure(says(LEDGER))
@@ -56,7 +56,7 @@ async def test_a_machine_that_is_two_hours_off_goes_by_the_ledgers_time(
 
 async def test_a_clock_that_is_put_right_is_no_problem_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER - 60)
-    clock = Clock()
+    clock = LedgerClock()
     with capture_logs() as lines:
         await clock.measure(says(LEDGER))
         monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER + 0.1)
@@ -67,7 +67,7 @@ async def test_a_clock_that_is_put_right_is_no_problem_any_more(monkeypatch: pyt
 
 async def test_a_slow_answer_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "_ROUND_TRIP_MAX_SECONDS", -1.0)
-    clock = Clock()
+    clock = LedgerClock()
     await clock.measure(says(LEDGER))
     assert clock.difference_seconds is None
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain import Output, SettingValue
 from gateway.media import Media
-from gateway.outputs.ordered import Ordered, OutputChecks, ResolutionCheck, differences
+from gateway.outputs.ordered import OutputChecks, OutputRequirements, ResolutionCheck, differences
 
 
 def clip(seconds: str, width: int = 1280, height: int = 720) -> Media:
@@ -31,13 +31,13 @@ def clip(seconds: str, width: int = 1280, height: int = 720) -> Media:
     ],
 )
 def test_a_video_may_be_five_percent_short(ordered: SettingValue, delivered: str, *, fits: bool) -> None:
-    assert (Ordered("video", {"duration": ordered}).fault_of(clip(delivered)) is None) is fits
+    assert (OutputRequirements("video", {"duration": ordered}).fault_of(clip(delivered)) is None) is fits
 
 
 def test_the_card_may_say_another_share_or_none() -> None:
-    strict = Ordered("video", {"duration": 5}, OutputChecks(duration=Decimal(1)))
+    strict = OutputRequirements("video", {"duration": 5}, OutputChecks(duration=Decimal(1)))
     assert strict.fault_of(clip("4.99")) == "lasts 4.99 s, and ordered were 5 s"
-    assert Ordered("video", {"duration": 5}, OutputChecks(duration=Decimal(0))).fault_of(clip("0.1")) is None
+    assert OutputRequirements("video", {"duration": 5}, OutputChecks(duration=Decimal(0))).fault_of(clip("0.1")) is None
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_card_may_say_another_share_or_none() -> None:
 def test_a_size_is_checked_as_the_card_says(
     check: ResolutionCheck, settings: dict[str, SettingValue], size: tuple[int, int], *, fits: bool
 ) -> None:
-    ordered = Ordered("image", settings, OutputChecks(resolution=check))
+    ordered = OutputRequirements("image", settings, OutputChecks(resolution=check))
     assert (ordered.fault_of(Media("image/png", *size)) is None) is fits
 
 

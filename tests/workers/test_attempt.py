@@ -27,7 +27,7 @@ from tests.until import until, until_idle
 from tests.workers.stage import PRICE, Stage, due, open_place, policy
 from workers.attempts.generate import generate, stop
 from workers.context import WorkerContext
-from workers.providers import Pending, Progress, ProviderRequest, Rendered, Result
+from workers.providers import Pending, ProgressReport, ProviderRequest, Rendered, Result
 
 Line = Result | Exception | None
 
@@ -104,7 +104,7 @@ async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 async def test_a_delivered_output_is_stored_under_a_key_with_the_attempt_and_described(scene: Scene) -> None:
-    scene.provide([Progress(0.5), picture(0)])
+    scene.provide([ProgressReport(0.5), picture(0)])
     generation = (await scene.reserve()).generation.id
     await scene.attempt(generation)
     ended = await scene.stage.generation(generation)
@@ -369,7 +369,7 @@ async def test_a_cancel_stops_the_provider(scene: Scene) -> None:
         ([picture(0), picture(1)], 2),
         ([picture(0), Pending(0.9)], 1),
         ([Pending()], 0),
-        ([Progress(0.5), picture(0)], 0),
+        ([ProgressReport(0.5), picture(0)], 0),
     ],
     ids=["all finished", "one of two finished", "nothing finished", "still at work"],
 )
@@ -630,7 +630,7 @@ async def test_a_retry_begun_too_early_waits_for_the_end_of_its_pause(scene: Sce
 
 
 async def test_progress_counts_what_earlier_attempts_delivered(scene: Scene) -> None:
-    scene.provide([picture(0), ProviderFailed("boom")], [Progress(0.5), None])
+    scene.provide([picture(0), ProviderFailed("boom")], [ProgressReport(0.5), None])
     generation = (await scene.reserve(outputs=2)).generation.id
     await scene.attempt(generation, 1)
     running = asyncio.create_task(scene.attempt(generation, 2))

@@ -20,7 +20,7 @@ import structlog
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
 from gateway.media import EXTENSIONS, Media, Readers, apart, fair, look
-from gateway.outputs.ordered import Ordered
+from gateway.outputs.ordered import OutputRequirements
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
 from tests.workers.stage import PRICE, Stage, open_place
@@ -30,7 +30,7 @@ from workers.attempts.generate import generate
 from workers.context import WorkerContext
 from workers.providers import ProviderRequest, Rendered, Result
 
-ANYTHING = Ordered("any", {})
+ANYTHING = OutputRequirements("any", {})
 FILES = Path(__file__).parents[1] / "media_files"
 SHORT = film(index_first=True)[:-100]
 

@@ -16,7 +16,7 @@ from arq.worker import Worker, func
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.heartbeats import worker_gone, worker_seen
-from gateway.queue.hints import Hint, Subscription
+from gateway.queue.hints import Hint, HintSubscription
 from gateway.queue.jobs import ClaimedJob, attempt_of, dumps, job_id, loads
 from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
@@ -242,7 +242,7 @@ async def test_a_stop_runs_before_every_generation_and_is_not_counted_as_one(que
 
 async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: RedisServer) -> None:
     queue = Queue(connect_queue(own_redis.url))
-    heard: list[Hint | Subscription] = []
+    heard: list[Hint | HintSubscription] = []
 
     async def listen() -> None:
         async with aclosing(queue.hints()) as hints:
@@ -261,10 +261,10 @@ async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: R
         await queue.dispatch([], [Hint("acme", GENERATION, 2)])
     own_redis.start()
     await hint_until_heard(3)
-    found = [one for one in heard if isinstance(one, Subscription)]
-    assert found[0] is Subscription.MADE
-    assert Subscription.LOST in found
-    assert found[-1] is Subscription.MADE, "whoever listens knows that something may have been missed"
+    found = [one for one in heard if isinstance(one, HintSubscription)]
+    assert found[0] is HintSubscription.MADE
+    assert HintSubscription.LOST in found
+    assert found[-1] is HintSubscription.MADE, "whoever listens knows that something may have been missed"
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
     await queue.redis.aclose()

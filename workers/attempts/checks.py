@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from gateway.errors import MediaNotTaken, MediaUnreadable, OutputNotStored, OutputUnusable, ProviderFailed
 from gateway.media import FairLooks, Media, Readers, look
-from gateway.outputs.ordered import Ordered
+from gateway.outputs.ordered import OutputRequirements
 from workers.providers import Rendered
 
 LOOKS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
@@ -38,7 +38,7 @@ class Checks:
         """End the processes that look into outputs."""
         await self._readers.close()
 
-    async def check(self, rendered: Rendered, ordered: Ordered, account: str) -> tuple[Media, str]:
+    async def check(self, rendered: Rendered, ordered: OutputRequirements, account: str) -> tuple[Media, str]:
         """What an output is, and its SHA-256. Of those of several `account`s, none is kept waiting by the others'.
 
         ProviderFailed, so worth another attempt, if it does not decode whole: it may have been damaged on the way.

@@ -23,7 +23,7 @@ from gateway.outputs import output_key
 from gateway.tasks import cancel
 from workers.attempts.lease import Lease
 from workers.attempts.state import AttemptState
-from workers.providers import Pending, Progress, Provider, ProviderRequest, Rendered
+from workers.providers import Pending, ProgressReport, Provider, ProviderRequest, Rendered
 
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
 _LAST_LOOK_SECONDS = 15.0  # including the download of finished outputs; less than a lease
@@ -152,7 +152,7 @@ class ProviderSession:
                             self._note_progress(fraction)
                         if request.last_look or (state.ref is not None and state.parking.may_leave()):
                             return SessionResult.LEFT
-                    case Progress(fraction):
+                    case ProgressReport(fraction):
                         self._note_progress(fraction)
                         if request.last_look:
                             return SessionResult.LEFT

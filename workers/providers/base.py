@@ -107,7 +107,7 @@ class ProviderRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ProgressReport:
     """How much of the request is done, 0 to 1, over all outputs that were asked of this attempt.
 
     A provider may put here what a vendor said: what is no such number becomes 0, which moves nothing.
@@ -146,7 +146,7 @@ class Rendered:
     made_here: bool = False
 
 
-Result = Progress | Pending | Rendered
+Result = ProgressReport | Pending | Rendered
 
 
 class Provider(Protocol):

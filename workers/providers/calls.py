@@ -64,7 +64,7 @@ _LOST_ON_THE_WAY = frozenset({408, 425, 502, 503, 504})  # said by what stands i
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """A provider's answer: read whole, whatever its status. `repeatable` says so of the call that it answers.
 
     `url` is where it came from: relative addresses in it are relative to that.
@@ -100,7 +100,7 @@ class Answer:
         return document
 
 
-def lost(detail: str, call: Answer) -> ProviderError:
+def lost(detail: str, call: ProviderResponse) -> ProviderError:
     """The error for an answer that says nothing of use: unknown if the call may be repeated, else failed."""
     return ProviderUnreachable(detail) if call.repeatable else ProviderFailed(detail)
 
@@ -140,7 +140,7 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         slow: bool = False,
         bytes_max: int = ANSWER_BYTES_MAX,
-    ) -> Answer:
+    ) -> ProviderResponse:
         """Call once and read the answer, whatever its status; `path` begins with a slash, or is a whole URL there.
 
         `slow`: it may take the table's `timeout`, as where the answer is the result; otherwise half a minute at most.
@@ -154,7 +154,7 @@ class Calls:
             self._outgoing.request(method, url, json=json, data=form, headers=headers, timeout=timeout) as response,
         ):
             body = await _read(response, bytes_max)
-        return Answer(method, response.status, response.headers, body, repeatable, url)
+        return ProviderResponse(method, response.status, response.headers, body, repeatable, url)
 
     async def fetch(self, url: str, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
         """Download an output, from a path of the provider's or any URL; our headers go only to the provider itself.
@@ -169,7 +169,7 @@ class Calls:
         ):
             if response.status == 200:  # noqa: PLR2004 - HTTP's own number
                 return await _read(response, bytes_max)
-            answer = Answer("GET", response.status, response.headers, b"", repeatable=True)
+            answer = ProviderResponse("GET", response.status, response.headers, b"", repeatable=True)
         if answer.status in {401, 403, 404, 410}:  # signed links that have run out are 403
             raise ProviderFailed(f"an output at {at.host} cannot be fetched (any more): {answer.status}")
         raise self.refusal(answer)
@@ -185,7 +185,7 @@ class Calls:
             finally:
                 await socket.close()
 
-    def refusal(self, answer: Answer, *, private: str = "") -> ProviderError:
+    def refusal(self, answer: ProviderResponse, *, private: str = "") -> ProviderError:
         """The error for an answer that is none of the 2xx; see first whether it is the vendor's way to say moderated.
 
         `private` is the prompt: a detail never repeats it.

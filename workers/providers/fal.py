@@ -28,7 +28,7 @@ from yarl import URL
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
 from workers.providers.base import Connection, Pending, ProviderRequest, Result
-from workers.providers.calls import Answer, Calls, lost
+from workers.providers.calls import Calls, ProviderResponse, lost
 from workers.providers.details import words_of
 from workers.providers.files import File, fetched, file_in
 from workers.providers.jobs import (
@@ -117,7 +117,7 @@ class Fal:
             raise lost("it answered a request without its `status`", answer)
         return _Status(stage_of(said["status"]), said)
 
-    async def _result(self, at: str, prompt: str, *, failed: bool) -> Answer:
+    async def _result(self, at: str, prompt: str, *, failed: bool) -> ProviderResponse:
         """The result of a completed request. `failed`: its status said so, and what is answered now is its error."""
         answer = await self._calls.ask("GET", at, repeatable=True, slow=True, bytes_max=LOOK_BYTES_MAX)
         if answer.ok:
@@ -145,7 +145,7 @@ class Fal:
         detail = f"it ended as {'; '.join(filter(None, told))}"
         return Moderated(detail) if any(map(_is_moderated, documents)) else ProviderFailed(detail)
 
-    def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
+    def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         """The error for a submit that was not taken."""
         refusal = self._calls.refusal(answer, private=prompt)
         return (
@@ -154,7 +154,7 @@ class Fal:
             else refusal
         )
 
-    def _failure(self, answer: Answer, prompt: str) -> ProviderError:
+    def _failure(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         """The error for a job that failed, by the answer that its model or its runner gave."""
         words = words_of(answer.json(), key=self._key, private=prompt)
         detail = f"it ended with {answer.status}{f': {words}' if words else ''}"
@@ -178,7 +178,7 @@ def _address(ref: str | None, provider_model: str) -> str:
     return f"/{_app(provider_model)[0]}/requests/{checked(ref)}"
 
 
-def _is_of_the_job(answer: Answer) -> bool:
+def _is_of_the_job(answer: ProviderResponse) -> bool:
     """Whether an error is what the job ended with, and not that of whoever was asked for it just now.
 
     A model's has a list of details, the queue's an `error_type`.

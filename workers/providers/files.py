@@ -71,7 +71,7 @@ async def bytes_of(calls: Calls, file: File) -> bytes:
     return await asyncio.to_thread(decoded, inline)
 
 
-class Ordering:
+class OutputNumbering:
     """Gives a job's files their numbers, in their order, as they come."""
 
     def __init__(self, request: ProviderRequest) -> None:
@@ -125,7 +125,7 @@ async def fetched(calls: Calls, files: Sequence[File], request: ProviderRequest)
     """
     if not files:
         raise ProviderFailed("its result names no files")
-    ordering = Ordering(request)
+    ordering = OutputNumbering(request)
     for outputs in (ordering.take(calls, files), ordering.rest(calls)):
         async with aclosing(outputs):
             async for output in outputs:

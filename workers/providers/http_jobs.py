@@ -20,9 +20,9 @@ from urllib.parse import quote
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
-from workers.providers.calls import Answer, Calls, lost
+from workers.providers.calls import Calls, ProviderResponse, lost
 from workers.providers.details import words_of
-from workers.providers.files import File, Ordering, file_in
+from workers.providers.files import File, OutputNumbering, file_in
 from workers.providers.moderation import MODERATED, is_moderated
 from workers.providers.stages import Stage, stage_of
 from workers.providers.values import fraction, job_id, text
@@ -64,7 +64,7 @@ class HttpJobs:
         """Look until the job has ended; outputs that are there before that are taken at once."""
         if ref is None:
             raise ProviderFailed("a job of an http server has a ref")
-        looks, ordering = 0, Ordering(request)
+        looks, ordering = 0, OutputNumbering(request)
         while True:
             answer = await self._look(ref, request)
             job = answer.document()
@@ -97,7 +97,7 @@ class HttpJobs:
         """Close the session."""
         await self._calls.close()
 
-    async def _look(self, ref: str, request: ProviderRequest) -> Answer:
+    async def _look(self, ref: str, request: ProviderRequest) -> ProviderResponse:
         answer = await self._calls.ask("GET", _path(ref), repeatable=True, slow=True, bytes_max=_ANSWER_BYTES_MAX)
         if answer.status in {404, 410}:
             raise ProviderFailed(f"it does not know its job (any more): {answer.status}")
@@ -106,7 +106,7 @@ class HttpJobs:
         return answer
 
     @staticmethod
-    def _stage(answer: Answer, job: dict[str, Any]) -> Stage:
+    def _stage(answer: ProviderResponse, job: dict[str, Any]) -> Stage:
         """How far the job is. A word outside the contract counts where it can only mean that the job failed."""
         status = job.get("status")
         stage = stage_of(status)
@@ -115,7 +115,7 @@ class HttpJobs:
         return stage
 
     @staticmethod
-    def _file(output: object, answer: Answer) -> File:
+    def _file(output: object, answer: ProviderResponse) -> File:
         """An output of the job; a path in it is one below `base_url`, as the contract says."""
         if isinstance(output, dict) and isinstance(path := output.get("url"), str) and _BELOW.match(path):
             return File(address=path, content_type=text(output.get("content_type")))
@@ -124,7 +124,7 @@ class HttpJobs:
             raise ProviderFailed("an output has neither `url` nor `b64`")
         return file
 
-    def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
+    def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         """A refusal may say by its code, as an error of a job does, that it is about the request."""
         document = answer.json()
         if _code(document) in _ERRORS or is_moderated(document):

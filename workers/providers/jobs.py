@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.errors import ProviderError, ProviderFailed, ProviderNotSetUp
 from workers.providers.base import ProviderInput, ProviderRequest
-from workers.providers.calls import Answer, Calls
+from workers.providers.calls import Calls, ProviderResponse
 from workers.providers.values import job_id
 
 LOOK_BYTES_MAX = 64 * 1024 * 1024
@@ -54,7 +54,7 @@ async def data_url(given: ProviderInput) -> str:
     return f"data:{given.content_type or 'application/octet-stream'};base64,{text}"
 
 
-def ref_in(answer: Answer, name: str) -> str:
+def ref_in(answer: ProviderResponse, name: str) -> str:
     """The id of a job that was just submitted, which the vendor calls `name`."""
     ref = job_id(answer.document().get(name))
     if ref is None or not _ID.fullmatch(ref):
@@ -69,7 +69,7 @@ def checked(ref: str | None) -> str:
     return ref
 
 
-async def look(calls: Calls, address: str, request: ProviderRequest) -> Answer:
+async def look(calls: Calls, address: str, request: ProviderRequest) -> ProviderResponse:
     """What the vendor says of the job at `address`; ProviderFailed if it does not know it (any more)."""
     answer = await calls.ask("GET", address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
     if answer.status in GONE:
@@ -86,7 +86,7 @@ async def stop(calls: Calls, method: str, address: str, *, ended_already: frozen
         raise calls.refusal(answer)
 
 
-def gone(answer: Answer) -> ProviderError:
+def gone(answer: ProviderResponse) -> ProviderError:
     """The error for a job of which its vendor says that there is none: worth another."""
     return ProviderFailed(f"it does not know its job (any more): {answer.status}")
 

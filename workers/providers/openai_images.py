@@ -26,8 +26,8 @@ from gateway.errors import (
     ProviderUnreachable,
 )
 from gateway.outside.addresses import AddressGuard
-from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
-from workers.providers.calls import Answer, Calls
+from workers.providers.base import Connection, ProgressReport, ProviderRequest, Rendered, Result
+from workers.providers.calls import Calls, ProviderResponse
 from workers.providers.files import File, bytes_of, file_in
 from workers.providers.inputs import InputBytes, Inputs
 from workers.providers.moderation import MODERATED, is_moderated
@@ -63,7 +63,7 @@ class OpenAiImages:
         inputs = [await self._inputs.read(given) for given in request.inputs]
         for start in range(0, len(request.indices), _N_MAX):
             indices = request.indices[start : start + _N_MAX]
-            yield Progress(start / len(request.indices))
+            yield ProgressReport(start / len(request.indices))
             for index, file in zip(indices, await self._ask(request, indices, inputs), strict=False):
                 yield Rendered(index=index, data=await self._picture(file))
 
@@ -125,7 +125,7 @@ class OpenAiImages:
         except ProviderUnreachable as error:
             raise ProviderFailed(f"a picture cannot be fetched: {error.detail}") from None
 
-    def _refusal(self, answer: Answer, document: object, prompt: str) -> ProviderError:
+    def _refusal(self, answer: ProviderResponse, document: object, prompt: str) -> ProviderError:
         error = document.get("error") if isinstance(document, dict) else None
         said = {str(error.get(name)).lower() for name in ("code", "type")} if isinstance(error, dict) else set()
         refusal = self._calls.refusal(answer, private=prompt)

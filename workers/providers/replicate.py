@@ -24,7 +24,7 @@ from yarl import URL
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
-from workers.providers.calls import Answer, Calls, lost
+from workers.providers.calls import Calls, ProviderResponse, lost
 from workers.providers.details import presentable, words_of
 from workers.providers.files import File, fetched
 from workers.providers.jobs import (
@@ -119,7 +119,7 @@ class Replicate:
             raise ProviderFailed("it answered a new file without its address")
         return found
 
-    def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
+    def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         refusal = self._calls.refusal(answer, private=prompt)
         document = answer.json()
         told = text(document.get("detail")) if isinstance(document, dict) else ""
@@ -127,7 +127,7 @@ class Replicate:
             return Moderated(refusal.detail)
         return refusal
 
-    def _failure(self, answer: Answer, prediction: dict[str, Any], prompt: str) -> ProviderError:
+    def _failure(self, answer: ProviderResponse, prediction: dict[str, Any], prompt: str) -> ProviderError:
         """The error for a prediction that has ended without a result, or whose answer does not say how it is."""
         status = text(prediction.get("status"))
         if not status:

@@ -13,7 +13,7 @@ _REMEMBERED_MAX = 100_000  # names: some are of webhooks that no longer exist
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class CallShare:
     """How many calls the caller may make now; 0 if the limit is reached."""
 
     calls: int
@@ -38,18 +38,18 @@ class CallLimit:
         """Whether slow receivers should yield after each call, so that each of them gets a turn."""
         return self._by_slow >= self._slow_max // 2
 
-    def acquire(self, name: Hashable, wanted: int) -> Share:
+    def acquire(self, name: Hashable, wanted: int) -> CallShare:
         """As many of the `wanted` calls as the limit allows. The caller must `release` it."""
         slow = name in self._slow
         free = self.calls_max - self._taken
         if slow:
             free = min(free, self._slow_max - self._by_slow)
-        share = Share(max(0, min(wanted, free)), slow)
+        share = CallShare(max(0, min(wanted, free)), slow)
         self._taken += share.calls
         self._by_slow += share.calls if slow else 0
         return share
 
-    def release(self, share: Share) -> None:
+    def release(self, share: CallShare) -> None:
         """Return a share when its calls are done."""
         self._taken -= share.calls
         self._by_slow -= share.calls if share.slow else 0

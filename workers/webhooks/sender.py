@@ -23,15 +23,15 @@ from gateway.domain import operation_id
 from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation
-from gateway.ledger.webhooks import DEFAULT, Claimed, Delivery, Due, Try, Webhook
+from gateway.ledger.webhooks import DEFAULT, ClaimedDeliveries, Delivery, Due, Try, Webhook
 from gateway.outputs import OutputLinks
-from gateway.outside.receivers import CALL_SECONDS, Answered, Receivers
+from gateway.outside.receivers import CALL_SECONDS, CallResult, Receivers
 from gateway.outside.webhook_secrets import WebhookSecrets
 from gateway.tasks import cancel
 from gateway.views.events import GENERATION_EVENTS, event_shape
 from workers.metrics import WEBHOOK_TRIES
 from workers.retry import retry_until_answered
-from workers.webhooks.call_limit import CallLimit, Share
+from workers.webhooks.call_limit import CallLimit, CallShare
 
 _ROUND_SECONDS = 1.0
 _DUE_LIMIT = 1000  # per partition: a hundred slow webhooks must not hide the others behind them
@@ -112,7 +112,7 @@ class WebhookSender:
         while self._work:
             await asyncio.wait(self._work)
 
-    async def _send_due(self, due: Due, share: Share) -> None:
+    async def _send_due(self, due: Due, share: CallShare) -> None:
         """Send to one webhook until nothing is due. Errors are logged and never stop the sender."""
         try:
             while share.calls:
@@ -137,7 +137,7 @@ class WebhookSender:
         except Exception:
             log.exception("webhook_failed", webhook=due.webhook, account=due.account)
 
-    async def _deliver_all(self, due: Due, claimed: Claimed, began_at: float) -> bool:
+    async def _deliver_all(self, due: Due, claimed: ClaimedDeliveries, began_at: float) -> bool:
         """Call the receiver for each claimed delivery, all to the end even if one fails; whether all were accepted."""
         tries = (self._deliver(due, claimed, delivery, began_at) for delivery in claimed.deliveries)
         through = await asyncio.gather(*tries, return_exceptions=True)
@@ -146,7 +146,7 @@ class WebhookSender:
                 raise one
         return all(through)
 
-    async def _deliver(self, due: Due, claimed: Claimed, delivery: Delivery, began_at: float) -> bool:
+    async def _deliver(self, due: Due, claimed: ClaimedDeliveries, delivery: Delivery, began_at: float) -> bool:
         """Call once and record the result; whether the receiver accepted it."""
         webhook, at = claimed.webhook, _now()
         answered = await self._call(webhook, delivery, self._latest(began_at))
@@ -185,7 +185,7 @@ class WebhookSender:
         """The latest start of a call: it must end before the claim expires, or it might arrive after a later event."""
         return began_at + self.claim_ms / 1000 - _CALL_MARGIN * self.receivers.call_seconds
 
-    async def _call(self, webhook: Webhook, delivery: Delivery, latest: float) -> Answered | None:
+    async def _call(self, webhook: Webhook, delivery: Delivery, latest: float) -> CallResult | None:
         """Call once. None if the claim is about to expire: another sender may deliver it."""
         secrets: Sequence[str] = self.secrets.in_force(webhook, _now())
         url = delivery.url or webhook.url
@@ -196,12 +196,12 @@ class WebhookSender:
                 account=webhook.account,
                 fix="give this process the gateway's FAREBOX_SIGNING_KEY, or rotate the webhook's secret",
             )
-            return Answered(None, "secret_missing", 0)
+            return CallResult(None, "secret_missing", 0)
         try:
             body = event_shape(delivery, await self._generation(delivery), self.links).json_text()
         except Exception:  # the generation cannot be read: retried like any other failure, for a day
             log.exception("event_unreadable", webhook=webhook.id, event_id=delivery.event, about=delivery.subject)
-            return Answered(None, "unreadable", 0)
+            return CallResult(None, "unreadable", 0)
         if time.monotonic() > latest:
             log.warning("webhook_claim_ran_out", webhook=webhook.id, account=webhook.account, event_id=delivery.event)
             return None

@@ -26,7 +26,7 @@ _TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class CodeSample:
     """One call, with what its description has as examples."""
 
     method: str
@@ -68,11 +68,11 @@ class Sample:
 
 def samples(server: str, method: str, path: str, operation: Document) -> dict[str, str]:
     """The samples of a call, by language."""
-    sample = Sample.of(server, method, path, operation)
+    sample = CodeSample.of(server, method, path, operation)
     return {"curl": _curl(sample), "Python": _python(sample), "JavaScript": _javascript(sample)}
 
 
-def _curl(sample: Sample) -> str:
+def _curl(sample: CodeSample) -> str:
     parts = ["curl" + (" -N" if sample.answers == SSE else ""), shlex.quote(sample.url)]
     if sample.method != "GET":
         parts[0] += f" -X {sample.method}" if sample.sent_as is None or sample.method != "POST" else ""
@@ -91,7 +91,7 @@ def _curl(sample: Sample) -> str:
     return " \\\n  ".join([f"{parts[0]} {parts[1]}", *parts[2:]])
 
 
-def _python(sample: Sample) -> str:
+def _python(sample: CodeSample) -> str:
     headers = {}
     if sample.with_key:
         headers["Authorization"] = f"f\"Bearer {{os.environ['{KEY}']}}\""
@@ -123,7 +123,7 @@ def _python(sample: Sample) -> str:
     return "\n".join(lines)
 
 
-def _javascript(sample: Sample) -> str:
+def _javascript(sample: CodeSample) -> str:
     headers = {}
     if sample.with_key:
         headers["Authorization"] = f"`Bearer ${{process.env.{KEY}}}`"

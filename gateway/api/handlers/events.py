@@ -27,7 +27,7 @@ from gateway.api.ownership.own_generations import own_generation, queue_position
 from gateway.api.ownership.whose import Whose, account_of, whose
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
 from gateway.api.streams.event_stream import EventStream
-from gateway.api.streams.hub import Changed, Watch
+from gateway.api.streams.hub import Changed, StreamWatch
 from gateway.api.watching import queues_shape
 from gateway.domain import FINAL_STATES, Scope
 from gateway.errors import LedgerBroken, LedgerUnavailable, QueueUnavailable
@@ -233,7 +233,7 @@ async def _of_queues(request: web.Request) -> web.StreamResponse:
         return stream.response
 
 
-async def _next_look(request: web.Request, watch: Watch, stream: EventStream) -> Changed:
+async def _next_look(request: web.Request, watch: StreamWatch, stream: EventStream) -> Changed:
     """Wait for the time to look again; what has changed meanwhile. InvalidKey if the session was signed out."""
     changed = await watch.wait(READ_AGAIN_SECONDS)
     await stream.keep_alive()

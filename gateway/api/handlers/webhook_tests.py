@@ -20,7 +20,7 @@ from gateway.clock import now_ms
 from gateway.domain import ALL_ACCOUNTS
 from gateway.ledger.allowances import Limited
 from gateway.ledger.webhooks import Webhook
-from gateway.outside.receivers import CALL_SECONDS, Answered, Word
+from gateway.outside.receivers import CALL_SECONDS, CallResult, Word
 from gateway.schemas import webhooks as s
 from gateway.schemas.errors import RateLimitedDetails
 
@@ -88,11 +88,11 @@ async def test(request: web.Request) -> web.Response:
     )
 
 
-async def _call(request: web.Request, webhook: Webhook, url: str, event: str) -> Answered:
+async def _call(request: web.Request, webhook: Webhook, url: str, event: str) -> CallResult:
     now = now_ms()
     signing = request.app[WEBHOOK_SECRETS].in_force(webhook, now)
     if not signing:
-        return Answered(None, "secret_missing", 0)
+        return CallResult(None, "secret_missing", 0)
     body = s.TestEventOut(
         id=event,
         object="event",
@@ -121,7 +121,7 @@ async def _admit(request: web.Request) -> None:
         )
 
 
-def _message(answered: Answered, *, delivered: bool) -> str:
+def _message(answered: CallResult, *, delivered: bool) -> str:
     if answered.word is not None:
         return _WORDS[answered.word]
     if delivered:

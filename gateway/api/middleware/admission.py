@@ -35,7 +35,7 @@ class ConnectionRefused(Exception):
         self.error = error
 
 
-class State(enum.Enum):
+class ConnectionState(enum.Enum):
     """What a connection is doing."""
 
     HALF_OPEN = enum.auto()  # it has not sent a whole head yet
@@ -51,7 +51,7 @@ class Place:
     end: Callable[[], None]
     client: str | None
     refusal: ApiError | None = None
-    state: State | None = None
+    state: ConnectionState | None = None
     since: float = 0.0
 
 
@@ -62,8 +62,14 @@ class _Waiting:
     half_open: OrderedDict[Place, None] = field(default_factory=OrderedDict)
     idle: OrderedDict[Place, None] = field(default_factory=OrderedDict)
 
-    def of(self, state: State | None) -> OrderedDict[Place, None] | None:
-        return self.half_open if state is State.HALF_OPEN else self.idle if state is State.IDLE else None
+    def of(self, state: ConnectionState | None) -> OrderedDict[Place, None] | None:
+        return (
+            self.half_open
+            if state is ConnectionState.HALF_OPEN
+            else self.idle
+            if state is ConnectionState.IDLE
+            else None
+        )
 
     def longest(self, now: float) -> Place | None:
         """The one to go first; an idle one only after a while, for its client may be about to use it."""
@@ -111,10 +117,10 @@ class Admission:
             self._count += 1
             if client is not None:
                 self._of_client[client] += 1
-        self.note(place, State.HALF_OPEN)
+        self.note(place, ConnectionState.HALF_OPEN)
         return place
 
-    def note(self, place: Place, state: State | None) -> None:
+    def note(self, place: Place, state: ConnectionState | None) -> None:
         """What the connection does from now on; None: it is gone."""
         before, place.state, place.since = place.state, state, self._clock()
         if place.refusal is not None or before is state:

@@ -18,7 +18,7 @@ from gateway.api.ordering.refusals import reused
 from gateway.api.services import REQUESTS
 from gateway.domain import operation_id
 from gateway.errors import LedgerUnavailable
-from gateway.ledger.idempotency import Answered, Claimed, Pending, Request, Reused
+from gateway.ledger.idempotency import KeyClaimed, KeyInProgress, Request, Reused, StoredResponse
 
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.05
@@ -73,24 +73,24 @@ def key_digest(caller: Caller, key: str) -> str:
     return hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
 
 
-async def _claim(request: web.Request, claim: Request) -> Answered | None:
+async def _claim(request: web.Request, claim: Request) -> StoredResponse | None:
     """Claim the request, waiting a while for one that is the same and at work; its answer if it has one."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + WAIT_SECONDS
     while True:
         match await request.app[REQUESTS].claim(claim):
-            case Claimed():
+            case KeyClaimed():
                 return None
-            case Answered() as answered:
+            case StoredResponse() as answered:
                 return answered
             case Reused():
                 raise reused()
-            case Pending() if loop.time() >= give_up:
+            case KeyInProgress() if loop.time() >= give_up:
                 raise LedgerDown(
                     f"A request with this {IDEMPOTENCY_HEADER} is still in progress. Retry with the same key to get "
                     "its response."
                 )
-            case Pending():
+            case KeyInProgress():
                 await asyncio.sleep(POLL_SECONDS)
 
 

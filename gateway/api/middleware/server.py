@@ -19,7 +19,7 @@ from gateway.api import limits
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
 from gateway.api.http.context import request_id
 from gateway.api.http.respond import answer_error
-from gateway.api.middleware.admission import Admission, ConnectionRefused, Place, State
+from gateway.api.middleware.admission import Admission, ConnectionRefused, ConnectionState, Place
 from gateway.api.middleware.cross_origin import open_to_origin
 from gateway.api.middleware.envelope import Handler, answered
 from gateway.api.services import SETTINGS
@@ -31,7 +31,7 @@ _TOO_MANY_HEADERS = "Too many headers"  # aiohttp has no exception of its own fo
 log = structlog.get_logger("gateway.requests")
 
 
-class Connection(web.RequestHandler):
+class ClientConnection(web.RequestHandler):
     """One client's connection."""
 
     __slots__ = ("_answered", "_head_due", "_stuck", "place")
@@ -55,7 +55,7 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         if self._request_count > self._answered:
             self._forget_head()
-            self._manager_of.admission.note(self.place, State.WORKING)
+            self._manager_of.admission.note(self.place, ConnectionState.WORKING)
         elif self._head_due is None and data:
             self._head_due = self._loop.call_later(limits.HEAD_SECONDS, self._no_head)
 
@@ -87,7 +87,7 @@ class Connection(web.RequestHandler):
         finished = await super().finish_response(request, resp, start_time)
         self._answered += 1
         if self._request_count <= self._answered and self._manager is not None:
-            self._manager_of.admission.note(self.place, State.IDLE)
+            self._manager_of.admission.note(self.place, ConnectionState.IDLE)
         if unwanted:
             self._lingering_time = 0.0
             if self.transport is not None:
@@ -161,23 +161,23 @@ class Server(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         """A connection; asyncio asks for one when a client has come."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return ClientConnection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Give the connection its place, for which another may have to go."""
         super().connection_made(handler, transport)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        cast("Connection", handler).place = self.admission.admit(address, transport.abort)
+        cast("ClientConnection", handler).place = self.admission.admit(address, transport.abort)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Its place is free."""
         super().connection_lost(handler, exc)
-        self.admission.leave(cast("Connection", handler).place)
+        self.admission.leave(cast("ClientConnection", handler).place)
 
     def _admitted(self, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            place = cast("Connection", request.protocol).place
+            place = cast("ClientConnection", request.protocol).place
             said = request.headers.getall(self._proxies.header, ())
             try:
                 # Before any route is looked for: whoever is refused here costs as little as can be.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.api import limits
 from gateway.api.errors import RateLimited
-from gateway.queue.hints import Hint, Subscription
+from gateway.queue.hints import Hint, HintSubscription
 from gateway.queue.queue import Queue
 from gateway.schemas.errors import RateLimitedDetails
 
@@ -28,7 +28,7 @@ class Changed(NamedTuple):
     everything: bool
 
 
-class Watch:
+class StreamWatch:
     """What one stream watches: the ids of generations that have changed since it last looked."""
 
     def __init__(self) -> None:
@@ -79,8 +79,8 @@ class Hub:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._by_owner: Counter[str] = Counter()
-        self._by_account: dict[str, set[Watch]] = {}
-        self._by_generation: dict[str, set[Watch]] = {}
+        self._by_account: dict[str, set[StreamWatch]] = {}
+        self._by_generation: dict[str, set[StreamWatch]] = {}
         self._closed = False
         self._deaf_since: float | None = monotonic()
 
@@ -107,17 +107,17 @@ class Hub:
                     case Hint(account, generation):
                         for watch in (*self._by_account.get(account, ()), *self._by_generation.get(generation, ())):
                             watch.tell(generation)
-                    case Subscription.MADE:
+                    case HintSubscription.MADE:
                         self._deaf_since = None
                         for watch in self._watches():
                             watch.tell_missed()
-                    case Subscription.LOST if self._deaf_since is None:
+                    case HintSubscription.LOST if self._deaf_since is None:
                         self._deaf_since = monotonic()
 
     @contextlib.asynccontextmanager
     async def watch(
         self, *, owner: str, account: str | None = None, generation: str | None = None
-    ) -> AsyncIterator[Watch]:
+    ) -> AsyncIterator[StreamWatch]:
         """Watch an account, one generation, or (for the operators' stream) only the gateway's end.
 
         RateLimited if `owner`, an account or an operator's key, has too many streams open here.
@@ -130,7 +130,7 @@ class Hub:
                 headers={"Retry-After": str(limits.STREAMS_RETRY_SECONDS)},
             )
         self._by_owner[owner] += 1
-        watch = Watch()
+        watch = StreamWatch()
         place, name = (self._by_generation, generation) if generation is not None else (self._by_account, account or "")
         place.setdefault(name, set()).add(watch)
         if self._closed:
@@ -151,7 +151,7 @@ class Hub:
         for watch in self._watches():
             watch.close()
 
-    def _watches(self) -> Iterator[Watch]:
+    def _watches(self) -> Iterator[StreamWatch]:
         for place in (self._by_account, self._by_generation):
             for watches in place.values():
                 yield from watches

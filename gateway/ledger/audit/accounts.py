@@ -13,7 +13,7 @@ from gateway.ledger.audit.indexes import read_index
 from gateway.ledger.audit.journals import JournalReader
 from gateway.ledger.audit.looking import Look, Moved
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.audit.webhooks import missing_webhooks
 from gateway.ledger.generation_records import decode_allocation
 from gateway.ledger.records import BUCKETS, LETTERS, decode_entry, decode_grant, pairs
@@ -54,7 +54,9 @@ async def look_at_account(reader: Reader, account: str) -> Look:
         return Look()
     look = Look(
         [
-            Difference(kind=kind, subject=f"account {account}, {what}", account=account, expected=expected, found=found)
+            AuditDifference(
+                kind=kind, subject=f"account {account}, {what}", account=account, expected=expected, found=found
+            )
             for kind, what, expected, found in (*_balance(snapshot), *_held(snapshot), *_counts(snapshot))
         ]
     )
@@ -66,7 +68,7 @@ async def look_at_account(reader: Reader, account: str) -> Look:
     return look
 
 
-Finding = tuple[Kind, str, str, str]
+Finding = tuple[DifferenceKind, str, str, str]
 """A difference within an account: its kind, what it is about, what was expected, what was found."""
 
 
@@ -75,25 +77,27 @@ def _balance(snapshot: Snapshot) -> list[Finding]:
     newest, entries = snapshot.newest, int(snapshot.fields.get("entries", 0))
     found: list[Finding] = []
     if (newest.id if newest else 0) != entries:
-        found.append((Kind.JOURNAL, "newest entry", f"entry {entries}", f"entry {newest.id}" if newest else "none"))
+        found.append(
+            (DifferenceKind.JOURNAL, "newest entry", f"entry {entries}", f"entry {newest.id}" if newest else "none")
+        )
     grants = sum(map(snapshot.available, Bucket))
     journal = newest.available_after_millicredits if newest else 0
     if grants != journal:
         wanted, there = f"{format_credits(journal)} by its journal", f"{format_credits(grants)} in its grants"
-        found.append((Kind.BALANCE, "available credits", wanted, there))
+        found.append((DifferenceKind.BALANCE, "available credits", wanted, there))
     below = [
         name
         for name, grant in snapshot.grants.items()
         if min(grant.available_millicredits, grant.held_millicredits) < 0
     ]
-    found += [(Kind.BALANCE, f"grant {name}", "no amount below zero", "one") for name in below]
+    found += [(DifferenceKind.BALANCE, f"grant {name}", "no amount below zero", "one") for name in below]
     if (debt := int(snapshot.fields.get("debt", 1))) <= 0:
-        found.append((Kind.BALANCE, "debt", "above zero, or none", format_credits(debt)))
+        found.append((DifferenceKind.BALANCE, "debt", "above zero, or none", format_credits(debt)))
     held = sum(snapshot.held.values())
     journal = newest.held_after_millicredits if newest else 0
     if held != journal:
         wanted, there = f"{format_credits(journal)} by its journal", format_credits(held)
-        found.append((Kind.BALANCE, "held credits", wanted, there))
+        found.append((DifferenceKind.BALANCE, "held credits", wanted, there))
     return found
 
 
@@ -104,12 +108,12 @@ def _held(snapshot: Snapshot) -> list[Finding]:
         held, wanted = snapshot.held[bucket], snapshot.open_held.get(bucket, 0)
         if held != wanted:
             text = f"{format_credits(wanted)} by its open generations"
-            found.append((Kind.HELD, f"held of bucket {bucket}", text, format_credits(held)))
+            found.append((DifferenceKind.HELD, f"held of bucket {bucket}", text, format_credits(held)))
     for name, grant in snapshot.grants.items():
         wanted = snapshot.open_held_of_grant.get(name, 0)
         if grant.held_millicredits != wanted:
             text = f"{format_credits(wanted)} by its open generations"
-            found.append((Kind.HELD, f"held of grant {name}", text, format_credits(grant.held_millicredits)))
+            found.append((DifferenceKind.HELD, f"held of grant {name}", text, format_credits(grant.held_millicredits)))
     return found
 
 
@@ -120,7 +124,7 @@ def _counts(snapshot: Snapshot) -> list[Finding]:
     for name in sorted(names):
         counted, there = int(snapshot.fields.get(name, 0)), snapshot.open_counts.get(name, 0)
         if counted != there:
-            kind = Kind.WORK if name.startswith("work:") else Kind.WAITING
+            kind = DifferenceKind.WORK if name.startswith("work:") else DifferenceKind.WAITING
             found.append((kind, f"field {name}", f"{there}, as many as there are", str(counted)))
     return found
 

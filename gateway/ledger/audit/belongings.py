@@ -12,7 +12,7 @@ from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import ADMIN_SCOPE, Key
 from gateway.ledger.audit.looking import Look
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.scripts import translated
 
 _GONE = -2
@@ -25,7 +25,12 @@ async def look_at_keys(reader: Reader, found: Sequence[Key]) -> Look:
     known = [key for key in found if key.kind is not None]
     lives, owners = await _ask(reader, known)
     look.differences += [
-        Difference(kind=Kind.ORPHAN, subject=f"key {key.name}", expected="a kind of key that is known", found="another")
+        AuditDifference(
+            kind=DifferenceKind.ORPHAN,
+            subject=f"key {key.name}",
+            expected="a kind of key that is known",
+            found="another",
+        )
         for key in found
         if key.kind is None
     ]
@@ -73,17 +78,17 @@ def _is_webhook(key: Key) -> bool:
     return key.kind is not None and key.kind.name == "webhook"
 
 
-def _differences(key: Key, lives_ms: int, *, owned: bool) -> list[Difference]:
+def _differences(key: Key, lives_ms: int, *, owned: bool) -> list[AuditDifference]:
     found = []
     if not owned:
         whose = "account" if key.webhook is None or (key.account and _is_webhook(key)) else "webhook"
         name = key.account if whose == "account" else key.webhook
-        found.append((Kind.ORPHAN, f"its {whose} {name or ''}".strip(), f"no such {whose}"))
+        found.append((DifferenceKind.ORPHAN, f"its {whose} {name or ''}".strip(), f"no such {whose}"))
     expires = key.kind is not None and key.kind.expires
     if expires is not None and expires != (lives_ms != _FOR_EVER):
         wanted, there = ("a TTL", "none: it stays for ever") if expires else ("no TTL", f"one of {lives_ms} ms")
-        found.append((Kind.LIFETIME, wanted, there))
+        found.append((DifferenceKind.LIFETIME, wanted, there))
     return [
-        Difference(kind=kind, subject=f"key {key.name}", account=key.account, expected=expected, found=there)
+        AuditDifference(kind=kind, subject=f"key {key.name}", account=key.account, expected=expected, found=there)
         for kind, expected, there in found
     ]

@@ -11,7 +11,7 @@ from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import read_key
 from gateway.ledger.audit.looking import Look
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.audit.scanning import scan
 from gateway.ledger.scripts import translated
 
@@ -69,4 +69,10 @@ async def look_at_account_count(reader: Reader, partition: int) -> Look:
     if count.agrees:
         return Look()
     subject = f"{keys.totals(partition)}, field accounts"
-    return Look([Difference(kind=Kind.TOTALS, subject=subject, expected=str(count.before), found=str(count.total))])
+    return Look(
+        [
+            AuditDifference(
+                kind=DifferenceKind.TOTALS, subject=subject, expected=str(count.before), found=str(count.total)
+            )
+        ]
+    )

@@ -11,7 +11,7 @@ from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.audit.looking import UNREADABLE, Look, readable, unreadable
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.generation_records import decode_allocation
 from gateway.ledger.records import decode_entry, pairs
 
@@ -43,19 +43,19 @@ async def look_at_generations(reader: Reader, generations: Sequence[str]) -> Loo
     return look
 
 
-def _differences(name: str, fields: Mapping[str, str], now: int, listed_ms: int) -> list[Difference]:
+def _differences(name: str, fields: Mapping[str, str], now: int, listed_ms: int) -> list[AuditDifference]:
     subject, account = f"generation {name}", fields.get("account")
     try:
         findings = list(_Generation(fields, now, listed_ms).findings())
     except UNREADABLE as error:
         return [unreadable(subject, error)]
     return [
-        Difference(kind=kind, subject=subject, account=account, generation=name, expected=expected, found=found)
+        AuditDifference(kind=kind, subject=subject, account=account, generation=name, expected=expected, found=found)
         for kind, expected, found in findings
     ]
 
 
-Finding = tuple[Kind, str, str]
+Finding = tuple[DifferenceKind, str, str]
 """A difference of a generation: its kind, what was expected, what was found."""
 
 
@@ -81,7 +81,7 @@ class _Generation:
     def findings(self) -> Iterator[Finding]:
         """What does not agree."""
         if self.fields["account_exists"] == "0":
-            yield Kind.ORPHAN, f"its account {self.fields['account']}", "no such account"
+            yield DifferenceKind.ORPHAN, f"its account {self.fields['account']}", "no such account"
         yield from self._indexes()
         yield from self._credits()
         yield from (self._open_entries() if self.open else self._settled())
@@ -91,32 +91,32 @@ class _Generation:
         in_deadlines, waits = "in_deadlines" in self.fields, self.state is State.WAITING
         if in_deadlines != self.open:
             wanted, there = ("one deadline", "none") if self.open else ("no deadline, because it has ended", "one")
-            yield Kind.DEADLINE, wanted, there
+            yield DifferenceKind.DEADLINE, wanted, there
         if waits != ("in_waiting" in self.fields):
             wanted = "a place in the waiting room" if waits else f"none in the waiting room, because it is {self.state}"
-            yield Kind.WAITING, wanted, "none" if waits else "one"
+            yield DifferenceKind.WAITING, wanted, "none" if waits else "one"
         listed = "in_recent" in self.fields or self.number("created_at") < self.now - self.listed_ms
         if not listed:
-            yield Kind.RECENT, "a place in its account's list of generations", "none"
+            yield DifferenceKind.RECENT, "a place in its account's list of generations", "none"
         lives = self.number("lives_ms") >= 0
         if lives == self.open:
             wanted = "no TTL while it is open" if self.open else "a TTL, because it has ended"
-            yield Kind.LIFETIME, wanted, "a TTL" if lives else "none"
+            yield DifferenceKind.LIFETIME, wanted, "a TTL" if lives else "none"
         in_outputs = "in_outputs" in self.fields
         if self.open and in_outputs:
-            yield Kind.OUTPUTS, "its outputs kept, because it is open", "a time to delete them"
+            yield DifferenceKind.OUTPUTS, "its outputs kept, because it is open", "a time to delete them"
         undeleted = not self.open and self.number("delivered") > 0 and "outputs_deleted" not in self.fields
         if undeleted and not in_outputs:
-            yield Kind.OUTPUTS, "a time to delete its outputs", "none"
+            yield DifferenceKind.OUTPUTS, "a time to delete its outputs", "none"
 
     def _credits(self) -> Iterator[Finding]:
         """The allocation is the price, and what was delivered is there."""
         drawn = sum(share.millicredits for share in decode_allocation(self.fields["allocation"]))
         if drawn != self.number("price"):
             wanted = f"an allocation of its price, {format_credits(self.number('price'))}"
-            yield Kind.SETTLED, wanted, format_credits(drawn)
+            yield DifferenceKind.SETTLED, wanted, format_credits(drawn)
         if self.number("delivered") != self.number("outputs_stored"):
-            yield Kind.SETTLED, f"{self.fields['delivered']} outputs delivered", self.fields["outputs_stored"]
+            yield DifferenceKind.SETTLED, f"{self.fields['delivered']} outputs delivered", self.fields["outputs_stored"]
 
     def _moved(self) -> tuple[int, int]:
         """What its own entries did to available and held, but for what then lapsed or was revoked."""
@@ -130,7 +130,11 @@ class _Generation:
     def _open_entries(self) -> Iterator[Finding]:
         price = self.number("price")
         if self._moved() != (-price, price):
-            yield Kind.SETTLED, f"entries that hold its price, {format_credits(price)}", _moved_text(self._moved())
+            yield (
+                DifferenceKind.SETTLED,
+                f"entries that hold its price, {format_credits(price)}",
+                _moved_text(self._moved()),
+            )
 
     def _settled(self) -> Iterator[Finding]:
         """R9: floor(price × delivered / outputs) committed, the rest refunded, nothing held."""
@@ -140,13 +144,13 @@ class _Generation:
             wanted = (
                 f"{format_credits(share)} committed for {self.fields['delivered']} of {self.fields['outputs']} outputs"
             )
-            yield Kind.SETTLED, wanted, format_credits(committed)
+            yield DifferenceKind.SETTLED, wanted, format_credits(committed)
         if committed + refunded != price:
             wanted = f"committed and refunded to be its price, {format_credits(price)}"
-            yield Kind.SETTLED, wanted, format_credits(committed + refunded)
+            yield DifferenceKind.SETTLED, wanted, format_credits(committed + refunded)
         if self._moved() != (-committed, 0):
             wanted = f"entries that take {format_credits(committed)} and hold nothing"
-            yield Kind.SETTLED, wanted, _moved_text(self._moved())
+            yield DifferenceKind.SETTLED, wanted, _moved_text(self._moved())
 
 
 def _moved_text(moved: tuple[int, int]) -> str:

@@ -11,7 +11,7 @@ from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import Key
 from gateway.ledger.audit.looking import Look, Moved
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.records import pairs
 
 ROWS_AT_ONCE = 500
@@ -85,7 +85,7 @@ async def look_at_totals(reader: Reader, partition: int) -> Look:
     return Look(_totals(partition, totals or {}, counted))
 
 
-def _totals(partition: int, totals: Mapping[str, int], counted: Mapping[str, int]) -> list[Difference]:
+def _totals(partition: int, totals: Mapping[str, int], counted: Mapping[str, int]) -> list[AuditDifference]:
     names = {name for name in totals if "|" not in name} | set(counted)
     found = []
     for name in sorted(names - {"accounts"}):
@@ -93,33 +93,38 @@ def _totals(partition: int, totals: Mapping[str, int], counted: Mapping[str, int
         if wanted != there:
             texts = (format_credits(wanted), format_credits(there)) if name == "held" else (str(wanted), str(there))
             subject = f"{keys.totals(partition)}, field {name}"
-            found.append(Difference(kind=Kind.TOTALS, subject=subject, expected=texts[0], found=texts[1]))
+            found.append(
+                AuditDifference(kind=DifferenceKind.TOTALS, subject=subject, expected=texts[0], found=texts[1])
+            )
     return found
 
 
-def _misplaced(key: Key, row: Row, now: int) -> Difference | None:
+def _misplaced(key: Key, row: Row, now: int) -> AuditDifference | None:
     name = "" if key.kind is None else key.kind.name
     there = f"its state is {row.state}" if row.state else "no such generation"
     match name:
         case "deadlines":
             right = row.state in _OPEN
-            kind, expected = Kind.DEADLINE, "no deadline, because it is not open"
+            kind, expected = DifferenceKind.DEADLINE, "no deadline, because it is not open"
             there = f"a deadline, and {there}"
         case "waiting":
             tool = key.name.rpartition(":")[2]
             right = (row.state, row.account, row.tool) == (State.WAITING, key.account, tool)
-            kind, expected = Kind.WAITING, f"in the waiting room only who waits for {tool}"
+            kind, expected = DifferenceKind.WAITING, f"in the waiting room only who waits for {tool}"
         case "outputs":
             # What ended long ago is gone by itself, and its outputs may still be due.
             right = row.state not in _OPEN
-            kind, expected = Kind.OUTPUTS, "only ended generations among those whose outputs are to be deleted"
+            kind, expected = (
+                DifferenceKind.OUTPUTS,
+                "only ended generations among those whose outputs are to be deleted",
+            )
         case _:
             gone = not row.state and row.score < now - _GENERATION_KEPT_MS
             right = gone or row.account == key.account
-            kind, expected = Kind.RECENT, f"the generation that account {key.account} lists"
+            kind, expected = DifferenceKind.RECENT, f"the generation that account {key.account} lists"
     if right:
         return None
-    return Difference(
+    return AuditDifference(
         kind=kind,
         subject=f"generation {row.generation}",
         account=key.account or row.account or None,

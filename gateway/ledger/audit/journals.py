@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.domain import Bucket, format_credits
 from gateway.ledger import outcomes as o
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.records import decode_entry
 
 ENTRIES_AT_ONCE = 500
@@ -34,14 +34,14 @@ class JournalReader:
 
     async def check(
         self, newest: o.Entry | None, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
-    ) -> list[Difference]:
+    ) -> list[AuditDifference]:
         """Compare all entries from `newest` on back with each other, and their sums with the balances of its moment.
 
         The sums are compared per bucket where the journal still begins with entry 1. `created_at` is in real time.
         """
         if newest is None:
             return []
-        found: list[Difference] = []
+        found: list[AuditDifference] = []
         after = newest
         async for entry in self._read(newest):
             if self.entries > 1:
@@ -54,7 +54,7 @@ class JournalReader:
 
     def _end(
         self, oldest: o.Entry, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
-    ) -> list[Difference]:
+    ) -> list[AuditDifference]:
         """What is wrong with a journal whose entries follow each other, and end with `oldest`."""
         if self.entries == 0:
             return [self._difference("newest entry", f"entry {oldest.id}", "none")]
@@ -82,7 +82,7 @@ class JournalReader:
             self._available[bucket] += change.credits_millicredits
             self._held[bucket] += change.held_millicredits
 
-    def _break(self, entry: o.Entry, after: o.Entry) -> list[Difference]:
+    def _break(self, entry: o.Entry, after: o.Entry) -> list[AuditDifference]:
         """What keeps `after` from following `entry`."""
         about = f"entry {after.id}"
         if after.id != entry.id + 1:
@@ -95,7 +95,7 @@ class JournalReader:
             return []
         return [self._difference(about, _balance(available, held), _balance_after(after))]
 
-    def _first(self, entry: o.Entry) -> list[Difference]:
+    def _first(self, entry: o.Entry) -> list[AuditDifference]:
         if (entry.credits_millicredits, entry.held_millicredits) == (
             entry.available_after_millicredits,
             entry.held_after_millicredits,
@@ -104,18 +104,20 @@ class JournalReader:
         wanted = _balance(entry.credits_millicredits, entry.held_millicredits)
         return [self._difference("entry 1", wanted, _balance_after(entry))]
 
-    def _sums(self, available: Mapping[Bucket, int], held: Mapping[Bucket, int]) -> list[Difference]:
+    def _sums(self, available: Mapping[Bucket, int], held: Mapping[Bucket, int]) -> list[AuditDifference]:
         found = []
         for bucket in Bucket:
             wanted, there = (self._available[bucket], self._held[bucket]), (available[bucket], held[bucket])
             if wanted != there:
                 about = f"sum of bucket {bucket}"
-                found.append(self._difference(about, _balance(*wanted), _balance(*there), Kind.BALANCE))
+                found.append(self._difference(about, _balance(*wanted), _balance(*there), DifferenceKind.BALANCE))
         return found
 
-    def _difference(self, about: str, expected: str, found: str, kind: Kind = Kind.JOURNAL) -> Difference:
+    def _difference(
+        self, about: str, expected: str, found: str, kind: DifferenceKind = DifferenceKind.JOURNAL
+    ) -> AuditDifference:
         subject = f"account {self.account}, {about}"
-        return Difference(kind=kind, subject=subject, account=self.account, expected=expected, found=found)
+        return AuditDifference(kind=kind, subject=subject, account=self.account, expected=expected, found=found)
 
 
 def _balance(available: int, held: int) -> str:

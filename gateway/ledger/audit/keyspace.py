@@ -30,7 +30,7 @@ _TAG = r"\{fb(?P<partition>[0-9a-f]{2})\}"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KeyKind:
     """A kind of key. `expires`: always has a TTL; None: a generation's, which has one once it has ended."""
 
     name: str
@@ -46,24 +46,24 @@ class Key:
     """
 
     name: str
-    kind: Kind | None = None
+    kind: KeyKind | None = None
     partition: int | None = None
     account: str | None = None
     generation: str | None = None
     webhook: str | None = None
 
 
-def _in_partition(spell: Callable[..., str], *parts: str, expires: bool | None = False) -> Kind:
+def _in_partition(spell: Callable[..., str], *parts: str, expires: bool | None = False) -> KeyKind:
     """A kind that `spell` spells from a partition and these patterns."""
     places = [f"\0{index}\0" for index in range(len(parts))]
     pattern = re.escape(spell(0, *places)).replace(re.escape(keys.tag(0)), _TAG)
     for place, part in zip(places, parts, strict=True):
         pattern = pattern.replace(re.escape(place), part)
-    return Kind(spell.__name__, re.compile(pattern), expires)
+    return KeyKind(spell.__name__, re.compile(pattern), expires)
 
 
-def _alone(name: str, pattern: str, *, expires: bool = False) -> Kind:
-    return Kind(name, re.compile(pattern), expires)
+def _alone(name: str, pattern: str, *, expires: bool = False) -> KeyKind:
+    return KeyKind(name, re.compile(pattern), expires)
 
 
 KINDS = (

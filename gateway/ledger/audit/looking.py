@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.errors import LedgerBroken
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 
 LOOKS = 3
 """A difference is reported when this many looks, with a pause between them, have found it."""
@@ -28,7 +28,7 @@ class Moved(Exception):
 class Look:
     """What one look at something found, and how much it looked at."""
 
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[AuditDifference] = field(default_factory=list)
     generations: int = 0
     entries: int = 0
 
@@ -62,11 +62,11 @@ async def look_again(subject: str, look: Callable[[], Awaitable[Look]]) -> Look 
     return None
 
 
-def unreadable(subject: str, error: Exception) -> Difference:
+def unreadable(subject: str, error: Exception) -> AuditDifference:
     """Something stands there that Farebox did not write."""
     problem = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Difference(
-        kind=Kind.UNREADABLE, subject=subject, expected="what gateway/ledger/README.md says", found=problem
+    return AuditDifference(
+        kind=DifferenceKind.UNREADABLE, subject=subject, expected="what gateway/ledger/README.md says", found=problem
     )
 
 

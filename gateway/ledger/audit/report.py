@@ -10,7 +10,7 @@ DIFFERENCES_MAX = 1000
 """So many differences are kept in a report; the rest are only counted, so that a ruined ledger fits in memory too."""
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """What does not agree with what."""
 
     BALANCE = "balance"
@@ -30,60 +30,60 @@ class Kind(StrEnum):
 
 
 _MENDS = {
-    Kind.BALANCE: (
+    DifferenceKind.BALANCE: (
         "Available credits must equal the sum of the grants. Find out who wrote to Redis without Farebox, then "
         "correct the balance with `farebox account adjust`"
     ),
-    Kind.JOURNAL: (
+    DifferenceKind.JOURNAL: (
         "Farebox never changes or removes entries. Compare with a copy of the append-only file, and find out who "
         "wrote to Redis without Farebox"
     ),
-    Kind.HELD: (
+    DifferenceKind.HELD: (
         "Held credits without an open generation are never released. Set the account's held field, and the third "
         "part of its grant, to the expected value; if credits are missing after that, return them with `farebox "
         "account adjust`"
     ),
-    Kind.WORK: (
+    DifferenceKind.WORK: (
         "Set the account's field to the actual number of generations: if it is too high, other generations wait; if "
         "too low, too many run"
     ),
-    Kind.WAITING: (
+    DifferenceKind.WAITING: (
         "The waiting room must contain exactly the waiting generations: use ZADD or ZREM on its key, or cancel the "
         "generation, which refunds it"
     ),
-    Kind.DEADLINE: (
+    DifferenceKind.DEADLINE: (
         "Without a deadline the caretaker never checks it: ZADD it with the current time in milliseconds. A deadline "
         "without an open generation does nothing: ZREM it"
     ),
-    Kind.SETTLED: (
+    DifferenceKind.SETTLED: (
         "A generation must commit the delivered share and refund the rest. Read its receipt with `farebox "
         "generation`, then correct the account with `farebox account adjust`"
     ),
-    Kind.RECENT: "Readable by its id but missing from the list. ZADD it to the account's `recent` with its created_at",
-    Kind.OUTPUTS: (
+    DifferenceKind.RECENT: "Readable by id but not in the list. ZADD it to the account's `recent` with its created_at",
+    DifferenceKind.OUTPUTS: (
         "If it is missing from `outputs`, its files are never deleted; if it is listed while open, they would be "
         "deleted too soon: ZADD or ZREM it"
     ),
-    Kind.TOTALS: "Operators see a wrong number; credits are not affected. Set the field to the counted value",
-    Kind.WEBHOOK: (
+    DifferenceKind.TOTALS: "Operators see a wrong number; credits are not affected. Set the field to the counted value",
+    DifferenceKind.WEBHOOK: (
         "Credits are not affected, but events are not delivered. Do not rotate: ZADD the event to the webhook's "
         "`pending` and the webhook to the partition's `webhooks` with the current time in milliseconds, or DELETE "
         "the webhook through the API and create it again"
     ),
-    Kind.ORPHAN: "Nothing reads it. Find out who wrote it or deleted its owner; DEL it once that is explained",
-    Kind.LIFETIME: (
+    DifferenceKind.ORPHAN: "Nothing reads it. Find out who wrote it or deleted its owner; DEL it once explained",
+    DifferenceKind.LIFETIME: (
         "A permanent key with a TTL will be lost (PERSIST it); one without a TTL that should expire stays forever "
         "(PEXPIRE it as gateway/ledger/README.md says)"
     ),
-    Kind.UNREADABLE: "Farebox did not write this. Restore it from a copy of the append-only file",
+    DifferenceKind.UNREADABLE: "Farebox did not write this. Restore it from a copy of the append-only file",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class AuditDifference:
     """Two things that should agree and do not. `subject` is whose they are, in words; amounts in it are credits."""
 
-    kind: Kind
+    kind: DifferenceKind
     subject: str
     expected: str
     found: str
@@ -96,7 +96,7 @@ class Difference:
         return _MENDS[self.kind]
 
     @property
-    def identity(self) -> tuple[Kind, str]:
+    def identity(self) -> tuple[DifferenceKind, str]:
         """The same at two looks, while the figures in it may move on a live ledger."""
         return self.kind, self.subject
 
@@ -117,8 +117,8 @@ class Report:
     entries: int = 0
     unproved: tuple[str, ...] = ()
     """What changed so fast that no steady look at it succeeded: neither proved nor different. Look again later."""
-    differences: tuple[Difference, ...] = ()
-    counted: Counter[Kind] = field(default_factory=Counter)
+    differences: tuple[AuditDifference, ...] = ()
+    counted: Counter[DifferenceKind] = field(default_factory=Counter)
     """All differences by kind, also those that were too many to keep."""
 
     @property
@@ -131,7 +131,7 @@ class Report:
         """Whether everything agrees."""
         return not self.counted
 
-    def add(self, difference: Difference) -> None:
+    def add(self, difference: AuditDifference) -> None:
         """Note a difference."""
         self.counted[difference.kind] += 1
         if len(self.differences) < DIFFERENCES_MAX:

@@ -23,7 +23,7 @@ from gateway.ledger.audit.indexes import look_at_index, look_at_totals, read_ind
 from gateway.ledger.audit.keyspace import Key, read_key
 from gateway.ledger.audit.looking import Look, look_again
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Kind, Report
+from gateway.ledger.audit.report import DifferenceKind, Report
 from gateway.ledger.audit.scanning import count_keys, scan
 from gateway.ledger.audit.webhooks import look_at_webhook, look_at_webhook_index
 from gateway.ledger.core import LedgerCore
@@ -49,13 +49,13 @@ async def audit(
     reader = Reader(ledger, rest)
     await _check_shape(ledger)
     await reader.begin(await _now(ledger))
-    walk = _Walk(reader, Report(at=reader.began_at), progress or _silent)
+    walk = _LedgerWalk(reader, Report(at=reader.began_at), progress or _silent)
     await (walk.everything() if account is None else walk.one_account(account))
     walk.report.finished = await _now(ledger)
     return walk.report
 
 
-class _Walk:
+class _LedgerWalk:
     def __init__(self, reader: Reader, report: Report, progress: Progress) -> None:
         self._reader = reader
         self.report = report
@@ -157,7 +157,7 @@ class _Walk:
         self.report.entries += found.entries
         for difference in found.differences:
             self.report.add(difference)
-            if difference.kind is Kind.DEADLINE and difference.generation is not None:
+            if difference.kind is DifferenceKind.DEADLINE and difference.generation is not None:
                 self._wrong_deadlines.add(partition_of_generation(difference.generation))
 
 

@@ -7,7 +7,7 @@ from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import Key
 from gateway.ledger.audit.looking import Look
 from gateway.ledger.audit.reader import Reader
-from gateway.ledger.audit.report import Difference, Kind
+from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 
 _DELIVERIES_AT_ONCE = 500
 _WEBHOOKS_AT_ONCE = 500
@@ -48,7 +48,7 @@ async def look_at_webhook_index(reader: Reader, key: Key) -> Look:
             return look
 
 
-async def missing_webhooks(reader: Reader, account: str, listed: str) -> list[Difference]:
+async def missing_webhooks(reader: Reader, account: str, listed: str) -> list[AuditDifference]:
     """Those that an account lists, as its field `webhooks` has them, and that are not there."""
     partition = partition_of_account(account, reader.partitions)
     found = []
@@ -56,8 +56,8 @@ async def missing_webhooks(reader: Reader, account: str, listed: str) -> list[Di
         if not await reader.ledger.command("EXISTS", keys.webhook(partition, account, webhook)):
             subject = f"account {account}, field webhooks"
             found.append(
-                Difference(
-                    kind=Kind.WEBHOOK,
+                AuditDifference(
+                    kind=DifferenceKind.WEBHOOK,
                     subject=subject,
                     account=account,
                     expected=f"webhook {webhook}",
@@ -67,5 +67,7 @@ async def missing_webhooks(reader: Reader, account: str, listed: str) -> list[Di
     return found
 
 
-def _difference(key: Key, subject: str, expected: str, found: str) -> Difference:
-    return Difference(kind=Kind.WEBHOOK, subject=subject, account=key.account, expected=expected, found=found)
+def _difference(key: Key, subject: str, expected: str, found: str) -> AuditDifference:
+    return AuditDifference(
+        kind=DifferenceKind.WEBHOOK, subject=subject, account=key.account, expected=expected, found=found
+    )

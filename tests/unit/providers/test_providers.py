@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from gateway.pricing.providers import Kind
+from gateway.pricing.providers import ProviderKind
 from workers.providers import KINDS
 
 
 def test_workers_have_only_kinds_that_a_rate_card_may_name() -> None:
-    assert set(KINDS) <= set(get_args(Kind))
+    assert set(KINDS) <= set(get_args(ProviderKind))

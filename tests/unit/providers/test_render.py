@@ -18,7 +18,7 @@ from gateway.domain import SettingValue
 from gateway.media import Media, look
 from workers.providers.base import Rendered
 from workers.providers.sandbox.caption import printable
-from workers.providers.sandbox.render import Job, Stopped, render
+from workers.providers.sandbox.render import RenderJob, Stopped, render
 from workers.providers.sandbox.shape import clip, image_size
 
 SMALL = {"resolution": "128x96"}
@@ -33,12 +33,12 @@ def opened(data: bytes) -> InputContainer:
 def rendered_image(
     settings: dict[str, SettingValue], *, prompt: str = "A lighthouse", seed: str = "", index: int = 0, model: str = "m"
 ) -> Rendered:
-    job = Job(index=index, model=model, prompt=prompt, seed=seed, shape=image_size(settings))
+    job = RenderJob(index=index, model=model, prompt=prompt, seed=seed, shape=image_size(settings))
     return render(job, Event(), lambda _: None)
 
 
 def rendered_video(settings: dict[str, SettingValue], reports: list[float] | None = None) -> Rendered:
-    job = Job(index=0, model="m", prompt="A lighthouse", seed="", shape=clip(settings))
+    job = RenderJob(index=0, model="m", prompt="A lighthouse", seed="", shape=clip(settings))
     return render(job, Event(), (reports if reports is not None else []).append)
 
 
@@ -170,7 +170,7 @@ def test_a_render_stops_at_the_next_frame() -> None:
         reports.append(fraction)
         stop.set()
 
-    job = Job(index=0, model="m", prompt="p", seed="", shape=clip({"resolution": "64x64"}))
+    job = RenderJob(index=0, model="m", prompt="p", seed="", shape=clip({"resolution": "64x64"}))
     with pytest.raises(Stopped):
         render(job, stop, stop_at_the_first)
     assert len(reports) == 1

@@ -14,9 +14,9 @@ from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRej
 from gateway.media import look
 from gateway.providers.sandbox import SandboxControls
 from workers.providers import Connection, make_provider
-from workers.providers.base import Progress, Provider, ProviderRequest, Rendered
+from workers.providers.base import ProgressReport, Provider, ProviderRequest, Rendered
 from workers.providers.sandbox import Sandbox
-from workers.providers.sandbox.render import Job, Stopped, render
+from workers.providers.sandbox.render import RenderJob, Stopped, render
 
 SMALL: Mapping[str, SettingValue] = {"resolution": "96x96"}
 
@@ -70,7 +70,7 @@ async def test_the_video_tool_renders_videos_and_the_image_tool_images(sandbox: 
 async def test_progress_rises_over_all_outputs(sandbox: Sandbox) -> None:
     asked = request(tool="video", settings={"resolution": "64x64", "duration": 1}, indices=(0, 1))
     results = sandbox.results(await sandbox.submit(asked), asked)
-    fractions = [event.fraction async for event in results if isinstance(event, Progress)]
+    fractions = [event.fraction async for event in results if isinstance(event, ProgressReport)]
     assert fractions == sorted(fractions)
     assert fractions[0] < 0.5 < fractions[-1] <= 1
 
@@ -148,7 +148,7 @@ async def test_a_later_attempt_resumes_the_delay_where_it_is(later: float, fract
     ref = await Sandbox(threads=1, clock=lambda: now).submit(asked)
     async with aclosing(Sandbox(threads=1, clock=lambda: now + later).results(ref, asked)) as results:
         first = await anext(results)
-    assert isinstance(first, Progress)
+    assert isinstance(first, ProgressReport)
     assert first.fraction == pytest.approx(fraction)
 
 
@@ -160,13 +160,13 @@ async def test_a_delay_that_is_over_is_not_waited_for_again() -> None:
     resumed = Sandbox(threads=1, clock=lambda: now + 600)
     made = [event async for event in resumed.results(ref, asked)]
     assert [event.index for event in made if isinstance(event, Rendered)] == [0]
-    assert all(event.fraction >= 0.9 for event in made if isinstance(event, Progress))
+    assert all(event.fraction >= 0.9 for event in made if isinstance(event, ProgressReport))
 
 
 async def test_a_delay_is_waited_for_and_reported(sandbox: Sandbox) -> None:
     asked = request(sandbox={"delay_seconds": 0.05})
     made = [event async for event in sandbox.results(await sandbox.submit(asked), asked)]
-    assert isinstance(made[0], Progress)
+    assert isinstance(made[0], ProgressReport)
     assert isinstance(made[-1], Rendered)
 
 
@@ -180,7 +180,7 @@ def endings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How each render of this test ended, in order."""
     seen: list[str] = []
 
-    def watched(job: Job, stop: Event, report: Callable[[float], None]) -> Rendered:
+    def watched(job: RenderJob, stop: Event, report: Callable[[float], None]) -> Rendered:
         try:
             made = render(job, stop, report)
         except Stopped:
@@ -247,7 +247,7 @@ async def test_the_event_loop_turns_while_a_video_is_rendered(sandbox: Sandbox) 
     turning = asyncio.create_task(turn())
     asked = request(tool="video", settings={"resolution": "480p", "duration": 2})
     results = sandbox.results(await sandbox.submit(asked), asked)
-    seen_at = {turns async for event in results if isinstance(event, Progress)}
+    seen_at = {turns async for event in results if isinstance(event, ProgressReport)}
     turning.cancel()
     assert len(seen_at) > 1
 

@@ -29,7 +29,7 @@ _APART_TIMES = 4  # as long as the last one took: others may have thousands of j
 _LINGER_SECONDS = 5.0  # for the next job
 
 
-class Watch:
+class JobWatch:
     """What was heard of one job. `gone`: it was not in the queue (any more); whoever looks sets it back before."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Listener:
         self.client_id = uuid.uuid4().hex
         self._calls = calls
         self._queued = queued
-        self._watches: dict[str, list[Watch]] = {}
+        self._watches: dict[str, list[JobWatch]] = {}
         self._fractions: dict[str, float] = {}
         self._remaining: int | None = None
         self._read_queue = asyncio.Event()
@@ -76,9 +76,9 @@ class Listener:
         self._closing: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def watching(self, job: str) -> Iterator[Watch]:
+    def watching(self, job: str) -> Iterator[JobWatch]:
         """Hear of a job, whoever else does; it may have ended already, which is heard soon."""
-        watch = Watch()
+        watch = JobWatch()
         if job in self._fractions:
             watch.get_on(self._fractions[job])
         self._watches.setdefault(job, []).append(watch)

@@ -37,9 +37,9 @@ from gateway.errors import (
 from gateway.outside.addresses import AddressGuard
 from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
-from workers.providers.calls import Answer, Calls, lost
+from workers.providers.calls import Calls, ProviderResponse, lost
 from workers.providers.comfyui.history import failure_of, files_of
-from workers.providers.comfyui.listener import Listener, Watch
+from workers.providers.comfyui.listener import JobWatch, Listener
 from workers.providers.details import words_of
 from workers.providers.inputs import Inputs
 from workers.providers.values import job_id, text
@@ -181,7 +181,7 @@ class ComfyUi:
 
     # --- where a job is ---------------------------------------------------------------------------------------------
 
-    async def _look(self, job: str, watch: Watch) -> dict[str, Any] | None:
+    async def _look(self, job: str, watch: JobWatch) -> dict[str, Any] | None:
         """What the history has of the job, None while it waits or runs.
 
         ProviderFailed if the server does not know it: its queue is in its memory, and does not survive a restart.
@@ -220,7 +220,7 @@ class ComfyUi:
             jobs.update(job for job in items if isinstance(job, str))
         return jobs
 
-    def _refusal(self, answer: Answer, prompt: str) -> ProviderError:
+    def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         """A workflow that does not validate is refused with what each node finds wrong."""
         refusal, nodes = self._calls.refusal(answer, private=prompt), self._node_errors(answer.json(), prompt)
         return (

@@ -24,8 +24,8 @@ from pydantic import ValidationError
 from gateway.domain import FailureCode
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
 from gateway.providers.sandbox import SandboxControls
-from workers.providers.base import Connection, Progress, ProviderRequest, Rendered, Result
-from workers.providers.sandbox.render import Job, render
+from workers.providers.base import Connection, ProgressReport, ProviderRequest, Rendered, Result
+from workers.providers.sandbox.render import RenderJob, render
 from workers.providers.sandbox.shape import clip, image_size, is_video
 
 _REF = re.compile(r"sbx_(\d{1,16})_[0-9a-f]{16}")
@@ -64,9 +64,9 @@ class Sandbox:
         for place, index in enumerate(indices):
             async with aclosing(self._render(_job(request, index))) as rendering:
                 async for event in rendering:
-                    if isinstance(event, Progress):
+                    if isinstance(event, ProgressReport):
                         share = (place + event.fraction) / len(indices)
-                        yield Progress(done_before + (1 - done_before) * share)
+                        yield ProgressReport(done_before + (1 - done_before) * share)
                     else:
                         yield event
         if controls.hang:
@@ -82,21 +82,21 @@ class Sandbox:
         """Drop what is queued and let the threads end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _delay(self, submitted_at: float, seconds: float) -> AsyncGenerator[Progress]:
+    async def _delay(self, submitted_at: float, seconds: float) -> AsyncGenerator[ProgressReport]:
         # Never more than the whole delay: this machine's clock may be behind the one that wrote the ref.
         while (left := min(seconds, submitted_at + seconds - self._clock())) > 0:
-            yield Progress(_DELAY_SHARE * (1 - left / seconds))
+            yield ProgressReport(_DELAY_SHARE * (1 - left / seconds))
             await asyncio.sleep(min(left, _DELAY_REPORT_SECONDS))
 
-    async def _render(self, job: Job) -> AsyncGenerator[Progress | Rendered]:
+    async def _render(self, job: RenderJob) -> AsyncGenerator[ProgressReport | Rendered]:
         """Render in a thread; closing or cancelling stops it at its next frame."""
         loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Progress | None] = asyncio.Queue()
+        events: asyncio.Queue[ProgressReport | None] = asyncio.Queue()
         stop = Event()
 
         def report(fraction: float) -> None:
             if not stop.is_set():
-                loop.call_soon_threadsafe(events.put_nowait, Progress(fraction))
+                loop.call_soon_threadsafe(events.put_nowait, ProgressReport(fraction))
 
         rendering = loop.run_in_executor(self._pool, render, job, stop, report)
         rendering.add_done_callback(lambda _: events.put_nowait(None))
@@ -109,11 +109,11 @@ class Sandbox:
             rendering.cancel()
 
 
-def _job(request: ProviderRequest, index: int) -> Job:
+def _job(request: ProviderRequest, index: int) -> RenderJob:
     settings = request.settings
     shape = clip(settings) if is_video(request.tool, settings) else image_size(settings)
     seed = str(settings.get("seed", ""))
-    return Job(index=index, model=request.model, prompt=request.prompt, seed=seed, shape=shape)
+    return RenderJob(index=index, model=request.model, prompt=request.prompt, seed=seed, shape=shape)
 
 
 def _controls(controls: Any) -> SandboxControls:

@@ -36,7 +36,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class RenderJob:
     """One output to render: an image of `shape`, or a clip."""
 
     index: int
@@ -52,14 +52,14 @@ class Job:
         return int.from_bytes(hashlib.sha256(words.encode(errors="surrogatepass")).digest()[:8])
 
 
-def render(job: Job, stop: Event, report: Callable[[float], None]) -> Rendered:
+def render(job: RenderJob, stop: Event, report: Callable[[float], None]) -> Rendered:
     """Render `job`, calling `report` with 0 to 1; raises Stopped soon after `stop` is set."""
     if stop.is_set():
         raise Stopped
     return _video(job, job.shape, stop, report) if isinstance(job.shape, Clip) else _image(job, job.shape, stop)
 
 
-def _image(job: Job, size: Size, stop: Event) -> Rendered:
+def _image(job: RenderJob, size: Size, stop: Event) -> Rendered:
     drawn = _drawn(size)
     scene = Scene(drawn.width, drawn.height, job.entropy)
     picture = scene.frame(0)
@@ -73,7 +73,7 @@ def _image(job: Job, size: Size, stop: Event) -> Rendered:
     return Rendered(index=job.index, data=file.getvalue(), made_here=True)
 
 
-def _video(job: Job, clip: Clip, stop: Event, report: Callable[[float], None]) -> Rendered:
+def _video(job: RenderJob, clip: Clip, stop: Event, report: Callable[[float], None]) -> Rendered:
     file = io.BytesIO()
     # The index goes to the front, so that a player can start before it has the whole file. `moov_size` reserves its
     # place in one pass, without a temporary file: at most 24 bytes a packet (size 4, sync 4, chunk 4 + 12), 4 KiB else.
@@ -115,7 +115,7 @@ def _audio_stream(container: OutputContainer) -> AudioStream:
     return stream
 
 
-def _pictures(job: Job, clip: Clip) -> Iterator[Image.Image]:
+def _pictures(job: RenderJob, clip: Clip) -> Iterator[Image.Image]:
     drawn = _drawn(clip.size)
     scene = Scene(drawn.width, drawn.height, job.entropy, clip.fps)
     caption = Caption(drawn.width, drawn.height, job.model, job.prompt, scene.palette.accent)
