@@ -1,4 +1,4 @@
-"""Forkers (`gateway.media.apart`) whose readers do what no sound file makes them do."""
+"""Forkers (`gateway.media.isolation`) whose readers do what no sound file makes them do."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 Pillow and PyAV do the reading. They are imported at first use: a gateway starts without them, and most never need them.
 """
 
-from gateway.media.apart import Readers
 from gateway.media.fair import FairLooks, TimeUsedUp
+from gateway.media.isolation import Readers
 from gateway.media.looking import Media, look
 from gateway.media.openings import (
     CONVERTED,

@@ -1,8 +1,8 @@
-"""`python -m gateway.media`, the forker: look into each file that is handed over, in a fork of its own, the reader.
+"""`python -m gateway.media`, the forker: inspects each file it is sent in a fork of its own, the reader.
 
-See `gateway.media.apart`, which starts it with one end of a socket as standard input. A file comes with a socket for
-the answer: the reader writes what it has seen, the forker a line with how the reader ended. Who hangs up that socket
-wants to know no more, and the reader is killed; who hangs up the other one has no more files.
+`gateway.media.isolation` starts it with one end of a socket as standard input. Each file comes with a socket for the
+answer: the reader writes its result there, and the forker a line with the reader's exit status. If the other end of
+that socket is closed, the reader is killed; if standard input is closed, the forker exits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import BinaryIO, NoReturn
 
 from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media import images
-from gateway.media.apart import DESCRIPTORS_MAX, MEMORY_MAX_BYTES, REQUEST
+from gateway.media.isolation import DESCRIPTORS_MAX, MEMORY_MAX_BYTES, REQUEST
 from gateway.media.looking import LOOK_SECONDS, Media, convert, look
 from gateway.outside.visible import visible_lines
 
@@ -37,7 +37,7 @@ _INTO = 3  # the descriptor of the file that a picture is converted into
 
 
 class Forker:
-    """One thread, one loop: files in, readers out, and their ends."""
+    """A single-threaded event loop: takes files, forks readers, reaps them."""
 
     def __init__(self, control: socket.socket) -> None:
         """Take files from `control`."""

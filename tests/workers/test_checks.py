@@ -19,7 +19,7 @@ import structlog
 
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
-from gateway.media import EXTENSIONS, Media, Readers, apart, fair, look
+from gateway.media import EXTENSIONS, Media, Readers, fair, isolation, look
 from gateway.outputs.ordered import OutputRequirements
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
@@ -212,7 +212,7 @@ async def test_a_hostile_file_of_a_provider_takes_no_memory_of_the_worker(stage:
 
 
 def _reader(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
-    monkeypatch.setattr(apart, "_FORKER", forker_whose_reader(does))
+    monkeypatch.setattr(isolation, "_FORKER", forker_whose_reader(does))
 
 
 async def test_a_reader_that_the_system_kills_for_want_of_memory_is_a_broken_output(
@@ -228,12 +228,12 @@ async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of
 ) -> None:
     """Who stops a service may signal all its processes. The ref stays, so the next attempt pays for nothing twice."""
     monkeypatch.setattr(
-        apart, "_FORKER", (sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+        isolation, "_FORKER", (sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     )
     generation = await attempted(stage, place, [picture()])
     found = await stage.generation(generation)
     assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 1, generation)
-    monkeypatch.setattr(apart, "_FORKER", ("/nowhere/python",))
+    monkeypatch.setattr(isolation, "_FORKER", ("/nowhere/python",))
     found = await stage.generation(await attempted(stage, place, [picture()], terms={"attempts_max": 1}))
     assert (found.state, found.error) == (State.FAILED, FailureCode.WORKER_LOST)
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import pytest
 
 from gateway.errors import MediaUnreadable
-from gateway.media import Readers, apart, look
+from gateway.media import Readers, isolation, look
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture
 from tests.until import until
@@ -41,7 +41,7 @@ def _holding(file: BinaryIO, data: bytes) -> BinaryIO:
 
 
 def _does(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
-    monkeypatch.setattr(apart, "_FORKER", forker_whose_reader(does))
+    monkeypatch.setattr(isolation, "_FORKER", forker_whose_reader(does))
 
 
 @pytest.mark.parametrize("data", [picture("GIF", frames=3), film(), film("webm", "libvpx-vp9")])
@@ -77,7 +77,7 @@ async def test_a_file_of_two_kilobytes_that_speaks_of_a_hundred_million_samples_
     await readers.close()
     unit = 1 if sys.platform == "darwin" else 1024
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200 * 1024 * 1024
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit <= apart.MEMORY_MAX_BYTES
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit <= isolation.MEMORY_MAX_BYTES
 
 
 @pytest.mark.parametrize("does", ["os.abort()", "os.kill(os.getpid(), signal.SIGKILL)"])
@@ -113,7 +113,7 @@ async def test_a_reader_that_takes_for_ever_is_ended(
         await readers.look(
             _holding(sound, picture())
         )  # so that the forker is there, and the next reader begins at once
-    monkeypatch.setattr(apart, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(isolation, "LOOK_SECONDS", 0.5)
     with pytest.raises(MediaUnreadable, match="takes too long to read"):
         await readers.look(file)
     await _only_the_forker_is_left(str(tmp_path))
@@ -147,8 +147,8 @@ async def test_a_worker_that_is_killed_leaves_no_process_behind(tmp_path: Path) 
     """It cannot close anything then; the forker hears that nobody has files any more, and ends with its readers."""
     code = f"""
 import asyncio, sys
-from gateway.media import Readers, apart
-apart._FORKER = {forker_whose_reader(f"{LONG}; {str(tmp_path)!r}")!r}
+from gateway.media import Readers, isolation
+isolation._FORKER = {forker_whose_reader(f"{LONG}; {str(tmp_path)!r}")!r}
 asyncio.run(Readers().look(open(sys.executable, "rb")))
 """
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
@@ -182,7 +182,7 @@ async def test_a_reader_whose_forker_was_ended_ends_by_itself_even_if_it_only_wa
     """It had a limit of CPU only, so one that waited for ever was left behind. Its alarm comes early here."""
     sooner = "signal.alarm(1 if signal.alarm(0) else 0)"
     _does(monkeypatch, f"{sooner}; os.kill(os.getppid(), signal.SIGKILL); time.sleep(30); {str(tmp_path)!r}")
-    monkeypatch.setattr(apart, "LOOK_SECONDS", 25)
+    monkeypatch.setattr(isolation, "LOOK_SECONDS", 25)
     with pytest.raises(InterruptedError):
         await readers.look(file)
     await until(lambda: not _processes(str(tmp_path)))

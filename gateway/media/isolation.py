@@ -1,12 +1,14 @@
-"""Look into strangers' files in processes of their own, which may take only so much memory and time.
+"""Inspects untrusted files in sandboxed child processes, with limits on memory and time.
 
-FFmpeg believes what a file says of itself: 600 bytes of MP4 that speak of 20 million samples make it allocate a
-gigabyte before it reads the first, and no option bounds that. And whatever else a file may do to code in C, it does it
-to a process that knows no key and serves nobody.
+FFmpeg believes what a file says of itself: an MP4 of 600 bytes that claims 20 million samples makes it allocate a
+gigabyte before it reads the first one, and no option limits that. Whatever else a file does to code in C, it does to a
+process that has no secrets and serves nobody.
 
-To start Python and load what reads files takes 0.1 seconds of a core. So that is done once, in the *forker*
-(`gateway.media.__main__`), which makes a fork of itself for each file, the *reader*: 3 ms for an image, and no reader
-sees another's file.
+Starting Python and importing the decoders takes 0.1 seconds of CPU. So that is done once, in the *forker*
+(`gateway.media.__main__`), which forks itself for each file; that child, the *reader*, sees no other file.
+
+Why not `multiprocessing`'s forkserver: a file costs it 12 ms of CPU instead of 4, its environment has our secrets, and
+its children outlive a parent that is killed (measured in `docs/performance.md`).
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ MEMORY_MAX_BYTES = 1536 * 1024 * 1024  # the largest images that are taken need 
 REQUEST = b"?"  # what the forker is sent, with a socket for the answer and the file; and one that it is converted into
 DESCRIPTORS_MAX = 3  # that come with it
 
-_FORKER = (sys.executable, "-P", "-m", "gateway.media")  # -P: a folder named gateway where we happen to run is not ours
+_FORKER = (sys.executable, "-P", "-m", "gateway.media")  # -P: ignore a folder named gateway in the current directory
 _ENVIRONMENT = ("LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR")  # no secret is among them
 _ANSWER_MAX_BYTES = 4096
 _CLOSE_SECONDS = 5
 
 
 class Readers:
-    """Looks into files. How many at once is for who asks to bound: a reader may take a core and 1.5 GB."""
+    """Inspects files. The caller limits how many at once: a reader may use a whole core and 1.5 GB."""
 
     def __init__(self) -> None:
         self._forker: Process | None = None
@@ -44,14 +46,14 @@ class Readers:
         self._starting = asyncio.Lock()
 
     async def look(self, file: BinaryIO) -> Media:
-        """As `looking.look`. MediaUnreadable also if the file takes too much memory or time, or makes its reader crash.
+        """As `looking.look`. MediaUnreadable also if the file takes too much memory or time, or crashes its reader.
 
-        OSError if no process can be had, or if somebody has ended it.
+        OSError if no process can be started, or if it was stopped from outside.
         """
         return await self._ask(file)
 
     async def convert(self, file: BinaryIO, into: BinaryIO) -> Media:
-        """As `looking.convert`, with the errors of `look`. What is in `into` is overwritten."""
+        """As `looking.convert`, with the errors of `look`. Overwrites the contents of `into`."""
         into.seek(0)
         into.truncate()
         return await self._ask(file, into)
@@ -68,11 +70,11 @@ class Readers:
                     said = await _all_of(ours)
             except TimeoutError:
                 raise MediaUnreadable("takes too long to read") from None
-        # Whoever hangs up, as we just did or when we are cancelled, has the forker kill the reader.
+        # Closing `ours`, as above or when this call is cancelled, makes the forker kill the reader.
         return _read(said)
 
     async def close(self) -> None:
-        """End the forker, which ends its readers."""
+        """Stop the forker, which stops its readers."""
         forker, control, self._forker, self._control = self._forker, self._control, None, None
         if forker is None or control is None:
             return
@@ -86,7 +88,7 @@ class Readers:
             await forker.wait()
 
     async def _started(self) -> socket.socket:
-        """The socket to the forker, which is started if there is none, or none any more."""
+        """The socket to the forker, which is started first if it does not run."""
         async with self._starting:
             if self._forker is not None and self._forker.returncode is not None:
                 await self.close()
@@ -107,7 +109,7 @@ class Readers:
 
 
 async def _all_of(answer: socket.socket) -> bytes:
-    """What a reader says, and after it the forker: how it ended."""
+    """The reader's answer, followed by the forker's line on how the reader ended."""
     loop, said = asyncio.get_running_loop(), b""
     while len(said) < _ANSWER_MAX_BYTES and (more := await loop.sock_recv(answer, _ANSWER_MAX_BYTES)):
         said += more
@@ -116,9 +118,9 @@ async def _all_of(answer: socket.socket) -> bytes:
 
 def _read(said: bytes) -> Media:
     answer, line, ended = said.rpartition(b"\n")
-    if not line:  # the forker has ended before its reader: whoever stops a service may signal all its processes
+    if not line:  # the forker ended before its reader: a service manager may signal all processes of a service
         raise InterruptedError(errno.EINTR, "its reader was told to end")
-    if ended.startswith(b"-"):  # a signal: that of a crash, or that of a limit
+    if ended.startswith(b"-"):  # killed by a signal: a crash, or a limit was reached
         raise MediaUnreadable("cannot be read: it is damaged, or takes too much memory")
     if ended != b"0":
         raise RuntimeError(f"looking into a file failed with {ended!r}; its error is on standard error")
