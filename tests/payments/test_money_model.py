@@ -20,11 +20,13 @@ from gateway.payments.stripe_events import translate
 from tests.invariants.model.money import Money, Paid, Terms, covered
 from tests.ledger.test_subscribe import anniversary
 from tests.ledger.world import World
+from tests.lengths import LONG
 from tests.payments import stripe_shapes as shapes
 from tests.payments.customer import Customer
 from tests.payments.shop import PRICES, PRO, STANDARD, buy_plan
 
 TERMS = {"standard": Terms(STANDARD, int(PRICES["standard"] * 100)), "pro": Terms(PRO, int(PRICES["pro"] * 100))}
+HISTORIES = 12 if LONG else 4
 ROUNDING = 2  # millicredits a line: each is rounded in the house's favour
 
 
@@ -119,7 +121,7 @@ async def tell(world: World, event: shapes.Event) -> None:
     await world.ledger.bill(said)
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(HISTORIES))
 async def test_in_time_what_can_be_used_is_what_the_model_says(world: World, number: int) -> None:
     await play_in_time(world, number)
 
@@ -158,7 +160,7 @@ async def use(world: World, money: Money, dice: Random) -> None:
         money.use(amount)
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(HISTORIES))
 async def test_shuffled_and_doubled_nothing_is_covered_twice_and_all_ends_alike(world: World, number: int) -> None:
     await play_shuffled(world, number)
 

@@ -14,12 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.visitor import Visitor
+from tests.lengths import LONG
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import read_checkout
 
 WEBHOOK = "/v1/payments/stripe/webhook"
 FUZZ = settings(
-    max_examples=200, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=200 if LONG else 40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=8),

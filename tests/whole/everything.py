@@ -43,6 +43,12 @@ class Up:
             content: dict[str, Any] = json.load(answer)
             return content
 
+    def account(self, name: str) -> str:
+        """A new account; a key of it."""
+        admin = (self.data / "admin-key").read_text().strip()
+        self.call("PUT", f"/v1/admin/accounts/{name}", admin, {})
+        return str(self.call("POST", f"/v1/admin/accounts/{name}/keys", admin, {})["key"])
+
     def child(self, words: str) -> int:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         found = [int(pid) for pid in children if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")]

@@ -75,7 +75,7 @@ def hidden() -> Secrets:
     return Secrets()
 
 
-@pytest.fixture(params=["console", "json"])
+@pytest.fixture(params=["console", pytest.param("json", marks=pytest.mark.long)])
 def up(request: pytest.FixtureRequest, tmp_path: Path, own_redis: RedisServer, hidden: Secrets) -> Iterator[Up]:
     """Every process at its most talkative, on a Redis that asks for a password, selling by Stripe."""
     with own_redis.client() as client:

@@ -7,15 +7,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
-from tests.whole.everything import started, until
-
-SETTINGS = {"FAREBOX_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+from tests.whole.everything import Up, until
 
 
 @pytest.fixture
@@ -45,22 +42,19 @@ def receiver() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
 
 
 def test_a_backend_is_told_of_its_generations_also_after_the_caretaker_was_killed(
-    tmp_path: Path, receiver: tuple[str, list[tuple[str, dict[str, str]]]]
+    shared_up: Up, receiver: tuple[str, list[tuple[str, dict[str, str]]]]
 ) -> None:
     url, told = receiver
-    with started(tmp_path, says="Farebox is up at", **SETTINGS) as up:
-        admin = (tmp_path / "admin-key").read_text().strip()
-        up.call("PUT", "/v1/admin/accounts/ada", admin, {})
-        key = up.call("POST", "/v1/admin/accounts/ada/keys", admin, {})["key"]
-        webhook = up.call("POST", "/v1/webhooks", key, {"url": url, "events": ["generation.succeeded"]})
-        body = {"tool": "image", "model": "flux-dev", "prompt": "a lighthouse"}
-        made = [up.call("POST", "/v1/generations", key, body)["id"]]
-        until(lambda: len(told) == 1)
-        os.kill(up.child("gateway caretaker"), signal.SIGKILL)
-        made.append(up.call("POST", "/v1/generations", key, body)["id"])
-        until(lambda: len(told) >= 2)
-        events = [Webhook(webhook["secret"]).verify(*one) for one in told]
-        assert {event["data"]["id"] for event in events} == set(made)
-        assert {event["data"]["outputs"][0]["url"].startswith(up.address) for event in events} == {True}
-        path = f"/v1/webhooks/{webhook['id']}/deliveries"
-        until(lambda: {one["status"] for one in up.call("GET", path, key)["data"]} == {"delivered"})
+    up, key = shared_up, shared_up.account("whose-caretaker-is-killed")
+    webhook = up.call("POST", "/v1/webhooks", key, {"url": url, "events": ["generation.succeeded"]})
+    body = {"tool": "image", "model": "flux-dev", "prompt": "a lighthouse"}
+    made = [up.call("POST", "/v1/generations", key, body)["id"]]
+    until(lambda: len(told) == 1)
+    os.kill(up.child("gateway caretaker"), signal.SIGKILL)
+    made.append(up.call("POST", "/v1/generations", key, body)["id"])
+    until(lambda: len(told) >= 2)
+    events = [Webhook(webhook["secret"]).verify(*one) for one in told]
+    assert {event["data"]["id"] for event in events} == set(made)
+    assert {event["data"]["outputs"][0]["url"].startswith(up.address) for event in events} == {True}
+    path = f"/v1/webhooks/{webhook['id']}/deliveries"
+    until(lambda: {one["status"] for one in up.call("GET", path, key)["data"]} == {"delivered"})
