@@ -16,7 +16,7 @@ from gateway.cli.listing import Listing
 from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
-from gateway.domain import credits_to_millicredits, is_account_id
+from gateway.domain import Bucket, credits_to_millicredits, is_account_id
 
 
 class _Credits(click.ParamType[int | float]):
@@ -41,7 +41,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print the respo
 _reason = click.option("--reason", required=True, help="The reason; shown to the customer in the journal.")
 _bucket = click.option(
     "--bucket",
-    type=click.Choice(["free", "subscription", "top_up"]),
+    type=click.Choice([bucket.value for bucket in Bucket]),
     default="top_up",
     show_default=True,
     help="The bucket of the credits, which decides when they are spent.",

@@ -6,6 +6,7 @@ The formats are described in `gateway/ledger/README.md`; the Lua side writes the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -18,8 +19,14 @@ from gateway.domain import (
     SettingValue,
 )
 from gateway.ledger import outcomes as o
+from gateway.ledger.scripts import LUA
 
-BUCKETS: Mapping[str, Bucket] = {"f": Bucket.FREE, "s": Bucket.SUBSCRIPTION, "t": Bucket.TOP_UP}
+BUCKETS: Mapping[str, Bucket] = {
+    letter: Bucket(name)
+    for letter, name in re.findall(r'{"(\w)", "(\w+)"}', LUA.joinpath("lib", "buckets.lua").read_text())
+}
+"""By the letters of stored texts, in burn order (R5): the list is that of `lua/lib/buckets.lua`."""
+
 LETTERS: Mapping[Bucket, str] = {bucket: letter for letter, bucket in BUCKETS.items()}
 DEFAULT_ALERTS = "200,0"
 """What an account without thresholds of its own has (in Lua: `lib/alerts.lua`)."""
@@ -136,7 +143,7 @@ def decode_grant(identifier: str, text: str) -> o.Grant:
 
 
 def _burn_order(grant: o.Grant) -> tuple[int, bool, int, int]:
-    rank = list(Bucket).index(grant.bucket)
+    rank = list(BUCKETS.values()).index(grant.bucket)
     return rank, grant.expires_at is None, grant.expires_at or 0, int(grant.id[1:])
 
 

@@ -62,7 +62,7 @@ MUTANTS = [
     ),
     Mutant(
         "top-ups burn before the plan's credits",
-        "return one.bucket < other.bucket end",
+        "return buckets.rank[one.bucket] < buckets.rank[other.bucket] end",
         'return string.find("fts", one.bucket) < string.find("fts", other.bucket) end',
     ),
     Mutant(

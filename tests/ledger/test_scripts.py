@@ -13,8 +13,9 @@ import pytest
 from redis.asyncio.cluster import RedisCluster
 
 import gateway.ledger
-from gateway.domain import operation_id
+from gateway.domain import Bucket, operation_id
 from gateway.ledger import outcomes as o
+from gateway.ledger.records import BUCKETS
 from gateway.ledger.scripts import arguments_of, load
 from tests.ledger.world import World
 
@@ -216,6 +217,13 @@ def test_a_script_has_each_library_once_and_above_what_calls_it(path: Path) -> N
         called = re.search(rf"(?<![\w.]){name}\.\w|\bmake_{name}\(", source)
         assert called
         assert re.search(rf"^local (?:{name} = {{|function make_{name}\()", source[: called.end()], re.MULTILINE), name
+
+
+def test_buckets_are_listed_once_in_the_order_in_which_they_burn() -> None:
+    assert list(BUCKETS.values()) == list(Bucket) == [Bucket.FREE, Bucket.SUBSCRIPTION, Bucket.TOP_UP]
+    assert "".join(BUCKETS) == "fst"  # what is stored
+    everywhere = "\n".join(path.read_text() for path in [*SCRIPTS, *LIBRARIES] if path.stem != "buckets")
+    assert not re.search(r'"f"\W+"s"\W+"t"|\bf = [^,\n]*, s = ', everywhere)
 
 
 async def test_redis_takes_every_script(world: World) -> None:

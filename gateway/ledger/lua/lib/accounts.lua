@@ -1,5 +1,5 @@
 -- One account in memory: loaded once, rolled forward and changed, saved once.
---- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/journal" "lib/events" "lib/alerts"
+--- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/calendar" "lib/journal" "lib/events" "lib/alerts"
 local accounts = {}
 
 function accounts.load(id)
@@ -26,11 +26,15 @@ function accounts.read(id, flat)
       sum = sum + available
     end
   end
-  local held = {f = tonumber(f["held:f"] or 0), s = tonumber(f["held:s"] or 0), t = tonumber(f["held:t"] or 0)}
+  local held, all_held = {}, 0
+  for _, one in ipairs(buckets.list) do
+    local amount = tonumber(f["held:" .. one[1]] or 0)
+    held[one[1]], all_held = amount, all_held + amount
+  end
   local real = amounts.real_now()
   return {
     id = id, raw = raw, fields = f, grants = list, new_entries = {},
-    available = sum, held = held.f + held.s + held.t, held_by_bucket = held,
+    available = sum, held = all_held, held_by_bucket = held,
     entry_count = tonumber(f.entries or 0), grant_count = tonumber(f.grants or 0),
     real = real, now = math.max(tonumber(f.time or 0), real + tonumber(f.offset or 0)),
   }

@@ -1,5 +1,5 @@
 -- Grants: what an account's credits are in (R5). `holds` draws from them, `refunds` gives back.
--- Kind letters: d daily, m monthly, t top-up, o operator, r refund. Bucket letters: f, s, t.
+-- Kind letters: d daily, m monthly, t top-up, o operator, r refund.
 --- @include "lib/amounts" "lib/journal" "lib/accounts" "lib/allotted"
 local grants = {}
 

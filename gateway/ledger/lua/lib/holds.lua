@@ -1,11 +1,10 @@
 -- What a price is drawn from, and held in: burn order, and the allocation that says what came of which grant (R5, R8).
---- @include "lib/amounts" "lib/grants"
+--- @include "lib/amounts" "lib/buckets" "lib/grants"
 local holds = {}
 
 -- R5: bucket, then earliest expiry (none is last), then oldest.
 local function burns_before(one, other)
-  -- The letters of the buckets happen to be in their order: f, s, t.
-  if one.bucket ~= other.bucket then return one.bucket < other.bucket end
+  if one.bucket ~= other.bucket then return buckets.rank[one.bucket] < buckets.rank[other.bucket] end
   local one_expires, other_expires = one.expires or math.huge, other.expires or math.huge
   if one_expires ~= other_expires then return one_expires < other_expires end
   return one.number < other.number

@@ -1,6 +1,6 @@
 -- The append-only record (R19). Entries are gathered in memory and written by `accounts.save`.
 -- An entry is text: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason
---- @include "lib/keys" "lib/amounts" "lib/policy"
+--- @include "lib/keys" "lib/amounts" "lib/buckets" "lib/policy"
 local journal = {}
 
 -- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change.
@@ -9,7 +9,8 @@ function journal.add(a, at, kind, deltas, generation, reason)
   at = math.max(at, a.latest or tonumber(a.fields.time or 0))
   a.latest = at
   local parts = ""
-  for _, bucket in ipairs({"f", "s", "t"}) do
+  for _, one in ipairs(buckets.list) do
+    local bucket = one[1]
     local delta = deltas[bucket]
     if delta and (delta[1] ~= 0 or delta[2] ~= 0) then
       a.available = a.available + delta[1]
