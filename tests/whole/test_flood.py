@@ -100,5 +100,5 @@ def test_a_process_that_may_open_too_few_files_says_what_to_do(tmp_path: Path) -
         check=False,
     )
     assert refused.returncode == 2
-    assert "may have 200 files open, and Farebox needs 256 at least" in refused.stderr
+    assert "limited to 200 open files, and Farebox needs at least 256" in refused.stderr
     assert "ulimit -n 4096" in refused.stderr
