@@ -56,3 +56,19 @@ def test_every_file_that_the_readme_names_is_there() -> None:
             )
             assert path.is_file(), f"{name}, in: {line}"
             folder = path.parent
+
+
+def test_every_module_of_the_workers_has_one_place_in_the_contract_and_one_row_in_the_readme() -> None:
+    """`care`, `webhooks` and `providers` have one place each; what an attempt is made of has its own order."""
+    (contract,) = [one for one in CONTRACTS if one["name"].startswith("The workers' modules")]
+    placed = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
+    modules = rooms("workers") - {"attempts"} | {f"attempts.{name}" for name in rooms("workers.attempts")}
+    assert sorted(placed) == sorted(f"workers.{name}" for name in modules)
+    shown = [
+        name.removesuffix(".py").rstrip("/").replace("/", ".")
+        for line in (ROOT / "workers" / "README.md").read_text().splitlines()
+        for cell in re.findall(r"^\| (.*?) \|", line)
+        for name in re.findall(r"`([a-z_/]+(?:\.py|/))`", cell)
+    ]
+    assert len(shown) == len(set(shown)), "each module once"
+    assert modules - set(shown) == set()
