@@ -147,3 +147,11 @@ async def test_the_worker_of_a_tool_that_was_withdrawn_is_shown_until_it_ends(se
         tools.clear()
         assert (await metrics.read())["worker-image"]
     assert await metrics.read() == {"caretaker": None}
+
+
+def test_the_page_on_running_says_where_the_metrics_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    names = {family.name for family in together([], {})}
+    assert names == {"farebox_process_up"}
+    for said in (*names, "PROCESS_METRICS_MISSING", "label `process`"):
+        assert said in page
