@@ -10,11 +10,10 @@ from gateway.api.access.auth import KeysStale, found
 from gateway.api.errors import NotFound
 from gateway.api.http.context import caller, remember_generation
 from gateway.api.http.headers import REPLAY_HEADER
-from gateway.api.http.parse import idempotency_key, read_body, read_query, request_digest
+from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer, answer_json
-from gateway.api.middleware.idempotency import key_digest
-from gateway.api.ordering.ordering import IdempotencyDigests
+from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
 from gateway.api.ownership.whose import whose
 from gateway.api.services import (
@@ -31,9 +30,7 @@ from gateway.views.generations import generation_json, generation_shape
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/generations`: price, reserve, queue. A refusal first looks whether this was accepted before (R11)."""
     body, who = await read_body(request, s.GenerationIn), caller(request)
-    key = idempotency_key(request)
-    digests = None if key is None else IdempotencyDigests(key_digest(who, key), await request_digest(request))
-    ordered = await request.app[ORDERING].order(who, body, digests)
+    ordered = await request.app[ORDERING].order(who, body, await digests_of(request, who))
     generation = ordered.generation
     remember_generation(request, generation.id)
     headers = {"Location": f"/v1/generations/{generation.id}"}

@@ -31,14 +31,6 @@ def set_caller(request: web.Request, who: Caller) -> None:
     request[_CALLER] = who
 
 
-def account_id(request: web.Request) -> str | None:
-    """The account that the request is for, for the log: the caller's own, or the one in an operator's path."""
-    who = request.get(_CALLER)
-    if who is None:
-        return None
-    return who.account or request.match_info.get("account")
-
-
 def request_id(request: web.BaseRequest) -> str:
     """The id in `X-Request-Id`, made when it is first asked for."""
     named = request.get(_REQUEST_ID)
@@ -47,24 +39,9 @@ def request_id(request: web.BaseRequest) -> str:
     return named
 
 
-def rate_headers(request: web.Request) -> dict[str, str]:
-    """What the answer says of its key's rate; nothing where requests are not counted."""
-    headers: dict[str, str] = request.get(_RATE_HEADERS, {})
-    return headers
-
-
 def set_rate_headers(request: web.Request, headers: dict[str, str]) -> None:
     """Note what the answer is to say of its key's rate."""
     request[_RATE_HEADERS] = headers
-
-
-def generation_id_of(request: web.Request) -> str | None:
-    """The generation that the request is about, for the log."""
-    made: str | None = request.get(_GENERATION)
-    if made is not None:
-        return made
-    named: str | None = request.match_info.get("generation")
-    return named if named is not None and is_generation_id(named) else None
 
 
 def remember_generation(request: web.Request, generation: str) -> None:
@@ -77,6 +54,21 @@ def has_started(request: web.Request) -> bool:
     return request.get(_STARTED) is True
 
 
-def note_started(request: web.Request) -> None:
-    """Note that the headers are on their way."""
+def start_response(request: web.Request) -> dict[str, str]:
+    """Note that headers are on their way; the headers about its key's rate, if the request was counted."""
     request[_STARTED] = True
+    headers: dict[str, str] = request.get(_RATE_HEADERS, {})
+    return headers
+
+
+def log_members(request: web.Request) -> dict[str, str | None]:
+    """Which request it is, for the log, with its account and its generation.
+
+    The account is the caller's own, or the one in an operator's path; the generation was made, or is in the path.
+    """
+    who, named = request.get(_CALLER), request.match_info.get("generation")
+    return {
+        "request_id": request_id(request),
+        "account": None if who is None else who.account or request.match_info.get("account"),
+        "generation": request.get(_GENERATION) or (named if named is not None and is_generation_id(named) else None),
+    }

@@ -24,14 +24,7 @@ from gateway.api.errors import (
     StoreDown,
     internal_error,
 )
-from gateway.api.http.context import (
-    account_id,
-    generation_id_of,
-    has_started,
-    note_started,
-    rate_headers,
-    request_id,
-)
+from gateway.api.http.context import has_started, log_members, request_id, start_response
 from gateway.api.http.respond import answer_error, set_common_headers
 from gateway.api.middleware.cross_origin import open_to_origin, preflight
 from gateway.api.services import CORS_ORIGINS, METRICS, STORE_WATCH
@@ -81,8 +74,7 @@ def answered(handler: Handler) -> Handler:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set on every answer, before its headers go out, what every answer has."""
-    note_started(request)
-    response.headers.update(rate_headers(request))
+    response.headers.update(start_response(request))
     set_common_headers(response, request_id(request))
     open_to_origin(_origins(request), request, response)
 
@@ -183,7 +175,5 @@ def _note(request: web.Request, status: int, seconds: float) -> None:
         route=route,
         status=status,
         duration_ms=round(seconds * 1000, 1),
-        request_id=request_id(request),
-        account=account_id(request),
-        generation=generation_id_of(request),
+        **log_members(request),
     )

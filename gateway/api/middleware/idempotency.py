@@ -14,6 +14,7 @@ from gateway.api.access.auth import Caller
 from gateway.api.errors import LedgerDown
 from gateway.api.http.headers import IDEMPOTENCY_HEADER, REPLAY_HEADER
 from gateway.api.http.parse import idempotency_key, request_digest
+from gateway.api.ordering.ordering import IdempotencyDigests
 from gateway.api.ordering.refusals import reused
 from gateway.api.services import REQUESTS
 from gateway.domain import operation_id
@@ -36,11 +37,11 @@ async def once(
 
     `digest` is what makes two requests the same, where the body is not JSON.
     """
-    key = idempotency_key(request)
-    if key is None:
+    digests = await digests_of(request, caller, digest)
+    if digests is None:
         return await run()
     store = request.app[REQUESTS]
-    claim = Request(caller.idempotency_scope, key_digest(caller, key), digest or await request_digest(request))
+    claim = Request(caller.idempotency_scope, digests.key, digests.request)
     request[_SEED] = f"{claim.scope}\n{claim.key_digest}\n{claim.request_digest}"
     answered = await _claim(request, claim)
     if answered is not None:
@@ -66,6 +67,14 @@ def seed(request: web.Request) -> str | None:
 def operation(request: web.Request) -> str:
     """The id of the operation that this request asks for: the same for the same idempotency key and body."""
     return operation_id(seed(request))
+
+
+async def digests_of(request: web.Request, caller: Caller, digest: str | None = None) -> IdempotencyDigests | None:
+    """The digests of the request's key and of the request itself, unless it is given; None without a key (R11)."""
+    key = idempotency_key(request)
+    if key is None:
+        return None
+    return IdempotencyDigests(key_digest(caller, key), digest or await request_digest(request))
 
 
 def key_digest(caller: Caller, key: str) -> str:

@@ -108,7 +108,7 @@ class Ordering:
         """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
         try:
             return self._kept_quotes.quote(
-                self.card,
+                self._rate_cards.card,
                 tool=body.tool,
                 model=body.model,
                 settings=body.settings,
@@ -142,7 +142,7 @@ class Ordering:
 
     def _measured(self, account: str, body: GenerationIn) -> dict[str, Decimal]:
         """What the gateway can measure of this request; of its prompt only where the price depends on it."""
-        model = self.card.models.get(body.model)
+        model = self._rate_cards.card.models.get(body.model)
         measures: dict[str, Decimal] = {}
         if body.inputs:
             measures = measured(body.inputs, self._uploads, account)
@@ -225,7 +225,7 @@ class Ordering:
     async def _reserve(
         self, caller: Caller, generation: str, priced: _Priced, digests: IdempotencyDigests | None
     ) -> Ordered:
-        card = self.card
+        card = self._rate_cards.card
         outcome = await self._ledger.reserve(
             account=caller.acting_account,
             generation=generation,

@@ -1,0 +1,42 @@
+"""How much of ours a create runs through: `docs/contributing.md` has the figures, and how they are counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.api.visitor import Visitor
+from tests.api.walk import Walk, walking
+
+PAGE = (Path(__file__).parents[2] / "docs" / "contributing.md").read_text()
+HANDLER = "api/handlers/generations.py"
+VISITS_MAX = 4
+FUNCTIONS_MAX = 92  # outside the ledger: as many as there are now; take one off when you can
+
+
+async def walked(gateway: Visitor) -> Walk:
+    """The second create of a key: what is made once, such as the cached caller, is there."""
+    key = await gateway.account()
+    await gateway.create(key, once="first")
+    with walking() as walk:
+        reply = await gateway.create(key, once="second")
+    assert reply.status == 202
+    return walk
+
+
+async def test_a_create_visits_its_handler_a_few_times_at_most(gateway: Visitor) -> None:
+    walk = await walked(gateway)
+    assert 1 <= walk.files.count(HANDLER) <= VISITS_MAX, walk.functions
+
+
+async def test_a_create_runs_through_no_more_functions_than_the_page_says(gateway: Visitor) -> None:
+    walk = await walked(gateway)
+    own = [name for name in walk.functions if not name.startswith(("ledger/", "redis_link/"))]
+    assert len(own) <= FUNCTIONS_MAX, own
+    assert f"| {FUNCTIONS_MAX} |" in PAGE
+
+
+async def test_the_walk_is_a_whole_one(gateway: Visitor) -> None:
+    """From the connection to its answer, with what is between them."""
+    names = (await walked(gateway)).functions
+    ends = ("Connection.data_received", "Ordering.order", "GenerationOperations.reserve", "Connection.finish_response")
+    assert [end for end in ends if not any(name.endswith(end) for name in names)] == []
