@@ -85,6 +85,7 @@ class Stack:
 
     def kill_gateway(self) -> None:
         """End the gateway as a crash would; `farebox up` starts another."""
+        self.wait_until_ready()  # after an earlier kill there may be none yet
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         gateways = [pid for pid in children if b"\0gateway\0gateway\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
