@@ -136,6 +136,7 @@ def _generation(g: Generation) -> dict[str, str]:
         values |= {"committed": g.committed, "refunded": price - g.committed}
     else:
         values |= {"not_before": g.not_before, "parked": g.parked, "looks": g.looks, "lease_until": g.lease_until}
+        values |= {"retry_pauses": ",".join(map(str, terms.retry_pauses_ms))}
         values |= {"called_back": g.called_back, "in_line": g.in_line, "looked_at": g.looked_at}
         values["give_up_at"] = g.give_up_at if g.ref or g.state == "running" else 0
     return _texts(values) | {f"output:{index}": "" for index in g.outputs}

@@ -53,7 +53,13 @@ _BERLIN = replace(
 CARDS = (_UTC, _BERLIN)
 TERMS = (
     Terms(queue_timeout_ms=HOUR, provider_timeout_ms=45 * MINUTE, waiting_timeout_ms=DAY, attempts_max=3),
-    Terms(queue_timeout_ms=90 * SECOND, provider_timeout_ms=40 * SECOND, waiting_timeout_ms=5 * MINUTE, attempts_max=2),
+    Terms(
+        queue_timeout_ms=90 * SECOND,
+        provider_timeout_ms=40 * SECOND,
+        waiting_timeout_ms=5 * MINUTE,
+        attempts_max=2,
+        retry_pauses_ms=(1 * SECOND, 5 * SECOND),
+    ),
 )
 JOBS = ("job-1", "job-2")
 SENSIBLE = 0.92

@@ -13,7 +13,7 @@ from tests.invariants.model.plans import day
 
 OPEN, RETRIED = {"waiting", "queued", "running"}, {"provider_failed", "worker_lost"}
 DISPATCH, LOOK_AGAIN, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
-PAUSES, LOOKS = (2_000, 8_000, 30_000), (30_000, 60_000, 120_000, 240_000, 300_000)
+LOOKS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
 @dataclass(eq=False)
@@ -278,7 +278,8 @@ class Model(Accounts):
         g.failures, g.operation = g.failures + 1, operation
         if failure == "provider_failed":
             g.ref, g.ref_attempt, g.ref_at, g.looked_at, g.submission = None, 0, 0, 0, g.submission + 1
-        self.queue(g, self.clock + PAUSES[min(g.failures, 3) - 1])
+        pauses = g.terms.retry_pauses_ms
+        self.queue(g, self.clock + pauses[min(g.failures, len(pauses)) - 1])
         return "Requeued", g.dispatch
 
     @staticmethod
