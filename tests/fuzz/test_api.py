@@ -56,7 +56,8 @@ NEVER_WELL = {
 async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor, dict[str, str]]]:
     """A gateway with the default card, and an account that has a bit of everything: what the configuration names."""
     shutil.copy(HERE.parents[1] / "pricing.toml", tmp_path)
-    async with open_gateway(redis_url, tmp_path) as gateway:
+    # No worker runs: what nobody makes is accepted for ten minutes, and a busy machine may take longer.
+    async with open_gateway(redis_url, tmp_path, accept_without_worker_seconds=86_400) as gateway:
         key = await gateway.account()
         await gateway.account("spare")
         await gateway.grant(1_000_000)
