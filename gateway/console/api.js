@@ -16,7 +16,7 @@ export class Refusal extends Error {
 /** No answer, or none that can be read. */
 export class Unreachable extends Error {
   constructor() {
-    super("Farebox does not answer. Check the connection and try again.");
+    super("Farebox is not responding. Check your connection and try again.");
   }
 }
 
@@ -62,7 +62,7 @@ export async function call(method, path, body, { headers = {}, signal } = {}) {
   }
   const answer = parsed(text);
   if (response.ok) return answer;
-  const refusal = new Refusal(response.status, answer?.error ?? { code: "internal", message: `Farebox answered ${response.status}.` });
+  const refusal = new Refusal(response.status, answer?.error ?? { code: "internal", message: `Farebox responded with status ${response.status}.` });
   if (refusal.status === 401 && location.pathname !== "/sign-in") signInFirst();
   throw refusal;
 }

@@ -76,7 +76,7 @@ function chart(root, { count, labels, top, format, axis, label, draw, tell, heig
   root.classList.add("chart");
   root.tabIndex = 0;
   root.setAttribute("role", "group");
-  root.setAttribute("aria-label", `${label}. Arrow keys read the values; the table has them all.`);
+  root.setAttribute("aria-label", `${label}. Use the arrow keys to read values; the table lists all of them.`);
   const tip = element("div", { class: "tip", hidden: true });
   const svg = drawing("svg", { "aria-hidden": "true", height });
   show(root, svg, tip);

@@ -19,7 +19,7 @@ export async function openCredits(watchBalance) {
   const bundles = element("div", { class: "stack tight" }, element("p", { class: "waits" }, "…"));
   const journal = element("div", { class: "stack tight" }, element("p", { class: "waits" }, "…"));
   const copy = element("button", { type: "button", class: "small" }, icon("copy"), "Copy all for support");
-  const dialog = openDialog("Credits", [balances, section("Top up", bundles), section("Last movements", journal), element("p", { class: "row apart" }, element("a", { href: "/usage" }, "All usage"), copy)]);
+  const dialog = openDialog("Credits", [balances, section("Top up", bundles), section("Recent activity", journal), element("p", { class: "row apart" }, element("a", { href: "/usage" }, "All usage"), copy)]);
   const shown = {};
   const stop = watchBalance((balance) => {
     shown.balance = balance;
@@ -52,7 +52,7 @@ async function readHeld(shown) {
 async function readJournal(shown, journal) {
   try {
     shown.entries = (await get("/v1/journal", { limit: ENTRIES_SHOWN })).data;
-    show(journal, shown.entries.length ? entriesTable(shown.entries) : element("p", { class: "quiet-text" }, "Nothing has moved yet."));
+    show(journal, shown.entries.length ? entriesTable(shown.entries) : element("p", { class: "quiet-text" }, "No activity yet."));
   } catch (error) {
     show(journal, element("p", { class: "wrong" }, error.message));
   }
@@ -61,7 +61,7 @@ async function readJournal(shown, journal) {
 // --- the three balances -----------------------------------------------------------------------------------------------
 
 function balancesOf({ balance, plans, card, heldBy }) {
-  const held = balance.held > 0 && element("p", { class: "held-line" }, icon("clock"), `${formatCredits(balance.held)} held${heldBy ? ` by ${heldBy}` : ""}`, element("span", { class: "hint" }, " set aside, not spent: what is not used comes back"));
+  const held = balance.held > 0 && element("p", { class: "held-line" }, icon("clock"), `${formatCredits(balance.held)} held${heldBy ? ` by ${heldBy}` : ""}`, element("span", { class: "hint" }, " set aside, not spent; unused credits are returned"));
   return [
     element("p", { class: "row apart" }, element("strong", { class: "total" }, withUnit(balance.available)), element("span", { class: "quiet-text small" }, planOf(balance, plans))),
     element("ol", { class: "balances" }, ORDER.map((bucket) => balanceItem(bucket, balance, card))),
@@ -106,15 +106,15 @@ function planOf({ plan }, plans) {
   const name = plans?.data.find((sold) => sold.id === plan.id)?.name ?? (plan.id === "free" ? "Free plan" : plan.id);
   if (plan.id === "free") return name;
   const scheduled = plan.scheduled && `; ${plan.scheduled.plan} from ${plan.scheduled.at ? formatDay(plan.scheduled.at) : "the next period"}`;
-  const until = plan.paid_through ? `${plan.status === "cancelled" ? "ends" : "paid through"} ${formatDay(plan.paid_through)}` : plan.status === "cancelled" ? "cancelled" : "renews itself";
+  const until = plan.paid_through ? `${plan.status === "cancelled" ? "ends" : "paid through"} ${formatDay(plan.paid_through)}` : plan.status === "cancelled" ? "cancelled" : "renews automatically";
   return `${name}, ${plan.interval}: ${until}${scheduled || ""}`;
 }
 
 // --- bundles ------------------------------------------------------------------------------------------------------------
 
 function bundlesOf(bundles, balance) {
-  if (!bundles.length) return element("p", { class: "quiet-text" }, "No bundles are sold here.");
-  const why = !balance.top_up_allowed && element("p", { class: "row small", id: "no-bundles" }, icon("lock"), "Bundles are for subscribers. ", element("a", { href: "/plans" }, "Choose a plan first"));
+  if (!bundles.length) return element("p", { class: "quiet-text" }, "No bundles on sale.");
+  const why = !balance.top_up_allowed && element("p", { class: "row small", id: "no-bundles" }, icon("lock"), "Bundles require a subscription. ", element("a", { href: "/plans" }, "Choose a plan first"));
   return [why, element("ul", { class: "plain bundles" }, bundles.map((bundle) => bundleItem(bundle, balance.top_up_allowed)))];
 }
 
@@ -155,7 +155,7 @@ function asText({ balance, entries = [], plans, heldBy }) {
     `Subscription: ${formatCredits(subscription.available)} of ${formatCredits(subscription.of)}, refreshes ${subscription.refreshes_at ?? "never"}`,
     `Top-up: ${formatCredits(topUp.available)}, never expires`,
     `Plan: ${planOf(balance, plans)}`,
-    ...balance.grants.map((grant) => `Grant ${grant.id}: ${BUCKETS[grant.bucket]}, ${grant.kind}, ${formatCredits(grant.available)} of ${formatCredits(grant.granted)}, held ${formatCredits(grant.held)}, until ${grant.expires_at ?? "for ever"}`),
+    ...balance.grants.map((grant) => `Grant ${grant.id}: ${BUCKETS[grant.bucket]}, ${grant.kind}, ${formatCredits(grant.available)} of ${formatCredits(grant.granted)}, held ${formatCredits(grant.held)}, until ${grant.expires_at ?? "forever"}`),
     ...entries.map((entry) => `Entry ${entry.id}: ${entry.at} ${KINDS[entry.kind]} ${formatChange(entry.credits)}, held ${formatChange(entry.held)}, after ${formatCredits(entry.available_after)}${entry.generation ? `, ${entry.generation}` : ""}`),
   ].join("\n");
 }

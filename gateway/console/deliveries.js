@@ -7,7 +7,7 @@ import { line, noLines, table } from "./tables.js";
 import { formatUntil, time } from "./times.js";
 
 const SHOWN_AT_ONCE = 25;
-const HEADS = ["Event", "State", "Tries", "Next try", "Made", ""];
+const HEADS = ["Event", "State", "Tries", "Next attempt", "Made", ""];
 const STATES = { pending: ["warn", "clock"], delivered: ["good", "check"], failed: ["bad", "warning"] };
 
 /** The table below the webhooks, of one of them at a time: `webhook`, null for none. */
@@ -53,7 +53,7 @@ export class Deliveries {
 
   #draw() {
     byId("more").hidden = this.#next === null;
-    const rows = this.#found.length ? this.#found.map((delivery) => this.#row(delivery)) : noLines(HEADS.length, "It was told nothing yet.");
+    const rows = this.#found.length ? this.#found.map((delivery) => this.#row(delivery)) : noLines(HEADS.length, "No deliveries yet.");
     const heads = [...HEADS.slice(0, -1), element("th", { scope: "col" }, element("span", { class: "unseen" }, "Resend"))];
     show(byId("table"), table(heads, rows, { numbers: HEADS.length }));
   }
@@ -65,7 +65,7 @@ export class Deliveries {
     const cells = [
       element("span", { class: `badge ${kind}` }, icon(picture), status),
       triesOf(delivery),
-      next ? time(next, formatUntil(next)) : status === "pending" ? (this.webhook.status === "paused" ? "once resumed" : "after the one before") : "–",
+      next ? time(next, formatUntil(next)) : status === "pending" ? (this.webhook.status === "paused" ? "when resumed" : "after the previous event") : "–",
       time(made),
       again,
     ];
@@ -79,7 +79,7 @@ export class Deliveries {
       this.#found = this.#found.map((one) => (one.id === id ? sent : one));
       showError(null);
       this.#draw();
-      announce("It is sent again");
+      announce("Resending");
       byId("refresh").focus(); // what became of it, that tells
     } catch (error) {
       button.disabled = false;
@@ -93,6 +93,6 @@ function triesOf({ tries, tried }) {
   if (!tries.length) return "none yet";
   const said = ({ status_code: code, error }) => (code ?? error).toString().replaceAll("_", " ");
   const all = tries.toReversed().map((one) => element("li", {}, time(one.at), `: ${said(one)}, ${one.duration_ms} ms`));
-  const left = tried > tries.length && element("p", { class: "hint" }, `The last ${tries.length} are kept.`);
+  const left = tried > tries.length && element("p", { class: "hint" }, `Showing the last ${tries.length}.`);
   return element("details", {}, element("summary", {}, `${counted(tried, "try", "tries")}, last: ${said(tries.at(-1))}`), element("ol", { class: "small", reversed: true, start: tried }, all), left);
 }

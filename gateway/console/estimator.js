@@ -1,4 +1,4 @@
-// The Estimator page: what a month would take, with the sum in full, and the plan that covers it. The arithmetic is the
+// The Estimator page: what a month would take, with the sum in full, and the plan that covers this. The arithmetic is the
 // API's (POST /v1/estimates); it binds nobody.
 
 import { get, isAborted, post } from "./api.js";
@@ -93,7 +93,7 @@ function addRow({ model: id, settings, per_day, outputs = 1 }) {
     "fieldset",
     { class: "estimate-row" },
     element("legend", { class: "unseen" }, `Row ${number}`),
-    element("div", { class: "row-head" }, field("model", "Model", element("select", { id: `model-${number}`, onchange: choose }, options)), field("per-day", "A day", much), field("outputs", "Outputs each", count), removing),
+    element("div", { class: "row-head" }, field("model", "Model", element("select", { id: `model-${number}`, onchange: choose }, options)), field("per-day", "A day", much), field("outputs", "Outputs per request", count), removing),
     element("details", {}, element("summary", { class: "hint" }, "Settings", summary), controls),
   );
   Object.assign(row, { much, count, controls, summary });
@@ -178,7 +178,7 @@ function showEstimate(made) {
   const percent = Number(byId("buffer").value);
   const used = fromUsage();
   byId("total").textContent = formatCredits(made.with_buffer);
-  byId("without").textContent = `${formatCredits(made.credits)} without the buffer.`;
+  byId("without").textContent = `${formatCredits(made.credits)} without buffer.`;
   const name = (id) => card.models.find((model) => model.id === id)?.name ?? id;
   const said = (item) => {
     const model = card.models.find((one) => one.id === item.model);
@@ -192,7 +192,7 @@ function showEstimate(made) {
   const { items, credits, buffer, with_buffer } = made;
   const parts = items.length > 1 && items.length < 5 ? items.map((item) => formatCredits(item.credits)).join(" + ") : "";
   const foot = [line("Together", [parts, formatCredits(credits)]), line(`With ${percent} % buffer`, [`${formatCredits(credits)} × ${formatExact(1 + buffer)}`, formatCredits(with_buffer)])];
-  const heads = ["Model", used ? "Outputs a day × credits on average × days" : "A day × credits × days", "Credits"];
+  const heads = ["Model", used ? "Outputs a day × credits on average × days" : "Per day × credits × days", "Credits"];
   show(byId("sum"), table(heads, items.length ? items.map(row) : noLines(3, "Nothing was made in your last 30 days."), { foot, class: "dense wrapping" }));
   showCover(made);
 }
@@ -201,14 +201,14 @@ function showCover(made) {
   const plan = plans.data.find(({ id }) => id === made.cheapest_plan);
   const price = plan && (plan.price.monthly !== undefined ? `${formatMoney(plan.price.monthly)} a month` : "");
   const over = plan && difference(plan.monthly_credits, made.with_buffer);
-  const none = element("p", {}, element("strong", {}, "No plan covers it alone."), " A plan and top-ups together may.");
+  const none = element("p", {}, element("strong", {}, "No single plan covers this."), " A plan plus top-ups may.");
   const covered = plan && [
     element("p", { class: "row apart" }, element("strong", { class: "figure" }, plan.name), element("span", {}, price)),
     element("p", { class: "hint" }, `${withUnit(plan.monthly_credits)} a month: ${formatCredits(over)} to spare.`),
     element("p", {}, element("a", { class: "button", href: "/plans" }, "See the plans")),
   ];
   show(byId("cover"), covered || none);
-  const words = (one) => (one.covers ? "covers it" : !one.allowed ? "does not open all of it" : `${formatCredits(difference(made.with_buffer, one.credits))} short`);
+  const words = (one) => (one.covers ? "covers this" : !one.allowed ? "does not include everything" : `${formatCredits(difference(made.with_buffer, one.credits))} short`);
   const line = (one) => element("li", { class: "row apart small" }, element("span", { class: one.covers ? "good-text row" : "quiet-text row" }, icon(one.covers ? "check" : "close"), plans.data.find(({ id }) => id === one.plan)?.name ?? one.plan), element("span", { class: "quiet-text" }, words(one)));
   show(byId("advice"), made.plans.map(line));
 }

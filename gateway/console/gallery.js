@@ -121,7 +121,7 @@ function tellCount() {
   byId("count").textContent = cards.size ? `${counted(cards.size, "generation")}${next === null ? "" : " so far"}` : "Nothing found";
   byId("empty").hidden = cards.size > 0;
   if (cards.size) return;
-  const link = filtered ? "No generation is like that." : [element("span", {}, "No generation yet."), element("a", { class: "button primary", href: "/" }, "Make the first one")];
+  const link = filtered ? "No matching generations." : [element("span", {}, "No generations yet."), element("a", { class: "button primary", href: "/" }, "Create the first one")];
   show(byId("empty"), [link]);
 }
 

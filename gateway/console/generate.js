@@ -63,7 +63,7 @@ async function takeOver(id) {
   if (!id) return;
   history.replaceState(null, "", "/");
   const earlier = await get(`/v1/generations/${encodeURIComponent(id)}`);
-  if (!names.has(earlier.model)) throw new Error(`${earlier.model} is not on the rate card any more: choose another model.`);
+  if (!names.has(earlier.model)) throw new Error(`${earlier.model} is no longer on the rate card. Choose another model.`);
   const urls = (earlier.inputs ?? []).filter((input) => input.url).map((input) => input.url);
   Object.assign(draft, { tool: earlier.tool, model: earlier.model, prompt: earlier.prompt, outputs: earlier.outputs_requested, inputs: urls.join("\n"), files: [] });
   draft.settings[earlier.model] = earlier.settings;
@@ -110,7 +110,7 @@ function chooseTool(tool) {
 
 function modelChoice(model) {
   const { unit_credits: credits, reason } = offers.get(model.id) ?? {};
-  const note = reason && element("span", { class: "note" }, icon("lock"), reason === "plan_limit" ? "not in your plan" : "for subscribers");
+  const note = reason && element("span", { class: "note" }, icon("lock"), reason === "plan_limit" ? "not in your plan" : "requires a subscription");
   return element(
     "label",
     { class: "model", title: model.description },
@@ -188,7 +188,7 @@ async function showQuote(made) {
   const view = await quoteView(made, balance);
   quote = made;
   show(byId("quote"), view);
-  byId("held-until").textContent = quote.allowed && quote.affordable ? `This price is yours until ${CLOCK.format(new Date(quote.expires_at))}.` : "";
+  byId("held-until").textContent = quote.allowed && quote.affordable ? `This price is guaranteed until ${CLOCK.format(new Date(quote.expires_at))}.` : "";
   showButton();
   clearTimeout(later);
   later = setTimeout(readQuote, new Date(quote.expires_at) - Date.now() - AGAIN_BEFORE_EXPIRY_MS);
@@ -212,7 +212,7 @@ function press() {
     return;
   }
   if (!draft.prompt.trim()) {
-    showPromptProblem("Say what to make.");
+    showPromptProblem("Enter a prompt.");
     byId("prompt").focus();
     return;
   }

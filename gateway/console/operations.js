@@ -53,8 +53,8 @@ function range() {
 function togglePause({ currentTarget: button }) {
   paused = !paused;
   button.setAttribute("aria-pressed", String(paused));
-  button.lastChild.textContent = paused ? "Go on with live updates" : "Pause live updates";
-  announce(paused ? "Paused" : "Live again");
+  button.lastChild.textContent = paused ? "Resume live updates" : "Pause live updates";
+  announce(paused ? "Paused" : "Live");
   if (!paused) readPast().catch(showError); // what is now, the next event says
 }
 
@@ -70,7 +70,7 @@ function takeNow(data) {
   byId("overdue-note").textContent = now.overdue ? "nobody has seen to them: is a caretaker running?" : "0 when healthy";
   drawAudit(now.audit);
   byId("rate-card").hidden = !now.rate_card.problem;
-  byId("rate-card").textContent = `The rate card on disk was refused, the old prices stay: ${now.rate_card.problem}`;
+  byId("rate-card").textContent = `The rate card on disk is invalid; the old prices stay in effect: ${now.rate_card.problem}`;
   drawQueues();
   drawProviders();
   drawWorkers();
@@ -107,7 +107,7 @@ function drawQueues() {
     const known = workers === null ? "unknown" : WHOLE.format(workers);
     return line(names.tool.get(tool) ?? tool, [WHOLE.format(depth), length(queue.oldest_age_seconds), WHOLE.format(waiting), WHOLE.format(running), missing || known, length(wait?.median_seconds), length(wait?.p95_seconds)]);
   };
-  show(byId("queues"), table(["Queue", "Queued", "Oldest waits", "Over their limit", "In work", "Workers", "Median wait", "95 % within"], now.queues.map(row)));
+  show(byId("queues"), table(["Queue", "Queued", "Oldest waiting", "Over limit", "In work", "Workers", "Median wait", "95 % within"], now.queues.map(row)));
 }
 
 const PROVIDER_STATES = { working: ["good", "check", "working"], failing: ["bad", "warning", "failing"], unknown: ["", "clock", "unused for a week"] };
@@ -122,9 +122,9 @@ function drawProviders() {
     const head = [name, element("div", { class: "hint" }, kind)];
     return line(head, [element("td", {}, badge(...PROVIDER_STATES[state])), element("td", {}, others.length ? others : "–"), rate, work, WHOLE.format(inLine), ago(good), ago(bad)]);
   };
-  const none = now.providers ? "Only the sandbox, which draws test pictures: the rate card names no provider." : "The queue does not answer.";
+  const none = now.providers ? "Only the sandbox, which renders test images: the rate card has no other provider." : "The queue is not responding.";
   const rows = now.providers?.length ? now.providers.map(row) : noLines(8, none);
-  show(byId("providers"), table(["Provider", "State", "Failures, last hour", "Succeeded, last hour", "In work", "In line", "Last success", "Last failure"], rows, { numbers: 3 }));
+  show(byId("providers"), table(["Provider", "State", "Failures, last hour", "Succeeded, last hour", "In work", "Queued", "Last success", "Last failure"], rows, { numbers: 3 }));
 }
 
 function drawWorkers() {
@@ -133,7 +133,7 @@ function drawWorkers() {
     const state = silent < ALIVE_SECONDS ? badge("good", "check", "alive") : badge("bad", "warning", "silent");
     return line(element("code", {}, name), [element("td", {}, names.tool.get(tool) ?? tool), element("td", {}, state), `${length(silent)} ago`]);
   };
-  const rows = workers.length ? workers.map(row) : noLines(4, "No worker was seen in the last five minutes.");
+  const rows = workers.length ? workers.map(row) : noLines(4, "No worker seen in the last five minutes.");
   show(byId("workers"), table(["Worker", "Queue", "State", "Last heartbeat"], rows, { numbers: 3 }));
 }
 
@@ -148,9 +148,9 @@ async function readPast() {
   past = read;
   showError(null);
   byId("past-heading").textContent = name;
-  const worst = past.step_seconds > 10 ? ", each with the worst that was seen in it" : "";
-  const gaps = past.open.every((value) => value === null) ? "Nobody has looked yet: is a caretaker running?" : past.open.includes(null) ? "Gaps: nobody looked then." : "";
-  byId("step").textContent = `One value every ${length(past.step_seconds)}${worst}. Times are yours. ${gaps}`;
+  const worst = past.step_seconds > 10 ? ", showing the worst in each" : "";
+  const gaps = past.open.every((value) => value === null) ? "No samples yet: is a caretaker running?" : past.open.includes(null) ? "Gaps: no samples." : "";
+  byId("step").textContent = `One value every ${length(past.step_seconds)}${worst}. Times are in your time zone. ${gaps}`;
   drawCharts();
   drawFailures();
   if (now) drawQueues();
@@ -168,12 +168,12 @@ const lengths = { format: length, axis: length, nice: niceLength };
 const CHARTS = [
   { id: "oldest", name: "Age of the oldest job", series: byTool("oldest_age_seconds"), ...lengths },
   { id: "depth", name: "Queued", series: byTool("depth") },
-  { id: "p95", name: "Wait: 95 % begun within", series: byTool("wait_p95_seconds"), ...lengths },
+  { id: "p95", name: "Wait: 95 % started within", series: byTool("wait_p95_seconds"), ...lengths },
   { id: "median", name: "Wait: median", series: byTool("wait_median_seconds"), ...lengths },
   { id: "running", name: "In work", series: byTool("running") },
-  { id: "waiting", name: "Waiting over their account's limit", series: byTool("waiting") },
+  { id: "waiting", name: "Waiting for their account's limit", series: byTool("waiting") },
   { id: "ended", name: "Throughput: ended", series: endings, of: addUp },
-  { id: "alive", name: "Workers alive", series: byTool("workers"), of: fewest },
+  { id: "alive", name: "Live workers", series: byTool("workers"), of: fewest },
   { id: "held-credits", name: "Held credits", series: one("Held", "held_credits", "var(--series-3)"), format: formatCredits },
   { id: "late", name: "Overdue deadlines", series: one("Overdue", "overdue", "var(--bad)") },
 ];

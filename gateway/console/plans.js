@@ -72,9 +72,9 @@ function badgeOf({ status, scheduled }) {
 }
 
 function whatNext({ status, paid_through, scheduled }, { refreshes_at }) {
-  if (status === "cancelled") return ["Ends ", time(paid_through, formatDay(paid_through)), ". Its credits go with it; top-ups stay."];
+  if (status === "cancelled") return ["Ends ", time(paid_through, formatDay(paid_through)), ". Its credits expire then; top-ups stay."];
   if (scheduled) return ["Becomes ", nameOf(scheduled.plan), scheduled.interval && `, paid ${scheduled.interval},`, " on ", time(scheduled.at, formatDay(scheduled.at)), "."];
-  return ["New credits on ", time(refreshes_at, formatDay(refreshes_at)), paid_through ? [". Paid through ", time(paid_through, formatDay(paid_through)), "."] : ". It renews itself until you cancel it."];
+  return ["New credits on ", time(refreshes_at, formatDay(refreshes_at)), paid_through ? [". Paid through ", time(paid_through, formatDay(paid_through)), "."] : ". It renews automatically until you cancel it."];
 }
 
 async function move(method, path, body, said) {
@@ -85,7 +85,7 @@ async function move(method, path, body, said) {
     own = balance.plan;
     drawOwn(balance);
     draw();
-    announce(JSON.stringify(own) === before ? "Asked for. It shows here as soon as it is confirmed." : said);
+    announce(JSON.stringify(own) === before ? "Requested. This page updates once it is confirmed." : said);
   } catch (error) {
     showError(error);
     byId("complaint").scrollIntoView({ block: "nearest" });
@@ -99,7 +99,7 @@ function resume() {
 function askToCancel() {
   const plan = own;
   const dialog = openDialog(`Cancel ${nameOf(plan.id)}?`, [
-    element("p", {}, "You keep it, and its credits, to the end of what is paid", plan.paid_through ? [": ", time(plan.paid_through, formatDay(plan.paid_through))] : "", ". Until then you can resume it. Then you have the free plan; top-ups stay."),
+    element("p", {}, "You keep the plan and its credits until the end of the paid period", plan.paid_through ? [": ", time(plan.paid_through, formatDay(plan.paid_through))] : "", ". You can resume it until then. After that you are on the free plan; top-ups stay."),
     element(
       "p",
       { class: "row below" },
@@ -153,8 +153,8 @@ function factsOf({ estimated_generations, concurrency, max_waiting, head_start_s
   const atOnce = card.tools.map(({ id, name }) => counted(concurrency[id] ?? 1, name.toLowerCase()));
   const lines = [
     ...Object.entries(estimated_generations).map(([id, { model: of, generations }]) => `about ${counted(generations, tool(id))} ${every} with ${model(of)}`),
-    `${atOnce.join(" and ")} in work at once`,
-    `${counted(max_waiting, "more", "more")} may wait, per tool`,
+    `${atOnce.join(" and ")} at once`,
+    `${counted(max_waiting, "more", "more")} can wait, per tool`,
     head_start_seconds > 0 && `${formatLength(head_start_seconds * 1000)} head start in the queue`,
     ...Object.entries(allow).flatMap(([id, settings]) => Object.entries(settings).map(([name, values]) => `${tool(id)}: ${settingName(name).toLowerCase()} ${values.join(", ")} only`)),
   ];
@@ -172,11 +172,11 @@ function choices(plan, every) {
       byId("complaint").scrollIntoView({ block: "nearest" });
     });
   };
-  const later = () => move("PATCH", "/v1/subscription", { plan: plan.id, interval: every }, `${plan.name} comes when what is paid has ended`);
+  const later = () => move("PATCH", "/v1/subscription", { plan: plan.id, interval: every }, `${plan.name} starts when the paid period ends`);
   if (own.status === "none") return [element("button", { type: "button", class: "primary", onclick: buy }, `Choose ${plan.name}`)];
   const same = own.id === plan.id && own.interval === every;
-  if (same) return [element("p", { class: "hint" }, own.status === "cancelled" ? "Cancelled: you can resume it above." : "What you have now.")];
-  if (own.scheduled?.plan === plan.id && own.scheduled.interval === every) return [element("p", { class: "hint" }, "Comes when what is paid has ended.")];
+  if (same) return [element("p", { class: "hint" }, own.status === "cancelled" ? "Cancelled: you can resume it above." : "Your current plan.")];
+  if (own.scheduled?.plan === plan.id && own.scheduled.interval === every) return [element("p", { class: "hint" }, "Starts when the paid period ends.")];
   const what = () => (own.id === plan.id ? `Pay ${every}` : ["Change", element("span", { class: "unseen" }, ` to ${plan.name}`)]);
   return [element("button", { type: "button", class: "primary", onclick: buy }, element("span", {}, what(), " now")), element("button", { type: "button", class: "quiet small", onclick: later }, element("span", {}, what(), " when this period ends"))];
 }
@@ -188,7 +188,7 @@ function drawOpens() {
   const cell = (plan, model) => {
     const limited = Object.entries(plan.allow[model.tool] ?? {}).filter(([name]) => model.settings[name]);
     const open = (!model.pro || plan.id !== "free") && limited.every(([name, values]) => takes(model.settings[name]).some((value) => values.includes(value)));
-    if (!open) return element("td", { class: "middle quiet-text" }, "–", element("span", { class: "unseen" }, "not open"));
+    if (!open) return element("td", { class: "middle quiet-text" }, "–", element("span", { class: "unseen" }, "not included"));
     const narrowed = limited.filter(([name, values]) => takes(model.settings[name]).some((value) => !values.includes(value)));
     return element("td", { class: "middle" }, narrowed.length ? narrowed.map(([name, values]) => takes(model.settings[name]).filter((value) => values.includes(value)).join(", ")).join("; ") : [icon("check"), element("span", { class: "unseen" }, "all settings")]);
   };

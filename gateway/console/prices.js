@@ -44,7 +44,7 @@ async function read() {
   for (let first = 0; first < items.length; first += ITEMS_MAX) pages.push(post("/v1/estimates", { items: items.slice(first, first + ITEMS_MAX), buffer: 0 }));
   const priced = (await Promise.all(pages)).flatMap((page) => page.items);
   priced.forEach(({ unit_credits, reason }, index) => Object.assign(rows[index], { credits: toMillicredits(unit_credits), reason }));
-  show(byId("version"), "Rate card ", element("code", { title: card.version }, card.version.slice(0, 19)), "·", element("a", { href: "/v1/rate-card" }, "as JSON"), "· one output at the settings shown, all others at their defaults. Pro models are for subscribers.");
+  show(byId("version"), "Rate card ", element("code", { title: card.version }, card.version.slice(0, 19)), "·", element("a", { href: "/v1/rate-card" }, "as JSON"), "· one output at the settings shown, all others at their defaults. Pro models require a subscription.");
 }
 
 /** The rows of a rate: one at its settings; where the price grows with a number, one at its least and one at its most. */
@@ -67,7 +67,7 @@ function measuresOf(rate, model) {
   const most = { input_megapixels: model.inputs.megapixels, input_video_seconds: model.inputs.video_seconds };
   return Object.entries(rate.credits_per)
     .filter(([name]) => name in MEASURES)
-    .map(([name, { credits }]) => `${formatExact(credits)} per ${MEASURES[name]}${most[name] ? `, at most ${most[name]}` : ""}: shown at the most`);
+    .map(([name, { credits }]) => `${formatExact(credits)} per ${MEASURES[name]}${most[name] ? `, at most ${most[name]}` : ""}: shown at the maximum`);
 }
 
 function saidOf(model, name, values) {
@@ -156,7 +156,7 @@ function sectionOf(tool, own) {
 
 function rowElement(row, again) {
   const { model } = row;
-  const lock = model.pro && element("span", { class: row.reason ? "badge warn" : "badge", title: "For subscribers" }, row.reason && icon("lock"), "Pro", element("span", { class: "unseen" }, row.reason ? ": for subscribers, not in your plan" : ": for subscribers"));
+  const lock = model.pro && element("span", { class: row.reason ? "badge warn" : "badge", title: "Requires a subscription" }, row.reason && icon("lock"), "Pro", element("span", { class: "unseen" }, row.reason ? ": requires a subscription, not in your plan" : ": requires a subscription"));
   const notes = again ? row.notes : [...addOnsOf(model), ...row.notes];
   const settings = element("td", {}, row.said || element("span", { class: "quiet-text" }, "any"), notes.length > 0 && element("span", { class: "hint lines" }, notes.map((note) => element("span", {}, note))));
   const makes = element("td", { class: "amount quiet-text" }, Number.isFinite(row.makes) ? NUMBERS.format(row.makes) : "any number");

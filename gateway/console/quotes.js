@@ -36,7 +36,7 @@ function locked(quote) {
   return element(
     "div",
     { class: "locked stack tight" },
-    element("p", { class: "row" }, icon("lock"), element("strong", {}, quote.reason === "plan_limit" ? "Not in your plan" : "For subscribers")),
+    element("p", { class: "row" }, icon("lock"), element("strong", {}, quote.reason === "plan_limit" ? "Not in your plan" : "Requires a subscription")),
     element("p", { class: "small" }, quote.message),
     element("p", {}, element("a", { class: "button", href: "/plans" }, "See the plans")),
   );

@@ -23,7 +23,7 @@ export async function openGeneration(generation, names) {
 function outputsOf(generation) {
   const shown = generation.outputs.filter((output) => output.url);
   if (!shown.length) {
-    const why = generation.outputs_deleted ? "The outputs were deleted after the time that they are kept." : (generation.error?.message ?? "Nothing was delivered.");
+    const why = generation.outputs_deleted ? "The outputs were deleted when their retention period ended." : (generation.error?.message ?? "Nothing was delivered.");
     return element("p", { class: "quiet-text" }, why);
   }
   return element(
@@ -51,7 +51,7 @@ function receiptOf(receipt) {
     element("p", { class: "cost" }, `${costOf({ ...receipt, credits: receipt, outputs: { length: receipt.outputs_delivered } })}${shares.length ? ` (held from ${shares.join(", ")})` : ""}`),
     linesTable(receipt.lines, receipt.credits, `Price of ${counted(receipt.outputs_requested, "output")}`),
     receipt.differences.map(({ output, message }) => element("p", { class: "hint" }, `Output ${output + 1}. ${message}`)),
-    element("h3", {}, "Every movement"),
+    element("h3", {}, "All entries"),
     entriesTable(receipt.entries),
     element("p", { class: "hint mono" }, receipt.rate_card),
   ];
@@ -62,7 +62,7 @@ export function entriesTable(entries) {
   const columns = ["When", "What", "Credits", "Held", "Available after"];
   return element(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Movements of credits" },
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Credit entries" },
     element(
       "table",
       {},

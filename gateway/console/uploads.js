@@ -12,7 +12,7 @@ export function drawUploads(draft, onchange) {
   if (place.firstChild) return; // drawn for an earlier model
   let sending = 0;
   draft.files = (draft.files ?? []).filter((file) => new Date(file.expires_at) > Date.now());
-  const list = element("ul", { class: "stack", "aria-label": "Images sent" });
+  const list = element("ul", { class: "stack", "aria-label": "Uploaded images" });
   const problem = element("p", { class: "wrong", role: "alert" });
   const pick = element("input", { type: "file", id: "files", multiple: true, accept: "image/png,image/jpeg,image/webp,image/gif,image/heic,image/heif,image/avif,.heic,.heif,.avif", onchange: send });
   show(place, element("label", { for: "files" }, "Or images from this computer ", element("span", { class: "quiet-text" }, "· up to 50 MiB")), pick, list, problem);
@@ -23,7 +23,7 @@ export function drawUploads(draft, onchange) {
     if (!sending) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    problem.textContent = "An image is still on its way. Press again when it is there.";
+    problem.textContent = "An image is still uploading. Try again when it is done.";
   }
 
   function draw() {
@@ -45,11 +45,11 @@ export function drawUploads(draft, onchange) {
     problem.textContent = "";
     sending += chosen.length;
     for (const file of chosen) {
-      announce(`Sending ${file.name}`);
+      announce(`Uploading ${file.name}`);
       try {
         const { url, width, height, expires_at } = await post("/v1/uploads", file, { once: newKey() });
         draft.files.push({ url, width, height, expires_at, name: file.name });
-        announce(`${file.name} is there`);
+        announce(`${file.name} uploaded`);
       } catch (error) {
         problem.textContent = `${file.name}: ${error.message}`;
       }

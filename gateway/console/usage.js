@@ -262,7 +262,7 @@ function drawDays() {
 
 async function exportCsv() {
   const answer = await fetch(withQuery("/v1/usage", query()), { headers: { Accept: "text/csv" } });
-  if (!answer.ok) throw new Error(`The export was refused (${answer.status}). Try again.`);
+  if (!answer.ok) throw new Error(`The export failed (${answer.status}). Try again.`);
   const url = URL.createObjectURL(await answer.blob());
   element("a", { href: url, download: `usage-${view.days[0]}-${view.days.at(-1)}.csv` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);

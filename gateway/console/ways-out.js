@@ -6,17 +6,17 @@ import { element, icon, showError } from "./dom.js";
 import { formatUntil, time } from "./times.js";
 import { BUCKETS } from "./words.js";
 
-const REASONS = { subscription_required: "Top-ups are for subscribers: choose a plan first." };
+const REASONS = { subscription_required: "Top-ups require a subscription: choose a plan first." };
 
 /** The panel: what is missing, and how to come by it. `shortfall` in credits, `held` by other generations. */
 export function waysOut({ shortfall, held, ways_out: { wait, top_up: topUp, upgrade } }) {
   return element(
     "section",
     { class: "ways-out stack", "aria-label": "Ways to get the credits" },
-    element("p", { class: "row" }, icon("warning"), element("strong", {}, `${withUnit(shortfall)} short`), held > 0 && element("span", { class: "small" }, `${formatCredits(held)} held by others: what they do not use comes back`)),
+    element("p", { class: "row" }, icon("warning"), element("strong", {}, `${withUnit(shortfall)} short`), held > 0 && element("span", { class: "small" }, `${formatCredits(held)} held by other generations; unused credits are returned`)),
     way("Wait", wait.map((refill) => element("li", {}, `${BUCKETS[refill.bucket]}: back to ${formatCredits(refill.credits)} `, time(refill.at, formatUntil(refill.at))))),
-    way("Top up", topUp.allowed ? topUp.bundles.map(bundleItem) : [element("li", {}, REASONS[topUp.reason] ?? "Not possible now.")]),
-    way("Larger plan", upgrade.length ? upgrade.slice(0, 2).map(planItem) : [element("li", {}, "No larger plan would do.")]),
+    way("Top up", topUp.allowed ? topUp.bundles.map(bundleItem) : [element("li", {}, REASONS[topUp.reason] ?? "Not available.")]),
+    way("Larger plan", upgrade.length ? upgrade.slice(0, 2).map(planItem) : [element("li", {}, "No larger plan is enough.")]),
   );
 }
 

@@ -27,11 +27,11 @@ export function openForm(webhook, send) {
   const form = element(
     "form",
     { class: "stack" },
-    field("url", "URL, https: and public", { type: "url", required: true, maxlength: 2000, placeholder: "https://example.com/farebox", value: webhook?.url }),
-    field("description", "Description, for yourself", { maxlength: 200, value: webhook?.description }),
+    field("url", "Public https: URL", { type: "url", required: true, maxlength: 2000, placeholder: "https://example.com/farebox", value: webhook?.url }),
+    field("description", "Description (for your own use)", { maxlength: 200, value: webhook?.description }),
     element("fieldset", {}, element("legend", { class: "label" }, "Events"), EVENTS.map(check)),
     wrong,
-    element("p", { class: "row" }, element("button", { class: "primary" }, webhook ? "Save" : "Make it")),
+    element("p", { class: "row" }, element("button", { class: "primary" }, webhook ? "Save" : "Create")),
   );
   const dialog = openDialog(webhook ? "Edit the webhook" : "New webhook", form);
   form.addEventListener("submit", (event) => {
@@ -39,14 +39,14 @@ export function openForm(webhook, send) {
     const given = new FormData(form);
     const body = { url: given.get("url"), description: given.get("description"), events: given.getAll("events") };
     if (body.events.length) act(dialog, form.querySelector("button"), wrong, () => send(body));
-    else wrong.textContent = "Choose an event at least.";
+    else wrong.textContent = "Choose at least one event.";
   });
 }
 
 /** A secret that was just made: it is seen once. Without one, the answer that had it was lost on the way. */
 export function openSecret(secret) {
   if (!secret) {
-    openDialog("The secret was lost on the way", element("p", {}, "The webhook is there, but the answer with its secret did not arrive, and it is shown once only. Make a new secret."));
+    openDialog("The secret did not arrive", element("p", {}, "The webhook was created, but the response with its secret did not arrive, and the secret is only shown once. Create a new secret."));
     return;
   }
   const field = element("input", { id: "secret", class: "mono", readonly: true, value: secret });
@@ -61,7 +61,7 @@ export function openSecret(secret) {
     }
   });
   openDialog("The webhook's secret", [
-    element("p", {}, "It is shown this once. Your backend checks signatures with it."),
+    element("p", {}, "It is shown only this once. Your backend needs it to verify signatures."),
     element("div", { class: "field" }, element("label", { for: "secret" }, "Secret"), field),
     element("p", { class: "row" }, copy),
   ]);
@@ -69,18 +69,18 @@ export function openSecret(secret) {
 
 /** Ask before a new secret takes the place of the one in use. */
 export function confirmRotation(name, act) {
-  confirm("Make a new secret?", name, "It is shown once. The present one goes on signing beside it for 24 hours; one before that ends now.", "Make a new secret", act);
+  confirm("Create a new secret?", name, "It is shown once. The current secret stays valid for 24 hours; any older one is disabled now.", "Create a new secret", act);
 }
 
 /** Ask before a webhook is gone with all that is kept for it. */
 export function confirmDeletion(name, act) {
-  confirm("Delete the webhook?", name, "It is told nothing more, what it has yet to be told included, and its deliveries are gone.", "Delete it", act);
+  confirm("Delete the webhook?", name, "No further events are delivered, including pending ones, and its delivery history is deleted.", "Delete it", act);
 }
 
 function confirm(title, name, text, verb, send) {
   const wrong = element("p", { class: "wrong", role: "alert" });
   const yes = element("button", { type: "button", class: "primary", onclick: () => act(dialog, yes, wrong, send) }, verb);
-  const dialog = openDialog(title, [element("p", { class: "mono" }, name), element("p", {}, text), wrong, element("p", { class: "row" }, yes, element("button", { type: "button", onclick: () => dialog.close() }, "Keep it as it is"))]);
+  const dialog = openDialog(title, [element("p", { class: "mono" }, name), element("p", {}, text), wrong, element("p", { class: "row" }, yes, element("button", { type: "button", onclick: () => dialog.close() }, "Keep it"))]);
 }
 
 /** Do it once, close the dialog, or say in it why not. */

@@ -10,9 +10,9 @@ import { confirmDeletion, confirmRotation, openForm, openSecret } from "./webhoo
 
 const DEFAULT = "default"; // tells the `webhook_url` of each request: an account has it from the start
 const WHY = {
-  failing: "Nothing got through for a day, so it is told nothing any more. What happens is kept: resume it once it answers again.",
-  gone: "It answered 410 Gone, so it is told nothing any more.",
-  asked: "Paused by hand. What happens is kept until it is resumed.",
+  failing: "Paused because no delivery succeeded for a day. Events are kept: resume it once your receiver works again.",
+  gone: "Paused because the receiver responded with 410 Gone.",
+  asked: "Paused manually. Events are kept until it is resumed.",
 };
 
 let webhooks = [];
@@ -22,7 +22,7 @@ async function start({ scope }) {
   byId("no-key").hidden = scope !== "ops";
   if (scope === "ops") return;
   byId("webhooks").hidden = false;
-  byId("whose").textContent = scope === "admin" ? "The operators' own webhooks: they hear of every account." : "What happens to this account is told to these URLs, signed and at least once.";
+  byId("whose").textContent = scope === "admin" ? "The operators' webhooks: they receive the events of every account." : "This account's events are delivered to these URLs: signed, and at least once.";
   byId("actions").append(element("button", { type: "button", id: "create", onclick: create }, "New webhook"));
   byId("refresh").addEventListener("click", () => refresh().catch(showError));
   await readAll(scope);
@@ -70,10 +70,10 @@ function panelOf(webhook) {
     { class: chosen ? "panel stack tight chosen" : "panel stack tight", "aria-labelledby": `${id}-name`, id },
     element("div", { class: "row apart" }, element("h2", { id: `${id}-name` }, nameOf(webhook)), badgeOf(webhook)),
     description && element("p", {}, description),
-    url ? element("p", { class: "hint row" }, events.map((event) => element("code", {}, event))) : element("p", { class: "hint" }, "Requests that name a webhook_url of their own are told there. Make a secret here to check the signatures."),
+    url ? element("p", { class: "hint row" }, events.map((event) => element("code", {}, event))) : element("p", { class: "hint" }, "Requests with their own webhook_url deliver there. Create a secret here to verify the signatures."),
     webhook.paused_because && element("p", { class: "small" }, WHY[webhook.paused_because]),
     element("p", { class: "hint row" }, factsOf(webhook)),
-    dropped > 0 && element("p", { class: "small bad-text" }, `${counted(dropped, "event")} never told: too many were waiting.`),
+    dropped > 0 && element("p", { class: "small bad-text" }, `${counted(dropped, "event")} dropped: too many were waiting.`),
     element("p", { class: "row" }, buttonsOf(webhook)),
   );
 }
@@ -85,7 +85,7 @@ function badgeOf({ url, status, failing_since: failing }) {
 }
 
 function factsOf(webhook) {
-  const facts = { Made: webhook.created_at, "Secret renewed": webhook.secret_rotated_at, "Last delivered": webhook.delivered_at, "Failing since": webhook.failing_since, "Paused since": webhook.paused_at };
+  const facts = { Made: webhook.created_at, "Secret rotated": webhook.secret_rotated_at, "Last delivered": webhook.delivered_at, "Failing since": webhook.failing_since, "Paused since": webhook.paused_at };
   const known = Object.entries(facts).filter(([, at]) => at);
   return known.map(([name, at]) => element("span", {}, `${name} `, time(at, name.endsWith("since") ? undefined : formatAgo(at))));
 }

@@ -50,7 +50,7 @@ export function costOf({ status, credits, outputs, outputs_requested: requested 
 
 /** Where an open one stands, in words: "Queued: 3 ahead", "Running: 40 %". */
 export function stageOf({ status, progress, attempt, queue_position: position, cancel_requested: stopping }) {
-  if (stopping) return "Stopping: what is not delivered comes back";
+  if (stopping) return "Stopping: credits for undelivered outputs are returned";
   if (status === "waiting") return "Waiting: as many are in work as your plan allows";
   if (status === "queued") return position === undefined || position === null ? "Queued" : position === 0 ? "Queued: next" : `Queued: ${position} ahead`;
   const again = attempt > 1 ? `, attempt ${attempt}` : "";

@@ -26,7 +26,7 @@ async def test_without_a_subscription_bundles_are_shown_and_closed_with_the_reas
     await expect(dialog).to_contain_text("$0.50 per 100")
     buy = dialog.get_by_role("button", name="Buy · $5.00")
     await expect(buy).to_have_attribute("aria-disabled", "true")
-    await expect(buy).to_have_accessible_description("Bundles are for subscribers. Choose a plan first")
+    await expect(buy).to_have_accessible_description("Bundles require a subscription. Choose a plan first")
     await check_looks(page)
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="100 credits")).to_be_focused()
@@ -46,7 +46,7 @@ async def test_the_three_balances_stand_in_burn_order_and_what_is_held_stands_ap
     await expect(balances.nth(1)).to_contain_text("7,904of 8,000 · refreshes")
     await expect(balances.nth(2)).to_contain_text("500Never expires")
     await expect(dialog).to_contain_text("196 held by 2 generations")
-    await expect(dialog).to_contain_text("Standard, monthly: renews itself")
+    await expect(dialog).to_contain_text("Standard, monthly: renews automatically")
     await expect(dialog.get_by_role("row", name="Held · ")).to_have_count(2)
     await check_looks(page)
     stack.grant(account, 1.5)  # the dialog keeps up

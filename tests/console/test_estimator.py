@@ -1,4 +1,4 @@
-"""The estimator: the figures of the design, the sum in full, the plan that covers it."""
+"""The estimator: the figures of the design, the sum in full, the plan that covers this."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.console.stack import Stack
 
 
 async def slide(page: Page, percent: int) -> None:
-    await page.get_by_label("Buffer for second tries").fill(str(percent))
+    await page.get_by_label("Buffer for retries").fill(str(percent))
 
 
 @pytest.mark.parametrize("who", ["account", "operator"])
@@ -42,16 +42,16 @@ async def test_rows_are_added_changed_removed_and_survive_in_the_url(stack: Stac
     await third.get_by_label("Model").select_option("nano-banana-2")
     await third.get_by_text("Settings").click()
     await third.get_by_role("radio", name="2K").check(force=True)
-    await third.get_by_label("Outputs each").fill("2")
+    await third.get_by_label("Outputs per request").fill("2")
     await third.get_by_label("A day").fill("0.5")
-    await page.get_by_role("spinbutton", name="Days a month").fill("20")
+    await page.get_by_role("spinbutton", name="Days per month").fill("20")
     await expect(page.locator("#sum")).to_contain_text("0.5 × 147 × 20 days")
     await page.get_by_role("button", name="Remove row 1").click()
     await page.get_by_role("button", name="Remove row 2").click()
-    await expect(page.locator("#without")).to_have_text("1,470 without the buffer.")
+    await expect(page.locator("#without")).to_have_text("1,470 without buffer.")
     await check_looks(page)
     await page.reload()
-    await expect(page.locator("#without")).to_have_text("1,470 without the buffer.")
+    await expect(page.locator("#without")).to_have_text("1,470 without buffer.")
     await page.get_by_label("A day").fill("")
     await expect(page.locator("#problem")).not_to_be_empty()
     windows.problems.clear()  # the browser notes the refusal by itself
@@ -63,9 +63,9 @@ async def test_the_last_30_days_fill_it(stack: Stack, windows: Windows) -> None:
     await page.get_by_role("radio", name="My last 30 days").check(force=True)
     await expect(page.locator("#sum")).to_contain_text("Nothing was made in your last 30 days.")
     stack.ended(account, outputs=3)
-    await page.get_by_role("radio", name="What I plan").check(force=True)
+    await page.get_by_role("radio", name="Planned usage").check(force=True)
     await page.get_by_role("radio", name="My last 30 days").check(force=True)
     await expect(page.locator("#sum")).to_contain_text("0.1 × 5 × 30 days")
-    await expect(page.locator("#without")).to_have_text("15 without the buffer.")
+    await expect(page.locator("#without")).to_have_text("15 without buffer.")
     await expect(page.locator("#cover")).to_contain_text("Basic")
     await check_looks(page)

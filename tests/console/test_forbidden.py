@@ -83,7 +83,7 @@ async def test_a_forbidden_choice_is_off_with_the_reason_until_the_other_setting
     prices = await windows.open("/prices", stack.account())
     await expect(prices.locator("#prices-video")).to_contain_text("1080p or 4k")
     await expect(prices.locator("#prices-video")).to_contain_text("95")
-    measured = "2 per second of input video, at most 30: shown at the most"
+    measured = "2 per second of input video, at most 30: shown at the maximum"
     await expect(prices.locator("#prices-video")).to_contain_text(measured)
     await check_looks(prices)
 

@@ -10,7 +10,7 @@ from tests.console.stack import Stack
 
 async def test_an_empty_gallery_leads_to_the_first_generation(stack: Stack, windows: Windows) -> None:
     page = await windows.open("/gallery", stack.account())
-    await expect(page.get_by_role("link", name="Make the first one")).to_be_visible()
+    await expect(page.get_by_role("link", name="Create the first one")).to_be_visible()
     await check_looks(page)
 
 
@@ -30,7 +30,7 @@ async def test_every_result_has_its_cost_and_filters_find_it(stack: Stack, windo
     await expect(cards).to_have_count(1)
     assert page.url.endswith("/gallery?status=failed")
     await page.get_by_label("Model").select_option("flux-dev")
-    await expect(page.locator("#empty")).to_contain_text("No generation is like that.")
+    await expect(page.locator("#empty")).to_contain_text("No matching generations.")
     await page.reload()
     await expect(page.get_by_label("Model")).to_have_value("flux-dev")
     await expect(page.locator("#empty")).to_be_visible()
@@ -67,9 +67,9 @@ async def test_older_ones_are_read_on_demand(stack: Stack, windows: Windows) -> 
     page = await windows.open("/gallery", account)
     cards = page.locator(".card-of-work")
     await expect(cards).to_have_count(24)
-    await page.get_by_role("button", name="Show older ones").click()
+    await page.get_by_role("button", name="Show older").click()
     await expect(cards).to_have_count(28)
-    await expect(page.get_by_role("button", name="Show older ones")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Show older")).to_be_hidden()
 
 
 async def test_a_new_one_appears_by_itself_and_a_video_plays(stack: Stack, windows: Windows) -> None:

@@ -26,7 +26,7 @@ async def test_a_newcomer_sees_a_price_an_empty_list_and_can_begin(stack: Stack,
     await expect(page.locator("#quote")).to_contain_text("Left afterwards95 credits")
     await check_looks(page)
     await page.get_by_role("button", name="Generate · 5 credits").click()
-    await expect(page.locator("#prompt-problem")).to_have_text("Say what to make.")
+    await expect(page.locator("#prompt-problem")).to_have_text("Enter a prompt.")
     await expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
 
 
@@ -47,7 +47,7 @@ async def test_the_sum_is_written_out_with_who_pays_and_what_is_left(stack: Stac
 async def test_a_pro_model_is_locked_with_the_reason_and_the_way_to_open_it(stack: Stack, windows: Windows) -> None:
     page = await windows.open("/", stack.account(top_up=500))
     await choose(page, "Nano Banana 2")
-    await expect(page.locator(".locked")).to_contain_text("For subscribers")
+    await expect(page.locator(".locked")).to_contain_text("Requires a subscription")
     pressed = page.get_by_role("button", name="Generate · 49 credits")
     await expect(pressed).to_have_attribute("aria-disabled", "true")
     await check_looks(page)
@@ -173,7 +173,7 @@ async def test_one_in_work_is_shown_with_its_stage_and_cancelled(stack: Stack, w
 
 async def test_an_answer_that_comes_after_the_end_does_not_undo_it(stack: Stack, windows: Windows) -> None:
     """The worker had stopped, and the page had heard so, before the answer to the cancel was there: it said "running",
-    and the card said "Stopping" for ever."""
+    and the card said "Stopping" forever."""
     account = stack.account()
     page = await windows.open("/", account)
     stack.generate(account, model="imagineart-2.0", sandbox={"hang": True})
@@ -250,7 +250,7 @@ async def test_an_image_from_this_computer_is_sent_ahead_and_used(stack: Stack, 
     image = FilePayload(name="fox.png", mimeType="image/png", buffer=picture("PNG"))
     words = FilePayload(name="words.png", mimeType="image/png", buffer=b"only words")
     await pick.set_input_files([words, image])
-    sent = page.get_by_role("list", name="Images sent")
+    sent = page.get_by_role("list", name="Uploaded images")
     await expect(sent).to_contain_text("fox.png · 64 × 48")
     await expect(page.locator("#uploads [role=alert]")).to_contain_text("words.png: The body is none of image/png")
     windows.problems.clear()  # the browser notes by itself that the words were refused
@@ -286,10 +286,10 @@ async def test_nothing_is_ordered_while_an_image_is_on_its_way(stack: Stack, win
     await page.get_by_label("Prompt", exact=True).fill(PROMPT)
     pressed = page.get_by_role("button", name=re.compile("^Generate · "))
     await pressed.click()
-    await expect(page.locator("#uploads [role=alert]")).to_contain_text("still on its way")
+    await expect(page.locator("#uploads [role=alert]")).to_contain_text("still uploading")
     await expect(page.locator("#no-work")).to_be_visible()
     arrive.set()
-    await expect(page.get_by_role("list", name="Images sent")).to_contain_text("fox.png")
+    await expect(page.get_by_role("list", name="Uploaded images")).to_contain_text("fox.png")
     async with page.expect_request("**/v1/generations") as asked:
         await pressed.click()
     body = (await asked.value).post_data_json

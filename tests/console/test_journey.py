@@ -79,11 +79,11 @@ async def run_out(page: Page) -> None:
 
 async def be_refused_a_bundle(page: Page) -> None:
     """No bundle without a subscription: the page says why, and so does the gateway to a page that asks anyway."""
-    reason = "Top-ups are for subscribers: choose a plan first."
+    reason = "Top-ups require a subscription: choose a plan first."
     await expect(ways_out(page)).to_contain_text(reason)
     await balance(page).click()
     buy = page.get_by_role("dialog").get_by_role("button", name="Buy · $5.00")
-    await expect(buy).to_have_accessible_description("Bundles are for subscribers. Choose a plan first")
+    await expect(buy).to_have_accessible_description("Bundles require a subscription. Choose a plan first")
     await buy.click(force=True)
     await page.keyboard.press("Escape")
     await expect(ways_out(page)).to_be_visible()  # it led nowhere

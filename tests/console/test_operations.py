@@ -40,7 +40,9 @@ async def _note_the_past(stack: Stack) -> None:
 async def test_an_open_page_shows_the_past_with_its_gaps(stack: Stack, windows: Windows) -> None:
     await _note_the_past(stack)
     page = await windows.open("/operations", stack.admin)
-    await expect(page.locator("#step")).to_have_text("One value every 10 s. Times are yours. Gaps: nobody looked then.")
+    await expect(page.locator("#step")).to_have_text(
+        "One value every 10 s. Times are in your time zone. Gaps: no samples."
+    )
     await expect(page.locator("#failures")).to_contain_text("provider_rejected")
     await expect(page.locator("#failures")).to_contain_text("FLUX dev")
     path = page.locator("#oldest-chart path.line").first
@@ -56,7 +58,7 @@ async def test_an_open_page_shows_the_past_with_its_gaps(stack: Stack, windows: 
     await check_looks(page)
     for name, step in (("24 h", "1 min"), ("7 d", "10 min")):
         await page.get_by_role("radio", name=name).check(force=True)
-        await expect(page.locator("#step")).to_contain_text(f"One value every {step}, each with the worst")
+        await expect(page.locator("#step")).to_contain_text(f"One value every {step}, showing the worst in each")
     await expect(page).to_have_url(f"{stack.address}/operations?range=7d")
     await expect(page.locator("#failures-heading")).to_have_text("Failures by model, the last 7 days")
 
@@ -75,7 +77,7 @@ async def test_now_is_live_until_it_is_paused(stack: Stack, windows: Windows) ->
     await expect(page.locator("#held")).to_have_text(f"{before['held_credits'] + 10:,}")
     pause = page.get_by_role("button", name="Pause live updates")
     await pause.click()
-    again = page.get_by_role("button", name="Go on with live updates")
+    again = page.get_by_role("button", name="Resume live updates")
     await expect(again).to_have_attribute("aria-pressed", "true")
     stack.call("POST", f"/v1/generations/{hanging[0]['id']}/cancel", account.key, {})
     await expect(page.locator("#audit")).to_have_text("0 differences")
@@ -150,7 +152,7 @@ async def test_providers_are_shown_with_their_state_and_what_they_did_in_the_las
     await check_looks(page)
     told["providers"] = None
     await page.reload()
-    await expect(page.locator("#providers")).to_contain_text("The queue does not answer")
+    await expect(page.locator("#providers")).to_contain_text("The queue is not responding")
     windows.problems.clear()  # the browser notes by itself that it was given no events
 
 

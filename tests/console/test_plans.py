@@ -18,7 +18,7 @@ async def test_a_plan_is_chosen_paid_and_then_ones_own(stack: Stack, windows: Wi
         "3,000 credits",
         "about 600 images",
         "with FLUX dev",
-        "4 images and 2 videos in work at once",
+        "4 images and 2 videos at once",
     ):
         await expect(basic).to_contain_text(text)
     await check_looks(page)
@@ -70,5 +70,5 @@ async def test_the_table_says_what_each_plan_opens(stack: Stack, windows: Window
     page = await windows.open("/plans", stack.admin)
     pro = page.get_by_role("row", name="Nano Banana Pro")
     await expect(pro).to_be_visible()
-    assert await pro.get_by_role("cell").all_inner_texts() == ["–\nnot open", *["all settings"] * 4]
+    assert await pro.get_by_role("cell").all_inner_texts() == ["–\nnot included", *["all settings"] * 4]
     await expect(page.get_by_role("button", name="Choose Basic")).to_have_count(0)

@@ -76,7 +76,7 @@ async def test_a_webhook_is_made_its_secret_seen_once_and_its_deliveries_read_an
     account = stack.account()
     async with receiver() as backend:
         page = await windows.open("/webhooks", account)
-        await expect(page.get_by_text("No webhook yet.")).to_be_visible()
+        await expect(page.get_by_text("No webhooks yet.")).to_be_visible()
         await check_looks(page)
         await page.get_by_role("button", name="New webhook").click()
         offered = await page.locator("dialog input[name=events]").evaluate_all("(all) => all.map(({ value }) => value)")
@@ -84,7 +84,7 @@ async def test_a_webhook_is_made_its_secret_seen_once_and_its_deliveries_read_an
         await page.get_by_role("textbox", name="URL").fill(backend.url)
         await page.get_by_role("textbox", name="Description").fill("The shop's backend")
         await check_looks(page)
-        await page.get_by_role("button", name="Make it").click()
+        await page.get_by_role("button", name="Create").click()
         secret = await page.get_by_label("Secret", exact=True).input_value()
         assert secret.startswith("whsec_")
         await check_looks(page)
@@ -125,15 +125,15 @@ async def test_failing_and_paused_webhooks_say_so_and_a_paused_one_goes_on(stack
         await page.get_by_role("button", name=f"Deliveries: {gone.url}").click()
         await _refreshed_until(page, "last: 410")
         await expect(paused.locator(".badge")).to_have_text("paused")
-        await expect(paused).to_contain_text("It answered 410 Gone")
-        await expect(page.locator("#table")).to_contain_text("once resumed")
+        await expect(paused).to_contain_text("410 Gone")
+        await expect(page.locator("#table")).to_contain_text("when resumed")
         await check_looks(page)
         gone.status = 200
         await paused.get_by_role("button", name="Resume").click()
         await expect(paused.locator(".badge")).to_have_text("active")
         await _refreshed_until(page, "delivered")
         await paused.get_by_role("button", name="Pause").click()
-        await expect(paused).to_contain_text("Paused by hand")
+        await expect(paused).to_contain_text("Paused manually")
         assert {"paused", "active"} == {one["status"] for one in stack.call("GET", "/v1/webhooks", account.key)["data"]}
 
 
@@ -157,14 +157,14 @@ async def test_a_webhook_is_changed_gets_a_new_secret_and_is_deleted_after_a_que
     await expect(panel.get_by_role("heading")).to_have_text("https://example.com/other")
     await expect(panel.locator("code")).to_have_text(ENDED[:1])
     await panel.get_by_role("button", name="New secret").click()
-    await page.get_by_role("button", name="Make a new secret").click()
+    await page.get_by_role("button", name="Create a new secret").click()
     secret = await page.get_by_label("Secret", exact=True).input_value()
     assert secret != made["secret"]
     await page.get_by_role("button", name="Close").click()
-    await expect(panel).to_contain_text("Secret renewed")
+    await expect(panel).to_contain_text("Secret rotated")
     await panel.get_by_role("button", name="Delete").click()
     await check_looks(page)
-    await page.get_by_role("button", name="Keep it as it is").click()
+    await page.get_by_role("button", name="Keep it").click()
     await expect(panel).to_be_visible()
     await panel.get_by_role("button", name="Delete").click()
     await page.get_by_role("button", name="Delete it").click()
@@ -194,13 +194,13 @@ async def test_older_deliveries_are_read_page_by_page(stack: Stack, windows: Win
         await expect(rows).to_have_count(2)
         page.on("requestfinished", lambda request: answers.append(request.url))
         answering.clear()
-        await page.get_by_role("button", name="Show older ones").dblclick()
+        await page.get_by_role("button", name="Show older").dblclick()
         answering.set()
         while len(answers) < 2:
             await page.wait_for_timeout(20)
         await page.evaluate("() => new Promise((done) => setTimeout(done, 50))")  # both have been read
         await expect(rows).to_have_count(3)
-        await expect(page.get_by_role("button", name="Show older ones")).to_be_hidden()
+        await expect(page.get_by_role("button", name="Show older")).to_be_hidden()
         for row, generation in zip(await rows.all(), reversed(wanted), strict=True):
             await expect(row).to_contain_text(generation)
 
@@ -219,10 +219,10 @@ async def test_a_requests_own_long_url_leaves_room_for_what_became_of_it(stack: 
 async def test_an_admin_key_has_the_operators_webhooks_and_an_ops_key_none(stack: Stack, windows: Windows) -> None:
     made = _listen(stack, stack.admin, "https://example.com/operators", events=["top_up.paid"])
     page = await windows.open("/webhooks", stack.admin)
-    await expect(page.locator("#whose")).to_contain_text("they hear of every account")
+    await expect(page.locator("#whose")).to_contain_text("the events of every account")
     await expect(page.locator("#endpoints section")).to_have_count(1)
     await page.locator(f"#{made['id']}").get_by_role("button", name="Deliveries").click()
-    await expect(page.locator("#table")).to_contain_text("It was told nothing yet.")
+    await expect(page.locator("#table")).to_contain_text("No deliveries yet.")
     await check_looks(page)
     stack.call("DELETE", f"/v1/webhooks/{made['id']}", stack.admin)
     ops = stack.call("POST", "/v1/admin/keys", stack.admin, {"scope": "ops"})["key"]
