@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -22,6 +21,13 @@ from gateway.outputs import OutputLinks
 from gateway.schemas import generations as s
 from gateway.schemas.base import as_number, utc, utc_or_none
 from gateway.views.failures import failure_message
+from gateway.views.generation_members import (
+    FailureMembers,
+    GenerationMembers,
+    OutputMembers,
+    PriceMembers,
+    ShareMembers,
+)
 
 credits_of = millicredits_to_credits
 
@@ -36,14 +42,14 @@ def generation_shape(generation: o.Generation, links: OutputLinks, position: int
     return s.GenerationOut.model_validate(_members(generation, links, position))
 
 
-def _members(generation: o.Generation, links: OutputLinks, position: int | None) -> dict[str, Any]:
+def _members(generation: o.Generation, links: OutputLinks, position: int | None) -> GenerationMembers:
     """The members of `GenerationOut` as values that JSON knows; those that are not always there come last.
 
     Each create and each read of something new makes one. Ten nested shapes take three times as long as this, to find
     out again what the types say already.
     """
     request = generation.request
-    members: dict[str, Any] = {
+    members: GenerationMembers = {
         "id": generation.id,
         "object": "generation",
         "account": generation.account,
@@ -106,7 +112,7 @@ def _plain(value: SettingValue) -> str | int | float:
     return as_number(value) if isinstance(value, Decimal) else value
 
 
-def _price_members(generation: o.Generation) -> dict[str, Any]:
+def _price_members(generation: o.Generation) -> PriceMembers:
     """The firm price of a generation, as it was reserved (R7)."""
     return {
         "credits": number_of_credits(generation.price_millicredits),
@@ -123,7 +129,7 @@ def _price_members(generation: o.Generation) -> dict[str, Any]:
     }
 
 
-def _allocation_members(allocation: Iterable[o.AllocationShare]) -> list[dict[str, Any]]:
+def _allocation_members(allocation: Iterable[o.AllocationShare]) -> list[ShareMembers]:
     sums = _by_bucket((share.bucket, share.millicredits) for share in allocation)
     return [{"bucket": bucket, "credits": number_of_credits(millicredits)} for bucket, millicredits in sums.items()]
 
@@ -152,8 +158,8 @@ def output_shape(generation: o.Generation, output: Output, links: OutputLinks) -
     return s.OutputOut.model_validate(_output_members(generation, output, links))
 
 
-def _output_members(generation: o.Generation, output: Output, links: OutputLinks) -> dict[str, Any]:
-    members: dict[str, Any] = {
+def _output_members(generation: o.Generation, output: Output, links: OutputLinks) -> OutputMembers:
+    members: OutputMembers = {
         "index": output.index,
         "url": None if generation.outputs_deleted else links.url(generation.id, output.index),
         "content_type": output.content_type,
@@ -175,7 +181,7 @@ def failure_shape(generation: o.Generation) -> s.Failure | None:
     return None if members is None else s.Failure.model_validate(members)
 
 
-def _failure_members(generation: o.Generation) -> dict[str, Any] | None:
+def _failure_members(generation: o.Generation) -> FailureMembers | None:
     if generation.error is None:
         return None
     return {"code": generation.error, "message": failure_message(generation)}

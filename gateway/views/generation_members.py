@@ -1,0 +1,103 @@
+"""A generation as the dict that its JSON is written from: mypy checks what is put in.
+
+`gateway.schemas.generations` describes the same for `/openapi.json`; `tests/unit/test_views.py` holds one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, TypedDict
+
+from gateway.domain import Bucket, FailureCode, State
+
+Number = int | float
+"""Of credits or of a measure, as JSON shows it."""
+
+
+class LineMembers(TypedDict):
+    """One line of a price."""
+
+    label: str
+    credits: Number
+    count: Number
+    total: Number
+
+
+class PriceMembers(TypedDict):
+    """The firm price."""
+
+    credits: Number
+    lines: list[LineMembers]
+    rate_card: str
+
+
+class ShareMembers(TypedDict):
+    """What one bucket pays."""
+
+    bucket: Bucket
+    credits: Number
+
+
+class CreditsMembers(TypedDict):
+    """Where its credits are."""
+
+    held: Number
+    committed: Number
+    refunded: Number
+    allocation: list[ShareMembers]
+
+
+class OutputMembers(TypedDict):
+    """One output."""
+
+    index: int
+    url: str | None
+    content_type: str
+    bytes: int
+    width: int
+    height: int
+    sha256: str
+    duration_seconds: NotRequired[Number]
+    deleted: NotRequired[bool]
+
+
+class FailureMembers(TypedDict):
+    """Why it failed."""
+
+    code: FailureCode
+    message: str
+
+
+class InputMembers(TypedDict):
+    """One input."""
+
+    kind: str
+    url: str | None
+
+
+class GenerationMembers(TypedDict):
+    """The whole; what is not always there is written last."""
+
+    id: str
+    object: Literal["generation"]
+    account: str
+    status: State
+    tool: str
+    model: str
+    prompt: str
+    settings: dict[str, str | Number]
+    outputs_requested: int
+    price: PriceMembers
+    credits: CreditsMembers
+    outputs: list[OutputMembers]
+    progress: Number
+    attempt: int
+    error: FailureMembers | None
+    metadata: Mapping[str, Any]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    queue_position: NotRequired[int | None]
+    cancel_requested: NotRequired[bool]
+    outputs_deleted: NotRequired[bool]
+    inputs: NotRequired[list[InputMembers]]
