@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import gateway.ledger
-from gateway.ledger.scripts import Argument, Reply, Scripts
+from gateway.redis_link.calls import Calls, Reply
+from gateway.redis_link.scripts import Argument
 
 _OUTPUT = "scripts on the cluster"
 _NOTED = pytest.StashKey[set[str]]()
@@ -21,13 +22,13 @@ _NOTED = pytest.StashKey[set[str]]()
 
 def note_scripts(config: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Note what is run until the end of the test; it runs as ever."""
-    noted, run = noted_by(config), Scripts.run
+    noted, run = noted_by(config), Calls.run
 
-    def noting(self: Scripts, name: str, key: str, /, **arguments: Argument | None) -> asyncio.Future[Reply]:
+    def noting(self: Calls, name: str, key: str, /, **arguments: Argument | None) -> asyncio.Future[Reply]:
         noted.add(name)
         return run(self, name, key, **arguments)
 
-    monkeypatch.setattr(Scripts, "run", noting)
+    monkeypatch.setattr(Calls, "run", noting)
 
 
 def noted_by(config: pytest.Config) -> set[str]:

@@ -212,7 +212,7 @@ def _of_providers(states: Mapping[str, ProviderState], rate_cards: RateCards) ->
     )
     for name, state in states.items():
         in_work.add_metric([name], state.in_work)
-        in_line.add_metric([name], state.in_line)
+        in_line.add_metric([name], state.queued)
         table = rate_cards.card.providers.get(name)
         if table is not None and table.max_in_work is not None:
             most.add_metric([name], table.max_in_work)

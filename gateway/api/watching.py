@@ -81,7 +81,7 @@ async def providers_shape(app: web.Application) -> list[s.ProviderOut] | None:
             state=_state(state),
             in_work=state.in_work,
             max_in_work=tables[name].max_in_work,
-            in_line=state.in_line,
+            in_line=state.queued,
             succeeded_at=None if state.succeeded_at is None else utc(state.succeeded_at),
             failed_at=None if state.failed_at is None else utc(state.failed_at),
             last_hour=dict(state.outcomes),

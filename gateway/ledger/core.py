@@ -10,8 +10,11 @@ from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.generation_records import decode_dispatch, decode_dispatches, decode_generation
 from gateway.ledger.records import decode_account
+from gateway.ledger.replicas import Replicas
 from gateway.ledger.retention import Retention
-from gateway.ledger.scripts import Argument, Reply, Scripts
+from gateway.ledger.scripts import SCRIPTS, translated
+from gateway.redis_link.calls import Calls, Reply
+from gateway.redis_link.scripts import Argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +54,7 @@ class LedgerCore:
         self.retention = retention
         self.outputs_kept_ms = retention.outputs_ms
         self.wait_replicas = wait_replicas
-        self._scripts = Scripts(redis, wait_replicas=wait_replicas)
+        self._calls = Calls(redis, SCRIPTS, translated, confirmation=Replicas(redis, wait_replicas))
         self._follow_up: Callable[[object], None] | None = None
 
     def follow_up_by(self, after: Callable[[object], None]) -> None:
@@ -77,12 +80,12 @@ class LedgerCore:
 
     async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
         """Run a script with its arguments by name; its reply as the outcome's word and the rest."""
-        reply = await self._scripts.run(name, key, **arguments)
+        reply = await self._calls.run(name, key, **arguments)
         return reply[0].decode(), reply[1:]
 
     async def command(self, *words: Argument) -> Any:
         """Run a plain command with one key, under the same promise as scripts; LedgerUnavailable if nobody answers."""
-        return await self._scripts.command(*words)
+        return await self._calls.command(*words)
 
     async def published(self) -> dict[str, str]:
         """The policy as it was published last."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.domain import FailureCode, GenerationRequest, Output
     from gateway.ledger.policy import Terms
-    from gateway.ledger.scripts import Reply
+    from gateway.redis_link.calls import Reply
 
 Reservation = (
     o.KeysChanged
@@ -294,7 +294,7 @@ class GenerationOperations(LedgerCore):
 
     async def overdue(self, *, partition: int, limit: int = 100) -> list[o.Overdue]:
         """The generations of a partition whose deadline has passed, earliest first."""
-        found = texts(await self._scripts.run("overdue", keys.deadlines(partition), limit=limit))
+        found = texts(await self._calls.run("overdue", keys.deadlines(partition), limit=limit))
         return [o.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
 
     async def rescue(self, *, generation: str, deadline: int, judge_leases: bool) -> o.NotDue | o.Requeued | o.Ended:
@@ -335,7 +335,7 @@ class GenerationOperations(LedgerCore):
         They are due again after `claim_ms`, unless `outputs_deleted` says before that they are gone.
         """
         key = keys.outputs(partition)
-        return list(texts(await self._scripts.run("claim_outputs", key, limit=limit, claim_ms=claim_ms)))
+        return list(texts(await self._calls.run("claim_outputs", key, limit=limit, claim_ms=claim_ms)))
 
     async def outputs_deleted(self, *, generation: str) -> None:
         """Record that the outputs are gone from the object store."""

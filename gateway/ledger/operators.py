@@ -15,7 +15,7 @@ from gateway.ledger.records import LETTERS, clean_reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.ledger.scripts import Argument
+    from gateway.redis_link.scripts import Argument
 
 # What one account may hold: a hundred of the largest amounts, still a tenth of where doubles stop being exact.
 _BALANCE_MAX_MILLICREDITS = 100 * AMOUNT_MAX_MILLICREDITS

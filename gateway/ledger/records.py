@@ -19,11 +19,10 @@ from gateway.domain import (
     SettingValue,
 )
 from gateway.ledger import outcomes as o
-from gateway.ledger.scripts import LUA
+from gateway.ledger.scripts import SCRIPTS
 
 BUCKETS: Mapping[str, Bucket] = {
-    letter: Bucket(name)
-    for letter, name in re.findall(r'{"(\w)", "(\w+)"}', LUA.joinpath("lib", "buckets.lua").read_text())
+    letter: Bucket(name) for letter, name in re.findall(r'{"(\w)", "(\w+)"}', SCRIPTS.text("lib/buckets"))
 }
 """By the letters of stored texts, in burn order (R5): the list is that of `lua/lib/buckets.lua`."""
 

@@ -13,8 +13,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Histogram
 from gateway.errors import LedgerUnavailable
 from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.scripts import Argument, Reply
 from gateway.ledger.timings import Timings
+from gateway.redis_link.calls import Reply
+from gateway.redis_link.scripts import Argument
 
 READ_ONLY = frozenset(
     {"audit_account", "audit_generations", "audit_index", "audit_journal", "audit_webhook", "audit_webhooks"}

@@ -17,7 +17,7 @@ from gateway.ledger import keys
 from gateway.ledger import outcomes as o
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.records import pairs
-from gateway.ledger.scripts import Argument
+from gateway.redis_link.scripts import Argument
 
 DEFAULT = "default"
 """The webhook that every account has: it tells the addresses that requests name (`webhook_url`)."""
@@ -226,7 +226,7 @@ class WebhookOperations(LedgerCore):
 
     async def due_webhooks(self, *, partition: int, limit: int) -> list[Due]:
         """The webhooks of a partition that are to be told something by now, longest overdue first."""
-        found = texts(await self._scripts.run("overdue", keys.webhooks(partition), limit=limit))
+        found = texts(await self._calls.run("overdue", keys.webhooks(partition), limit=limit))
         named = (name.split(":") for name in found[::2])
         return [Due(partition, None if owner == ALL_ACCOUNTS else owner, webhook) for owner, webhook in named]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -14,9 +14,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from gateway.errors import QueueUnavailable
 from gateway.queue.hints import HintSubscription
-from gateway.redis_link.batches import Command, send
+from gateway.redis_link.batches import Command
+from gateway.redis_link.calls import exchange
 from gateway.redis_link.connections import is_closed_transport
-from gateway.redis_link.turns import Turns
 
 _SILENCE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
@@ -24,48 +24,10 @@ _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
 log = structlog.get_logger(__name__)
 
 
-class Together:
-    """Asks what is asked in one turn of the event loop in one round trip, as the ledger's scripts travel.
-
-    For questions only that many requests have at once: a round trip for each costs a request more than all the rest.
-    """
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
-        self._turns = Turns(self._ask)
-
-    def ask(self, *commands: Command) -> asyncio.Future[list[Any]]:
-        """What each command is answered; QueueUnavailable if any of this turn's is not answered as it should be."""
-        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((commands, answer))
-        self._turns.want()
-        return answer
-
-    async def _ask(self) -> None:
-        asked, self._waiting = self._waiting, []
-        answers: list[Any] = []
-        failure: BaseException | None = None
-        try:
-            answers = await ask(self._redis, *(command for commands, _ in asked for command in commands))
-        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
-            failure = error
-        position = 0
-        for commands, answer in asked:
-            mine = answers[position : position + len(commands)]
-            position += len(commands)
-            if answer.done():  # nobody waits for it any more
-                continue
-            if failure is None:
-                answer.set_result(mine)
-            else:
-                answer.set_exception(failure)
-
-
 async def ask(redis: Redis, *commands: Command) -> list[Any]:
     """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
     with answering():
-        answers = await send(redis, commands)
+        answers = await exchange(redis, commands)
         for answer in answers:
             if isinstance(answer, ResponseError):
                 raise answer
@@ -78,9 +40,17 @@ def answering() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not is_closed_transport(error):
+        translation = translated(error)
+        if translation is error:
             raise
-        raise QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}") from error
+        raise translation from error
+
+
+def translated(error: BaseException, _: str = "") -> BaseException:
+    """Turn what redis-py raises into our words."""
+    if isinstance(error, RedisError | OSError) or is_closed_transport(error):
+        return QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}")
+    return error
 
 
 async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | HintSubscription, None]:

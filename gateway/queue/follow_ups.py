@@ -83,7 +83,7 @@ class FollowUps:
                 self._account_changed(account)
 
     def leave_slot(self, provider: str, generation: str) -> None:
-        """Give up a generation's slot at its provider, or its place in the line, and let others go on."""
+        """Give up a generation's slot at its provider, or its place in the provider's queue, and let others go on."""
         table = self._card().providers.get(provider)
         if table is not None:
             self._tasks.start(self._release_slot(provider, table.max_in_work, generation), "release slot")

@@ -6,6 +6,7 @@ losing them all costs nothing but time: the ledger knows what is queued, and the
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import structlog
 from redis.asyncio import Redis
 
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue.asking import Together, ask, listen
+from gateway.queue.asking import ask, listen, translated
 from gateway.queue.heartbeats import COUNTED_SECONDS
 from gateway.queue.hints import Hint, HintSubscription, hints_in, looks_in, written
 from gateway.queue.jobs import (
@@ -47,9 +48,12 @@ from gateway.queue.keys import (
     waits_key,
     workers_key,
 )
-from gateway.queue.set_aside import CLAIM, SET_ASIDE
 from gateway.queue.wait_times import class_of
 from gateway.redis_link.batches import Command
+from gateway.redis_link.calls import Calls
+from gateway.redis_link.scripts import ScriptFolder
+
+SCRIPTS = ScriptFolder("gateway.queue")
 
 _BELL_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
 _BELL_SECONDS = 3600
@@ -82,7 +86,7 @@ class Queue:
         self.redis = redis
         self.odd: Counter[str] = Counter()
         """How much of what was told on a channel could not be read."""
-        self._together = Together(redis)
+        self._calls = Calls(redis, SCRIPTS, translated)
 
     async def ping(self) -> None:
         """Return when the queue's Redis answers."""
@@ -154,8 +158,11 @@ class Queue:
         """
         places = _places(tool, providers)
         wait: list[Command] = [("BLPOP", *(bell for _, bell in places), wait_seconds)] if wait_seconds else []
-        words = (CLAIM_PREFIX, JOB_PREFIX, limit, claim_ms)
-        *_, claimed = await self._send(*wait, ("EVAL", CLAIM, 2 * len(places), *chain(*places), *words))
+        keys = list(chain(*places))
+        claim = SCRIPTS.command(
+            "claim", keys, claim_prefix=CLAIM_PREFIX, job_prefix=JOB_PREFIX, limit=limit, claim_ms=claim_ms
+        )
+        *_, claimed = await self._send(*wait, claim)
         found = list(zip(claimed[::2], claimed[1::2], strict=True))
         odd = [job for job, _ in found if not _is_text(job)]
         if odd:  # no id of ours: no worker could ever run it, or name it to arq
@@ -170,22 +177,30 @@ class Queue:
     async def set_aside(self, tool: str, provider: str, job: str) -> None:
         """Leave a job that was claimed to the workers that can call its provider."""
         keys = (queue_key(tool), aside_key(tool, provider), aside_bell_key(tool, provider))
-        await self._send(("EVAL", SET_ASIDE, len(keys), *keys, CLAIM_PREFIX, job))
+        command = SCRIPTS.command(
+            "set_aside",
+            keys,
+            claim_key=claim_key(job),
+            job=job,
+            kept_seconds=JOB_MS // 1000,
+            bell_max=_BELL_MAX,
+            bell_seconds=_BELL_SECONDS,
+        )
+        await self._send(command)
 
     # --- watching ---------------------------------------------------------------------------------------------------
 
     async def positions(self, jobs: Sequence[tuple[str, str]]) -> list[int | None]:
         """For each (tool, job), how many jobs run before it (0: it is next); None when it is not in the queue."""
-        if not jobs:
-            return []
-        ranks = await self._together.ask(*(("ZRANK", queue_key(tool), job) for tool, job in jobs))
-        return [None if rank is None else int(rank) for rank in ranks]
+        return await self._ranks([(queue_key(tool), job) for tool, job in jobs])
 
     async def places_aside(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
         """For each (tool, provider, job), how many jobs that were set aside run before it; None if it was not."""
-        if not jobs:
-            return []
-        ranks = await self._together.ask(*(("ZRANK", aside_key(tool, provider), job) for tool, provider, job in jobs))
+        return await self._ranks([(aside_key(tool, provider), job) for tool, provider, job in jobs])
+
+    async def _ranks(self, members: Sequence[tuple[str, str]]) -> list[int | None]:
+        """Many requests ask at once: a round trip for each would cost a request more than all the rest."""
+        ranks = await asyncio.gather(*(self._calls.command("ZRANK", key, member) for key, member in members))
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def depths(self, tools: Iterable[str]) -> list[Depth]:

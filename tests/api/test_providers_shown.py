@@ -48,10 +48,10 @@ class Scene:
     async def lined_up(self) -> str:
         """A generation that found no room."""
         generation = await self.made()
-        assert not (await self.slots.enter("box", 1, generation)).inside
+        assert not (await self.slots.acquire("box", 1, generation)).acquired
         outcome = await self.gateway.ledger.line_up(generation=generation, attempt=1)
         assert isinstance(outcome, o.LinedUp)
-        assert await self.slots.line_up("box", 1, outcome.dispatch) == []
+        assert await self.slots.enqueue("box", 1, outcome.dispatch) == []
         return generation
 
     async def queued(self, job: str) -> None:
@@ -81,7 +81,7 @@ async def scene(redis_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_the_place_in_the_line_is_the_place_in_the_queue(scene: Scene) -> None:
-    assert (await scene.slots.enter("box", 1, await scene.made())).inside
+    assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
     lined_up = [await scene.lined_up() for _ in range(3)]
     for place, generation in enumerate(lined_up):
         shown = (await scene.gateway.call("GET", f"/v1/generations/{generation}", scene.key)).body
@@ -92,7 +92,7 @@ async def test_the_place_in_the_line_is_the_place_in_the_queue(scene: Scene) -> 
 
 async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_next_go_on(scene: Scene) -> None:
     first = await scene.made()
-    assert (await scene.slots.enter("box", 1, first)).inside
+    assert (await scene.slots.acquire("box", 1, first)).acquired
     second, third = await scene.lined_up(), await scene.lined_up()
     await scene.gateway.call("POST", f"/v1/generations/{second}/cancel", scene.key)
     await scene.gateway.app[services.BACKGROUND].finish()
@@ -102,7 +102,7 @@ async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_nex
 
 
 async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene: Scene) -> None:
-    assert (await scene.slots.enter("box", 1, await scene.made())).inside
+    assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
     await scene.lined_up()
     for outcome in ("succeeded", "provider_failed", "provider_failed"):
         await scene.slots.note("box", outcome)
@@ -129,7 +129,7 @@ async def test_a_providers_state_is_what_it_did_last(scene: Scene, monkeypatch: 
 
 
 async def test_prometheus_sees_the_same(scene: Scene) -> None:
-    assert (await scene.slots.enter("box", 1, await scene.made())).inside
+    assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
     await scene.lined_up()
     await scene.slots.note("box", "moderated")
     text = (await scene.gateway.call("GET", "/metrics")).raw.decode()

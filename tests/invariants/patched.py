@@ -13,7 +13,8 @@ from dataclasses import replace
 from functools import cache
 from unittest.mock import patch
 
-from gateway.ledger import scripts
+from gateway.ledger.scripts import SCRIPTS
+from gateway.redis_link.scripts import Script
 
 CLOCK = "clock"
 READS_TIME = """local time = redis.call("TIME")
@@ -24,10 +25,10 @@ READS_KEY = f'return tonumber(redis.call("GET", "{CLOCK}"))'
 @contextmanager
 def replaced(*replacements: tuple[str, str]) -> Iterator[set[str]]:
     """Scripts have each first text replaced by its second. Gives the scripts that were loaded and have all of it."""
-    load, changed = scripts.load, set[str]()
+    load, changed = SCRIPTS.load, set[str]()
 
     @cache
-    def loaded(name: str) -> scripts.Script:
+    def loaded(name: str) -> Script:
         script = load(name)
         source = script.source
         for text, other in ((READS_TIME, READS_KEY), *replacements):
@@ -40,5 +41,5 @@ def replaced(*replacements: tuple[str, str]) -> Iterator[set[str]]:
         digest = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324 - Redis's names
         return replace(script, source=source, digest=digest)
 
-    with patch.object(scripts, "load", loaded):
+    with patch.object(SCRIPTS, "load", loaded):
         yield changed

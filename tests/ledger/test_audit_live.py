@@ -17,7 +17,8 @@ from gateway.ledger.audit import accounts as audited_accounts
 from gateway.ledger.audit import indexes as audited_indexes
 from gateway.ledger.audit import journals as audited_journals
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.scripts import Argument, Reply
+from gateway.redis_link.calls import Reply
+from gateway.redis_link.scripts import Argument
 from tests.ledger.world import DAY, PARTITIONS, World
 from tests.until import until
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.ledger.policy_of_card import zone_changes
-from gateway.ledger.scripts import compose
+from gateway.ledger.scripts import SCRIPTS
 from gateway.redis_link.connections import connect_ledger
 from tests.ledger.world import DAY, HOUR, MINUTE, utc
 
@@ -23,7 +23,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 async def ask(redis_url: str, asking: str, *arguments: object) -> list[int]:
     """Run a few lines of Lua with `calendar` and `zones` at hand; their replies as integers."""
-    libraries = compose('--- @include "lib/amounts" "lib/calendar" "lib/zones"\n' + asking).removesuffix(asking)
+    libraries = SCRIPTS.compose('--- @include "lib/amounts" "lib/calendar" "lib/zones"\n' + asking).removesuffix(asking)
     redis: Any = connect_ledger(redis_url)
     try:
         answer = await redis.eval(f"#!lua\n{libraries}\n{asking}", 1, "{fb00}:account:x", *map(str, arguments))

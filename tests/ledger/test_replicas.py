@@ -254,5 +254,5 @@ async def test_a_server_that_cannot_say_what_its_replicas_have_acknowledges_noth
 ) -> None:
     with own_redis.client() as client:
         client.config_set("appendonly", "no")
-    with pytest.raises(ReplicasMissing, match=r"cannot say what its replicas have.*appendonly is disabled"):
+    with pytest.raises(ReplicasMissing, match=r"cannot report what its replicas have.*appendonly is disabled"):
         await world.account()

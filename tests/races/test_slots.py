@@ -44,11 +44,11 @@ class Work:
         name = dispatch.generation
         if name in self.done:
             return
-        entry = await slots.enter("box", LIMIT, name)
-        self.dispatch(entry.released)
-        if not entry.inside:
+        entry = await slots.acquire("box", LIMIT, name)
+        self.dispatch(entry.dispatches)
+        if not entry.acquired:
             self.lined_up += 1
-            self.dispatch(await slots.line_up("box", LIMIT, dispatch))
+            self.dispatch(await slots.enqueue("box", LIMIT, dispatch))
             return
         assert name not in self.inside
         self.inside.add(name)
@@ -80,4 +80,4 @@ async def test_never_more_than_the_limit_and_none_is_forgotten(redis_url: str, s
         state = (await each[0].states(["box"]))["box"]
     assert work.most == LIMIT
     assert work.lined_up > 0
-    assert (state.in_work, state.in_line) == (0, 0)
+    assert (state.in_work, state.queued) == (0, 0)

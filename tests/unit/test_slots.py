@@ -38,16 +38,16 @@ def a_dispatch(name: str, score: int = 0) -> Dispatch:
     return Dispatch(name, "image", 2, score, 5, 0, 7)
 
 
-async def line_up(slots: Slots, name: str, score: int = 0, limit: int | None = 2) -> list[str]:
-    return [one.generation for one in await slots.line_up("box", limit, a_dispatch(name, score))]
+async def enqueue(slots: Slots, name: str, score: int = 0, limit: int | None = 2) -> list[str]:
+    return [one.generation for one in await slots.enqueue("box", limit, a_dispatch(name, score))]
 
 
 async def release(slots: Slots, name: str, limit: int | None = 2) -> list[str]:
     return [one.generation for one in await slots.release("box", limit, name)]
 
 
-async def enter(slots: Slots, name: str, limit: int | None = 2) -> bool:
-    return (await slots.enter("box", limit, name)).inside
+async def acquire(slots: Slots, name: str, limit: int | None = 2) -> bool:
+    return (await slots.acquire("box", limit, name)).acquired
 
 
 async def lapse(queue: Queue, name: str) -> None:
@@ -56,30 +56,30 @@ async def lapse(queue: Queue, name: str) -> None:
 
 
 async def test_no_more_are_in_work_than_the_limit(slots: Slots) -> None:
-    assert [await enter(slots, name) for name in "abc"] == [True, True, False]
-    assert await enter(slots, "a"), "who has a slot has it"
+    assert [await acquire(slots, name) for name in "abc"] == [True, True, False]
+    assert await acquire(slots, "a"), "who has a slot has it"
     assert (await slots.states(["box"]))["box"].in_work == 2
 
 
 async def test_without_a_limit_everybody_has_a_slot(slots: Slots) -> None:
-    assert all([await enter(slots, name, None) for name in "abcdef"])
+    assert all([await acquire(slots, name, None) for name in "abcdef"])
     assert (await slots.states(["box"]))["box"].in_work == 6
 
 
 async def test_a_release_lets_the_next_one_go_on_and_keeps_its_slot(slots: Slots) -> None:
     for name in "ab":
-        await enter(slots, name)
-    assert await line_up(slots, "c") == []
+        await acquire(slots, name)
+    assert await enqueue(slots, "c") == []
     (released,) = await slots.release("box", 2, "a")
     assert released == a_dispatch("c")
-    assert not await enter(slots, "d"), "the slot is c's"
-    assert await enter(slots, "c")
+    assert not await acquire(slots, "d"), "the slot is c's"
+    assert await acquire(slots, "c")
 
 
 async def test_the_line_goes_by_the_order_of_the_queue(slots: Slots) -> None:
-    await enter(slots, "x", 1)
+    await acquire(slots, "x", 1)
     for name, score in (("late", 30), ("early", 10), ("middle", 20)):
-        await line_up(slots, name, score, 1)
+        await enqueue(slots, name, score, 1)
     assert await slots.places([("box", name) for name in ("early", "middle", "late", "x")]) == [0, 1, 2, None]
     order, last = [], "x"
     for _ in range(3):
@@ -89,32 +89,32 @@ async def test_the_line_goes_by_the_order_of_the_queue(slots: Slots) -> None:
 
 
 async def test_nobody_overtakes_the_line(slots: Slots, queue: Queue) -> None:
-    await enter(slots, "x", 1)
-    await line_up(slots, "a", limit=1)
+    await acquire(slots, "x", 1)
+    await enqueue(slots, "a", limit=1)
     await lapse(queue, "x")
-    entry = await slots.enter("box", 1, "b")
-    assert (entry.inside, [one.generation for one in entry.released]) == (False, ["a"])
+    entry = await slots.acquire("box", 1, "b")
+    assert (entry.acquired, [one.generation for one in entry.dispatches]) == (False, ["a"])
 
 
 async def test_room_that_came_meanwhile_is_its_own_at_once(slots: Slots) -> None:
-    await enter(slots, "a", 1)
-    assert not await enter(slots, "b", 1)
+    await acquire(slots, "a", 1)
+    assert not await acquire(slots, "b", 1)
     assert await release(slots, "a", 1) == []
-    assert await line_up(slots, "b", limit=1) == ["b"]
+    assert await enqueue(slots, "b", limit=1) == ["b"]
 
 
 async def test_a_slot_that_nobody_renews_is_free_again(slots: Slots, queue: Queue) -> None:
-    await enter(slots, "a", 1)
-    await line_up(slots, "b", limit=1)
+    await acquire(slots, "a", 1)
+    await enqueue(slots, "b", limit=1)
     await lapse(queue, "a")
     assert [one.generation for one in await slots.fill({"box": 1})] == ["b"]
-    assert not await enter(slots, "c", 1)
+    assert not await acquire(slots, "c", 1)
 
 
 async def test_who_gives_up_in_the_line_holds_no_place(slots: Slots, queue: Queue) -> None:
-    await enter(slots, "x", 1)
+    await acquire(slots, "x", 1)
     for name in "ab":
-        await line_up(slots, name, limit=1)
+        await enqueue(slots, name, limit=1)
     assert await release(slots, "a", 1) == []
     assert await release(slots, "x", 1) == ["b"]
     await release(slots, "b", 1)
@@ -122,26 +122,26 @@ async def test_who_gives_up_in_the_line_holds_no_place(slots: Slots, queue: Queu
 
 
 async def test_who_stands_in_the_line_and_comes_another_way_is_not_dispatched_as_well(slots: Slots) -> None:
-    await enter(slots, "x", 1)
-    await line_up(slots, "a", limit=1)
-    assert not await enter(slots, "a", 1)
+    await acquire(slots, "x", 1)
+    await enqueue(slots, "a", limit=1)
+    assert not await acquire(slots, "a", 1)
     assert await release(slots, "x", 1) == []
-    assert await enter(slots, "a", 1)
+    assert await acquire(slots, "a", 1)
 
 
 async def test_a_job_that_the_provider_has_counts_beyond_the_limit(slots: Slots) -> None:
-    await enter(slots, "a", 1)
+    await acquire(slots, "a", 1)
     await slots.hold("box", "b")
     assert (await slots.states(["box"]))["box"].in_work == 2
-    await line_up(slots, "c", limit=1)
+    await enqueue(slots, "c", limit=1)
     assert await release(slots, "a", 1) == [], "b is in work still"
     assert await release(slots, "b", 1) == ["c"]
 
 
 async def test_a_changed_limit_is_followed(slots: Slots) -> None:
-    await enter(slots, "x", 1)
+    await acquire(slots, "x", 1)
     for name in "abcd":
-        await line_up(slots, name, limit=1)
+        await enqueue(slots, name, limit=1)
     assert [one.generation for one in await slots.fill({"box": 3})] == ["a", "b"]
     assert await release(slots, "x", 1) == [], "two are in work, and one may be"
     assert [one.generation for one in await slots.fill({"box": None})] == ["c", "d"]
@@ -149,25 +149,25 @@ async def test_a_changed_limit_is_followed(slots: Slots) -> None:
 
 async def test_after_the_loss_of_all_data_slots_come_back_with_their_renewals(slots: Slots, queue: Queue) -> None:
     for name in "ab":
-        await enter(slots, name)
+        await acquire(slots, name)
     await queue.redis.flushall()
     for name in "ab":
         await slots.hold("box", name)
-    assert not await enter(slots, "c")
+    assert not await acquire(slots, "c")
 
 
 async def test_a_place_whose_dispatch_was_lost_takes_no_slot(slots: Slots, queue: Queue) -> None:
-    await enter(slots, "x", 1)
+    await acquire(slots, "x", 1)
     for name in "ab":
-        await line_up(slots, name, limit=1)
+        await enqueue(slots, name, limit=1)
     await ask(queue.redis, ("HDEL", provider_dispatches_key("box"), "a"))
     assert await release(slots, "x", 1) == ["b"]
 
 
 async def test_many_go_on_by_and_by(slots: Slots) -> None:
-    await enter(slots, "x", 1)
+    await acquire(slots, "x", 1)
     for number in range(120):
-        await line_up(slots, f"g{number:03}", number, 1)
+        await enqueue(slots, f"g{number:03}", number, 1)
     first = await slots.fill({"box": 1000})
     rest = await slots.fill({"box": 1000})
     assert [one.score for one in (*first, *rest)] == list(range(120))
@@ -192,8 +192,8 @@ async def test_what_a_provider_did_is_counted_for_an_hour(slots: Slots, monkeypa
 
 
 async def test_every_key_goes_by_itself(slots: Slots, queue: Queue) -> None:
-    await enter(slots, "x", 1)
-    await line_up(slots, "a", limit=1)
+    await acquire(slots, "x", 1)
+    await enqueue(slots, "a", limit=1)
     await slots.note("box", "succeeded")
     for key in await queue.redis.keys("farebox:*"):
         assert 0 < await queue.redis.pttl(key) <= 7 * DAY_MS, key
@@ -213,8 +213,8 @@ async def test_a_hold_that_is_slow_is_not_overtaken_by_the_release_that_comes_af
         await asyncio.sleep(next(slow, 0))
         return await ask(redis, *commands)
 
-    await enter(slots, "a", 1)
-    await line_up(slots, "b", limit=1)
+    await acquire(slots, "a", 1)
+    await enqueue(slots, "b", limit=1)
     monkeypatch.setattr(slots_module, "ask", first_slowly)
     async with asyncio.TaskGroup() as group:
         group.create_task(slots.hold("box", "a", for_ms=DAY_MS))
@@ -226,10 +226,10 @@ async def test_a_hold_that_is_slow_is_not_overtaken_by_the_release_that_comes_af
 async def test_a_hold_that_comes_after_the_release_all_the_same_ends_by_itself(queue: Queue) -> None:
     """From another process, or out of a connection that hung while Redis was frozen: there no order can be had."""
     short, long = Slots(queue, lease_ms=1000), Slots(queue, lease_ms=LONG)
-    await enter(long, "a", 1)
+    await acquire(long, "a", 1)
     await release(long, "a", 1)
     await short.hold("box", "a")
-    assert await line_up(long, "c", limit=1) == [], "the late hold has the only slot"
+    assert await enqueue(long, "c", limit=1) == [], "the late hold has the only slot"
     released: list[str] = []
 
     async def is_free() -> list[str]:

@@ -16,9 +16,10 @@ import redis as blocking
 
 from gateway.domain import Bucket, FailureCode, operation_id
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.scripts import Argument, Reply
 from gateway.local.embedded import durable_arguments, find_redis
+from gateway.redis_link.calls import Reply
 from gateway.redis_link.connections import connect_ledger
+from gateway.redis_link.scripts import Argument
 from tests.invariants.contents import Contents, read_contents
 from tests.ledger.world import HOUR, PARTITIONS, World
 

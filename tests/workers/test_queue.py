@@ -152,6 +152,26 @@ async def test_a_place_that_nobody_waits_for_any_more_keeps_none_from_the_others
     assert gone.cancelled()
 
 
+async def test_scripts_that_the_server_forgot_are_sent_whole(queue: Queue) -> None:
+    """After a restart or a failover; the bell that was heard with the claim is not asked for again."""
+    await queue.dispatch([dispatch()])
+    await queue.redis.script_flush()
+    assert await claim(queue, limit=1, wait_seconds=4) == [job_id(GENERATION, 1)]
+    await queue.redis.script_flush()
+    await queue.set_aside("image", "box", job_id(GENERATION, 1))
+    assert await queue.places_aside([("image", "box", job_id(GENERATION, 1))]) == [0]
+
+
+async def test_a_place_that_cannot_be_told_keeps_none_from_the_others(queue: Queue) -> None:
+    """All that were asked for in one turn failed with it."""
+    await queue.dispatch([dispatch()])
+    await queue.redis.set(queue_key("video"), "no sorted set")
+    asked = [queue.positions([(tool, job_id(GENERATION, 1))]) for tool in ("image", "video")]
+    found, refused = await asyncio.gather(*asked, return_exceptions=True)
+    assert found == [0]
+    assert isinstance(refused, QueueUnavailable)
+
+
 async def test_a_worker_whose_clock_is_half_an_hour_behind_still_sees_the_job(queue: Queue) -> None:
     await queue.dispatch([dispatch(score=now_ms() + HOUR_MS // 2)])
     assert await due(queue) == [job_id(GENERATION, 1)]

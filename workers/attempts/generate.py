@@ -108,12 +108,12 @@ async def _set_aside(context: WorkerContext, tool: str, provider: str, job: str)
 
 
 async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str, found: Generation) -> bool:
-    """Whether its provider has room; if not, the generation stands in the provider's line and the job is gone."""
+    """Whether its provider has room; if not, the generation waits in the provider's queue and the job is gone."""
     generation, attempt = found.id, found.attempt + 1
     slot = Slot(context, found)
     while True:
         try:
-            if await slot.enter():
+            if await slot.acquire():
                 return True
             break
         except QueueUnavailable as error:
@@ -122,11 +122,11 @@ async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str,
     outcome = await context.retry_until_answered(
         "line_up", lambda: context.ledger.line_up(generation=generation, attempt=attempt)
     )
-    # The job that comes from the line is this one again, so this one goes first.
+    # The job that comes from that queue is this one again, so this one goes first.
     await _take_out(context, tool, job_id(generation, attempt))
     if isinstance(outcome, LinedUp):
-        log.info("lined_up", generation=generation, provider=found.request.provider)
-        await slot.line_up(outcome.dispatch)
+        log.info("waits_for_slot", generation=generation, provider=found.request.provider)
+        await slot.enqueue(outcome.dispatch)
     return False
 
 

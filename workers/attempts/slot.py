@@ -35,7 +35,7 @@ async def keep_filling_slots(context: WorkerContext) -> None:
 
 
 async def fill_slots(context: WorkerContext) -> None:
-    """Let those go on who stand in a provider's line for a slot that has lapsed, was lost, or is new (R16)."""
+    """Give the slots that have lapsed, were lost or are new to those that wait in a provider's queue (R16)."""
     limits = {name: table.max_in_work for name, table in context.providers.card.providers.items()}
     try:
         context.dispatcher.dispatch(await context.slots.fill(limits))
@@ -60,25 +60,27 @@ class Slot:
         table = self._context.providers.card.providers.get(self._provider)
         return None if table is None else table.max_in_work
 
-    async def enter(self) -> bool:
+    async def acquire(self) -> bool:
         """Whether the provider has room for one more job. For a job that it has already there always is."""
         if self._limit is None or self._generation.provider_ref is not None:
             return True
-        entry = await self._context.slots.enter(self._provider, self._limit, self._generation.id)
-        self._context.dispatcher.dispatch(entry.released)
-        return entry.inside
+        found = await self._context.slots.acquire(self._provider, self._limit, self._generation.id)
+        self._context.dispatcher.dispatch(found.dispatches)
+        return found.acquired
 
     def begin(self) -> None:
         """Have a slot for an attempt that did not have to ask for one."""
         if self._limit is None or self._generation.provider_ref is not None:
             self.hold()
 
-    async def line_up(self, dispatch: Dispatch) -> None:
-        """Stand in the provider's line; should room have come meanwhile, go on at once."""
+    async def enqueue(self, dispatch: Dispatch) -> None:
+        """Wait in the provider's queue; should room have come meanwhile, go on at once."""
         try:
-            self._context.dispatcher.dispatch(await self._context.slots.line_up(self._provider, self._limit, dispatch))
+            self._context.dispatcher.dispatch(await self._context.slots.enqueue(self._provider, self._limit, dispatch))
         except QueueUnavailable as error:
-            log.warning("not_in_line", generation=self._generation.id, error=str(error), looked_at="in a minute")
+            log.warning(
+                "not_in_provider_queue", generation=self._generation.id, error=str(error), looked_at="in a minute"
+            )
 
     def hold(self, until_ms: int | None = None) -> None:
         """Keep the slot for a lease, or until a parked one is looked at; if need be beyond the limit."""

@@ -63,6 +63,6 @@ def _may_stand_in_line(request: web.Request, generation: o.Generation, places: M
 
 
 def _may_be_aside(request: web.Request, generation: o.Generation) -> bool:
-    """Whether a worker may have set it aside, because it lacks the key of its provider (`gateway.queue.set_aside`)."""
+    """Whether a worker may have set it aside, because it lacks the key of its provider."""
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
     return table is not None and table.key_env is not None

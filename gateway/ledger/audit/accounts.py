@@ -17,7 +17,7 @@ from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.audit.webhooks import missing_webhooks
 from gateway.ledger.generation_records import decode_allocation
 from gateway.ledger.records import BUCKETS, LETTERS, decode_entry, decode_grant, pairs
-from gateway.ledger.scripts import Reply
+from gateway.redis_link.calls import Reply
 
 GENERATIONS_AT_ONCE = 500
 """So many generations of an account are read by one script, which takes about a millisecond."""

@@ -7,7 +7,8 @@ import time
 
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.retention import Kept
-from gateway.ledger.scripts import Argument, Reply
+from gateway.redis_link.calls import Reply
+from gateway.redis_link.scripts import Argument
 
 
 class Reader:

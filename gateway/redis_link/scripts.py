@@ -1,0 +1,95 @@
+"""Lua scripts: files with plain includes, called by digest, with arguments by name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from gateway.redis_link.batches import Command
+
+Argument = str | int
+
+_INCLUDE = re.compile(r"^--- @include (.+)$", re.MULTILINE)
+_ARGUMENTS = re.compile(r"^local\s([\w\s,]+)= unpack\(ARGV\)", re.MULTILINE)
+_REMARK = re.compile(r"--[^\n]*")
+_SOURCES: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A composed script, the digest that Redis knows it by, and its arguments as its first line of code names them."""
+
+    name: str
+    source: str
+    digest: str
+    arguments: tuple[str, ...]
+
+    def in_order(self, given: Mapping[str, Argument | None]) -> list[Argument]:
+        """The arguments in the script's order. What is None is sent as ""; True and False as 1 and 0."""
+        if len(given) != len(self.arguments) or not all(name in given for name in self.arguments):
+            msg = f"{self.name}.lua takes {', '.join(self.arguments)}; it was given {', '.join(given)}"
+            raise TypeError(msg)
+        return [_sent(given[name]) for name in self.arguments]
+
+
+class ScriptFolder:
+    """The scripts in the folder `lua` of a package; `lua/lib` has what they include."""
+
+    def __init__(self, package: str) -> None:
+        self._lua = files(package).joinpath("lua")
+        self._loaded: dict[str, Script] = {}
+
+    def load(self, name: str) -> Script:
+        """`lua/<name>.lua` with its libraries below its head comment."""
+        script = self._loaded.get(name)
+        if script is None:
+            text = self.text(name)
+            source = self.compose(text)
+            digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
+            script = self._loaded[name] = Script(name, source, digest, arguments_of(text))
+        return script
+
+    def text(self, name: str) -> str:
+        """The file as it is: `reserve`, `lib/buckets`."""
+        return self._lua.joinpath(f"{name}.lua").read_text()
+
+    def compose(self, text: str) -> str:
+        """A script with its libraries in the place of its includes: each once, and what one includes before it."""
+        included: set[str] = set()
+
+        def libraries(include: re.Match[str]) -> str:
+            names: list[str] = re.findall(r'"([^"]+)"', include[1])
+            return "\n".join(library(name) for name in names if name not in included)
+
+        def library(name: str) -> str:
+            included.add(name)
+            return _INCLUDE.sub(libraries, self.text(name))
+
+        return _INCLUDE.sub(libraries, text)
+
+    def command(self, name: str, keys: Sequence[str], /, **arguments: Argument | None) -> Command:
+        """The command that runs a script, with its arguments by name: their order the script itself says."""
+        script = self.load(name)
+        _SOURCES[script.digest] = script.source
+        return ("EVALSHA", script.digest, len(keys), *keys, *script.in_order(arguments))
+
+
+def arguments_of(text: str) -> tuple[str, ...]:
+    """The names that a script gives to its arguments, in order: `local attempt, operation = unpack(ARGV)`."""
+    named = _ARGUMENTS.search(_REMARK.sub("", text))
+    return tuple(re.findall(r"\w+", named[1])) if named else ()
+
+
+def sent_whole(command: Command) -> Command:
+    """The same command for a server that does not know its script."""
+    _, digest, *words = command
+    return ("EVAL", _SOURCES[str(digest)], *words)
+
+
+def _sent(value: Argument | None) -> Argument:
+    if value is None:
+        return ""
+    return int(value) if isinstance(value, bool) else value
