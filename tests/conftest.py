@@ -63,16 +63,19 @@ def _is_for_a_long_run(item: pytest.Item) -> bool:
 
 
 def _is_on_the_cluster_again(item: pytest.Item, seen: set[str]) -> bool:
-    """Whether another case of the same test is on the cluster before this one.
+    """Whether another test of the same file is on the cluster before this one; in a long run, another case of the test.
 
-    Every case runs on one server. What a cluster adds is where the keys are, and each test with its scripts shows that
-    by its first case; `tests/on_the_cluster.py` fails a whole run that leaves a script out.
+    Every test runs on one server. What a cluster adds is where the keys are, and each file, whose tests are about one
+    script, shows that by its first test and those marked `cluster`; `tests/on_the_cluster.py` fails a whole run that
+    leaves a script out.
     """
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return False
     if item.callspec.params.get("ledger_url") != "cluster":
         return False
     name = item.nodeid.partition("[")[0]
+    if not LONG and item.get_closest_marker("cluster") is None:
+        name = item.nodeid.partition("::")[0]
     if name in seen:
         return True
     seen.add(name)

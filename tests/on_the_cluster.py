@@ -1,6 +1,6 @@
 """Every script of the ledger ran on the cluster, too: each process of a run notes its own, the end of a whole run asks.
 
-Of a test with many cases only the first is run on the cluster (`tests/conftest.py`); this tells when a script loses its
+Of the tests of a file only the first is run on the cluster (`tests/conftest.py`); this tells when a script loses its
 last one.
 """
 

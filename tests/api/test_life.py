@@ -86,6 +86,12 @@ async def customer(redis_url: str, tmp_path: Path) -> AsyncIterator[Customer]:
 
 
 async def test_the_life_of_a_customer_reads_like_a_bank_statement(customer: Customer) -> None:
+    await begins(customer)
+    await changes_plans(customer)
+    await stops_paying(customer)
+
+
+async def begins(customer: Customer) -> None:
     # Free: the day's credits, and a picture of 5.
     await customer.buy()
     assert await customer.statement() == [
@@ -109,6 +115,8 @@ async def test_the_life_of_a_customer_reads_like_a_bank_statement(customer: Cust
     assert isinstance(paid, Paid)
     assert await customer.statement() == ["grant       +1,000       3,948  bought Small"]
 
+
+async def changes_plans(customer: Customer) -> None:
     # The upgrade takes effect at once: a new cycle, and what was left of the old plan stays until its own end.
     plan = await customer.operate("PATCH", SUBSCRIPTION, {"plan": "standard", "when": "now"})
     assert plan["balance"]["buckets"]["subscription"] == {
@@ -136,6 +144,8 @@ async def test_the_life_of_a_customer_reads_like_a_bank_statement(customer: Cust
         "reset         +100       9,100  set to 100",
     ]
 
+
+async def stops_paying(customer: Customer) -> None:
     # Cancelled, and taken back.
     cancelled = await customer.operate("DELETE", SUBSCRIPTION)
     ends = cancelled["balance"]["plan"]["paid_through"]

@@ -1,4 +1,4 @@
-"""Every ledger test runs on one Redis and on a cluster, and what it leaves behind is proved at its end."""
+"""Every test runs on one Redis, and each script on a cluster too; what a test leaves behind is proved at its end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.invariants.patched import CLOCK, replaced
+from tests.ledger.webhook_deliveries import Clocked
 from tests.ledger.world import World, open_world
 
 
@@ -14,3 +16,16 @@ async def world(ledger_url: str) -> AsyncIterator[World]:
     """A ledger with a rate card; the invariants are checked after the test."""
     async with open_world(ledger_url) as made:
         yield made
+
+
+@pytest.fixture
+async def clocked(redis_url: str) -> AsyncIterator[Clocked]:
+    """A ledger on one server; keys live by the server's own time, so only scores and fields move."""
+    with replaced():
+        from gateway.redis_link.connections import connect_ledger  # noqa: PLC0415 - only to set the clock before the ledger starts
+
+        client = connect_ledger(redis_url)
+        await client.set(CLOCK, 1_800_000_000_000)
+        await client.aclose()
+        async with open_world(redis_url) as world:
+            yield Clocked(world)

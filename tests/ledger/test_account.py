@@ -22,6 +22,7 @@ async def test_an_account_is_made_once_and_updated_after(world: World) -> None:
     assert (changed.email, changed.metadata) == (made.email, {})
 
 
+@pytest.mark.cluster
 async def test_an_account_is_found_by_its_email_whatever_the_case(world: World) -> None:
     await world.ledger.put_account(account="ann", email="ann@example.com")
     assert the(o.Account, await world.ledger.find_account(email=" ANN@example.com")).id == "ann"

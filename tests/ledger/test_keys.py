@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.domain import Scope
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
@@ -29,6 +31,7 @@ async def test_the_key_itself_is_nowhere_in_the_ledger(world: World) -> None:
     assert "fbx_operator" not in text
 
 
+@pytest.mark.cluster
 async def test_revoking_an_accounts_key_is_at_once_also_for_a_cached_one(world: World) -> None:
     await world.account()
     key = the(o.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None))

@@ -188,6 +188,7 @@ async def test_r16_a_new_generation_is_looked_at_when_it_should_have_been_dispat
     assert await world.deadline(reserved.generation.id) == reserved.dispatch.deadline
 
 
+@pytest.mark.cluster
 async def test_r11_the_same_key_and_body_replay_even_when_the_credits_are_gone(world: World) -> None:
     await world.account()
     memory = ("key-digest", "body-digest")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
+
 from gateway.domain import operation_id
 from gateway.ledger import outcomes as o
 from tests.ledger.test_subscribe import anniversary
@@ -128,6 +130,7 @@ async def test_a_lapse_ends_the_alerts_and_a_new_subscription_starts_them_afresh
     assert len(await reasons(world)) == 4
 
 
+@pytest.mark.cluster
 async def test_an_account_has_thresholds_of_its_own_or_none(world: World) -> None:
     await subscriber(world)
     assert (await world.look()).alerts_thousandths == (200, 0)

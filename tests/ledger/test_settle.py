@@ -315,6 +315,7 @@ async def test_r14_a_retry_keeps_its_place_in_work(world: World) -> None:
     assert (await world.look()).in_work == {"image": 2}
 
 
+@pytest.mark.cluster
 async def test_outputs_are_to_be_deleted_after_their_time(world: World) -> None:
     await world.account()
     generation = await world.spend()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,49 +9,17 @@ import pytest
 from gateway.domain import EventType, FailureCode, operation_id, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
-from gateway.ledger.webhooks import WEBHOOKS_MAX, ClaimedDeliveries, Delivery, Due, TooMany, Try, Webhook
-from tests.invariants.patched import CLOCK, replaced
-from tests.ledger.world import DAY, HOUR, MINUTE, PARTITIONS, SECOND, World, open_world, the
-
-ENDS = (EventType.GENERATION_SUCCEEDED, EventType.GENERATION_FAILED, EventType.GENERATION_CANCELLED)
-CLAIM_MS = 30 * SECOND
-
-
-def due_of(webhook: str, account: str = "ann") -> Due:
-    return Due(partition_of_account(account, PARTITIONS), account, webhook)
-
-
-async def told(world: World, webhook: str, account: str | None = "ann") -> list[Delivery]:
-    """What a webhook was told or is yet to be told, oldest first."""
-    page = the(o.Page, await world.ledger.deliveries(webhook=webhook, account=account, limit=100))
-    return list(page.data)[::-1]
-
-
-async def types(world: World, webhook: str, account: str | None = "ann") -> list[str]:
-    return [str(one.type) for one in await told(world, webhook, account)]
-
-
-async def claim(world: World, due: Due, limit: int = 10) -> Sequence[tuple[str, Delivery]]:
-    """What is due, with its claim."""
-    claimed = await world.ledger.claim_deliveries(due=due, claim=operation_id(), for_ms=CLAIM_MS, limit=limit)
-    return [] if claimed is None else [(claimed.claim, delivery) for delivery in claimed.deliveries]
-
-
-async def tried(world: World, due: Due, one: tuple[str, Delivery], code: int | None = 200, jitter: int = 1000) -> str:
-    taken = code is not None and code < 300
-    return await world.ledger.tried(
-        due=due,
-        claim=one[0],
-        event=one[1].event,
-        outcome="delivered" if taken else "gone" if code == 410 else "failed",
-        result=Try(0, code, None if code else "timeout", 12),
-        jitter_thousandths=jitter,
-    )
-
-
-async def webhook_of(world: World, webhook: str) -> Webhook:
-    return the(Webhook, await world.ledger.webhook(webhook=webhook, account="ann"))
-
+from gateway.ledger.webhooks import WEBHOOKS_MAX, ClaimedDeliveries, TooMany, Webhook
+from tests.ledger.webhook_deliveries import (
+    CLAIM_MS,
+    ENDS,
+    claim,
+    due_of,
+    told,
+    tried,
+    types,
+)
+from tests.ledger.world import DAY, HOUR, MINUTE, PARTITIONS, World, the
 
 # --- who is told of what --------------------------------------------------------------------------------------------
 
@@ -153,6 +119,7 @@ async def test_an_event_that_nobody_asked_for_is_not_kept(world: World) -> None:
     assert await told(world, webhook) == []
 
 
+@pytest.mark.cluster
 async def test_operators_hear_of_all_accounts_in_one_list(world: World) -> None:
     names = [f"account-{index}" for index in range(6)]
     webhook = await world.listen(None, *ENDS)
@@ -213,6 +180,7 @@ async def test_of_two_tellers_one_has_each_delivery(world: World) -> None:
     assert {one.status for one in await told(world, webhook)} == {"delivered"}
 
 
+@pytest.mark.cluster
 async def test_the_end_waits_for_the_beginning(world: World) -> None:
     await world.account()
     webhook = await world.listen()
@@ -238,193 +206,6 @@ async def test_a_webhook_that_is_deleted_takes_everything_with_it(world: World) 
     assert await world.contents() == before
 
 
-# --- with a clock of its own ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class Clocked:
-    """A ledger whose time stands still until it is moved."""
-
-    world: World
-
-    async def advance(self, milliseconds: int) -> None:
-        await self.world.redis.incrby(CLOCK, milliseconds)
-
-    async def now(self) -> int:
-        return int(await self.world.redis.get(CLOCK))
-
-
-@pytest.fixture
-async def clocked(redis_url: str) -> AsyncIterator[Clocked]:
-    """A ledger on one server; keys live by the server's own time, so only scores and fields move."""
-    with replaced():
-        from gateway.redis_link.connections import connect_ledger  # noqa: PLC0415 - only to set the clock before the ledger starts
-
-        client = connect_ledger(redis_url)
-        await client.set(CLOCK, 1_800_000_000_000)
-        await client.aclose()
-        async with open_world(redis_url) as world:
-            yield Clocked(world)
-
-
-async def test_a_receiver_that_is_down_is_tried_for_a_day_with_growing_pauses_and_then_paused(clocked: Clocked) -> None:
-    world = clocked.world
-    await world.account()
-    webhook = await world.listen("ann", *ENDS)
-    await world.finish(await world.spend())
-    due, began_at, pauses = due_of(webhook), await clocked.now(), []
-    while True:
-        (one,) = await claim(world, due)
-        word = await tried(world, due, one, None)
-        if word == "paused":
-            break
-        assert word == "again"
-        (delivery,) = await told(world, webhook)
-        assert delivery.next_at is not None
-        pause = delivery.next_at - await clocked.now()
-        pauses.append(pause)
-        await clocked.advance(pause - 1)
-        assert await claim(world, due) == [], "not a moment too soon"
-        await clocked.advance(1)
-    assert pauses == [
-        *(5 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR),
-        *[4 * HOUR] * 5,
-    ]
-    assert 23 * HOUR < await clocked.now() - began_at <= DAY
-    paused = await webhook_of(world, webhook)
-    assert (paused.paused_because, paused.paused_at, paused.failing_since) == ("failing", await clocked.now(), began_at)
-    (delivery,) = await told(world, webhook)
-    assert (delivery.status, delivery.next_at, delivery.tried) == ("pending", None, 13)
-    assert {one.word for one in delivery.tries} == {"timeout"}
-    await clocked.advance(DAY)
-    assert await world.ledger.due_webhooks(partition=due.partition, limit=10) == []
-    await world.finish(await world.spend())
-    assert await claim(world, due) == [], "what comes meanwhile waits too"
-    await world.ledger.change_webhook(webhook=webhook, account="ann", status="active")
-    resumed = await claim(world, due)
-    assert [one[1].event for one in resumed] == [one.event for one in await told(world, webhook)]
-    assert await tried(world, due, resumed[0], 500) == "again"
-    (first, _) = await told(world, webhook)
-    assert first.next_at == await clocked.now() + 5 * SECOND, "a whole day of tries again"
-
-
-async def test_one_event_that_a_receiver_never_takes_does_not_stop_the_others(clocked: Clocked) -> None:
-    world = clocked.world
-    await world.account()
-    webhook = await world.listen("ann", *ENDS)
-    poison = (await world.finish(await world.spend())).generation.id
-    due, words = due_of(webhook), list[str]()
-    while "failed" not in words:
-        await world.ledger.cancel(generation=await world.spend())
-        for one in await claim(world, due):
-            words.append(await tried(world, due, one, 500 if one[1].subject == poison else 200))
-        await clocked.advance(4 * HOUR)
-    assert "paused" not in words
-    assert not (await webhook_of(world, webhook)).paused
-    statuses = {one.subject: one.status for one in await told(world, webhook)}
-    assert statuses.pop(poison) == "failed"
-    assert set(statuses.values()) == {"delivered"}
-
-
-async def test_an_address_of_a_request_is_given_up_alone(clocked: Clocked) -> None:
-    world = clocked.world
-    await world.account()
-    await world.ledger.cancel(generation=await world.spend(webhook_url="https://example.com/gone"))
-    due = due_of("default")
-    (one,) = await claim(world, due)
-    assert await tried(world, due, one, 410) == "failed"
-    await world.ledger.cancel(generation=await world.spend(webhook_url="https://example.com/there"))
-    (one,) = await claim(world, due)
-    assert await tried(world, due, one) == "delivered"
-
-
-async def test_a_teller_that_was_killed_leaves_its_delivery_due_and_its_try_in_the_table(clocked: Clocked) -> None:
-    world = clocked.world
-    await world.account()
-    webhook = await world.listen("ann", *ENDS)
-    await world.finish(await world.spend())
-    due = due_of(webhook)
-    (lost,) = await claim(world, due)
-    await clocked.advance(CLAIM_MS - 1)
-    assert await claim(world, due) == []
-    await clocked.advance(1)
-    (again,) = await claim(world, due)
-    assert await tried(world, due, lost) == "stale"
-    assert await tried(world, due, again) == "delivered"
-    (delivery,) = await told(world, webhook)
-    assert [(one.status_code, one.word) for one in delivery.tries] == [(None, "interrupted"), (200, None)]
-
-
-async def test_pauses_are_spread_by_a_tenth(clocked: Clocked) -> None:
-    world = clocked.world
-    await world.account()
-    webhook = await world.listen("ann", *ENDS)
-    for _ in range(2):
-        await world.finish(await world.spend())
-    due = due_of(webhook)
-    for one, jitter in zip(await claim(world, due), (900, 1100), strict=True):
-        await tried(world, due, one, 500, jitter)
-    assert [one.next_at for one in await told(world, webhook)] == [await clocked.now() + ms for ms in (4500, 5500)]
-
-
-async def test_what_is_kept_is_bounded_and_what_is_done_goes_first(clocked: Clocked) -> None:
-    """500 in the shipped script: here twenty, and forty of those that are pending."""
-    world = clocked.world
-    world.holds = False  # the check counts with 500
-    smaller = (("local HISTORY_MAX = 500", "local HISTORY_MAX = 20"), ("PENDING_MAX = 5000", "PENDING_MAX = 40"))
-    with replaced(*smaller):
-        await world.account()
-        webhook = await world.listen("ann", EventType.GENERATION_CANCELLED)
-        due = due_of(webhook)
-
-        async def happen(times: int) -> None:
-            for _ in range(times):
-                await world.ledger.cancel(generation=await world.spend(0))
-                await clocked.advance(1)
-
-        await happen(60)
-        assert len(await told(world, webhook)) == 40
-        assert (await webhook_of(world, webhook)).dropped == 20
-        for one in await claim(world, due, 100):
-            await tried(world, due, one)
-        assert len(await told(world, webhook)) == 20
-        await happen(3)
-        assert [one.status for one in await told(world, webhook)] == ["delivered"] * 17 + ["pending"] * 3
-        assert (await webhook_of(world, webhook)).dropped == 20
-
-
-async def test_a_month_later_nothing_is_listed(clocked: Clocked) -> None:
-    world = clocked.world
-    world.holds = False
-    await world.account()
-    webhook = await world.listen("ann", EventType.GENERATION_CANCELLED)
-    await world.ledger.cancel(generation=await world.spend())
-    await clocked.advance(31 * DAY)
-    await world.ledger.cancel(generation=await world.spend())
-    place = keys.deliveries(partition_of_account("ann", PARTITIONS), "ann", webhook)
-    assert await world.redis.zcard(place) == 1
-
-
-async def test_what_is_too_old_of_a_paused_webhook_goes_altogether(clocked: Clocked) -> None:
-    """It went from the list and stayed in `pending`, which grew for as long as the webhook was paused."""
-    world = clocked.world
-    world.holds = False  # the check knows of no events that were kept for long enough
-    await world.account()
-    webhook = await world.listen()
-    await world.ledger.change_webhook(webhook=webhook, account="ann", status="paused")
-    generation = await world.running()
-    await clocked.advance(3 * DAY)
-    await world.settle(generation, FailureCode.MODERATED)
-    await clocked.advance(28 * DAY)
-    await world.ledger.cancel(generation=await world.spend())
-    partition = partition_of_account("ann", PARTITIONS)
-    assert await types(world, webhook) == ["generation.failed", "generation.cancelled"], "the beginning is too old"
-    assert await world.redis.zcard(keys.pending(partition, "ann", webhook)) == 2, "the end waits no more for it"
-    await clocked.advance(3 * DAY)
-    await world.ledger.cancel(generation=await world.spend())
-    assert await world.redis.zcard(keys.pending(partition, "ann", webhook)) == 2
-
-
 async def test_what_is_kept_no_longer_holds_nothing_up(world: World) -> None:
     """Of what was due only the first was looked at, so each that was gone took a whole round."""
     await world.account(top_up=100_000)
@@ -440,81 +221,7 @@ async def test_what_is_kept_no_longer_holds_nothing_up(world: World) -> None:
     assert left.event == events[-1].event
 
 
-async def test_a_resend_is_not_kept_by_a_claim_that_has_run_out(clocked: Clocked) -> None:
-    """A webhook was paused while a caretaker had its event in hand and was killed: by hand it could not be told."""
-    world = clocked.world
-    await world.account()
-    webhook = await world.listen("ann", *ENDS)
-    await world.ledger.cancel(generation=await world.spend())
-    due = due_of(webhook)
-    ((_, event),) = await claim(world, due)
-    await world.ledger.change_webhook(webhook=webhook, account="ann", status="paused")
-    until = await clocked.now() + CLAIM_MS
-    sent = the(Delivery, await world.ledger.resend(webhook=webhook, account="ann", event=event.event))
-    assert sent.next_at == until, "it is on its way"
-    await clocked.advance(CLAIM_MS)
-    sent = the(Delivery, await world.ledger.resend(webhook=webhook, account="ann", event=event.event))
-    assert sent.next_at == until
-    (again,) = await claim(world, due)
-    assert await tried(world, due, again) == "delivered"
-
-
-async def test_a_receiver_is_given_up_after_a_day_also_where_each_try_comes_late(clocked: Clocked) -> None:
-    """With thousands of events to tell one after the other, a webhook that hung was paused after many days."""
-    world = clocked.world
-    await world.account()
-    webhook = await world.listen("ann", *ENDS)
-    await world.ledger.cancel(generation=await world.spend())
-    due, words, began_at = due_of(webhook), list[str](), await clocked.now()
-    while "paused" not in words:
-        (one,) = await claim(world, due)
-        words.append(await tried(world, due, one, 500))
-        await clocked.advance(5 * HOUR)
-    assert words == ["again"] * 5 + ["paused"]
-    assert await clocked.now() - began_at == 30 * HOUR
-
-
-async def fail_for_a_day(clocked: Clocked, due: Due, deliver: Due | None = None) -> str:
-    """Have the one event of a copy fail until it is given up; `deliver`: another, which gets something through."""
-    while True:
-        (one,) = await claim(clocked.world, due)
-        word = await tried(clocked.world, due, one, 500)
-        if word != "again":
-            return word
-        await clocked.advance(4 * HOUR)
-        if deliver is not None:
-            for other in await claim(clocked.world, deliver):
-                await tried(clocked.world, deliver, other)
-
-
-async def test_an_operators_webhook_is_paused_as_a_whole_or_not_at_all(clocked: Clocked) -> None:
-    """Each partition's copy judged by itself: one bad event paused a part, and a 410 was heard by a part."""
-    world = clocked.world
-    webhook = await world.listen(None, *ENDS)
-    ann, carl = (Due(partition_of_account(name, PARTITIONS), None, webhook) for name in ("ann", "carl"))
-    assert ann.partition != carl.partition
-    for name in ("ann", "carl"):
-        await world.account(name)
-        await world.ledger.cancel(generation=await world.spend(account=name))
-
-    async def state() -> tuple[bool, str | None]:
-        found = the(Webhook, await world.ledger.webhook(webhook=webhook, account=None))
-        return found.paused, found.paused_because
-
-    assert await fail_for_a_day(clocked, ann, deliver=carl) == "failed"
-    assert await state() == (False, None)
-    await world.ledger.cancel(generation=await world.spend(account="ann"))
-    assert await fail_for_a_day(clocked, ann) == "paused"
-    assert await state() == (True, "failing")
-    await world.ledger.cancel(generation=await world.spend(account="carl"))
-    assert await claim(world, carl) == [], "it is the same receiver"
-    await world.ledger.change_webhook(webhook=webhook, account=None, status="active")
-    (one,) = await claim(world, carl)
-    assert await tried(world, carl, one, 410) == "paused"
-    assert await state() == (True, "gone")
-    assert await claim(world, ann) == []
-
-
+@pytest.mark.cluster
 async def test_a_rotation_that_broke_off_halfway_is_made_to_its_end(world: World) -> None:
     """Asked for again it made one more secret, and the one that the receiver has signed no more at once."""
     webhook = await world.listen(None, *ENDS)
@@ -544,6 +251,7 @@ async def test_an_operators_webhook_that_there_is_no_room_for_leaves_nothing(wor
         assert new.encode() not in await world.redis.hget(keys.policy(partition), "webhooks")
 
 
+@pytest.mark.cluster
 async def test_claims_name_the_webhook_as_it_is(world: World) -> None:
     await world.account()
     webhook = await world.listen("ann", *ENDS)

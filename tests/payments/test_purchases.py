@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from fractions import Fraction
 
+import pytest
+
 from gateway.domain import Bucket, Interval, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger import outcomes as o
@@ -95,6 +97,7 @@ async def test_a_payment_said_again_months_later_changes_nothing(world: World) -
     assert await top_up(world) == SMALL
 
 
+@pytest.mark.cluster
 async def test_a_declined_purchase_grants_nothing_also_when_it_is_paid_later(world: World) -> None:
     await world.account(plan="standard")
     checkout = await buy(world)
@@ -258,6 +261,7 @@ async def test_a_purchase_is_kept_for_400_days_after_its_last_change(world: Worl
     assert (await read(world, checkout)).ref == "pi_1"
 
 
+@pytest.mark.cluster
 async def test_a_purchase_is_listed_read_and_its_customer_remembered(world: World) -> None:
     """Over HTTP these are tested on one server alone; here on the cluster too."""
     await world.account(plan="standard")

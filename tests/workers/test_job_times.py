@@ -15,8 +15,8 @@ from gateway.ledger import keys
 from gateway.queue.keys import took_key
 from tests.providers.requests import asked
 from tests.until import until
+from tests.workers.scripted import Line, Scene, Scripted, picture
 from tests.workers.stage import Stage, open_place
-from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.attempts.job_times import KEPT, next_look_seconds
 from workers.attempts.parking import Parking
 from workers.providers import Pending

@@ -12,8 +12,8 @@ from gateway.ledger import keys
 from gateway.ledger.outcomes import CancelRequested, Ended
 from gateway.queue.jobs import job_id
 from tests.until import until
+from tests.workers.scripted import Line, Scene, Scripted, picture
 from tests.workers.stage import PRICE, Stage, caretaker_in, due, open_place
-from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.providers import Pending, ProviderRequest, Result
 
 FOR_EVER = 1_000.0

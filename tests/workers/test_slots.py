@@ -19,8 +19,8 @@ from gateway.queue.keys import slots_key
 from gateway.queue.slots import ProviderState
 from gateway.tasks import cancel
 from tests.until import until
+from tests.workers.scripted import Line, Scene, Scripted, picture
 from tests.workers.stage import LEASE_SECONDS, ROOT, Stage, caretaker_in, due, open_place
-from tests.workers.test_attempt import Line, Scene, Scripted, picture
 from workers.attempts.generate import generate
 from workers.attempts.slot import fill_slots
 from workers.providers import Pending, ProviderRequest, Result

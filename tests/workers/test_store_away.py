@@ -13,8 +13,8 @@ from gateway.domain import FailureCode, Input, State, generation_id
 from gateway.outputs import OutputStore, input_key
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.until import until
+from tests.workers.scripted import Scene, Scripted, picture
 from tests.workers.stage import PRICE, Stage, due, open_place
-from tests.workers.test_attempt import Scene, Scripted, picture
 
 PROBES = 5  # a minute, in pauses of the watch under test
 PAUSE_SECONDS = 0.02

@@ -1,0 +1,82 @@
+"""What the tests of webhooks ask a ledger for, in a word each, and one whose time they move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.domain import EventType, operation_id, partition_of_account
+from gateway.ledger import outcomes as o
+from gateway.ledger.webhooks import Delivery, Due, Try, Webhook
+from tests.invariants.patched import CLOCK
+from tests.ledger.world import HOUR, PARTITIONS, SECOND, World, the
+
+ENDS = (EventType.GENERATION_SUCCEEDED, EventType.GENERATION_FAILED, EventType.GENERATION_CANCELLED)
+
+
+CLAIM_MS = 30 * SECOND
+
+
+def due_of(webhook: str, account: str = "ann") -> Due:
+    return Due(partition_of_account(account, PARTITIONS), account, webhook)
+
+
+async def told(world: World, webhook: str, account: str | None = "ann") -> list[Delivery]:
+    """What a webhook was told or is yet to be told, oldest first."""
+    page = the(o.Page, await world.ledger.deliveries(webhook=webhook, account=account, limit=100))
+    return list(page.data)[::-1]
+
+
+async def types(world: World, webhook: str, account: str | None = "ann") -> list[str]:
+    return [str(one.type) for one in await told(world, webhook, account)]
+
+
+async def claim(world: World, due: Due, limit: int = 10) -> Sequence[tuple[str, Delivery]]:
+    """What is due, with its claim."""
+    claimed = await world.ledger.claim_deliveries(due=due, claim=operation_id(), for_ms=CLAIM_MS, limit=limit)
+    return [] if claimed is None else [(claimed.claim, delivery) for delivery in claimed.deliveries]
+
+
+async def tried(world: World, due: Due, one: tuple[str, Delivery], code: int | None = 200, jitter: int = 1000) -> str:
+    taken = code is not None and code < 300
+    return await world.ledger.tried(
+        due=due,
+        claim=one[0],
+        event=one[1].event,
+        outcome="delivered" if taken else "gone" if code == 410 else "failed",
+        result=Try(0, code, None if code else "timeout", 12),
+        jitter_thousandths=jitter,
+    )
+
+
+async def webhook_of(world: World, webhook: str) -> Webhook:
+    return the(Webhook, await world.ledger.webhook(webhook=webhook, account="ann"))
+
+
+# --- with a clock of its own ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Clocked:
+    """A ledger whose time stands still until it is moved."""
+
+    world: World
+
+    async def advance(self, milliseconds: int) -> None:
+        await self.world.redis.incrby(CLOCK, milliseconds)
+
+    async def now(self) -> int:
+        return int(await self.world.redis.get(CLOCK))
+
+
+async def fail_for_a_day(clocked: Clocked, due: Due, deliver: Due | None = None) -> str:
+    """Have the one event of a copy fail until it is given up; `deliver`: another, which gets something through."""
+    while True:
+        (one,) = await claim(clocked.world, due)
+        word = await tried(clocked.world, due, one, 500)
+        if word != "again":
+            return word
+        await clocked.advance(4 * HOUR)
+        if deliver is not None:
+            for other in await claim(clocked.world, deliver):
+                await tried(clocked.world, deliver, other)
