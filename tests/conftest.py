@@ -15,6 +15,7 @@ import structlog
 from tests.lengths import LONG
 from tests.on_the_cluster import OnTheCluster, note_scripts
 from tests.redis_servers import RedisCluster, RedisServer
+from tests.together import Together
 
 # Nothing asserts how long anything takes: on a busy machine a made-up example may well take longer than 200 ms.
 hypothesis.settings.register_profile("farebox", deadline=None)
@@ -46,6 +47,12 @@ def pytest_xdist_auto_num_workers() -> int:
     More than 16 gain nothing: the console's tests, which are one process's and begin first, take two minutes.
     """
     return min(2 * (os.cpu_count() or 1), 16)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Each test to whoever is free, but some together."""
+    return Together(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

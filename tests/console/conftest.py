@@ -22,11 +22,10 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one event loop, to which a browser belongs, and in one process: Chromium and a stack are dear to start."""
+    """All in one event loop, to which a browser belongs; `tests/together.py` has them in one process."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-            item.add_marker(pytest.mark.xdist_group("console"))
 
 
 @pytest.fixture(scope="session")

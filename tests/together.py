@@ -1,0 +1,22 @@
+"""Which tests one process of a run has together, since what they share is dear to start.
+
+`--dist=loadgroup` would do it by marks, but xdist 3.8 writes the group where pytest 9.2 no longer reads it.
+"""
+
+from __future__ import annotations
+
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+TOGETHER = {
+    "tests/console/": "console: one stack and one Chromium",
+    "tests/whole/test_up.py": "up: one `farebox up`",
+    "tests/whole/test_webhooks.py": "up: one `farebox up`",
+}
+"""The beginning of a test's name → its group."""
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc] - xdist has no types
+    """Sends a group to one process, the largest first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for start, group in TOGETHER.items() if nodeid.startswith(start)), nodeid)
