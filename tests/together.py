@@ -15,7 +15,7 @@ TOGETHER = {
 """The beginning of a test's name → its group."""
 
 
-class Together(LoadScopeScheduling):  # type: ignore[misc] - xdist has no types
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Sends a group to one process, the largest first."""
 
     def _split_scope(self, nodeid: str) -> str:
