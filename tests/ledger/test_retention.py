@@ -97,7 +97,8 @@ async def test_the_journal_is_trimmed_as_the_gateway_says_and_the_audit_knows(ke
 async def test_a_gateway_that_is_set_otherwise_says_so(keeping: World) -> None:
     assert await keeping.ledger.kept_otherwise() is None
     said = await other(keeping, retention=Retention(outputs=90, lists=100, usage=500)).ledger.kept_otherwise()
-    assert said == "FAREBOX_JOURNAL_DAYS is 400 here and 60 at another gateway: configure all gateways the same and restart them"
+    mend = "configure all gateways the same and restart them"
+    assert said == f"FAREBOX_JOURNAL_DAYS is 400 here and 60 at another gateway: {mend}"
 
 
 async def test_a_ledger_of_before_keeps_what_it_kept(world: World) -> None:
