@@ -19,21 +19,21 @@ from gateway.ledger.audit import LastAudit, last_audit
 from gateway.ledger.sums import Totals
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
-from gateway.schemas import ops as s
+from gateway.schemas import ops as operations_schemas
 from gateway.schemas.base import utc
 from gateway.views.generations import credits_of
 
 HEARTBEATS_MAX = 100
 
 
-async def queues_shape(app: web.Application) -> s.QueuesOut:
+async def queues_shape(app: web.Application) -> operations_schemas.QueuesOut:
     """Every tool's queue. How many are queued is the ledger's word; how old, and who works, the queue's."""
     totals = await app[LEDGER].totals()
     tools = sorted(app[RATE_CARDS].card.tools.keys() | _open_tools(totals))
     depths = await depths_of(app, tools)
-    return s.QueuesOut(
+    return operations_schemas.QueuesOut(
         queues=[
-            s.QueueOut(
+            operations_schemas.QueueOut(
                 tool=tool,
                 depth=totals.queued.get(tool, 0),
                 waiting=totals.waiting.get(tool, 0),
@@ -50,7 +50,9 @@ async def queues_shape(app: web.Application) -> s.QueuesOut:
         open=totals.open,
         accounts=totals.accounts,
         rescues=dict(totals.rescues),
-        rate_card=s.RateCardState(version=app[RATE_CARDS].card.version, problem=app[RATE_CARDS].problem),
+        rate_card=operations_schemas.RateCardState(
+            version=app[RATE_CARDS].card.version, problem=app[RATE_CARDS].problem
+        ),
         audit=_audit(await last_audit(app[LEDGER])),
     )
 
@@ -69,13 +71,13 @@ async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
         return {}
 
 
-async def providers_shape(app: web.Application) -> list[s.ProviderOut] | None:
+async def providers_shape(app: web.Application) -> list[operations_schemas.ProviderOut] | None:
     """The providers of the rate card; None while the queue's Redis does not answer."""
     tables, states = app[RATE_CARDS].card.providers, await provider_states(app)
     if states is None:
         return None
     return [
-        s.ProviderOut(
+        operations_schemas.ProviderOut(
             name=name,
             kind=tables[name].kind,
             state=_state(state),
@@ -105,10 +107,10 @@ def _state(state: ProviderState) -> Literal["working", "failing", "unknown"]:
     return "working" if (state.succeeded_at or 0) >= (state.failed_at or 0) else "failing"
 
 
-def _audit(last: LastAudit | None) -> s.AuditOut | None:
+def _audit(last: LastAudit | None) -> operations_schemas.AuditOut | None:
     if last is None:
         return None
-    return s.AuditOut(
+    return operations_schemas.AuditOut(
         at=utc(last.at),
         seconds=Decimal(last.finished - last.at) / 1000,
         accounts=last.accounts,
@@ -118,9 +120,9 @@ def _audit(last: LastAudit | None) -> s.AuditOut | None:
     )
 
 
-def _heartbeats(depth: Depth | None) -> list[s.WorkerOut]:
+def _heartbeats(depth: Depth | None) -> list[operations_schemas.WorkerOut]:
     silent = [] if depth is None else sorted(depth.silent_ms.items(), key=lambda one: -one[1])[:HEARTBEATS_MAX]
-    return [s.WorkerOut(name=name, silent_seconds=Decimal(ms) / 1000) for name, ms in silent]
+    return [operations_schemas.WorkerOut(name=name, silent_seconds=Decimal(ms) / 1000) for name, ms in silent]
 
 
 def _age(depth: Depth | None) -> Decimal | None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from gateway.domain import Scope
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.allowances import Admitted, Limited
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
@@ -34,16 +33,18 @@ def key_id_of(key: str) -> str:
 class AccountOperations(LedgerCore):
     """One method per script that concerns an account."""
 
-    async def account(self, *, account: str, keys_version: int | None = None) -> o.KeysChanged | o.NotFound | o.Account:
+    async def account(
+        self, *, account: str, keys_version: int | None = None
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Account:
         """An account, rolled forward to now: resets, refreshes, expiries and lapses are written."""
         word, rest = await self.run("account", self.account_key(account), keys_version=keys_version)
         if word == "account":
             return decode_account(account, rest[0])
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def put_account(
         self, *, account: str, email: str | None = None, metadata: Mapping[str, Any] | None = None
-    ) -> tuple[o.Account, bool] | o.Refused:
+    ) -> tuple[outcomes.Account, bool] | outcomes.Refused:
         """Create or update an account; True if it is new. None leaves a field as it is.
 
         Refused: `email_taken` with the other account's id.
@@ -51,7 +52,7 @@ class AccountOperations(LedgerCore):
         if email is not None:
             owner = await self._claim_email(email, account)
             if owner is not None:
-                return o.Refused("email_taken", owner)
+                return outcomes.Refused("email_taken", owner)
         word, rest = await self.run(
             "put_account", self.account_key(account), email=email, metadata=encode_metadata(metadata)
         )
@@ -69,7 +70,7 @@ class AccountOperations(LedgerCore):
 
     async def usage(
         self, *, account: str, keys_version: int | None, days: Sequence[str]
-    ) -> o.KeysChanged | o.NotFound | tuple[Used, ...]:
+    ) -> outcomes.KeysChanged | outcomes.NotFound | tuple[Used, ...]:
         """What ended on each of `days` (`2026-11-22`, of the card's zone), in order of day, tool and model.
 
         One script call, which reads one small hash a day.
@@ -78,7 +79,7 @@ class AccountOperations(LedgerCore):
         word, rest = await self.run("usage", key, keys_version=keys_version, days=",".join(days))
         if word == "usage":
             return tuple(used for day, counters in zip(days, rest, strict=True) for used in decode_usage(day, counters))
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def _claim_email(self, email: str, account: str) -> str | None:
         """Point the address to the account; the id of another account that has it, or None."""
@@ -90,21 +91,29 @@ class AccountOperations(LedgerCore):
     async def _has_email(self, account: str, email: str) -> bool:
         """Whether the account has this address now: its own field decides."""
         found = await self.account(account=account)
-        return isinstance(found, o.Account) and found.email is not None and keys.email(found.email) == keys.email(email)
+        return (
+            isinstance(found, outcomes.Account)
+            and found.email is not None
+            and keys.email(found.email) == keys.email(email)
+        )
 
-    async def find_account(self, *, email: str) -> o.Account | o.NotFound:
+    async def find_account(self, *, email: str) -> outcomes.Account | outcomes.NotFound:
         """The account with this email (compared without case). The account's own field decides."""
         owner = await self.command("GET", keys.email(email))
         if owner is None:
-            return o.NotFound()
+            return outcomes.NotFound()
         found = await self.account(account=owner.decode().partition(",")[0])
-        if not isinstance(found, o.Account) or found.email is None or keys.email(found.email) != keys.email(email):
-            return o.NotFound()
+        if (
+            not isinstance(found, outcomes.Account)
+            or found.email is None
+            or keys.email(found.email) != keys.email(email)
+        ):
+            return outcomes.NotFound()
         return found
 
     async def add_key(
         self, *, key: str, scope: Scope, account: str | None, label: str | None
-    ) -> o.AccountKey | o.NotFound:
+    ) -> outcomes.AccountKey | outcomes.NotFound:
         """Remember the digest of `key`, never the key; it also goes on its account's own list, or the operators'."""
         digest, key_id = hashlib.sha256(key.encode()).hexdigest(), key_id_of(key)
         shown = clean_reason(label or "")
@@ -114,11 +123,11 @@ class AccountOperations(LedgerCore):
         else:
             word, rest = await self.run("add_key", self.account_key(account), key_id=key_id, label=shown)
             if word == "not_found":
-                return o.NotFound()
+                return outcomes.NotFound()
             created_at = int(rest[0])
         record = f"{scope},{account or ''},{digest},{created_at},{shown}"
         await self.command("SET", keys.key(key_id), record)
-        return o.AccountKey(id=key_id, label=shown or None, created_at=created_at, scope=scope)
+        return outcomes.AccountKey(id=key_id, label=shown or None, created_at=created_at, scope=scope)
 
     async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
         """Revoke an account's key, or with account None an admin or ops key; False if there is none."""
@@ -134,7 +143,7 @@ class AccountOperations(LedgerCore):
         listed = await self.command("HDEL", keys.OPERATORS, f"key:{key_id}", f"used:{key_id}")
         return bool(deleted or listed)
 
-    async def operator_keys(self) -> tuple[o.AccountKey, ...]:
+    async def operator_keys(self) -> tuple[outcomes.AccountKey, ...]:
         """The admin and ops keys in the ledger, oldest first; the key in the settings is not one of them."""
         return decode_operator_keys(await self.command("HGETALL", keys.OPERATORS))
 
@@ -158,11 +167,11 @@ class AccountOperations(LedgerCore):
         first, whole_after_ms = (int(number) for number in rest)
         return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
-    async def find_key(self, *, key: str) -> o.KeyRecord | o.NotFound:
+    async def find_key(self, *, key: str) -> outcomes.KeyRecord | outcomes.NotFound:
         """Who a key belongs to. The digest is compared in constant time; the account's own list decides."""
         return await self._find_key(key_id_of(key), hashlib.sha256(key.encode()).hexdigest())
 
-    async def find_key_by_id(self, *, key_id: str) -> o.KeyRecord | o.NotFound:
+    async def find_key_by_id(self, *, key_id: str) -> outcomes.KeyRecord | outcomes.NotFound:
         """Who the key of a session belongs to, if it is still in force; the session's signature vouches for the id."""
         return await self._find_key(key_id, None)
 
@@ -188,20 +197,20 @@ class AccountOperations(LedgerCore):
         own, all_until = await self.command("ZMSCORE", keys.signed_out(key_id), session, "*")
         return own is not None or (all_until is not None and began_at <= float(all_until))
 
-    async def _find_key(self, key_id: str, digest: str | None) -> o.KeyRecord | o.NotFound:
+    async def _find_key(self, key_id: str, digest: str | None) -> outcomes.KeyRecord | outcomes.NotFound:
         record = await self.command("GET", keys.key(key_id))
         if record is None:
-            return o.NotFound()
+            return outcomes.NotFound()
         scope, account, known, _, _ = record.decode().split(",", 4)
         if digest is not None and not hmac.compare_digest(known, digest):
-            return o.NotFound()
+            return outcomes.NotFound()
         if scope != Scope.ACCOUNT:
-            return o.KeyRecord(key_id, Scope(scope), None, 0)
+            return outcomes.KeyRecord(key_id, Scope(scope), None, 0)
         fields = ["keys_version", f"key:{key_id}"]
         version, listed = await self.command("HMGET", self.account_key(account), *fields)
         if listed is None:
-            return o.NotFound()
-        return o.KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0))
+            return outcomes.NotFound()
+        return outcomes.KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0))
 
     async def _now(self) -> int:
         try:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.domain import State, partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.generation_records import decode_dispatch, decode_dispatches, decode_generation
 from gateway.ledger.records import decode_account
 from gateway.ledger.replicas import Replicas
@@ -92,19 +91,19 @@ class LedgerCore:
         flat = await self.command("HGETALL", keys.policy(0))
         return {name.decode(): text.decode() for name, text in flat.items()}
 
-    def ended(self, rest: Reply, *, job_is_over: bool = False) -> o.Ended:
+    def ended(self, rest: Reply, *, job_is_over: bool = False) -> outcomes.Ended:
         """The reply of an ending. A job that `job_is_over` has nothing to stop, unless a cancel cut it short."""
         ref, (generation, fields), promoted = rest
         ended = decode_generation(generation.decode(), fields)
         stops = not job_is_over or ended.state is State.CANCELLED
-        return self.moved(o.Ended(ended, decode_dispatches(promoted), (stops and ref.decode()) or None))
+        return self.moved(outcomes.Ended(ended, decode_dispatches(promoted), (stops and ref.decode()) or None))
 
-    def requeued(self, rest: Reply) -> o.Requeued:
+    def requeued(self, rest: Reply) -> outcomes.Requeued:
         """The reply of a move to `queued`."""
-        return self.moved(o.Requeued(self.queued(rest), decode_dispatches(rest[1]) if len(rest) > 1 else ()))
+        return self.moved(outcomes.Requeued(self.queued(rest), decode_dispatches(rest[1]) if len(rest) > 1 else ()))
 
     @staticmethod
-    def queued(rest: Reply) -> o.Dispatch:
+    def queued(rest: Reply) -> outcomes.Dispatch:
         """The dispatch in the reply of a move to `queued`."""
         dispatch = decode_dispatch(rest[0])
         if dispatch is None:
@@ -112,10 +111,10 @@ class LedgerCore:
             raise LedgerBroken(msg)
         return dispatch
 
-    def applied(self, rest: Reply, account: str) -> o.Applied:
+    def applied(self, rest: Reply, account: str) -> outcomes.Applied:
         """The reply of an operator's change."""
         note, view, promoted = rest
-        applied = o.Applied(decode_account(account, view), decode_dispatches(promoted), note.decode() or None)
+        applied = outcomes.Applied(decode_account(account, view), decode_dispatches(promoted), note.decode() or None)
         return self.moved(applied)
 
     @staticmethod

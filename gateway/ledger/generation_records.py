@@ -22,7 +22,7 @@ from gateway.domain import (
     SettingValue,
     State,
 )
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.records import BUCKETS, optional, pairs
 
 if TYPE_CHECKING:
@@ -131,19 +131,19 @@ def first_fields(request: GenerationRequest, operation: str, webhook_url: str | 
     return fields
 
 
-def decode_generation(generation: str, flat: Sequence[bytes]) -> o.Generation:
+def decode_generation(generation: str, flat: Sequence[bytes]) -> outcomes.Generation:
     """A generation's hash as a value."""
     fields = pairs(flat)
     return generation_of(generation, fields, _decode_request(fields))
 
 
-def generation_of(generation: str, fields: Mapping[str, str], request: GenerationRequest) -> o.Generation:
+def generation_of(generation: str, fields: Mapping[str, str], request: GenerationRequest) -> outcomes.Generation:
     """A generation with these fields, as they are stored."""
     price = int(fields["price"])
     state = State(fields["state"])
     final = state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
     indices = sorted(int(name[7:]) for name in fields if name.startswith("output:"))
-    return o.Generation(
+    return outcomes.Generation(
         id=generation,
         account=fields["account"],
         state=state,
@@ -177,21 +177,21 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
     )
 
 
-def decode_allocation(text: str) -> tuple[o.AllocationShare, ...]:
+def decode_allocation(text: str) -> tuple[outcomes.AllocationShare, ...]:
     """An allocation: bucket:grant:amount,…, first drawn first."""
     shares = (part.split(":") for part in text.split(",") if part)
-    return tuple(o.AllocationShare(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
+    return tuple(outcomes.AllocationShare(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
 
 
-def decode_dispatch(flat: Sequence[bytes]) -> o.Dispatch | None:
+def decode_dispatch(flat: Sequence[bytes]) -> outcomes.Dispatch | None:
     """A dispatch as the scripts reply it, or None for the empty list."""
     if not flat:
         return None
     generation, tool, *numbers, account, provider = (item.decode() for item in flat)
     attempt, score, queued_at, not_before, deadline = map(int, numbers)
-    return o.Dispatch(generation, tool, attempt, score, queued_at, not_before, deadline, account, provider)
+    return outcomes.Dispatch(generation, tool, attempt, score, queued_at, not_before, deadline, account, provider)
 
 
-def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[o.Dispatch, ...]:
+def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[outcomes.Dispatch, ...]:
     """Several dispatches."""
     return tuple(dispatch for flat in flats if (dispatch := decode_dispatch(flat)))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 
 from gateway.domain import is_generation_id, operation_id, partition_of_generation
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import (
     decode_dispatch,
@@ -32,25 +31,25 @@ if TYPE_CHECKING:
     from gateway.redis_link.calls import Reply
 
 Reservation = (
-    o.KeysChanged
-    | o.NotFound
-    | o.Replayed
-    | o.KeyReused
-    | o.SubscriptionRequired
-    | o.PlanLimit
-    | o.InsufficientCredits
-    | o.WaitingRoomFull
-    | o.Reserved
+    outcomes.KeysChanged
+    | outcomes.NotFound
+    | outcomes.Replayed
+    | outcomes.KeyReused
+    | outcomes.SubscriptionRequired
+    | outcomes.PlanLimit
+    | outcomes.InsufficientCredits
+    | outcomes.WaitingRoomFull
+    | outcomes.Reserved
 )
 
 # Partitions: each may have dozens of generations, and Redis answers nobody else before it is through a batch.
 _DISPATCHED_AT_ONCE = 8
 
 _REFUSALS: Mapping[str, Callable[[], Reservation]] = {
-    "subscription_required": o.SubscriptionRequired,
-    "key_reused": o.KeyReused,
-    "keys_changed": o.KeysChanged,
-    "not_found": o.NotFound,
+    "subscription_required": outcomes.SubscriptionRequired,
+    "key_reused": outcomes.KeyReused,
+    "keys_changed": outcomes.KeysChanged,
+    "not_found": outcomes.NotFound,
 }
 
 
@@ -106,23 +105,23 @@ class GenerationOperations(LedgerCore):
             return _REFUSALS[word]()
         match word:
             case "resent":
-                return self.moved(o.Reserved(_generation(rest[0]), decode_dispatch(rest[1])))
+                return self.moved(outcomes.Reserved(_generation(rest[0]), decode_dispatch(rest[1])))
             case "replayed":
-                return o.Replayed(_generation(rest[0]))
+                return outcomes.Replayed(_generation(rest[0]))
             case "insufficient_credits":
-                return o.InsufficientCredits(price, decode_account(account, rest[0]))
+                return outcomes.InsufficientCredits(price, decode_account(account, rest[0]))
             case "waiting_room_full":
                 plan, limit = texts(rest)
-                return o.WaitingRoomFull(plan, int(limit))
+                return outcomes.WaitingRoomFull(plan, int(limit))
             case "plan_limit":
                 plan, setting, *allowed = texts(rest)
-                return o.PlanLimit(plan, setting, tuple(allowed))
+                return outcomes.PlanLimit(plan, setting, tuple(allowed))
             case _:
                 raise self.unexpected("reserve", word)
 
     async def replay(
         self, *, account: str, keys_version: int | None, idempotency: tuple[str, str]
-    ) -> o.KeysChanged | o.NotFound | o.Replayed | o.KeyReused | None:
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Replayed | outcomes.KeyReused | None:
         """Look up what `reserve` would replay, for a request about to be refused before it gets there (R11)."""
         key_digest, request_digest = idempotency
         word, rest = await self.run(
@@ -134,17 +133,19 @@ class GenerationOperations(LedgerCore):
         )
         match word:
             case "replayed":
-                return o.Replayed(_generation(rest[0]))
+                return outcomes.Replayed(_generation(rest[0]))
             case "key_reused":
-                return o.KeyReused()
+                return outcomes.KeyReused()
             case "keys_changed":
-                return o.KeysChanged()
+                return outcomes.KeysChanged()
             case "not_found":
-                return o.NotFound()
+                return outcomes.NotFound()
             case _:
                 return None
 
-    async def begin(self, *, generation: str, attempt: int, operation: str) -> o.Begun | o.TooEarly | o.Ended | o.Stale:
+    async def begin(
+        self, *, generation: str, attempt: int, operation: str
+    ) -> outcomes.Begun | outcomes.TooEarly | outcomes.Ended | outcomes.Stale:
         """Give attempt number `attempt` the lease, if the generation waits for exactly that one."""
         key = self.generation_key(generation)
         word, rest = await self.run(
@@ -152,22 +153,22 @@ class GenerationOperations(LedgerCore):
         )
         match word:
             case "begun":
-                return self.moved(o.Begun(_generation(rest[0]), attempt, self.lease_ms))
+                return self.moved(outcomes.Begun(_generation(rest[0]), attempt, self.lease_ms))
             case "too_early":
-                return o.TooEarly(int(rest[0]))
+                return outcomes.TooEarly(int(rest[0]))
             case "ended":
                 return self.ended(rest)
             case _:
-                return o.Stale()
+                return outcomes.Stale()
 
-    async def note(self, *, generation: str, attempt: int, ref: str) -> o.Noted | o.Stale:
+    async def note(self, *, generation: str, attempt: int, ref: str) -> outcomes.Noted | outcomes.Stale:
         """Note the provider's own job id before waiting for it, so that the next attempt resumes it (R17)."""
         word, _ = await self.run("note", self.generation_key(generation), attempt=attempt, ref=ref)
-        return o.Noted() if word == "noted" else o.Stale()
+        return outcomes.Noted() if word == "noted" else outcomes.Stale()
 
     async def renew(
         self, *, generation: str, attempt: int, progress_thousandths: int | None = None
-    ) -> o.Renewed | o.Ended | o.Stale:
+    ) -> outcomes.Renewed | outcomes.Ended | outcomes.Stale:
         """Keep the lease and record progress; Ended past `give_up_at`."""
         word, rest = await self.run(
             "renew",
@@ -179,17 +180,17 @@ class GenerationOperations(LedgerCore):
         )
         match word:
             case "renewed":
-                return o.Renewed(cancel_requested=rest[0] == b"1")
+                return outcomes.Renewed(cancel_requested=rest[0] == b"1")
             case "ended":
                 return self.ended(rest)
             case _:
-                return o.Stale()
+                return outcomes.Stale()
 
-    async def deliver(self, *, generation: str, attempt: int, output: Output) -> o.Noted | o.Stale:
+    async def deliver(self, *, generation: str, attempt: int, output: Output) -> outcomes.Noted | outcomes.Stale:
         """Record one finished output: from now on it can be downloaded and will be paid for (R9)."""
         key = self.generation_key(generation)
         word, _ = await self.run("deliver", key, attempt=attempt, index=output.index, output=encode_output(output))
-        return o.Noted() if word == "noted" else o.Stale()
+        return outcomes.Noted() if word == "noted" else outcomes.Stale()
 
     async def park(
         self,
@@ -199,7 +200,7 @@ class GenerationOperations(LedgerCore):
         operation: str,
         progress_thousandths: int | None = None,
         look_ms: int | None = None,
-    ) -> o.Parked | o.Ended | o.Stale:
+    ) -> outcomes.Parked | outcomes.Ended | outcomes.Stale:
         """Leave the generation with its provider (R17): no lease; next look after 30 s, doubling to 5 min.
 
         `look_ms`: after so long at most.
@@ -215,45 +216,53 @@ class GenerationOperations(LedgerCore):
         )
         if word == "ended":
             return self.ended(rest)
-        return self.moved(o.Parked(int(rest[0]), decode_dispatch(rest[1]))) if word == "parked" else o.Stale()
+        return (
+            self.moved(outcomes.Parked(int(rest[0]), decode_dispatch(rest[1])))
+            if word == "parked"
+            else outcomes.Stale()
+        )
 
-    async def progress(self, *, generation: str, job: str, thousandths: int) -> o.Noted | o.Stale:
+    async def progress(self, *, generation: str, job: str, thousandths: int) -> outcomes.Noted | outcomes.Stale:
         """Record how far the `job` (the provider's own id) of a parked generation is; Stale if it has no such job."""
         word, _ = await self.run("progress", self.generation_key(generation), job=job, thousandths=thousandths)
-        return o.Noted() if word == "noted" else o.Stale()
+        return outcomes.Noted() if word == "noted" else outcomes.Stale()
 
-    async def call_back(self, *, generation: str, job: str) -> o.NotFound | o.Stray | o.Unchanged | o.CalledBack:
+    async def call_back(
+        self, *, generation: str, job: str
+    ) -> outcomes.NotFound | outcomes.Stray | outcomes.Unchanged | outcomes.CalledBack:
         """Look at a generation now, for its provider says that its `job` (the provider's own id) has ended (R17)."""
         key = self.generation_key(generation)
         word, rest = await self.run("call_back", key, job=job, dispatch_ms=self.dispatch_ms)
         match word:
             case "called_back":
-                return self.moved(o.CalledBack(generation, decode_dispatch(rest[0])))
+                return self.moved(outcomes.CalledBack(generation, decode_dispatch(rest[0])))
             case "stray":
-                return o.Stray(*texts(rest))
+                return outcomes.Stray(*texts(rest))
             case "unchanged":
-                return o.Unchanged(_generation(rest[0]))
+                return outcomes.Unchanged(_generation(rest[0]))
             case _:
-                return o.NotFound()
+                return outcomes.NotFound()
 
-    async def hand_back(self, *, generation: str, attempt: int, operation: str) -> o.Requeued | o.Ended | o.Stale:
+    async def hand_back(
+        self, *, generation: str, attempt: int, operation: str
+    ) -> outcomes.Requeued | outcomes.Ended | outcomes.Stale:
         """Return the generation to the queue because its worker must stop: not a failure."""
         key = self.generation_key(generation)
         reply = await self.run("hand_back", key, attempt=attempt, operation=operation, dispatch_ms=self.dispatch_ms)
         return self._queued_or_ended(*reply)
 
-    async def line_up(self, *, generation: str, attempt: int) -> o.LinedUp | o.Stale:
+    async def line_up(self, *, generation: str, attempt: int) -> outcomes.LinedUp | outcomes.Stale:
         """Leave a queued generation to the line of its provider, which has no room for attempt number `attempt`.
 
         That is no failure, nor time in the queue. It must not have a ref. It is looked at in a minute; whoever frees a
         slot dispatches it sooner.
         """
         word, rest = await self.run("line_up", self.generation_key(generation), attempt=attempt)
-        return self.moved(o.LinedUp(self.queued(rest))) if word == "requeued" else o.Stale()
+        return self.moved(outcomes.LinedUp(self.queued(rest))) if word == "requeued" else outcomes.Stale()
 
     async def settle(
         self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None
-    ) -> o.Ended | o.Requeued | o.Stale:
+    ) -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
         """End the attempt: commit what was delivered and refund the rest (R9), or queue the next attempt."""
         reply = await self.run(
             "settle",
@@ -265,17 +274,19 @@ class GenerationOperations(LedgerCore):
         )
         return self._queued_or_ended(*reply, job_is_over=failure is None)
 
-    def _queued_or_ended(self, word: str, rest: Reply, *, job_is_over: bool = False) -> o.Ended | o.Requeued | o.Stale:
+    def _queued_or_ended(
+        self, word: str, rest: Reply, *, job_is_over: bool = False
+    ) -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
         if word == "ended":
             return self.ended(rest, job_is_over=job_is_over)
-        return self.requeued(rest) if word == "requeued" else o.Stale()
+        return self.requeued(rest) if word == "requeued" else outcomes.Stale()
 
     async def cancel(
         self, *, generation: str, account: str | None = None, keys_version: int | None = None
-    ) -> o.KeysChanged | o.NotFound | o.Unchanged | o.CancelRequested | o.Ended:
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Unchanged | outcomes.CancelRequested | outcomes.Ended:
         """Refund at once if nothing runs, else ask the worker to stop (R18)."""
         if not is_generation_id(generation):
-            return o.NotFound()
+            return outcomes.NotFound()
         key = self.generation_key(generation)
         word, rest = await self.run(
             "cancel", key, account=account, keys_version=keys_version, dispatch_ms=self.dispatch_ms
@@ -284,20 +295,22 @@ class GenerationOperations(LedgerCore):
             case "ended":
                 return self.ended(rest)
             case "cancel_requested":
-                return self.moved(o.CancelRequested(_generation(rest[0]), decode_dispatch(rest[1])))
+                return self.moved(outcomes.CancelRequested(_generation(rest[0]), decode_dispatch(rest[1])))
             case "unchanged":
-                return o.Unchanged(_generation(rest[0]))
+                return outcomes.Unchanged(_generation(rest[0]))
             case "keys_changed":
-                return o.KeysChanged()
+                return outcomes.KeysChanged()
             case _:
-                return o.NotFound()
+                return outcomes.NotFound()
 
-    async def overdue(self, *, partition: int, limit: int = 100) -> list[o.Overdue]:
+    async def overdue(self, *, partition: int, limit: int = 100) -> list[outcomes.Overdue]:
         """The generations of a partition whose deadline has passed, earliest first."""
         found = texts(await self._calls.run("overdue", keys.deadlines(partition), limit=limit))
-        return [o.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
+        return [outcomes.Overdue(found[index], int(found[index + 1])) for index in range(0, len(found), 2)]
 
-    async def rescue(self, *, generation: str, deadline: int, judge_leases: bool) -> o.NotDue | o.Requeued | o.Ended:
+    async def rescue(
+        self, *, generation: str, deadline: int, judge_leases: bool
+    ) -> outcomes.NotDue | outcomes.Requeued | outcomes.Ended:
         """Bring an overdue generation on (R16): dispatch again, promote, retry, or fail and refund."""
         word, rest = await self.run(
             "rescue",
@@ -313,7 +326,7 @@ class GenerationOperations(LedgerCore):
             case "requeued":
                 return self.requeued(rest)
             case _:
-                return o.NotDue()
+                return outcomes.NotDue()
 
     async def dispatched(self, deadlines: Mapping[str, int]) -> frozenset[str]:
         """Move the dispatch deadlines of generations on, each if it still is the one given; those whose it was."""
@@ -347,14 +360,14 @@ class GenerationOperations(LedgerCore):
         generation: str,
         account: str | None = None,
         keys_version: int | None = None,
-        known: o.Generation | None = None,
-    ) -> o.KeysChanged | o.NotFound | o.Generation:
+        known: outcomes.Generation | None = None,
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Generation:
         """One generation; with `account`, NotFound if it is another's.
 
         `known` is what was read of it before: that very object is the answer if nothing has changed since.
         """
         if not is_generation_id(generation):
-            return o.NotFound()
+            return outcomes.NotFound()
         has = None if known is None else f"{known.version} {known.operation}"
         key = self.generation_key(generation)
         word, rest = await self.run("generation", key, account=account, keys_version=keys_version, known=has)
@@ -362,20 +375,20 @@ class GenerationOperations(LedgerCore):
             return known
         if word == "generation":
             return _generation(rest[0])
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
 
-def _generation(item: Reply) -> o.Generation:
+def _generation(item: Reply) -> outcomes.Generation:
     return decode_generation(item[0].decode(), item[1])
 
 
-def _reserved(rest: Reply, fields: Mapping[str, str], request: GenerationRequest) -> o.Reserved:
+def _reserved(rest: Reply, fields: Mapping[str, str], request: GenerationRequest) -> outcomes.Reserved:
     """What was asked for, with what only the script knows of it."""
     generation, deadline, score = texts(rest[:3])
     made = generation_of(generation, {**fields, **pairs(rest[3])}, request)
     if not score:
-        return o.Reserved(made, None)
-    dispatch = o.Dispatch(
+        return outcomes.Reserved(made, None)
+    dispatch = outcomes.Dispatch(
         generation, request.tool, 1, int(score), made.created_at, 0, int(deadline), made.account, request.provider
     )
-    return o.Reserved(made, dispatch)
+    return outcomes.Reserved(made, dispatch)

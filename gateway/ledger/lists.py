@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import decode_generation
 from gateway.ledger.records import decode_entry
@@ -33,7 +33,7 @@ class ListOperations(LedgerCore):
         created_after: int | None = None,
         created_before: int | None = None,
         metadata: Mapping[str, str] | None = None,
-    ) -> o.KeysChanged | o.NotFound | o.Page[o.Generation]:
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Generation]:
         """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one.
 
         Made at `created_after` or later, and earlier than `created_before` (real milliseconds). `metadata`: each of
@@ -54,8 +54,8 @@ class ListOperations(LedgerCore):
         )
         if word == "page":
             read = tuple(decode_generation(item[0].decode(), item[1]) for item in rest[1:])
-            return o.Page(read, rest[0].decode() or None)
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+            return outcomes.Page(read, rest[0].decode() or None)
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def journal(
         self,
@@ -66,7 +66,7 @@ class ListOperations(LedgerCore):
         before: str | None = None,
         created_after: int | None = None,
         created_before: int | None = None,
-    ) -> o.KeysChanged | o.NotFound | o.Page[o.Entry]:
+    ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Entry]:
         """An account's journal, newest first, rolled forward to now. `before` is an entry's id.
 
         Made at `created_after` or later, and earlier than `created_before` (milliseconds of the account's own time).
@@ -81,5 +81,5 @@ class ListOperations(LedgerCore):
             created_before=created_before,
         )
         if word == "page":
-            return o.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+            return outcomes.Page(tuple(decode_entry(text) for text in texts(rest[1:])), rest[0].decode() or None)
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, Interval
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.records import LETTERS, clean_reason
 
@@ -35,7 +35,7 @@ class OperatorOperations(LedgerCore):
         interval: Interval,
         started_at: int | None = None,
         paid_through: int | None = None,
-    ) -> o.NotFound | o.Refused | o.Applied:
+    ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Start or renew a subscription, or move it to another plan now (R2, R3, R12).
 
         Refused: `unknown_plan`, `starts_in_future`, `paid_through_past`; `detail` is the account's now.
@@ -53,7 +53,7 @@ class OperatorOperations(LedgerCore):
 
     async def change(
         self, *, account: str, operation: str, plan: str, interval: Interval | None, when: Literal["now", "period_end"]
-    ) -> o.NotFound | o.Refused | o.Applied:
+    ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Move to another plan or interval (R12). Refused: `no_subscription`, `unknown_plan`."""
         dispatch_ms = self.dispatch_ms
         return await self._operate(
@@ -62,17 +62,17 @@ class OperatorOperations(LedgerCore):
 
     async def unsubscribe(
         self, *, account: str, operation: str, when: Literal["now", "period_end"] = "period_end"
-    ) -> o.NotFound | o.Refused | o.Applied:
+    ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Cancel the subscription at the end of its paid period (R3). Refused: `no_subscription`."""
         return await self._operate("unsubscribe", account, operation, when=when)
 
-    async def resume(self, *, account: str, operation: str) -> o.NotFound | o.Refused | o.Applied:
+    async def resume(self, *, account: str, operation: str) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Take back a cancellation or a scheduled change (R3, R12). Refused: `no_subscription`."""
         return await self._operate("resume", account, operation)
 
     async def grant(
         self, *, account: str, operation: str, bucket: Bucket, millicredits: int, expires_at: int | None, reason: str
-    ) -> o.NotFound | o.Refused | o.Applied:
+    ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Add an operator's grant (R5).
 
         Refused: `expires_in_past` (`detail`: the account's now), `too_much`, `too_many_grants`.
@@ -90,7 +90,7 @@ class OperatorOperations(LedgerCore):
 
     async def adjust(
         self, *, account: str, operation: str, bucket: Bucket, millicredits: int, reason: str
-    ) -> o.NotFound | o.Refused | o.Applied:
+    ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Correct a bucket by a signed amount (R24).
 
         Refused: `not_available`, `no_subscription`, `too_much`, `too_many_grants`; `detail` is what the bucket has
@@ -106,15 +106,19 @@ class OperatorOperations(LedgerCore):
             available_max=_BALANCE_MAX_MILLICREDITS,
         )
 
-    async def set_alerts(self, *, account: str, operation: str, thousandths: Sequence[int]) -> o.NotFound | o.Applied:
+    async def set_alerts(
+        self, *, account: str, operation: str, thousandths: Sequence[int]
+    ) -> outcomes.NotFound | outcomes.Applied:
         """Set at which parts of the monthly allotment an `alert` is written, in thousandths; none turns them off."""
         thresholds = ",".join(map(str, sorted(set(thousandths), reverse=True)))
         answer = await self._operate("set_alerts", account, operation, thresholds=thresholds)
-        if isinstance(answer, o.Refused):
+        if isinstance(answer, outcomes.Refused):
             raise self.unexpected("set_alerts", answer.reason)
         return answer
 
-    async def advance(self, *, account: str, operation: str, advance_ms: int) -> o.NotFound | o.Refused | o.Applied:
+    async def advance(
+        self, *, account: str, operation: str, advance_ms: int
+    ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Move an account's clock forward (R22); it is a test account from then on.
 
         Refused: `too_far`, past the times that can be written (`detail`: the account's now).
@@ -123,12 +127,12 @@ class OperatorOperations(LedgerCore):
 
     async def _operate(
         self, script: str, account: str, operation: str, **arguments: Argument | None
-    ) -> o.NotFound | o.Refused | o.Applied:
+    ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         word, rest = await self.run(script, self.account_key(account), operation=operation, **arguments)
         match word:
             case "applied":
                 return self.applied(rest, account)
             case "refused":
-                return o.Refused(rest[0].decode(), rest[1].decode())
+                return outcomes.Refused(rest[0].decode(), rest[1].decode())
             case _:
-                return o.NotFound()
+                return outcomes.NotFound()

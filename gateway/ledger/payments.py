@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from gateway.domain import Interval
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import decode_dispatches
 from gateway.ledger.records import clean_reason, decode_account, pairs
@@ -134,8 +134,8 @@ class Paid:
 
     checkout: Checkout
     now: bool
-    account: o.Account
-    promoted: tuple[o.Dispatch, ...]
+    account: outcomes.Account
+    promoted: tuple[outcomes.Dispatch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class TakenBack:
 
     checkout: Checkout
     now: bool
-    account: o.Account
+    account: outcomes.Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,8 @@ class Billed:
     credits with the next event after a card has them.
     """
 
-    account: o.Account
-    promoted: tuple[o.Dispatch, ...]
+    account: outcomes.Account
+    promoted: tuple[outcomes.Dispatch, ...]
     superseded: tuple[str, ...]
     unknown_plans: tuple[str, ...] = ()
 
@@ -181,7 +181,7 @@ class PaymentOperations(LedgerCore):
         live: bool,
         success_url: str | None = None,
         cancel_url: str | None = None,
-    ) -> o.NotFound | o.KeysChanged | o.Refused | Checkout:
+    ) -> outcomes.NotFound | outcomes.KeysChanged | outcomes.Refused | Checkout:
         """Begin a purchase; the same id answers with the purchase that was begun.
 
         Refused, in this order: `test_account` (R22), `subscription_required` (R4), `unknown_plan`,
@@ -208,11 +208,11 @@ class PaymentOperations(LedgerCore):
             case "checkout":
                 return decode_checkout(account, rest[0])
             case "refused":
-                return o.Refused(rest[0].decode())
+                return outcomes.Refused(rest[0].decode())
             case "keys_changed":
-                return o.KeysChanged()
+                return outcomes.KeysChanged()
             case _:
-                return o.NotFound()
+                return outcomes.NotFound()
 
     async def set_customer(
         self, *, account: str, customer: str, checkout: str | None = None, replace: bool = False
@@ -225,19 +225,19 @@ class PaymentOperations(LedgerCore):
         word, rest = await self.run("set_customer", key, checkout=checkout, customer=customer, replace=replace)
         return str(rest[0].decode()) if word == "customer" else None
 
-    async def checkout(self, *, account: str, checkout: str) -> o.NotFound | Checkout:
+    async def checkout(self, *, account: str, checkout: str) -> outcomes.NotFound | Checkout:
         """A purchase as it is."""
         word, rest = await self.run("checkout", self.account_key(account), checkout=checkout)
-        return decode_checkout(account, rest[0]) if word == "checkout" else o.NotFound()
+        return decode_checkout(account, rest[0]) if word == "checkout" else outcomes.NotFound()
 
     async def decline(
         self, *, account: str, checkout: str, because: Literal["declined", "expired", "failed"] = "declined"
-    ) -> o.NotFound | Checkout:
+    ) -> outcomes.NotFound | Checkout:
         """Nothing was paid: the purchase is over. One that is paid stays so, or becomes so unless it was declined."""
         word, rest = await self.run("decline", self.account_key(account), checkout=checkout, status=because)
-        return decode_checkout(account, rest[0]) if word == "checkout" else o.NotFound()
+        return decode_checkout(account, rest[0]) if word == "checkout" else outcomes.NotFound()
 
-    async def pay(self, *, account: str, checkout: str, ref: str) -> o.NotFound | Checkout | Paid:
+    async def pay(self, *, account: str, checkout: str, ref: str) -> outcomes.NotFound | Checkout | Paid:
         """Grant the bundle or start the plan, once. A Checkout: it had been declined, and nothing was done."""
         key = self.account_key(account)
         word, rest = await self.run("pay", key, checkout=checkout, ref=ref, dispatch_ms=self.dispatch_ms)
@@ -249,11 +249,11 @@ class PaymentOperations(LedgerCore):
             case "declined":
                 return decode_checkout(account, rest[0])
             case _:
-                return o.NotFound()
+                return outcomes.NotFound()
 
     async def take_back(
         self, *, account: str, checkout: str, part: Fraction, of: str = "charge", at: int = 0, made: int | None = None
-    ) -> o.NotFound | o.Refused | TakenBack:
+    ) -> outcomes.NotFound | outcomes.Refused | TakenBack:
         """Say how much of the money for a bundle is out by one refund or dispute; its own grant follows (R33).
 
         `of`: `charge` (all refunds together), `refund:<id>` or `dispute:<id>`; of each the word of the latest `at`
@@ -278,11 +278,11 @@ class PaymentOperations(LedgerCore):
                     TakenBack(decode_checkout(account, record), now == b"1", decode_account(account, view))
                 )
             case "refused":
-                return o.Refused(rest[0].decode())
+                return outcomes.Refused(rest[0].decode())
             case _:
-                return o.NotFound()
+                return outcomes.NotFound()
 
-    async def bill(self, facts: Billing) -> o.NotFound | o.Refused | Billed:
+    async def bill(self, facts: Billing) -> outcomes.NotFound | outcomes.Refused | Billed:
         """Merge what a provider says of a subscription, and bring the account to what follows from all it said.
 
         Refused: `too_many_lines`, more than 500 of the last 400 days; nothing of it was kept.
@@ -297,9 +297,9 @@ class PaymentOperations(LedgerCore):
             dispatch_ms=self.dispatch_ms,
         )
         if word == "refused":
-            return o.Refused(rest[0].decode())
+            return outcomes.Refused(rest[0].decode())
         if word != "billed":
-            return o.NotFound()
+            return outcomes.NotFound()
         view, promoted, superseded, unknown = rest
         account = decode_account(facts.account, view)
         return self.moved(

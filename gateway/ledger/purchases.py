@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.core import LedgerCore
 from gateway.ledger.payments import Checkout, decode_checkout
 
@@ -22,12 +22,12 @@ class PurchaseOperations(LedgerCore):
 
     async def purchase(
         self, *, account: str, checkout: str, keys_version: int | None = None
-    ) -> o.NotFound | o.KeysChanged | Purchase:
+    ) -> outcomes.NotFound | outcomes.KeysChanged | Purchase:
         """One purchase of an account."""
         word, rest = await self.run("purchase", self.account_key(account), keys_version=keys_version, checkout=checkout)
         if word == "purchase":
             return Purchase(decode_checkout(account, rest[0]), int(rest[1]))
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def purchases(
         self,
@@ -38,7 +38,7 @@ class PurchaseOperations(LedgerCore):
         before: str | None = None,
         created_after: int | None = None,
         created_before: int | None = None,
-    ) -> o.NotFound | o.KeysChanged | o.Page[Purchase]:
+    ) -> outcomes.NotFound | outcomes.KeysChanged | outcomes.Page[Purchase]:
         """A page of purchases, newest first: begun at `created_after` or later, and earlier than `created_before`.
 
         `before` is the `next` of the page before; NotFound if it is none of the list.
@@ -54,8 +54,8 @@ class PurchaseOperations(LedgerCore):
         )
         if word == "page":
             data = tuple(Purchase(decode_checkout(account, record), int(cents)) for record, cents in rest[1:])
-            return o.Page(data, rest[0].decode() or None)
-        return o.KeysChanged() if word == "keys_changed" else o.NotFound()
+            return outcomes.Page(data, rest[0].decode() or None)
+        return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def list_purchase(self, *, account: str, checkout: str) -> bool:
         """Put a purchase on its account's list; False if it is there, or there is none."""

@@ -18,7 +18,7 @@ from gateway.domain import (
     Scope,
     SettingValue,
 )
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.scripts import SCRIPTS
 
 BUCKETS: Mapping[str, Bucket] = {
@@ -59,14 +59,14 @@ def canonical(value: SettingValue) -> str:
 # --- journal -------------------------------------------------------------------------------------------------------
 
 
-def decode_entry(text: str) -> o.Entry:
+def decode_entry(text: str) -> outcomes.Entry:
     """An entry: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason."""
     number, at, kind, available, held, changes, generation, reason = text.split("|", 7)
     buckets = {}
     for part in changes.split(",") if changes else ():
         letter, available_change, held_change = part.split(":")
-        buckets[BUCKETS[letter]] = o.BucketChange(int(available_change), int(held_change))
-    return o.Entry(
+        buckets[BUCKETS[letter]] = outcomes.BucketChange(int(available_change), int(held_change))
+    return outcomes.Entry(
         id=int(number),
         at=int(at),
         kind=EntryKind(kind),
@@ -88,7 +88,7 @@ def clean_reason(reason: str) -> str:
 # --- account -------------------------------------------------------------------------------------------------------
 
 
-def decode_account(account: str, view: Sequence[bytes]) -> o.Account:
+def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
     """An account as `accounts.view` replies it: now, next reset, last and next refresh (or empty), then its fields."""
     now, resets_at, cycle_started_at, refreshes_at = (item.decode() for item in view[:4])
     fields = pairs(view[4:])
@@ -98,7 +98,7 @@ def decode_account(account: str, view: Sequence[bytes]) -> o.Account:
         available[grant.bucket] += grant.available_millicredits
     current = fields.get("monthly")
     monthly = next((grant.granted_millicredits for grant in grants if grant.id == current), 0)
-    return o.Account(
+    return outcomes.Account(
         id=account,
         now=int(now),
         clock_offset_ms=int(fields.get("offset", 0)),
@@ -126,10 +126,10 @@ def _decode_thousandths(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
 
-def decode_grant(identifier: str, text: str) -> o.Grant:
+def decode_grant(identifier: str, text: str) -> outcomes.Grant:
     """A grant: bucket,available,held,granted,expires at or "",created at."""
     letter, available, held, granted, expires, created = text.split(",")
-    return o.Grant(
+    return outcomes.Grant(
         id=identifier,
         bucket=BUCKETS[letter],
         kind=GRANT_KINDS[identifier[0]],
@@ -141,16 +141,18 @@ def decode_grant(identifier: str, text: str) -> o.Grant:
     )
 
 
-def _burn_order(grant: o.Grant) -> tuple[int, bool, int, int]:
+def _burn_order(grant: outcomes.Grant) -> tuple[int, bool, int, int]:
     rank = list(BUCKETS.values()).index(grant.bucket)
     return rank, grant.expires_at is None, grant.expires_at or 0, int(grant.id[1:])
 
 
-def _decode_subscription(fields: Mapping[str, str], cycle_started_at: str, refreshes_at: str) -> o.Subscription | None:
+def _decode_subscription(
+    fields: Mapping[str, str], cycle_started_at: str, refreshes_at: str
+) -> outcomes.Subscription | None:
     if "plan" not in fields:
         return None
     scheduled_plan, scheduled_interval, scheduled_at = fields.get("scheduled", ",,").split(",")
-    return o.Subscription(
+    return outcomes.Subscription(
         plan=fields["plan"],
         interval=Interval(fields["interval"]),
         started_at=int(fields["anchor"]),
@@ -165,14 +167,14 @@ def _decode_subscription(fields: Mapping[str, str], cycle_started_at: str, refre
     )
 
 
-def _decode_keys(fields: Mapping[str, str]) -> Iterable[o.AccountKey]:
+def _decode_keys(fields: Mapping[str, str]) -> Iterable[outcomes.AccountKey]:
     for name, text in fields.items():
         if name.startswith("key:"):
             created, label = text.split(",", 1)
             yield _decode_key(name[4:], Scope.ACCOUNT, created, label, fields)
 
 
-def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[o.AccountKey, ...]:
+def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[outcomes.AccountKey, ...]:
     """The operators' list, by age."""
     fields = {name.decode(): text.decode() for name, text in listed.items()}
     found = []
@@ -183,9 +185,9 @@ def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[o.AccountKey, .
     return tuple(sorted(found, key=lambda key: (key.created_at, key.id)))
 
 
-def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Mapping[str, str]) -> o.AccountKey:
+def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Mapping[str, str]) -> outcomes.AccountKey:
     used = fields.get(f"used:{key_id}")
-    return o.AccountKey(key_id, label or None, int(created), scope, int(used) if used else None)
+    return outcomes.AccountKey(key_id, label or None, int(created), scope, int(used) if used else None)
 
 
 def encode_metadata(metadata: Mapping[str, Any] | None) -> str:

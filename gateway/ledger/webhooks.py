@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.domain import ALL_ACCOUNTS, EventType, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.records import pairs
 from gateway.redis_link.scripts import Argument
@@ -117,7 +116,7 @@ class WebhookOperations(LedgerCore):
 
     async def listen(
         self, *, webhook: str, account: str | None, url: str, events: Sequence[EventType], description: str, mark: str
-    ) -> o.NotFound | TooMany | Webhook:
+    ) -> outcomes.NotFound | TooMany | Webhook:
         """Make a webhook; one of that id that is there already is answered as it is."""
         replies = await self._everywhere(
             "listen",
@@ -133,7 +132,7 @@ class WebhookOperations(LedgerCore):
         if "too_many" in words and account is None:
             await self.unlisten(webhook=webhook, account=None)  # of two made at once, some partitions had room for one
         if words != {"webhook"}:
-            return TooMany() if "too_many" in words else o.NotFound()
+            return TooMany() if "too_many" in words else outcomes.NotFound()
         return _merged(webhook, account, [rest[0] for _, rest in replies])
 
     async def change_webhook(
@@ -145,7 +144,7 @@ class WebhookOperations(LedgerCore):
         events: Sequence[EventType] | None = None,
         description: str | None = None,
         status: Literal["active", "paused"] | None = None,
-    ) -> o.NotFound | Webhook:
+    ) -> outcomes.NotFound | Webhook:
         """Change what is given; `active` has a paused one go on with all that it was not told."""
         replies = await self._everywhere(
             "change_webhook",
@@ -166,12 +165,12 @@ class WebhookOperations(LedgerCore):
 
     async def rotate(
         self, *, webhook: str, account: str | None, operation: str, version: int, mark: str
-    ) -> o.NotFound | Webhook:
+    ) -> outcomes.NotFound | Webhook:
         """Give it its next secret, `version`; the same `operation` again answers as the first time."""
         replies = await self._everywhere("rotate", webhook, account, operation=operation, version=version, mark=mark)
         return _one(webhook, account, replies)
 
-    async def webhook(self, *, webhook: str, account: str | None) -> o.NotFound | Webhook:
+    async def webhook(self, *, webhook: str, account: str | None) -> outcomes.NotFound | Webhook:
         """One webhook. The account's `default` one is there as soon as the account is, with version 0 at first."""
         replies = await asyncio.gather(
             *(
@@ -185,7 +184,7 @@ class WebhookOperations(LedgerCore):
             known = (
                 account is not None and webhook == DEFAULT and await self.command("EXISTS", self.account_key(account))
             )
-            return _merged(webhook, account, []) if known else o.NotFound()
+            return _merged(webhook, account, []) if known else outcomes.NotFound()
         return _merged(webhook, account, found)
 
     async def webhooks(self, *, account: str | None) -> tuple[Webhook, ...]:
@@ -198,29 +197,29 @@ class WebhookOperations(LedgerCore):
 
     async def deliveries(
         self, *, webhook: str, account: str | None, limit: int, before: str | None = None
-    ) -> o.NotFound | o.Page[Delivery]:
+    ) -> outcomes.NotFound | outcomes.Page[Delivery]:
         """What a webhook was told, newest first. `before` is an event's id; NotFound also if that is not there."""
         at: int | None = None
         if before is not None:
             place = keys.deliveries(self._partition(account, before), _owner(account), webhook)
             score = await self.command("ZSCORE", place, before)
             if score is None:
-                return o.NotFound()
+                return outcomes.NotFound()
             at = int(float(score))
         replies = await self._everywhere("deliveries", webhook, account, limit=limit, before_at=at, before_event=before)
         if replies[0][0] != "page":
             # Nobody has named an address yet.
             fresh = webhook == DEFAULT and isinstance(await self.webhook(webhook=webhook, account=account), Webhook)
-            return o.Page((), None) if fresh else o.NotFound()
+            return outcomes.Page((), None) if fresh else outcomes.NotFound()
         found = [decode_delivery(*item) for _, rest in replies for item in rest]
         found.sort(key=lambda one: (one.created_at, one.event), reverse=True)
-        return o.Page(tuple(found[:limit]), found[limit - 1].event if len(found) > limit else None)
+        return outcomes.Page(tuple(found[:limit]), found[limit - 1].event if len(found) > limit else None)
 
-    async def resend(self, *, webhook: str, account: str | None, event: str) -> o.NotFound | Delivery:
+    async def resend(self, *, webhook: str, account: str | None, event: str) -> outcomes.NotFound | Delivery:
         """Have an event told once more, or at once, also to a paused webhook."""
         key = keys.webhook(self._partition(account, event), _owner(account), webhook)
         word, rest = await self.run("resend", key, event=event)
-        return decode_delivery(event.encode(), *rest) if word == "delivery" else o.NotFound()
+        return decode_delivery(event.encode(), *rest) if word == "delivery" else outcomes.NotFound()
 
     # --- telling ---
 
@@ -307,9 +306,9 @@ def _owner(account: str | None) -> str:
     return ALL_ACCOUNTS if account is None else account
 
 
-def _one(webhook: str, account: str | None, replies: Sequence[tuple[str, list[Any]]]) -> o.NotFound | Webhook:
+def _one(webhook: str, account: str | None, replies: Sequence[tuple[str, list[Any]]]) -> outcomes.NotFound | Webhook:
     found = [rest[0] for word, rest in replies if word == "webhook"]
-    return _merged(webhook, account, found) if replies[0][0] == "webhook" else o.NotFound()
+    return _merged(webhook, account, found) if replies[0][0] == "webhook" else outcomes.NotFound()
 
 
 def _flat(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> list[bytes]:

@@ -9,7 +9,7 @@ from fractions import Fraction
 import structlog
 
 from gateway.errors import EventNotApplicable
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.payments import Billing, Checkout
 from gateway.payments.base import (
@@ -59,9 +59,9 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
             return await _take_back(event, ledger)
         case Billing():
             billed = await ledger.bill(event)
-            if isinstance(billed, o.NotFound):
+            if isinstance(billed, outcomes.NotFound):
                 return None
-            if isinstance(billed, o.Refused):
+            if isinstance(billed, outcomes.Refused):
                 raise EventNotApplicable(billed.reason, f"no more is kept of {event.subscription}", event.account)
             for subscription in billed.superseded:
                 await provider.end(subscription)
@@ -70,7 +70,7 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
 
 async def _pay(event: PaymentMade, ledger: Ledger) -> Brought | None:
     paid = await ledger.pay(account=event.account, checkout=event.checkout, ref=event.ref)
-    if isinstance(paid, o.NotFound):
+    if isinstance(paid, outcomes.NotFound):
         return None
     if isinstance(paid, Checkout):
         log.error("declined_checkout_was_paid", account=event.account, checkout=event.checkout, ref=event.ref)
@@ -83,15 +83,15 @@ async def _take_back(event: PaymentReturned, ledger: Ledger) -> Brought | None:
     part = event.part
     if isinstance(part, Amount):
         known = await ledger.checkout(account=account, checkout=checkout)
-        if isinstance(known, o.NotFound):
+        if isinstance(known, outcomes.NotFound):
             return None
         part = _part_of(part, known)
     back = await ledger.take_back(
         account=account, checkout=checkout, part=part, of=event.of, at=event.at, made=event.made
     )
-    if isinstance(back, o.Refused):
+    if isinstance(back, outcomes.Refused):
         raise EventNotApplicable(back.reason, f"no more is kept of what went back of {checkout}")
-    return None if isinstance(back, o.NotFound) else Brought()
+    return None if isinstance(back, outcomes.NotFound) else Brought()
 
 
 def _part_of(amount: Amount, checkout: Checkout) -> Fraction:

@@ -6,33 +6,33 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from gateway.domain import Bucket
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.pricing.card import FREE_PLAN
 from gateway.schemas import accounts
-from gateway.schemas import credits as s
+from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import utc, utc_or_none
 from gateway.views.generations import credits_of
 
 _THOUSANDTHS = 1000
 
 
-def balance_shape(account: o.Account) -> s.Balance:
+def balance_shape(account: outcomes.Account) -> credit_schemas.Balance:
     """What the account has, by bucket and by grant."""
     available = account.available_millicredits
     subscription = account.subscription
-    return s.Balance(
+    return credit_schemas.Balance(
         available=credits_of(sum(available.values())),
         held=credits_of(sum(account.held_millicredits.values())),
-        buckets=s.Buckets(
-            free=s.FreeBucket(
+        buckets=credit_schemas.Buckets(
+            free=credit_schemas.FreeBucket(
                 available=credits_of(available.get(Bucket.FREE, 0)), resets_at=utc(account.free_resets_at)
             ),
-            subscription=s.SubscriptionBucket(
+            subscription=credit_schemas.SubscriptionBucket(
                 available=credits_of(available.get(Bucket.SUBSCRIPTION, 0)),
                 of=credits_of(account.monthly_millicredits if subscription is not None else 0),
                 refreshes_at=None if subscription is None else utc(subscription.refreshes_at),
             ),
-            top_up=s.TopUpBucket(available=credits_of(available.get(Bucket.TOP_UP, 0))),
+            top_up=credit_schemas.TopUpBucket(available=credits_of(available.get(Bucket.TOP_UP, 0))),
         ),
         grants=[_grant_shape(grant) for grant in account.grants],
         plan=plan_shape(subscription),
@@ -41,19 +41,19 @@ def balance_shape(account: o.Account) -> s.Balance:
     )
 
 
-def plan_shape(subscription: o.Subscription | None) -> s.AccountPlan:
+def plan_shape(subscription: outcomes.Subscription | None) -> credit_schemas.AccountPlan:
     """The account's plan; `free` without a subscription."""
     if subscription is None:
-        return s.AccountPlan(id=FREE_PLAN, status="none", interval=None, paid_through=None, scheduled=None)
+        return credit_schemas.AccountPlan(id=FREE_PLAN, status="none", interval=None, paid_through=None, scheduled=None)
     scheduled = None
     if subscription.scheduled_plan is not None:
-        scheduled = s.ScheduledChange(
+        scheduled = credit_schemas.ScheduledChange(
             plan=subscription.scheduled_plan,
             interval=subscription.scheduled_interval,
             at=utc_or_none(subscription.scheduled_at),
         )
     status: Literal["active", "cancelled"] = "active" if subscription.cancelled_to is None else "cancelled"
-    return s.AccountPlan(
+    return credit_schemas.AccountPlan(
         id=subscription.plan,
         status=status,
         interval=subscription.interval,
@@ -64,8 +64,8 @@ def plan_shape(subscription: o.Subscription | None) -> s.AccountPlan:
     )
 
 
-def _grant_shape(grant: o.Grant) -> s.GrantOut:
-    return s.GrantOut(
+def _grant_shape(grant: outcomes.Grant) -> credit_schemas.GrantOut:
+    return credit_schemas.GrantOut(
         id=grant.id,
         bucket=grant.bucket,
         kind=grant.kind,
@@ -77,7 +77,7 @@ def _grant_shape(grant: o.Grant) -> s.GrantOut:
     )
 
 
-def account_shape(account: o.Account, **recent: Any) -> accounts.AccountOut:
+def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountOut:
     """An account as operators see it; `recent` adds its last entries and generations."""
     return accounts.AccountOut(
         id=account.id,
@@ -100,7 +100,7 @@ def account_shape(account: o.Account, **recent: Any) -> accounts.AccountOut:
     )
 
 
-def key_shape(key: o.AccountKey) -> accounts.KeyOut:
+def key_shape(key: outcomes.AccountKey) -> accounts.KeyOut:
     """A key as it may be shown: never the key itself."""
     return accounts.KeyOut(
         id=key.id,

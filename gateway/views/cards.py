@@ -9,32 +9,32 @@ from gateway.domain import Interval, SettingValue, millicredits_to_credits
 from gateway.pricing.card import FREE_PLAN, AddOn, CreditsPer, Free, Model, Plan, PlanPrice, Rate, RateCard
 from gateway.pricing.estimates import estimated_generations
 from gateway.pricing.setting import Setting
-from gateway.schemas import cards as s
+from gateway.schemas import cards as card_schemas
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 
 
-def rate_card_shape(card: RateCard) -> s.RateCardOut:
+def rate_card_shape(card: RateCard) -> card_schemas.RateCardOut:
     """Everything that a price depends on."""
-    return s.RateCardOut(
+    return card_schemas.RateCardOut(
         version=card.version,
         free=_free_shape(card.free),
         refund_grace_seconds=card.refunds.grace_ms // 1000,
         tools=[
-            s.ToolOut(id=tool_id, name=tool.name, baseline_model=tool.baseline_model)
+            card_schemas.ToolOut(id=tool_id, name=tool.name, baseline_model=tool.baseline_model)
             for tool_id, tool in card.tools.items()
         ],
         models=[_model_shape(model_id, model) for model_id, model in card.models.items()],
     )
 
 
-def plans_shape(card: RateCard) -> s.PlansOut:
+def plans_shape(card: RateCard) -> card_schemas.PlansOut:
     """The plans that are sold, and what there is without one."""
     free = card.free
-    return s.PlansOut(
+    return card_schemas.PlansOut(
         data=[_plan_shape(card, plan_id, plan) for plan_id, plan in card.plans.items()],
-        free=s.FreePlanOut(
+        free=card_schemas.FreePlanOut(
             daily_credits=millicredits_to_credits(free.daily_millicredits),
             concurrency=dict(free.concurrency),
             max_waiting=free.max_waiting,
@@ -45,14 +45,14 @@ def plans_shape(card: RateCard) -> s.PlansOut:
     )
 
 
-def price_shape(price: PlanPrice) -> s.PriceOut:
+def price_shape(price: PlanPrice) -> card_schemas.PriceOut:
     """What a plan costs, at the intervals it is sold at."""
     sold = {str(interval): price.of(interval) for interval in Interval}
-    return s.PriceOut(**{interval: amount for interval, amount in sold.items() if amount is not None})
+    return card_schemas.PriceOut(**{interval: amount for interval, amount in sold.items() if amount is not None})
 
 
-def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> s.PlanOut:
-    return s.PlanOut(
+def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> card_schemas.PlanOut:
+    return card_schemas.PlanOut(
         id=plan_id,
         name=plan.name,
         monthly_credits=millicredits_to_credits(plan.monthly_millicredits),
@@ -65,13 +65,16 @@ def _plan_shape(card: RateCard, plan_id: str, plan: Plan) -> s.PlanOut:
     )
 
 
-def _estimates_shape(card: RateCard, plan: str) -> dict[str, s.EstimatedGenerations]:
-    return {tool: s.EstimatedGenerations(**estimate) for tool, estimate in estimated_generations(card, plan).items()}
+def _estimates_shape(card: RateCard, plan: str) -> dict[str, card_schemas.EstimatedGenerations]:
+    return {
+        tool: card_schemas.EstimatedGenerations(**estimate)
+        for tool, estimate in estimated_generations(card, plan).items()
+    }
 
 
-def _free_shape(free: Free) -> s.FreeOut:
+def _free_shape(free: Free) -> card_schemas.FreeOut:
     hours, rest = divmod(free.reset_ms, _HOUR_MS)
-    return s.FreeOut(
+    return card_schemas.FreeOut(
         daily_credits=millicredits_to_credits(free.daily_millicredits),
         audience=free.audience,
         reset_time=f"{hours:02d}:{rest // _MINUTE_MS:02d}",
@@ -79,31 +82,33 @@ def _free_shape(free: Free) -> s.FreeOut:
     )
 
 
-def _model_shape(model_id: str, model: Model) -> s.ModelOut:
-    return s.ModelOut(
+def _model_shape(model_id: str, model: Model) -> card_schemas.ModelOut:
+    return card_schemas.ModelOut(
         id=model_id,
         name=model.name,
         tool=model.tool,
         description=model.description,
         pro=model.pro,
         outputs_max=model.outputs_max,
-        inputs=s.InputsOut(
+        inputs=card_schemas.InputsOut(
             image=model.inputs.image,
             video=model.inputs.video,
             megapixels=model.inputs.megapixels,
             video_seconds=model.inputs.video_seconds,
         ),
         settings={name: _setting_shape(setting) for name, setting in model.settings.items()},
-        forbidden=[s.ForbiddenOut(when=_when_shape(rule.when), reason=rule.reason) for rule in model.forbidden],
+        forbidden=[
+            card_schemas.ForbiddenOut(when=_when_shape(rule.when), reason=rule.reason) for rule in model.forbidden
+        ],
         rates=[_rate_shape(rate) for rate in model.rates],
         add_ons=[_add_on_shape(add_on) for add_on in model.add_ons],
     )
 
 
-def _setting_shape(setting: Setting) -> s.SettingOut:
+def _setting_shape(setting: Setting) -> card_schemas.SettingOut:
     if setting.values is not None:
-        return s.SettingOut(values=list(setting.values), default=setting.default, unit=setting.unit or None)
-    return s.SettingOut(
+        return card_schemas.SettingOut(values=list(setting.values), default=setting.default, unit=setting.unit or None)
+    return card_schemas.SettingOut(
         min=setting.minimum,
         max=setting.maximum,
         step=setting.step,
@@ -112,8 +117,8 @@ def _setting_shape(setting: Setting) -> s.SettingOut:
     )
 
 
-def _rate_shape(rate: Rate) -> s.RateOut:
-    return s.RateOut(
+def _rate_shape(rate: Rate) -> card_schemas.RateOut:
+    return card_schemas.RateOut(
         when=_when_shape(rate.when),
         credits=millicredits_to_credits(rate.millicredits),
         credits_per=_per_shape(rate.credits_per),
@@ -124,8 +129,8 @@ def _rate_shape(rate: Rate) -> s.RateOut:
     )
 
 
-def _add_on_shape(add_on: AddOn) -> s.AddOnOut:
-    return s.AddOnOut(
+def _add_on_shape(add_on: AddOn) -> card_schemas.AddOnOut:
+    return card_schemas.AddOnOut(
         name=add_on.name,
         when=_when_shape(add_on.when),
         credits=_credits_or_none(add_on.millicredits),
@@ -139,9 +144,9 @@ def _credits_or_none(millicredits: Decimal | None) -> Decimal | None:
     return None if millicredits is None else millicredits_to_credits(millicredits)
 
 
-def _per_shape(credits_per: CreditsPer) -> dict[str, s.PerUnitOut]:
+def _per_shape(credits_per: CreditsPer) -> dict[str, card_schemas.PerUnitOut]:
     return {
-        name: s.PerUnitOut(credits=millicredits_to_credits(per_unit.millicredits), over=per_unit.over)
+        name: card_schemas.PerUnitOut(credits=millicredits_to_credits(per_unit.millicredits), over=per_unit.over)
         for name, per_unit in credits_per.items()
     }
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from gateway.pricing.card import RateCard
 from gateway.pricing.estimates import Estimate, Item, gate_of
-from gateway.schemas import estimates as s
+from gateway.schemas import estimates as estimate_schemas
 from gateway.views.generations import credits_of
 
 _MILLICREDITS = Decimal(1000)
@@ -15,15 +15,15 @@ _MILLICREDITS = Decimal(1000)
 _THREE_DECIMALS = Decimal("0.001")
 
 
-def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -> s.EstimateOut:
+def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -> estimate_schemas.EstimateOut:
     """An estimate; what is allowed is by `plan`."""
-    return s.EstimateOut(
+    return estimate_schemas.EstimateOut(
         items=[_item_shape(card, item, plan) for item in made.items],
         credits=credits_of(made.millicredits),
         buffer=buffer,
         with_buffer=credits_of(made.with_buffer_millicredits),
         plans=[
-            s.PlanAdviceOut(
+            estimate_schemas.PlanAdviceOut(
                 plan=one.plan,
                 credits=credits_of(card.plans[one.plan].monthly_millicredits),
                 allowed=one.allowed,
@@ -36,9 +36,9 @@ def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -
     )
 
 
-def _item_shape(card: RateCard, item: Item, plan: str) -> s.EstimateItemOut:
+def _item_shape(card: RateCard, item: Item, plan: str) -> estimate_schemas.EstimateItemOut:
     gate = gate_of(card, plan, item)
-    return s.EstimateItemOut(
+    return estimate_schemas.EstimateItemOut(
         tool=item.tool,
         model=item.model,
         settings=dict(item.settings),

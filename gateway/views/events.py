@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from gateway.domain import EventType, Interval, State, millicredits_to_credits
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.webhooks import Delivery
 from gateway.outputs import OutputLinks
 from gateway.pricing.card import FREE_PLAN
@@ -20,7 +20,7 @@ from gateway.views.generations import generation_shape
 GENERATION_EVENTS = frozenset(one for one in EventType if one.startswith("generation."))
 
 
-def event_shape(delivery: Delivery, generation: o.Generation | None, links: OutputLinks) -> EventOut:
+def event_shape(delivery: Delivery, generation: outcomes.Generation | None, links: OutputLinks) -> EventOut:
     """The event; `generation` is the one that it is about, None for other events or if it is kept no longer."""
     return EventOut(
         id=delivery.event,
@@ -31,7 +31,7 @@ def event_shape(delivery: Delivery, generation: o.Generation | None, links: Outp
     )
 
 
-def _data(delivery: Delivery, generation: o.Generation | None, links: OutputLinks) -> Answer:
+def _data(delivery: Delivery, generation: outcomes.Generation | None, links: OutputLinks) -> Answer:
     match delivery.type:
         case EventType.CREDITS_LOW | EventType.CREDITS_EXHAUSTED:
             return CreditsAlert(
@@ -69,7 +69,7 @@ def _credits(millicredits: str) -> Decimal:
     return millicredits_to_credits(int(millicredits))
 
 
-def _as_it_began(generation: o.Generation) -> o.Generation:
+def _as_it_began(generation: outcomes.Generation) -> outcomes.Generation:
     """The generation when its first attempt began, however late that is told: so that each event says one thing."""
     return replace(
         generation,

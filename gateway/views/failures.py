@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import FailureCode, format_credits
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 
 _WHAT_AND_WHAT_TO_DO: dict[FailureCode, tuple[str, str]] = {
     FailureCode.PROVIDER_REJECTED: (
@@ -49,7 +49,7 @@ _WHAT_AND_WHAT_TO_DO: dict[FailureCode, tuple[str, str]] = {
 }
 
 
-def failure_message(generation: o.Generation) -> str:
+def failure_message(generation: outcomes.Generation) -> str:
     """What a person needs to know of a failure; the provider's own words are never in it."""
     if generation.error is None:
         return ""
@@ -57,7 +57,7 @@ def failure_message(generation: o.Generation) -> str:
     return f"{what} {_credits_sentence(generation)} {what_to_do}"
 
 
-def _credits_sentence(generation: o.Generation) -> str:
+def _credits_sentence(generation: outcomes.Generation) -> str:
     refunded = format_credits(generation.refunded_millicredits)
     if generation.committed_millicredits:
         charged = format_credits(generation.committed_millicredits)

@@ -16,9 +16,9 @@ from gateway.domain import (
     State,
     millicredits_to_credits,
 )
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
-from gateway.schemas import generations as s
+from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import as_number, utc, utc_or_none
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
@@ -32,17 +32,19 @@ from gateway.views.generation_members import (
 credits_of = millicredits_to_credits
 
 
-def generation_json(generation: o.Generation, links: OutputLinks, position: int | None = None) -> bytes:
+def generation_json(generation: outcomes.Generation, links: OutputLinks, position: int | None = None) -> bytes:
     """A generation as the API shows it, as JSON; `position` is its place in the queue, if known."""
     return to_json(_members(generation, links, position))
 
 
-def generation_shape(generation: o.Generation, links: OutputLinks, position: int | None = None) -> s.GenerationOut:
+def generation_shape(
+    generation: outcomes.Generation, links: OutputLinks, position: int | None = None
+) -> generation_schemas.GenerationOut:
     """The same, as a part of a larger answer."""
-    return s.GenerationOut.model_validate(_members(generation, links, position))
+    return generation_schemas.GenerationOut.model_validate(_members(generation, links, position))
 
 
-def _members(generation: o.Generation, links: OutputLinks, position: int | None) -> GenerationMembers:
+def _members(generation: outcomes.Generation, links: OutputLinks, position: int | None) -> GenerationMembers:
     """The members of `GenerationOut` as values that JSON knows; those that are not always there come last.
 
     Each create and each read of something new makes one. Ten nested shapes take three times as long as this, to find
@@ -89,10 +91,10 @@ def _members(generation: o.Generation, links: OutputLinks, position: int | None)
     return members
 
 
-def progress_shape(generation: o.Generation, position: int | None) -> s.Progress:
+def progress_shape(generation: outcomes.Generation, position: int | None) -> generation_schemas.Progress:
     """Where a generation stands."""
     optional: dict[str, object] = {"queue_position": position} if generation.state is State.QUEUED else {}
-    return s.Progress(
+    return generation_schemas.Progress(
         id=generation.id,
         status=generation.state,
         progress=Decimal(generation.progress_thousandths) / 1000,
@@ -112,7 +114,7 @@ def _plain(value: SettingValue) -> str | int | float:
     return as_number(value) if isinstance(value, Decimal) else value
 
 
-def _price_members(generation: o.Generation) -> PriceMembers:
+def _price_members(generation: outcomes.Generation) -> PriceMembers:
     """The firm price of a generation, as it was reserved (R7)."""
     return {
         "credits": number_of_credits(generation.price_millicredits),
@@ -129,20 +131,24 @@ def _price_members(generation: o.Generation) -> PriceMembers:
     }
 
 
-def _allocation_members(allocation: Iterable[o.AllocationShare]) -> list[ShareMembers]:
+def _allocation_members(allocation: Iterable[outcomes.AllocationShare]) -> list[ShareMembers]:
     sums = _by_bucket((share.bucket, share.millicredits) for share in allocation)
     return [{"bucket": bucket, "credits": number_of_credits(millicredits)} for bucket, millicredits in sums.items()]
 
 
-def line_shapes(lines: Iterable[PriceLine]) -> list[s.Line]:
+def line_shapes(lines: Iterable[PriceLine]) -> list[generation_schemas.Line]:
     """The lines of a price."""
-    return [s.Line(label=line.label, credits=line.credits, count=line.count, total=line.total) for line in lines]
+    return [
+        generation_schemas.Line(label=line.label, credits=line.credits, count=line.count, total=line.total)
+        for line in lines
+    ]
 
 
-def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[s.Share]:
+def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[generation_schemas.Share]:
     """Who pays, by bucket: shares of the same bucket are added up, in burn order."""
     return [
-        s.Share(bucket=bucket, credits=credits_of(millicredits)) for bucket, millicredits in _by_bucket(shares).items()
+        generation_schemas.Share(bucket=bucket, credits=credits_of(millicredits))
+        for bucket, millicredits in _by_bucket(shares).items()
     ]
 
 
@@ -153,12 +159,12 @@ def _by_bucket(shares: Iterable[tuple[Bucket, int]]) -> dict[Bucket, int]:
     return sums
 
 
-def output_shape(generation: o.Generation, output: Output, links: OutputLinks) -> s.OutputOut:
+def output_shape(generation: outcomes.Generation, output: Output, links: OutputLinks) -> generation_schemas.OutputOut:
     """One output; its URL is signed anew each time it is shown."""
-    return s.OutputOut.model_validate(_output_members(generation, output, links))
+    return generation_schemas.OutputOut.model_validate(_output_members(generation, output, links))
 
 
-def _output_members(generation: o.Generation, output: Output, links: OutputLinks) -> OutputMembers:
+def _output_members(generation: outcomes.Generation, output: Output, links: OutputLinks) -> OutputMembers:
     members: OutputMembers = {
         "index": output.index,
         "url": None if generation.outputs_deleted else links.url(generation.id, output.index),
@@ -175,31 +181,31 @@ def _output_members(generation: o.Generation, output: Output, links: OutputLinks
     return members
 
 
-def failure_shape(generation: o.Generation) -> s.Failure | None:
+def failure_shape(generation: outcomes.Generation) -> generation_schemas.Failure | None:
     """Why it failed, in our words: never the provider's."""
     members = _failure_members(generation)
-    return None if members is None else s.Failure.model_validate(members)
+    return None if members is None else generation_schemas.Failure.model_validate(members)
 
 
-def _failure_members(generation: o.Generation) -> FailureMembers | None:
+def _failure_members(generation: outcomes.Generation) -> FailureMembers | None:
     if generation.error is None:
         return None
     return {"code": generation.error, "message": failure_message(generation)}
 
 
-def entry_shape(entry: o.Entry) -> s.EntryOut:
+def entry_shape(entry: outcomes.Entry) -> generation_schemas.EntryOut:
     """One journal entry; a generation or a reason is shown only if it has one."""
     optional = {
         name: value for name, value in (("generation", entry.generation), ("reason", entry.reason)) if value is not None
     }
-    return s.EntryOut(
+    return generation_schemas.EntryOut(
         id=entry.id,
         at=utc(entry.at),
         kind=entry.kind,
         credits=credits_of(entry.credits_millicredits),
         held=credits_of(entry.held_millicredits),
         buckets={
-            bucket: s.BucketDelta(
+            bucket: generation_schemas.BucketDelta(
                 credits=credits_of(change.credits_millicredits), held=credits_of(change.held_millicredits)
             )
             for bucket, change in entry.buckets.items()

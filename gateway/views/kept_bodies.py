@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
 from gateway.views.generations import generation_json
 
@@ -21,7 +21,7 @@ BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values tha
 class KeptBody:
     """What was sent, and all that it was made of: the generation, its place in the queue, how long its URLs hold."""
 
-    generation: o.Generation
+    generation: outcomes.Generation
     position: int | None
     links_expire_at: int
     json: bytes
@@ -35,12 +35,12 @@ class Bodies:
         self._links = links
         self._kept: OrderedDict[str, KeptBody] = OrderedDict()
 
-    def known(self, generation: str) -> o.Generation | None:
+    def known(self, generation: str) -> outcomes.Generation | None:
         """The generation as it was when it was last sent, to ask the ledger whether it has changed since."""
         kept = self._kept.get(generation)
         return None if kept is None else kept.generation
 
-    def json(self, generation: o.Generation, position: int | None) -> bytes:
+    def json(self, generation: outcomes.Generation, position: int | None) -> bytes:
         """The generation as the API shows it, as JSON."""
         made_of = generation, position, self._links.expire_at()
         kept = self._kept.get(generation.id)

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from gateway.domain import millicredits_to_credits
 from gateway.payments.received import Unapplied
 from gateway.pricing.card import Bundle
-from gateway.schemas import payments as s
+from gateway.schemas import payments as payment_schemas
 from gateway.schemas.base import utc
 
 CURRENCY = "USD"
@@ -16,11 +16,11 @@ CURRENCY = "USD"
 _PER_100_DECIMALS = Decimal("0.0001")
 
 
-def bundle_shape(bundle_id: str, bundle: Bundle) -> s.BundleOut:
+def bundle_shape(bundle_id: str, bundle: Bundle) -> payment_schemas.BundleOut:
     """A bundle as it is sold."""
     credits_ = millicredits_to_credits(bundle.millicredits)
     per_100 = (bundle.price * 100 / credits_).quantize(_PER_100_DECIMALS, ROUND_HALF_UP) if credits_ else Decimal(0)
-    return s.BundleOut(
+    return payment_schemas.BundleOut(
         id=bundle_id,
         name=bundle.name,
         credits=credits_,
@@ -30,9 +30,9 @@ def bundle_shape(bundle_id: str, bundle: Bundle) -> s.BundleOut:
     )
 
 
-def payment_event_shape(kept: Unapplied) -> s.PaymentEventOut:
+def payment_event_shape(kept: Unapplied) -> payment_schemas.PaymentEventOut:
     """An event that could not be applied, for operators."""
-    return s.PaymentEventOut(
+    return payment_schemas.PaymentEventOut(
         id=kept.id,
         type=kept.type,
         account=kept.account,

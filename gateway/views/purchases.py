@@ -10,7 +10,7 @@ from gateway.domain import Bucket
 from gateway.ledger.payments import Checkout
 from gateway.ledger.purchases import Purchase
 from gateway.payments.links import is_over
-from gateway.schemas import purchases as s
+from gateway.schemas import purchases as purchase_schemas
 from gateway.schemas.base import utc, utc_or_none
 from gateway.views.generations import credits_of
 
@@ -20,11 +20,11 @@ Status = Literal["open", "paid", "expired", "failed"]
 _CENT = Decimal("0.01")
 
 
-def purchase_shape(purchase: Purchase) -> s.PurchaseOut:
+def purchase_shape(purchase: Purchase) -> purchase_schemas.PurchaseOut:
     """A purchase as its account sees it."""
     order = purchase.checkout
     bundle = order.kind == "bundle"
-    return s.PurchaseOut(
+    return purchase_schemas.PurchaseOut(
         id=order.id,
         object="purchase",
         account=order.account,
@@ -55,11 +55,11 @@ def _status(order: Checkout) -> Status:
             return status
 
 
-def _granted(order: Checkout) -> s.Granted | None:
+def _granted(order: Checkout) -> purchase_schemas.Granted | None:
     if order.status != "paid":
         return None
     bucket = Bucket.TOP_UP if order.kind == "bundle" else Bucket.SUBSCRIPTION
-    return s.Granted(bucket=bucket, credits=credits_of(order.millicredits), grant=order.grant)
+    return purchase_schemas.Granted(bucket=bucket, credits=credits_of(order.millicredits), grant=order.grant)
 
 
 def _refunded(order: Checkout) -> Decimal:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.records import decode_entry
 from gateway.outputs.ordered import differences
-from gateway.schemas import generations as s
+from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import utc, utc_or_none
 from gateway.views.generations import credits_of, entry_shape, failure_shape, line_shapes
 
 
-def receipt_shape(generation: o.Generation) -> s.Receipt:
+def receipt_shape(generation: outcomes.Generation) -> generation_schemas.Receipt:
     """The receipt as it stands: while the generation is open, its credits are held."""
-    return s.Receipt(
+    return generation_schemas.Receipt(
         object="receipt",
         generation=generation.id,
         account=generation.account,
@@ -26,7 +26,9 @@ def receipt_shape(generation: o.Generation) -> s.Receipt:
         lines=line_shapes(generation.request.lines),
         rate_card=generation.request.rate_card,
         allocation=[
-            s.GrantShare(bucket=share.bucket, grant=share.grant, credits=credits_of(share.millicredits))
+            generation_schemas.GrantShare(
+                bucket=share.bucket, grant=share.grant, credits=credits_of(share.millicredits)
+            )
             for share in generation.allocation
         ],
         entries=[entry_shape(decode_entry(text)) for text in generation.entry_texts],
@@ -34,7 +36,7 @@ def receipt_shape(generation: o.Generation) -> s.Receipt:
         committed=credits_of(generation.committed_millicredits),
         refunded=credits_of(generation.refunded_millicredits),
         differences=[
-            s.Difference(output=index, message=message)
+            generation_schemas.Difference(output=index, message=message)
             for index, message in differences(generation.request.settings, generation.outputs)
         ],
         error=failure_shape(generation),

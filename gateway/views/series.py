@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from gateway.queue.series import Past, Sample, ToolSample
 from gateway.queue.wait_times import quantile
-from gateway.schemas import ops as s
+from gateway.schemas import ops as operations_schemas
 from gateway.schemas.base import utc
 from gateway.views.generations import credits_of
 
@@ -18,10 +18,10 @@ _MEDIAN = 50
 _P95 = 95
 
 
-def series_shape(past: Past, tools: Sequence[str]) -> s.SeriesOut:
+def series_shape(past: Past, tools: Sequence[str]) -> operations_schemas.SeriesOut:
     """The samples as series, one of each tool; None where none was taken."""
     samples = past.samples
-    return s.SeriesOut(
+    return operations_schemas.SeriesOut(
         first_at=utc(past.first_at),
         step_seconds=past.step_ms // 1000,
         tools=[_tool_shape(tool, samples) for tool in tools],
@@ -32,13 +32,13 @@ def series_shape(past: Past, tools: Sequence[str]) -> s.SeriesOut:
     )
 
 
-def _tool_shape(tool: str, samples: Sequence[Sample | None]) -> s.ToolSeries:
+def _tool_shape(tool: str, samples: Sequence[Sample | None]) -> operations_schemas.ToolSeries:
     seen = [None if one is None else one.tools.get(tool) for one in samples]
     waits = [None if one is None or one.waits is None else one.waits.get(tool, {}) for one in samples]
     total: Counter[int] = Counter()
     for one in waits:
         total.update(one or {})
-    return s.ToolSeries(
+    return operations_schemas.ToolSeries(
         tool=tool,
         depth=_each(seen, lambda one: one.depth),
         waiting=_each(seen, lambda one: one.waiting),
@@ -50,7 +50,7 @@ def _tool_shape(tool: str, samples: Sequence[Sample | None]) -> s.ToolSeries:
         cancelled=_ended(samples, tool, "cancelled"),
         wait_median_seconds=[_seconds(quantile(one or {}, _MEDIAN)) for one in waits],
         wait_p95_seconds=[_seconds(quantile(one or {}, _P95)) for one in waits],
-        waits=s.WaitsOut(
+        waits=operations_schemas.WaitsOut(
             begun=sum(total.values()),
             median_seconds=_seconds(quantile(total, _MEDIAN)),
             p95_seconds=_seconds(quantile(total, _P95)),
@@ -71,12 +71,12 @@ def _ended(samples: Iterable[Sample | None], tool: str, state: str) -> list[int 
     ]
 
 
-def _outcomes(samples: Iterable[Sample | None]) -> Iterable[s.OutcomeOut]:
+def _outcomes(samples: Iterable[Sample | None]) -> Iterable[operations_schemas.OutcomeOut]:
     total: Counter[tuple[str, str, str, str]] = Counter()
     for one in samples:
         total.update({} if one is None else one.ended or {})
     for (tool, model, state, code), count in sorted(total.items()):
-        yield s.OutcomeOut(tool=tool, model=model, status=state, code=code or None, generations=count)
+        yield operations_schemas.OutcomeOut(tool=tool, model=model, status=state, code=code or None, generations=count)
 
 
 def _seconds(milliseconds: int | None) -> Decimal | None:

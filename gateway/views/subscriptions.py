@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from gateway.domain import Interval
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.pricing.card import FREE_PLAN, RateCard
-from gateway.schemas import purchases as s
+from gateway.schemas import purchases as purchase_schemas
 from gateway.schemas.base import to_milliseconds, utc, utc_or_none
 from gateway.schemas.credits import ScheduledChange
 from gateway.views.generations import credits_of
@@ -19,11 +19,13 @@ _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 _YEAR = 12
 
 
-def subscription_shape(account: o.Account, card: RateCard, *, changeable: bool) -> s.SubscriptionOut:
+def subscription_shape(
+    account: outcomes.Account, card: RateCard, *, changeable: bool
+) -> purchase_schemas.SubscriptionOut:
     """The plan; `free` without a subscription. `changeable`: the account may cancel and resume it by itself."""
     own = account.subscription
     if own is None:
-        return s.SubscriptionOut(
+        return purchase_schemas.SubscriptionOut(
             object="subscription",
             account=account.id,
             plan=FREE_PLAN,
@@ -45,7 +47,7 @@ def subscription_shape(account: o.Account, card: RateCard, *, changeable: bool) 
         )
     plan = card.plans.get(own.plan)
     ends_at = _ends_at(own)
-    return s.SubscriptionOut(
+    return purchase_schemas.SubscriptionOut(
         object="subscription",
         account=account.id,
         plan=own.plan,
@@ -67,20 +69,20 @@ def subscription_shape(account: o.Account, card: RateCard, *, changeable: bool) 
     )
 
 
-def _status(own: o.Subscription, now: int) -> Literal["active", "past_due", "cancelled"]:
+def _status(own: outcomes.Subscription, now: int) -> Literal["active", "past_due", "cancelled"]:
     if own.cancelled_to is not None:
         return "cancelled"
     return "past_due" if own.paid_through is not None and own.paid_through <= now else "active"
 
 
-def _ends_at(own: o.Subscription) -> int | None:
+def _ends_at(own: outcomes.Subscription) -> int | None:
     """When it ends as things stand: what a payment provider renews goes on, and so does what has no end."""
     if own.cancelled_to is not None:
         return min(own.cancelled_to, own.paid_through or own.cancelled_to)
     return None if own.billing is not None else own.paid_through
 
 
-def _period_end(own: o.Subscription) -> int:
+def _period_end(own: outcomes.Subscription) -> int:
     """The end of the interval that it is in, counted from its start: as `cycles.period_end` has it (R2)."""
     start, cycle = _date(own.started_at), _date(own.cycle_started_at)
     begun = (cycle.year - start.year) * _YEAR + cycle.month - start.month
@@ -94,7 +96,7 @@ def _date(at: int) -> datetime:
     return datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000)
 
 
-def _scheduled(own: o.Subscription) -> ScheduledChange | None:
+def _scheduled(own: outcomes.Subscription) -> ScheduledChange | None:
     if own.scheduled_plan is None:
         return None
     return ScheduledChange(plan=own.scheduled_plan, interval=own.scheduled_interval, at=utc_or_none(own.scheduled_at))

@@ -6,15 +6,15 @@ from typing import Any
 
 from gateway.domain import EventType
 from gateway.ledger.webhooks import DEFAULT, Delivery, Webhook
-from gateway.schemas import webhooks as s
+from gateway.schemas import webhooks as webhook_schemas
 from gateway.schemas.base import utc, utc_or_none
 from gateway.views.events import GENERATION_EVENTS
 
 
-def webhook_shape(webhook: Webhook, secret: str | None = None) -> s.WebhookOut:
+def webhook_shape(webhook: Webhook, secret: str | None = None) -> webhook_schemas.WebhookOut:
     """A webhook; its secret only where it was just made."""
     own: dict[str, Any] = {} if secret is None else {"secret": secret}
-    return s.WebhookOut(
+    return webhook_schemas.WebhookOut(
         id=webhook.id,
         object="webhook",
         url=webhook.url,
@@ -32,9 +32,9 @@ def webhook_shape(webhook: Webhook, secret: str | None = None) -> s.WebhookOut:
     )
 
 
-def delivery_shape(delivery: Delivery) -> s.DeliveryOut:
+def delivery_shape(delivery: Delivery) -> webhook_schemas.DeliveryOut:
     """What a webhook was told, and how that went."""
-    return s.DeliveryOut(
+    return webhook_schemas.DeliveryOut(
         id=delivery.event,
         object="delivery",
         type=delivery.type,
@@ -44,7 +44,9 @@ def delivery_shape(delivery: Delivery) -> s.DeliveryOut:
         status=delivery.status,
         next_try_at=utc_or_none(delivery.next_at),
         tries=[
-            s.TryOut(at=utc(one.at), status_code=one.status_code, error=one.word, duration_ms=one.duration_ms)
+            webhook_schemas.TryOut(
+                at=utc(one.at), status_code=one.status_code, error=one.word, duration_ms=one.duration_ms
+            )
             for one in delivery.tries
         ],
         tried=delivery.tried,

@@ -21,7 +21,7 @@ from standardwebhooks import Webhook
 from gateway.api import limits, services
 from gateway.api.access.callback_signatures import KEYS_APART_SECONDS
 from gateway.domain import operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import LOOKS, queue_key
 from tests.api.visitor import CARD, Reply, Visitor, open_gateway
@@ -116,14 +116,14 @@ class Caller:
         raw = json.dumps({JOBS.get(provider, "id"): job}).encode() if body is None else body
         return await self.gateway.call("POST", path, headers=headers, raw=raw)
 
-    async def fields(self) -> o.Generation:
+    async def fields(self) -> outcomes.Generation:
         found = await self.gateway.ledger.generation(generation=self.generation)
-        assert isinstance(found, o.Generation)
+        assert isinstance(found, outcomes.Generation)
         return found
 
     async def park(self) -> None:
         parked = await self.gateway.ledger.park(generation=self.generation, attempt=1, operation=operation_id())
-        assert isinstance(parked, o.Parked)
+        assert isinstance(parked, outcomes.Parked)
 
     async def jobs(self) -> list[str]:
         """What is in the queue, once the gateway has written it."""

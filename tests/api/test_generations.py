@@ -11,7 +11,7 @@ import pytest
 
 from gateway.api import services
 from gateway.domain import FailureCode, State
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.api.visitor import SKETCH, Visitor
 
 
@@ -157,15 +157,15 @@ async def test_a_failure_says_what_happened_that_nothing_was_charged_and_what_to
     generation = await gateway.made(key)
     await gateway.begin(generation)
     failing = await gateway.ledger.generation(generation=generation)
-    assert isinstance(failing, o.Generation)
+    assert isinstance(failing, outcomes.Generation)
     attempt = 1
     while failing.state is not State.FAILED:
         outcome = await gateway.ledger.settle(
             generation=generation, attempt=attempt, operation=f"op{attempt}", failure=code
         )
-        if isinstance(outcome, o.Ended):
+        if isinstance(outcome, outcomes.Ended):
             break
-        assert isinstance(outcome, o.Requeued)
+        assert isinstance(outcome, outcomes.Requeued)
         await _make_due(gateway, generation)
         attempt += 1
         await gateway.begin(generation, attempt)
@@ -201,7 +201,7 @@ async def test_data_inputs_are_stored_and_never_given_back(gateway: Visitor) -> 
         {"kind": "image", "url": "https://example.com/cat.png"},
     ]
     stored = await gateway.ledger.generation(generation=body["id"])
-    assert isinstance(stored, o.Generation)
+    assert isinstance(stored, outcomes.Generation)
     assert await gateway.app[services.OUTPUTS].get(stored.request.inputs[0].url) == picture
 
 
@@ -226,7 +226,7 @@ async def test_sandbox_controls_reach_the_worker(gateway: Visitor) -> None:
     key = await gateway.account()
     generation = await gateway.made(key, sandbox={"fail": "moderated", "delay_seconds": 1})
     stored = await gateway.ledger.generation(generation=generation)
-    assert isinstance(stored, o.Generation)
+    assert isinstance(stored, outcomes.Generation)
     assert stored.request.sandbox == {"fail": "moderated", "delay_seconds": 1}
 
 

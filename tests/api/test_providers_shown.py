@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api import services
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import provider_key, queue_key
 from gateway.queue.slots import Slots
@@ -50,7 +50,7 @@ class Scene:
         generation = await self.made()
         assert not (await self.slots.acquire("box", 1, generation)).acquired
         outcome = await self.gateway.ledger.line_up(generation=generation, attempt=1)
-        assert isinstance(outcome, o.LinedUp)
+        assert isinstance(outcome, outcomes.LinedUp)
         assert await self.slots.enqueue("box", 1, outcome.dispatch) == []
         return generation
 

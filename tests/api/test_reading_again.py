@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.api import services
 from gateway.domain import FailureCode
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
 from gateway.views.kept_bodies import Bodies
 from tests.api.visitor import Visitor
@@ -94,7 +94,7 @@ async def test_a_body_is_kept_until_its_urls_would_be_others(gateway: Visitor) -
     key = await gateway.account()
     generation = await gateway.finished(key)
     found = await gateway.ledger.generation(generation=generation)
-    assert isinstance(found, o.Generation)
+    assert isinstance(found, outcomes.Generation)
     now = 1_795_305_600.0 + 60
     links = OutputLinks("signing", "https://example.com", clock=lambda: now)
     bodies = Bodies(links)

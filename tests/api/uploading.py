@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gateway.api import services
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.api.visitor import Reply, Visitor
 from tests.made_media import film, picture
 
@@ -47,7 +47,7 @@ def files(gateway: Visitor, place: str) -> list[Path]:
 
 async def stored_input(gateway: Visitor, generation: str, number: int = 0) -> bytes:
     found = await gateway.ledger.generation(generation=generation)
-    assert isinstance(found, o.Generation)
+    assert isinstance(found, outcomes.Generation)
     return await gateway.app[services.OUTPUTS].get(found.request.inputs[number].url)
 
 

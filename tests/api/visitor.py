@@ -20,7 +20,7 @@ from gateway.api import services
 from gateway.api.middleware.server import Runner
 from gateway.app import create_app
 from gateway.domain import FailureCode, Output, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import output_key
 from gateway.queue import workforce
@@ -144,7 +144,7 @@ class Visitor:
 
     async def begin(self, generation: str, attempt: int = 1) -> None:
         begun = await self.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
-        assert isinstance(begun, o.Begun), begun
+        assert isinstance(begun, outcomes.Begun), begun
 
     async def deliver(self, generation: str, index: int = 0, attempt: int = 1, data: bytes = PICTURE) -> None:
         key = output_key(generation, attempt, index, "image/png")
@@ -159,13 +159,13 @@ class Visitor:
             sha256=hashlib.sha256(data).hexdigest(),
         )
         noted = await self.ledger.deliver(generation=generation, attempt=attempt, output=output)
-        assert isinstance(noted, o.Noted), noted
+        assert isinstance(noted, outcomes.Noted), noted
 
     async def settle(self, generation: str, failure: FailureCode | None = None, attempt: int = 1) -> None:
         ended = await self.ledger.settle(
             generation=generation, attempt=attempt, operation=operation_id(), failure=failure
         )
-        assert isinstance(ended, o.Ended), ended
+        assert isinstance(ended, outcomes.Ended), ended
 
     async def finished(self, key: str, **body: Any) -> str:
         """A generation that has succeeded with all its outputs."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from gateway.api import services
 from gateway.domain import FailureCode
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.payments import Paid
 from tests.docs.example import ASKED, BUCKETS, NAME, NUMBER, UNITS, Example, Language, asked, number
 from tests.until import until
@@ -80,7 +80,7 @@ async def fail(example: Example, name: str) -> None:
 async def note(example: Example, name: str) -> None:
     found = await example.generation(name)
     noted = await example.visitor.ledger.note(generation=found.id, attempt=found.attempt, ref="job-7")
-    assert isinstance(noted, o.Noted)
+    assert isinstance(noted, outcomes.Noted)
 
 
 async def cancel(example: Example, name: str) -> None:

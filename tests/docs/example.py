@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.api.visitor import Reply, Visitor
 from tests.ledger.world import World
 from tests.redis_servers import RedisServer
@@ -74,7 +74,7 @@ class Example:
 
     async def generation(self, name: str) -> Any:
         found = await self.visitor.ledger.generation(generation=self.made[name])
-        assert isinstance(found, o.Generation)
+        assert isinstance(found, outcomes.Generation)
         return found
 
     async def journal(self) -> list[Any]:

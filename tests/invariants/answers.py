@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.payments import Checkout, Paid, TakenBack
 from tests.invariants.model.accounts import Answer
 
@@ -29,33 +29,39 @@ def in_order(answer: Answer) -> Answer:
 
 def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for each class
     match outcome:
-        case o.Reserved() | o.Requeued() | o.LinedUp() | o.CancelRequested() | o.CalledBack():
+        case (
+            outcomes.Reserved()
+            | outcomes.Requeued()
+            | outcomes.LinedUp()
+            | outcomes.CancelRequested()
+            | outcomes.CalledBack()
+        ):
             return dispatch_of(outcome.dispatch)
-        case o.Parked():
+        case outcomes.Parked():
             return outcome.next_look, dispatch_of(outcome.dispatch)
-        case o.Stray():
+        case outcomes.Stray():
             return outcome.tool
-        case o.Ended():
+        case outcomes.Ended():
             return str(outcome.generation.state), outcome.provider_ref, _dispatches(outcome.promoted)
-        case o.Applied():
+        case outcomes.Applied():
             return int(outcome.grant[1:]) if outcome.grant else None, _dispatches(outcome.promoted)
-        case o.Account():
+        case outcomes.Account():
             return sum(outcome.available_millicredits.values())
-        case o.InsufficientCredits():
+        case outcomes.InsufficientCredits():
             return sum(outcome.account.available_millicredits.values())
-        case o.Replayed():
+        case outcomes.Replayed():
             return outcome.generation.id
-        case o.Unchanged():
+        case outcomes.Unchanged():
             return str(outcome.generation.state)
-        case o.PlanLimit():
+        case outcomes.PlanLimit():
             return outcome.setting
-        case o.WaitingRoomFull():
+        case outcomes.WaitingRoomFull():
             return outcome.max_waiting
-        case o.TooEarly():
+        case outcomes.TooEarly():
             return outcome.not_before
-        case o.Renewed():
+        case outcomes.Renewed():
             return outcome.cancel_requested
-        case o.Refused():
+        case outcomes.Refused():
             return outcome.reason
         case Checkout():
             return outcome.status
@@ -66,7 +72,7 @@ def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for
     return None
 
 
-def dispatch_of(dispatch: o.Dispatch | None) -> Any:
+def dispatch_of(dispatch: outcomes.Dispatch | None) -> Any:
     """A dispatch as the model says it."""
     if dispatch is None:
         return None
@@ -74,5 +80,5 @@ def dispatch_of(dispatch: o.Dispatch | None) -> Any:
     return dispatch.generation, told
 
 
-def _dispatches(dispatches: Iterable[o.Dispatch]) -> list[Any]:
+def _dispatches(dispatches: Iterable[outcomes.Dispatch]) -> list[Any]:
     return [dispatch_of(each) for each in dispatches]

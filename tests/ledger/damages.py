@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.domain import EventType, generation_id, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.audit.report import DifferenceKind
 from tests.ledger.world import DAY, PARTITIONS, World, the
 
@@ -90,7 +89,7 @@ async def set_scene(world: World) -> Scene:
     running = await world.running(20_000)
     await world.spend(30_000)
     waiting = await world.spend(40_000)
-    page = the(o.Page, await world.ledger.deliveries(webhook=webhook, account="ann", limit=1))
+    page = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account="ann", limit=1))
     return Scene(world, running, waiting, ended, webhook, page.data[0].event)
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from gateway.domain import Bucket
 from gateway.errors import LedgerBroken
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from tests.ledger.world import DAY, HOUR, MINUTE, World, the
 
 
@@ -25,20 +24,20 @@ async def test_an_account_is_made_once_and_updated_after(world: World) -> None:
 @pytest.mark.cluster
 async def test_an_account_is_found_by_its_email_whatever_the_case(world: World) -> None:
     await world.ledger.put_account(account="ann", email="ann@example.com")
-    assert the(o.Account, await world.ledger.find_account(email=" ANN@example.com")).id == "ann"
+    assert the(outcomes.Account, await world.ledger.find_account(email=" ANN@example.com")).id == "ann"
     await world.ledger.put_account(account="ann", email="new@example.com")
-    assert the(o.Account, await world.ledger.find_account(email="new@example.com")).id == "ann"
-    assert isinstance(await world.ledger.find_account(email="ann@example.com"), o.NotFound)
-    assert isinstance(await world.ledger.find_account(email="nobody@example.com"), o.NotFound)
+    assert the(outcomes.Account, await world.ledger.find_account(email="new@example.com")).id == "ann"
+    assert isinstance(await world.ledger.find_account(email="ann@example.com"), outcomes.NotFound)
+    assert isinstance(await world.ledger.find_account(email="nobody@example.com"), outcomes.NotFound)
 
 
 async def test_of_two_that_claim_an_email_at_once_one_gets_it(world: World) -> None:
     """The second saw that the first did not have the address yet, took its claim for an old one, and both had it."""
     names = [f"a{number}" for number in range(20)]
     made = await asyncio.gather(*(world.ledger.put_account(account=name, email="ann@example.com") for name in names))
-    (winner,) = [name for name, one in zip(names, made, strict=True) if not isinstance(one, o.Refused)]
-    assert the(o.Account, await world.ledger.find_account(email="ann@example.com")).id == winner
-    assert {one for one in made if isinstance(one, o.Refused)} == {o.Refused("email_taken", winner)}
+    (winner,) = [name for name, one in zip(names, made, strict=True) if not isinstance(one, outcomes.Refused)]
+    assert the(outcomes.Account, await world.ledger.find_account(email="ann@example.com")).id == winner
+    assert {one for one in made if isinstance(one, outcomes.Refused)} == {outcomes.Refused("email_taken", winner)}
 
 
 async def test_an_email_that_is_given_up_leaves_nothing_behind(world: World) -> None:
@@ -52,7 +51,7 @@ async def test_a_claim_whose_account_never_wrote_the_email_lapses(world: World) 
     """Whoever claimed it died before the account was written; a minute later it is anyone's."""
     await world.ledger.redis.set(keys.email("ann@example.com"), "ann,1795305600000")
     await world.ledger.put_account(account="bob", email="ann@example.com")
-    assert the(o.Account, await world.ledger.find_account(email="ann@example.com")).id == "bob"
+    assert the(outcomes.Account, await world.ledger.find_account(email="ann@example.com")).id == "bob"
 
 
 async def test_an_email_belongs_to_one_account_until_that_gives_it_up(world: World) -> None:
@@ -60,11 +59,11 @@ async def test_an_email_belongs_to_one_account_until_that_gives_it_up(world: Wor
     await world.look()
     before = await world.contents()
     taken = await world.ledger.put_account(account="bob", email="Ann@example.com")
-    assert taken == o.Refused("email_taken", "ann")
+    assert taken == outcomes.Refused("email_taken", "ann")
     assert await world.contents() == before
     await world.ledger.put_account(account="ann", email="new@example.com")
     await world.ledger.put_account(account="bob", email="ann@example.com")
-    assert the(o.Account, await world.ledger.find_account(email="ann@example.com")).id == "bob"
+    assert the(outcomes.Account, await world.ledger.find_account(email="ann@example.com")).id == "bob"
 
 
 async def test_r1_free_credits_are_there_from_the_start_and_an_idle_account_is_one_key(world: World) -> None:
@@ -133,9 +132,9 @@ async def test_no_day_comes_twice_after_a_failover_to_a_slower_clock(world: Worl
 
 async def test_keys_changed_is_said_before_anything_else_is(world: World) -> None:
     await world.account()
-    assert isinstance(await world.ledger.account(account="ann", keys_version=1), o.KeysChanged)
-    assert isinstance(await world.ledger.account(account="ann", keys_version=0), o.Account)
-    assert isinstance(await world.ledger.account(account="nobody"), o.NotFound)
+    assert isinstance(await world.ledger.account(account="ann", keys_version=1), outcomes.KeysChanged)
+    assert isinstance(await world.ledger.account(account="ann", keys_version=0), outcomes.Account)
+    assert isinstance(await world.ledger.account(account="nobody"), outcomes.NotFound)
 
 
 async def test_a_ledger_without_a_rate_card_says_so(world: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import Bucket, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import DAY, World, the
 
 
@@ -22,7 +22,7 @@ async def test_r24_up_is_a_new_grant_with_the_buckets_current_expiry(world: Worl
         Bucket.TOP_UP: None,
     }
     for bucket, expires_at in expiries.items():
-        applied = the(o.Applied, await adjust(world, 5_000, bucket))
+        applied = the(outcomes.Applied, await adjust(world, 5_000, bucket))
         [grant] = [item for item in applied.account.grants if item.id == applied.grant]
         assert (grant.bucket, grant.available_millicredits, grant.expires_at) == (bucket, 5_000, expires_at)
 
@@ -40,7 +40,7 @@ async def test_r24_down_goes_in_burn_order_within_the_bucket(world: World) -> No
     now = (await world.account()).now
     lasting = await world.grant(amount=5_000)
     soon = await world.grant(amount=5_000, expires_at=now + DAY)
-    applied = the(o.Applied, await adjust(world, -7_000))
+    applied = the(outcomes.Applied, await adjust(world, -7_000))
     left = {grant.id: grant.available_millicredits for grant in applied.account.grants}
     assert soon not in left
     assert left[lasting] == 3_000
@@ -53,29 +53,29 @@ async def test_r24_down_never_takes_what_is_held_or_not_there(world: World) -> N
     await world.account(top_up=10_000)
     await world.spend(8_000)
     before = await world.contents()
-    assert await adjust(world, -2_001) == o.Refused("not_available", "2000")
+    assert await adjust(world, -2_001) == outcomes.Refused("not_available", "2000")
     assert await world.contents() == before
-    assert isinstance(await adjust(world, -2_000), o.Applied)
+    assert isinstance(await adjust(world, -2_000), outcomes.Applied)
     assert await world.held() == 8_000
 
 
 async def test_r24_down_never_takes_from_another_bucket(world: World) -> None:
     await world.account(top_up=10_000)
-    assert await adjust(world, -100_001, Bucket.FREE) == o.Refused("not_available", "100000")
+    assert await adjust(world, -100_001, Bucket.FREE) == outcomes.Refused("not_available", "100000")
 
 
 async def test_subscription_credits_need_a_subscription(world: World) -> None:
     await world.account()
-    assert await adjust(world, 1, Bucket.SUBSCRIPTION) == o.Refused("no_subscription", "0")
+    assert await adjust(world, 1, Bucket.SUBSCRIPTION) == outcomes.Refused("no_subscription", "0")
 
 
 async def test_r11_an_adjustment_sent_twice_is_made_once(world: World) -> None:
     await world.account(top_up=10_000)
     for amount in (5_000, -5_000):
         operation = operation_id()
-        first = the(o.Applied, await adjust(world, amount, operation=operation))
+        first = the(outcomes.Applied, await adjust(world, amount, operation=operation))
         before = await world.contents()
-        again = the(o.Applied, await adjust(world, amount, operation=operation))
+        again = the(outcomes.Applied, await adjust(world, amount, operation=operation))
         assert await world.contents() == before
         assert (again.grant, again.account.grants) == (first.grant, first.account.grants)
 
@@ -83,6 +83,6 @@ async def test_r11_an_adjustment_sent_twice_is_made_once(world: World) -> None:
 async def test_a_refusal_is_not_remembered(world: World) -> None:
     await world.publish(daily_millicredits=0)
     await world.account()
-    assert isinstance(await adjust(world, -5, operation="one"), o.Refused)
+    assert isinstance(await adjust(world, -5, operation="one"), outcomes.Refused)
     await world.grant(amount=5)
-    assert isinstance(await adjust(world, -5, operation="one"), o.Applied)
+    assert isinstance(await adjust(world, -5, operation="one"), outcomes.Applied)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import DAY, HOUR, World, the
 
 
@@ -27,7 +27,7 @@ async def test_r11_a_move_sent_twice_is_made_once(world: World) -> None:
     await world.account()
     for _ in range(2):
         moved = await world.ledger.advance(account="ann", operation="one", advance_ms=DAY)
-        assert the(o.Applied, moved).account.clock_offset_ms == DAY
+        assert the(outcomes.Applied, moved).account.clock_offset_ms == DAY
 
 
 async def test_r22_deadlines_stay_in_real_time(world: World) -> None:
@@ -36,7 +36,7 @@ async def test_r22_deadlines_stay_in_real_time(world: World) -> None:
     deadline = await world.deadline(generation)
     await world.advance(40 * DAY)
     assert await world.deadline(generation) == deadline
-    assert isinstance(await world.rescue(generation), o.NotDue)
+    assert isinstance(await world.rescue(generation), outcomes.NotDue)
 
 
 async def test_a_clock_moved_by_centuries_writes_every_cycle(world: World) -> None:
@@ -53,10 +53,10 @@ async def test_a_clock_stops_before_the_end_of_the_calendar(world: World) -> Non
     """Python's calendar ends with the year 9999: an account past it could not be shown any more, every read a 500."""
     await world.account()
     moved = await world.ledger.advance(account="ann", operation="far", advance_ms=8000 * 366 * DAY)
-    assert the(o.Refused, moved).reason == "too_far"
+    assert the(outcomes.Refused, moved).reason == "too_far"
     assert (await world.look()).clock_offset_ms == 0
 
 
 async def test_an_unknown_accounts_clock_is_not_found(world: World) -> None:
     moved = await world.ledger.advance(account="nobody", operation="one", advance_ms=DAY)
-    assert isinstance(moved, o.NotFound)
+    assert isinstance(moved, outcomes.NotFound)

@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.domain import Bucket, FailureCode, operation_id, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.audit import Report, audit, looking, walk
 from gateway.ledger.audit import accounts as audited_accounts
 from gateway.ledger.audit import indexes as audited_indexes
@@ -59,13 +58,13 @@ class Traffic:
                     millicredits=-1,
                     reason="r",
                 )
-        if isinstance(made, o.Reserved):
+        if isinstance(made, outcomes.Reserved):
             await self._end(made.generation.id, chance)
 
     async def _end(self, generation: str, chance: random.Random) -> None:
         world, ledger = self.world, self.world.ledger
         begun = await ledger.begin(generation=generation, attempt=1, operation=operation_id())
-        if not isinstance(begun, o.Begun) or chance.random() < 0.2:
+        if not isinstance(begun, outcomes.Begun) or chance.random() < 0.2:
             if chance.random() < 0.5:
                 await ledger.cancel(generation=generation)
             return

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.domain import FailureCode, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import HOUR, MINUTE, SECOND, TERMS, World, the
 
 
@@ -27,7 +27,7 @@ async def test_only_the_next_attempt_may_begin(world: World, attempt: int) -> No
     generation = await world.spend()
     before = await world.contents()
     stale = await world.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
-    assert isinstance(stale, o.Stale)
+    assert isinstance(stale, outcomes.Stale)
     assert await world.contents() == before
 
 
@@ -59,16 +59,16 @@ async def test_a_waiting_or_ended_generation_cannot_begin(world: World) -> None:
     late = await world.spend()
     for generation in (first, late, "gen_00aaaaaaaaaaaaaaaaaaaaaaaa"):
         outcome = await world.ledger.begin(generation=generation, attempt=1, operation=operation_id())
-        assert isinstance(outcome, o.Stale)
-    assert isinstance(await world.ledger.begin(generation=waiting, attempt=1, operation="x"), o.Begun)
+        assert isinstance(outcome, outcomes.Stale)
+    assert isinstance(await world.ledger.begin(generation=waiting, attempt=1, operation="x"), outcomes.Begun)
 
 
 async def test_a_retry_cannot_begin_before_its_pause_is_over(world: World) -> None:
     await world.account()
     generation = await world.running()
-    requeued = the(o.Requeued, await world.settle(generation, FailureCode.PROVIDER_FAILED))
+    requeued = the(outcomes.Requeued, await world.settle(generation, FailureCode.PROVIDER_FAILED))
     early = await world.ledger.begin(generation=generation, attempt=2, operation=operation_id())
-    assert early == o.TooEarly(requeued.dispatch.not_before)
+    assert early == outcomes.TooEarly(requeued.dispatch.not_before)
     await world.pass_time(generation, 2 * SECOND)
     assert (await world.begin(generation, 2)).attempt == 2
 
@@ -102,7 +102,7 @@ async def test_r17_begin_past_give_up_at_ends_the_generation_and_names_the_job_t
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     await world.pass_time(generation, HOUR)
     operation = operation_id()
-    ended = the(o.Ended, await world.ledger.begin(generation=generation, attempt=2, operation=operation))
+    ended = the(outcomes.Ended, await world.ledger.begin(generation=generation, attempt=2, operation=operation))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT)
     assert ended.provider_ref == "job-7"
     assert await world.held() == 0

@@ -12,8 +12,7 @@ import pytest
 
 import gateway.ledger
 from gateway.domain import Bucket, operation_id, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.webhooks import Due
 from tests.ledger.world import DAY, FREE, HOUR, PARTITIONS, POLICY, World, open_world, the
 
@@ -141,7 +140,7 @@ async def test_operators_cannot_give_an_account_grants_without_end(redis_url: st
             await world.ledger.grant(**ask, operation=operation_id(), millicredits=1, expires_at=None),
             await world.ledger.adjust(**ask, operation=operation_id(), millicredits=1),
         ]
-        assert [the(o.Refused, one).reason for one in refused] == ["too_many_grants"] * 2
+        assert [the(outcomes.Refused, one).reason for one in refused] == ["too_many_grants"] * 2
         assert await world.contents() == before
         await world.advance(HOUR)
         await world.spend(10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import FailureCode, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import MINUTE, SECOND, World, the
 
 UNKNOWN = "gen_00aaaaaaaaaaaaaaaaaaaaaaaa"
@@ -12,13 +12,13 @@ UNKNOWN = "gen_00aaaaaaaaaaaaaaaaaaaaaaaa"
 async def noted(world: World) -> str:
     """A running generation whose job is noted."""
     generation = await world.running()
-    the(o.Noted, await world.ledger.note(generation=generation, attempt=1, ref="job-7"))
+    the(outcomes.Noted, await world.ledger.note(generation=generation, attempt=1, ref="job-7"))
     return generation
 
 
-async def park(world: World, generation: str, attempt: int = 1, operation: str | None = None) -> o.Parked:
+async def park(world: World, generation: str, attempt: int = 1, operation: str | None = None) -> outcomes.Parked:
     parked = await world.ledger.park(generation=generation, attempt=attempt, operation=operation or operation_id())
-    return the(o.Parked, parked)
+    return the(outcomes.Parked, parked)
 
 
 async def call(world: World, generation: str, job: str = "job-7") -> object:
@@ -29,7 +29,7 @@ async def test_a_parked_generation_is_dispatched_at_once(world: World) -> None:
     await world.account()
     generation = await world.parked()
     before = await world.now()
-    dispatch = the(o.CalledBack, await call(world, generation)).dispatch
+    dispatch = the(outcomes.CalledBack, await call(world, generation)).dispatch
     assert dispatch is not None
     assert (dispatch.attempt, dispatch.deadline) == (2, await world.deadline(generation))
     assert 2 * SECOND <= dispatch.deadline - before < 3 * SECOND
@@ -41,16 +41,16 @@ async def test_called_twice_is_harmless(world: World) -> None:
     await world.account()
     generation = await world.parked()
     first, second = await call(world, generation), await call(world, generation)
-    assert the(o.CalledBack, first).dispatch is not None
-    assert the(o.CalledBack, second).dispatch is not None
+    assert the(outcomes.CalledBack, first).dispatch is not None
+    assert the(outcomes.CalledBack, second).dispatch is not None
     await world.begin(generation, 2)
-    assert await world.ledger.begin(generation=generation, attempt=2, operation=operation_id()) == o.Stale()
+    assert await world.ledger.begin(generation=generation, attempt=2, operation=operation_id()) == outcomes.Stale()
 
 
 async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: World) -> None:
     await world.account()
     generation = await noted(world)
-    assert await call(world, generation) == o.CalledBack(generation, None)
+    assert await call(world, generation) == outcomes.CalledBack(generation, None)
     before = await world.now()
     parked = await park(world, generation)
     assert parked.dispatch is not None
@@ -61,7 +61,7 @@ async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: Wor
 async def test_also_one_that_comes_before_the_ref_is_noted(world: World) -> None:
     await world.account()
     generation = await world.running()
-    assert await call(world, generation) == o.CalledBack(generation, None)
+    assert await call(world, generation) == outcomes.CalledBack(generation, None)
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     assert (await park(world, generation)).dispatch is not None
 
@@ -98,7 +98,7 @@ async def test_the_same_callback_of_a_running_one_again_changes_nothing(world: W
     generation = await noted(world)
     await call(world, generation)
     before = await world.contents()
-    assert await call(world, generation) == o.CalledBack(generation, None)
+    assert await call(world, generation) == outcomes.CalledBack(generation, None)
     assert await world.contents() == before
 
 
@@ -106,7 +106,7 @@ async def test_a_job_that_is_not_the_noted_one_is_stray(world: World) -> None:
     await world.account()
     for generation in (await noted(world), await world.parked()):
         before = await world.contents()
-        assert await call(world, generation, "job-6") == o.Stray("image")
+        assert await call(world, generation, "job-6") == outcomes.Stray("image")
         assert await world.contents() == before
 
 
@@ -115,8 +115,8 @@ async def test_after_the_end_its_own_job_is_no_news_and_any_other_is_stray(world
     generation = await noted(world)
     await world.settle(generation, FailureCode.PROVIDER_REJECTED)
     before = await world.contents()
-    assert the(o.Unchanged, await call(world, generation)).generation.state is State.FAILED
-    assert await call(world, generation, "job-8") == o.Stray("image")
+    assert the(outcomes.Unchanged, await call(world, generation)).generation.state is State.FAILED
+    assert await call(world, generation, "job-8") == outcomes.Stray("image")
     assert await world.contents() == before
 
 
@@ -133,13 +133,13 @@ async def test_what_is_queued_looks_when_it_begins(world: World) -> None:
     generation = await noted(world)
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     before = await world.contents()
-    assert isinstance(await call(world, generation), o.Unchanged)
+    assert isinstance(await call(world, generation), outcomes.Unchanged)
     assert await world.contents() == before
 
 
 async def test_nothing_is_known_of_a_generation_that_is_not_there(world: World) -> None:
     before = await world.contents()
-    assert await call(world, UNKNOWN) == o.NotFound()
+    assert await call(world, UNKNOWN) == outcomes.NotFound()
     assert await world.contents() == before
 
 
@@ -147,8 +147,8 @@ async def test_past_the_time_at_which_the_provider_is_given_up_the_look_refunds(
     await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 46 * MINUTE)
-    the(o.CalledBack, await call(world, generation))
+    the(outcomes.CalledBack, await call(world, generation))
     ended = the(
-        o.Ended, await world.ledger.begin(generation=generation, attempt=2, operation=operation_id())
+        outcomes.Ended, await world.ledger.begin(generation=generation, attempt=2, operation=operation_id())
     ).generation
     assert (ended.state, ended.error, ended.committed_millicredits) == (State.FAILED, FailureCode.PROVIDER_TIMEOUT, 0)

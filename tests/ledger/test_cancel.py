@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain import FailureCode, Scope, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import DAY, SECOND, World, the
 
 
 async def test_r18_queued_is_refunded_at_once(world: World) -> None:
     await world.account()
     generation = await world.spend(73_500)
-    ended = the(o.Ended, await world.ledger.cancel(generation=generation, account="ann"))
+    ended = the(outcomes.Ended, await world.ledger.cancel(generation=generation, account="ann"))
     assert (ended.generation.state, ended.generation.error) == (State.CANCELLED, None)
     assert ended.generation.refunded_millicredits == 73_500
     assert await world.available() == (100_000, 0, 0)
@@ -22,7 +22,7 @@ async def test_r18_queued_is_refunded_at_once(world: World) -> None:
 async def test_r18_waiting_is_refunded_at_once_and_leaves_the_line(world: World) -> None:
     await world.account()
     first, _, third, fourth = [await world.spend() for _ in range(4)]
-    ended = the(o.Ended, await world.ledger.cancel(generation=third))
+    ended = the(outcomes.Ended, await world.ledger.cancel(generation=third))
     assert (ended.generation.state, ended.promoted) == (State.CANCELLED, ())
     assert [dispatch.generation for dispatch in (await world.finish(first)).promoted] == [fourth]
 
@@ -30,7 +30,7 @@ async def test_r18_waiting_is_refunded_at_once_and_leaves_the_line(world: World)
 async def test_r14_cancelling_a_queued_one_promotes_the_next(world: World) -> None:
     await world.account()
     first, _, third = [await world.spend() for _ in range(3)]
-    ended = the(o.Ended, await world.ledger.cancel(generation=first))
+    ended = the(outcomes.Ended, await world.ledger.cancel(generation=first))
     assert [dispatch.generation for dispatch in ended.promoted] == [third]
 
 
@@ -38,11 +38,11 @@ async def test_r18_running_is_asked_to_stop_and_keeps_what_was_delivered(world: 
     await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)
-    asked = the(o.CancelRequested, await world.ledger.cancel(generation=generation))
+    asked = the(outcomes.CancelRequested, await world.ledger.cancel(generation=generation))
     assert asked.dispatch is None
     assert (asked.generation.state, asked.generation.cancel_requested) == (State.RUNNING, True)
     await world.deliver(generation, 1)
-    ended = the(o.Ended, await world.settle(generation))
+    ended = the(outcomes.Ended, await world.settle(generation))
     assert ended.generation.state is State.CANCELLED
     assert (ended.generation.committed_millicredits, ended.generation.refunded_millicredits) == (6_000, 3_000)
 
@@ -52,7 +52,7 @@ async def test_r18_everything_delivered_is_still_cancelled_and_paid(world: World
     generation = await world.running(9_000)
     await world.deliver(generation, 0)
     await world.ledger.cancel(generation=generation)
-    ended = the(o.Ended, await world.settle(generation))
+    ended = the(outcomes.Ended, await world.settle(generation))
     assert (ended.generation.state, ended.generation.committed_millicredits) == (State.CANCELLED, 9_000)
 
 
@@ -61,7 +61,7 @@ async def test_r18_a_failed_attempt_after_a_cancel_request_ends_it(world: World,
     await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
-    ended = the(o.Ended, await world.settle(generation, code))
+    ended = the(outcomes.Ended, await world.settle(generation, code))
     assert (ended.generation.state, ended.generation.error) == (State.CANCELLED, None)
 
 
@@ -70,7 +70,7 @@ async def test_r18_a_lapsed_lease_after_a_cancel_request_ends_it(world: World) -
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
     await world.pass_time(generation, DAY)
-    assert the(o.Ended, await world.rescue(generation)).generation.state is State.CANCELLED
+    assert the(outcomes.Ended, await world.rescue(generation)).generation.state is State.CANCELLED
 
 
 async def test_r18_a_hand_back_after_a_cancel_request_ends_it(world: World) -> None:
@@ -78,19 +78,19 @@ async def test_r18_a_hand_back_after_a_cancel_request_ends_it(world: World) -> N
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
     ended = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    assert the(o.Ended, ended).generation.state is State.CANCELLED
+    assert the(outcomes.Ended, ended).generation.state is State.CANCELLED
 
 
 async def test_r17_a_parked_generation_is_brought_to_a_worker_at_once(world: World) -> None:
     await world.account()
     generation = await world.parked()
-    asked = the(o.CancelRequested, await world.ledger.cancel(generation=generation))
+    asked = the(outcomes.CancelRequested, await world.ledger.cancel(generation=generation))
     assert asked.dispatch is not None
     assert asked.dispatch.attempt == 2
     assert await world.deadline(generation) == asked.dispatch.deadline
     begun = await world.begin(generation, 2)
     assert (begun.cancel_requested, begun.provider_ref) == (True, "job-7")
-    ended = the(o.Ended, await world.settle(generation, attempt=2))
+    ended = the(outcomes.Ended, await world.settle(generation, attempt=2))
     assert (ended.generation.state, ended.provider_ref) == (State.CANCELLED, "job-7")
 
 
@@ -99,7 +99,7 @@ async def test_r17_cancelling_a_queued_one_with_a_ref_names_the_job_to_stop(worl
     generation = await world.running()
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    assert the(o.Ended, await world.ledger.cancel(generation=generation)).provider_ref == "job-7"
+    assert the(outcomes.Ended, await world.ledger.cancel(generation=generation)).provider_ref == "job-7"
 
 
 @pytest.mark.parametrize("how", ["finish", "fail", "cancel"])
@@ -111,7 +111,7 @@ async def test_r18_after_the_end_nothing_changes(world: World, how: str) -> None
     else:
         await getattr(world, how)(generation)
     before = await world.contents()
-    unchanged = the(o.Unchanged, await world.ledger.cancel(generation=generation, account="ann", keys_version=0))
+    unchanged = the(outcomes.Unchanged, await world.ledger.cancel(generation=generation, account="ann", keys_version=0))
     assert unchanged.generation == await world.generation(generation)
     assert await world.contents() == before
 
@@ -121,7 +121,7 @@ async def test_cancelling_twice_while_it_runs_is_one_change(world: World) -> Non
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
     before = await world.contents()
-    assert isinstance(await world.ledger.cancel(generation=generation), o.CancelRequested)
+    assert isinstance(await world.ledger.cancel(generation=generation), outcomes.CancelRequested)
     assert await world.contents() == before
 
 
@@ -135,7 +135,7 @@ async def test_anothers_generation_is_not_found(world: World) -> None:
         await world.ledger.cancel(generation="gen_00aaaaaaaaaaaaaaaaaaaaaaaa"),
         await world.ledger.cancel(generation="what?"),
     ):
-        assert isinstance(cancelled, o.NotFound)
+        assert isinstance(cancelled, outcomes.NotFound)
     assert await world.contents() == before
 
 
@@ -154,11 +154,11 @@ async def test_anothers_generation_is_not_found_also_by_an_account_that_revoked_
             account=stranger,
             label=None,
         )
-        await world.ledger.revoke_key(key_id=the(o.AccountKey, key).id, account=stranger)
+        await world.ledger.revoke_key(key_id=the(outcomes.AccountKey, key).id, account=stranger)
         cancelled = await world.ledger.cancel(generation=generation, account=stranger, keys_version=1)
         found = await world.ledger.generation(generation=generation, account=stranger, keys_version=1)
-        assert isinstance(cancelled, o.NotFound)
-        assert isinstance(found, o.NotFound)
+        assert isinstance(cancelled, outcomes.NotFound)
+        assert isinstance(found, outcomes.NotFound)
 
 
 async def test_a_revoked_key_cancels_nothing(world: World) -> None:
@@ -166,7 +166,7 @@ async def test_a_revoked_key_cancels_nothing(world: World) -> None:
     generation = await world.spend()
     before = await world.contents()
     outcome = await world.ledger.cancel(generation=generation, account="ann", keys_version=3)
-    assert isinstance(outcome, o.KeysChanged)
+    assert isinstance(outcome, outcomes.KeysChanged)
     assert await world.contents() == before
 
 
@@ -176,5 +176,5 @@ async def test_cancelling_during_a_retrys_pause_refunds_at_once(world: World) ->
     await world.deliver(generation, 0)
     await world.settle(generation, FailureCode.PROVIDER_FAILED)
     await world.pass_time(generation, SECOND)
-    ended = the(o.Ended, await world.ledger.cancel(generation=generation))
+    ended = the(outcomes.Ended, await world.ledger.cancel(generation=generation))
     assert (ended.generation.state, ended.generation.committed_millicredits) == (State.CANCELLED, 3_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from gateway.domain import Bucket, Interval, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.test_subscribe import anniversary
 from tests.ledger.world import DAY, MINUTE, POLICY, World, amounts, the
 
@@ -15,15 +15,15 @@ PRO = 30_000_000
 
 async def change(
     world: World, plan: str, when: Literal["now", "period_end"], interval: Interval | None = None, operation: str = ""
-) -> o.Account:
+) -> outcomes.Account:
     """Change ann's plan, which must be accepted."""
     made = await world.ledger.change(
         account="ann", operation=operation or operation_id(), plan=plan, interval=interval, when=when
     )
-    return the(o.Applied, made).account
+    return the(outcomes.Applied, made).account
 
 
-def plan_of(account: o.Account) -> tuple[str, Interval] | None:
+def plan_of(account: outcomes.Account) -> tuple[str, Interval] | None:
     """The account's plan and interval."""
     if account.subscription is None:
         return None
@@ -203,7 +203,7 @@ async def test_r14_a_change_now_promotes_who_waited(world: World) -> None:
     await world.account(plan="standard")
     generations = [await world.spend(1_000) for _ in range(10)]
     made = await world.ledger.change(account="ann", operation="one", plan="pro", interval=None, when="now")
-    promoted = [dispatch.generation for dispatch in the(o.Applied, made).promoted]
+    promoted = [dispatch.generation for dispatch in the(outcomes.Applied, made).promoted]
     assert promoted == generations[8:]
     assert (await world.generation(generations[9])).state is State.QUEUED
 
@@ -235,11 +235,11 @@ async def test_a_refused_change_leaves_no_trace(world: World) -> None:
     before = await world.contents()
     arguments: dict[str, Any] = {"operation": "x", "interval": None, "when": "now"}
     nobody = await world.ledger.change(account="nobody", plan="pro", **arguments)
-    assert isinstance(nobody, o.NotFound)
+    assert isinstance(nobody, outcomes.NotFound)
     none = await world.ledger.change(account="ann", plan="pro", **arguments)
-    assert the(o.Refused, none).reason == "no_subscription"
+    assert the(outcomes.Refused, none).reason == "no_subscription"
     unknown = await world.ledger.change(account="bob", plan="gold", **arguments)
-    assert the(o.Refused, unknown).reason == "unknown_plan"
+    assert the(outcomes.Refused, unknown).reason == "unknown_plan"
     assert await world.contents() == before
 
 
@@ -247,4 +247,4 @@ async def test_a_plan_withdrawn_from_sale_cannot_be_changed_to(world: World) -> 
     await world.account(plan="standard")
     await world.publish(plans={"standard": POLICY.plans["standard"]})
     refused = await world.ledger.change(account="ann", operation="x", plan="pro", interval=None, when="period_end")
-    assert the(o.Refused, refused).reason == "unknown_plan"
+    assert the(outcomes.Refused, refused).reason == "unknown_plan"

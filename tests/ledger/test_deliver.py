@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain import operation_id
 from gateway.errors import LedgerBroken
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import World, an_output, the
 
 
@@ -17,7 +17,7 @@ async def test_a_delivered_output_comes_back_as_it_was_recorded(world: World) ->
     await world.account()
     generation = await world.running()
     film = replace(an_output(), content_type="video/mp4", duration_seconds=Decimal("7.50"))
-    assert isinstance(await world.ledger.deliver(generation=generation, attempt=1, output=film), o.Noted)
+    assert isinstance(await world.ledger.deliver(generation=generation, attempt=1, output=film), outcomes.Noted)
     assert (await world.generation(generation)).outputs == (film,)
 
 
@@ -35,7 +35,7 @@ async def test_r11_an_output_delivered_twice_counts_once(world: World) -> None:
     before = await world.contents()
     await world.deliver(generation, 1)
     assert await world.contents() == before
-    ended = the(o.Ended, await world.settle(generation))
+    ended = the(outcomes.Ended, await world.settle(generation))
     assert ended.generation.committed_millicredits == 3_000
 
 
@@ -46,7 +46,7 @@ async def test_a_stale_attempt_delivers_nothing(world: World) -> None:
     await world.begin(generation, 2)
     before = await world.contents()
     stale = await world.ledger.deliver(generation=generation, attempt=1, output=an_output())
-    assert isinstance(stale, o.Stale)
+    assert isinstance(stale, outcomes.Stale)
     assert await world.contents() == before
 
 
@@ -57,7 +57,7 @@ async def test_r9_a_later_attempt_finds_what_was_delivered_before(world: World) 
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     assert [output.index for output in (await world.begin(generation, 2)).outputs] == [0]
     await world.deliver(generation, 1, 2, attempt=2)
-    ended = the(o.Ended, await world.settle(generation, attempt=2))
+    ended = the(outcomes.Ended, await world.settle(generation, attempt=2))
     assert ended.generation.committed_millicredits == 9_000
 
 

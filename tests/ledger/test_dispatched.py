@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.domain import FailureCode, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import MINUTE, SECOND, TERMS, World, the
 
 
@@ -82,7 +82,7 @@ async def test_the_look_again_is_never_later_than_the_queue_timeout(world: World
 async def test_a_retry_is_looked_at_a_minute_after_its_pause(world: World) -> None:
     await world.account()
     generation = await world.running()
-    requeued = the(o.Requeued, await world.settle(generation, FailureCode.PROVIDER_FAILED))
+    requeued = the(outcomes.Requeued, await world.settle(generation, FailureCode.PROVIDER_FAILED))
     assert await world.ledger.dispatched({generation: requeued.dispatch.deadline}) == {generation}
     assert await deadline_of(world, generation) == requeued.dispatch.not_before + MINUTE
 
@@ -91,7 +91,7 @@ async def test_r17_a_dispatched_look_at_a_parked_one_is_repeated_in_a_minute(wor
     await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 30 * SECOND)
-    look = the(o.Requeued, await world.rescue(generation))
+    look = the(outcomes.Requeued, await world.rescue(generation))
     assert await world.ledger.dispatched({generation: look.dispatch.deadline}) == {generation}
     assert await deadline_of(world, generation) >= look.dispatch.deadline
 
@@ -102,5 +102,5 @@ async def test_a_queued_generation_with_a_ref_has_no_queue_timeout(world: World)
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     handed = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     before = await world.now()
-    await world.ledger.dispatched({generation: the(o.Requeued, handed).dispatch.deadline})
+    await world.ledger.dispatched({generation: the(outcomes.Requeued, handed).dispatch.deadline})
     assert await deadline_of(world, generation) >= before + MINUTE

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import State, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from tests.ledger.world import PARTITIONS, World, the
 
 
@@ -19,7 +18,7 @@ async def pages(world: World, limit: int, **filters: object) -> list[list[str]]:
             before=before,
             **filters,  # type: ignore[arg-type]
         )
-        read = the(o.Page, page)
+        read = the(outcomes.Page, page)
         found.append([generation.id for generation in read.data])
         if read.next is None:
             return found
@@ -103,14 +102,14 @@ async def test_one_generation_for_anybody_or_for_its_account_only(world: World) 
     await world.account()
     await world.account("bob")
     generation = await world.spend()
-    assert the(o.Generation, await world.ledger.generation(generation=generation)).id == generation
+    assert the(outcomes.Generation, await world.ledger.generation(generation=generation)).id == generation
     own = await world.ledger.generation(generation=generation, account="ann", keys_version=0)
-    assert the(o.Generation, own).account == "ann"
-    assert isinstance(await world.ledger.generation(generation=generation, account="bob"), o.NotFound)
+    assert the(outcomes.Generation, own).account == "ann"
+    assert isinstance(await world.ledger.generation(generation=generation, account="bob"), outcomes.NotFound)
     changed = await world.ledger.generation(generation=generation, account="ann", keys_version=9)
-    assert isinstance(changed, o.KeysChanged)
+    assert isinstance(changed, outcomes.KeysChanged)
     for unknown in ("gen_00aaaaaaaaaaaaaaaaaaaaaaaa", "gen_", "../etc/passwd", ""):
-        assert isinstance(await world.ledger.generation(generation=unknown), o.NotFound)
+        assert isinstance(await world.ledger.generation(generation=unknown), outcomes.NotFound)
 
 
 async def test_lists_of_unknown_accounts_cursors_and_old_keys(world: World) -> None:
@@ -118,10 +117,10 @@ async def test_lists_of_unknown_accounts_cursors_and_old_keys(world: World) -> N
     await world.account("bob")
     bobs = await world.spend(account="bob")
     ledger = world.ledger
-    assert isinstance(await ledger.generations(account="nobody", keys_version=None, limit=3), o.NotFound)
-    assert isinstance(await ledger.generations(account="ann", keys_version=5, limit=3), o.KeysChanged)
+    assert isinstance(await ledger.generations(account="nobody", keys_version=None, limit=3), outcomes.NotFound)
+    assert isinstance(await ledger.generations(account="ann", keys_version=5, limit=3), outcomes.KeysChanged)
     strange = await ledger.generations(account="ann", keys_version=None, limit=3, before=bobs)
-    assert isinstance(strange, o.NotFound)
+    assert isinstance(strange, outcomes.NotFound)
 
 
 async def test_every_change_that_can_be_seen_is_a_new_version(world: World) -> None:
@@ -148,16 +147,18 @@ async def test_what_has_not_changed_since_it_was_read_is_answered_as_it_was_read
     read = await world.generation(generation)
     assert await world.ledger.generation(generation=generation, known=read) is read
     assert await world.ledger.generation(generation=generation, account="ann", known=read) is read
-    assert isinstance(await world.ledger.generation(generation=generation, account="bob", known=read), o.NotFound)
+    assert isinstance(
+        await world.ledger.generation(generation=generation, account="bob", known=read), outcomes.NotFound
+    )
     await world.ledger.cancel(generation=generation)
-    changed = the(o.Generation, await world.ledger.generation(generation=generation, known=read))
+    changed = the(outcomes.Generation, await world.ledger.generation(generation=generation, known=read))
     assert (read.state, changed.state) == ("queued", "cancelled")
 
 
 async def test_a_generation_that_was_just_reserved_reads_as_reserve_answered_it(world: World) -> None:
     await world.account()
     for price in (1_000, 0):
-        reserved = the(o.Reserved, await world.reserve(price=price))
+        reserved = the(outcomes.Reserved, await world.reserve(price=price))
         assert await world.generation(reserved.generation.id) == reserved.generation
         known = await world.ledger.generation(generation=reserved.generation.id, known=reserved.generation)
         assert known is reserved.generation

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import DAY, HOUR, World, amounts, the
 
 
@@ -49,7 +49,7 @@ async def test_r11_a_grant_sent_twice_is_made_once(world: World) -> None:
     before = await world.contents()
     again = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
     assert await world.contents() == before
-    assert the(o.Applied, again).grant == the(o.Applied, first).grant
+    assert the(outcomes.Applied, again).grant == the(outcomes.Applied, first).grant
     assert (await world.available())[2] == 5_000
 
 
@@ -60,10 +60,10 @@ async def test_a_refused_grant_leaves_no_trace(world: World) -> None:
     before = await world.contents()
     arguments: dict[str, Any] = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "reason": "x"}
     late = await world.ledger.grant(**arguments, millicredits=1, expires_at=now - 1)
-    assert isinstance(late, o.Refused)
+    assert isinstance(late, outcomes.Refused)
     assert late.reason == "expires_in_past"
     nobody = await world.ledger.grant(**{**arguments, "account": "nobody"}, millicredits=1, expires_at=None)
-    assert isinstance(nobody, o.NotFound)
+    assert isinstance(nobody, outcomes.NotFound)
     assert await world.contents() == before
 
 
@@ -74,9 +74,9 @@ async def test_an_account_cannot_hold_more_than_stays_exact(world: World) -> Non
         await world.grant(amount=AMOUNT_MAX_MILLICREDITS)
     arguments: dict[str, Any] = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
     refused = await world.ledger.grant(**arguments, expires_at=None, reason="x")
-    assert the(o.Refused, refused).reason == "too_much"
+    assert the(outcomes.Refused, refused).reason == "too_much"
     adjusted = await world.ledger.adjust(**arguments, reason="x")
-    assert the(o.Refused, adjusted).reason == "too_much"
+    assert the(outcomes.Refused, adjusted).reason == "too_much"
 
 
 async def test_a_reason_is_kept_as_one_line_whatever_it_holds(world: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import World, the
 
 
@@ -11,7 +11,7 @@ async def test_a_handed_back_generation_starts_elsewhere_at_once(world: World) -
     await world.account()
     generation = await world.running()
     handed = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    dispatch = the(o.Requeued, handed).dispatch
+    dispatch = the(outcomes.Requeued, handed).dispatch
     assert (dispatch.attempt, dispatch.not_before) == (2, 0)
     assert dispatch.deadline == dispatch.queued_at + world.ledger.dispatch_ms
     assert (await world.begin(generation, 2)).state is State.RUNNING
@@ -44,7 +44,7 @@ async def test_r11_a_hand_back_that_ended_it_answers_the_same_again(world: World
     await world.ledger.cancel(generation=generation)
     first = await world.ledger.hand_back(generation=generation, attempt=1, operation="one")
     before = await world.contents()
-    assert isinstance(first, o.Ended)
+    assert isinstance(first, outcomes.Ended)
     assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
     assert await world.contents() == before
 
@@ -56,5 +56,5 @@ async def test_a_stale_attempt_hands_nothing_back(world: World) -> None:
     await world.begin(generation, 2)
     before = await world.contents()
     stale = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    assert isinstance(stale, o.Stale)
+    assert isinstance(stale, outcomes.Stale)
     assert await world.contents() == before

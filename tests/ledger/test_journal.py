@@ -6,8 +6,7 @@ import pytest
 
 from gateway.domain import Bucket, partition_of_account
 from gateway.errors import LedgerBroken
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from tests.ledger.world import DAY, PARTITIONS, World, the
 
 
@@ -16,7 +15,7 @@ async def listed(world: World, limit: int, **period: int) -> list[int]:
     before: str | None = None
     while True:
         read = await world.ledger.journal(account="ann", keys_version=None, limit=limit, before=before, **period)
-        page = the(o.Page, read)
+        page = the(outcomes.Page, read)
         found += [entry.id for entry in page.data]
         if page.next is None:
             return found
@@ -30,7 +29,7 @@ async def test_r19_a_page_is_newest_first_and_says_where_to_go_on(world: World) 
     seen: list[int] = []
     before: str | None = None
     while True:
-        page = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3, before=before))
+        page = the(outcomes.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3, before=before))
         seen += [entry.id for entry in page.data]
         if page.next is None:
             break
@@ -42,19 +41,21 @@ async def test_r19_a_page_goes_on_where_it_was_while_entries_are_added(world: Wo
     await world.account()
     for amount in range(1, 8):
         await world.grant(amount=amount)
-    first = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3))
+    first = the(outcomes.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3))
     await world.grant()
-    second = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3, before=first.next))
+    second = the(
+        outcomes.Page, await world.ledger.journal(account="ann", keys_version=None, limit=3, before=first.next)
+    )
     assert [entry.id for entry in second.data] == [5, 4, 3]
 
 
 async def test_a_cursor_beyond_either_end_is_an_honest_page(world: World) -> None:
     await world.account()
     await world.grant()
-    beyond = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=9, before="999"))
+    beyond = the(outcomes.Page, await world.ledger.journal(account="ann", keys_version=None, limit=9, before="999"))
     assert [entry.id for entry in beyond.data] == [2, 1]
     for before in ("1", "0"):
-        end = the(o.Page, await world.ledger.journal(account="ann", keys_version=None, limit=9, before=before))
+        end = the(outcomes.Page, await world.ledger.journal(account="ann", keys_version=None, limit=9, before=before))
         assert (end.data, end.next) == ((), None)
 
 
@@ -85,14 +86,14 @@ async def test_r19_every_entry_says_what_each_bucket_did_and_the_balance_after(w
     await world.finish(await world.spend(120_000, outputs=2), 1)
     _, _, reserve, commit, refund = await world.journal()
     assert reserve.buckets == {
-        Bucket.FREE: o.BucketChange(-100_000, 100_000),
-        Bucket.TOP_UP: o.BucketChange(-20_000, 20_000),
+        Bucket.FREE: outcomes.BucketChange(-100_000, 100_000),
+        Bucket.TOP_UP: outcomes.BucketChange(-20_000, 20_000),
     }
     assert (reserve.available_after_millicredits, reserve.held_after_millicredits) == (30_000, 120_000)
-    assert commit.buckets == {Bucket.FREE: o.BucketChange(0, -60_000)}
+    assert commit.buckets == {Bucket.FREE: outcomes.BucketChange(0, -60_000)}
     assert refund.buckets == {
-        Bucket.FREE: o.BucketChange(40_000, -40_000),
-        Bucket.TOP_UP: o.BucketChange(20_000, -20_000),
+        Bucket.FREE: outcomes.BucketChange(40_000, -40_000),
+        Bucket.TOP_UP: outcomes.BucketChange(20_000, -20_000),
     }
     assert (refund.available_after_millicredits, refund.held_after_millicredits) == (90_000, 0)
 
@@ -133,8 +134,8 @@ async def test_r19_the_newest_entry_stays_however_old_it_is(world: World) -> Non
 
 async def test_an_unknown_account_has_no_journal_and_a_changed_key_reads_none(world: World) -> None:
     await world.account()
-    assert isinstance(await world.ledger.journal(account="nobody", keys_version=None, limit=1), o.NotFound)
-    assert isinstance(await world.ledger.journal(account="ann", keys_version=3, limit=1), o.KeysChanged)
+    assert isinstance(await world.ledger.journal(account="nobody", keys_version=None, limit=1), outcomes.NotFound)
+    assert isinstance(await world.ledger.journal(account="ann", keys_version=3, limit=1), outcomes.KeysChanged)
 
 
 async def test_a_balance_that_contradicts_the_journal_is_refused_before_any_write(world: World) -> None:

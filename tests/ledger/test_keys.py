@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain import Scope
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from tests.ledger.world import World, the
 
 SECRET = "fbx_a-made-up-key"
@@ -15,8 +14,8 @@ SECRET = "fbx_a-made-up-key"
 async def test_a_key_leads_to_its_account(world: World) -> None:
     await world.account()
     made = await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label="web, shop")
-    key = the(o.AccountKey, made)
-    found = the(o.KeyRecord, await world.ledger.find_key(key=SECRET))
+    key = the(outcomes.AccountKey, made)
+    found = the(outcomes.KeyRecord, await world.ledger.find_key(key=SECRET))
     assert (found.key_id, found.scope, found.account, found.keys_version) == (key.id, Scope.ACCOUNT, "ann", 0)
     assert (await world.look()).keys == (key,)
     assert key.label == "web, shop"
@@ -34,12 +33,14 @@ async def test_the_key_itself_is_nowhere_in_the_ledger(world: World) -> None:
 @pytest.mark.cluster
 async def test_revoking_an_accounts_key_is_at_once_also_for_a_cached_one(world: World) -> None:
     await world.account()
-    key = the(o.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None))
-    cached = the(o.KeyRecord, await world.ledger.find_key(key=SECRET))
+    key = the(
+        outcomes.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None)
+    )
+    cached = the(outcomes.KeyRecord, await world.ledger.find_key(key=SECRET))
     assert await world.ledger.revoke_key(key_id=key.id, account="ann")
-    assert isinstance(await world.ledger.find_key(key=SECRET), o.NotFound)
+    assert isinstance(await world.ledger.find_key(key=SECRET), outcomes.NotFound)
     before = await world.contents()
-    assert isinstance(await world.reserve(keys_version=cached.keys_version), o.KeysChanged)
+    assert isinstance(await world.reserve(keys_version=cached.keys_version), outcomes.KeysChanged)
     assert await world.contents() == before
     assert not await world.ledger.revoke_key(key_id=key.id, account="ann")
 
@@ -47,24 +48,28 @@ async def test_revoking_an_accounts_key_is_at_once_also_for_a_cached_one(world: 
 async def test_a_key_is_revoked_only_by_its_own_account_or_scope(world: World) -> None:
     await world.account()
     await world.account("bob")
-    key = the(o.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None))
+    key = the(
+        outcomes.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None)
+    )
     assert not await world.ledger.revoke_key(key_id=key.id, account="bob")
     assert not await world.ledger.revoke_key(key_id=key.id, account=None)
-    assert isinstance(await world.ledger.find_key(key=SECRET), o.KeyRecord)
+    assert isinstance(await world.ledger.find_key(key=SECRET), outcomes.KeyRecord)
 
 
 async def test_operators_keys_have_no_account(world: World) -> None:
     for scope, secret in ((Scope.ADMIN, "fbx_admin"), (Scope.OPS, "fbx_ops")):
-        key = the(o.AccountKey, await world.ledger.add_key(key=secret, scope=scope, account=None, label="night, shift"))
-        found = the(o.KeyRecord, await world.ledger.find_key(key=secret))
+        key = the(
+            outcomes.AccountKey, await world.ledger.add_key(key=secret, scope=scope, account=None, label="night, shift")
+        )
+        found = the(outcomes.KeyRecord, await world.ledger.find_key(key=secret))
         assert (found.scope, found.account) == (scope, None)
         assert await world.ledger.revoke_key(key_id=key.id, account=None)
-        assert isinstance(await world.ledger.find_key(key=secret), o.NotFound)
+        assert isinstance(await world.ledger.find_key(key=secret), outcomes.NotFound)
 
 
 async def test_an_operators_key_that_never_came_into_force_can_be_taken_off_the_list(world: World) -> None:
     """Whoever made it was killed between the list and the key's record: it was shown, and could not be revoked."""
-    key = the(o.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.OPS, account=None, label=None))
+    key = the(outcomes.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.OPS, account=None, label=None))
     await world.redis.delete(keys.key(key.id))
     assert await world.ledger.operator_keys() == (key,)
     assert await world.ledger.revoke_key(key_id=key.id, account=None)
@@ -74,15 +79,17 @@ async def test_an_operators_key_that_never_came_into_force_can_be_taken_off_the_
 async def test_the_accounts_own_list_decides(world: World) -> None:
     """A key record that outlived its revocation (a crash in between) opens nothing."""
     await world.account()
-    key = the(o.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None))
+    key = the(
+        outcomes.AccountKey, await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="ann", label=None)
+    )
     await world.redis.hdel(world.ledger.account_key("ann"), f"key:{key.id}")
-    assert isinstance(await world.ledger.find_key(key=SECRET), o.NotFound)
+    assert isinstance(await world.ledger.find_key(key=SECRET), outcomes.NotFound)
 
 
 async def test_a_key_for_an_unknown_account_is_not_made(world: World) -> None:
     made = await world.ledger.add_key(key=SECRET, scope=Scope.ACCOUNT, account="nobody", label=None)
-    assert isinstance(made, o.NotFound)
-    assert isinstance(await world.ledger.find_key(key=SECRET), o.NotFound)
+    assert isinstance(made, outcomes.NotFound)
+    assert isinstance(await world.ledger.find_key(key=SECRET), outcomes.NotFound)
 
 
 async def test_a_key_added_twice_is_one_key(world: World) -> None:

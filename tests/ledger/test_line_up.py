@@ -9,17 +9,17 @@ import pytest
 
 from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import LedgerBroken
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import MINUTE, SECOND, TERMS, World, the
 
 SHORT = replace(TERMS, queue_timeout_ms=30 * SECOND)
 
 
-async def lined_up(world: World, **more: Any) -> tuple[str, o.Dispatch]:
+async def lined_up(world: World, **more: Any) -> tuple[str, outcomes.Dispatch]:
     """A generation that stands in its provider's line, and what is dispatched when there is room."""
     generation = await world.spend(**more)
     outcome = await world.ledger.line_up(generation=generation, attempt=1)
-    return generation, the(o.LinedUp, outcome).dispatch
+    return generation, the(outcomes.LinedUp, outcome).dispatch
 
 
 async def test_it_stays_queued_and_has_not_started_nor_failed(world: World) -> None:
@@ -40,7 +40,7 @@ async def test_its_time_in_the_queue_does_not_run_while_it_stands_there(world: W
     await world.account()
     generation, _ = await lined_up(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
-    assert the(o.Requeued, await world.rescue(generation)).dispatch.attempt == 1
+    assert the(outcomes.Requeued, await world.rescue(generation)).dispatch.attempt == 1
     await world.begin(generation)
 
 
@@ -48,9 +48,9 @@ async def test_it_runs_again_when_it_was_looked_at_and_no_worker_comes(world: Wo
     await world.account()
     generation, _ = await lined_up(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
-    the(o.Requeued, await world.rescue(generation))
+    the(outcomes.Requeued, await world.rescue(generation))
     await world.pass_time(generation, 31 * SECOND)
-    assert the(o.Ended, await world.rescue(generation)).generation.error is FailureCode.QUEUE_TIMEOUT
+    assert the(outcomes.Ended, await world.rescue(generation)).generation.error is FailureCode.QUEUE_TIMEOUT
 
 
 async def test_a_dispatch_from_the_line_does_not_start_its_time_either(world: World) -> None:
@@ -76,7 +76,7 @@ async def test_begin_forgets_the_line(world: World) -> None:
 async def test_sent_twice_it_answers_with_the_same_attempt(world: World) -> None:
     await world.account()
     generation, first = await lined_up(world)
-    again = the(o.LinedUp, await world.ledger.line_up(generation=generation, attempt=1)).dispatch
+    again = the(outcomes.LinedUp, await world.ledger.line_up(generation=generation, attempt=1)).dispatch
     assert replace(again, deadline=first.deadline) == first
 
 
@@ -85,11 +85,11 @@ async def test_what_runs_or_waits_for_another_attempt_is_not_lined_up(world: Wor
     generation = await world.running()
     before = await world.contents()
     for attempt in (1, 2):
-        assert await world.ledger.line_up(generation=generation, attempt=attempt) == o.Stale()
+        assert await world.ledger.line_up(generation=generation, attempt=attempt) == outcomes.Stale()
     assert await world.contents() == before
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     before = await world.contents()
-    assert await world.ledger.line_up(generation=generation, attempt=1) == o.Stale()
+    assert await world.ledger.line_up(generation=generation, attempt=1) == outcomes.Stale()
     assert await world.contents() == before
 
 
@@ -107,6 +107,6 @@ async def test_what_its_provider_has_does_not_wait_for_room(world: World) -> Non
 async def test_cancelled_in_the_line_it_is_refunded_at_once(world: World) -> None:
     await world.account()
     generation, _ = await lined_up(world)
-    ended = the(o.Ended, await world.ledger.cancel(generation=generation)).generation
+    ended = the(outcomes.Ended, await world.ledger.cancel(generation=generation)).generation
     assert (ended.state, ended.refunded_millicredits) == (State.CANCELLED, 10_000)
     assert "in_line" not in await world.fields(generation)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain import FailureCode, State, operation_id
 from gateway.errors import LedgerBroken
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import HOUR, SECOND, TERMS, World, the
 
 
@@ -127,7 +127,7 @@ async def test_parking_after_a_cancel_request_ends_it(world: World) -> None:
     generation = await world.running()
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     await world.ledger.cancel(generation=generation)
-    ended = the(o.Ended, await world.ledger.park(generation=generation, attempt=1, operation="one"))
+    ended = the(outcomes.Ended, await world.ledger.park(generation=generation, attempt=1, operation="one"))
     assert (ended.generation.state, ended.provider_ref) == (State.CANCELLED, "job-7")
     before = await world.contents()
     assert await world.ledger.park(generation=generation, attempt=1, operation="one") == ended
@@ -138,9 +138,9 @@ async def test_the_worker_that_parked_holds_nothing_any_more(world: World) -> No
     await world.account()
     generation = await world.parked()
     before = await world.contents()
-    assert isinstance(await world.settle(generation), o.Stale)
-    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), o.Stale)
-    assert isinstance(await world.ledger.park(generation=generation, attempt=1, operation="x"), o.Stale)
+    assert isinstance(await world.settle(generation), outcomes.Stale)
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), outcomes.Stale)
+    assert isinstance(await world.ledger.park(generation=generation, attempt=1, operation="x"), outcomes.Stale)
     assert await world.contents() == before
 
 

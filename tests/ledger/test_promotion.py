@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain import partition_of_account
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import FREE, PARTITIONS, POLICY, TERMS, World, the
 
 AT_ONCE = 100
@@ -33,12 +33,12 @@ async def due(world: World) -> list[str]:
     return [item.generation for item in found if (await world.generation(item.generation)).state == "waiting"]
 
 
-def names(dispatches: tuple[o.Dispatch, ...]) -> list[str]:
+def names(dispatches: tuple[outcomes.Dispatch, ...]) -> list[str]:
     return [dispatch.generation for dispatch in dispatches]
 
 
 async def rescued(world: World, generation: str) -> list[str]:
-    outcome = the(o.Requeued, await world.rescue(generation))
+    outcome = the(outcomes.Requeued, await world.rescue(generation))
     return names((outcome.dispatch, *outcome.promoted))
 
 
@@ -66,7 +66,7 @@ async def test_r14_when_the_marked_one_is_cancelled_those_behind_it_are_promoted
     waiting = await a_full_waiting_room(world, 103)
     await world.subscribe(plan="wide")
     (marked,) = await due(world)
-    ended = the(o.Ended, await world.ledger.cancel(generation=marked))
+    ended = the(outcomes.Ended, await world.ledger.cancel(generation=marked))
     assert names(ended.promoted) == waiting[AT_ONCE + 1 :]
     assert (await world.look()).waiting == {}
 
@@ -76,7 +76,7 @@ async def test_r14_where_the_room_was_taken_meanwhile_the_marked_one_waits_on(wo
     await world.subscribe(plan="wide")
     (marked,) = await due(world)
     await world.publish(plans={**POLICY.plans, "wide": replace(WIDE, concurrency={})})
-    assert isinstance(await world.rescue(marked), o.NotDue)
+    assert isinstance(await world.rescue(marked), outcomes.NotDue)
     found = await world.generation(marked)
     assert (found.state, await due(world)) == ("waiting", [])
     assert await world.deadline(marked) == found.created_at + TERMS.waiting_timeout_ms

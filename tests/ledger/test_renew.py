@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import FailureCode, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import HOUR, MINUTE, World, the
 
 
@@ -13,7 +13,7 @@ async def test_renew_keeps_the_lease_and_records_progress(world: World) -> None:
     await world.pass_time(generation, 20_000)
     before, version = await world.now(), (await world.generation(generation)).version
     renewed = await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=250)
-    assert renewed == o.Renewed(cancel_requested=False)
+    assert renewed == outcomes.Renewed(cancel_requested=False)
     deadline = await world.deadline(generation)
     assert deadline is not None
     assert deadline >= before + world.ledger.lease_ms
@@ -34,7 +34,7 @@ async def test_r18_renew_says_that_a_cancel_was_asked_for(world: World) -> None:
     await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
-    assert await world.ledger.renew(generation=generation, attempt=1) == o.Renewed(cancel_requested=True)
+    assert await world.ledger.renew(generation=generation, attempt=1) == outcomes.Renewed(cancel_requested=True)
 
 
 async def test_r17_renew_past_give_up_at_ends_the_generation_refunded(world: World) -> None:
@@ -42,9 +42,9 @@ async def test_r17_renew_past_give_up_at_ends_the_generation_refunded(world: Wor
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)
     await world.pass_time(generation, 44 * MINUTE)
-    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), o.Renewed)
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), outcomes.Renewed)
     await world.pass_time(generation, HOUR)
-    ended = the(o.Ended, await world.ledger.renew(generation=generation, attempt=1))
+    ended = the(outcomes.Ended, await world.ledger.renew(generation=generation, attempt=1))
     assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, FailureCode.PROVIDER_TIMEOUT)
     assert (ended.generation.committed_millicredits, ended.generation.refunded_millicredits) == (3_000, 6_000)
 
@@ -57,7 +57,7 @@ async def test_one_that_lacks_nothing_has_no_error_when_its_provider_is_given_up
         generation = await world.running(9_000)
         await world.deliver(generation, 0)
         await world.pass_time(generation, HOUR)
-        ended = the(o.Ended, await end(generation))
+        ended = the(outcomes.Ended, await end(generation))
         assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, None)
 
 
@@ -67,7 +67,7 @@ async def test_r17_a_result_after_the_end_is_discarded(world: World) -> None:
     await world.pass_time(generation, HOUR)
     await world.ledger.renew(generation=generation, attempt=1)
     before = await world.contents()
-    assert isinstance(await world.settle(generation), o.Stale)
+    assert isinstance(await world.settle(generation), outcomes.Stale)
     assert await world.contents() == before
 
 
@@ -78,15 +78,15 @@ async def test_r11_the_ending_that_a_renewal_made_is_answered_again(world: World
     generation = await world.running()
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     await world.pass_time(generation, HOUR)
-    first = the(o.Ended, await world.ledger.renew(generation=generation, attempt=1))
+    first = the(outcomes.Ended, await world.ledger.renew(generation=generation, attempt=1))
     before = await world.contents()
-    again = the(o.Ended, await world.ledger.renew(generation=generation, attempt=1))
+    again = the(outcomes.Ended, await world.ledger.renew(generation=generation, attempt=1))
     assert (again.generation, again.provider_ref) == (first.generation, "job-7")
-    assert isinstance(await world.ledger.renew(generation=generation, attempt=2), o.Stale)
+    assert isinstance(await world.ledger.renew(generation=generation, attempt=2), outcomes.Stale)
     assert await world.contents() == before
     other = await world.running()
     await world.settle(other)
-    assert isinstance(await world.ledger.renew(generation=other, attempt=1), o.Stale)
+    assert isinstance(await world.ledger.renew(generation=other, attempt=1), outcomes.Stale)
 
 
 async def test_a_stale_attempt_cannot_renew(world: World) -> None:
@@ -95,5 +95,7 @@ async def test_a_stale_attempt_cannot_renew(world: World) -> None:
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     await world.begin(generation, 2)
     before = await world.contents()
-    assert isinstance(await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=9), o.Stale)
+    assert isinstance(
+        await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=9), outcomes.Stale
+    )
     assert await world.contents() == before

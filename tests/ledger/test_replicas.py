@@ -14,7 +14,7 @@ import pytest
 
 from gateway.domain import Scope, generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable, ReplicasMissing
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.idempotency import KeyClaimed, Request, Requests, StoredResponse
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
@@ -69,7 +69,7 @@ async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_w
             acknowledged.add(await world.spend(100))
             key = f"fbx_{number}_{step}"
             made = await world.ledger.add_key(key=key, scope=Scope.ACCOUNT, account="ann", label=None)
-            assert isinstance(made, o.AccountKey)
+            assert isinstance(made, outcomes.AccountKey)
             keys_made.append(key)
 
     await requests.claim(asked)
@@ -86,9 +86,9 @@ async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_w
     try:
         await check_invariants(promoted.redis, PARTITIONS)
         for generation in acknowledged:
-            the(o.Generation, await promoted.generation(generation=generation))
+            the(outcomes.Generation, await promoted.generation(generation=generation))
         for key in keys_made:
-            the(o.KeyRecord, await promoted.find_key(key=key))
+            the(outcomes.KeyRecord, await promoted.find_key(key=key))
         assert await Requests(promoted).claim(asked) == StoredResponse("{}")
     finally:
         await promoted.close()
@@ -122,7 +122,7 @@ async def test_without_the_replica_nothing_is_acknowledged_and_from_then_on_noth
     replica.start()
     await until_confirmed(world.ledger)
     assert await world.ledger.shortages() == []
-    the(o.Ended, await world.settle(running))
+    the(outcomes.Ended, await world.settle(running))
     assert await requests.claim(Request("ann", "digest", "body")) == KeyClaimed()
 
 
@@ -144,7 +144,9 @@ async def test_a_reservation_without_an_answer_is_replayed_only_when_the_replica
             await world.reserve(generation=generation, idempotency=once)
     replica.start()
     await until_confirmed(world.ledger)
-    assert the(o.Replayed, await world.reserve(generation=generation, idempotency=once)).generation.id == generation
+    assert (
+        the(outcomes.Replayed, await world.reserve(generation=generation, idempotency=once)).generation.id == generation
+    )
     assert await world.held() == 20_000
 
 
@@ -163,7 +165,7 @@ async def test_a_read_waits_for_what_others_wrote(world: World, own_redis: Redis
         assert not asked.done()
         os.kill(replica.pid, signal.SIGCONT)
         await asked
-        the(o.Generation, await reader.generation(generation=generation))
+        the(outcomes.Generation, await reader.generation(generation=generation))
     finally:
         await reader.close()
 
@@ -182,7 +184,7 @@ async def test_a_replica_that_hangs_holds_up_few_connections_and_everyone_hears_
     assert len(await world.redis.client_list()) <= 100, "one that waits, not one for each of the 400"
     os.kill(replica.pid, signal.SIGCONT)
     await until_confirmed(world.ledger)
-    the(o.Reserved, await world.reserve(price=1))
+    the(outcomes.Reserved, await world.reserve(price=1))
 
 
 async def test_another_server_cannot_confirm_what_it_never_had(
@@ -228,7 +230,7 @@ async def test_another_server_cannot_confirm_what_it_never_had(
             assert not promoted.exists(ledger.generation_key(generation))
             assert isinstance(answer, LedgerUnavailable), "it was acknowledged, and is lost"
         await until_confirmed(ledger)
-        the(o.Reserved, await World(ledger, world.policy).reserve(generation=generation))
+        the(outcomes.Reserved, await World(ledger, world.policy).reserve(generation=generation))
     finally:
         await ledger.close()
         line.close()
@@ -244,7 +246,7 @@ async def test_holds_that_nobody_was_told_of_end_by_themselves(world: World, rep
     await until_confirmed(world.ledger)
     assert await world.held() == 20_000
     await world.pass_time(generation, HOUR + DAY)
-    the(o.Ended, await world.rescue(generation))
+    the(outcomes.Ended, await world.rescue(generation))
     assert await world.held() == 10_000, "that of the fixture's own"
     await check_invariants(world.redis, PARTITIONS)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain import FailureCode, State, operation_id, partition_of_account
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, SECOND, TERMS, World, the
 
 
@@ -28,22 +28,22 @@ async def test_nothing_is_rescued_before_its_deadline_or_by_a_deadline_that_move
     await world.account()
     generation = await world.spend()
     before = await world.contents()
-    assert isinstance(await world.rescue(generation), o.NotDue)
+    assert isinstance(await world.rescue(generation), outcomes.NotDue)
     assert await world.contents() == before
     await world.pass_time(generation, MINUTE)
     deadline = await world.deadline(generation)
     assert deadline is not None
     before = await world.contents()
     moved = await world.ledger.rescue(generation=generation, deadline=deadline - 1, judge_leases=True)
-    assert isinstance(moved, o.NotDue)
+    assert isinstance(moved, outcomes.NotDue)
     assert await world.contents() == before
 
 
 async def test_r16_a_queued_generation_that_nobody_dispatched_is_dispatched_again(world: World) -> None:
     await world.account()
-    reserved = the(o.Reserved, await world.reserve())
+    reserved = the(outcomes.Reserved, await world.reserve())
     await world.pass_time(reserved.generation.id, 3 * SECOND)
-    again = the(o.Requeued, await world.rescue(reserved.generation.id))
+    again = the(outcomes.Requeued, await world.rescue(reserved.generation.id))
     assert reserved.dispatch is not None
     assert again.dispatch.attempt == 1
     assert await world.deadline(reserved.generation.id) == again.dispatch.deadline
@@ -54,7 +54,7 @@ async def test_r16_queue_timeout_refunds(world: World) -> None:
     await world.account()
     generation = await world.spend(73_500)
     await world.pass_time(generation, HOUR)
-    ended = the(o.Ended, await world.rescue(generation))
+    ended = the(outcomes.Ended, await world.rescue(generation))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, FailureCode.QUEUE_TIMEOUT)
     assert await world.available() == (100_000, 0, 0)
 
@@ -65,7 +65,7 @@ async def test_r16_queue_timeout_counts_from_the_last_move_to_queued(world: Worl
     await world.pass_time(generation, 40 * MINUTE)
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     await world.pass_time(generation, 40 * MINUTE)
-    assert isinstance(await world.rescue(generation), o.Requeued)
+    assert isinstance(await world.rescue(generation), outcomes.Requeued)
 
 
 async def test_r16_queue_timeout_never_strikes_while_a_provider_works(world: World) -> None:
@@ -74,9 +74,9 @@ async def test_r16_queue_timeout_never_strikes_while_a_provider_works(world: Wor
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     await world.pass_time(generation, 30 * MINUTE)
-    assert isinstance(await world.rescue(generation), o.Requeued)
+    assert isinstance(await world.rescue(generation), outcomes.Requeued)
     await world.pass_time(generation, 30 * MINUTE)
-    ended = the(o.Ended, await world.rescue(generation))
+    ended = the(outcomes.Ended, await world.rescue(generation))
     assert (ended.generation.error, ended.provider_ref) == (FailureCode.PROVIDER_TIMEOUT, "job-7")
 
 
@@ -85,7 +85,7 @@ async def test_r16_a_lapsed_lease_is_a_failure_and_the_next_attempt(world: World
     generation = await world.running()
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     await world.pass_time(generation, MINUTE)
-    requeued = the(o.Requeued, await world.rescue(generation))
+    requeued = the(outcomes.Requeued, await world.rescue(generation))
     assert (requeued.dispatch.attempt, requeued.dispatch.not_before - requeued.dispatch.queued_at) == (2, 2 * SECOND)
     found = await world.generation(generation)
     assert (found.state, found.failures, found.provider_ref) == (State.QUEUED, 1, "job-7")
@@ -99,9 +99,9 @@ async def test_r16_after_attempts_max_lost_workers_it_is_refunded(world: World) 
         await world.begin(generation, attempt)
         await world.pass_time(generation, MINUTE)
         outcome = await world.rescue(generation)
-        if isinstance(outcome, o.Requeued):
+        if isinstance(outcome, outcomes.Requeued):
             await world.pass_time(generation, MINUTE)
-    ended = the(o.Ended, outcome)
+    ended = the(outcomes.Ended, outcome)
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, FailureCode.WORKER_LOST)
     assert await world.available() == (100_000, 0, 0)
     assert (await world.ledger.totals()).rescues == {"retried": 2, "worker_lost": 1}
@@ -113,9 +113,9 @@ async def test_r16_leases_are_not_judged_by_a_caretaker_that_was_cut_off(world: 
     await world.pass_time(running, MINUTE)
     await world.pass_time(queued, MINUTE)
     before = await world.fields(running)
-    assert isinstance(await world.rescue(running, judge_leases=False), o.NotDue)
+    assert isinstance(await world.rescue(running, judge_leases=False), outcomes.NotDue)
     assert await world.fields(running) == before
-    assert isinstance(await world.rescue(queued, judge_leases=False), o.Requeued)
+    assert isinstance(await world.rescue(queued, judge_leases=False), outcomes.Requeued)
 
 
 async def test_r16_a_worker_that_renewed_in_time_is_left_alone(world: World) -> None:
@@ -126,7 +126,7 @@ async def test_r16_a_worker_that_renewed_in_time_is_left_alone(world: World) -> 
     assert deadline is not None
     await world.ledger.renew(generation=generation, attempt=1)
     late = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
-    assert isinstance(late, o.NotDue)
+    assert isinstance(late, outcomes.NotDue)
 
 
 async def test_r17_a_lease_that_lapses_past_give_up_at_is_a_provider_timeout(world: World) -> None:
@@ -134,7 +134,7 @@ async def test_r17_a_lease_that_lapses_past_give_up_at_is_a_provider_timeout(wor
     generation = await world.running()
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     await world.pass_time(generation, HOUR)
-    ended = the(o.Ended, await world.rescue(generation))
+    ended = the(outcomes.Ended, await world.rescue(generation))
     assert (ended.generation.error, ended.provider_ref) == (FailureCode.PROVIDER_TIMEOUT, "job-7")
 
 
@@ -143,7 +143,7 @@ async def test_r16_an_overdue_waiting_one_is_refunded_if_there_is_no_room(world:
     _, _, waiting = [await world.spend() for _ in range(3)]
     assert await world.deadline(waiting) == (await world.generation(waiting)).created_at + TERMS.waiting_timeout_ms
     await world.pass_time(waiting, DAY)
-    ended = the(o.Ended, await world.rescue(waiting))
+    ended = the(outcomes.Ended, await world.rescue(waiting))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, FailureCode.WAITING_TIMEOUT)
     assert (await world.look()).waiting == {}
 
@@ -154,18 +154,18 @@ async def test_r16_an_overdue_waiting_one_is_promoted_if_it_fits(world: World) -
     _, _, waiting = [await world.spend() for _ in range(3)]
     await world.publish(free=replace(FREE, concurrency={"image": 3}))
     await world.pass_time(waiting, DAY)
-    promoted = the(o.Requeued, await world.rescue(waiting))
+    promoted = the(outcomes.Requeued, await world.rescue(waiting))
     assert promoted.dispatch.generation == waiting
     account = await world.look()
     assert (account.in_work, account.waiting) == ({"image": 3}, {})
-    assert isinstance(await world.rescue(waiting), o.NotDue)
+    assert isinstance(await world.rescue(waiting), outcomes.NotDue)
 
 
 async def test_r17_a_parked_one_is_dispatched_at_its_next_look_and_is_no_failure(world: World) -> None:
     await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 30 * SECOND)
-    look = the(o.Requeued, await world.rescue(generation, judge_leases=False))
+    look = the(outcomes.Requeued, await world.rescue(generation, judge_leases=False))
     assert look.dispatch.attempt == 2
     found = await world.generation(generation)
     assert (found.state, found.failures) == (State.RUNNING, 0)
@@ -176,7 +176,7 @@ async def test_r17_a_parked_one_past_give_up_at_is_ended(world: World) -> None:
     await world.account()
     generation = await world.parked()
     await world.pass_time(generation, HOUR)
-    ended = the(o.Ended, await world.rescue(generation))
+    ended = the(outcomes.Ended, await world.rescue(generation))
     assert (ended.generation.error, ended.provider_ref) == (FailureCode.PROVIDER_TIMEOUT, "job-7")
 
 
@@ -185,7 +185,7 @@ async def test_r9_a_rescue_commits_what_was_delivered(world: World) -> None:
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0, 1)
     await world.pass_time(generation, HOUR)
-    ended = the(o.Ended, await world.rescue(generation))
+    ended = the(outcomes.Ended, await world.rescue(generation))
     assert (ended.generation.state, ended.generation.committed_millicredits) == (State.SUCCEEDED, 6_000)
 
 
@@ -193,7 +193,7 @@ async def test_r14_a_rescue_that_ends_promotes_the_next(world: World) -> None:
     await world.account()
     first, _, third = [await world.spend() for _ in range(3)]
     await world.pass_time(first, HOUR)
-    assert [item.generation for item in the(o.Ended, await world.rescue(first)).promoted] == [third]
+    assert [item.generation for item in the(outcomes.Ended, await world.rescue(first)).promoted] == [third]
 
 
 @pytest.mark.parametrize("state", ["waiting", "queued", "running", "parked"])
@@ -207,8 +207,8 @@ async def test_r11_rescuing_twice_by_one_deadline_is_one_rescue(world: World, st
     deadline = await world.deadline(generation)
     assert deadline is not None
     outcome = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
-    assert isinstance(outcome, o.Ended)
+    assert isinstance(outcome, outcomes.Ended)
     before = await world.contents()
     again = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
-    assert isinstance(again, o.NotDue)
+    assert isinstance(again, outcomes.NotDue)
     assert await world.contents() == before

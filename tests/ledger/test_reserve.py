@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import Bucket, Input, State, generation_id, operation_id, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, POLICY, World, shares, the
 
 NOTHING = "nothing may have changed"
@@ -18,7 +17,7 @@ NOTHING = "nothing may have changed"
 
 async def test_reserve_holds_the_price_and_makes_a_queued_generation(world: World) -> None:
     await world.account()
-    reserved = the(o.Reserved, await world.reserve(price=73_500))
+    reserved = the(outcomes.Reserved, await world.reserve(price=73_500))
     assert reserved.generation.state is State.QUEUED
     assert reserved.generation.held_millicredits == 73_500
     assert await world.available() == (26_500, 0, 0)
@@ -58,14 +57,14 @@ async def test_r8_a_refused_reserve_leaves_no_trace(world: World) -> None:
     await world.advance(3 * DAY)
     before = await world.contents()
     refused = {
-        o.NotFound: await world.reserve("nobody"),
-        o.KeysChanged: await world.reserve(keys_version=7),
-        o.KeyReused: await world.reserve(idempotency=("key", "another body")),
-        o.Replayed: await world.reserve(idempotency=("key", "body")),
-        o.SubscriptionRequired: await world.reserve(pro=True),
-        o.PlanLimit: await world.reserve(settings={"resolution": "4K"}),
-        o.InsufficientCredits: await world.reserve(price=150_001),
-        o.WaitingRoomFull: await world.reserve(price=1_000),
+        outcomes.NotFound: await world.reserve("nobody"),
+        outcomes.KeysChanged: await world.reserve(keys_version=7),
+        outcomes.KeyReused: await world.reserve(idempotency=("key", "another body")),
+        outcomes.Replayed: await world.reserve(idempotency=("key", "body")),
+        outcomes.SubscriptionRequired: await world.reserve(pro=True),
+        outcomes.PlanLimit: await world.reserve(settings={"resolution": "4K"}),
+        outcomes.InsufficientCredits: await world.reserve(price=150_001),
+        outcomes.WaitingRoomFull: await world.reserve(price=1_000),
     }
     for kind, outcome in refused.items():
         assert isinstance(outcome, kind), outcome
@@ -91,31 +90,31 @@ async def test_refusals_come_in_their_order_of_precedence(world: World) -> None:
         del wrong[mended]
     seen.append(type(await world.reserve(**wrong)))
     assert seen == [
-        o.KeysChanged,
-        o.KeyReused,
-        o.SubscriptionRequired,
-        o.PlanLimit,
-        o.InsufficientCredits,
-        o.WaitingRoomFull,
+        outcomes.KeysChanged,
+        outcomes.KeyReused,
+        outcomes.SubscriptionRequired,
+        outcomes.PlanLimit,
+        outcomes.InsufficientCredits,
+        outcomes.WaitingRoomFull,
     ]
 
 
 async def test_r13_a_refusal_for_credits_says_what_is_available_and_held(world: World) -> None:
     await world.account(top_up=20_000)
     await world.spend(30_000)
-    refusal = the(o.InsufficientCredits, await world.reserve(price=90_001))
+    refusal = the(outcomes.InsufficientCredits, await world.reserve(price=90_001))
     assert refusal.needed_millicredits == 90_001
     assert sum(refusal.account.available_millicredits.values()) == 90_000
     assert refusal.account.held_millicredits[Bucket.FREE] == 30_000
     assert refusal.account.free_resets_at > refusal.account.now
-    assert isinstance(await world.reserve(price=90_000), o.Reserved)
+    assert isinstance(await world.reserve(price=90_000), outcomes.Reserved)
 
 
 async def test_r6_pro_models_need_a_subscription_whatever_the_balance(world: World) -> None:
     await world.account(top_up=9_000_000)
-    assert isinstance(await world.reserve(pro=True), o.SubscriptionRequired)
+    assert isinstance(await world.reserve(pro=True), outcomes.SubscriptionRequired)
     await world.subscribe()
-    assert isinstance(await world.reserve(pro=True), o.Reserved)
+    assert isinstance(await world.reserve(pro=True), outcomes.Reserved)
 
 
 @pytest.mark.parametrize(
@@ -130,9 +129,9 @@ async def test_r6_pro_models_need_a_subscription_whatever_the_balance(world: Wor
 async def test_r6_a_plan_limits_settings(world: World, settings: dict[str, str], *, allowed: bool) -> None:
     await world.account(plan="standard")
     outcome = await world.reserve(tool="video", settings=settings)
-    assert isinstance(outcome, o.Reserved if allowed else o.PlanLimit)
-    if isinstance(outcome, o.PlanLimit):
-        assert outcome == o.PlanLimit("standard", "resolution", ('"480p"', '"720p"'))
+    assert isinstance(outcome, outcomes.Reserved if allowed else outcomes.PlanLimit)
+    if isinstance(outcome, outcomes.PlanLimit):
+        assert outcome == outcomes.PlanLimit("standard", "resolution", ('"480p"', '"720p"'))
 
 
 @pytest.mark.parametrize("given", [5, Decimal("5.0"), Decimal(5)])
@@ -140,9 +139,9 @@ async def test_r6_a_limit_on_a_number_is_met_however_the_number_is_written(world
     limited = replace(FREE, allow={"image": {"seconds": (Decimal("2.5"), 5)}})
     await world.publish(free=limited)
     await world.account()
-    assert isinstance(await world.reserve(settings={"seconds": given}), o.Reserved)
-    assert isinstance(await world.reserve(settings={"seconds": Decimal("2.50")}), o.Reserved)
-    assert isinstance(await world.reserve(settings={"seconds": True}), o.PlanLimit)
+    assert isinstance(await world.reserve(settings={"seconds": given}), outcomes.Reserved)
+    assert isinstance(await world.reserve(settings={"seconds": Decimal("2.50")}), outcomes.Reserved)
+    assert isinstance(await world.reserve(settings={"seconds": True}), outcomes.PlanLimit)
 
 
 async def test_r14_beyond_the_concurrency_a_generation_waits(world: World) -> None:
@@ -165,15 +164,15 @@ async def test_r14_the_waiting_room_is_bounded_per_tool(world: World) -> None:
     await world.account()
     for _ in range(3):
         await world.spend(1_000)
-    assert await world.reserve(price=1_000) == o.WaitingRoomFull("free", 1)
-    assert isinstance(await world.reserve(price=1_000, tool="video"), o.Reserved)
+    assert await world.reserve(price=1_000) == outcomes.WaitingRoomFull("free", 1)
+    assert isinstance(await world.reserve(price=1_000, tool="video"), outcomes.Reserved)
 
 
 async def test_r15_a_plans_head_start_puts_its_generations_ahead(world: World) -> None:
     await world.account("free")
     await world.account("paying", plan="standard")
-    first = the(o.Reserved, await world.reserve("free"))
-    second = the(o.Reserved, await world.reserve("paying"))
+    first = the(outcomes.Reserved, await world.reserve("free"))
+    second = the(outcomes.Reserved, await world.reserve("paying"))
     assert first.dispatch is not None
     assert second.dispatch is not None
     assert first.dispatch.score == first.generation.created_at
@@ -182,7 +181,7 @@ async def test_r15_a_plans_head_start_puts_its_generations_ahead(world: World) -
 
 async def test_r16_a_new_generation_is_looked_at_when_it_should_have_been_dispatched(world: World) -> None:
     await world.account()
-    reserved = the(o.Reserved, await world.reserve())
+    reserved = the(outcomes.Reserved, await world.reserve())
     assert reserved.dispatch is not None
     assert reserved.dispatch.deadline == reserved.generation.created_at + world.ledger.dispatch_ms
     assert await world.deadline(reserved.generation.id) == reserved.dispatch.deadline
@@ -193,19 +192,19 @@ async def test_r11_the_same_key_and_body_replay_even_when_the_credits_are_gone(w
     await world.account()
     memory = ("key-digest", "body-digest")
     first = await world.spend(100_000, idempotency=memory)
-    replayed = the(o.Replayed, await world.reserve(price=100_000, idempotency=memory))
+    replayed = the(outcomes.Replayed, await world.reserve(price=100_000, idempotency=memory))
     assert replayed.generation.id == first
     looked_up = await world.ledger.replay(account="ann", keys_version=None, idempotency=memory)
-    assert the(o.Replayed, looked_up).generation.id == first
+    assert the(outcomes.Replayed, looked_up).generation.id == first
     assert await world.held() == 100_000
 
 
 async def test_r11_the_same_key_with_another_body_is_refused(world: World) -> None:
     await world.account()
     await world.spend(idempotency=("key", "one"))
-    assert isinstance(await world.reserve(idempotency=("key", "two")), o.KeyReused)
+    assert isinstance(await world.reserve(idempotency=("key", "two")), outcomes.KeyReused)
     reused = await world.ledger.replay(account="ann", keys_version=None, idempotency=("key", "two"))
-    assert isinstance(reused, o.KeyReused)
+    assert isinstance(reused, outcomes.KeyReused)
     assert await world.ledger.replay(account="ann", keys_version=None, idempotency=("new", "two")) is None
 
 
@@ -215,15 +214,15 @@ async def test_r11_a_key_is_remembered_for_a_day_and_belongs_to_one_account(worl
     await world.spend(idempotency=("key", "body"))
     name = keys.idempotency(partition_of_account("ann", PARTITIONS), "ann", "key")
     assert 24 * HOUR - MINUTE < await world.redis.pttl(name) <= 24 * HOUR
-    assert isinstance(await world.reserve("bob", idempotency=("key", "another")), o.Reserved)
+    assert isinstance(await world.reserve("bob", idempotency=("key", "another")), outcomes.Reserved)
 
 
 async def test_r11_a_refusal_is_not_remembered(world: World) -> None:
     await world.account()
     memory = ("key", "body")
-    assert isinstance(await world.reserve(price=200_000, idempotency=memory), o.InsufficientCredits)
+    assert isinstance(await world.reserve(price=200_000, idempotency=memory), outcomes.InsufficientCredits)
     await world.grant(amount=100_000)
-    assert isinstance(await world.reserve(price=200_000, idempotency=memory), o.Reserved)
+    assert isinstance(await world.reserve(price=200_000, idempotency=memory), outcomes.Reserved)
 
 
 async def test_r11_reserve_sent_twice_answers_the_same_and_holds_once(world: World) -> None:
@@ -246,8 +245,8 @@ async def test_r11_two_gateways_with_one_derived_id_make_one_generation(world: W
     generation = generation_id(partition_of_account("ann", PARTITIONS), "ann\nkey\nbody")
     first = await world.reserve(generation=generation)
     second = await world.reserve(generation=generation)
-    assert isinstance(first, o.Reserved)
-    assert the(o.Replayed, second).generation == first.generation
+    assert isinstance(first, outcomes.Reserved)
+    assert the(outcomes.Replayed, second).generation == first.generation
     assert await world.held() == 10_000
 
 
@@ -269,7 +268,9 @@ async def test_what_reserve_answers_is_what_a_read_answers(world: World) -> None
     await world.account()
     inputs = (Input("image", "inputs/1"),)
     for price in (10_000, 0, 10_000, 10_000):
-        reserved = the(o.Reserved, await world.reserve(price=price, inputs=inputs, webhook_url="https://example.com/"))
+        reserved = the(
+            outcomes.Reserved, await world.reserve(price=price, inputs=inputs, webhook_url="https://example.com/")
+        )
         assert reserved.generation == await world.generation(reserved.generation.id)
     assert reserved.generation.state is State.WAITING
 
@@ -284,6 +285,6 @@ async def test_a_price_of_nothing_holds_nothing_and_still_counts_in_work(world: 
 
 
 async def test_an_account_without_a_generation_in_the_ledger_is_not_found(world: World) -> None:
-    assert isinstance(await world.reserve("nobody"), o.NotFound)
+    assert isinstance(await world.reserve("nobody"), outcomes.NotFound)
     missing = await world.ledger.replay(account="nobody", keys_version=None, idempotency=("key", "body"))
-    assert isinstance(missing, o.NotFound)
+    assert isinstance(missing, outcomes.NotFound)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from gateway.domain import operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.test_subscribe import anniversary
 from tests.ledger.world import DAY, MINUTE, World, amounts, the
 
 
-async def resume(world: World, operation: str = "") -> o.Account:
+async def resume(world: World, operation: str = "") -> outcomes.Account:
     """Resume ann's subscription, which must be accepted."""
     made = await world.ledger.resume(account="ann", operation=operation or operation_id())
-    return the(o.Applied, made).account
+    return the(outcomes.Applied, made).account
 
 
 async def test_r3_a_cancellation_can_be_undone_until_the_end_of_the_paid_period(world: World) -> None:
@@ -32,7 +32,7 @@ async def test_r3_after_the_lapse_there_is_nothing_to_resume(world: World) -> No
     await world.ledger.unsubscribe(account="ann", operation="x")
     await world.advance_to(anniversary(start, 1))
     refused = await world.ledger.resume(account="ann", operation="y")
-    assert the(o.Refused, refused).reason == "no_subscription"
+    assert the(outcomes.Refused, refused).reason == "no_subscription"
 
 
 async def test_r3_resuming_does_not_lengthen_what_was_paid(world: World) -> None:
@@ -73,4 +73,4 @@ async def test_r11_a_resume_sent_twice_is_made_once(world: World) -> None:
 
 
 async def test_an_unknown_account_has_nothing_to_resume(world: World) -> None:
-    assert isinstance(await world.ledger.resume(account="nobody", operation="x"), o.NotFound)
+    assert isinstance(await world.ledger.resume(account="nobody", operation="x"), outcomes.NotFound)

@@ -8,8 +8,7 @@ import pytest
 
 from gateway.domain import partition_of_account
 from gateway.errors import SettingsError
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.audit import audit
 from gateway.ledger.core import USUAL
 from gateway.ledger.ledger import Ledger
@@ -108,7 +107,7 @@ async def test_a_ledger_of_before_keeps_what_it_kept(world: World) -> None:
         names = [f"keep:{name}" for name in ("outputs", "lists", "journal", "usage", "journal_least")]
         await world.redis.hdel(keys.policy(partition), *names)
     ended = await world.finish(await world.spend())
-    the(o.Generation, ended.generation)
+    the(outcomes.Generation, ended.generation)
     (usage,) = [name for name in await world.contents() if ":usage:" in name]
     assert 399 * DAY < await world.redis.pttl(usage) <= 400 * DAY
     assert await world.ledger.kept_otherwise() is None

@@ -8,7 +8,7 @@ import re
 from redis.asyncio.cluster import RedisCluster
 
 from gateway.domain import Bucket, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.records import BUCKETS
 from gateway.ledger.scripts import SCRIPTS
 from tests.ledger.world import World
@@ -23,7 +23,7 @@ async def forget_scripts(world: World) -> None:
 async def test_a_script_that_the_server_forgot_is_sent_again(world: World) -> None:
     await world.account()
     await forget_scripts(world)
-    assert isinstance(await world.reserve(), o.Reserved)
+    assert isinstance(await world.reserve(), outcomes.Reserved)
     await forget_scripts(world)
     assert (await world.look()).in_work == {"image": 1}
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from gateway.domain import operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.test_subscribe import anniversary
 from tests.ledger.world import DAY, World, the
 from tests.payments.shop import buy, pay
@@ -28,10 +28,10 @@ async def reasons(world: World) -> list[str | None]:
     return [entry.reason for entry in await world.journal("ann", "alert")]
 
 
-async def set_alerts(world: World, *thousandths: int, operation: str = "") -> o.Account:
+async def set_alerts(world: World, *thousandths: int, operation: str = "") -> outcomes.Account:
     """New thresholds."""
     made = await world.ledger.set_alerts(account="ann", operation=operation or operation_id(), thousandths=thousandths)
-    return the(o.Applied, made).account
+    return the(outcomes.Applied, made).account
 
 
 async def test_an_alert_is_written_when_a_fifth_is_left_and_when_nothing_is(world: World) -> None:
@@ -179,4 +179,4 @@ async def test_r11_thresholds_sent_twice_are_set_once(world: World) -> None:
 
 async def test_nobody_has_no_thresholds(world: World) -> None:
     made = await world.ledger.set_alerts(account="nobody", operation="x", thousandths=(200,))
-    assert isinstance(made, o.NotFound)
+    assert isinstance(made, outcomes.NotFound)

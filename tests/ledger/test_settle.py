@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 
 from gateway.domain import AMOUNT_MAX_MILLICREDITS, Bucket, FailureCode, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.records import decode_entry
 from gateway.transitions import RETRY_PAUSES_MS
 from tests.ledger.world import DAY, HOUR, SECOND, TERMS, World, shares, the
 
 
-def entries_of(generation: o.Generation) -> list[o.Entry]:
+def entries_of(generation: outcomes.Generation) -> list[outcomes.Entry]:
     return [decode_entry(text) for text in generation.entry_texts]
 
 
@@ -168,7 +168,7 @@ async def test_r19_an_expiry_takes_only_what_is_not_held(world: World) -> None:
 async def test_r9_settling_without_a_result_and_without_a_reason_is_an_internal_failure(world: World) -> None:
     await world.account()
     generation = await world.running()
-    ended = the(o.Ended, await world.settle(generation))
+    ended = the(outcomes.Ended, await world.settle(generation))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, FailureCode.INTERNAL)
 
 
@@ -179,13 +179,13 @@ async def test_a_retryable_failure_is_tried_again_after_2_8_and_30_seconds(world
     pauses = []
     for attempt in (1, 2, 3, 4):
         await world.begin(generation, attempt)
-        dispatch = the(o.Requeued, await world.settle(generation, code, attempt)).dispatch
+        dispatch = the(outcomes.Requeued, await world.settle(generation, code, attempt)).dispatch
         assert (dispatch.attempt, dispatch.deadline) == (attempt + 1, dispatch.not_before)
         pauses.append(dispatch.not_before - dispatch.queued_at)
         await world.pass_time(generation, 30 * SECOND)
     assert pauses == [2 * SECOND, 8 * SECOND, 30 * SECOND, 30 * SECOND]
     await world.begin(generation, 5)
-    ended = the(o.Ended, await world.settle(generation, code, 5))
+    ended = the(outcomes.Ended, await world.settle(generation, code, 5))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, code)
 
 
@@ -195,7 +195,7 @@ async def test_the_pauses_are_those_that_a_generation_was_made_with(world: World
     pauses = []
     for attempt in (1, 2, 3):
         await world.begin(generation, attempt)
-        dispatch = the(o.Requeued, await world.settle(generation, FailureCode.WORKER_LOST, attempt)).dispatch
+        dispatch = the(outcomes.Requeued, await world.settle(generation, FailureCode.WORKER_LOST, attempt)).dispatch
         pauses.append(dispatch.not_before - dispatch.queued_at)
         await world.pass_time(generation, 5 * SECOND)
     assert pauses == [SECOND, 5 * SECOND, 5 * SECOND]
@@ -210,7 +210,7 @@ async def test_a_generation_made_before_pauses_were_stored_has_the_usual_ones_an
     key = world.ledger.generation_key(generation)
     assert await world.redis.hget(key, "retry_pauses") == ",".join(map(str, RETRY_PAUSES_MS)).encode()
     await world.redis.hdel(key, "retry_pauses")
-    dispatch = the(o.Requeued, await world.settle(generation, FailureCode.WORKER_LOST)).dispatch
+    dispatch = the(outcomes.Requeued, await world.settle(generation, FailureCode.WORKER_LOST)).dispatch
     assert dispatch.not_before - dispatch.queued_at == 2 * SECOND
     other = await world.running()
     await world.settle(other, FailureCode.MODERATED)
@@ -224,7 +224,7 @@ async def test_a_generation_made_before_pauses_were_stored_has_the_usual_ones_an
 async def test_other_failures_end_at_once(world: World, code: FailureCode) -> None:
     await world.account()
     generation = await world.running()
-    ended = the(o.Ended, await world.settle(generation, code))
+    ended = the(outcomes.Ended, await world.settle(generation, code))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, code)
 
 
@@ -242,7 +242,7 @@ async def test_a_failure_after_everything_was_delivered_is_a_success(world: Worl
     await world.account()
     generation = await world.running()
     await world.deliver(generation, 0)
-    ended = the(o.Ended, await world.settle(generation, FailureCode.PROVIDER_FAILED))
+    ended = the(outcomes.Ended, await world.settle(generation, FailureCode.PROVIDER_FAILED))
     assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, None)
 
 
@@ -250,7 +250,7 @@ async def test_a_failure_after_a_part_was_delivered_is_paid_in_part_and_says_why
     await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 2)
-    ended = the(o.Ended, await world.settle(generation, FailureCode.MODERATED))
+    ended = the(outcomes.Ended, await world.settle(generation, FailureCode.MODERATED))
     assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, FailureCode.MODERATED)
     assert ended.generation.committed_millicredits == 3_000
 
@@ -264,7 +264,7 @@ async def test_r11_settle_sent_twice_answers_the_same_and_changes_nothing(
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     operation = operation_id()
 
-    async def settle() -> o.Ended | o.Requeued | o.Stale:
+    async def settle() -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
         return await world.ledger.settle(generation=generation, attempt=1, operation=operation, failure=failure)
 
     first = await settle()
@@ -280,7 +280,7 @@ async def test_a_stale_attempt_settles_nothing(world: World) -> None:
     for state in (State.QUEUED, State.RUNNING):
         assert (await world.generation(generation)).state is state
         before = await world.contents()
-        assert isinstance(await world.settle(generation, FailureCode.MODERATED, 1), o.Stale)
+        assert isinstance(await world.settle(generation, FailureCode.MODERATED, 1), outcomes.Stale)
         assert await world.contents() == before
         if state is State.QUEUED:
             await world.begin(generation, 2)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import Bucket, Interval, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import DAY, HOUR, MINUTE, POLICY, World, the, utc
 
 ALLOTMENT = 8_000_000
@@ -108,7 +108,7 @@ async def test_a_refused_subscription_leaves_no_trace(world: World) -> None:
         outcome = await world.ledger.subscribe(
             account="ann", operation=operation_id(), interval=Interval.MONTHLY, **arguments
         )
-        assert the(o.Refused, outcome).reason == reason
+        assert the(outcomes.Refused, outcome).reason == reason
     assert await world.contents() == before
 
 
@@ -122,7 +122,7 @@ async def test_r3_past_paid_through_the_credits_are_gone_and_the_plan_is_free(wo
     assert account.available_millicredits == {Bucket.FREE: 100_000, Bucket.SUBSCRIPTION: 0, Bucket.TOP_UP: 7_000}
     [entry] = await world.journal("ann", "lapse")
     assert (entry.at, entry.credits_millicredits) == (now + 10 * DAY, -ALLOTMENT)
-    assert isinstance(await world.reserve(pro=True), o.SubscriptionRequired)
+    assert isinstance(await world.reserve(pro=True), outcomes.SubscriptionRequired)
 
 
 async def test_r3_refund_grants_survive_the_lapse(world: World) -> None:
@@ -221,9 +221,9 @@ async def test_a_plan_withdrawn_from_the_card_keeps_its_terms_for_who_has_it(wor
     assert (await world.available())[1] == ALLOTMENT
     states = [(await world.generation(await world.spend(1_000))).state for _ in range(9)]
     assert states == [State.QUEUED] * 8 + [State.WAITING]
-    assert isinstance(await world.subscribe(), o.Applied), "who has it may renew it"
+    assert isinstance(await world.subscribe(), outcomes.Applied), "who has it may renew it"
     refused = await world.ledger.subscribe(account="bob", operation="x", plan="standard", interval=Interval.MONTHLY)
-    assert the(o.Refused, refused).reason == "unknown_plan"
+    assert the(outcomes.Refused, refused).reason == "unknown_plan"
 
 
 async def test_r1_free_credits_without_subscription_only_from_the_next_reset(world: World) -> None:

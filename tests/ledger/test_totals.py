@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain import FailureCode
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import MINUTE, World
 
 
@@ -41,7 +41,7 @@ async def test_totals_say_how_many_are_overdue_and_what_rescues_did(world: World
     await world.pass_time(first, MINUTE)
     await world.pass_time(second, 2 * 60 * MINUTE)
     assert (await world.ledger.totals()).overdue == 2
-    assert isinstance(await world.rescue(first), o.Requeued)
+    assert isinstance(await world.rescue(first), outcomes.Requeued)
     await world.rescue(second)
     totals = await world.ledger.totals()
     assert totals.overdue == 0

@@ -10,14 +10,14 @@ from itertools import product
 from typing import Literal
 
 from gateway.domain import FINAL_STATES, FailureCode, State, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.transitions import MOVES, RETRY_PAUSES_MS, RETRYABLE
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, SECOND, TERMS, World, an_output, the
 
 ROUNDS = 12
 STEPS = 25
 SHORT = replace(TERMS, attempts_max=2, queue_timeout_ms=HOUR, provider_timeout_ms=HOUR)
-REFUSALS = (o.Stale, o.TooEarly, o.NotDue, o.Unchanged, o.Stray)
+REFUSALS = (outcomes.Stale, outcomes.TooEarly, outcomes.NotDue, outcomes.Unchanged, outcomes.Stray)
 Observed = dict[str, set[tuple[State | None, State]]]
 
 
@@ -30,7 +30,7 @@ class Walk:
         self.seen = seen
         self.account = account
         self.states: dict[str, State] = {}
-        self.moves: dict[str, Callable[[str, o.Generation], Awaitable[object]]] = {
+        self.moves: dict[str, Callable[[str, outcomes.Generation], Awaitable[object]]] = {
             "begin": self._begin, "renew": self._renew, "note": self._note, "deliver": self._deliver,
             "park": self._park, "call_back": self._call_back, "line_up": self._line_up,
             "progress": self._progress,
@@ -41,7 +41,7 @@ class Walk:
     async def reserve(self) -> None:
         """One more generation of two outputs."""
         outcome = await self.world.reserve(self.account, 1_000, outputs=2, terms=SHORT)
-        generation = the(o.Reserved, outcome).generation
+        generation = the(outcomes.Reserved, outcome).generation
         self.states[generation.id] = generation.state
         self.seen["reserve"].add((None, generation.state))
 
@@ -78,56 +78,56 @@ class Walk:
         if self.states[generation] not in FINAL_STATES:
             await self.world.pass_time(generation, self.chance.choice((3 * SECOND, MINUTE, 2 * HOUR, 2 * DAY)))
 
-    def _attempt(self, generation: o.Generation) -> int:
+    def _attempt(self, generation: outcomes.Generation) -> int:
         return generation.attempt if self.chance.random() < 0.9 else generation.attempt + 1
 
-    async def _begin(self, name: str, generation: o.Generation) -> object:
+    async def _begin(self, name: str, generation: outcomes.Generation) -> object:
         attempt = generation.attempt + (1 if self.chance.random() < 0.9 else 0)
         return await self.world.ledger.begin(generation=name, attempt=attempt, operation=operation_id())
 
-    async def _renew(self, name: str, generation: o.Generation) -> object:
+    async def _renew(self, name: str, generation: outcomes.Generation) -> object:
         return await self.world.ledger.renew(generation=name, attempt=self._attempt(generation))
 
-    async def _note(self, name: str, generation: o.Generation) -> object:
+    async def _note(self, name: str, generation: outcomes.Generation) -> object:
         return await self.world.ledger.note(generation=name, attempt=self._attempt(generation), ref="job")
 
-    async def _deliver(self, name: str, generation: o.Generation) -> object:
+    async def _deliver(self, name: str, generation: outcomes.Generation) -> object:
         output = an_output(self.chance.randrange(2))
         return await self.world.ledger.deliver(generation=name, attempt=self._attempt(generation), output=output)
 
-    async def _park(self, name: str, generation: o.Generation) -> object:
+    async def _park(self, name: str, generation: outcomes.Generation) -> object:
         if generation.provider_ref is None:
             return None
         attempt = self._attempt(generation)
         return await self.world.ledger.park(generation=name, attempt=attempt, operation=operation_id())
 
-    async def _hand_back(self, name: str, generation: o.Generation) -> object:
+    async def _hand_back(self, name: str, generation: outcomes.Generation) -> object:
         attempt = self._attempt(generation)
         return await self.world.ledger.hand_back(generation=name, attempt=attempt, operation=operation_id())
 
-    async def _line_up(self, name: str, generation: o.Generation) -> object:
+    async def _line_up(self, name: str, generation: outcomes.Generation) -> object:
         if generation.provider_ref is not None:
             return None
         return await self.world.ledger.line_up(generation=name, attempt=self._attempt(generation) + 1)
 
-    async def _settle(self, name: str, generation: o.Generation) -> object:
+    async def _settle(self, name: str, generation: outcomes.Generation) -> object:
         failure = self.chance.choice([None, *FailureCode])
         return await self.world.settle(name, failure, self._attempt(generation))
 
-    async def _call_back(self, name: str, _: o.Generation) -> object:
+    async def _call_back(self, name: str, _: outcomes.Generation) -> object:
         return await self.world.ledger.call_back(generation=name, job="job")
 
-    async def _progress(self, name: str, _: o.Generation) -> object:
+    async def _progress(self, name: str, _: outcomes.Generation) -> object:
         return await self.world.ledger.progress(generation=name, job="job", thousandths=self.chance.randrange(1000))
 
-    async def _cancel(self, name: str, _: o.Generation) -> object:
+    async def _cancel(self, name: str, _: outcomes.Generation) -> object:
         return await self.world.ledger.cancel(generation=name) if self.chance.random() < 0.4 else None
 
-    async def _dispatched(self, name: str, _: o.Generation) -> object:
+    async def _dispatched(self, name: str, _: outcomes.Generation) -> object:
         deadline = await self.world.deadline(name) or 0
         return name in await self.world.ledger.dispatched({name: deadline})
 
-    async def _rescue(self, name: str, _: o.Generation) -> object:
+    async def _rescue(self, name: str, _: outcomes.Generation) -> object:
         deadline = await self.world.deadline(name) or 0
         judge = self.chance.random() < 0.8
         return await self.world.ledger.rescue(generation=name, deadline=deadline, judge_leases=judge)
@@ -227,8 +227,8 @@ async def test_what_is_tried_again_and_how_soon_is_the_same_in_the_data_and_in_t
     for code in FailureCode:
         generation = await world.running(1_000)
         outcome = await world.settle(generation, code)
-        assert isinstance(outcome, o.Requeued) == (code in RETRYABLE)
-        if isinstance(outcome, o.Requeued):
+        assert isinstance(outcome, outcomes.Requeued) == (code in RETRYABLE)
+        if isinstance(outcome, outcomes.Requeued):
             pause = outcome.dispatch.not_before - outcome.dispatch.queued_at
             assert pause == RETRY_PAUSES_MS[0]
             await world.ledger.cancel(generation=generation)

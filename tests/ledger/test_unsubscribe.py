@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from gateway.domain import Bucket, Interval, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.test_subscribe import anniversary
 from tests.ledger.world import DAY, HOUR, MINUTE, World, amounts, the
 
 ALLOTMENT = 8_000_000
 
 
-async def cancel(world: World, operation: str = "") -> o.Account:
+async def cancel(world: World, operation: str = "") -> outcomes.Account:
     """Cancel ann's subscription, which must be accepted."""
     made = await world.ledger.unsubscribe(account="ann", operation=operation or operation_id())
-    return the(o.Applied, made).account
+    return the(outcomes.Applied, made).account
 
 
 async def test_r3_cancelled_it_lasts_to_the_end_of_the_paid_period_and_refreshes_until_then(world: World) -> None:
@@ -89,7 +89,7 @@ async def test_r3_at_once_ends_it_now(world: World) -> None:
     """What a refunded or disputed subscription payment leads to."""
     await world.account(plan="standard")
     made = await world.ledger.unsubscribe(account="ann", operation="x", when="now")
-    account = the(o.Applied, made).account
+    account = the(outcomes.Applied, made).account
     assert account.subscription is None
     assert account.available_millicredits[Bucket.SUBSCRIPTION] == 0
     assert [entry.kind for entry in await world.journal()][-2:] == ["change", "lapse"]
@@ -107,6 +107,6 @@ async def test_a_refused_cancellation_leaves_no_trace(world: World) -> None:
     await world.account()
     before = await world.contents()
     refused = await world.ledger.unsubscribe(account="ann", operation="x")
-    assert the(o.Refused, refused).reason == "no_subscription"
-    assert isinstance(await world.ledger.unsubscribe(account="nobody", operation="x"), o.NotFound)
+    assert the(outcomes.Refused, refused).reason == "no_subscription"
+    assert isinstance(await world.ledger.unsubscribe(account="nobody", operation="x"), outcomes.NotFound)
     assert await world.contents() == before

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.domain import Bucket, FailureCode
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.sums import Counts, Used
 from tests.ledger.world import DAY, HOUR, World, the
 
 MODELS = (("image", "nano-banana-2"), ("image", "flux-dev"), ("video", "wan-2.2"))
 
 
-def days_of(account: o.Account, count: int) -> list[str]:
+def days_of(account: outcomes.Account, count: int) -> list[str]:
     """The account's last days, in UTC."""
     today = datetime.fromtimestamp(account.now // 1000, UTC).date()
     return [(today - timedelta(days=back)).isoformat() for back in reversed(range(count))]
@@ -34,7 +34,7 @@ async def end_somehow(world: World, dice: random.Random) -> None:
     tool, model = dice.choice(MODELS)
     outputs = dice.randint(1, 4)
     made = await world.reserve(price=dice.randint(0, 30_011), tool=tool, model=model, outputs=outputs)
-    if not isinstance(made, o.Reserved):
+    if not isinstance(made, outcomes.Reserved):
         return
     generation = made.generation.id
     if made.dispatch is None or dice.random() < 0.2:
@@ -43,7 +43,7 @@ async def end_somehow(world: World, dice: random.Random) -> None:
     await world.begin(generation)
     await world.deliver(generation, *range(dice.randint(0, outputs)))
     failure = dice.choice([None, FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED])
-    the(o.Ended, await world.settle(generation, failure))
+    the(outcomes.Ended, await world.settle(generation, failure))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -62,7 +62,7 @@ async def test_totals_add_up_exactly_to_the_journal_for_any_history(world: World
     refunds = [entry for entry in journal if entry.kind == "refund"]
     assert counts.credits_millicredits == -sum(entry.held_millicredits for entry in commits) > 0
     assert counts.refunded_millicredits == sum(entry.credits_millicredits for entry in refunds) > 0
-    page = the(o.Page, await world.ledger.generations(account="ann", keys_version=None, limit=100))
+    page = the(outcomes.Page, await world.ledger.generations(account="ann", keys_version=None, limit=100))
     ended = Counter[str](generation.state for generation in page.data)
     assert (counts.generations, counts.failed) == (ended.total(), ended["failed"])
     assert counts.outputs == sum(len(generation.outputs) for generation in page.data)
@@ -122,5 +122,9 @@ async def test_thirteen_months_are_one_call(world: World) -> None:
 
 async def test_an_unknown_account_has_no_usage_and_a_changed_key_reads_none(world: World) -> None:
     await world.account()
-    assert isinstance(await world.ledger.usage(account="nobody", keys_version=None, days=["2026-11-22"]), o.NotFound)
-    assert isinstance(await world.ledger.usage(account="ann", keys_version=3, days=["2026-11-22"]), o.KeysChanged)
+    assert isinstance(
+        await world.ledger.usage(account="nobody", keys_version=None, days=["2026-11-22"]), outcomes.NotFound
+    )
+    assert isinstance(
+        await world.ledger.usage(account="ann", keys_version=3, days=["2026-11-22"]), outcomes.KeysChanged
+    )

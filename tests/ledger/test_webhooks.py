@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import EventType, FailureCode, operation_id, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.webhooks import WEBHOOKS_MAX, ClaimedDeliveries, TooMany, Webhook
 from tests.ledger.webhook_deliveries import (
     CLAIM_MS,
@@ -62,7 +61,7 @@ async def test_a_generation_that_a_rescue_ends_is_told_too(world: World) -> None
     webhook = await world.listen("ann", *ENDS)
     generation = await world.spend()
     await world.pass_time(generation, 2 * HOUR)
-    the(o.Ended, await world.rescue(generation))
+    the(outcomes.Ended, await world.rescue(generation))
     (event,) = await told(world, webhook)
     assert (event.type, event.subject, event.status) == ("generation.failed", generation, "pending")
 
@@ -128,8 +127,8 @@ async def test_operators_hear_of_all_accounts_in_one_list(world: World) -> None:
         await world.finish(await world.spend(account=name))
     events = await told(world, webhook, None)
     assert [one.account for one in events] == names
-    first = the(o.Page, await world.ledger.deliveries(webhook=webhook, account=None, limit=4))
-    rest = the(o.Page, await world.ledger.deliveries(webhook=webhook, account=None, limit=4, before=first.next))
+    first = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account=None, limit=4))
+    rest = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account=None, limit=4, before=first.next))
     assert [one.account for one in (*first.data, *rest.data)] == names[::-1]
     assert rest.next is None
     assert await world.ledger.unlisten(webhook=webhook, account=None)
@@ -157,7 +156,7 @@ async def test_an_owner_may_have_only_so_many(world: World) -> None:
     assert [one.id for one in await world.ledger.webhooks(account="ann")] == made
     await world.ledger.unlisten(webhook=made[3], account="ann")
     await world.listen()
-    assert await world.ledger.listen(webhook=made[0], account="nobody", **new) == o.NotFound()
+    assert await world.ledger.listen(webhook=made[0], account="nobody", **new) == outcomes.NotFound()
 
 
 # --- claims ---------------------------------------------------------------------------------------------------------

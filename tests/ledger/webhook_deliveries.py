@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain import EventType, operation_id, partition_of_account
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.webhooks import Delivery, Due, Try, Webhook
 from tests.invariants.patched import CLOCK
 from tests.ledger.world import HOUR, PARTITIONS, SECOND, World, the
@@ -23,7 +23,7 @@ def due_of(webhook: str, account: str = "ann") -> Due:
 
 async def told(world: World, webhook: str, account: str | None = "ann") -> list[Delivery]:
     """What a webhook was told or is yet to be told, oldest first."""
-    page = the(o.Page, await world.ledger.deliveries(webhook=webhook, account=account, limit=100))
+    page = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account=account, limit=100))
     return list(page.data)[::-1]
 
 

@@ -27,8 +27,7 @@ from gateway.domain import (
     partition_of_generation,
     webhook_id,
 )
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.life import Reservation
 from gateway.ledger.policy import PlanTerms, Policy, Terms
@@ -121,7 +120,7 @@ class World:
         self.policy = replace(self.policy, **{"file_time_ms": self.policy.file_time_ms + 1, **changes})
         return await self.ledger.publish(self.policy)
 
-    async def account(self, account: str = "ann", *, top_up: int = 0, plan: str | None = None) -> o.Account:
+    async def account(self, account: str = "ann", *, top_up: int = 0, plan: str | None = None) -> outcomes.Account:
         """An account, with top-up credits and a plan if asked for."""
         await self.ledger.put_account(account=account)
         if top_up:
@@ -142,19 +141,19 @@ class World:
             expires_at=expires_at,
             reason="a gift",
         )
-        return str(the(o.Applied, made).grant)
+        return str(the(outcomes.Applied, made).grant)
 
-    async def subscribe(self, account: str = "ann", plan: str = "standard", **more: Any) -> o.Applied:
+    async def subscribe(self, account: str = "ann", plan: str = "standard", **more: Any) -> outcomes.Applied:
         """Start or renew a monthly subscription."""
         arguments: dict[str, Any] = {"interval": Interval.MONTHLY, "operation": operation_id(), **more}
-        return the(o.Applied, await self.ledger.subscribe(account=account, plan=plan, **arguments))
+        return the(outcomes.Applied, await self.ledger.subscribe(account=account, plan=plan, **arguments))
 
-    async def advance(self, milliseconds: int, account: str = "ann") -> o.Account:
+    async def advance(self, milliseconds: int, account: str = "ann") -> outcomes.Account:
         """Move the account's clock."""
         moved = await self.ledger.advance(account=account, operation=operation_id(), advance_ms=milliseconds)
-        return the(o.Applied, moved).account
+        return the(outcomes.Applied, moved).account
 
-    async def advance_to(self, moment: int, account: str = "ann") -> o.Account:
+    async def advance_to(self, moment: int, account: str = "ann") -> outcomes.Account:
         """Move the account's clock to a moment, or milliseconds past it."""
         return await self.advance(moment - (await self.look(account)).now, account)
 
@@ -195,37 +194,37 @@ class World:
 
     async def spend(self, price: int = 10_000, account: str = "ann", **more: Any) -> str:
         """Reserve, which must succeed; the generation's id."""
-        return the(o.Reserved, await self.reserve(account, price, **more)).generation.id
+        return the(outcomes.Reserved, await self.reserve(account, price, **more)).generation.id
 
-    async def begin(self, generation: str, attempt: int = 1) -> o.Generation:
+    async def begin(self, generation: str, attempt: int = 1) -> outcomes.Generation:
         """Begin an attempt, which must succeed."""
         begun = await self.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
-        return the(o.Begun, begun).generation
+        return the(outcomes.Begun, begun).generation
 
     async def deliver(self, generation: str, *indices: int, attempt: int = 1) -> None:
         """Deliver these outputs."""
         for index in indices:
             output = an_output(index, attempt)
-            the(o.Noted, await self.ledger.deliver(generation=generation, attempt=attempt, output=output))
+            the(outcomes.Noted, await self.ledger.deliver(generation=generation, attempt=attempt, output=output))
 
     async def settle(
         self, generation: str, failure: FailureCode | None = None, attempt: int = 1
-    ) -> o.Ended | o.Requeued | o.Stale:
+    ) -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
         """End the attempt."""
         return await self.ledger.settle(
             generation=generation, attempt=attempt, operation=operation_id(), failure=failure
         )
 
-    async def finish(self, generation: str, delivered: int = 1) -> o.Ended:
+    async def finish(self, generation: str, delivered: int = 1) -> outcomes.Ended:
         """Begin, deliver and settle."""
         await self.begin(generation)
         await self.deliver(generation, *range(delivered))
-        return the(o.Ended, await self.settle(generation))
+        return the(outcomes.Ended, await self.settle(generation))
 
-    async def fail(self, generation: str) -> o.Ended:
+    async def fail(self, generation: str) -> outcomes.Ended:
         """Begin and fail for good: all is refunded."""
         await self.begin(generation)
-        return the(o.Ended, await self.settle(generation, FailureCode.PROVIDER_REJECTED))
+        return the(outcomes.Ended, await self.settle(generation, FailureCode.PROVIDER_REJECTED))
 
     async def running(self, price: int = 10_000, **more: Any) -> str:
         """A generation whose first attempt has begun."""
@@ -238,10 +237,12 @@ class World:
         generation = await self.running(price, **more)
         await self.ledger.note(generation=generation, attempt=1, ref="job-7")
         left = await self.ledger.park(generation=generation, attempt=1, operation=operation_id())
-        the(o.Parked, left)
+        the(outcomes.Parked, left)
         return generation
 
-    async def rescue(self, generation: str, *, judge_leases: bool = True) -> o.NotDue | o.Requeued | o.Ended:
+    async def rescue(
+        self, generation: str, *, judge_leases: bool = True
+    ) -> outcomes.NotDue | outcomes.Requeued | outcomes.Ended:
         """Rescue at the deadline as it is."""
         deadline = await self.deadline(generation)
         assert deadline is not None
@@ -290,9 +291,9 @@ class World:
 
     # --- looking ---
 
-    async def look(self, account: str = "ann") -> o.Account:
+    async def look(self, account: str = "ann") -> outcomes.Account:
         """The account, rolled forward."""
-        return the(o.Account, await self.ledger.account(account=account))
+        return the(outcomes.Account, await self.ledger.account(account=account))
 
     async def available(self, account: str = "ann") -> tuple[int, int, int]:
         """Available free, subscription and top-up millicredits."""
@@ -303,14 +304,14 @@ class World:
         """What is held of all buckets."""
         return sum((await self.look(account)).held_millicredits.values())
 
-    async def journal(self, account: str = "ann", *kinds: str) -> list[o.Entry]:
+    async def journal(self, account: str = "ann", *kinds: str) -> list[outcomes.Entry]:
         """The account's entries, oldest first, of these kinds if any are given."""
-        page = the(o.Page, await self.ledger.journal(account=account, keys_version=None, limit=1000))
+        page = the(outcomes.Page, await self.ledger.journal(account=account, keys_version=None, limit=1000))
         return [entry for entry in reversed(page.data) if not kinds or entry.kind in kinds]
 
-    async def generation(self, generation: str) -> o.Generation:
+    async def generation(self, generation: str) -> outcomes.Generation:
         """The generation as it is."""
-        return the(o.Generation, await self.ledger.generation(generation=generation))
+        return the(outcomes.Generation, await self.ledger.generation(generation=generation))
 
     async def fields(self, generation: str) -> dict[str, str]:
         """The generation's raw fields."""
@@ -339,11 +340,11 @@ async def open_world(url: str, **settings: Any) -> AsyncIterator[World]:
         await ledger.close()
 
 
-def shares(generation: o.Generation) -> list[tuple[Bucket, int]]:
+def shares(generation: outcomes.Generation) -> list[tuple[Bucket, int]]:
     """What a generation's price was drawn from."""
     return [(share.bucket, share.millicredits) for share in generation.allocation]
 
 
-def amounts(entries: Sequence[o.Entry]) -> list[int]:
+def amounts(entries: Sequence[outcomes.Entry]) -> list[int]:
     """What entries changed of the available credits."""
     return [entry.credits_millicredits for entry in entries]

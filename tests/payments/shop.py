@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from gateway.domain import Interval
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.payments import Billing, Checkout, Paid, PaidLine
 from tests.ledger.world import World, the
@@ -24,7 +24,7 @@ _numbers = count(1)
 
 async def start_purchase(
     world: World, account: str = "ann", **more: Any
-) -> o.NotFound | o.KeysChanged | o.Refused | Checkout:
+) -> outcomes.NotFound | outcomes.KeysChanged | outcomes.Refused | Checkout:
     """Ask for a checkout, whatever the answer."""
     asked: dict[str, Any] = {
         "checkout": f"chk_{next(_numbers)}", "keys_version": None, "kind": "bundle", "what": "small", "interval": None,

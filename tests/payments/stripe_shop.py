@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.payments import Billed, Billing
 from gateway.payments.stripe_events import translate
 from tests.ledger.test_subscribe import anniversary
@@ -40,7 +40,7 @@ class Shop:
     async def credits(self) -> int:
         return (await self.world.available())[1]
 
-    async def plan(self) -> o.Subscription:
+    async def plan(self) -> outcomes.Subscription:
         plan = (await self.world.look()).subscription
         assert plan is not None
         return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.payments import Billing
 from gateway.payments.stripe_events import translate
 from tests.ledger.test_subscribe import anniversary
@@ -175,7 +175,7 @@ async def test_more_lines_than_are_kept_are_refused_and_change_nothing(shop: Sho
     for more in (customer.invoiced(customer.prorations("pro", at), at), customer.renew()[1:]):
         said = translate(more[0])
         assert isinstance(said, Billing)
-        assert await shop.world.ledger.bill(said) == o.Refused("too_many_lines")
+        assert await shop.world.ledger.bill(said) == outcomes.Refused("too_many_lines")
     assert await shop.world.contents() == before
 
 

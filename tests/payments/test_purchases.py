@@ -8,8 +8,7 @@ from fractions import Fraction
 import pytest
 
 from gateway.domain import Bucket, Interval, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.payments import Checkout, TakenBack
 from gateway.ledger.purchases import Purchase
 from tests.ledger.world import DAY, PARTITIONS, World, the
@@ -46,16 +45,16 @@ async def test_a_paid_bundle_is_a_top_up_grant_that_never_expires(world: World) 
 
 async def test_a_bundle_needs_an_active_subscription(world: World) -> None:
     await world.account()
-    assert await start_purchase(world) == o.Refused("subscription_required")
+    assert await start_purchase(world) == outcomes.Refused("subscription_required")
 
 
 async def test_a_purchase_of_an_unknown_account_is_not_found(world: World) -> None:
-    assert await start_purchase(world, "nobody") == o.NotFound()
+    assert await start_purchase(world, "nobody") == outcomes.NotFound()
 
 
 async def test_a_purchase_with_a_revoked_key_begins_nothing(world: World) -> None:
     await world.account(plan="standard")
-    assert await start_purchase(world, keys_version=7) == o.KeysChanged()
+    assert await start_purchase(world, keys_version=7) == outcomes.KeysChanged()
 
 
 async def test_r4_a_purchase_begun_before_the_lapse_is_honoured_after_it(world: World) -> None:
@@ -66,7 +65,7 @@ async def test_r4_a_purchase_begun_before_the_lapse_is_honoured_after_it(world: 
     assert (await world.advance(2 * DAY)).subscription is None
     await pay(world, checkout)
     assert await top_up(world) == SMALL
-    assert await start_purchase(world) == o.Refused("subscription_required")
+    assert await start_purchase(world) == outcomes.Refused("subscription_required")
 
 
 async def test_the_same_checkout_id_is_one_purchase_with_the_price_it_began_with(world: World) -> None:
@@ -118,7 +117,7 @@ async def test_a_paid_purchase_cannot_be_declined(world: World) -> None:
 async def test_r22_a_test_account_takes_no_live_payment(world: World) -> None:
     await world.account(plan="standard")
     await world.advance(1)
-    assert await start_purchase(world, live=True, provider="stripe") == o.Refused("test_account")
+    assert await start_purchase(world, live=True, provider="stripe") == outcomes.Refused("test_account")
     assert (await buy(world)).status == "open"
 
 
@@ -198,9 +197,9 @@ async def test_a_refund_before_the_payment_is_applied_right_after_the_grant(worl
 async def test_what_is_unknown_is_neither_paid_nor_taken_back(world: World) -> None:
     await world.account(plan="standard")
     before = await world.contents()
-    assert await world.ledger.pay(account="ann", checkout="chk_no", ref="") == o.NotFound()
-    assert await world.ledger.take_back(account="ann", checkout="chk_no", part=ALL) == o.NotFound()
-    assert await world.ledger.checkout(account="ann", checkout="chk_no") == o.NotFound()
+    assert await world.ledger.pay(account="ann", checkout="chk_no", ref="") == outcomes.NotFound()
+    assert await world.ledger.take_back(account="ann", checkout="chk_no", part=ALL) == outcomes.NotFound()
+    assert await world.ledger.checkout(account="ann", checkout="chk_no") == outcomes.NotFound()
     assert await world.contents() == before
 
 
@@ -217,7 +216,7 @@ async def test_a_paid_plan_starts_and_a_better_one_leaves_what_was_left(world: W
 async def test_a_plan_that_the_account_has_cannot_be_bought_again(world: World) -> None:
     await world.account(plan="standard")
     refused = await start_purchase(world, kind="plan", what="standard", interval=Interval.MONTHLY)
-    assert refused == o.Refused("already_subscribed")
+    assert refused == outcomes.Refused("already_subscribed")
 
 
 async def test_two_checkouts_of_one_plan_that_are_both_paid_mint_once(world: World) -> None:
@@ -240,7 +239,7 @@ async def test_buying_a_cancelled_plan_lets_it_go_on_and_mints_nothing(world: Wo
 async def test_a_plan_that_is_not_on_sale_is_refused(world: World) -> None:
     await world.account()
     refused = await start_purchase(world, kind="plan", what="gone", interval=Interval.MONTHLY)
-    assert refused == o.Refused("unknown_plan")
+    assert refused == outcomes.Refused("unknown_plan")
 
 
 async def test_paying_a_plan_promotes_who_waits(world: World) -> None:
@@ -271,9 +270,9 @@ async def test_a_purchase_is_listed_read_and_its_customer_remembered(world: Worl
     assert await world.ledger.set_customer(account="ann", customer="cus_2") == "cus_1"
     found = the(Purchase, await world.ledger.purchase(account="ann", checkout=second.id))
     assert (found.checkout, found.returned_cents) == (await read(world, second), 0)
-    assert isinstance(await world.ledger.purchase(account="ann", checkout="chk_none"), o.NotFound)
+    assert isinstance(await world.ledger.purchase(account="ann", checkout="chk_none"), outcomes.NotFound)
     page = await world.ledger.purchases(account="ann", limit=10)
-    assert isinstance(page, o.Page)
+    assert isinstance(page, outcomes.Page)
     assert {purchase.checkout.id for purchase in page.data} == {first.id, second.id}
     assert not await world.ledger.list_purchase(account="ann", checkout=first.id), "it is on the list"
     await world.redis.zrem(keys.purchases(partition_of_account("ann", PARTITIONS), "ann"), first.id)

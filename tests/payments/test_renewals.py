@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import Interval, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.payments import RENEWAL_GRACE_MS, Billed, Checkout
 from tests.ledger.world import DAY, HOUR, World, the
 from tests.payments.shop import PRO, STANDARD, billing, buy_plan, line_of, read
@@ -32,7 +32,7 @@ class Shop:
         """A period is paid, to `through` after the start."""
         return await self.say(started_at=self.start, lines=(line_of(self.start, self.start + through),), **more)
 
-    async def plan(self) -> o.Subscription | None:
+    async def plan(self) -> outcomes.Subscription | None:
         return (await self.world.look()).subscription
 
     async def subscription_credits(self) -> int:
@@ -71,7 +71,7 @@ async def test_the_same_invoice_again_changes_nothing(shop: Shop) -> None:
 
 async def test_what_is_said_of_an_unknown_checkout_is_not_found(shop: Shop) -> None:
     unknown = replace(billing(shop.checkout, "sub_2", lines=(line_of(1, 2),)), checkout="chk_unknown")
-    assert await shop.world.ledger.bill(unknown) == o.NotFound()
+    assert await shop.world.ledger.bill(unknown) == outcomes.NotFound()
 
 
 async def test_a_renewal_is_waited_for_and_its_credits_come_with_the_payment(shop: Shop) -> None:

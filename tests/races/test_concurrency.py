@@ -6,7 +6,7 @@ import asyncio
 import random
 
 from gateway.domain import FINAL_STATES, FailureCode, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import SECOND, World
 
 LIMITS = {"image": 2, "video": 1}
@@ -19,12 +19,12 @@ class Load:
     def __init__(self, worlds: list[World]) -> None:
         self.worlds = worlds
         self.chance = random.Random(14)
-        self.queue: asyncio.Queue[o.Dispatch] = asyncio.Queue()
+        self.queue: asyncio.Queue[outcomes.Dispatch] = asyncio.Queue()
         self.made: list[str] = []
         self.waited = 0
         self.most = dict.fromkeys(LIMITS, 0)
 
-    def dispatch(self, *dispatches: o.Dispatch | None) -> None:
+    def dispatch(self, *dispatches: outcomes.Dispatch | None) -> None:
         for dispatch in dispatches:
             if dispatch is not None:
                 self.queue.put_nowait(dispatch)
@@ -33,7 +33,7 @@ class Load:
         """Reserve until the waiting room is full, which is an answer too."""
         for _ in range(GENERATIONS):
             outcome = await world.reserve(price=1_000, tool=self.chance.choice(list(LIMITS)), outputs=2)
-            if isinstance(outcome, o.Reserved):
+            if isinstance(outcome, outcomes.Reserved):
                 self.made.append(outcome.generation.id)
                 self.waited += outcome.dispatch is None
                 self.dispatch(outcome.dispatch)
@@ -45,12 +45,12 @@ class Load:
             await self._one(world, dispatch)
             self.queue.task_done()
 
-    async def _one(self, world: World, dispatch: o.Dispatch) -> None:
+    async def _one(self, world: World, dispatch: outcomes.Dispatch) -> None:
         name = dispatch.generation
         if dispatch.not_before:
             await world.pass_time(name, 30 * SECOND)
         begun = await world.ledger.begin(generation=name, attempt=dispatch.attempt, operation=operation_id())
-        if not isinstance(begun, o.Begun):
+        if not isinstance(begun, outcomes.Begun):
             return
         end = self.chance.choice(("finish", "fail", "retry", "hand back", "cancel"))
         if end == "finish":
@@ -64,9 +64,9 @@ class Load:
         else:
             failure = {"fail": FailureCode.MODERATED, "retry": FailureCode.PROVIDER_FAILED}.get(end)
             outcome = await world.settle(name, failure, dispatch.attempt)
-        if isinstance(outcome, o.Ended):
+        if isinstance(outcome, outcomes.Ended):
             self.dispatch(*outcome.promoted)
-        elif isinstance(outcome, o.Requeued):
+        elif isinstance(outcome, outcomes.Requeued):
             self.dispatch(outcome.dispatch)
 
     async def watch(self, world: World) -> None:

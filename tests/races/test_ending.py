@@ -8,7 +8,7 @@ import random
 import pytest
 
 from gateway.domain import FINAL_STATES, FailureCode, operation_id
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from tests.ledger.world import HOUR, World, an_output
 
 ROUNDS = 25
@@ -40,8 +40,8 @@ async def test_settle_cancel_renew_and_rescue_at_once_end_it_once(worlds: list[W
                 ledger.deliver(generation=generation, attempt=1, output=an_output(chance.randrange(3))),
             ]
         chance.shuffle(racing)
-        outcomes = await asyncio.gather(*racing)
-        endings = [outcome for outcome in outcomes if isinstance(outcome, o.Ended)]
+        answers = await asyncio.gather(*racing)
+        endings = [outcome for outcome in answers if isinstance(outcome, outcomes.Ended)]
         # The same attempt's renewals are one call sent again (R11): if one of them ended it, all are told so.
         assert len(endings) in {1, len(worlds)}
         assert len({(ending.generation.state, ending.generation.operation) for ending in endings}) == 1
@@ -64,7 +64,10 @@ async def test_begin_and_cancel_at_once_leave_one_truth(worlds: list[World]) -> 
             worlds[1].ledger.begin(generation=generation, attempt=1, operation=operation_id()),
             worlds[2].ledger.cancel(generation=generation),
         )
-        assert (type(begun), type(cancelled)) in {(o.Stale, o.Ended), (o.Begun, o.CancelRequested)}
+        assert (type(begun), type(cancelled)) in {
+            (outcomes.Stale, outcomes.Ended),
+            (outcomes.Begun, outcomes.CancelRequested),
+        }
 
 
 async def test_many_caretakers_rescue_once(worlds: list[World]) -> None:
@@ -75,10 +78,10 @@ async def test_many_caretakers_rescue_once(worlds: list[World]) -> None:
         await worlds[0].pass_time(generation, HOUR // 60)
         deadline = await worlds[0].deadline(generation)
         assert deadline is not None
-        outcomes = await asyncio.gather(
+        answers = await asyncio.gather(
             *(world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True) for world in worlds * 3)
         )
-        assert sum(isinstance(outcome, o.Requeued) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, outcomes.Requeued) for outcome in answers) == 1
         assert (await worlds[0].generation(generation)).failures == 1
 
 
@@ -87,8 +90,10 @@ async def test_two_that_end_at_once_promote_two_and_never_the_same(worlds: list[
         account = f"racer-{number}"
         await worlds[0].account(account)
         made = [await worlds[0].spend(1_000, account) for _ in range(4)]
-        outcomes = await asyncio.gather(
+        answers = await asyncio.gather(
             worlds[1].ledger.cancel(generation=made[0]), worlds[2].ledger.cancel(generation=made[1])
         )
-        promoted = [d.generation for outcome in outcomes if isinstance(outcome, o.Ended) for d in outcome.promoted]
+        promoted = [
+            d.generation for outcome in answers if isinstance(outcome, outcomes.Ended) for d in outcome.promoted
+        ]
         assert sorted(promoted) == sorted(made[2:])

@@ -22,8 +22,7 @@ import pytest
 
 from gateway.clock import LedgerTimeSigner
 from gateway.domain import FINAL_STATES, Bucket, Interval, State
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.audit import Report, audit
 from gateway.ledger.core import PARTITIONS
 from gateway.ledger.ledger import SCHEMA_VERSION, Ledger
@@ -192,7 +191,7 @@ async def test_purchases_and_renewals_go_on(upgraded: Upgraded) -> None:
     after = (await upgraded.read("/v1/balance"))["buckets"]["top_up"]["available"]
     assert after - before == shop.SMALL / 1000
     plan = await shop.read_checkout(ledger, "globex", checkouts["plan"])
-    subscribed = the(o.Account, await ledger.account(account="globex")).subscription
+    subscribed = the(outcomes.Account, await ledger.account(account="globex")).subscription
     assert subscribed is not None
     assert subscribed.paid_through is not None
     next_month = subscribed.paid_through + MONTH
@@ -208,22 +207,22 @@ async def test_what_a_payment_gave_before_is_given_never_again_and_can_be_taken_
     """Then, a billing record knew until when a subscription was paid; now it knows each line of each invoice."""
     ledger = upgraded.gateway.ledger
     plan = await shop.read_checkout(ledger, "globex", TOLD["checkouts"]["plan"])
-    before = the(o.Account, await ledger.account(account="globex"))
+    before = the(outcomes.Account, await ledger.account(account="globex"))
     assert before.subscription is not None
     assert before.subscription.paid_through is not None
     start, end, now = before.subscription.started_at, before.subscription.paid_through, int(time.time() * 1000)
 
-    async def say(**facts: Any) -> o.Account:
+    async def say(**facts: Any) -> outcomes.Account:
         return the(Billed, await ledger.bill(shop.billing(plan, "sub_1", **facts))).account
 
     async def given() -> int:
-        return the(o.Account, await ledger.account(account="globex")).available_millicredits[Bucket.SUBSCRIPTION]
+        return the(outcomes.Account, await ledger.account(account="globex")).available_millicredits[Bucket.SUBSCRIPTION]
 
     for _ in range(2):
         await say(seen_at=now - 3_600_000, plan="standard", interval=Interval.MONTHLY, status="active")
         await say(started_at=start, lines=(shop.line_of(start, end),))
         await say(lines=(shop.line_of(start, start + MONTH, number="again"),))
-    after = the(o.Account, await ledger.account(account="globex"))
+    after = the(outcomes.Account, await ledger.account(account="globex"))
     assert (after.subscription, after.available_millicredits) == (before.subscription, before.available_millicredits)
     assert await given() == shop.STANDARD
     half = (start + end) // 2

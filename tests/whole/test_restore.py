@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.domain import generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.core import PARTITIONS
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
@@ -65,8 +65,8 @@ async def test_another_ledger_starts_on_the_files_of_a_busy_one_and_has_what_was
         assert "agree" in (await run(prove, tmp_path)).lower()
         await check_invariants(restored.redis, PARTITIONS)
         for generation in before:
-            the(o.Generation, await restored.generation(generation=generation))
-        the(o.Ended, await restored.cancel(generation=await spend(World(restored))))
+            the(outcomes.Generation, await restored.generation(generation=generation))
+        the(outcomes.Ended, await restored.cancel(generation=await spend(World(restored))))
 
 
 async def test_a_job_that_the_restored_ledger_does_not_know_is_dropped_by_the_worker(

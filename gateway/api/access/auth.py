@@ -31,7 +31,7 @@ from gateway.api.access.sessions import (
 from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.errors import Forbidden, InvalidKey, NotFound
 from gateway.domain import Scope
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 
 CACHE_SECONDS = 60
@@ -206,18 +206,18 @@ def check_scope(caller: Caller, scopes: Collection[Scope]) -> None:
         raise Forbidden(f"{_WRONG_KEY[wanted]} Yours is {_A_KEY[caller.scope]}.")
 
 
-def fresh(outcome: T | o.KeysChanged) -> T:
+def fresh(outcome: T | outcomes.KeysChanged) -> T:
     """The outcome, unless the caller has to be authenticated again first."""
-    if isinstance(outcome, o.KeysChanged):
+    if isinstance(outcome, outcomes.KeysChanged):
         raise KeysStale
     return outcome
 
 
-def found(outcome: T | o.KeysChanged | o.NotFound, what: str) -> T:
+def found(outcome: T | outcomes.KeysChanged | outcomes.NotFound, what: str) -> T:
     """The outcome, unless there is no such thing: `what` says what was looked for."""
-    if isinstance(outcome, o.KeysChanged):
+    if isinstance(outcome, outcomes.KeysChanged):
         raise KeysStale
-    if isinstance(outcome, o.NotFound):
+    if isinstance(outcome, outcomes.NotFound):
         raise NotFound(OWN_ACCOUNT_GONE if what == OWN_ACCOUNT else f"There is no {what}.")
     return outcome
 
@@ -226,9 +226,9 @@ def _digest(key: str) -> KeyDigest:
     return KeyDigest(hashlib.sha256(key.encode()).digest())
 
 
-def _caller(found: o.KeyRecord | o.NotFound) -> Caller:
+def _caller(found: outcomes.KeyRecord | outcomes.NotFound) -> Caller:
     """The caller as the ledger knows it; InvalidKey if it does not."""
-    if isinstance(found, o.NotFound):
+    if isinstance(found, outcomes.NotFound):
         raise InvalidKey("This API key is invalid or was revoked. Ask the operator of this gateway for a new one.")
     if found.scope is not Scope.ACCOUNT:
         return Caller(found.scope, found.key_id)

@@ -17,8 +17,8 @@ from gateway.api.ownership.own_generations import queue_positions
 from gateway.api.services import LEDGER, LINKS, SETTINGS
 from gateway.domain import credits_to_millicredits, is_account_id
 from gateway.errors import FieldProblem
-from gateway.ledger import outcomes as o
-from gateway.schemas import accounts as s
+from gateway.ledger import outcomes
+from gateway.schemas import accounts as account_schemas
 from gateway.schemas.base import to_milliseconds
 from gateway.views.accounts import account_shape
 from gateway.views.generations import entry_shape, generation_shape
@@ -29,13 +29,13 @@ _THOUSANDTHS = 1000
 
 async def put(request: web.Request) -> web.Response:
     """`PUT /v1/admin/accounts/{account}`: 201 if it is new."""
-    body = await read_body(request, s.AccountIn)
+    body = await read_body(request, account_schemas.AccountIn)
     account = request.match_info["account"]
     if not is_account_id(account):
         text = "must be 1 to 64 characters: letters, digits, and _ . @ - (not . or .. alone)"
         raise InvalidRequest(f"The account id {text}.", fields=[FieldProblem("id", text)])
     outcome = await request.app[LEDGER].put_account(account=account, email=body.email, metadata=body.metadata)
-    if isinstance(outcome, o.Refused):
+    if isinstance(outcome, outcomes.Refused):
         raise refusal_of_change(outcome, "email")
     made, new = outcome
     return answer(account_shape(made), status=HTTPStatus.CREATED if new else HTTPStatus.OK)
@@ -49,14 +49,14 @@ async def get(request: web.Request) -> web.Response:
 
 async def find(request: web.Request) -> web.Response:
     """`GET /v1/admin/accounts?email=`."""
-    query = read_query(request, s.AccountQuery)
+    query = read_query(request, account_schemas.AccountQuery)
     account = found(await request.app[LEDGER].find_account(email=query.email), f"account with the email {query.email}")
     return await _whole(request, account)
 
 
 async def grant(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/grants` (R5)."""
-    body = await read_body(request, s.GrantIn)
+    body = await read_body(request, account_schemas.GrantIn)
     outcome = await request.app[LEDGER].grant(
         account=request.match_info["account"],
         operation=operation(request),
@@ -66,13 +66,13 @@ async def grant(request: web.Request) -> web.Response:
         reason=body.reason,
     )
     made = applied(request, outcome, "credits")
-    shape = s.GrantMade(grant=made.grant, account=account_shape(made.account))
+    shape = account_schemas.GrantMade(grant=made.grant, account=account_shape(made.account))
     return answer(shape, status=HTTPStatus.CREATED)
 
 
 async def adjust(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/adjustments` (R24)."""
-    body = await read_body(request, s.AdjustmentIn)
+    body = await read_body(request, account_schemas.AdjustmentIn)
     outcome = await request.app[LEDGER].adjust(
         account=request.match_info["account"],
         operation=operation(request),
@@ -81,12 +81,12 @@ async def adjust(request: web.Request) -> web.Response:
         reason=body.reason,
     )
     account = applied(request, outcome, "credits").account
-    return answer(s.Adjusted(account=account_shape(account)), status=HTTPStatus.CREATED)
+    return answer(account_schemas.Adjusted(account=account_shape(account)), status=HTTPStatus.CREATED)
 
 
 async def set_alerts(request: web.Request) -> web.Response:
     """`PUT /v1/admin/accounts/{account}/alerts`: when the journal says that credits run low."""
-    body = await read_body(request, s.AlertsIn)
+    body = await read_body(request, account_schemas.AlertsIn)
     outcome = await request.app[LEDGER].set_alerts(
         account=request.match_info["account"],
         operation=operation(request),
@@ -97,7 +97,7 @@ async def set_alerts(request: web.Request) -> web.Response:
 
 async def advance_clock(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/clock` (R22)."""
-    body = await read_body(request, s.ClockIn)
+    body = await read_body(request, account_schemas.ClockIn)
     if not request.app[SETTINGS].in_test_mode:
         raise Forbidden(
             "Clocks can only be advanced in test mode, which is off on this gateway. Set FAREBOX_TEST_MODE=1 on a "
@@ -111,7 +111,7 @@ async def advance_clock(request: web.Request) -> web.Response:
     return answer(account_shape(applied(request, outcome, "advance_seconds").account))
 
 
-async def _whole(request: web.Request, account: o.Account) -> web.Response:
+async def _whole(request: web.Request, account: outcomes.Account) -> web.Response:
     """The account with its last entries and generations."""
     ledger = request.app[LEDGER]
     journal, generations = await asyncio.gather(

@@ -19,7 +19,7 @@ from gateway.api.services import (
     STARTUP,
 )
 from gateway.errors import FieldProblem
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.outside.strict_json import NotJson, read_document
 from gateway.pricing.providers import ProviderTable
 
@@ -83,11 +83,11 @@ def _follow(
     request: web.Request,
     generation: str,
     job: str,
-    outcome: o.NotFound | o.Stray | o.Unchanged | o.CalledBack,
+    outcome: outcomes.NotFound | outcomes.Stray | outcomes.Unchanged | outcomes.CalledBack,
     *,
     may_stop: bool,
 ) -> None:
     match outcome:
-        case o.Stray(tool) if may_stop:
+        case outcomes.Stray(tool) if may_stop:
             stop = request.app[QUEUE].stop_stray(tool=tool, generation=generation, ref=job)
             request.app[BACKGROUND].start(stop, "stop_stray")

@@ -10,7 +10,7 @@ from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer
 from gateway.api.ownership.whose import account_of, whose
 from gateway.api.services import LEDGER
-from gateway.schemas import credits as s
+from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import OfAccount
 from gateway.views.accounts import balance_shape
 from gateway.views.generations import entry_shape
@@ -23,7 +23,7 @@ async def balance(request: web.Request) -> web.Response:
 
 async def journal(request: web.Request) -> web.Response:
     """`GET /v1/journal`: newest first."""
-    query = read_query(request, s.JournalQuery)
+    query = read_query(request, credit_schemas.JournalQuery)
     of, (created_after, created_before) = whose(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].journal(
@@ -36,4 +36,4 @@ async def journal(request: web.Request) -> web.Response:
         ),
         of.missing,
     )
-    return answer(s.JournalOut(data=[entry_shape(entry) for entry in page.data], next=page.next))
+    return answer(credit_schemas.JournalOut(data=[entry_shape(entry) for entry in page.data], next=page.next))

@@ -22,16 +22,16 @@ from gateway.api.ownership.own_usage import DEFAULT_DAYS, days_until, grouped, t
 from gateway.api.ownership.whose import own, own_account
 from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem, RequestRefused
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.estimates import DEFAULT_BUFFER, Item, estimate, priced_item
-from gateway.schemas import estimates as s
+from gateway.schemas import estimates as estimate_schemas
 from gateway.views.estimates import estimate_shape
 
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/estimates`: never refuses for gating, plan or want of credits."""
-    body = await read_body(request, s.EstimateIn)
+    body = await read_body(request, estimate_schemas.EstimateIn)
     _check_source(request, body)
     card = request.app[RATE_CARDS].card
     account = await own_account(request) if _has_account(request) else None
@@ -49,7 +49,7 @@ def _has_account(request: web.Request) -> bool:
     return who is not None and who.account is not None
 
 
-def _check_source(request: web.Request, body: s.EstimateIn) -> None:
+def _check_source(request: web.Request, body: estimate_schemas.EstimateIn) -> None:
     if (body.items is None) == (body.source is None):
         text = "is required, unless `from` is given"
         raise InvalidRequest(f"`items` {text}.", fields=[FieldProblem("items", text)])
@@ -63,7 +63,7 @@ def _check_source(request: web.Request, body: s.EstimateIn) -> None:
     raise InvalidRequest(f"`from` {text}.", fields=[FieldProblem("from", text)])
 
 
-def _asked_items(card: RateCard, asked: Sequence[s.EstimateItemIn]) -> Iterator[Item]:
+def _asked_items(card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn]) -> Iterator[Item]:
     """The items at the card's prices; what a model does not take is said with the item's place in the body."""
     for index, item in enumerate(asked):
         try:
@@ -82,7 +82,7 @@ def _asked_items(card: RateCard, asked: Sequence[s.EstimateItemIn]) -> Iterator[
             raise type(refusal)(refusal.message, fields=problems) from None
 
 
-async def _used_items(request: web.Request, account: o.Account, card: RateCard) -> list[Item]:
+async def _used_items(request: web.Request, account: outcomes.Account, card: RateCard) -> list[Item]:
     """What the account paid for in its last 30 days, today included: one item a model, at what it really cost."""
     last = today(account, ZoneInfo(card.free.timezone))
     used = grouped(await usage_of(request, own(request), days_until(last, DEFAULT_DAYS)), ("tool", "model"))

@@ -31,8 +31,8 @@ from gateway.api.streams.hub import Changed, StreamWatch
 from gateway.api.watching import queues_shape
 from gateway.domain import FINAL_STATES, Scope
 from gateway.errors import LedgerBroken, LedgerUnavailable, QueueUnavailable
-from gateway.ledger import outcomes as o
-from gateway.schemas import generations as s
+from gateway.ledger import outcomes
+from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import OfAccount
 from gateway.schemas.ops import QueuesOut
 from gateway.views.accounts import balance_shape
@@ -97,18 +97,18 @@ class Follower:
         """The generations that have not ended."""
         return set(self._told)
 
-    def knows(self, generation: o.Generation) -> bool:
+    def knows(self, generation: outcomes.Generation) -> bool:
         """Whether the client knows already that this one has ended, and how."""
         return self._ended.get(generation.id, -1) >= generation.version
 
-    def know(self, generation: o.Generation) -> None:
+    def know(self, generation: outcomes.Generation) -> None:
         """Note that a generation has ended, so that it is not told again; of the longest known ones that is lost."""
         self._ended.pop(generation.id, None)
         if len(self._ended) >= ENDED_KEPT_MAX:
             del self._ended[next(iter(self._ended))]
         self._ended[generation.id] = generation.version
 
-    async def first(self, generation: o.Generation) -> None:
+    async def first(self, generation: outcomes.Generation) -> None:
         """Tell all of a generation; of one that has ended, that it has."""
         whole = (await shown(self._request, generation)).decode()
         if generation.state in FINAL_STATES:
@@ -120,7 +120,7 @@ class Follower:
         self._told[generation.id] = progress_shape(generation, position).json_text()
         self._outputs[generation.id] = {output.index for output in generation.outputs}
 
-    async def now(self, generation: o.Generation) -> None:
+    async def now(self, generation: outcomes.Generation) -> None:
         """Tell what has changed since it was last told."""
         (position,) = await queue_positions(self._request, [generation])
         progress = progress_shape(generation, position).json_text()
@@ -133,7 +133,9 @@ class Follower:
             events.append(("progress", generation, progress))
         for output in new:
             shape = output_shape(generation, output, self._request.app[LINKS])
-            events.append(("output", before, s.OutputEvent(generation=generation.id, output=shape).json_text()))
+            events.append(
+                ("output", before, generation_schemas.OutputEvent(generation=generation.id, output=shape).json_text())
+            )
         if ended:
             events.append(("done", generation, (await shown(self._request, generation)).decode()))
         await self._send(*events)
@@ -144,11 +146,11 @@ class Follower:
         self._told[generation.id] = progress
         self._outputs[generation.id].update(output.index for output in new)
 
-    async def _send(self, *events: tuple[str, o.Generation, str]) -> None:
+    async def _send(self, *events: tuple[str, outcomes.Generation, str]) -> None:
         """Send events in one piece, each with its generation's version."""
         await self._stream.send(*((name, data, self._event_id(generation)) for name, generation, data in events))
 
-    def _event_id(self, generation: o.Generation) -> str:
+    def _event_id(self, generation: outcomes.Generation) -> str:
         return f"{generation.id}:{generation.version}" if self._with_generation_id else str(generation.version)
 
 
@@ -185,7 +187,7 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
 
 async def _tell_changes(request: web.Request, of: Whose, follower: Follower, changed: Changed) -> None:
     """Read what hints named; and the recent ones and all that are open, if it may be anything."""
-    recent: list[o.Generation] = []
+    recent: list[outcomes.Generation] = []
     if changed.everything:
         recent = await _read(request, lambda: _recent(request, of.again(request))) or []
     generations = {one.id: one for one in recent}
@@ -201,14 +203,14 @@ async def _tell_changes(request: web.Request, of: Whose, follower: Follower, cha
             await follower.first(generation)
 
 
-async def _read_all(request: web.Request, generations: Sequence[str]) -> list[o.Generation]:
+async def _read_all(request: web.Request, generations: Sequence[str]) -> list[outcomes.Generation]:
     """Those that there are and that can be read: one that is odd, or gone, keeps no other from being told."""
     answers = await asyncio.gather(
         *(_read(request, partial(own_generation, request, one)) for one in generations), return_exceptions=True
     )
     found = []
     for one, answer in zip(generations, answers, strict=True):
-        if isinstance(answer, o.Generation):
+        if isinstance(answer, outcomes.Generation):
             found.append(answer)
         elif isinstance(answer, BaseException) and not isinstance(answer, NotFound):
             if not isinstance(answer, LedgerBroken):
@@ -262,7 +264,7 @@ async def _queues(request: web.Request) -> QueuesOut:
     return await queues_shape(request.app)
 
 
-async def _recent(request: web.Request, of: Whose) -> list[o.Generation]:
+async def _recent(request: web.Request, of: Whose) -> list[outcomes.Generation]:
     page = found(
         await request.app[LEDGER].generations(account=of.account, keys_version=of.keys_version, limit=RECENT_MAX),
         of.missing,

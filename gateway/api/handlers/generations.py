@@ -22,14 +22,14 @@ from gateway.api.services import (
     LINKS,
     ORDERING,
 )
-from gateway.ledger import outcomes as o
-from gateway.schemas import generations as s
+from gateway.ledger import outcomes
+from gateway.schemas import generations as generation_schemas
 from gateway.views.generations import generation_json, generation_shape
 
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/generations`: price, reserve, queue. A refusal first looks whether this was accepted before (R11)."""
-    body, who = await read_body(request, s.GenerationIn), caller(request)
+    body, who = await read_body(request, generation_schemas.GenerationIn), caller(request)
     ordered = await request.app[ORDERING].order(who, body, await digests_of(request, who))
     generation = ordered.generation
     remember_generation(request, generation.id)
@@ -50,7 +50,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/generations`: newest first."""
-    query = read_query(request, s.GenerationsQuery)
+    query = read_query(request, generation_schemas.GenerationsQuery)
     of, (created_after, created_before) = whose(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].generations(
@@ -72,7 +72,7 @@ async def listed(request: web.Request) -> web.Response:
         generation_shape(generation, request.app[LINKS], position)
         for generation, position in zip(page.data, positions, strict=True)
     ]
-    return answer(s.GenerationsOut(data=data, next=page.next))
+    return answer(generation_schemas.GenerationsOut(data=data, next=page.next))
 
 
 async def cancel(request: web.Request) -> web.Response:
@@ -83,10 +83,10 @@ async def cancel(request: web.Request) -> web.Response:
         generation=generation, account=who.acting_account, keys_version=who.keys_version
     )
     match outcome:
-        case o.KeysChanged():
+        case outcomes.KeysChanged():
             raise KeysStale
-        case o.NotFound():
+        case outcomes.NotFound():
             raise NotFound(f"There is no generation {generation}.")
-        case o.Ended() | o.CancelRequested() | o.Unchanged():
+        case outcomes.Ended() | outcomes.CancelRequested() | outcomes.Unchanged():
             pass
     return answer_json(await shown(request, outcome.generation))

@@ -19,13 +19,13 @@ from gateway.api.watching import audit_if_known, events_waiting, provider_states
 from gateway.clock import CLOCK, now_ms
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger.audit import LastAudit
-from gateway.schemas import ops as s
+from gateway.schemas import ops as operations_schemas
 from gateway.schemas.base import utc
 
 
 async def healthz(_request: web.Request) -> web.Response:
     """`GET /healthz`: the process answers."""
-    return answer(s.Health(status="ok"))
+    return answer(operations_schemas.Health(status="ok"))
 
 
 async def readyz(request: web.Request) -> web.Response:
@@ -33,7 +33,7 @@ async def readyz(request: web.Request) -> web.Response:
     app = request.app
     unavailable = await _unavailable(app)
     if unavailable is not None:
-        shape = s.Readiness(
+        shape = operations_schemas.Readiness(
             status="unavailable", problems=[unavailable], rate_card=app[RATE_CARDS].card.version, audit=None
         )
         return answer(shape, status=503, headers={"Retry-After": "2"})
@@ -64,7 +64,7 @@ async def readyz(request: web.Request) -> web.Response:
     if waiting := await events_waiting(app):
         events = "1 payment event" if waiting == 1 else f"{waiting} payment events"
         problems.append(f"{events} could not be applied: see `GET /v1/ops/payment-events`")
-    shape = s.Readiness(
+    shape = operations_schemas.Readiness(
         status="degraded" if problems else "ok",
         problems=problems,
         rate_card=app[RATE_CARDS].card.version,
@@ -73,8 +73,8 @@ async def readyz(request: web.Request) -> web.Response:
     return answer(shape)
 
 
-def _audit_state(last: LastAudit) -> s.AuditState:
-    return s.AuditState(at=utc(last.at), differences=last.differences, unproved=last.unproved)
+def _audit_state(last: LastAudit) -> operations_schemas.AuditState:
+    return operations_schemas.AuditState(at=utc(last.at), differences=last.differences, unproved=last.unproved)
 
 
 async def _unavailable(app: web.Application) -> str | None:

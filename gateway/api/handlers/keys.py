@@ -17,7 +17,7 @@ from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
 from gateway.api.services import LEDGER, SETTINGS
 from gateway.domain import Scope
-from gateway.schemas import accounts as s
+from gateway.schemas import accounts as account_schemas
 from gateway.views.accounts import key_shape
 
 KEY_BYTES = 32  # 256 bits
@@ -25,14 +25,14 @@ KEY_BYTES = 32  # 256 bits
 
 async def create_for_account(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/keys`."""
-    body = await read_body(request, s.KeyIn)
+    body = await read_body(request, account_schemas.KeyIn)
     account = request.match_info["account"]
     return await _create(request, Scope.ACCOUNT, account, body.label)
 
 
 async def create_for_operator(request: web.Request) -> web.Response:
     """`POST /v1/admin/keys`: another admin key, or an ops key."""
-    body = await read_body(request, s.OperatorKeyIn)
+    body = await read_body(request, account_schemas.OperatorKeyIn)
     return await _create(request, Scope(body.scope), None, body.label)
 
 
@@ -40,12 +40,12 @@ async def listed(request: web.Request) -> web.Response:
     """`GET /v1/admin/accounts/{account}/keys`."""
     account = request.match_info["account"]
     known = found(await request.app[LEDGER].account(account=account), f"account {account}")
-    return answer(s.KeysOut(data=[key_shape(key) for key in known.keys]))
+    return answer(account_schemas.KeysOut(data=[key_shape(key) for key in known.keys]))
 
 
 async def listed_of_operators(request: web.Request) -> web.Response:
     """`GET /v1/admin/keys`: the admin and ops keys that were made here; not the one in the settings."""
-    return answer(s.KeysOut(data=[key_shape(key) for key in await request.app[LEDGER].operator_keys()]))
+    return answer(account_schemas.KeysOut(data=[key_shape(key) for key in await request.app[LEDGER].operator_keys()]))
 
 
 async def revoke_of_account(request: web.Request) -> web.Response:
@@ -71,7 +71,7 @@ async def _revoke(request: web.Request, account: str | None, what: str) -> web.R
     key_id = request.match_info["key"]
     if not await request.app[LEDGER].revoke_key(key_id=key_id, account=account):
         raise NotFound(f"There is no {what}, or it was already revoked.")
-    return answer(s.Revoked(id=key_id, revoked=True))
+    return answer(account_schemas.Revoked(id=key_id, revoked=True))
 
 
 def _new_key(request: web.Request) -> str:

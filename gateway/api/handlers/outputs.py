@@ -15,7 +15,7 @@ from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import LEDGER, LINKS, OUTPUTS, STARTUP
 from gateway.domain import Output
 from gateway.errors import OutputMissing
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.media import EXTENSIONS
 from gateway.outputs import LinkState
 from gateway.schemas.generations import OutputQuery
@@ -66,7 +66,7 @@ def is_signed(request: web.Request) -> bool:
     return SIGNATURE in query_of(request)
 
 
-async def _send(request: web.Request, generation: o.Generation, index: int) -> web.StreamResponse:
+async def _send(request: web.Request, generation: outcomes.Generation, index: int) -> web.StreamResponse:
     output = next((one for one in generation.outputs if one.index == index), None)
     if output is None:
         raise NotFound(f"Generation {generation.id} has no output {index}, or not yet.")
@@ -137,7 +137,7 @@ def _names(header: str | None, etag: str) -> bool:
     return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
 
 
-def _headers(generation: o.Generation, output: Output, etag: str) -> dict[str, str]:
+def _headers(generation: outcomes.Generation, output: Output, etag: str) -> dict[str, str]:
     extension = EXTENSIONS.get(output.content_type, "bin")
     return {
         "ETag": etag,

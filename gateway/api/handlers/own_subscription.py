@@ -19,9 +19,9 @@ from gateway.api.ownership.sold import plan_sold
 from gateway.api.ownership.whose import account_of, own_account, whose
 from gateway.api.services import LEDGER, PAYMENTS, RATE_CARDS
 from gateway.errors import FieldProblem, PaymentsUnavailable
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.payments import PaymentProvider
-from gateway.schemas import payments as s
+from gateway.schemas import payments as payment_schemas
 from gateway.schemas.base import OfAccount
 from gateway.views.accounts import balance_shape
 from gateway.views.subscriptions import subscription_shape
@@ -39,7 +39,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """`PATCH /v1/subscription`: another plan or interval, from the end of what is paid on."""
-    body = await read_body(request, s.OwnChangeIn)
+    body = await read_body(request, payment_schemas.OwnChangeIn)
     _, subscription = await _own(request)
     if subscription.billing is not None:
         raise Forbidden(
@@ -83,7 +83,7 @@ async def _renew(request: web.Request, *, renews: bool) -> web.Response:
     return answer(balance_shape(applied(request, outcome, _SUBSCRIPTION).account))
 
 
-async def _own(request: web.Request) -> tuple[PaymentProvider, o.Subscription]:
+async def _own(request: web.Request) -> tuple[PaymentProvider, outcomes.Subscription]:
     """The subscription, and who takes the money for it; Forbidden if it is not the account that pays."""
     subscription = (await own_account(request)).subscription
     if subscription is None:
@@ -100,7 +100,7 @@ async def _own(request: web.Request) -> tuple[PaymentProvider, o.Subscription]:
     return provider, subscription
 
 
-def _pays_itself(provider: PaymentProvider | None, subscription: o.Subscription) -> PaymentProvider | None:
+def _pays_itself(provider: PaymentProvider | None, subscription: outcomes.Subscription) -> PaymentProvider | None:
     """Who takes the money for it; None: whoever runs this gateway arranged it.
 
     A test payment leaves no provider's subscription behind; where payments are real, nor does an operator.

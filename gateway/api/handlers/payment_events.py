@@ -8,14 +8,16 @@ from gateway.api.errors import LedgerDown, NotFound
 from gateway.api.http.respond import answer
 from gateway.api.services import PAYMENT_EVENTS
 from gateway.errors import PaymentsUnavailable
-from gateway.schemas import payments as s
+from gateway.schemas import payments as payment_schemas
 from gateway.views.payments import payment_event_shape
 
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/ops/payment-events`."""
     return answer(
-        s.PaymentEventsOut(data=[payment_event_shape(kept) for kept in await request.app[PAYMENT_EVENTS].listed()])
+        payment_schemas.PaymentEventsOut(
+            data=[payment_event_shape(kept) for kept in await request.app[PAYMENT_EVENTS].listed()]
+        )
     )
 
 
@@ -29,7 +31,7 @@ async def retry(request: web.Request) -> web.Response:
     if tried is None:
         raise _missing(event)
     still = None if isinstance(tried, bool) else payment_event_shape(tried)
-    return answer(s.PaymentEventRetried(id=event, applied=still is None, event=still))
+    return answer(payment_schemas.PaymentEventRetried(id=event, applied=still is None, event=still))
 
 
 async def drop(request: web.Request) -> web.Response:
@@ -37,7 +39,7 @@ async def drop(request: web.Request) -> web.Response:
     event = request.match_info["event"]
     if not await request.app[PAYMENT_EVENTS].drop(event):
         raise _missing(event)
-    return answer(s.PaymentEventDropped(id=event, dropped=True))
+    return answer(payment_schemas.PaymentEventDropped(id=event, dropped=True))
 
 
 def _missing(event: str) -> NotFound:

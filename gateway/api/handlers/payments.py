@@ -25,7 +25,7 @@ from gateway.api.ownership.sold import not_sold, plan_sold
 from gateway.api.services import CHECKOUT_LINKS, LEDGER, PAYMENT_EVENTS, PAYMENTS, RATE_CARDS, SETTINGS, STARTUP
 from gateway.domain import Interval
 from gateway.errors import EventRefused, PaymentsUnavailable
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.payments import Checkout
 from gateway.outside.return_urls import origin_of, with_checkout
 from gateway.payments import PaymentProvider
@@ -33,7 +33,7 @@ from gateway.payments.apply import apply
 from gateway.payments.base import CheckoutStarted, PaymentMade
 from gateway.payments.page import missing, page
 from gateway.payments.received import NoRoomForEvent
-from gateway.schemas import payments as s
+from gateway.schemas import payments as payment_schemas
 from gateway.views.payments import CURRENCY, bundle_shape
 
 
@@ -59,12 +59,12 @@ async def bundles(request: web.Request) -> web.Response:
     """`GET /v1/bundles`."""
     card = request.app[RATE_CARDS].card
     data = [bundle_shape(bundle_id, bundle) for bundle_id, bundle in card.bundles.items()]
-    return answer(s.BundlesOut(data=data, rate_card=card.version))
+    return answer(payment_schemas.BundlesOut(data=data, rate_card=card.version))
 
 
 async def top_up(request: web.Request) -> web.Response:
     """`POST /v1/top-ups`: begin to buy a bundle (R4)."""
-    body = await read_body(request, s.TopUpIn)
+    body = await read_body(request, payment_schemas.TopUpIn)
     provider = _provider(request)
     sold = request.app[RATE_CARDS].card.bundles
     bundle = sold.get(body.bundle)
@@ -76,7 +76,7 @@ async def top_up(request: web.Request) -> web.Response:
 
 async def subscribe(request: web.Request) -> web.Response:
     """`POST /v1/subscriptions`: begin to buy a plan."""
-    body = await read_body(request, s.SubscriptionBuyIn)
+    body = await read_body(request, payment_schemas.SubscriptionBuyIn)
     provider = _provider(request)
     plan, price = plan_sold(request, body.plan, body.interval)
     item = _Item("plan", body.plan, body.interval, plan.name, plan.monthly_millicredits, price)
@@ -96,7 +96,7 @@ async def press(request: web.Request) -> web.Response:
     """`POST /checkout/{checkout}`: pay or decline a test purchase, from its own page only."""
     if from_our_page(request, request.app[SETTINGS].public_address) is False:
         raise Forbidden("A test checkout can only be paid from its own page.")
-    form = await read_form(request, s.CheckoutForm)
+    form = await read_form(request, payment_schemas.CheckoutForm)
     checkout = await _linked(request, form.token)
     provider = request.app[PAYMENTS]
     if checkout is None or provider is None or provider.name != "local" or checkout.provider != "local":
@@ -148,7 +148,7 @@ class _Returning:
     cancel_url: str | None
 
 
-def _returning(request: web.Request, body: s.TopUpIn | s.SubscriptionBuyIn) -> _Returning:
+def _returning(request: web.Request, body: payment_schemas.TopUpIn | payment_schemas.SubscriptionBuyIn) -> _Returning:
     """The return URLs of a purchase; InvalidRequest for one that leads to an origin that nobody allowed."""
     allowed = request.app[SETTINGS].return_urls
     for field, url in (("success_url", body.success_url), ("cancel_url", body.cancel_url)):
@@ -180,7 +180,7 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, r
         success_url=success_url,
         cancel_url=cancel_url,
     )
-    if isinstance(outcome, o.Refused):
+    if isinstance(outcome, outcomes.Refused):
         raise _refusal(outcome.reason)
     begun = found(outcome, OWN_ACCOUNT)
     try:
@@ -190,7 +190,7 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, r
             f"The payment provider is not responding ({error}). Nothing was bought; retry with the same "
             "Idempotency-Key."
         ) from None
-    return answer(s.CheckoutOut(id=begun.id, checkout_url=started.url), status=HTTPStatus.CREATED)
+    return answer(payment_schemas.CheckoutOut(id=begun.id, checkout_url=started.url), status=HTTPStatus.CREATED)
 
 
 async def _start(request: web.Request, provider: PaymentProvider, begun: Checkout) -> CheckoutStarted:
@@ -239,7 +239,7 @@ async def _linked(request: web.Request, token: str) -> Checkout | None:
     if account is None:
         return None
     read = await request.app[LEDGER].checkout(account=account, checkout=checkout)
-    return None if isinstance(read, o.NotFound) else read
+    return None if isinstance(read, outcomes.NotFound) else read
 
 
 def _html(text: str, status: int = HTTPStatus.OK, leads_to: Sequence[str | None] = ()) -> web.Response:

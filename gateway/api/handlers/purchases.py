@@ -10,14 +10,14 @@ from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer
 from gateway.api.ownership.whose import whose
 from gateway.api.services import LEDGER
-from gateway.schemas import purchases as s
+from gateway.schemas import purchases as purchase_schemas
 from gateway.schemas.base import OfAccount
 from gateway.views.purchases import purchase_shape
 
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/purchases`: newest first."""
-    query = read_query(request, s.PurchasesQuery)
+    query = read_query(request, purchase_schemas.PurchasesQuery)
     of, (created_after, created_before) = whose(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].purchases(
@@ -30,7 +30,9 @@ async def listed(request: web.Request) -> web.Response:
         ),
         f"purchase {query.before} in this account's list" if query.before else of.missing,
     )
-    return answer(s.PurchasesOut(data=[purchase_shape(purchase) for purchase in page.data], next=page.next))
+    return answer(
+        purchase_schemas.PurchasesOut(data=[purchase_shape(purchase) for purchase in page.data], next=page.next)
+    )
 
 
 async def get(request: web.Request) -> web.Response:

@@ -15,18 +15,18 @@ from gateway.api.ownership.whose import own_account
 from gateway.api.services import ORDERING, QUOTE_TOKENS
 from gateway.clock import now_seconds
 from gateway.domain import Bucket
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.pricing.gating import gating
 from gateway.pricing.quote import Quote
-from gateway.schemas import generations as s
+from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import utc
 from gateway.views.generations import credits_of, line_shapes, share_shapes
 
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/quotes`: never refuses for gating or for want of credits."""
-    body, account = await read_body(request, s.QuoteIn), caller(request).acting_account
+    body, account = await read_body(request, generation_schemas.QuoteIn), caller(request).acting_account
     ordering = request.app[ORDERING]
     ordering.check_inputs(account, body)
     card, priced = ordering.card, ordering.price(account, body)
@@ -35,13 +35,13 @@ async def create(request: web.Request) -> web.Response:
     return answer(_shape(card, own, priced, token))
 
 
-def _shape(card: RateCard, account: o.Account, priced: Quote, token: str) -> s.QuoteOut:
+def _shape(card: RateCard, account: outcomes.Account, priced: Quote, token: str) -> generation_schemas.QuoteOut:
     plan = FREE_PLAN if account.subscription is None else account.subscription.plan
     gate = gating(card, plan=plan, model=priced.model, settings=priced.settings)
     available = sum(account.available_millicredits.values())
     shortfall = max(0, priced.price_millicredits - available)
     optional: dict[str, object] = {"ways_out": ways_out(account, card, priced.price_millicredits)} if shortfall else {}
-    return s.QuoteOut(
+    return generation_schemas.QuoteOut(
         credits=credits_of(priced.price_millicredits),
         lines=line_shapes(priced.lines),
         rate_card=priced.rate_card,
@@ -57,7 +57,7 @@ def _shape(card: RateCard, account: o.Account, priced: Quote, token: str) -> s.Q
     )
 
 
-def _allocated(account: o.Account, millicredits: int) -> Iterator[tuple[Bucket, int]]:
+def _allocated(account: outcomes.Account, millicredits: int) -> Iterator[tuple[Bucket, int]]:
     """Who would pay, as far as the credits go: the grants are in burn order (R5)."""
     for grant in account.grants:
         part = min(millicredits, grant.available_millicredits)

@@ -10,7 +10,7 @@ from gateway.api.http.respond import answer
 from gateway.api.services import QUEUE, RATE_CARDS
 from gateway.errors import FieldProblem
 from gateway.queue.series import KEPT_MS, SLACK_MS, Series
-from gateway.schemas import ops as s
+from gateway.schemas import ops as operations_schemas
 from gateway.schemas.base import to_milliseconds
 from gateway.views.series import series_shape
 
@@ -19,7 +19,7 @@ _DEFAULT_MS = 3_600_000
 
 async def series(request: web.Request) -> web.Response:
     """`GET /v1/ops/series`."""
-    query = read_query(request, s.SeriesQuery)
+    query = read_query(request, operations_schemas.SeriesQuery)
     queue = request.app[QUEUE]
     now = await queue.now()
     last = now if query.last is None else min(now, max(0, to_milliseconds(query.last)))

@@ -15,7 +15,7 @@ from gateway.api.http.respond import answer
 from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
 from gateway.clock import now_seconds
 from gateway.errors import LedgerUnavailable
-from gateway.schemas import sessions as s
+from gateway.schemas import sessions as session_schemas
 from gateway.schemas.base import utc
 
 SESSION = "/session"
@@ -25,7 +25,7 @@ async def sign_in(request: web.Request) -> web.Response:
     """`POST /session`: an API key, or the token of a link, becomes a session cookie."""
     if from_our_page(request, request.app[SETTINGS].public_address) is False:
         raise Forbidden("Signing in is only possible on the gateway's own page.")
-    body = await read_body(request, s.SignIn)
+    body = await read_body(request, session_schemas.SignIn)
     _check_ready(request)
     callers = request.app[CALLERS]
     if body.link is not None:
@@ -49,7 +49,7 @@ async def who_is_signed_in(request: web.Request) -> web.Response:
     try:
         return answer(_shape(await request.app[CALLERS].authenticate(request, operators=True)))
     except InvalidKey:
-        return answer(s.SessionOut(scope=None, account=None))
+        return answer(session_schemas.SessionOut(scope=None, account=None))
 
 
 async def sign_out(request: web.Request) -> web.Response:
@@ -80,7 +80,7 @@ async def make_link(request: web.Request) -> web.Response:
     """`POST /v1/sign-in-links`."""
     url = request.app[SESSIONS].link(caller(request).key_id)
     expires_at = utc((int(now_seconds()) + LINK_SECONDS) * 1000)
-    return answer(s.SignInLinkOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
+    return answer(session_schemas.SignInLinkOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
 
 
 def mount(app: web.Application) -> None:
@@ -90,8 +90,8 @@ def mount(app: web.Application) -> None:
     app.router.add_delete(SESSION, sign_out)
 
 
-def _shape(who: Caller) -> s.SessionOut:
-    return s.SessionOut(scope=who.scope, account=who.account)
+def _shape(who: Caller) -> session_schemas.SessionOut:
+    return session_schemas.SessionOut(scope=who.scope, account=who.account)
 
 
 def _check_ready(request: web.Request) -> None:

@@ -9,7 +9,7 @@ from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
 from gateway.api.ownership.changes import applied
 from gateway.api.services import LEDGER
-from gateway.schemas import accounts as s
+from gateway.schemas import accounts as account_schemas
 from gateway.schemas.base import to_milliseconds
 from gateway.views.accounts import account_shape
 
@@ -19,7 +19,7 @@ _SUBSCRIPTION = "subscription"
 
 async def put(request: web.Request) -> web.Response:
     """`PUT /v1/admin/accounts/{account}/subscription`: start or renew."""
-    body = await read_body(request, s.SubscriptionIn)
+    body = await read_body(request, account_schemas.SubscriptionIn)
     outcome = await request.app[LEDGER].subscribe(
         account=request.match_info["account"],
         operation=operation(request),
@@ -33,7 +33,7 @@ async def put(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """`PATCH /v1/admin/accounts/{account}/subscription`: another plan or interval, now or at the period's end."""
-    body = await read_body(request, s.SubscriptionChangeIn)
+    body = await read_body(request, account_schemas.SubscriptionChangeIn)
     outcome = await request.app[LEDGER].change(
         account=request.match_info["account"],
         operation=operation(request),

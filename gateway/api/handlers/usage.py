@@ -22,7 +22,7 @@ from gateway.api.ownership.whose import Whose, account_of, whose
 from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem
 from gateway.ledger.sums import Counts, Used
-from gateway.schemas import usage as s
+from gateway.schemas import usage as usage_schemas
 from gateway.views.generations import credits_of
 
 DAYS_MAX = 400  # as long as usage is kept: thirteen months, and some days
@@ -35,22 +35,22 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 async def get(request: web.Request) -> web.StreamResponse:
     """`GET /v1/usage`: the days from `from` to `to`, both included."""
-    query = read_query(request, s.UsageQuery)
+    query = read_query(request, usage_schemas.UsageQuery)
     timezone = request.app[RATE_CARDS].card.free.timezone
     of = whose(request, query.account)
     days = await _days(request, query, of, ZoneInfo(timezone))
     used = await usage_of(request, of, days)
-    dimensions = [name for name in s.DIMENSIONS if name in query.group_by.split(",")]
+    dimensions = [name for name in usage_schemas.DIMENSIONS if name in query.group_by.split(",")]
     groups = grouped((one for one in used if _wanted(one, query)), dimensions)
     if CSV_TYPE in _accepted(request):
         rows = csv_rows(groups, dimensions, timezone)
         return await _stream(request, rows, f"usage-{days[0]}-{days[-1]}.csv")
-    shape = s.UsageOut(
+    shape = usage_schemas.UsageOut(
         data=[
-            s.UsageRow(**dict(zip(dimensions, group, strict=True)), **_numbers(counts))
+            usage_schemas.UsageRow(**dict(zip(dimensions, group, strict=True)), **_numbers(counts))
             for group, counts in groups.items()
         ],
-        totals=s.UsageTotals(**_numbers(sum(groups.values(), Counts()))),
+        totals=usage_schemas.UsageTotals(**_numbers(sum(groups.values(), Counts()))),
         timezone=timezone,
         first_day=days[0],
         last_day=days[-1],
@@ -71,7 +71,7 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-async def _days(request: web.Request, query: s.UsageQuery, of: Whose, zone: ZoneInfo) -> list[str]:
+async def _days(request: web.Request, query: usage_schemas.UsageQuery, of: Whose, zone: ZoneInfo) -> list[str]:
     """The days asked for; InvalidRequest names the parameter that is wrong."""
     last = today(await account_of(request, of), zone) if query.last is None else date.fromisoformat(query.last)
     if query.first is None:
@@ -89,7 +89,7 @@ def _refusal(text: str) -> InvalidRequest:
     return InvalidRequest(f"Invalid date range: `from` {text}.", fields=[FieldProblem("from", text)])
 
 
-def _wanted(used: Used, query: s.UsageQuery) -> bool:
+def _wanted(used: Used, query: usage_schemas.UsageQuery) -> bool:
     return query.tool in (None, used.tool) and query.model in (None, used.model)
 
 

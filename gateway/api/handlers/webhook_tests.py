@@ -21,7 +21,7 @@ from gateway.domain import ALL_ACCOUNTS
 from gateway.ledger.allowances import Limited
 from gateway.ledger.webhooks import Webhook
 from gateway.outside.receivers import CALL_SECONDS, CallResult, Word
-from gateway.schemas import webhooks as s
+from gateway.schemas import webhooks as webhook_schemas
 from gateway.schemas.errors import RateLimitedDetails
 
 PER_MINUTE = 10
@@ -75,7 +75,7 @@ async def test(request: web.Request) -> web.Response:
         running.discard(event)
     delivered = answered.outcome == "delivered"
     return answer(
-        s.WebhookTestOut(
+        webhook_schemas.WebhookTestOut(
             object="webhook_test",
             webhook=webhook.id,
             event=event,
@@ -93,12 +93,12 @@ async def _call(request: web.Request, webhook: Webhook, url: str, event: str) ->
     signing = request.app[WEBHOOK_SECRETS].in_force(webhook, now)
     if not signing:
         return CallResult(None, "secret_missing", 0)
-    body = s.TestEventOut(
+    body = webhook_schemas.TestEventOut(
         id=event,
         object="event",
         type="webhook.test",
         created_at=now // 1000,
-        data=s.TestEventData(webhook=webhook.id, account=webhook.account),
+        data=webhook_schemas.TestEventData(webhook=webhook.id, account=webhook.account),
     )
     return await request.app[RECEIVERS].call(url, event, body.json_text(), signing)
 

@@ -18,7 +18,7 @@ from gateway.api.ownership.whose import account_of, whose
 from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
 from gateway.domain import is_event_id, webhook_id
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, TooMany
-from gateway.schemas import webhooks as s
+from gateway.schemas import webhooks as webhook_schemas
 from gateway.schemas.base import OfAccount
 from gateway.views.webhooks import delivery_shape, webhook_shape
 
@@ -27,7 +27,7 @@ _TRIES = 3  # somebody else may rotate the same secret meanwhile
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/webhooks`."""
-    body = await read_body(request, s.WebhookIn)
+    body = await read_body(request, webhook_schemas.WebhookIn)
     account, secrets = caller(request).account, request.app[WEBHOOK_SECRETS]
     checked_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = webhook_id(seed(request))
@@ -35,7 +35,7 @@ async def create(request: web.Request) -> web.Response:
         webhook=webhook,
         account=account,
         url=body.url,
-        events=s.events_of(body.events),
+        events=webhook_schemas.events_of(body.events),
         description=body.description,
         mark=secrets.mark(account, webhook, 1),
     )
@@ -53,7 +53,7 @@ async def listed(request: web.Request) -> web.Response:
     if owner is not None and caller(request).account is None:
         await account_of(request, whose(request, owner))
     webhooks = await request.app[LEDGER].webhooks(account=owner)
-    return answer(s.WebhooksOut(data=[webhook_shape(webhook) for webhook in webhooks]))
+    return answer(webhook_schemas.WebhooksOut(data=[webhook_shape(webhook) for webhook in webhooks]))
 
 
 async def get(request: web.Request) -> web.Response:
@@ -63,7 +63,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """`PATCH /v1/webhooks/{webhook}`: what is left out stays."""
-    body = await read_body(request, s.WebhookChangeIn)
+    body = await read_body(request, webhook_schemas.WebhookChangeIn)
     checked_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = named_webhook(request, caller(request).account)
     if webhook == DEFAULT:
@@ -72,7 +72,7 @@ async def change(request: web.Request) -> web.Response:
         webhook=webhook,
         account=caller(request).account,
         url=body.url,
-        events=None if body.events is None else s.events_of(body.events),
+        events=None if body.events is None else webhook_schemas.events_of(body.events),
         description=body.description,
         status=body.status,
     )
@@ -85,7 +85,7 @@ async def delete(request: web.Request) -> web.Response:
     deletable = webhook != DEFAULT
     if not deletable or not await request.app[LEDGER].unlisten(webhook=webhook, account=caller(request).account):
         raise NotFound(f"There is no webhook {webhook}, or it cannot be deleted.")
-    return answer(s.Deleted(id=webhook, deleted=True))
+    return answer(webhook_schemas.Deleted(id=webhook, deleted=True))
 
 
 async def rotate(request: web.Request) -> web.Response:
@@ -111,14 +111,16 @@ async def rotate(request: web.Request) -> web.Response:
 
 async def deliveries(request: web.Request) -> web.Response:
     """`GET /v1/webhooks/{webhook}/deliveries`: newest first."""
-    query = read_query(request, s.DeliveriesQuery)
+    query = read_query(request, webhook_schemas.DeliveriesQuery)
     owner = owner_of(request, query.account)
     webhook = named_webhook(request, owner)
     page = found(
         await request.app[LEDGER].deliveries(webhook=webhook, account=owner, limit=query.limit, before=query.before),
         f"delivery {query.before} of webhook {webhook}" if query.before else f"webhook {webhook}",
     )
-    return answer(s.DeliveriesOut(data=[delivery_shape(delivery) for delivery in page.data], next=page.next))
+    return answer(
+        webhook_schemas.DeliveriesOut(data=[delivery_shape(delivery) for delivery in page.data], next=page.next)
+    )
 
 
 async def resend(request: web.Request) -> web.Response:

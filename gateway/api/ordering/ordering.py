@@ -27,7 +27,7 @@ from gateway.domain import (
     partition_of_account,
 )
 from gateway.errors import FieldProblem, OutputNotStored, RequestRefused
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import terms_of
 from gateway.outputs import OutputStore, UploadAddresses
@@ -56,7 +56,7 @@ class IdempotencyDigests:
 class Ordered:
     """The generation that was made; with `replay`, by the same request before."""
 
-    generation: o.Generation
+    generation: outcomes.Generation
     replay: bool = False
 
 
@@ -215,9 +215,9 @@ class Ordering:
             OWN_ACCOUNT,
         )
         match outcome:
-            case o.Replayed(generation):
+            case outcomes.Replayed(generation):
                 return Ordered(generation, replay=True)
-            case o.KeyReused():
+            case outcomes.KeyReused():
                 raise reused()
             case None:
                 return None
@@ -238,9 +238,9 @@ class Ordering:
             webhook_url=priced.webhook_url,
         )
         match outcome:
-            case o.Reserved():
+            case outcomes.Reserved():
                 return Ordered(outcome.generation)
-            case o.Replayed():
+            case outcomes.Replayed():
                 self._drop_inputs(priced, kept=outcome.generation.request.inputs)
                 return Ordered(outcome.generation, replay=True)
             case _:

@@ -19,7 +19,7 @@ from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.ordering.ways_out import insufficient_credits
 from gateway.domain import GenerationRequest
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.pricing.card import RateCard
 from gateway.pricing.values import one_of, show
 from gateway.schemas.errors import PlanLimitDetails, SubscriptionRequiredDetails, WaitingRoomFullDetails
@@ -27,13 +27,13 @@ from gateway.schemas.errors import PlanLimitDetails, SubscriptionRequiredDetails
 WAITING_ROOM_RETRY_SECONDS = 10
 
 Refusal = (
-    o.KeysChanged
-    | o.NotFound
-    | o.KeyReused
-    | o.SubscriptionRequired
-    | o.PlanLimit
-    | o.InsufficientCredits
-    | o.WaitingRoomFull
+    outcomes.KeysChanged
+    | outcomes.NotFound
+    | outcomes.KeyReused
+    | outcomes.SubscriptionRequired
+    | outcomes.PlanLimit
+    | outcomes.InsufficientCredits
+    | outcomes.WaitingRoomFull
 )
 
 
@@ -56,24 +56,24 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
 ) -> Exception:
     """What `reserve` refused."""
     match outcome:
-        case o.KeysChanged():
+        case outcomes.KeysChanged():
             return KeysStale()
-        case o.NotFound():
+        case outcomes.NotFound():
             return NotFound(OWN_ACCOUNT_GONE)
-        case o.KeyReused():
+        case outcomes.KeyReused():
             return reused()
-        case o.SubscriptionRequired():
+        case outcomes.SubscriptionRequired():
             name = card.models[request.model].name
             return SubscriptionRequired(
                 f"{name} requires an active subscription. Subscribe to a plan (GET /v1/plans), or choose a model that "
                 "is not marked `pro` (GET /v1/rate-card). Nothing was reserved.",
                 SubscriptionRequiredDetails(model=request.model),
             )
-        case o.PlanLimit():
+        case outcomes.PlanLimit():
             return _plan_limit(outcome, request, card)
-        case o.InsufficientCredits():
+        case outcomes.InsufficientCredits():
             return insufficient_credits(outcome, card)
-        case o.WaitingRoomFull():
+        case outcomes.WaitingRoomFull():
             generations = "generation" if outcome.max_waiting == 1 else "generations"
             return WaitingRoomFull(
                 f"{_plan_name(outcome.plan, card)} allows {outcome.max_waiting} waiting {request.tool} {generations}; "
@@ -83,7 +83,7 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             )
 
 
-def _plan_limit(outcome: o.PlanLimit, request: GenerationRequest, card: RateCard) -> PlanLimitExceeded:
+def _plan_limit(outcome: outcomes.PlanLimit, request: GenerationRequest, card: RateCard) -> PlanLimitExceeded:
     allowed = [json.loads(value) for value in outcome.allowed]
     asked = request.settings.get(outcome.setting)
     values = one_of(show(value) for value in allowed)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from gateway.api.errors import InsufficientCredits
 from gateway.domain import Bucket, format_credits, millicredits_to_credits
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.pricing.card import RateCard
-from gateway.schemas import errors as s
+from gateway.schemas import errors as error_schemas
 from gateway.schemas.base import utc
 from gateway.views.cards import price_shape
 
 
-def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> InsufficientCredits:
+def insufficient_credits(outcome: outcomes.InsufficientCredits, card: RateCard) -> InsufficientCredits:
     """The refusal, with numbers and ways out."""
     account = outcome.account
     needed = outcome.needed_millicredits
@@ -20,7 +20,7 @@ def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> Insu
     ways = ways_out(account, card, needed)
     return InsufficientCredits(
         _message(account, needed, available, held) + _advice(ways),
-        s.InsufficientCreditsDetails(
+        error_schemas.InsufficientCreditsDetails(
             needed=millicredits_to_credits(needed),
             available=millicredits_to_credits(available),
             held=millicredits_to_credits(held),
@@ -30,14 +30,14 @@ def insufficient_credits(outcome: o.InsufficientCredits, card: RateCard) -> Insu
     )
 
 
-def ways_out(account: o.Account, card: RateCard, needed: int) -> s.WaysOut:
+def ways_out(account: outcomes.Account, card: RateCard, needed: int) -> error_schemas.WaysOut:
     """How the account can come by `needed` millicredits: by waiting, by a bundle, by a larger plan (R13)."""
-    return s.WaysOut(
+    return error_schemas.WaysOut(
         wait=_waits(account, card), top_up=_top_up(account, card), upgrade=_upgrades(account, card, needed)
     )
 
 
-def refills(account: o.Account, card: RateCard) -> list[tuple[Bucket, int, int]]:
+def refills(account: outcomes.Account, card: RateCard) -> list[tuple[Bucket, int, int]]:
     """When each bucket is next set to its full amount, and to how much (millicredits)."""
     coming = []
     subscription = account.subscription
@@ -51,7 +51,7 @@ def refills(account: o.Account, card: RateCard) -> list[tuple[Bucket, int, int]]
     return coming
 
 
-def _message(account: o.Account, needed: int, available: int, held: int) -> str:
+def _message(account: outcomes.Account, needed: int, available: int, held: int) -> str:
     text = (
         f"Not enough credits: the price is {format_credits(needed)}, and {format_credits(available)} are available "
         f"({format_credits(needed - available)} short)."
@@ -71,7 +71,7 @@ def _message(account: o.Account, needed: int, available: int, held: int) -> str:
     return text
 
 
-def _advice(out: s.WaysOut) -> str:
+def _advice(out: error_schemas.WaysOut) -> str:
     ways = []
     if out.wait:
         soonest = min(out.wait, key=lambda way: way.at)
@@ -83,20 +83,20 @@ def _advice(out: s.WaysOut) -> str:
     return f" You can {' or '.join(ways)}." if ways else ""
 
 
-def _waits(account: o.Account, card: RateCard) -> list[s.Refill]:
+def _waits(account: outcomes.Account, card: RateCard) -> list[error_schemas.Refill]:
     return [
-        s.Refill(bucket=bucket, at=utc(at), credits=millicredits_to_credits(amount))
+        error_schemas.Refill(bucket=bucket, at=utc(at), credits=millicredits_to_credits(amount))
         for bucket, at, amount in refills(account, card)
     ]
 
 
-def _top_up(account: o.Account, card: RateCard) -> s.TopUpOffer:
+def _top_up(account: outcomes.Account, card: RateCard) -> error_schemas.TopUpOffer:
     allowed = account.subscription is not None
-    return s.TopUpOffer(
+    return error_schemas.TopUpOffer(
         allowed=allowed,
         reason=None if allowed else "subscription_required",
         bundles=[
-            s.BundleOffer(
+            error_schemas.BundleOffer(
                 id=bundle_id,
                 name=bundle.name,
                 credits=millicredits_to_credits(bundle.millicredits),
@@ -107,7 +107,7 @@ def _top_up(account: o.Account, card: RateCard) -> s.TopUpOffer:
     )
 
 
-def _upgrades(account: o.Account, card: RateCard, needed: int) -> list[s.PlanOffer]:
+def _upgrades(account: outcomes.Account, card: RateCard, needed: int) -> list[error_schemas.PlanOffer]:
     """The plans that would do: larger than the present one, and enough at once (an upgrade starts a new cycle, R12)."""
     available = account.available_millicredits
     kept = sum(available.values())
@@ -120,7 +120,7 @@ def _upgrades(account: o.Account, card: RateCard, needed: int) -> list[s.PlanOff
         if plan.monthly_millicredits > present and kept + plan.monthly_millicredits >= needed
     ]
     return [
-        s.PlanOffer(
+        error_schemas.PlanOffer(
             id=plan_id,
             name=plan.name,
             credits=millicredits_to_credits(plan.monthly_millicredits),

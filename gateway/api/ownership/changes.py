@@ -11,23 +11,25 @@ from gateway.api.http.context import caller
 from gateway.api.services import RATE_CARDS
 from gateway.domain import format_credits
 from gateway.errors import FieldProblem
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.schemas.base import utc
 
 
-def applied(request: web.Request, outcome: o.NotFound | o.Refused | o.Applied, field: str) -> o.Applied:
+def applied(
+    request: web.Request, outcome: outcomes.NotFound | outcomes.Refused | outcomes.Applied, field: str
+) -> outcomes.Applied:
     """The change of the account in the path, or the caller's own, its promotions dispatched; else the refusal."""
     account = request.match_info.get("account") or caller(request).acting_account
     match outcome:
-        case o.NotFound():
+        case outcomes.NotFound():
             raise NotFound(f"There is no account {account}.")
-        case o.Refused():
+        case outcomes.Refused():
             raise refusal_of_change(outcome, field, plans=request.app[RATE_CARDS].card.plans)
-        case o.Applied():
+        case outcomes.Applied():
             return outcome
 
 
-def refusal_of_change(refused: o.Refused, field: str, plans: Any = ()) -> InvalidRequest:
+def refusal_of_change(refused: outcomes.Refused, field: str, plans: Any = ()) -> InvalidRequest:
     """Why an operator's change cannot be made, field by field."""
     match refused.reason:
         case "unknown_plan":
@@ -63,9 +65,9 @@ def refusal_of_change(refused: o.Refused, field: str, plans: Any = ()) -> Invali
     return InvalidRequest(f"{about} Nothing was changed.", fields=[FieldProblem(path, text)])
 
 
-def _time(refused: o.Refused) -> str:
+def _time(refused: outcomes.Refused) -> str:
     return utc(int(refused.detail))
 
 
-def _amount(refused: o.Refused) -> str:
+def _amount(refused: outcomes.Refused) -> str:
     return f"{format_credits(int(refused.detail))} credits"

@@ -11,12 +11,14 @@ from gateway.api.http.context import caller
 from gateway.api.services import LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import QueueUnavailable
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.views.generations import generation_json
 
 
-async def own_generation(request: web.Request, generation: str, known: o.Generation | None = None) -> o.Generation:
+async def own_generation(
+    request: web.Request, generation: str, known: outcomes.Generation | None = None
+) -> outcomes.Generation:
     """The generation, if it is the caller's, or the caller an admin; NotFound if it is another's, or none.
 
     `known` itself, if it has not changed since that was read.
@@ -28,13 +30,13 @@ async def own_generation(request: web.Request, generation: str, known: o.Generat
     return found(outcome, f"generation {generation}")
 
 
-async def shown(request: web.Request, generation: o.Generation) -> bytes:
+async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
     """A generation as the API shows it, with its place in the queue, as JSON."""
     (position,) = await queue_positions(request, [generation])
     return generation_json(generation, request.app[LINKS], position)
 
 
-async def queue_positions(request: web.Request, generations: Sequence[o.Generation]) -> list[int | None]:
+async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:
     """The places of those that are queued: in the tool's queue, in the line of a provider that has no room, or aside.
 
     Without the queue's answer nobody knows them, and all else still stands.
@@ -57,12 +59,12 @@ async def queue_positions(request: web.Request, generations: Sequence[o.Generati
     return [places.get(generation.id) for generation in generations]
 
 
-def _may_stand_in_line(request: web.Request, generation: o.Generation, places: Mapping[str, int | None]) -> bool:
+def _may_stand_in_line(request: web.Request, generation: outcomes.Generation, places: Mapping[str, int | None]) -> bool:
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
     return table is not None and table.max_in_work is not None and places[generation.id] is None
 
 
-def _may_be_aside(request: web.Request, generation: o.Generation) -> bool:
+def _may_be_aside(request: web.Request, generation: outcomes.Generation) -> bool:
     """Whether a worker may have set it aside, because it lacks the key of its provider."""
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
     return table is not None and table.key_env is not None

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.api.access.auth import found
 from gateway.api.ownership.whose import Whose
 from gateway.api.services import LEDGER
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.sums import Counts, Used
 
 DEFAULT_DAYS = 30
@@ -27,7 +27,7 @@ async def usage_of(request: web.Request, of: Whose, days: Sequence[str]) -> tupl
     )
 
 
-def today(account: o.Account, zone: ZoneInfo) -> date:
+def today(account: outcomes.Account, zone: ZoneInfo) -> date:
     """The account's day: its clock may be ahead (R22)."""
     return datetime.fromtimestamp(account.now // 1000, UTC).astimezone(zone).date()
 

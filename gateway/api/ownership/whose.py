@@ -12,7 +12,7 @@ from gateway.api.http.context import caller
 from gateway.api.services import LEDGER
 from gateway.domain import Scope
 from gateway.errors import FieldProblem
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 
 _NEEDED = "is required with an admin key: it names the account"
 
@@ -52,11 +52,11 @@ def own(request: web.Request) -> Whose:
     return Whose(who.acting_account, who.keys_version)
 
 
-async def own_account(request: web.Request) -> o.Account:
+async def own_account(request: web.Request) -> outcomes.Account:
     """The caller's account, rolled forward to now."""
     return await account_of(request, own(request))
 
 
-async def account_of(request: web.Request, of: Whose) -> o.Account:
+async def account_of(request: web.Request, of: Whose) -> outcomes.Account:
     """The account that a read is for, rolled forward to now."""
     return found(await request.app[LEDGER].account(account=of.account, keys_version=of.keys_version), of.missing)

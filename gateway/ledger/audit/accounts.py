@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain import OPEN_STATES, Bucket, format_credits, partition_of_account
-from gateway.ledger import keys
-from gateway.ledger import outcomes as o
+from gateway.ledger import keys, outcomes
 from gateway.ledger.audit.indexes import read_index
 from gateway.ledger.audit.journals import JournalReader
 from gateway.ledger.audit.looking import Look, Moved
@@ -30,8 +29,8 @@ class Snapshot:
     """An account and its open generations at one moment."""
 
     fields: Mapping[str, str]
-    newest: o.Entry | None
-    grants: Mapping[str, o.Grant]
+    newest: outcomes.Entry | None
+    grants: Mapping[str, outcomes.Grant]
     held: Mapping[Bucket, int]
     open_held: Mapping[Bucket, int]
     open_held_of_grant: Mapping[str, int]

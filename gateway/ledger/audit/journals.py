@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain import Bucket, format_credits
-from gateway.ledger import outcomes as o
+from gateway.ledger import outcomes
 from gateway.ledger.audit.reader import Reader
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.records import decode_entry
@@ -33,7 +33,11 @@ class JournalReader:
     _held: Counter[Bucket] = field(default_factory=Counter)
 
     async def check(
-        self, newest: o.Entry | None, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
+        self,
+        newest: outcomes.Entry | None,
+        available: Mapping[Bucket, int],
+        held: Mapping[Bucket, int],
+        created_at: int,
     ) -> list[AuditDifference]:
         """Compare all entries from `newest` on back with each other, and their sums with the balances of its moment.
 
@@ -53,7 +57,7 @@ class JournalReader:
         return found or self._end(after, available, held, created_at)
 
     def _end(
-        self, oldest: o.Entry, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
+        self, oldest: outcomes.Entry, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
     ) -> list[AuditDifference]:
         """What is wrong with a journal whose entries follow each other, and end with `oldest`."""
         if self.entries == 0:
@@ -65,7 +69,7 @@ class JournalReader:
             return [self._difference("oldest entry", wanted, f"entry {oldest.id}")]
         return []
 
-    async def _read(self, newest: o.Entry) -> AsyncIterator[o.Entry]:
+    async def _read(self, newest: outcomes.Entry) -> AsyncIterator[outcomes.Entry]:
         key = self.reader.account_key(self.account)
         while True:
             _, (page,) = await self.reader.run(
@@ -77,12 +81,12 @@ class JournalReader:
             if len(page) < ENTRIES_AT_ONCE:
                 return
 
-    def _add(self, entry: o.Entry) -> None:
+    def _add(self, entry: outcomes.Entry) -> None:
         for bucket, change in entry.buckets.items():
             self._available[bucket] += change.credits_millicredits
             self._held[bucket] += change.held_millicredits
 
-    def _break(self, entry: o.Entry, after: o.Entry) -> list[AuditDifference]:
+    def _break(self, entry: outcomes.Entry, after: outcomes.Entry) -> list[AuditDifference]:
         """What keeps `after` from following `entry`."""
         about = f"entry {after.id}"
         if after.id != entry.id + 1:
@@ -95,7 +99,7 @@ class JournalReader:
             return []
         return [self._difference(about, _balance(available, held), _balance_after(after))]
 
-    def _first(self, entry: o.Entry) -> list[AuditDifference]:
+    def _first(self, entry: outcomes.Entry) -> list[AuditDifference]:
         if (entry.credits_millicredits, entry.held_millicredits) == (
             entry.available_after_millicredits,
             entry.held_after_millicredits,
@@ -124,5 +128,5 @@ def _balance(available: int, held: int) -> str:
     return f"{format_credits(available)} available and {format_credits(held)} held"
 
 
-def _balance_after(entry: o.Entry) -> str:
+def _balance_after(entry: outcomes.Entry) -> str:
     return _balance(entry.available_after_millicredits, entry.held_after_millicredits)
