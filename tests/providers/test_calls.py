@@ -20,7 +20,7 @@ from gateway.errors import (
 )
 from tests.providers.wild import Handler, Wild, always, hang_up, serving
 from workers.providers import Connection
-from workers.providers.calls import Calls, decoded
+from workers.providers.calls import ProviderCalls, decoded
 from workers.providers.details import presentable
 
 KEY = "sk-secret-0123456789"
@@ -28,10 +28,10 @@ PROMPT = "a red fox that walks through the deep snow of a northern forest"
 
 
 @asynccontextmanager
-async def calls_to(answer: Handler, timeout_seconds: float = 20) -> AsyncIterator[tuple[Calls, Wild]]:
+async def calls_to(answer: Handler, timeout_seconds: float = 20) -> AsyncIterator[tuple[ProviderCalls, Wild]]:
     async with serving(answer) as wild:
         connection = Connection(name="box", base_url=wild.url, key=KEY, timeout_seconds=timeout_seconds)
-        calls = Calls(connection, headers={"Authorization": f"Bearer {KEY}"})
+        calls = ProviderCalls(connection, headers={"Authorization": f"Bearer {KEY}"})
         try:
             yield calls, wild
         finally:
@@ -93,7 +93,7 @@ async def test_a_busy_provider_is_left_alone_for_as_long_as_it_says(
 async def test_what_was_never_connected_may_be_asked_again() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port, and nobody answers
-        calls = Calls(Connection(name="box", base_url=f"http://127.0.0.1:{taken.getsockname()[1]}"))
+        calls = ProviderCalls(Connection(name="box", base_url=f"http://127.0.0.1:{taken.getsockname()[1]}"))
         with pytest.raises(ProviderUnreachable):
             await calls.ask("POST", "/jobs", repeatable=False)
         await calls.close()
@@ -217,7 +217,7 @@ async def test_an_address_for_looking_that_a_provider_names_elsewhere_is_judged_
 
 
 async def test_a_vendor_whose_name_leads_into_our_own_network_is_not_called() -> None:
-    calls = Calls(Connection(name="box", key=KEY), base_url="https://localhost:9")
+    calls = ProviderCalls(Connection(name="box", key=KEY), base_url="https://localhost:9")
     with pytest.raises(ProviderFailed, match="leads to one that is not public"):
         await calls.ask("POST", "/v1/images", repeatable=False)
     await calls.close()
@@ -227,7 +227,7 @@ async def test_a_vendor_whose_name_leads_into_our_own_network_is_not_called() ->
 async def test_an_output_that_a_vendors_model_names_in_our_own_network_is_not_fetched(address: str) -> None:
     """A model is anybody's, and its output may be any text: also the address of what only our workers can reach."""
     async with serving(always(200)) as inside:
-        calls = Calls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
+        calls = ProviderCalls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
         with pytest.raises(ProviderFailed, match="an output's address must"):
             await calls.fetch(address.format(port=inside.url.rpartition(":")[2]))
         await calls.close()
@@ -236,7 +236,7 @@ async def test_an_output_that_a_vendors_model_names_in_our_own_network_is_not_fe
 
 async def test_a_name_that_leads_into_our_own_network_is_not_called() -> None:
     """Whatever it led to before: it is judged where the socket is made."""
-    calls = Calls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
+    calls = ProviderCalls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
     with pytest.raises(ProviderFailed, match="leads to one that is not public"):
         await calls.fetch("https://localhost:9/1.png?signature=" + 3000 * "a")
     await calls.close()
@@ -258,7 +258,7 @@ async def test_an_output_that_is_gone_is_told_from_one_that_cannot_be_had_now(
     "address", ["file:///etc/passwd", "ftp://example.org/x", "http://", "data:image/png;base64,AA"]
 )
 async def test_only_http_is_fetched(address: str) -> None:
-    calls = Calls(Connection(name="box"))
+    calls = ProviderCalls(Connection(name="box"))
     with pytest.raises(ProviderFailed, match="none of http"):
         await calls.fetch(address)
 

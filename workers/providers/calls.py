@@ -105,7 +105,7 @@ def lost(detail: str, call: ProviderResponse) -> ProviderError:
     return ProviderUnreachable(detail) if call.repeatable else ProviderFailed(detail)
 
 
-class Calls:
+class ProviderCalls:
     """One provider's HTTP. The session is made at the first call, in the loop that calls, and kept."""
 
     def __init__(

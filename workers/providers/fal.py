@@ -28,7 +28,7 @@ from yarl import URL
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
 from workers.providers.base import Connection, Pending, ProviderRequest, Result
-from workers.providers.calls import Calls, ProviderResponse, lost
+from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import words_of
 from workers.providers.files import File, fetched, file_in
 from workers.providers.jobs import (
@@ -73,7 +73,7 @@ class Fal:
         """Call fal's queue, or the one at the connection's `base_url`."""
         self._key = connection.key
         headers = {"Authorization": f"Key {connection.key}"} if connection.key else None
-        self._calls = Calls(connection, base_url=BASE_URL, headers=headers)
+        self._calls = ProviderCalls(connection, base_url=BASE_URL, headers=headers)
 
     async def submit(self, request: ProviderRequest) -> str:
         """Put the request into the queue; its id."""

@@ -18,7 +18,7 @@ from gateway.domain import MediaKind, kind_asked
 from gateway.errors import ProviderFailed
 from gateway.media import OPENING_BYTES, content_type_by_opening, kind_of
 from workers.providers.base import ProviderRequest, Rendered
-from workers.providers.calls import Calls, decoded
+from workers.providers.calls import ProviderCalls, decoded
 from workers.providers.values import address, text
 
 _EXTENSIONS = {
@@ -61,7 +61,7 @@ def file_in(entry: object, base: URL) -> File | None:
     return None if found is None else File(address=found, content_type=content_type)
 
 
-async def bytes_of(calls: Calls, file: File) -> bytes:
+async def bytes_of(calls: ProviderCalls, file: File) -> bytes:
     """What is in a file. Base64 is decoded in a thread: it may be hundreds of megabytes."""
     inline = file.base64 if file.base64 is not None else file.address
     if inline is None:
@@ -82,7 +82,7 @@ class OutputNumbering:
         self._numbered = self._taken = 0
         self._aside: list[File] = []
 
-    async def take(self, calls: Calls, files: Sequence[File]) -> AsyncGenerator[Rendered]:
+    async def take(self, calls: ProviderCalls, files: Sequence[File]) -> AsyncGenerator[Rendered]:
         """The outputs among a job's `files`, as far as they are new since the last call."""
         new, self._taken = files[self._taken :], max(self._taken, len(files))
         surely = len(files) <= len(self._indices)  # one for each, so none is a cover
@@ -103,7 +103,7 @@ class OutputNumbering:
                 if index in self._missing:
                     yield Rendered(index=index, data=data)
 
-    async def rest(self, calls: Calls) -> AsyncGenerator[Rendered]:
+    async def rest(self, calls: ProviderCalls) -> AsyncGenerator[Rendered]:
         """What was put aside, once there will be nothing better: the answer may be wrong about it, or the order.
 
         Where there were more files than were asked for and some are outputs, the others were covers.
@@ -118,7 +118,7 @@ class OutputNumbering:
         return kind is not None and self._kind is not None and kind is not self._kind
 
 
-async def fetched(calls: Calls, files: Sequence[File], request: ProviderRequest) -> AsyncGenerator[Rendered]:
+async def fetched(calls: ProviderCalls, files: Sequence[File], request: ProviderRequest) -> AsyncGenerator[Rendered]:
     """The outputs that are still missing, of a job that has ended and whose `files` are in its order.
 
     ProviderFailed if there are none.

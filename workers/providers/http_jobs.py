@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
-from workers.providers.calls import Calls, ProviderResponse, lost
+from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import words_of
 from workers.providers.files import File, OutputNumbering, file_in
 from workers.providers.moderation import MODERATED, is_moderated
@@ -41,7 +41,7 @@ class HttpJobs:
         """Call the server at `connection.base_url`, with its key as a bearer token if there is one."""
         key = connection.key
         self._key = key
-        self._calls = Calls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
+        self._calls = ProviderCalls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
 
     async def submit(self, request: ProviderRequest) -> str:
         """Ask for the job of this key; the server's id for it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.errors import ProviderError, ProviderFailed, ProviderNotSetUp
 from workers.providers.base import ProviderInput, ProviderRequest
-from workers.providers.calls import Calls, ProviderResponse
+from workers.providers.calls import ProviderCalls, ProviderResponse
 from workers.providers.values import job_id
 
 LOOK_BYTES_MAX = 64 * 1024 * 1024
@@ -69,7 +69,7 @@ def checked(ref: str | None) -> str:
     return ref
 
 
-async def look(calls: Calls, address: str, request: ProviderRequest) -> ProviderResponse:
+async def look(calls: ProviderCalls, address: str, request: ProviderRequest) -> ProviderResponse:
     """What the vendor says of the job at `address`; ProviderFailed if it does not know it (any more)."""
     answer = await calls.ask("GET", address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
     if answer.status in GONE:
@@ -79,7 +79,7 @@ async def look(calls: Calls, address: str, request: ProviderRequest) -> Provider
     return answer
 
 
-async def stop(calls: Calls, method: str, address: str, *, ended_already: frozenset[int]) -> None:
+async def stop(calls: ProviderCalls, method: str, address: str, *, ended_already: frozenset[int]) -> None:
     """Ask for a stop. No error if the job has ended or is not known, which the vendor says by one of these statuses."""
     answer = await calls.ask(method, address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
     if not answer.ok and answer.status not in ended_already:

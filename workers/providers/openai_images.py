@@ -27,7 +27,7 @@ from gateway.errors import (
 )
 from gateway.outside.addresses import AddressGuard
 from workers.providers.base import Connection, ProgressReport, ProviderRequest, Rendered, Result
-from workers.providers.calls import Calls, ProviderResponse
+from workers.providers.calls import ProviderCalls, ProviderResponse
 from workers.providers.files import File, bytes_of, file_in
 from workers.providers.inputs import InputBytes, Inputs
 from workers.providers.moderation import MODERATED, is_moderated
@@ -49,7 +49,7 @@ class OpenAiImages:
         """Call OpenAI, or the compatible server at `connection.base_url`. `guard` says where inputs may be fetched."""
         key = connection.key
         headers = {"Authorization": f"Bearer {key}"} if key else None
-        self._calls = Calls(connection, base_url=OPENAI_URL, headers=headers)
+        self._calls = ProviderCalls(connection, base_url=OPENAI_URL, headers=headers)
         self._inputs = Inputs(guard or connection.input_guard)
 
     async def submit(self, request: ProviderRequest) -> None:

@@ -24,7 +24,7 @@ from yarl import URL
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderNotSetUp
 from workers.providers.base import Connection, Pending, ProviderInput, ProviderRequest, Result
-from workers.providers.calls import Calls, ProviderResponse, lost
+from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import presentable, words_of
 from workers.providers.files import File, fetched
 from workers.providers.jobs import (
@@ -64,7 +64,7 @@ class Replicate:
             connection = replace(connection, base_url=connection.base_url.removesuffix("/v1"))
         self._key = connection.key
         headers = {"Authorization": f"Bearer {connection.key}"} if connection.key else None
-        self._calls = Calls(connection, base_url=BASE_URL, headers=headers)
+        self._calls = ProviderCalls(connection, base_url=BASE_URL, headers=headers)
 
     async def submit(self, request: ProviderRequest) -> str:
         """Create the prediction; its id."""

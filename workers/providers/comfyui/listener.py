@@ -20,7 +20,7 @@ import aiohttp
 
 from gateway.errors import ProviderError
 from gateway.tasks import Tasks
-from workers.providers.calls import Calls
+from workers.providers.calls import ProviderCalls
 from workers.providers.comfyui.messages import JobEnding, JobProgress, QueueChanged, read
 
 _AGAIN_SECONDS = 1.0  # between two tries to reach the server
@@ -62,7 +62,7 @@ class JobWatch:
 class Listener:
     """The one socket of this process to one server, open while some job is watched."""
 
-    def __init__(self, calls: Calls, queued: Callable[[], Awaitable[set[str]]]) -> None:
+    def __init__(self, calls: ProviderCalls, queued: Callable[[], Awaitable[set[str]]]) -> None:
         """`queued` reads which jobs wait or run at the server."""
         self.client_id = uuid.uuid4().hex
         self._calls = calls

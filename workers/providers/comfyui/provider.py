@@ -37,7 +37,7 @@ from gateway.errors import (
 from gateway.outside.addresses import AddressGuard
 from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMPT, SEED, filled, read_workflow
 from workers.providers.base import Connection, Pending, ProviderRequest, Rendered, Result
-from workers.providers.calls import Calls, ProviderResponse, lost
+from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.comfyui.history import failure_of, files_of
 from workers.providers.comfyui.listener import JobWatch, Listener
 from workers.providers.details import words_of
@@ -59,7 +59,7 @@ class ComfyUi:
         """Call the server at `connection.base_url`; a key is for what stands in front of it, for it has none itself."""
         key = connection.key
         self._key = key
-        self._calls = Calls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
+        self._calls = ProviderCalls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
         self._folder = connection.folder
         self._inputs = Inputs(guard or connection.input_guard)
         self._listener = Listener(self._calls, lambda: self._jobs("queue_running", "queue_pending"))
