@@ -34,5 +34,5 @@ async def test_what_nobody_makes_is_said_and_refused_before_anything_is_held(
         ready = (await gateway.call("GET", "/readyz")).body
         assert ready["status"] == "degraded"
         assert any("farebox worker image" in problem for problem in ready["problems"])
-        assert any("no caretaker runs" in problem for problem in ready["problems"])
+        assert any("no caretaker is running" in problem for problem in ready["problems"])
         assert 'farebox_unserved{provider="",tool="image"} 1.0' in (await gateway.call("GET", "/metrics")).raw.decode()
