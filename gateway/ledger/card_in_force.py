@@ -32,11 +32,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class CardInForce:
-    """Compares a process's card with the ledger's policy; `publishes`: and writes it there, if it is newer."""
+    """Compares a process's card with the ledger's policy; `publishes`: and writes it there, if it is newer.
+
+    Who does not publish looks at one partition after another: a card comes into force in all of them, and workers,
+    of which there may be many, need not ask each partition every two seconds.
+    """
 
     ledger: Ledger
     cards: RateCards
     publishes: bool
+    _looks: int = 0
 
     async def publish(self, card: RateCard) -> None:
         """Put a card in force; RateCardOutdated, which says what to do, if a newer one is."""
@@ -53,7 +58,8 @@ class CardInForce:
     async def check(self) -> None:
         """Compare now. Where the ledger has an older card, or has lost it, the newer one is published again."""
         card = self.cards.card
-        found = await self.ledger.policies_in_force()
+        found = await self.ledger.policies_in_force(None if self.publishes else [self._looks % self.ledger.partitions])
+        self._looks += 1
         problem = outdated(card, found) if any(one is None or one.version != card.version for one in found) else None
         if problem is not None and self.publishes and _is_newer(card, found):
             await self.publish(card)

@@ -35,7 +35,7 @@ from gateway.ledger.unapplied import UnappliedOperations
 from gateway.ledger.webhooks import WebhookOperations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gateway.ledger.policy import PlanTerms, Policy
 
@@ -142,12 +142,12 @@ class Ledger(
         """What other gateways are set to keep for longer or shorter, in a sentence; None if nothing."""
         return self.retention.difference(await self.published())
 
-    async def policies_in_force(self) -> list[PolicyInForce | None]:
-        """Which card's policy each partition has; None: it has none."""
+    async def policies_in_force(self, partitions: Iterable[int] | None = None) -> list[PolicyInForce | None]:
+        """Which card's policy each partition has, or each of those given; None: it has none."""
         found = await asyncio.gather(
             *(
                 self.command("HMGET", keys.policy(partition), "version", "file_time")
-                for partition in range(self.partitions)
+                for partition in (range(self.partitions) if partitions is None else partitions)
             )
         )
         return [None if version is None else PolicyInForce(version.decode(), int(at)) for version, at in found]

@@ -172,3 +172,22 @@ async def test_a_worker_with_another_card_says_so_and_publishes_nothing(redis_ur
         assert cards.outdated is not None
         assert "is newer than the rate card in force" in cards.outdated
         await until_ok(gateway)
+
+
+async def test_a_worker_asks_one_partition_at_a_look(redis_url: str, tmp_path: Path) -> None:
+    """Fifty idle workers asked all 64 partitions every two seconds: 1,600 commands a second for nothing."""
+    path = tmp_path / "pricing.toml"
+    write(path, 5, hours_ago=1)
+    redis = connect_ledger(redis_url)
+    ledger, cards = Ledger(redis), RateCards(path)
+    await card_in_force.CardInForce(ledger, cards, publishes=True).publish(cards.card)
+    looking = card_in_force.CardInForce(ledger, cards, publishes=False)
+    before = (await redis.info("commandstats")).get("cmdstat_hmget", {"calls": 0})["calls"]
+    for _ in range(3):
+        await looking.look()
+    assert (await redis.info("commandstats"))["cmdstat_hmget"]["calls"] - before == 3
+    assert cards.outdated is None
+    await redis.delete("{fb03}:policy")
+    await looking.look()
+    assert looking.cards.outdated is not None, "the fourth look is at the fourth partition"
+    await ledger.close()
