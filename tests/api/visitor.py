@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +32,9 @@ from tests.until import until
 CARD = Path(__file__).with_name("card.toml")
 SKETCH = {"tool": "image", "model": "sketch", "prompt": "a red bicycle"}
 PICTURE = bytes(range(256)) * 4
+
+
+_GLUED = re.compile(r"[a-z)][.:;,][A-Z][a-z]")  # two sentences that were joined without a space
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,10 @@ class Visitor:
         url = path if path.startswith("http") else self.address + path
         sending = None if data is None else io.BytesIO(data)
         async with self.session.request(method, url, headers=sent, data=sending) as response:
-            return Reply(response.status, response.headers, await response.read())
+            reply = Reply(response.status, response.headers, await response.read())
+        if reply.raw.startswith(b'{"error":'):
+            assert _GLUED.search(reply.message) is None, f"a space is missing: {reply.message}"
+        return reply
 
     async def until_ready(self, status: str = "ok") -> dict[str, Any]:
         """What `/readyz` says as soon as it has this status."""

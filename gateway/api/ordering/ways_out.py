@@ -52,23 +52,23 @@ def refills(account: outcomes.Account, card: RateCard) -> list[tuple[Bucket, int
 
 
 def _message(account: outcomes.Account, needed: int, available: int, held: int) -> str:
-    text = (
-        f"Not enough credits: the price is {format_credits(needed)}, and {format_credits(available)} are available "
-        f"({format_credits(needed - available)} short)."
-    )
+    price, short = format_credits(needed), format_credits(needed - available)
+    sentences = [
+        f"Not enough credits: the price is {price}, and {format_credits(available)} are available ({short} short)."
+    ]
     if held:
         running = sum(account.in_work.values()) + sum(account.waiting.values())
         others = "1 other generation" if running == 1 else f"{running} other generations"
-        text += (
+        sentences.append(
             f"Another {format_credits(held)} are held by {others}; whatever those do not use is returned when they "
             "end or are cancelled."
         )
     if debt := account.debt_millicredits:
-        text += (
+        sentences.append(
             f"The account owes {format_credits(debt)} credits for a payment that was reversed; the next purchase "
             "pays them back first."
         )
-    return text
+    return " ".join(sentences)
 
 
 def _advice(out: error_schemas.WaysOut) -> str:
