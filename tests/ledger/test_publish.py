@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from tests.ledger.world import PARTITIONS, POLICY, World
 
@@ -36,6 +39,16 @@ async def test_a_plan_missing_from_a_newer_card_keeps_its_terms_and_is_not_for_s
     await world.publish(plans=POLICY.plans)
     policy = (await world.contents())[keys.policy(0)].value
     assert {name for name in policy if name.startswith("sale:")} == {"sale:pro", "sale:standard"}
+
+
+async def test_fields_that_cannot_be_read_change_nothing(world: World) -> None:
+    """They were read after the first write, which had taken every plan off sale."""
+    before = await world.contents()
+    with pytest.raises(LedgerBroken):
+        await world.ledger.run(
+            "publish", keys.policy(0), version="sha256:newer", file_time=2**50, keep_journal_ms=1, fields='["zone",'
+        )
+    assert await world.contents() == before
 
 
 async def test_a_new_card_rules_at_once(world: World) -> None:

@@ -16,9 +16,10 @@ for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
 end
 -- What was once trimmed is gone, however long journals are kept from now on: the audit must not look for it.
 local least = tonumber(known[3] or keep_journal_ms) < tonumber(keep_journal_ms) and known[3] or keep_journal_ms
+fields = cjson.decode(fields)
 
 if #gone > 0 then redis.call("HDEL", KEYS[1], unpack(gone)) end
 redis.call(
   "HSET", KEYS[1], "version", version, "file_time", file_time, "keep:journal", keep_journal_ms,
-  "keep:journal_least", least, unpack(cjson.decode(fields)))
+  "keep:journal_least", least, unpack(fields))
 return {"published"}
