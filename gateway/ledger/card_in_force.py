@@ -58,8 +58,9 @@ class CardInForce:
     async def check(self) -> None:
         """Compare now. Where the ledger has an older card, or has lost it, the newer one is published again."""
         card = self.cards.card
-        found = await self.ledger.policies_in_force(None if self.publishes else [self._looks % self.ledger.partitions])
-        self._looks += 1
+        partitions = None if self.publishes else [self._looks % self.ledger.partitions]
+        self._looks += 1  # before it is asked: one that does not answer is passed over, not asked again for ever
+        found = await self.ledger.policies_in_force(partitions)
         problem = outdated(card, found) if any(one is None or one.version != card.version for one in found) else None
         if problem is not None and self.publishes and _is_newer(card, found):
             await self.publish(card)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 from gateway.api import services
 from gateway.cli.pricing import pricing
+from gateway.errors import LedgerUnavailable
 from gateway.ledger import card_in_force
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.policy import PolicyInForce
 from gateway.pricing import reload
 from gateway.pricing.reload import RateCards
 from gateway.redis_link.connections import connect_ledger
@@ -190,4 +192,24 @@ async def test_a_worker_asks_one_partition_at_a_look(redis_url: str, tmp_path: P
     await redis.delete("{fb03}:policy")
     await looking.look()
     assert looking.cards.outdated is not None, "the fourth look is at the fourth partition"
+    await ledger.close()
+
+
+async def test_a_worker_passes_over_a_partition_that_does_not_answer(redis_url: str, tmp_path: Path) -> None:
+    """A cluster's node was away, and its workers asked it and no other for as long: a new card went unnoticed."""
+
+    class FirstPartitionAway(Ledger):
+        async def policies_in_force(self, partitions: Iterable[int] | None = None) -> list[PolicyInForce | None]:
+            if partitions == [0]:
+                raise LedgerUnavailable("the node of partition 0 is away")
+            return await super().policies_in_force(partitions)
+
+    path = tmp_path / "pricing.toml"
+    write(path, 5, hours_ago=1)
+    ledger, cards = FirstPartitionAway(connect_ledger(redis_url)), RateCards(path)
+    looking = card_in_force.CardInForce(ledger, cards, publishes=False)
+    await looking.look()
+    assert cards.outdated is None, "nothing is known"
+    await looking.look()
+    assert "is not published to the whole ledger yet" in (looking.cards.outdated or "")
     await ledger.close()
