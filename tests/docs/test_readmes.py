@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import gateway.transitions
 from gateway.domain import FINAL_STATES, State
 from gateway.transitions import MOVES
@@ -18,11 +20,12 @@ def section(readme: Path, heading: str) -> str:
     return readme.read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
-def test_the_ledgers_readme_has_a_row_for_every_module() -> None:
-    rows = re.findall(r"^\| (.*?) \|", section(LEDGER / "README.md", "Modules"), re.MULTILINE)
+@pytest.mark.parametrize("room", [LEDGER, GATEWAY / "queue"], ids=["ledger", "queue"])
+def test_a_rooms_readme_has_a_row_for_every_module(room: Path) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", (room / "README.md").read_text().split("\n## Keys\n", 1)[0], re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([a-z_]+(?:\.py|/))`", row)}
-    modules = {path.name for path in LEDGER.glob("*.py")} - {"__init__.py"}
-    rooms = {f"{path.parent.name}/" for path in LEDGER.glob("*/__init__.py")}
+    modules = {path.name for path in room.glob("*.py")} - {"__init__.py"}
+    rooms = {f"{path.parent.name}/" for path in room.glob("*/__init__.py")}
     assert named - {"lua/"} == modules | rooms
 
 
