@@ -116,6 +116,17 @@ async def test_a_job_that_names_no_provider_is_claimed_all_the_same(queue: Queue
     assert await queue.claim("image", limit=1, claim_ms=10_000) == [ClaimedJob(job_id(GENERATION, 1), None)]
 
 
+async def test_a_text_of_another_type_keeps_no_other_job_from_its_worker(queue: Queue) -> None:
+    """Reading it failed the claim, after others had been claimed: nobody was given any job of the tool any more."""
+    other = "gen_00" + "b" * 24
+    await queue.dispatch([dispatch(), dispatch(other, provider="box")])
+    key = f"arq:job:{GENERATION}:1"
+    await queue.redis.delete(key)
+    await queue.redis.zadd(key, {"no text": 1})
+    claimed = await queue.claim("image", limit=10, claim_ms=60_000)
+    assert {(job.id, job.provider) for job in claimed} == {(job_id(GENERATION, 1), None), (job_id(other, 1), "box")}
+
+
 async def test_dispatching_twice_is_one_job(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     await queue.dispatch([dispatch()])

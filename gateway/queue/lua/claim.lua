@@ -35,7 +35,8 @@ for _, place in ipairs(free) do
   if claimed < limit and redis.call("SET", claim_prefix .. place.job, "1", "NX", "PX", claim_ms) then
     claimed = claimed + 1
     reply[#reply + 1] = place.job
-    reply[#reply + 1] = redis.call("GET", job_prefix .. place.job) or ""
+    local text = redis.pcall("GET", job_prefix .. place.job) -- `pcall`: nothing after the claim can fail
+    reply[#reply + 1] = type(text) == "string" and text or ""
     if place.key ~= queue_key then
       redis.call("ZREM", place.key, place.job)
       redis.call("ZADD", queue_key, place.score, place.job)
