@@ -25,7 +25,7 @@ async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) 
     weaknesses = await ledger.durability()
     if weaknesses and required:
         raise SettingsError(
-            "FAREBOX_REQUIRE_DURABLE is set, but the ledger's Redis is not durable:" + "\n- ".join(weaknesses)
+            "FAREBOX_REQUIRE_DURABLE is set, but the ledger's Redis is not durable:\n- " + "\n- ".join(weaknesses)
         )
     _note(startup, [*weaknesses, *ledger.failover_losses(), *await ledger.shortages()])
     for hint in await ledger.memory_hints():

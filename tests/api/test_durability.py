@@ -49,7 +49,7 @@ def test_a_start_that_requires_durability_ends_with_what_to_mend(own_redis: Redi
     )
     assert ended.returncode == 2
     assert "FAREBOX_REQUIRE_DURABLE is set" in ended.stderr
-    assert "appendonly is `no` instead of `yes`" in ended.stderr
+    assert ":\n- appendonly is `no` instead of `yes`" in ended.stderr
     assert "CONFIG SET appendonly yes" in ended.stderr
     assert "Traceback" not in ended.stderr
 
