@@ -1,8 +1,9 @@
 """The metrics of the processes that one `farebox up` runs: each serves its own, the gateway shows all of them.
 
 A worker or caretaker under `up` answers on a Unix socket in the data folder: no port to choose, to find taken, or to
-guard. Whoever connects is sent the metrics in Prometheus's text format, then the connection ends. The gateway asks all
-of them for each scrape and merges what they say, each sample with the label `process`.
+guard. Whoever connects is sent the metrics in Prometheus's text format and a line that ends them. The gateway asks all
+of them for each scrape and merges what they say, each sample with the label `process`. Without the last line nothing is
+shown: of a process that was killed while it wrote, a number may be cut too.
 
 prometheus_client's own way for several processes, a shared folder of mapped files, has no collectors (what is asked at
 scrape time), no `process_*`, and files that somebody must clear after each process that has ended.
@@ -34,6 +35,7 @@ Answers = Mapping[str, list[Metric] | None]
 
 _ANSWER_SECONDS = 1.0
 _ANSWER_BYTES_MAX = 16 << 20
+_END = b"# EOF\n"  # OpenMetrics ends so; a comment in Prometheus's text format
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +116,7 @@ def _socket_of(settings: Settings, process: str) -> Path:
 
 
 async def _receive(path: Path) -> str:
-    """All that is sent there. OSError if nobody listens, ValueError if it is too much."""
+    """All that is sent there. OSError if nobody listens, ValueError if it is too much or not all."""
     _check_it_is_ours(path)
     reader, writer = await asyncio.open_unix_connection(path)
     try:
@@ -127,6 +129,8 @@ async def _receive(path: Path) -> str:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+    if not received.endswith(_END):
+        raise ValueError("the answer was cut off")
     return received.decode()
 
 
@@ -141,7 +145,7 @@ class _Exposition(StreamRequestHandler):
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):  # whoever asked has gone
-            self.wfile.write(generate_latest(REGISTRY))
+            self.wfile.write(generate_latest(REGISTRY) + _END)
 
 
 class _Server(UnixStreamServer):

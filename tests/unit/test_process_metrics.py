@@ -55,11 +55,11 @@ def _page(families: list[Metric]) -> str:
 
 
 @asynccontextmanager
-async def _process(settings: Settings, name: str, says: bytes) -> AsyncIterator[None]:
+async def _process(settings: Settings, name: str, says: bytes, *, end: bytes = b"# EOF\n") -> AsyncIterator[None]:
     """A process of this name, which says this to whoever connects."""
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(says)
+        writer.write(says + end)
         await writer.drain()
         writer.close()
 
@@ -128,6 +128,13 @@ async def test_an_answer_that_is_none_is_left_out(
 ) -> None:
     monkeypatch.setattr(process_metrics, "_ANSWER_BYTES_MAX", 500)
     async with _process(settings, "caretaker", says):
+        assert await ProcessMetrics(settings, list).read() == {"caretaker": None}
+
+
+@pytest.mark.parametrize("came", [b"", b"farebox_jobs_total 12"])
+async def test_of_an_answer_that_was_cut_off_nothing_is_shown(settings: Settings, came: bytes) -> None:
+    """The process was killed while it wrote, or could not collect: 12 may be the beginning of 120."""
+    async with _process(settings, "caretaker", came, end=b""):
         assert await ProcessMetrics(settings, list).read() == {"caretaker": None}
 
 
