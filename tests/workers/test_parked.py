@@ -78,6 +78,29 @@ async def test_a_cancel_of_what_is_parked_asks_the_provider_to_stop(scene: Scene
     assert await scene.stage.spent() == 0
 
 
+async def test_an_attempt_that_begins_after_a_cancel_looks_once_and_does_not_wait_for_a_renewal(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.attempts.provider_session._LAST_LOOK_SECONDS", 0.1)
+    generation, provider = await parked(scene, [None], [None])
+    await scene.stage.ledger.cancel(generation=generation)
+    await scene.attempt(generation, 2)
+    assert (await scene.stage.generation(generation)).state is State.CANCELLED
+    assert [ref for ref, _ in provider.asked] == ["ref-1", "ref-1"], "once before it was parked, and once more"
+    assert await scene.stage.spent() == 0
+
+
+async def test_what_was_finished_when_a_parked_generation_is_cancelled_is_delivered(scene: Scene) -> None:
+    generation, provider = await parked(scene, [picture(0)])
+    await scene.stage.ledger.cancel(generation=generation)
+    await scene.attempt(generation, 2)
+    found = await scene.stage.generation(generation)
+    assert found.state is State.CANCELLED
+    assert [output.index for output in found.outputs] == [0]
+    assert len(provider.submitted) == 1
+    assert await scene.stage.spent() == PRICE
+
+
 async def _has_stopped(provider: Scripted, ref: str) -> bool:
     return provider.cancelled == [ref]
 

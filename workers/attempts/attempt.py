@@ -39,9 +39,15 @@ class Attempt:
         self._began_at = time.monotonic()
 
     async def run(self) -> None:
-        """Make the outputs, and end the attempt in the way that comes first."""
-        generation, attempts = self._state.generation.id, self._state.context.attempts
+        """Make the outputs and end the attempt."""
         self._state.slot.begin()
+        # Cancelled while it was parked: there is only something to take, nothing to wait for.
+        cancelled = self._state.generation.cancel_requested
+        self._report(await (self._end_cancelled() if cancelled else self._make()))
+
+    async def _make(self) -> str:
+        """Run the three tasks, and end the attempt in the way that comes first."""
+        generation, attempts = self._state.generation.id, self._state.context.attempts
         session = asyncio.create_task(self._session.run(), name=f"make {generation}")
         lease = asyncio.create_task(self._lease.keep(), name=f"keep {generation}")
         handing_back = asyncio.create_task(self._hand_back.wait())
@@ -56,19 +62,21 @@ class Attempt:
                 del attempts[generation]
             await cancel(*tasks, *self._session.submits)
         if lease_ended:  # before the session: the ledger may have ended the generation, and what follows is ours to do
-            ending = await self._end_by_lease(lease)
-        elif session_ended and isinstance(session.exception(), ProviderNotHere):
-            ending = await self._ending.not_here()
-        elif session_ended:
-            ending = await self._ending.after_session(session)
-        else:
-            ending = await self._ending.handed_back()
-        self._report(ending)
+            return await self._end_by_lease(lease)
+        if session_ended and isinstance(session.exception(), ProviderNotHere):
+            return await self._ending.not_here()
+        if session_ended:
+            return await self._ending.after_session(session)
+        return await self._ending.handed_back()
 
     async def _end_by_lease(self, lease: asyncio.Task[Renewed | Ended | Stale]) -> str:
         if lease.exception() is None and isinstance(lease.result(), Renewed):  # a cancel was requested
-            await self._session.take_finished(self._hand_back)
+            return await self._end_cancelled()
         return await self._ending.after_lease(lease)
+
+    async def _end_cancelled(self) -> str:
+        await self._session.take_finished(self._hand_back)
+        return await self._ending.cancelled()
 
     def _look_now(self) -> None:
         """Ask the ledger at once whether a cancel was requested, and the provider, which may have called back."""

@@ -48,6 +48,10 @@ class Ending:
             case _:
                 return await self._broken(error)
 
+    async def cancelled(self) -> str:
+        """A cancel was requested, and what was finished is delivered."""
+        return await self._settle(None, stop_provider=True)
+
     async def after_lease(self, keeping: asyncio.Task[Renewed | Ended | Stale]) -> str:
         """The ledger has ended the attempt first, or a cancel was requested."""
         error = keeping.exception()
@@ -55,7 +59,7 @@ class Ending:
             return await self._broken(error)
         match keeping.result():
             case Renewed():
-                return await self._settle(None, stop_provider=True)
+                return await self.cancelled()
             case outcome:
                 return await self._conclude("renew", outcome, stop_provider=True)
 

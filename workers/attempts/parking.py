@@ -40,11 +40,11 @@ class Parking:
         self._done_at: int | None = None
         self._tells = False
         self._calls_back = False
-        self.provider: Provider | None = None
+        self._provider: Provider | None = None
 
     def meet(self, provider: Provider, request: ProviderRequest) -> None:
         """This is who is asked, and how."""
-        self.provider, self._calls_back = provider, request.callback_url is not None
+        self._provider, self._calls_back = provider, request.callback_url is not None
 
     # --- what the looks find ----------------------------------------------------------------------------------------
 
@@ -100,9 +100,9 @@ class Parking:
 
     def left(self, job: str, thousandths: int) -> None:
         """It was left, so far done: listen, if the provider can be listened to."""
-        if isinstance(self.provider, ListeningProvider):
-            self._context.parked.listen(self._generation, job, self.provider, thousandths)
+        if isinstance(self._provider, ListeningProvider):
+            self._context.parked.listen(self._generation, job, self._provider, thousandths)
 
     @property
     def _is_listened_to(self) -> bool:
-        return isinstance(self.provider, ListeningProvider)
+        return isinstance(self._provider, ListeningProvider)

@@ -95,10 +95,9 @@ class ProviderSession:
         A worker that must stop has less time than a look may take, and the cancel is still to be settled.
         """
         state = self._state
-        provider = state.parking.provider
-        if state.ref is None or provider is None or state.request is None:
+        if state.ref is None:
             return
-        looking = asyncio.create_task(self._collect(provider, replace(state.request, last_look=True)))
+        looking = asyncio.create_task(self._look_once())
         handing_back = asyncio.create_task(hand_back.wait())
         try:
             seconds = min(_LAST_LOOK_SECONDS, state.lease_seconds / 2)
@@ -106,18 +105,27 @@ class ProviderSession:
         finally:
             await cancel(looking, handing_back)  # whatever it raised: nobody waits for more
 
+    async def _look_once(self) -> None:
+        provider, request = await self._prepare()
+        await self._collect(provider, replace(request, last_look=True))
+
     async def _submit_and_collect(self) -> SessionResult:
+        provider, request = await self._prepare()
+        if not self._submitted:
+            # A task of its own, which is not cancelled with this one: see `wait_for_submit`.
+            self._submitting = asyncio.create_task(self._submit(provider, request))
+            await asyncio.wait({self._submitting})
+            self._submitting.result()
+        return await self._collect(provider, request)
+
+    async def _prepare(self) -> tuple[Provider, ProviderRequest]:
+        """The provider, and what it is asked for, which is put together once."""
         state = self._state
         provider = state.context.providers.provider(state.generation.request.provider)
         if state.request is None:
             state.request = await state.context.providers.request(state.generation, state.number, state.delivered)
         state.parking.meet(provider, state.request)
-        if not self._submitted:
-            # A task of its own, which is not cancelled with this one: see `wait_for_submit`.
-            self._submitting = asyncio.create_task(self._submit(provider, state.request))
-            await asyncio.wait({self._submitting})
-            self._submitting.result()
-        return await self._collect(provider, state.request)
+        return provider, state.request
 
     async def _submit(self, provider: Provider, request: ProviderRequest) -> None:
         """Submit, and note the ref before anything else, so that no later attempt pays for a second job."""
