@@ -69,7 +69,7 @@ async def test_every_format_on_the_list_is_taken(gateway: Visitor, data: bytes, 
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/png", "body", "is SVG, none of image/png"),
         ((FILES / "image.tiff").read_bytes(), "image/tiff", "body", "is TIFF, none of image/png"),
         ((FILES / "photo.heic").read_bytes()[:-40], "image/heic", "body", "does not decode"),
-        (b'{"url": "x"}', "application/json", "Content-Type", "one of"),
+        (b'{"url": "x"}', "application/json", "Content-Type", "send the file's bytes, as one of"),
     ],
 )
 async def test_what_is_no_image_or_video_or_another_than_it_says_is_refused_and_not_kept(

@@ -95,7 +95,9 @@ async def _looked_into(request: web.Request, said: str, body: Received) -> Async
             if said.startswith(_MEDIA) or said == ANY_BYTES:
                 raise _refused("body", str(error)) from None
             # A form, or JSON: whoever sends it is to learn that, and not what the first bytes look like.
-            raise _refused("Content-Type", f"must match the body and be one of {', '.join(TAKEN_TYPES)}") from None
+            taken = ", ".join(TAKEN_TYPES)
+            problem = f"is not for a file, and the body cannot be read as one: send the file's bytes, as one of {taken}"
+            raise _refused("Content-Type", problem) from None
         except RateLimited:
             looks.labels("limited").inc()
             raise
