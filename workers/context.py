@@ -56,7 +56,7 @@ class WorkerContext:
     follow_ups: FollowUps = field(init=False)
 
     def __post_init__(self) -> None:
-        self.parked = ParkedJobs(self)
+        self.parked = ParkedJobs(self.ledger, self.dispatcher, self.tasks, lease_seconds=self.lease_seconds)
         self.job_times = JobTimes(self.queue)
         self.storing = Storing(self.outputs)
         self.slots = Slots(self.queue, lease_ms=round(self.lease_seconds * 1000))

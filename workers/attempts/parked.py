@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import sleep as pause
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import structlog
 
 from gateway.errors import FareboxError
+from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation, Stale
-from gateway.tasks import cancel
+from gateway.queue.dispatcher import Dispatcher
+from gateway.tasks import Tasks, cancel
 from workers.providers import ListeningProvider
+from workers.retry import retry_until_answered
 
-if TYPE_CHECKING:
-    from workers.context import WorkerContext
+T = TypeVar("T")
 
 _PROGRESS_EVERY_SECONDS = 1.0
 _BARELY_SECONDS = 1.0  # heard for less, its end contradicts the look that has just said that it goes on
@@ -43,9 +46,11 @@ class _Heard:
 class ParkedJobs:
     """Those of one process."""
 
-    def __init__(self, context: WorkerContext) -> None:
-        """Tell the ledger, the queue and the dispatcher of `place`."""
-        self._context = context
+    def __init__(self, ledger: Ledger, dispatcher: Dispatcher, tasks: Tasks, *, lease_seconds: float) -> None:
+        self._ledger = ledger
+        self._dispatcher = dispatcher
+        self._tasks = tasks
+        self._lease_seconds = lease_seconds
         self._heard: dict[str, _Heard] = {}
 
     def listen(self, generation: Generation, job: str, provider: ListeningProvider, thousandths: int) -> None:
@@ -56,7 +61,7 @@ class ParkedJobs:
         if known is not None:
             known.task.cancel()
         work = self._listen(generation, job, provider, thousandths)
-        task = self._context.tasks.start(work, f"listen {generation.id}")
+        task = self._tasks.start(work, f"listen {generation.id}")
         self._heard[generation.id] = _Heard(job, task)
         task.add_done_callback(lambda ended: self._forget(generation.id, ended))
 
@@ -85,20 +90,22 @@ class ParkedJobs:
         if clock() - began_at < _BARELY_SECONDS:
             each, most = _CONTRADICTED_SECONDS
             await pause(min(each * max(1, generation.looks), most))
-        await self._context.retry_until_answered("call_back", lambda: self._have_looked_at(generation.id, job))
+        await self._until_answered("call_back", lambda: self._have_looked_at(generation.id, job))
 
     async def _tell(self, generation: Generation, job: str, thousandths: int) -> bool:
         """Record how far it is; whether the generation still waits for this job."""
-        outcome = await self._context.retry_until_answered(
-            "progress",
-            lambda: self._context.ledger.progress(generation=generation.id, job=job, thousandths=thousandths),
+        outcome = await self._until_answered(
+            "progress", lambda: self._ledger.progress(generation=generation.id, job=job, thousandths=thousandths)
         )
-        self._context.dispatcher.tell(generation.account, generation.id)
+        self._dispatcher.tell(generation.account, generation.id)
         return not isinstance(outcome, Stale)
 
     async def _have_looked_at(self, generation: str, job: str) -> None:
         """Have the job looked at now, by whoever has the generation or has room for it."""
-        await self._context.ledger.call_back(generation=generation, job=job)
+        await self._ledger.call_back(generation=generation, job=job)
+
+    async def _until_answered(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
+        return await retry_until_answered(transition, ask, lease_seconds=self._lease_seconds)
 
     def _forget(self, generation: str, task: asyncio.Task[None]) -> None:
         known = self._heard.get(generation)

@@ -10,15 +10,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from gateway.clock import now_ms
+from gateway.ledger.outcomes import Generation
 from workers.attempts.job_times import next_look_seconds
+from workers.context import WorkerContext
 from workers.providers import ListeningProvider, Provider, ProviderRequest
-
-if TYPE_CHECKING:
-    from gateway.ledger.outcomes import Generation
-    from workers.context import WorkerContext
 
 LISTENED_LOOK_MS = 60_000  # its listener may die
 PROGRESS_LOOK_MS = 30_000  # who sees a bar wants to see it move

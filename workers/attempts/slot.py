@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from gateway.clock import now_ms
 from gateway.errors import QueueUnavailable
-
-if TYPE_CHECKING:
-    from gateway.ledger.outcomes import Dispatch, Generation
-    from workers.context import WorkerContext
+from gateway.ledger.outcomes import Dispatch, Generation
+from workers.context import WorkerContext
 
 # What a parked one keeps beyond its next look: until it is dispatched, picked up and begun.
 _LOOK_MARGIN_MS = 60_000
