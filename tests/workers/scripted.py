@@ -72,7 +72,7 @@ class SlowToTake(Scripted):
 
 @dataclass
 class Scene:
-    """A stage, a workplace in this process, and the orders for the scripted provider."""
+    """A stage, a worker context in this process, and the orders for the scripted provider."""
 
     stage: Stage
     place: WorkerContext

@@ -157,7 +157,7 @@ async def _wait_until(not_before: int, hand_back: asyncio.Event) -> None:
 
 
 async def _wait_seconds(seconds: float, hand_back: asyncio.Event) -> None:
-    """Wait so long; LeftToAnother if the worker must stop first."""
+    """Wait so long; LeftForAnotherWorker if the worker must stop first."""
     try:
         await asyncio.wait_for(hand_back.wait(), seconds)
     except TimeoutError:
