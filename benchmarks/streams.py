@@ -1,6 +1,6 @@
 """A thousand open event streams in one gateway: its memory, and how soon a watcher hears of a change.
 
-Each stream watches a running generation. A change is a `renew` with progress and its hint, as a worker makes them; the
+Each stream watches a running generation. A change is a `renew` with progress and its notice, as workers make them; the
 time is from the call of `renew` to the event's arrival, while every stream is also read again every five seconds.
 """
 
@@ -18,7 +18,7 @@ from benchmarks.servers import durable_redis, gateway_at, ledger_at
 from gateway.domain import operation_id
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Reserved
-from gateway.queue.hints import Hint
+from gateway.queue.messages import ChangeNotice
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_queue
 
@@ -125,7 +125,7 @@ async def _median_delay(
         changed_at = time.monotonic()
         progress = (number * changes + index) % 999 + 1
         await ledger.renew(generation=generation, attempt=1, progress_thousandths=progress)
-        await queue.dispatch([], [Hint(account.name, generation)])
+        await queue.dispatch([], [ChangeNotice(account.name, generation)])
         async with asyncio.timeout(10):
             await stream.heard.wait()
         delays.append((stream.heard_at - changed_at) * 1000)

@@ -282,7 +282,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
     tasks, ledger = app[services.BACKGROUND], app[services.LEDGER]
     await app[services.STORE_WATCH].check()
     kept = [
-        tasks.keep("hints", app[services.HUB].listen),
+        tasks.keep("change notices", app[services.HUB].listen),
         tasks.keep("rate card", app[services.RATE_CARDS].watch),
         tasks.keep("rate card in force", lambda: _watch_card(app)),
         tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),

@@ -13,7 +13,7 @@ reserve ─┬─▶ queued ──begin──▶ running ──settle──▶ s
   that fits when its deadline passes, and fails one that waited past `waiting_timeout`.
 - **queued**: may be started. In: `reserve`, `promote`, `hand_back`, `settle`, `rescue`. Out: `begin`, `cancel`,
   `rescue`. `settle` and `rescue` queue the next attempt after a retryable failure. `rescue` ends one past
-  `queue_timeout`, whose clock stops while its provider has no room (`line_up`).
+  `queue_timeout`, whose clock stops while its provider has no room (`wait_for_slot`).
 - **running**: an attempt holds the lease, or the generation is parked with its provider. In: `begin`. Out: `settle`,
   `hand_back`, `begin`, `renew`, `park`, `rescue`. `begin`, `renew` and `rescue` end one that is past `give_up_at`, or
   that was cancelled; `cancel` itself only asks a running one to stop.
@@ -42,7 +42,7 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     "progress": frozenset({(State.RUNNING, State.RUNNING)}),
     "deliver": frozenset({(State.RUNNING, State.RUNNING)}),
     "hand_back": frozenset({(State.RUNNING, State.QUEUED), (State.RUNNING, State.CANCELLED)}),
-    "line_up": frozenset({(State.QUEUED, State.QUEUED)}),
+    "wait_for_slot": frozenset({(State.QUEUED, State.QUEUED)}),
     "settle": frozenset(
         {(State.RUNNING, State.SUCCEEDED), (State.RUNNING, State.FAILED)}
         | {(State.RUNNING, State.CANCELLED), (State.RUNNING, State.QUEUED)}

@@ -37,7 +37,7 @@ from workers.capabilities import Capabilities
 from workers.care.heartbeat import process_name
 from workers.metrics import ATTEMPTS_IN_WORK
 
-_BELL_SECONDS = 0.5
+_WAKEUPS_SECONDS = 0.5
 _JOBS_FIRST_SECONDS = 0.001  # jobs that were claimed ask for their leases before this process asks for more jobs
 _PAUSES_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 # How long handing back may take, after the grace: the ledger may be away, and then the caretaker does it.
@@ -168,7 +168,7 @@ class ToolWorker(Worker):
         if room <= 0:
             await self._room.wait()
             return
-        wait_seconds = _BELL_SECONDS if self._all_started else 0
+        wait_seconds = _WAKEUPS_SECONDS if self._all_started else 0
         claimed = await self._queue.claim(
             self._tool,
             limit=room,

@@ -89,7 +89,7 @@ async def _work(settings: Settings, tool: str, jobs_max: int) -> None:
         tool_worker = make_worker(settings, context, tool=tool, jobs_max=jobs_max)
         _on_stop(tool_worker.stop)
         log.info("worker_ready", tool=tool, jobs=jobs_max, worker=tool_worker.name)
-        context.tasks.keep("looks", context.watch_for_looks)
+        context.tasks.keep("check requests", context.watch_for_check_requests)
         REGISTRY.register(
             ProcessFigures(context.tasks, context.queue, lambda: context.providers.card_problem, context.storing.watch)
         )

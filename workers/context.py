@@ -75,9 +75,9 @@ class WorkerContext:
         """Ask the ledger until it answers (see `workers.retry`)."""
         return await retry_until_answered(transition, ask, lease_seconds=self.lease_seconds)
 
-    async def watch_for_looks(self) -> None:
+    async def watch_for_check_requests(self) -> None:
         """Wake attempts when a cancel was requested or a provider called back; runs forever."""
-        async with aclosing(self.queue.looks()) as looks:
+        async with aclosing(self.queue.check_requests()) as looks:
             async for told in looks:
                 found = self.attempts.values() if told is None else filter(None, [self.attempts.get(told)])
                 for look in list(found):

@@ -12,7 +12,7 @@ from gateway.clock import CLOCK
 from gateway.ledger.figures import Figures
 from gateway.ledger.timed import transition_seconds
 from gateway.outputs import StoreWatch
-from gateway.queue.hints import odd_messages
+from gateway.queue.messages import unreadable_messages
 from gateway.queue.queue import Queue
 from gateway.tasks import Tasks
 
@@ -43,7 +43,7 @@ class ProcessFigures(Collector):
     def collect(self) -> Iterable[Metric]:
         """The figures now."""
         yield from self._tasks.metrics()
-        yield odd_messages(self._queue.odd)
+        yield unreadable_messages(self._queue.unreadable)
         yield from CLOCK.metrics()
         yield from self._store.metrics()
         yield GaugeMetricFamily(

@@ -24,7 +24,7 @@ from gateway.ledger.timings import Timings
 from gateway.outputs import StoreWatch
 from gateway.pricing.reload import RateCards
 from gateway.process_metrics import Answers, together
-from gateway.queue.hints import odd_messages
+from gateway.queue.messages import unreadable_messages
 from gateway.queue.queue import Depth
 from gateway.queue.slots import ProviderState
 from gateway.queue.workforce import Workforce
@@ -82,7 +82,7 @@ class Metrics:
             *tasks.metrics(),
             *store.metrics(),
             *CLOCK.metrics(),
-            odd_messages(odd),
+            unreadable_messages(odd),
         ]
         page = CollectorRegistry()
         page.register(

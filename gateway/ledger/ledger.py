@@ -22,7 +22,7 @@ from gateway.ledger.accounts import AccountOperations
 from gateway.ledger.durability import failover_losses, shortages, weaknesses
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.lists import ListOperations
-from gateway.ledger.memory import hints
+from gateway.ledger.memory import memory_warnings
 from gateway.ledger.operators import OperatorOperations
 from gateway.ledger.payments import PaymentOperations
 from gateway.ledger.policy import PolicyInForce
@@ -115,9 +115,9 @@ class Ledger(
         """What a failover may lose that no setting can keep, one sentence each."""
         return failover_losses(self.redis, self.wait_replicas)
 
-    async def memory_hints(self) -> list[str]:
+    async def memory_warnings(self) -> list[str]:
         """What would spare the servers memory, one sentence each; empty when they are set up so."""
-        return await hints(self.redis)
+        return await memory_warnings(self.redis)
 
     async def publish(self, policy: Policy, *, force: bool = False) -> bool:
         """Write `policy` to every partition unless a newer one is there; False if a newer one is (degraded).

@@ -251,14 +251,14 @@ class GenerationOperations(LedgerCore):
         reply = await self.run("hand_back", key, attempt=attempt, operation=operation, dispatch_ms=self.dispatch_ms)
         return self._queued_or_ended(*reply)
 
-    async def line_up(self, *, generation: str, attempt: int) -> outcomes.LinedUp | outcomes.Stale:
+    async def wait_for_slot(self, *, generation: str, attempt: int) -> outcomes.WaitingForSlot | outcomes.Stale:
         """Leave a queued generation to the line of its provider, which has no room for attempt number `attempt`.
 
         That is no failure, nor time in the queue. It must not have a ref. It is looked at in a minute; whoever frees a
         slot dispatches it sooner.
         """
-        word, rest = await self.run("line_up", self.generation_key(generation), attempt=attempt)
-        return self.moved(outcomes.LinedUp(self.queued(rest))) if word == "requeued" else outcomes.Stale()
+        word, rest = await self.run("wait_for_slot", self.generation_key(generation), attempt=attempt)
+        return self.moved(outcomes.WaitingForSlot(self.queued(rest))) if word == "requeued" else outcomes.Stale()
 
     async def settle(
         self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None

@@ -18,7 +18,7 @@ SETTING = "hash-max-listpack-value"
 COMPACT_VALUE_BYTES = 1024  # a request with a prompt of 700 bytes; the embedded Redis is started with it
 
 
-async def hints(redis: Redis | RedisCluster) -> list[str]:
+async def memory_warnings(redis: Redis | RedisCluster) -> list[str]:
     """What would spare the servers memory, one sentence each with the way to do it; asks every master."""
     found: set[str] = set()
     for node in await masters(redis):

@@ -336,7 +336,7 @@ class Requeued:
 
 
 @dataclass(frozen=True, slots=True)
-class LinedUp:
+class WaitingForSlot:
     """The generation is left to the line of its provider; `dispatch` is what brings it back when there is room."""
 
     dispatch: Dispatch

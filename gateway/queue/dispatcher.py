@@ -24,13 +24,13 @@ from gateway.clock import now_seconds
 from gateway.errors import FareboxError, LedgerUnavailable, QueueUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue.hints import Hint
+from gateway.queue.messages import ChangeNotice
 from gateway.queue.queue import Queue
 from gateway.tasks import Tasks, cancel
 
 _CLOSE_SECONDS = 5
 _TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early
-KEPT_MAX = 10_000  # of dispatches, and of hints: some 6 MB together, and many times what a burst has on its way
+KEPT_MAX = 10_000  # of dispatches, and of notices: some 6 MB together, and many times what a burst has on its way
 _BATCH_MAX = 64  # to pack these takes 1 ms, for which nothing else happens in the process
 
 # The ledger hears of what is in arq twice a second, well before the deadline: one script for each partition, and most
@@ -44,14 +44,14 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Collects dispatches and hints and writes them in batches. Use it as an async context manager."""
+    """Collects dispatches and notices and writes them in batches. Use it as an async context manager."""
 
     def __init__(self, *, ledger: Ledger, queue: Queue, tasks: Tasks | None = None) -> None:
         self._tasks = Tasks() if tasks is None else tasks
         self._ledger = ledger
         self._queue = queue
         self._ready: deque[Dispatch] = deque(maxlen=KEPT_MAX)
-        self._hints: deque[Hint] = deque(maxlen=KEPT_MAX)
+        self._notices: deque[ChangeNotice] = deque(maxlen=KEPT_MAX)
         self._drops = False
         self._something_ready = asyncio.Event()
         self._pauses: set[asyncio.TimerHandle] = set()
@@ -81,12 +81,12 @@ class Dispatcher:
             late |= still_late
         await cancel(*late)
 
-    def tell(self, account: str, generation: str, version: int = 0) -> None:
+    def notify(self, account: str, generation: str, version: int = 0) -> None:
         """Tell every gateway that a generation, or with `generation` "" the balance alone, has changed. Never raises.
 
-        A lost hint costs a watcher five seconds, no more.
+        A lost notice costs a watcher five seconds, no more.
         """
-        self._keep(self._hints, Hint(account, generation, version))
+        self._keep(self._notices, ChangeNotice(account, generation, version))
 
     def dispatch(self, dispatches: Iterable[Dispatch]) -> None:
         """Dispatch in the background; a retry when its pause is over. Never raises.
@@ -124,23 +124,23 @@ class Dispatcher:
 
     async def _write_batches(self) -> None:
         """Write a batch at a time: what comes while one is on its way is the next one."""
-        while self._ready or self._hints or not self._closing:
+        while self._ready or self._notices or not self._closing:
             await self._something_ready.wait()
-            batch, hints = _first(self._ready), _first(self._hints)
-            if not self._ready and not self._hints:
+            batch, notices = _first(self._ready), _first(self._notices)
+            if not self._ready and not self._notices:
                 self._drops = False
                 if not self._closing:
                     self._something_ready.clear()
-            if await self._put(batch, hints) and batch:
+            if await self._put(batch, notices) and batch:
                 self._note_in_arq(batch)
 
-    async def _put(self, batch: list[Dispatch], hints: list[Hint]) -> bool:
+    async def _put(self, batch: list[Dispatch], notices: list[ChangeNotice]) -> bool:
         try:
-            await self._queue.dispatch(batch, hints)
+            await self._queue.dispatch(batch, notices)
         except QueueUnavailable as error:
             if batch:
                 log.warning("dispatch_left_to_caretaker", generations=len(batch), error=str(error))
-            log.debug("hints_lost", hints=len(hints), error=str(error))
+            log.debug("change_notices_lost", notices=len(notices), error=str(error))
             return False
         except Exception:
             log.exception("dispatch_left_to_caretaker", generations=len(batch))

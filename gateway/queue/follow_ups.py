@@ -59,18 +59,18 @@ class FollowUps:
                 self._changed(generation)
             case outcomes.CancelRequested(generation, dispatch):
                 self._dispatch(dispatch)
-                self._tasks.start(self._queue.ask_to_look(generation.id), "ask to look")
+                self._tasks.start(self._queue.request_check(generation.id), "request check")
                 self._changed(generation)
             case outcomes.Ended():
                 self._ended(outcome)
             case outcomes.Requeued(dispatch, promoted):
                 self._go_on((dispatch, *promoted))
-            case outcomes.LinedUp(dispatch):
-                self._dispatcher.tell(dispatch.account, dispatch.generation)
+            case outcomes.WaitingForSlot(dispatch):
+                self._dispatcher.notify(dispatch.account, dispatch.generation)
             case outcomes.Parked(dispatch=dispatch):
                 self._dispatch(dispatch)
             case outcomes.CalledBack(generation, None):
-                self._tasks.start(self._queue.ask_to_look(generation), "ask to look")
+                self._tasks.start(self._queue.request_check(generation), "request check")
             case outcomes.CalledBack(dispatch=dispatch):
                 self._dispatch(dispatch)
             case (
@@ -102,20 +102,20 @@ class FollowUps:
 
     def _account_changed(self, account: outcomes.Account, promoted: Sequence[outcomes.Dispatch] = ()) -> None:
         self._go_on(promoted)
-        self._dispatcher.tell(account.id, "")
+        self._dispatcher.notify(account.id, "")
 
     def _go_on(self, dispatches: Sequence[outcomes.Dispatch]) -> None:
         """Generations have moved to `queued`."""
         self._dispatcher.dispatch(dispatches)
         for dispatch in dispatches:
-            self._dispatcher.tell(dispatch.account, dispatch.generation)
+            self._dispatcher.notify(dispatch.account, dispatch.generation)
 
     def _dispatch(self, dispatch: outcomes.Dispatch | None) -> None:
         if dispatch is not None:
             self._dispatcher.dispatch([dispatch])
 
     def _changed(self, generation: outcomes.Generation) -> None:
-        self._dispatcher.tell(generation.account, generation.id, generation.version)
+        self._dispatcher.notify(generation.account, generation.id, generation.version)
 
     async def _release_slot(self, provider: str, limit: int | None, generation: str) -> None:
         self._dispatcher.dispatch(await self._slots.release(provider, limit, generation))

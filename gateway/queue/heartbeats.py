@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from gateway.queue.asking import ask
 from gateway.queue.keys import CARETAKERS, callable_key, workers_key
+from gateway.queue.redis_calls import execute
 from gateway.redis_link.batches import Command
 
 SEEN_EVERY_SECONDS = 5
@@ -34,22 +34,22 @@ async def worker_seen(redis: Redis, tool: str, worker: str, providers: Iterable[
     """Say that a worker is alive, and which providers it can call."""
     seconds = await _now(redis)
     commands = _seen(workers_key(tool), [worker], seconds)
-    await ask(redis, *commands, *_seen(callable_key(tool), list(providers), seconds))
+    await execute(redis, *commands, *_seen(callable_key(tool), list(providers), seconds))
 
 
 async def worker_gone(redis: Redis, tool: str, worker: str) -> None:
     """Say that a worker has stopped."""
-    await ask(redis, ("ZREM", workers_key(tool), worker))
+    await execute(redis, ("ZREM", workers_key(tool), worker))
 
 
 async def caretaker_seen(redis: Redis, caretaker: str) -> None:
     """Say that a caretaker is alive."""
-    await ask(redis, *_seen(CARETAKERS, [caretaker], await _now(redis)))
+    await execute(redis, *_seen(CARETAKERS, [caretaker], await _now(redis)))
 
 
 async def caretaker_gone(redis: Redis, caretaker: str) -> None:
     """Say that a caretaker has stopped."""
-    await ask(redis, ("ZREM", CARETAKERS, caretaker))
+    await execute(redis, ("ZREM", CARETAKERS, caretaker))
 
 
 async def alive(redis: Redis, tools: Collection[str]) -> Alive:
@@ -61,7 +61,7 @@ async def alive(redis: Redis, tools: Collection[str]) -> Alive:
             ("ZCOUNT", workers_key(tool), f"({since}", "+inf"),
             ("ZRANGEBYSCORE", callable_key(tool), f"({since}", "+inf"),
         ]
-    caretakers, *answers = await ask(redis, *commands)
+    caretakers, *answers = await execute(redis, *commands)
     said = {tool: frozenset(name.decode() for name in names) for tool, names in zip(tools, answers[1::2], strict=True)}
     return Alive(
         workers=dict(zip(tools, answers[::2], strict=True)),
@@ -71,7 +71,7 @@ async def alive(redis: Redis, tools: Collection[str]) -> Alive:
 
 
 async def _now(redis: Redis) -> int:
-    ((seconds, _),) = await ask(redis, ("TIME",))
+    ((seconds, _),) = await execute(redis, ("TIME",))
     return int(seconds)
 
 

@@ -5,8 +5,8 @@ arq's own keys are in `jobs.py`. Scripts are given all of them: no Lua file spel
 
 from __future__ import annotations
 
-HINTS = "farebox:hints"
-LOOKS = "farebox:looks"
+CHANGES_CHANNEL = "farebox:hints"
+CHECKS_CHANNEL = "farebox:looks"
 CARETAKERS = "farebox:caretakers"
 SERIES_LAST = "farebox:series:last"
 
@@ -21,17 +21,17 @@ def queued_key(tool: str) -> str:
     return f"farebox:queued:{tool}"
 
 
-def bell_key(tool: str) -> str:
+def wakeup_key(tool: str) -> str:
     """What idle workers of a tool wait on."""
     return f"farebox:bell:{tool}"
 
 
-def aside_key(tool: str, provider: str) -> str:
+def rerouted_key(tool: str, provider: str) -> str:
     """The sorted set of the jobs of a tool that were set aside for workers that can call a provider."""
     return f"farebox:queue:{tool}:{provider}"
 
 
-def aside_bell_key(tool: str, provider: str) -> str:
+def rerouted_wakeup_key(tool: str, provider: str) -> str:
     """The bell of those workers."""
     return f"farebox:bell:{tool}:{provider}"
 

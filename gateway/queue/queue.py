@@ -1,4 +1,4 @@
-"""The queue in Redis: what arq's workers read, written in arq's own format, and what is told on its channels.
+"""The queue in Redis: what arq's workers read, change_message in arq's own format, and what is told on its channels.
 
 One queue for each tool. Every key is on the queue's Redis (`keys.py`, `jobs.py`; the README says what each holds), and
 losing them all costs nothing but time: the ledger knows what is queued, and the caretaker dispatches it again.
@@ -19,9 +19,7 @@ import structlog
 from redis.asyncio import Redis
 
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue.asking import ask, listen, translated
 from gateway.queue.heartbeats import COUNTED_SECONDS
-from gateway.queue.hints import Hint, HintSubscription, hints_in, looks_in, written
 from gateway.queue.jobs import (
     CLAIM_PREFIX,
     JOB_MS,
@@ -37,17 +35,19 @@ from gateway.queue.jobs import (
     stop_job,
 )
 from gateway.queue.keys import (
-    HINTS,
-    LOOKS,
-    aside_bell_key,
-    aside_key,
-    bell_key,
+    CHANGES_CHANNEL,
+    CHECKS_CHANNEL,
     queue_key,
     queued_key,
+    rerouted_key,
+    rerouted_wakeup_key,
     stray_key,
     waits_key,
+    wakeup_key,
     workers_key,
 )
+from gateway.queue.messages import ChangeNotice, SubscriptionState, change_message, change_notices_in, check_requests_in
+from gateway.queue.redis_calls import execute, listen, translated
 from gateway.queue.wait_times import class_of
 from gateway.redis_link.batches import Command
 from gateway.redis_link.calls import Calls
@@ -55,8 +55,8 @@ from gateway.redis_link.scripts import ScriptFolder
 
 SCRIPTS = ScriptFolder("gateway.queue")
 
-_BELL_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
-_BELL_SECONDS = 3600
+_WAKEUPS_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
+_WAKEUPS_SECONDS = 3600
 _WAITS_SECONDS = 7 * 86_400
 _STRAY_SECONDS = 86_400  # longer than any vendor calls back about one job
 
@@ -84,7 +84,7 @@ class Queue:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        self.odd: Counter[str] = Counter()
+        self.unreadable: Counter[str] = Counter()
         """How much of what was told on a channel could not be read."""
         self._calls = Calls(redis, SCRIPTS, translated)
 
@@ -94,18 +94,18 @@ class Queue:
 
     # --- dispatching ------------------------------------------------------------------------------------------------
 
-    async def dispatch(self, dispatches: Sequence[Dispatch], hints: Sequence[Hint] = ()) -> None:
+    async def dispatch(self, dispatches: Sequence[Dispatch], notices: Sequence[ChangeNotice] = ()) -> None:
         """Put generations into arq and tell the watchers, all in one round trip (arq's `enqueue_job` takes three each).
 
         Dispatching one twice is harmless: it is the same job, and `begin` gives its attempt to one worker only. A lost
-        hint costs a watcher five seconds, no more.
+        notice costs a watcher five seconds, no more.
         """
         by_tool: defaultdict[str, list[Job]] = defaultdict(list)
         for dispatch in dispatches:
             by_tool[dispatch.tool].append(generate_job(dispatch))
         commands = [command for tool, jobs in by_tool.items() for command in _put(tool, jobs)]
-        if hints:  # in one message: each gateway hears all of them, its own too, and a message costs it 50 µs
-            commands.append(("PUBLISH", HINTS, dumps(written(hints))))
+        if notices:  # in one message: each gateway hears all of them, its own too, and a message costs it 50 µs
+            commands.append(("PUBLISH", CHANGES_CHANNEL, dumps(change_message(notices))))
         if commands:
             await self._send(*commands)
 
@@ -116,7 +116,7 @@ class Queue:
     async def stop_elsewhere(self, *, tool: str, provider: str, generation: str, ref: str) -> None:
         """Have a worker that can call the provider ask it to stop the job: this one, which was told to, cannot."""
         job = stop_job(generation, ref, _digest(ref), provider)
-        await self._send(*_put(tool, [job], provider), ("EXPIRE", aside_key(tool, provider), JOB_MS // 1000))
+        await self._send(*_put(tool, [job], provider), ("EXPIRE", rerouted_key(tool, provider), JOB_MS // 1000))
 
     async def stop_stray(self, *, tool: str, generation: str, ref: str) -> None:
         """Have a worker ask a provider to stop a job that no generation waits for; once, however often it is met."""
@@ -134,7 +134,7 @@ class Queue:
         """
         commands: list[Command] = [
             ("ZREM", queue_key(tool), job),
-            *([] if provider is None else [("ZREM", aside_key(tool, provider), job)]),
+            *([] if provider is None else [("ZREM", rerouted_key(tool, provider), job)]),
             ("ZREM", queued_key(tool), job),
             ("DEL", *job_keys(job)),
         ]
@@ -174,17 +174,17 @@ class Queue:
         """Leave a job that was claimed to any worker."""
         await self._send(("DEL", claim_key(job)))
 
-    async def set_aside(self, tool: str, provider: str, job: str) -> None:
+    async def reroute(self, tool: str, provider: str, job: str) -> None:
         """Leave a job that was claimed to the workers that can call its provider."""
-        keys = (queue_key(tool), aside_key(tool, provider), aside_bell_key(tool, provider))
+        keys = (queue_key(tool), rerouted_key(tool, provider), rerouted_wakeup_key(tool, provider))
         command = SCRIPTS.command(
-            "set_aside",
+            "reroute",
             keys,
             claim_key=claim_key(job),
             job=job,
             kept_seconds=JOB_MS // 1000,
-            bell_max=_BELL_MAX,
-            bell_seconds=_BELL_SECONDS,
+            wakeups_max=_WAKEUPS_MAX,
+            wakeups_seconds=_WAKEUPS_SECONDS,
         )
         await self._send(command)
 
@@ -194,9 +194,9 @@ class Queue:
         """For each (tool, job), how many jobs run before it (0: it is next); None when it is not in the queue."""
         return await self._ranks([(queue_key(tool), job) for tool, job in jobs])
 
-    async def places_aside(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
+    async def rerouted_positions(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
         """For each (tool, provider, job), how many jobs that were set aside run before it; None if it was not."""
-        return await self._ranks([(aside_key(tool, provider), job) for tool, provider, job in jobs])
+        return await self._ranks([(rerouted_key(tool, provider), job) for tool, provider, job in jobs])
 
     async def _ranks(self, members: Sequence[tuple[str, str]]) -> list[int | None]:
         """Many requests ask at once: a round trip for each would cost a request more than all the rest."""
@@ -229,55 +229,55 @@ class Queue:
         ((seconds, microseconds),) = await self._send(("TIME",))
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-    async def hints(self) -> AsyncGenerator[Hint | HintSubscription, None]:
-        """Every hint from now on, for ever, and when the subscription is lost and made. Close it with `aclosing`."""
-        async with aclosing(self._told(HINTS, hints_in)) as told:
+    async def change_notices(self) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
+        """Every notice from now on, for ever, and when the subscription is lost and made. Close it with `aclosing`."""
+        async with aclosing(self._told(CHANGES_CHANNEL, change_notices_in)) as told:
             async for one in told:
                 yield one
 
-    async def ask_to_look(self, generation: str) -> None:
+    async def request_check(self, generation: str) -> None:
         """Tell the worker of a running generation to look now: a cancel was asked for, or its provider called back.
 
         Lost, it costs a third of a lease, or the time until the provider is looked at anyway, no more.
         """
-        await self._send(("PUBLISH", LOOKS, dumps([generation])))
+        await self._send(("PUBLISH", CHECKS_CHANNEL, dumps([generation])))
 
-    async def looks(self) -> AsyncGenerator[str | None, None]:
+    async def check_requests(self) -> AsyncGenerator[str | None, None]:
         """The ids of running generations that are to be looked at, from now on; None, when it may be any of them."""
         lost = False
-        async with aclosing(self._told(LOOKS, looks_in)) as told:
+        async with aclosing(self._told(CHECKS_CHANNEL, check_requests_in)) as told:
             async for one in told:
                 if isinstance(one, str):
                     yield one
-                elif lost and one is HintSubscription.MADE:
+                elif lost and one is SubscriptionState.MADE:
                     yield None
-                lost = one is HintSubscription.LOST
+                lost = one is SubscriptionState.LOST
 
     async def _told(
         self, channel: str, read: Callable[[bytes], tuple[Sequence[T], int]]
-    ) -> AsyncGenerator[T | HintSubscription, None]:
+    ) -> AsyncGenerator[T | SubscriptionState, None]:
         """What is told on a channel. What is odd in it is counted, and said once: it may come a thousand times."""
         async with aclosing(listen(self.redis, channel)) as messages:
             async for message in messages:
-                if isinstance(message, HintSubscription):
+                if isinstance(message, SubscriptionState):
                     yield message
                     continue
                 told, odd = read(message)
-                if odd and not self.odd[channel]:
+                if odd and not self.unreadable[channel]:
                     log.warning("invalid_message_dropped", channel=channel, bytes=len(message), said="once")
-                self.odd[channel] += odd
+                self.unreadable[channel] += odd
                 for one in told:
                     yield one
 
     async def _send(self, *commands: Command) -> list[Any]:
         """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
-        return await ask(self.redis, *commands)
+        return await execute(self.redis, *commands)
 
 
 def _places(tool: str, providers: Sequence[str]) -> list[tuple[str, str]]:
     """The queue and the bell of a tool, then of what was set aside for each of these providers."""
-    aside = [(aside_key(tool, provider), aside_bell_key(tool, provider)) for provider in providers]
-    return [(queue_key(tool), bell_key(tool)), *aside]
+    aside = [(rerouted_key(tool, provider), rerouted_wakeup_key(tool, provider)) for provider in providers]
+    return [(queue_key(tool), wakeup_key(tool)), *aside]
 
 
 def _put(tool: str, jobs: Sequence[Job], provider: str | None = None) -> Iterator[Command]:
@@ -293,9 +293,9 @@ def _put(tool: str, jobs: Sequence[Job], provider: str | None = None) -> Iterato
     waiting = [word for job in jobs if job.queued_at is not None for word in (job.queued_at, job.id)]
     if waiting:
         yield "ZADD", queued_key(tool), *waiting
-    yield "LPUSH", bell, *[1] * min(len(jobs), _BELL_MAX)
-    yield "LTRIM", bell, 0, _BELL_MAX - 1
-    yield "EXPIRE", bell, _BELL_SECONDS
+    yield "LPUSH", bell, *[1] * min(len(jobs), _WAKEUPS_MAX)
+    yield "LTRIM", bell, 0, _WAKEUPS_MAX - 1
+    yield "EXPIRE", bell, _WAKEUPS_SECONDS
 
 
 def _digest(text: str) -> str:

@@ -19,9 +19,9 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError, WatchError
 
 from gateway.ledger.sums import Totals
-from gateway.queue.asking import answering
 from gateway.queue.keys import SERIES_LAST, series_key, waits_key
 from gateway.queue.queue import Depth, Queue
+from gateway.queue.redis_calls import queue_errors
 
 Key = TypeVar("Key")
 _Waits = Mapping[str, Mapping[int, int]]
@@ -94,7 +94,7 @@ class Series:
         """Take the sample of the slot that `now` is in; None if there is one of it, or of a later one, already."""
         at = now - now % SAMPLE_MS
         depths = list(depths)
-        with answering():
+        with queue_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 await pipe.watch(SERIES_LAST)
                 before = _Counted.decode(await pipe.get(SERIES_LAST))
@@ -114,7 +114,7 @@ class Series:
 
     async def condense(self, now: int) -> None:
         """Make the coarser samples of all slots that are over. Whoever comes second finds them made."""
-        with answering():
+        with queue_errors():
             for finer, coarser in pairwise(STEPS):
                 newest = await self._redis.xrevrange(series_key(coarser.ms), count=1)
                 first = _at(newest[0]) + coarser.ms if newest else 0
@@ -133,7 +133,7 @@ class Series:
         """The samples of the slots that touch `first` to `last`, at the finest step that is kept for so long."""
         step = next((step for step in STEPS if now - first <= step.kept_ms + SLACK_MS), STEPS[-1])
         first_at, last_at = (moment - moment % step.ms for moment in (first, min(last, now)))
-        with answering():
+        with queue_errors():
             found = {sample.at: sample for sample in await self._samples(STEPS.index(step), first_at, last)}
         slots = range(first_at, last_at + 1, step.ms)
         return Past(step.ms, first_at, [found.get(slot) for slot in slots])

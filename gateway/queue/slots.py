@@ -22,7 +22,6 @@ from weakref import WeakValueDictionary
 
 from gateway.clock import now_ms as _now_ms
 from gateway.ledger.outcomes import Dispatch
-from gateway.queue.asking import ask
 from gateway.queue.keys import (
     provider_dispatches_key,
     provider_key,
@@ -31,6 +30,7 @@ from gateway.queue.keys import (
     slots_key,
 )
 from gateway.queue.queue import SCRIPTS, Queue
+from gateway.queue.redis_calls import execute
 from gateway.redis_link.scripts import Argument
 
 UNLIMITED = 1_000_000_000
@@ -123,14 +123,16 @@ class Slots:
             for provider, limit in limits.items()
         ]
         return [
-            each for answer in (await ask(self._redis, *commands) if commands else ()) for each in _dispatches(answer)
+            each
+            for answer in (await execute(self._redis, *commands) if commands else ())
+            for each in _dispatches(answer)
         ]
 
     async def places(self, waiting: Sequence[tuple[str, str]]) -> list[int | None]:
         """For each (provider, generation) how many wait before it; None if it does not wait for a slot."""
         if not waiting:
             return []
-        ranks = await ask(self._redis, *(("ZRANK", provider_queue_key(provider), one) for provider, one in waiting))
+        ranks = await execute(self._redis, *(("ZRANK", provider_queue_key(provider), one) for provider, one in waiting))
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def note(self, provider: str, outcome: str) -> None:
@@ -138,7 +140,7 @@ class Slots:
         at_ms = _now_ms()
         at = "succeeded_at" if outcome == SUCCEEDED else "failed_at"
         counts = provider_outcomes_key(provider, at_ms // 1000 // OUTCOME_STEP_SECONDS)
-        await ask(
+        await execute(
             self._redis,
             ("HSET", provider_key(provider), at, at_ms),
             *([("HSET", provider_key(provider), "unreachable_at", at_ms)] if outcome == UNREACHABLE else []),
@@ -156,14 +158,14 @@ class Slots:
             commands += [("ZCOUNT", slots_key(name), f"({at_ms}", "+inf"), ("ZCARD", provider_queue_key(name))]
             commands += [("HGETALL", provider_key(name))]
             commands += [("HGETALL", provider_outcomes_key(name, step - back)) for back in range(OUTCOME_STEPS)]
-        answers = await ask(self._redis, *commands) if commands else []
+        answers = await execute(self._redis, *commands) if commands else []
         width = 3 + OUTCOME_STEPS
         return {name: _state(answers[index * width : (index + 1) * width]) for index, name in enumerate(providers)}
 
     async def _run(self, script: str, provider: str, *, generation: str, **arguments: Argument) -> list[bytes]:
         turn = self._turns.setdefault(generation, asyncio.Lock())
         async with turn:
-            (answer,) = await ask(
+            (answer,) = await execute(
                 self._redis, SCRIPTS.command(script, _keys(provider), generation=generation, **arguments)
             )
         found: list[bytes] = answer

@@ -28,7 +28,7 @@ async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) 
             "FAREBOX_REQUIRE_DURABLE is set, but the ledger's Redis is not durable:\n- " + "\n- ".join(weaknesses)
         )
     _note(startup, [*weaknesses, *ledger.failover_losses(), *await ledger.shortages()])
-    for hint in await ledger.memory_hints():
+    for hint in await ledger.memory_warnings():
         log.info("ledger_memory_hint", hint=hint)
 
 

@@ -95,7 +95,7 @@ async def test_an_admin_follows_an_account_until_its_key_is_revoked(
         balance = await stream.until("balance")
         assert balance.data == (await gateway.call("GET", "/v1/balance", key)).body
         generation = await gateway.made(key)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         assert (await stream.until("snapshot")).data["id"] == generation
         await gateway.call("DELETE", f"/v1/admin/keys/{made['id']}", gateway.admin)
         while await stream.next() is not None:

@@ -23,7 +23,7 @@ from gateway.api.access.callback_signatures import KEYS_APART_SECONDS
 from gateway.domain import operation_id
 from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
-from gateway.queue.keys import LOOKS, queue_key
+from gateway.queue.keys import CHECKS_CHANNEL, queue_key
 from tests.api.visitor import CARD, Reply, Visitor, open_gateway
 from tests.until import until
 
@@ -179,11 +179,11 @@ async def test_it_decides_nothing_whatever_its_body_says(caller: Caller) -> None
 
 async def test_the_worker_of_a_running_one_is_told_to_look(caller: Caller) -> None:
     queue = caller.gateway.app[services.QUEUE]
-    async with aclosing(queue.looks()) as looks:
+    async with aclosing(queue.check_requests()) as looks:
         told = asyncio.ensure_future(anext(looks))
 
         async def is_heard() -> bool:
-            return bool((await queue.redis.pubsub_numsub(LOOKS))[0][1])
+            return bool((await queue.redis.pubsub_numsub(CHECKS_CHANNEL))[0][1])
 
         await until(is_heard)
         assert is_taken(await caller.call())

@@ -21,20 +21,20 @@ async def test_a_generation_is_followed_from_snapshot_to_done(gateway: Visitor) 
         assert (snapshot.name, snapshot.id, snapshot.data["id"]) == ("snapshot", "1", generation)
         await gateway.begin(generation)
         await gateway.ledger.renew(generation=generation, attempt=1, progress_thousandths=250)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         while True:
             progress = await stream.until("progress")
             if progress.data["progress"] == 0.25:
                 break
         assert (progress.data["id"], progress.data["status"]) == (generation, "running")
         await gateway.deliver(generation, 0)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         output = await stream.until("output")
         assert output.data["generation"] == generation
         assert output.data["output"]["index"] == 0
         await gateway.deliver(generation, 1)
         await gateway.settle(generation)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         rest = []
         while (event := await stream.next()) is not None:
             rest.append(event)
@@ -71,7 +71,7 @@ async def test_whoever_reconnects_gets_a_snapshot_with_what_was_missed(gateway: 
         assert '"index":0' in text
 
 
-async def test_a_lost_hint_is_made_up_for(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_notice_is_made_up_for(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
     key = await gateway.account()
     generation = await gateway.made(key)
@@ -108,7 +108,7 @@ async def test_an_account_follows_all_its_generations_and_its_balance(gateway: V
         await gateway.begin(later)
         await gateway.deliver(later)
         await gateway.settle(later)
-        await gateway.hint(later)
+        await gateway.notice(later)
         # One of two outputs was delivered: 5 of its 10 credits came back.
         await _seen(stream, ("output", later), ("done", later), ("balance", 5))
         assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 90

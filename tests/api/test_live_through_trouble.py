@@ -1,4 +1,4 @@
-"""Live events go on through odd hints, lost subscriptions and failures: nothing is missed, and nothing told twice."""
+"""Live events go on through odd notices, lost subscriptions and failures: nothing is missed, and nothing told twice."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import pytest
 from gateway.api import services
 from gateway.api.handlers import events
 from gateway.api.streams import hub
-from gateway.queue.hints import Hint, HintSubscription
-from gateway.queue.keys import HINTS
+from gateway.queue.keys import CHANGES_CHANNEL
+from gateway.queue.messages import ChangeNotice, SubscriptionState
 from gateway.queue.queue import Queue
 from tests.api.visitor import Stream, Visitor, open_gateway, open_stream
 from tests.redis_servers import RedisServer
 from tests.until import until
 
 
-def odd_messages(account: str, generation: str) -> list[bytes]:
+def unreadable_messages(account: str, generation: str) -> list[bytes]:
     """A thousand messages that no Farebox writes, in a fixed order."""
     dice = random.Random(12)
     odd: list[Any] = [
@@ -49,7 +49,7 @@ async def publish(visitor: Visitor, *messages: bytes) -> None:
     redis = visitor.app[services.QUEUE].redis
     async with redis.pipeline(transaction=False) as pipeline:
         for message in messages:
-            pipeline.publish(HINTS, message)
+            pipeline.publish(CHANGES_CHANNEL, message)
         await pipeline.execute()
 
 
@@ -63,11 +63,11 @@ async def readyz(visitor: Visitor) -> dict[str, Any]:
     return body
 
 
-async def test_a_gateway_that_is_fed_a_thousand_odd_hints_keeps_its_streams(
+async def test_a_gateway_that_is_fed_a_thousand_odd_notices_keeps_its_streams(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One message of another version ended the listener for good, and `/readyz` went on saying ok."""
-    monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 3600.0)  # only hints
+    monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 3600.0)  # only notices
     key = await gateway.account()
     generation = await gateway.made(key)
     async with (
@@ -76,12 +76,12 @@ async def test_a_gateway_that_is_fed_a_thousand_odd_hints_keeps_its_streams(
     ):
         await one.next()
         await everything.until("snapshot")
-        await publish(gateway, *odd_messages("acme", generation))
+        await publish(gateway, *unreadable_messages("acme", generation))
         await gateway.finish(generation)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         assert (await one.until("done")).data["status"] == "succeeded"
         assert (await everything.until("done")).data["id"] == generation
-    assert gateway.app[services.QUEUE].odd[HINTS] > 900
+    assert gateway.app[services.QUEUE].unreadable[CHANGES_CHANNEL] > 900
     metrics = (await gateway.call("GET", "/metrics")).raw.decode()
     (line,) = [
         one for one in metrics.splitlines() if one.startswith('farebox_odd_messages_total{channel="farebox:hints"}')
@@ -93,31 +93,31 @@ async def test_a_gateway_that_is_fed_a_thousand_odd_hints_keeps_its_streams(
 async def test_a_listener_that_fails_is_started_again_and_the_gateway_is_degraded_meanwhile(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listen = Queue.hints
+    listen = Queue.change_notices
     fail = asyncio.Event()
     fail.set()
 
-    async def hints(queue: Queue) -> AsyncGenerator[Hint | HintSubscription, None]:
+    async def change_notices(queue: Queue) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
         async with aclosing(listen(queue)) as told:
             async for one in told:
-                if fail.is_set() and isinstance(one, Hint):
-                    raise TypeError("a hint that nobody foresaw")
+                if fail.is_set() and isinstance(one, ChangeNotice):
+                    raise TypeError("a notice that nobody foresaw")
                 yield one
 
-    monkeypatch.setattr(Queue, "hints", hints)
+    monkeypatch.setattr(Queue, "change_notices", change_notices)
     monkeypatch.setattr("gateway.tasks.RESTART_SECONDS", (0.01,))
-    gateway.app[services.BACKGROUND].keep("hints, again", gateway.app[services.HUB].listen)
+    gateway.app[services.BACKGROUND].keep("change notices, again", gateway.app[services.HUB].listen)
     key = await gateway.account()
     await gateway.made(key)
-    while not any("'hints, again' failed (TypeError)" in one for one in (await readyz(gateway))["problems"]):
-        await gateway.hint("")
+    while not any("'change notices, again' failed (TypeError)" in one for one in (await readyz(gateway))["problems"]):
+        await gateway.notice("")
     assert (await readyz(gateway))["status"] == "degraded"
     fail.clear()
     generation = await gateway.made(key)
     async with open_stream(gateway, f"/v1/generations/{generation}/events", key) as stream:
         await stream.next()
         await gateway.finish(generation)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         await stream.until("done")
 
 
@@ -133,8 +133,8 @@ async def test_what_changed_while_the_subscription_was_lost_is_told_when_it_is_b
     ):
         await one.next()
         await everything.until("snapshot")
-        await gateway.finish(before)  # no hint of this reaches anybody
-        monkeypatch.setattr(gateway.app[services.DISPATCHER], "tell", lambda *_: None)
+        await gateway.finish(before)  # no notice of this reaches anybody
+        monkeypatch.setattr(gateway.app[services.DISPATCHER], "notify", lambda *_: None)
         meanwhile = await gateway.finished(key)
         await command(gateway, "CLIENT", "KILL", "TYPE", "pubsub")
         await one.until("done")
@@ -142,7 +142,7 @@ async def test_what_changed_while_the_subscription_was_lost_is_told_when_it_is_b
     assert ended == {before, meanwhile}, "also what began and ended in between"
 
 
-async def test_a_lost_hint_is_made_up_for_while_others_keep_coming(
+async def test_a_lost_notice_is_made_up_for_while_others_keep_coming(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.2)
@@ -152,7 +152,7 @@ async def test_a_lost_hint_is_made_up_for_while_others_keep_coming(
         await gateway.finish(lost)
         done = asyncio.create_task(_ended(stream, lost))
         while not done.done():
-            await gateway.hint(busy)
+            await gateway.notice(busy)
             await asyncio.sleep(0.01)
         await done
 
@@ -162,7 +162,7 @@ async def _ended(stream: Stream, generation: str) -> None:
         pass
 
 
-async def test_what_has_ended_is_told_once_however_many_hints_there_are(
+async def test_what_has_ended_is_told_once_however_many_notices_there_are(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
@@ -172,11 +172,11 @@ async def test_what_has_ended_is_told_once_however_many_hints_there_are(
     async with open_stream(gateway, "/v1/events", key) as stream:
         await stream.until("snapshot")
         await gateway.finish(generation)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         assert (await stream.until("done")).data["id"] == generation
         for _ in range(3):
-            await gateway.hint(generation)
-            await gateway.hint(long_ago)
+            await gateway.notice(generation)
+            await gateway.notice(long_ago)
             await asyncio.sleep(0.1)
         last = await gateway.made(key)
         names = []
@@ -193,7 +193,7 @@ async def test_a_client_that_has_the_end_of_a_generation_is_told_to_stop_reconne
     async with open_stream(gateway, path, key) as stream:
         await stream.next()
         await gateway.finish(generation)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         output = await stream.until("output")
         done = await stream.until("done")
     for last, status in ((done.id, 204), (output.id, 200), ("1", 200), ("odd", 200), ("9" * 400, 200)):
@@ -204,7 +204,7 @@ async def test_a_client_that_has_the_end_of_a_generation_is_told_to_stop_reconne
         assert ("event: done" in text) is (status == 200), "whoever was cut off before the end is told it"
 
 
-async def test_a_gateway_that_hears_no_hints_is_degraded(
+async def test_a_gateway_that_hears_no_notices_is_degraded(
     own_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "LATE_SECONDS", 0.0)

@@ -45,12 +45,12 @@ class Scene:
         await self.gateway.app[services.QUEUE].take_out("image", job_id(generation, 1))
         return generation
 
-    async def lined_up(self) -> str:
+    async def waiting_for_slot(self) -> str:
         """A generation that found no room."""
         generation = await self.made()
         assert not (await self.slots.acquire("box", 1, generation)).acquired
-        outcome = await self.gateway.ledger.line_up(generation=generation, attempt=1)
-        assert isinstance(outcome, outcomes.LinedUp)
+        outcome = await self.gateway.ledger.wait_for_slot(generation=generation, attempt=1)
+        assert isinstance(outcome, outcomes.WaitingForSlot)
         assert await self.slots.enqueue("box", 1, outcome.dispatch) == []
         return generation
 
@@ -82,18 +82,18 @@ async def scene(redis_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def test_the_place_in_the_line_is_the_place_in_the_queue(scene: Scene) -> None:
     assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
-    lined_up = [await scene.lined_up() for _ in range(3)]
-    for place, generation in enumerate(lined_up):
+    waiting_for_slot = [await scene.waiting_for_slot() for _ in range(3)]
+    for place, generation in enumerate(waiting_for_slot):
         shown = (await scene.gateway.call("GET", f"/v1/generations/{generation}", scene.key)).body
         assert (shown["status"], shown["queue_position"], shown["started_at"]) == ("queued", place, None)
     listed = (await scene.gateway.call("GET", "/v1/generations", scene.key)).body["data"]
-    assert [one["queue_position"] for one in listed if one["id"] in lined_up] == [2, 1, 0]
+    assert [one["queue_position"] for one in listed if one["id"] in waiting_for_slot] == [2, 1, 0]
 
 
 async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_next_go_on(scene: Scene) -> None:
     first = await scene.made()
     assert (await scene.slots.acquire("box", 1, first)).acquired
-    second, third = await scene.lined_up(), await scene.lined_up()
+    second, third = await scene.waiting_for_slot(), await scene.waiting_for_slot()
     await scene.gateway.call("POST", f"/v1/generations/{second}/cancel", scene.key)
     await scene.gateway.app[services.BACKGROUND].finish()
     assert (await scene.providers())["box"]["in_line"] == 1
@@ -103,7 +103,7 @@ async def test_who_cancels_in_the_line_leaves_it_and_who_has_a_slot_lets_the_nex
 
 async def test_operators_see_each_provider_how_much_it_has_and_how_it_does(scene: Scene) -> None:
     assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
-    await scene.lined_up()
+    await scene.waiting_for_slot()
     for outcome in ("succeeded", "provider_failed", "provider_failed"):
         await scene.slots.note("box", outcome)
     shown = await scene.providers()
@@ -130,7 +130,7 @@ async def test_a_providers_state_is_what_it_did_last(scene: Scene, monkeypatch: 
 
 async def test_prometheus_sees_the_same(scene: Scene) -> None:
     assert (await scene.slots.acquire("box", 1, await scene.made())).acquired
-    await scene.lined_up()
+    await scene.waiting_for_slot()
     await scene.slots.note("box", "moderated")
     text = (await scene.gateway.call("GET", "/metrics")).raw.decode()
     samples = {

@@ -298,7 +298,7 @@ async def test_a_stream_ends_when_its_session_is_signed_out(
         async with open_gateway(redis_url, tmp_path) as elsewhere:
             await elsewhere.call("DELETE", "/session", None, None, cookie | OURS)
         generation = await gateway.made(account)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         await ended.content.read()  # to its end
         await going_on.content.readuntil(b"event: queues" if scope == "ops" else generation.encode())
 
@@ -310,7 +310,7 @@ async def test_a_stream_of_one_generation_ends_with_its_session(gateway: Visitor
     async with gateway.session.get(events, headers=cookie) as response:
         await response.content.readline()
         await gateway.call("DELETE", "/session", None, None, cookie | OURS)
-        await gateway.hint(generation)
+        await gateway.notice(generation)
         await response.content.read()  # to its end
 
 
@@ -321,5 +321,5 @@ async def test_a_stream_ends_when_its_sessions_key_is_revoked(gateway: Visitor) 
     async with gateway.session.get(f"{gateway.address}/v1/events", headers=cookie) as response:
         await response.content.readline()
         await gateway.call("DELETE", f"/v1/admin/accounts/acme/keys/{made['id']}", gateway.admin)
-        await gateway.hint("", "acme")
+        await gateway.notice("", "acme")
         await response.content.read()  # to its end

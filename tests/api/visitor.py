@@ -25,7 +25,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import output_key
 from gateway.queue import workforce
-from gateway.queue.hints import Hint
+from gateway.queue.messages import ChangeNotice
 from gateway.settings import Settings
 from tests.until import until
 
@@ -187,9 +187,9 @@ class Visitor:
             await self.deliver(generation, index)
         await self.settle(generation)
 
-    async def hint(self, generation: str, account: str = "acme") -> None:
+    async def notice(self, generation: str, account: str = "acme") -> None:
         """Tell the gateway that a generation has changed, as workers do."""
-        await self.app[services.QUEUE].dispatch([], [Hint(account, generation)])
+        await self.app[services.QUEUE].dispatch([], [ChangeNotice(account, generation)])
 
 
 @dataclass(frozen=True, slots=True)

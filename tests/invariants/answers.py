@@ -32,7 +32,7 @@ def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for
         case (
             outcomes.Reserved()
             | outcomes.Requeued()
-            | outcomes.LinedUp()
+            | outcomes.WaitingForSlot()
             | outcomes.CancelRequested()
             | outcomes.CalledBack()
         ):

@@ -230,7 +230,7 @@ def hand_back(model: Model, dice: Random) -> Arguments:
     return chosen and chosen | _operation(dice)
 
 
-def line_up(model: Model, dice: Random) -> Arguments:
+def wait_for_slot(model: Model, dice: Random) -> Arguments:
     return _attempt(model, dice, "queued", ahead=1)
 
 
@@ -351,7 +351,8 @@ def take_back(model: Model, dice: Random) -> Arguments:
 MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
     "reserve": (13, reserve), "begin": (14, begin), "note": (8, note), "renew": (4, renew), "deliver": (14, deliver),
     "settle": (9, settle), "park": (7, park), "call_back": (5, call_back), "progress": (3, progress),
-    "hand_back": (3, hand_back), "line_up": (2, line_up), "cancel": (3, cancel), "dispatched": (3, dispatched),
+    "hand_back": (3, hand_back), "wait_for_slot": (2, wait_for_slot), "cancel": (3, cancel),
+    "dispatched": (3, dispatched),
     "rescue": (11, rescue), "pass_time": (8, pass_time), "advance": (6, advance),
     "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
     "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),

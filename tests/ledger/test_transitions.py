@@ -32,7 +32,7 @@ class Walk:
         self.states: dict[str, State] = {}
         self.moves: dict[str, Callable[[str, outcomes.Generation], Awaitable[object]]] = {
             "begin": self._begin, "renew": self._renew, "note": self._note, "deliver": self._deliver,
-            "park": self._park, "call_back": self._call_back, "line_up": self._line_up,
+            "park": self._park, "call_back": self._call_back, "wait_for_slot": self._wait_for_slot,
             "progress": self._progress,
             "hand_back": self._hand_back, "settle": self._settle, "cancel": self._cancel,
             "dispatched": self._dispatched, "rescue": self._rescue,
@@ -105,10 +105,10 @@ class Walk:
         attempt = self._attempt(generation)
         return await self.world.ledger.hand_back(generation=name, attempt=attempt, operation=operation_id())
 
-    async def _line_up(self, name: str, generation: outcomes.Generation) -> object:
+    async def _wait_for_slot(self, name: str, generation: outcomes.Generation) -> object:
         if generation.provider_ref is not None:
             return None
-        return await self.world.ledger.line_up(generation=name, attempt=self._attempt(generation) + 1)
+        return await self.world.ledger.wait_for_slot(generation=name, attempt=self._attempt(generation) + 1)
 
     async def _settle(self, name: str, generation: outcomes.Generation) -> object:
         failure = self.chance.choice([None, *FailureCode])

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain import State
 from gateway.queue.jobs import generate_job, job_id
-from gateway.queue.keys import aside_key
+from gateway.queue.keys import rerouted_key
 from gateway.queue.queue import Queue
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.scene import Scene, open_scene
@@ -40,7 +40,7 @@ async def test_a_worker_without_the_key_costs_no_attempt_and_says_what_it_lacks(
         assert (left.state, left.attempt, left.failures) == (State.QUEUED, 0, 0)
     assert [one.queued for one in await stage.queue.depths(["image"])] == [4]
     asked = [("image", "box", job_id(generation, 1)) for generation in boxed]
-    assert await stage.queue.places_aside(asked) == [0, 1, 2, 3]
+    assert await stage.queue.rerouted_positions(asked) == [0, 1, 2, 3]
 
     scene.worker()
     ended = [await stage.ended(generation) for generation in boxed]
@@ -52,7 +52,7 @@ async def test_a_worker_without_the_key_costs_no_attempt_and_says_what_it_lacks(
 
 
 async def _all_aside(queue: Queue, count: int) -> bool:
-    found: int = await queue.redis.zcard(aside_key("image", "box"))
+    found: int = await queue.redis.zcard(rerouted_key("image", "box"))
     return found == count
 
 
@@ -113,7 +113,7 @@ async def test_what_was_set_aside_is_claimed_in_the_order_of_the_queue(stage: St
         return [job.id for job in claimed]
 
     assert await claim(2) == jobs[:2]
-    await stage.queue.set_aside("image", "box", jobs[1])
+    await stage.queue.reroute("image", "box", jobs[1])
     await stage.queue.give_back(jobs[0])
     assert await claim(1, "other") == jobs[:1]
     await stage.queue.give_back(jobs[0])
@@ -135,14 +135,14 @@ async def test_what_ends_while_it_is_set_aside_leaves_no_place_behind(stage: Sta
         assert reserved.dispatch is not None
         await stage.queue.dispatch([reserved.dispatch])
         job = (await stage.queue.claim("image", limit=1, claim_ms=60_000))[0].id
-        await stage.queue.set_aside("image", provider, job)
-        assert await stage.queue.places_aside([("image", provider, job)]) == [0]
+        await stage.queue.reroute("image", provider, job)
+        assert await stage.queue.rerouted_positions([("image", provider, job)]) == [0]
         await place.ledger.cancel(generation=generation)
         await until(lambda: _no_place_aside(stage.queue, provider, job))
 
 
 async def _no_place_aside(queue: Queue, provider: str, job: str) -> bool:
-    return await queue.places_aside([("image", provider, job)]) == [None]
+    return await queue.rerouted_positions([("image", provider, job)]) == [None]
 
 
 async def _left(queue: Queue) -> Any:

@@ -27,7 +27,7 @@ class Work:
         self.inside: set[str] = set()
         self.most = 0
         self.done: set[str] = set()
-        self.lined_up = 0
+        self.waiting_for_slot = 0
 
     def dispatch(self, dispatches: object) -> None:
         assert isinstance(dispatches, list)
@@ -47,7 +47,7 @@ class Work:
         entry = await slots.acquire("box", LIMIT, name)
         self.dispatch(entry.dispatches)
         if not entry.acquired:
-            self.lined_up += 1
+            self.waiting_for_slot += 1
             self.dispatch(await slots.enqueue("box", LIMIT, dispatch))
             return
         assert name not in self.inside
@@ -79,5 +79,5 @@ async def test_never_more_than_the_limit_and_none_is_forgotten(redis_url: str, s
         await asyncio.gather(*workers, return_exceptions=True)
         state = (await each[0].states(["box"]))["box"]
     assert work.most == LIMIT
-    assert work.lined_up > 0
+    assert work.waiting_for_slot > 0
     assert (state.in_work, state.queued) == (0, 0)

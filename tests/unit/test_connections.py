@@ -11,7 +11,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 
 from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from gateway.ledger.scripts import translated
-from gateway.queue.asking import answering
+from gateway.queue.redis_calls import queue_errors
 from gateway.redis_link.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
@@ -157,7 +157,7 @@ def test_a_connection_reset_under_uvloop_is_an_outage_and_no_fault_of_ours() -> 
         assert isinstance(translated(closed, "settle"), LedgerUnavailable)
         broken = RuntimeError("a bug of our own")
         assert translated(broken, "settle") is broken
-        with pytest.raises(QueueUnavailable), answering():
+        with pytest.raises(QueueUnavailable), queue_errors():
             raise closed
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import slots as slots_module
-from gateway.queue.asking import ask
 from gateway.queue.keys import provider_dispatches_key, provider_queue_key, slots_key
 from gateway.queue.queue import Queue
+from gateway.queue.redis_calls import execute
 from gateway.queue.slots import OUTCOME_STEP_SECONDS, Slots
 from gateway.redis_link.connections import connect_queue
 from tests.until import until
@@ -160,7 +160,7 @@ async def test_a_place_whose_dispatch_was_lost_takes_no_slot(slots: Slots, queue
     await acquire(slots, "x", 1)
     for name in "ab":
         await enqueue(slots, name, limit=1)
-    await ask(queue.redis, ("HDEL", provider_dispatches_key("box"), "a"))
+    await execute(queue.redis, ("HDEL", provider_dispatches_key("box"), "a"))
     assert await release(slots, "x", 1) == ["b"]
 
 
@@ -211,11 +211,11 @@ async def test_a_hold_that_is_slow_is_not_overtaken_by_the_release_that_comes_af
 
     async def first_slowly(redis: Redis, *commands: Any) -> list[Any]:
         await asyncio.sleep(next(slow, 0))
-        return await ask(redis, *commands)
+        return await execute(redis, *commands)
 
     await acquire(slots, "a", 1)
     await enqueue(slots, "b", limit=1)
-    monkeypatch.setattr(slots_module, "ask", first_slowly)
+    monkeypatch.setattr(slots_module, "execute", first_slowly)
     async with asyncio.TaskGroup() as group:
         group.create_task(slots.hold("box", "a", for_ms=DAY_MS))
         released = group.create_task(release(slots, "a", 1))

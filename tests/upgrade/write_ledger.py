@@ -62,7 +62,7 @@ async def open_ones(gateway: Visitor, key: str) -> dict[str, str]:
         generation=made["failed once"], attempt=1, operation=operation_id(), failure=FailureCode.PROVIDER_FAILED
     )
     made["in line"] = await gateway.made(key, prompt="in line")
-    await ledger.line_up(generation=made["in line"], attempt=1)
+    await ledger.wait_for_slot(generation=made["in line"], attempt=1)
     return made
 
 

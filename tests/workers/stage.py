@@ -153,7 +153,7 @@ class Stage:
         left = set(generations)
         while left:
             for generation in left:
-                await self.queue.ask_to_look(generation)
+                await self.queue.request_check(generation)
             await asyncio.sleep(0.05)
             left = {generation for generation in left if not await self._has_ended(generation)}
 

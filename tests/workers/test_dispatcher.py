@@ -14,9 +14,9 @@ import structlog
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue import dispatcher as dispatching
 from gateway.queue.dispatcher import Dispatcher
-from gateway.queue.hints import Hint
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import queue_key
+from gateway.queue.messages import ChangeNotice
 from gateway.queue.queue import Queue
 from tests.redis_servers import RedisServer
 from tests.until import until
@@ -86,17 +86,17 @@ class HangingQueue(Queue):
         self.written: list[str] = []
         self.told: list[int] = []
 
-    async def dispatch(self, dispatches: Iterable[Dispatch], hints: Iterable[Hint] = ()) -> None:
+    async def dispatch(self, dispatches: Iterable[Dispatch], notices: Iterable[ChangeNotice] = ()) -> None:
         self.hangs.set()
         await self.go_on.wait()
         self.written += [each.generation for each in dispatches]
-        self.told += [hint.version for hint in hints]
+        self.told += [notice.version for notice in notices]
 
 
 async def test_what_piles_up_while_the_queue_hangs_is_bounded_and_the_latest_is_kept(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was kept without a bound: a gateway that went on reading and answering grew with every hint of an outage.
+    """It was kept without a bound: a gateway that went on reading and answering grew with every notice of an outage.
 
     What is dropped is only in the ledger then, and a caretaker dispatches it when its deadline has passed.
     """
@@ -117,7 +117,7 @@ async def test_what_piles_up_while_the_queue_hangs_is_bounded_and_the_latest_is_
                 await queue.hangs.wait()
                 for number in range(1, 1001):
                     dispatcher.dispatch([replace(one, generation=named(number))])
-                    dispatcher.tell("acme", one.generation, number)
+                    dispatcher.notify("acme", one.generation, number)
                 queue.go_on.set()
                 await until(lambda: _is_last(queue, named(1000)))
                 assert queue.written == [one.generation, *map(named, range(901, 1001))]

@@ -137,11 +137,11 @@ async def test_who_waits_between_two_looks_looks_when_it_is_called_back(
     provider = Patient([])
     scene.place.providers.give("scripted", provider)
     generation = (await scene.reserve()).generation.id
-    heeding = asyncio.create_task(scene.place.watch_for_looks())
+    heeding = asyncio.create_task(scene.place.watch_for_check_requests())
     running = asyncio.create_task(scene.attempt(generation))
     await until(lambda: _is_asked(provider))
     while not running.done():
-        await scene.stage.queue.ask_to_look(generation)
+        await scene.stage.queue.request_check(generation)
         await asyncio.sleep(0.05)
     heeding.cancel()
     assert (await scene.stage.generation(generation)).state is State.SUCCEEDED

@@ -16,9 +16,9 @@ from arq.worker import Worker, func
 from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch
 from gateway.queue.heartbeats import worker_gone, worker_seen
-from gateway.queue.hints import Hint, HintSubscription
 from gateway.queue.jobs import ClaimedJob, attempt_of, dumps, job_id, loads
 from gateway.queue.keys import queue_key
+from gateway.queue.messages import ChangeNotice, SubscriptionState
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_queue
 from tests.redis_servers import RedisServer
@@ -169,8 +169,8 @@ async def test_scripts_that_the_server_forgot_are_sent_whole(queue: Queue) -> No
     await queue.redis.script_flush()
     assert await claim(queue, limit=1, wait_seconds=4) == [job_id(GENERATION, 1)]
     await queue.redis.script_flush()
-    await queue.set_aside("image", "box", job_id(GENERATION, 1))
-    assert await queue.places_aside([("image", "box", job_id(GENERATION, 1))]) == [0]
+    await queue.reroute("image", "box", job_id(GENERATION, 1))
+    assert await queue.rerouted_positions([("image", "box", job_id(GENERATION, 1))]) == [0]
 
 
 async def test_a_place_that_cannot_be_told_keeps_none_from_the_others(queue: Queue) -> None:
@@ -271,31 +271,31 @@ async def test_a_stop_runs_before_every_generation_and_is_not_counted_as_one(que
     assert (await queue.depths(["image"]))[0].queued == 1
 
 
-async def test_hints_go_on_after_redis_was_killed_and_started_again(own_redis: RedisServer) -> None:
+async def test_notices_go_on_after_redis_was_killed_and_started_again(own_redis: RedisServer) -> None:
     queue = Queue(connect_queue(own_redis.url))
-    heard: list[Hint | HintSubscription] = []
+    heard: list[ChangeNotice | SubscriptionState] = []
 
     async def listen() -> None:
-        async with aclosing(queue.hints()) as hints:
-            async for hint in hints:
-                heard.append(hint)  # noqa: PERF401 - the list is read while it grows
+        async with aclosing(queue.change_notices()) as notices:
+            async for notice in notices:
+                heard.append(notice)  # noqa: PERF401 - the list is read while it grows
 
     async def hint_until_heard(version: int) -> None:
-        while Hint("acme", GENERATION, version) not in heard:
-            await queue.dispatch([], [Hint("acme", GENERATION, version)])
+        while ChangeNotice("acme", GENERATION, version) not in heard:
+            await queue.dispatch([], [ChangeNotice("acme", GENERATION, version)])
             await asyncio.sleep(0.02)
 
     listening = asyncio.create_task(listen())
     await hint_until_heard(1)
     own_redis.kill()
     with pytest.raises(QueueUnavailable):
-        await queue.dispatch([], [Hint("acme", GENERATION, 2)])
+        await queue.dispatch([], [ChangeNotice("acme", GENERATION, 2)])
     own_redis.start()
     await hint_until_heard(3)
-    found = [one for one in heard if isinstance(one, HintSubscription)]
-    assert found[0] is HintSubscription.MADE
-    assert HintSubscription.LOST in found
-    assert found[-1] is HintSubscription.MADE, "whoever listens knows that something may have been missed"
+    found = [one for one in heard if isinstance(one, SubscriptionState)]
+    assert found[0] is SubscriptionState.MADE
+    assert SubscriptionState.LOST in found
+    assert found[-1] is SubscriptionState.MADE, "whoever listens knows that something may have been missed"
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
     await queue.redis.aclose()
@@ -314,7 +314,7 @@ async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> 
         worker_seen(queue.redis, "image", "worker"),
         queue.positions([("image", "job")]),
         queue.depths(["image"]),
-        queue.dispatch([], [Hint("acme", GENERATION, 1)]),
+        queue.dispatch([], [ChangeNotice("acme", GENERATION, 1)]),
         queue.stop(tool="image", generation=GENERATION, ref="ref"),
     ]
     answers = await asyncio.gather(*calls, return_exceptions=True)

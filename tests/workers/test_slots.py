@@ -83,7 +83,7 @@ class Limited(Scene):
                 await redis.hset(f"{name}:generation:{generation}", moment, str(int(known) - milliseconds))  # type: ignore[misc]
         await redis.zincrby(f"{name}:deadlines", -milliseconds, generation)
 
-    async def lined_up(self) -> str:
+    async def waiting_for_slot(self) -> str:
         """A generation that stands in the line."""
         generation = (await self.reserve()).generation.id
         await self.attempt(generation)
@@ -144,7 +144,7 @@ async def _holds(provider: Held, generation: str) -> bool:
 async def test_who_finds_no_room_stands_in_the_line_and_its_worker_is_free(scene: Limited) -> None:
     provider = Held()
     first, task = await running(scene, provider)
-    second = await scene.lined_up()
+    second = await scene.waiting_for_slot()
     found = await scene.found(second)
     assert (found.failures, found.started_at, found.attempt) == (0, None, 0)
     assert provider.most == 1
@@ -184,7 +184,7 @@ async def test_a_parked_job_keeps_its_slot_until_it_has_ended(scene: Limited, mo
     until_ms = await scene.stage.queue.redis.zscore(slots_key("scripted"), first)
     assert until_ms is not None
     assert until_ms > await scene.stage.queue.now() + 60_000, "longer than until its next look"
-    second = await scene.lined_up()
+    second = await scene.waiting_for_slot()
     await scene.attempt(first, 2)
     await scene.dispatched(second, 1)
 
@@ -226,7 +226,7 @@ async def test_a_hand_back_keeps_the_slot_of_a_job_that_goes_on_and_frees_that_o
 async def test_a_limit_that_is_raised_lets_the_next_ones_go_on_within_a_round(scene: Limited) -> None:
     provider = Held()
     _, task = await running(scene, provider)
-    second, third = await scene.lined_up(), await scene.lined_up()
+    second, third = await scene.waiting_for_slot(), await scene.waiting_for_slot()
     watching = asyncio.create_task(scene.place.providers._cards.watch())  # noqa: SLF001 - as `open_context` does
     await scene.limit(3)
     await fill_slots(scene.place)
@@ -250,7 +250,7 @@ class Deaf(Held):
 async def test_a_worker_that_dies_leaves_a_slot_that_is_free_after_a_lease(scene: Limited, provider: Held) -> None:
     first, task = await running(scene, provider)
     await cancel(task)  # nothing is said to anybody
-    second = await scene.lined_up()
+    second = await scene.waiting_for_slot()
     held_for_ms = await scene.stage.queue.redis.zincrby(slots_key("scripted"), -LEASE_SECONDS * 1000, first)
     assert held_for_ms <= await scene.stage.queue.now(), "for a lease, and no longer"
     await fill_slots(scene.place)
@@ -266,7 +266,7 @@ async def test_a_parked_job_that_the_provider_never_ends_is_refunded_stopped_and
     provider = provide(scene, [Pending()])
     first = (await scene.reserve(provider_timeout_ms=60_000)).generation.id
     await scene.attempt(first)
-    second = await scene.lined_up()
+    second = await scene.waiting_for_slot()
     await scene.age(first, 61_000)
     await caretaker_in(scene.place).make_round()
     ended = await scene.found(first)

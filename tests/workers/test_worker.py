@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 from gateway.domain import State
 from gateway.queue.jobs import job_id
-from gateway.queue.keys import LOOKS
+from gateway.queue.keys import CHECKS_CHANNEL
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
 from tests.until import until
@@ -172,12 +172,12 @@ async def test_a_cancel_is_heard_at_once_and_not_only_at_the_next_renewal(redis_
         await stage.running(1)
         await until(lambda: _heeds_stops(stage))
         await stage.ledger.cancel(generation=generation)
-        await stage.queue.ask_to_look(generation)
+        await stage.queue.request_check(generation)
         assert (await stage.ended(generation)).state is State.CANCELLED
 
 
 async def _heeds_stops(stage: Stage) -> bool:
-    ((_, listeners),) = await stage.queue.redis.pubsub_numsub(LOOKS)
+    ((_, listeners),) = await stage.queue.redis.pubsub_numsub(CHECKS_CHANNEL)
     return bool(listeners == 1)
 
 

@@ -11,7 +11,7 @@ import structlog
 from gateway.clock import now_seconds
 from gateway.domain import FINAL_STATES, State, operation_id
 from gateway.errors import QueueUnavailable
-from gateway.ledger.outcomes import Begun, Ended, Generation, LinedUp, Stale, TooEarly
+from gateway.ledger.outcomes import Begun, Ended, Generation, Stale, TooEarly, WaitingForSlot
 from gateway.queue.jobs import job_id
 from workers.attempts.attempt import Attempt
 from workers.attempts.slot import Slot
@@ -92,19 +92,19 @@ async def _may_begin(
     if not isinstance(found, Generation) or found.state in FINAL_STATES or found.attempt + 1 != attempt:
         return True  # `begin` says what is so
     if context.providers.missing(found.request.provider) is not None:
-        await _set_aside(context, tool, found.request.provider, job_id(generation, attempt))
+        await _reroute(context, tool, found.request.provider, job_id(generation, attempt))
         return False
     # One that runs is parked: its provider has the job, and room for it.
     return found.state is not State.QUEUED or await _has_room(context, hand_back, tool, found)
 
 
-async def _set_aside(context: WorkerContext, tool: str, provider: str, job: str) -> None:
+async def _reroute(context: WorkerContext, tool: str, provider: str, job: str) -> None:
     """Leave the job to a worker that can call its provider. What the queue does not take now it has still, claimed."""
-    log.info("job_set_aside", job=job, provider=provider)
+    log.info("job_rerouted", job=job, provider=provider)
     try:
-        await context.queue.set_aside(tool, provider, job)
+        await context.queue.reroute(tool, provider, job)
     except QueueUnavailable as error:
-        log.warning("job_not_set_aside", job=job, error=str(error))
+        log.warning("job_not_rerouted", job=job, error=str(error))
 
 
 async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str, found: Generation) -> bool:
@@ -120,11 +120,11 @@ async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str,
             log.warning("slots_not_reached", generation=generation, error=str(error))
             await _wait_seconds(_SLOTS_AGAIN_SECONDS, hand_back)
     outcome = await context.retry_until_answered(
-        "line_up", lambda: context.ledger.line_up(generation=generation, attempt=attempt)
+        "wait_for_slot", lambda: context.ledger.wait_for_slot(generation=generation, attempt=attempt)
     )
     # The job that comes from that queue is this one again, so this one goes first.
     await _take_out(context, tool, job_id(generation, attempt))
-    if isinstance(outcome, LinedUp):
+    if isinstance(outcome, WaitingForSlot):
         log.info("waits_for_slot", generation=generation, provider=found.request.provider)
         await slot.enqueue(outcome.dispatch)
     return False

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.errors import QueueUnavailable
-from gateway.queue.asking import ask
 from gateway.queue.keys import took_key
 from gateway.queue.queue import Queue
+from gateway.queue.redis_calls import execute
 
 KEPT = 64
 _KEPT_SECONDS = 7 * 86_400
@@ -49,7 +49,7 @@ class JobTimes:
         """Count a job that has succeeded."""
         key = took_key(provider, model)
         try:
-            await ask(
+            await execute(
                 self._redis,
                 ("LPUSH", key, round(seconds, 1)),
                 ("LTRIM", key, 0, KEPT - 1),
@@ -61,7 +61,7 @@ class JobTimes:
     async def lately(self, provider: str, model: str) -> list[float]:
         """How long the last ones took, in seconds; none without the queue's Redis."""
         try:
-            (found,) = await ask(self._redis, ("LRANGE", took_key(provider, model), 0, -1))
+            (found,) = await execute(self._redis, ("LRANGE", took_key(provider, model), 0, -1))
         except QueueUnavailable as error:
             log.debug("job_times_not_read", provider=provider, error=str(error))
             return []

@@ -97,7 +97,7 @@ class ParkedJobs:
         outcome = await self._until_answered(
             "progress", lambda: self._ledger.progress(generation=generation.id, job=job, thousandths=thousandths)
         )
-        self._dispatcher.tell(generation.account, generation.id)
+        self._dispatcher.notify(generation.account, generation.id)
         return not isinstance(outcome, Stale)
 
     async def _have_looked_at(self, generation: str, job: str) -> None:

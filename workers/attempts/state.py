@@ -32,7 +32,7 @@ class AttemptState:
 
     def notify(self) -> None:
         """Tell whoever watches the generation that it has changed."""
-        self.context.dispatcher.tell(self.generation.account, self.generation.id)
+        self.context.dispatcher.notify(self.generation.account, self.generation.id)
 
     def stop_job(self) -> None:
         """Have the provider stop this attempt's job, if there is or may be one that the ledger has no ref of."""

@@ -1,6 +1,6 @@
 """Live events: a generation, all of an account's, or the operators' queues.
 
-A hint makes a stream read again; without one it reads every five seconds, so a lost hint costs no more than that. An
+A notice makes a stream read again. Without one it reads every five seconds: a lost notice costs no more than that. An
 event's id is the generation's version (in an account's stream behind the generation's id). A client that
 reconnects gets a snapshot of what is open: that is all it can have missed. What has ended is told once: to a client
 that has its end already (`Last-Event-ID`) a generation's stream answers 204, on which a browser stops reconnecting.
@@ -175,7 +175,7 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
                     await follower.first(generation)
             while not watch.closing:
                 changed = await _next_look(request, watch, stream)
-                await _tell_changes(request, of, follower, changed)
+                await _send_changes(request, of, follower, changed)
                 known = await _read(request, lambda: account_of(request, of.again(request)))
                 if known is not None and (text := balance_shape(known).json_text()) != balance:
                     balance = text
@@ -185,8 +185,8 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
         return stream.response
 
 
-async def _tell_changes(request: web.Request, of: Whose, follower: Follower, changed: Changed) -> None:
-    """Read what hints named; and the recent ones and all that are open, if it may be anything."""
+async def _send_changes(request: web.Request, of: Whose, follower: Follower, changed: Changed) -> None:
+    """Read what notices named; and the recent ones and all that are open, if it may be anything."""
     recent: list[outcomes.Generation] = []
     if changed.everything:
         recent = await _read(request, lambda: _recent(request, of.again(request))) or []

@@ -93,7 +93,7 @@ async def exposition(app: web.Application) -> web.Response:
         tasks=app[BACKGROUND],
         store=app[STORE_WATCH],
         workforce=app[WORKFORCE],
-        odd=app[QUEUE].odd,
+        odd=app[QUEUE].unreadable,
         unapplied=await events_waiting(app),
         processes=None if (beside := app.get(PROCESS_METRICS)) is None else await beside.read(),
     )

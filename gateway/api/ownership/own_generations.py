@@ -48,23 +48,23 @@ async def queue_positions(request: web.Request, generations: Sequence[outcomes.G
     try:
         places = dict(zip(queued, await request.app[QUEUE].positions(jobs), strict=True))
         standing = [
-            (one.request.provider, one.id) for one in queued.values() if _may_stand_in_line(request, one, places)
+            (one.request.provider, one.id) for one in queued.values() if _may_wait_for_slot(request, one, places)
         ]
         places |= zip([one for _, one in standing], await request.app[SLOTS].places(standing), strict=True)
-        aside = [one for one in queued.values() if places[one.id] is None and _may_be_aside(request, one)]
+        aside = [one for one in queued.values() if places[one.id] is None and _may_be_rerouted(request, one)]
         asked = [(one.request.tool, one.request.provider, job_id(one.id, one.attempt + 1)) for one in aside]
-        places |= zip([one.id for one in aside], await request.app[QUEUE].places_aside(asked), strict=True)
+        places |= zip([one.id for one in aside], await request.app[QUEUE].rerouted_positions(asked), strict=True)
     except QueueUnavailable:
         places = {}
     return [places.get(generation.id) for generation in generations]
 
 
-def _may_stand_in_line(request: web.Request, generation: outcomes.Generation, places: Mapping[str, int | None]) -> bool:
+def _may_wait_for_slot(request: web.Request, generation: outcomes.Generation, places: Mapping[str, int | None]) -> bool:
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
     return table is not None and table.max_in_work is not None and places[generation.id] is None
 
 
-def _may_be_aside(request: web.Request, generation: outcomes.Generation) -> bool:
+def _may_be_rerouted(request: web.Request, generation: outcomes.Generation) -> bool:
     """Whether a worker may have set it aside, because it lacks the key of its provider."""
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
     return table is not None and table.key_env is not None

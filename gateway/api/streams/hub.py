@@ -1,4 +1,4 @@
-"""Live events inside one gateway: one subscription to the queue's hints, handed to every stream that watches."""
+"""Live events inside one gateway: one subscription to the queue's notices, handed to every stream that watches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway.api import limits
 from gateway.api.errors import RateLimited
-from gateway.queue.hints import Hint, HintSubscription
+from gateway.queue.messages import ChangeNotice, SubscriptionState
 from gateway.queue.queue import Queue
 from gateway.schemas.errors import RateLimitedDetails
 
@@ -39,7 +39,7 @@ class StreamWatch:
         self._looked_at = monotonic()
         self.closing = False
 
-    def tell(self, generation: str) -> None:
+    def notify(self, generation: str) -> None:
         """Note that a generation has changed; past the limit, that more have than there is room for."""
         if len(self._changed) < HINTS_KEPT_MAX:
             self._changed[generation] = None
@@ -47,8 +47,8 @@ class StreamWatch:
             self._missed = True
         self._something.set()
 
-    def tell_missed(self) -> None:
-        """Note that hints may have been lost."""
+    def notify_missed(self) -> None:
+        """Note that notices may have been lost."""
         self._missed = True
         self._something.set()
 
@@ -58,9 +58,9 @@ class StreamWatch:
         self._something.set()
 
     async def wait(self, seconds: float) -> Changed:
-        """What has changed, as soon as something has; everything, if hints were lost or after `seconds` at the latest.
+        """What has changed, once something has; everything, if notices were lost or after `seconds` at the latest.
 
-        Also while hints keep coming: those that were lost are not among them.
+        Also while notices keep coming: those that were lost are not among them.
         """
         look_at = self._looked_at + seconds
         with contextlib.suppress(TimeoutError):
@@ -74,7 +74,7 @@ class StreamWatch:
 
 
 class Hub:
-    """Hands hints to the streams that watch an account or one generation."""
+    """Hands notices to the streams that watch an account or one generation."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -86,7 +86,7 @@ class Hub:
 
     @property
     def problem(self) -> str | None:
-        """What an operator should know: that no hints are heard, and streams are late."""
+        """What an operator should know: that no notices are heard, and streams are late."""
         if self._deaf_since is None or monotonic() - self._deaf_since < LATE_SECONDS:
             return None
         return (
@@ -100,18 +100,18 @@ class Hub:
         return sum(1 for _ in self._watches())
 
     async def listen(self) -> None:
-        """Hand on every hint, for ever; runs as a task beside the server."""
-        async with aclosing(self._queue.hints()) as hints:
-            async for hint in hints:
-                match hint:
-                    case Hint(account, generation):
+        """Hand on every notice, for ever; runs as a task beside the server."""
+        async with aclosing(self._queue.change_notices()) as notices:
+            async for notice in notices:
+                match notice:
+                    case ChangeNotice(account, generation):
                         for watch in (*self._by_account.get(account, ()), *self._by_generation.get(generation, ())):
-                            watch.tell(generation)
-                    case HintSubscription.MADE:
+                            watch.notify(generation)
+                    case SubscriptionState.MADE:
                         self._deaf_since = None
                         for watch in self._watches():
-                            watch.tell_missed()
-                    case HintSubscription.LOST if self._deaf_since is None:
+                            watch.notify_missed()
+                    case SubscriptionState.LOST if self._deaf_since is None:
                         self._deaf_since = monotonic()
 
     @contextlib.asynccontextmanager

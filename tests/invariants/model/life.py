@@ -245,7 +245,7 @@ class Model(Accounts):
         self.queue(g, 0)
         return "Requeued", g.dispatch
 
-    def line_up(self, *, generation: str, attempt: int) -> Answer:
+    def wait_for_slot(self, *, generation: str, attempt: int) -> Answer:
         """R16: its provider has no room; that is no time in the queue."""
         g = self.generations.get(generation)
         if not g or g.state != "queued" or attempt != g.attempt + 1:
@@ -253,7 +253,7 @@ class Model(Accounts):
         if g.ref:
             return "LedgerBroken", None
         g.in_line, g.deadline = True, self.clock + LOOK_AGAIN
-        return "LinedUp", g.dispatch
+        return "WaitingForSlot", g.dispatch
 
     def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
         word, detail = self.settled(generation, attempt, operation, failure)

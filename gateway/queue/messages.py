@@ -8,7 +8,7 @@ message is never trusted: what is odd is dropped and counted, and costs whoever 
 | `farebox:hints` | `[["*", "hints", version], [account, generation, generation's version], …]` |
 | `farebox:looks` | `[generation]` |
 
-The version stands where gateways that do not know of it read a hint about nobody. A message without it is version 1.
+The version stands where gateways that do not know of it read a notice about nobody. A message without it is version 1.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from typing import Any, NamedTuple
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from gateway.domain import is_account_id, is_generation_id
-from gateway.queue.keys import HINTS, LOOKS
+from gateway.queue.keys import CHANGES_CHANNEL, CHECKS_CHANNEL
 
 VERSION = 1
 MESSAGE_BYTES_MAX = 64 * 1024
-"""A batch of 64 hints is 8 KB. To parse a message of megabytes would hold every stream up."""
+"""A batch of 64 notices is 8 KB. To parse a message of megabytes would hold every stream up."""
 
 _VERSION_MAX = 2**53
 _NOBODY = "*"  # no account can have this id
 _HEAD = (_NOBODY, "hints", VERSION)
 
 
-class Hint(NamedTuple):
+class ChangeNotice(NamedTuple):
     """A generation has changed: read it again. `version` is 0 where the sender did not know it."""
 
     account: str
@@ -40,20 +40,20 @@ class Hint(NamedTuple):
     version: int = 0
 
 
-class HintSubscription(Enum):
+class SubscriptionState(Enum):
     """What became of a subscription. After `MADE`, whatever was told before is not known."""
 
     MADE = auto()
     LOST = auto()
 
 
-def written(hints: Sequence[Hint]) -> list[tuple[str, str, int]]:
+def change_message(notices: Sequence[ChangeNotice]) -> list[tuple[str, str, int]]:
     """A message that tells all of these."""
-    return [_HEAD, *hints]
+    return [_HEAD, *notices]
 
 
-def hints_in(message: bytes) -> tuple[list[Hint], int]:
-    """The hints of a message, and how many odd things there were in it."""
+def change_notices_in(message: bytes) -> tuple[list[ChangeNotice], int]:
+    """The notices of a message, and how many odd things there were in it."""
     told = _list_in(message)
     if told is None:
         return [], 1
@@ -61,11 +61,11 @@ def hints_in(message: bytes) -> tuple[list[Hint], int]:
         if told[0] != list(_HEAD):
             return [], 1
         told = told[1:]
-    hints = list(_hints(told))
-    return hints, len(told) - len(hints)
+    notices = list(_change_notices(told))
+    return notices, len(told) - len(notices)
 
 
-def looks_in(message: bytes) -> tuple[list[str], int]:
+def check_requests_in(message: bytes) -> tuple[list[str], int]:
     """The generations of a message that are to be looked at, and how many odd things there were in it."""
     told = _list_in(message)
     if told is None:
@@ -74,12 +74,12 @@ def looks_in(message: bytes) -> tuple[list[str], int]:
     return generations, len(told) - len(generations)
 
 
-def odd_messages(odd: Mapping[str, int]) -> Metric:
+def unreadable_messages(odd: Mapping[str, int]) -> Metric:
     """What Prometheus is told of what could not be read, by channel."""
     family = CounterMetricFamily(
         "farebox_odd_messages", "Hints that could not be read and were dropped, by channel.", labels=["channel"]
     )
-    for channel in (HINTS, LOOKS):
+    for channel in (CHANGES_CHANNEL, CHECKS_CHANNEL):
         family.add_metric([channel], odd.get(channel, 0))
     return family
 
@@ -94,7 +94,7 @@ def _list_in(message: bytes) -> list[Any] | None:
     return told if isinstance(told, list) else None
 
 
-def _hints(told: Sequence[Any]) -> Iterator[Hint]:
+def _change_notices(told: Sequence[Any]) -> Iterator[ChangeNotice]:
     for words in told:
         match words:
             case [str(account), str(generation)]:
@@ -109,4 +109,4 @@ def _hints(told: Sequence[Any]) -> Iterator[Hint]:
             and not isinstance(version, bool)
             and 0 <= version <= _VERSION_MAX
         ):
-            yield Hint(account, generation, version)
+            yield ChangeNotice(account, generation, version)

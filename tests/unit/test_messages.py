@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.queue.hints import MESSAGE_BYTES_MAX, Hint, hints_in, looks_in, written
+from gateway.queue.messages import MESSAGE_BYTES_MAX, ChangeNotice, change_message, change_notices_in, check_requests_in
 
 GENERATION = "gen_0b" + "a" * 24
-HINTS = [Hint("acme", GENERATION, 7), Hint("acme", ""), Hint("o.ther@example", GENERATION)]
+NOTICES = [ChangeNotice("acme", GENERATION, 7), ChangeNotice("acme", ""), ChangeNotice("o.ther@example", GENERATION)]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -21,17 +21,17 @@ JSON = st.recursive(
 
 
 def test_what_is_written_is_read() -> None:
-    assert hints_in(json.dumps(written(HINTS)).encode()) == (HINTS, 0)
+    assert change_notices_in(json.dumps(change_message(NOTICES)).encode()) == (NOTICES, 0)
 
 
 def test_a_message_of_before_there_were_versions_is_read() -> None:
-    assert hints_in(json.dumps(HINTS).encode()) == (HINTS, 0)
+    assert change_notices_in(json.dumps(NOTICES).encode()) == (NOTICES, 0)
 
 
 def test_a_gateway_of_before_there_were_versions_reads_a_hint_about_nobody_and_then_the_others() -> None:
-    """It does `Hint(*words)` for each, and dies of anything that is not a list of two or three."""
-    told = [Hint(*words) for words in json.loads(json.dumps(written(HINTS)))]
-    assert told[1:] == HINTS
+    """It does `ChangeNotice(*words)` for each, and dies of anything that is not a list of two or three."""
+    told = [ChangeNotice(*words) for words in json.loads(json.dumps(change_message(NOTICES)))]
+    assert told[1:] == NOTICES
     assert told[0].account == "*"
 
 
@@ -55,7 +55,7 @@ def test_a_gateway_of_before_there_were_versions_reads_a_hint_about_nobody_and_t
     ids=lambda message: repr(message[:30]),
 )
 def test_a_message_that_is_odd_as_a_whole_is_dropped_and_counted_once(message: bytes) -> None:
-    assert hints_in(message) == ([], 1)
+    assert change_notices_in(message) == ([], 1)
 
 
 VERSIONS: list[Any] = ["1", True, 1.5, -1, 10**30, None, {}]
@@ -69,18 +69,18 @@ ODD: list[Any] = [
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 def test_an_odd_hint_is_dropped_and_the_others_of_its_message_are_told(odd: object) -> None:
-    message = json.dumps([*written(HINTS), odd]).encode()
-    assert hints_in(message) == (HINTS, 1)
+    message = json.dumps([*change_message(NOTICES), odd]).encode()
+    assert change_notices_in(message) == (NOTICES, 1)
 
 
 @pytest.mark.parametrize("odd", [None, 7, {}, [], "gen_zz", GENERATION + "\n"], ids=repr)
 def test_an_odd_look_is_dropped(odd: object) -> None:
-    assert looks_in(json.dumps([GENERATION, odd]).encode()) == ([GENERATION], 1)
+    assert check_requests_in(json.dumps([GENERATION, odd]).encode()) == ([GENERATION], 1)
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_message_breaks_the_reading(message: bytes) -> None:
-    for read in (hints_in, looks_in):
+    for read in (change_notices_in, check_requests_in):
         told, odd = read(message)
         assert odd >= 0
-        assert not told or odd == 0 or isinstance(told[0], str | Hint)
+        assert not told or odd == 0 or isinstance(told[0], str | ChangeNotice)

@@ -15,17 +15,17 @@ from tests.ledger.world import MINUTE, SECOND, TERMS, World, the
 SHORT = replace(TERMS, queue_timeout_ms=30 * SECOND)
 
 
-async def lined_up(world: World, **more: Any) -> tuple[str, outcomes.Dispatch]:
+async def waiting_for_slot(world: World, **more: Any) -> tuple[str, outcomes.Dispatch]:
     """A generation that stands in its provider's line, and what is dispatched when there is room."""
     generation = await world.spend(**more)
-    outcome = await world.ledger.line_up(generation=generation, attempt=1)
-    return generation, the(outcomes.LinedUp, outcome).dispatch
+    outcome = await world.ledger.wait_for_slot(generation=generation, attempt=1)
+    return generation, the(outcomes.WaitingForSlot, outcome).dispatch
 
 
 async def test_it_stays_queued_and_has_not_started_nor_failed(world: World) -> None:
     await world.account()
     before = await world.now()
-    generation, dispatch = await lined_up(world)
+    generation, dispatch = await waiting_for_slot(world)
     found = await world.generation(generation)
     assert (found.state, found.attempt, found.failures, found.started_at) == (State.QUEUED, 0, 0, None)
     assert dispatch.attempt == 1
@@ -38,7 +38,7 @@ async def test_it_stays_queued_and_has_not_started_nor_failed(world: World) -> N
 
 async def test_its_time_in_the_queue_does_not_run_while_it_stands_there(world: World) -> None:
     await world.account()
-    generation, _ = await lined_up(world, terms=SHORT)
+    generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
     assert the(outcomes.Requeued, await world.rescue(generation)).dispatch.attempt == 1
     await world.begin(generation)
@@ -46,7 +46,7 @@ async def test_its_time_in_the_queue_does_not_run_while_it_stands_there(world: W
 
 async def test_it_runs_again_when_it_was_looked_at_and_no_worker_comes(world: World) -> None:
     await world.account()
-    generation, _ = await lined_up(world, terms=SHORT)
+    generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
     the(outcomes.Requeued, await world.rescue(generation))
     await world.pass_time(generation, 31 * SECOND)
@@ -55,7 +55,7 @@ async def test_it_runs_again_when_it_was_looked_at_and_no_worker_comes(world: Wo
 
 async def test_a_dispatch_from_the_line_does_not_start_its_time_either(world: World) -> None:
     await world.account()
-    generation, _ = await lined_up(world, terms=SHORT)
+    generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 40 * SECOND)
     deadline = await world.deadline(generation)
     assert deadline is not None
@@ -68,15 +68,15 @@ async def test_a_dispatch_from_the_line_does_not_start_its_time_either(world: Wo
 
 async def test_begin_forgets_the_line(world: World) -> None:
     await world.account()
-    generation, _ = await lined_up(world)
+    generation, _ = await waiting_for_slot(world)
     await world.begin(generation)
     assert "in_line" not in await world.fields(generation)
 
 
 async def test_sent_twice_it_answers_with_the_same_attempt(world: World) -> None:
     await world.account()
-    generation, first = await lined_up(world)
-    again = the(outcomes.LinedUp, await world.ledger.line_up(generation=generation, attempt=1)).dispatch
+    generation, first = await waiting_for_slot(world)
+    again = the(outcomes.WaitingForSlot, await world.ledger.wait_for_slot(generation=generation, attempt=1)).dispatch
     assert replace(again, deadline=first.deadline) == first
 
 
@@ -85,11 +85,11 @@ async def test_what_runs_or_waits_for_another_attempt_is_not_lined_up(world: Wor
     generation = await world.running()
     before = await world.contents()
     for attempt in (1, 2):
-        assert await world.ledger.line_up(generation=generation, attempt=attempt) == outcomes.Stale()
+        assert await world.ledger.wait_for_slot(generation=generation, attempt=attempt) == outcomes.Stale()
     assert await world.contents() == before
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     before = await world.contents()
-    assert await world.ledger.line_up(generation=generation, attempt=1) == outcomes.Stale()
+    assert await world.ledger.wait_for_slot(generation=generation, attempt=1) == outcomes.Stale()
     assert await world.contents() == before
 
 
@@ -100,13 +100,13 @@ async def test_what_its_provider_has_does_not_wait_for_room(world: World) -> Non
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     before = await world.contents()
     with pytest.raises(LedgerBroken, match="cannot line up"):
-        await world.ledger.line_up(generation=generation, attempt=2)
+        await world.ledger.wait_for_slot(generation=generation, attempt=2)
     assert await world.contents() == before
 
 
 async def test_cancelled_in_the_line_it_is_refunded_at_once(world: World) -> None:
     await world.account()
-    generation, _ = await lined_up(world)
+    generation, _ = await waiting_for_slot(world)
     ended = the(outcomes.Ended, await world.ledger.cancel(generation=generation)).generation
     assert (ended.state, ended.refunded_millicredits) == (State.CANCELLED, 10_000)
     assert "in_line" not in await world.fields(generation)

@@ -13,7 +13,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.errors import QueueUnavailable
-from gateway.queue.hints import HintSubscription
+from gateway.queue.messages import SubscriptionState
 from gateway.redis_link.batches import Command
 from gateway.redis_link.calls import exchange
 from gateway.redis_link.connections import is_closed_transport
@@ -24,9 +24,9 @@ _RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0)
 log = structlog.get_logger(__name__)
 
 
-async def ask(redis: Redis, *commands: Command) -> list[Any]:
+async def execute(redis: Redis, *commands: Command) -> list[Any]:
     """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
-    with answering():
+    with queue_errors():
         answers = await exchange(redis, commands)
         for answer in answers:
             if isinstance(answer, ResponseError):
@@ -35,7 +35,7 @@ async def ask(redis: Redis, *commands: Command) -> list[Any]:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def queue_errors() -> Iterator[None]:
     """Turn every kind of no answer into QueueUnavailable."""
     try:
         yield
@@ -53,7 +53,7 @@ def translated(error: BaseException, _: str = "") -> BaseException:
     return error
 
 
-async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | HintSubscription, None]:
+async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | SubscriptionState, None]:
     """Every message of a channel from now on, for ever, and when the subscription is lost and made again.
 
     Close it with `aclosing`.
@@ -69,14 +69,14 @@ async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | HintSubsc
             pause = _RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)]
             log.warning("listening_interrupted", channel=channel, error=str(error), again_in_seconds=pause)
             failures += 1
-            yield HintSubscription.LOST
+            yield SubscriptionState.LOST
             await asyncio.sleep(pause)
 
 
-async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes | HintSubscription, None]:
+async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes | SubscriptionState, None]:
     pubsub = redis.pubsub()
     try:
-        with answering():
+        with queue_errors():
             await pubsub.subscribe(channel)
         silent = False
         while True:
@@ -85,17 +85,17 @@ async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes
                 raise QueueUnavailable(f"no answer on the channel {channel}")
             silent = message is None
             if message is None:
-                with answering():
+                with queue_errors():
                     await pubsub.ping()
             elif message["type"] == "message":
                 yield message["data"]
             elif message["type"] == "subscribe":  # redis-py subscribes again by itself when it has to connect again
-                yield HintSubscription.MADE
+                yield SubscriptionState.MADE
     finally:
         await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
 
 
 async def _next_message(pubsub: PubSub) -> dict[str, Any] | None:
-    with answering():
+    with queue_errors():
         message: dict[str, Any] | None = await pubsub.get_message(timeout=_SILENCE_SECONDS)
     return message
