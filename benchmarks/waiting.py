@@ -39,7 +39,7 @@ MEMORY_MAX_MB = 300
 ACCOUNT = "bench"
 _CALLS_AT_ONCE = 32
 _RESERVED_AT_ONCE = 100
-_LOOK_SECONDS = 0.2
+_CHECK_SECONDS = 0.2
 
 CARD = """
 [free]
@@ -231,7 +231,7 @@ async def _reserve(ledger: Ledger, card: RateCard) -> Dispatch:
 
 async def _until_ended(ledger: Ledger) -> None:
     while (await ledger.totals()).open:  # noqa: ASYNC110 - another process gives no event to wait for
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_CHECK_SECONDS)
 
 
 async def _in_work(session: ClientSession, worker: _Worker) -> float:
@@ -244,7 +244,7 @@ async def _until_parked(server: Server, count: int, worker: _Worker) -> None:
     """Return when every generation is left with its provider: each has its job, and the worker has none in work."""
     async with ClientSession() as session:
         while len(server.callbacks) < count or await _in_work(session, worker):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
 
 if __name__ == "__main__":

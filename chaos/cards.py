@@ -17,7 +17,7 @@ from chaos.times import seconds_of
 Shown = dict[str, Any]
 
 _SKETCH, _PORTRAIT = "credits = 1.111", "credits = 2.5\n"
-_LOOK_SECONDS = 0.2
+_CHECK_SECONDS = 0.2
 _TAKEN_SECONDS = 120
 _ON_ITS_WAY_SECONDS = 60
 """A request may have been priced by a card so long before it was reserved: whoever priced it was frozen, or waited."""
@@ -62,7 +62,7 @@ class CardKeeper(Actor):
         while time.monotonic() < give_up and not self.load.stopping:
             if self._taken > before:
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def _sells_by(self, gateway: str, version: str) -> bool:
         """Whether a gateway shows this card in time; it may be killed, frozen or without its ledger meanwhile."""
@@ -71,7 +71,7 @@ class CardKeeper(Actor):
             answer = await self.load.call_once(gateway, "GET", "/v1/rate-card", key="")
             if answer is not None and answer.body.get("version") == version:
                 return True
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
         return False
 
     def check(self, shown: Shown) -> None:

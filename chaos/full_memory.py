@@ -22,7 +22,7 @@ from gateway.domain import FINAL_STATES
 _FULL_BYTES = 1 << 20  # far below what the server uses for itself: full in every case
 _UNAVAILABLE = 503
 _WAIT_SECONDS = 60
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 
 Shown = dict[str, Any]
 
@@ -76,7 +76,7 @@ async def _set_maxmemory(processes: Processes, role: str, size: int) -> None:
             with contextlib.suppress(RedisError, OSError):
                 await redis.config_set("maxmemory", size)
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
 
 class _Prober:
@@ -115,7 +115,7 @@ class _Prober:
                     body=body,
                     idempotency_key=secrets.token_hex(8),
                 )
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_CHECK_SECONDS)
             if answer.status != _UNAVAILABLE:
                 self.problems.append(f"memory was full, and a new order was answered {answer.status}")
 
@@ -132,7 +132,7 @@ class _Prober:
                 if shown["status"] in FINAL_STATES:
                     self.problems.append(f"{generation} was not {what}: it {shown['status']} ({shown['error']})")
                     return
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_CHECK_SECONDS)
 
         await self._within(look(), f"{generation} was not {what}")
 

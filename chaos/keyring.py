@@ -10,7 +10,7 @@ from chaos.actor import Actor
 _ACCOUNT = "keyring"
 _OK, _UNKNOWN_KEY, _NOT_FOUND = 200, 401, 404
 _CALLS = ("/v1/balance", "/v1/journal", "/v1/generations")
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 _TRIES = 200
 
 
@@ -53,5 +53,5 @@ class Keyring(Actor):
                     said = "a revoked key" if expected == _UNKNOWN_KEY else "a new key"
                     self.checks.problems.append(f"{said} was answered {answer.status} to {method} {path}")
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
         self.checks.problems.append(f"{gateway} did not answer {method} {path} in {_TRIES} tries")

@@ -41,7 +41,7 @@ _INSIDE = 500
 _UNAVAILABLE = 503
 _MISUSED = 422
 _GIVE_UP_SECONDS = 480  # longer than memory is kept full if each of its probes waits in vain
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 _SILENT_SECONDS = 40  # streams say something every 15 s
 _GRANTS_SHARE = 0.6  # of what operators do; the rest are changes of plan
 # What is asked for, and what becomes of it, in a hundred. A mural nobody can pay for.
@@ -134,7 +134,7 @@ class Load:
             answer = await self.call_once(gateway, "GET", "/readyz", key="")
             if answer is not None and answer.status == _OK:
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def close(self) -> None:
         """Hang up."""
@@ -210,7 +210,7 @@ class Load:
                     self.check_status(f"POST {path}", answer.status)
                     if answer.status < _INSIDE:
                         return answer.status
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     def stream(self, path: str, key: str, last: int) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """A connection to the next gateway's live events, after the `last` one; one that is silent for long is gone."""

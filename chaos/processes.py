@@ -43,7 +43,7 @@ EVERYTHING = (*REDIS, *FAREBOX)
 
 _COMMAND = (sys.executable, "-P", "-m", "gateway")
 _KILL_AFTER_SECONDS = 10
-_LOOK_SECONDS = 0.05
+_CHECK_SECONDS = 0.05
 _CARD = Path(__file__).with_name("pricing.toml")
 _BOX = "http://127.0.0.1:9"
 
@@ -171,14 +171,14 @@ class Processes:
         while True:
             if (pid := self.process(name)) is not None:
                 return pid
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def replaced(self, name: str, old: int) -> None:
         """Return as soon as another process than `old` runs."""
         while True:
             if await self.running(name) != old:
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> bool:
         """Send a signal to a process; False if it does not run just now."""
@@ -200,7 +200,7 @@ class Processes:
                 with contextlib.suppress(RedisError, OSError):
                     await redis.ping()
                     return
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_CHECK_SECONDS)
 
     def _show(self, name: str, line: str) -> None:
         self._log.write(f"{name:14} {line}\n")

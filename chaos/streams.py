@@ -26,7 +26,7 @@ _FINAL = frozenset({"succeeded", "failed", "cancelled"})
 _BREAK_SHARE = 0.5
 _AWAY_SECONDS = (0.1, 5.0)
 _FINISH_SECONDS = 90
-_LOOK_SECONDS = 0.2
+_CHECK_SECONDS = 0.2
 _OK, _NO_CONTENT = 200, 204
 _NOTHING_MORE = "nothing more"
 
@@ -175,7 +175,7 @@ class Streams(Actor):
                         self._due.add(event.data["id"])
                     elif event.name == "done":
                         self._hear_end(told, event.data["id"])
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     def _hear_end(self, told: set[str], generation: str) -> None:
         subject = "ends told to an account's stream"
@@ -187,7 +187,7 @@ class Streams(Actor):
         while True:
             if not self._due - self._told:
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     # --- the wire ---------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ from gateway.api.routes import ROUTES, mount
 from gateway.api.streams.hub import Hub
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
-from gateway.ledger.card_in_force import LOOK_SECONDS, CardInForce
+from gateway.ledger.card_in_force import CHECK_SECONDS, CardInForce
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
@@ -288,7 +288,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
         tasks.keep("durability", lambda: watch_durability(ledger, app[services.STARTUP])),
         tasks.keep("clock", lambda: CLOCK.keep_measuring(ledger.time)),
         tasks.keep("object store", app[services.STORE_WATCH].keep_checking),
-        tasks.keep("workforce", app[services.WORKFORCE].keep_looking),
+        tasks.keep("workforce", app[services.WORKFORCE].watch),
         tasks.keep("key use", app[services.KEY_USE].write_on),
         tasks.keep("payment events", app[services.PAYMENT_EVENTS].keep_retrying),
     ]
@@ -346,7 +346,7 @@ async def _watch_card(app: web.Application) -> None:
     """Compare every few seconds, once it is known that the ledger is ours."""
     in_force = app[services.CARD_IN_FORCE]
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)
         if app[services.STARTUP].ready:
             await in_force.look()
 

@@ -10,11 +10,11 @@ def forker_whose_reader(does: str) -> tuple[str, ...]:
     code = f"""
 import os, signal, sys, time
 from gateway.media import __main__ as forker
-from gateway.media.looking import Media, look
+from gateway.media.inspection import Media, inspect
 def act(file):
     file.seek(0)
     {does}
-forker.look = act
+forker.inspect = act
 forker.main()
 """
     return sys.executable, "-c", code

@@ -42,8 +42,10 @@ INPUTS_MAX_BYTES = 100 * 1024 * 1024  # of uploads in one order: a worker has th
 UPLOADS_MAX = 8  # of one account, coming in at once at one gateway: each takes a file on its disk
 UPLOADS_RETRY_SECONDS = 5
 STORES_MAX = 4  # the same, while they go into the object store: some 20 MB each, in the parts that S3 wants
-LOOKS_MAX = 2  # at once at one gateway, one of an account: each takes a core, and up to 1.5 GB of memory
-LOOK_SECONDS_A_MINUTE = 20.0  # of one account at one gateway, for all its files: as long as one file may take at most
+INSPECTIONS_MAX = 2  # at once at one gateway, one of an account: each takes a core, and up to 1.5 GB of memory
+INSPECTION_SECONDS_A_MINUTE = (
+    20.0  # of one account at one gateway, for all its files: as long as one file may take at most
+)
 
 # Wrong keys of one client (an IPv4 address, an IPv6 /64) at one gateway, given back evenly. A product's backend may
 # have many accounts' keys, some of them revoked, behind one address; an operator mistypes a few.

@@ -42,7 +42,7 @@ class Metrics:
         self.figures = Figures(self.registry)
         ProcessCollector(registry=self.registry)  # the default registry has it by itself, ours has not
         self.refusals = Counter("farebox_refusals", "Error responses by code.", ["code"], registry=self.registry)
-        self.upload_looks = Counter(
+        self.upload_inspections = Counter(
             "farebox_upload_looks",
             "Uploads by inspection result: read, refused, or limited (the account used up its inspection time).",
             ["outcome"],

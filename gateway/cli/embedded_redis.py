@@ -16,7 +16,7 @@ from gateway.redis_link.connections import connect_queue
 from gateway.settings import Settings
 
 _COMMAND = (sys.executable, "-P", "-m", "gateway", "redis")
-_LOOK_SECONDS = 0.05
+_CHECK_SECONDS = 0.05
 
 
 @contextlib.asynccontextmanager
@@ -61,7 +61,7 @@ async def _until_it_answers(settings: Settings, said: asyncio.Task[tuple[bytes, 
         if said.done():
             last = said.result()[0].decode(errors="replace").strip().splitlines()[-3:]
             raise LedgerUnavailable("the embedded Redis does not start: " + " / ".join(last))
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_CHECK_SECONDS)
 
 
 async def _answers(settings: Settings) -> bool:

@@ -34,7 +34,7 @@ from gateway.tasks import Tasks
 
 _FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: a folder named gateway where we happen to run is not ours
 _UNDER_UP = "--under-up"  # each serves its metrics to the gateway, which shows them all
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 _FOLLOW_SECONDS = 1.0
 _KILL_AFTER_SECONDS = 10  # beyond the grace period, for handing back and closing
 _HTTP_OK = 200
@@ -166,7 +166,7 @@ class _Everything:
                 with contextlib.suppress(RedisError):
                     await redis.ping()
                     return
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_CHECK_SECONDS)
         finally:
             await redis.aclose()
 
@@ -186,7 +186,7 @@ class _Everything:
                     async with outgoing.request("GET", at / "readyz", timeout=timeout) as answer:
                         if answer.status == _HTTP_OK:
                             return
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_CHECK_SECONDS)
         finally:
             await outgoing.close()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.pricing.card import RateCard
     from gateway.pricing.reload import RateCards
 
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class CardInForce:
     async def watch(self) -> None:
         """Compare every few seconds, for ever."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             await self.look()
 
     async def look(self) -> None:

@@ -199,11 +199,11 @@ class GenerationOperations(LedgerCore):
         attempt: int,
         operation: str,
         progress_thousandths: int | None = None,
-        look_ms: int | None = None,
+        poll_ms: int | None = None,
     ) -> outcomes.Parked | outcomes.Ended | outcomes.Stale:
         """Leave the generation with its provider (R17): no lease; next look after 30 s, doubling to 5 min.
 
-        `look_ms`: after so long at most.
+        `poll_ms`: after so long at most.
         """
         word, rest = await self.run(
             "park",
@@ -212,7 +212,7 @@ class GenerationOperations(LedgerCore):
             operation=operation,
             dispatch_ms=self.dispatch_ms,
             progress=progress_thousandths,
-            look_ms=look_ms,
+            poll_ms=poll_ms,
         )
         if word == "ended":
             return self.ended(rest)

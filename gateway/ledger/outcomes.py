@@ -294,9 +294,9 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """The generation is left with its provider until `next_look`. `dispatch`: it has called back, so look now."""
+    """The generation is left with its provider until `next_poll`. `dispatch`: it has called back, so look now."""
 
-    next_look: int
+    next_poll: int
     dispatch: Dispatch | None
 
 

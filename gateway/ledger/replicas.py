@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
 
 _CONFIRM_SECONDS = 1.0  # a replica's fsync takes milliseconds; one that needs a second is stuck
-_LOOK_SECONDS = 0.1  # to find out whether missing replicas are back, while callers wait to write
+_CHECK_SECONDS = 0.1  # to find out whether missing replicas are back, while callers wait to write
 
 # A replica that is asked while it writes says what it had before, and speaks up by itself only every second. Asking
 # again is how it is heard at once.
@@ -91,7 +91,7 @@ class Replicas:
                     waiter.set_exception(error)
 
     async def _ask(self) -> None:
-        deadline = time.monotonic() + (_LOOK_SECONDS if self._missing else _CONFIRM_SECONDS)
+        deadline = time.monotonic() + (_CHECK_SECONDS if self._missing else _CONFIRM_SECONDS)
         try:
             if self._connection is None:
                 self._connection = await self._redis.connection_pool.get_connection()

@@ -18,7 +18,7 @@ import threading
 import time
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_LOOK_MS = 500
+_CHECK_MS = 500
 
 
 class Lifeline:
@@ -64,7 +64,7 @@ def tie_by_watcher(reading_fd: int) -> None:
     if os.fork() != 0:
         return
     while os.getppid() == watched:
-        if _parent_is_gone(reading_fd, wait_ms=_LOOK_MS):
+        if _parent_is_gone(reading_fd, wait_ms=_CHECK_MS):
             os.kill(watched, signal.SIGTERM)
             break
     os._exit(0)

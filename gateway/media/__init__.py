@@ -3,9 +3,9 @@
 Pillow and PyAV do the reading. They are imported at first use: a gateway starts without them, and most never need them.
 """
 
-from gateway.media.fair import FairLooks, TimeUsedUp
+from gateway.media.fair import FairInspections, TimeUsedUp
+from gateway.media.inspection import Media, inspect
 from gateway.media.isolation import Readers
-from gateway.media.looking import Media, look
 from gateway.media.openings import (
     CONVERTED,
     EXTENSIONS,
@@ -19,12 +19,12 @@ __all__ = [
     "CONVERTED",
     "EXTENSIONS",
     "OPENING_BYTES",
-    "FairLooks",
+    "FairInspections",
     "Media",
     "Readers",
     "TimeUsedUp",
     "content_type_by_opening",
     "converted_by_opening",
+    "inspect",
     "kind_of",
-    "look",
 ]

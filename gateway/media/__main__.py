@@ -23,15 +23,15 @@ from typing import BinaryIO, NoReturn
 
 from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media import images
+from gateway.media.inspection import INSPECT_SECONDS, Media, convert, inspect
 from gateway.media.isolation import DESCRIPTORS_MAX, MEMORY_MAX_BYTES, REQUEST
-from gateway.media.looking import LOOK_SECONDS, Media, convert, look
 from gateway.outside.visible import visible_lines
 
-# What `look` would load at its first use, in each reader anew. Not FFmpeg's libraries, of which there are a hundred: a
-# fork would take twice as long, and a video's reader has them in 0.05 seconds, less than most videos take.
+# What `inspect` would load at its first use, in each reader anew. Not FFmpeg's hundred libraries: a fork would take
+# twice as long, and a reader of videos has them in 0.05 seconds, less than most videos take.
 _LOADED = images
 _DESCRIPTORS_MAX = 4096  # more than the forker ever has open
-_ALONE_SECONDS = round(2 * LOOK_SECONDS)
+_ALONE_SECONDS = round(2 * INSPECT_SECONDS)
 _FAILED = 1
 _INTO = 3  # the descriptor of the file that a picture is converted into
 
@@ -127,7 +127,7 @@ def _be_reader(answer: int, files: list[int]) -> NoReturn:
 def _seen(*, converts: bool) -> list[str | int | None] | dict[str, str]:
     try:
         with os.fdopen(0, "rb", closefd=False) as file:
-            media = _converted(file) if converts else look(file)
+            media = _converted(file) if converts else inspect(file)
     except MediaNotTaken as refusal:
         return {"not_taken": str(refusal)}
     except MediaUnreadable as refusal:

@@ -49,7 +49,7 @@ class _Turn:
     begins: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class FairLooks:
+class FairInspections:
     """Gives out turns to look into files: `at_once` in all, `of_one` account, all but one of them slow ones."""
 
     def __init__(self, *, at_once: int, of_one: int, seconds_a_minute: float, refuses: bool) -> None:
@@ -59,12 +59,12 @@ class FairLooks:
         self._waiting: list[_Turn] = []
         self._going_on: set[_Turn] = set()
 
-    async def look(self, account: str, look: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `look` returns. It may be broken off and called again. TimeUsedUp."""
+    async def inspect(self, account: str, inspect_file: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `inspect` returns. It may be broken off and called again. TimeUsedUp."""
         if self._refuses:
             self._used.check(account)
         async with self._turn(account, slow=False) as turn:
-            going_on = asyncio.create_task(look())
+            going_on = asyncio.create_task(inspect_file())
             try:
                 await asyncio.wait({going_on}, timeout=QUICK_SECONDS)
                 if going_on.done() or self._may_be_slow(turn):
@@ -72,7 +72,7 @@ class FairLooks:
             finally:
                 await cancel(going_on)
         async with self._turn(account, slow=True):
-            return await look()
+            return await inspect_file()
 
     @contextlib.asynccontextmanager
     async def _turn(self, account: str, *, slow: bool) -> AsyncIterator[_Turn]:

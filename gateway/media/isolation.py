@@ -25,7 +25,7 @@ from decimal import Decimal
 from typing import BinaryIO
 
 from gateway.errors import MediaNotTaken, MediaUnreadable
-from gateway.media.looking import LOOK_SECONDS, Media
+from gateway.media.inspection import INSPECT_SECONDS, Media
 
 MEMORY_MAX_BYTES = 1536 * 1024 * 1024  # the largest images that are taken need 1.1 GB as GIF or WebP, 0.7 as JPEG
 REQUEST = b"?"  # what the forker is sent, with a socket for the answer and the file; and one that it is converted into
@@ -45,15 +45,15 @@ class Readers:
         self._control: socket.socket | None = None
         self._starting = asyncio.Lock()
 
-    async def look(self, file: BinaryIO) -> Media:
-        """As `looking.look`. MediaUnreadable also if the file takes too much memory or time, or crashes its reader.
+    async def inspect(self, file: BinaryIO) -> Media:
+        """As `inspection.inspect`. MediaUnreadable also if the file takes too much memory or time, or crashes.
 
         OSError if no process can be started, or if it was stopped from outside.
         """
         return await self._ask(file)
 
     async def convert(self, file: BinaryIO, into: BinaryIO) -> Media:
-        """As `looking.convert`, with the errors of `look`. Overwrites the contents of `into`."""
+        """As `inspection.convert`, with the errors of `inspect`. Overwrites the contents of `into`."""
         into.seek(0)
         into.truncate()
         return await self._ask(file, into)
@@ -66,7 +66,7 @@ class Readers:
                 socket.send_fds(control, [REQUEST], [theirs.fileno(), *(file.fileno() for file in files)])
             ours.settimeout(0)
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(INSPECT_SECONDS):
                     said = await _all_of(ours)
             except TimeoutError:
                 raise MediaUnreadable("takes too long to read") from None
@@ -123,7 +123,7 @@ def _read(said: bytes) -> Media:
     if ended.startswith(b"-"):  # killed by a signal: a crash, or a limit was reached
         raise MediaUnreadable("cannot be read: it is damaged, or takes too much memory")
     if ended != b"0":
-        raise RuntimeError(f"looking into a file failed with {ended!r}; its error is on standard error")
+        raise RuntimeError(f"inspecting a file failed with {ended!r}; its error is on standard error")
     seen = json.loads(answer)
     if isinstance(seen, dict):
         raise MediaNotTaken(seen["not_taken"]) if "not_taken" in seen else MediaUnreadable(seen["refused"])

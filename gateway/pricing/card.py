@@ -281,7 +281,7 @@ class Model(Table):
         return self._in_order({name for rate in self.rates for name in _named_by(rate)})
 
     @cached_property
-    def told_apart_by(self) -> tuple[str, ...]:
+    def distinguished_by(self) -> tuple[str, ...]:
         """What tells the combinations apart that a request may ask for: what moves the price, and what is forbidden."""
         return self._in_order({*self.priced_by, *(name for rule in self.forbidden for name in rule.when)})
 

@@ -79,12 +79,12 @@ class _CombinationWalk:
         self.faults: list[Fault] = []
         conditions = (*(rate.when for rate in model.rates), *(rule.when for rule in model.forbidden))
         named = {name for when in conditions for name in when}
-        self.selecting = [name for name in model.told_apart_by if name in named]
-        self.moving = [name for name in model.told_apart_by if name not in named]
+        self.selecting = [name for name in model.distinguished_by if name in named]
+        self.moving = [name for name in model.distinguished_by if name not in named]
 
     def prove(self) -> ModelProof | None:
         """The proof, or None with `faults` filled."""
-        combinations = prod(self._count(name) for name in self.model.told_apart_by)
+        combinations = prod(self._count(name) for name in self.model.distinguished_by)
         if combinations > COMBINATIONS_MAX:
             self._refuse_to_walk(combinations)
             return None
@@ -114,7 +114,7 @@ class _CombinationWalk:
         return list(setting.each()) if setting is not None else range(self.model.inputs_of(name) + 1)
 
     def _refuse_to_walk(self, combinations: int) -> None:
-        sizes = ", ".join(f"{name} has {self._count(name):,}" for name in self.model.told_apart_by)
+        sizes = ", ".join(f"{name} has {self._count(name):,}" for name in self.model.distinguished_by)
         text = (
             f"has {combinations:,} combinations that its rates and add-ons tell apart, and at most "
             f"{COMBINATIONS_MAX:,} are walked ({sizes}): give the largest a bigger `step` or fewer values"

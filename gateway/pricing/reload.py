@@ -17,7 +17,7 @@ from gateway.errors import FareboxError, RateCardError, RateCardOutdated
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
 
-LOOK_SECONDS = 0.25  # two looks and the reading stay well within the promised second
+CHECK_SECONDS = 0.25  # two looks and the reading stay well within the promised second
 PUBLISH_AGAIN_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class RateCards:
     def __init__(self, path: Path, publish: Callable[[RateCard], Awaitable[None]] | None = None) -> None:
         """Load the card at `path`; RateCardError if it does not hold."""
         self._path = path
-        self._publish = publish if publish is not None else _to_nobody
+        self._publish = publish if publish is not None else _publish_nothing
         self._signature = _signature(path)
         self._card = self._published = load_card(path)
         self.outdated: str | None = None
@@ -64,7 +64,7 @@ class RateCards:
         seen = self._signature
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             looked = await asyncio.to_thread(_signature, self._path)
             if looked == seen and looked != self._signature:
                 await self._take(looked)
@@ -125,7 +125,7 @@ class RateCards:
         self._card = card
 
 
-async def _to_nobody(_card: RateCard) -> None:
+async def _publish_nothing(_card: RateCard) -> None:
     """Publish where nobody needs to know: workers and the command line."""
 
 

@@ -21,7 +21,7 @@ from gateway.pricing.card import RateCard
 from gateway.queue.heartbeats import Alive, alive
 from gateway.queue.queue import Queue
 
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 SAID_AFTER_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ class Workforce:
         self._accept_seconds = accept_seconds
         self._clock = clock
         self._since: dict[Missing, float] = {}
-        self._told: frozenset[Missing] = frozenset()
+        self._logged: frozenset[Missing] = frozenset()
         self._caretakers: int | None = None
 
     @property
@@ -87,7 +87,7 @@ class Workforce:
         since = (self._since.get(Missing(tool)), self._since.get(Missing(tool, provider)))
         return all(one is None or now - one < self._accept_seconds for one in since)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Look once; what goes missing and what is back is logged."""
         providers = _providers_of(self._card())
         try:
@@ -98,13 +98,13 @@ class Workforce:
         now = self._clock()
         self._since = {one: self._since.get(one, now) for one in _missing(found, providers)}
         self._caretakers = found.caretakers
-        self._tell(frozenset(self.missing))
+        self._log_changes(frozenset(self.missing))
 
-    async def keep_looking(self) -> None:
+    async def watch(self) -> None:
         """Look for ever."""
         while True:
-            await self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+            await self.check()
+            await asyncio.sleep(CHECK_SECONDS)
 
     def metrics(self) -> Iterator[Metric]:
         """What Prometheus is told; nothing of what is not known."""
@@ -124,12 +124,12 @@ class Workforce:
                 unserved.add_metric([one.tool, one.provider], 1)
         yield unserved
 
-    def _tell(self, missing: frozenset[Missing]) -> None:
-        for one in sorted(missing - self._told):
+    def _log_changes(self, missing: frozenset[Missing]) -> None:
+        for one in sorted(missing - self._logged):
             log.warning("NO_WORKER" if one.tool else "NO_CARETAKER", problem=one.problem)
-        for one in sorted(self._told - missing):
+        for one in sorted(self._logged - missing):
             log.info("worker_available_again", tool=one.tool or "caretaker", provider=one.provider)
-        self._told = missing
+        self._logged = missing
 
 
 def _providers_of(card: RateCard) -> dict[str, set[str]]:

@@ -15,7 +15,7 @@ from gateway.errors import LedgerUnavailable, SettingsError
 from gateway.ledger.ledger import Ledger
 from gateway.startup.readiness import Startup
 
-_LOOK_SECONDS = 5.0
+_CHECK_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) 
 async def watch_durability(ledger: Ledger, startup: Startup) -> None:
     """Look again every few seconds, for ever. A ledger that does not answer has a worse problem, shown elsewhere."""
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_CHECK_SECONDS)
         try:
             _note(startup, [*await ledger.durability(), *ledger.failover_losses(), *await ledger.shortages()])
             _note_retention(startup, await ledger.kept_otherwise())

@@ -28,9 +28,9 @@ HOUR_NS = 3600 * 10**9
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card_in_force, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("gateway.app.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(reload, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(card_in_force, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.app.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(reload, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(reload, "PUBLISH_AGAIN_SECONDS", 0.05)
 
 

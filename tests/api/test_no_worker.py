@@ -20,11 +20,11 @@ async def test_what_nobody_makes_is_said_and_refused_before_anything_is_held(
         headers = {"Idempotency-Key": "once"}
         workforce, redis = gateway.app[services.WORKFORCE], gateway.app[services.QUEUE].redis
         await worker_seen(redis, "image", "worker-1")
-        await workforce.look()
+        await workforce.check()
         made = await gateway.call("POST", "/v1/generations", key, SKETCH, headers)
         assert made.status == 202
         await worker_gone(redis, "image", "worker-1")
-        await workforce.look()
+        await workforce.check()
         before = (await gateway.call("GET", "/v1/balance", key)).body
         refused = await gateway.call("POST", "/v1/generations", key, SKETCH)
         assert (refused.status, refused.code, refused.headers["Retry-After"]) == (503, "no_worker", "30")

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from gateway.api import limits, services
-from gateway.media import Media, Readers, fair, look
+from gateway.media import Media, Readers, fair, inspect
 from tests.api.uploading import DAY, PNG, files, in_chunks, upload
 from tests.api.visitor import Visitor, open_gateway
 from tests.made_media import picture
@@ -43,14 +43,14 @@ async def test_an_account_whose_files_take_long_to_look_into_keeps_no_other_wait
     key, other = await gateway.account(), await gateway.account("other")
     slow, go_on, now = picture("PNG", width=65), asyncio.Event(), 0
 
-    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
+    async def inspect_slowly(_: Readers, file: BinaryIO) -> Media:
         nonlocal now
-        if (media := look(file)).width == 65:
+        if (media := inspect(file)).width == 65:
             now += 1
             await go_on.wait()
         return media
 
-    monkeypatch.setattr(Readers, "look", look_slowly)
+    monkeypatch.setattr(Readers, "inspect", inspect_slowly)
     async with asyncio.TaskGroup() as group:
         mine = [group.create_task(upload(gateway, key, slow)) for _ in range(limits.UPLOADS_MAX)]
         await until(lambda: not (not now or gateway.app[services.INTAKE].coming_in < limits.UPLOADS_MAX))
@@ -68,12 +68,12 @@ async def test_files_of_two_accounts_that_take_long_keep_no_third_waiting(
     monkeypatch.setattr(fair, "QUICK_SECONDS", 0.01)
     slow, go_on = picture("PNG", width=65), asyncio.Event()
 
-    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
-        if (media := look(file)).width == 65:
+    async def inspect_slowly(_: Readers, file: BinaryIO) -> Media:
+        if (media := inspect(file)).width == 65:
             await go_on.wait()
         return media
 
-    monkeypatch.setattr(Readers, "look", look_slowly)
+    monkeypatch.setattr(Readers, "inspect", inspect_slowly)
     keys = [await gateway.account(name) for name in ("one", "two", "three")]
     async with asyncio.TaskGroup() as group:
         long = [group.create_task(upload(gateway, key, slow)) for key in keys[:2] for _ in range(limits.UPLOADS_MAX)]
@@ -93,9 +93,9 @@ async def test_the_time_that_an_accounts_files_take_is_limited_also_when_they_ar
 
     async def take_long(_: Readers, file: BinaryIO) -> Media:
         now[0] += 15
-        return look(file)
+        return inspect(file)
 
-    monkeypatch.setattr(Readers, "look", take_long)
+    monkeypatch.setattr(Readers, "inspect", take_long)
     key, other = await gateway.account(), await gateway.account("other")
     damaged = PNG[: len(PNG) // 2]
     assert (await upload(gateway, key, damaged)).status == 422

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from gateway.media import Media, look
+from gateway.media import Media, inspect
 from tests.api.uploading import DAY, FILES, MP4, PNG, files, upload
 from tests.api.visitor import Visitor
 from tests.made_media import film, picture, png_that_says
@@ -96,7 +96,7 @@ async def test_heic_and_avif_are_kept_as_a_jpeg_and_counted_as_what_is_kept(
         len(kept.read_bytes()),
         hashlib.sha256(kept.read_bytes()).hexdigest(),
     )
-    assert look(kept.read_bytes()) == Media("image/jpeg", 64, 48)
+    assert inspect(kept.read_bytes()) == Media("image/jpeg", 64, 48)
 
 
 @pytest.mark.parametrize(("data", "kind"), [(PNG, "image"), (MP4, "video")])

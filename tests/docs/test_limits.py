@@ -16,7 +16,7 @@ from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES
 from gateway.domain import Scope
 from gateway.ledger.webhooks import WEBHOOKS_MAX
-from gateway.media import images, isolation, looking, videos
+from gateway.media import images, inspection, isolation, videos
 from gateway.outputs.uploads import LIFETIME_SECONDS
 from gateway.outside.addresses import URL_MAX
 from gateway.outside.receivers import CALL_SECONDS
@@ -49,8 +49,8 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "upload, pixels": (images.PIXELS_MAX, "422 invalid_request"),
     "upload, frames of an animated image": (images.FRAMES_MAX, "422 invalid_request"),
     "upload, pixels of all its frames": (images.FRAMES_PIXELS_MAX, "422 invalid_request"),
-    "uploads, inspection time": (limits.LOOK_SECONDS_A_MINUTE, "429 rate_limited"),
-    "upload, inspection time": (looking.LOOK_SECONDS, "422 invalid_request"),
+    "uploads, inspection time": (limits.INSPECTION_SECONDS_A_MINUTE, "429 rate_limited"),
+    "upload, inspection time": (inspection.INSPECT_SECONDS, "422 invalid_request"),
     "upload, inspection memory": (f"{isolation.MEMORY_MAX_BYTES // 1024 // 1024:,} MiB", "422 invalid_request"),
     "uploads of one request": (f"{limits.INPUTS_MAX_BYTES // 1024 // 1024} MiB", "422 invalid_request"),
     "concurrent uploads": (limits.UPLOADS_MAX, "429 rate_limited"),

@@ -38,7 +38,7 @@ def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for
         ):
             return dispatch_of(outcome.dispatch)
         case outcomes.Parked():
-            return outcome.next_look, dispatch_of(outcome.dispatch)
+            return outcome.next_poll, dispatch_of(outcome.dispatch)
         case outcomes.Stray():
             return outcome.tool
         case outcomes.Ended():

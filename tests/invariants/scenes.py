@@ -221,7 +221,7 @@ def park(model: Model, dice: Random) -> Arguments:
         return hand_back(model, dice)  # it may have no ref, or may not run
     called_back = [g for g in with_ref if g.called_back == g.ref]  # what is rare comes first
     g = dice.choice(called_back or with_ref) if with_ref else None
-    said = {"progress_thousandths": dice.choice((None, 1, 500)), "look_ms": dice.choice((None, 7 * SECOND, MINUTE))}
+    said = {"progress_thousandths": dice.choice((None, 1, 500)), "poll_ms": dice.choice((None, 7 * SECOND, MINUTE))}
     return {"generation": g.id, "attempt": g.attempt} | _operation(dice) | said if g else None
 
 

@@ -107,7 +107,7 @@ MUTANTS = [
     ),
     Mutant(
         "a reserved generation has no deadline",
-        'generations.look_at(id, deadline)\nredis.call("ZADD", keys.recent',
+        'generations.set_deadline(id, deadline)\nredis.call("ZADD", keys.recent',
         'redis.call("ZADD", keys.recent',
     ),
     Mutant(
@@ -197,8 +197,8 @@ MUTANTS = [
     ),
     Mutant(
         "a waiting generation expires",
-        'generations.look_at(id, deadline)\nredis.call("ZADD", keys.recent',
-        'generations.look_at(id, deadline)\nredis.call("PEXPIRE", keys.generation(id), 1000000)\n'
+        'generations.set_deadline(id, deadline)\nredis.call("ZADD", keys.recent',
+        'generations.set_deadline(id, deadline)\nredis.call("PEXPIRE", keys.generation(id), 1000000)\n'
         'redis.call("ZADD", keys.recent',
     ),
     Mutant(

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.domain import Bucket, FailureCode, operation_id, partition_of_account
 from gateway.ledger import keys, outcomes
-from gateway.ledger.audit import Report, audit, looking, walk
+from gateway.ledger.audit import Report, audit, rechecking, walk
 from gateway.ledger.audit import accounts as audited_accounts
 from gateway.ledger.audit import indexes as audited_indexes
 from gateway.ledger.audit import journals as audited_journals
@@ -118,7 +118,7 @@ async def test_an_audit_in_many_small_pieces_says_nothing_either(world: World, m
 async def test_what_never_stands_still_is_said_to_be_not_proved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audited_accounts, "GENERATIONS_AT_ONCE", 3)
     monkeypatch.setattr(audited_indexes, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr(looking, "_PAUSE_MAX_SECONDS", 0)
+    monkeypatch.setattr(rechecking, "_PAUSE_MAX_SECONDS", 0)
     await world.account(top_up=10_000_000, plan="standard")
     for _ in range(8):
         await world.spend()
@@ -171,7 +171,7 @@ async def test_memory_is_bounded_by_pages_not_by_the_ledger(world: World) -> Non
         assert (report.clean, report.accounts, report.generations) == (True, last, last)
         held.append((ledger.at_once, ledger.longest))
     (few_at_once, _), (many_at_once, many_longest) = held
-    assert few_at_once <= many_at_once <= walk.LOOKS_AT_ONCE
+    assert few_at_once <= many_at_once <= walk.CHECKS_AT_ONCE
     assert many_longest <= audited_indexes.ROWS_AT_ONCE + 3
 
 

@@ -55,7 +55,7 @@ async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: Wor
     parked = await park(world, generation)
     assert parked.dispatch is not None
     assert parked.dispatch.attempt == 2
-    assert 2 * SECOND <= parked.next_look - before < 3 * SECOND
+    assert 2 * SECOND <= parked.next_poll - before < 3 * SECOND
 
 
 async def test_also_one_that_comes_before_the_ref_is_noted(world: World) -> None:

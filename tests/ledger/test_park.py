@@ -43,9 +43,9 @@ async def test_who_knows_when_it_will_have_ended_looks_sooner_but_never_later(wo
     generation = await world.running(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     pauses = []
-    for attempt, look_ms in enumerate((7 * SECOND, 90 * SECOND), start=1):
+    for attempt, poll_ms in enumerate((7 * SECOND, 90 * SECOND), start=1):
         before = await world.now()
-        await world.ledger.park(generation=generation, attempt=attempt, operation=operation_id(), look_ms=look_ms)
+        await world.ledger.park(generation=generation, attempt=attempt, operation=operation_id(), poll_ms=poll_ms)
         deadline = await world.deadline(generation)
         assert deadline is not None
         pauses.append((deadline - before) // SECOND)

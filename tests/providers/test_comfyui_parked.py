@@ -135,7 +135,7 @@ async def test_who_has_a_job_when_its_server_goes_away_leaves_it_and_hears_when_
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 1_000)
-    monkeypatch.setattr("workers.providers.comfyui.provider._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("workers.providers.comfyui.provider._POLL_SECONDS", 0.1)
     generation = (await box.scene.order_only()).id
     running = asyncio.create_task(box.attempt(generation))
     await box.gets_to(generation, 475)

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.domain import State
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected, ProviderUnreachable
-from gateway.media import look
+from gateway.media import inspect
 from gateway.pricing.load import load_card
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.requests import asked, made, seen
@@ -188,7 +188,7 @@ async def test_the_example_server_does_what_the_page_says(stage: Stage) -> None:
     assert [(output.width, output.height) for output in ended.outputs] == [(1024, 1024)] * 2
     assert await stage.spent() == 2 * PRICE
     store = stage.directory / "outputs"
-    assert look((store / ended.outputs[1].object_key).read_bytes()).content_type == "image/png"
+    assert inspect((store / ended.outputs[1].object_key).read_bytes()).content_type == "image/png"
 
 
 async def _has_output(stage: Stage, generation: str) -> bool:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.domain import FailureCode, Input, State
 from gateway.errors import Moderated, ProviderBusy, ProviderError, ProviderFailed, ProviderNotSetUp, ProviderRejected
-from gateway.media import Media, look
+from gateway.media import Media, inspect
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.pricing.load import load_card
 from tests.made_media import picture
@@ -253,7 +253,7 @@ async def test_a_heic_or_avif_by_its_address_is_handed_on_as_a_jpeg(vendor: Open
         provider = OpenAiImages(Connection(name="box", base_url=vendor.url + "/v1", key=KEY), guard=LOOPBACK)
         await made(provider, None, asked(inputs=(ProviderInput(kind="image", url=store.url),)))
         (job,) = vendor.jobs
-        assert look(vendor.inputs_of(job)[0]) == Media("image/jpeg", 64, 48)
+        assert inspect(vendor.inputs_of(job)[0]) == Media("image/jpeg", 64, 48)
         with pytest.raises(ProviderRejected, match="does not decode"):
             await made(provider, None, asked(inputs=(ProviderInput(kind="image", data=data[:-40]),)))
         await provider.close()

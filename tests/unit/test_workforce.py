@@ -49,9 +49,9 @@ async def all_work(queue: Queue) -> None:
 
 async def test_nothing_is_missing_while_everybody_works(workforce: Workforce, queue: Queue, clock: Clock) -> None:
     await all_work(queue)
-    await workforce.look()
+    await workforce.check()
     clock.now += 3600
-    await workforce.look()
+    await workforce.check()
     assert not workforce.problems
     assert all(workforce.takes(tool, one) for tool, providers in PROVIDERS.items() for one in providers)
 
@@ -61,7 +61,7 @@ async def test_a_tool_without_a_worker_is_said_and_then_not_sold(
 ) -> None:
     await all_work(queue)
     await worker_gone(queue.redis, "video", "video-1")
-    await workforce.look()
+    await workforce.check()
     assert not workforce.problems, "a restart is no problem"
     clock.now += 10
     assert workforce.missing == [Missing("video")]
@@ -72,7 +72,7 @@ async def test_a_tool_without_a_worker_is_said_and_then_not_sold(
     assert not workforce.takes("video", next(iter(PROVIDERS["video"])))
     assert workforce.takes("image", next(iter(PROVIDERS["image"])))
     await worker_seen(queue.redis, "video", "video-2", PROVIDERS["video"])
-    await workforce.look()
+    await workforce.check()
     assert workforce.takes("video", next(iter(PROVIDERS["video"])))
     assert not workforce.problems
 
@@ -84,7 +84,7 @@ async def test_a_provider_that_no_worker_can_call_is_named(workforce: Workforce,
     await worker_gone(queue.redis, "image", "image-1")
     await queue.redis.delete("farebox:callable:image")
     await worker_seen(queue.redis, "image", "image-2", {"another", *PROVIDERS["image"]} - {lacking})
-    await workforce.look()
+    await workforce.check()
     clock.now += 600
     assert workforce.missing == [Missing("image", lacking)]
     assert repr(lacking) in workforce.problems[0]
@@ -96,7 +96,7 @@ async def test_a_missing_caretaker_is_named_and_refuses_nothing(
 ) -> None:
     await all_work(queue)
     await caretaker_gone(queue.redis, "caretaker-1")
-    await workforce.look()
+    await workforce.check()
     clock.now += 3600
     assert workforce.missing == [Missing()]
     assert "farebox caretaker" in workforce.problems[0]
@@ -106,7 +106,7 @@ async def test_a_missing_caretaker_is_named_and_refuses_nothing(
 async def test_while_the_queue_is_away_nothing_is_known(clock: Clock) -> None:
     queue = Queue(connect_queue("redis://127.0.0.1:1"))
     workforce = Workforce(queue, lambda: CARD, accept_seconds=0, clock=clock)
-    await workforce.look()
+    await workforce.check()
     clock.now += 3600
     assert not workforce.problems
     assert workforce.takes("image", "sandbox")
@@ -117,7 +117,7 @@ async def test_while_the_queue_is_away_nothing_is_known(clock: Clock) -> None:
 async def test_prometheus_sees_the_same(workforce: Workforce, queue: Queue, clock: Clock) -> None:
     await all_work(queue)
     await worker_gone(queue.redis, "video", "video-1")
-    await workforce.look()
+    await workforce.check()
     clock.now += 10
     samples = {(one.name, *one.labels.values()): one.value for family in workforce.metrics() for one in family.samples}
     assert samples == {("farebox_caretakers",): 1, ("farebox_unserved", "video", ""): 1}

@@ -19,7 +19,7 @@ import structlog
 
 from gateway.domain import FailureCode, Output, State
 from gateway.errors import ProviderFailed
-from gateway.media import EXTENSIONS, Media, Readers, fair, isolation, look
+from gateway.media import EXTENSIONS, Media, Readers, fair, inspect, isolation
 from gateway.outputs.ordered import OutputRequirements
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture, png_that_says
@@ -188,11 +188,11 @@ async def test_an_output_is_looked_into_where_the_system_allows_no_files_in_memo
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
 
     monkeypatch.setattr(os, "memfd_create", refused, raising=False)
-    looking = Checks()
+    checks = Checks()
     try:
-        media, _ = await looking.check(Rendered(index=0, data=picture()), ANYTHING, "acme")
+        media, _ = await checks.check(Rendered(index=0, data=picture()), ANYTHING, "acme")
     finally:
-        await looking.close()
+        await checks.close()
     assert media.content_type == "image/png"
 
 
@@ -253,20 +253,20 @@ async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(
     now = most = 0
     full = asyncio.Event()
 
-    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
+    async def inspect_slowly(_: Readers, file: BinaryIO) -> Media:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
-        if now == checks.LOOKS_MAX:
+        if now == checks.INSPECTIONS_MAX:
             full.set()
         await full.wait()
         now -= 1
-        return look(file)
+        return inspect(file)
 
-    monkeypatch.setattr(Readers, "look", look_slowly)
+    monkeypatch.setattr(Readers, "inspect", inspect_slowly)
     of_this_worker, outputs = place.checks, [Rendered(index=index, data=picture()) for index in range(25)]
     async with asyncio.timeout(60):
         await asyncio.gather(*(of_this_worker.check(each, ANYTHING, f"account-{each.index}") for each in outputs))
-    assert most == checks.LOOKS_MAX
+    assert most == checks.INSPECTIONS_MAX
 
 
 async def test_a_look_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +274,7 @@ async def test_a_look_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> No
         return len(list(Path("/dev/fd").iterdir()))
 
     before = descriptors()
-    for does in ("return look(file)", "os.abort()"):
+    for does in ("return inspect(file)", "os.abort()"):
         _reader(monkeypatch, does)
         of_this_worker = Checks()
         with contextlib.suppress(ProviderFailed):
@@ -294,12 +294,12 @@ async def test_outputs_that_take_long_to_look_into_keep_no_other_accounts_waitin
     monkeypatch.setattr(fair, "QUICK_SECONDS", 0.01)
     go_on = asyncio.Event()
 
-    async def look_slowly(_: Readers, file: BinaryIO) -> Media:
-        if (media := look(file)).width == 65:
+    async def inspect_slowly(_: Readers, file: BinaryIO) -> Media:
+        if (media := inspect(file)).width == 65:
             await go_on.wait()
         return media
 
-    monkeypatch.setattr(Readers, "look", look_slowly)
+    monkeypatch.setattr(Readers, "inspect", inspect_slowly)
     slow, quick = picture(width=65), picture()
     async with asyncio.TaskGroup() as group:
         long = [

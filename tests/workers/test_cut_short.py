@@ -45,7 +45,7 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
 async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempts.provider_session._LAST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("workers.attempts.provider_session._LAST_POLL_SECONDS", 0.05)
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))
@@ -61,7 +61,7 @@ async def test_a_worker_that_must_stop_ends_its_last_look_and_settles_the_cancel
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look may take longer than the worker has: it was cut off, and the cancel waited for the lease to run out."""
-    monkeypatch.setattr("workers.attempts.provider_session._LAST_LOOK_SECONDS", 600)
+    monkeypatch.setattr("workers.attempts.provider_session._LAST_POLL_SECONDS", 600)
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
     running = asyncio.create_task(scene.attempt(generation))

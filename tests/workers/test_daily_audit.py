@@ -88,7 +88,7 @@ async def test_an_outage_only_delays_it(
 ) -> None:
     stage = own_stage
     monkeypatch.setattr(daily_audit, "_FIRST_LOOK_SECONDS", 0)
-    monkeypatch.setattr(daily_audit, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(daily_audit, "_CHECK_SECONDS", 0.05)
     await stage.account()
     own_redis.kill()
     caretaker = DailyAudit(stage.ledger)

@@ -141,7 +141,7 @@ async def test_expired_uploads_are_deleted_and_others_are_kept(place: WorkerCont
 async def test_a_store_that_is_away_ends_no_loop(
     stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expired_files, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(expired_files, "_CHECK_SECONDS", 0.01)
     await expired(stage)
     store = stage.directory / "outputs"
     store.rmdir()

@@ -17,7 +17,7 @@ from tests.providers.requests import asked
 from tests.until import until
 from tests.workers.scripted import Line, Scene, Scripted, picture
 from tests.workers.stage import Stage, open_place
-from workers.attempts.job_times import KEPT, next_look_seconds
+from workers.attempts.job_times import KEPT, next_poll_seconds
 from workers.attempts.parking import Parking
 from workers.providers import Pending
 
@@ -54,7 +54,7 @@ async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 def test_a_look_is_taken_when_an_eighth_of_those_that_took_longer_had_ended(
     lately: list[float], elapsed: float, pause: float | None
 ) -> None:
-    found = next_look_seconds(lately, elapsed)
+    found = next_poll_seconds(lately, elapsed)
     assert found == (None if pause is None else pytest.approx(pause))
 
 
@@ -63,7 +63,7 @@ def _looks(lately: list[float], lasts: float) -> list[float]:
     looks = [30.0]
     while looks[-1] < lasts:
         doubling = min(30.0 * 2 ** (len(looks) - 1), 300.0)
-        looks.append(looks[-1] + min(next_look_seconds(lately, looks[-1]) or doubling, doubling))
+        looks.append(looks[-1] + min(next_poll_seconds(lately, looks[-1]) or doubling, doubling))
     return looks
 
 
@@ -102,7 +102,7 @@ async def backdate(scene: Scene, generation: str, **fields: int) -> None:
     await scene.stage.ledger.redis.hset(key, mapping=fields)  # type: ignore[misc]  # redis-py types it for both clients
 
 
-async def next_look_ms(scene: Scene, generation: str) -> int:
+async def next_poll_ms(scene: Scene, generation: str) -> int:
     """How long after it was left it will be looked at."""
     left_at = (await scene.stage.generation(generation)).looked_at
     deadline = await scene.stage.ledger.redis.zscore(keys.deadlines(partition_of_generation(generation)), generation)
@@ -114,17 +114,17 @@ async def next_look_ms(scene: Scene, generation: str) -> int:
 async def test_a_job_is_looked_at_when_its_model_has_usually_ended(scene: Scene) -> None:
     await scene.place.job_times.note("scripted", MODEL, 12.0)
     generation = await parked(scene, [Pending()])
-    assert 10 * SECOND < await next_look_ms(scene, generation) <= 12 * SECOND
+    assert 10 * SECOND < await next_poll_ms(scene, generation) <= 12 * SECOND
 
 
 async def test_of_an_unknown_model_the_doubling_stays(scene: Scene) -> None:
     await scene.place.job_times.note("scripted", "another", 12.0)
-    assert await next_look_ms(scene, await parked(scene, [Pending()], looks=3)) == 240 * SECOND
+    assert await next_poll_ms(scene, await parked(scene, [Pending()], looks=3)) == 240 * SECOND
 
 
 async def test_one_that_says_how_far_it_is_is_looked_at_each_half_minute_and_seen_to_get_on(scene: Scene) -> None:
     generation = await parked(scene, [Pending(0.25)], looks=3)
-    assert await next_look_ms(scene, generation) == 30 * SECOND
+    assert await next_poll_ms(scene, generation) == 30 * SECOND
     assert (await scene.stage.generation(generation)).progress_thousandths == 250
 
 
@@ -158,6 +158,6 @@ async def test_who_calls_back_is_not_asked_more_often(scene: Scene) -> None:
     parking = Parking(scene.place, replace(generation, ref_at=1))
     parking.meet(Scripted([]), asked(callback_url="https://gateway.example/v1/callbacks/scripted/token"))
     parking.at_work(0.5)
-    assert await parking.look_ms() is None
+    assert await parking.poll_ms() is None
     parking.meet(Scripted([]), asked())
-    assert await parking.look_ms() is not None
+    assert await parking.poll_ms() is not None

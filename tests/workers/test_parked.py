@@ -81,7 +81,7 @@ async def test_a_cancel_of_what_is_parked_asks_the_provider_to_stop(scene: Scene
 async def test_an_attempt_that_begins_after_a_cancel_looks_once_and_does_not_wait_for_a_renewal(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.attempts.provider_session._LAST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("workers.attempts.provider_session._LAST_POLL_SECONDS", 0.1)
     generation, provider = await parked(scene, [None], [None])
     await scene.stage.ledger.cancel(generation=generation)
     await scene.attempt(generation, 2)

@@ -52,13 +52,13 @@ class Attempt:
         lease = asyncio.create_task(self._lease.keep(), name=f"keep {generation}")
         handing_back = asyncio.create_task(self._hand_back.wait())
         tasks = (session, lease, handing_back)
-        attempts[generation] = self._look_now
+        attempts[generation] = self._check_now
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             session_ended, lease_ended, _ = (task.done() for task in tasks)
             await self._session.wait_for_submit()
         finally:
-            if attempts.get(generation) == self._look_now:
+            if attempts.get(generation) == self._check_now:
                 del attempts[generation]
             await cancel(*tasks, *self._session.submits)
         if lease_ended:  # before the session: the ledger may have ended the generation, and what follows is ours to do
@@ -78,7 +78,7 @@ class Attempt:
         await self._session.take_finished(self._hand_back)
         return await self._ending.cancelled()
 
-    def _look_now(self) -> None:
+    def _check_now(self) -> None:
         """Ask the ledger at once whether a cancel was requested, and the provider, which may have called back."""
         if self._state.request is not None:
             self._state.request.called_back.set()

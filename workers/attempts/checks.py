@@ -15,14 +15,14 @@ import tempfile
 from typing import BinaryIO
 
 from gateway.errors import MediaNotTaken, MediaUnreadable, OutputNotStored, OutputUnusable, ProviderFailed
-from gateway.media import FairLooks, Media, Readers, look
+from gateway.media import FairInspections, Media, Readers, inspect
 from gateway.outputs.ordered import OutputRequirements
 from workers.providers import Rendered
 
-LOOKS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
-LOOKS_OF_ONE_MAX = LOOKS_MAX - 1  # of one account
+INSPECTIONS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
+INSPECTIONS_OF_ONE_MAX = INSPECTIONS_MAX - 1  # of one account
 # Beyond it an account's outputs wait behind those of others; they are never refused, for they are paid for.
-LOOK_SECONDS_A_MINUTE = 20.0
+INSPECTION_SECONDS_A_MINUTE = 20.0
 
 
 class Checks:
@@ -30,8 +30,11 @@ class Checks:
 
     def __init__(self) -> None:
         self._readers = Readers()
-        self._looks = FairLooks(
-            at_once=LOOKS_MAX, of_one=LOOKS_OF_ONE_MAX, seconds_a_minute=LOOK_SECONDS_A_MINUTE, refuses=False
+        self._inspections = FairInspections(
+            at_once=INSPECTIONS_MAX,
+            of_one=INSPECTIONS_OF_ONE_MAX,
+            seconds_a_minute=INSPECTION_SECONDS_A_MINUTE,
+            refuses=False,
         )
 
     async def close(self) -> None:
@@ -47,7 +50,7 @@ class Checks:
         """
         what = f"output {rendered.index}, of {len(rendered.data):,} bytes,"
         try:
-            media, sha256 = await self._looked_into(rendered, account)
+            media, sha256 = await self._inspected(rendered, account)
         except MediaNotTaken as error:
             raise OutputUnusable(f"{what} {error}") from None
         except MediaUnreadable as error:
@@ -56,19 +59,19 @@ class Checks:
             raise OutputUnusable(f"{what} {fault}")
         return media, sha256
 
-    async def _looked_into(self, rendered: Rendered, account: str) -> tuple[Media, str]:
+    async def _inspected(self, rendered: Rendered, account: str) -> tuple[Media, str]:
         if rendered.made_here:
             # Both in the same thread, for one hop costs as much as a small PNG.
-            return await asyncio.to_thread(lambda: (look(rendered.data), _sha256(rendered.data)))
+            return await asyncio.to_thread(lambda: (inspect(rendered.data), _sha256(rendered.data)))
         try:
-            return await self._looks.look(account, lambda: self._look(rendered))
+            return await self._inspections.inspect(account, lambda: self._inspect_file(rendered))
         except OSError as error:
             raise OutputNotStored(f"output {rendered.index}: it cannot be looked into: {error.strerror}") from error
 
-    async def _look(self, rendered: Rendered) -> tuple[Media, str]:
+    async def _inspect_file(self, rendered: Rendered) -> tuple[Media, str]:
         file, sha256 = await asyncio.to_thread(lambda: (_file_of(rendered.data), _sha256(rendered.data)))
         with file:
-            return await self._readers.look(file), sha256
+            return await self._readers.inspect(file), sha256
 
 
 def _file_of(data: bytes) -> BinaryIO:

@@ -87,7 +87,7 @@ class Ending:
 
     async def _park(self) -> str:
         state, operation = self._state, operation_id()
-        look_ms = await state.parking.look_ms()
+        poll_ms = await state.parking.poll_ms()
         outcome = await state.context.retry_until_answered(
             "park",
             lambda: state.ledger.park(
@@ -95,12 +95,12 @@ class Ending:
                 attempt=state.number,
                 operation=operation,
                 progress_thousandths=state.progress_thousandths,
-                look_ms=look_ms,
+                poll_ms=poll_ms,
             ),
         )
         if not isinstance(outcome, Parked):
             return await self._conclude("park", outcome, stop_provider=True)
-        state.slot.hold(outcome.next_look)
+        state.slot.hold(outcome.next_poll)
         state.notify()
         if state.ref is not None:
             state.parking.left(state.ref, state.progress_thousandths)

@@ -37,7 +37,7 @@ async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int
     context: WorkerContext = arq_context["context"]
     hand_back: asyncio.Event = arq_context["hand_back"]
     tool = arq_context["tool"]
-    if _must_look(context, provider) and not await _may_begin(context, hand_back, tool, generation, attempt):
+    if _must_check(context, provider) and not await _may_begin(context, hand_back, tool, generation, attempt):
         return
     begun = await _begin(context, hand_back, generation, attempt)
     if begun is None:
@@ -72,7 +72,7 @@ async def _stop_elsewhere(context: WorkerContext, tool: str, found: Generation, 
         log.warning("stop_not_left_to_worker", generation=found.id, error=str(error))
 
 
-def _must_look(context: WorkerContext, provider: str | None) -> bool:
+def _must_check(context: WorkerContext, provider: str | None) -> bool:
     """Whether the generation must be read first: its provider has a limit, or this worker lacks its key.
 
     Of a job that does not name its provider that is so if it is so of any provider.

@@ -25,7 +25,7 @@ SHORTEST_SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 
-def next_look_seconds(lately: Sequence[float], elapsed: float) -> float | None:
+def next_poll_seconds(lately: Sequence[float], elapsed: float) -> float | None:
     """In how many seconds to look at a job that runs for `elapsed` seconds, by how long others took; None: unknown.
 
     That is when an eighth of those that took longer than this one so far had ended: while most are known to take

@@ -71,7 +71,7 @@ class ParkedJobs:
         await cancel(*(heard.task for heard in self._heard.values()))
         try:
             async with asyncio.timeout(_HAND_OVER_SECONDS):
-                await asyncio.gather(*(self._have_looked_at(name, job) for name, job in left.items()))
+                await asyncio.gather(*(self._request_poll(name, job) for name, job in left.items()))
         except (TimeoutError, FareboxError) as error:
             log.info("parked_jobs_not_handed_over", jobs=len(left), error=type(error).__name__)
 
@@ -90,7 +90,7 @@ class ParkedJobs:
         if clock() - began_at < _BARELY_SECONDS:
             each, most = _CONTRADICTED_SECONDS
             await pause(min(each * max(1, generation.looks), most))
-        await self._until_answered("call_back", lambda: self._have_looked_at(generation.id, job))
+        await self._until_answered("call_back", lambda: self._request_poll(generation.id, job))
 
     async def _tell(self, generation: Generation, job: str, thousandths: int) -> bool:
         """Record how far it is; whether the generation still waits for this job."""
@@ -100,7 +100,7 @@ class ParkedJobs:
         self._dispatcher.notify(generation.account, generation.id)
         return not isinstance(outcome, Stale)
 
-    async def _have_looked_at(self, generation: str, job: str) -> None:
+    async def _request_poll(self, generation: str, job: str) -> None:
         """Have the job looked at now, by whoever has the generation or has room for it."""
         await self._ledger.call_back(generation=generation, job=job)
 

@@ -13,7 +13,7 @@ import time
 
 from gateway.clock import now_ms
 from gateway.ledger.outcomes import Generation
-from workers.attempts.job_times import next_look_seconds
+from workers.attempts.job_times import next_poll_seconds
 from workers.context import WorkerContext
 from workers.providers import ListeningProvider, Provider, ProviderRequest
 
@@ -83,7 +83,7 @@ class Parking:
         stay = _STAY_CALLED_SECONDS if self._calls_back else _STAY_SECONDS
         return self._generation.looks > 0 or time.monotonic() - self._began_at >= stay
 
-    async def look_ms(self) -> int | None:
+    async def poll_ms(self) -> int | None:
         """After how long to look again at the latest; None: when the ledger says."""
         if self._is_listened_to:
             return LISTENED_LOOK_MS
@@ -91,7 +91,7 @@ class Parking:
             return None
         request = self._generation.request
         lately = await self._context.job_times.lately(request.provider, request.model)
-        seconds = next_look_seconds(lately, (now_ms() - self._submitted_at) / 1000)
+        seconds = next_poll_seconds(lately, (now_ms() - self._submitted_at) / 1000)
         known = [] if seconds is None else [round(seconds * 1000)]
         return min([*known, *([PROGRESS_LOOK_MS] if self._tells else [])], default=None)
 

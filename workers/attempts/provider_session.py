@@ -26,7 +26,7 @@ from workers.attempts.state import AttemptState
 from workers.providers import Pending, ProgressReport, Provider, ProviderRequest, Rendered
 
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
-_LAST_LOOK_SECONDS = 15.0  # including the download of finished outputs; less than a lease
+_LAST_POLL_SECONDS = 15.0  # including the download of finished outputs; less than a lease
 _SUBMIT_SECONDS = 3.0  # for the answer to a submit, once the attempt is to end; less than a worker has to hand back
 
 
@@ -97,17 +97,17 @@ class ProviderSession:
         state = self._state
         if state.ref is None:
             return
-        looking = asyncio.create_task(self._look_once())
+        looking = asyncio.create_task(self._poll_once())
         handing_back = asyncio.create_task(hand_back.wait())
         try:
-            seconds = min(_LAST_LOOK_SECONDS, state.lease_seconds / 2)
+            seconds = min(_LAST_POLL_SECONDS, state.lease_seconds / 2)
             await asyncio.wait({looking, handing_back}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await cancel(looking, handing_back)  # whatever it raised: nobody waits for more
 
-    async def _look_once(self) -> None:
+    async def _poll_once(self) -> None:
         provider, request = await self._prepare()
-        await self._collect(provider, replace(request, last_look=True))
+        await self._collect(provider, replace(request, last_poll=True))
 
     async def _submit_and_collect(self) -> SessionResult:
         provider, request = await self._prepare()
@@ -158,11 +158,11 @@ class ProviderSession:
                         state.parking.at_work(fraction)
                         if fraction is not None:
                             self._note_progress(fraction)
-                        if request.last_look or (state.ref is not None and state.parking.may_leave()):
+                        if request.last_poll or (state.ref is not None and state.parking.may_leave()):
                             return SessionResult.LEFT
                     case ProgressReport(fraction):
                         self._note_progress(fraction)
-                        if request.last_look:
+                        if request.last_poll:
                             return SessionResult.LEFT
                     case _ if result.index not in state.delivered:
                         state.parking.found()

@@ -19,7 +19,7 @@ from gateway.ledger.outcomes import Dispatch, Generation
 from workers.context import WorkerContext
 
 # What a parked one keeps beyond its next look: until it is dispatched, picked up and begun.
-_LOOK_MARGIN_MS = 60_000
+_POLL_MARGIN_MS = 60_000
 _FILL_EVERY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Slot:
             return
         for_ms = None
         if until_ms is not None:
-            for_ms = max(0, until_ms - now_ms()) + _LOOK_MARGIN_MS
+            for_ms = max(0, until_ms - now_ms()) + _POLL_MARGIN_MS
         self._aside(self._context.slots.hold(self._provider, self._generation.id, for_ms=for_ms))
 
     def release(self) -> None:

@@ -20,7 +20,7 @@ from gateway.ledger.trimming import trim_all
 from gateway.tasks import cancel
 
 _FIRST_LOOK_SECONDS = 5.0  # after a start there is more urgent work
-_LOOK_SECONDS = 60.0
+_CHECK_SECONDS = 60.0
 _REST = 3.0  # three parts of rest to one of work: nobody waits for the result
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class DailyAudit:
                 log.warning("audit_delayed", error=str(error))
             except Exception:
                 log.exception("audit_failed")
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
 
     async def take_turn(self) -> Report | None:
         """Audit the ledger if that is due and nobody else is at it; None if not."""

@@ -18,7 +18,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputStore, hour
 from workers.metrics import OUTPUTS_DELETED, UPLOADS_DELETED
 
-_LOOK_SECONDS = 60.0
+_CHECK_SECONDS = 60.0
 _REST_SECONDS = 0.1  # between batches, while there is more to delete
 _BATCH_SECONDS = 120.0  # for a store that hangs; a batch over a slow link takes 5 s
 _CLAIM_MS = 300_000  # longer than a batch and its note in the ledger may take
@@ -44,7 +44,7 @@ class ExpiredFiles:
                 more = await self.delete_some_outputs()
             except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next look tries again
                 log.warning("outputs_not_deleted", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(_REST_SECONDS if more else _LOOK_SECONDS)
+            await asyncio.sleep(_REST_SECONDS if more else _CHECK_SECONDS)
 
     async def delete_uploads(self) -> None:
         """Delete uploads that nobody can use any more. Whatever was made of them has its own copy."""
@@ -54,7 +54,7 @@ class ExpiredFiles:
                 more = await self.delete_some_uploads()
             except Exception as error:  # noqa: BLE001 - as above
                 log.warning("uploads_not_deleted", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(_REST_SECONDS if more else _LOOK_SECONDS)
+            await asyncio.sleep(_REST_SECONDS if more else _CHECK_SECONDS)
 
     async def delete_some_outputs(self) -> bool:
         """Delete one batch; whether there may be more that is due now."""

@@ -76,7 +76,7 @@ class ProviderRequest:
     `idempotency_key` is the same each time one job is asked for, by whatever attempt, and a new one after the provider
     failed. `callback_url` is what a provider that can may call when the job has ended; then `called_back` is set, which
     `pause` heeds. `announced` are refs of jobs whose answer may never come: should the generation end without one, they
-    are asked to stop. `last_look`: the generation is cancelled, and only what is finished now is still wanted.
+    are asked to stop. `last_poll`: the generation is cancelled, and only what is finished now is still wanted.
     `sandbox` is the test-mode controls, None for every real request.
     """
 
@@ -96,7 +96,7 @@ class ProviderRequest:
     callback_url: str | None = None
     called_back: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
     announced: set[str] = field(default_factory=set, repr=False, compare=False)
-    last_look: bool = False
+    last_poll: bool = False
     sandbox: Mapping[str, Any] | None = None
 
     async def pause(self, seconds: float) -> None:

@@ -40,7 +40,7 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024  # ten minutes of 1080p; it is in memory until it is stored
 
 _CONNECT_SECONDS = 10.0
-_LOOK_SECONDS = 30.0
+_POLL_SECONDS = 30.0
 _SILENCE_SECONDS = 60.0  # of a download
 # Below the 5 s after which the shortest-tempered common server ends an idle connection: a submit that is written into
 # a connection while it ends is a submit of which nobody knows whether it arrived.
@@ -147,7 +147,7 @@ class ProviderCalls:
         Raises ProviderUnreachable, or ProviderFailed as the module says. A URL elsewhere is asked without our headers.
         """
         url = self._at(path)
-        seconds = self._seconds if slow else min(self._seconds, _LOOK_SECONDS)
+        seconds = self._seconds if slow else min(self._seconds, _POLL_SECONDS)
         timeout = aiohttp.ClientTimeout(total=seconds, connect=min(seconds, _CONNECT_SECONDS))
         async with (
             _in_our_errors(method, repeatable=repeatable),

@@ -33,13 +33,13 @@ from workers.providers.details import words_of
 from workers.providers.files import File, fetched, file_in
 from workers.providers.jobs import (
     GONE,
-    LOOK_BYTES_MAX,
+    POLL_BYTES_MAX,
     arguments,
     checked,
     data_url,
     gone,
-    look,
     pauses,
+    poll,
     progress_of,
     ref_in,
     stop,
@@ -111,7 +111,7 @@ class Fal:
         await self._calls.close()
 
     async def _status(self, at: str, request: ProviderRequest) -> _Status:
-        answer = await look(self._calls, f"{at}/status?logs=1", request)
+        answer = await poll(self._calls, f"{at}/status?logs=1", request)
         said = answer.document()
         if not text(said.get("status")):
             raise lost("it answered a request without its `status`", answer)
@@ -119,7 +119,7 @@ class Fal:
 
     async def _result(self, at: str, prompt: str, *, failed: bool) -> ProviderResponse:
         """The result of a completed request. `failed`: its status said so, and what is answered now is its error."""
-        answer = await self._calls.ask("GET", at, repeatable=True, slow=True, bytes_max=LOOK_BYTES_MAX)
+        answer = await self._calls.ask("GET", at, repeatable=True, slow=True, bytes_max=POLL_BYTES_MAX)
         if answer.ok:
             return answer
         if answer.status in GONE and not _is_of_the_job(answer):
@@ -134,7 +134,7 @@ class Fal:
         The reason may stand there or in what its result answers; that it has ended is certain without it.
         """
         try:
-            answer = await self._calls.ask("GET", at, repeatable=True, bytes_max=LOOK_BYTES_MAX)
+            answer = await self._calls.ask("GET", at, repeatable=True, bytes_max=POLL_BYTES_MAX)
         except ProviderError:
             documents: list[object] = [said]
         else:

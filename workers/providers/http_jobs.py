@@ -66,7 +66,7 @@ class HttpJobs:
             raise ProviderFailed("a job of an http server has a ref")
         looks, ordering = 0, OutputNumbering(request)
         while True:
-            answer = await self._look(ref, request)
+            answer = await self._poll(ref, request)
             job = answer.document()
             stage = self._stage(answer, job)
             files = [self._file(output, answer) for output in _outputs(job)]
@@ -97,7 +97,7 @@ class HttpJobs:
         """Close the session."""
         await self._calls.close()
 
-    async def _look(self, ref: str, request: ProviderRequest) -> ProviderResponse:
+    async def _poll(self, ref: str, request: ProviderRequest) -> ProviderResponse:
         answer = await self._calls.ask("GET", _path(ref), repeatable=True, slow=True, bytes_max=_ANSWER_BYTES_MAX)
         if answer.status in {404, 410}:
             raise ProviderFailed(f"it does not know its job (any more): {answer.status}")

@@ -13,11 +13,11 @@ from workers.providers.base import ProviderInput, ProviderRequest
 from workers.providers.calls import ProviderCalls, ProviderResponse
 from workers.providers.values import job_id
 
-LOOK_BYTES_MAX = 64 * 1024 * 1024
+POLL_BYTES_MAX = 64 * 1024 * 1024
 """Of an answer that may repeat the inputs, or have outputs in it."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # a vendor's id of a job becomes part of an address
-_LOOKS_SECONDS = (0.5, 0.7, 1.0, 1.4, 2.0)  # between looks; the last one stays
+_POLLS_SECONDS = (0.5, 0.7, 1.0, 1.4, 2.0)  # between looks; the last one stays
 _LOG_TAIL = 20_000  # characters; a progress bar is at the end
 _BAR = re.compile(r"(\d{1,3})%\s*\|[^|\n]+\|\s*\d+/\d+")  # as tqdm paints it: ` 50%|#####     | 2/4 [00:01…`
 
@@ -69,9 +69,9 @@ def checked(ref: str | None) -> str:
     return ref
 
 
-async def look(calls: ProviderCalls, address: str, request: ProviderRequest) -> ProviderResponse:
+async def poll(calls: ProviderCalls, address: str, request: ProviderRequest) -> ProviderResponse:
     """What the vendor says of the job at `address`; ProviderFailed if it does not know it (any more)."""
-    answer = await calls.ask("GET", address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
+    answer = await calls.ask("GET", address, repeatable=True, bytes_max=POLL_BYTES_MAX)
     if answer.status in GONE:
         raise gone(answer)
     if not answer.ok:
@@ -81,7 +81,7 @@ async def look(calls: ProviderCalls, address: str, request: ProviderRequest) -> 
 
 async def stop(calls: ProviderCalls, method: str, address: str, *, ended_already: frozenset[int]) -> None:
     """Ask for a stop. No error if the job has ended or is not known, which the vendor says by one of these statuses."""
-    answer = await calls.ask(method, address, repeatable=True, bytes_max=LOOK_BYTES_MAX)
+    answer = await calls.ask(method, address, repeatable=True, bytes_max=POLL_BYTES_MAX)
     if not answer.ok and answer.status not in ended_already:
         raise calls.refusal(answer)
 
@@ -99,6 +99,6 @@ def progress_of(log: object) -> float | None:
 
 def pauses() -> Iterator[float]:
     """Seconds between looks at a job, for ever."""
-    yield from _LOOKS_SECONDS
+    yield from _POLLS_SECONDS
     while True:
-        yield _LOOKS_SECONDS[-1]
+        yield _POLLS_SECONDS[-1]

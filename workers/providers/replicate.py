@@ -28,12 +28,12 @@ from workers.providers.calls import ProviderCalls, ProviderResponse, lost
 from workers.providers.details import presentable, words_of
 from workers.providers.files import File, fetched
 from workers.providers.jobs import (
-    LOOK_BYTES_MAX,
+    POLL_BYTES_MAX,
     arguments,
     checked,
     data_url,
-    look,
     pauses,
+    poll,
     progress_of,
     ref_in,
     stop,
@@ -72,7 +72,7 @@ class Replicate:
         body: dict[str, Any] = {"input": await arguments(request, self._address_of), **version}
         if request.callback_url:
             body |= {"webhook": request.callback_url, "webhook_events_filter": ["completed"]}
-        answer = await self._calls.ask("POST", path, json=body, repeatable=False, bytes_max=LOOK_BYTES_MAX)
+        answer = await self._calls.ask("POST", path, json=body, repeatable=False, bytes_max=POLL_BYTES_MAX)
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
         return ref_in(answer, "id")
@@ -81,7 +81,7 @@ class Replicate:
         """Look until the prediction has ended, then fetch its files: those that are named before may be previews."""
         at, looks = _address(ref), pauses()
         while True:
-            answer = await look(self._calls, at, request)
+            answer = await poll(self._calls, at, request)
             prediction = answer.document()
             stage = stage_of(prediction.get("status"))
             if stage is not Stage.RUNS:

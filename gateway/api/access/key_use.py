@@ -19,7 +19,7 @@ from gateway.errors import FareboxError
 from gateway.ledger.ledger import Ledger
 
 APART_SECONDS = 60.0  # of two writes for one key
-LOOK_SECONDS = 1.0  # a key's first use shows after this
+CHECK_SECONDS = 1.0  # a key's first use shows after this
 AT_ONCE = 32  # accounts: thousands in one batch keep Redis and the gateway busy for 100 ms, in which nobody is answered
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ class KeyUse:
     async def write_on(self) -> None:
         """Write what is due, for ever; runs as a task beside the server."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             await self.write(apart_seconds=APART_SECONDS)
 
     async def write(self, *, apart_seconds: float = 0) -> None:

@@ -61,7 +61,7 @@ async def of_generation(request: web.Request) -> web.StreamResponse:
             follower = Follower(request, stream, with_generation_id=False)
             await follower.first(generation)
             while follower.open and not watch.closing:
-                await _next_look(request, watch, stream)
+                await _wait_for_change(request, watch, stream)
                 again = await _read(request, lambda: own_generation(request, generation_id))
                 if again is not None:
                     await follower.now(again)
@@ -174,7 +174,7 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
                 else:
                     await follower.first(generation)
             while not watch.closing:
-                changed = await _next_look(request, watch, stream)
+                changed = await _wait_for_change(request, watch, stream)
                 await _send_changes(request, of, follower, changed)
                 known = await _read(request, lambda: account_of(request, of.again(request)))
                 if known is not None and (text := balance_shape(known).json_text()) != balance:
@@ -235,7 +235,7 @@ async def _of_queues(request: web.Request) -> web.StreamResponse:
         return stream.response
 
 
-async def _next_look(request: web.Request, watch: StreamWatch, stream: EventStream) -> Changed:
+async def _wait_for_change(request: web.Request, watch: StreamWatch, stream: EventStream) -> Changed:
     """Wait for the time to look again; what has changed meanwhile. InvalidKey if the session was signed out."""
     changed = await watch.wait(READ_AGAIN_SECONDS)
     await stream.keep_alive()

@@ -41,7 +41,7 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 
 async def _kept(request: web.Request, said: str, body: Received) -> web.Response:
-    async with _looked_into(request, said, body) as (media, kept):
+    async with _inspected(request, said, body) as (media, kept):
         return await _stored(request, media, kept)
 
 
@@ -83,15 +83,15 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
 
 
 @asynccontextmanager
-async def _looked_into(request: web.Request, said: str, body: Received) -> AsyncIterator[tuple[Media, Received]]:
+async def _inspected(request: web.Request, said: str, body: Received) -> AsyncIterator[tuple[Media, Received]]:
     """What the body is, by its bytes alone, and what of it is kept; InvalidRequest if it is nothing that is taken."""
-    looks = request.app[METRICS].upload_looks
+    inspections = request.app[METRICS].upload_inspections
     async with AsyncExitStack() as open_until_kept:
-        looking = request.app[INTAKE].looked_into(body, caller(request).acting_account)
+        inspection = request.app[INTAKE].inspected(body, caller(request).acting_account)
         try:
-            looked = await open_until_kept.enter_async_context(looking)
+            inspected = await open_until_kept.enter_async_context(inspection)
         except MediaUnreadable as error:
-            looks.labels("refused").inc()
+            inspections.labels("refused").inc()
             if said.startswith(_MEDIA) or said == ANY_BYTES:
                 raise _refused("body", str(error)) from None
             # A form, or JSON: whoever sends it is to learn that, and not what the first bytes look like.
@@ -99,10 +99,10 @@ async def _looked_into(request: web.Request, said: str, body: Received) -> Async
             problem = f"is not for a file, and the body cannot be read as one: send the file's bytes, as one of {taken}"
             raise _refused("Content-Type", problem) from None
         except RateLimited:
-            looks.labels("limited").inc()
+            inspections.labels("limited").inc()
             raise
-        looks.labels("read").inc()
-        yield looked
+        inspections.labels("read").inc()
+        yield inspected
 
 
 def _refused(path: str, message: str) -> InvalidRequest:

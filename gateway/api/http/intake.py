@@ -24,7 +24,7 @@ from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
 from gateway.errors import OutputNotStored
 from gateway.local import data_folder
-from gateway.media import OPENING_BYTES, FairLooks, Media, Readers, TimeUsedUp, converted_by_opening
+from gateway.media import OPENING_BYTES, FairInspections, Media, Readers, TimeUsedUp, converted_by_opening
 from gateway.outputs import OutputStore
 from gateway.schemas.errors import RateLimitedDetails
 
@@ -50,8 +50,8 @@ class Intake:
         self._folder = folder
         self._by_account: Counter[str] = Counter()
         self._readers = Readers()
-        self._looks = FairLooks(
-            at_once=limits.LOOKS_MAX, of_one=1, seconds_a_minute=limits.LOOK_SECONDS_A_MINUTE, refuses=True
+        self._inspections = FairInspections(
+            at_once=limits.INSPECTIONS_MAX, of_one=1, seconds_a_minute=limits.INSPECTION_SECONDS_A_MINUTE, refuses=True
         )
         self._stores = asyncio.Semaphore(limits.STORES_MAX)
 
@@ -80,27 +80,27 @@ class Intake:
                 file.close()
 
     @contextlib.asynccontextmanager
-    async def looked_into(self, body: Received, account: str) -> AsyncIterator[tuple[Media, Received]]:
+    async def inspected(self, body: Received, account: str) -> AsyncIterator[tuple[Media, Received]]:
         """What a file is, and what of it is to be kept: itself, or a picture that few could read as one that all can.
 
         MediaUnreadable, or RateLimited if the account's files have taken too much time of late.
         """
         if not await _on_disk(lambda: _is_converted(body.file)):
-            yield await self._in_turn(account, lambda: self._readers.look(body.file)), body
+            yield await self._in_turn(account, lambda: self._readers.inspect(body.file)), body
             return
         with await _on_disk(self._open) as into:
             media = await self._in_turn(account, lambda: self._readers.convert(body.file, into))
             yield media, await _on_disk(lambda: _received(into))
 
-    async def _in_turn(self, account: str, look: Callable[[], Coroutine[Any, Any, Media]]) -> Media:
+    async def _in_turn(self, account: str, inspect: Callable[[], Coroutine[Any, Any, Media]]) -> Media:
         """Few at once: the largest takes a gigabyte of memory, in another process.
 
         Whoever has files that take long waits for itself alone.
         """
         try:
-            return await self._looks.look(account, look)
+            return await self._inspections.inspect(account, inspect)
         except TimeUsedUp as error:
-            seconds = limits.LOOK_SECONDS_A_MINUTE
+            seconds = limits.INSPECTION_SECONDS_A_MINUTE
             raise RateLimited(
                 f"Rate limit exceeded: {seconds:g} seconds of upload inspection per minute per account. Files that "
                 "take long to inspect, such as large animated images, use it up even when they are rejected. Nothing "

@@ -62,11 +62,11 @@ class StreamWatch:
 
         Also while notices keep coming: those that were lost are not among them.
         """
-        look_at = self._looked_at + seconds
+        read_at = self._looked_at + seconds
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._something.wait(), max(0.0, look_at - monotonic()))
+            await asyncio.wait_for(self._something.wait(), max(0.0, read_at - monotonic()))
         self._something.clear()
-        everything = self._missed or monotonic() >= look_at
+        everything = self._missed or monotonic() >= read_at
         if everything:
             self._missed, self._looked_at = False, monotonic()
         changed, self._changed = list(self._changed), {}

@@ -10,8 +10,8 @@ from gateway.domain import OPEN_STATES, Bucket, format_credits, partition_of_acc
 from gateway.ledger import keys, outcomes
 from gateway.ledger.audit.indexes import read_index
 from gateway.ledger.audit.journals import JournalReader
-from gateway.ledger.audit.looking import Look, Moved
 from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.rechecking import Findings, Moved
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.audit.webhooks import missing_webhooks
 from gateway.ledger.generation_records import decode_allocation
@@ -46,12 +46,12 @@ class Snapshot:
         return sum(grant.available_millicredits for grant in self.grants.values() if grant.bucket is bucket)
 
 
-async def look_at_account(reader: Reader, account: str) -> Look:
+async def check_account(reader: Reader, account: str) -> Findings:
     """Compare all of one account; one that is not there has nothing to compare."""
     snapshot = await _snapshot(reader, account)
     if snapshot is None:
-        return Look()
-    look = Look(
+        return Findings()
+    findings = Findings(
         [
             AuditDifference(
                 kind=kind, subject=f"account {account}, {what}", account=account, expected=expected, found=found
@@ -59,12 +59,12 @@ async def look_at_account(reader: Reader, account: str) -> Look:
             for kind, what, expected, found in (*_balance(snapshot), *_held(snapshot), *_counts(snapshot))
         ]
     )
-    look.differences += await missing_webhooks(reader, account, snapshot.fields.get("webhooks", ""))
+    findings.differences += await missing_webhooks(reader, account, snapshot.fields.get("webhooks", ""))
     journal = JournalReader(reader, account)
     available = {bucket: snapshot.available(bucket) for bucket in Bucket}
-    look.differences += await journal.check(snapshot.newest, available, snapshot.held, snapshot.created_at)
-    look.entries = journal.entries
-    return look
+    findings.differences += await journal.check(snapshot.newest, available, snapshot.held, snapshot.created_at)
+    findings.entries = journal.entries
+    return findings
 
 
 Finding = tuple[DifferenceKind, str, str, str]

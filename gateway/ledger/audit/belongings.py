@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 from gateway.domain import ALL_ACCOUNTS
 from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import ADMIN_SCOPE, Key
-from gateway.ledger.audit.looking import Look
 from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.rechecking import Findings
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.scripts import translated
 
@@ -19,12 +19,12 @@ _GONE = -2
 _FOR_EVER = -1
 
 
-async def look_at_keys(reader: Reader, found: Sequence[Key]) -> Look:
+async def check_keys(reader: Reader, found: Sequence[Key]) -> Findings:
     """Compare keys with what is known of their kinds. A generation's TTL is looked at with its state."""
-    look = Look()
+    findings = Findings()
     known = [key for key in found if key.kind is not None]
     lives, owners = await _ask(reader, known)
-    look.differences += [
+    findings.differences += [
         AuditDifference(
             kind=DifferenceKind.ORPHAN,
             subject=f"key {key.name}",
@@ -36,8 +36,8 @@ async def look_at_keys(reader: Reader, found: Sequence[Key]) -> Look:
     ]
     for key, lives_ms, owned in zip(known, lives, owners, strict=True):
         if lives_ms != _GONE:
-            look.differences += _differences(key, lives_ms, owned=owned)
-    return look
+            findings.differences += _differences(key, lives_ms, owned=owned)
+    return findings
 
 
 async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bool]]:

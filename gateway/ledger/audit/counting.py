@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 
 from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import read_key
-from gateway.ledger.audit.looking import Look
 from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.rechecking import Findings
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.audit.scanning import scan
 from gateway.ledger.scripts import translated
@@ -58,7 +58,7 @@ async def created_at(reader: Reader, accounts: Sequence[str]) -> list[int]:
     return [int(answer) if isinstance(answer, bytes) and answer.isdigit() else 0 for answer in answers]
 
 
-async def look_at_account_count(reader: Reader, partition: int) -> Look:
+async def check_account_count(reader: Reader, partition: int) -> Findings:
     """Count a partition's accounts once more and compare."""
     count = await AccountCount.of(reader, partition)
     async for names in scan(reader, keys.account(partition, "*")):
@@ -67,9 +67,9 @@ async def look_at_account_count(reader: Reader, partition: int) -> Look:
         for moment in await created_at(reader, accounts):
             count.add(moment)
     if count.agrees:
-        return Look()
+        return Findings()
     subject = f"{keys.totals(partition)}, field accounts"
-    return Look(
+    return Findings(
         [
             AuditDifference(
                 kind=DifferenceKind.TOTALS, subject=subject, expected=str(count.before), found=str(count.total)

@@ -9,8 +9,8 @@ from functools import partial
 from gateway.domain import OPEN_STATES, EntryKind, State, format_credits, partition_of_generation
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
-from gateway.ledger.audit.looking import UNREADABLE, Look, readable, unreadable
 from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.rechecking import UNREADABLE, Findings, readable, unreadable
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.generation_records import decode_allocation
 from gateway.ledger.records import decode_entry, pairs
@@ -22,9 +22,9 @@ _DAY_MS = 86_400_000
 _SETTLING = frozenset({EntryKind.RESERVE, EntryKind.COMMIT, EntryKind.REFUND})
 
 
-async def look_at_generations(reader: Reader, generations: Sequence[str]) -> Look:
+async def check_generations(reader: Reader, generations: Sequence[str]) -> Findings:
     """Compare generations of one partition, at most GENERATIONS_AT_ONCE, with their indexes and their own entries."""
-    look = Look()
+    findings = Findings()
     key = keys.deadlines(partition_of_generation(generations[0]))
     try:
         _, (now, *rows) = await reader.run("audit_generations", key, ids=",".join(generations))
@@ -32,15 +32,15 @@ async def look_at_generations(reader: Reader, generations: Sequence[str]) -> Loo
         if len(generations) == 1:
             raise
         for generation in generations:  # one of them is no hash: find out which
-            look.add(await readable(f"generation {generation}", partial(look_at_generations, reader, [generation])))
-        return look
+            findings.add(await readable(f"generation {generation}", partial(check_generations, reader, [generation])))
+        return findings
     for name, flat in zip(generations, rows, strict=True):
         fields = pairs(flat)
         if fields["lives_ms"] == "-2":  # it expired after it was listed
             continue
-        look.generations += 1
-        look.differences += _differences(name, fields, int(now), reader.kept.lists_ms - _DAY_MS)
-    return look
+        findings.generations += 1
+        findings.differences += _differences(name, fields, int(now), reader.kept.lists_ms - _DAY_MS)
+    return findings
 
 
 def _differences(name: str, fields: Mapping[str, str], now: int, listed_ms: int) -> list[AuditDifference]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from gateway.domain import OPEN_STATES, State, format_credits
 from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import Key
-from gateway.ledger.audit.looking import Look, Moved
 from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.rechecking import Findings, Moved
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.records import pairs
 
@@ -61,18 +61,18 @@ async def read_index(reader: Reader, key: str) -> AsyncIterator[IndexPage]:
             return
 
 
-async def look_at_index(reader: Reader, key: Key) -> Look:
+async def check_index(reader: Reader, key: Key) -> Findings:
     """Compare each member of a sorted set with its generation."""
-    look = Look()
+    findings = Findings()
     async for page in read_index(reader, key.name):
         for row in page.rows:
             difference = _misplaced(key, row, page.now)
             if difference is not None:
-                look.differences.append(difference)
-    return look
+                findings.differences.append(difference)
+    return findings
 
 
-async def look_at_totals(reader: Reader, partition: int) -> Look:
+async def check_totals(reader: Reader, partition: int) -> Findings:
     """Compare `totals` with what is open; Moved if that took several scripts and it changed between them."""
     counted, totals = Counter[str](), None
     async for page in read_index(reader, keys.deadlines(partition)):
@@ -82,7 +82,7 @@ async def look_at_totals(reader: Reader, partition: int) -> Look:
         for row in page.rows:
             if row.state in _OPEN:
                 counted.update({"open": 1, "held": row.price, f"{row.state}:{row.tool}": 1})
-    return Look(_totals(partition, totals or {}, counted))
+    return Findings(_totals(partition, totals or {}, counted))
 
 
 def _totals(partition: int, totals: Mapping[str, int], counted: Mapping[str, int]) -> list[AuditDifference]:

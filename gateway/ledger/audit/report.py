@@ -116,7 +116,7 @@ class Report:
     generations: int = 0
     entries: int = 0
     unproved: tuple[str, ...] = ()
-    """What changed so fast that no steady look at it succeeded: neither proved nor different. Look again later."""
+    """What changed so fast that no steady look at it succeeded: neither proved nor different. Findings again later."""
     differences: tuple[AuditDifference, ...] = ()
     counted: Counter[DifferenceKind] = field(default_factory=Counter)
     """All differences by kind, also those that were too many to keep."""

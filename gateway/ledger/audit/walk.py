@@ -1,6 +1,6 @@
 """The walk over a whole ledger: key by key over each server, then the totals of each partition.
 
-What is in memory at any time: one page of names (about KEYS_AT_ONCE), what LOOKS_AT_ONCE looks hold (a page of a
+What is in memory at any time: one page of names (about KEYS_AT_ONCE), what CHECKS_AT_ONCE checks hold (a page of a
 journal, of generations or of a sorted set each, and an account's grants), and three numbers for each partition. An
 account that lists more generations than one script reads adds the ids of those that are open.
 """
@@ -15,20 +15,20 @@ from functools import partial
 from gateway.domain import partition_of_account, partition_of_generation
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
-from gateway.ledger.audit.accounts import look_at_account
-from gateway.ledger.audit.belongings import look_at_keys
-from gateway.ledger.audit.counting import AccountCount, created_at, look_at_account_count
-from gateway.ledger.audit.generations import GENERATIONS_AT_ONCE, look_at_generations
-from gateway.ledger.audit.indexes import look_at_index, look_at_totals, read_index
+from gateway.ledger.audit.accounts import check_account
+from gateway.ledger.audit.belongings import check_keys
+from gateway.ledger.audit.counting import AccountCount, check_account_count, created_at
+from gateway.ledger.audit.generations import GENERATIONS_AT_ONCE, check_generations
+from gateway.ledger.audit.indexes import check_index, check_totals, read_index
 from gateway.ledger.audit.keyspace import Key, read_key
-from gateway.ledger.audit.looking import Look, look_again
 from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.rechecking import Findings, recheck
 from gateway.ledger.audit.report import DifferenceKind, Report
 from gateway.ledger.audit.scanning import count_keys, scan
-from gateway.ledger.audit.webhooks import look_at_webhook, look_at_webhook_index
+from gateway.ledger.audit.webhooks import check_webhook, check_webhook_index
 from gateway.ledger.core import LedgerCore
 
-LOOKS_AT_ONCE = 8
+CHECKS_AT_ONCE = 8
 """Together: their scripts may travel in one pipeline, which Redis answers without a look at anybody else."""
 
 Progress = Callable[[str, int, int], None]
@@ -78,11 +78,11 @@ class _LedgerWalk:
 
     async def _totals(self, partition: int) -> None:
         if not self._counts[partition].agrees:
-            look = partial(look_at_account_count, self._reader, partition)
-            await self._look(f"{keys.totals(partition)}, accounts", look)
+            check = partial(check_account_count, self._reader, partition)
+            await self._check(f"{keys.totals(partition)}, accounts", check)
         # What is open is counted by its deadlines. Where those are wrong already, totals would be blamed for it.
         if partition not in self._wrong_deadlines:
-            await self._look(keys.totals(partition), partial(look_at_totals, self._reader, partition))
+            await self._check(keys.totals(partition), partial(check_totals, self._reader, partition))
 
     async def one_account(self, account: str) -> None:
         partition = partition_of_account(account, self._reader.partitions)
@@ -105,16 +105,16 @@ class _LedgerWalk:
             by_kind[key.kind.name if key.kind is not None else ""].append(key)
         self.report.keys += len(found)
         if found:
-            await self._look("keys", partial(look_at_keys, self._reader, list(found.values())))
+            await self._check("keys", partial(check_keys, self._reader, list(found.values())))
         await self._accounts([key.account for key in by_kind["account"] if key.account is not None])
         await self._generations([key.generation for key in by_kind["generation"] if key.generation is not None])
         await self._indexes([key for kind in _INDEXES for key in by_kind[kind]])
         await self._webhooks(by_kind["webhook"], by_kind["webhooks"])
 
     async def _webhooks(self, webhooks: Sequence[Key], indexes: Sequence[Key]) -> None:
-        looks = [(f"key {key.name}", partial(look_at_webhook, self._reader, key)) for key in webhooks]
-        looks += [(f"key {key.name}", partial(look_at_webhook_index, self._reader, key)) for key in indexes]
-        await self._together(looks)
+        checks = [(f"key {key.name}", partial(check_webhook, self._reader, key)) for key in webhooks]
+        checks += [(f"key {key.name}", partial(check_webhook_index, self._reader, key)) for key in indexes]
+        await self._together(checks)
 
     async def _accounts(self, accounts: Sequence[str]) -> None:
         self.report.accounts += len(accounts)
@@ -124,32 +124,30 @@ class _LedgerWalk:
             if self._counts:
                 self._counts[partition].add(moment)
         await self._together(
-            [(f"account {account}", partial(look_at_account, self._reader, account)) for account in accounts]
+            [(f"account {account}", partial(check_account, self._reader, account)) for account in accounts]
         )
 
     async def _generations(self, generations: Sequence[str]) -> None:
         of_partition: defaultdict[int, list[str]] = defaultdict(list)
         for generation in generations:
             of_partition[partition_of_generation(generation)].append(generation)
-        looks = []
+        checks = []
         for partition, names in of_partition.items():
             for first in range(0, len(names), GENERATIONS_AT_ONCE):
                 page = names[first : first + GENERATIONS_AT_ONCE]
-                looks.append(
-                    (f"generations of {keys.tag(partition)}", partial(look_at_generations, self._reader, page))
-                )
-        await self._together(looks)
+                checks.append((f"generations of {keys.tag(partition)}", partial(check_generations, self._reader, page)))
+        await self._together(checks)
 
     async def _indexes(self, found: Sequence[Key]) -> None:
-        await self._together([(f"key {key.name}", partial(look_at_index, self._reader, key)) for key in found])
+        await self._together([(f"key {key.name}", partial(check_index, self._reader, key)) for key in found])
 
-    async def _together(self, looks: Sequence[tuple[str, Callable[[], Awaitable[Look]]]]) -> None:
-        for first in range(0, len(looks), LOOKS_AT_ONCE):
-            page = looks[first : first + LOOKS_AT_ONCE]
-            await asyncio.gather(*(self._look(subject, look) for subject, look in page))
+    async def _together(self, checks: Sequence[tuple[str, Callable[[], Awaitable[Findings]]]]) -> None:
+        for first in range(0, len(checks), CHECKS_AT_ONCE):
+            page = checks[first : first + CHECKS_AT_ONCE]
+            await asyncio.gather(*(self._check(subject, check) for subject, check in page))
 
-    async def _look(self, subject: str, look: Callable[[], Awaitable[Look]]) -> None:
-        found = await look_again(subject, look)
+    async def _check(self, subject: str, check: Callable[[], Awaitable[Findings]]) -> None:
+        found = await recheck(subject, check)
         if found is None:
             self.report.could_not_prove(subject)
             return
@@ -162,7 +160,7 @@ class _LedgerWalk:
 
 
 async def _check_shape(ledger: LedgerCore) -> None:
-    """Look at the ledger's own description, which nobody but `Ledger.start` writes."""
+    """Findings at the ledger's own description, which nobody but `Ledger.start` writes."""
     found = await ledger.command("GET", keys.META)
     if found is None:
         raise LedgerBroken("there is no ledger here: no gateway has ever started on this Redis")

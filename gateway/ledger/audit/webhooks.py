@@ -5,8 +5,8 @@ from __future__ import annotations
 from gateway.domain import partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.audit.keyspace import Key
-from gateway.ledger.audit.looking import Look
 from gateway.ledger.audit.reader import Reader
+from gateway.ledger.audit.rechecking import Findings
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 
 _DELIVERIES_AT_ONCE = 500
@@ -18,11 +18,11 @@ _WHAT = {
 }
 
 
-async def look_at_webhook(reader: Reader, key: Key) -> Look:
+async def check_webhook(reader: Reader, key: Key) -> Findings:
     """Compare a webhook with its owner's list, with the partition's index, and with its oldest deliveries."""
     word, rest = await reader.run("audit_webhook", key.name, limit=_DELIVERIES_AT_ONCE)
     if word == "gone":
-        return Look()
+        return Findings()
     listed, index, first = (text.decode() for text in rest[:3])
     found = []
     if listed != "1":
@@ -31,21 +31,21 @@ async def look_at_webhook(reader: Reader, key: Key) -> Look:
         found.append((f"webhook {key.webhook}, when it is due", first or "nothing due", index or "nothing due"))
     for event, what in rest[3:]:
         found.append((f"webhook {key.webhook}, event {event.decode()}", *_WHAT[what.decode()]))
-    return Look([_difference(key, *one) for one in found])
+    return Findings([_difference(key, *one) for one in found])
 
 
-async def look_at_webhook_index(reader: Reader, key: Key) -> Look:
+async def check_webhook_index(reader: Reader, key: Key) -> Findings:
     """Compare the webhooks that are due with those that are there."""
-    look, cursor = Look(), "0"
+    findings, cursor = Findings(), "0"
     while True:
         _, (after, *rows) = await reader.run("audit_webhooks", key.name, cursor=cursor, limit=_WEBHOOKS_AT_ONCE)
         for name, there in rows:
             if there != b"1":
                 subject = f"{key.name}, {name.decode()}"
-                look.differences.append(_difference(key, subject, "a webhook that is there", "no such webhook"))
+                findings.differences.append(_difference(key, subject, "a webhook that is there", "no such webhook"))
         cursor = after.decode()
         if cursor == "0":
-            return look
+            return findings
 
 
 async def missing_webhooks(reader: Reader, account: str, listed: str) -> list[AuditDifference]:

@@ -30,7 +30,7 @@ generations.set(
   id, "state", "running", "attempt", attempt, "operation", operation, "lease_until", lease_until,
   "give_up_at", give_up_at, "started_at", g.started_at or amounts.text(now))
 redis.call("HDEL", KEYS[1], "parked", "not_before", "called_back", "in_line")
-generations.look_at(id, tonumber(lease_until))
+generations.set_deadline(id, tonumber(lease_until))
 if g.state == "queued" then
   generations.count("queued:" .. g.tool, -1)
   generations.count("running:" .. g.tool, 1)

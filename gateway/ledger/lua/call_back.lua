@@ -20,5 +20,5 @@ if not g.parked then
   return {"called_back", {}}
 end
 local deadline = amounts.real_now() + tonumber(dispatch_ms)
-generations.look_at(g.id, deadline)
+generations.set_deadline(g.id, deadline)
 return {"called_back", generations.dispatch(g, deadline)}

@@ -23,5 +23,5 @@ if g.state ~= "running" then return ending.run(g, "cancelled", "", g.operation, 
 if not g.cancel_requested then generations.set(g.id, "cancel_requested", "1") end
 if not g.parked then return {"cancel_requested", generations.reply(g.id), {}} end
 local deadline = amounts.real_now() + dispatch_ms
-generations.look_at(g.id, deadline)
+generations.set_deadline(g.id, deadline)
 return {"cancel_requested", generations.reply(g.id), generations.dispatch(g, deadline)}

@@ -6,7 +6,7 @@
 -- Writes   deadlines
 --- @include "lib/keys" "lib/amounts" "lib/generations"
 local read = unpack(ARGV) -- what was read: `generation:deadline`, by commas
-local LOOK_AGAIN = 60000
+local CHECK_AGAIN_MS = 60000
 local now = amounts.real_now()
 
 -- When to look at a generation again; nil if nobody has to dispatch it any more.
@@ -15,7 +15,7 @@ local function look_at(id)
     "HMGET", keys.generation(id), "state", "parked", "ref", "queued_at", "not_before", "terms", "in_line")
   local state, parked, ref, queued_at, not_before = unpack(fields, 1, 5)
   if state ~= "queued" and not parked then return nil end
-  local at = math.max(now, tonumber(not_before or 0)) + LOOK_AGAIN
+  local at = math.max(now, tonumber(not_before or 0)) + CHECK_AGAIN_MS
   if state ~= "queued" or ref or fields[7] then return at end
   local queue_timeout = generations.terms({terms = fields[6]}).queue_timeout
   return math.min(at, math.max(now, tonumber(queued_at) + queue_timeout))
@@ -29,7 +29,7 @@ end
 
 local reply = {"noted"}
 for id, at in pairs(moved) do
-  generations.look_at(id, at)
+  generations.set_deadline(id, at)
   table.insert(reply, id)
 end
 return reply

@@ -8,14 +8,14 @@
 local
   attempt, operation, dispatch_ms,
   progress, -- in thousandths, or ""
-  look_ms -- until the next look at most, or ""
+  poll_ms -- until the next look at most, or ""
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 -- A callback that came while the attempt ran must not be slept through.
 local called_back = g and g.ref and g.called_back == g.ref
 
-local function parked(next_look)
-  return {"parked", amounts.text(next_look), called_back and generations.dispatch(g, next_look) or {}}
+local function parked(next_poll)
+  return {"parked", amounts.text(next_poll), called_back and generations.dispatch(g, next_poll) or {}}
 end
 
 if g and g.parked and g.attempt == attempt and g.operation == operation then
@@ -26,14 +26,14 @@ if not g.ref then error(g.id .. " cannot be parked: its provider gave no ref") e
 if g.cancel_requested then return ending.run(g, "cancelled", "", operation, tonumber(dispatch_ms)) end
 
 local looks = tonumber(g.looks or 0)
-local pause = called_back and tonumber(dispatch_ms) or math.min(30000 * 2 ^ looks, 300000, tonumber(look_ms) or 300000)
+local pause = called_back and tonumber(dispatch_ms) or math.min(30000 * 2 ^ looks, 300000, tonumber(poll_ms) or 300000)
 local now, give_up_at = amounts.real_now(), tonumber(g.give_up_at)
 -- Once more before it is given up, so that what was made since the look before is not lost; then when it is given up.
-local last_look = give_up_at - 10000
-local next_look = math.min(now + pause, now < last_look and last_look or math.max(now, give_up_at))
+local last_poll = give_up_at - 10000
+local next_poll = math.min(now + pause, now < last_poll and last_poll or math.max(now, give_up_at))
 if (tonumber(progress) or 0) > tonumber(g.progress or 0) then redis.call("HSET", KEYS[1], "progress", progress) end
 generations.set(
   g.id, "parked", "1", "looks", amounts.text(looks + 1), "operation", operation, "looked_at", amounts.text(now))
 redis.call("HDEL", KEYS[1], "lease_until")
-generations.look_at(g.id, next_look)
-return parked(next_look)
+generations.set_deadline(g.id, next_poll)
+return parked(next_poll)

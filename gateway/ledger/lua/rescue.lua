@@ -32,7 +32,7 @@ if g.state == "waiting" then
   local gives_up_at = promotion.gives_up_at(g)
   if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
     if now >= gives_up_at then return timed_out("waiting_timeout") end
-    generations.look_at(g.id, gives_up_at) -- it was to be promoted, and others took the room
+    generations.set_deadline(g.id, gives_up_at) -- it was to be promoted, and others took the room
     return {"not_due"}
   end
   local chosen = now < gives_up_at and promotion.choose(a, p, g.tool) or {g}
@@ -61,5 +61,5 @@ end
 if not g.ref and now >= tonumber(g.queued_at) + generations.terms(g).queue_timeout then
   return timed_out("queue_timeout")
 end
-generations.look_at(g.id, now + dispatch_ms)
+generations.set_deadline(g.id, now + dispatch_ms)
 return rescued("dispatched", {"requeued", generations.dispatch(g, now + dispatch_ms)})

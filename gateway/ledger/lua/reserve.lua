@@ -83,7 +83,7 @@ local deadline = a.real + (waits and generations.terms({terms = limits}).waiting
 accounts.save(a)
 redis.call("HSET", keys.generation(id), "request", request, "terms", limits, unpack(stored))
 if waits then redis.call("ZADD", keys.waiting(a.id, tool), place, id) end
-generations.look_at(id, deadline)
+generations.set_deadline(id, deadline)
 redis.call("ZADD", keys.recent(a.id), place, id)
 if memory then redis.call("SET", memory, request_digest .. " generation " .. id, "PX", 86400000) end
 generations.count("open", 1)

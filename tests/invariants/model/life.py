@@ -12,7 +12,7 @@ from tests.invariants.model.credits import Account, Entry, Share
 from tests.invariants.model.plans import day
 
 OPEN, RETRIED = {"waiting", "queued", "running"}, {"provider_failed", "worker_lost"}
-DISPATCH, LOOK_AGAIN, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
+DISPATCH, CHECK_AGAIN_MS, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
 LOOKS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
@@ -214,7 +214,7 @@ class Model(Accounts):
         attempt: int,
         operation: str,
         progress_thousandths: int | None = None,
-        look_ms: int | None = None,
+        poll_ms: int | None = None,
     ) -> Answer:
         if answer := self.again(generation, operation):
             return answer
@@ -227,7 +227,7 @@ class Model(Accounts):
         called_back = g.called_back == g.ref
         last = g.give_up_at - LAST_LOOK  # once more before it is given up
         until = last if self.clock < last else max(self.clock, g.give_up_at)
-        pause = LOOKS[min(g.looks, 4)] if look_ms is None else min(look_ms, LOOKS[min(g.looks, 4)])
+        pause = LOOKS[min(g.looks, 4)] if poll_ms is None else min(poll_ms, LOOKS[min(g.looks, 4)])
         g.deadline = min(self.clock + (DISPATCH if called_back else pause), until)
         if progress_thousandths is not None:
             g.progress = max(g.progress or 0, progress_thousandths)
@@ -252,7 +252,7 @@ class Model(Accounts):
             return "Stale", None
         if g.ref:
             return "LedgerBroken", None
-        g.in_line, g.deadline = True, self.clock + LOOK_AGAIN
+        g.in_line, g.deadline = True, self.clock + CHECK_AGAIN_MS
         return "WaitingForSlot", g.dispatch
 
     def settle(self, *, generation: str, attempt: int, operation: str, failure: str | None) -> Answer:
@@ -359,7 +359,7 @@ class Model(Accounts):
         g = self.generations.get(generation)
         if not g or not (g.state == "queued" or g.parked) or g.deadline != deadline:
             return "no", None
-        g.deadline = max(self.clock, g.not_before) + LOOK_AGAIN
+        g.deadline = max(self.clock, g.not_before) + CHECK_AGAIN_MS
         if not g.ref and not g.in_line:
             g.deadline = min(g.deadline, max(self.clock, (g.queued_at or 0) + g.terms.queue_timeout_ms))
         return "yes", None

@@ -15,8 +15,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from gateway.errors import MediaNotTaken, MediaUnreadable
-from gateway.media import Media, Readers, content_type_by_opening, converted_by_opening, look
-from gateway.media.looking import convert
+from gateway.media import Media, Readers, content_type_by_opening, converted_by_opening, inspect
+from gateway.media.inspection import convert
 from tests.made_media import film, picture, png_that_says
 
 FILES = Path(__file__).parents[2] / "media_files"
@@ -80,13 +80,13 @@ def converted(data: bytes) -> Iterator[tuple[Media, Image.Image]]:
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_an_image_is_as_wide_as_it_is_shown(format_name: str, orientation: int) -> None:
-    seen = look(photo(format_name, orientation))
+    seen = inspect(photo(format_name, orientation))
     assert (seen.width, seen.height) == ((64, 48) if orientation < 5 else (48, 64))
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65_535])
 def test_an_orientation_that_is_none_turns_nothing(orientation: int) -> None:
-    seen = look(photo("JPEG", orientation))
+    seen = inspect(photo("JPEG", orientation))
     assert (seen.width, seen.height) == (64, 48)
 
 
@@ -97,12 +97,12 @@ def test_exif_that_is_damaged_turns_nothing_and_ends_nothing(keep: int) -> None:
     at = whole.index(b"Exif\0\0") + 6
     length = struct.unpack(">H", whole[at - 8 : at - 6])[0] - 8
     damaged = whole[: at + keep] + b"\xff" * (length - keep) + whole[at + length :]
-    assert {look(damaged).width, look(damaged).height} == {64, 48}
+    assert {inspect(damaged).width, inspect(damaged).height} == {64, 48}
 
 
 @pytest.mark.parametrize(("degrees", "size"), [(90, (48, 64)), (180, (64, 48)), (270, (48, 64))])
 def test_a_video_is_as_wide_as_it_is_shown(degrees: int, size: tuple[int, int]) -> None:
-    seen = look(turned(degrees))
+    seen = inspect(turned(degrees))
     assert (seen.width, seen.height) == size
 
 
@@ -111,14 +111,14 @@ def test_a_video_is_as_wide_as_it_is_shown(degrees: int, size: tuple[int, int]) 
     ("ratio", "size"), [((1, 1), (64, 48)), ((4, 3), (85, 48)), ((3, 4), (64, 64)), ((200, 1), (64, 48))]
 )
 def test_pixels_that_are_not_square_are_stretched(codec: str, ratio: tuple[int, int], size: tuple[int, int]) -> None:
-    seen = look(with_pixels_of(*ratio, codec))
+    seen = inspect(with_pixels_of(*ratio, codec))
     assert (seen.width, seen.height) == size
 
 
 def test_a_side_has_a_limit_of_its_own() -> None:
     """A line of a million pixels passed, and had no name that it could be kept under: a 500."""
     with pytest.raises(MediaUnreadable, match="a side may have 65,535"):
-        look(png_that_says(1_000_000, 1))
+        inspect(png_that_says(1_000_000, 1))
 
 
 # --- the bytes decide -----------------------------------------------------------------------------------------------
@@ -174,19 +174,19 @@ KEPT_AS_JPEG = ("image.avif", "photo.heic")
 
 @pytest.mark.parametrize("name", SEEN)
 def test_these_files_are_taken_as_they_are(name: str) -> None:
-    assert look((FILES / name).read_bytes()) == SEEN[name]
+    assert inspect((FILES / name).read_bytes()) == SEEN[name]
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_these_files_are_of_a_format_that_is_not_taken(name: str) -> None:
     with pytest.raises(MediaNotTaken, match=REFUSED[name]):
-        look((FILES / name).read_bytes())
+        inspect((FILES / name).read_bytes())
 
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_these_files_are_damaged(name: str) -> None:
     with pytest.raises(MediaUnreadable, match=DAMAGED[name]) as refused:
-        look((FILES / name).read_bytes())
+        inspect((FILES / name).read_bytes())
     assert not isinstance(refused.value, MediaNotTaken)
 
 
@@ -197,7 +197,7 @@ def test_an_mp4_may_begin_with_empty_space(space: int) -> None:
     (count,) = struct.unpack_from(">I", whole, at)
     offsets = [offset + space for offset in struct.unpack_from(f">{count}I", whole, at + 4)]
     moved = whole[: at + 4] + struct.pack(f">{count}I", *offsets) + whole[at + 4 + 4 * count :]
-    assert look(struct.pack(">I4s", space, b"free") + bytes(space - 8) + moved) == look(whole)
+    assert inspect(struct.pack(">I4s", space, b"free") + bytes(space - 8) + moved) == inspect(whole)
 
 
 def test_each_of_the_files_is_claimed_about() -> None:
@@ -214,7 +214,7 @@ def test_heic_and_avif_are_kept_as_a_jpeg_and_are_no_outputs(name: str) -> None:
         assert (media.content_type, image.format) == ("image/jpeg", "JPEG")
         assert (media.width, media.height) == image.size == (64, 48)
     with pytest.raises(MediaNotTaken, match=r"HEIC|AVIF"):
-        look(data)
+        inspect(data)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -266,5 +266,5 @@ async def test_a_reader_of_its_own_converts(tmp_path: Path) -> None:
         into.write(b"rest" * 10_000)
         for _ in range(2):
             assert await readers.convert(file, into) == Media("image/jpeg", 64, 48)
-    assert look(into_path.read_bytes()) == Media("image/jpeg", 64, 48)
+    assert inspect(into_path.read_bytes()) == Media("image/jpeg", 64, 48)
     await readers.close()

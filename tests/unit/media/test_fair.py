@@ -1,4 +1,4 @@
-"""Whose files are looked into next: by the order in which looks begin and end, not by how long they take."""
+"""Whose files are looked into next: by the order in which inspections begin and end, not by how long they take."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from gateway.errors import MediaUnreadable
-from gateway.media import FairLooks, TimeUsedUp, fair
+from gateway.media import FairInspections, TimeUsedUp, fair
 from tests.until import until_idle
 
 
 class Clock:
-    """The time by which looks are measured."""
+    """The time by which inspections are measured."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -21,24 +21,24 @@ class Clock:
         return self.seconds
 
 
-class Looks:
-    """Looks that go on until they are told to end, and the order in which they began."""
+class Inspections:
+    """Inspections that go on until they are told to end, and the order in which they began."""
 
-    def __init__(self, fair_looks: FairLooks) -> None:
+    def __init__(self, fair_inspections: FairInspections) -> None:
         self.begun: list[str] = []
-        self._fair = fair_looks
+        self._fair = fair_inspections
         self._ends: dict[str, asyncio.Event] = {}
 
     def ask(self, account: str, name: str = "") -> asyncio.Task[str]:
         name = name or account
         self._ends[name] = asyncio.Event()
 
-        async def look() -> str:
+        async def inspect() -> str:
             self.begun.append(name)
             await self._ends[name].wait()
             return name
 
-        return asyncio.create_task(self._fair.look(account, look))
+        return asyncio.create_task(self._fair.inspect(account, inspect))
 
     def end(self, name: str) -> None:
         self._ends[name].set()
@@ -52,8 +52,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def looks() -> Looks:
-    return Looks(FairLooks(at_once=2, of_one=1, seconds_a_minute=20, refuses=False))
+def inspections() -> Inspections:
+    return Inspections(FairInspections(at_once=2, of_one=1, seconds_a_minute=20, refuses=False))
 
 
 @pytest.fixture
@@ -67,85 +67,85 @@ def slow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("clock", "never_slow")
-async def test_one_account_has_never_all_readers(looks: Looks) -> None:
-    mine = [looks.ask("a", f"a{number}") for number in range(3)]
+async def test_one_account_has_never_all_readers(inspections: Inspections) -> None:
+    mine = [inspections.ask("a", f"a{number}") for number in range(3)]
     await until_idle()
-    assert looks.begun == ["a0"]
-    other = looks.ask("b")
+    assert inspections.begun == ["a0"]
+    other = inspections.ask("b")
     await until_idle()
-    assert looks.begun == ["a0", "b"]
+    assert inspections.begun == ["a0", "b"]
     for number in range(3):
-        looks.end(f"a{number}")
-    looks.end("b")
+        inspections.end(f"a{number}")
+    inspections.end("b")
     assert await asyncio.gather(*mine, other) == ["a0", "a1", "a2", "b"]
 
 
 @pytest.mark.usefixtures("never_slow")
-async def test_accounts_take_turns(looks: Looks, clock: Clock) -> None:
+async def test_accounts_take_turns(inspections: Inspections, clock: Clock) -> None:
     """In the order of coming the four of the first account would have been before all others but one."""
-    asked = [looks.ask(name[0], name) for name in ("a1", "b1", "a2", "a3", "a4", "b2", "c1", "c2", "d1")]
+    asked = [inspections.ask(name[0], name) for name in ("a1", "b1", "a2", "a3", "a4", "b2", "c1", "c2", "d1")]
     expected = ["a1", "b1", "c1", "d1", "a2", "b2", "c2", "a3", "a4"]
     for name in expected:
         await until_idle()
         clock.seconds += 0.01
-        looks.end(name)
+        inspections.end(name)
     await asyncio.gather(*asked)
-    assert looks.begun == expected
+    assert inspections.begun == expected
 
 
 @pytest.mark.usefixtures("never_slow")
-async def test_the_account_that_has_used_the_least_time_is_next(looks: Looks, clock: Clock) -> None:
-    used = looks.ask("much")
+async def test_the_account_that_has_used_the_least_time_is_next(inspections: Inspections, clock: Clock) -> None:
+    used = inspections.ask("much")
     await until_idle()
     clock.seconds += 15
-    looks.end("much")
+    inspections.end("much")
     await used
-    going_on = [looks.ask("x"), looks.ask("y")]
+    going_on = [inspections.ask("x"), inspections.ask("y")]
     await until_idle()
-    asked = [looks.ask("much", "much again"), looks.ask("new")]
+    asked = [inspections.ask("much", "much again"), inspections.ask("new")]
     await until_idle()
-    looks.end("x")
+    inspections.end("x")
     await until_idle()
-    assert looks.begun == ["much", "x", "y", "new"]
+    assert inspections.begun == ["much", "x", "y", "new"]
     for name in ("y", "new", "much again"):
-        looks.end(name)
+        inspections.end(name)
     await asyncio.gather(*going_on, *asked)
 
 
 @pytest.mark.usefixtures("clock", "slow_at_once")
-async def test_looks_that_take_long_leave_a_reader_to_the_others(looks: Looks) -> None:
+async def test_inspections_that_take_long_leave_a_reader_to_the_others(inspections: Inspections) -> None:
     """Both readers were held for as long as two files took, and others waited."""
-    long = [looks.ask("a"), looks.ask("b")]
+    long = [inspections.ask("a"), inspections.ask("b")]
     await until_idle()
-    ended = [looks.ask("c"), looks.ask("d")]
-    looks.end("c")
-    looks.end("d")
+    ended = [inspections.ask("c"), inspections.ask("d")]
+    inspections.end("c")
+    inspections.end("d")
     assert await asyncio.gather(*ended) == ["c", "d"]
     assert not any(one.done() for one in long)
-    assert looks.begun[:2] == ["a", "b"]
-    looks.end("a")
+    assert inspections.begun[:2] == ["a", "b"]
+    inspections.end("a")
     assert await long[0] == "a"
-    looks.end("b")
+    inspections.end("b")
     assert await long[1] == "b"
-    assert looks.begun == ["a", "b", "c", "d", "b"], "b was broken off, and began again where a was"
+    assert inspections.begun == ["a", "b", "c", "d", "b"], "b was broken off, and began again where a was"
 
 
 @pytest.mark.usefixtures("clock", "never_slow")
-async def test_whoever_hangs_up_gives_the_reader_and_the_place_in_the_line_away(looks: Looks) -> None:
-    going_on, waiting = [looks.ask("a"), looks.ask("b")], looks.ask("c")
+async def test_whoever_hangs_up_gives_the_reader_and_the_place_in_the_line_away(inspections: Inspections) -> None:
+    going_on, waiting = [inspections.ask("a"), inspections.ask("b")], inspections.ask("c")
     await until_idle()
     waiting.cancel()
     going_on[0].cancel()
-    last = looks.ask("d")
+    last = inspections.ask("d")
     await until_idle()
-    assert looks.begun == ["a", "b", "d"]
-    looks.end("b")
-    looks.end("d")
+    assert inspections.begun == ["a", "b", "d"]
+    inspections.end("b")
+    inspections.end("d")
     await asyncio.gather(going_on[1], last)
 
 
 async def test_a_minutes_worth_may_be_used_and_is_given_back_evenly(clock: Clock) -> None:
-    looks = FairLooks(at_once=2, of_one=1, seconds_a_minute=20, refuses=True)
+    inspections = FairInspections(at_once=2, of_one=1, seconds_a_minute=20, refuses=True)
 
     async def refused_after(seconds: float) -> None:
         clock.seconds += seconds
@@ -153,26 +153,26 @@ async def test_a_minutes_worth_may_be_used_and_is_given_back_evenly(clock: Clock
 
     for _ in range(2):
         with pytest.raises(MediaUnreadable):
-            await looks.look("a", lambda: refused_after(12))
+            await inspections.inspect("a", lambda: refused_after(12))
     with pytest.raises(TimeUsedUp) as limited:  # 24 were used and 4 given back in the second 12 seconds: 20 are left
-        await looks.look("a", lambda: refused_after(1))
+        await inspections.inspect("a", lambda: refused_after(1))
     assert limited.value.retry_after_seconds == pytest.approx(0.0)
     with pytest.raises(MediaUnreadable):
-        await looks.look("b", lambda: refused_after(0))
+        await inspections.inspect("b", lambda: refused_after(0))
     clock.seconds += 30
     with pytest.raises(MediaUnreadable):
-        await looks.look("a", lambda: refused_after(20))
+        await inspections.inspect("a", lambda: refused_after(20))
     with pytest.raises(TimeUsedUp) as limited:
-        await looks.look("a", lambda: refused_after(1))
+        await inspections.inspect("a", lambda: refused_after(1))
     assert limited.value.retry_after_seconds == pytest.approx(10 * 3 - 20)
 
 
 async def test_who_is_not_refused_only_waits(clock: Clock) -> None:
     """A provider's outputs are paid for: they are looked into, however long the account's others took."""
-    looks = FairLooks(at_once=2, of_one=1, seconds_a_minute=20, refuses=False)
+    inspections = FairInspections(at_once=2, of_one=1, seconds_a_minute=20, refuses=False)
 
     async def long() -> None:
         clock.seconds += 500
 
     for _ in range(3):
-        await looks.look("a", long)
+        await inspections.inspect("a", long)

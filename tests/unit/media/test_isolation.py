@@ -14,7 +14,7 @@ from typing import BinaryIO
 import pytest
 
 from gateway.errors import MediaUnreadable
-from gateway.media import Readers, isolation, look
+from gateway.media import Readers, inspect, isolation
 from tests.forkers import forker_whose_reader
 from tests.made_media import film, mp4_that_says, picture
 from tests.until import until
@@ -46,18 +46,18 @@ def _does(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
 
 @pytest.mark.parametrize("data", [picture("GIF", frames=3), film(), film("webm", "libvpx-vp9")])
 async def test_it_sees_what_a_look_in_this_process_sees(readers: Readers, file: BinaryIO, data: bytes) -> None:
-    assert await readers.look(_holding(file, data)) == look(data)
+    assert await readers.inspect(_holding(file, data)) == inspect(data)
 
 
 async def test_it_says_what_is_wrong_in_the_same_words(readers: Readers, file: BinaryIO) -> None:
     with pytest.raises(MediaUnreadable, match=r"^is none of image/png, image/jpeg"):
-        await readers.look(_holding(file, b"only words"))
+        await readers.inspect(_holding(file, b"only words"))
 
 
 async def test_many_files_at_once_are_each_told_what_they_are(readers: Readers) -> None:
     async def seen(width: int) -> int:
         with tempfile.TemporaryFile(buffering=0) as own:
-            return (await readers.look(_holding(own, picture(width=width)))).width
+            return (await readers.inspect(_holding(own, picture(width=width)))).width
 
     widths = list(range(16, 56))
     assert await asyncio.gather(*map(seen, widths)) == widths
@@ -73,7 +73,7 @@ async def test_a_file_of_two_kilobytes_that_speaks_of_a_hundred_million_samples_
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(MediaUnreadable, match=r"too much memory|damaged|no picture"):
-        await readers.look(_holding(file, mp4_that_says(samples=20_000_000, tracks=16)))
+        await readers.inspect(_holding(file, mp4_that_says(samples=20_000_000, tracks=16)))
     await readers.close()
     unit = 1 if sys.platform == "darwin" else 1024
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200 * 1024 * 1024
@@ -84,14 +84,14 @@ async def test_a_file_of_two_kilobytes_that_speaks_of_a_hundred_million_samples_
 async def test_a_reader_that_crashes_or_is_killed_refuses_the_file_and_no_other(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, does: str
 ) -> None:
-    _does(monkeypatch, f"return look(file) if len(file.read()) > 100 else {does}")
+    _does(monkeypatch, f"return inspect(file) if len(file.read()) > 100 else {does}")
     _holding(file, b"short")
     with tempfile.TemporaryFile(buffering=0) as sound:
         _holding(sound, picture())
         for _ in range(3):
             with pytest.raises(MediaUnreadable, match="cannot be read"):
-                await readers.look(file)
-            assert (await readers.look(sound)).content_type == "image/png"
+                await readers.inspect(file)
+            assert (await readers.inspect(sound)).content_type == "image/png"
 
 
 def _processes(words: str) -> list[str]:
@@ -108,14 +108,14 @@ async def test_a_reader_that_takes_for_ever_is_ended(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Between packets somebody asks for the time; in FFmpeg's own loops nobody does."""
-    _does(monkeypatch, f"return look(file) if len(file.read()) > 100 else {LONG}; {str(tmp_path)!r}")
+    _does(monkeypatch, f"return inspect(file) if len(file.read()) > 100 else {LONG}; {str(tmp_path)!r}")
     with tempfile.TemporaryFile(buffering=0) as sound:
-        await readers.look(
+        await readers.inspect(
             _holding(sound, picture())
         )  # so that the forker is there, and the next reader begins at once
-    monkeypatch.setattr(isolation, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(isolation, "INSPECT_SECONDS", 0.5)
     with pytest.raises(MediaUnreadable, match="takes too long to read"):
-        await readers.look(file)
+        await readers.inspect(file)
     await _only_the_forker_is_left(str(tmp_path))
 
 
@@ -124,22 +124,22 @@ async def test_a_look_that_nobody_waits_for_any_more_is_ended(
 ) -> None:
     begun = tmp_path / "begun"
     _does(monkeypatch, f"open({str(begun)!r}, 'w').close(); {LONG}")
-    looking = asyncio.create_task(readers.look(file))
+    reading = asyncio.create_task(readers.inspect(file))
     await until(begun.exists)
-    looking.cancel()
+    reading.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await looking
+        await reading
     await _only_the_forker_is_left(str(tmp_path))
 
 
 async def test_closing_leaves_no_process(file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _does(monkeypatch, f"{LONG}; {str(tmp_path)!r}")
     readers = Readers()
-    looking = asyncio.create_task(readers.look(file))
+    reading = asyncio.create_task(readers.inspect(file))
     await until(lambda: len(_processes(str(tmp_path))) >= 2)
     await readers.close()
     with pytest.raises(InterruptedError):
-        await looking
+        await reading
     await until(lambda: not _processes(str(tmp_path)))
 
 
@@ -149,7 +149,7 @@ async def test_a_worker_that_is_killed_leaves_no_process_behind(tmp_path: Path) 
 import asyncio, sys
 from gateway.media import Readers, isolation
 isolation._FORKER = {forker_whose_reader(f"{LONG}; {str(tmp_path)!r}")!r}
-asyncio.run(Readers().look(open(sys.executable, "rb")))
+asyncio.run(Readers().inspect(open(sys.executable, "rb")))
 """
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     await until(lambda: len(_processes(str(tmp_path))) >= 3)
@@ -163,13 +163,13 @@ async def test_a_forker_that_was_ended_says_nothing_of_the_file_and_the_next_loo
 ) -> None:
     """Who stops a service may signal all its processes: a sound file was refused as damaged then."""
     _holding(file, picture())
-    _does(monkeypatch, "os.kill(os.getppid(), signal.SIGKILL); time.sleep(0.5); return look(file)")
+    _does(monkeypatch, "os.kill(os.getppid(), signal.SIGKILL); time.sleep(0.5); return inspect(file)")
     with pytest.raises(InterruptedError):
-        await readers.look(file)
+        await readers.inspect(file)
     monkeypatch.undo()
     while True:
         try:
-            assert (await readers.look(file)).content_type == "image/png"
+            assert (await readers.inspect(file)).content_type == "image/png"
         except OSError:  # until this process has heard of the end of the first
             await asyncio.sleep(0.02)
         else:
@@ -182,9 +182,9 @@ async def test_a_reader_whose_forker_was_ended_ends_by_itself_even_if_it_only_wa
     """It had a limit of CPU only, so one that waited for ever was left behind. Its alarm comes early here."""
     sooner = "signal.alarm(1 if signal.alarm(0) else 0)"
     _does(monkeypatch, f"{sooner}; os.kill(os.getppid(), signal.SIGKILL); time.sleep(30); {str(tmp_path)!r}")
-    monkeypatch.setattr(isolation, "LOOK_SECONDS", 25)
+    monkeypatch.setattr(isolation, "INSPECT_SECONDS", 25)
     with pytest.raises(InterruptedError):
-        await readers.look(file)
+        await readers.inspect(file)
     await until(lambda: not _processes(str(tmp_path)))
 
 
@@ -192,9 +192,9 @@ async def test_a_reader_whose_answer_nobody_waits_for_says_nothing_of_it(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Clients that hung up in the middle of an upload filled the gateway's log with tracebacks."""
-    _does(monkeypatch, "ours, theirs = os.pipe(); os.close(ours); os.dup2(theirs, 1); return look(file)")
+    _does(monkeypatch, "ours, theirs = os.pipe(); os.close(ours); os.dup2(theirs, 1); return inspect(file)")
     with pytest.raises(RuntimeError, match="failed with"):
-        await readers.look(_holding(file, picture()))
+        await readers.inspect(_holding(file, picture()))
     assert capfd.readouterr().err == ""
 
 
@@ -203,8 +203,8 @@ async def test_a_stop_of_the_service_does_not_end_a_look(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, signal: str
 ) -> None:
     send = f"os.kill(os.getpid(), signal.{signal}); os.kill(os.getppid(), signal.{signal})"
-    _does(monkeypatch, f"{send}; return look(file)")
-    assert (await readers.look(_holding(file, picture()))).content_type == "image/png"
+    _does(monkeypatch, f"{send}; return inspect(file)")
+    assert (await readers.inspect(_holding(file, picture()))).content_type == "image/png"
 
 
 async def test_a_fault_of_ours_is_not_said_to_be_the_file_s(
@@ -212,7 +212,7 @@ async def test_a_fault_of_ours_is_not_said_to_be_the_file_s(
 ) -> None:
     _does(monkeypatch, "raise ValueError('a fault of ours')")
     with pytest.raises(RuntimeError, match="failed with"):
-        await readers.look(file)
+        await readers.inspect(file)
 
 
 async def test_a_reader_knows_no_secret_and_has_nothing_but_its_file(
@@ -223,8 +223,8 @@ async def test_a_reader_knows_no_secret_and_has_nothing_but_its_file(
     monkeypatch.setenv("FAREBOX_ADMIN_KEY", "fbx_admin_0123456789")
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_0123456789")
     says = "repr(dict(os.environ)) + ' has ' + repr(sorted(map(int, os.listdir('/dev/fd'))))"
-    _does(monkeypatch, f"text = {says}; open({str(told)!r}, 'w').write(text); return look(file)")
-    assert (await readers.look(_holding(file, picture()))).content_type == "image/png"
+    _does(monkeypatch, f"text = {says}; open({str(told)!r}, 'w').write(text); return inspect(file)")
+    assert (await readers.inspect(_holding(file, picture()))).content_type == "image/png"
     environment, _, descriptors = told.read_text().rpartition(" has ")
     assert "0123456789" not in environment
     assert descriptors == "[0, 1, 2, 3]", "its file, its answer, standard error, and the folder that was listed"

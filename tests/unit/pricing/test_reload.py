@@ -31,7 +31,7 @@ credits = {credits}
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(reload, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(reload, "CHECK_SECONDS", 0.02)
     monkeypatch.setattr(reload, "PUBLISH_AGAIN_SECONDS", 0.02)
     card = tmp_path / "pricing.toml"
     card.write_text(CARD.format(credits=1))
@@ -116,7 +116,7 @@ async def test_saving_a_new_card_changes_prices_and_publishes_it(path: Path) -> 
 
 
 def test_the_default_pace_keeps_the_promise_of_a_second() -> None:
-    assert reload.LOOK_SECONDS * 2 <= 0.5, "a change is seen at one look, settled at the next, and then read"
+    assert reload.CHECK_SECONDS * 2 <= 0.5, "a change is seen at one look, settled at the next, and then read"
 
 
 async def test_a_card_that_does_not_hold_changes_nothing_and_is_shown_until_it_is_mended(path: Path) -> None:

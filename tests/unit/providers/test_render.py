@@ -15,7 +15,7 @@ from av.container import InputContainer
 from PIL import Image
 
 from gateway.domain import SettingValue
-from gateway.media import Media, look
+from gateway.media import Media, inspect
 from workers.providers.base import Rendered
 from workers.providers.sandbox.caption import printable
 from workers.providers.sandbox.render import RenderJob, Stopped, render
@@ -50,7 +50,7 @@ def test_an_image_is_a_png_of_the_size_it_says(aspect_ratio: str) -> None:
     with Image.open(io.BytesIO(image.data)) as file:
         assert (file.format, file.mode, max(file.size)) == ("PNG", "RGB", 1024)
         assert file.size == astuple(image_size({"resolution": "1K", "aspect_ratio": aspect_ratio}))
-    assert look(image.data) == Media("image/png", *file.size)
+    assert inspect(image.data) == Media("image/png", *file.size)
 
 
 def test_a_4k_image_has_4096_pixels() -> None:
@@ -100,7 +100,7 @@ def test_the_caption_stands_in_the_picture() -> None:
     ],
 )
 def test_any_prompt_can_be_drawn(prompt: str) -> None:
-    assert look(rendered_image(dict(SMALL), prompt=prompt).data).width == 128
+    assert inspect(rendered_image(dict(SMALL), prompt=prompt).data).width == 128
 
 
 def test_nothing_unprintable_is_drawn() -> None:
@@ -129,7 +129,7 @@ def test_a_video_has_the_asked_length_size_and_frames_and_moves(
         assert not container.streams.audio
     assert len(pictures) == frames
     width, height = astuple(clip(settings).size)
-    assert look(video.data) == Media("video/mp4", width, height, clip(settings).seconds)
+    assert inspect(video.data) == Media("video/mp4", width, height, clip(settings).seconds)
     for before, after in pairwise(pictures):
         sky_and_ridges = slice(0, before.shape[0] * 3 // 4)  # without the card's growing line
         assert not np.array_equal(before[sky_and_ridges], after[sky_and_ridges])

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gateway.domain import FailureCode, SettingValue
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
-from gateway.media import look
+from gateway.media import inspect
 from gateway.providers.sandbox import SandboxControls
 from workers.providers import Connection, make_provider
 from workers.providers.base import ProgressReport, Provider, ProviderRequest, Rendered
@@ -63,7 +63,7 @@ async def test_the_video_tool_renders_videos_and_the_image_tool_images(sandbox: 
     types = []
     for asked in (request(), request(tool="video", settings={"resolution": "64x64", "duration": 1})):
         results = sandbox.results(await sandbox.submit(asked), asked)
-        types += [look(event.data).content_type async for event in results if isinstance(event, Rendered)]
+        types += [inspect(event.data).content_type async for event in results if isinstance(event, Rendered)]
     assert types == ["image/png", "video/mp4"]
 
 
@@ -186,7 +186,7 @@ def endings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         except Stopped:
             seen.append("stopped")
             raise
-        seen.append(look(made.data).content_type)
+        seen.append(inspect(made.data).content_type)
         return made
 
     monkeypatch.setattr("workers.providers.sandbox.provider.render", watched)

@@ -47,7 +47,7 @@ from workers.providers.values import job_id, text
 _NAMESPACE = uuid.UUID("5d0c7f5e-7f0b-4d0a-9a57-0d6f1c0f4b11")  # ours, made once
 _QUEUE_BYTES_MAX = 64 * 1024 * 1024  # it repeats the workflow of every job that waits
 _SEED_MAX = 2**53  # beyond it, JSON's numbers are not exact in every client
-_LOOK_SECONDS = 5.0  # unless the listener says sooner that it is time to look
+_POLL_SECONDS = 5.0  # unless the listener says sooner that it is time to look
 _NODES_TOLD_MAX = 5  # in the operator's log
 _GONE = frozenset({404, 405})  # an older server answers what it does not know with one of these
 
@@ -104,10 +104,10 @@ class ComfyUi:
             raise ProviderFailed("a job of ComfyUI has a ref")
         loop = asyncio.get_running_loop()
         with self._listener.watching(ref) as watch:
-            while (entry := await self._look(ref, watch)) is None:
+            while (entry := await self._poll(ref, watch)) is None:
                 yield Pending(watch.fraction)
-                look_at = loop.time() + _LOOK_SECONDS
-                while await watch.news(look_at):
+                poll_at = loop.time() + _POLL_SECONDS
+                while await watch.news(poll_at):
                     yield Pending(watch.fraction)
         failure = failure_of(entry, private=request.prompt)
         if failure is not None:
@@ -181,7 +181,7 @@ class ComfyUi:
 
     # --- where a job is ---------------------------------------------------------------------------------------------
 
-    async def _look(self, job: str, watch: JobWatch) -> dict[str, Any] | None:
+    async def _poll(self, job: str, watch: JobWatch) -> dict[str, Any] | None:
         """What the history has of the job, None while it waits or runs.
 
         ProviderFailed if the server does not know it: its queue is in its memory, and does not survive a restart.

@@ -53,7 +53,7 @@ class Sandbox:
         """Wait as the controls say, render the missing outputs in order, end as the controls say."""
         if ref is None:
             raise ProviderFailed("a job of the sandbox has a ref")
-        if request.last_look:  # nothing is made anywhere but here
+        if request.last_poll:  # nothing is made anywhere but here
             return
         controls = _controls(request.sandbox)
         async with aclosing(self._delay(_submitted_at(ref), controls.delay_seconds)) as delay:

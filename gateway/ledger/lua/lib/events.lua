@@ -13,7 +13,7 @@ end
 -- Write an event for all who listen to it.
 local function tell(account, event, listeners, operators, now)
   local outbox = make_outbox()
-  local function tell_of(owner, text)
+  local function notify(owner, text)
     for webhook, heard in string.gmatch(text or "", "([^=;]+)=([^;]*)") do
       if string.find("," .. heard .. ",", "," .. event.type .. ",", 1, true) then
         outbox.add(owner, webhook, event, now)
@@ -21,8 +21,8 @@ local function tell(account, event, listeners, operators, now)
     end
   end
   event.created_at = amounts.text(now)
-  tell_of(account, listeners)
-  tell_of(webhooks.OPERATOR, operators)
+  notify(account, listeners)
+  notify(webhooks.OPERATOR, operators)
   if event.url then outbox.add(account, webhooks.DEFAULT, event, now) end
 end
 

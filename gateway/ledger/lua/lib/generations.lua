@@ -42,7 +42,7 @@ function generations.set(id, ...)
   redis.call("HINCRBY", key, "version", 1)
 end
 
-function generations.look_at(id, at) redis.call("ZADD", keys.deadlines(), amounts.text(at), id) end
+function generations.set_deadline(id, at) redis.call("ZADD", keys.deadlines(), amounts.text(at), id) end
 
 function generations.count(field, delta)
   if delta ~= 0 then redis.call("HINCRBY", keys.totals(), field, amounts.text(delta)) end
@@ -66,7 +66,7 @@ function generations.queue(g, now, not_before, dispatch_ms)
   g.state, g.queued_at, g.not_before = "queued", amounts.text(now), amounts.text(not_before)
   generations.set(g.id, "state", "queued", "queued_at", g.queued_at, "not_before", g.not_before)
   redis.call("HDEL", keys.generation(g.id), "lease_until", "parked", "looks")
-  generations.look_at(g.id, deadline)
+  generations.set_deadline(g.id, deadline)
   generations.count("queued:" .. g.tool, 1)
   return generations.dispatch(g, deadline)
 end

@@ -38,7 +38,7 @@ function promotion.write(a, chosen, dispatch_ms)
     redis.call("ZREM", keys.waiting(a.id, g.tool), g.id)
     dispatches[index] = generations.queue(g, a.real, 0, dispatch_ms)
   end
-  for _, id in ipairs(chosen.next or {}) do generations.look_at(id, a.real) end
+  for _, id in ipairs(chosen.next or {}) do generations.set_deadline(id, a.real) end
   return dispatches
 end
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.domain import MediaKind, kind_asked
 from gateway.errors import MediaUnreadable
-from gateway.media import Media, content_type_by_opening, images, look, looking, videos
+from gateway.media import Media, content_type_by_opening, images, inspect, inspection, videos
 from tests.made_media import film, picture, png_that_says
 
 WHOLE = {
@@ -32,13 +32,13 @@ INDEX_FIRST = film(index_first=True)
 
 @pytest.mark.parametrize("content_type", WHOLE)
 def test_an_image_is_what_its_bytes_are(content_type: str) -> None:
-    assert look(WHOLE[content_type]) == Media(content_type, 64, 48, None)
-    assert look(WHOLE[content_type]).kind is MediaKind.IMAGE
+    assert inspect(WHOLE[content_type]) == Media(content_type, 64, 48, None)
+    assert inspect(WHOLE[content_type]).kind is MediaKind.IMAGE
 
 
 @pytest.mark.parametrize("content_type", FILMS)
 def test_a_video_is_what_its_bytes_are_and_as_long_as_its_packets(content_type: str) -> None:
-    seen = look(FILMS[content_type])
+    seen = inspect(FILMS[content_type])
     assert (seen.content_type, seen.width, seen.height, seen.kind) == (content_type, 64, 48, MediaKind.VIDEO)
     assert seen.duration_seconds is not None
     assert Decimal("0.99") <= seen.duration_seconds <= Decimal("1.01")
@@ -46,19 +46,19 @@ def test_a_video_is_what_its_bytes_are_and_as_long_as_its_packets(content_type: 
 
 @pytest.mark.parametrize("made", [film(index_first=True), film(fragmented=True), film(codec="mpeg4")])
 def test_an_mp4_may_be_laid_out_in_any_way(made: bytes) -> None:
-    assert look(made).content_type == "video/mp4"
+    assert inspect(made).content_type == "video/mp4"
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "WEBP", "GIF"])
 def test_an_animated_image_is_an_image(format_name: str) -> None:
-    assert look(picture(format_name, frames=5)).kind is MediaKind.IMAGE
+    assert inspect(picture(format_name, frames=5)).kind is MediaKind.IMAGE
 
 
 def test_a_file_is_read_from_its_beginning_and_left_open() -> None:
     for data in (WHOLE["image/png"], FILMS["video/mp4"]):
         file = io.BytesIO(data)
         file.seek(7)
-        assert look(file) == look(data)
+        assert inspect(file) == inspect(data)
         assert not file.closed
 
 
@@ -77,7 +77,7 @@ def test_a_file_is_read_from_its_beginning_and_left_open() -> None:
 def test_what_is_on_no_list_is_not_even_tried(data: bytes) -> None:
     assert content_type_by_opening(data) is None
     with pytest.raises(MediaUnreadable, match="none of image/png, image/jpeg"):
-        look(data)
+        inspect(data)
 
 
 @pytest.mark.parametrize("content_type", WHOLE)
@@ -85,97 +85,97 @@ def test_an_image_that_was_cut_short_is_refused(content_type: str) -> None:
     whole = WHOLE[content_type]
     for kept in (20, len(whole) // 2, len(whole) * 9 // 10):
         with pytest.raises(MediaUnreadable, match="does not decode"):
-            look(whole[:kept])
+            inspect(whole[:kept])
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "WEBP", "GIF"])
 def test_an_animated_image_that_was_cut_short_is_refused(format_name: str) -> None:
     whole = picture(format_name, frames=5)
     with pytest.raises(MediaUnreadable):
-        look(whole[: len(whole) * 9 // 10])
+        inspect(whole[: len(whole) * 9 // 10])
 
 
 @pytest.mark.parametrize("whole", [*FILMS.values(), INDEX_FIRST, film(fragmented=True)])
 def test_a_video_that_was_cut_short_is_refused(whole: bytes) -> None:
     for kept in (64, 500, len(whole) // 3, len(whole) // 2):
         with pytest.raises(MediaUnreadable, match=r"cut short|no picture|no video track"):
-            look(whole[:kept])
+            inspect(whole[:kept])
 
 
 def test_an_mp4_that_lacks_its_last_bytes_is_refused() -> None:
     with pytest.raises(MediaUnreadable, match="is cut short"):
-        look(INDEX_FIRST[:-10])
+        inspect(INDEX_FIRST[:-10])
 
 
 def test_a_video_whose_pictures_are_garbage_is_refused() -> None:
     begins = INDEX_FIRST.index(b"mdat") + 4
     with pytest.raises(MediaUnreadable, match="no picture that decodes"):
-        look(INDEX_FIRST[:begins] + bytes(len(INDEX_FIRST) - begins))
+        inspect(INDEX_FIRST[:begins] + bytes(len(INDEX_FIRST) - begins))
 
 
 def test_a_file_with_nothing_behind_its_opening_is_refused() -> None:
     for whole in (*WHOLE.values(), *FILMS.values()):
         with pytest.raises(MediaUnreadable):
-            look(whole[:64] + bytes(1000))
+            inspect(whole[:64] + bytes(1000))
 
 
 @pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (8192, 8193), (67_108_865, 1)])
 def test_a_bomb_of_pixels_is_refused_before_it_is_unpacked(width: int, height: int) -> None:
     with pytest.raises(MediaUnreadable, match=f"has {width:,} × {height:,} pixels; it may have 67,108,864 in all"):
-        look(png_that_says(width, height))
+        inspect(png_that_says(width, height))
 
 
 def test_a_bomb_of_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "FRAMES_MAX", 4)
-    assert look(picture("GIF", frames=4)).width == 64
+    assert inspect(picture("GIF", frames=4)).width == 64
     with pytest.raises(MediaUnreadable, match="has more than 4 frames"):
-        look(picture("GIF", frames=5))
+        inspect(picture("GIF", frames=5))
 
 
 @pytest.mark.parametrize("format_name", ["GIF", "PNG", "WEBP"])
 def test_a_bomb_of_large_frames_is_refused(monkeypatch: pytest.MonkeyPatch, format_name: str) -> None:
     """Each frame within the limit, and few enough of them: a thousand of 67 million pixels were decoded for minutes."""
     monkeypatch.setattr(images, "FRAMES_PIXELS_MAX", 4 * 64 * 48)
-    assert look(picture(format_name, frames=4)).width == 64
+    assert inspect(picture(format_name, frames=4)).width == 64
     with pytest.raises(MediaUnreadable, match="has frames of more than 12,288 pixels together"):
-        look(picture(format_name, frames=5))
+        inspect(picture(format_name, frames=5))
 
 
 def test_a_bomb_of_scans_is_refused() -> None:
     scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + bytes(10)
     with pytest.raises(MediaUnreadable, match="has more than 100 scans"):
-        look(WHOLE["image/jpeg"][:-2] + scan * 100)
+        inspect(WHOLE["image/jpeg"][:-2] + scan * 100)
 
 
 def test_scans_are_counted_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_BLOCK_BYTES", 1)
-    assert look(WHOLE["image/jpeg"]).width == 64
+    assert inspect(WHOLE["image/jpeg"]).width == 64
     with pytest.raises(MediaUnreadable, match="scans"):
-        look(WHOLE["image/jpeg"][:-2] + b"\xff\xda" * 100)
+        inspect(WHOLE["image/jpeg"][:-2] + b"\xff\xda" * 100)
 
 
 def test_a_video_of_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(videos, "PIXELS_MAX", 64 * 48 - 1)
     with pytest.raises(MediaUnreadable, match="has 64 × 48 pixels; it may have 3,071 in all"):
-        look(FILMS["video/mp4"])
+        inspect(FILMS["video/mp4"])
 
 
 def test_a_video_longer_than_a_day_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(videos, "SECONDS_MAX", Decimal("0.5"))
     with pytest.raises(MediaUnreadable, match="lasts longer than a day"):
-        look(FILMS["video/mp4"])
+        inspect(FILMS["video/mp4"])
 
 
 def test_a_codec_that_is_not_on_the_list_is_refused() -> None:
     with pytest.raises(MediaUnreadable, match="in a codec that is not taken"):
-        look(film("mov", "mpeg2video"))
+        inspect(film("mov", "mpeg2video"))
 
 
 def test_a_look_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(inspection, "INSPECT_SECONDS", -1.0)
     for data in (picture("GIF", frames=2), FILMS["video/mp4"]):
         with pytest.raises(MediaUnreadable, match="takes too long to read"):
-            look(data)
+            inspect(data)
 
 
 @pytest.mark.parametrize(
@@ -212,4 +212,4 @@ def test_whatever_is_wrong_with_a_file_is_said_in_our_words(seed: int) -> None:
             at = chance.randrange(16, chance.choice((100, 1000, len(data))))
             data[at : at + chance.choice((1, 1, 9))] = chance.randbytes(chance.choice((0, 1, 1, 5)))
         with contextlib.suppress(MediaUnreadable):
-            look(bytes(data))
+            inspect(bytes(data))

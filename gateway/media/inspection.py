@@ -24,7 +24,7 @@ from gateway.media.openings import (
     kind_of,
 )
 
-LOOK_SECONDS = 20.0  # an 8K picture takes one, a video of 50 MB half of one
+INSPECT_SECONDS = 20.0  # an 8K picture takes one, a video of 50 MB half of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Deadline:
             raise MediaUnreadable("takes too long to read")
 
 
-def look(file: bytes | BinaryIO) -> Media:
+def inspect(file: bytes | BinaryIO) -> Media:
     """What `file` is; MediaUnreadable if it is not of a format on the list, does not decode whole, or is too much.
 
     A file object is read from its beginning, wherever it stands, and is left open.
@@ -72,7 +72,7 @@ def look(file: bytes | BinaryIO) -> Media:
         taken = f"none of {', '.join(EXTENSIONS)}"
         foreign = format_not_taken(opening)
         raise MediaUnreadable(f"is {taken}") if foreign is None else MediaNotTaken(f"is {foreign}, {taken}")
-    deadline = Deadline(LOOK_SECONDS)
+    deadline = Deadline(INSPECT_SECONDS)
     if kind_of(content_type) is MediaKind.IMAGE:
         from gateway.media import images  # noqa: PLC0415 - see the package: Pillow at first use
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.errors import LedgerBroken
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 
-LOOKS = 3
+CHECKS = 3
 """A difference is reported when this many looks, with a pause between them, have found it."""
 
 UNREADABLE = (LedgerBroken, ValueError, LookupError, OverflowError)
@@ -25,39 +25,39 @@ class Moved(Exception):
 
 
 @dataclass(slots=True)
-class Look:
+class Findings:
     """What one look at something found, and how much it looked at."""
 
     differences: list[AuditDifference] = field(default_factory=list)
     generations: int = 0
     entries: int = 0
 
-    def add(self, other: Look) -> None:
+    def add(self, other: Findings) -> None:
         """Take in what another look found."""
         self.differences += other.differences
         self.generations += other.generations
         self.entries += other.entries
 
 
-async def look_again(subject: str, look: Callable[[], Awaitable[Look]]) -> Look | None:
+async def recheck(subject: str, check: Callable[[], Awaitable[Findings]]) -> Findings | None:
     """What the last look saw, with only those differences that every look found; None if it never stood still.
 
     One clean look is proof, so the usual cost is one. Text that cannot be read is a difference too.
     """
-    seen: Look | None = None
+    seen: Findings | None = None
     looks = 0
     for attempt in range(_TRIES):
         if attempt:
             await asyncio.sleep(min(_PAUSE_MAX_SECONDS, _PAUSE_SECONDS * 2**attempt))
         try:
-            found = await readable(subject, look)
+            found = await readable(subject, check)
         except Moved:
             continue
         if seen is not None:
             before = {difference.identity for difference in seen.differences}
             found.differences = [one for one in found.differences if one.identity in before]
         seen, looks = found, looks + 1
-        if not found.differences or looks == LOOKS:
+        if not found.differences or looks == CHECKS:
             return found
     return None
 
@@ -70,9 +70,9 @@ def unreadable(subject: str, error: Exception) -> AuditDifference:
     )
 
 
-async def readable(subject: str, look: Callable[[], Awaitable[Look]]) -> Look:
+async def readable(subject: str, check: Callable[[], Awaitable[Findings]]) -> Findings:
     """One look, in which what cannot be read is a difference."""
     try:
-        return await look()
+        return await check()
     except UNREADABLE as error:
-        return Look([unreadable(subject, error)])
+        return Findings([unreadable(subject, error)])
