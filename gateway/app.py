@@ -102,21 +102,6 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
     if under_up:
         app[services.PROCESS_METRICS] = ProcessMetrics(settings, lambda: app[services.RATE_CARDS].card.tools)
 
-    def takes(tool: str, provider: str) -> bool:
-        return app[services.WORKFORCE].takes(tool, provider)  # made when the queue is connected
-
-    app[services.ORDERING] = Ordering(
-        ledger=app[services.LEDGER],
-        outputs=app[services.OUTPUTS],
-        rate_cards=app[services.RATE_CARDS],
-        quote_tokens=app[services.QUOTE_TOKENS],
-        uploads=app[services.UPLOAD_ADDRESSES],
-        tasks=app[services.BACKGROUND],
-        input_guard=settings.input_guard,
-        webhook_guard=settings.address_guard,
-        in_test_mode=settings.in_test_mode,
-        takes=takes,
-    )
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _taking_in])
@@ -240,6 +225,7 @@ async def _connections(app: web.Application) -> AsyncIterator[None]:
         accept_seconds=app[services.SETTINGS].accept_without_worker_seconds,
     )
     app[services.RECEIVERS] = Receivers(app[services.SETTINGS].address_guard)
+    _add_ordering(app, app[services.SETTINGS])
     yield
     await app[services.RECEIVERS].close()
     await app[services.BACKGROUND].close()
@@ -248,6 +234,21 @@ async def _connections(app: web.Application) -> AsyncIterator[None]:
     if payments is not None:
         await payments.close()
     await app[services.LEDGER].close()
+
+
+def _add_ordering(app: web.Application, settings: Settings) -> None:
+    app[services.ORDERING] = Ordering(
+        ledger=app[services.LEDGER],
+        outputs=app[services.OUTPUTS],
+        rate_cards=app[services.RATE_CARDS],
+        quote_tokens=app[services.QUOTE_TOKENS],
+        uploads=app[services.UPLOAD_ADDRESSES],
+        tasks=app[services.BACKGROUND],
+        input_guard=settings.input_guard,
+        webhook_guard=settings.address_guard,
+        in_test_mode=settings.in_test_mode,
+        workforce=app[services.WORKFORCE],
+    )
 
 
 async def _ledger_start(app: web.Application) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 MILLICREDITS_PER_CREDIT = 1000
@@ -22,6 +23,8 @@ MILLICREDITS_PER_CREDIT = 1000
 # Lua numbers are doubles, exact to 2^53 (about 9.0e15). The largest single amount is a thousandth of that, so that
 # sums over a thousand of them stay exact: 9e12 millicredits, nine thousand million credits.
 AMOUNT_MAX_MILLICREDITS = 9_000_000_000_000
+
+_ACCOUNTS_KEPT = 4096  # whose partition is not worked out again: each request of an account asks for it, some twice
 
 # These are for descriptions too, so each `$` is one of JavaScript's; Python's also fits before a line's end. Ask the
 # functions below whether a text is an id.
@@ -236,6 +239,7 @@ def is_event_id(text: str) -> bool:
     return re.fullmatch(EVENT_PATTERN, text) is not None
 
 
+@lru_cache(maxsize=_ACCOUNTS_KEPT)
 def partition_of_account(account: str, partitions: int) -> int:
     """The ledger partition of an account: the same on every machine and in every version."""
     return int.from_bytes(hashlib.sha256(account.encode()).digest()[:8]) % partitions

@@ -42,17 +42,12 @@ class RateCards:
         self._path = path
         self._publish = publish if publish is not None else _publish_nothing
         self._signature = _signature(path)
-        self._card = self._published = load_card(path)
+        self.card = self._published = load_card(path)
         self.outdated: str | None = None
         self._unpublished: RateCard | None = None
         self._publish_at = 0.0
         self._file_problem: str | None = None
         self._publish_problem: str | None = None
-
-    @property
-    def card(self) -> RateCard:
-        """The card that prices are made with now."""
-        return self._card
 
     @property
     def problem(self) -> str | None:
@@ -92,7 +87,7 @@ class RateCards:
         self._signature = looked
         self._file_problem = None
         self._unpublished = self._publish_problem = None
-        if (card.version, card.file_time_ms) != (self._card.version, self._card.file_time_ms):
+        if (card.version, card.file_time_ms) != (self.card.version, self.card.file_time_ms):
             await self._publish_card(card)
             self._publish_at = asyncio.get_running_loop().time() + PUBLISH_AGAIN_SECONDS
 
@@ -120,9 +115,9 @@ class RateCards:
         self._unpublished = None if problem is None else card
 
     def _sell_by(self, card: RateCard) -> None:
-        if card.version != self._card.version:
+        if card.version != self.card.version:
             _log.info("rate_card_changed", path=str(self._path), version=card.version, models=len(card.models))
-        self._card = card
+        self.card = card
 
 
 async def _publish_nothing(_card: RateCard) -> None:

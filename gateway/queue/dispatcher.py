@@ -88,29 +88,30 @@ class Dispatcher:
         """
         self._keep(self._notices, ChangeNotice(account, generation, version))
 
-    def dispatch(self, dispatches: Iterable[Dispatch]) -> None:
-        """Dispatch in the background; a retry when its pause is over. Never raises.
+    def dispatch(self, dispatches: Iterable[Dispatch | None]) -> None:
+        """Dispatch in the background; a retry when its pause is over. None, of one that waits, is passed over.
+
+        Never raises.
 
         A retry is held back here rather than given a later score in arq: its score is its place among all others, and
         a later one would put it behind everything that arrives in the meantime.
         """
         for dispatch in dispatches:
-            pause_seconds = dispatch.not_before / 1000 - now_seconds()
+            if dispatch is None:
+                continue
+            pause_seconds = dispatch.not_before / 1000 - now_seconds() if dispatch.not_before else 0.0
             if pause_seconds <= 0:
-                self._make_ready(dispatch)
+                self._keep(self._ready, dispatch)
             elif not self._closing:
                 self._hold_back(dispatch, pause_seconds)
 
     def _hold_back(self, dispatch: Dispatch, seconds: float) -> None:
         def over() -> None:
             self._pauses.discard(pause)
-            self._make_ready(dispatch)
+            self._keep(self._ready, dispatch)
 
         pause = asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, over)
         self._pauses.add(pause)
-
-    def _make_ready(self, dispatch: Dispatch) -> None:
-        self._keep(self._ready, dispatch)
 
     def _keep(self, kept: deque[T], new: T) -> None:
         """Keep `new` for the next batch; in the oldest's place if there are too many, which is said once an outage."""

@@ -53,14 +53,14 @@ class FollowUps:
         self._figures.count(outcome)
         match outcome:
             case outcomes.Begun(generation):
-                self._changed(generation)
+                self._dispatcher.notify(generation.account, generation.id, generation.version)
             case outcomes.Reserved(generation, dispatch):
-                self._dispatch(dispatch)
-                self._changed(generation)
+                self._dispatcher.dispatch([dispatch])
+                self._dispatcher.notify(generation.account, generation.id, generation.version)
             case outcomes.CancelRequested(generation, dispatch):
-                self._dispatch(dispatch)
+                self._dispatcher.dispatch([dispatch])
                 self._tasks.start(self._queue.request_check(generation.id), "request check")
-                self._changed(generation)
+                self._dispatcher.notify(generation.account, generation.id, generation.version)
             case outcomes.Ended():
                 self._ended(outcome)
             case outcomes.Requeued(dispatch, promoted):
@@ -68,11 +68,11 @@ class FollowUps:
             case outcomes.WaitingForSlot(dispatch):
                 self._dispatcher.notify(dispatch.account, dispatch.generation)
             case outcomes.Parked(dispatch=dispatch):
-                self._dispatch(dispatch)
+                self._dispatcher.dispatch([dispatch])
             case outcomes.CalledBack(generation, None):
                 self._tasks.start(self._queue.request_check(generation), "request check")
             case outcomes.CalledBack(dispatch=dispatch):
-                self._dispatch(dispatch)
+                self._dispatcher.dispatch([dispatch])
             case (
                 outcomes.Applied(account=account, promoted=promoted)
                 | Paid(account=account, promoted=promoted)
@@ -98,7 +98,7 @@ class FollowUps:
                 self._tasks.start(self._stop(ended.request, outcome.provider_ref, ended.id), "stop provider")
         self.leave_slot(ended.request.provider, ended.id)
         self._go_on(outcome.promoted)
-        self._changed(ended)
+        self._dispatcher.notify(ended.account, ended.id, ended.version)
 
     def _account_changed(self, account: outcomes.Account, promoted: Sequence[outcomes.Dispatch] = ()) -> None:
         self._go_on(promoted)
@@ -109,13 +109,6 @@ class FollowUps:
         self._dispatcher.dispatch(dispatches)
         for dispatch in dispatches:
             self._dispatcher.notify(dispatch.account, dispatch.generation)
-
-    def _dispatch(self, dispatch: outcomes.Dispatch | None) -> None:
-        if dispatch is not None:
-            self._dispatcher.dispatch([dispatch])
-
-    def _changed(self, generation: outcomes.Generation) -> None:
-        self._dispatcher.notify(generation.account, generation.id, generation.version)
 
     async def _release_slot(self, provider: str, limit: int | None, generation: str) -> None:
         self._dispatcher.dispatch(await self._slots.release(provider, limit, generation))

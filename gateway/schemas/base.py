@@ -9,7 +9,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, overload
 
 from pydantic import (
     AfterValidator,
@@ -118,15 +118,20 @@ class Answer(BaseModel):
         return self.model_dump_json(exclude_unset=True)
 
 
-def utc(milliseconds: int) -> str:
-    """A time as RFC 3339 in UTC, always with milliseconds: `2026-11-22T17:00:00.000Z`."""
+@overload
+def utc(milliseconds: int) -> str: ...
+
+
+@overload
+def utc(milliseconds: int | None) -> str | None: ...
+
+
+def utc(milliseconds: int | None) -> str | None:
+    """A time as RFC 3339 in UTC, always with milliseconds: `2026-11-22T17:00:00.000Z`; None for none."""
+    if milliseconds is None:
+        return None
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def utc_or_none(milliseconds: int | None) -> str | None:
-    """A time as RFC 3339, or None."""
-    return None if milliseconds is None else utc(milliseconds)
 
 
 def to_milliseconds(moment: datetime) -> int:

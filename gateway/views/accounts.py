@@ -10,7 +10,7 @@ from gateway.ledger import outcomes
 from gateway.pricing.card import FREE_PLAN
 from gateway.schemas import accounts
 from gateway.schemas import credits as credit_schemas
-from gateway.schemas.base import utc, utc_or_none
+from gateway.schemas.base import utc
 from gateway.views.generations import credits_of
 
 _THOUSANDTHS = 1000
@@ -50,16 +50,14 @@ def plan_shape(subscription: outcomes.Subscription | None) -> credit_schemas.Acc
         scheduled = credit_schemas.ScheduledChange(
             plan=subscription.scheduled_plan,
             interval=subscription.scheduled_interval,
-            at=utc_or_none(subscription.scheduled_at),
+            at=utc(subscription.scheduled_at),
         )
     status: Literal["active", "cancelled"] = "active" if subscription.cancelled_to is None else "cancelled"
     return credit_schemas.AccountPlan(
         id=subscription.plan,
         status=status,
         interval=subscription.interval,
-        paid_through=utc_or_none(
-            subscription.paid_through if subscription.cancelled_to is None else subscription.cancelled_to
-        ),
+        paid_through=utc(subscription.paid_through if subscription.cancelled_to is None else subscription.cancelled_to),
         scheduled=scheduled,
     )
 
@@ -72,7 +70,7 @@ def _grant_shape(grant: outcomes.Grant) -> credit_schemas.GrantOut:
         available=credits_of(grant.available_millicredits),
         held=credits_of(grant.held_millicredits),
         granted=credits_of(grant.granted_millicredits),
-        expires_at=utc_or_none(grant.expires_at),
+        expires_at=utc(grant.expires_at),
         created_at=utc(grant.created_at),
     )
 
@@ -88,7 +86,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
         created_at=utc(account.created_at),
         clock=accounts.Clock(now=utc(account.now), offset_seconds=account.clock_offset_ms // 1000),
         balance=balance_shape(account),
-        subscription_started_at=utc_or_none(account.subscription.started_at if account.subscription else None),
+        subscription_started_at=utc(account.subscription.started_at if account.subscription else None),
         alerts=accounts.Alerts(
             thresholds=[Decimal(part) / _THOUSANDTHS for part in account.alerts_thousandths],
             reached=[Decimal(part) / _THOUSANDTHS for part in account.alerted_thousandths],
@@ -107,5 +105,5 @@ def key_shape(key: outcomes.AccountKey) -> accounts.KeyOut:
         scope=key.scope.value,
         label=key.label,
         created_at=utc(key.created_at),
-        last_used_at=utc_or_none(key.last_used_at),
+        last_used_at=utc(key.last_used_at),
     )

@@ -12,7 +12,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.webhooks import Delivery
 from gateway.outputs import OutputLinks
 from gateway.pricing.card import FREE_PLAN
-from gateway.schemas.base import Answer, utc, utc_or_none
+from gateway.schemas.base import Answer, utc
 from gateway.schemas.credits import AccountPlan, ScheduledChange
 from gateway.schemas.events import CreditsAlert, EventOut, GoneGeneration, SubscriptionChanged, TopUpPaid
 from gateway.views.generations import generation_shape
@@ -101,6 +101,6 @@ def _plan(texts: Mapping[str, str]) -> AccountPlan:
         id=texts["plan"],
         status=status,
         interval=Interval(texts["interval"]),
-        paid_through=utc_or_none(int(through) if through else None),
+        paid_through=utc(int(through) if through else None),
         scheduled=scheduled,
     )

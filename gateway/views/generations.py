@@ -12,21 +12,19 @@ from gateway.domain import (
     Bucket,
     Output,
     PriceLine,
-    SettingValue,
     State,
     millicredits_to_credits,
 )
 from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
 from gateway.schemas import generations as generation_schemas
-from gateway.schemas.base import as_number, utc, utc_or_none
+from gateway.schemas.base import as_number, utc
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
     FailureMembers,
     GenerationMembers,
     OutputMembers,
     PriceMembers,
-    ShareMembers,
 )
 
 credits_of = millicredits_to_credits
@@ -50,7 +48,10 @@ def _members(generation: outcomes.Generation, links: OutputLinks, position: int 
     Each create and each read of something new makes one. Ten nested shapes take three times as long as this, to find
     out again what the types say already.
     """
-    request = generation.request
+    request, error = generation.request, None
+    shares = _by_bucket((share.bucket, share.millicredits) for share in generation.allocation)
+    if generation.error is not None:
+        error = FailureMembers(code=generation.error, message=failure_message(generation))
     members: GenerationMembers = {
         "id": generation.id,
         "object": "generation",
@@ -59,23 +60,25 @@ def _members(generation: outcomes.Generation, links: OutputLinks, position: int 
         "tool": request.tool,
         "model": request.model,
         "prompt": request.prompt,
-        "settings": {name: _plain(value) for name, value in request.settings.items()},
+        "settings": {
+            name: as_number(value) if isinstance(value, Decimal) else value for name, value in request.settings.items()
+        },
         "outputs_requested": request.outputs,
         "price": _price_members(generation),
         "credits": {
             "held": number_of_credits(generation.held_millicredits),
             "committed": number_of_credits(generation.committed_millicredits),
             "refunded": number_of_credits(generation.refunded_millicredits),
-            "allocation": _allocation_members(generation.allocation),
+            "allocation": [{"bucket": bucket, "credits": number_of_credits(share)} for bucket, share in shares.items()],
         },
         "outputs": [_output_members(generation, output, links) for output in generation.outputs],
         "progress": number_of_credits(generation.progress_thousandths),
         "attempt": generation.attempt,
-        "error": _failure_members(generation),
+        "error": error,
         "metadata": request.metadata,
         "created_at": utc(generation.created_at),
-        "started_at": utc_or_none(generation.started_at),
-        "finished_at": utc_or_none(generation.finished_at),
+        "started_at": utc(generation.started_at),
+        "finished_at": utc(generation.finished_at),
     }
     if generation.state is State.QUEUED:
         members["queue_position"] = position
@@ -110,10 +113,6 @@ def number_of_credits(millicredits: int) -> int | float:
     return millicredits / MILLICREDITS_PER_CREDIT if rest else whole
 
 
-def _plain(value: SettingValue) -> str | int | float:
-    return as_number(value) if isinstance(value, Decimal) else value
-
-
 def _price_members(generation: outcomes.Generation) -> PriceMembers:
     """The firm price of a generation, as it was reserved (R7)."""
     return {
@@ -129,11 +128,6 @@ def _price_members(generation: outcomes.Generation) -> PriceMembers:
         ],
         "rate_card": generation.request.rate_card,
     }
-
-
-def _allocation_members(allocation: Iterable[outcomes.AllocationShare]) -> list[ShareMembers]:
-    sums = _by_bucket((share.bucket, share.millicredits) for share in allocation)
-    return [{"bucket": bucket, "credits": number_of_credits(millicredits)} for bucket, millicredits in sums.items()]
 
 
 def line_shapes(lines: Iterable[PriceLine]) -> list[generation_schemas.Line]:
@@ -183,14 +177,9 @@ def _output_members(generation: outcomes.Generation, output: Output, links: Outp
 
 def failure_shape(generation: outcomes.Generation) -> generation_schemas.Failure | None:
     """Why it failed, in our words: never the provider's."""
-    members = _failure_members(generation)
-    return None if members is None else generation_schemas.Failure.model_validate(members)
-
-
-def _failure_members(generation: outcomes.Generation) -> FailureMembers | None:
     if generation.error is None:
         return None
-    return {"code": generation.error, "message": failure_message(generation)}
+    return generation_schemas.Failure(code=generation.error, message=failure_message(generation))
 
 
 def entry_shape(entry: outcomes.Entry) -> generation_schemas.EntryOut:

@@ -11,7 +11,7 @@ from gateway.ledger.payments import Checkout
 from gateway.ledger.purchases import Purchase
 from gateway.payments.links import is_over
 from gateway.schemas import purchases as purchase_schemas
-from gateway.schemas.base import utc, utc_or_none
+from gateway.schemas.base import utc
 from gateway.views.generations import credits_of
 
 Status = Literal["open", "paid", "expired", "failed"]
@@ -40,7 +40,7 @@ def purchase_shape(purchase: Purchase) -> purchase_schemas.PurchaseOut:
         refunded=_refunded(order) if bundle else Decimal(purchase.returned_cents) / 100,
         taken_back=credits_of(order.taken_back_millicredits),
         created_at=utc(order.created_at),
-        paid_at=utc_or_none(order.paid_at),
+        paid_at=utc(order.paid_at),
     )
 
 

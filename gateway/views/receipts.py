@@ -6,7 +6,7 @@ from gateway.ledger import outcomes
 from gateway.ledger.records import decode_entry
 from gateway.outputs.ordered import differences
 from gateway.schemas import generations as generation_schemas
-from gateway.schemas.base import utc, utc_or_none
+from gateway.schemas.base import utc
 from gateway.views.generations import credits_of, entry_shape, failure_shape, line_shapes
 
 
@@ -41,5 +41,5 @@ def receipt_shape(generation: outcomes.Generation) -> generation_schemas.Receipt
         ],
         error=failure_shape(generation),
         created_at=utc(generation.created_at),
-        finished_at=utc_or_none(generation.finished_at),
+        finished_at=utc(generation.finished_at),
     )

@@ -10,7 +10,7 @@ from gateway.domain import Interval
 from gateway.ledger import outcomes
 from gateway.pricing.card import FREE_PLAN, RateCard
 from gateway.schemas import purchases as purchase_schemas
-from gateway.schemas.base import to_milliseconds, utc, utc_or_none
+from gateway.schemas.base import to_milliseconds, utc
 from gateway.schemas.credits import ScheduledChange
 from gateway.views.generations import credits_of
 
@@ -59,10 +59,10 @@ def subscription_shape(
         monthly_credits=credits_of(account.monthly_millicredits),
         started_at=utc(own.started_at),
         refreshes_at=None if ends_at is not None and ends_at <= own.refreshes_at else utc(own.refreshes_at),
-        paid_through=utc_or_none(own.paid_through),
+        paid_through=utc(own.paid_through),
         renews_at=None if ends_at is not None else utc(own.paid_through or _period_end(own)),
         cancel_at_period_end=own.cancelled_to is not None,
-        ends_at=utc_or_none(ends_at),
+        ends_at=utc(ends_at),
         scheduled=_scheduled(own),
         payment_provider=None if own.billing is None else "stripe",
         changeable=changeable,
@@ -99,4 +99,4 @@ def _date(at: int) -> datetime:
 def _scheduled(own: outcomes.Subscription) -> ScheduledChange | None:
     if own.scheduled_plan is None:
         return None
-    return ScheduledChange(plan=own.scheduled_plan, interval=own.scheduled_interval, at=utc_or_none(own.scheduled_at))
+    return ScheduledChange(plan=own.scheduled_plan, interval=own.scheduled_interval, at=utc(own.scheduled_at))

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.domain import EventType
 from gateway.ledger.webhooks import DEFAULT, Delivery, Webhook
 from gateway.schemas import webhooks as webhook_schemas
-from gateway.schemas.base import utc, utc_or_none
+from gateway.schemas.base import utc
 from gateway.views.events import GENERATION_EVENTS
 
 
@@ -21,13 +21,13 @@ def webhook_shape(webhook: Webhook, secret: str | None = None) -> webhook_schema
         events=[one for one in EventType if one in (GENERATION_EVENTS if webhook.id == DEFAULT else webhook.events)],
         description=webhook.description,
         status="paused" if webhook.paused else "active",
-        paused_at=utc_or_none(webhook.paused_at),
+        paused_at=utc(webhook.paused_at),
         paused_because=webhook.paused_because,
-        failing_since=utc_or_none(webhook.failing_since),
-        delivered_at=utc_or_none(webhook.delivered_at),
+        failing_since=utc(webhook.failing_since),
+        delivered_at=utc(webhook.delivered_at),
         dropped=webhook.dropped,
-        secret_rotated_at=utc_or_none(webhook.rotated_at),
-        created_at=utc_or_none(webhook.created_at or None),
+        secret_rotated_at=utc(webhook.rotated_at),
+        created_at=utc(webhook.created_at or None),
         **own,
     )
 
@@ -42,7 +42,7 @@ def delivery_shape(delivery: Delivery) -> webhook_schemas.DeliveryOut:
         generation=delivery.subject if delivery.type in GENERATION_EVENTS else None,
         url=delivery.url,
         status=delivery.status,
-        next_try_at=utc_or_none(delivery.next_at),
+        next_try_at=utc(delivery.next_at),
         tries=[
             webhook_schemas.TryOut(
                 at=utc(one.at), status_code=one.status_code, error=one.word, duration_ms=one.duration_ms
@@ -50,6 +50,6 @@ def delivery_shape(delivery: Delivery) -> webhook_schemas.DeliveryOut:
             for one in delivery.tries
         ],
         tried=delivery.tried,
-        delivered_at=utc_or_none(delivery.delivered_at),
+        delivered_at=utc(delivery.delivered_at),
         created_at=utc(delivery.created_at),
     )

@@ -10,7 +10,7 @@ from gateway.api.access.auth import OWN_ACCOUNT, found
 from gateway.api.errors import InvalidRequest, LedgerDown, NotFound
 from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body, read_query
-from gateway.api.http.receiver_urls import checked_url
+from gateway.api.http.receiver_urls import check_url
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation, seed
 from gateway.api.ownership.own_webhooks import named_webhook, own_webhook, owner_of
@@ -29,7 +29,7 @@ async def create(request: web.Request) -> web.Response:
     """`POST /v1/webhooks`."""
     body = await read_body(request, webhook_schemas.WebhookIn)
     account, secrets = caller(request).account, request.app[WEBHOOK_SECRETS]
-    checked_url(request.app[SETTINGS].address_guard, body.url, "url")
+    check_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = webhook_id(seed(request))
     made = await request.app[LEDGER].listen(
         webhook=webhook,
@@ -64,7 +64,8 @@ async def get(request: web.Request) -> web.Response:
 async def change(request: web.Request) -> web.Response:
     """`PATCH /v1/webhooks/{webhook}`: what is left out stays."""
     body = await read_body(request, webhook_schemas.WebhookChangeIn)
-    checked_url(request.app[SETTINGS].address_guard, body.url, "url")
+    if body.url is not None:
+        check_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = named_webhook(request, caller(request).account)
     if webhook == DEFAULT:
         raise InvalidRequest("The `default` webhook cannot be changed: it delivers what each request asks for.")

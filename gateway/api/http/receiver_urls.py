@@ -7,9 +7,8 @@ from gateway.errors import FieldProblem
 from gateway.outside.addresses import AddressGuard
 
 
-def checked_url(guard: AddressGuard, url: str | None, path: str) -> str | None:
-    """The URL, if it may be called as far as one can see; InvalidRequest about the member `path` if not."""
-    problem = None if url is None else guard.problem(url)
+def check_url(guard: AddressGuard, url: str, path: str) -> None:
+    """InvalidRequest about the member `path`, if it can be seen that the URL may not be called."""
+    problem = guard.problem(url)
     if problem is not None:
         raise InvalidRequest(f"`{path}` {problem}.", fields=[FieldProblem(path, problem)])
-    return url

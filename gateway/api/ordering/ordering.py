@@ -6,13 +6,13 @@ speak. A refusal is raised as an ApiError, KeysStale asks for the caller to be a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from gateway.api.access.auth import OWN_ACCOUNT, Caller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
-from gateway.api.http.receiver_urls import checked_url
+from gateway.api.http.receiver_urls import check_url
 from gateway.api.ordering.inputs import GivenInput, given_inputs, measured, stored, stored_keys
 from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.ordering.refusals import refusal_of_request, refusal_of_reserve, reused
@@ -37,6 +37,7 @@ from gateway.pricing.kept_quotes import KeptQuotes
 from gateway.pricing.measures import PROMPT_CHARACTERS
 from gateway.pricing.quote import Quote
 from gateway.pricing.reload import RateCards
+from gateway.queue.workforce import Workforce
 from gateway.schemas.errors import PriceAboveCeilingDetails
 from gateway.schemas.generations import GenerationIn
 from gateway.tasks import Tasks
@@ -85,7 +86,7 @@ class Ordering:
         input_guard: AddressGuard,
         webhook_guard: AddressGuard,
         in_test_mode: bool,
-        takes: Callable[[str, str], bool],
+        workforce: Workforce,
     ) -> None:
         self._ledger = ledger
         self._outputs = outputs
@@ -97,7 +98,7 @@ class Ordering:
         self._input_guard = input_guard
         self._webhook_guard = webhook_guard
         self._in_test_mode = in_test_mode
-        self._takes = takes
+        self._workforce = workforce
 
     @property
     def card(self) -> RateCard:
@@ -106,16 +107,22 @@ class Ordering:
 
     def price(self, account: str, body: GenerationIn) -> Quote:
         """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
+        card, measures = self._rate_cards.card, {}
+        if body.inputs:
+            measures = measured(body.inputs, self._uploads, account)
+        model = card.models.get(body.model)
+        if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave it out
+            measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
         try:
             return self._kept_quotes.quote(
-                self._rate_cards.card,
+                card,
                 tool=body.tool,
                 model=body.model,
                 settings=body.settings,
                 outputs=body.outputs,
                 input_images=sum(given.kind == "image" for given in body.inputs),
                 input_videos=sum(given.kind == "video" for given in body.inputs),
-                measured=self._measured(account, body),
+                measured=measures,
             )
         except RequestRefused as refused:
             raise refusal_of_request(refused) from None
@@ -129,7 +136,9 @@ class Ordering:
         account = caller.acting_account
         try:
             priced = self._priced(account, body)
-            generation = self._new_id(account, digests)
+            # Two requests in flight with one idempotency key ask for the same id, so only one can be made (R11).
+            seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
+            generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
             if priced.inputs:
                 inputs = await stored(self._outputs, generation, priced.inputs)
                 priced = replace(priced, request=replace(priced.request, inputs=inputs))
@@ -140,16 +149,6 @@ class Ordering:
             return replayed
         return await self._reserve(caller, generation, priced, digests)
 
-    def _measured(self, account: str, body: GenerationIn) -> dict[str, Decimal]:
-        """What the gateway can measure of this request; of its prompt only where the price depends on it."""
-        model = self._rate_cards.card.models.get(body.model)
-        measures: dict[str, Decimal] = {}
-        if body.inputs:
-            measures = measured(body.inputs, self._uploads, account)
-        if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave it out
-            measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
-        return measures
-
     def _priced(self, account: str, body: GenerationIn) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
         quote = self.price(account, body)
@@ -157,9 +156,13 @@ class Ordering:
         if body.quote is not None:
             locked = self._quote_tokens.open(body.quote, account, quote)
             millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card
-        self._check_takes(body, quote.model)
-        _check_ceiling(body, millicredits)
-        self._check_sandbox(body, quote.model)
+        # Take no credits for what nobody has made for a while.
+        if not self._workforce.takes(body.tool, quote.model.provider):
+            raise _no_worker(quote.model)
+        if body.max_credits is not None:
+            _check_ceiling(body.max_credits, millicredits)
+        if body.sandbox is not None:
+            self._check_sandbox(quote.model)
         asked = GenerationRequest(
             tool=body.tool,
             model=body.model,
@@ -174,21 +177,12 @@ class Ordering:
             metadata=body.metadata,
             sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
         )
-        webhook_url = checked_url(self._webhook_guard, body.webhook_url, "webhook_url")
-        given = given_inputs(body.inputs, self._uploads, self._input_guard, account)
-        return _Priced(asked, quote.model, given, webhook_url)
+        if body.webhook_url is not None:
+            check_url(self._webhook_guard, body.webhook_url, "webhook_url")
+        given = given_inputs(body.inputs, self._uploads, self._input_guard, account) if body.inputs else ()
+        return _Priced(asked, quote.model, given, body.webhook_url)
 
-    def _check_takes(self, body: GenerationIn, model: Model) -> None:
-        """Take no credits for what nobody has made for a while (`gateway.queue.workforce`)."""
-        if not self._takes(body.tool, model.provider):
-            raise NoWorker(
-                f"{model.name} is unavailable: no worker for it is running. Nothing was reserved. Retry later, or "
-                "choose another model."
-            )
-
-    def _check_sandbox(self, body: GenerationIn, model: Model) -> None:
-        if body.sandbox is None:
-            return
+    def _check_sandbox(self, model: Model) -> None:
         if not self._in_test_mode:
             reason = "is only allowed in test mode (FAREBOX_TEST_MODE=1), which is off on this gateway"
         elif model.provider != SANDBOX_PROVIDER:
@@ -196,11 +190,6 @@ class Ordering:
         else:
             return
         raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
-
-    def _new_id(self, account: str, digests: IdempotencyDigests | None) -> str:
-        """An id: two requests in flight with one idempotency key ask for the same, so only one can be made (R11)."""
-        seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
-        return generation_id(partition_of_account(account, self._ledger.partitions), seed)
 
     async def _replayed(self, caller: Caller, digests: IdempotencyDigests | None) -> Ordered | None:
         """What the same request made before, for one that is about to be refused."""
@@ -257,12 +246,19 @@ class Ordering:
             self._tasks.start(self._outputs.delete(keys), "delete inputs")
 
 
-def _check_ceiling(body: GenerationIn, millicredits: int) -> None:
+def _no_worker(model: Model) -> NoWorker:
+    return NoWorker(
+        f"{model.name} is unavailable: no worker for it is running. Nothing was reserved. Retry later, or choose "
+        "another model."
+    )
+
+
+def _check_ceiling(max_credits: Decimal, millicredits: int) -> None:
     """Refuse a price above the request's own `max_credits` (R23)."""
-    if body.max_credits is None or millicredits <= credits_to_millicredits(body.max_credits):
+    if millicredits <= credits_to_millicredits(max_credits):
         return
     raise PriceAboveCeiling(
-        f"The price is {format_credits(millicredits)} credits, above your `max_credits` of {body.max_credits:f}. "
-        "Raise it, or change the settings or the number of outputs. Nothing was reserved.",
-        PriceAboveCeilingDetails(price=millicredits_to_credits(millicredits), max_credits=body.max_credits),
+        f"The price is {format_credits(millicredits)} credits, above your `max_credits` of {max_credits:f}. Raise "
+        "it, or change the settings or the number of outputs. Nothing was reserved.",
+        PriceAboveCeilingDetails(price=millicredits_to_credits(millicredits), max_credits=max_credits),
     )
