@@ -82,7 +82,8 @@ def publish(path: Path | None, *, force: bool) -> None:
     try:
         asyncio.run(_publish(settings, card, force=force))
     except (LedgerUnavailable, LedgerBroken, RateCardOutdated) as error:
-        say(f"Error: {error}", error=True)
+        reason = f"the ledger is not responding ({error})" if isinstance(error, LedgerUnavailable) else error
+        say(f"Error: {reason}", error=True)
         sys.exit(EXIT_NOT_PUBLISHED)
     say(f"{card.version} is in force ({card.path}).")
 
