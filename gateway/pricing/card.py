@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.domain import Interval
+from gateway.pricing.facades import OWNER, Aliases, FacadeTables
 from gateway.pricing.fields import (
     Count,
     Credits,
@@ -162,6 +163,7 @@ class Tool(Table):
     waiting_timeout_ms: PositiveDurationMs = Field(86_400_000, alias="waiting_timeout")
     attempts_max: Annotated[Whole, Field(ge=1, le=100)] = 3
     check: Check = Check()
+    facade: FacadeTables = Field(default_factory=dict)
 
 
 class PerUnit(Table):
@@ -259,6 +261,8 @@ class Model(Table):
     settings: Mapping[SettingName, Setting] = Field(default_factory=dict)
     forbidden: Annotated[tuple[ForbiddenCombination, ...], BeforeValidator(as_tuple)] = ()
     provider_settings: ProviderSettings = Field(default_factory=dict)
+    aliases: Aliases = ()
+    facade: FacadeTables = Field(default_factory=dict)
     rates: Annotated[tuple[Rate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
     add_ons: Annotated[tuple[AddOn, ...], BeforeValidator(as_tuple)] = ()
 
@@ -336,3 +340,12 @@ class RateCard(Tables):
     path: str
     version: str
     file_time_ms: int
+
+    def model_named(self, name: str) -> str | None:
+        """The id of the model that a client calls so: by its id, as `farebox/<id>`, or by an alias; None if none is."""
+        model_id = name.removeprefix(f"{OWNER}/")
+        return model_id if model_id in self.models else self._ids_by_alias.get(name)
+
+    @cached_property
+    def _ids_by_alias(self) -> Mapping[str, str]:
+        return {alias: model_id for model_id, model in self.models.items() for alias in model.aliases}

@@ -16,6 +16,7 @@ from gateway.pricing.card import (
     Tables,
     When,
 )
+from gateway.pricing.facade_faults import facade_faults
 from gateway.pricing.lines import Location
 from gateway.pricing.measures import (
     INPUT_COUNTS,
@@ -49,6 +50,7 @@ def faults_between(card: RateCard) -> Iterator[Fault]:
             yield Fault((*at, "tool"), text)
         yield from model_provider_faults(card, at, model)
         yield from _model_faults(at, model)
+    yield from facade_faults(card)
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
