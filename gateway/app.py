@@ -29,7 +29,7 @@ from gateway.api.handlers.metrics_site import metrics_app
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.middleware.client_address import client_address
-from gateway.api.middleware.envelope import add_headers
+from gateway.api.middleware.envelope import add_cross_origin_headers, add_headers
 from gateway.api.middleware.server import Runner
 from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
@@ -103,6 +103,8 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
         app[services.PROCESS_METRICS] = ProcessMetrics(settings, lambda: app[services.RATE_CARDS].card.tools)
 
     app.on_response_prepare.append(add_headers)
+    if settings.allowed_origins:
+        app.on_response_prepare.append(add_cross_origin_headers)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _taking_in])
     webhook_tests.mount(app)

@@ -131,30 +131,32 @@ class Callers:
 
         `operators`: the call is one that no account's key may make.
         """
-        cookie = session_cookie(request)
+        header = request.headers.get("Authorization")
+        cookie = session_cookie(request) if header is None else None
         if cookie is None:
-            return await self.of_key(request, bearer(request), operators=operators)
+            return await self.of_key(request, bearer(header), operators=operators)
         check_from_our_page(request, self._public_address)
         return await self.of_session(self._sessions.open(cookie))
 
     async def of_key(self, request: web.Request, key: str, *, operators: bool) -> Caller:
         """The caller that a key of the request belongs to; InvalidKey if it is not in force, and this is counted."""
+        digest = _digest(key)
+        caller = self._by_key.get(digest)
+        if caller is not None:
+            return caller
         try:
-            return await self._of_key(key)
+            return await self._look_up(key, digest)
         except InvalidKey:
             await self._wrong_keys.note(request, operators=operators)
             raise
 
-    async def _of_key(self, key: str) -> Caller:
-        digest = _digest(key)
+    async def _look_up(self, key: str, digest: KeyDigest) -> Caller:
         if hmac.compare_digest(digest, self._root_digest):
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
         if not key.startswith(KEY_PREFIX):
             raise InvalidKey(f"Not a Farebox API key: keys start with `{KEY_PREFIX}`.")
-        caller = self._by_key.get(digest)
-        if caller is None:
-            caller = _caller(await self._ledger.find_key(key=key))
-            self._by_key.put(digest, caller)
+        caller = _caller(await self._ledger.find_key(key=key))
+        self._by_key.put(digest, caller)
         return caller
 
     async def of_session(self, session: Session) -> Caller:
@@ -183,14 +185,13 @@ class Callers:
         """Drop what is cached for the request's key or session, so that the next look goes to the ledger."""
         cookie = session_cookie(request)
         if cookie is None:
-            self._by_key.drop(_digest(bearer(request)))
+            self._by_key.drop(_digest(bearer(request.headers.get("Authorization"))))
         else:
             self._by_id.drop(self._sessions.open(cookie).key_id)
 
 
-def bearer(request: web.Request) -> str:
+def bearer(header: str | None) -> str:
     """The key in `Authorization: Bearer …`; InvalidKey if there is none."""
-    header = request.headers.get("Authorization")
     if header is None:
         raise InvalidKey("No API key given. Send it as `Authorization: Bearer fbx_…`.")
     kind, _, key = header.partition(" ")
@@ -199,11 +200,10 @@ def bearer(request: web.Request) -> str:
     return key.strip()
 
 
-def check_scope(caller: Caller, scopes: Collection[Scope]) -> None:
-    """Forbidden, with the key it takes, unless the caller's scope is one of `scopes`."""
-    if caller.scope not in scopes:
-        wanted = next(scope for scope in (Scope.ACCOUNT, Scope.OPS, Scope.ADMIN) if scope in scopes)
-        raise Forbidden(f"{_WRONG_KEY[wanted]} Yours is {_A_KEY[caller.scope]}.")
+def wrong_scope(caller: Caller, scopes: Collection[Scope]) -> Forbidden:
+    """The refusal of a caller whose scope is none of `scopes`; it says which key the call takes."""
+    wanted = next(scope for scope in (Scope.ACCOUNT, Scope.OPS, Scope.ADMIN) if scope in scopes)
+    return Forbidden(f"{_WRONG_KEY[wanted]} Yours is {_A_KEY[caller.scope]}.")
 
 
 def fresh(outcome: T | outcomes.KeysChanged) -> T:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.api.access.callback_signatures import KeysUnavailable, NotSigned
 from gateway.api.errors import InvalidJson, InvalidKey, InvalidRequest, LedgerDown, ProviderDown
-from gateway.api.http.context import remember_generation
+from gateway.api.http.context import context
 from gateway.api.http.parse import raw_body
 from gateway.api.services import (
     BACKGROUND,
@@ -41,7 +41,7 @@ async def take(request: web.Request) -> web.Response:
     table = request.app[RATE_CARDS].card.providers.get(provider)
     if generation is None or table is None or table.kind not in _JOB_FIELDS:
         raise CallbackRefused("This is not a callback URL that this gateway issued. Nothing was done.")
-    remember_generation(request, generation)
+    context(request).generation = generation
     body = await raw_body(request, signed=True)
     may_stop = await _checked(request, provider, table, body)
     if not request.app[STARTUP].ready:

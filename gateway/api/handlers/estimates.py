@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api.errors import InvalidKey, InvalidRequest
-from gateway.api.http.context import caller_if_any
+from gateway.api.http.context import context
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.ordering.refusals import refusal_of_request
@@ -45,7 +45,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 def _has_account(request: web.Request) -> bool:
-    who = caller_if_any(request)
+    who = context(request).caller
     return who is not None and who.account is not None
 
 
@@ -55,7 +55,7 @@ def _check_source(request: web.Request, body: estimate_schemas.EstimateIn) -> No
         raise InvalidRequest(f"`items` {text}.", fields=[FieldProblem("items", text)])
     if body.source is None or _has_account(request):
         return
-    if caller_if_any(request) is None:
+    if context(request).caller is None:
         raise InvalidKey(
             "An estimate from the last 30 days requires the key of the account whose usage it is based on."
         )

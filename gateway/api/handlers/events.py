@@ -21,7 +21,7 @@ from aiohttp import web
 
 from gateway.api.access.auth import KeysStale, found
 from gateway.api.errors import ApiError, Forbidden, NotFound
-from gateway.api.http.context import caller, set_caller
+from gateway.api.http.context import caller, context
 from gateway.api.http.parse import read_query
 from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
 from gateway.api.ownership.whose import Whose, account_of, whose
@@ -253,7 +253,7 @@ async def _read(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T | No
             return await ask()
         except KeysStale:
             request.app[CALLERS].forget(request)
-            set_caller(request, await request.app[CALLERS].authenticate(request))
+            context(request).caller = await request.app[CALLERS].authenticate(request)
             return await ask()
     except (KeysStale, LedgerUnavailable, QueueUnavailable):
         return None

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.api.access.auth import KeysStale, found
 from gateway.api.errors import NotFound
-from gateway.api.http.context import caller, remember_generation
+from gateway.api.http.context import caller, context
 from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.periods import period_of
@@ -32,7 +32,7 @@ async def create(request: web.Request) -> web.Response:
     body, who = await read_body(request, generation_schemas.GenerationIn), caller(request)
     ordered = await request.app[ORDERING].order(who, body, await digests_of(request, who))
     generation = ordered.generation
-    remember_generation(request, generation.id)
+    context(request).generation = generation.id
     headers = {"Location": f"/v1/generations/{generation.id}"}
     if ordered.replay:
         return answer_json(await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})

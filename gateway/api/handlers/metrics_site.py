@@ -62,7 +62,7 @@ async def _check_key(request: web.Request) -> None:
     wanted = request.app[services.SETTINGS].metrics_key
     if wanted is None:
         return
-    given = bearer(request)
+    given = bearer(request.headers.get("Authorization"))
     if not hmac.compare_digest(_digest(given), _digest(wanted.get_secret_value())):
         await request.app[services.WRONG_KEYS].note(request, operators=True)
         raise InvalidKey("This key does not open /metrics. Send the value of FAREBOX_METRICS_KEY as a bearer token.")

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -22,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.api import limits
 from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
-from gateway.api.http.context import caller_if_any
+from gateway.api.http.context import context
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.errors import FieldProblem
 from gateway.outside.strict_json import Document, NotJson, TooManyValues, not_held, read_document
@@ -63,31 +64,25 @@ async def raw_body(request: web.Request, *, signed: bool = False) -> bytes:
     kept: bytes | None = request.get(_RAW)
     if kept is not None:
         return kept
-    keyless = caller_if_any(request) is None and not signed
+    keyless = context(request).caller is None and not signed
     most = limits.KEYLESS_BODY_MAX_BYTES if keyless else limits.BODY_MAX_BYTES
     if (request.content_length or 0) > most:
         raise _too_large(most)
-    if request.content.is_eof():  # as small ones come, together with their head: there is nothing to wait for
-        body = await _read(request, most)
-    else:
-        try:
-            async with asyncio.timeout(limits.BODY_SECONDS):
-                body = await _read(request, most)
-        except TimeoutError:
-            raise BodyTooSlow(
-                f"The body did not arrive within {limits.BODY_SECONDS:g} seconds. Nothing was done."
-            ) from None
-    request[_RAW] = body
-    return body
-
-
-async def _read(request: web.Request, most: int) -> bytes:
+    # Small ones come together with their head: there is nothing to wait for.
+    patience = nullcontext() if request.content.is_eof() else asyncio.timeout(limits.BODY_SECONDS)
     body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > most:
-            raise _too_large(most)
-    return bytes(body)
+    try:
+        async with patience:
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > most:
+                    raise _too_large(most)
+    except TimeoutError:
+        raise BodyTooSlow(
+            f"The body did not arrive within {limits.BODY_SECONDS:g} seconds. Nothing was done."
+        ) from None
+    raw = request[_RAW] = bytes(body)
+    return raw
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:

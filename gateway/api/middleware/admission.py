@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import enum
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -54,22 +54,21 @@ class Place:
     state: ConnectionState | None = None
     since: float = 0.0
 
+    @property
+    def admits_all(self) -> bool:
+        """Whether all its requests are admitted with it, so that `Admission.request` need not be asked of each."""
+        return self.refusal is None and self.client is not None
 
-@dataclass(slots=True)
+
 class _Waiting:
-    """Connections that could go, the longest waiting first."""
+    """Connections that could go, the longest waiting first. Those at work are in none of `in_state`."""
 
-    half_open: OrderedDict[Place, None] = field(default_factory=OrderedDict)
-    idle: OrderedDict[Place, None] = field(default_factory=OrderedDict)
+    __slots__ = ("half_open", "idle", "in_state")
 
-    def of(self, state: ConnectionState | None) -> OrderedDict[Place, None] | None:
-        return (
-            self.half_open
-            if state is ConnectionState.HALF_OPEN
-            else self.idle
-            if state is ConnectionState.IDLE
-            else None
-        )
+    def __init__(self) -> None:
+        self.half_open: OrderedDict[Place, None] = OrderedDict()
+        self.idle: OrderedDict[Place, None] = OrderedDict()
+        self.in_state = {ConnectionState.HALF_OPEN: self.half_open, ConnectionState.IDLE: self.idle}
 
     def longest(self, now: float) -> Place | None:
         """The one to go first; an idle one only after a while, for its client may be about to use it."""
@@ -98,7 +97,7 @@ class Admission:
         self._count = 0
         self._of_client: Counter[str] = Counter()
         self._waiting = _Waiting()
-        self._waiting_of: dict[str, _Waiting] = {}
+        self._waiting_of: defaultdict[str, _Waiting] = defaultdict(_Waiting)
         self._reserve: OrderedDict[Place, None] = OrderedDict()
         self._requests: Counter[str] = Counter()
         self._said_at = -limits.REFUSALS_SAID_SECONDS
@@ -127,13 +126,12 @@ class Admission:
             return
         kinds = [self._waiting]
         if place.client is not None:
-            kinds.append(self._waiting_of.setdefault(place.client, _Waiting()))
+            kinds.append(self._waiting_of[place.client])
         for waiting in kinds:
-            left, entered = waiting.of(before), waiting.of(state)
-            if left is not None:
-                left.pop(place, None)
-            if entered is not None:
-                entered[place] = None
+            if before in waiting.in_state:
+                waiting.in_state[before].pop(place, None)
+            if state in waiting.in_state:
+                waiting.in_state[state][place] = None
 
     def leave(self, place: Place) -> None:
         """The connection is gone; a second time changes nothing."""

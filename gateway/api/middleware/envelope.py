@@ -24,10 +24,11 @@ from gateway.api.errors import (
     StoreDown,
     internal_error,
 )
-from gateway.api.http.context import has_started, log_members, request_id, start_response
+from gateway.api.http.context import context
 from gateway.api.http.respond import answer_error, set_common_headers
 from gateway.api.middleware.cross_origin import open_to_origin, preflight
 from gateway.api.services import CORS_ORIGINS, METRICS, STORE_WATCH
+from gateway.domain import is_generation_id
 from gateway.errors import (
     LedgerFull,
     LedgerUnavailable,
@@ -63,7 +64,8 @@ def answered(handler: Handler) -> Handler:
         except Exception as error:
             if _is_too_late(request, error):
                 raise
-            response = preflight(_origins(request), request, error) or _refused(request, error)
+            origins = request.app.get(CORS_ORIGINS, frozenset())  # none where only metrics are served
+            response = preflight(origins, request, error) or _refused(request, error)
             status = response.status
         finally:
             _note(request, status, time.perf_counter() - started)
@@ -74,22 +76,24 @@ def answered(handler: Handler) -> Handler:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Set on every answer, before its headers go out, what every answer has."""
-    response.headers.update(start_response(request))
-    set_common_headers(response, request_id(request))
-    open_to_origin(_origins(request), request, response)
+    known = context(request)
+    known.started = True
+    response.headers.update(known.rate_headers)
+    set_common_headers(response, known.id)
 
 
-def _origins(request: web.Request) -> frozenset[str]:
-    """Whose pages may call; none where only figures are served."""
-    return request.app.get(CORS_ORIGINS, frozenset())
+async def add_cross_origin_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """The same, where an operator has named origins whose pages may call."""
+    origins = request.app[CORS_ORIGINS]
+    open_to_origin(origins, request, response)
 
 
 def _is_too_late(request: web.Request, error: Exception) -> bool:
     """Whether no answer can be given any more: aiohttp knows what to do then."""
     if isinstance(error, ConnectionError):
         return True  # the client is gone
-    if has_started(request):
-        log.error("response_cut_short", request_id=request_id(request), exc_info=error)
+    if context(request).started:
+        log.error("response_cut_short", request_id=context(request).id, exc_info=error)
         return True  # half an answer is out: the connection ends, and the client sees that it is not whole
     return False
 
@@ -97,7 +101,7 @@ def _is_too_late(request: web.Request, error: Exception) -> bool:
 def _refused(request: web.Request, error: Exception) -> web.Response:
     refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
-    response = answer_error(refusal, request_id(request))
+    response = answer_error(refusal, context(request).id)
     if isinstance(refusal, BodyTooSlow | TooManyWrongKeys):
         response.force_close()
     return response
@@ -108,19 +112,19 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
         case ApiError():
             return error
         case QueueUnavailable():
-            log.warning("queue_unavailable", request_id=request_id(request), error=str(error))
+            log.warning("queue_unavailable", request_id=context(request).id, error=str(error))
             return QueueDown(_unanswered(request, "queue's Redis"))
         case LedgerUnavailable():
-            log.warning("ledger_unavailable", request_id=request_id(request), error=str(error))
+            log.warning("ledger_unavailable", request_id=context(request).id, error=str(error))
             return _outage(request, error)
         case StoreUnavailable():
             request.app[STORE_WATCH].doubt(error)
-            log.warning("store_unavailable", request_id=request_id(request), error=str(error))
+            log.warning("store_unavailable", request_id=context(request).id, error=str(error))
             return StoreDown("The object store is not responding. Nothing was changed; try again later.")
         case OutputNotStored():
             if isinstance(error, ObjectNotStored):
                 request.app[STORE_WATCH].doubt(error)
-            log.warning("input_not_stored", request_id=request_id(request), error=str(error))
+            log.warning("input_not_stored", request_id=context(request).id, error=str(error))
             return StoreDown(
                 "The files sent with this request cannot be stored right now, so nothing was reserved. Retry later "
                 "with the same Idempotency-Key, or pass the inputs as https: URLs."
@@ -141,7 +145,7 @@ def _refusal(request: web.Request, error: Exception) -> ApiError:  # noqa: PLR09
         case web.HTTPException() if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return InvalidRequest(f"The request cannot be read: {error.reason}.")
         case _:
-            log.error("request_failed", request_id=request_id(request), exc_info=error)
+            log.error("request_failed", request_id=context(request).id, exc_info=error)
             return internal_error()
 
 
@@ -165,7 +169,8 @@ def _unanswered(request: web.Request, what: str) -> str:
 
 
 def _note(request: web.Request, status: int, seconds: float) -> None:
-    resource = request.match_info.route.resource
+    known, named = context(request), request.match_info.get("generation")
+    who, resource = known.caller, request.match_info.route.resource
     route = "(none)" if resource is None else resource.canonical
     request.app[METRICS].requests.observe(seconds, request.method, route, str(status))
     log.log(
@@ -175,5 +180,8 @@ def _note(request: web.Request, status: int, seconds: float) -> None:
         route=route,
         status=status,
         duration_ms=round(seconds * 1000, 1),
-        **log_members(request),
+        request_id=known.id,
+        # The account is the caller's own, or the one in an operator's path; the generation was made, or is in the path.
+        account=None if who is None else who.account or request.match_info.get("account"),
+        generation=known.generation or (named if named is not None and is_generation_id(named) else None),
     )

@@ -7,14 +7,14 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.access.auth import KeysStale, check_scope
+from gateway.api.access.auth import KeysStale, wrong_scope
 from gateway.api.errors import ApiError, LedgerDown
-from gateway.api.http.context import caller, set_caller
+from gateway.api.http.context import context
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
 from gateway.api.middleware.rates import admit
-from gateway.api.services import CALLERS, KEY_USE, STARTUP
+from gateway.api.services import CALLERS, KEY_USE, SETTINGS, STARTUP
 from gateway.domain import Scope
 
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
@@ -45,15 +45,18 @@ def guarded(
             callers.forget(request)
         for again in range(_TRIES):
             who = await callers.authenticate(request, operators=operators)
-            set_caller(request, who)
+            context(request).caller = who
             if not again:
                 request.app[KEY_USE].note(who)
-                await admit(request, who)
+                per_minute = request.app[SETTINGS].requests_per_minute
+                if per_minute is not None and who.scope is not Scope.ADMIN:
+                    await admit(request, who, per_minute)
             try:
-                check_scope(who, scopes)
+                if who.scope not in scopes:
+                    raise wrong_scope(who, scopes)
                 if own_idempotency or request.method not in _WRITES:
                     return await handler(request)
-                return await once(request, caller(request), lambda: handler(request), shown_once)
+                return await once(request, who, lambda: handler(request), shown_once)
             except KeysStale:
                 callers.forget(request)
             except ApiError as refusal:

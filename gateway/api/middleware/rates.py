@@ -10,29 +10,22 @@ from aiohttp import web
 
 from gateway.api.access.auth import Caller
 from gateway.api.errors import RateLimited
-from gateway.api.http.context import set_rate_headers
+from gateway.api.http.context import context
 from gateway.api.http.headers import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
-from gateway.api.services import LEDGER, SETTINGS
-from gateway.domain import Scope
+from gateway.api.services import LEDGER
 from gateway.ledger.allowances import Admitted, Limited
 from gateway.schemas.errors import RateLimitedDetails
 
 
-async def admit(request: web.Request, who: Caller) -> None:
+async def admit(request: web.Request, who: Caller, per_minute: int) -> None:
     """Count the request; RateLimited, with `Retry-After`, if the key has made too many."""
-    per_minute = request.app[SETTINGS].requests_per_minute
-    if per_minute is None or who.scope is Scope.ADMIN:
-        return
     outcome = await request.app[LEDGER].admit(key_id=who.key_id, per_minute=per_minute)
     remaining = outcome.remaining if isinstance(outcome, Admitted) else 0
-    set_rate_headers(
-        request,
-        {
-            LIMIT_HEADER: str(per_minute),
-            REMAINING_HEADER: str(remaining),
-            RESET_HEADER: str(_seconds(outcome.whole_after_ms)),
-        },
-    )
+    context(request).rate_headers = {
+        LIMIT_HEADER: str(per_minute),
+        REMAINING_HEADER: str(remaining),
+        RESET_HEADER: str(_seconds(outcome.whole_after_ms)),
+    }
     if isinstance(outcome, Limited):
         seconds = _seconds(outcome.retry_after_ms)
         raise RateLimited(

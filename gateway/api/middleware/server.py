@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from gateway.api import limits
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
-from gateway.api.http.context import request_id
+from gateway.api.http.context import context
 from gateway.api.http.respond import answer_error
 from gateway.api.middleware.admission import Admission, ConnectionRefused, ConnectionState, Place
 from gateway.api.middleware.cross_origin import open_to_origin
@@ -34,8 +34,9 @@ log = structlog.get_logger("gateway.requests")
 class ClientConnection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_answered", "_head_due", "_stuck", "place")
+    __slots__ = ("_answered", "_head_due", "_stuck", "admission", "place")
 
+    admission: Admission
     place: Place
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -43,6 +44,10 @@ class ClientConnection(web.RequestHandler):
         self._stuck: asyncio.TimerHandle | None = None
         self._head_due: asyncio.TimerHandle | None = None
         self._answered = 0
+
+    def take(self, place: Place, admission: Admission, handler: Handler) -> None:
+        """Take a place, from which `handler` answers."""
+        self.place, self.admission, self._request_handler = place, admission, handler
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come: it gets a while to say what it wants."""
@@ -54,8 +59,9 @@ class ClientConnection(web.RequestHandler):
         """Take what came. A head that has begun must come to its end."""
         super().data_received(data)
         if self._request_count > self._answered:
-            self._forget_head()
-            self._manager_of.admission.note(self.place, ConnectionState.WORKING)
+            if self._head_due is not None:
+                self._forget_head()
+            self.admission.note(self.place, ConnectionState.WORKING)
         elif self._head_due is None and data:
             self._head_due = self._loop.call_later(limits.HEAD_SECONDS, self._no_head)
 
@@ -87,7 +93,7 @@ class ClientConnection(web.RequestHandler):
         finished = await super().finish_response(request, resp, start_time)
         self._answered += 1
         if self._request_count <= self._answered and self._manager is not None:
-            self._manager_of.admission.note(self.place, ConnectionState.IDLE)
+            self.admission.note(self.place, ConnectionState.IDLE)
         if unwanted:
             self._lingering_time = 0.0
             if self.transport is not None:
@@ -107,7 +113,7 @@ class ClientConnection(web.RequestHandler):
             raise ConnectionResetError(
                 "the response was cut off after its headers: the client sees that it is incomplete"
             )
-        named = request_id(request)
+        named = context(request).id
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request_failed", request_id=named, exc_info=exc)
             error: ApiError = internal_error()
@@ -122,10 +128,6 @@ class ClientConnection(web.RequestHandler):
         """Log a fault, but not that a client's body could not be read to its end: it was told, or is gone."""
         if not isinstance(options.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*arguments, **options)
-
-    @property
-    def _manager_of(self) -> Server:
-        return cast("Server", self._manager)
 
     def _no_head(self) -> None:
         self._head_due = None
@@ -157,7 +159,9 @@ class Server(web.Server):
         self._proxies = proxies
         self._origins = settings.allowed_origins
         self.admission = Admission(connections, settings.connections_per_address, proxies)
-        super().__init__(self._admitted(answered(handler)), **options)
+        self._answer = answered(handler)
+        self._admit_and_answer = self._admitted(self._answer)
+        super().__init__(self._answer, **options)
 
     def __call__(self) -> web.RequestHandler:
         """A connection; asyncio asks for one when a client has come."""
@@ -168,7 +172,9 @@ class Server(web.Server):
         super().connection_made(handler, transport)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
-        cast("ClientConnection", handler).place = self.admission.admit(address, transport.abort)
+        place = self.admission.admit(address, transport.abort)
+        answer = self._answer if place.admits_all else self._admit_and_answer
+        cast("ClientConnection", handler).take(place, self.admission, answer)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Its place is free."""
@@ -184,7 +190,7 @@ class Server(web.Server):
                 with self.admission.request(place, request.path, lambda: self._proxies.client(place.peer, said)):
                     return await handler(request)
             except ConnectionRefused as refused:
-                response = answer_error(refused.error, request_id(request))
+                response = answer_error(refused.error, context(request).id)
                 open_to_origin(self._origins, request, response)
                 return response
 
