@@ -42,7 +42,6 @@ CHECKS = {
     "unsupported_method",
     "use_after_free",
 }
-DESCRIPTION = {"GET /openapi.json"}  # what schemathesis reads, and does not test against itself
 NEVER_WELL = {
     "POST /v1/payments/stripe/webhook",  # this gateway takes no Stripe; tests/fuzz/test_webhook.py does
     "POST /v1/callbacks/{provider}/{token}",  # it has no provider that calls; tests/api/test_callbacks.py does
@@ -90,15 +89,15 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor
 @pytest.mark.timeout(3600)
 async def test_the_api_is_what_it_says_it_is(stocked: tuple[Visitor, dict[str, str]], tmp_path: Path) -> None:
     gateway, names = stocked
-    said, code = await _run(
-        names | {"examples": os.environ.get("FUZZ_EXAMPLES", str(EXAMPLES))}, gateway.address, tmp_path
-    )
+    # As a file: schemathesis gives up on an address after ten seconds, and the run's first minute is its busiest.
+    (tmp_path / "openapi.json").write_bytes((await gateway.call("GET", "/openapi.json")).raw)
+    said, code = await _run(names | {"examples": os.environ.get("FUZZ_EXAMPLES", str(EXAMPLES))}, tmp_path)
     assert code == 0, said
     report = read_report(tmp_path / "report.ndjson")
     sys.stdout.write(f"\n{report.table()}\n\n{report.cases:,} cases, {report.checks.total():,} checks\n{said}")
     assert report.cases >= CASES_MIN
     assert set(report.checks) == CHECKS
-    assert report.answers.keys() == {f"{route.method} {route.path}" for route in ROUTES} - DESCRIPTION
+    assert report.answers.keys() == {f"{route.method} {route.path}" for route in ROUTES}
     assert _never_well(report) == NEVER_WELL
     assert (await gateway.call("GET", "/v1/balance", names["account_key"])).status == 200, "it was in force to the end"
 
@@ -108,14 +107,14 @@ def _never_well(report: Report) -> set[str]:
     return {call for call, answers in report.answers.items() if not any(200 <= status < 400 for status in answers)}
 
 
-async def _run(names: dict[str, str], address: str, directory: Path) -> tuple[str, int]:
+async def _run(names: dict[str, str], directory: Path) -> tuple[str, int]:
     """Let schemathesis loose on the gateway; what it said and its exit code."""
     config = directory / "schemathesis.toml"
     config.write_text(string.Template((HERE / "schemathesis.toml").read_text()).substitute(names))
     process = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run"),
         *("--report", "ndjson", "--report-ndjson-path", str(directory / "report.ndjson"), "--no-color"),
-        f"{address}/openapi.json",
+        "openapi.json",
         cwd=directory,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -293,5 +293,6 @@ async def test_no_secret_of_stripe_is_logged(selling: Visitor, capsys: pytest.Ca
     await hook(selling, shapes.bundle_paid(checkout, "pi_1", 1_795_000_000))
     said = "".join(capsys.readouterr())
     assert "checkout_started" in said
-    for secret in (KEY, shapes.SECRET, "ann@example.com", "4242"):
+    for secret in (KEY, shapes.SECRET, "ann@example.com"):
         assert secret not in said
+    assert re.search(r"\b4242\b", said) is None, "the card's last digits"  # an id may hold them too

