@@ -38,6 +38,7 @@ from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.keys import queue_key
 from gateway.queue.queue import Queue
 from gateway.redis_link.connections import connect_ledger, connect_queue
+from tests.preforked import Forked
 from tests.until import until
 from workers.care.caretaker import Caretaker
 from workers.context import WorkerContext
@@ -60,7 +61,7 @@ _lifeline = Lifeline()
 class Process:
     """A worker or a caretaker. Its log is a file, shown when a test fails."""
 
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | Forked
     log_path: Path
 
     def send(self, number: signal.Signals) -> None:
@@ -182,13 +183,17 @@ class Stage:
 
     def _start(self, command: str, prelude: str, *arguments: str, **environment: str) -> Process:
         log_path = self.directory / f"{command}-{len(self.processes)}.log"
+        environment = {**os.environ, **self.environment, **environment}
+        if not prelude:
+            self.processes.append(Process(Forked.start(command, arguments, environment, log_path), log_path))
+            return self.processes[-1]
         program = [sys.executable, "-c", f"{prelude}\nfrom workers.commands import {command}; {command}()", *arguments]
         with log_path.open("wb") as log:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "gateway.local.lifeline", str(_lifeline.reading_fd), *program],
                 pass_fds=[_lifeline.reading_fd],
                 cwd=ROOT,
-                env=os.environ | self.environment | environment,
+                env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
