@@ -15,19 +15,30 @@ from tests.providers.fal_vendor import FalVendor
 from tests.providers.http_vendor import HttpVendor
 from tests.providers.replicate_vendor import ReplicateVendor
 from tests.providers.scene import Scene, open_scene, sums, sums_of
-from tests.providers.vendor import KEY, PROMPT, answering
+from tests.providers.vendor import KEY, PROMPT, Vendor, answering
 from tests.until import until
 from tests.workers.stage import PRICE, Stage
 
-VENDORS = [HttpVendor, ComfyUiVendor, ReplicateVendor, FalVendor]
+VENDORS: list[type[Vendor]] = [HttpVendor, ComfyUiVendor, ReplicateVendor, FalVendor]
 
 
-@pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.kind)
+def through(*vendors: type[Vendor]) -> pytest.MarkDecorator:
+    """Run the test with these vendors, and in a long run with each.
+
+    What the worker does is the same for all; how each vendor answers is tested without a worker in its own file. Every
+    vendor has some of the tests here, and what it makes is delivered through the worker in the first of them.
+    """
+    every = [pytest.param(each, id=each.kind, marks=() if each in vendors else pytest.mark.long) for each in VENDORS]
+    return pytest.mark.parametrize("scene", every, indirect=True)
+
+
+@pytest.fixture
 async def scene(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> AsyncIterator[Scene]:
     async with open_scene(stage, request.param(), tmp_path / "card") as scene:
         yield scene
 
 
+@through(*VENDORS)
 async def test_inputs_arrive_and_all_outputs_come_back_in_their_order(scene: Scene) -> None:
     scene.worker()
     ended = await scene.stage.ended(
@@ -39,6 +50,7 @@ async def test_inputs_arrive_and_all_outputs_come_back_in_their_order(scene: Sce
     assert await scene.stage.spent() == 3 * PRICE
 
 
+@through(ReplicateVendor)
 async def test_fewer_outputs_than_were_asked_for_are_delivered_and_only_they_are_paid(scene: Scene) -> None:
     scene.worker()
     scene.vendor.fewer = 1
@@ -47,6 +59,7 @@ async def test_fewer_outputs_than_were_asked_for_are_delivered_and_only_they_are
     assert await scene.stage.spent() == 2 * PRICE
 
 
+@through(FalVendor)
 async def test_what_the_vendor_will_not_do_ends_at_once_refunded(scene: Scene) -> None:
     scene.worker()
     scene.vendor.faults = scene.vendor.rejections()
@@ -55,6 +68,7 @@ async def test_what_the_vendor_will_not_do_ends_at_once_refunded(scene: Scene) -
     assert await scene.stage.spent() == 0
 
 
+@through(ReplicateVendor)
 async def test_a_job_that_fails_is_tried_again_as_a_new_job(scene: Scene) -> None:
     worker = scene.worker()
     scene.vendor.spoil = "failed"
@@ -66,6 +80,7 @@ async def test_a_job_that_fails_is_tried_again_as_a_new_job(scene: Scene) -> Non
     assert await scene.stage.spent() == PRICE
 
 
+@through(HttpVendor)
 async def test_a_busy_vendor_is_waited_for_and_nothing_has_failed(scene: Scene) -> None:
     scene.worker()
     scene.vendor.faults = [answering(429, {"detail": "slow down"}, Retry_After="1")]
@@ -73,6 +88,7 @@ async def test_a_busy_vendor_is_waited_for_and_nothing_has_failed(scene: Scene) 
     assert (ended.state, ended.attempt, ended.failures) == (State.SUCCEEDED, 1, 0)
 
 
+@through(FalVendor)
 async def test_a_vendor_that_is_away_at_first_is_asked_until_it_is_there(scene: Scene) -> None:
     worker = scene.worker()
     await scene.vendor.down()
@@ -84,6 +100,7 @@ async def test_a_vendor_that_is_away_at_first_is_asked_until_it_is_there(scene: 
     assert len(scene.vendor.jobs) == 1
 
 
+@through(ReplicateVendor)
 async def test_a_vendor_that_goes_away_with_a_job_keeps_the_hold_and_finishes_later(scene: Scene) -> None:
     worker = scene.worker()
     scene.vendor.holding = True
@@ -100,6 +117,7 @@ async def test_a_vendor_that_goes_away_with_a_job_keeps_the_hold_and_finishes_la
     assert await scene.stage.spent() == PRICE
 
 
+@through(HttpVendor, FalVendor)
 async def test_a_submit_whose_answer_is_lost_makes_no_second_job_where_it_can_be_known(scene: Scene) -> None:
     """Elsewhere it has failed, which is tried again `attempts_max` times at most: never an endless row of jobs."""
     scene.worker()
@@ -112,6 +130,7 @@ async def test_a_submit_whose_answer_is_lost_makes_no_second_job_where_it_can_be
         assert await scene.stage.spent() == 0
 
 
+@through(ComfyUiVendor)
 async def test_a_worker_killed_after_the_id_was_noted_leaves_a_job_that_the_next_resumes(scene: Scene) -> None:
     scene.stage.caretaker()
     first = scene.worker()
@@ -128,6 +147,7 @@ async def test_a_worker_killed_after_the_id_was_noted_leaves_a_job_that_the_next
     assert await scene.stage.spent() == 2 * PRICE
 
 
+@through(HttpVendor)
 async def test_a_worker_killed_after_a_result_and_before_the_end_delivers_once(scene: Scene) -> None:
     scene.stage.caretaker()
     first = scene.worker()
@@ -146,6 +166,7 @@ async def test_a_worker_killed_after_a_result_and_before_the_end_delivers_once(s
 
 
 @pytest.mark.short_lease
+@through(FalVendor)
 async def test_a_vendor_silent_for_ever_is_given_up_refunded_and_its_late_result_discarded(scene: Scene) -> None:
     scene.worker()
     scene.stage.caretaker()
@@ -161,6 +182,7 @@ async def test_a_vendor_silent_for_ever_is_given_up_refunded_and_its_late_result
     assert await scene.stage.spent() == PRICE
 
 
+@through(ComfyUiVendor)
 async def test_a_cancel_stops_exactly_that_job(scene: Scene) -> None:
     scene.worker()
     scene.vendor.holding = True
@@ -179,6 +201,7 @@ async def test_a_cancel_stops_exactly_that_job(scene: Scene) -> None:
     assert await scene.stage.spent() == PRICE
 
 
+@through(ReplicateVendor)
 async def test_neither_the_key_nor_the_prompt_is_in_the_workers_log(scene: Scene) -> None:
     worker = scene.worker()
     scene.vendor.faults = [
