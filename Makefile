@@ -4,6 +4,8 @@
 VENV := .venv
 PYTHON = $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
 	'import sys, ensurepip, venv; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+# Tests start Python hundreds of times: where the environment says to keep no bytecode, each would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = PIP_CONSTRAINT=constraints.txt $(VENV)/bin/pip install --disable-pip-version-check --quiet --editable
 
 run: $(VENV)/.installed

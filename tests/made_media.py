@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -14,6 +15,7 @@ from PIL import Image
 FPS = 24
 
 
+@functools.cache
 def picture(format_name: str = "PNG", *, width: int = 64, height: int = 48, frames: int = 1) -> bytes:
     """An image in one of Pillow's formats, of noise so that it does not compress to nothing."""
     noise = np.random.default_rng(1).integers(0, 255, (frames, height, width, 3), dtype=np.uint8)
@@ -24,6 +26,7 @@ def picture(format_name: str = "PNG", *, width: int = 64, height: int = 48, fram
     return file.getvalue()
 
 
+@functools.cache
 def film(
     container_format: str = "mp4", codec: str = "libx264", *, frames: int = 24, width: int = 64, height: int = 48,
     index_first: bool = False, fragmented: bool = False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import sys
@@ -22,6 +21,7 @@ from gateway.api.services import SETTINGS
 from gateway.domain import Scope
 from tests.api.visitor import Visitor, open_gateway
 from tests.made_media import picture
+from tests.missing import not_run
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("curl", "Python", "JavaScript")
@@ -76,18 +76,11 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
         yield gateway
 
 
-def _not_run(missing: str) -> None:
-    """A failure on CI, which has all that tests need; elsewhere a line in the summary."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
-
-
 @pytest.mark.timeout(_SECONDS)
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_each_sample_makes_its_call(stocked: Visitor, tmp_path: Path, language: str) -> None:
     if language == "JavaScript" and shutil.which("node") is None:
-        _not_run("NOT RUN: the samples in JavaScript. There is no Node here (Debian, Ubuntu: apt install nodejs)")
+        not_run("NOT RUN: the samples in JavaScript. There is no Node here (Debian, Ubuntu: apt install nodejs)")
     gateway = stocked
     page = (await gateway.call("GET", "/docs")).raw.decode()
     account = await gateway.account()

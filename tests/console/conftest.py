@@ -16,6 +16,7 @@ from playwright.async_api import Browser, async_playwright, expect
 
 from tests.console.looking import KeptPage, Windows
 from tests.console.stack import Stack
+from tests.missing import not_run
 
 _WAIT_MS = 60_000  # how long a page may take before a test gives up on it; nothing asserts it
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -23,22 +24,19 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All in one event loop, to which a browser belongs; `tests/together.py` has them in one process."""
+    here = str(Path(__file__).parent)
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if str(item.path).startswith(here):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of Chromium."""
-    for name in _NAMES:
-        found = shutil.which(name)
-        if found is not None:
-            return found
-    missing = "NOT RUN: the console's pages. There is no Chromium here (Debian, Ubuntu: apt install chromium)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    return found or not_run(
+        "NOT RUN: the console's pages. There is no Chromium here (Debian, Ubuntu: apt install chromium)"
+    )
 
 
 @pytest.fixture(scope="session")
