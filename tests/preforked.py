@@ -1,7 +1,8 @@
-"""Workers and caretakers as forks of a process that has imported them: a start costs a tenth of a new Python's.
+"""Workers, caretakers and commands as forks of a process that has imported them: a tenth of what a new Python costs.
 
 Each is a process of its own, as real as one that a shell starts: it reads its own environment, writes its own log,
-takes signals, and is killed. A run starts a hundred and fifty, and importing takes a second of a core each.
+takes signals, and is killed. A run starts two hundred, and importing takes half a second to a second of a core each.
+How the command itself starts, tests/unit/cli and tests/whole see.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import runpy
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -20,7 +24,8 @@ import workers.commands
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])  # and with it all that a worker imports
+# With this module all that a worker imports; and what the commands do.
+_context.set_forkserver_preload([__name__, "gateway.cli.account", "gateway.cli.audit", "gateway.cli.generation"])
 
 
 @dataclass
@@ -52,13 +57,33 @@ class Forked:
         return self.process.exitcode
 
 
+def run_farebox(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """`farebox ARGUMENTS` with exactly this environment, to its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        said, complained = Path(folder, "said"), Path(folder, "complained")
+        files = str(said), str(complained)
+        process = _context.Process(target=_run_command_line, args=(arguments, {**environment}, *files))
+        process.start()
+        code = Forked(process).wait()
+        return subprocess.CompletedProcess(arguments, code, said.read_text(), complained.read_text())
+
+
 def _become(command: str, arguments: list[str], environment: dict[str, str], log_path: str) -> None:
+    _be_a_process(arguments, environment, log_path, log_path)
+    getattr(workers.commands, command)()
+
+
+def _run_command_line(arguments: Sequence[str], environment: dict[str, str], said: str, complained: str) -> None:
+    _be_a_process(arguments, environment, said, complained)
+    runpy.run_module("gateway", run_name="__main__")
+
+
+def _be_a_process(arguments: Sequence[str], environment: dict[str, str], *files: str) -> None:
+    """Give this fork its arguments, its environment, and files for what it prints and what it complains of."""
     if sys.platform == "linux":  # ends with the server of forks, which ends with the tests, also when they are killed
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    log = os.open(log_path, os.O_WRONLY | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    for number, path in enumerate(files, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["farebox", *arguments]
-    getattr(workers.commands, command)()

@@ -15,19 +15,15 @@ from gateway.domain import partition_of_generation
 from gateway.ledger import keys
 from gateway.ledger.audit import audit, remember
 from tests.api.visitor import Visitor
+from tests.preforked import run_farebox
 from tests.redis_servers import RedisServer
 
 
 async def _farebox_audit(url: str, *arguments: str) -> tuple[int, str, str]:
     """Run the command: how it ended, what it printed, and its complaints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "audit", *arguments),
-        env=os.environ | {"FAREBOX_LEDGER_URL": url, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, complained = await process.communicate()
-    return process.returncode or 0, said.decode(), complained.decode()
+    environment = {"FAREBOX_LEDGER_URL": url, "COLUMNS": "200"}
+    done = await asyncio.to_thread(run_farebox, "audit", *arguments, environment=os.environ | environment)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def _lose_a_deadline(gateway: Visitor) -> str:

@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from typing import Any
 
 from gateway.domain import FailureCode
 from tests.api.visitor import Visitor
+from tests.preforked import run_farebox
 
 
 async def command(visitor: Visitor, *arguments: str, columns: str = "200") -> tuple[int, str, str]:
     """Run the command in a process of its own: how it ended, what it printed, and its complaints."""
     environment = {"FAREBOX_PUBLIC_URL": visitor.address, "FAREBOX_ADMIN_KEY": visitor.admin, "COLUMNS": columns}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", *arguments),
-        env=os.environ | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, complained = await process.communicate()
-    return process.returncode or 0, said.decode(), complained.decode()
+    done = await asyncio.to_thread(run_farebox, *arguments, environment=os.environ | environment)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def run(visitor: Visitor, *arguments: str) -> str:
