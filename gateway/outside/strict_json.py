@@ -42,42 +42,38 @@ class TooManyValues(ValueError):
     """It has more values than the caller wants to have looked at."""
 
 
-class _Reader:
-    """Reads one document: numbers that are not held are marked, so that a caller can say where they stand.
+@dataclass(slots=True)
+class _Reading:
+    """Of one document: numbers that are not held are marked, so that a caller can say where they stand.
 
-    Whatever is called for each object or fraction is called at most `most` times.
+    What is called for each object or fraction is called at most `left` times.
     """
 
-    def __init__(self, most: float) -> None:
-        self.numbers_held = True
-        self._left = most
-        self.read = json.JSONDecoder(
-            object_pairs_hook=self._members, parse_float=self._number, parse_constant=self._not_held
-        ).decode
+    left: float
+    numbers_held: bool = True
 
-    def _members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        self._count()
+    def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self.left -= 1
+        if self.left < 0:
+            raise TooManyValues
         members = dict(pairs)
         if len(members) < len(pairs):
             twice, times = Counter(name for name, _ in pairs[:_LOOKED_FOR]).most_common(1)[0]
             raise NotJson(f"gives {f'the member {twice[:80]!r}' if times > 1 else 'a member'} twice")
         return members
 
-    def _number(self, text: str) -> float:
-        self._count()
+    def number(self, text: str) -> float:
+        self.left -= 1
+        if self.left < 0:
+            raise TooManyValues
         number = float(text)
         if math.isinf(number) or (number == 0 and text.lower().partition("e")[0].strip("-0.")):
-            return self._not_held(text)
+            return self.not_held(text)
         return number
 
-    def _not_held(self, text: str) -> float:
+    def not_held(self, text: str) -> float:
         self.numbers_held = False
         return NotHeld(text)
-
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise TooManyValues
 
 
 def read_document(raw: bytes, *, most: float = math.inf) -> Document:
@@ -85,9 +81,12 @@ def read_document(raw: bytes, *, most: float = math.inf) -> Document:
 
     TooManyValues if it has more than `most` objects or fractions: then it is not read to its end.
     """
-    reader = _Reader(most)
+    reading = _Reading(most)
+    decoder = json.JSONDecoder(
+        object_pairs_hook=reading.members, parse_float=reading.number, parse_constant=reading.not_held
+    )
     try:
-        value = reader.read(raw.decode())
+        value = decoder.decode(raw.decode())
         if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > DEPTH_MAX:
             # It takes no half of a surrogate pair, which is no character, and has no way into UTF-8; and it has a
             # limit of depth, which lets everybody after it go down without counting.
@@ -98,7 +97,7 @@ def read_document(raw: bytes, *, most: float = math.inf) -> Document:
         raise NotJson(f"is not JSON: {_fault(raw)}") from None
     # Most documents are told by their bytes.
     too_many = sum(map(raw.count, _BEFORE_A_VALUE)) > most and _has_more_values(value, most)
-    return Document(value, reader.numbers_held, too_many)
+    return Document(value, reading.numbers_held, too_many)
 
 
 def read_json(raw: bytes) -> Any:

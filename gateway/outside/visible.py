@@ -14,7 +14,7 @@ import re
 # paragraphs; halves of surrogate pairs, which no terminal can be sent.
 UNSAFE = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 
-_UNSAFE = re.compile(f"[{UNSAFE}]")
+UNSAFE_CHARACTER = re.compile(f"[{UNSAFE}]")
 _UNSAFE_BUT_LINES = re.compile(rf"(?![\n\t])[{UNSAFE}]")
 _BYTE_MAX = 0xFF
 
@@ -24,7 +24,7 @@ _BYTE_MAX = 0xFF
 
 def visible(text: str) -> str:
     r"""The text on one line, with `\x1b` for an escape and `\u202e` for an override of direction."""
-    return text if text.isprintable() else _UNSAFE.sub(_written, text)
+    return text if text.isprintable() else UNSAFE_CHARACTER.sub(_written, text)
 
 
 def visible_lines(text: str) -> str:
@@ -38,11 +38,6 @@ def visible_json(text: str) -> str:
     Of these characters a tab alone may stand outside of its strings, where it is left.
     """
     return text if text.isprintable() else _UNSAFE_BUT_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def has_unsafe(text: str) -> bool:
-    """Whether there is something in the text that `visible` would write out."""
-    return not text.isprintable() and _UNSAFE.search(text) is not None
 
 
 def _written(found: re.Match[str]) -> str:

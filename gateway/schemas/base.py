@@ -29,7 +29,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from gateway.domain import ACCOUNT_PATTERN, AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
-from gateway.outside.visible import has_unsafe
+from gateway.outside.visible import UNSAFE_CHARACTER
 from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
@@ -67,7 +67,7 @@ class _Given(BaseModel):
             if field.field_name in cls.FREE_TEXTS:
                 if "\0" in value:
                     raise ValueError("must not contain NUL characters")
-            elif has_unsafe(value):
+            elif not value.isprintable() and UNSAFE_CHARACTER.search(value):
                 raise ValueError("must not contain control characters, line breaks or text-direction characters")
         return value
 

@@ -7,7 +7,6 @@ a request can cause beside its size. `tests/api/test_bounds.py` holds every rout
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
 from collections import Counter
@@ -38,7 +37,9 @@ _POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON rea
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 _RAW = web.RequestKey("RAW", bytes)
-_DOCUMENT = web.RequestKey("DOCUMENT", Document)
+DOCUMENT = web.RequestKey("DOCUMENT", Document)
+"""The body as it was read, once it was."""
+
 _TOO_MANY = (
     f"The body has more than {limits.JSON_VALUES_MAX:,} JSON values, counting lists and objects. Nothing was done."
 )
@@ -93,8 +94,7 @@ async def read_body(request: web.Request, model: type[M]) -> M:
     raw = await raw_body(request)
     if not raw.strip() and not requires_anything(model):
         raw = b"{}"
-    document = request[_DOCUMENT] = _document(raw)
-    _check(document, model)
+    request[DOCUMENT] = _document(raw, model)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -161,44 +161,30 @@ def idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-async def request_digest(request: web.Request) -> str:
-    """What makes two requests the same (R11): method, path and the body as canonical JSON."""
-    raw, document = await raw_body(request), request.get(_DOCUMENT)
-    body = canonical_json(raw) if document is None or not raw.strip() else _canonical(raw, document)
-    return hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
-
-
-def canonical_json(raw: bytes) -> str:
+def canonical_json(raw: bytes, document: Document | None = None) -> str:
     """JSON with sorted members, no spaces, and one spelling for each number (1.0 is 1); InvalidJson if it is none.
 
-    InvalidRequest if it has a number that is not held, or too many values.
+    InvalidRequest if it has a number that is not held, or too many values. `document` is what was read of it before.
     """
     if not raw.strip():
         return ""
-    document = _document(raw)
-    _check(document)
-    return _canonical(raw, document)
+    value = (document or _document(raw)).value
+    return _CANONICAL.encode(_plain_numbers(value) if _POINT_OR_EXPONENT.search(raw) else value)
 
 
-def _canonical(raw: bytes, document: Document) -> str:
-    if _POINT_OR_EXPONENT.search(raw):
-        return _CANONICAL.encode(_plain_numbers(document.value))
-    return _CANONICAL.encode(document.value)
+def _document(raw: bytes, model: type[BaseModel] | None = None) -> Document:
+    """The body; InvalidJson, or InvalidRequest for what its shape would be long to say of it, or cannot say.
 
-
-def _document(raw: bytes) -> Document:
+    The shape sees no 1e-400, only 0.
+    """
     try:
-        return read_document(raw, most=limits.JSON_VALUES_MAX)
+        document = read_document(raw, most=limits.JSON_VALUES_MAX)
     except NotJson as error:
         raise InvalidJson(f"The body {error}.") from None
     except TooManyValues:
         raise InvalidRequest(_TOO_MANY) from None
-
-
-def _check(document: Document, model: type[BaseModel] | None = None) -> None:
-    """InvalidRequest for what its shape would be long to say of a body, or cannot say: it sees no 1e-400, only 0."""
     value = document.value
-    if model is not None and isinstance(value, dict):
+    if model is not None and isinstance(value, dict) and len(value) > limits.FAULTS_MAX:
         _check_names(value, model)
     if document.too_many:
         raise InvalidRequest(_TOO_MANY)
@@ -206,6 +192,7 @@ def _check(document: Document, model: type[BaseModel] | None = None) -> None:
         problems = [FieldProblem(path, _NOT_HELD) for path in islice(not_held(value), limits.FAULTS_MAX)]
         where = f"`{problems[0].path}`" if problems[0].path else "it"
         raise InvalidRequest(f"The body is invalid: {where} {_NOT_HELD}.", fields=problems)
+    return document
 
 
 def _check_names(value: Mapping[str, Any], model: type[BaseModel]) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.api.access.auth import Caller
 from gateway.api.errors import LedgerDown
 from gateway.api.http.headers import IDEMPOTENCY_HEADER, REPLAY_HEADER
-from gateway.api.http.parse import idempotency_key, request_digest
+from gateway.api.http.parse import DOCUMENT, canonical_json, idempotency_key, raw_body
 from gateway.api.ordering.ordering import IdempotencyDigests
 from gateway.api.ordering.refusals import reused
 from gateway.api.services import REQUESTS
@@ -70,16 +70,19 @@ def operation(request: web.Request) -> str:
 
 
 async def digests_of(request: web.Request, caller: Caller, digest: str | None = None) -> IdempotencyDigests | None:
-    """The digests of the request's key and of the request itself, unless it is given; None without a key (R11)."""
+    """The digests of the request's key and of the request itself, unless it is given; None without a key (R11).
+
+    Two requests are the same by their method, their path and their body as canonical JSON.
+    """
     key = idempotency_key(request)
     if key is None:
         return None
-    return IdempotencyDigests(key_digest(caller, key), digest or await request_digest(request))
-
-
-def key_digest(caller: Caller, key: str) -> str:
-    """The digest a key is remembered under; an account that is called `admin` shares nothing with the operators."""
-    return hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
+    # By the scope too: an account that is called `admin` shares nothing with the operators.
+    of_key = hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
+    if digest is None:
+        body = canonical_json(await raw_body(request), request.get(DOCUMENT))
+        digest = hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
+    return IdempotencyDigests(of_key, digest)
 
 
 async def _claim(request: web.Request, claim: Request) -> StoredResponse | None:
