@@ -20,7 +20,9 @@ TOGETHER = {
 
 
 @pytest.mark.timeout(400)  # ten seconds; on a machine that is busy with other tests, more
-@pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
+@pytest.mark.parametrize(
+    "names", [pytest.param(TOGETHER["clocks"], marks=pytest.mark.long), TOGETHER["the rest"]], ids=TOGETHER
+)
 def test_a_short_run_notices_each(names: list[str], tmp_path: Path) -> None:
     mutants, report = [MUTANTS[name] for name in names], tmp_path / "report.json"
     chosen = [argument for name in names for argument in ("--mutant", name)]
