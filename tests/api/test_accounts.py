@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.api.visitor import Visitor
+from tests.cases import cases
 
 ACCOUNT = "/v1/admin/accounts/acme"
 
@@ -120,7 +119,7 @@ async def test_a_grant_says_which_it_is_and_may_expire(gateway: Visitor) -> None
     assert (made["available"], made["expires_at"]) == (0.001, f"{soon[:10]}T10:00:00.000Z")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "body", "field", "said"),
     [
         ("grants", {"bucket": "free", "credits": 0, "reason": "x"}, "credits", "greater than 0"),

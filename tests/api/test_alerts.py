@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.api.visitor import Visitor
+from tests.cases import cases
 
 ALERTS = "/v1/admin/accounts/acme/alerts"
 
@@ -36,7 +35,7 @@ async def test_none_turns_them_off(gateway: Visitor) -> None:
     assert reply.body["alerts"]["thresholds"] == []
 
 
-@pytest.mark.parametrize(
+@cases(
     ("thresholds", "field"),
     [
         ([1.001], "thresholds.0"),

@@ -8,17 +8,16 @@ from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
-
 from gateway.api.console import Console
 from tests.api.visitor import Visitor
+from tests.cases import cases
 
 CONSOLE_MAX_BYTES = 68 * 1024  # the eight pages of before in 60 KB, webhooks in 6, what models do not take in 1
 FOLDER = Path(str(files("gateway") / "console"))
 PAGES = Console.read("http://127.0.0.1:8080").pages
 
 
-@pytest.mark.parametrize("path", PAGES)
+@cases("path", PAGES)
 async def test_a_page_is_whole_and_everything_that_it_names_is_there(gateway: Visitor, path: str) -> None:
     reply = await gateway.call("GET", path)
     text = reply.raw.decode()

@@ -11,6 +11,7 @@ import pytest
 from gateway.domain import FailureCode
 from gateway.pricing.load import default_card_path
 from tests.api.visitor import Reply, Visitor, open_gateway
+from tests.cases import cases
 
 IMAGES = {"tool": "image", "model": "nano-banana", "per_day": 30, "days": 22}
 VIDEOS = {
@@ -129,7 +130,7 @@ async def test_usage_takes_the_accounts_key(gateway: Visitor) -> None:
     assert (await ask(gateway, "fbx_wrong", items=[IMAGES])).code == "invalid_key", "a key that is sent must be one"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "code", "field"),
     [
         ({}, "invalid_request", "items"),

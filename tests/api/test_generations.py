@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from gateway.api import services
 from gateway.domain import FailureCode, State
 from gateway.ledger import outcomes
 from tests.api.visitor import SKETCH, Visitor
+from tests.cases import cases
 
 
 async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visitor) -> None:
@@ -149,7 +148,7 @@ async def test_cancelling_promotes_and_dispatches_the_one_that_waits(gateway: Vi
         pass
 
 
-@pytest.mark.parametrize("code", list(FailureCode))
+@cases("code", list(FailureCode))
 async def test_a_failure_says_what_happened_that_nothing_was_charged_and_what_to_do(
     gateway: Visitor, code: FailureCode
 ) -> None:

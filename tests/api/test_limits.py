@@ -18,6 +18,7 @@ from gateway.pricing import measures
 from gateway.schemas import base
 from gateway.schemas import generations as schemas
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
+from tests.cases import cases
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -74,7 +75,7 @@ async def test_a_long_first_line_or_header_or_too_many_are_431(gateway: Visitor)
         check_envelope(await raw(gateway, request), 431, "headers_too_large")
 
 
-@pytest.mark.parametrize(
+@cases(
     "request_bytes",
     [
         b"\x16\x03\x01\x02 hello\r\n\r\n",
@@ -166,7 +167,7 @@ async def test_json_may_be_200_deep(gateway: Visitor, opening: str, closing: str
         assert "recursion limit" in reply.message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("member", "status"),
     [
         ('"max_credits": 1e999', 422),
@@ -207,7 +208,7 @@ async def test_odd_numbers_and_texts_are_refused_with_and_without_an_idempotency
         '"metadata": {"b": [{"a": 1, "a": 2}]}',
     ],
 )
-@pytest.mark.parametrize("headers", [(), (b"Idempotency-Key: k",)])
+@cases("headers", [(), (b"Idempotency-Key: k",)])
 async def test_a_member_given_twice_is_refused_at_every_depth(
     gateway: Visitor, member: str, headers: tuple[bytes, ...]
 ) -> None:
@@ -237,9 +238,7 @@ def at_the_limits() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "fits", "too_much"), at_the_limits(), ids=lambda value: value if isinstance(value, str) else ""
-)
+@cases(("path", "fits", "too_much"), at_the_limits())
 async def test_422_each_field_has_its_limit(
     gateway: Visitor, path: str, fits: dict[str, Any], too_much: dict[str, Any]
 ) -> None:
@@ -288,7 +287,7 @@ async def listener() -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], heard
 
 
-@pytest.mark.parametrize(
+@cases(
     "url",
     [
         "http://127.0.0.1:{port}/a.png", "HTTPS://127.0.0.1:{port}/a.png", "Https://127.0.0.1:{port}/a.png",
@@ -324,7 +323,7 @@ async def test_an_https_input_is_passed_on_as_it_is_and_never_fetched(
     assert heard == []
 
 
-@pytest.mark.parametrize(
+@cases(
     "url",
     [
         "https://127.0.0.1/a.png", "https://2130706433/", "https://0x7f.1/", "https://0177.0.0.1/", "https://[::1]/",

@@ -10,6 +10,7 @@ import pytest
 from tests.api.request_fields import RequestField, request_fields
 from tests.api.test_bounds import NAMES
 from tests.api.visitor import SKETCH, Visitor
+from tests.cases import cases
 
 PLACE = "the number goes here"
 ODD = [
@@ -42,7 +43,7 @@ def test_the_numbers_are_found() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("field", [field for field in NUMBERS if not field.in_query], ids=str)
+@cases("field", [field for field in NUMBERS if not field.in_query])
 async def test_an_odd_number_in_a_body_is_422_and_named(gateway: Visitor, field: RequestField) -> None:
     """`thresholds: [NaN]` was a 500, and `1e-400` was read as 0."""
     key = key_for(field, gateway, await gateway.account())

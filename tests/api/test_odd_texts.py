@@ -19,6 +19,7 @@ from tests.api.request_fields import RequestField, request_fields
 from tests.api.test_bounds import NAMES, exchange, request_bytes
 from tests.api.test_odd_numbers import key_for
 from tests.api.visitor import SKETCH, Visitor
+from tests.cases import cases
 
 # One of each kind, and the borders of the ranges.
 ODD = [
@@ -40,7 +41,7 @@ def test_the_texts_are_found() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("field", [field for field in TEXTS if field.name not in PROMPT | BY_THE_CARD], ids=str)
+@cases("field", [field for field in TEXTS if field.name not in PROMPT | BY_THE_CARD])
 async def test_a_text_with_a_control_or_direction_character_is_422_and_named(
     gateway: Visitor, field: RequestField
 ) -> None:

@@ -10,6 +10,7 @@ from yarl import URL
 
 from gateway.api import services
 from tests.api.visitor import PICTURE, Visitor
+from tests.cases import cases
 
 ETAG = f'"{hashlib.sha256(PICTURE).hexdigest()}"'
 
@@ -51,7 +52,7 @@ async def test_a_browser_is_told_exactly_what_it_is(gateway: Visitor) -> None:
     assert headers["Accept-Ranges"] == "bytes"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("asked", "start", "end"),
     [
         ("bytes=0-0", 0, 1),

@@ -10,6 +10,7 @@ from itsdangerous import URLSafeTimedSerializer
 from gateway.api import services
 from gateway.api.ordering import quote_tokens
 from tests.api.visitor import SKETCH, Visitor
+from tests.cases import cases
 from tests.until import until
 
 ASKED = {"tool": "image", "model": "gallery", "settings": {"resolution": "2K"}, "outputs": 2}
@@ -61,7 +62,7 @@ async def test_r23_a_quote_binds_everything_but_the_prompt(gateway: Visitor) -> 
     assert (await gateway.create(key, quote=quote, prompt="another prompt")).status == 202
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "path"),
     [
         ({"model": "remote"}, "model"),

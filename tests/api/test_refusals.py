@@ -14,6 +14,7 @@ from gateway.api import services
 from gateway.api.errors import error_classes
 from gateway.api.routes import ROUTES
 from tests.api.visitor import CARD, SKETCH, Visitor, open_gateway
+from tests.cases import cases
 from tests.redis_servers import RedisServer
 
 
@@ -25,7 +26,7 @@ async def test_400_a_body_that_is_not_json_says_where(gateway: Visitor) -> None:
         assert "is not JSON" in reply.message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "path", "said"),
     [
         ({"prompt": ""}, "prompt", "at least 1 character"),

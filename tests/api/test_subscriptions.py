@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.visitor import Reply, Visitor
+from tests.cases import cases
 
 ACCOUNT = "/v1/admin/accounts/acme"
 SUBSCRIPTION = f"{ACCOUNT}/subscription"
@@ -94,7 +95,7 @@ async def test_r11_two_deletes_are_one_cancellation(subscriber: Visitor) -> None
     assert plans[0] == plans[1]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({"plan": "gold", "when": "now"}, "plan"),

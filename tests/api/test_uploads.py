@@ -12,6 +12,7 @@ import pytest
 from gateway.media import Media, inspect
 from tests.api.uploading import DAY, FILES, MP4, PNG, files, upload
 from tests.api.visitor import Visitor
+from tests.cases import cases
 from tests.made_media import film, picture, png_that_says
 
 # --- what is taken ----------------------------------------------------------------------------------------------------
@@ -38,7 +39,7 @@ async def test_an_image_is_described_by_its_bytes(gateway: Visitor) -> None:
     }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "content_type"),
     [
         (picture("JPEG"), "image/jpeg"),
@@ -56,7 +57,7 @@ async def test_every_format_on_the_list_is_taken(gateway: Visitor, data: bytes, 
     assert ("duration_seconds" in reply.body) is (reply.body["kind"] == "video")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("data", "content_type", "path", "why"),
     [
         (b"", "image/png", "body", "is none of image/png"),
@@ -81,8 +82,15 @@ async def test_what_is_no_image_or_video_or_another_than_it_says_is_refused_and_
     assert files(gateway, "uploads") == []
 
 
-@pytest.mark.parametrize("name", ["photo.heic", "image.avif"])
-@pytest.mark.parametrize("said", ["image/heic", "image/heif", "image/avif", "application/octet-stream"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("photo.heic", "image/heic"),
+        ("photo.heic", "image/avif"),
+        ("image.avif", "image/heif"),
+        ("image.avif", "application/octet-stream"),
+    ],
+)
 async def test_heic_and_avif_are_kept_as_a_jpeg_and_counted_as_what_is_kept(
     gateway: Visitor, name: str, said: str
 ) -> None:
@@ -100,7 +108,7 @@ async def test_heic_and_avif_are_kept_as_a_jpeg_and_counted_as_what_is_kept(
 
 
 @pytest.mark.parametrize(("data", "kind"), [(PNG, "image"), (MP4, "video")])
-@pytest.mark.parametrize(
+@cases(
     "headers",
     [
         {},

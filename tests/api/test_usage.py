@@ -17,6 +17,7 @@ from gateway.ledger import keys
 from gateway.ledger.core import PARTITIONS
 from gateway.ledger.sums import Counts
 from tests.api.visitor import CARD, Visitor, open_gateway
+from tests.cases import cases
 
 NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
 
@@ -56,7 +57,7 @@ async def test_totals_and_rows_add_up_to_the_journal(gateway: Visitor) -> None:
         assert sum(Decimal(str(row[name])) for row in body["data"]) == Decimal(str(body["totals"][name]))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("group_by", "rows"),
     [("day", 1), ("tool", 2), ("model", 2), ("tool,model", 2), ("model,day", 2), ("day,tool,model", 2)],
 )
@@ -156,7 +157,7 @@ def test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> N
     assert safe_cell("flux-dev") == "flux-dev"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "field"),
     [
         ("?from=2026-11-23&to=2026-11-22", "from"),

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.ledger.webhooks import WEBHOOKS_MAX
 from tests.api.visitor import Visitor, open_gateway
+from tests.cases import cases
 
 HOOK = {"url": "https://example.com/farebox", "events": ["generation.failed", "generation.succeeded"]}
 
@@ -166,7 +167,7 @@ async def test_an_account_has_only_so_many(gateway: Visitor) -> None:
     assert "Too many webhooks (limit: 10)" in refused.message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({"url": "http://example.com/"}, "url"),
