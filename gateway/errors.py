@@ -189,7 +189,7 @@ class ObjectNotStored(OutputNotStored):
 
 
 class MediaUnreadable(FareboxError):
-    """A file is no image or video that can be used. The message goes on after its name: "is cut short"."""
+    """A file is no image or video that can be used. The message goes on after its name: "is truncated"."""
 
 
 class MediaNotTaken(MediaUnreadable):

@@ -188,7 +188,7 @@ class ProviderRegistry:
             return None
         key = environment_secret(table.key_env)
         if key is None:
-            raise ProviderNotHere(f"the provider {name!r} needs its key in {table.key_env}, which is not set here")
+            raise ProviderNotHere(f"the provider {name!r} needs its API key in {table.key_env}, which is not set here")
         return key
 
 

@@ -133,7 +133,7 @@ def _seen(*, converts: bool) -> list[str | int | None] | dict[str, str]:
     except MediaUnreadable as refusal:
         return {"refused": str(refusal)}
     except MemoryError:  # outside of what the readers of formats catch
-        return {"refused": "takes too much memory to read"}
+        return {"refused": "needs too much memory to decode"}
     lasts = None if media.duration_seconds is None else str(media.duration_seconds)
     return [media.content_type, media.width, media.height, lasts]
 

@@ -47,11 +47,11 @@ def size(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[
             if content_type != "image/jpeg":
                 _decode_others(image, go_on)
     except MemoryError:
-        raise MediaUnreadable("takes too much memory to read") from None
+        raise MediaUnreadable("needs too much memory to decode") from None
     except MediaUnreadable:
         raise
     except Exception as error:  # a damaged file leads Pillow's readers into errors of every kind
-        raise MediaUnreadable("does not decode: it is damaged or cut short") from error
+        raise MediaUnreadable("cannot be decoded: it is damaged or truncated") from error
     return width, height
 
 
@@ -65,9 +65,9 @@ def in_pixels_max(size: tuple[int, int]) -> None:
     """MediaUnreadable if an image of this width and height is too large."""
     width, height = size
     if width * height > PIXELS_MAX:
-        raise MediaUnreadable(f"has {width:,} × {height:,} pixels; it may have {PIXELS_MAX:,} in all")
+        raise MediaUnreadable(f"has {width:,} × {height:,} pixels; the limit is {PIXELS_MAX:,}")
     if max(size) > SIDE_MAX:
-        raise MediaUnreadable(f"has {width:,} × {height:,} pixels; a side may have {SIDE_MAX:,}")
+        raise MediaUnreadable(f"has {width:,} × {height:,} pixels; the limit is {SIDE_MAX:,} per side")
 
 
 def _is_turned(image: ImageFile.ImageFile) -> bool:
@@ -93,7 +93,7 @@ def _decode_others(image: ImageFile.ImageFile, go_on: Callable[[], None]) -> Non
         except EOFError:
             return
         if pixels * (frame + 1) > FRAMES_PIXELS_MAX:
-            raise MediaUnreadable(f"has frames of more than {FRAMES_PIXELS_MAX:,} pixels together")
+            raise MediaUnreadable(f"has more than {FRAMES_PIXELS_MAX:,} pixels across its frames")
         _decode(image)
     raise MediaUnreadable(f"has more than {FRAMES_MAX:,} frames")
 

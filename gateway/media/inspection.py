@@ -55,7 +55,7 @@ class Deadline:
     def check(self) -> None:
         """MediaUnreadable once the time is over."""
         if time.monotonic() > self._ends_at:
-            raise MediaUnreadable("takes too long to read")
+            raise MediaUnreadable("takes too long to decode")
 
 
 def inspect(file: bytes | BinaryIO) -> Media:
@@ -69,7 +69,7 @@ def inspect(file: bytes | BinaryIO) -> Media:
     content_type = content_type_by_opening(opening)
     stream.seek(0)
     if content_type is None:
-        taken = f"none of {', '.join(EXTENSIONS)}"
+        taken = f"not one of {', '.join(EXTENSIONS)}"
         foreign = format_not_taken(opening)
         raise MediaUnreadable(f"is {taken}") if foreign is None else MediaNotTaken(f"is {foreign}, {taken}")
     deadline = Deadline(INSPECT_SECONDS)
@@ -93,5 +93,5 @@ def convert(file: BinaryIO, into: BinaryIO) -> Media:
     content_type = converted_by_opening(file.read(OPENING_BYTES))
     file.seek(0)
     if content_type is None:
-        raise MediaUnreadable(f"is none of {', '.join(CONVERTED)}")
+        raise MediaUnreadable(f"is not one of {', '.join(CONVERTED)}")
     return Media(*stills.convert(file, content_type, into))

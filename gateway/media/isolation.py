@@ -69,7 +69,7 @@ class Readers:
                 async with asyncio.timeout(INSPECT_SECONDS):
                     said = await _all_of(ours)
             except TimeoutError:
-                raise MediaUnreadable("takes too long to read") from None
+                raise MediaUnreadable("takes too long to decode") from None
         # Closing `ours`, as above or when this call is cancelled, makes the forker kill the reader.
         return _read(said)
 
@@ -119,7 +119,7 @@ async def _all_of(answer: socket.socket) -> bytes:
 def _read(said: bytes) -> Media:
     answer, line, ended = said.rpartition(b"\n")
     if not line:  # the forker ended before its reader: a service manager may signal all processes of a service
-        raise InterruptedError(errno.EINTR, "its reader was told to end")
+        raise InterruptedError(errno.EINTR, "its reader process was stopped")
     if ended.startswith(b"-"):  # killed by a signal: a crash, or a limit was reached
         raise MediaUnreadable("cannot be read: it is damaged, or takes too much memory")
     if ended != b"0":

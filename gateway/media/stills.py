@@ -34,13 +34,13 @@ def convert(file: BinaryIO, content_type: str, into: BinaryIO) -> tuple[str, int
             upright = ImageOps.exif_transpose(image)
         kept_as, data = _encoded(upright)
     except MemoryError:
-        raise MediaUnreadable("takes too much memory to read") from None
+        raise MediaUnreadable("needs too much memory to decode") from None
     except MediaUnreadable:
         raise
     except Exception as error:  # a damaged file leads its readers into errors of every kind
-        raise MediaUnreadable("does not decode: it is damaged or cut short") from error
+        raise MediaUnreadable("cannot be decoded: it is damaged or truncated") from error
     if len(data) > KEPT_MAX_BYTES:
-        raise MediaUnreadable(f"is kept as {kept_as}, and has more than {KEPT_MAX_BYTES:,} bytes as such")
+        raise MediaUnreadable(f"is stored as {kept_as}, and is larger than {KEPT_MAX_BYTES:,} bytes in that format")
     into.write(data)
     into.flush()
     return kept_as, upright.width, upright.height

@@ -66,11 +66,11 @@ def size_and_length(file: BinaryIO, content_type: str, go_on: Callable[[], None]
         ) as container:
             return _read(container, go_on)
     except MemoryError:
-        raise MediaUnreadable("takes too much memory to read") from None
+        raise MediaUnreadable("needs too much memory to decode") from None
     except MediaUnreadable:
         raise
     except Exception as error:  # a damaged file leads its readers into errors of every kind
-        raise MediaUnreadable("cannot be read: it is damaged or cut short") from error
+        raise MediaUnreadable("cannot be read: it is damaged or truncated") from error
 
 
 def _read(container: InputContainer, go_on: Callable[[], None]) -> tuple[int, int, Decimal]:
@@ -79,12 +79,12 @@ def _read(container: InputContainer, go_on: Callable[[], None]) -> tuple[int, in
     for packet in container.demux():
         go_on()
         if packet.is_corrupt:
-            raise MediaUnreadable("is cut short")
+            raise MediaUnreadable("is truncated")
         if packet.stream is stream and seen.picture is None:
             seen.picture = _picture(packet)
         seen.note(packet)
     if seen.picture is None:
-        raise MediaUnreadable("has no picture that decodes")
+        raise MediaUnreadable("has no frame that can be decoded")
     length = _length(container, seen)
     return *_shown(seen.picture, stream.sample_aspect_ratio), length
 
@@ -110,9 +110,9 @@ def _video_stream(container: InputContainer) -> VideoStream:
         raise MediaUnreadable("has no video track")
     codec = cast("av.VideoCodecContext | None", stream.codec_context)  # None: FFmpeg itself does not know it
     if codec is None or codec.name not in _CODECS:
-        raise MediaUnreadable("has a video track in a codec that is not taken: use H.264, HEVC, AV1, VP8 or VP9")
+        raise MediaUnreadable("has a video track in an unsupported codec: use H.264, HEVC, AV1, VP8 or VP9")
     if codec.width * codec.height > PIXELS_MAX:
-        raise MediaUnreadable(f"has {codec.width:,} × {codec.height:,} pixels; it may have {PIXELS_MAX:,} in all")
+        raise MediaUnreadable(f"has {codec.width:,} × {codec.height:,} pixels; the limit is {PIXELS_MAX:,}")
     codec.thread_count = 1
     codec.options = {"max_pixels": str(PIXELS_MAX)}  # the track may say less than its pictures do
     return stream
@@ -135,7 +135,7 @@ def _length(container: InputContainer, seen: _Seen) -> Decimal:
     lasts = seen.ends - (seen.begins or 0)
     says = Fraction(container.duration or 0, av.time_base)
     if says > seen.ends + SHORT_SECONDS:
-        raise MediaUnreadable("is cut short")
+        raise MediaUnreadable("is truncated")
     if lasts > SECONDS_MAX:
-        raise MediaUnreadable("says that it lasts longer than a day")
+        raise MediaUnreadable("claims to last longer than a day")
     return round(Decimal(lasts.numerator) / lasts.denominator, 3)

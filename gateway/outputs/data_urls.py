@@ -41,13 +41,13 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
     if not head.startswith("data:") or not comma or not parameters or parameters[-1].strip().lower() != "base64":
         raise _refused(path, "must look like data:image/png;base64,…")
     if len(body) // 4 * 3 > bytes_max + 2:  # base64 writes 3 bytes as 4 characters, at the end up to 2 fewer
-        raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
+        raise _refused(path, f"is larger than {bytes_max:,} bytes; pass an https: URL instead")
     try:
         data = base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         raise _refused(path, "is not valid base64") from None
     if len(data) > bytes_max:
-        raise _refused(path, f"is larger than {bytes_max:,} bytes; give an https: URL instead")
+        raise _refused(path, f"is larger than {bytes_max:,} bytes; pass an https: URL instead")
     found = content_type_by_opening(data[:OPENING_BYTES])
     if found is None:
         raise _refused(path, _why_not(data, content_type, kind))
@@ -62,7 +62,7 @@ def _why_not(data: bytes, content_type: str, kind: str) -> str:
     if still is not None:
         return f"is {CONVERTED[still]}: send it with POST /v1/uploads, where it is converted"
     if content_type in EXTENSIONS:
-        return f"says {content_type}, but its bytes are not that"
+        return f"says {content_type}, but its bytes are not"
     known = ", ".join(each for each in EXTENSIONS if each.startswith(f"{kind}/"))
     return f"has the content type {content_type[:40]!r}; it may be {known}"
 

@@ -46,27 +46,27 @@ class OutputRequirements:
         """Why this is not what was ordered; None if it is, as far as it is checked."""
         kind = kind_asked(self.tool, self.settings)
         if kind not in {None, media.kind}:
-            return f"is {media.content_type}, and ordered was {_A_KIND[kind]}"
+            return f"is {media.content_type}, but {_A_KIND[kind]} was requested"
         return self._too_short(media) or self._wrong_size(media)
 
     def _too_short(self, media: Media) -> str | None:
         ordered, delivered = ordered_seconds(self.settings), media.duration_seconds
         if ordered is None or delivered is None or delivered >= ordered * self.checks.duration:
             return None
-        return f"lasts {delivered} s, and ordered were {ordered} s"
+        return f"lasts {delivered} s, but {ordered} s were requested"
 
     def _wrong_size(self, media: Media) -> str | None:
         check, settings = self.checks.resolution, self.settings
         size, ratio = ordered_size(settings), ordered_ratio(settings)
         delivered = f"has {media.width} × {media.height} pixels"
         if check == "exact" and size is not None and (media.width, media.height) != size:
-            return f"{delivered}, and ordered were {size[0]} × {size[1]}"
+            return f"{delivered}, but {size[0]} × {size[1]} were requested"
         if check == "at_least" and (least := _least_sides(settings)) is not None:
             shortest, longest = sorted((media.width, media.height))
             if shortest + ROUNDING_PIXELS < least[0] or longest + ROUNDING_PIXELS < least[1]:
-                return f"{delivered}, and ordered were at least {max(least)} on a side"
+                return f"{delivered}, but at least {max(least)} per side were requested"
         if check != "off" and ratio is not None and abs(media.width / media.height / ratio - 1) > _ASPECT_MARGIN:
-            return f"{delivered}, which is not the aspect ratio that was ordered"
+            return f"{delivered}, which is not the requested aspect ratio"
         return None
 
 

@@ -149,7 +149,7 @@ class OutputStore:
         The caller keeps the range within the object (see `head`): ValueError if it is empty.
         """
         if start < 0 or (end is not None and end <= start):
-            raise ValueError(f"bytes {start} to {end} are no range")
+            raise ValueError(f"bytes {start} to {end} are not a valid range")
         try:
             result = await obstore.get_async(
                 self._store,

@@ -40,9 +40,9 @@ _SPECIAL = tuple(
 )  # fmt: skip
 _IPV4_MASK = 0xFFFFFFFF
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
-_HTTPS = "must begin with https:// and be a URL in ASCII"
-_NOT_PUBLIC = "must lead to a public address"
-_NO_HOST = "must have a host that is a name, or an address in one of the usual forms"
+_HTTPS = "must start with https:// and be a URL in ASCII"
+_NOT_PUBLIC = "must resolve to a public address"
+_NO_HOST = "must have a valid host name or IP address"
 _PRIVATE_NAMES = (".localhost", ".local", ".localdomain", ".internal", ".intranet", ".lan", ".home.arpa")
 _LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 _PRIVATE: tuple[Network, ...] = (
@@ -152,11 +152,11 @@ class AddressGuard:
         if parsed.scheme not in {"https", "http"} or not host or not url.isascii() or any(mark <= " " for mark in url):
             return f"{_HTTPS}, such as https://example.com/hooks"
         if parsed.user is not None or parsed.password is not None or parsed.raw_fragment:
-            return "must have neither a user, a password nor a fragment"
+            return "must not have a user, a password or a fragment"
         plain = parsed.scheme == "http"
         problem = self._problem_of_host(host, plain=plain)
         if problem is None and plain and not self.networks and not self.plain_anywhere:
-            return _HTTPS + (f". Plain http: is for networks that {self.setting} allows" if self.setting else "")
+            return _HTTPS + (f". Plain http: is only allowed in networks of {self.setting}" if self.setting else "")
         return problem
 
     def problem_of_input(self, url: str) -> str | None:
@@ -174,7 +174,7 @@ class AddressGuard:
             return problem
         private = written_address(host) is None and ("." not in host or host.endswith(_PRIVATE_NAMES))
         return (
-            _NOT_PUBLIC + (f". {self.setting} allows networks of your own" if self.setting else "") if private else None
+            _NOT_PUBLIC + (f". {self.setting} can allow your own networks" if self.setting else "") if private else None
         )
 
     def _problem_of_host(self, host: str, *, plain: bool = False) -> str | None:
@@ -188,9 +188,7 @@ class AddressGuard:
             return _HTTPS
         # Where clouds keep a machine's own credentials, nobody is told the way in.
         hint = self.setting is not None and not address.is_link_local
-        return _NOT_PUBLIC + (
-            f". {self.setting}={address}/{address.max_prefixlen} would allow this one" if hint else ""
-        )
+        return _NOT_PUBLIC + (f". {self.setting}={address}/{address.max_prefixlen} would allow it" if hint else "")
 
     def connector(self, *, plain: bool = False, limit: int = 100, keepalive_seconds: float = 15) -> TCPConnector:
         """A connector for a client session that calls nothing else; `plain`: for `http:` URLs. Follow no redirects.

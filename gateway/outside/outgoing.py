@@ -74,7 +74,7 @@ class Outgoing:
         ours = self._headers if self.is_own(url) else {}
         options.setdefault("allow_redirects", False)
         if options["allow_redirects"]:
-            raise ValueError("use `get`, which judges each redirect")
+            raise ValueError("use `get`, which checks each redirect")
         async with self._session(url).request(method, url, headers={**ours, **(headers or {})}, **options) as response:
             yield response
 
@@ -151,7 +151,7 @@ def _target(response: aiohttp.ClientResponse) -> URL:
     try:
         url = response.url.join(URL(location, encoded=as_it_is)).with_fragment(None)
     except ValueError:
-        raise UrlRefused("is none, after a redirect") from None
+        raise UrlRefused("is not a URL, after a redirect") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise UrlRefused("must be one of http: or https:, after a redirect")
+        raise UrlRefused("must be http: or https:, after a redirect")
     return url

@@ -59,7 +59,7 @@ class _Reading:
         members = dict(pairs)
         if len(members) < len(pairs):
             twice, times = Counter(name for name, _ in pairs[:_LOOKED_FOR]).most_common(1)[0]
-            raise NotJson(f"gives {f'the member {twice[:80]!r}' if times > 1 else 'a member'} twice")
+            raise NotJson(f"repeats {f'the member {twice[:80]!r}' if times > 1 else 'a member'}")
         return members
 
     def number(self, text: str) -> float:
@@ -104,7 +104,7 @@ def read_json(raw: bytes) -> Any:
     """The document; NotJson also if a number in it is not held."""
     document = read_document(raw)
     if not document.numbers_held:
-        raise NotJson("has a number that is not finite, or too large or too small to be held")
+        raise NotJson("has a number that is not finite or is out of range")
     return document.value
 
 

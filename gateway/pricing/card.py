@@ -200,7 +200,7 @@ class Rate(Table):
     @model_validator(mode="after")
     def _has_a_price(self) -> Self:
         if "millicredits" not in self.model_fields_set and not self.credits_per:
-            msg = "needs `credits` or `credits_per` (write `credits = 0` for what is free)"
+            msg = "needs `credits` or `credits_per` (write `credits = 0` if it is free)"
             raise ValueError(msg)
         if self.maximum_millicredits is not None and self.maximum_millicredits < self.minimum_millicredits:
             msg = "has a `maximum_credits` below its `minimum_credits`"

@@ -90,7 +90,7 @@ class _CombinationWalk:
             return None
         rates = list(self._rates())
         if not rates and not self.faults:
-            self.faults.append(Fault(("forbidden",), "forbids every combination: nothing of this model could be sold"))
+            self.faults.append(Fault(("forbidden",), "forbids every combination: this model could never be sold"))
         if self.faults:
             return None
         priced = [self._price(rate, facts) for rate, selected in rates for facts in self._within(selected)]
@@ -116,8 +116,8 @@ class _CombinationWalk:
     def _refuse_to_walk(self, combinations: int) -> None:
         sizes = ", ".join(f"{name} has {self._count(name):,}" for name in self.model.distinguished_by)
         text = (
-            f"has {combinations:,} combinations that its rates and add-ons tell apart, and at most "
-            f"{COMBINATIONS_MAX:,} are walked ({sizes}): give the largest a bigger `step` or fewer values"
+            f"has {combinations:,} combinations that its rates and add-ons distinguish; the check covers at most "
+            f"{COMBINATIONS_MAX:,} ({sizes}): give the largest a bigger `step` or fewer values"
         )
         self.faults.append(Fault((), text))
 
@@ -178,12 +178,12 @@ class _CombinationWalk:
             if self.model.outputs_max > 1:
                 most = total_millicredits(price_steps(self.model, rate, facts, self.model.outputs_max))
         except DecimalException:
-            self.faults.append(_impossible(facts, "cannot be counted exactly: its factors have too many decimals"))
+            self.faults.append(_impossible(facts, "cannot be computed exactly: its factors have too many decimals"))
         if max(one, most) > AMOUNT_MAX_MILLICREDITS:
             limit = format_credits(AMOUNT_MAX_MILLICREDITS)
             self.faults.append(_impossible(facts, f"costs {format_credits(max(one, most))} credits, more than {limit}"))
         if min(one, most) < 0:
-            self.faults.append(_impossible(facts, f"costs {format_credits(min(one, most))} credits, less than nothing"))
+            self.faults.append(_impossible(facts, f"costs {format_credits(min(one, most))} credits, which is negative"))
         return Priced(one, facts)
 
 

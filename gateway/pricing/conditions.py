@@ -25,7 +25,7 @@ def refusal(model: Model, rule: ForbiddenCombination, facts: Mapping[str, Settin
     said = show_facts((name, facts[name]) for name in rule.when)
     why = f": {rule.reason.rstrip('.')}" if rule.reason else ""
     instead = one_of(_ways_out(model, rule, facts))
-    return f"{model.name} does not take {said} together{why}." + (f" Send {instead}." if instead else "")
+    return f"{model.name} does not accept {said} together{why}." + (f" Send {instead}." if instead else "")
 
 
 def _ways_out(model: Model, rule: ForbiddenCombination, facts: Mapping[str, SettingValue]) -> Iterator[str]:

@@ -36,7 +36,7 @@ def faults_between(card: RateCard) -> Iterator[Fault]:
     yield from _limit_faults(card, ("free",), card.free.concurrency, card.free.allow)
     for plan_id, plan in card.plans.items():
         if plan_id == FREE_PLAN:
-            text = "is the plan of those without a subscription, and is written as [free]: choose another id"
+            text = "is reserved for accounts without a subscription ([free]): choose another id"
             yield Fault(("plans", plan_id), text)
         yield from _limit_faults(card, ("plans", plan_id), plan.concurrency, plan.allow)
     for name, provider in card.providers.items():
@@ -85,11 +85,11 @@ def _limit_faults(card: Tables, at: Location, concurrency: Concurrency, allow: A
         for name, values in limits.items():
             here = (*at, "allow", tool_id, name)
             if name not in settings:
-                yield Fault(here, f"is no setting of any {tool_id} model{did_you_mean(name, settings)}")
+                yield Fault(here, f"is not a setting of any {tool_id} model{did_you_mean(name, settings)}")
                 continue
             for value in values:
                 if not any(name in model.settings and model.settings[name].takes(value) for model in models):
-                    yield Fault(here, f"allows {show(value)}, which no {tool_id} model takes")
+                    yield Fault(here, f"allows {show(value)}, which no {tool_id} model accepts")
 
 
 def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
@@ -111,7 +111,7 @@ def _model_faults(at: Location, model: Model) -> Iterator[Fault]:
         yield from _per_faults(here, model, add_on.credits_per or {})
         for name, per_unit in (add_on.credits_per or {}).items():
             if per_unit.millicredits < 0 and not set(MEASURES).isdisjoint(factors(name)):
-                text = "must not be negative: what is measured may only raise the price"
+                text = "must not be negative: measured inputs may only raise the price"
                 yield Fault((*here, "credits_per", name, "credits"), text)
     yield from _forbidden_faults(at, model)
 
@@ -121,7 +121,7 @@ def _forbidden_faults(at: Location, model: Model) -> Iterator[Fault]:
         yield from _when_faults((*at, "forbidden", index), model, rule.when)
     defaults = {name: setting.default for name, setting in model.settings.items()}
     if any(all(defaults.get(name) in values for name, values in rule.when.items()) for rule in model.forbidden):
-        text = "forbids the settings' own defaults: a request that names none must be possible; change a `default`"
+        text = "forbids the default settings: a request that sets nothing must be allowed; change a `default`"
         yield Fault((*at, "forbidden"), text)
 
 
@@ -131,14 +131,14 @@ def _no_such_name(model: Model, name: str) -> str | None:
         kind = "image" if name == INPUT_IMAGES else "video"
         if model.inputs_of(name):
             return None
-        return f"counts inputs that this model does not take: write `inputs = {{ {kind} = 4 }}` on the model"
+        return f"counts inputs that this model does not accept: write `inputs = {{ {kind} = 4 }}` on the model"
     if name in MEASURES:
         return _not_measured(model, name)
     if name in model.settings:
         return None
     known = [*model.settings, *(count for count in INPUT_COUNTS if model.inputs_of(count)), *MEASURES]
-    hint = did_you_mean(name, known) or f" (a price may depend on {one_of(known)} of the request, and on nothing else)"
-    return f"is no setting of this model{hint}"
+    hint = did_you_mean(name, known) or f" (a price may only depend on {one_of(known)} of the request)"
+    return f"is not a setting of this model{hint}"
 
 
 def _not_measured(model: Model, name: str) -> str | None:
@@ -151,7 +151,7 @@ def _not_measured(model: Model, name: str) -> str | None:
     if takes and model.most_of(name) is not None:
         return None
     return (
-        f"needs the most that the model takes, which is charged where the input cannot be measured: write "
+        f"needs the maximum the model accepts, which is charged if an input cannot be measured: write "
         f"`inputs = {{ {kind} = {takes or 1}, {most} }}` on the model"
     )
 
@@ -160,7 +160,7 @@ def _when_faults(at: Location, model: Model, when: When) -> Iterator[Fault]:
     for name, values in when.items():
         here = (*at, "when", name)
         if name in MEASURES:
-            yield Fault(here, "is measured, and cannot choose a rate: use `credits_per`, with `over` where it begins")
+            yield Fault(here, "is measured and cannot select a rate: use `credits_per`, with `over` as its start")
             continue
         if problem := _no_such_name(model, name):
             yield Fault(here, problem)
@@ -176,13 +176,13 @@ def _never(model: Model, name: str, value: SettingValue) -> str | None:
         most = model.inputs_of(name)
         if kind_of(value) is ValueKind.NUMBER and value in range(most + 1):
             return None
-        return f"is {show(value)}, which never happens: it is a whole number from 0 to {most}"
+        return f"is {show(value)}, which never occurs: it is a whole number from 0 to {most}"
     setting = model.settings[name]
     if setting.takes(value):
         return None
     if kind_of(value) is not setting.kind:
-        return f"is {show(value)}, which never matches: the setting is {setting.kind}, and takes {setting.describe()}"
-    return f"is {show(value)}, which the setting never is: it takes {setting.describe()}"
+        return f"is {show(value)}, which never matches: the setting is {setting.kind}, and accepts {setting.describe()}"
+    return f"is {show(value)}, which it does not accept: it accepts {setting.describe()}"
 
 
 def _per_faults(at: Location, model: Model, credits_per: CreditsPer) -> Iterator[Fault]:
@@ -204,4 +204,4 @@ def _round_up_faults(at: Location, model: Model, round_up: Mapping[str, Decimal]
 def _not_a_number(model: Model, name: str) -> str | None:
     if name in (*INPUT_COUNTS, *MEASURES) or model.settings[name].kind is ValueKind.NUMBER:
         return None
-    return f"cannot be counted: the setting takes {model.settings[name].describe()}, not numbers"
+    return f"cannot be counted: the setting accepts {model.settings[name].describe()}, not numbers"

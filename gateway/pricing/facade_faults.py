@@ -41,7 +41,8 @@ def _translation_faults(at: Location, translation: Translation, models: Sequence
     known = {name for model in models for name in model.settings}
     if isinstance(translation, str):
         if translation and translation not in known:
-            yield Fault(at, f"is {show(translation)}, which is no setting of {whose}{did_you_mean(translation, known)}")
+            hint = did_you_mean(translation, known)
+            yield Fault(at, f"is {show(translation)}, which is not a setting of {whose}{hint}")
         return
     if not translation:
         yield Fault(at, 'maps no value: list them, or write "" to accept the parameter without effect')
@@ -52,7 +53,7 @@ def _translation_faults(at: Location, translation: Translation, models: Sequence
             continue
         unknown = [name for name in settings if name not in known]
         for name in unknown:
-            yield Fault(here, f"names {show(name)}, which is no setting of {whose}{did_you_mean(name, known)}")
+            yield Fault(here, f"names {show(name)}, which is not a setting of {whose}{did_you_mean(name, known)}")
         if not unknown and not any(_takes(model, settings) for model in models):
             text = ", ".join(f"{name} = {show(each)}" for name, each in settings.items())
             yield Fault(here, f"is {{ {text} }}, which cannot be ordered of {whose}")

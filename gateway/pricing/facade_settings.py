@@ -85,7 +85,7 @@ def _taken(setting: Setting, value: object) -> SettingValue:
     except ValueError as error:
         raise ValueError(f"{error}. It must be {setting.describe()}.") from None
     if not setting.takes(read):
-        raise ValueError(f"{_shown(value)} is not one it takes. It must be {setting.describe()}.")
+        raise ValueError(f"{_shown(value)} is not accepted. It must be {setting.describe()}.")
     return read
 
 

@@ -59,7 +59,7 @@ def _not_negative(millicredits: Decimal) -> Decimal:
 
 def _more_than_nothing(millicredits: Decimal) -> Decimal:
     if millicredits <= 0:
-        msg = "must be more than 0"
+        msg = "must be greater than 0"
         raise ValueError(msg)
     return millicredits
 
@@ -71,7 +71,7 @@ def _credits(value: object) -> int:
         return credits_to_millicredits(number)
     except ValueError:
         rounded = number.quantize(_MILLICREDIT, ROUND_CEILING)
-        msg = f"is {number:f}, and credits that are given have at most three decimals: write {rounded:f}"
+        msg = f"is {number:f}, but granted credits have at most three decimals: write {rounded:f}"
         raise ValueError(msg) from None
 
 
@@ -82,7 +82,7 @@ def _money(value: object) -> Decimal:
         raise ValueError(msg)
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < _CENT_EXPONENT:
-        msg = f"is {number:f}, and money has at most two decimals"
+        msg = f"is {number:f}, but prices have at most two decimals"
         raise ValueError(msg)
     return number.quantize(Decimal("0.01"))
 
@@ -101,7 +101,7 @@ def _duration(value: object) -> int:
 
 def _longer_than_nothing(duration_ms: int) -> int:
     if duration_ms == 0:
-        msg = "must be longer than nothing"
+        msg = "must be longer than zero"
         raise ValueError(msg)
     return duration_ms
 
@@ -122,7 +122,7 @@ def _zone(value: object) -> str:
         zoneinfo.ZoneInfo(value)
     except (ValueError, KeyError, OSError):
         hint = did_you_mean(value, zoneinfo.available_timezones()) or "; use a name such as Europe/Berlin"
-        msg = f"is {show(value)}, which is no time zone{hint}"
+        msg = f"is {show(value)}, which is not a time zone{hint}"
         raise ValueError(msg) from None
     return value
 
@@ -134,7 +134,7 @@ def _exact(value: object) -> Decimal:
 def _above_zero(value: object) -> Decimal:
     number = _exact(value)
     if number <= 0:
-        msg = "must be more than 0"
+        msg = "must be greater than 0"
         raise ValueError(msg)
     return number
 
@@ -154,7 +154,7 @@ def _least_share(value: object) -> Decimal:
         return Decimal(0)
     match = _LEAST_SHARE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        msg = 'must be the least share of what was ordered, such as "≥ 0.95" (or ">= 0.95"), or "off"'
+        msg = 'must be the minimum share of the requested value, such as "≥ 0.95" (or ">= 0.95"), or "off"'
         raise ValueError(msg)
     return Decimal(match[1])
 

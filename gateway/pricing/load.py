@@ -35,8 +35,8 @@ def load_proved_card(path: Path) -> tuple[RateCard, Proof]:
             file_time_ms = os.fstat(file.fileno()).st_mtime_ns // _NS_PER_MS
             contents = file.read()
     except FileNotFoundError:
-        hint = "put a rate card there, or name another file in FAREBOX_RATE_CARD"
-        raise RateCardError([f"{path}: there is no such file; {hint}"]) from None
+        hint = "put a rate card there, or set FAREBOX_RATE_CARD to another file"
+        raise RateCardError([f"{path}: no such file; {hint}"]) from None
     except OSError as error:
         raise RateCardError([f"{path}: cannot be read: {error.strerror or error}"]) from None
     return read_proved_card(contents, path=str(path), file_time_ms=file_time_ms)
@@ -68,7 +68,7 @@ def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[
 
 def _validated(tables: dict[str, object], ours: dict[str, object]) -> tuple[RateCard, Proof] | list[Fault]:
     """The card with its proof, or everything that is wrong with it."""
-    faults = [Fault((), f"has `{name}`, which is not known") for name in tables.keys() & ours.keys()]
+    faults = [Fault((), f"has an unknown name `{name}`") for name in tables.keys() & ours.keys()]
     if not faults:
         try:
             card = RateCard.model_validate({**tables, **ours})

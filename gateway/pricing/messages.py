@@ -108,10 +108,12 @@ def _fault(location: Location, kind: str, problem: Any) -> Fault:
 def _bad_key(location: Location) -> str:
     key = str(location[-2])
     if location[0] == "models" and "settings" in location[2:3]:
-        return f'is no name for a setting: "{key[:80]}" must be small letters, digits and _, and start with a letter'
+        return (
+            f'is not a valid setting name: "{key[:80]}" must be lowercase letters, digits and _, starting with a letter'
+        )
     return (
-        f'is no id: "{key[:80]}" must be small letters, digits, dots, dashes and underscores, at most 64, '
-        "a letter or digit first"
+        f'is not a valid id: "{key[:80]}" must be 1 to 64 lowercase letters, digits, dots, dashes and '
+        "underscores, starting with a letter or digit"
     )
 
 
@@ -123,8 +125,8 @@ def _unknown_field(location: Location, given: object) -> str:
     match location:
         case (table, first, _) if table in _NAMED_TABLES and isinstance(given, Mapping) and not hint:
             quoted = f'[{table}."{first}.{name}"]'
-            return f"has a table `{name}`, which is not known: if the id has a dot in it, quote it, as in {quoted}"
-    return f"has {_path_of((name,))}, which is not known{hint or '.'} Known here: {', '.join(known)}"
+            return f"has an unknown table `{name}`: quote an id that contains a dot, as in {quoted}"
+    return f"has an unknown name {_path_of((name,))}{hint or '.'} Known here: {', '.join(known)}"
 
 
 def _example(location: Location) -> str:
@@ -132,7 +134,7 @@ def _example(location: Location) -> str:
         "name": ', for example name = "Standard"',
         "tools": ", with a table such as [tools.image] for each studio",
         "models": ", with a table such as [models.my-model] for each model",
-        "baseline_model": ", the id of the model that estimates are made with",
+        "baseline_model": ", the id of the model used for estimates",
         "rates": ", at least one [[models.….rates]] with a price",
         "price": f", for example price = {'{ monthly = 30.00 }' if location[0] == 'plans' else '5.00'}",
         "tool": ', for example tool = "image"',
@@ -159,7 +161,8 @@ def _mismatch(kind: str, problem: Any) -> str:
         "string_too_long": f"must have at most {limits.get('max_length')} characters",
         "too_short": "must have at least one entry",
         "string_pattern_mismatch": (
-            "must be an id: small letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
+            "must be an id: 1 to 64 lowercase letters, digits, dots, dashes and underscores, starting with a letter "
+            "or digit"
         ),
     }
     said = str(problem["msg"])

@@ -59,17 +59,17 @@ def _kind_faults(folder: Path, at: Location, model: Model, provider: ProviderTab
     if provider.calls_by_name:
         pattern, example = _MODEL_NAMES[provider.kind]
         if not re.fullmatch(pattern, model.provider_model or "", re.ASCII):
-            yield Fault((*at, "provider_model"), f"must be what {provider.kind} calls the model, such as {example}")
+            yield Fault((*at, "provider_model"), f"must be {provider.kind}'s name for the model, such as {example}")
         yield from _unnamed_faults((*at, "provider_settings"), model, provider.kind)
     for name in sorted(model.provider_settings.keys() & provider.fixed_names):
-        text = f"cannot be renamed: a provider of kind {provider.kind} is always sent it alike"
+        text = f"cannot be renamed: providers of kind {provider.kind} always get it under this name"
         yield Fault((*at, "provider_settings", name), text)
     if provider.makes_only_images:
         if kind_asked(model.tool, model.settings) is MediaKind.VIDEO:
-            text = f"makes videos, and a provider of kind {provider.kind} only images: choose another provider"
+            text = f"makes videos, but providers of kind {provider.kind} only make images: choose another provider"
             yield Fault((*at, "provider"), text)
         if model.inputs.video:
-            yield Fault((*at, "inputs"), f"takes videos, and a provider of kind {provider.kind} only images")
+            yield Fault((*at, "inputs"), f"accepts videos, but providers of kind {provider.kind} only accept images")
     if provider.has_workflows:
         yield from workflow_faults(folder, at, model)
 
@@ -77,12 +77,12 @@ def _kind_faults(folder: Path, at: Location, model: Model, provider: ProviderTab
 def _translation_faults(at: Location, model: Model, name: str, translation: Translation) -> Iterator[Fault]:
     if name == ALWAYS:
         if isinstance(translation, str):
-            yield Fault(at, "must be a table of what the provider is always sent")
+            yield Fault(at, "must be a table of values that are always sent to the provider")
     elif name in RESERVED:
         if not isinstance(translation, str):
-            yield Fault(at, "must be text: what the provider calls it")
+            yield Fault(at, "must be text: the provider's name for it")
     elif name not in model.settings:
-        yield Fault(at, f"is no setting of this model{did_you_mean(name, [*model.settings, *sorted(RESERVED)])}")
+        yield Fault(at, f"is not a setting of this model{did_you_mean(name, [*model.settings, *sorted(RESERVED)])}")
     elif not isinstance(translation, str):
         setting = model.settings[name]
         values = {value_text(value) for value in setting.each()} if setting.values is not None else None
@@ -90,12 +90,12 @@ def _translation_faults(at: Location, model: Model, name: str, translation: Tran
             yield Fault(at, "is a range of numbers: write the provider's name for it, as text")
             return
         for missing in sorted(values - translation.keys()):
-            yield Fault(at, f"says nothing for {show(missing)}: what is the provider to be sent for it?")
+            yield Fault(at, f"has no entry for {show(missing)}: add what to send to the provider")
         for unknown in sorted(translation.keys() - values):
-            yield Fault(at, f"has {show(unknown)}, which the setting never is: it takes {setting.describe()}")
+            yield Fault(at, f"has {show(unknown)}, which it does not accept: it accepts {setting.describe()}")
         for value in sorted(values & translation.keys()):
             if not isinstance(translation[value], dict):
-                yield Fault((*at, value), 'must be a table of what is sent, such as { size = "1024x1024" }')
+                yield Fault((*at, value), 'must be a table of the values to send, such as { size = "1024x1024" }')
 
 
 def _unnamed_faults(at: Location, model: Model, kind: str) -> Iterator[Fault]:

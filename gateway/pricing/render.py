@@ -26,7 +26,7 @@ def render(card: RateCard, proof: Proof) -> Group:
     parts: list[RenderableType] = []
     for tool_id, tool in card.tools.items():
         models = {model_id: model for model_id, model in card.models.items() if model.tool == tool_id}
-        parts.append(_models_table(f"{tool.name}: {len(models)} models, credits for one output", models, proof))
+        parts.append(_models_table(f"{tool.name}: {len(models)} models, credits per output", models, proof))
     parts.extend((_plans_table(card), _limits_table(card)))
     if card.bundles:
         parts.append(_bundles_table(card))
@@ -34,7 +34,7 @@ def render(card: RateCard, proof: Proof) -> Group:
     combinations = sum(one.combinations for one in proof.values())
     rates = sum(len(model.rates) for model in card.models.values())
     summary = (
-        f"{card.path} holds: {len(card.models)} models, {rates} rates, {combinations:,} combinations, "
+        f"{card.path}: {len(card.models)} models, {rates} rates, {combinations:,} combinations, "
         f"each with exactly one price."
     )
     parts.append(Text(summary, style="green"))
@@ -47,7 +47,7 @@ def _warnings(proof: Proof) -> Iterator[str]:
     for model_id, proved in proof.items():
         if proved.cheapest.millicredits == 0:
             facts = show_facts(proved.cheapest.facts.items())
-            yield f"{model_id} costs nothing{f' with {facts}' if facts else ''}. If that is a slip, set `credits`."
+            yield f"{model_id} costs nothing{f' with {facts}' if facts else ''}. If this is unintended, set `credits`."
 
 
 def _table(title: str) -> Table:
@@ -69,7 +69,7 @@ def _models_table(title: str, models: dict[str, Model], proof: Proof) -> Table:
     table.add_column("to", justify="right", no_wrap=True)
     table.add_column("rates", justify="right", no_wrap=True)
     table.add_column("combinations", justify="right", no_wrap=True)
-    table.add_column("price moves with", overflow="fold")
+    table.add_column("price depends on", overflow="fold")
     for model_id, model in models.items():
         proved = proof[model_id]
         table.add_row(
@@ -113,7 +113,7 @@ def _values(setting: Setting) -> str:
 
 
 def _plans_table(card: RateCard) -> Table:
-    table = _table("Plans: credits a month, and the price of each interval")
+    table = _table("Plans: credits per month, and the price per interval")
     table.add_column("plan", no_wrap=True)
     for heading in ("credits", *Interval, "head start"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -130,7 +130,7 @@ def _plans_table(card: RateCard) -> Table:
 
 def _limits_table(card: RateCard) -> Table:
     """For each tool what may be in work at once, and how many outputs of its baseline model the credits pay for."""
-    table = _table("Plans: in work at once, and what the credits pay for")
+    table = _table("Plans: concurrent generations, and what the credits pay for")
     table.add_column("plan", no_wrap=True)
     for tool_id, tool in card.tools.items():
         table.add_column(f"{escape(tool_id)} at once", justify="right", no_wrap=True)

@@ -109,7 +109,7 @@ def _not_taken(setting: Setting, value: SettingValue) -> str:
         hint = ""
         if isinstance(value, str):
             hint = did_you_mean(value, [str(known) for known in setting.values or ()])
-        return f"{shown} is not one it takes{hint or '.'} It must be {setting.describe()}."
+        return f"{shown} is not accepted{hint or '.'} It must be {setting.describe()}."
     how = {
         ValueKind.TEXT: "text in quotes",
         ValueKind.NUMBER: "a number, without quotes",
@@ -123,14 +123,14 @@ def _output_problems(model: Model, outputs: int) -> Iterator[FieldProblem]:
     if isinstance(outputs, bool) or not 1 <= outputs <= model.outputs_max:
         most = model.outputs_max
         allowed = "1" if most == 1 else f"a whole number from 1 to {most}"
-        yield FieldProblem("outputs", f"{outputs} is not one it takes. {model.name} makes {allowed} in one request.")
+        yield FieldProblem("outputs", f"{outputs} is not accepted. {model.name} makes {allowed} in one request.")
 
 
 def _input_problems(model: Model, input_images: int, input_videos: int) -> Iterator[FieldProblem]:
     for kind, count, most in (("image", input_images, model.inputs.image), ("video", input_videos, model.inputs.video)):
         if not 0 <= count <= most:
             takes = f"at most {most} input {kind}{'' if most == 1 else 's'}" if most else f"no input {kind}s"
-            yield FieldProblem("inputs", f"{model.name} takes {takes}; the request has {count}.")
+            yield FieldProblem("inputs", f"{model.name} accepts {takes}; the request has {count}.")
     if input_images + input_videos > INPUTS_MAX:
         both = input_images + input_videos
         yield FieldProblem("inputs", f"A request has at most {INPUTS_MAX} inputs; this one has {both}.")
@@ -142,7 +142,7 @@ def _measure_problems(model: Model, measured: Measured) -> Iterator[FieldProblem
     for name, unit in units.items():
         amount, most = measured.get(name, Decimal(0)), model.most_of(name)
         if most is not None and amount > most:
-            yield FieldProblem("inputs", f"{model.name} takes at most {most:f} {unit}; the request has {amount:f}.")
+            yield FieldProblem("inputs", f"{model.name} accepts at most {most:f} {unit}; the request has {amount:f}.")
 
 
 def _forbidden(

@@ -34,10 +34,10 @@ class Setting(Table):
         if self.values is None:
             self._check_range()
         elif len(kinds := {kind_of(value) for value in self.values}) > 1:
-            msg = f"mixes {' and '.join(sorted(kinds))} in `values`: all must be of one kind"
+            msg = f"mixes {' and '.join(sorted(kinds))} in `values`: all must have the same type"
             raise ValueError(msg)
         if self.given_default is not None and not self.takes(self.given_default):
-            msg = f"`default` is {show(self.given_default)}, which it does not take: it takes {self.describe()}"
+            msg = f"`default` is {show(self.given_default)}, which it does not accept: it accepts {self.describe()}"
             raise ValueError(msg)
         return self
 

@@ -18,7 +18,7 @@ def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]
     """`folder` is where the rate card is: its workflows are there, or below it."""
     name = model.provider_model
     if name is None:
-        yield Fault(at, 'needs a `provider_model`: the file of its workflow, such as "flux.json"')
+        yield Fault(at, 'needs a `provider_model`: its workflow file, such as "flux.json"')
         return
     try:
         named = placeholders(read_workflow(folder, name))
@@ -32,14 +32,14 @@ def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]
     known = {PROMPT, OUTPUTS, SEED} | inputs | sent
     for unknown in sorted(named - known):
         hint = (
-            did_you_mean(unknown, sorted(known)) or "; a setting of the model, or its `provider_settings`, must give it"
+            did_you_mean(unknown, sorted(known)) or "; add a setting of this name, or an entry in `provider_settings`"
         )
-        yield Fault(at, f"names {name}, which has {{{{{unknown}}}}}, and nothing is called so{hint}")
+        yield Fault(at, f"names {name}, which has {{{{{unknown}}}}}, but nothing provides it{hint}")
     unused = sorted((sent | inputs) - named)
     if model.outputs_max > 1 and OUTPUTS not in named:
         unused.append(OUTPUTS)
     for one in unused:
-        yield Fault(at, f"names {name}, which has no {{{{{one}}}}}: what is asked for by it would change nothing")
+        yield Fault(at, f"names {name}, which has no {{{{{one}}}}}: the setting would have no effect")
 
 
 def _arguments(model: Model) -> set[str]:

@@ -43,14 +43,14 @@ class SandboxControls(BaseModel):
         ge=0,
         le=DELAY_SECONDS_MAX,
         allow_inf_nan=False,
-        description="Seconds to take before rendering.",
+        description="Seconds to wait before rendering.",
     )
     deliver: int | None = Field(
         default=None,
         strict=True,
         ge=0,
         le=COUNT_MAX,
-        description="Deliver only the first k outputs, then end; none is a `provider_failed`.",
+        description="Deliver only the first k outputs, then end; 0 fails with `provider_failed`.",
     )
     fail: FailureCode | None = Field(default=None, description="Fail with this code.")
     fail_attempts: int | None = Field(
@@ -58,9 +58,9 @@ class SandboxControls(BaseModel):
         strict=True,
         ge=1,
         le=COUNT_MAX,
-        description="Fail only the first n attempts; those after them deliver everything.",
+        description="Fail only the first n attempts; later ones deliver everything.",
     )
-    hang: bool = Field(default=False, strict=True, description="Never answer.")
+    hang: bool = Field(default=False, strict=True, description="Never respond.")
 
     @field_validator("delay_seconds", "deliver", "fail_attempts", mode="before")
     @classmethod
@@ -75,9 +75,9 @@ class SandboxControls(BaseModel):
     @model_validator(mode="after")
     def _one_ending(self) -> Self:
         if self.hang and self.fail is not None:
-            raise ValueError("`hang` never answers and `fail` does: give one of them")
+            raise ValueError("`hang` and `fail` exclude each other: set only one")
         if self.fail_attempts is not None and self.fail is None:
-            raise ValueError("`fail_attempts` says how often to fail: give `fail` beside it")
+            raise ValueError("`fail_attempts` is how often to fail: set `fail` as well")
         return self
 
     def fails(self, attempt: int) -> bool:

@@ -33,7 +33,7 @@ def read_workflow(folder: Path, name: str) -> dict[str, Any]:
             raise WorkflowUnusable(f"is larger than {_BYTES_MAX:,} bytes")
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise WorkflowUnusable(f"is not there: {path}") from None
+        raise WorkflowUnusable(f"does not exist: {path}") from None
     except OSError as error:
         raise WorkflowUnusable(f"cannot be read: {error.strerror or error}") from None
     except json.JSONDecodeError as error:
@@ -45,13 +45,11 @@ def read_workflow(folder: Path, name: str) -> dict[str, Any]:
 
 def _checked(document: object) -> dict[str, Any]:
     if isinstance(document, dict) and isinstance(document.get("nodes"), list):
-        raise WorkflowUnusable("is in the editor's own format: export it again, with Export (API)")
+        raise WorkflowUnusable("is in the editor's format: export it with Export (API)")
     if not isinstance(document, dict) or not document or not all(map(_is_node, document.values())):
-        raise WorkflowUnusable(
-            "is not in ComfyUI's API format: nodes with a `class_type` and `inputs`, by their numbers"
-        )
+        raise WorkflowUnusable("is not in ComfyUI's API format (nodes by number, each with `class_type` and `inputs`)")
     if PROMPT not in placeholders(document):
-        raise WorkflowUnusable('has no "{{prompt}}", so everybody would get the same')
+        raise WorkflowUnusable('has no "{{prompt}}", so every prompt would give the same result')
     return document
 
 

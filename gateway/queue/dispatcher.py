@@ -118,7 +118,7 @@ class Dispatcher:
         if len(kept) == KEPT_MAX and not self._drops:
             self._drops = True
             log.warning(
-                "dispatcher_full", kept=KEPT_MAX, consequence="left to the caretaker, and to watchers' own looks"
+                "dispatcher_full", kept=KEPT_MAX, consequence="left to the caretaker, and to watchers' own reads"
             )
         kept.append(new)
         self._something_ready.set()

@@ -77,7 +77,7 @@ def check_requests_in(message: bytes) -> tuple[list[str], int]:
 def unreadable_messages(odd: Mapping[str, int]) -> Metric:
     """What Prometheus is told of what could not be read, by channel."""
     family = CounterMetricFamily(
-        "farebox_odd_messages", "Hints that could not be read and were dropped, by channel.", labels=["channel"]
+        "farebox_odd_messages", "Unreadable messages on the queue's channels, dropped.", labels=["channel"]
     )
     for channel in (CHANGES_CHANNEL, CHECKS_CHANNEL):
         family.add_metric([channel], odd.get(channel, 0))

@@ -49,7 +49,7 @@ def queue_errors() -> Iterator[None]:
 def translated(error: BaseException, _: str = "") -> BaseException:
     """Turn what redis-py raises into our words."""
     if isinstance(error, RedisError | OSError) or is_closed_transport(error):
-        return QueueUnavailable(f"the queue's Redis did not answer: {type(error).__name__}: {error}")
+        return QueueUnavailable(f"the queue's Redis is not responding: {type(error).__name__}: {error}")
     return error
 
 
@@ -82,7 +82,7 @@ async def _of_one_connection(redis: Redis, channel: str) -> AsyncGenerator[bytes
         while True:
             message = await _next_message(pubsub)
             if message is None and silent:
-                raise QueueUnavailable(f"no answer on the channel {channel}")
+                raise QueueUnavailable(f"no response on the channel {channel}")
             silent = message is None
             if message is None:
                 with queue_errors():

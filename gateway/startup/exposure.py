@@ -12,12 +12,12 @@ from gateway.startup.misspelt import misspelt
 def mode_in_words(settings: Settings) -> str:
     """Whether test mode is on, and why."""
     if settings.in_test_mode and settings.reached_by is not None:
-        return f"ON, AND OTHERS CAN REACH THIS ({settings.reached_by}): {_test_mode_means(settings)}"
+        return f"ON, AND OTHERS CAN REACH THIS GATEWAY ({settings.reached_by}): {_test_mode_means(settings)}"
     if settings.in_test_mode:
         allows = "payments use a test page" if _pays_at_a_click(settings) else "accounts can advance their clocks"
         return f"on: {allows}. FAREBOX_TEST_MODE=0 turns it off"
     if _turned_off(settings):
-        return f"off, because others can reach this ({settings.reached_by}). FAREBOX_TEST_MODE=1 turns it on"
+        return f"off, because others can reach this gateway ({settings.reached_by}). FAREBOX_TEST_MODE=1 turns it on"
     return "off"
 
 

@@ -35,7 +35,7 @@ _WHAT_AND_WHAT_TO_DO: dict[FailureCode, tuple[str, str]] = {
         "Retry.",
     ),
     FailureCode.QUEUE_TIMEOUT: (
-        "The generation could not be started in time because the queue was too long.",
+        "The generation was not started in time: no worker was free.",
         "Retry later.",
     ),
     FailureCode.WAITING_TIMEOUT: (

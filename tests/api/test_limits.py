@@ -216,7 +216,7 @@ async def test_a_member_given_twice_is_refused_at_every_depth(
     body = (json.dumps(SKETCH)[:-1] + f", {member}}}").encode()
     reply = await raw(gateway, post(await gateway.account(), body, *headers, path=b"/v1/generations"))
     check_envelope(reply, 400, "invalid_json")
-    assert "twice" in reply.message
+    assert "repeats" in reply.message
 
 
 def at_the_limits() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:

@@ -98,7 +98,7 @@ async def test_422_an_upload_that_is_longer_than_the_model_takes(gateway: Visito
     long = await _uploaded(gateway, key, film(frames=80), "video/mp4")
     refused = await gateway.call("POST", "/v1/generations", key, _restyle(long))
     assert (refused.status, refused.code) == (422, "invalid_settings")
-    assert "takes at most 3 seconds of input video" in refused.body["error"]["message"]
+    assert "accepts at most 3 seconds of input video" in refused.body["error"]["message"]
 
 
 async def test_an_image_is_charged_by_its_pixels(gateway: Visitor) -> None:

@@ -134,7 +134,7 @@ async def test_a_body_without_end_is_not_read_to_its_end() -> None:
             return response
 
     async with calls_to(endless) as (calls, _):
-        with pytest.raises(ProviderFailed, match=r"more than 100,000 bytes"):
+        with pytest.raises(ProviderFailed, match=r"larger than 100,000 bytes"):
             await calls.fetch("/output.png", bytes_max=100_000)
 
 
@@ -164,7 +164,7 @@ async def test_a_redirect_of_a_download_is_followed_without_the_key() -> None:
 async def test_a_redirect_from_the_providers_own_address_is_judged_as_any_address_is(address: str) -> None:
     """It was followed wherever it led: to the metadata of the worker's machine, with its cloud credentials."""
     async with calls_to(always(302, headers={"Location": address})) as (calls, _):
-        with pytest.raises(ProviderFailed, match=r"an output's address must lead to a public address|one of the usual"):
+        with pytest.raises(ProviderFailed, match=r"an output URL must resolve to a public|must have a valid host"):
             await calls.fetch("/1.png")
 
 
@@ -175,12 +175,12 @@ async def test_each_step_of_a_redirect_is_judged_and_there_are_few() -> None:
         return web.Response(status=307, headers={"Location": f"/{next(steps)}"})
 
     async with calls_to(on) as (calls, wild):
-        with pytest.raises(ProviderFailed, match="redirects for ever"):
+        with pytest.raises(ProviderFailed, match="too many redirects"):
             await calls.fetch("/1.png")
         assert len(wild.asked) == 6
 
     async with calls_to(always(302, headers={"Location": "file:///etc/passwd"})) as (calls, _):
-        with pytest.raises(ProviderFailed, match="must be one of http: or https:"):
+        with pytest.raises(ProviderFailed, match="must be http: or https:"):
             await calls.fetch("/1.png")
 
 
@@ -204,7 +204,7 @@ async def test_a_redirect_that_leads_back_to_the_provider_asks_it_without_the_ke
 
 async def test_a_socket_is_not_led_away_from_the_provider() -> None:
     async with serving(always(200)) as other, calls_to(always(302, headers={"Location": other.url})) as (calls, _):
-        with pytest.raises(ProviderFailed, match="leads to one that is not public"):
+        with pytest.raises(ProviderFailed, match="resolves to an address that is not public"):
             async with calls.socket("/ws"):
                 pass
         assert other.asked == []
@@ -212,13 +212,13 @@ async def test_a_socket_is_not_led_away_from_the_provider() -> None:
 
 async def test_an_address_for_looking_that_a_provider_names_elsewhere_is_judged_too() -> None:
     async with calls_to(always(200)) as (calls, _):
-        with pytest.raises(ProviderFailed, match="must lead to a public address"):
+        with pytest.raises(ProviderFailed, match="must resolve to a public address"):
             await calls.ask("GET", "http://169.254.169.254/status", repeatable=True)
 
 
 async def test_a_vendor_whose_name_leads_into_our_own_network_is_not_called() -> None:
     calls = ProviderCalls(Connection(name="box", key=KEY), base_url="https://localhost:9")
-    with pytest.raises(ProviderFailed, match="leads to one that is not public"):
+    with pytest.raises(ProviderFailed, match="resolves to an address that is not public"):
         await calls.ask("POST", "/v1/images", repeatable=False)
     await calls.close()
 
@@ -228,7 +228,7 @@ async def test_an_output_that_a_vendors_model_names_in_our_own_network_is_not_fe
     """A model is anybody's, and its output may be any text: also the address of what only our workers can reach."""
     async with serving(always(200)) as inside:
         calls = ProviderCalls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
-        with pytest.raises(ProviderFailed, match="an output's address must"):
+        with pytest.raises(ProviderFailed, match="an output URL must"):
             await calls.fetch(address.format(port=inside.url.rpartition(":")[2]))
         await calls.close()
         assert inside.asked == []
@@ -237,7 +237,7 @@ async def test_an_output_that_a_vendors_model_names_in_our_own_network_is_not_fe
 async def test_a_name_that_leads_into_our_own_network_is_not_called() -> None:
     """Whatever it led to before: it is judged where the socket is made."""
     calls = ProviderCalls(Connection(name="box", key=KEY), base_url="https://api.vendor.example")
-    with pytest.raises(ProviderFailed, match="leads to one that is not public"):
+    with pytest.raises(ProviderFailed, match="resolves to an address that is not public"):
         await calls.fetch("https://localhost:9/1.png?signature=" + 3000 * "a")
     await calls.close()
 
@@ -259,7 +259,7 @@ async def test_an_output_that_is_gone_is_told_from_one_that_cannot_be_had_now(
 )
 async def test_only_http_is_fetched(address: str) -> None:
     calls = ProviderCalls(Connection(name="box"))
-    with pytest.raises(ProviderFailed, match="none of http"):
+    with pytest.raises(ProviderFailed, match="neither http: nor https:"):
         await calls.fetch(address)
 
 
@@ -302,6 +302,6 @@ def test_a_text_with_a_run_of_the_prompt_in_it_is_left_out(text: str, *, kept: b
 
 
 def test_a_short_prompt_is_looked_for_whole() -> None:
-    assert presentable("no cat here", private="cat") == "(its words repeat the request)"
+    assert presentable("no cat here", private="cat") == "(message left out: it repeats the request)"
     assert presentable("a category", private="cat") == "a category"
     assert len(presentable("word " * 1000)) == 300

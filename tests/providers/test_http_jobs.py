@@ -106,7 +106,7 @@ async def test_a_submit_may_be_refused_as_moderated(vendor: HttpVendor, provider
 
 
 async def test_a_job_that_the_server_forgot_has_failed(provider: HttpJobs, vendor: HttpVendor) -> None:
-    with pytest.raises(ProviderFailed, match="does not know its job"):
+    with pytest.raises(ProviderFailed, match="does not know the job"):
         await seen(provider, "job/7", asked())
     await provider.cancel("job/7", "flux.1-dev")
     assert len(vendor.refused) == 2

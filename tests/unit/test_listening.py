@@ -24,11 +24,11 @@ def test_where_others_can_come_test_mode_is_off_unless_asked_for_by_name(host: s
     settings = Settings(host=host)
     assert settings.embedded
     assert not settings.in_test_mode
-    assert "off, because others can reach this" in mode_in_words(settings)
+    assert "off, because others can reach this gateway" in mode_in_words(settings)
     assert "TEST_MODE_OFF" in dict(warnings(settings))
     named = Settings(host=host, test_mode=True)
     assert named.in_test_mode
-    assert "OTHERS CAN REACH THIS" in mode_in_words(named)
+    assert "OTHERS CAN REACH THIS GATEWAY" in mode_in_words(named)
     assert "TEST_MODE_IN_PUBLIC" in dict(warnings(named))
 
 

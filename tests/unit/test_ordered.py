@@ -36,7 +36,7 @@ def test_a_video_may_be_five_percent_short(ordered: SettingValue, delivered: str
 
 def test_the_card_may_say_another_share_or_none() -> None:
     strict = OutputRequirements("video", {"duration": 5}, OutputChecks(duration=Decimal(1)))
-    assert strict.fault_of(clip("4.99")) == "lasts 4.99 s, and ordered were 5 s"
+    assert strict.fault_of(clip("4.99")) == "lasts 4.99 s, but 5 s were requested"
     assert OutputRequirements("video", {"duration": 5}, OutputChecks(duration=Decimal(0))).fault_of(clip("0.1")) is None
 
 

@@ -115,10 +115,10 @@ async def test_a_star_is_all_events_and_an_unknown_one_says_which_there_are(gate
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://127.0.0.1:9000/hook", "FAREBOX_WEBHOOK_NETWORKS=127.0.0.1/32 would allow this one"),
-        ("https://10.0.0.7/hook", "FAREBOX_WEBHOOK_NETWORKS=10.0.0.7/32 would allow this one"),
-        ("https://[::1]/hook", "FAREBOX_WEBHOOK_NETWORKS=::1/128 would allow this one"),
-        ("http://localhost:9000/hook", "Plain http: is for networks that FAREBOX_WEBHOOK_NETWORKS allows"),
+        ("http://127.0.0.1:9000/hook", "FAREBOX_WEBHOOK_NETWORKS=127.0.0.1/32 would allow it"),
+        ("https://10.0.0.7/hook", "FAREBOX_WEBHOOK_NETWORKS=10.0.0.7/32 would allow it"),
+        ("https://[::1]/hook", "FAREBOX_WEBHOOK_NETWORKS=::1/128 would allow it"),
+        ("http://localhost:9000/hook", "Plain http: is only allowed in networks of FAREBOX_WEBHOOK_NETWORKS"),
     ],
 )
 async def test_a_private_address_says_which_setting_allows_it(strict: Visitor, url: str, words: str) -> None:
@@ -137,5 +137,5 @@ async def test_an_input_names_its_own_setting_and_metadata_addresses_no_way_in(s
     refused = await strict.create(key, inputs=[{"kind": "image", "url": "https://10.0.0.7/cat.png"}])
     assert "FAREBOX_INPUT_NETWORKS=10.0.0.7/32" in refused.message
     metadata = await strict.create(key, inputs=[{"kind": "image", "url": "https://169.254.169.254/latest"}])
-    assert "must lead to a public address" in metadata.message
+    assert "must resolve to a public address" in metadata.message
     assert "FAREBOX" not in metadata.message

@@ -26,7 +26,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 
 def test_nobody_pays_by_a_click_links_lead_here_and_other_users_read_nothing(up: Up) -> None:
-    assert "test mode    off, because others can reach this (FAREBOX_HOST=0.0.0.0)" in up.log
+    assert "test mode    off, because others can reach this gateway (FAREBOX_HOST=0.0.0.0)" in up.log
     assert "TEST_MODE_OFF" in up.log
     assert "PUBLIC_URL_GUESSED" in up.log
     assert "http://0.0.0.0" not in up.log

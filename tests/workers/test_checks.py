@@ -111,11 +111,11 @@ async def test_an_output_is_delivered_as_what_its_bytes_are(
 @pytest.mark.parametrize(
     ("tool", "data", "why"),
     [
-        ("image", b"", "is none of image/png"),
-        ("image", b'{"error": "NSFW"}', "is none of image/png"),
-        ("image", picture()[:-200], "does not decode"),
+        ("image", b"", "is not one of image/png"),
+        ("image", b'{"error": "NSFW"}', "is not one of image/png"),
+        ("image", picture()[:-200], "cannot be decoded"),
         ("image", png_that_says(50_000, 50_000), "pixels"),
-        ("video", SHORT, "is cut short"),
+        ("video", SHORT, "is truncated"),
     ],
 )
 async def test_what_does_not_open_or_is_of_another_kind_is_never_delivered_and_never_paid(
@@ -133,21 +133,21 @@ async def test_what_does_not_open_or_is_of_another_kind_is_never_delivered_and_n
 @pytest.mark.parametrize(
     ("wishes", "data", "why"),
     [
-        ({"tool": "image", "settings": {}}, film(), "is video/mp4, and ordered was an image"),
-        ({"tool": "video", "settings": {}}, picture(), "is image/png, and ordered was a video"),
-        ({"tool": "video", "settings": {}}, picture("GIF", frames=3), "is image/gif, and ordered was a video"),
+        ({"tool": "image", "settings": {}}, film(), "is video/mp4, but an image was requested"),
+        ({"tool": "video", "settings": {}}, picture(), "is image/png, but a video was requested"),
+        ({"tool": "video", "settings": {}}, picture("GIF", frames=3), "is image/gif, but a video was requested"),
         (
             {"tool": "video", "settings": {}},
             _file("gif-video.gif"),
-            "is image/gif, and ordered was a video",
+            "is image/gif, but a video was requested",
         ),
-        ({"tool": "image", "settings": {}}, _file("vector.svg"), "is SVG, none of image/png"),
-        ({"tool": "image", "settings": {}}, _file("image.avif"), "is AVIF, none of image/png"),
-        ({"tool": "image", "settings": {}}, _file("photo.heic"), "is HEIC, none of image/png"),
-        ({"tool": "image", "settings": {}}, _file("image.bmp"), "is BMP, none of image/png"),
-        ({"tool": "image", "settings": {}}, _file("image.tiff"), "is TIFF, none of image/png"),
-        ({"tool": "video", "settings": {}}, _file("h264.avi"), "is AVI, none of image/png"),
-        ({"tool": "video", "settings": {"duration": 15}}, film(), "lasts 1.000 s, and ordered were 15 s"),
+        ({"tool": "image", "settings": {}}, _file("vector.svg"), "is SVG, not one of image/png"),
+        ({"tool": "image", "settings": {}}, _file("image.avif"), "is AVIF, not one of image/png"),
+        ({"tool": "image", "settings": {}}, _file("photo.heic"), "is HEIC, not one of image/png"),
+        ({"tool": "image", "settings": {}}, _file("image.bmp"), "is BMP, not one of image/png"),
+        ({"tool": "image", "settings": {}}, _file("image.tiff"), "is TIFF, not one of image/png"),
+        ({"tool": "video", "settings": {}}, _file("h264.avi"), "is AVI, not one of image/png"),
+        ({"tool": "video", "settings": {"duration": 15}}, film(), "lasts 1.000 s, but 15 s were requested"),
     ],
 )
 async def test_what_was_not_ordered_ends_the_generation_at_once_and_costs_nothing(

@@ -48,7 +48,7 @@ class Checks:
         OutputUnusable, so not, if it is of a type that is not served or something other than was ordered.
         OutputNotStored if this machine cannot look.
         """
-        what = f"output {rendered.index}, of {len(rendered.data):,} bytes,"
+        what = f"output {rendered.index} ({len(rendered.data):,} bytes)"
         try:
             media, sha256 = await self._inspected(rendered, account)
         except MediaNotTaken as error:
@@ -66,7 +66,7 @@ class Checks:
         try:
             return await self._inspections.inspect(account, lambda: self._inspect_file(rendered))
         except OSError as error:
-            raise OutputNotStored(f"output {rendered.index}: it cannot be looked into: {error.strerror}") from error
+            raise OutputNotStored(f"output {rendered.index}: it cannot be inspected: {error.strerror}") from error
 
     async def _inspect_file(self, rendered: Rendered) -> tuple[Media, str]:
         file, sha256 = await asyncio.to_thread(lambda: (_file_of(rendered.data), _sha256(rendered.data)))

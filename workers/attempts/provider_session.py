@@ -65,7 +65,7 @@ class ProviderSession:
                     raise
                 state.slot.note("busy" if isinstance(error, ProviderBusy) else "unreachable")
                 if state.ref is not None and state.parking.may_leave(away=True):
-                    state.log.warning("provider_unreachable", detail=error.detail, job="left until the next look")
+                    state.log.warning("provider_unreachable", detail=error.detail, job="left until the next poll")
                     return SessionResult.LEFT
                 pause = _pause_seconds(error, unreachable)
                 state.log.warning("provider_unreachable", detail=error.detail, again_in_seconds=pause)
@@ -173,7 +173,7 @@ class ProviderSession:
         if unusable is not None:
             raise unusable
         if not state.delivered:
-            raise ProviderFailed("it ended without an output")
+            raise ProviderFailed("it finished without an output")
         return SessionResult.DONE
 
     async def _deliver(self, rendered: Rendered) -> None:

@@ -51,12 +51,12 @@ _MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # of a WebSocket
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _BETWEEN_DIGITS = b" \t\r\n\f\v"
 
-_NOT_PUBLIC = "an output's address leads to one that is not public"
+_NOT_PUBLIC = "an output URL resolves to an address that is not public"
 
 _OURS_TO_MEND = {
     401: "check the key in its `key_env`",
-    402: "its account has no money left",
-    403: "its key may not do this: check the key and its account",
+    402: "its account is out of funds",
+    403: "its key lacks permission: check the key and its account",
     404: "check `base_url` and `provider_model`",
 }
 _REQUEST_AT_FAULT = frozenset({400, 406, 409, 411, 413, 414, 415, 416, 422, 451})
@@ -96,7 +96,7 @@ class ProviderResponse:
         document = self.json()
         if not isinstance(document, dict):
             kind = self.headers.get("Content-Type", "no type")[:40]
-            raise lost(f"it answered {self.status} with {len(self.body):,} bytes of {kind}, not a JSON object", self)
+            raise lost(f"its response ({self.status}, {len(self.body):,} bytes of {kind}) is not a JSON object", self)
         return document
 
 
@@ -171,7 +171,7 @@ class ProviderCalls:
                 return await _read(response, bytes_max)
             answer = ProviderResponse("GET", response.status, response.headers, b"", repeatable=True)
         if answer.status in {401, 403, 404, 410}:  # signed links that have run out are 403
-            raise ProviderFailed(f"an output at {at.host} cannot be fetched (any more): {answer.status}")
+            raise ProviderFailed(f"an output at {at.host} cannot be fetched: {answer.status}")
         raise self.refusal(answer)
 
     @asynccontextmanager
@@ -192,7 +192,7 @@ class ProviderCalls:
         """
         status = answer.status
         words = words_of(answer.json(), key=self._key, private=private)
-        detail = f"it answered {status}{f': {words}' if words else ''}"
+        detail = f"it responded with {status}{f': {words}' if words else ''}"
         if status == 429 or (status == 503 and "Retry-After" in answer.headers):  # noqa: PLR2004 - HTTP's own numbers
             return ProviderBusy(detail, retry_after_seconds(answer.headers))
         if status in _OURS_TO_MEND:
@@ -219,7 +219,7 @@ class ProviderCalls:
         except ValueError:
             url = URL()
         if url.scheme not in {"http", "https"} or not url.host:
-            raise ProviderFailed("it gave an address that is none of http: or https:")
+            raise ProviderFailed("it returned a URL that is neither http: nor https:")
         return url
 
 
@@ -267,7 +267,7 @@ async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > bytes_max:
-            raise ProviderFailed(f"it answered more than {bytes_max:,} bytes")
+            raise ProviderFailed(f"its response is larger than {bytes_max:,} bytes")
     return bytes(body)
 
 
@@ -276,17 +276,17 @@ async def _in_our_errors(method: str, *, repeatable: bool) -> AsyncGenerator[Non
     try:
         yield
     except UrlRefused as refused:
-        raise ProviderFailed(f"an output's address {refused.words}") from None
+        raise ProviderFailed(f"an output URL {refused.words}") from None
     except RedirectsEndless:
-        raise ProviderFailed("an output's address redirects for ever") from None
+        raise ProviderFailed("an output URL has too many redirects") from None
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         if is_refusal(error):
             raise ProviderFailed(_NOT_PUBLIC) from None
         raise ProviderUnreachable(f"no connection: {type(error).__name__}") from None
     except aiohttp.InvalidURL:
-        raise ProviderNotSetUp("its address is none: check `base_url`") from None
+        raise ProviderNotSetUp("its URL is invalid: check `base_url`") from None
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         if is_refusal(error):
             raise ProviderFailed(_NOT_PUBLIC) from None
-        detail = f"its answer to {method} was lost: {type(error).__name__}"
+        detail = f"its response to {method} was lost: {type(error).__name__}"
         raise ProviderUnreachable(detail) if repeatable else ProviderFailed(detail) from None

@@ -13,7 +13,7 @@ from typing import Any
 _LENGTH_MAX = 300
 _DEPTH_MAX = 8  # of errors within errors
 _SAME_CHARACTERS = 12  # in a row: fewer are in any two texts, and more would let half a sentence pass
-_LEFT_OUT = "(its words repeat the request)"
+_LEFT_OUT = "(message left out: it repeats the request)"
 _CUT = (
     (re.compile(r"data:\S*", re.IGNORECASE), "data:…"),
     (re.compile(r"(https?://[^\s/?#'\"]*)\S*", re.IGNORECASE), r"\1/…"),

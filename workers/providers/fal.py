@@ -114,7 +114,7 @@ class Fal:
         answer = await poll(self._calls, f"{at}/status?logs=1", request)
         said = answer.document()
         if not text(said.get("status")):
-            raise lost("it answered a request without its `status`", answer)
+            raise lost("its response to a request has no `status`", answer)
         return _Status(stage_of(said["status"]), said)
 
     async def _result(self, at: str, prompt: str, *, failed: bool) -> ProviderResponse:
@@ -170,7 +170,7 @@ def _app(provider_model: str) -> tuple[str, str]:
     """The app, and the path below it that only a submit has."""
     parts = _APP.fullmatch(provider_model)
     if parts is None:
-        raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; fal has owner/app and owner/app/path")
+        raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; it must be owner/app or owner/app/path")
     return parts[1], parts[2]
 
 
@@ -213,13 +213,13 @@ def _outputs(result: dict[str, Any], base: URL) -> list[File]:
     if not isinstance(flags, list) or True not in flags:
         return files
     if all(flag is True for flag in flags):
-        raise Moderated("its safety checker blackened every output")
+        raise Moderated("its safety checker blacked out every output")
     images = list(_files({"images": result.get("images")}, base))
     if len(flags) != len(images):
         return files
     unsafe = {image for image, flag in zip(images, flags, strict=True) if flag is True}
     if unsafe.issuperset(files):
-        raise Moderated("its safety checker blackened every output")
+        raise Moderated("its safety checker blacked out every output")
     return [file for file in files if file not in unsafe]
 
 

@@ -124,7 +124,7 @@ async def fetched(calls: ProviderCalls, files: Sequence[File], request: Provider
     ProviderFailed if there are none.
     """
     if not files:
-        raise ProviderFailed("its result names no files")
+        raise ProviderFailed("its result contains no files")
     ordering = OutputNumbering(request)
     for outputs in (ordering.take(calls, files), ordering.rest(calls)):
         async with aclosing(outputs):

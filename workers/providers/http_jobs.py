@@ -57,7 +57,7 @@ class HttpJobs:
             raise self._refusal(answer, request.prompt)
         job = job_id(answer.document().get("id"))
         if job is None:
-            raise ProviderFailed("it answered POST /jobs without an `id` of text")
+            raise ProviderFailed("its response to POST /jobs has no text `id`")
         return job
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
@@ -84,7 +84,7 @@ class HttpJobs:
             async for output in outputs:
                 yield output
         if not files and is_moderated(job):
-            raise Moderated("it delivers nothing and says why by a filter's code")
+            raise Moderated("it delivered nothing and reported a content filter")
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Ask for a stop; a job that is not known has stopped."""
@@ -100,7 +100,7 @@ class HttpJobs:
     async def _poll(self, ref: str, request: ProviderRequest) -> ProviderResponse:
         answer = await self._calls.ask("GET", _path(ref), repeatable=True, slow=True, bytes_max=_ANSWER_BYTES_MAX)
         if answer.status in {404, 410}:
-            raise ProviderFailed(f"it does not know its job (any more): {answer.status}")
+            raise ProviderFailed(f"it does not know the job (anymore): {answer.status}")
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
         return answer
@@ -111,7 +111,7 @@ class HttpJobs:
         status = job.get("status")
         stage = stage_of(status)
         if status not in _STATES and stage is not Stage.FAILED:
-            raise lost(f"it answered GET /jobs/… without a `status` of {', '.join(_STATES)}", answer)
+            raise lost(f"its response to GET /jobs/… has no `status` of {', '.join(_STATES)}", answer)
         return stage
 
     @staticmethod
@@ -134,7 +134,7 @@ class HttpJobs:
     def _failure(self, document: object, prompt: str) -> ProviderError:
         """The error for what says in its `error` why it failed: by the contract's codes, or by a filter's own words."""
         error = document.get("error") if isinstance(document, dict) else None
-        words = words_of(error or document, key=self._key, private=prompt) or "it gives no reason"
+        words = words_of(error or document, key=self._key, private=prompt) or "no reason given"
         code = _code(document)
         if code in _ERRORS:
             return _ERRORS[code](words)

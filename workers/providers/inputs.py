@@ -53,7 +53,7 @@ class Inputs:
             data = await self._converted(data)
         content_type = content_type_by_opening(data[:OPENING_BYTES])
         if content_type is None or not content_type.startswith(f"{given.kind}/"):
-            raise ProviderRejected(f"an input is no {given.kind} of a known type")
+            raise ProviderRejected(f"an input is not a supported type of {given.kind}")
         return InputBytes(f"{given.kind}.{EXTENSIONS[content_type]}", content_type, data)
 
     async def close(self) -> None:
@@ -77,19 +77,19 @@ class Inputs:
         """Download; each step of a redirect is looked at as the first was."""
         address, _, _ = address.partition("#")
         if not address.isascii() or not address.isprintable() or " " in address:
-            raise ProviderRejected("an input's address must be ASCII")
+            raise ProviderRejected("an input URL must be ASCII")
         try:
             # A signed address means its very characters.
             url = URL(address, encoded=True)
             async with self._outgoing.get(url, headers=_WANTED, timeout=_TIMEOUT) as response:
                 return await _body(response)
         except UrlRefused as refused:
-            raise ProviderRejected(f"an input's address {refused.words}") from None
+            raise ProviderRejected(f"an input URL {refused.words}") from None
         except RedirectsEndless:
-            raise ProviderRejected("an input's address redirects for ever") from None
+            raise ProviderRejected("an input URL has too many redirects") from None
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             if is_refusal(error):
-                raise ProviderRejected("an input's address leads to one that is not public") from None
+                raise ProviderRejected("an input URL resolves to an address that is not public") from None
             raise ProviderFailed(f"an input could not be fetched: {type(error).__name__}") from None
 
 
@@ -107,9 +107,9 @@ def _all_of(file: BinaryIO) -> bytes:
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
     if response.status >= 500 or response.status == 429:  # noqa: PLR2004 - HTTP's own numbers
-        raise ProviderFailed(f"an input could not be fetched: its server answered {response.status}")
+        raise ProviderFailed(f"an input could not be fetched: its server responded with {response.status}")
     if response.status != 200:  # noqa: PLR2004 - HTTP's own number
-        raise ProviderRejected(f"an input could not be fetched: its server answered {response.status}")
+        raise ProviderRejected(f"an input could not be fetched: its server responded with {response.status}")
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

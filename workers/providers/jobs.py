@@ -43,7 +43,7 @@ async def arguments(request: ProviderRequest, address_of: AddressOf) -> dict[str
         if not addresses:
             continue
         if name is None:
-            raise ProviderNotSetUp(f"the rate card does not say what {request.model} calls its input {kind}s")
+            raise ProviderNotSetUp(f"the rate card does not name {request.model}'s argument for input {kind}s")
         named[name] = addresses[0] if one else addresses
     return named
 
@@ -58,14 +58,14 @@ def ref_in(answer: ProviderResponse, name: str) -> str:
     """The id of a job that was just submitted, which the vendor calls `name`."""
     ref = job_id(answer.document().get(name))
     if ref is None or not _ID.fullmatch(ref):
-        raise ProviderFailed(f"it answered a new job without its `{name}`")
+        raise ProviderFailed(f"its response to a new job has no `{name}`")
     return ref
 
 
 def checked(ref: str | None) -> str:
     """An id that was noted, to be made part of an address; ProviderFailed if it is none."""
     if ref is None or not _ID.fullmatch(ref):
-        raise ProviderFailed(f"{ref!r} is no id of a job")
+        raise ProviderFailed(f"{ref!r} is not a job id")
     return ref
 
 
@@ -88,7 +88,7 @@ async def stop(calls: ProviderCalls, method: str, address: str, *, ended_already
 
 def gone(answer: ProviderResponse) -> ProviderError:
     """The error for a job of which its vendor says that there is none: worth another."""
-    return ProviderFailed(f"it does not know its job (any more): {answer.status}")
+    return ProviderFailed(f"it does not know the job (anymore): {answer.status}")
 
 
 def progress_of(log: object) -> float | None:

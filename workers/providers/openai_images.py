@@ -59,7 +59,7 @@ class OpenAiImages:
         """Ask for the outputs, ten at a time; fewer than asked for are what there is."""
         del ref
         if any(given.kind != "image" for given in request.inputs):
-            raise ProviderRejected("the Images API takes only images")
+            raise ProviderRejected("the Images API accepts only images")
         inputs = [await self._inputs.read(given) for given in request.inputs]
         for start in range(0, len(request.indices), _N_MAX):
             indices = request.indices[start : start + _N_MAX]
@@ -102,11 +102,11 @@ class OpenAiImages:
         files = [file_in(entry, answer.url) for entry in entries] if isinstance(entries, list) else []
         usable = [file for file in files if file is not None]
         if not usable and is_moderated(document):
-            raise Moderated("it left out what its moderation flagged")
+            raise Moderated("its moderation removed the output")
         if not isinstance(entries, list):
-            raise ProviderFailed("it answered without a list of `data`")
+            raise ProviderFailed("its response has no `data` list")
         if not usable:
-            raise ProviderFailed(f"it answered with {len(entries)} entries and no picture")
+            raise ProviderFailed(f"its response has {len(entries)} entries but no image")
         return usable
 
     async def _picture(self, file: File) -> bytes:
@@ -123,7 +123,7 @@ class OpenAiImages:
         try:
             return await bytes_of(self._calls, file)
         except ProviderUnreachable as error:
-            raise ProviderFailed(f"a picture cannot be fetched: {error.detail}") from None
+            raise ProviderFailed(f"an image cannot be fetched: {error.detail}") from None
 
     def _refusal(self, answer: ProviderResponse, document: object, prompt: str) -> ProviderError:
         error = document.get("error") if isinstance(document, dict) else None
@@ -132,7 +132,7 @@ class OpenAiImages:
         if is_moderated(error) or (answer.status in _MAY_BE_MODERATED and MODERATED.search(_sentence(error))):
             return Moderated(refusal.detail)
         if said & _OUT_OF_MONEY:  # a 429 that no patience mends
-            return ProviderNotSetUp(f"its account has no money left: {refusal.detail}")
+            return ProviderNotSetUp(f"its account is out of funds: {refusal.detail}")
         return ProviderFailed(refusal.detail) if answer.ok else refusal
 
 

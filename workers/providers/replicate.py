@@ -51,7 +51,7 @@ _VERSION = re.compile(r"(?:[\w.-]+/[\w.-]+:)?([\w-]+)", re.ASCII)
 _ENDED_ALREADY = frozenset({404, 409, 410, 422})
 _STOPPED = {
     "canceled": "it was canceled at Replicate",
-    "aborted": "Replicate dropped it before it began",
+    "aborted": "Replicate dropped it before it started",
 }
 
 
@@ -116,7 +116,7 @@ class Replicate:
         urls = answer.document().get("urls")
         found = address(urls.get("get"), answer.url, named=True) if isinstance(urls, dict) else None
         if found is None:
-            raise ProviderFailed("it answered a new file without its address")
+            raise ProviderFailed("its response to a file upload has no URL")
         return found
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
@@ -131,7 +131,7 @@ class Replicate:
         """The error for a prediction that has ended without a result, or whose answer does not say how it is."""
         status = text(prediction.get("status"))
         if not status:
-            return lost("it answered a prediction without its `status`", answer)
+            return lost("its response to a prediction has no `status`", answer)
         if status in _STOPPED:
             return ProviderFailed(_STOPPED[status])
         error = prediction.get("error")
@@ -146,7 +146,7 @@ def _target(provider_model: str) -> tuple[str, dict[str, str]]:
         return f"/v1/models/{model[1]}/{model[2]}/predictions", {}
     if version := _VERSION.fullmatch(provider_model):
         return "/v1/predictions", {"version": version[1]}
-    raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; Replicate has owner/name and owner/name:version")
+    raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; it must be owner/name or owner/name:version")
 
 
 def _address(ref: str | None) -> str:

@@ -117,7 +117,7 @@ def test_pixels_that_are_not_square_are_stretched(codec: str, ratio: tuple[int, 
 
 def test_a_side_has_a_limit_of_its_own() -> None:
     """A line of a million pixels passed, and had no name that it could be kept under: a 500."""
-    with pytest.raises(MediaUnreadable, match="a side may have 65,535"):
+    with pytest.raises(MediaUnreadable, match="the limit is 65,535 per side"):
         inspect(png_that_says(1_000_000, 1))
 
 
@@ -165,8 +165,8 @@ def test_a_picture_in_boxes_is_told_by_its_brands(opening: bytes, content_type: 
 
 SEEN = {"gif-video.gif": Media("image/gif", 96, 64)}
 DAMAGED = {  # the first one's index says where its pictures would be if nothing stood in front of it
-    "free-first.mp4": "no picture that decodes",
-    "no-moov.mp4": "cut short",
+    "free-first.mp4": "no frame that can be decoded",
+    "no-moov.mp4": "truncated",
 }
 REFUSED = {"h264.avi": "AVI", "image.bmp": "BMP", "image.tiff": "TIFF", "vector.svg": "SVG"}
 KEPT_AS_JPEG = ("image.avif", "photo.heic")
@@ -254,7 +254,7 @@ def test_a_heic_or_avif_that_was_cut_short_is_refused(format_name: str, share: f
 
 
 def test_only_what_is_converted_is_converted() -> None:
-    with pytest.raises(MediaUnreadable, match="none of image/heic, image/avif"):
+    with pytest.raises(MediaUnreadable, match="not one of image/heic, image/avif"):
         convert(io.BytesIO(picture("PNG")), io.BytesIO())
 
 

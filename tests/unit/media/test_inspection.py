@@ -76,7 +76,7 @@ def test_a_file_is_read_from_its_beginning_and_left_open() -> None:
 )
 def test_what_is_on_no_list_is_not_even_tried(data: bytes) -> None:
     assert content_type_by_opening(data) is None
-    with pytest.raises(MediaUnreadable, match="none of image/png, image/jpeg"):
+    with pytest.raises(MediaUnreadable, match="not one of image/png, image/jpeg"):
         inspect(data)
 
 
@@ -84,7 +84,7 @@ def test_what_is_on_no_list_is_not_even_tried(data: bytes) -> None:
 def test_an_image_that_was_cut_short_is_refused(content_type: str) -> None:
     whole = WHOLE[content_type]
     for kept in (20, len(whole) // 2, len(whole) * 9 // 10):
-        with pytest.raises(MediaUnreadable, match="does not decode"):
+        with pytest.raises(MediaUnreadable, match="cannot be decoded"):
             inspect(whole[:kept])
 
 
@@ -98,18 +98,18 @@ def test_an_animated_image_that_was_cut_short_is_refused(format_name: str) -> No
 @pytest.mark.parametrize("whole", [*FILMS.values(), INDEX_FIRST, film(fragmented=True)])
 def test_a_video_that_was_cut_short_is_refused(whole: bytes) -> None:
     for kept in (64, 500, len(whole) // 3, len(whole) // 2):
-        with pytest.raises(MediaUnreadable, match=r"cut short|no picture|no video track"):
+        with pytest.raises(MediaUnreadable, match=r"truncated|no frame|no video track"):
             inspect(whole[:kept])
 
 
 def test_an_mp4_that_lacks_its_last_bytes_is_refused() -> None:
-    with pytest.raises(MediaUnreadable, match="is cut short"):
+    with pytest.raises(MediaUnreadable, match="is truncated"):
         inspect(INDEX_FIRST[:-10])
 
 
 def test_a_video_whose_pictures_are_garbage_is_refused() -> None:
     begins = INDEX_FIRST.index(b"mdat") + 4
-    with pytest.raises(MediaUnreadable, match="no picture that decodes"):
+    with pytest.raises(MediaUnreadable, match="no frame that can be decoded"):
         inspect(INDEX_FIRST[:begins] + bytes(len(INDEX_FIRST) - begins))
 
 
@@ -121,7 +121,7 @@ def test_a_file_with_nothing_behind_its_opening_is_refused() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (8192, 8193), (67_108_865, 1)])
 def test_a_bomb_of_pixels_is_refused_before_it_is_unpacked(width: int, height: int) -> None:
-    with pytest.raises(MediaUnreadable, match=f"has {width:,} × {height:,} pixels; it may have 67,108,864 in all"):
+    with pytest.raises(MediaUnreadable, match=f"has {width:,} × {height:,} pixels; the limit is 67,108,864"):
         inspect(png_that_says(width, height))
 
 
@@ -137,7 +137,7 @@ def test_a_bomb_of_large_frames_is_refused(monkeypatch: pytest.MonkeyPatch, form
     """Each frame within the limit, and few enough of them: a thousand of 67 million pixels were decoded for minutes."""
     monkeypatch.setattr(images, "FRAMES_PIXELS_MAX", 4 * 64 * 48)
     assert inspect(picture(format_name, frames=4)).width == 64
-    with pytest.raises(MediaUnreadable, match="has frames of more than 12,288 pixels together"):
+    with pytest.raises(MediaUnreadable, match="has more than 12,288 pixels across its frames"):
         inspect(picture(format_name, frames=5))
 
 
@@ -156,25 +156,25 @@ def test_scans_are_counted_across_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_video_of_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(videos, "PIXELS_MAX", 64 * 48 - 1)
-    with pytest.raises(MediaUnreadable, match="has 64 × 48 pixels; it may have 3,071 in all"):
+    with pytest.raises(MediaUnreadable, match="has 64 × 48 pixels; the limit is 3,071"):
         inspect(FILMS["video/mp4"])
 
 
 def test_a_video_longer_than_a_day_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(videos, "SECONDS_MAX", Decimal("0.5"))
-    with pytest.raises(MediaUnreadable, match="lasts longer than a day"):
+    with pytest.raises(MediaUnreadable, match="claims to last longer than a day"):
         inspect(FILMS["video/mp4"])
 
 
 def test_a_codec_that_is_not_on_the_list_is_refused() -> None:
-    with pytest.raises(MediaUnreadable, match="in a codec that is not taken"):
+    with pytest.raises(MediaUnreadable, match="in an unsupported codec"):
         inspect(film("mov", "mpeg2video"))
 
 
 def test_a_look_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "INSPECT_SECONDS", -1.0)
     for data in (picture("GIF", frames=2), FILMS["video/mp4"]):
-        with pytest.raises(MediaUnreadable, match="takes too long to read"):
+        with pytest.raises(MediaUnreadable, match="takes too long to decode"):
             inspect(data)
 
 

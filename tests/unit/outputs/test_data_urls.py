@@ -72,8 +72,8 @@ def test_case_and_parameters_of_the_content_type_do_not_matter() -> None:
         ("data:image/png;base64,!!!!", "is not valid base64"),
         ("data:image/png;base64,AAA", "is not valid base64"),
         ("data:image/png;base64,ÄÄÄÄ", "is not valid base64"),
-        (data_url("image/png", b"<script>alert(1)</script>"), "says image/png, but its bytes are not that"),
-        (data_url("image/png", b""), "says image/png, but its bytes are not that"),
+        (data_url("image/png", b"<script>alert(1)</script>"), "says image/png, but its bytes are not"),
+        (data_url("image/png", b""), "says image/png, but its bytes are not"),
     ],
 )
 def test_what_is_wrong_with_an_input_is_said_with_its_place(url: str, message: str) -> None:

@@ -99,8 +99,8 @@ def test_more_combinations_than_can_be_walked_are_refused_with_their_sizes(fault
     credits_per = { width = { credits = 1 }, height = { credits = 1 } }
     """)
     assert message == (
-        "pricing.toml: [models.clip]: has 16,777,216 combinations that its rates and add-ons tell apart, and at most "
-        "100,000 are walked (width has 4,096, height has 4,096): give the largest a bigger `step` or fewer values"
+        "pricing.toml: [models.clip]: has 16,777,216 combinations that its rates and add-ons distinguish; the check "
+        "covers at most 100,000 (width has 4,096, height has 4,096): give the largest a bigger `step` or fewer values"
     )
 
 
@@ -131,13 +131,13 @@ def test_a_discount_below_nothing_is_refused_with_the_combination(faults_with: F
     name = "Draft"
     credits = -6
     """)
-    assert message == "pricing.toml: [models.clip]: with draft = true costs -4 credits, less than nothing"
+    assert message == "pricing.toml: [models.clip]: with draft = true costs -4 credits, which is negative"
 
 
 def test_factors_with_more_decimals_than_can_be_counted_are_refused(faults_with: Faults) -> None:
     add_on = '    [[models.clip.add_ons]]\n    name = "Factor"\n    factor = 1.234567\n'
     (message,) = faults_with("    [[models.clip.rates]]\n    credits = 1\n" + add_on * 40)
-    assert "[models.clip]: cannot be counted exactly: its factors have too many decimals" in message
+    assert "[models.clip]: cannot be computed exactly: its factors have too many decimals" in message
 
 
 def test_the_proof_knows_the_cheapest_and_the_dearest_combination(default_card: RateCard) -> None:

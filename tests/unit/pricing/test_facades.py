@@ -53,15 +53,15 @@ audio = { values = [false, true] }
         (
             RATE + '[models.clip.facade.openai]\nseconds = "duratoin"' + SETTINGS,
             (
-                '[models.clip]: `facade.openai.seconds` is "duratoin", which is no setting of this model; did you mean '
-                '"duration"?'
+                '[models.clip]: `facade.openai.seconds` is "duratoin", which is not a setting of this model; did '
+                'you mean "duration"?'
             ),
         ),
         (
             RATE + '[models.clip.facade.openai]\nsize = { "1280x720" = {} }' + SETTINGS,
             (
-                "[models.clip]: `facade.openai.size.1280x720` maps to nothing: say which settings it stands for, such as "
-                '{ aspect_ratio = "1:1" }'
+                "[models.clip]: `facade.openai.size.1280x720` maps to nothing: say which settings it stands for, such "
+                'as { aspect_ratio = "1:1" }'
             ),
         ),
         (
@@ -73,7 +73,7 @@ audio = { values = [false, true] }
         ),
         (
             RATE + '[tools.video.facade.fal]\nsize = { "hd" = { quality = "high" } }' + SETTINGS,
-            '[tools.video]: `facade.fal.size.hd` names "quality", which is no setting of any video model',
+            '[tools.video]: `facade.fal.size.hd` names "quality", which is not a setting of any video model',
         ),
         (
             RATE + "[models.clip.facade.openai]\nsize = {}" + SETTINGS,
@@ -135,8 +135,8 @@ def test_parameters_become_settings(
     ("given", "message"),
     [
         ({"size": "640x640"}, '"640x640" is not one that Clip takes. It must be "1792x1024".'),
-        ({"seconds": "12"}, '"12" is not one it takes. It must be a whole number from 1 to 8.'),
-        ({"seconds": True}, "true is not one it takes. It must be a whole number from 1 to 8."),
+        ({"seconds": "12"}, '"12" is not accepted. It must be a whole number from 1 to 8.'),
+        ({"seconds": True}, "true is not accepted. It must be a whole number from 1 to 8."),
         ({"motion": "fast"}, '"fast" is not one that Clip takes. It must be "slow".'),
         (
             {"style": "vivid"},

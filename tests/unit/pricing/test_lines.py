@@ -58,7 +58,7 @@ def test_a_place_is_found_or_the_table_around_it(location: Location, line: int |
     ("before", "after", "said"),
     [
         ("credits = 2", "credits = -2", 'pricing.toml:19: [models."wan-2.2".rates] #2: `credits` must not be negative'),
-        ('provider = "sandbox"', 'providr = "sandbox"', 'pricing.toml:9: [models."wan-2.2"]: has `providr`'),
+        ('provider = "sandbox"', 'providr = "sandbox"', 'pricing.toml:9: [models."wan-2.2"]: has an unknown name'),
         ('tool = "video"', 'tool = "sound"', "pricing.toml:8: "),
         ("4,", "5,", 'pricing.toml:11: [models."wan-2.2".rates]: has no rate for duration = 4'),
         ("[tools.video]", "[tools.video", "(at line 2, column 13)"),

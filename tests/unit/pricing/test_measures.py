@@ -58,7 +58,7 @@ def test_more_than_the_most_is_refused_with_both_numbers(card_with: ReadCard) ->
         priced(card_with(ALEPH), videos=2, input_video_seconds="30.001")
     (problem,) = error.value.problems
     assert problem.path == "inputs"
-    assert problem.message == "Clip takes at most 30 seconds of input video; the request has 30.001."
+    assert problem.message == "Clip accepts at most 30 seconds of input video; the request has 30.001."
 
 
 def test_megapixels_beyond_the_first_cost_more(card_with: ReadCard) -> None:
@@ -134,12 +134,12 @@ def test_a_rate_finer_than_a_millicredit_is_rounded_up_once_in_the_total(card_wi
         (ALEPH.replace(", video_seconds = 30", ""), "write `inputs = { video = 2, video_seconds = 30 }` on the model"),
         (ALEPH.replace("inputs = { video = 2, video_seconds = 30 }", ""), "video_seconds = 30 }` on the model"),
         (ALEPH.replace("credits_per = { input_video_seconds =", 'credits_per = { "input_video_seconds * fps" ='),
-         'names "fps", which is no setting of this model'),
+         'names "fps", which is not a setting of this model'),
         (ALEPH.replace("{ credits = 280 }", "280"), "must be a table: write { credits = 280 }"),
         (ALEPH.replace("round_up", "minimum_credits = 2\nmaximum_credits = 1\nround_up"), "below its `minimum"),
-        (ALEPH.replace("round_up", "round_credits_to = 0\nround_up"), "must be more than 0"),
+        (ALEPH.replace("round_up", "round_credits_to = 0\nround_up"), "must be greater than 0"),
         (ALEPH + '[[models.clip.add_ons]]\nname = "Less"\ncredits_per = { prompt_characters = { credits = -1 } }',
-         "what is measured may only raise the price"),
+         "measured inputs may only raise the price"),
         ("[models.clip.settings]\nprompt_characters = { values = [1] }\n[[models.clip.rates]]\ncredits = 1",
          "is counted or measured by the gateway"),
     ],

@@ -31,7 +31,7 @@ credits = 1
     [
         (
             "[free]\ndaily_credits = 0.0005",
-            "[free]: `daily_credits` is 0.0005, and credits that are given have at most three decimals: write 0.001",
+            "[free]: `daily_credits` is 0.0005, but granted credits have at most three decimals: write 0.001",
         ),
         (
             '[free]\ndaily_credits = "100"',
@@ -49,7 +49,7 @@ credits = 1
         ),
         (
             '[free]\ntimezone = "Europe/Berln"',
-            '`timezone` is "Europe/Berln", which is no time zone; did you mean "Europe/Berlin"?',
+            '`timezone` is "Europe/Berln", which is not a time zone; did you mean "Europe/Berlin"?',
         ),
         (
             '[models.other]\nname = "O"\ntool = "video"\nprovider = "sandbax"\n[[models.other.rates]]\ncredits = 1',
@@ -61,12 +61,12 @@ credits = 1
         ),
         (
             '[free]\ntimezone = "\\u001b[2J"',
-            '[free]: `timezone` is "\\U0000001B[2J", which is no time zone',
+            '[free]: `timezone` is "\\U0000001B[2J", which is not a time zone',
         ),
-        ('[free]\ntimezone = "../etc"', '[free]: `timezone` is "../etc", which is no time zone'),
+        ('[free]\ntimezone = "../etc"', '[free]: `timezone` is "../etc", which is not a time zone'),
         (
             "[free]\ndaly_credits = 1",
-            '[free]: has `daly_credits`, which is not known; did you mean "daily_credits"? Known here: allow, ',
+            '[free]: has an unknown name `daly_credits`; did you mean "daily_credits"? Known here: allow, ',
         ),
         (
             "[free]\nconcurrency = { vidoe = 1 }",
@@ -74,16 +74,16 @@ credits = 1
         ),
         ("[free]\nconcurrency = { video = 0 }", "[free]: `concurrency.video` must be at least 1"),
         ("[free]\nmax_waiting = 1.5", "[free]: `max_waiting` must be a whole number, without quotes"),
-        ('[free]\nallow = { video = { speed = "x" } }', "[free]: `allow.video.speed` is no setting of any video model"),
+        ('[free]\nallow = { video = { speed = "x" } }', "`allow.video.speed` is not a setting of any video model"),
         (
             '[refunds]\ngrace = "1 day"',
             '[refunds]: `grace` must be a duration in quotes such as "30s", "10m", "24h" or "1d"',
         ),
-        ('[refunds]\ngrace = "0s"', "[refunds]: `grace` must be longer than nothing"),
+        ('[refunds]\ngrace = "0s"', "[refunds]: `grace` must be longer than zero"),
         ("[refunds]\ngrace = 24", "[refunds]: `grace` must be a duration in quotes"),
         ('[refunds]\ngrace = "9999d"', "[refunds]: `grace` must be at most ten years"),
         ('[subscriptions]\nupgrade_leftover = "lose"', '[subscriptions]: `upgrade_leftover` must be "keep" or "drop"'),
-        ("[plan.basic]", 'pricing.toml:12: has `plan`, which is not known; did you mean "plans"?'),
+        ("[plan.basic]", 'pricing.toml:12: has an unknown name `plan`; did you mean "plans"?'),
         ("[plans.basic]\nmonthly_credits = 1\nprice = { monthly = 1 }", "[plans.basic]: needs `name`, for example"),
         (
             '[plans.basic]\nname = "B"\nmonthly_credits = 1\nprice = {}',
@@ -92,19 +92,19 @@ credits = 1
         ('[plans.basic]\nname = "B"\nmonthly_credits = 1\nprice = 5', "[plans.basic]: `price` must be a table"),
         (
             '[plans.basic]\nname = "B"\nmonthly_credits = 1\nprice = { monthly = 1.005 }',
-            "[plans.basic]: `price.monthly` is 1.005, and money has at most two decimals",
+            "[plans.basic]: `price.monthly` is 1.005, but prices have at most two decimals",
         ),
         (
             '[plans.basic]\nname = "B"\nmonthly_credits = 1\nprice = { weekly = 1 }',
-            "[plans.basic]: `price` has `weekly`, which is not known. Known here: monthly, quarterly, yearly",
+            "[plans.basic]: `price` has an unknown name `weekly`. Known here: monthly, quarterly, yearly",
         ),
         (
             '[plans.free]\nname = "F"\nmonthly_credits = 1\nprice = { monthly = 1 }',
-            "[plans.free]: is the plan of those without a subscription, and is written as [free]: choose another id",
+            "[plans.free]: is reserved for accounts without a subscription ([free]): choose another id",
         ),
         (
             '[plans."Big Plan"]\nname = "B"\nmonthly_credits = 1\nprice = { monthly = 1 }',
-            '[plans."Big Plan"]: is no id: "Big Plan" must be small letters, digits, dots',
+            '[plans."Big Plan"]: is not a valid id: "Big Plan" must be 1 to 64 lowercase letters, digits, dots',
         ),
         ('[bundles.small]\nname = ""\ncredits = 1\nprice = 1', "[bundles.small]: `name` must not be empty"),
         (
@@ -117,7 +117,7 @@ credits = 1
         ),
         (
             '[models.wan-2.2]\nname = "Wan"\ntool = "video"',
-            'has a table `2`, which is not known: if the id has a dot in it, quote it, as in [models."wan-2.2"]',
+            'has an unknown table `2`: quote an id that contains a dot, as in [models."wan-2.2"]',
         ),
         (
             '[models."x.y"]\nname = "X"\ntool = "sound"\nprovider = "sandbox"\n[[models."x.y".rates]]\ncredits = 1',
@@ -135,7 +135,7 @@ credits = 1
             '[models.x]\nname = "X"\ntool = "video"\nprovider = "sandbox"\n[models.x.rates]\ncredits = 1',
             "[models.x.rates]: must be a list of tables, each under its own [[…]]",
         ),
-        ('path = "x"', "has `path`, which is not known"),
+        ('path = "x"', "has an unknown name `path`"),
     ],
 )
 def test_a_fault_names_the_table_and_the_way_to_mend_it(tables: str, message: str) -> None:
@@ -152,37 +152,37 @@ def test_a_fault_names_the_table_and_the_way_to_mend_it(tables: str, message: st
             "credits = 49.1234567891",
             "[models.clip.rates] #1: `credits` has more than 9 decimals",
         ),
-        ("", "[models.clip.rates] #1: needs `credits` or `credits_per` (write `credits = 0` for what is free)"),
+        ("", "[models.clip.rates] #1: needs `credits` or `credits_per` (write `credits = 0` if it is free)"),
         (
             'credits = 1\nwhen = { resolutoin = "1K" }',
-            '[models.clip.rates] #1: `when.resolutoin` is no setting of this model; did you mean "resolution"?',
+            '[models.clip.rates] #1: `when.resolutoin` is not a setting of this model; did you mean "resolution"?',
         ),
         (
             'credits = 1\nwhen = { resolution = "8K" }',
-            '#1: `when.resolution` is "8K", which the setting never is: it takes "1K" or "2K"',
+            '#1: `when.resolution` is "8K", which it does not accept: it accepts "1K" or "2K"',
         ),
         (
             "credits = 1\nwhen = { audio = 1 }",
-            "#1: `when.audio` is 1, which never matches: the setting is true or false, and takes false or true",
+            "#1: `when.audio` is 1, which never matches: the setting is true or false, and accepts false or true",
         ),
         ("credits = 1\nwhen = { audio = [] }", "#1: `when.audio` must list at least one value"),
         ("credits = 1\nwhen = { audio = [true, true] }", "#1: `when.audio` lists true twice"),
         (
             "credits = 1\nwhen = { input_images = 1 }",
-            "counts inputs that this model does not take: write `inputs = { image = 4 }`",
+            "counts inputs that this model does not accept: write `inputs = { image = 4 }`",
         ),
         (
             "credits = 1\nwhen = { input_videos = 3 }",
-            "#1: `when.input_videos` is 3, which never happens: it is a whole number from 0 to 1",
+            "#1: `when.input_videos` is 3, which never occurs: it is a whole number from 0 to 1",
         ),
         (
             "credits_per = { resolution = { credits = 1 } }",
-            '#1: `credits_per.resolution` cannot be counted: the setting takes "1K" or "2K", not numbers',
+            '#1: `credits_per.resolution` cannot be counted: the setting accepts "1K" or "2K", not numbers',
         ),
         ("credits_per = { duration = { credits = -1 } }", "#1: `credits_per.duration.credits` must not be negative"),
         ("credits = 1\nround_up = { audio = 5 }", "#1: `round_up.audio` cannot be counted"),
-        ("credits = 1\nround_up = { duration = 0 }", "#1: `round_up.duration` must be more than 0"),
-        ("credits = 1\nround = 5", '#1: has `round`, which is not known; did you mean "round_up"?'),
+        ("credits = 1\nround_up = { duration = 0 }", "#1: `round_up.duration` must be greater than 0"),
+        ("credits = 1\nround = 5", '#1: has an unknown name `round`; did you mean "round_up"?'),
         (
             'credits = 1\n[[models.clip.add_ons]]\nname = "A"',
             "[models.clip.add_ons] #1: needs exactly one of `credits`, `factor`",
@@ -218,17 +218,17 @@ duration = { min = 1, max = 3, default = 1 }
     [
         ('{ values = "1K" }', "`x.values` must be a list such as"),
         ("{ values = [] }", "`x.values` must list at least one value"),
-        ('{ values = [1, "1"] }', "`x` mixes a number and text in `values`: all must be of one kind"),
-        ("{ values = [1, true] }", "`x` mixes a number and true or false in `values`: all must be of one kind"),
+        ('{ values = [1, "1"] }', "`x` mixes a number and text in `values`: all must have the same type"),
+        ("{ values = [1, true] }", "`x` mixes a number and true or false in `values`: all must have the same type"),
         ("{ values = [1, 2], min = 1 }", "`x` has both `values` and a range"),
         ("{ min = 1 }", "`x` needs `values = […]`, or `min` and `max`"),
         ("{ min = 3, max = 1 }", "`x` has a `min` of 3 above its `max` of 1"),
         ("{ min = 1, max = 10, step = 2 }", "`x` cannot reach its `max` of 10 from 1 in steps of 2"),
-        ("{ min = 1, max = 10, step = 0 }", "`x.step` must be more than 0"),
-        ("{ min = 1, max = 10, default = 11 }", "`x` `default` is 11, which it does not take: it takes a whole number"),
-        ('{ values = ["a"], default = "b" }', '`x` `default` is "b", which it does not take: it takes "a"'),
+        ("{ min = 1, max = 10, step = 0 }", "`x.step` must be greater than 0"),
+        ("{ min = 1, max = 10, default = 11 }", "`x` `default` is 11, which it does not accept: it accepts a whole"),
+        ('{ values = ["a"], default = "b" }', '`x` `default` is "b", which it does not accept: it accepts "a"'),
         ("{ values = [1979-05-27] }", "`x.values[0]` must be text, a number, true or false"),
-        ('{ min = 1, max = 2, unti = "s" }', '`x` has `unti`, which is not known; did you mean "unit"?'),
+        ('{ min = 1, max = 2, unti = "s" }', '`x` has an unknown name `unti`; did you mean "unit"?'),
     ],
 )
 def test_a_fault_in_a_setting_says_which_setting(faults_with: Faults, setting: str, message: str) -> None:
@@ -254,7 +254,7 @@ def test_every_fault_is_said_at_once(faults_of: Faults) -> None:
     """)
     assert messages == [
         "pricing.toml: [free]: `daily_credits` must not be negative",
-        'pricing.toml: [free]: `timezone` is "Mars", which is no time zone; use a name such as Europe/Berlin',
+        'pricing.toml: [free]: `timezone` is "Mars", which is not a time zone; use a name such as Europe/Berlin',
         "pricing.toml: [plans.basic]: `name` must be text in quotes",
         "pricing.toml: needs `tools`, with a table such as [tools.image] for each studio",
         "pricing.toml: needs `models`, with a table such as [models.my-model] for each model",
@@ -282,7 +282,7 @@ def test_a_number_of_ten_thousand_digits_is_refused_as_toml() -> None:
 
 
 def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
-    with pytest.raises(RateCardError, match=r"pricing\.toml: there is no such file; .* FAREBOX_RATE_CARD"):
+    with pytest.raises(RateCardError, match=r"pricing\.toml: no such file; .* FAREBOX_RATE_CARD"):
         load_card(tmp_path / "pricing.toml")
 
 

@@ -259,18 +259,18 @@ def test_a_model_of_another_tool_says_which_tool_to_send(default_card: RateCard)
         (
             {"resolution": "8K"},
             "settings.resolution",
-            '"8K" is not one it takes. It must be "1K" or "2K".',
+            '"8K" is not accepted. It must be "1K" or "2K".',
         ),
-        ({"resolution": "2k"}, "settings.resolution", '"2k" is not one it takes; did you mean "2K"?'),
+        ({"resolution": "2k"}, "settings.resolution", '"2k" is not accepted; did you mean "2K"?'),
         (
             {"resolutoin": "2K"},
             "settings.resolutoin",
             'no such setting; did you mean "resolution"? It has resolution, ',
         ),
-        ({"duration": 13}, "settings.duration", "13 is not one it takes. It must be a whole number from 1 to 12."),
+        ({"duration": 13}, "settings.duration", "13 is not accepted. It must be a whole number from 1 to 12."),
         ({"duration": "5"}, "settings.duration", '"5" is text; send a number, without quotes.'),
         ({"duration": True}, "settings.duration", "true is a flag; send a number, without quotes."),
-        ({"duration": Decimal("2.5")}, "settings.duration", "2.5 is not one it takes."),
+        ({"duration": Decimal("2.5")}, "settings.duration", "2.5 is not accepted."),
         ({"duration": Decimal("1e999999")}, "settings.duration", "is too large a number."),
         ({"duration": 10**40}, "settings.duration", "is too large a number."),
         ({"duration": Decimal("NaN")}, "settings.duration", "must be a finite number."),
@@ -313,8 +313,8 @@ def test_everything_wrong_with_a_request_is_said_at_once(card_with: ReadCard) ->
     assert {problem.path: problem.message for problem in refused.value.problems} == {
         "settings.speed": "Clip has no such setting. It has resolution and enhance_prompt.",
         "settings.resolution": '2 is a number; send text in quotes. It must be "1K" or "2K".',
-        "outputs": "5 is not one it takes. Clip makes a whole number from 1 to 4 in one request.",
-        "inputs": "Clip takes no input images; the request has 1.",
+        "outputs": "5 is not accepted. Clip makes a whole number from 1 to 4 in one request.",
+        "inputs": "Clip accepts no input images; the request has 1.",
     }
 
 
@@ -330,7 +330,7 @@ def test_inputs_beyond_what_the_model_takes_are_refused(card_with: ReadCard) -> 
     [[models.clip.rates]]
     credits = 1
     """)
-    with pytest.raises(InvalidSettings, match="Clip takes at most 1 input video; the request has 2"):
+    with pytest.raises(InvalidSettings, match="Clip accepts at most 1 input video; the request has 2"):
         priced(card, videos=2)
     with pytest.raises(InvalidSettings, match="A request has at most 16 inputs; this one has 17"):
         priced(card, images=16, videos=1)

@@ -25,9 +25,9 @@ VEO_FORBIDS = '[[models.veo.forbidden]]\nwhen = { resolution = ["1080p", "4k"], 
 REFUSED = {
     "05-veo-1080p-only-8s": "or forbid it in [[models.veo.forbidden]]",
     "07-runway-input-length": "write `inputs = { video = 1, video_seconds = 30 }` on the model",
-    "11-volume-tiers": "a price may depend on",
+    "11-volume-tiers": "a price may only depend on",
     "13-comfy-node-source-size": "write `inputs = { video = 1, video_seconds = 30 }` on the model",
-    "14-new-api-group-ratio": "has `price_factor`, which is not known",
+    "14-new-api-group-ratio": "has an unknown name `price_factor`",
 }
 
 

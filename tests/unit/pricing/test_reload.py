@@ -147,7 +147,7 @@ async def test_a_file_that_is_gone_is_shown_and_taken_again_when_it_is_back(path
     async with watched(cards):
         remove(path)
         await until(lambda: cards.problem is not None)
-        assert "there is no such file" in str(cards.problem)
+        assert "no such file" in str(cards.problem)
         save(path, CARD.format(credits=4))
         await until(lambda: cards.problem is None)
     assert credits_of(cards) == 4

@@ -84,5 +84,5 @@ def test_what_costs_nothing_is_warned_of_with_the_combination(card_with: Callabl
         credits = 1
     """
     said = " ".join(shown(card_with(free)))
-    assert 'Warning: clip costs nothing with resolution = "1K". If that is a slip, set `credits`.' in said
+    assert 'Warning: clip costs nothing with resolution = "1K". If this is unintended, set `credits`.' in said
     assert "Warning" not in " ".join(shown(card_with(free.replace("credits = 0", "credits = 2"))))

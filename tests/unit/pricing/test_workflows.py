@@ -61,16 +61,16 @@ def test_a_workflow_that_fits_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("workflow", "said"),
     [
-        (None, "names the workflow workflows/flux.json, which is not there"),
+        (None, "names the workflow workflows/flux.json, which does not exist"),
         ("{", "which is not JSON: Expecting property name enclosed in double quotes in line 1"),
         ("[]", "which is not in ComfyUI's API format"),
-        ('{"nodes": [], "links": []}', "which is in the editor's own format: export it again"),
+        ('{"nodes": [], "links": []}', "which is in the editor's format: export it with"),
         ('{"1": {"class_type": "A"}}', "which is not in ComfyUI's API format"),
         (json.dumps(NODES).replace("{{prompt}}", "a fox"), 'which has no "{{prompt}}"'),
-        (json.dumps(NODES).replace("{{seed}}", "{{sed}}"), "which has {{sed}}, and nothing is called so; did you mean"),
-        (json.dumps(NODES).replace("{{seed}}", "{{tiles}}"), "which has {{tiles}}, and nothing is called so"),
+        (json.dumps(NODES).replace("{{seed}}", "{{sed}}"), "which has {{sed}}, but nothing provides it; did you mean"),
+        (json.dumps(NODES).replace("{{seed}}", "{{tiles}}"), "which has {{tiles}}, but nothing provides it"),
         (json.dumps(NODES).replace("{{seed}}", "{{input_image_2}}"), "which has {{input_image_2}}"),
-        (json.dumps(NODES).replace("{{width}}", "1024"), "which has no {{width}}: what is asked for by it"),
+        (json.dumps(NODES).replace("{{width}}", "1024"), "which has no {{width}}: the setting would have no effect"),
         (json.dumps(NODES).replace("{{ steps }}", "20"), "which has no {{steps}}"),
         (json.dumps(NODES).replace("{{outputs}}", "1"), "which has no {{outputs}}"),
         (json.dumps(NODES).replace("{{input_image_1}}", "cat.png"), "which has no {{input_image_1}}"),
@@ -97,7 +97,7 @@ def test_a_workflow_is_a_json_file_beside_the_card(tmp_path: Path, name: str, sa
 
 def test_a_model_without_a_workflow_is_refused(tmp_path: Path) -> None:
     card = CARD.replace('provider_model = "workflows/flux.json"\n', "")
-    assert "needs a `provider_model`: the file of its workflow" in check(tmp_path, None, card)
+    assert "needs a `provider_model`: its workflow file" in check(tmp_path, None, card)
 
 
 def test_placeholders_become_values_of_their_type_or_text_within_text() -> None:

@@ -278,8 +278,8 @@ async def test_many_generations_take_turns_at_one_thread(sandbox: Sandbox) -> No
         ({"deliver": True}, "valid integer"),
         ({"deliver": -1}, "greater than or equal to 0"),
         ({"fail": "no_such_code"}, "provider_rejected"),
-        ({"fail_attempts": 1}, "give `fail` beside it"),
-        ({"fail": "internal", "hang": True}, "give one of them"),
+        ({"fail_attempts": 1}, "set `fail` as well"),
+        ({"fail": "internal", "hang": True}, "set only one"),
         ({"delay": 1}, "Extra inputs are not permitted"),
     ],
 )

@@ -38,14 +38,14 @@ def failure_of(entry: Mapping[str, Any], *, private: str) -> ProviderError | Non
         return None
     for name, told in _messages(status):
         if name == "execution_interrupted":
-            return ProviderFailed("somebody interrupted it there")
+            return ProviderFailed("it was interrupted on the server")
         if name == "execution_error":
             kind, message = text(told.get("exception_type")).rpartition(".")[2], text(told.get("exception_message"))
             words = f"{presentable(kind)}: {presentable(message, private=private)}"
             detail = f"its node {presentable(text(told.get('node_type')))} failed: {words}"
             # Nodes that call a vendor pass on what its filter says.
             return Moderated(detail) if MODERATED.search(message) else ProviderFailed(detail)
-    return ProviderFailed("it failed and does not say why")
+    return ProviderFailed("it failed without giving a reason")
 
 
 def _messages(status: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -83,10 +83,10 @@ class ComfyUi:
         if dropped := self._node_errors(answer.document(), request.prompt):
             # It runs the rest of the workflow, and would deliver a part of what was ordered.
             await self.cancel(given or job, request.provider_model)
-            raise ProviderRejected(f"it took only a part of the workflow: {dropped}")
+            raise ProviderRejected(f"it accepted only part of the workflow: {dropped}")
         if given != job:
             await self.cancel(given or job, request.provider_model)
-            raise ProviderNotSetUp("this ComfyUI gives jobs ids of its own: update it")
+            raise ProviderNotSetUp("this ComfyUI assigns its own job ids: update it")
         return job
 
     async def _unclear(self, job: str, error: ProviderError) -> str:
@@ -155,9 +155,9 @@ class ComfyUi:
         except KeyError as error:
             name = str(error.args[0])
             if name.startswith((INPUT_IMAGE, INPUT_VIDEO)):
-                raise ProviderRejected(f"the workflow needs {name}, and the request has no such input") from None
+                raise ProviderRejected(f"the workflow needs {name}, but the request has no such input") from None
             raise ProviderNotSetUp(
-                f"the workflow {request.provider_model} has {{{{{name}}}}}, which nothing gives"
+                f"the workflow {request.provider_model} has {{{{{name}}}}}, which nothing provides"
             ) from None
         return workflow
 
@@ -191,7 +191,7 @@ class ComfyUi:
         if entry is None and not await self._is_queued(job):
             entry = await self._history(job)  # it may have ended between the two
             if entry is None:
-                raise ProviderFailed("it does not know its job any more: it was restarted, or somebody deleted it")
+                raise ProviderFailed("it no longer knows the job: it was restarted, or the job was deleted")
         return entry
 
     async def _history(self, job: str) -> dict[str, Any] | None:

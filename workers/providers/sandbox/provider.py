@@ -125,7 +125,7 @@ def _controls(controls: Any) -> SandboxControls:
 
 def _submitted_at(ref: str) -> float:
     if (parts := _REF.fullmatch(ref)) is None:
-        raise ProviderFailed(f"{ref!r} is not a ref of the sandbox")
+        raise ProviderFailed(f"{ref!r} is not a sandbox ref")
     return int(parts[1]) / 1000
 
 
