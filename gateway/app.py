@@ -37,7 +37,9 @@ from gateway.api.routes import ROUTES, mount
 from gateway.api.streams.hub import Hub
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
+from gateway.facades.routes import ERROR_FORMS, FACADE_ROUTES
 from gateway.ledger.card_in_force import CHECK_SECONDS, CardInForce
+from gateway.ledger.client_calls import ClientCalls
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.timed import TimedLedger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
@@ -84,6 +86,7 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
     app[services.SETTINGS] = settings
     app[services.PROXIES] = settings.proxies
     app[services.CORS_ORIGINS] = settings.allowed_origins
+    app[services.ERROR_FORMS] = ERROR_FORMS
     app[services.STARTUP] = Startup()
     app[services.METRICS] = Metrics()
     app[services.BACKGROUND] = Tasks()
@@ -109,6 +112,7 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
     app.cleanup_ctx.extend([_connections, _ledger_start, _dispatching, _watching, _taking_in])
     webhook_tests.mount(app)
     mount(app)
+    mount(app, FACADE_ROUTES)
     sign_in.mount(app)
     console.mount(app)
     return app
@@ -180,6 +184,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     app[services.LEDGER] = ledger
     app[services.KEY_USE] = KeyUse(ledger)
     app[services.REQUESTS] = Requests(ledger)
+    app[services.CLIENT_CALLS] = ClientCalls(ledger)
     app[services.WEBHOOK_SECRETS] = WebhookSecrets(settings.secret("signing-key"))
     app[services.SESSIONS] = Sessions(
         settings.secret("signing-key"), settings.secret("admin-key"), settings.public_address

@@ -9,6 +9,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 TOGETHER = {
     "tests/console/": "console: one stack and one Chromium",
+    "tests/facades/": "facades: one stack",
     "tests/whole/test_up.py": "up: one `farebox up`",
     "tests/whole/test_webhooks.py": "up: one `farebox up`",
 }

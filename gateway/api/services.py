@@ -10,12 +10,14 @@ from gateway.api.access.key_use import KeyUse
 from gateway.api.access.sessions import Sessions
 from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.description.description import Description
+from gateway.api.http.error_forms import ErrorForms
 from gateway.api.http.intake import Intake
 from gateway.api.metrics import Metrics
 from gateway.api.ordering.ordering import Ordering
 from gateway.api.ordering.quote_tokens import QuoteTokens
 from gateway.api.streams.hub import Hub
 from gateway.ledger.card_in_force import CardInForce
+from gateway.ledger.client_calls import ClientCalls
 from gateway.ledger.idempotency import Requests
 from gateway.ledger.ledger import Ledger
 from gateway.outputs import OutputLinks, OutputStore, StoreWatch, UploadAddresses
@@ -41,6 +43,7 @@ PROXIES = web.AppKey("PROXIES", Proxies)
 STARTUP = web.AppKey("STARTUP", Startup)
 LEDGER = web.AppKey("LEDGER", Ledger)
 REQUESTS = web.AppKey("REQUESTS", Requests)
+CLIENT_CALLS = web.AppKey("CLIENT_CALLS", ClientCalls)
 PAYMENT_EVENTS = web.AppKey("PAYMENT_EVENTS", ReceivedEvents)
 QUEUE = web.AppKey("QUEUE", Queue)
 DISPATCHER = web.AppKey("DISPATCHER", Dispatcher)
@@ -66,6 +69,7 @@ BACKGROUND = web.AppKey("BACKGROUND", Tasks)
 SLOTS = web.AppKey("SLOTS", Slots)
 HUB = web.AppKey("HUB", Hub)
 WORKFORCE = web.AppKey("WORKFORCE", Workforce)
+ERROR_FORMS: web.AppKey[ErrorForms] = web.AppKey("ERROR_FORMS")
 CORS_ORIGINS: web.AppKey[frozenset[str]] = web.AppKey("CORS_ORIGINS")
 METRICS = web.AppKey("METRICS", Metrics)
 PROCESS_METRICS = web.AppKey("PROCESS_METRICS", ProcessMetrics)

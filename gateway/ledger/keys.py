@@ -68,6 +68,11 @@ def idempotency(partition: int, scope: str, digest: str) -> str:
     return f"{tag(partition)}:idempotency:{scope}:{digest}"
 
 
+def client_call(partition: int, account: str, digest: str) -> str:
+    """String: the key of a client's last call like this one, for its retries; minutes."""
+    return f"{tag(partition)}:client_call:{account}:{digest}"
+
+
 def checkout(partition: int, account: str, checkout: str) -> str:
     """Hash: one purchase; 400 days after its last change."""
     return f"{tag(partition)}:checkout:{account}:{checkout}"

@@ -58,9 +58,9 @@ def _mapped(
         listed = translation[_word(value)]
         if all(key in model.settings and model.settings[key].takes(each) for key, each in listed.items()):
             return listed
-    if name in model.settings:
-        return {name: _taken(model.settings[name], value)}
     made = None if sense is None else sense(model, value)
+    if name in model.settings and (made is None or model.settings[name].takes(_word(value))):
+        return {name: _taken(model.settings[name], value)}
     if made is not None:
         return made
     if sense is not None or (translation is not None and not isinstance(translation, str)):

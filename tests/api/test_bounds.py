@@ -19,6 +19,7 @@ from gateway.api import limits
 from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES
 from gateway.domain import Scope
+from gateway.facades.routes import FACADE_ROUTES
 from tests.api.visitor import SKETCH, Reply, Visitor
 from tests.lengths import LONG
 
@@ -43,6 +44,7 @@ NAMES = {
     "checkout": "chk_" + "a" * 24,
     "digest": "none",
     "name": "none.js",
+    "model": "none",
 }
 
 
@@ -121,7 +123,7 @@ def all_routes(app: web.Application) -> list[tuple[str, str]]:
 
 
 def by_path() -> dict[tuple[str, str], Route]:
-    return {(route.method, route.path.format_map(NAMES)): route for route in ROUTES}
+    return {(route.method, route.path.format_map(NAMES)): route for route in (*ROUTES, *FACADE_ROUTES)}
 
 
 async def keys_of(gateway: Visitor) -> dict[Scope, str]:

@@ -11,8 +11,10 @@ import pytest
 from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES, SSE
 from gateway.domain import Scope
+from gateway.facades.routes import FACADE_ROUTES
 from tests.api.visitor import Visitor, open_gateway, open_stream
 
+ALL_ROUTES = (*ROUTES, *FACADE_ROUTES)
 WHO = ("nobody", "unknown", "revoked", "own", "other", "ops", "admin", "revoked ops", "revoked admin")
 STATUS = {"invalid_key": 401, "forbidden": 403, "not_found": 404}
 SCOPE = {"own": Scope.ACCOUNT, "other": Scope.ACCOUNT, "ops": Scope.OPS, "admin": Scope.ADMIN}
@@ -85,7 +87,7 @@ def is_as_expected(route: Route, who: str, status: int, code: str) -> bool:
 @pytest.mark.parametrize("who", WHO)
 async def test_every_route_admits_exactly_its_scopes(place: Place, who: str) -> None:
     wrong = []
-    for route in ROUTES:
+    for route in ALL_ROUTES:
         status, code = await place.answer(route, who)
         if not is_as_expected(route, who, status, code):
             wrong.append((route.method, route.path, status, code, expected(route, who)))
@@ -97,7 +99,7 @@ async def test_a_key_that_is_cached_here_and_revoked_elsewhere_opens_nothing_any
 ) -> None:
     """`POST /v1/sign-in-links` asked the ledger nothing, and so took a revoked key for as long as it was cached."""
     async with open_gateway(redis_url, tmp_path) as elsewhere:
-        for route in ROUTES:
+        for route in ALL_ROUTES:
             if not route.scopes:
                 continue
             made = (await place.gateway.call("POST", "/v1/admin/accounts/acme/keys", place.gateway.admin, {})).body
@@ -108,7 +110,7 @@ async def test_a_key_that_is_cached_here_and_revoked_elsewhere_opens_nothing_any
 
 
 async def test_a_head_request_needs_the_same_key_as_a_get(place: Place) -> None:
-    for route in ROUTES:
+    for route in ALL_ROUTES:
         if route.method != "GET" or route.media == SSE:
             continue
         for who in WHO:
@@ -119,7 +121,7 @@ async def test_a_head_request_needs_the_same_key_as_a_get(place: Place) -> None:
 
 async def test_another_accounts_things_do_not_exist(place: Place) -> None:
     """Not even by the error's words: they are those for a generation that never was."""
-    for route in ROUTES:
+    for route in ALL_ROUTES:
         if "{generation}" not in route.path or Scope.ACCOUNT not in route.scopes:
             continue
         unknown = f"gen_{place.generation[4:6]}" + "a" * 24
@@ -140,7 +142,7 @@ async def test_no_route_stands_beside_the_table_but_those_known(gateway: Visitor
     `/session` is where a key is presented; the console's pages and their files hold nothing of anybody.
     """
     pages = re.compile(r"/[a-z-]*|/static/.*")
-    table = {route.path for route in ROUTES}
+    table = {route.path for route in ALL_ROUTES}
     for resource in gateway.app.router.resources():
         assert resource.canonical in table or pages.fullmatch(resource.canonical), resource.canonical
 

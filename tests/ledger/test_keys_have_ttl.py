@@ -9,6 +9,7 @@ import gateway.ledger
 from gateway.domain import Bucket, FailureCode, Input, Scope
 from gateway.ledger import keys
 from gateway.ledger.audit import audit, remember
+from gateway.ledger.client_calls import ClientCall, ClientCalls
 from gateway.ledger.idempotency import Request, Requests
 from tests.ledger.world import DAY, World
 from tests.payments.shop import buy
@@ -43,6 +44,7 @@ EXPIRING = {
     "generation": rf"{TAG}:generation:{GENERATION}",
     "usage": rf"{TAG}:usage:{ACCOUNT}:\d{{4}}-\d\d-\d\d",
     "idempotency": rf"{TAG}:idempotency:{ACCOUNT}:[^:]+",
+    "client_call": rf"{TAG}:client_call:{ACCOUNT}:[0-9a-f]{{64}}",
     "sign_in": r"fb:sign_in:[0-9a-f]{32}",
     "signed_out": r"fb:signed_out:(?:root|key_[0-9a-f]{32})",
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
@@ -73,6 +75,7 @@ async def a_busy_time(world: World) -> None:
     await ledger.take_in(account="ann", per_day=100, size=100)
     await Requests(ledger).claim(Request("admin", "digest", "request"))
     await Requests(ledger).finish(Request("ann", "digest-2", "request"), "{}")
+    await ClientCalls(ledger).known(ClientCall("ann", "0" * 64), 600)
     for owner in ("ann", None):
         await world.listen(owner)
     for account in ("ann", "b.o-b_@"):
@@ -118,6 +121,7 @@ async def test_every_key_has_a_ttl_or_is_on_the_permanent_list(world: World) -> 
 async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
+    days["client_call"] = 1 / 144
     days |= dict.fromkeys(("unapplied", "checkout", "purchases"), 400)
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
@@ -146,7 +150,17 @@ def test_python_spells_keys_as_lua_does() -> None:
     lua = (libraries / "keys.lua").read_text() + (libraries / "webhook_keys.lua").read_text()
     spelled = re.findall(r"^function (?:webhook_)?keys\.(\w+)\(", lua, re.MULTILINE)
     python = {name for name in vars(keys) if callable(getattr(keys, name)) and not name.startswith("_")}
-    assert set(spelled) == python - {"tag", "key", "email", "sign_in", "rate", "signed_out", "subject", "taken_in"}
+    assert set(spelled) == python - {
+        "tag",
+        "key",
+        "email",
+        "client_call",
+        "sign_in",
+        "rate",
+        "signed_out",
+        "subject",
+        "taken_in",
+    }
     for name in spelled:
         words = re.search(rf"^function (?:webhook_)?keys\.{name}\((.*?)\)", lua, re.MULTILINE)
         assert words

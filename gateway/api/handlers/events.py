@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -19,18 +19,18 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from gateway.api.access.auth import KeysStale, found
+from gateway.api.access.auth import found
 from gateway.api.errors import ApiError, Forbidden, NotFound
-from gateway.api.http.context import caller, context
+from gateway.api.http.context import caller
 from gateway.api.http.parse import read_query
-from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
+from gateway.api.ownership.own_generations import own_generation, queue_positions, read_again, shown
 from gateway.api.ownership.whose import Whose, account_of, whose
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
 from gateway.api.streams.event_stream import EventStream
 from gateway.api.streams.hub import Changed, StreamWatch
 from gateway.api.watching import queues_shape
 from gateway.domain import FINAL_STATES, Scope
-from gateway.errors import LedgerBroken, LedgerUnavailable, QueueUnavailable
+from gateway.errors import LedgerBroken, LedgerUnavailable
 from gateway.ledger import outcomes
 from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import OfAccount
@@ -62,7 +62,7 @@ async def of_generation(request: web.Request) -> web.StreamResponse:
             await follower.first(generation)
             while follower.open and not watch.closing:
                 await _wait_for_change(request, watch, stream)
-                again = await _read(request, lambda: own_generation(request, generation_id))
+                again = await read_again(request, lambda: own_generation(request, generation_id))
                 if again is not None:
                     await follower.now(again)
         except (ConnectionError, ApiError):
@@ -176,7 +176,7 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
             while not watch.closing:
                 changed = await _wait_for_change(request, watch, stream)
                 await _send_changes(request, of, follower, changed)
-                known = await _read(request, lambda: account_of(request, of.again(request)))
+                known = await read_again(request, lambda: account_of(request, of.again(request)))
                 if known is not None and (text := balance_shape(known).json_text()) != balance:
                     balance = text
                     await stream.send(("balance", balance, None))
@@ -189,7 +189,7 @@ async def _send_changes(request: web.Request, of: Whose, follower: Follower, cha
     """Read what notices named; and the recent ones and all that are open, if it may be anything."""
     recent: list[outcomes.Generation] = []
     if changed.everything:
-        recent = await _read(request, lambda: _recent(request, of.again(request))) or []
+        recent = await read_again(request, lambda: _recent(request, of.again(request))) or []
     generations = {one.id: one for one in recent}
     named = [*changed.generations, *(sorted(follower.open) if changed.everything else ())]
     wanted = [one for one in dict.fromkeys(named) if one and one not in generations]
@@ -206,7 +206,7 @@ async def _send_changes(request: web.Request, of: Whose, follower: Follower, cha
 async def _read_all(request: web.Request, generations: Sequence[str]) -> list[outcomes.Generation]:
     """Those that there are and that can be read: one that is odd, or gone, keeps no other from being told."""
     answers = await asyncio.gather(
-        *(_read(request, partial(own_generation, request, one)) for one in generations), return_exceptions=True
+        *(read_again(request, partial(own_generation, request, one)) for one in generations), return_exceptions=True
     )
     found = []
     for one, answer in zip(generations, answers, strict=True):
@@ -229,7 +229,7 @@ async def _of_queues(request: web.Request) -> web.StreamResponse:
                     await stream.send(("queues", snapshot.json_text(), None))
                 await stream.keep_alive()
                 await watch.wait(QUEUES_SECONDS)
-                snapshot = await _read(request, lambda: _queues(request))
+                snapshot = await read_again(request, lambda: _queues(request))
         except (ConnectionError, ApiError):
             pass  # the client is gone, or its key is revoked: the stream ends
         return stream.response
@@ -244,19 +244,6 @@ async def _wait_for_change(request: web.Request, watch: StreamWatch, stream: Eve
         if caller(request).account is None:  # no script of an account sees that an operator's key was revoked
             await request.app[CALLERS].authenticate(request)
     return changed
-
-
-async def _read(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T | None:
-    """Read for a stream: None while nobody answers, for the next look may find more; a revoked key raises."""
-    try:
-        try:
-            return await ask()
-        except KeysStale:
-            request.app[CALLERS].forget(request)
-            context(request).caller = await request.app[CALLERS].authenticate(request)
-            return await ask()
-    except (KeysStale, LedgerUnavailable, QueueUnavailable):
-        return None
 
 
 async def _queues(request: web.Request) -> QueuesOut:

@@ -41,7 +41,7 @@ async def get(request: web.Request) -> web.StreamResponse:
     read_query(request, OutputQuery)
     index = _index(request)
     generation = await own_generation(request, request.match_info["generation"])
-    return await _send(request, generation, index)
+    return await send_output(request, generation, index)
 
 
 async def get_signed(request: web.Request) -> web.StreamResponse:
@@ -58,7 +58,7 @@ async def get_signed(request: web.Request) -> web.StreamResponse:
             raise Forbidden("This link is invalid. Get the generation for its links.")
         case LinkState.VALID:
             known = found(await request.app[LEDGER].generation(generation=generation), f"generation {generation}")
-            return await _send(request, known, index)
+            return await send_output(request, known, index)
 
 
 def is_signed(request: web.Request) -> bool:
@@ -66,7 +66,8 @@ def is_signed(request: web.Request) -> bool:
     return SIGNATURE in query_of(request)
 
 
-async def _send(request: web.Request, generation: outcomes.Generation, index: int) -> web.StreamResponse:
+async def send_output(request: web.Request, generation: outcomes.Generation, index: int) -> web.StreamResponse:
+    """Send one output's bytes, or the range of them that was asked for; NotFound if there are none."""
     output = next((one for one in generation.outputs if one.index == index), None)
     if output is None:
         raise NotFound(f"Generation {generation.id} has no output {index}, or not yet.")

@@ -41,18 +41,23 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 
 async def _kept(request: web.Request, said: str, body: Received) -> web.Response:
+    return answer(await keep_upload(request, said, body, seed(request)), status=HTTPStatus.CREATED)
+
+
+async def keep_upload(request: web.Request, said: str, body: Received, derived_from: str | None) -> UploadOut:
+    """Look into a file of the caller's and keep it as an upload; `said` is what its sender calls it."""
     async with _inspected(request, said, body) as (media, kept):
-        return await _stored(request, media, kept)
+        return await _stored(request, media, kept, derived_from)
 
 
-async def _stored(request: web.Request, media: Media, body: Received) -> web.Response:
+async def _stored(request: web.Request, media: Media, body: Received, derived_from: str | None) -> UploadOut:
     addresses, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
-    object_key = addresses.new_key(media, body.bytes, seed(request))
+    object_key = addresses.new_key(media, body.bytes, derived_from)
     await _count(request, account, body)
     await request.app[INTAKE].store(request.app[OUTPUTS], object_key, body)
     address = addresses.address(account, object_key)
     optional = {} if media.duration_seconds is None else {"duration_seconds": media.duration_seconds}
-    shape = UploadOut(
+    return UploadOut(
         id=address,
         object="upload",
         url=address,
@@ -65,7 +70,6 @@ async def _stored(request: web.Request, media: Media, body: Received) -> web.Res
         expires_at=utc(upload_expires_at(object_key) * 1000),
         **optional,
     )
-    return answer(shape, status=HTTPStatus.CREATED)
 
 
 async def _count(request: web.Request, account: str, body: Received) -> None:

@@ -9,25 +9,28 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import json
 import math
 import os
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from gateway.api import limits
-from gateway.api.errors import BodyTooLarge, BodyTooSlow, RateLimited
-from gateway.errors import OutputNotStored
+from gateway.api.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, RateLimited
+from gateway.errors import FieldProblem, OutputNotStored
 from gateway.local import data_folder
 from gateway.media import OPENING_BYTES, FairInspections, Media, Readers, TimeUsedUp, converted_by_opening
 from gateway.outputs import OutputStore
 from gateway.schemas.errors import RateLimitedDetails
 
+MULTIPART_TYPE = "multipart/form-data"
+_CHUNK_BYTES = 64 * 1024
 _BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
 
 T = TypeVar("T")
@@ -40,6 +43,28 @@ class Received:
     file: BinaryIO
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FormFile:
+    """A file of a form: the name of its field, what its sender says it is, and its bytes."""
+
+    name: str
+    content_type: str
+    body: Received
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with files, as it came."""
+
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    files: list[FormFile] = field(default_factory=list)
+
+    def digest(self) -> str:
+        """What makes two forms the same, however their parts are divided."""
+        files = [(file.name, file.body.sha256) for file in self.files]
+        return hashlib.sha256(json.dumps([self.fields, files]).encode()).hexdigest()
 
 
 class Intake:
@@ -75,9 +100,42 @@ class Intake:
         with self._place(account):
             file = await _on_disk(self._open)
             try:
-                yield await _receive(request, file)
+                yield await _receive(request.content.iter_any(), file, _Patience())
             finally:
                 file.close()
+
+    @contextlib.asynccontextmanager
+    async def form(self, request: web.Request, account: str) -> AsyncIterator[Form]:
+        """The request's multipart form; its files are gone afterwards.
+
+        InvalidRequest if it is none, or has more fields or files than any call takes; else as `received`.
+        """
+        if request.content_type != MULTIPART_TYPE:
+            problem = FieldProblem("Content-Type", f"must be {MULTIPART_TYPE}")
+            raise InvalidRequest(f"The form must be sent as {MULTIPART_TYPE}.", fields=[problem])
+        with self._place(account), contextlib.ExitStack() as open_files:
+            yield await self._read_form(request, open_files)
+
+    async def _read_form(self, request: web.Request, open_files: contextlib.ExitStack) -> Form:
+        form, patience, characters = Form(), _Patience(), 0
+        try:
+            parts = await request.multipart()
+            while (part := await parts.next()) is not None:
+                if not isinstance(part, BodyPartReader) or part.name is None:
+                    raise InvalidRequest("The form has a part without a name.")
+                if part.filename is None:
+                    text = await _text(part, patience)
+                    characters += len(text)
+                    form.fields.append((part.name, text))
+                else:
+                    file = open_files.enter_context(await _on_disk(self._open))
+                    received = await _receive(_chunks(part), file, patience)
+                    form.files.append(FormFile(part.name, part.headers.get("Content-Type", ""), received))
+                if len(form.fields) + len(form.files) > limits.FORM_PARTS_MAX or characters > limits.BODY_MAX_BYTES:
+                    raise InvalidRequest(f"Forms are limited to {limits.FORM_PARTS_MAX} parts and 1 MiB of text.")
+        except ValueError as error:  # a boundary that is none, or is not found again
+            raise InvalidRequest("The form cannot be read: it is not valid multipart/form-data.") from error
+        return form
 
     @contextlib.asynccontextmanager
     async def inspected(self, body: Received, account: str) -> AsyncIterator[tuple[Media, Received]]:
@@ -138,11 +196,58 @@ class Intake:
                 del self._by_account[account]
 
 
-async def _receive(request: web.Request, file: BinaryIO) -> Received:
-    """Read the body into `file`, as long as it comes fast enough and is not too long; its bytes, unpacked."""
-    loop = asyncio.get_running_loop()
-    started_at, size, digest, block = loop.time(), 0, hashlib.sha256(), bytearray()
-    patience = asyncio.timeout(limits.BODY_SECONDS)
+class _Patience:
+    """How long one body may take: a minute, and more for what has come, so a large one may and a dribbled one not."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._started_at = self._loop.time()
+        self._bytes = 0
+
+    @contextlib.asynccontextmanager
+    async def lasts(self) -> AsyncIterator[asyncio.Timeout]:
+        """Around reading some of it; BodyTooSlow."""
+        try:
+            async with asyncio.timeout_at(self._end) as timeout:
+                yield timeout
+        except TimeoutError:
+            raise BodyTooSlow(
+                f"The body arrived too slowly. Allowed: {limits.BODY_SECONDS:g} seconds, plus one second for each "
+                f"{limits.UPLOAD_BYTES_PER_SECOND // 1024} KiB. Nothing was done."
+            ) from None
+
+    def came(self, size: int, timeout: asyncio.Timeout) -> None:
+        """So much more has come."""
+        self._bytes += size
+        timeout.reschedule(self._end)
+
+    @property
+    def _end(self) -> float:
+        return self._started_at + limits.BODY_SECONDS + self._bytes / limits.UPLOAD_BYTES_PER_SECOND
+
+
+async def _text(part: BodyPartReader, patience: _Patience) -> str:
+    """A field that is no file; InvalidRequest if it is not text."""
+    text = bytearray()
+    async with patience.lasts():
+        async for chunk in _chunks(part):
+            text += chunk
+            if len(text) > limits.BODY_MAX_BYTES:
+                raise InvalidRequest(f"Forms are limited to {limits.FORM_PARTS_MAX} parts and 1 MiB of text.")
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("The form has a field that is not UTF-8 text.") from None
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk(_CHUNK_BYTES):
+        yield chunk
+
+
+async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, patience: _Patience) -> Received:
+    """Read a body into `file`, as long as it comes fast enough and is not too long; its bytes, unpacked."""
+    size, digest, block = 0, hashlib.sha256(), bytearray()
 
     def write() -> None:
         # A disk that is full takes what fits and says so by the count alone; only the next write would be an error.
@@ -150,23 +255,16 @@ async def _receive(request: web.Request, file: BinaryIO) -> Received:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         digest.update(block)
 
-    try:
-        async with patience:
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                if size > limits.UPLOAD_MAX_BYTES:
-                    raise _too_large()
-                block += chunk
-                if len(block) >= _BLOCK_BYTES:
-                    await _on_disk(write)
-                    block.clear()
-                # What has come buys time for the rest, so a large file may take minutes and a dribbled one may not.
-                patience.reschedule(started_at + limits.BODY_SECONDS + size / limits.UPLOAD_BYTES_PER_SECOND)
-    except TimeoutError:
-        raise BodyTooSlow(
-            f"The body arrived too slowly. Allowed: {limits.BODY_SECONDS:g} seconds, plus one second for each "
-            f"{limits.UPLOAD_BYTES_PER_SECOND // 1024} KiB. Nothing was done."
-        ) from None
+    async with patience.lasts() as timeout:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limits.UPLOAD_MAX_BYTES:
+                raise _too_large()
+            block += chunk
+            if len(block) >= _BLOCK_BYTES:
+                await _on_disk(write)
+                block.clear()
+            patience.came(len(chunk), timeout)
     await _on_disk(write)
     return Received(file, size, digest.hexdigest())
 

@@ -25,9 +25,10 @@ from gateway.api.errors import (
     internal_error,
 )
 from gateway.api.http.context import context
-from gateway.api.http.respond import answer_error, set_common_headers
+from gateway.api.http.error_forms import answer_in_form
+from gateway.api.http.respond import set_common_headers
 from gateway.api.middleware.cross_origin import open_to_origin, preflight
-from gateway.api.services import CORS_ORIGINS, METRICS, STORE_WATCH
+from gateway.api.services import CORS_ORIGINS, ERROR_FORMS, METRICS, STORE_WATCH
 from gateway.domain import is_generation_id
 from gateway.errors import (
     LedgerFull,
@@ -101,7 +102,8 @@ def _is_too_late(request: web.Request, error: Exception) -> bool:
 def _refused(request: web.Request, error: Exception) -> web.Response:
     refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
-    response = answer_error(refusal, context(request).id)
+    forms = request.app.get(ERROR_FORMS, {})  # none where only figures are served
+    response = answer_in_form(forms, request.path, refusal, context(request).id)
     if isinstance(refusal, BodyTooSlow | TooManyWrongKeys):
         response.force_close()
     return response

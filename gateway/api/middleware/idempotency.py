@@ -77,12 +77,15 @@ async def digests_of(request: web.Request, caller: Caller, digest: str | None = 
     key = idempotency_key(request)
     if key is None:
         return None
-    # By the scope too: an account that is called `admin` shares nothing with the operators.
-    of_key = hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
     if digest is None:
         body = canonical_json(await raw_body(request), request.get(DOCUMENT))
         digest = hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
-    return IdempotencyDigests(of_key, digest)
+    return IdempotencyDigests(key_digest(caller, key), digest)
+
+
+def key_digest(caller: Caller, key: str) -> str:
+    """The digest a key is remembered under; an account that is called `admin` shares nothing with the operators."""
+    return hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
 
 
 async def _claim(request: web.Request, claim: Request) -> StoredResponse | None:

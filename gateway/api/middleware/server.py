@@ -18,11 +18,12 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from gateway.api import limits
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
 from gateway.api.http.context import context
+from gateway.api.http.error_forms import ErrorForms, answer_in_form
 from gateway.api.http.respond import answer_error
 from gateway.api.middleware.admission import Admission, ConnectionRefused, ConnectionState, Place
 from gateway.api.middleware.cross_origin import open_to_origin
 from gateway.api.middleware.envelope import Handler, answered
-from gateway.api.services import SETTINGS
+from gateway.api.services import ERROR_FORMS, SETTINGS
 from gateway.local import open_files
 from gateway.settings import Settings
 
@@ -154,10 +155,13 @@ class ClientConnection(web.RequestHandler):
 class Server(web.Server):
     """Makes connections, as many as leave the gateway file descriptors for its own work."""
 
-    def __init__(self, handler: Handler, *, settings: Settings, connections: int, **options: Any) -> None:
+    def __init__(
+        self, handler: Handler, *, settings: Settings, connections: int, error_forms: ErrorForms, **options: Any
+    ) -> None:
         proxies = settings.proxies
         self._proxies = proxies
         self._origins = settings.allowed_origins
+        self._error_forms = error_forms
         self.admission = Admission(connections, settings.connections_per_address, proxies)
         self._answer = answered(handler)
         self._admit_and_answer = self._admitted(self._answer)
@@ -190,7 +194,7 @@ class Server(web.Server):
                 with self.admission.request(place, request.path, lambda: self._proxies.client(place.peer, said)):
                     return await handler(request)
             except ConnectionRefused as refused:
-                response = answer_error(refused.error, context(request).id)
+                response = answer_in_form(self._error_forms, request.path, refused.error, context(request).id)
                 open_to_origin(self._origins, request, response)
                 return response
 
@@ -222,6 +226,7 @@ class Runner(web.AppRunner):
             made.request_handler,
             settings=settings,
             connections=connections_max() if self._connections is None else self._connections,
+            error_forms=self.app.get(ERROR_FORMS, {}),
             request_factory=made.request_factory,
             **made._kwargs,  # noqa: SLF001
         )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from aiohttp import web
 
-from gateway.api.access.auth import found
-from gateway.api.http.context import caller
-from gateway.api.services import LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
+from gateway.api.access.auth import KeysStale, found
+from gateway.api.http.context import caller, context
+from gateway.api.services import CALLERS, LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
-from gateway.errors import QueueUnavailable
+from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.views.generations import generation_json
+
+T = TypeVar("T")
 
 
 async def own_generation(
@@ -28,6 +31,22 @@ async def own_generation(
         generation=generation, account=who.account, keys_version=who.keys_version, known=known
     )
     return found(outcome, f"generation {generation}")
+
+
+async def read_again(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T | None:
+    """Read for a request that lasts: None while nobody answers, for the next look may find more; a revoked key raises.
+
+    What `ask` reads it reads for `caller(request)`, who is authenticated again if the account's keys have changed.
+    """
+    try:
+        try:
+            return await ask()
+        except KeysStale:
+            request.app[CALLERS].forget(request)
+            context(request).caller = await request.app[CALLERS].authenticate(request)
+            return await ask()
+    except (KeysStale, LedgerUnavailable, QueueUnavailable):
+        return None
 
 
 async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:

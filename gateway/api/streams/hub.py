@@ -85,6 +85,11 @@ class Hub:
         self._deaf_since: float | None = monotonic()
 
     @property
+    def closed(self) -> bool:
+        """Whether the gateway stops."""
+        return self._closed
+
+    @property
     def problem(self) -> str | None:
         """What an operator should know: that no notices are heard, and streams are late."""
         if self._deaf_since is None or monotonic() - self._deaf_since < LATE_SECONDS:
@@ -130,8 +135,22 @@ class Hub:
                 headers={"Retry-After": str(limits.STREAMS_RETRY_SECONDS)},
             )
         self._by_owner[owner] += 1
-        watch = StreamWatch()
         place, name = (self._by_generation, generation) if generation is not None else (self._by_account, account or "")
+        try:
+            with self._watching(place, name) as watch:
+                yield watch
+        finally:
+            self._by_owner[owner] -= 1
+            if not self._by_owner[owner]:
+                del self._by_owner[owner]
+
+    def wait_for(self, generation: str) -> contextlib.AbstractContextManager[StreamWatch]:
+        """Watch a generation for a request that waits for its end: it has its connection, and counts as no stream."""
+        return self._watching(self._by_generation, generation)
+
+    @contextlib.contextmanager
+    def _watching(self, place: dict[str, set[StreamWatch]], name: str) -> Iterator[StreamWatch]:
+        watch = StreamWatch()
         place.setdefault(name, set()).add(watch)
         if self._closed:
             watch.close()
@@ -141,9 +160,6 @@ class Hub:
             place[name].discard(watch)
             if not place[name]:
                 del place[name]
-            self._by_owner[owner] -= 1
-            if not self._by_owner[owner]:
-                del self._by_owner[owner]
 
     def close(self) -> None:
         """End every stream: the gateway stops."""

@@ -1,0 +1,24 @@
+"""The form that errors have: ours, or below a facade's path that of the client it speaks to.
+
+Every error of a request is answered through here, also one raised before a route is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from gateway.api.errors import ApiError
+from gateway.api.http.respond import answer_error
+
+ErrorForm = Callable[[ApiError, str], web.Response]
+"""Makes the answer of an error, and of the request's id."""
+
+ErrorForms = Mapping[str, ErrorForm]
+"""The first part of a path (`openai`) → the form of all errors below it."""
+
+
+def answer_in_form(forms: ErrorForms, path: str, error: ApiError, request_id: str) -> web.Response:
+    """Send an error in the form that clients of this path read."""
+    return forms.get(path.split("/", 2)[1] if path.startswith("/") else "", answer_error)(error, request_id)

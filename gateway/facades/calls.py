@@ -1,0 +1,103 @@
+"""A client's call becomes an order: its model by name, its parameters as settings, one generation for all retries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.errors import UnknownModel
+from gateway.api.http.context import caller, context
+from gateway.api.http.headers import GENERATION_HEADER, REPLAY_HEADER
+from gateway.api.http.parse import idempotency_key, shaped
+from gateway.api.middleware.idempotency import key_digest
+from gateway.api.ordering.ordering import IdempotencyDigests, Ordered
+from gateway.api.ordering.refusals import refusal_of_request
+from gateway.api.services import CLIENT_CALLS, ORDERING, RATE_CARDS
+from gateway.domain import MediaKind, SettingValue, kind_asked
+from gateway.errors import FieldProblem, RequestRefused
+from gateway.ledger.client_calls import ClientCall
+from gateway.pricing import facade_settings
+from gateway.pricing.card import Model
+from gateway.pricing.facade_settings import Sense
+from gateway.pricing.facades import FacadeName
+from gateway.pricing.values import did_you_mean, show
+from gateway.schemas.generations import GenerationIn
+
+RETRY_SECONDS = 600
+"""For how long after a call the same request, called a retry, is that call."""
+
+OURS = frozenset({"max_credits", "metadata", "sandbox"})
+"""Members of `POST /v1/generations` that a client may send beside its own parameters."""
+
+
+def model_of(request: web.Request, name: object, kind: MediaKind | None = None) -> str:
+    """The id of the model that a client calls so; UnknownModel if none is called so, or it makes something else."""
+    card = request.app[RATE_CARDS].card
+    model_id = card.model_named(name) if isinstance(name, str) else None
+    if model_id is None:
+        shown = show(name[:80]) if isinstance(name, str) else "of this kind"
+        hint = did_you_mean(name, card.models) if isinstance(name, str) else ""
+        text = f"There is no model {shown}{hint or '.'} GET /v1/rate-card lists all models."
+        raise UnknownModel(text, fields=[FieldProblem("model", text)])
+    model = card.models[model_id]
+    made = kind_asked(model.tool, model.settings)
+    if kind is not None and made is not kind:
+        text = f"{model.name} makes no {kind}s: it is a model of the tool {show(model.tool)}."
+        raise UnknownModel(text, fields=[FieldProblem("model", text)])
+    return model_id
+
+
+def models_of(request: web.Request, kind: MediaKind) -> dict[str, Model]:
+    """The models that make this kind of thing, by id."""
+    models = request.app[RATE_CARDS].card.models
+    return {name: model for name, model in models.items() if kind_asked(model.tool, model.settings) is kind}
+
+
+def settings_of(
+    request: web.Request, model_id: str, facade: FacadeName, given: Mapping[str, object], senses: Mapping[str, Sense]
+) -> dict[str, SettingValue]:
+    """A client's parameters as settings; SettingsRefused names every one that cannot be mapped."""
+    try:
+        return facade_settings.settings_of(request.app[RATE_CARDS].card, model_id, facade, given, senses)
+    except RequestRefused as refused:
+        raise refusal_of_request(refused) from None
+
+
+def generation_of(request: web.Request, model_id: str, members: Mapping[str, Any]) -> GenerationIn:
+    """The body of our own create call; InvalidRequest if a member is not what it has to be."""
+    tool = request.app[RATE_CARDS].card.models[model_id].tool
+    return shaped({"tool": tool, "model": model_id, **members}, GenerationIn)
+
+
+async def order(
+    request: web.Request, body: GenerationIn, *, digest: str, retry: bool, seconds: int = RETRY_SECONDS
+) -> Ordered:
+    """Price, reserve and queue; of a call that was made before, the generation that it made then.
+
+    `digest` is of all that makes two calls the same. `retry`: this is the retry of one begun within `seconds`.
+    """
+    who, key = caller(request), idempotency_key(request)
+    asked = hashlib.sha256(f"{request.method}\n{request.path}\n{digest}".encode()).hexdigest()
+    if key is None:
+        calls, call = request.app[CLIENT_CALLS], client_call(request, digest)
+        # No header has a space in it, so this is never a key that somebody has sent.
+        key = f"client call {await (calls.known if retry else calls.began)(call, seconds)}"
+    ordered = await request.app[ORDERING].order(who, body, IdempotencyDigests(key_digest(who, key), asked))
+    context(request).generation = ordered.generation.id
+    return ordered
+
+
+def client_call(request: web.Request, digest: str) -> ClientCall:
+    """What this call has in common with its retries: the account, its key, the path and the body."""
+    who = caller(request)
+    text = f"{who.key_id}\n{request.method}\n{request.path}\n{digest}"
+    return ClientCall(who.acting_account, hashlib.sha256(text.encode()).hexdigest())
+
+
+def created_headers(ordered: Ordered) -> dict[str, str]:
+    """Which generation an answer is about, so that whoever hangs up can find it again."""
+    headers = {GENERATION_HEADER: ordered.generation.id}
+    return headers | {REPLAY_HEADER: "true"} if ordered.replay else headers

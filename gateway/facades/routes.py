@@ -1,0 +1,12 @@
+"""Every facade's routes and the form of its errors: what is mounted beside the gateway's own API."""
+
+from __future__ import annotations
+
+from gateway.api.http.error_forms import ErrorForms
+from gateway.api.http.route import Route
+from gateway.facades.openai.errors import openai_error
+from gateway.facades.openai.routes import OPENAI_ROUTES
+
+FACADE_ROUTES: tuple[Route, ...] = (*OPENAI_ROUTES,)
+
+ERROR_FORMS: ErrorForms = {"openai": openai_error}

@@ -1,0 +1,43 @@
+"""One `farebox up` for all SDKs; each test has accounts of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.console.stack import Stack
+
+Installed = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The default rate card, real workers, the sandbox."""
+    running = Stack(tmp_path_factory.mktemp("facades"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Installs packages into a folder of their own, for versions beside the one of this environment.
+
+    Without what they need: that is here, and `requirements` names what is not.
+    """
+    folders: dict[tuple[str, ...], Path] = {}
+
+    def install(*requirements: str) -> Path:
+        if requirements not in folders:
+            folders[requirements] = tmp_path_factory.mktemp("packages")
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            subprocess.run([*pip, "--target", str(folders[requirements]), *requirements], check=True)
+        return folders[requirements]
+
+    return install

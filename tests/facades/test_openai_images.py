@@ -1,0 +1,163 @@
+"""Images through the real `openai` package, in the versions that programs have."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.console.stack import Account, Stack
+from tests.facades.conftest import Installed
+from tests.made_media import picture
+from tests.whole.everything import until
+
+PROGRAM = Path(__file__).with_name("openai_program.py")
+HERE = openai.__version__
+# What these need and this environment has not.
+VERSIONS = {HERE: (), "2.54.0": ("distro", "tqdm"), "1.109.1": ("distro", "tqdm")}
+
+
+def client_of(stack: Stack, account: Account, **options: Any) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{stack.address}/openai/v1", api_key=account.key, **options)
+
+
+def generations(stack: Stack, account: Account) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stack.call("GET", "/v1/generations", account.key)["data"]
+    return found
+
+
+def charged(stack: Stack, account: Account) -> float:
+    """What all receipts of an account together say was charged: the price of each that was delivered whole."""
+    total = 0.0
+    for generation in generations(stack, account):
+        receipt = stack.call("GET", f"/v1/generations/{generation['id']}/receipt", account.key)
+        assert receipt["committed"] + receipt["refunded"] + receipt["held"] == receipt["credits"]
+        if receipt["outputs_delivered"] == receipt["outputs_requested"]:
+            assert receipt["committed"] == receipt["credits"]
+        total += receipt["committed"]
+    return total
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, version: str) -> None:
+    account, poor = stack.account(top_up=1000), stack.account(free=False)
+    environment = dict(os.environ)
+    if version != HERE:
+        environment["PYTHONPATH"] = str(installed(f"openai=={version}", *VERSIONS[version]))
+    command = [sys.executable, str(PROGRAM), f"{stack.address}/openai/v1", account.key, poor.key]
+    program = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=150)
+    assert program.returncode == 0, program.stderr
+    seen = json.loads(program.stdout)
+    errors = seen.pop("errors")
+    assert seen == {
+        "version": version,
+        "made": ["683x1024", [True, True]],
+        "events": ["image_generation.completed"],
+        "slow": 1,
+        "models": "nano-banana-2",
+        "async": 3,
+    }
+    assert {name: error[:3] for name, error in errors.items()} == {
+        "failed": ["BadRequestError", 400, "moderated"],
+        "failed late": ["BadRequestError", 400, "moderated"],
+        "size": ["BadRequestError", 400, "invalid_settings"],
+        "model": ["NotFoundError", 404, "unknown_model"],
+        "gated": ["PermissionDeniedError", 403, "subscription_required"],
+        "poor": ["APIStatusError", 402, "insufficient_credits"],
+        "key": ["AuthenticationError", 401, "invalid_key"],
+        "path": ["NotFoundError", 404, "not_found"],
+    }
+    assert "Not enough credits" in errors["poor"][3]
+    # One charge for each call that delivered: two at 35, one streamed, one slow, three side by side at 5.
+    assert charged(stack, account) == 2 * 35 + 5 * 5
+    assert len(generations(stack, account)) == 1 + 1 + 1 + 2 + 3, "no call was made twice, refusals made none"
+    assert generations(stack, poor) == []
+
+
+def test_an_edit_sends_its_images_in_order_and_the_mask_last(stack: Stack) -> None:
+    account = stack.account()
+    images = [("a.png", picture("PNG")), ("b.png", picture("PNG"))]
+    made = client_of(stack, account).images.edit(
+        model="gpt-image-1", prompt="more blue", image=images, mask=("m.png", picture("PNG")), user="u-1"
+    )
+    (generation,) = generations(stack, account)
+    assert made.model_extra == {"generation": generation["id"], "credits": 45}
+    assert [one["kind"] for one in generation["inputs"]] == ["image"] * 3
+    assert generation["metadata"] == {"user": "u-1"}
+
+
+def test_an_edit_that_is_none_is_refused_by_the_name_of_what_is_wrong(stack: Stack) -> None:
+    client = client_of(stack, stack.account())
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.edit(model="gpt-image-1", prompt="x", image=("a.png", b"no picture"))
+    assert (refused.value.code, refused.value.param) == ("invalid_request", "body")
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.edit(model="gpt-image-1", prompt="x", image=("a.png", picture("PNG")), size="5x5")
+    assert (refused.value.code, refused.value.param) == ("invalid_settings", "size")
+
+
+@pytest.mark.parametrize(("form", "has"), [("url", [True, False]), ("b64_json", [False, True])])
+def test_the_response_format_says_what_comes(stack: Stack, form: Any, has: list[bool]) -> None:
+    made = client_of(stack, stack.account()).images.generate(model="flux-dev", prompt="x", response_format=form)
+    (image,) = made.data or []
+    assert [image.url is not None, image.b64_json is not None] == has
+
+
+def test_what_was_delivered_before_a_failure_is_returned_and_charged(stack: Stack) -> None:
+    account = stack.account()
+    sandbox = {"sandbox": {"deliver": 1, "fail": "moderated"}}
+    client = client_of(stack, account)
+    made = client.images.generate(model="flux-dev", prompt="x", n=3, extra_body=sandbox)
+    assert len(made.data or []) == 1
+    assert made.model_extra is not None
+    assert (made.model_extra["credits"], made.model_extra["incomplete"]["code"]) == (5, "moderated")
+    seen: list[Any] = []
+    with pytest.raises(openai.APIError, match="1 of 3 outputs were delivered") as stopped:
+        seen.extend(client.images.generate(model="flux-dev", prompt="x", n=3, stream=True, extra_body=sandbox))
+    assert stopped.value.code == "moderated"
+
+
+def test_one_who_hangs_up_finds_the_generation_by_the_id_in_the_first_bytes(stack: Stack) -> None:
+    account = stack.account()
+    client = client_of(stack, account, timeout=1.0)
+    slow = {"sandbox": {"delay_seconds": 4}}
+    with client.images.with_streaming_response.generate(model="flux-dev", prompt="x", extra_body=slow) as answer:
+        generation = answer.headers["x-farebox-generation"]
+    assert [one["id"] for one in generations(stack, account)] == [generation]
+    assert stack.call("GET", f"/v1/generations/{generation}", account.key)["status"] in {"queued", "running"}
+
+
+def test_a_cancelled_call_raises_what_happened(stack: Stack) -> None:
+    account = stack.account()
+    client = client_of(stack, account, timeout=2.0)
+    with ThreadPoolExecutor() as threads:
+        call = threads.submit(
+            lambda: client.images.generate(model="flux-dev", prompt="x", extra_body={"sandbox": {"hang": True}})
+        )
+        (generation,) = until(lambda: generations(stack, account))
+        stack.call("POST", f"/v1/generations/{generation['id']}/cancel", account.key)
+        with pytest.raises(openai.BadRequestError) as raised:
+            call.result(timeout=60)
+    assert raised.value.code == "cancelled"
+    assert charged(stack, account) == 0
+
+
+def test_two_equal_calls_are_two_and_an_idempotency_key_makes_them_one(stack: Stack) -> None:
+    account = stack.account()
+    client = client_of(stack, account)
+    for _ in range(2):
+        client.images.generate(model="flux-dev", prompt="the same")
+    assert len(generations(stack, account)) == 2
+    same = [
+        client.images.generate(model="flux-dev", prompt="the same", extra_headers={"Idempotency-Key": "k-1"})
+        for _ in range(2)
+    ]
+    assert len({(one.model_extra or {})["generation"] for one in same}) == 1
+    assert len(generations(stack, account)) == 3
