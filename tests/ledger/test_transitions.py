@@ -181,6 +181,19 @@ async def arrange(walk: Walk, situation: Situation) -> str:
     return name
 
 
+async def test_nothing_leaves_a_final_state(world: World) -> None:
+    assert not {state for moves in MOVES.values() for state, _ in moves} & FINAL_STATES
+    await world.account()
+    for failure in (None, FailureCode.MODERATED):
+        generation = await world.running(1_000)
+        await world.settle(generation, failure)
+        before = await world.contents()
+        walk = Walk(world, random.Random(1), defaultdict(set), "ann")
+        for move in walk.moves.values():
+            await move(generation, await world.generation(generation))
+        assert await world.contents() == before
+
+
 async def test_the_scripts_make_exactly_the_legal_moves(world: World) -> None:
     """Every word in every situation, then random moves: none is seen that the data lacks, and all that it has are."""
     chance = random.Random(4)
@@ -207,19 +220,6 @@ async def test_the_scripts_make_exactly_the_legal_moves(world: World) -> None:
         unknown, unseen = seen[word] - MOVES[word], MOVES[word] - seen[word]
         assert not unknown, f"{word} moved {unknown}, which `gateway.transitions` lacks"
         assert not unseen, f"{word} never moved {unseen}"
-
-
-async def test_nothing_leaves_a_final_state(world: World) -> None:
-    assert not {state for moves in MOVES.values() for state, _ in moves} & FINAL_STATES
-    await world.account()
-    for failure in (None, FailureCode.MODERATED):
-        generation = await world.running(1_000)
-        await world.settle(generation, failure)
-        before = await world.contents()
-        walk = Walk(world, random.Random(1), defaultdict(set), "ann")
-        for move in walk.moves.values():
-            await move(generation, await world.generation(generation))
-        assert await world.contents() == before
 
 
 async def test_what_is_tried_again_and_how_soon_is_the_same_in_the_data_and_in_the_scripts(world: World) -> None:

@@ -17,7 +17,7 @@ from gateway.ledger.payments import Checkout
 from gateway.payments.apply import apply
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
-from tests.ledger.world import World
+from tests.ledger.world import World, open_world
 from tests.lengths import LONG
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import buy, buy_plan, read
@@ -159,6 +159,12 @@ class Story:
             ),
             "checkouts": [(one.what, one.status, one.taken_back_millicredits) for one in bought],
         }
+
+
+@pytest.fixture
+async def world(redis_url: str) -> AsyncIterator[World]:
+    async with open_world(redis_url) as made:
+        yield made
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from tests.payments.shop import PRICES, PRO, SMALL, STANDARD, buy, buy_plan
 from tests.payments.stripe_server import KEY, StripeServer
 
 CASES = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "cases").glob("*.json"))}
-VARIATIONS = 100 if LONG else 20
+VARIATIONS = 100 if LONG else 10
 AT_ONCE = 10
 CENTS = 8_000
 CENT = 3_334

@@ -27,11 +27,14 @@ def asked(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("option", ["-h", "--help"])
 @pytest.mark.parametrize(
-    ("module", "settings"), [("benchmarks", ["QUICK=1", "ONLY="]), ("chaos", ["SEED=1", "MINUTES=7.5", "REPORT=path"])]
+    ("module", "option", "settings"),
+    [
+        ("benchmarks", "-h", ["QUICK=1", "ONLY="]),
+        ("chaos", "--help", ["SEED=1", "MINUTES=7.5", "REPORT=path"]),
+    ],
 )
-def test_help_says_what_can_be_set_and_runs_nothing(module: str, settings: list[str], option: str) -> None:
+def test_help_says_what_can_be_set_and_runs_nothing(module: str, option: str, settings: list[str]) -> None:
     said = asked(module, option)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith(f"usage: python -m {module}")

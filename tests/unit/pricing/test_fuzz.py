@@ -22,6 +22,7 @@ from gateway.pricing.card import RateCard
 from gateway.pricing.load import read_card
 from gateway.pricing.measures import INPUTS_MAX
 from gateway.pricing.quote import quote
+from tests.lengths import LONG
 
 MESSAGE_MAX = 2000
 BASE = tomllib.loads(Path(__file__).with_name("fuzzed.toml").read_text())
@@ -180,12 +181,12 @@ def _outcomes(files: st.SearchStrategy[bytes], cases: int) -> Counter[str]:
 
 
 def test_a_changed_card_is_refused_in_words_or_prices_what_it_accepts() -> None:
-    seen = _outcomes(mutated(), 800)
-    assert seen["refused"] > 200
-    assert seen["valid"] > 20
+    seen = _outcomes(mutated(), 800 if LONG else 300)
+    assert seen["refused"] > 75
+    assert seen["valid"] > 7
 
 
 def test_a_damaged_file_is_refused_in_words_or_prices_what_it_accepts() -> None:
-    seen = _outcomes(damaged() | st.binary(max_size=200), 1000)
-    assert seen["refused"] > 400
-    assert seen["valid"] > 10
+    seen = _outcomes(damaged() | st.binary(max_size=200), 1000 if LONG else 400)
+    assert seen["refused"] > 160
+    assert seen["valid"] > 4
