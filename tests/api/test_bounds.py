@@ -45,6 +45,7 @@ NAMES = {
     "digest": "none",
     "name": "none.js",
     "model": "none",
+    "video": "gen_00" + "a" * 24,
 }
 
 

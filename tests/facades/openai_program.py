@@ -51,8 +51,18 @@ def main(url: str, key: str, poor_key: str) -> dict[str, Any]:
         "path": error_of(client.files.list),
     }
     seen["models"] = next(model.id for model in client.models.list())
+    if hasattr(client, "videos"):  # from 1.110 on
+        seen["videos"] = seen_of_videos(client)
     seen["async"] = asyncio.run(made_by_the_async_client(url, key))
     return seen
+
+
+def seen_of_videos(client: Any) -> list[Any]:
+    video = client.videos.create_and_poll(model="wan-2.2", prompt="a wave", size="1280x720", seconds="5")
+    data = client.videos.download_content(video.id).read()
+    listed = [one.id for one in client.videos.list(limit=1)]
+    gone = client.videos.delete(video.id)
+    return [video.status, video.seconds, video.size, data[4:8].decode(), listed == [video.id], gone.deleted]
 
 
 async def made_by_the_async_client(url: str, key: str) -> int:

@@ -13,8 +13,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.console.stack import Account, Stack
+from tests.console.stack import Stack
 from tests.facades.conftest import Installed
+from tests.facades.openai_clients import charged, client_of, generations
 from tests.made_media import picture
 from tests.whole.everything import until
 
@@ -22,27 +23,6 @@ PROGRAM = Path(__file__).with_name("openai_program.py")
 HERE = openai.__version__
 # What these need and this environment has not.
 VERSIONS = {HERE: (), "2.54.0": ("distro", "tqdm"), "1.109.1": ("distro", "tqdm")}
-
-
-def client_of(stack: Stack, account: Account, **options: Any) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{stack.address}/openai/v1", api_key=account.key, **options)
-
-
-def generations(stack: Stack, account: Account) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = stack.call("GET", "/v1/generations", account.key)["data"]
-    return found
-
-
-def charged(stack: Stack, account: Account) -> float:
-    """What all receipts of an account together say was charged: the price of each that was delivered whole."""
-    total = 0.0
-    for generation in generations(stack, account):
-        receipt = stack.call("GET", f"/v1/generations/{generation['id']}/receipt", account.key)
-        assert receipt["committed"] + receipt["refunded"] + receipt["held"] == receipt["credits"]
-        if receipt["outputs_delivered"] == receipt["outputs_requested"]:
-            assert receipt["committed"] == receipt["credits"]
-        total += receipt["committed"]
-    return total
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -55,7 +35,9 @@ def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, v
     program = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=150)
     assert program.returncode == 0, program.stderr
     seen = json.loads(program.stdout)
-    errors = seen.pop("errors")
+    errors, videos = seen.pop("errors"), seen.pop("videos", None)
+    assert videos in (None, ["completed", "5", "1280x720", "ftyp", True, True])
+    assert (videos is None) == (version == "1.109.1")
     assert seen == {
         "version": version,
         "made": ["683x1024", [True, True]],
@@ -76,8 +58,9 @@ def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, v
     }
     assert "Not enough credits" in errors["poor"][3]
     # One charge for each call that delivered: two at 35, one streamed, one slow, three side by side at 5.
-    assert charged(stack, account) == 2 * 35 + 5 * 5
-    assert len(generations(stack, account)) == 1 + 1 + 1 + 2 + 3, "no call was made twice, refusals made none"
+    assert charged(stack, account) == 2 * 35 + 5 * 5 + (0 if videos is None else 30)
+    made = 1 + 1 + 1 + 2 + 3 + (0 if videos is None else 1)
+    assert len(generations(stack, account)) == made, "no call was made twice, refusals made none"
     assert generations(stack, poor) == []
 
 

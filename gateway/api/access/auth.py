@@ -37,6 +37,7 @@ from gateway.ledger.ledger import Ledger
 CACHE_SECONDS = 60
 CACHE_ENTRIES_MAX = 20_000  # of half a kilobyte
 KEY_PREFIX = "fbx_"
+_KINDS = frozenset({"bearer", "key"})
 KEY_MAX_CHARACTERS = 256
 OWN_ACCOUNT = "account of this key"
 OWN_ACCOUNT_GONE = "The account this key belongs to no longer exists."
@@ -191,11 +192,11 @@ class Callers:
 
 
 def bearer(header: str | None) -> str:
-    """The key in `Authorization: Bearer …`; InvalidKey if there is none."""
+    """The key in `Authorization: Bearer …`, or in `Key …` as fal's clients write it; InvalidKey if there is none."""
     if header is None:
         raise InvalidKey("No API key given. Send it as `Authorization: Bearer fbx_…`.")
     kind, _, key = header.partition(" ")
-    if kind.lower() != "bearer" or not 0 < len(key.strip()) <= KEY_MAX_CHARACTERS or not key.isascii():
+    if kind.lower() not in _KINDS or not 0 < len(key.strip()) <= KEY_MAX_CHARACTERS or not key.isascii():
         raise InvalidKey("The Authorization header must be `Bearer fbx_…`, with your API key.")
     return key.strip()
 

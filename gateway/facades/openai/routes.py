@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gateway.api.http.route import Route
 from gateway.domain import Scope
-from gateway.facades.openai import images, models
+from gateway.facades.openai import images, models, videos
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
+VIDEO = "/openai/v1/videos/{video}"
 
 # fmt: off
 OPENAI_ROUTES: tuple[Route, ...] = (
@@ -14,6 +15,14 @@ OPENAI_ROUTES: tuple[Route, ...] = (
           own_idempotency=True),
     Route("POST", "/openai/v1/images/edits", images.edits, ACCOUNT, None, None, "Edit images", own_idempotency=True,
           looks_up_key=True),
+    Route("POST", "/openai/v1/videos", videos.create, ACCOUNT, None, None, "Create a video", own_idempotency=True,
+          looks_up_key=True),
+    Route("GET", "/openai/v1/videos", videos.listed, ACCOUNT, None, None, "List videos"),
+    Route("GET", VIDEO, videos.get, ACCOUNT, None, None, "Get a video"),
+    Route("DELETE", VIDEO, videos.delete, ACCOUNT, None, None, "Cancel a video, or delete its file"),
+    Route("GET", f"{VIDEO}/content", videos.content, ACCOUNT, None, None, "Download a video; Range is supported",
+          media="*/*"),
+    Route("POST", f"{VIDEO}/remix", videos.remix, ACCOUNT, None, None, "Remix a video", own_idempotency=True),
     Route("GET", "/openai/v1/models", models.listed, ACCOUNT, None, None, "List models", looks_up_key=True),
     Route("GET", "/openai/v1/models/{model}", models.get, ACCOUNT, None, None, "Get a model", looks_up_key=True),
 )

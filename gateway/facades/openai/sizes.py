@@ -1,0 +1,59 @@
+"""How long and how large a video is in the words of the `openai` packages: `"8"` and `"1280x720"`."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from gateway.domain import SettingValue
+from gateway.ledger import outcomes
+from gateway.pricing.card import RateCard
+from gateway.pricing.conditions import matches
+from gateway.pricing.measures import INPUT_IMAGES, INPUT_VIDEOS
+from gateway.pricing.quote import rounded_up
+from gateway.pricing.values import plain
+
+_DURATION = "duration"
+
+
+def billed_seconds(card: RateCard, video: outcomes.Generation) -> str | None:
+    """The seconds that were charged, as text: those that were ordered, or what the rate rounds them up to."""
+    ordered = video.request.settings.get(_DURATION)
+    if not isinstance(ordered, int | Decimal) or isinstance(ordered, bool):
+        delivered = next((output.duration_seconds for output in video.outputs), None)
+        return None if delivered is None else f"{plain(Decimal(delivered)):f}"
+    model = card.models.get(video.request.model)
+    if model is None:
+        return f"{plain(Decimal(ordered)):f}"
+    kinds = [given.kind for given in video.request.inputs]
+    facts: dict[str, SettingValue] = dict(video.request.settings)
+    facts |= {INPUT_IMAGES: kinds.count("image"), INPUT_VIDEOS: kinds.count("video")}
+    rate = next((rate for rate in model.rates if rate.when.keys() <= facts.keys() and matches(rate.when, facts)), None)
+    multiple = None if rate is None else rate.round_up.get(_DURATION)
+    billed = Decimal(ordered) if multiple is None else rounded_up(ordered, multiple)
+    return f"{plain(billed):f}"
+
+
+def size_of(card: RateCard, video: outcomes.Generation) -> str | None:
+    """What was delivered; before that what was ordered: by the card's table, else by its ratio and shortest side."""
+    if video.outputs:
+        return f"{video.outputs[0].width}x{video.outputs[0].height}"
+    settings, model = video.request.settings, card.models.get(video.request.model)
+    tables = () if model is None else (model.facade.get("openai", {}), card.tools[model.tool].facade.get("openai", {}))
+    for table in tables:
+        sizes = table.get("size", {})
+        if not isinstance(sizes, str):
+            for size, means in sizes.items():
+                if all(settings.get(name) == value for name, value in means.items()):
+                    return size
+    ratio = re.fullmatch(r"(\d{1,3}):(\d{1,3})", str(settings.get("aspect_ratio", "")))
+    short = re.fullmatch(r"(\d{3,4})p", str(settings.get("resolution", "")))
+    if ratio is None or short is None:
+        return None
+    width, height, side = int(ratio[1]), int(ratio[2]), int(short[1])
+    scale = Decimal(side) / min(width, height)
+    return f"{_even(width * scale)}x{_even(height * scale)}"
+
+
+def _even(side: Decimal) -> int:
+    return round(side / 2) * 2

@@ -1,0 +1,210 @@
+"""`/openai/v1/videos`: each video is a generation, and has its id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.access.auth import KeysStale, found
+from gateway.api.errors import NotFound
+from gateway.api.handlers.outputs import send_output
+from gateway.api.http.context import caller
+from gateway.api.http.headers import GENERATION_HEADER
+from gateway.api.http.parse import query_of, read_object
+from gateway.api.http.respond import answer_json
+from gateway.api.ownership.own_generations import own_generation, queue_positions
+from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
+from gateway.domain import FINAL_STATES, MediaKind, State, kind_asked
+from gateway.facades.calls import created_headers, generation_of, models_of, order
+from gateway.facades.openai.errors import failure_of
+from gateway.facades.openai.parameters import body_of, is_retry, read_asked, refused, whole
+from gateway.facades.openai.sizes import billed_seconds, size_of
+from gateway.ledger import outcomes
+from gateway.media import Media
+from gateway.views.generations import number_of_credits
+
+POLL_AFTER_HEADER = "openai-poll-after-ms"
+POLL_AFTER_MS = 1000
+"""The packages keep the first that they see: one that a short video is not kept waiting by."""
+
+_REMIXED_FROM = "remixed_from_video_id"
+_LIST_MAX = 100
+_PAGES_MAX = 20  # of a list that images stand in, too: then there is a next page
+_DAY_SECONDS = 86_400
+_STATUSES = {
+    State.WAITING: "queued",
+    State.QUEUED: "queued",
+    State.RUNNING: "in_progress",
+    State.SUCCEEDED: "completed",
+    State.FAILED: "failed",
+    State.CANCELLED: "failed",
+}
+
+Generation = outcomes.Generation
+
+
+async def create(request: web.Request) -> web.Response:
+    """`POST /openai/v1/videos`: a form, with or without a picture to begin with."""
+    asked = await read_asked(request, {"input_reference": None})
+    default = next(iter(models_of(request, MediaKind.VIDEO)), "")
+    reference = asked.given.get("input_reference")
+    if isinstance(reference, dict) and isinstance(reference.get("image_url"), str):
+        asked.inputs.append({"kind": "image", "url": reference["image_url"]})
+    elif reference is not None:
+        raise refused("input_reference", "must be a file, or have an `image_url`")
+    body = body_of(request, asked, MediaKind.VIDEO, default_model=default, elsewhere=("input_reference",))
+    ordered = await order(request, body, digest=asked.digest, retry=is_retry(request))
+    return await _answer(request, ordered.generation, created_headers(ordered))
+
+
+async def get(request: web.Request) -> web.Response:
+    """`GET /openai/v1/videos/{video}`."""
+    return await _answer(request, await _video(request))
+
+
+async def listed(request: web.Request) -> web.Response:
+    """`GET /openai/v1/videos`: newest first."""
+    query = query_of(request)
+    if unknown := query.keys() - {"after", "limit", "order"}:
+        raise refused(min(unknown), "is not a parameter of this call")
+    if query.get("order", "desc") != "desc":
+        raise refused("order", 'must be "desc": videos are listed newest first')
+    limit = whole(query, "limit", 20, least=1)
+    videos, has_more = await _page(request, query.get("after") or None, min(limit, _LIST_MAX))
+    positions = await queue_positions(request, videos)
+    data = [_shape(request, video, position) for video, position in zip(videos, positions, strict=True)]
+    ids = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+    return answer_json(json.dumps({"object": "list", "data": data, "has_more": has_more, **ids}).encode())
+
+
+async def delete(request: web.Request) -> web.Response:
+    """`DELETE /openai/v1/videos/{video}`: cancel what has not ended, delete the file of what has."""
+    video = await _video(request)
+    if video.state not in FINAL_STATES:
+        who = caller(request)
+        outcome = await request.app[LEDGER].cancel(
+            generation=video.id, account=who.acting_account, keys_version=who.keys_version
+        )
+        if isinstance(outcome, outcomes.KeysChanged):
+            raise KeysStale
+    elif video.outputs:
+        for deleted in await request.app[OUTPUTS].delete_generations([video.id]):
+            await request.app[LEDGER].outputs_deleted(generation=deleted)
+    return answer_json(json.dumps({"id": video.id, "object": "video.deleted", "deleted": True}).encode())
+
+
+async def content(request: web.Request) -> web.StreamResponse:
+    """`GET /openai/v1/videos/{video}/content`: the file, streamed, whole or a range."""
+    variant = query_of(request).get("variant", "video")
+    if variant != "video":
+        raise refused("variant", 'must be "video": no thumbnail and no spritesheet is made')
+    video = await _video(request)
+    if not video.outputs:
+        raise NotFound(f"Video {video.id} has no content{'' if video.state in FINAL_STATES else ' yet'}.")
+    return await send_output(request, video, 0)
+
+
+async def remix(request: web.Request) -> web.Response:
+    """`POST /openai/v1/videos/{video}/remix`: the same model and settings, with the video as input."""
+    given = await read_object(request)
+    if unknown := given.keys() - {"prompt"}:
+        raise refused(min(unknown), "is not a parameter of this call")
+    video = await _video(request)
+    if not video.outputs:
+        raise NotFound(f"Video {video.id} has no content to remix.")
+    model = request.app[RATE_CARDS].card.models.get(video.request.model)
+    if model is None or not model.inputs.video:
+        name = video.request.model if model is None else model.name
+        raise refused("video", f"cannot be remixed: {name} takes no video as input")
+    members = {
+        "prompt": given.get("prompt"),
+        "settings": dict(video.request.settings),
+        "inputs": [{"kind": "video", "url": await _as_upload(request, video)}],
+        "metadata": {_REMIXED_FROM: video.id},
+    }
+    body = generation_of(request, video.request.model, members)
+    ordered = await order(request, body, digest=json.dumps(given, sort_keys=True), retry=is_retry(request))
+    return await _answer(request, ordered.generation, created_headers(ordered))
+
+
+async def _as_upload(request: web.Request, video: Generation) -> str:
+    """The address of a copy of a video's file, to be used as an input."""
+    output, addresses = video.outputs[0], request.app[UPLOAD_ADDRESSES]
+    media = Media(output.content_type, output.width, output.height, output.duration_seconds)
+    key = addresses.new_key(media, output.bytes)
+    await request.app[OUTPUTS].copy(output.object_key, key)
+    return addresses.address(caller(request).acting_account, key)
+
+
+async def _video(request: web.Request) -> Generation:
+    """The video in the path; NotFound if it is another's, no video, or deleted."""
+    name = request.match_info["video"]
+    video = await own_generation(request, name)
+    if not _is_video(video) or video.outputs_deleted:
+        raise NotFound(f"There is no video {name}.")
+    return video
+
+
+def _is_video(generation: Generation) -> bool:
+    return kind_asked(generation.request.tool, generation.request.settings) is MediaKind.VIDEO
+
+
+async def _page(request: web.Request, after: str | None, limit: int) -> tuple[list[Generation], bool]:
+    """Up to `limit` videos before `after`, and whether there are more; other generations are passed over."""
+    who, videos = caller(request), list[Generation]()
+    tools = {model.tool for model in models_of(request, MediaKind.VIDEO).values()}
+    for _ in range(_PAGES_MAX):
+        page = found(
+            await request.app[LEDGER].generations(
+                account=who.acting_account,
+                keys_version=who.keys_version,
+                limit=_LIST_MAX,
+                before=after,
+                tool=next(iter(tools)) if len(tools) == 1 else None,
+            ),
+            f"video {after} in this account's list",
+        )
+        videos += [one for one in page.data if _is_video(one) and not one.outputs_deleted]
+        after = page.next
+        if len(videos) > limit or after is None:
+            break
+    return videos[:limit], len(videos) > limit or (after is not None and bool(videos))
+
+
+async def _answer(request: web.Request, video: Generation, headers: Mapping[str, str] | None = None) -> web.Response:
+    (position,) = await queue_positions(request, [video])
+    sent = {GENERATION_HEADER: video.id, **(headers or {})}
+    if video.state not in FINAL_STATES:
+        sent[POLL_AFTER_HEADER] = str(POLL_AFTER_MS)
+    return answer_json(json.dumps(_shape(request, video, position)).encode(), headers=sent)
+
+
+def _shape(request: web.Request, video: Generation, position: int | None) -> dict[str, Any]:
+    asked, card = video.request, request.app[RATE_CARDS].card
+    members: dict[str, Any] = {
+        "id": video.id,
+        "object": "video",
+        "status": _STATUSES[video.state],
+        "progress": 100 if video.state is State.SUCCEEDED else video.progress_thousandths // 10,
+        "created_at": video.created_at // 1000,
+        "completed_at": None if video.finished_at is None else video.finished_at // 1000,
+        "expires_at": None,
+        "model": asked.model,
+        "prompt": asked.prompt,
+        "seconds": billed_seconds(card, video),
+        "size": size_of(card, video),
+        _REMIXED_FROM: asked.metadata.get(_REMIXED_FROM),
+        "error": None,
+        "credits": number_of_credits(video.price_millicredits - video.refunded_millicredits),
+    }
+    if video.finished_at is not None and video.outputs:
+        kept = request.app[SETTINGS].output_days * _DAY_SECONDS
+        members["expires_at"] = int(video.finished_at // 1000 + kept)
+    if video.state in {State.FAILED, State.CANCELLED}:
+        members["error"] = failure_of(video)
+    if position is not None:
+        members["queue_position"] = position
+    return members
