@@ -13,6 +13,7 @@ from gateway.errors import SettingsError
 from gateway.outside.cors import parse_origins
 from gateway.settings import load_settings
 from tests.api.visitor import Reply, Visitor, open_gateway
+from tests.cases import cases
 
 APP = "https://app.example.com"
 LOCAL = "http://localhost:5173"
@@ -101,7 +102,7 @@ async def test_what_a_cookie_opens_is_for_our_own_pages(opened: Visitor) -> None
         assert OPEN not in (await opened.call("GET", path, headers={"Origin": APP})).headers
 
 
-@pytest.mark.parametrize(
+@cases(
     ("entry", "why"),
     [
         ("*", "wildcard"),

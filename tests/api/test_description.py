@@ -16,6 +16,7 @@ from gateway.api.description.operations import EXAMPLES, NAMES, SIGNED_BODIES, T
 from gateway.api.errors import ApiError, error_classes
 from gateway.api.routes import ROUTES
 from tests.api.visitor import Visitor
+from tests.cases import cases
 
 DESCRIBED = document(ROUTES, "http://here")
 
@@ -136,14 +137,14 @@ def test_each_code_of_a_call_is_typed_by_its_status() -> None:
             assert DESCRIBED["components"]["schemas"][name]["properties"]["code"]["const"] == code
 
 
-@pytest.mark.parametrize("error", error_classes())
+@cases("error", error_classes())
 def test_the_details_of_an_error_are_those_that_are_described(error: type[ApiError]) -> None:
     taken = "details" in inspect.signature(error.__init__).parameters
     said = get_type_hints(error.__init__)["details"] if taken else None
     assert said in {error.shape, None if error.shape is None else error.shape | None}
 
 
-@pytest.mark.parametrize("call", EXAMPLES, ids=" ".join)
+@cases("call", EXAMPLES)
 def test_an_example_is_what_its_call_takes(call: tuple[str, str]) -> None:
     method, path = call
     (content,) = DESCRIBED["paths"][path][method.lower()]["requestBody"]["content"].values()

@@ -376,7 +376,7 @@ SHAPES: set[type[BaseModel]] = {
 }
 
 
-@pytest.mark.parametrize("shape", sorted(SHAPES, key=str))
+@cases("shape", sorted(SHAPES, key=str))
 def test_a_shape_that_does_not_fit_says_so_without_what_it_was_given(shape: type[BaseModel]) -> None:
     """An answer that does not fit is a 500, and its traceback goes to the log: pydantic's text quoted the prompt."""
     with pytest.raises(ValidationError) as raised:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from gateway.api import limits
 from gateway.api.access import key_use
 from gateway.api.access.auth import KEY_MAX_CHARACTERS
@@ -25,6 +23,7 @@ from gateway.schemas import base
 from gateway.schemas import generations as schemas
 from gateway.schemas.webhooks import DESCRIPTION_MAX_CHARACTERS
 from gateway.settings import Settings
+from tests.cases import cases
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
 
@@ -83,7 +82,7 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@cases("name", LIMITS)
 def test_each_limit_is_the_codes_own(name: str) -> None:
     value, answer = LIMITS[name]
     found = {row[0].replace("`", ""): row for row in rows("Limits")}

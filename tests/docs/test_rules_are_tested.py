@@ -7,7 +7,7 @@ import functools
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
+from tests.cases import cases
 
 TESTS = Path(__file__).parents[1]
 RULES = [f"r{number}" for number in range(1, 25)]
@@ -26,7 +26,7 @@ def claims() -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("rule", RULES)
+@cases("rule", RULES)
 def test_a_rule_has_a_test_named_after_what_it_claims(rule: str) -> None:
     found = claims().get(rule, [])
     assert found, f"no test is named test_{rule}_…"

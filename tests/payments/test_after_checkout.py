@@ -21,6 +21,7 @@ from gateway.outside.return_urls import ReturnUrls, with_checkout
 from gateway.payments.links import LINK_SECONDS
 from gateway.settings import load_settings
 from tests.api.visitor import Reply, Visitor, open_gateway
+from tests.cases import cases
 from tests.invariants.checks import check_invariants
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import read_checkout
@@ -103,7 +104,7 @@ async def test_an_open_redirect_is_refused_and_the_refusal_names_field_and_setti
     assert (await read(gateway, "/v1/purchases", key))["data"] == [], "nothing was begun"
 
 
-@pytest.mark.parametrize(
+@cases(
     "url",
     [
         "https://shop.example.com.evil.example/", "https://shop.example.com@evil.example/", "//evil.example/",

@@ -18,6 +18,7 @@ from gateway.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
+from tests.cases import cases
 from tests.providers.wild import Handler, Wild, always, hang_up, serving
 from workers.providers import Connection
 from workers.providers.calls import ProviderCalls, decoded
@@ -38,7 +39,7 @@ async def calls_to(answer: Handler, timeout_seconds: float = 20) -> AsyncIterato
             await calls.close()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "headers", "method", "repeatable", "error"),
     [
         (429, {}, "POST", False, ProviderBusy),

@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.domain import MediaKind
 from gateway.errors import ProviderFailed, ProviderNotSetUp, ProviderRejected, ProviderUnreachable
 from gateway.pricing.load import load_card
+from tests.cases import cases
 from tests.made_media import picture
 from tests.providers.comfyui_vendor import WORKFLOW, ComfyUiVendor
 from tests.providers.requests import asked, made, seen
@@ -272,7 +273,7 @@ def said(kind: str, **data: Any) -> str:
     return json.dumps({"type": kind, "data": data})
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "message"),
     [
         (said("progress", value=5, max=20, prompt_id="a", node="5"), JobProgress("a", 0.2375)),

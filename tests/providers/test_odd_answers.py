@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from gateway.errors import ProviderError
+from tests.cases import cases
 from tests.made_media import picture
 from tests.providers.requests import asked
 from tests.providers.wild import serving
@@ -208,7 +209,7 @@ async def test_no_odd_value_anywhere_is_more_than_the_providers_error(
         await provider.close()
 
 
-@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -0.5, 50, 10**400, True, "0.5", None, [0.5], {}])
+@cases("odd", [float("nan"), float("inf"), -0.5, 50, 10**400, True, "0.5", None, [0.5], {}])
 def test_an_odd_progress_moves_nothing(odd: Any) -> None:
     assert Pending(odd).fraction is None
     assert ProgressReport(odd).fraction == 0
@@ -219,7 +220,7 @@ def test_a_progress_is_kept(said: float, known: float) -> None:
     assert Pending(said).fraction == known
 
 
-@pytest.mark.parametrize("odd", [*ODD, '{"value": NaN, "max": NaN}'])
+@cases("odd", [*ODD, '{"value": NaN, "max": NaN}'])
 def test_comfyuis_socket_says_nothing_by_an_odd_message(odd: str) -> None:
     for text in (
         odd,

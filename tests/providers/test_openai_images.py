@@ -17,6 +17,7 @@ from gateway.errors import Moderated, ProviderBusy, ProviderError, ProviderFaile
 from gateway.media import Media, inspect
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.pricing.load import load_card
+from tests.cases import cases
 from tests.made_media import picture
 from tests.providers.openai_vendor import OpenAiVendor, error
 from tests.providers.requests import asked, made
@@ -141,7 +142,7 @@ async def test_a_picture_whose_server_is_away_is_fetched_again_and_never_bought_
         assert len(wild.asked) == 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "document", "wanted"),
     [
         (400, {"error": {"code": "moderation_blocked", "message": PROMPT}}, Moderated),

@@ -12,6 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderUnreachable
+from tests.cases import cases
 from tests.made_media import film, picture
 from tests.providers.requests import asked, made, seen
 from tests.providers.wild import Wild, always, serving
@@ -65,7 +66,7 @@ def test_base64_is_read_in_lines_for_urls_unpadded_and_with_a_head(text: str) ->
     assert decoded(text) == BYTES
 
 
-@pytest.mark.parametrize("text", ["?", "A", "a=b", "ä", "\ud800", "<html>", None, 7, ["A"], {"b64": PLAIN}])
+@cases("text", ["?", "A", "a=b", "ä", "\ud800", "<html>", None, 7, ["A"], {"b64": PLAIN}])
 def test_what_is_no_base64_is_the_providers_fault(text: object) -> None:
     with pytest.raises(ProviderFailed):
         decoded(text)
@@ -125,7 +126,7 @@ OUTPUTS_OF_TWO = [
 
 
 @pytest.mark.parametrize("names", OUTPUTS_OF_TWO)
-@pytest.mark.parametrize("kind", ["http", "fal", "replicate"])
+@cases("kind", ["http", "fal", "replicate"])
 async def test_a_cover_is_no_output_wherever_it_stands(kind: str, names: list[str]) -> None:
     answers: dict[str, Any] = {
         "/jobs/": {"status": "succeeded", "outputs": [{"url": f"/{name}"} for name in names]},
@@ -191,13 +192,13 @@ SAFETY_WORDS = [
 ]
 
 
-@pytest.mark.parametrize("document", SAFETY_WORDS)
+@cases("document", SAFETY_WORDS)
 def test_a_filters_code_is_known_wherever_it_stands(document: object) -> None:
     assert is_moderated(document)
     assert is_moderated([{"of": document}])
 
 
-@pytest.mark.parametrize(
+@cases(
     "document",
     [
         {"candidates": [{"finishReason": "STOP"}]},
@@ -218,7 +219,7 @@ def test_other_words_are_no_filters(document: object) -> None:
     assert not is_moderated(document)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sentence", "moderated"),
     [
         ("NSFW content detected. Try running it again, or try a different prompt.", True),
@@ -242,7 +243,7 @@ COMPLETED = {"status": "COMPLETED"}
 GOOGLE = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("kind", "answers"),
     [
         ("http", {"/jobs/": {"status": "failed", "error": {"code": "SAFETY", "message": "x"}}}),
@@ -275,7 +276,7 @@ async def test_what_a_filter_left_of_several_is_delivered() -> None:
 
 
 @pytest.mark.parametrize("status", ["FAILED", "ERROR", "CANCELLED", "EXPIRED", "failed", "DEAD_LETTERED"])
-@pytest.mark.parametrize("result", [200, 404, 500, 503])
+@cases("result", [200, 404, 500, 503])
 async def test_fals_failed_ends_at_once_whatever_its_result_answers(status: str, result: int) -> None:
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("/status"):
@@ -311,7 +312,7 @@ async def test_an_end_that_nobody_documented_is_one(kind: str, said: object, err
         assert type(ended.value) is error
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "stage"),
     [
         *((word, Stage.RUNS) for word in ("IN_QUEUE", "in-progress", "Starting", "processing", " queued ")),

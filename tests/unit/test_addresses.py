@@ -15,6 +15,7 @@ from aiohttp import ClientConnectorError, ClientSession, ClientTimeout, web
 from gateway.errors import SettingsError
 from gateway.outside.addresses import AddressGuard, PatientResolver, is_public, is_refusal, parse_networks
 from gateway.settings import load_settings
+from tests.cases import cases
 
 LOCAL = AddressGuard(parse_networks("127.0.0.0/8"))
 
@@ -30,7 +31,7 @@ NOT_PUBLIC = [
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 
 
-@pytest.mark.parametrize("address", NOT_PUBLIC)
+@cases("address", NOT_PUBLIC)
 def test_an_address_of_somebodys_own_network_is_refused_however_it_is_written(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
     assert not AddressGuard().admits(address)
@@ -52,7 +53,7 @@ def test_an_allowed_network_is_called_with_and_without_tls_and_its_neighbours_ar
         assert not guard.admits(address)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("url", "says"),
     [
         ("https://example.com/hooks?a=1", None),
@@ -126,12 +127,12 @@ INSIDE = [
 
 
 @pytest.mark.parametrize("host", INSIDE)
-@pytest.mark.parametrize("rest", ["", "/cat.png", ":443/cat.png?a=b"])
+@cases("rest", ["", "/cat.png", ":443/cat.png?a=b"])
 def test_an_input_that_can_be_seen_to_lie_inside_is_refused_however_its_host_is_written(host: str, rest: str) -> None:
     assert AddressGuard().problem_of_input(f"https://{host}{rest}") is not None
 
 
-@pytest.mark.parametrize(
+@cases(
     "host",
     [
         "example.com",

@@ -13,6 +13,7 @@ from gateway.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from gateway.ledger.scripts import translated
 from gateway.queue.redis_calls import queue_errors
 from gateway.redis_link.connections import Address, connect_ledger, connect_queue, parse_address, queue_pool
+from tests.cases import cases
 from tests.free_ports import free_port
 from tests.redis_servers import RedisServer
 from tests.until import until_idle
@@ -47,7 +48,7 @@ def test_an_address_says_where_and_how(url: str, address: Address) -> None:
     assert parse_address(url) == address
 
 
-@pytest.mark.parametrize(
+@cases(
     ("url", "message"),
     [
         ("http://cache", "must start with redis://"),

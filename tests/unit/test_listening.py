@@ -12,13 +12,14 @@ from gateway.errors import SettingsError
 from gateway.local import listening
 from gateway.settings import Settings, load_settings
 from gateway.startup.exposure import links_in_words, mode_in_words, warnings
+from tests.cases import cases
 
 EVERY = ["0.0.0.0", "::", "", "0", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"]
 OTHERS = ["192.0.2.7", "10.0.0.1", "2001:db8::7", "fe80::1", "no-such-host.invalid"]
 OURS = ["127.0.0.1", "::1", "localhost", "127.9.9.9", "[::1]", "::ffff:127.0.0.1"]
 
 
-@pytest.mark.parametrize("host", [*EVERY, *OTHERS])
+@cases("host", [*EVERY, *OTHERS])
 def test_where_others_can_come_test_mode_is_off_unless_asked_for_by_name(host: str) -> None:
     """`FAREBOX_HOST=0.0.0.0 farebox up` once sold plans to anybody for a click."""
     settings = Settings(host=host)

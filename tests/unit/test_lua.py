@@ -16,6 +16,7 @@ from gateway.ledger.scripts import SCRIPTS as LEDGER_SCRIPTS
 from gateway.queue.queue import SCRIPTS as QUEUE_SCRIPTS
 from gateway.redis_link.connections import connect_queue
 from gateway.redis_link.scripts import ScriptFolder, arguments_of
+from tests.cases import cases
 
 LINES_MAX = 85
 LINE = re.compile(r"(?m)^#!.*$|--[^\n]*")
@@ -61,7 +62,7 @@ def folder_of(path: Path) -> Folder:
     return next(folder for folder in FOLDERS if path.is_relative_to(folder.package))
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@cases("path", SCRIPTS)
 def test_every_script_has_the_fixed_header_and_fits_a_screen(path: Path) -> None:
     text = path.read_text()
     header = HEADER.match(text)
@@ -70,12 +71,12 @@ def test_every_script_has_the_fixed_header_and_fits_a_screen(path: Path) -> None
     assert len(body) <= LINES_MAX
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+@cases("path", [*SCRIPTS, *LIBRARIES])
 def test_no_line_of_lua_is_longer_than_one_of_python_may_be(path: Path) -> None:
     assert all(len(line) <= 120 for line in path.read_text().splitlines())
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@cases("path", SCRIPTS)
 def test_every_argument_is_named_once_by_the_first_line_of_code(path: Path) -> None:
     """No slot has a number, and nothing else has an argument's name: it means one thing in all of a script."""
     head, taken, body = LINE.sub("", path.read_text()).rpartition("= unpack(ARGV)")
@@ -131,14 +132,14 @@ def test_a_script_refuses_other_arguments_than_its_own() -> None:
             script.in_order(wrong)
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@cases("path", SCRIPTS)
 def test_a_script_that_says_it_writes_nothing_cannot(path: Path) -> None:
     text = path.read_text()
     says_nothing = "-- Writes   nothing" in text
     assert says_nothing == text.startswith("#!lua flags=no-writes\n")
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+@cases("path", [*SCRIPTS, *LIBRARIES])
 def test_amounts_are_never_written_by_tostring(path: Path) -> None:
     """`tostring(1e14)` is "1e+14"."""
     code = "\n".join(line.partition("--")[0] for line in path.read_text().splitlines())
@@ -146,7 +147,7 @@ def test_amounts_are_never_written_by_tostring(path: Path) -> None:
     assert not re.search(r"\b(?:os|io|math\.random)\.", code)
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+@cases("path", [*SCRIPTS, *LIBRARIES])
 def test_keys_are_spelled_in_one_place(path: Path) -> None:
     if path.stem in {"keys", "webhook_keys"}:
         return
@@ -169,7 +170,7 @@ def included_in(text: str) -> list[str]:
     return [name for include in INCLUDE.findall(text) for name in re.findall(r'"lib/(\w+)"', include)]
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+@cases("path", [*SCRIPTS, *LIBRARIES])
 def test_a_file_includes_just_what_it_calls(path: Path) -> None:
     """What it calls and does not include would be a global that Redis does not know, or there by luck."""
     text = path.read_text()
@@ -177,7 +178,7 @@ def test_a_file_includes_just_what_it_calls(path: Path) -> None:
     assert sorted(included_in(text)) == sorted(libraries_in(text) - own)
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, *LIBRARIES], ids=lambda path: path.stem)
+@cases("path", [*SCRIPTS, *LIBRARIES])
 def test_includes_stand_at_the_top(path: Path) -> None:
     """Two scripts hardly ever end a generation, and include that where they do: it is seen to the end of its block."""
     lines = path.read_text().splitlines()
@@ -192,7 +193,7 @@ def test_includes_stand_at_the_top(path: Path) -> None:
         assert not below
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@cases("path", SCRIPTS)
 def test_a_script_has_each_library_once_and_above_what_calls_it(path: Path) -> None:
     source = re.sub(r'"[^"\n]*"|--[^\n]*', "", folder_of(path).loads.load(path.stem).source)
     names = "|".join(library.stem for library in LIBRARIES)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.queue.messages import MESSAGE_BYTES_MAX, ChangeNotice, change_message, change_notices_in, check_requests_in
+from tests.cases import cases
 
 GENERATION = "gen_0b" + "a" * 24
 NOTICES = [ChangeNotice("acme", GENERATION, 7), ChangeNotice("acme", ""), ChangeNotice("o.ther@example", GENERATION)]
@@ -35,7 +36,7 @@ def test_a_gateway_of_before_there_were_versions_reads_a_hint_about_nobody_and_t
     assert told[0].account == "*"
 
 
-@pytest.mark.parametrize(
+@cases(
     "message",
     [
         b"",
@@ -52,7 +53,6 @@ def test_a_gateway_of_before_there_were_versions_reads_a_hint_about_nobody_and_t
         b"[" * 30_000,
         b"[" + b" " * MESSAGE_BYTES_MAX + b"]",
     ],
-    ids=lambda message: repr(message[:30]),
 )
 def test_a_message_that_is_odd_as_a_whole_is_dropped_and_counted_once(message: bytes) -> None:
     assert change_notices_in(message) == ([], 1)
@@ -67,7 +67,7 @@ ODD: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("odd", ODD, ids=repr)
+@cases("odd", ODD)
 def test_an_odd_hint_is_dropped_and_the_others_of_its_message_are_told(odd: object) -> None:
     message = json.dumps([*change_message(NOTICES), odd]).encode()
     assert change_notices_in(message) == (NOTICES, 1)

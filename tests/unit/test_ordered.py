@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pytest
-
 from gateway.domain import Output, SettingValue
 from gateway.media import Media
 from gateway.outputs.ordered import OutputChecks, OutputRequirements, ResolutionCheck, differences
+from tests.cases import cases
 
 
 def clip(seconds: str, width: int = 1280, height: int = 720) -> Media:
     return Media("video/mp4", width, height, Decimal(seconds))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("ordered", "delivered", "fits"),
     [
         (5, "5.04", True),
@@ -40,7 +39,7 @@ def test_the_card_may_say_another_share_or_none() -> None:
     assert OutputRequirements("video", {"duration": 5}, OutputChecks(duration=Decimal(0))).fault_of(clip("0.1")) is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("check", "settings", "size", "fits"),
     [
         ("off", {"size": "1024x1024"}, (512, 512), True),

@@ -21,6 +21,7 @@ from gateway.domain import (
 )
 from gateway.pricing import provider_faults
 from gateway.pricing.fields import ID_PATTERN, SETTING_PATTERN
+from tests.cases import cases
 from workers.providers import fal, replicate
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ IDS = {
 
 
 @pytest.mark.parametrize("is_id", IDS)
-@pytest.mark.parametrize("ending", ["\n", "\r", "\u2028", "\0", " ", "/", "\x85"])
+@cases("ending", ["\n", "\r", "\u2028", "\0", " ", "/", "\x85"])
 def test_no_id_ends_in_anything_else(is_id: object, ending: str) -> None:
     """`acme` and a line's end was an account, whose requests and log lines looked like acme's."""
     assert callable(is_id)

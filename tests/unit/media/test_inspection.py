@@ -14,6 +14,7 @@ import pytest
 from gateway.domain import MediaKind, kind_asked
 from gateway.errors import MediaUnreadable
 from gateway.media import Media, content_type_by_opening, images, inspect, inspection, videos
+from tests.cases import cases
 from tests.made_media import film, picture, png_that_says
 
 WHOLE = {
@@ -201,7 +202,7 @@ def test_a_gateway_starts_without_pillow_pyav_and_numpy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("seed", range(20))
+@cases("seed", range(20))
 def test_whatever_is_wrong_with_a_file_is_said_in_our_words(seed: int) -> None:
     """Bytes changed, left out and put in, as a broken disk or somebody's fuzzer would."""
     chance = random.Random(seed)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from gateway.errors import RequestRefused
 from gateway.outputs import InputFile, parse_data_url
+from tests.cases import cases
 
 
 def picture(file_format: str) -> bytes:
@@ -59,7 +60,7 @@ def test_case_and_parameters_of_the_content_type_do_not_matter() -> None:
     assert parse_data_url(url, kind="image", path="inputs.0.url").content_type == "image/png"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("url", "message"),
     [
         ("data:image/png,plain", "must look like data:image/png;base64,…"),

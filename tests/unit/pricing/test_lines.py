@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import RateCardError
 from gateway.pricing.lines import Lines, Location
 from gateway.pricing.load import read_card
+from tests.cases import cases
 
 CARD = dedent("""\
     # line 1: a comment
@@ -35,7 +36,7 @@ CARD = dedent("""\
     """)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("location", "line"),
     [
         (("tools", "video"), 2),

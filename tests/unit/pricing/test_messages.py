@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import RateCardError
 from gateway.pricing.load import load_card, read_card
+from tests.cases import cases
 
 Faults = Callable[[str], list[str]]
 
@@ -26,7 +27,7 @@ credits = 1
 """
 
 
-@pytest.mark.parametrize(
+@cases(
     ("tables", "message"),
     [
         (

@@ -10,6 +10,7 @@ from gateway.domain import SettingValue
 from gateway.errors import RateCardError
 from gateway.pricing.arguments import arguments_of, name_of
 from gateway.pricing.load import read_card
+from tests.cases import cases
 
 CARD = """
 [tools.image]
@@ -81,7 +82,7 @@ def test_what_is_no_setting_may_have_another_name_too() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("contents", "said"),
     [
         (card(kind="comfyui"), "[providers.flux-box]: needs a `base_url`"),

@@ -16,6 +16,7 @@ from PIL import Image
 
 from gateway.domain import SettingValue
 from gateway.media import Media, inspect
+from tests.cases import cases
 from workers.providers.base import Rendered
 from workers.providers.sandbox.caption import printable
 from workers.providers.sandbox.render import RenderJob, Stopped, render
@@ -83,7 +84,7 @@ def test_the_caption_stands_in_the_picture() -> None:
     assert card.max() - card.min() > 150
 
 
-@pytest.mark.parametrize(
+@cases(
     "prompt",
     [
         "",

@@ -5,10 +5,11 @@ from decimal import Decimal
 import pytest
 
 from gateway.domain import SettingValue
+from tests.cases import cases
 from workers.providers.sandbox.shape import Size, clip, image_size
 
 
-@pytest.mark.parametrize(
+@cases(
     ("settings", "width", "height"),
     [
         ({}, 1024, 1024),
