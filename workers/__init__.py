@@ -1,1 +1,1 @@
-"""The processes beside the gateway: workers make generations, caretakers look after what was left undone."""
+"""The processes beside the gateway: workers make generations, caretakers pick up what was left undone."""

@@ -1,15 +1,15 @@
-"""arq's worker with another way of finding jobs: by a bell, at once, through outages, and none twice over.
+"""arq's worker with a different way of picking jobs: woken at once, through outages, and never the same job twice.
 
-arq hands over, the lease owns (docs/design.md, section 6). arq itself runs only the jobs that make nothing: it reads
-one, runs its function and reports what it threw. What is replaced, and why (`docs/queue.md` has all of it):
+arq hands over, the lease owns (docs/design.md, section 6). arq itself only runs `stop` jobs: it reads the job, runs its
+function and reports exceptions. What is overridden, and why (`docs/queue.md` has the full list):
 
-- arq looks every half second; this waits on the tool's bell, so a job is begun within milliseconds.
-- arq reads each job and counts its tries; here a generation's job is read as it is claimed, and its attempts are
-  counted in the ledger. So one round trip stands between the dispatch and `begin`.
-- arq looks at the first few hundred jobs whether it can start them or not; this asks for as many as it has room for,
-  does not listen when it has none, and looks at once when a job ends.
-- arq exits when Redis goes away; this waits and goes on, and the jobs it is running go on meanwhile.
-- arq cancels its jobs at SIGTERM; this lets them finish for a while and then asks them to hand back.
+- arq polls every half second; this blocks on the tool's wake-up list, so a job starts within milliseconds.
+- arq reads each job and counts its tries; here a generation's job is read when it is claimed, and attempts are counted
+  in the ledger. So there is one round trip between the dispatch and `begin`.
+- arq reads the first few hundred jobs whether it can start them or not; this claims as many as it has capacity for,
+  does not block without capacity, and claims at once when a job ends.
+- arq exits when Redis is unavailable; this waits and continues, and running jobs continue meanwhile.
+- arq cancels its jobs on SIGTERM; this lets them finish for a while and then asks them to hand back.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from workers.care.heartbeat import process_name
 from workers.metrics import ATTEMPTS_IN_WORK
 
 _WAKEUPS_SECONDS = 0.5
-_JOBS_FIRST_SECONDS = 0.001  # jobs that were claimed ask for their leases before this process asks for more jobs
+_JOBS_FIRST_SECONDS = 0.001  # claimed jobs request their leases before this process claims more
 _PAUSES_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
-# How long handing back may take, after the grace: the ledger may be away, and then the caretaker does it.
+# Time for handing back after the grace period. If the ledger is unavailable, a caretaker does it instead.
 _HAND_BACK_SECONDS = 5
 
 log = structlog.get_logger(__name__)
 
 
 class ToolWorker(Worker):
-    """Runs up to `jobs_max` jobs of one tool's queue until it is told to stop.
+    """Runs up to `jobs_max` jobs of one tool's queue until it is stopped.
 
-    `hand_back` is set when the jobs still running must hand back: they share it, and end soon after.
+    `hand_back` is set when the jobs still running must hand back. They share it, and end soon after.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class ToolWorker(Worker):
         tasks: Tasks | None = None,
         store: StoreWatch | None = None,
     ) -> None:
-        """Make generations by `make`, which takes their jobs out of the queue; the other jobs are arq's to run.
+        """Run generations with `make`, which takes their jobs out of the queue; arq runs the other jobs.
 
-        No job is picked while the `store` of their outputs does not answer: another worker's may.
+        No job is claimed while the object `store` is unavailable: another worker may reach it.
         """
         super().__init__(
             functions=[func(cast("WorkerCoroutine", function), name=name) for name, function in functions.items()],
@@ -79,7 +79,7 @@ class ToolWorker(Worker):
             ctx=context,
             max_jobs=jobs_max,
             handle_signals=False,
-            # A job ends by its lease, `give_up_at` and the stop, never by arq's clock; arq wants some number.
+            # A job ends by its lease, `give_up_at` or a stop, never by arq's timeout; arq requires a number.
             job_timeout=timedelta(days=365),
             keep_result=0,
             # Attempts are counted in the ledger. arq's own count must never end a job.
@@ -102,7 +102,7 @@ class ToolWorker(Worker):
         self._room = asyncio.Event()
 
     def stop(self) -> None:
-        """Pick no more and end within the grace; the second time, hand back at once."""
+        """Claim no more jobs and end within the grace period; the second time, hand back at once."""
         if self._stopping.is_set():
             log.info("worker_hands_back_now", worker=self.name, jobs=len(self.tasks))
             self._hand_back.set()
@@ -113,7 +113,7 @@ class ToolWorker(Worker):
         asyncio.get_running_loop().call_later(self._grace_seconds, self._hand_back.set)
 
     async def main(self) -> None:
-        """Pick and run jobs until `stop`; return when none is left."""
+        """Claim and run jobs until `stop`; return when none is running."""
         seen = self._tasks.keep("heartbeat", self._say_that_seen)
         try:
             await self._pick_until_stopping()
@@ -126,7 +126,7 @@ class ToolWorker(Worker):
             log.warning("worker_not_signed_off", worker=self.name, error=str(error))
 
     async def close(self) -> None:
-        """Do nothing: the queue's connections belong to whoever made this worker."""
+        """Do nothing: the caller owns the queue's connections."""
 
     # --- finding jobs -----------------------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class ToolWorker(Worker):
                     log.warning("queue_unavailable", worker=self.name, jobs=len(self.tasks), error=str(error))
                 failures += 1
                 await self._wait_unless_stopping(pause)
-            except Exception:  # whatever it is: a worker that stays takes the next job, one that ends takes none
+            except Exception:  # whatever it was: a running worker continues, a stopping one claims nothing
                 log.exception("job_pickup_failed", worker=self.name, again_in_seconds=_PAUSES_SECONDS[-1])
                 await self._wait_unless_stopping(_PAUSES_SECONDS[-1])
             else:
@@ -151,7 +151,7 @@ class ToolWorker(Worker):
                 failures = 0
 
     async def _store_answers(self) -> None:
-        """Return when the object store answers, or this worker must stop."""
+        """Return when the object store responds, or this worker must stop."""
         if self._store is None or self._store.fault is None:
             return
         log.warning("worker_waits_for_store", worker=self.name, jobs=len(self.tasks))
@@ -162,7 +162,7 @@ class ToolWorker(Worker):
             await cancel(answering, stopping)
 
     async def _pick_or_wait(self) -> None:
-        """Start due jobs if there is room; when all were started that were due, wait for the bell first."""
+        """Start due jobs if there is capacity; if all due jobs have started, wait for a wake-up first."""
         self._room.clear()
         room = self.max_jobs - len(self.tasks)
         if room <= 0:
@@ -186,9 +186,9 @@ class ToolWorker(Worker):
             await asyncio.sleep(_JOBS_FIRST_SECONDS)
 
     def _start(self, job: ClaimedJob) -> None:
-        """Make an attempt at a generation, or have arq run a job of another kind."""
+        """Run an attempt at a generation, or let arq run another kind of job."""
         attempt = attempt_of(job.id)
-        # arq uses the score only to log how late a job is; ours lie in the past and would mislead.
+        # arq only uses the score to log how late a job is; ours are in the past and would be misleading.
         work = self.run_job(job.id, now_ms()) if attempt is None else self._attempt(job, *attempt)
         task = self.loop.create_task(work, name=job.id)
         self.tasks[job.id] = task
@@ -200,12 +200,12 @@ class ToolWorker(Worker):
         ATTEMPTS_IN_WORK.labels(self._tool).set(len(self.tasks))
         self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            # arq's own book-keeping failed (the function's exceptions never get here). At worst the job is still in
+            # arq's own bookkeeping failed (exceptions of the function never get here). At worst the job is still in
             # arq; the next worker finds it, and `begin` says that it is stale.
             log.warning("job_not_taken_out", job=job, error=f"{type(error).__name__}: {error}")
 
     async def _attempt(self, job: ClaimedJob, generation: str, attempt: int) -> None:
-        """Make an attempt at a generation, as `make` does; whatever it raises, the job is left in order."""
+        """Run an attempt with `make`; whatever it raises, the job is left in a consistent state."""
         try:
             await self._make(self.ctx, generation, attempt, job.provider)
         except (LeftForAnotherWorker, asyncio.CancelledError):
@@ -224,7 +224,7 @@ class ToolWorker(Worker):
         incr_score: int | None,
         keep_in_progress: float | None,
     ) -> None:
-        """Remove every trace of a job that has ended, ours and arq's; one that was cancelled stays in the queue."""
+        """Delete all keys of a job that has ended, ours and arq's; a cancelled one stays in the queue."""
         if finish:
             await self._queue.take_out(self._tool, job_id)
         else:
@@ -233,13 +233,13 @@ class ToolWorker(Worker):
             )
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:  # noqa: ARG002 - arq's signature
-        """Remove every trace of a job that could not be run: what it was for is in the ledger."""
+        """Delete all keys of a job that could not be run: its purpose is recorded in the ledger."""
         await self._queue.take_out(self._tool, job_id)
 
     # --- stopping and being seen ------------------------------------------------------------------------------------
 
     async def _end_jobs(self) -> None:
-        """Let jobs end by themselves during the grace, then by handing back; cancel what is left after that."""
+        """Let jobs finish during the grace period, then hand back; cancel the rest."""
         handing_back = asyncio.create_task(self._hand_back.wait())
         while self.tasks and not self._hand_back.is_set():
             await asyncio.wait({handing_back, *self.tasks.values()}, return_when=asyncio.FIRST_COMPLETED)

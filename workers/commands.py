@@ -28,7 +28,7 @@ _metrics_port = click.option(
     type=click.IntRange(1, 65535),
     help="Serve this process's Prometheus metrics on this port of FAREBOX_METRICS_HOST (default: 127.0.0.1).",
 )
-_under_up = click.option("--under-up", is_flag=True, hidden=True)  # the gateway beside us shows our metrics
+_under_up = click.option("--under-up", is_flag=True, hidden=True)  # the gateway of `up` serves our metrics
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ async def _take_care(settings: Settings) -> None:
 
 
 def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Settings:
-    """Read the settings and set up logs and metrics: all that may fail with a word to the operator, before any work."""
+    """Read the settings and set up logs and metrics: everything that may fail with a message, before any work."""
     settings = load_settings()
     check(settings)
     configure_logs(settings)
@@ -119,7 +119,7 @@ def _start(metrics_port: int | None, check: Callable[[Settings], None]) -> Setti
         log.warning("SETTING_UNKNOWN", variable=variable, did_you_mean=meant)
     raise_limit()
     data_folder.take(settings.data)
-    # arq tells of each job at INFO; our own lines say more, with ids to search for.
+    # arq logs each job at INFO; our own lines say more, with ids to search for.
     logging.getLogger("arq").setLevel(logging.WARNING)
     if metrics_port is not None:
         try:

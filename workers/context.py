@@ -72,7 +72,7 @@ class WorkerContext:
         self.ledger.follow_up_by(self.follow_ups.after)
 
     async def retry_until_answered(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the ledger until it answers (see `workers.retry`)."""
+        """Call the ledger until it responds (see `workers.retry`)."""
         return await retry_until_answered(transition, ask, lease_seconds=self.lease_seconds)
 
     async def watch_for_check_requests(self) -> None:
@@ -122,5 +122,5 @@ class WorkerContext:
         await self.checks.close()
 
     def run_in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Start a task that nobody waits for."""
+        """Start a background task."""
         self.tasks.start(work, name)

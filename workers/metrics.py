@@ -1,4 +1,4 @@
-"""What workers and caretakers count, for Prometheus; served by `--metrics-port`."""
+"""Prometheus metrics of workers and caretakers; served on `--metrics-port`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UPLOADS_DELETED = Counter("farebox_caretaker_uploads_deleted", "Expired uploads 
 
 
 class ProcessFigures(Collector):
-    """How this process is: its tasks, its clock, rate card and object store, what it could not read. Asked anew."""
+    """The state of this process: tasks, clock, rate card, object store, unreadable messages. Read at each scrape."""
 
     def __init__(self, tasks: Tasks, queue: Queue, card_problem: Callable[[], str | None], store: StoreWatch) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class ProcessFigures(Collector):
         self._queue = queue
 
     def collect(self) -> Iterable[Metric]:
-        """The figures now."""
+        """The current metrics."""
         yield from self._tasks.metrics()
         yield unreadable_messages(self._queue.unreadable)
         yield from CLOCK.metrics()

@@ -92,7 +92,7 @@ class ProviderRegistry:
 
     @property
     def callable_providers(self) -> list[str]:
-        """The providers of the rate card that this worker can call; sandbox it always can."""
+        """The providers of the rate card that this worker can call; the sandbox always included."""
         names = {SANDBOX, *self.card.providers, *self._given}
         return sorted(name for name in names if self.missing(name) is None)
 

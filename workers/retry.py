@@ -1,4 +1,4 @@
-"""Retries a call to the ledger until it is answered: an outage is not an answer, and the hold is safe meanwhile."""
+"""Retries a call to the ledger until it responds: an outage is not a reply, and the hold is safe meanwhile."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 async def retry_until_answered(transition: str, ask: Callable[[], Awaitable[T]], *, lease_seconds: float) -> T:
     """Retry with growing pauses while the ledger is unavailable; every other error is raised.
 
-    `ask` must send the same ids each time: a call that seemed lost may have been applied, and is then answered as the
-    first time (R11). The pauses stay well within a lease, so that after an outage a live worker renews before any
+    `ask` must send the same ids each time: a call that seemed lost may have been applied, and then gets the same reply
+    again (R11). The pauses stay well within a lease, so that after an outage a live worker renews before any
     caretaker may judge its lease.
     """
     pause_max = min(_PAUSE_MAX_SECONDS, lease_seconds / 4)

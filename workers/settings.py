@@ -1,4 +1,4 @@
-"""Wiring only: from the settings to connected objects, and from those to arq's worker."""
+"""Wiring only: from settings to connected objects, and from those to arq's worker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from workers.webhooks.sender import WebhookSender
 
 @asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[WorkerContext]:
-    """Connect to ledger, queue and object store; wait for the ledger if it is not there yet."""
+    """Connect to ledger, queue and object store; wait for the ledger if it is not up yet."""
     async with AsyncExitStack() as stack:
         ledger = TimedLedger(
             connect_ledger(settings.ledger_address),
@@ -113,7 +113,7 @@ async def _check_signing_key(ledger: Ledger, settings: Settings) -> None:
 
 
 def _callbacks(settings: Settings) -> CallbackLinks | None:
-    """Who calls back needs an address that it can reach: the one that the operator has set, never a guess."""
+    """Providers need a reachable address for callbacks: the one set by the operator, never a guess."""
     if settings.public_url is None:
         return None
     return CallbackLinks(settings.secret("signing-key"), settings.public_address)

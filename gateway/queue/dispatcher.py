@@ -1,13 +1,13 @@
-"""Dispatching in the background: whoever moves a generation to `queued` hands its Dispatch over here and goes on.
+"""Dispatching in the background: code that moves a generation to `queued` passes its Dispatch here and continues.
 
-The outbox (docs/design.md, section 5): the ledger has set a deadline two seconds ahead. The dispatcher puts it into
-arq and moves the deadline on. If it dies or Redis gives no answer in between, the deadline passes and the caretaker
-dispatches instead; so nothing here ever fails a request, and nothing needs to be kept.
+The outbox (docs/design.md, section 5): the ledger has set a deadline two seconds ahead. The dispatcher puts the
+job into arq and moves the deadline on. If the process dies or Redis is down in between, the deadline passes and a
+caretaker dispatches instead. So nothing here ever fails a request, and nothing needs to be persisted.
 
 Hints for the watchers go the same way, in the same round trips: a new generation costs one for both.
 
-While the queue's Redis hangs both pile up, so of each only the latest are kept: what is dropped here is dispatched by a
-caretaker when its deadline has passed, and a watcher looks by itself every five seconds.
+While the queue's Redis hangs, both pile up, so only the latest of each are kept. Dropped dispatches are left to a
+caretaker, after their deadline; streams read again every five seconds anyway.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from gateway.tasks import Tasks, cancel
 
 _CLOSE_SECONDS = 5
 _TIMER_SECONDS = 0.005  # an event loop's timers count in milliseconds and may be one early
-KEPT_MAX = 10_000  # of dispatches, and of notices: some 6 MB together, and many times what a burst has on its way
-_BATCH_MAX = 64  # to pack these takes 1 ms, for which nothing else happens in the process
+KEPT_MAX = 10_000  # of dispatches, and of notices: some 6 MB together, many times what a burst needs
+_BATCH_MAX = 64  # packing these blocks the event loop for 1 ms
 
-# The ledger hears of what is in arq twice a second, well before the deadline: one script for each partition, and most
-# generations have begun by then, so that there is nothing to write.
+# The ledger learns what is in arq twice a second, well before the deadline: one script per partition. Most generations
+# have started by then, so there is nothing to write.
 _MARK_SECONDS_MAX = 0.5
 _MARKS_A_DEADLINE = 4
 
@@ -68,7 +68,7 @@ class Dispatcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write what is ready. Retries whose pause is not over are left to the caretaker."""
+        """Write what is ready. Retries that are still pausing are left to the caretaker."""
         self._closing = True
         self._something_ready.set()
         for pause in self._pauses:
@@ -82,9 +82,9 @@ class Dispatcher:
         await cancel(*late)
 
     def notify(self, account: str, generation: str, version: int = 0) -> None:
-        """Tell every gateway that a generation, or with `generation` "" the balance alone, has changed. Never raises.
+        """Notify every gateway that a generation has changed, or only the balance if `generation` is "". Never raises.
 
-        A lost notice costs a watcher five seconds, no more.
+        A lost notice delays a stream by five seconds at most.
         """
         self._keep(self._notices, ChangeNotice(account, generation, version))
 
@@ -93,8 +93,8 @@ class Dispatcher:
 
         Never raises.
 
-        A retry is held back here rather than given a later score in arq: its score is its place among all others, and
-        a later one would put it behind everything that arrives in the meantime.
+        A retry is held back here instead of getting a later score in arq: the score is its place in the queue, and a
+        later one would put it behind everything that arrives in the meantime.
         """
         for dispatch in dispatches:
             if dispatch is None:
@@ -114,7 +114,7 @@ class Dispatcher:
         self._pauses.add(pause)
 
     def _keep(self, kept: deque[T], new: T) -> None:
-        """Keep `new` for the next batch; in the oldest's place if there are too many, which is said once an outage."""
+        """Keep `new` for the next batch. If full, the oldest is dropped; logged once per outage."""
         if len(kept) == KEPT_MAX and not self._drops:
             self._drops = True
             log.warning(
@@ -124,7 +124,7 @@ class Dispatcher:
         self._something_ready.set()
 
     async def _write_batches(self) -> None:
-        """Write a batch at a time: what comes while one is on its way is the next one."""
+        """Write one batch at a time; what arrives in the meantime is the next one."""
         while self._ready or self._notices or not self._closing:
             await self._something_ready.wait()
             batch, notices = _first(self._ready), _first(self._notices)
@@ -161,11 +161,11 @@ class Dispatcher:
             marking.add_done_callback(self._marking.discard)
 
     async def _mark(self, batch: list[Dispatch]) -> None:
-        """Tell the ledger that the batch is in arq."""
+        """Record in the ledger that the batch is in arq."""
         try:
             await self._ledger.dispatched({dispatch.generation: dispatch.deadline for dispatch in batch})
         except FareboxError as error:
-            # Harmless: the caretaker dispatches them once more, and `begin` lets only one attempt have the lease.
+            # Harmless: the caretaker dispatches them again, and `begin` gives only one attempt the lease.
             expected = isinstance(error, LedgerUnavailable)
             log.warning("dispatched_not_recorded", generations=len(batch), error=str(error), expected=expected)
 

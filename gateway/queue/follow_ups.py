@@ -1,9 +1,8 @@
-"""What follows the ledger's outcomes: the one place for it, whoever asked, be it the API, a worker or a caretaker.
+"""What follows the ledger's outcomes, in one place for the API, workers and caretakers.
 
-A ledger is given `FollowUps.after`, and calls it with every outcome that moved something. So whoever runs a transition
-cannot forget to dispatch, to tell those who watch, to free the provider's slot or to have the provider stop. All of it
-runs beside the caller and may be lost with the process: the caretaker dispatches what lies undispatched, slots lapse,
-and watchers look by themselves.
+The ledger calls `FollowUps.after` with every outcome that changed something. So no caller can forget to dispatch, to
+notify streams, to free the provider's slot or to stop the provider. All of it runs in the background and may be lost
+with the process: a caretaker dispatches what was not dispatched, slots lapse, and streams read again anyway.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from gateway.queue.slots import Slots
 from gateway.tasks import Tasks
 
 Stop = Callable[[GenerationRequest, str, str], Coroutine[Any, Any, None]]
-"""Has a provider stop a job: of this request, with this ref, made for the generation of this id."""
+"""Stops a job at its provider: (request, ref, generation id)."""
 
 
 class FollowUps:
-    """Does what follows. `card` is the rate card as it is now; `stop` asks a provider, or has a worker ask it."""
+    """Runs the follow-ups. `card` returns the current rate card; `stop` asks a provider, or queues that."""
 
     def __init__(
         self,
@@ -49,7 +48,7 @@ class FollowUps:
         self._stop = self._leave_stop_to_worker if stop is None else stop
 
     def after(self, outcome: object) -> None:
-        """Begin what follows from an outcome of the ledger; never raises, never waits."""
+        """Start the follow-ups of an outcome. Never raises, never waits."""
         self._figures.count(outcome)
         match outcome:
             case outcomes.Begun(generation):
@@ -83,13 +82,13 @@ class FollowUps:
                 self._account_changed(account)
 
     def leave_slot(self, provider: str, generation: str) -> None:
-        """Give up a generation's slot at its provider, or its place in the provider's queue, and let others go on."""
+        """Release a generation's slot at its provider, or its place in the provider's queue, for others."""
         table = self._card().providers.get(provider)
         if table is not None:
             self._tasks.start(self._release_slot(provider, table.max_in_work, generation), "release slot")
 
     def _ended(self, outcome: outcomes.Ended) -> None:
-        """Let those go on who waited behind it (R14), and have nobody make what nobody waits for (R17)."""
+        """Dispatch the generations that waited behind it (R14), and stop work nobody needs (R17)."""
         ended = outcome.generation
         if len(ended.outputs) < ended.request.outputs:
             job, asked = job_id(ended.id, ended.attempt + 1), ended.request
@@ -105,7 +104,7 @@ class FollowUps:
         self._dispatcher.notify(account.id, "")
 
     def _go_on(self, dispatches: Sequence[outcomes.Dispatch]) -> None:
-        """Generations have moved to `queued`."""
+        """Dispatch generations that have moved to `queued`, and notify their streams."""
         self._dispatcher.dispatch(dispatches)
         for dispatch in dispatches:
             self._dispatcher.notify(dispatch.account, dispatch.generation)

@@ -1,7 +1,7 @@
-"""Which workers and caretakers are alive, and which providers workers can call: each says so every few seconds.
+"""Which workers and caretakers are alive, and which providers workers can call, by their heartbeats.
 
-All in the time of the queue's own clock. A process that was not seen for fifteen seconds, three of its heartbeats, is
-not counted. Workers of earlier versions do not say which providers they can call: then nobody knows.
+Times are by the queue's clock. A process that misses three heartbeats (fifteen seconds) is not counted. Workers of
+earlier versions do not report which providers they can call; for their tools that is unknown.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gateway.redis_link.batches import Command
 SEEN_EVERY_SECONDS = 5
 COUNTED_SECONDS = 15
 KEPT_SECONDS = 300
-"""Who is silent is shown to operators for so long."""
+"""Silent processes are shown to operators for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Who was seen lately. `callable_providers` has no entry for a tool of which no worker says what it can call."""
+    """The processes seen recently. `callable_providers` has no entry for a tool whose workers do not report it."""
 
     workers: Mapping[str, int]
     callable_providers: Mapping[str, frozenset[str]]
@@ -31,29 +31,29 @@ class Alive:
 
 
 async def worker_seen(redis: Redis, tool: str, worker: str, providers: Iterable[str] = ()) -> None:
-    """Say that a worker is alive, and which providers it can call."""
+    """Record a heartbeat of a worker, with the providers it can call."""
     seconds = await _now(redis)
     commands = _seen(workers_key(tool), [worker], seconds)
     await execute(redis, *commands, *_seen(callable_key(tool), list(providers), seconds))
 
 
 async def worker_gone(redis: Redis, tool: str, worker: str) -> None:
-    """Say that a worker has stopped."""
+    """Record that a worker has stopped."""
     await execute(redis, ("ZREM", workers_key(tool), worker))
 
 
 async def caretaker_seen(redis: Redis, caretaker: str) -> None:
-    """Say that a caretaker is alive."""
+    """Record a heartbeat of a caretaker."""
     await execute(redis, *_seen(CARETAKERS, [caretaker], await _now(redis)))
 
 
 async def caretaker_gone(redis: Redis, caretaker: str) -> None:
-    """Say that a caretaker has stopped."""
+    """Record that a caretaker has stopped."""
     await execute(redis, ("ZREM", CARETAKERS, caretaker))
 
 
 async def alive(redis: Redis, tools: Collection[str]) -> Alive:
-    """Who is alive, in one round trip and the one for the time."""
+    """The processes alive, in one round trip plus one for the time."""
     since = await _now(redis) - COUNTED_SECONDS
     commands: list[Command] = [("ZCOUNT", CARETAKERS, f"({since}", "+inf")]
     for tool in tools:

@@ -19,22 +19,22 @@ from gateway.domain import GENERATION_PATTERN
 from gateway.ledger.outcomes import Dispatch
 
 JOB_MS = 48 * 3600 * 1000
-"""A job may wait in arq as long as its generation may in the ledger; no sensible `queue_timeout` is past two days."""
+"""A job may wait in arq as long as its generation in the ledger; no sensible `queue_timeout` exceeds two days."""
 JOB_PREFIX = job_key_prefix
 CLAIM_PREFIX = in_progress_key_prefix
 
-# Scores lie an hour in the past, so that a queue's Redis whose clock is behind the ledger's has every job due.
+# Scores are an hour in the past, so that every job is due even if the queue's clock is behind the ledger's.
 _SKEW_MS = 3600 * 1000
 _ATTEMPT = re.compile(rf"({GENERATION_PATTERN.strip('^$')}):([0-9]{{1,9}})")
-_STOP = "stop"  # before the generation in the id of a job that makes nothing
-_FIRST = 1  # before every generation: to stop is short, and saves a provider work (a score of 0 arq takes for none)
+_STOP = "stop"  # precedes the generation in the id of a `stop` job
+_FIRST = 1  # before every generation: a stop is short and saves a provider work (arq treats a score of 0 as none)
 
-_JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # made once: `json.dumps` makes one for each call
+_JSON = json.JSONEncoder(separators=(",", ":"), default=repr)  # created once: `json.dumps` creates one per call
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job to be written. `queued_at`: since when its generation waits; `provider`: who makes it, if that is known."""
+    """A job to be written. `queued_at`: when its generation was queued; `provider`: its provider, if known."""
 
     id: str
     score: int
@@ -51,7 +51,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that a worker has claimed. `provider` is None where the job does not say: an earlier version wrote it."""
+    """A claimed job. `provider` is None if an earlier version wrote the job."""
 
     id: str
     provider: str | None = None
@@ -63,12 +63,12 @@ def job_key(job: str) -> str:
 
 
 def job_keys(job: str) -> tuple[str, str, str]:
-    """A job's text, who has claimed it, and arq's count of its tries."""
+    """The keys of a job: its text, its claim, and arq's count of tries."""
     return job_key(job), claim_key(job), retry_key_prefix + job
 
 
 def claim_key(job: str) -> str:
-    """That a worker has claimed a job."""
+    """The claim of a job by a worker."""
     return in_progress_key_prefix + job
 
 
@@ -78,7 +78,7 @@ def job_id(generation: str, attempt: int) -> str:
 
 
 def attempt_of(job: str) -> tuple[str, int] | None:
-    """The generation and the attempt's number that a job's id says; None if the job is another kind's."""
+    """The generation and attempt number in a job id; None for another kind of job."""
     said = _ATTEMPT.fullmatch(job)
     return None if said is None else (said[1], int(said[2]))
 
@@ -97,12 +97,12 @@ def generate_job(dispatch: Dispatch) -> Job:
 
 
 def stop_job(generation: str, ref: str, *marks: str) -> Job:
-    """The job that has a provider stop its job `ref`; `marks` keep it apart from others of the generation."""
+    """The job that asks a provider to stop its job `ref`; `marks` distinguish it from others of the generation."""
     return Job(":".join((_STOP, generation, *marks)), _FIRST, "stop", (generation, ref))
 
 
 def provider_in(text: bytes) -> str | None:
-    """The provider that a job's text names; None if it names none, or is no job's."""
+    """The provider named in a job's text; None if there is none, or the text is invalid."""
     try:
         _, _, named, _, _ = deserialize_job_raw(text, deserializer=loads)
     except DeserializationError:
@@ -114,7 +114,7 @@ def provider_in(text: bytes) -> str | None:
 
 
 def dumps(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
-    """Arq's serializer. What JSON does not know (an exception as a result) becomes its text."""
+    """Arq's serializer. Values that JSON does not support (an exception as a result) become text."""
     return _JSON.encode(value).encode()
 
 

@@ -1,6 +1,6 @@
-"""The keys of the queue's Redis, each spelled here and nowhere else; the README beside it says what they hold.
+"""The keys of the queue's Redis, defined only here; the README of this package says what they hold.
 
-arq's own keys are in `jobs.py`. Scripts are given all of them: no Lua file spells one.
+arq's own keys are in `jobs.py`. Scripts get all keys as KEYS: no Lua file names one.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ def queue_key(tool: str) -> str:
 
 
 def queued_key(tool: str) -> str:
-    """Since when the generations of a tool's jobs wait."""
+    """When the generations of a tool's jobs were queued."""
     return f"farebox:queued:{tool}"
 
 
 def wakeup_key(tool: str) -> str:
-    """What idle workers of a tool wait on."""
+    """The list that idle workers of a tool block on."""
     return f"farebox:bell:{tool}"
 
 
 def rerouted_key(tool: str, provider: str) -> str:
-    """The sorted set of the jobs of a tool that were set aside for workers that can call a provider."""
+    """The sorted set of a tool's jobs that were rerouted to workers that can call a provider."""
     return f"farebox:queue:{tool}:{provider}"
 
 
 def rerouted_wakeup_key(tool: str, provider: str) -> str:
-    """The bell of those workers."""
+    """The list that those workers block on as well."""
     return f"farebox:bell:{tool}:{provider}"
 
 
@@ -42,7 +42,7 @@ def workers_key(tool: str) -> str:
 
 
 def callable_key(tool: str) -> str:
-    """The providers that workers of a tool can call, each with when one that can was last seen."""
+    """The providers that workers of a tool can call, each with when such a worker was last seen."""
     return f"farebox:callable:{tool}"
 
 
@@ -57,17 +57,17 @@ def series_key(step_ms: int) -> str:
 
 
 def slots_key(provider: str) -> str:
-    """The slots of a provider that are taken."""
+    """The slots in use at a provider."""
     return f"farebox:slots:{provider}"
 
 
 def provider_queue_key(provider: str) -> str:
-    """Who waits for a slot of a provider."""
+    """The generations waiting for a slot of a provider."""
     return f"farebox:line:{provider}"
 
 
 def provider_dispatches_key(provider: str) -> str:
-    """What is dispatched when those have a slot."""
+    """What to dispatch when they get a slot."""
     return f"farebox:lined:{provider}"
 
 
@@ -77,7 +77,7 @@ def provider_key(provider: str) -> str:
 
 
 def provider_outcomes_key(provider: str, step: int) -> str:
-    """What a provider did in one step of time."""
+    """Results of a provider in one step of time."""
     return f"farebox:provider:{provider}:{step}"
 
 
@@ -87,5 +87,5 @@ def took_key(provider: str, model: str) -> str:
 
 
 def stray_key(digest: str) -> str:
-    """That a job of a provider, which no generation waits for, is to be stopped: once."""
+    """Marks a provider job without a generation as stopped, so that it is stopped once."""
     return f"farebox:stray:{digest}"

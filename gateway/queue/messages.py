@@ -1,14 +1,15 @@
-"""What is told on the queue's channels, and what is made of a message that is not as it should be.
+"""The messages on the queue's pub/sub channels.
 
-Gateways and workers of several versions share a Redis during an upgrade, and anyone with its password can publish. So a
-message is never trusted: what is odd is dropped and counted, and costs whoever waits for it five seconds, no more.
+Gateways and workers of several versions share a Redis during an upgrade, and anyone with its password can publish. So
+messages are never trusted: invalid entries are dropped and counted, and cost a subscriber five seconds at most.
 
 | channel | message, JSON |
 |---|---|
 | `farebox:hints` | `[["*", "hints", version], [account, generation, generation's version], …]` |
 | `farebox:looks` | `[generation]` |
 
-The version stands where gateways that do not know of it read a notice about nobody. A message without it is version 1.
+Gateways that do not know the version entry read it as a notice about an account that cannot exist. A message without
+it is version 1.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from gateway.queue.keys import CHANGES_CHANNEL, CHECKS_CHANNEL
 
 VERSION = 1
 MESSAGE_BYTES_MAX = 64 * 1024
-"""A batch of 64 notices is 8 KB. To parse a message of megabytes would hold every stream up."""
+"""A batch of 64 notices is 8 KB. Parsing a message of megabytes would delay every stream."""
 
 _VERSION_MAX = 2**53
 _NOBODY = "*"  # no account can have this id
@@ -41,41 +42,41 @@ class ChangeNotice(NamedTuple):
 
 
 class SubscriptionState(Enum):
-    """What became of a subscription. After `MADE`, whatever was told before is not known."""
+    """The state of a subscription. Messages published before `MADE` may have been missed."""
 
     MADE = auto()
     LOST = auto()
 
 
 def change_message(notices: Sequence[ChangeNotice]) -> list[tuple[str, str, int]]:
-    """A message that tells all of these."""
+    """A message with all of these."""
     return [_HEAD, *notices]
 
 
 def change_notices_in(message: bytes) -> tuple[list[ChangeNotice], int]:
-    """The notices of a message, and how many odd things there were in it."""
-    told = _list_in(message)
-    if told is None:
+    """The notices of a message, and the number of invalid entries."""
+    entries = _list_in(message)
+    if entries is None:
         return [], 1
-    if told and isinstance(told[0], list) and told[0][:2] == [_NOBODY, "hints"]:
-        if told[0] != list(_HEAD):
+    if entries and isinstance(entries[0], list) and entries[0][:2] == [_NOBODY, "hints"]:
+        if entries[0] != list(_HEAD):
             return [], 1
-        told = told[1:]
-    notices = list(_change_notices(told))
-    return notices, len(told) - len(notices)
+        entries = entries[1:]
+    notices = list(_change_notices(entries))
+    return notices, len(entries) - len(notices)
 
 
 def check_requests_in(message: bytes) -> tuple[list[str], int]:
-    """The generations of a message that are to be looked at, and how many odd things there were in it."""
-    told = _list_in(message)
-    if told is None:
+    """The generations to check according to a message, and the number of invalid entries."""
+    entries = _list_in(message)
+    if entries is None:
         return [], 1
-    generations = [one for one in told if isinstance(one, str) and is_generation_id(one)]
-    return generations, len(told) - len(generations)
+    generations = [one for one in entries if isinstance(one, str) and is_generation_id(one)]
+    return generations, len(entries) - len(generations)
 
 
 def unreadable_messages(odd: Mapping[str, int]) -> Metric:
-    """What Prometheus is told of what could not be read, by channel."""
+    """The metric of unreadable messages, by channel."""
     family = CounterMetricFamily(
         "farebox_odd_messages", "Unreadable messages on the queue's channels, dropped.", labels=["channel"]
     )
@@ -88,14 +89,14 @@ def _list_in(message: bytes) -> list[Any] | None:
     if len(message) > MESSAGE_BYTES_MAX:
         return None
     try:
-        told = json.loads(message)
+        entries = json.loads(message)
     except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, list) else None
+    return entries if isinstance(entries, list) else None
 
 
-def _change_notices(told: Sequence[Any]) -> Iterator[ChangeNotice]:
-    for words in told:
+def _change_notices(entries: Sequence[Any]) -> Iterator[ChangeNotice]:
+    for words in entries:
         match words:
             case [str(account), str(generation)]:
                 version = 0

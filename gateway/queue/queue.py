@@ -1,7 +1,7 @@
-"""The queue in Redis: what arq's workers read, change_message in arq's own format, and what is told on its channels.
+"""The queue in Redis: jobs in arq's own format, and the pub/sub channels for changes and check requests.
 
-One queue for each tool. Every key is on the queue's Redis (`keys.py`, `jobs.py`; the README says what each holds), and
-losing them all costs nothing but time: the ledger knows what is queued, and the caretaker dispatches it again.
+One queue for each tool. All keys are on the queue's Redis (`keys.py`, `jobs.py`; see the README). Losing
+them costs only time: the ledger knows what is queued, and a caretaker dispatches it again.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ from gateway.redis_link.scripts import ScriptFolder
 
 SCRIPTS = ScriptFolder("gateway.queue")
 
-_WAKEUPS_MAX = 64  # more idle workers than this on one tool, and some find a job half a second late
+_WAKEUPS_MAX = 64  # with more idle workers of one tool, some find a job half a second late
 _WAKEUPS_SECONDS = 3600
 _WAITS_SECONDS = 7 * 86_400
-_STRAY_SECONDS = 86_400  # longer than any vendor calls back about one job
+_STRAY_SECONDS = 86_400  # longer than any provider keeps calling back about a job
 
 T = TypeVar("T")
 
@@ -67,9 +67,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """One tool's queue. `oldest_ms` is how long the oldest job has waited; None when none waits.
+    """One tool's queue. `oldest_ms` is how long the oldest job has waited; None if the queue is empty.
 
-    `silent_ms` says of each worker how long ago it was last seen; of them, `workers` are counted as alive.
+    `silent_ms` is how long ago each worker was last seen; `workers` of them count as alive.
     """
 
     tool: str
@@ -80,12 +80,12 @@ class Depth:
 
 
 class Queue:
-    """Dispatching, picking and watching jobs. Every method raises QueueUnavailable when Redis gives no answer."""
+    """Dispatches, claims and monitors jobs. Every method raises QueueUnavailable when Redis is unavailable."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.unreadable: Counter[str] = Counter()
-        """How much of what was told on a channel could not be read."""
+        """The number of invalid entries per channel."""
         self._calls = Calls(redis, SCRIPTS, translated)
 
     async def ping(self) -> None:
@@ -95,42 +95,42 @@ class Queue:
     # --- dispatching ------------------------------------------------------------------------------------------------
 
     async def dispatch(self, dispatches: Sequence[Dispatch], notices: Sequence[ChangeNotice] = ()) -> None:
-        """Put generations into arq and tell the watchers, all in one round trip (arq's `enqueue_job` takes three each).
+        """Put generations into arq and notify streams, all in one round trip (arq's `enqueue_job` takes three per job).
 
         Dispatching one twice is harmless: it is the same job, and `begin` gives its attempt to one worker only. A lost
-        notice costs a watcher five seconds, no more.
+        notice delays a stream by five seconds at most.
         """
         by_tool: defaultdict[str, list[Job]] = defaultdict(list)
         for dispatch in dispatches:
             by_tool[dispatch.tool].append(generate_job(dispatch))
         commands = [command for tool, jobs in by_tool.items() for command in _put(tool, jobs)]
-        if notices:  # in one message: each gateway hears all of them, its own too, and a message costs it 50 µs
+        if notices:  # one message: every gateway receives it, and each message costs it 50 µs
             commands.append(("PUBLISH", CHANGES_CHANNEL, dumps(change_message(notices))))
         if commands:
             await self._send(*commands)
 
     async def stop(self, *, tool: str, generation: str, ref: str) -> None:
-        """Have a worker ask the provider to stop the job `ref` of a generation that has ended (R17)."""
+        """Queue a job that asks the provider to stop the job `ref` of a generation that has ended (R17)."""
         await self._send(*_put(tool, [stop_job(generation, ref)]))
 
     async def stop_elsewhere(self, *, tool: str, provider: str, generation: str, ref: str) -> None:
-        """Have a worker that can call the provider ask it to stop the job: this one, which was told to, cannot."""
+        """Queue the same for workers that can call the provider, because this one cannot."""
         job = stop_job(generation, ref, _digest(ref), provider)
         await self._send(*_put(tool, [job], provider), ("EXPIRE", rerouted_key(tool, provider), JOB_MS // 1000))
 
     async def stop_stray(self, *, tool: str, generation: str, ref: str) -> None:
-        """Have a worker ask a provider to stop a job that no generation waits for; once, however often it is met."""
+        """Queue a stop for a provider job without a generation; only once per job."""
         digest = _digest(f"{generation}\n{ref}")
         (first,) = await self._send(("SET", stray_key(digest), 1, "NX", "EX", _STRAY_SECONDS))
         if first:
             await self._send(*_put(tool, [stop_job(generation, ref, digest)]))
 
     async def take_out(self, tool: str, job: str, *, provider: str | None = None, waited_ms: int | None = None) -> None:
-        """Remove every trace of a job: it has begun (from now on the lease counts) or need not begin any more.
+        """Remove a job completely: it has started (from now on the lease counts) or need not start anymore.
 
-        It leaves the queue before its claim goes, so that nobody can claim it in between. With `provider` it leaves
-        what was set aside for that one, too: who has claimed it need not say so, for that puts it back in the queue.
-        `waited_ms` is how long its generation was queued, if that is to be counted.
+        It leaves the queue before its claim is deleted, so that no worker can claim it in between. With `provider` it
+        also leaves the rerouted jobs of that provider; a claimed job is back in the queue and does not need this.
+        `waited_ms` is how long its generation was queued, if that should be counted.
         """
         commands: list[Command] = [
             ("ZREM", queue_key(tool), job),
@@ -145,19 +145,19 @@ class Queue:
             ]
         await self._send(*commands)
 
-    # --- picking: what workers call ---------------------------------------------------------------------------------
+    # --- claiming: what workers call -------------------------------------------------------------------------------
 
     async def claim(
         self, tool: str, *, limit: int, claim_ms: int, wait_seconds: float = 0, providers: Sequence[str] = ()
     ) -> list[ClaimedJob]:
-        """Claim up to `limit` due jobs for `claim_ms`, the next one first; those that another has are left out.
+        """Claim up to `limit` due jobs for `claim_ms`, in order, except those claimed by others.
 
-        With `wait_seconds` it waits for the bell before that, so long at most: both in one round trip, so a dispatched
-        job is an idle worker's as soon as it is written. The claim covers the moment until `begin`. Of the jobs that
-        others set aside those of `providers` are taken too.
+        With `wait_seconds` it first waits that long for a wake-up, in the same round trip, so an idle worker claims a
+        job as soon as it is dispatched. The claim covers the time until `begin`. Jobs rerouted to workers of these
+        `providers` are claimed too.
         """
         places = _places(tool, providers)
-        wait: list[Command] = [("BLPOP", *(bell for _, bell in places), wait_seconds)] if wait_seconds else []
+        wait: list[Command] = [("BLPOP", *(wakeup for _, wakeup in places), wait_seconds)] if wait_seconds else []
         keys = list(chain(*places))
         claim = SCRIPTS.command(
             "claim", keys, claim_prefix=CLAIM_PREFIX, job_prefix=JOB_PREFIX, limit=limit, claim_ms=claim_ms
@@ -165,17 +165,17 @@ class Queue:
         *_, claimed = await self._send(*wait, claim)
         found = list(zip(claimed[::2], claimed[1::2], strict=True))
         odd = [job for job, _ in found if not _is_text(job)]
-        if odd:  # no id of ours: no worker could ever run it, or name it to arq
+        if odd:  # not an id of ours: no worker could run it, or pass it to arq
             log.warning("invalid_jobs_dropped", tool=tool, jobs=len(odd))
             await self._send(("ZREM", queue_key(tool), *odd))
         return [ClaimedJob(job.decode(), provider_in(text)) for job, text in found if _is_text(job)]
 
     async def give_back(self, job: str) -> None:
-        """Leave a job that was claimed to any worker."""
+        """Release the claim of a job, for any worker."""
         await self._send(("DEL", claim_key(job)))
 
     async def reroute(self, tool: str, provider: str, job: str) -> None:
-        """Leave a job that was claimed to the workers that can call its provider."""
+        """Move a claimed job to the queue of workers that can call its provider."""
         keys = (queue_key(tool), rerouted_key(tool, provider), rerouted_wakeup_key(tool, provider))
         command = SCRIPTS.command(
             "reroute",
@@ -188,23 +188,23 @@ class Queue:
         )
         await self._send(command)
 
-    # --- watching ---------------------------------------------------------------------------------------------------
+    # --- monitoring ---------------------------------------------------------------------------------------------------
 
     async def positions(self, jobs: Sequence[tuple[str, str]]) -> list[int | None]:
-        """For each (tool, job), how many jobs run before it (0: it is next); None when it is not in the queue."""
+        """For each (tool, job), how many jobs run before it (0: it is next); None if it is not queued."""
         return await self._ranks([(queue_key(tool), job) for tool, job in jobs])
 
     async def rerouted_positions(self, jobs: Sequence[tuple[str, str, str]]) -> list[int | None]:
-        """For each (tool, provider, job), how many jobs that were set aside run before it; None if it was not."""
+        """For each (tool, provider, job), how many rerouted jobs run before it; None if it was not rerouted."""
         return await self._ranks([(rerouted_key(tool, provider), job) for tool, provider, job in jobs])
 
     async def _ranks(self, members: Sequence[tuple[str, str]]) -> list[int | None]:
-        """Many requests ask at once: a round trip for each would cost a request more than all the rest."""
+        """Calls from concurrent requests share round trips: one per request would cost more than the rest of it."""
         ranks = await asyncio.gather(*(self._calls.command("ZRANK", key, member) for key, member in members))
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def depths(self, tools: Iterable[str]) -> list[Depth]:
-        """How each tool's queue is, in one round trip."""
+        """The state of each tool's queue, in one round trip."""
         tools = list(tools)
         asked: list[Command] = [("TIME",)]
         for tool in tools:
@@ -230,43 +230,43 @@ class Queue:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def change_notices(self) -> AsyncGenerator[ChangeNotice | SubscriptionState, None]:
-        """Every notice from now on, for ever, and when the subscription is lost and made. Close it with `aclosing`."""
-        async with aclosing(self._told(CHANGES_CHANNEL, change_notices_in)) as told:
-            async for one in told:
+        """Every notice from now on, forever, and when the subscription is lost and made. Close it with `aclosing`."""
+        async with aclosing(self._messages_of(CHANGES_CHANNEL, change_notices_in)) as entries:
+            async for one in entries:
                 yield one
 
     async def request_check(self, generation: str) -> None:
-        """Tell the worker of a running generation to look now: a cancel was asked for, or its provider called back.
+        """Ask the worker of a running generation to check it now: a cancel was requested, or its provider called back.
 
-        Lost, it costs a third of a lease, or the time until the provider is looked at anyway, no more.
+        If the message is lost, the next renewal (a third of a lease) or the next poll notices.
         """
         await self._send(("PUBLISH", CHECKS_CHANNEL, dumps([generation])))
 
     async def check_requests(self) -> AsyncGenerator[str | None, None]:
-        """The ids of running generations that are to be looked at, from now on; None, when it may be any of them."""
+        """The ids of running generations to check, from now on; None means all of them."""
         lost = False
-        async with aclosing(self._told(CHECKS_CHANNEL, check_requests_in)) as told:
-            async for one in told:
+        async with aclosing(self._messages_of(CHECKS_CHANNEL, check_requests_in)) as entries:
+            async for one in entries:
                 if isinstance(one, str):
                     yield one
                 elif lost and one is SubscriptionState.MADE:
                     yield None
                 lost = one is SubscriptionState.LOST
 
-    async def _told(
+    async def _messages_of(
         self, channel: str, read: Callable[[bytes], tuple[Sequence[T], int]]
     ) -> AsyncGenerator[T | SubscriptionState, None]:
-        """What is told on a channel. What is odd in it is counted, and said once: it may come a thousand times."""
+        """The messages of a channel. Invalid entries are counted, and logged only once: there may be thousands."""
         async with aclosing(listen(self.redis, channel)) as messages:
             async for message in messages:
                 if isinstance(message, SubscriptionState):
                     yield message
                     continue
-                told, odd = read(message)
+                entries, odd = read(message)
                 if odd and not self.unreadable[channel]:
                     log.warning("invalid_message_dropped", channel=channel, bytes=len(message), said="once")
                 self.unreadable[channel] += odd
-                for one in told:
+                for one in entries:
                     yield one
 
     async def _send(self, *commands: Command) -> list[Any]:
@@ -275,27 +275,27 @@ class Queue:
 
 
 def _places(tool: str, providers: Sequence[str]) -> list[tuple[str, str]]:
-    """The queue and the bell of a tool, then of what was set aside for each of these providers."""
-    aside = [(rerouted_key(tool, provider), rerouted_wakeup_key(tool, provider)) for provider in providers]
-    return [(queue_key(tool), wakeup_key(tool)), *aside]
+    """The keys of a tool's queue and wake-up list, then those of its rerouted jobs for each of these providers."""
+    rerouted = [(rerouted_key(tool, provider), rerouted_wakeup_key(tool, provider)) for provider in providers]
+    return [(queue_key(tool), wakeup_key(tool)), *rerouted]
 
 
 def _put(tool: str, jobs: Sequence[Job], provider: str | None = None) -> Iterator[Command]:
-    """Write jobs as arq's `enqueue_job` would, but with scores of ours and without looking first; then ring the bell.
+    """Write jobs as arq's `enqueue_job` would, but with our scores and no check first; then wake workers.
 
-    The jobs come before their places in the queue: a worker never finds a place without a job. The bell is rung once
-    for each, so that as many idle workers wake as there are jobs. With `provider` they are for those who can call it.
+    Jobs are written before their queue entries, so that a worker never finds an entry without a job. Each job wakes one
+    idle worker. With `provider`, the jobs are for workers that can call it.
     """
-    queue, bell = _places(tool, [] if provider is None else [provider])[-1]
+    queue, wakeup = _places(tool, [] if provider is None else [provider])[-1]
     for job in jobs:
         yield "PSETEX", job_key(job.id), JOB_MS, job.encoded()
     yield "ZADD", queue, *(word for job in jobs for word in (job.score, job.id))
     waiting = [word for job in jobs if job.queued_at is not None for word in (job.queued_at, job.id)]
     if waiting:
         yield "ZADD", queued_key(tool), *waiting
-    yield "LPUSH", bell, *[1] * min(len(jobs), _WAKEUPS_MAX)
-    yield "LTRIM", bell, 0, _WAKEUPS_MAX - 1
-    yield "EXPIRE", bell, _WAKEUPS_SECONDS
+    yield "LPUSH", wakeup, *[1] * min(len(jobs), _WAKEUPS_MAX)
+    yield "LTRIM", wakeup, 0, _WAKEUPS_MAX - 1
+    yield "EXPIRE", wakeup, _WAKEUPS_SECONDS
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Asking the queue's Redis, and listening to it; whatever goes wrong on the way is QueueUnavailable."""
+"""Commands and subscriptions on the queue's Redis; connection errors become QueueUnavailable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 async def execute(redis: Redis, *commands: Command) -> list[Any]:
-    """Send commands in one round trip; QueueUnavailable if they are not all answered as they should be."""
+    """Send commands in one round trip. Raises QueueUnavailable if one of them fails."""
     with queue_errors():
         answers = await exchange(redis, commands)
         for answer in answers:
@@ -36,7 +36,7 @@ async def execute(redis: Redis, *commands: Command) -> list[Any]:
 
 @contextmanager
 def queue_errors() -> Iterator[None]:
-    """Turn every kind of no answer into QueueUnavailable."""
+    """Turn connection errors into QueueUnavailable."""
     try:
         yield
     except (RedisError, OSError, RuntimeError) as error:
@@ -47,14 +47,14 @@ def queue_errors() -> Iterator[None]:
 
 
 def translated(error: BaseException, _: str = "") -> BaseException:
-    """Turn what redis-py raises into our words."""
+    """Turn redis-py's errors into ours."""
     if isinstance(error, RedisError | OSError) or is_closed_transport(error):
         return QueueUnavailable(f"the queue's Redis is not responding: {type(error).__name__}: {error}")
     return error
 
 
 async def listen(redis: Redis, channel: str) -> AsyncGenerator[bytes | SubscriptionState, None]:
-    """Every message of a channel from now on, for ever, and when the subscription is lost and made again.
+    """Every message of a channel from now on, forever, and when the subscription is lost and made again.
 
     Close it with `aclosing`.
     """

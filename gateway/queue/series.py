@@ -1,9 +1,9 @@
-"""What operators watch, over time: a sample every ten seconds, kept for an hour, and coarser ones for a day and a week.
+"""Monitoring data over time: a sample every ten seconds, kept for an hour, and coarser ones for a day and a week.
 
-A caretaker takes the samples. They are on the queue's Redis: losing them costs a look at the past, no credit. Each step
-has a stream whose entries are named by the time at which their slot begins, so there is never more than one for a slot,
-whoever takes it; a slot without one is a gap, never a zero. A coarser sample is made of the finer ones once its slot is
-over: the worst of what was seen, and the sum of what was counted.
+A caretaker takes the samples. They are on the queue's Redis: losing them costs history, no credits. Each step has a
+stream whose entry ids are the start times of their intervals, so there is never more than one sample per interval,
+whichever caretaker takes it; an interval without a sample is a gap, never a zero. A coarser sample is condensed from
+finer ones once its interval is over: the worst of each gauge, and the sum of each counter.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Outcome = tuple[str, str, str, str]
 
 _HOUR_MS = 3_600_000
 SLACK_MS = 300_000
-"""Kept beyond: who asks for the last hour gets the answer a moment later, and by a clock of its own."""
+"""Samples are kept this much longer: a request for the last hour arrives later, and its clock may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ KEPT_MS = STEPS[-1].kept_ms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSample:
-    """One tool's queue. In a coarser sample the most of each, and the fewest workers."""
+    """One tool's queue. Coarser samples have the maximum of each, and the minimum of `workers`."""
 
     depth: int
     waiting: int
@@ -60,10 +60,10 @@ class ToolSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What was seen in the slot that begins at `at`, and what was counted since the sample before.
+    """The gauges in the interval that starts at `at`, and the counts since the previous sample.
 
-    `ended` counts endings, `waits` by tool how long generations were queued before they were first begun (classes of
-    `gateway.queue.wait_times`); None where nobody knows what there was before.
+    `ended` counts endings; `waits` counts, by tool, how long generations were queued before their first start (classes
+    of `gateway.queue.wait_times`). None if the previous counts are unknown.
     """
 
     at: int
@@ -77,7 +77,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The samples from `first_at` on, one for each step; None where there is a gap."""
+    """The samples from `first_at` on, one per step; None for a gap."""
 
     step_ms: int
     first_at: int
@@ -85,13 +85,13 @@ class Past:
 
 
 class Series:
-    """Writing and reading samples. Times are the queue's clock, in milliseconds; QueueUnavailable if nobody answers."""
+    """Writes and reads samples. Times are by the queue's clock, in milliseconds. Raises QueueUnavailable."""
 
     def __init__(self, queue: Queue) -> None:
         self._redis = queue.redis
 
     async def add(self, now: int, totals: Totals, depths: Iterable[Depth]) -> Sample | None:
-        """Take the sample of the slot that `now` is in; None if there is one of it, or of a later one, already."""
+        """Take the sample of the interval that contains `now`; None if it, or a later one, already exists."""
         at = now - now % SAMPLE_MS
         depths = list(depths)
         with queue_errors():
@@ -113,7 +113,7 @@ class Series:
         return sample
 
     async def condense(self, now: int) -> None:
-        """Make the coarser samples of all slots that are over. Whoever comes second finds them made."""
+        """Make the coarser samples of all finished intervals. They are made once, even by several caretakers."""
         with queue_errors():
             for finer, coarser in pairwise(STEPS):
                 newest = await self._redis.xrevrange(series_key(coarser.ms), count=1)
@@ -127,10 +127,10 @@ class Series:
                         try:
                             await pipe.execute()
                         except ResponseError:
-                            break  # another caretaker has made it, and those that follow
+                            break  # another caretaker has made it, and the following ones
 
     async def read(self, first: int, last: int, now: int) -> Past:
-        """The samples of the slots that touch `first` to `last`, at the finest step that is kept for so long."""
+        """The samples of the intervals from `first` to `last`, at the finest step that is kept that long."""
         step = next((step for step in STEPS if now - first <= step.kept_ms + SLACK_MS), STEPS[-1])
         first_at, last_at = (moment - moment % step.ms for moment in (first, min(last, now)))
         with queue_errors():
@@ -139,7 +139,7 @@ class Series:
         return Past(step.ms, first_at, [found.get(slot) for slot in slots])
 
     async def _samples(self, index: int, first: int, last: int) -> list[Sample]:
-        """The samples of a step; those that are not made yet, of the finer ones."""
+        """The samples of a step; those not made yet are condensed from finer ones."""
         step = STEPS[index]
         made = await self._range(step, first, last)
         if index == 0:
@@ -153,7 +153,7 @@ class Series:
 
 
 def condensed(samples: Iterable[Sample], step_ms: int) -> list[Sample]:
-    """Samples of a coarser step, from finer ones in their order."""
+    """Samples of a coarser step, from ordered finer ones."""
     return [_merged(at, list(group)) for at, group in groupby(samples, lambda one: one.at - one.at % step_ms)]
 
 
@@ -191,14 +191,14 @@ def _sum(counts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What had been counted since ever when a sample was taken: the next one tells what was added."""
+    """The total counts when a sample was taken; the next sample has the difference."""
 
     at: int
     ended: Mapping[Outcome, int]
     waits: Mapping[str, Mapping[int, int]]
 
     def since(self, before: _Counted | None) -> tuple[Mapping[Outcome, int] | None, _Waits | None]:
-        """What was added; None where that is unknown: nobody counted before, or the count began anew."""
+        """The increase since `before`; None if unknown: there was no count before, or it was reset."""
         if before is None:
             return None, None
         ended = _added(self.ended, before.ended)
@@ -244,7 +244,7 @@ def _sample(
 
 
 async def _hash(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
-    """A hash, read at once because the pipeline watches."""
+    """A hash, read immediately because the pipeline is in WATCH mode."""
     found: Any = await pipe.execute_command("HGETALL", key)
     return dict(found)
 
@@ -254,21 +254,21 @@ def _classes(found: Mapping[bytes, bytes]) -> dict[int, int]:
 
 
 def _added(now: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int] | None:
-    """What each count has grown by; None if one has shrunk: it began anew, and nobody knows what went before."""
+    """The increase of each count; None if one has decreased, because it was reset."""
     if any(now.get(name, 0) < count for name, count in before.items()):
         return None
     return {name: count - before.get(name, 0) for name, count in now.items() if count != before.get(name, 0)}
 
 
 def _write(pipe: Pipeline, step: SeriesStep, sample: Sample) -> None:
-    """Add a sample to its stream, and drop those that have been kept long enough."""
+    """Add a sample to its stream and trim expired ones."""
     key, oldest = series_key(step.ms), sample.at - step.kept_ms - SLACK_MS
     pipe.xadd(key, {"sample": _encode(sample)}, id=f"{sample.at}-0", minid=max(0, oldest), approximate=False)
     pipe.pexpire(key, step.kept_ms + SLACK_MS)
 
 
 def _encode(sample: Sample) -> str:
-    """A sample as JSON, whose keys are texts, without its time, which names it."""
+    """A sample as JSON (string keys), without its time, which is its id."""
     record = asdict(replace(sample, ended=None))
     record["ended"] = None if sample.ended is None else _rows(sample.ended)
     del record["at"]
@@ -302,5 +302,5 @@ def _numbered(classes: Mapping[str, int]) -> dict[int, int]:
 
 
 def _at(entry: tuple[bytes, Mapping[bytes, bytes]]) -> int:
-    """When the slot of a stream's entry begins: the first half of its id."""
+    """When a stream entry's interval starts: the first half of its id."""
     return int(entry[0].split(b"-")[0])

@@ -1,14 +1,14 @@
-"""How many jobs a provider has in work, of all workers together: a slot for each, and a queue for those without one.
+"""Limits a provider's concurrent jobs across all workers: one slot per job, and a queue for those waiting for a slot.
 
-A slot is a lease in the queue's Redis: whoever has the generation renews it, and one that nobody renews is free again.
-While all are taken a generation waits in the provider's queue, in the order of the tool's; no worker has it. Whoever
-frees a slot gives it to the first: it is kept for a lease, and the generation is dispatched. All goes by that Redis's
-clock, in scripts that each do everything at once. Should its data be lost, slots come back as they are renewed, and the
-queue as the ledger looks at what is queued, once a minute: until then too many may be in work.
+A slot is a lease in the queue's Redis: the process that runs the generation renews it, and it lapses otherwise. While
+all slots are taken, a generation waits in the provider's queue, in the order of the tool's queue; no worker has it.
+When a slot is freed, the first in the queue gets it for one lease and is dispatched. Everything uses that Redis's
+clock, in atomic scripts. If its data is lost, slots come back with their renewals, and the queue when the ledger checks
+queued generations, once a minute: until then a provider may get too many jobs.
 
-Who holds a slot and who gives it up do so beside their work, over connections that know no order of each other. So what
-a process asks for one generation goes one after the other; and should a hold of one that has ended come late all the
-same, from another process or out of a connection that hung, its slot is free when that hold is over.
+Slots are held and released in the background, over connections that do not preserve order. So each process sends its
+commands for one generation one after the other. If a hold for an ended generation still arrives late, from another
+process or a connection that hung, its slot lapses when that hold expires.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from gateway.redis_link.scripts import Argument
 UNLIMITED = 1_000_000_000
 OUTCOME_STEP_SECONDS = 600
 OUTCOME_STEPS = 6
-"""What providers did is counted in steps of ten minutes, and shown of the last hour, the step that is now included."""
+"""Results of providers are counted in steps of ten minutes, and shown for the last hour including the current step."""
 
 SUCCEEDED = "succeeded"
 UNREACHABLE = "unreachable"
 AWAY_SECONDS = 60
-"""A provider is away for so long after it could not be reached, unless it made something since: it is asked again by
-then, if anything waits for it."""
+"""A provider counts as unreachable for this long after a failed connection, unless a job has succeeded since. By then
+it has been called again, if anything is waiting for it."""
 _STATE_SECONDS = 7 * 86_400
 _OUTCOMES_SECONDS = OUTCOME_STEP_SECONDS * (OUTCOME_STEPS + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class SlotResult:
-    """Whether a generation has a slot now, and which others were given one: to be dispatched."""
+    """Whether the generation has a slot now, and which others got one and must be dispatched."""
 
     acquired: bool
     dispatches: Sequence[Dispatch]
@@ -57,7 +57,7 @@ class SlotResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderState:
-    """How a provider is doing. Times in milliseconds; `outcomes` of the last hour."""
+    """The state of a provider. Times in milliseconds; `outcomes` covers the last hour."""
 
     in_work: int
     queued: int
@@ -67,32 +67,32 @@ class ProviderState:
     outcomes: Mapping[str, int]
 
     def is_away(self, now_ms: int) -> bool:
-        """Whether nobody reaches it just now, as far as is known."""
+        """Whether it is currently unreachable, as far as is known."""
         at = self.unreachable_at
         return at is not None and at > (self.succeeded_at or 0) and at > now_ms - AWAY_SECONDS * 1000
 
 
 class Slots:
-    """The slots of all providers. Every method raises QueueUnavailable when the queue's Redis gives no answer.
+    """The slots of all providers. Every method raises QueueUnavailable when the queue's Redis is unavailable.
 
-    `limit` is the provider's `max_in_work`, None if it has none: then everyone has a slot, and they are only counted.
+    `limit` is the provider's `max_in_work`. With None, every job gets a slot, and slots are only counted.
     """
 
     def __init__(self, queue: Queue, *, lease_ms: int) -> None:
-        """A slot that is not renewed is free after `lease_ms`."""
+        """A slot that is not renewed lapses after `lease_ms`."""
         self._redis = queue.redis
         self._lease_ms = lease_ms
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is waited for
 
     async def acquire(self, provider: str, limit: int | None, generation: str) -> SlotResult:
-        """Take a slot if there is one that nobody in the queue waits for."""
+        """Take a slot, if one is left after serving the queue."""
         acquired, *given = await self._run(
             "acquire_slot", provider, generation=generation, limit=_number(limit), kept_ms=self._lease_ms
         )
         return SlotResult(acquired == b"1", _dispatches(given))
 
     async def enqueue(self, provider: str, limit: int | None, dispatch: Dispatch) -> Sequence[Dispatch]:
-        """Wait for a slot; who has one by now, itself perhaps among them."""
+        """Wait for a slot. Returns the generations that have just got one, possibly this one."""
         text = json.dumps(astuple(dispatch), separators=(",", ":"))
         given = await self._run(
             "enqueue_for_slot",
@@ -106,18 +106,18 @@ class Slots:
         return _dispatches(given)
 
     async def hold(self, provider: str, generation: str, *, for_ms: int | None = None) -> None:
-        """Keep a slot for a lease, or so long, whether there is room or not: its provider has the job."""
+        """Hold a slot for a lease, or for `for_ms`, even beyond the limit: the provider already has the job."""
         await self._run("hold_slot", provider, generation=generation, kept_ms=for_ms or self._lease_ms)
 
     async def release(self, provider: str, limit: int | None, generation: str) -> Sequence[Dispatch]:
-        """Give up the slot, or the place in the queue; who has one now."""
+        """Release the slot, or the place in the queue. Returns the generations that got a slot."""
         given = await self._run(
             "release_slot", provider, generation=generation, limit=_number(limit), kept_ms=self._lease_ms
         )
         return _dispatches(given)
 
     async def fill(self, limits: Mapping[str, int | None]) -> Sequence[Dispatch]:
-        """Who has a slot by now, of all these providers, whatever became of the slots before."""
+        """Fill all free slots of these providers. Returns the generations that got one."""
         commands = [
             SCRIPTS.command("fill_slots", _keys(provider), limit=_number(limit), kept_ms=self._lease_ms)
             for provider, limit in limits.items()
@@ -129,14 +129,14 @@ class Slots:
         ]
 
     async def places(self, waiting: Sequence[tuple[str, str]]) -> list[int | None]:
-        """For each (provider, generation) how many wait before it; None if it does not wait for a slot."""
+        """For each (provider, generation), how many wait before it; None if it is not waiting for a slot."""
         if not waiting:
             return []
         ranks = await execute(self._redis, *(("ZRANK", provider_queue_key(provider), one) for provider, one in waiting))
         return [None if rank is None else int(rank) for rank in ranks]
 
     async def note(self, provider: str, outcome: str) -> None:
-        """Count what a provider did, for operators: `succeeded`, a failure's code, `unreachable` or `busy`."""
+        """Count a provider's result for operators: `succeeded`, a failure code, `unreachable` or `busy`."""
         at_ms = _now_ms()
         at = "succeeded_at" if outcome == SUCCEEDED else "failed_at"
         counts = provider_outcomes_key(provider, at_ms // 1000 // OUTCOME_STEP_SECONDS)
@@ -150,7 +150,7 @@ class Slots:
         )
 
     async def states(self, providers: Iterable[str]) -> dict[str, ProviderState]:
-        """How each provider is doing, in one round trip."""
+        """The state of each provider, in one round trip."""
         providers, at_ms = list(providers), _now_ms()
         step = at_ms // 1000 // OUTCOME_STEP_SECONDS
         commands: list[tuple[Any, ...]] = []

@@ -1,7 +1,7 @@
-"""How long generations were queued, as counts in classes: enough for a median and a 95th percentile, in a few bytes.
+"""A histogram of how long generations were queued: enough for a median and a 95th percentile, in a few bytes.
 
-A class ends at 10 ms, or at a quarter of a doubling beyond the one before: a wait that is read from it is at most 19 %
-(2^¼) too long, and never too short.
+The first class ends at 10 ms, each other one a quarter of a doubling later: a wait read from it is at most 19 % (2^¼)
+too long, and never too short.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _CLASSES_A_DOUBLING = 4
 
 
 def class_of(wait_ms: int) -> int:
-    """The class that a wait is counted in, from 0 on."""
+    """The class in which a wait is counted, starting at 0."""
     if wait_ms <= _FIRST_MS:
         return 0
     return math.ceil(_CLASSES_A_DOUBLING * math.log2(wait_ms / _FIRST_MS))
@@ -26,7 +26,7 @@ def end_of(class_: int) -> int:
 
 
 def quantile(counts: Mapping[int, int], percent: int) -> int | None:
-    """The wait that `percent` of those counted did not exceed, in milliseconds; None if none was counted."""
+    """The given percentile of the counted waits, in milliseconds; None if none was counted."""
     total = sum(counts.values())
     reached = 0
     for class_ in sorted(counts):

@@ -1,8 +1,8 @@
-"""Whether somebody makes what is sold: a worker for each tool that can call its models' providers, and a caretaker.
+"""Whether everything on sale can be made: a worker for each tool that can call its models' providers, and a caretaker.
 
-A gateway looks every two seconds who was seen lately (`gateway.queue.heartbeats`). What is missing is said once it has
-been for ten seconds, so that a fresh start is no problem; what nobody has made for longer than the operator allows is
-no longer accepted. While the queue's Redis is away nobody knows who works, and nothing is said or refused for it.
+A gateway checks every two seconds which processes were seen recently (`gateway.queue.heartbeats`). A missing one is
+reported after ten seconds, so that starting up causes no alarm. Generations that have had no worker for longer than the
+operator allows are no longer accepted. While the queue's Redis is unavailable, nothing is reported or refused.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Missing:
-    """What is not there: a worker for `tool`; with `provider`, one that can call it; without either, a caretaker."""
+    """What is missing: a worker for `tool`; with `provider`, one that can call it; with neither, a caretaker."""
 
     tool: str = ""
     provider: str = ""
 
     @property
     def problem(self) -> str:
-        """What an operator should know. It names no machine."""
+        """The problem, for operators. It names no machine."""
         if not self.tool:
             return "no caretaker is running: start one (`farebox caretaker`); until then, lost work is not picked up"
         if not self.provider:
@@ -51,7 +51,7 @@ class Missing:
 
 
 class Workforce:
-    """What is known of the workers and caretakers. `card` is the rate card as it is now."""
+    """The known workers and caretakers. `card` returns the current rate card."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Workforce:
         accept_seconds: float,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Accept what nobody makes for `accept_seconds` since that was first seen."""
+        """Accept generations without a worker until `accept_seconds` after the worker was first missed."""
         self._queue = queue
         self._card = card
         self._accept_seconds = accept_seconds
@@ -72,23 +72,23 @@ class Workforce:
 
     @property
     def missing(self) -> list[Missing]:
-        """What has been missing long enough to be said."""
+        """What has been missing long enough to be reported."""
         now = self._clock()
         return sorted(one for one, since in self._since.items() if now - since >= SAID_AFTER_SECONDS)
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What an operator should look at, one sentence each."""
+        """Problems for operators, one sentence each."""
         return tuple(one.problem for one in self.missing)
 
     def takes(self, tool: str, provider: str) -> bool:
-        """Whether a new generation may be accepted: somebody makes it, or did until not long ago."""
+        """Whether a new generation may be accepted: a worker for it is running, or was until recently."""
         now = self._clock()
         since = (self._since.get(Missing(tool)), self._since.get(Missing(tool, provider)))
         return all(one is None or now - one < self._accept_seconds for one in since)
 
     async def check(self) -> None:
-        """Look once; what goes missing and what is back is logged."""
+        """Check once; log what went missing and what is back."""
         providers = _providers_of(self._card())
         try:
             found = await alive(self._queue.redis, sorted(providers))
@@ -101,13 +101,13 @@ class Workforce:
         self._log_changes(frozenset(self.missing))
 
     async def watch(self) -> None:
-        """Look for ever."""
+        """Check forever."""
         while True:
             await self.check()
             await asyncio.sleep(CHECK_SECONDS)
 
     def metrics(self) -> Iterator[Metric]:
-        """What Prometheus is told; nothing of what is not known."""
+        """Metrics; nothing while the state is unknown."""
         if self._caretakers is None:
             return
         yield GaugeMetricFamily("farebox_caretakers", "Caretakers seen recently.", value=self._caretakers)
@@ -133,7 +133,7 @@ class Workforce:
 
 
 def _providers_of(card: RateCard) -> dict[str, set[str]]:
-    """The tools that have models, each with the providers of these."""
+    """The tools that have models, each with their providers."""
     providers: defaultdict[str, set[str]] = defaultdict(set)
     for model in card.models.values():
         providers[model.tool].add(model.provider)

@@ -1,11 +1,11 @@
 """One attempt at a generation: three tasks run at once, and the first that ends decides how the attempt ends.
 
 ```
-session        submit or resume → results → check, store, deliver   done: settle; the provider failed: settle so;
+session        submit or resume → results → check, store, deliver   done or failed: settle;
                (provider_session.py)                                not done for a while: park
 lease          renew every third of the lease, with progress        cancel requested: take what is finished, settle;
                (lease.py)                                           ended; stale: drop everything
-handing back   the worker was told to stop                          hand back: the next attempt is another worker's
+handing back   the worker must stop                                 hand back: another worker makes the next attempt
 ```
 
 `ending.py` carries out what was decided.
@@ -41,12 +41,12 @@ class Attempt:
     async def run(self) -> None:
         """Make the outputs and end the attempt."""
         self._state.slot.begin()
-        # Cancelled while it was parked: there is only something to take, nothing to wait for.
+        # Cancelled while parked: collect what is finished, wait for nothing.
         cancelled = self._state.generation.cancel_requested
         self._report(await (self._end_cancelled() if cancelled else self._make()))
 
     async def _make(self) -> str:
-        """Run the three tasks, and end the attempt in the way that comes first."""
+        """Run the three tasks; the first to end decides the ending."""
         generation, attempts = self._state.generation.id, self._state.context.attempts
         session = asyncio.create_task(self._session.run(), name=f"make {generation}")
         lease = asyncio.create_task(self._lease.keep(), name=f"keep {generation}")
@@ -61,7 +61,7 @@ class Attempt:
             if attempts.get(generation) == self._check_now:
                 del attempts[generation]
             await cancel(*tasks, *self._session.submits)
-        if lease_ended:  # before the session: the ledger may have ended the generation, and what follows is ours to do
+        if lease_ended:  # before the session: the ledger may have ended the generation, and the follow-ups are ours
             return await self._end_by_lease(lease)
         if session_ended and isinstance(session.exception(), ProviderNotHere):
             return await self._ending.not_here()

@@ -1,9 +1,8 @@
-"""Checks what a provider made before it is delivered: it opens and is what was ordered, or nobody pays for it (R9).
+"""Checks outputs before delivery: an output that cannot be decoded or is not as requested is not charged (R9).
 
-Whether the bytes come from outside decides how. What the sandbox makes is made in this very process, so a thread of it
-may read it too. All else is a stranger's, however well its provider is known: it passes on what its users and its
-models make. 1.6 KB of MP4 can take 3 GB, and would end this worker with all its attempts; so a process of its own looks
-into it, as into uploads.
+The sandbox's outputs are made in this process, so a thread inspects them. All other outputs are untrusted, even from a
+known provider, because it passes on what its users and models make. 1.6 KB of MP4 can take 3 GB and would crash this
+worker with all its attempts, so such files are inspected in a separate process, like uploads.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from gateway.media import FairInspections, Media, Readers, inspect
 from gateway.outputs.ordered import OutputRequirements
 from workers.providers import Rendered
 
-INSPECTIONS_MAX = 4  # at once in one worker: each takes a core, and up to a gigabyte and a half of memory
+INSPECTIONS_MAX = 4  # concurrent inspections per worker: each takes a core and up to 1.5 GB of memory
 INSPECTIONS_OF_ONE_MAX = INSPECTIONS_MAX - 1  # of one account
-# Beyond it an account's outputs wait behind those of others; they are never refused, for they are paid for.
+# Beyond this, an account's outputs wait behind others'; they are never refused, because they are paid for.
 INSPECTION_SECONDS_A_MINUTE = 20.0
 
 
 class Checks:
-    """Looks into the outputs of all attempts of this process."""
+    """Inspects the outputs of all attempts of this process."""
 
     def __init__(self) -> None:
         self._readers = Readers()
@@ -38,15 +37,15 @@ class Checks:
         )
 
     async def close(self) -> None:
-        """End the processes that look into outputs."""
+        """End the inspection processes."""
         await self._readers.close()
 
     async def check(self, rendered: Rendered, ordered: OutputRequirements, account: str) -> tuple[Media, str]:
-        """What an output is, and its SHA-256. Of those of several `account`s, none is kept waiting by the others'.
+        """An output's media properties and SHA-256. Accounts share the inspection time fairly.
 
-        ProviderFailed, so worth another attempt, if it does not decode whole: it may have been damaged on the way.
-        OutputUnusable, so not, if it is of a type that is not served or something other than was ordered.
-        OutputNotStored if this machine cannot look.
+        ProviderFailed (worth another attempt) if it does not decode completely: it may have been damaged in transit.
+        OutputUnusable (no retry) if it has an unsupported type or is not what was requested.
+        OutputNotStored if this machine cannot inspect it.
         """
         what = f"output {rendered.index} ({len(rendered.data):,} bytes)"
         try:
@@ -61,7 +60,7 @@ class Checks:
 
     async def _inspected(self, rendered: Rendered, account: str) -> tuple[Media, str]:
         if rendered.made_here:
-            # Both in the same thread, for one hop costs as much as a small PNG.
+            # Both in one thread: switching threads costs as much as inspecting a small PNG.
             return await asyncio.to_thread(lambda: (inspect(rendered.data), _sha256(rendered.data)))
         try:
             return await self._inspections.inspect(account, lambda: self._inspect_file(rendered))
@@ -75,10 +74,13 @@ class Checks:
 
 
 def _file_of(data: bytes) -> BinaryIO:
-    """The bytes as a file for another process: in memory, where there is such a thing, for a worker needs no disk."""
+    """The bytes as a file for another process: in memory where supported, because a worker needs no disk."""
     try:
         file: BinaryIO = os.fdopen(os.memfd_create("output"), "w+b")
-    except (AttributeError, OSError):  # macOS has none; a hardened Linux (vm.memfd_noexec=2) allows none like this
+    except (
+        AttributeError,
+        OSError,
+    ):  # macOS has no memfd; a hardened Linux (vm.memfd_noexec=2) does not allow this one
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever asked for it
     try:
         file.write(data)

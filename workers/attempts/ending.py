@@ -15,14 +15,14 @@ from workers.attempts.storing import StoreGaveUp
 
 
 class Ending:
-    """Ends one attempt in the ledger, and does what follows at the provider."""
+    """Ends one attempt in the ledger, and stops the provider where needed."""
 
     def __init__(self, state: AttemptState, lease: Lease) -> None:
         self._state = state
         self._lease = lease
 
     async def after_session(self, session: asyncio.Task[SessionResult]) -> str:
-        """The session with the provider has ended first."""
+        """The provider session ended first."""
         state, error = self._state, session.exception()
         match error:
             case None if session.result() is SessionResult.LEFT:
@@ -34,8 +34,8 @@ class Ending:
             case LeaseLost(args=(transition,)):
                 return await self._stale(transition)
             case StoreGaveUp() | OutputNotStored():
-                # Nobody's fault but ours. If this machine could not inspect an output, the ref stays: the next attempt,
-                # perhaps on another machine, fetches what is made and pays for nothing twice (R17).
+                # Our own fault. If this machine could not inspect an output, the ref stays: the next attempt,
+                # perhaps on another machine, fetches the outputs and pays for nothing twice (R17).
                 gave_up = isinstance(error, StoreGaveUp)
                 state.log.error("output_not_stored", detail=str(error))
                 code = FailureCode.STORE_UNAVAILABLE if gave_up else FailureCode.WORKER_LOST
@@ -43,17 +43,17 @@ class Ending:
             case ProviderError():
                 state.slot.note(error.code)
                 state.log.warning("attempt_failed", code=error.code, detail=error.detail)
-                # Its job need not have ended: perhaps a file of it does not open, or a status request failed.
+                # Its job may still be running: perhaps one of its files could not be read, or a poll failed.
                 return await self._settle(error.code, stop_provider=True)
             case _:
                 return await self._broken(error)
 
     async def cancelled(self) -> str:
-        """A cancel was requested, and what was finished is delivered."""
+        """A cancel was requested, and finished outputs are delivered."""
         return await self._settle(None, stop_provider=True)
 
     async def after_lease(self, keeping: asyncio.Task[Renewed | Ended | Stale]) -> str:
-        """The ledger has ended the attempt first, or a cancel was requested."""
+        """The ledger ended the attempt first, or a cancel was requested."""
         error = keeping.exception()
         if error is not None:
             return await self._broken(error)
@@ -64,21 +64,21 @@ class Ending:
                 return await self._conclude("renew", outcome, stop_provider=True)
 
     async def not_here(self) -> str:
-        """Hand back what another worker may make; the next job of this provider is set aside before it begins."""
+        """Hand back what another worker can make; the next job of this provider is rerouted before it begins."""
         state, provider = self._state, self._state.generation.request.provider
         state.log.warning("attempt_not_made_here", provider=provider)
         state.context.providers.remember(provider)
         return await self.handed_back()
 
     async def handed_back(self) -> str:
-        """The worker must stop: the next attempt is another worker's."""
+        """The worker must stop: another worker makes the next attempt."""
         state, operation = self._state, operation_id()
         outcome = await state.context.retry_until_answered(
             "hand_back",
             lambda: state.ledger.hand_back(generation=state.generation.id, attempt=state.number, operation=operation),
         )
         if state.ref is None:
-            state.slot.release()  # else the provider works on, and the next attempt has the slot
+            state.slot.release()  # otherwise the provider continues, and the next attempt has the slot
         return await self._conclude("hand_back", outcome, stop_provider=True)
 
     async def _broken(self, error: BaseException) -> str:
@@ -121,7 +121,7 @@ class Ending:
         return await self._conclude("settle", outcome, stop_provider=stop_provider)
 
     async def _conclude(self, transition: str, outcome: Ended | Requeued | Stale, *, stop_provider: bool) -> str:
-        """Do what follows from the ledger's answer."""
+        """Act on the ledger's reply."""
         match outcome:
             case Ended(generation=ended):
                 if stop_provider and outcome.provider_ref is None:
@@ -133,11 +133,11 @@ class Ending:
                 return await self._stale(transition)
 
     async def _stale(self, transition: str) -> str:
-        """The answer to `transition` says that the generation is no longer ours.
+        """The reply to `transition` says that this attempt is stale.
 
-        Perhaps one of our own renewals has ended it, and its answer was lost when the session ended. The ledger then
-        gives the same answer again, and what follows the end is ours to do. Who waited behind the generation is
-        dispatched by a caretaker.
+        Perhaps one of its own renewals ended the generation, and the reply was lost when the session ended. The ledger
+        then gives the same reply again, and the follow-ups are ours. Generations waiting behind it are dispatched by a
+        caretaker.
         """
         if transition != "renew":
             outcome = await self._lease.renew()

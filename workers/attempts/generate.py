@@ -1,4 +1,4 @@
-"""The two kinds of job: `generate` makes one attempt at a generation, `stop` has a provider stop what has ended."""
+"""The two kinds of job: `generate` makes one attempt at a generation, `stop` asks a provider to stop a job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.attempts.attempt import Attempt
 from workers.attempts.slot import Slot
 from workers.context import WorkerContext
 
-# A pause is over by the ledger's clock; ours may be ahead, so look again at least this often, and not all the time.
+# Pauses end by the ledger's clock; ours may be ahead, so check again at least this often, but not in a busy loop.
 _TOO_EARLY_SECONDS = (0.1, 5)
 _SLOTS_AGAIN_SECONDS = 1.0
 _TAKE_OUT_AGAIN_SECONDS = (0.5, 2.0)
@@ -26,13 +26,13 @@ log = structlog.get_logger(__name__)
 
 
 class LeftForAnotherWorker(Exception):
-    """The worker must stop and has not begun the job."""
+    """The worker must stop and has not started the job."""
 
 
 async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int, provider: str | None = None) -> None:
-    """Make attempt number `attempt` at a generation, if the ledger gives it the lease.
+    """Make attempt number `attempt`, if the ledger gives it the lease.
 
-    `provider` is what the job says; None: it does not, for a gateway of an earlier version wrote it.
+    `provider` is taken from the job; None if an earlier version wrote the job.
     """
     context: WorkerContext = arq_context["context"]
     hand_back: asyncio.Event = arq_context["hand_back"]
@@ -43,7 +43,7 @@ async def generate(arq_context: Mapping[str, Any], generation: str, attempt: int
     if begun is None:
         await _take_out(context, tool, job_id(generation, attempt))
         return
-    # Beside the attempt, which need not wait for it: the lease is what counts from now on.
+    # In parallel with the attempt: from now on the lease counts.
     taking_out = asyncio.create_task(_take_out(context, tool, job_id(generation, attempt), _waited_ms(begun)))
     try:
         await Attempt(context, begun, hand_back).run()
@@ -60,7 +60,7 @@ async def stop(arq_context: Mapping[str, Any], generation: str, ref: str) -> Non
     if context.providers.missing(found.request.provider) is not None:
         await _stop_elsewhere(context, arq_context["tool"], found, ref)
     elif not await context.ask_to_stop(found.request, ref, generation):
-        # The job's place is another's meanwhile.
+        # Another job has taken this slot in the meantime.
         context.run_in_background(context.ask_again_to_stop(found.request, ref, generation), "stop provider again")
 
 
@@ -73,9 +73,9 @@ async def _stop_elsewhere(context: WorkerContext, tool: str, found: Generation, 
 
 
 def _must_check(context: WorkerContext, provider: str | None) -> bool:
-    """Whether the generation must be read first: its provider has a limit, or this worker lacks its key.
+    """Whether the generation must be read first: its provider has a limit, or this worker lacks the key.
 
-    Of a job that does not name its provider that is so if it is so of any provider.
+    For a job that does not name its provider, whether that is true of any provider.
     """
     providers, tables = context.providers, context.providers.card.providers
     if provider is None:
@@ -87,19 +87,19 @@ def _must_check(context: WorkerContext, provider: str | None) -> bool:
 async def _may_begin(
     context: WorkerContext, hand_back: asyncio.Event, tool: str, generation: str, attempt: int
 ) -> bool:
-    """Whether this worker can call the generation's provider, and that has room; if not, the job is left to others."""
+    """Whether this worker can call the generation's provider and it has a free slot; if not, the job is passed on."""
     found = await context.retry_until_answered("generation", lambda: context.ledger.generation(generation=generation))
     if not isinstance(found, Generation) or found.state in FINAL_STATES or found.attempt + 1 != attempt:
-        return True  # `begin` says what is so
+        return True  # `begin` will tell
     if context.providers.missing(found.request.provider) is not None:
         await _reroute(context, tool, found.request.provider, job_id(generation, attempt))
         return False
-    # One that runs is parked: its provider has the job, and room for it.
+    # A running one is parked: its provider already has the job.
     return found.state is not State.QUEUED or await _has_room(context, hand_back, tool, found)
 
 
 async def _reroute(context: WorkerContext, tool: str, provider: str, job: str) -> None:
-    """Leave the job to a worker that can call its provider. What the queue does not take now it has still, claimed."""
+    """Reroute the job to workers that can call its provider. If the queue is unavailable, it stays claimed."""
     log.info("job_rerouted", job=job, provider=provider)
     try:
         await context.queue.reroute(tool, provider, job)
@@ -108,7 +108,7 @@ async def _reroute(context: WorkerContext, tool: str, provider: str, job: str) -
 
 
 async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str, found: Generation) -> bool:
-    """Whether its provider has room; if not, the generation waits in the provider's queue and the job is gone."""
+    """Whether its provider has a free slot; if not, the generation joins the provider's queue."""
     generation, attempt = found.id, found.attempt + 1
     slot = Slot(context, found)
     while True:
@@ -122,7 +122,7 @@ async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str,
     outcome = await context.retry_until_answered(
         "wait_for_slot", lambda: context.ledger.wait_for_slot(generation=generation, attempt=attempt)
     )
-    # The job that comes from that queue is this one again, so this one goes first.
+    # The job dispatched from that queue has the same id, so this one is removed first.
     await _take_out(context, tool, job_id(generation, attempt))
     if isinstance(outcome, WaitingForSlot):
         log.info("waits_for_slot", generation=generation, provider=found.request.provider)
@@ -131,7 +131,7 @@ async def _has_room(context: WorkerContext, hand_back: asyncio.Event, tool: str,
 
 
 async def _begin(context: WorkerContext, hand_back: asyncio.Event, generation: str, attempt: int) -> Begun | None:
-    """Ask for the lease; None if there is nothing to do (any more)."""
+    """Request the lease; None if there is nothing to do (anymore)."""
     operation = operation_id()
     while True:
         outcome = await context.retry_until_answered(
@@ -151,13 +151,13 @@ async def _begin(context: WorkerContext, hand_back: asyncio.Event, generation: s
 
 
 async def _wait_until(not_before: int, hand_back: asyncio.Event) -> None:
-    """Wait for the end of a retry's pause; if the worker must stop first, leave the job in arq for another."""
+    """Wait for the end of a retry's pause; if the worker must stop first, leave the job in arq for another one."""
     shortest, longest = _TOO_EARLY_SECONDS
     await _wait_seconds(min(max(not_before / 1000 - now_seconds(), shortest), longest), hand_back)
 
 
 async def _wait_seconds(seconds: float, hand_back: asyncio.Event) -> None:
-    """Wait so long; LeftForAnotherWorker if the worker must stop first."""
+    """Wait; LeftForAnotherWorker if the worker must stop first."""
     try:
         await asyncio.wait_for(hand_back.wait(), seconds)
     except TimeoutError:
@@ -166,7 +166,7 @@ async def _wait_seconds(seconds: float, hand_back: asyncio.Event) -> None:
 
 
 async def _take_out(context: WorkerContext, tool: str, job: str, waited_ms: int | None = None) -> None:
-    """Take a job out of arq: it has begun, or nobody need begin it any more. It counts as queued until then."""
+    """Remove a job from arq: it has started, or need not start anymore. It counts as queued until then."""
     problem: QueueUnavailable | None = None
     for pause_seconds in (0, *_TAKE_OUT_AGAIN_SECONDS):
         await asyncio.sleep(pause_seconds)
@@ -176,12 +176,12 @@ async def _take_out(context: WorkerContext, tool: str, job: str, waited_ms: int 
             problem = error
         else:
             return
-    # Harmless: whoever picks it up again is told that it is stale, and takes it out.
+    # Harmless: the worker that claims it again finds it stale and removes it.
     log.warning("job_not_taken_out", job=job, error=str(problem))
 
 
 def _waited_ms(begun: Begun) -> int | None:
-    """How long the generation was queued before it was first begun; later attempts had pauses of their own."""
+    """How long the generation was queued before its first start; later attempts include pauses."""
     generation = begun.generation
     if begun.attempt != 1 or generation.queued_at is None or generation.started_at is None:
         return None

@@ -1,8 +1,8 @@
-"""How long the jobs of a provider's model took lately, and when the next look at one is worth its while.
+"""Recent job durations per provider model, and when polling a parked job is worthwhile.
 
-What all workers saw is in the queue's Redis, the last 64 of each model; losing it costs late results for a while, no
-credit. A job is not watched while it is parked: it ended between the last look that found it at work and the one that
-found it done, and is counted as if in the middle of the two. So looks that come late do not make the next ones later.
+The last 64 durations of each model, from all workers, are in the queue's Redis; losing them delays results for a while,
+and costs no credits. A parked job is not observed: it ended between the last poll that found it running and the one
+that found it done, and counts as ended halfway between. So late polls do not make later polls even later.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from gateway.queue.redis_calls import execute
 
 KEPT = 64
 _KEPT_SECONDS = 7 * 86_400
-_SHARE = 8  # a look finds an eighth of those done that were at work at the look before
-_GROWTH = 10  # one that takes longer than all others is looked at each time that it has taken a tenth longer
+_SHARE = 8  # each poll finds an eighth of the jobs done that were running at the previous one
+_GROWTH = 10  # a job slower than all recent ones is polled whenever its duration has grown by a tenth
 SHORTEST_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
 
 def next_poll_seconds(lately: Sequence[float], elapsed: float) -> float | None:
-    """In how many seconds to look at a job that runs for `elapsed` seconds, by how long others took; None: unknown.
+    """Seconds until the next poll of a job that has run for `elapsed` seconds, given recent durations; None: unknown.
 
-    That is when an eighth of those that took longer than this one so far had ended: while most are known to take
-    longer there is no look, and around the time at which they end there are many.
+    That is when an eighth of the jobs that took longer than `elapsed` had ended: no polls while most jobs are known to
+    take longer, and many around the time they end.
     """
     if not lately:
         return None
@@ -39,14 +39,14 @@ def next_poll_seconds(lately: Sequence[float], elapsed: float) -> float | None:
 
 
 class JobTimes:
-    """What the workers saw, by provider and model."""
+    """Recent durations, by provider and model."""
 
     def __init__(self, queue: Queue) -> None:
-        """Keep it in the queue's Redis."""
+        """Store them in the queue's Redis."""
         self._redis = queue.redis
 
     async def note(self, provider: str, model: str, seconds: float) -> None:
-        """Count a job that has succeeded."""
+        """Record the duration of a job that succeeded."""
         key = took_key(provider, model)
         try:
             await execute(
@@ -59,7 +59,7 @@ class JobTimes:
             log.debug("job_time_not_kept", provider=provider, error=str(error))
 
     async def lately(self, provider: str, model: str) -> list[float]:
-        """How long the last ones took, in seconds; none without the queue's Redis."""
+        """Recent durations in seconds; empty if the queue's Redis is unavailable."""
         try:
             (found,) = await execute(self._redis, ("LRANGE", took_key(provider, model), 0, -1))
         except QueueUnavailable as error:

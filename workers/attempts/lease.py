@@ -1,4 +1,4 @@
-"""Keeping an attempt's lease: it is renewed until the ledger says that the attempt is over."""
+"""Keeps an attempt's lease: renews it until the ledger says that the attempt is over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PROGRESS_EVERY_SECONDS = 1.0
 
 
 class Lease:
-    """The lease of one attempt. A renewal carries the progress, and its answer whether a cancel was requested."""
+    """The lease of one attempt. A renewal sends the progress; its reply says whether a cancel was requested."""
 
     def __init__(self, state: AttemptState) -> None:
         self._state = state
@@ -21,10 +21,10 @@ class Lease:
         self._renew_at_once = False
 
     async def keep(self) -> Renewed | Ended | Stale:
-        """Renew until the ledger answers something else, or that a cancel was requested; return that answer.
+        """Renew until the ledger refuses, or reports a cancel request; return that reply.
 
-        A renewal after the lease has run out is accepted too, unless a caretaker was first (R16). So a worker that lost
-        the ledger goes on working until it is told that its attempt is stale.
+        A renewal after the lease has lapsed is accepted too, unless a caretaker was first (R16). So a worker that lost
+        the ledger continues until a reply says that its attempt is stale.
         """
         while True:
             await self._wait_for_renewal()
@@ -52,7 +52,7 @@ class Lease:
         self._woken.set()
 
     async def _wait_for_renewal(self) -> None:
-        """Wait a third of the lease; less if there is progress (once a second) or if told to renew at once."""
+        """Wait a third of the lease; less if there is progress (once a second) or `renew_now` was called."""
         started_at = time.monotonic()
         renew_at = started_at + self._state.lease_seconds / 3
         try:

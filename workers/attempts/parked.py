@@ -1,8 +1,8 @@
-"""Generations that this process left with a provider which hears by itself how its jobs do (R17).
+"""Generations that this process parked at a provider that reports events (R17).
 
-What is heard of one goes into the ledger: how far it is, at most once a second; and when its job has ended, or is not
-known any more, it is looked at at once, wherever there is room. A process that stops has the others look, so that one
-of them listens from then on. One that dies leaves the next look, of which the ledger has the time.
+Events go into the ledger: progress, at most once a second; and when a job has ended or is no longer known, it is polled
+at once by any worker with capacity. A process that stops requests polls from the others, so that one of them listens
+from then on. If it dies, the job is polled at the time set in the ledger.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from workers.retry import retry_until_answered
 T = TypeVar("T")
 
 _PROGRESS_EVERY_SECONDS = 1.0
-_BARELY_SECONDS = 1.0  # heard for less, its end contradicts the look that has just said that it goes on
-# A server of which one half is broken is not asked all the time: so long for each look so far, and the most.
+_BARELY_SECONDS = 1.0  # if an end is reported sooner, it contradicts the poll that has just found the job running
+# A half-broken server must not be polled constantly: this long per poll so far, up to the maximum.
 _CONTRADICTED_SECONDS = (1.0, 30.0)
 _HAND_OVER_SECONDS = 3.0
 
@@ -37,14 +37,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A generation that is listened for: the job that it was left with, and the task."""
+    """A generation being followed: its provider job, and the task."""
 
     job: str
     task: asyncio.Task[None]
 
 
 class ParkedJobs:
-    """Those of one process."""
+    """The parked jobs of one process."""
 
     def __init__(self, ledger: Ledger, dispatcher: Dispatcher, tasks: Tasks, *, lease_seconds: float) -> None:
         self._ledger = ledger
@@ -54,7 +54,7 @@ class ParkedJobs:
         self._heard: dict[str, _Heard] = {}
 
     def listen(self, generation: Generation, job: str, provider: ListeningProvider, thousandths: int) -> None:
-        """Listen for a generation that was just left with `job`, so far done, unless that is done already."""
+        """Follow a generation that was just parked with `job` and this progress, unless it is followed already."""
         known = self._heard.get(generation.id)
         if known is not None and known.job == job and not known.task.done():
             return
@@ -66,7 +66,7 @@ class ParkedJobs:
         task.add_done_callback(lambda ended: self._forget(generation.id, ended))
 
     async def close(self) -> None:
-        """Stop listening, and have others look at what is left: they listen from then on."""
+        """Stop listening, and request polls for the rest: other workers listen from then on."""
         left = {name: heard.job for name, heard in self._heard.items()}
         await cancel(*(heard.task for heard in self._heard.values()))
         try:
@@ -93,7 +93,7 @@ class ParkedJobs:
         await self._until_answered("call_back", lambda: self._request_poll(generation.id, job))
 
     async def _tell(self, generation: Generation, job: str, thousandths: int) -> bool:
-        """Record how far it is; whether the generation still waits for this job."""
+        """Record progress; returns whether the generation still waits for this job."""
         outcome = await self._until_answered(
             "progress", lambda: self._ledger.progress(generation=generation.id, job=job, thousandths=thousandths)
         )
@@ -101,7 +101,7 @@ class ParkedJobs:
         return not isinstance(outcome, Stale)
 
     async def _request_poll(self, generation: str, job: str) -> None:
-        """Have the job looked at now, by whoever has the generation or has room for it."""
+        """Request a poll now, by the worker that has the generation or one with capacity."""
         await self._ledger.call_back(generation=generation, job=job)
 
     async def _until_answered(self, transition: str, ask: Callable[[], Awaitable[T]]) -> T:

@@ -1,10 +1,10 @@
-"""Whether an attempt may leave its generation with the provider, and when that job is looked at again (R17).
+"""Whether an attempt may park its generation, and when the job is polled again (R17).
 
-| the provider | stays with it at first | next look at the latest |
+| the provider | first stay | next poll at the latest |
 |---|---|---|
-| is listened to | 30 s; not at all while it is away, for its return is heard | a minute |
+| reports events | 30 s; none while it is unreachable, because its return is noticed | a minute |
 | calls back | 5 s | 30 s, doubling to 5 min |
-| is asked | 30 s | the same; sooner when its model's jobs used to end (`job_times.py`); 30 s if it says how far it is |
+| is polled | 30 s | the same; sooner when jobs of its model usually end (`job_times.py`); 30 s if it reports progress |
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from workers.context import WorkerContext
 from workers.providers import ListeningProvider, Provider, ProviderRequest
 
 LISTENED_LOOK_MS = 60_000  # its listener may die
-PROGRESS_LOOK_MS = 30_000  # who sees a bar wants to see it move
+PROGRESS_LOOK_MS = 30_000  # a progress bar should move
 
 _STAY_SECONDS = 30.0
-_STAY_CALLED_SECONDS = 5.0  # of a provider that calls when it is done
+_STAY_CALLED_SECONDS = 5.0  # for a provider that calls back
 
 
 class Parking:
-    """One attempt's job, as its looks find it. Times are of the ledger's clock, in milliseconds."""
+    """One attempt's job, as polls find it. Times are by the ledger's clock, in milliseconds."""
 
     def __init__(self, context: WorkerContext, generation: Generation) -> None:
         self._context = context
@@ -40,26 +40,26 @@ class Parking:
         self._provider: Provider | None = None
 
     def meet(self, provider: Provider, request: ProviderRequest) -> None:
-        """This is who is asked, and how."""
+        """Set the provider and the request."""
         self._provider, self._calls_back = provider, request.callback_url is not None
 
-    # --- what the looks find ----------------------------------------------------------------------------------------
+    # --- what polls find --------------------------------------------------------------------------------------------
 
     def submitted(self) -> None:
         """A new job was submitted."""
         self._submitted_at = self._at_work_at = now_ms()
 
     def at_work(self, fraction: float | None) -> None:
-        """A look found it at work, perhaps so far done."""
+        """A poll found it running, perhaps with progress."""
         self._at_work_at, self._done_at, self._seen_at_work = now_ms(), None, True
         self._tells = self._tells or fraction is not None
 
     def found(self) -> None:
-        """A look found an output, which is the last unless the job is seen at work again."""
+        """A poll found an output, the last one unless the job is seen running again."""
         self._done_at = self._done_at or now_ms()
 
     def succeeded(self) -> None:
-        """It has ended, and its time counts for those that come, unless it was done as soon as anybody looked."""
+        """It has ended. Its duration is recorded, unless the first poll already found it done."""
         if self._submitted_at is None or self._done_at is None or not self._seen_at_work:
             return
         at_work_at = max(self._at_work_at or 0, self._submitted_at)
@@ -70,13 +70,14 @@ class Parking:
                 self._context.job_times.note(request.provider, request.model, seconds), "note job time"
             )
 
-    # --- leaving it -------------------------------------------------------------------------------------------------
+    # --- parking ----------------------------------------------------------------------------------------------------
 
     def may_leave(self, *, away: bool = False) -> bool:
-        """Whether a job that the provider has can be left with it now, so that this worker is free for others.
+        """Whether a job can be parked now, so that this worker is free for others.
 
-        Who was parked before only looks, and is left again. A first attempt stays for a while: most images are done by
-        then, and the next look is half a minute away. If the provider is `away` and listened to, its return is heard.
+        A job that was parked before is polled once, then parked again. A new job is stayed with for a while: most
+        images are done by then, and the next poll is half a minute away. If a provider that reports events is
+        unreachable (`away`), its return is noticed.
         """
         if away and self._is_listened_to:
             return True
@@ -84,7 +85,7 @@ class Parking:
         return self._generation.looks > 0 or time.monotonic() - self._began_at >= stay
 
     async def poll_ms(self) -> int | None:
-        """After how long to look again at the latest; None: when the ledger says."""
+        """Milliseconds until the next poll at the latest; None: the ledger decides."""
         if self._is_listened_to:
             return LISTENED_LOOK_MS
         if self._calls_back or self._submitted_at is None:
@@ -96,7 +97,7 @@ class Parking:
         return min([*known, *([PROGRESS_LOOK_MS] if self._tells else [])], default=None)
 
     def left(self, job: str, thousandths: int) -> None:
-        """It was left, so far done: listen, if the provider can be listened to."""
+        """It was parked with this progress: follow it, if the provider reports events."""
         if isinstance(self._provider, ListeningProvider):
             self._context.parked.listen(self._generation, job, self._provider, thousandths)
 

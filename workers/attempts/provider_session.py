@@ -1,4 +1,4 @@
-"""What one attempt asks of its provider: submit or resume a job, collect its results, store and deliver each output."""
+"""One attempt's session with its provider: submit or resume a job, collect results, store and deliver each output."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from workers.providers import Pending, ProgressReport, Provider, ProviderRequest
 
 _UNREACHABLE_PAUSES_SECONDS = (1, 2, 5, 10, 30)
 _LAST_POLL_SECONDS = 15.0  # including the download of finished outputs; less than a lease
-_SUBMIT_SECONDS = 3.0  # for the answer to a submit, once the attempt is to end; less than a worker has to hand back
+_SUBMIT_SECONDS = 3.0  # for the response to a submit when the attempt must end; less than the time for handing back
 
 
 class SessionResult(Enum):
-    """Everything that will come has come; or the provider needs longer, and the job is left with it."""
+    """All results have arrived; or the provider needs longer, and the job is parked."""
 
     DONE = auto()
     LEFT = auto()
 
 
 class LeaseLost(Exception):
-    """The ledger says that this attempt is stale: drop everything, touch nothing."""
+    """The ledger says that this attempt is stale: drop everything, change nothing."""
 
 
 class ProviderSession:
@@ -51,7 +51,7 @@ class ProviderSession:
         self._submitting: asyncio.Task[None] | None = None
 
     async def run(self) -> SessionResult:
-        """Have the provider make what is missing. Unknown is not failed: an unreachable provider is retried (R17).
+        """Get the missing outputs from the provider. Unknown is not failed: an unreachable provider is retried (R17).
 
         There is no limit here: the ledger ends the generation at `give_up_at`, and `renew` says so.
         """
@@ -72,27 +72,27 @@ class ProviderSession:
                 unreachable += 1
                 await asyncio.sleep(pause)
             except (StoreUnavailable, ObjectNotStored) as error:
-                # An input cannot be read; or an output was dropped, and the provider is asked for it again.
+                # An input cannot be read, or a dropped output must be fetched again.
                 await state.context.storing.wait(error, state.generation, store_failures)
                 store_failures += 1
 
     async def wait_for_submit(self) -> None:
-        """Let a submit in progress be answered and noted: the provider may have accepted the job even if we hang up.
+        """Wait for a submit in progress and note its ref: the provider may have accepted the job even if we hang up.
 
-        Nobody would know of that job: the next attempt would pay for another, and nobody would stop the first.
+        Otherwise the job would be unknown: the next attempt would pay for another one, and nothing would stop it.
         """
         if self._submitting is not None:
             await asyncio.wait({self._submitting}, timeout=min(_SUBMIT_SECONDS, self._state.lease_seconds / 2))
 
     @property
     def submits(self) -> tuple[asyncio.Task[None], ...]:
-        """The task that submits, if there is one: whoever ends the session cancels it too."""
+        """The submitting task, if any: it is cancelled with the session."""
         return () if self._submitting is None else (self._submitting,)
 
     async def take_finished(self, hand_back: asyncio.Event) -> None:
-        """Look once more before a cancel ends it (R18): what is finished is paid for, and is not thrown away.
+        """Poll once more before a cancel ends it (R18): finished outputs are paid for and must not be discarded.
 
-        A worker that must stop has less time than a look may take, and the cancel is still to be settled.
+        A worker that must stop has less time than a poll may take, and must still settle the cancel.
         """
         state = self._state
         if state.ref is None:
@@ -103,7 +103,7 @@ class ProviderSession:
             seconds = min(_LAST_POLL_SECONDS, state.lease_seconds / 2)
             await asyncio.wait({looking, handing_back}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await cancel(looking, handing_back)  # whatever it raised: nobody waits for more
+            await cancel(looking, handing_back)  # exceptions they raise are discarded
 
     async def _poll_once(self) -> None:
         provider, request = await self._prepare()
@@ -112,14 +112,14 @@ class ProviderSession:
     async def _submit_and_collect(self) -> SessionResult:
         provider, request = await self._prepare()
         if not self._submitted:
-            # A task of its own, which is not cancelled with this one: see `wait_for_submit`.
+            # A separate task that is not cancelled with this one: see `wait_for_submit`.
             self._submitting = asyncio.create_task(self._submit(provider, request))
             await asyncio.wait({self._submitting})
             self._submitting.result()
         return await self._collect(provider, request)
 
     async def _prepare(self) -> tuple[Provider, ProviderRequest]:
-        """The provider, and what it is asked for, which is put together once."""
+        """The provider and the request, which is built once."""
         state = self._state
         provider = state.context.providers.provider(state.generation.request.provider)
         if state.request is None:
@@ -142,9 +142,9 @@ class ProviderSession:
         _check_lease("note", noted)
 
     async def _collect(self, provider: Provider, request: ProviderRequest) -> SessionResult:
-        """Take results as they come. What was delivered before an interruption is not requested, or paid for, again.
+        """Process results as they arrive. Outputs delivered before an interruption are not requested or paid again.
 
-        One output that is not what was ordered does not keep the others from being delivered.
+        An unusable output does not prevent the others from being delivered.
         """
         state = self._state
         missing = tuple(index for index in request.indices if index not in state.delivered)
@@ -177,7 +177,7 @@ class ProviderSession:
         return SessionResult.DONE
 
     async def _deliver(self, rendered: Rendered) -> None:
-        """Store an output, then record it: what cannot be downloaded must never be paid for (R9)."""
+        """Store an output, then record it: an output that cannot be downloaded must never be charged (R9)."""
         state = self._state
         output = await self._store(rendered)
         delivered = await state.context.retry_until_answered(
@@ -207,7 +207,7 @@ class ProviderSession:
         )
 
     def _note_progress(self, fraction: float) -> None:
-        """Remember the progress over all outputs, those of earlier attempts included; it never goes back."""
+        """Remember the progress over all outputs, including earlier attempts; it never decreases."""
         state = self._state
         outputs = state.generation.request.outputs
         earlier = len(state.generation.outputs)

@@ -1,8 +1,8 @@
-"""One attempt's slot at its provider (`gateway.queue.slots`), and what operators are told of how the provider did.
+"""One attempt's slot at its provider (`gateway.queue.slots`), and the provider's results for operators.
 
-Only providers that the rate card has a table of have slots, and a limit only if the table says one: it is read anew
-each time, so a changed card is followed. Nothing here ever fails an attempt: without the queue's Redis a slot lapses,
-and somebody may be let go on who should have waited; that is seen to when it is back.
+Only providers with a table on the rate card have slots, and a limit only if the table sets one. The table is read each
+time, so card changes apply. Nothing here ever fails an attempt: without the queue's Redis a slot lapses, and a
+generation may start that should have waited, until that Redis is back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.errors import QueueUnavailable
 from gateway.ledger.outcomes import Dispatch, Generation
 from workers.context import WorkerContext
 
-# What a parked one keeps beyond its next look: until it is dispatched, picked up and begun.
+# A parked job holds its slot this long beyond its next poll: until it is dispatched, claimed and begun.
 _POLL_MARGIN_MS = 60_000
 _FILL_EVERY_SECONDS = 1.0
 
@@ -26,14 +26,14 @@ log = structlog.get_logger(__name__)
 
 
 async def keep_filling_slots(context: WorkerContext) -> None:
-    """Fill slots once a second, for ever."""
+    """Fill slots once a second, forever."""
     while True:
         await fill_slots(context)
         await asyncio.sleep(_FILL_EVERY_SECONDS)
 
 
 async def fill_slots(context: WorkerContext) -> None:
-    """Give the slots that have lapsed, were lost or are new to those that wait in a provider's queue (R16)."""
+    """Give lapsed, lost and new slots to generations in the provider's queue (R16)."""
     limits = {name: table.max_in_work for name, table in context.providers.card.providers.items()}
     try:
         context.dispatcher.dispatch(await context.slots.fill(limits))
@@ -59,7 +59,7 @@ class Slot:
         return None if table is None else table.max_in_work
 
     async def acquire(self) -> bool:
-        """Whether the provider has room for one more job. For a job that it has already there always is."""
+        """Whether the provider has a free slot. A job it already has always gets one."""
         if self._limit is None or self._generation.provider_ref is not None:
             return True
         found = await self._context.slots.acquire(self._provider, self._limit, self._generation.id)
@@ -67,12 +67,12 @@ class Slot:
         return found.acquired
 
     def begin(self) -> None:
-        """Have a slot for an attempt that did not have to ask for one."""
+        """Hold a slot for an attempt that did not need to acquire one."""
         if self._limit is None or self._generation.provider_ref is not None:
             self.hold()
 
     async def enqueue(self, dispatch: Dispatch) -> None:
-        """Wait in the provider's queue; should room have come meanwhile, go on at once."""
+        """Join the provider's queue; if a slot has become free meanwhile, continue at once."""
         try:
             self._context.dispatcher.dispatch(await self._context.slots.enqueue(self._provider, self._limit, dispatch))
         except QueueUnavailable as error:
@@ -81,24 +81,24 @@ class Slot:
             )
 
     def hold(self, until_ms: int | None = None) -> None:
-        """Keep the slot for a lease, or until a parked one is looked at; if need be beyond the limit."""
+        """Hold the slot for a lease, or until a parked job is polled; even beyond the limit."""
         if not self._is_counted:
             return
         for_ms = None
         if until_ms is not None:
             for_ms = max(0, until_ms - now_ms()) + _POLL_MARGIN_MS
-        self._aside(self._context.slots.hold(self._provider, self._generation.id, for_ms=for_ms))
+        self._in_background(self._context.slots.hold(self._provider, self._generation.id, for_ms=for_ms))
 
     def release(self) -> None:
-        """Give the slot up: the provider works on the job no more."""
+        """Release the slot: the provider no longer works on the job."""
         self._context.follow_ups.leave_slot(self._provider, self._generation.id)
 
     def note(self, outcome: str) -> None:
-        """Count what the provider did."""
+        """Count the provider's result."""
         if self._is_counted:
-            self._aside(self._context.slots.note(self._provider, outcome))
+            self._in_background(self._context.slots.note(self._provider, outcome))
 
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         self._context.run_in_background(self._survive(work), "slot")
 
     async def _survive(self, work: Coroutine[Any, Any, None]) -> None:

@@ -31,11 +31,11 @@ class AttemptState:
         self.log = log.bind(generation=self.generation.id, attempt=self.number)
 
     def notify(self) -> None:
-        """Tell whoever watches the generation that it has changed."""
+        """Notify streams that the generation has changed."""
         self.context.dispatcher.notify(self.generation.account, self.generation.id)
 
     def stop_job(self) -> None:
-        """Have the provider stop this attempt's job, if there is or may be one that the ledger has no ref of."""
+        """Ask the provider to stop this attempt's job, if there may be one whose ref is not in the ledger."""
         announced = () if self.request is None else self.request.announced
         for ref in announced if self.ref is None else [self.ref]:
             stop = self.context.stop_provider(self.generation.request, ref, self.generation.id)

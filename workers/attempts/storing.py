@@ -1,8 +1,7 @@
-"""Putting outputs into the object store, and waiting for it: an outage costs a generation time, and nothing else.
+"""Writes outputs to the object store and waits for it: an outage delays a generation, nothing else.
 
-What a provider has made is kept in memory while the store is away. Beyond `KEPT_BYTES_MAX` of all attempts together it
-is dropped where the provider has a job to fetch it from again; where it has none it is kept, for it would be bought
-again.
+Outputs are kept in memory while the store is unavailable. Beyond `KEPT_BYTES_MAX` over all attempts they are dropped if
+the provider has a job to fetch them from again; otherwise they are kept, because they would have to be bought again.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ from gateway.outputs import OutputStore, StoreWatch
 
 KEPT_BYTES_MAX = 512 * 1024 * 1024
 """Two of the largest outputs, or a hundred usual ones."""
-_PAUSES_SECONDS = (0.1, 0.5, 2.0, 10.0, 30.0)  # where the store answers and refuses this very object all the same
-_MARGIN_SECONDS = 2.0  # before `give_up_at`, so that the ledger hears why from us
+_PAUSES_SECONDS = (0.1, 0.5, 2.0, 10.0, 30.0)  # if the store responds but keeps refusing this object
+_MARGIN_SECONDS = 2.0  # before `give_up_at`, so that we can report the reason to the ledger
 
 log = structlog.get_logger(__name__)
 
 
 class StoreGaveUp(FareboxError):
-    """The time of the generation is over, and the store has not taken its outputs, or given its inputs."""
+    """The generation's time is up, and the store has not accepted its outputs or returned its inputs."""
 
 
 @dataclass(slots=True)
 class Storing:
-    """The store as the attempts of this process use it."""
+    """The object store, as used by the attempts of this process."""
 
     outputs: OutputStore
     watch: StoreWatch = field(init=False)
@@ -45,7 +44,7 @@ class Storing:
         self.watch = StoreWatch(self.outputs)
 
     async def put(self, object_key: str, data: bytes, generation: Generation, *, droppable: bool) -> None:
-        """Put an output, as soon as the store takes it.
+        """Write an output, as soon as the store accepts it.
 
         ObjectNotStored if it is `droppable` and there is no room to keep it; StoreGaveUp.
         """
@@ -58,14 +57,14 @@ class Storing:
                 await self._put_later(object_key, data, generation, error)
 
     async def wait(self, error: StoreUnavailable | ObjectNotStored, generation: Generation, failures: int) -> None:
-        """Wait until the store answers, after it has refused something so many times; StoreGaveUp."""
+        """Wait until the store responds, after this many refusals; StoreGaveUp."""
         self.watch.doubt(error)
         if failures == 0:
             log.warning("waited_for_store", generation=generation.id, error=str(error))
         pause = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS) - 1)]
         try:
             async with asyncio.timeout(_seconds_left(generation)):
-                # Attempts that lost the store together must not come back in step.
+                # Attempts that lost the store together must not retry in step.
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not a secret
                 await self.watch.answering()
         except TimeoutError:

@@ -56,7 +56,7 @@ async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
 
 
 async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:
-    """The places of those that are queued: in the tool's queue, in the line of a provider that has no room, or aside.
+    """Queue positions: in the tool's queue, the queue of a provider without a free slot, or among rerouted jobs.
 
     Without the queue's answer nobody knows them, and all else still stands.
     """
@@ -70,9 +70,9 @@ async def queue_positions(request: web.Request, generations: Sequence[outcomes.G
             (one.request.provider, one.id) for one in queued.values() if _may_wait_for_slot(request, one, places)
         ]
         places |= zip([one for _, one in standing], await request.app[SLOTS].places(standing), strict=True)
-        aside = [one for one in queued.values() if places[one.id] is None and _may_be_rerouted(request, one)]
-        asked = [(one.request.tool, one.request.provider, job_id(one.id, one.attempt + 1)) for one in aside]
-        places |= zip([one.id for one in aside], await request.app[QUEUE].rerouted_positions(asked), strict=True)
+        rerouted = [one for one in queued.values() if places[one.id] is None and _may_be_rerouted(request, one)]
+        asked = [(one.request.tool, one.request.provider, job_id(one.id, one.attempt + 1)) for one in rerouted]
+        places |= zip([one.id for one in rerouted], await request.app[QUEUE].rerouted_positions(asked), strict=True)
     except QueueUnavailable:
         places = {}
     return [places.get(generation.id) for generation in generations]
@@ -84,6 +84,6 @@ def _may_wait_for_slot(request: web.Request, generation: outcomes.Generation, pl
 
 
 def _may_be_rerouted(request: web.Request, generation: outcomes.Generation) -> bool:
-    """Whether a worker may have set it aside, because it lacks the key of its provider."""
+    """Whether a worker may have rerouted it, because it lacks the provider's key."""
     table = request.app[RATE_CARDS].card.providers.get(generation.request.provider)
     return table is not None and table.key_env is not None

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Claim the first due jobs that nobody has, looking past those that were claimed and not begun, perhaps by the dead.
--- What is due is so by this Redis's clock: a worker whose own is hours behind would find nothing, and say nothing.
--- A job that was set aside goes back to the tool's queue, claimed: whatever follows is as with any other job.
+-- Claim the first due jobs without a claim, skipping claimed jobs that have not started, whose worker may have died.
+-- Jobs are due by this Redis's clock: a worker whose own clock is hours behind would silently find nothing.
+-- A claimed rerouted job moves back to the tool's queue, so that it is handled like any other job from here on.
 --
--- KEYS     the tool's queue, its bell; then the same for each provider that the worker can call
+-- KEYS     the tool's queue, its wake-up list; then the same for each provider that the worker can call
 -- Returns  {job, its text or "", …}
--- Writes   claims; places in the queue; bells, which have nothing to ring for when no job is left
+-- Writes   claims; queue entries; wake-up lists, which are emptied when no job is left
 local claim_prefix, job_prefix, limit, claim_ms = unpack(ARGV)
 limit = tonumber(limit)
 local queue_key = KEYS[1]

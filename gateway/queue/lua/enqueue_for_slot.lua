@@ -1,10 +1,10 @@
 #!lua
--- Have a generation wait for a slot, in the order of the tool's queue.
+-- Queue a generation for a slot, in the order of the tool's queue.
 --
 -- KEYS[1]  slots
 -- KEYS[2]  the queue for slots
 -- KEYS[3]  dispatches of those in it
--- Returns  {dispatch of each that has a slot now, perhaps its own…}
+-- Returns  {dispatch of each generation that just got a slot, possibly this one…}
 -- Writes   all of them
 --- @include "lib/slots"
 local limit, kept_ms, generation, score, dispatch = unpack(ARGV)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Keep a slot for so long, whether there is room or not: the provider has the job.
+-- Hold a slot for `kept_ms`, even beyond the limit: the provider already has the job.
 --
 -- KEYS[1]  slots
 -- KEYS[2]  the queue for slots

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Give up a slot, or the place in the queue for one.
+-- Release a slot, or the place in the queue for one.
 --
 -- KEYS[1]  slots
 -- KEYS[2]  the queue for slots
 -- KEYS[3]  dispatches of those in it
--- Returns  {dispatch of each that has a slot now…}
+-- Returns  {dispatch of each generation that just got a slot…}
 -- Writes   all of them
 --- @include "lib/slots"
 local limit, kept_ms, generation = unpack(ARGV)

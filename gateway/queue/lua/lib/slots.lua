@@ -1,10 +1,10 @@
--- The slots of a provider, each kept until a time, and the queue of the generations that wait for one. A script that
--- includes this has as KEYS the slots, that queue, and what is dispatched when each of them has a slot.
+-- The slots of a provider, each with an expiry, and the queue of generations waiting for one. KEYS of a script that
+-- includes this: the slots, that queue, and what to dispatch when each of them gets a slot.
 local slots = {}
 local slots_key, queue_key, dispatches_key = unpack(KEYS)
-local AT_ONCE = 100 -- in one script; the caretakers' next look goes on from there
+local AT_ONCE = 100 -- per script; the caretakers' next check continues
 
--- Slots that nobody has renewed are free. Each script says so first.
+-- Drop lapsed slots. Every script calls this first.
 function slots.expire()
   local time = redis.call("TIME")
   slots.now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -29,7 +29,7 @@ function slots.enqueue(generation, score, dispatch)
   redis.call("EXPIRE", dispatches_key, 172800)
 end
 
--- Have it dispatched by nobody when it gets its slot: it comes by another way.
+-- Do not dispatch it when it gets its slot: it is already being handled.
 function slots.dispatch_no_more(generation)
   if redis.call("HEXISTS", dispatches_key, generation) == 1 then redis.call("HSET", dispatches_key, generation, "") end
 end
@@ -39,7 +39,7 @@ function slots.dequeue(generation)
   redis.call("HDEL", dispatches_key, generation)
 end
 
--- Give free slots to the first in the queue, and append to `reply` what is to be dispatched for it.
+-- Give free slots to the first in the queue, and append what to dispatch to `reply`.
 function slots.fill(limit, kept_ms, reply)
   local left = AT_ONCE
   while left > 0 and slots.has_room(limit) do
