@@ -1,6 +1,6 @@
-"""What the bytes of an image or a video are: uploads and outputs are looked into before anybody relies on them.
+"""Inspects images and videos by their bytes: uploads and outputs are checked before anything relies on them.
 
-Pillow and PyAV do the reading. They are imported at first use: a gateway starts without them, and most never need them.
+Pillow and PyAV decode. They are imported at first use: a gateway starts without them, and most never need them.
 """
 
 from gateway.media.fair import FairInspections, TimeUsedUp

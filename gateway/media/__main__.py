@@ -54,7 +54,7 @@ class Forker:
         self._goes_on = True
 
     def run(self) -> None:
-        """Until nobody has files any more."""
+        """Run until no requester is left."""
         while self._goes_on:
             for key, _ in self._selector.select():
                 key.data()
@@ -69,7 +69,7 @@ class Forker:
         answer, *files = descriptors
         try:
             reader = os.fork()
-        except OSError:  # too many processes: hung up without a word, which is nobody's fault there
+        except OSError:  # too many processes: close without a result; not the file's fault
             sys.stderr.write(visible_lines(traceback.format_exc()))
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -80,7 +80,7 @@ class Forker:
             os.close(file)
         self._readers[reader] = listener = socket.socket(fileno=answer)
         listener.settimeout(0)
-        # Nobody ever writes there, so there is something to read when it was hung up.
+        # Nothing is ever written there, so it becomes readable only when it is closed.
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._kill(reader))
 
     def _kill(self, reader: int) -> None:
@@ -103,7 +103,7 @@ class Forker:
 
 
 def _be_reader(answer: int, files: list[int]) -> NoReturn:
-    """Look into the file, say what it is, and end. Neither other readers' sockets nor the forker's are at hand."""
+    """Inspect the file, write the result, and exit. The sockets of other readers and the forker are closed."""
     try:
         os.dup2(files[0], 0)
         os.dup2(answer, 1)
@@ -113,10 +113,10 @@ def _be_reader(answer: int, files: list[int]) -> NoReturn:
         os.closerange(_INTO + converts, _DESCRIPTORS_MAX)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_CPU, (_ALONE_SECONDS, _ALONE_SECONDS))  # if nobody is left to stop it
-        signal.alarm(_ALONE_SECONDS)  # and if it uses no CPU: it waits for a disk that hangs
+        resource.setrlimit(resource.RLIMIT_CPU, (_ALONE_SECONDS, _ALONE_SECONDS))  # if nothing is left to stop it
+        signal.alarm(_ALONE_SECONDS)  # also if it uses no CPU, such as while waiting for a hung disk
         os.write(1, json.dumps(_seen(converts=converts)).encode())
-    except BrokenPipeError:  # who asked has hung up, and the forker is about to kill us: nothing worth a word
+    except BrokenPipeError:  # the requester is gone, and the forker is about to kill this process: not worth logging
         os._exit(_FAILED)
     except BaseException:  # noqa: BLE001 - whatever it is, this process is a copy that must not go on as the forker
         sys.stderr.write(visible_lines(traceback.format_exc()))
@@ -132,7 +132,7 @@ def _seen(*, converts: bool) -> list[str | int | None] | dict[str, str]:
         return {"not_taken": str(refusal)}
     except MediaUnreadable as refusal:
         return {"refused": str(refusal)}
-    except MemoryError:  # outside of what the readers of formats catch
+    except MemoryError:  # not caught by the format readers
         return {"refused": "needs too much memory to decode"}
     lasts = None if media.duration_seconds is None else str(media.duration_seconds)
     return [media.content_type, media.width, media.height, lasts]
@@ -144,21 +144,21 @@ def _converted(file: BinaryIO) -> Media:
 
 
 def _keep_within_limits() -> None:
-    """For the forker, and by it for all its readers: a millisecond less for each."""
+    """Set on the forker and inherited by its readers, which saves each a millisecond."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, ValueError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
-    with contextlib.suppress(OSError):  # Linux's word for who goes first where memory is short
+    with contextlib.suppress(OSError):  # on Linux: first to be killed when memory runs out
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def main() -> None:
-    """Fork until standard input is hung up."""
-    for told_to_end in (signal.SIGINT, signal.SIGTERM):  # meant for who started us, and who then hangs up
+    """Fork until standard input is closed."""
+    for told_to_end in (signal.SIGINT, signal.SIGTERM):  # meant for the parent, which then closes standard input
         signal.signal(told_to_end, signal.SIG_IGN)
     _keep_within_limits()
-    warnings.simplefilter("ignore")  # Pillow's, of tags that are damaged: what they are in decodes, or is refused
-    gc.freeze()  # no reader looks for garbage in what it shares with the others, which would copy it
+    warnings.simplefilter("ignore")  # Pillow's warnings about damaged tags: the image decodes or is refused
+    gc.freeze()  # no reader collects garbage in shared memory, which would copy the pages
     Forker(socket.socket(fileno=sys.stdin.fileno())).run()
 
 

@@ -1,13 +1,13 @@
-"""Whose files are looked into next, so that nobody's files keep those of others waiting.
+"""Fair scheduling of inspections: which account's file is inspected next.
 
-A look may take 20 seconds of a core, and few go on at once. First come, first served, two accounts with a file of 1 MB
-each would hold both readers of a gateway for 20 seconds, again and again. So:
+An inspection may take 20 seconds of a core, and few run at once. First come, first served, two accounts with a 1 MB
+file each could block both readers of a gateway for 20 seconds, again and again. So:
 
-- An account has only some of the readers, never all.
-- Of those who wait, the account that has used the least time of late is next.
-- Every look is taken to be quick at first. Those that are not have all readers but one among them: one without a place
-  there is broken off, and begun anew when it has one. So a reader comes free in `QUICK_SECONDS`, whatever is sent.
-- Time is counted whatever comes of the file, and an account may be limited to so much of it in a minute.
+- An account gets only some of the readers, never all.
+- Among waiting accounts, the one that has recently used the least time is next.
+- Every inspection is assumed to be quick at first. Slow ones share all readers but one: without a free one among these,
+  a slow inspection is aborted and restarted later. So a reader is free within `QUICK_SECONDS`, whatever is sent.
+- Time counts whatever the result, and an account may be limited to a number of seconds per minute.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from gateway.tasks import cancel
 
 QUICK_SECONDS = 2.0  # an 8K picture takes one, a video of 50 MB half of one
 MINUTE = 60.0
-_ACCOUNTS_MAX = 10_000  # of which more than what they have used is remembered
+_ACCOUNTS_MAX = 10_000  # whose used time is remembered, even if fully recovered
 
 T = TypeVar("T")
 
 
 def now() -> float:
-    """The time by which looks are measured."""
+    """The clock for inspection times."""
     return monotonic()
 
 
 class TimeUsedUp(Exception):
-    """The account's files have taken all the time of a minute; `retry_after_seconds` says when there is some again."""
+    """The account has used up its time for this minute; `retry_after_seconds` is when there is some again."""
 
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__(f"again in {retry_after_seconds:.0f} seconds")
@@ -50,17 +50,17 @@ class _Turn:
 
 
 class FairInspections:
-    """Gives out turns to look into files: `at_once` in all, `of_one` account, all but one of them slow ones."""
+    """Schedules inspections: `at_once` in total, `of_one` per account, all but one of them slow ones."""
 
     def __init__(self, *, at_once: int, of_one: int, seconds_a_minute: float, refuses: bool) -> None:
-        """Let an account use `seconds_a_minute`; if `refuses`, no more than that, else it only waits behind others."""
+        """Give each account `seconds_a_minute`; beyond it, refuse if `refuses`, else serve others first."""
         self._at_once, self._of_one, self._refuses = at_once, of_one, refuses
         self._used = _Used(seconds_a_minute)
         self._waiting: list[_Turn] = []
         self._going_on: set[_Turn] = set()
 
     async def inspect(self, account: str, inspect_file: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `inspect` returns. It may be broken off and called again. TimeUsedUp."""
+        """Call `inspect_file` in turn and return its result. It may be aborted and called again. TimeUsedUp."""
         if self._refuses:
             self._used.check(account)
         async with self._turn(account, slow=False) as turn:
@@ -94,7 +94,7 @@ class FairInspections:
             self._give_out()
 
     def _give_out(self) -> None:
-        """Begin as many turns as there are readers for."""
+        """Start as many turns as there are free readers."""
         while len(self._going_on) < self._at_once:
             of_account = Counter(turn.account for turn in self._going_on)
             may_begin = [
@@ -111,7 +111,7 @@ class FairInspections:
                 turn.begins.set_result(None)
 
     def _may_be_slow(self, turn: _Turn) -> bool:
-        """Whether a look that is not quick may go on where it is."""
+        """Whether a slow inspection may continue."""
         turn.slow = self._has_room_for_slow()
         return turn.slow
 
@@ -120,25 +120,25 @@ class FairInspections:
 
 
 class _Used:
-    """The time that each account has used, of which it is given back a minute's worth each minute."""
+    """The time used by each account, which recovers at `seconds_a_minute`."""
 
     def __init__(self, seconds_a_minute: float) -> None:
         self._a_minute = seconds_a_minute
-        self._gone_at: dict[str, float] = {}  # when all will have been given back
+        self._gone_at: dict[str, float] = {}  # when all of it will have recovered
 
     def seconds(self, account: str) -> float:
-        """How much counts as used now."""
+        """The seconds that count as used now."""
         left = self._gone_at.get(account, 0.0) - now()
         return max(0.0, left) * self._a_minute / MINUTE
 
     def check(self, account: str) -> None:
-        """TimeUsedUp, if a minute's worth is used."""
+        """TimeUsedUp if a minute's worth is used up."""
         over = self.seconds(account) - self._a_minute
         if over >= 0:
             raise TimeUsedUp(over * MINUTE / self._a_minute)
 
     def add(self, account: str, seconds: float) -> None:
-        """Count what was used."""
+        """Add used time."""
         at = now()
         if len(self._gone_at) > _ACCOUNTS_MAX:
             self._gone_at = {name: gone_at for name, gone_at in self._gone_at.items() if gone_at > at}

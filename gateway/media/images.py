@@ -1,4 +1,4 @@
-"""Images, by Pillow: decoded whole, every frame of an animated one."""
+"""Images, with Pillow: decoded completely, every frame of an animated one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from PIL import ExifTags, GifImagePlugin, Image, ImageFile, JpegImagePlugin, Png
 
 from gateway.errors import MediaUnreadable
 
-# 8192 × 8192. Pillow holds a pixel in four bytes, so the largest takes 268 MB while it is looked into.
+# 8192 × 8192. Pillow holds a pixel in four bytes, so the largest takes 268 MB during inspection.
 PIXELS_MAX = 67_108_864
-SIDE_MAX = 65_535  # as a JPEG may have; more is a line of pixels, which no provider takes
+SIDE_MAX = 65_535  # JPEG's limit; a longer side is a line of pixels that no provider accepts
 FRAMES_MAX = 1_000
-# Of all frames together: a 1080p animation of ten seconds at 30 pictures a second. Two kilobytes of GIF can speak of a
-# thousand frames of 67 million pixels, and Pillow reads 50 to 200 million in a second.
+# All frames together: a 1080p animation of ten seconds at 30 frames per second. Two kilobytes of GIF can claim a
+# thousand frames of 67 million pixels, and Pillow decodes 50 to 200 million per second.
 FRAMES_PIXELS_MAX = 671_088_640
 SCANS_MAX = 100  # of a progressive JPEG, which has about ten; each is a pass over all pixels
 
 _ON_ITS_SIDE = frozenset({5, 6, 7, 8})  # of EXIF's orientations
 _BLOCK_BYTES = 1024 * 1024
-_SCAN = b"\xff\xda"  # marks a scan, and stands nowhere in one: there 0xff is followed by 0 or a restart
+_SCAN = b"\xff\xda"  # starts a scan, and never occurs inside one: there 0xff is followed by 0 or a restart marker
 
-# Made by name: `Image.open` would try others, and has a limit of pixels that is the whole process's.
+# Opened by format: `Image.open` would try others, and its pixel limit is process-wide.
 _READERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     "image/png": PngImagePlugin.PngImageFile,
     "image/jpeg": JpegImagePlugin.JpegImageFile,
@@ -32,7 +32,7 @@ _READERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
 
 
 def size(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[int, int]:
-    """Width and height of an image that decodes, as it is shown; MediaUnreadable otherwise.
+    """Width and height of an image as displayed; MediaUnreadable if it does not decode.
 
     `go_on` is called between frames.
     """
@@ -50,13 +50,13 @@ def size(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[
         raise MediaUnreadable("needs too much memory to decode") from None
     except MediaUnreadable:
         raise
-    except Exception as error:  # a damaged file leads Pillow's readers into errors of every kind
+    except Exception as error:  # damaged files make Pillow's readers raise all kinds of errors
         raise MediaUnreadable("cannot be decoded: it is damaged or truncated") from error
     return width, height
 
 
 def _decode(image: ImageFile.ImageFile) -> None:
-    """Decode the frame that `image` is at, unless it is too large."""
+    """Decode the current frame of `image`, unless it is too large."""
     in_pixels_max(image.size)
     image.load()
 
@@ -71,7 +71,7 @@ def in_pixels_max(size: tuple[int, int]) -> None:
 
 
 def _is_turned(image: ImageFile.ImageFile) -> bool:
-    """Whether its EXIF has it shown on its side, as cameras write it. What of that cannot be read turns nothing."""
+    """Whether EXIF rotates it by 90 degrees, as cameras record it. Unreadable EXIF rotates nothing."""
     written = image.info.get("exif")
     if not isinstance(written, bytes):
         return False
@@ -84,7 +84,7 @@ def _is_turned(image: ImageFile.ImageFile) -> bool:
 
 
 def _decode_others(image: ImageFile.ImageFile, go_on: Callable[[], None]) -> None:
-    """Decode the frames after the first; they are as large as it is, whatever they change of the picture."""
+    """Decode the frames after the first; each is as large, however little of the image it changes."""
     pixels = image.width * image.height
     for frame in range(1, FRAMES_MAX + 1):
         go_on()
@@ -99,7 +99,7 @@ def _decode_others(image: ImageFile.ImageFile, go_on: Callable[[], None]) -> Non
 
 
 def _scans(file: BinaryIO) -> int:
-    """How many scans a JPEG has, its thumbnail's included; a marker across two blocks is found too."""
+    """The number of scans in a JPEG, including its thumbnail's; markers across two blocks count too."""
     scans, last = 0, b""
     while block := file.read(_BLOCK_BYTES):
         scans += (last + block).count(_SCAN)

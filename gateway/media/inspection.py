@@ -1,7 +1,7 @@
-"""Look into a file: is it what it seems, does it decode, how large and how long is it. Blocking: call it in a thread.
+"""Inspects a file: its real format, whether it decodes, its size and duration. Blocking: call it in a thread.
 
-What is read comes from strangers, so everything has a bound: pixels before they are decoded, frames, scans, and the
-time for all of it. Pillow and FFmpeg are told which format to read, so that no other of their many readers sees a byte.
+Files are untrusted, so everything is limited: pixels before they are decoded, frames, scans, and the total time. Pillow
+and FFmpeg are told which format to expect, so that none of their many other readers sees a byte.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INSPECT_SECONDS = 20.0  # an 8K picture takes one, a video of 50 MB half of one
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file is. Sides are in pixels, as it is shown: turned upright, and with square pixels.
+    """A file's properties. Width and height are in pixels as displayed: upright, and with square pixels.
 
     `duration_seconds`, to the millisecond, is None for an image.
     """
@@ -46,22 +46,22 @@ class Media:
 
 
 class Deadline:
-    """How long a look may take, asked for between frames and packets."""
+    """The time limit of an inspection, checked between frames and packets."""
 
     def __init__(self, seconds: float) -> None:
         """Count from now."""
         self._ends_at = time.monotonic() + seconds
 
     def check(self) -> None:
-        """MediaUnreadable once the time is over."""
+        """MediaUnreadable once the time is up."""
         if time.monotonic() > self._ends_at:
             raise MediaUnreadable("takes too long to decode")
 
 
 def inspect(file: bytes | BinaryIO) -> Media:
-    """What `file` is; MediaUnreadable if it is not of a format on the list, does not decode whole, or is too much.
+    """Inspect `file`; MediaUnreadable if its format is not supported, it does not decode completely, or is too large.
 
-    A file object is read from its beginning, wherever it stands, and is left open.
+    A file object is read from its start, whatever its position, and left open.
     """
     stream = io.BytesIO(file) if isinstance(file, bytes) else file
     stream.seek(0)
@@ -83,9 +83,9 @@ def inspect(file: bytes | BinaryIO) -> Media:
 
 
 def convert(file: BinaryIO, into: BinaryIO) -> Media:
-    """Keep a picture that is converted when it is taken in (`CONVERTED`) in the empty file `into`; what it is there.
+    """Convert an image of a `CONVERTED` type into the empty file `into`; returns the properties of the result.
 
-    MediaUnreadable if it is none of these, does not decode whole, or is too much.
+    MediaUnreadable if it is of another type, does not decode completely, or is too large.
     """
     from gateway.media import stills  # noqa: PLC0415 - see the package: Pillow at first use
 

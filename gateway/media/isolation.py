@@ -1,8 +1,8 @@
 """Inspects untrusted files in sandboxed child processes, with limits on memory and time.
 
-FFmpeg believes what a file says of itself: an MP4 of 600 bytes that claims 20 million samples makes it allocate a
-gigabyte before it reads the first one, and no option limits that. Whatever else a file does to code in C, it does to a
-process that has no secrets and serves nobody.
+FFmpeg trusts what a file claims: an MP4 of 600 bytes that claims 20 million samples makes it allocate a gigabyte before
+it reads the first one, and no option limits that. Whatever else a file does to C code, it does to a process that has no
+secrets and serves no clients.
 
 Starting Python and importing the decoders takes 0.1 seconds of CPU. So that is done once, in the *forker*
 (`gateway.media.__main__`), which forks itself for each file; that child, the *reader*, sees no other file.
@@ -27,9 +27,9 @@ from typing import BinaryIO
 from gateway.errors import MediaNotTaken, MediaUnreadable
 from gateway.media.inspection import INSPECT_SECONDS, Media
 
-MEMORY_MAX_BYTES = 1536 * 1024 * 1024  # the largest images that are taken need 1.1 GB as GIF or WebP, 0.7 as JPEG
-REQUEST = b"?"  # what the forker is sent, with a socket for the answer and the file; and one that it is converted into
-DESCRIPTORS_MAX = 3  # that come with it
+MEMORY_MAX_BYTES = 1536 * 1024 * 1024  # the largest accepted images need 1.1 GB as GIF or WebP, 0.7 as JPEG
+REQUEST = b"?"  # a request to the forker, with a socket for the result and the file; and one with an output file
+DESCRIPTORS_MAX = 3  # descriptors sent with it
 
 _FORKER = (sys.executable, "-P", "-m", "gateway.media")  # -P: ignore a folder named gateway in the current directory
 _ENVIRONMENT = ("LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR")  # no secret is among them
@@ -48,7 +48,7 @@ class Readers:
     async def inspect(self, file: BinaryIO) -> Media:
         """As `inspection.inspect`. MediaUnreadable also if the file takes too much memory or time, or crashes.
 
-        OSError if no process can be started, or if it was stopped from outside.
+        OSError if no process can be started, or it was stopped from outside.
         """
         return await self._ask(file)
 
@@ -88,7 +88,7 @@ class Readers:
             await forker.wait()
 
     async def _started(self) -> socket.socket:
-        """The socket to the forker, which is started first if it does not run."""
+        """The socket to the forker, which is started if it is not running."""
         async with self._starting:
             if self._forker is not None and self._forker.returncode is not None:
                 await self.close()

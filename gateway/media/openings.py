@@ -1,7 +1,6 @@
-"""By its first bytes, which format a file is of. Nothing here says that the rest of it is sound.
+"""Detects a file's format from its first bytes. The rest of the file is not checked here.
 
-The bytes decide, and nothing else does: a file's name and the `Content-Type` that it is sent with are what somebody
-called it.
+Only the bytes decide: a file's name and `Content-Type` are just labels.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ EXTENSIONS = {
     "video/webm": "webm",
     "video/quicktime": "mov",
 }
-"""The content types that Farebox stores and serves, each with its files' extension. No browser runs one."""
+"""The content types that Farebox stores and serves, with their file extensions. Browsers execute none of them."""
 
 CONVERTED = {"image/heic": "HEIC", "image/avif": "AVIF"}
-"""Pictures that are taken in as uploads and kept as a JPEG or PNG: phones send them, and few providers take them."""
+"""Images that are accepted as uploads and stored as JPEG or PNG: phones send them, and few providers accept them."""
 
-OPENING_BYTES = 1024  # an SVG may begin with a comment, an MP4 with empty space
+OPENING_BYTES = 1024  # an SVG may start with a comment, an MP4 with empty space
 
 NOT_TAKEN = (
     ("BMP", 0, b"BM"),
@@ -44,7 +43,7 @@ NOT_TAKEN = (
     ("a ZIP archive", 0, b"PK\x03\x04"),
 )
 
-# Where in a file, and how, its format shows; WebP's own name follows four bytes of length.
+# The offset and bytes that identify each format; WebP's name follows four bytes of length.
 _OPENINGS = {
     "image/png": (0, b"\x89PNG\r\n\x1a\n"),
     "image/jpeg": (0, b"\xff\xd8\xff"),
@@ -52,20 +51,20 @@ _OPENINGS = {
     "image/gif": (0, b"GIF8"),
     "video/webm": (0, b"\x1aE\xdf\xa3"),
 }
-_WEBM = b"webm"  # all of Matroska begins alike; the name of its kind stands in the first element
+_WEBM = b"webm"  # all Matroska files start alike; the document type is in the first element
 _WEBM_WITHIN = 64
 _QUICKTIME_BRAND = b"qt  "
-_SOME_BRAND = b"isom"  # of a file that begins with more empty space than its opening has
-_SPACE = frozenset({b"free", b"skip", b"wide"})  # boxes of nothing, which may stand before all others
-_MOVIE = frozenset({b"moov", b"mdat"})  # a QuickTime file of before 2001 has no `ftyp`
+_SOME_BRAND = b"isom"  # for a file that starts with more empty space than the opening has
+_SPACE = frozenset({b"free", b"skip", b"wide"})  # empty boxes, which may precede all others
+_MOVIE = frozenset({b"moov", b"mdat"})  # QuickTime files from before 2001 have no `ftyp`
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_STILL_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf"})  # a picture, whose codec the other brands say
+_STILL_BRANDS = frozenset({b"mif1", b"mif2", b"msf1", b"miaf"})  # an image; the other brands name its codec
 _BOX_HEAD_BYTES = 8
 
 
 def content_type_by_opening(opening: bytes) -> str | None:
-    """The content type of a file that begins with `opening` (OPENING_BYTES of it); None if it is not on the list."""
+    """The content type of a file that starts with `opening` (OPENING_BYTES of it); None if not supported."""
     for content_type, (offset, mark) in _OPENINGS.items():
         if opening[offset : offset + len(mark)] == mark:
             return content_type if content_type != "video/webm" or _WEBM in opening[:_WEBM_WITHIN] else None
@@ -76,16 +75,16 @@ def content_type_by_opening(opening: bytes) -> str | None:
 
 
 def converted_by_opening(opening: bytes) -> str | None:
-    """The content type of a picture that is converted when it is taken in; None for every other file."""
+    """The content type of an image that is converted on upload; None for every other file."""
     brands = _brands(opening)
     still = None if brands is None else _still(brands)
     return still if still in CONVERTED else None
 
 
 def format_not_taken(opening: bytes) -> str | None:
-    """The name of another format that a file is of, by its opening (OPENING_BYTES of it); None if unknown.
+    """The name of an unsupported format, from the opening (OPENING_BYTES); None if unknown.
 
-    An empty file, a server's error page, or half of a file is of no format: the next one may be sound.
+    An empty file, a server's error page or a fragment has no format: a retry may succeed.
     """
     brands = _brands(opening)
     if brands is not None and (still := _still(brands)) is not None:
@@ -102,7 +101,7 @@ def kind_of(content_type: str) -> MediaKind:
 
 
 def _brands(opening: bytes) -> tuple[bytes, ...] | None:
-    """The brands of a file of MP4's boxes, the major one first; None if it is none."""
+    """The brands of an MP4-like file, the major one first; None for other files."""
     space = False
     for name, body in _boxes(opening):
         if name == b"ftyp":
@@ -120,13 +119,13 @@ def _boxes(opening: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at + _BOX_HEAD_BYTES <= len(opening):
         size = int.from_bytes(opening[at : at + 4], "big")
         yield opening[at + 4 : at + _BOX_HEAD_BYTES], opening[at + _BOX_HEAD_BYTES : at + max(size, _BOX_HEAD_BYTES)]
-        if size < _BOX_HEAD_BYTES:  # to the end of the file, or its size stands in eight bytes more
+        if size < _BOX_HEAD_BYTES:  # up to the end of the file, or the size is in the next eight bytes
             return
         at += size
 
 
 def _still(brands: tuple[bytes, ...]) -> str | None:
-    """Which kind of picture the brands say; None for a video."""
+    """The image type according to the brands; None for a video."""
     if brands[0] in _HEIC_BRANDS:
         return "image/heic"
     if brands[0] in _AVIF_BRANDS:

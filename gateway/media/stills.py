@@ -1,8 +1,8 @@
-"""HEIC and AVIF, as phones and browsers save pictures: read once, when they are taken in, and kept as JPEG or PNG.
+"""HEIC and AVIF, as saved by phones and browsers: decoded once, on upload, and stored as JPEG or PNG.
 
-Few providers read either, and none of the console's browsers HEIC. So what is kept is a JPEG, or a PNG if something in
-it is transparent: upright, with its colour profile, and without the rest of what a camera writes, such as the place.
-Of several pictures in one file, or of an animated one, it is the first.
+Few providers read either, and hardly any browser shows HEIC. So the result is a JPEG, or a PNG if it has transparency:
+upright, with its colour profile, and without other camera metadata such as the location. Of several images in one file,
+or of an animation, it is the first.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from PIL import AvifImagePlugin, Image, ImageFile, ImageOps
 from gateway.errors import MediaUnreadable
 from gateway.media.images import in_pixels_max
 
-KEPT_MAX_BYTES = 50 * 1024 * 1024  # as much as an upload may have
-_QUALITY = 92  # nobody sees the difference, and a picture of 48 million pixels has some 20 MB
+KEPT_MAX_BYTES = 50 * 1024 * 1024  # the limit of uploads
+_QUALITY = 92  # no visible difference, and an image of 48 million pixels has some 20 MB
 _OPAQUE = 255
 _ALPHA = frozenset({"RGBA", "LA", "PA"})
 
 
 def convert(file: BinaryIO, content_type: str, into: BinaryIO) -> tuple[str, int, int]:
-    """Write the picture into the empty file `into`; the content type that it has there, its width and its height.
+    """Write the image into the empty file `into`; returns its content type there, width and height.
 
     MediaUnreadable if it does not decode or is too large.
     """
@@ -37,7 +37,7 @@ def convert(file: BinaryIO, content_type: str, into: BinaryIO) -> tuple[str, int
         raise MediaUnreadable("needs too much memory to decode") from None
     except MediaUnreadable:
         raise
-    except Exception as error:  # a damaged file leads its readers into errors of every kind
+    except Exception as error:  # damaged files make the readers raise all kinds of errors
         raise MediaUnreadable("cannot be decoded: it is damaged or truncated") from error
     if len(data) > KEPT_MAX_BYTES:
         raise MediaUnreadable(f"is stored as {kept_as}, and is larger than {KEPT_MAX_BYTES:,} bytes in that format")
@@ -49,7 +49,7 @@ def convert(file: BinaryIO, content_type: str, into: BinaryIO) -> tuple[str, int
 def _opened(file: BinaryIO, content_type: str) -> ImageFile.ImageFile:
     if content_type == "image/avif":
         return AvifImagePlugin.AvifImageFile(file)
-    import pillow_heif  # noqa: PLC0415 - 20 ms and 5 MB that only a HEIC needs
+    import pillow_heif  # noqa: PLC0415 - 20 ms and 5 MB that only HEIC needs
     from pillow_heif import as_plugin  # noqa: PLC0415 - as above
 
     pillow_heif.options.DECODE_THREADS = 1

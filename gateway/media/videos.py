@@ -1,4 +1,4 @@
-"""Videos, by PyAV: the first picture is decoded, and every packet is read, so that a file that was cut short shows."""
+"""Videos, with PyAV: the first frame is decoded and every packet is read, so that a truncated file is noticed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from av.video.stream import VideoStream
 
 from gateway.errors import MediaUnreadable
 
-PIXELS_MAX = 8192 * 4320  # 8K, whichever way up; a decoder holds some twenty of them at most
-SECONDS_MAX = 24 * 3600  # longer is no video but a damaged number
-# What the last packet may be short of what the file says of its length: rounding, and an audio track's padding.
+PIXELS_MAX = 8192 * 4320  # 8K in either orientation; a decoder holds at most about twenty frames
+SECONDS_MAX = 24 * 3600  # longer means a damaged number
+# By how much the last packet may end before the claimed duration: rounding, and padding of an audio track.
 SHORT_SECONDS = Fraction(3, 10)
 STREAMS_MAX = 32
 PIXEL_RATIO_MAX = 4  # anamorphic films have 2, DVDs less
@@ -30,7 +30,7 @@ _AUDIO_CODECS = frozenset(
     {"aac", "mp3", "opus", "vorbis", "flac", "alac", "ac3", "pcm_s16le", "pcm_s16be", "pcm_s24le"}
 )
 _OPTIONS = {
-    "codec_whitelist": ",".join(sorted(_CODECS | _AUDIO_CODECS)),  # FFmpeg decodes a little to find out what there is
+    "codec_whitelist": ",".join(sorted(_CODECS | _AUDIO_CODECS)),  # FFmpeg decodes a little to detect the streams
     "max_pixels": str(PIXELS_MAX),
     "max_streams": str(STREAMS_MAX),
     "threads": "1",
@@ -39,7 +39,7 @@ _OPTIONS = {
 
 @dataclass(slots=True)
 class _Seen:
-    """What has been read so far: the first picture, and from when to when there are packets, in seconds."""
+    """What has been read so far: the first frame, and the time range of the packets, in seconds."""
 
     picture: VideoFrame | None = None
     begins: Fraction | None = None
@@ -54,11 +54,11 @@ class _Seen:
 
 
 def size_and_length(file: BinaryIO, content_type: str, go_on: Callable[[], None]) -> tuple[int, int, Decimal]:
-    """Width, height and seconds of a video whose first picture decodes, as it is shown.
+    """Width, height (as displayed) and duration in seconds of a video whose first frame decodes.
 
     `go_on` is called between packets.
 
-    MediaUnreadable if it is damaged, cut short, without a picture, too large or too long.
+    MediaUnreadable if it is damaged, truncated, without a frame, too large or too long.
     """
     try:
         with av.open(
@@ -69,7 +69,7 @@ def size_and_length(file: BinaryIO, content_type: str, go_on: Callable[[], None]
         raise MediaUnreadable("needs too much memory to decode") from None
     except MediaUnreadable:
         raise
-    except Exception as error:  # a damaged file leads its readers into errors of every kind
+    except Exception as error:  # damaged files make the readers raise all kinds of errors
         raise MediaUnreadable("cannot be read: it is damaged or truncated") from error
 
 
@@ -90,9 +90,9 @@ def _read(container: InputContainer, go_on: Callable[[], None]) -> tuple[int, in
 
 
 def _shown(picture: VideoFrame, pixel_ratio: Fraction | None) -> tuple[int, int]:
-    """A picture's width and height as a player shows it: its pixels need not be square, and it may lie on its side.
+    """A frame's width and height as displayed: pixels may not be square, and it may be rotated.
 
-    Of two sides the one that grows is stretched, as browsers do. A ratio beyond all reason is not believed.
+    Non-square pixels stretch the side that grows, as in browsers. Implausible ratios are ignored.
     """
     width, height = picture.width, picture.height
     if pixel_ratio is not None and 1 / PIXEL_RATIO_MAX <= pixel_ratio <= PIXEL_RATIO_MAX:
@@ -108,13 +108,13 @@ def _video_stream(container: InputContainer) -> VideoStream:
     stream = next((one for one in container.streams.video if not _is_cover(one)), None)
     if stream is None:
         raise MediaUnreadable("has no video track")
-    codec = cast("av.VideoCodecContext | None", stream.codec_context)  # None: FFmpeg itself does not know it
+    codec = cast("av.VideoCodecContext | None", stream.codec_context)  # None: unknown to FFmpeg
     if codec is None or codec.name not in _CODECS:
         raise MediaUnreadable("has a video track in an unsupported codec: use H.264, HEVC, AV1, VP8 or VP9")
     if codec.width * codec.height > PIXELS_MAX:
         raise MediaUnreadable(f"has {codec.width:,} × {codec.height:,} pixels; the limit is {PIXELS_MAX:,}")
     codec.thread_count = 1
-    codec.options = {"max_pixels": str(PIXELS_MAX)}  # the track may say less than its pictures do
+    codec.options = {"max_pixels": str(PIXELS_MAX)}  # the track may claim less than its frames have
     return stream
 
 
@@ -123,7 +123,7 @@ def _is_cover(stream: VideoStream) -> bool:
 
 
 def _picture(packet: Packet[Any]) -> VideoFrame | None:
-    """The packet's first picture, if it has one: some begin with what cannot be shown yet."""
+    """The packet's first frame, if any: some packets start with frames that cannot be shown yet."""
     try:
         return next(iter(packet.decode()), None)
     except av.error.InvalidDataError:
@@ -131,7 +131,7 @@ def _picture(packet: Packet[Any]) -> VideoFrame | None:
 
 
 def _length(container: InputContainer, seen: _Seen) -> Decimal:
-    """How long the packets last, in seconds to the millisecond; the file must not say more."""
+    """The duration of the packets, in seconds to the millisecond; the file must not claim more."""
     lasts = seen.ends - (seen.begins or 0)
     says = Fraction(container.duration or 0, av.time_base)
     if says > seen.ends + SHORT_SECONDS:

@@ -1,10 +1,10 @@
 """Who is calling, and may they: one key, one scope, one table of routes.
 
-An account's key is kept for a minute, which saves most requests two round trips: every script compares the account's
-keys version, so a revoked key is refused at once all the same. Admin and ops keys are never kept.
+An account's key is cached for a minute, which saves most requests two round trips: every script compares the account's
+keys version, so a revoked key is still refused at once. Admin and ops keys are never cached.
 
 A key is found by its digest, which only its holder can make; a session by the id of its key, which is shown in lists,
-logs and cookies. The two are different types and have a cache each, so that no id is ever taken for a key.
+logs and cookies. They are different types with separate caches, so that an id is never accepted as a key.
 """
 
 from __future__ import annotations
@@ -71,29 +71,29 @@ class Caller:
 
     @property
     def owner(self) -> str:
-        """Whose streams these are: the account's, or this operator's key's. An account may be called like a key."""
+        """The owner of event streams: the account, or the operator's key. An account may be named like a key."""
         return f"key:{self.key_id}" if self.account is None else f"account:{self.account}"
 
     @property
     def idempotency_scope(self) -> str:
-        """Whose idempotency keys these are (R11)."""
+        """The scope of idempotency keys (R11)."""
         return "admin" if self.account is None else self.account
 
 
 class CallerCache(Generic[K]):
-    """The accounts' callers found in the last minute, by one kind of name; each kind has a cache of its own."""
+    """Account callers found in the last minute. Keys and key ids each have their own cache."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._entries: OrderedDict[K, tuple[float, Caller]] = OrderedDict()
 
     def get(self, name: K) -> Caller | None:
-        """The caller as it was found less than a minute ago, if it was."""
+        """The caller, if it was found less than a minute ago."""
         until, caller = self._entries.get(name, (0.0, None))
         return caller if self._clock() < until else None
 
     def put(self, name: K, caller: Caller) -> None:
-        """Keep an account's caller; those of operators are looked up each time."""
+        """Cache an account's caller; operators are looked up each time."""
         if caller.account is None:
             return
         self._entries[name] = (self._clock() + CACHE_SECONDS, caller)
@@ -102,12 +102,12 @@ class CallerCache(Generic[K]):
             self._entries.popitem(last=False)
 
     def drop(self, name: K) -> None:
-        """Forget one, so that the next look goes to the ledger."""
+        """Drop one, so that the next lookup goes to the ledger."""
         self._entries.pop(name, None)
 
 
 class Callers:
-    """Finds out who a key, or a session that stands for one, belongs to."""
+    """Finds the caller of a key or session."""
 
     def __init__(
         self,
@@ -128,9 +128,9 @@ class Callers:
         self._by_id: CallerCache[KeyId] = CallerCache(clock)
 
     async def authenticate(self, request: web.Request, *, operators: bool = False) -> Caller:
-        """The caller by the request's `Authorization`, else by its session; InvalidKey if there is none in force.
+        """The caller, from the request's `Authorization`, else its session; InvalidKey if neither is valid.
 
-        `operators`: the call is one that no account's key may make.
+        `operators`: account keys may not make this call.
         """
         header = request.headers.get("Authorization")
         cookie = session_cookie(request) if header is None else None
@@ -140,7 +140,7 @@ class Callers:
         return await self.of_session(self._sessions.open(cookie))
 
     async def of_key(self, request: web.Request, key: str, *, operators: bool) -> Caller:
-        """The caller that a key of the request belongs to; InvalidKey if it is not in force, and this is counted."""
+        """The caller of the request's key; InvalidKey if it is not valid, which is counted."""
         digest = _digest(key)
         caller = self._by_key.get(digest)
         if caller is not None:
@@ -167,13 +167,13 @@ class Callers:
         return await self.of_key_id(session.key_id)
 
     async def check_session(self, request: web.Request) -> None:
-        """InvalidKey if the request came by a session that has been signed out since: for what lasts."""
+        """InvalidKey if the request's session has been signed out since; for long-running requests."""
         cookie = session_cookie(request)
         if cookie is not None:
             await self.of_session(self._sessions.open(cookie))
 
     async def of_key_id(self, key_id: KeyId) -> Caller:
-        """The caller of a session, by the id of the key that it stands for; InvalidKey if that was revoked."""
+        """The caller of a session, by its key's id; InvalidKey if that key was revoked."""
         if key_id == ROOT_KEY_ID:
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
         caller = self._by_id.get(key_id)
@@ -183,7 +183,7 @@ class Callers:
         return caller
 
     def forget(self, request: web.Request) -> None:
-        """Drop what is cached for the request's key or session, so that the next look goes to the ledger."""
+        """Drop what is cached for the request's key or session, so that the next lookup goes to the ledger."""
         cookie = session_cookie(request)
         if cookie is None:
             self._by_key.drop(_digest(bearer(request.headers.get("Authorization"))))
@@ -202,7 +202,7 @@ def bearer(header: str | None) -> str:
 
 
 def wrong_scope(caller: Caller, scopes: Collection[Scope]) -> Forbidden:
-    """The refusal of a caller whose scope is none of `scopes`; it says which key the call takes."""
+    """The error for a caller without one of these `scopes`; it says which key the call requires."""
     wanted = next(scope for scope in (Scope.ACCOUNT, Scope.OPS, Scope.ADMIN) if scope in scopes)
     return Forbidden(f"{_WRONG_KEY[wanted]} Yours is {_A_KEY[caller.scope]}.")
 
@@ -215,7 +215,7 @@ def fresh(outcome: T | outcomes.KeysChanged) -> T:
 
 
 def found(outcome: T | outcomes.KeysChanged | outcomes.NotFound, what: str) -> T:
-    """The outcome, unless there is no such thing: `what` says what was looked for."""
+    """The outcome; NotFound if there is none. `what` names it."""
     if isinstance(outcome, outcomes.KeysChanged):
         raise KeysStale
     if isinstance(outcome, outcomes.NotFound):
@@ -228,7 +228,7 @@ def _digest(key: str) -> KeyDigest:
 
 
 def _caller(found: outcomes.KeyRecord | outcomes.NotFound) -> Caller:
-    """The caller as the ledger knows it; InvalidKey if it does not."""
+    """The caller of a key record; InvalidKey if there is none."""
     if isinstance(found, outcomes.NotFound):
         raise InvalidKey("This API key is invalid or was revoked. Ask the operator of this gateway for a new one.")
     if found.scope is not Scope.ACCOUNT:

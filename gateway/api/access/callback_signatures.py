@@ -1,9 +1,9 @@
-"""How a provider proves that a callback is its own: Standard Webhooks (Replicate), Ed25519 with published keys (fal).
+"""Verifies provider callbacks: Standard Webhooks (Replicate), Ed25519 with published keys (fal).
 
-fal signs `request id, user id, timestamp, hex(SHA-256(body))`, one a line, and publishes its keys as a JWKS; any of
-them may have signed. Both have a timestamp, good for five minutes either way, so that an old callback is worth nothing.
-Who has neither is known by the token in the address alone. That is good for the one generation it was made for, and
-stands in the logs of whatever it passes: so an unsigned call wakes that generation, and has no job stopped.
+fal signs `request id, user id, timestamp, hex(SHA-256(body))`, one per line, and publishes its keys as a JWKS; any of
+them may have signed. Both have a timestamp, valid for five minutes either way, so old callbacks cannot be replayed.
+Other providers are identified by the token in the URL alone. It is valid for one generation only, and appears in the
+logs of every proxy on the way: so an unsigned call triggers a poll of that generation, and never stops a job.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ log = structlog.get_logger(__name__)
 
 
 class NotSigned(Exception):
-    """The callback is not signed as its provider's table asks for."""
+    """The callback is not signed as its provider's table requires."""
 
 
 class KeysUnavailable(Exception):
-    """The provider's published keys cannot be fetched, and none are kept."""
+    """The provider's published keys cannot be fetched, and none are cached."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class _Kept:
 
 
 class CallbackSignatures:
-    """Checks callbacks, and keeps the keys that providers publish for up to a day."""
+    """Verifies callbacks, and caches published keys for up to a day."""
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
@@ -70,9 +70,9 @@ class CallbackSignatures:
         self._fetching = asyncio.Lock()
 
     async def check(self, table: ProviderTable, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether a job may be stopped on this callback's word: it is signed.
+        """Whether this callback may stop a job, because it is signed.
 
-        NotSigned if its table asks for a signature and this is none; KeysUnavailable if nobody can tell now.
+        NotSigned if its table requires a signature and this one is invalid; KeysUnavailable if that is unknown.
         """
         match table.kind:
             case "fal":
@@ -88,12 +88,12 @@ class CallbackSignatures:
         signature, message = _fal_signature(headers, body)
         if _any_fits(await self._keys(url, KEYS_KEPT_SECONDS), signature, message):
             return
-        # A key may be newer than what is kept; a forger may not have us fetch at every attempt.
+        # A key may be newer than the cache; but forged callbacks must not trigger a fetch each.
         if not _any_fits(await self._keys(url, KEYS_APART_SECONDS), signature, message):
             raise NotSigned("the signature matches none of the published keys")
 
     async def _keys(self, url: str, fresh_seconds: float) -> tuple[Ed25519PublicKey, ...]:
-        """The keys at `url`, none older than asked for, unless that is what there is."""
+        """The keys at `url`, not older than requested unless they cannot be fetched."""
         async with self._fetching:
             now = time.monotonic()
             kept = self._kept.get(url)
@@ -121,17 +121,17 @@ def _check_secret(variable: str, headers: Mapping[str, str], body: bytes) -> Non
         raise NotSigned("its secret is weak")
     try:
         Webhook(secret).verify(body, dict(headers), json_parse=False)
-    except (WebhookVerificationError, ValueError) as error:  # a ValueError: what is no base64, or no UTF-8
+    except (WebhookVerificationError, ValueError) as error:  # a ValueError: invalid base64 or UTF-8
         raise NotSigned(type(error).__name__) from None
 
 
 def _fal_signature(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
-    """The signature and what it must be of; NotSigned if a header is missing, or the time is not now."""
+    """The signature and the signed text; NotSigned if a header is missing or the timestamp is off."""
     said = [headers.get(name, "") for name in _FAL_HEADERS]
     try:
         signature = bytes.fromhex(headers.get(_FAL_SIGNATURE, ""))
         off_seconds = abs(now_seconds() - int(said[2]))
-    except (ValueError, OverflowError):  # the latter: a time of hundreds of digits
+    except (ValueError, OverflowError):  # the latter: a timestamp with hundreds of digits
         raise NotSigned("a header is missing or is not one fal sends") from None
     if not all(said) or not signature or off_seconds > TOLERANCE_SECONDS:
         raise NotSigned("a header is missing, or the timestamp is too far from now")
@@ -143,7 +143,7 @@ def _any_fits(keys: tuple[Ed25519PublicKey, ...], signature: bytes, message: byt
 
 
 def _fits(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - 30 ms that only fal's users need
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - 30 ms that only fal needs
 
     try:
         key.verify(signature, message)
@@ -153,8 +153,8 @@ def _fits(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
 
 
 async def _fetch(url: str) -> tuple[Ed25519PublicKey, ...]:
-    """The Ed25519 keys of a JWKS; ValueError if it is none, or has none."""
-    at = URL(url)  # the rate card's, or fal's own: an operator has named it
+    """The Ed25519 keys of a JWKS; ValueError if it is invalid or has none."""
+    at = URL(url)  # from the rate card, or fal's own: set by an operator
     outgoing = Outgoing(AddressGuard(), own=at)
     try:
         async with outgoing.request("GET", at, timeout=ClientTimeout(total=_FETCH_SECONDS)) as response:

@@ -1,6 +1,6 @@
-"""When keys were last used: noted in memory beside a request, written in the background, a minute apart at most.
+"""When keys were last used: noted in memory during a request, and written in the background, once a minute per key.
 
-What a gateway has noted since its last write is lost when it is killed; a stop writes it.
+Notes since the last write are lost if the gateway is killed; a normal stop writes them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from gateway.api.access.sessions import ROOT_KEY_ID
 from gateway.errors import FareboxError
 from gateway.ledger.ledger import Ledger
 
-APART_SECONDS = 60.0  # of two writes for one key
+APART_SECONDS = 60.0  # between two writes for one key
 CHECK_SECONDS = 1.0  # a key's first use shows after this
-AT_ONCE = 32  # accounts: thousands in one batch keep Redis and the gateway busy for 100 ms, in which nobody is answered
+AT_ONCE = 32  # accounts: thousands in one batch would block Redis and the gateway for 100 ms
 
 log = structlog.get_logger(__name__)
 
 
 class KeyUse:
-    """The keys that have been used and whose use is not written yet; and those written less than a minute ago."""
+    """Keys whose use is not written yet, and those written less than a minute ago."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = monotonic) -> None:
         self._ledger = ledger
@@ -35,12 +35,12 @@ class KeyUse:
         self._written: dict[str, float] = {}
 
     def note(self, who: Caller) -> None:
-        """Note that a key was used now. The root key is in no list, so it has no last use."""
+        """Note that a key was used now. The root key is not listed, so it has no last use."""
         if who.key_id != ROOT_KEY_ID:
             self._used[who.key_id] = (who.account, self._clock())
 
     async def write_on(self) -> None:
-        """Write what is due, for ever; runs as a task beside the server."""
+        """Write what is due, forever; runs as a background task."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             await self.write(apart_seconds=APART_SECONDS)
@@ -57,7 +57,7 @@ class KeyUse:
         while some := dict(islice(accounts, AT_ONCE)):
             self._written |= dict.fromkeys(chain.from_iterable(some.values()), now)
             if not await self._write(some, due):
-                return  # the next look goes on with the others
+                return  # the next round continues with the others
 
     async def _write(
         self, some: Mapping[str | None, dict[str, int]], due: Mapping[str, tuple[str | None, float]]
@@ -78,7 +78,7 @@ class KeyUse:
         return written
 
     def _forget(self, due: Mapping[str, tuple[str | None, float]], written: Iterable[str]) -> None:
-        """Note no more what is written, but for keys that were used again meanwhile."""
+        """Drop written notes, except of keys used again in the meantime."""
         for key_id in written:
             if self._used[key_id] == due[key_id]:
                 del self._used[key_id]

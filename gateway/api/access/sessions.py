@@ -1,9 +1,9 @@
-"""Browser sessions: a signed cookie that stands for an API key without containing it, and links that sign in once.
+"""Browser sessions: a signed cookie that represents an API key without containing it, and one-time sign-in links.
 
-The cookie names the key's id. Every request looks the id up as it would the key, so revoking the key ends its
-sessions at once. It also names the session, and every request asks whether that was signed out: a copy of the cookie
-is worth nothing afterwards, at any gateway. The root key has no id in the ledger: its sessions carry a proof of it
-instead, and end when it is changed.
+The cookie names the key's id. Every request looks up the id like the key itself, so revoking the key ends its
+sessions at once. It also names the session, and every request checks whether it was signed out: a copied cookie is
+useless afterwards, at any gateway. The root key has no id in the ledger: its sessions carry a proof of it instead, and
+end when it changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIGNED_OUT_SECONDS = SESSION_SECONDS + 24 * 3600  # gateways' clocks may differ 
 LINK_SECONDS = 3600
 ROOT_KEY_ID = "root"
 KeyId = NewType("KeyId", str)
-"""The id of a key, out of a cookie or a link that we signed. The id by itself is public and proves nothing."""
+"""A key's id from a cookie or link that we signed. The id alone is public and proves nothing."""
 
 ENDED = "Your session has ended. Sign in again."
 _SAFE = frozenset({"GET", "HEAD"})
@@ -35,7 +35,7 @@ _SAFE = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A browser's session: of which key, which one, and when it began, in seconds since the epoch."""
+    """A browser session: its key, its id, and its start in seconds since the epoch."""
 
     key_id: KeyId
     id: str
@@ -44,14 +44,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SignInLink:
-    """What a link that signs in once stands for. `nonce` is what is used up."""
+    """The content of a sign-in link. `nonce` can be used once."""
 
     key_id: KeyId
     nonce: str
 
 
 class Sessions:
-    """Makes and reads cookies and links; `signing_key` is the gateways' common one."""
+    """Makes and reads cookies and links; all gateways share the `signing_key`."""
 
     def __init__(self, signing_key: str, root_key: str, public_address: str) -> None:
         self._cookies = URLSafeTimedSerializer(signing_key, salt="farebox.session", signer=LedgerTimeSigner)
@@ -63,12 +63,12 @@ class Sessions:
     def open(self, cookie: str) -> Session:
         """The session of a cookie; InvalidKey if it is not ours, or older than a week. It may have been signed out."""
         began_at, key_id, rest = self._opened(self._cookies, cookie, SESSION_SECONDS, ENDED)
-        if len(rest) != 1:  # a cookie of a version whose sessions had no names
+        if len(rest) != 1:  # a cookie of a version whose sessions had no ids
             raise InvalidKey(ENDED)
         return Session(key_id, rest[0], began_at)
 
     def begin(self, response: web.StreamResponse, key_id: str) -> None:
-        """Give the browser a session of this key. Only the gateway's own pages make requests that carry it."""
+        """Start a session for this key. Browsers send it only with requests from the gateway's own pages."""
         response.set_cookie(
             COOKIE,
             str(self._cookies.dumps([key_id, self._proof(key_id), secrets.token_urlsafe(16)])),
@@ -80,16 +80,16 @@ class Sessions:
         )
 
     def end(self, response: web.StreamResponse) -> None:
-        """Take the session away from the browser."""
+        """Delete the session's cookie."""
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=self._secure)
 
     def link(self, key_id: str) -> str:
-        """A URL that signs in once within the hour. Its token is a fragment, which no server and no log ever sees."""
+        """A URL that signs in once within the hour. Its token is in the fragment, which no server ever logs."""
         token = self._links.dumps([key_id, self._proof(key_id), secrets.token_hex(16)])
         return f"{self._public_address}/sign-in#{token}"
 
     def open_link(self, token: str) -> SignInLink:
-        """What a link stands for; InvalidKey if it is not ours, or older than an hour."""
+        """The content of a link; InvalidKey if it is not ours, or older than an hour."""
         refusal = (
             "This link is incomplete or has expired (links are valid for one hour). Request a new one, or sign in "
             "with a key."
@@ -103,7 +103,7 @@ class Sessions:
     def _opened(
         self, serializer: URLSafeTimedSerializer, token: str, seconds: int, refusal: str
     ) -> tuple[int, KeyId, list[str]]:
-        """When it was made, whose it is, and what else it says."""
+        """When it was made, its key, and the rest."""
         try:
             (key_id, proof, *rest), made_at = serializer.loads(token, max_age=seconds, return_timestamp=True)
         except BadData:
@@ -114,17 +114,17 @@ class Sessions:
 
 
 def session_cookie(request: web.Request) -> str | None:
-    """The cookie that authenticates the request: an `Authorization` header goes before it."""
+    """The cookie that authenticates the request; an `Authorization` header takes precedence."""
     return None if "Authorization" in request.headers else request.cookies.get(COOKIE)
 
 
 def has_credentials(request: web.Request) -> bool:
-    """Whether the request brings a key or a session."""
+    """Whether the request has a key or a session."""
     return "Authorization" in request.headers or COOKIE in request.cookies
 
 
 def from_our_page(request: web.Request, public_address: str) -> bool | None:
-    """Whether a page of this gateway sent the request, as the browser says; None if nothing says it."""
+    """Whether the browser says that a page of this gateway sent the request; None if unknown."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
@@ -135,7 +135,7 @@ def from_our_page(request: web.Request, public_address: str) -> bool | None:
 
 
 def check_from_our_page(request: web.Request, public_address: str) -> None:
-    """Forbidden, unless the request changes nothing or a page of ours sent it: a cookie alone proves no intent."""
+    """Forbidden, unless the request is read-only or comes from one of our pages: a cookie alone proves no intent."""
     if request.method not in _SAFE and from_our_page(request, public_address) is not True:
         raise Forbidden(
             "A console session can only make changes from the gateway's own pages. Send an API key instead."

@@ -1,8 +1,8 @@
-"""Wrong API keys are counted by client, and beyond an allowance each is answered later, with 429, and hung up on.
+"""Throttles wrong API keys per client: beyond an allowance, each gets a delayed 429, and its connection is closed.
 
-A right key is let in whatever was counted: a key is looked at first, so nobody locks an operator out by sending wrong
-ones from the same address. Whoever guesses waits, and each guess costs a connection, of which there are so many.
-Behind a proxy that FAREBOX_TRUSTED_PROXIES does not name all clients count as one; right keys do not notice.
+A valid key is always let in: keys are checked first, so nobody can lock an operator out by sending wrong ones from the
+same address. Guessing is slow, and each guess costs one of a limited number of connections. Behind a proxy that is not
+in FAREBOX_TRUSTED_PROXIES all clients count as one; valid keys are not affected.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ log = structlog.get_logger(__name__)
 
 
 class TooManyWrongKeys(RateLimited):
-    """The client has sent too many wrong keys; the connection is closed behind this."""
+    """The client has sent too many wrong keys; the connection is closed after this response."""
 
 
 @dataclass(slots=True)
 class _Level:
-    """How much was counted of a client when it was last counted (monotonic seconds), and whether the log was told."""
+    """A client's count when it was last updated (monotonic seconds), and whether it was logged."""
 
     height: float
     at: float
@@ -38,7 +38,7 @@ class _Level:
 
 
 class WrongKeys:
-    """How many wrong keys each client has sent, as a level that sinks evenly; `client` tells a request's address."""
+    """Wrong keys per client, as a leaky bucket; `client` returns a request's address."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class WrongKeys:
         self._levels: OrderedDict[str, _Level] = OrderedDict()
 
     async def note(self, request: web.Request, *, operators: bool) -> None:
-        """Count a wrong key; TooManyWrongKeys, after a while, if its client has sent too many.
+        """Count a wrong key; TooManyWrongKeys, after a delay, if its client has sent too many.
 
-        `operators`: it came to a call that no account's key may make, of which nobody makes many by mistake.
+        `operators`: it was sent to a call that account keys may not make, which rarely happens by mistake.
         """
         client = one_client(self._client(request))
         weight = limits.WRONG_KEYS_PER_MINUTE / limits.WRONG_OPERATOR_KEYS_PER_MINUTE if operators else 1
@@ -69,12 +69,12 @@ class WrongKeys:
         )
 
     def _count(self, client: str, weight: float) -> float:
-        """Raise the client's level, unless it is full: then how many seconds until it is not."""
+        """Raise the client's level; if it is full, return the seconds until it is not."""
         now, sinks = self._clock(), limits.WRONG_KEYS_PER_MINUTE / 60
         level = self._levels.setdefault(client, _Level(0, now))
         self._levels.move_to_end(client)
         if len(self._levels) > limits.WRONG_KEY_CLIENTS_MAX:
-            self._levels.popitem(last=False)  # who has been quiet the longest
+            self._levels.popitem(last=False)  # the one idle the longest
         level.height, level.at = max(0.0, level.height - (now - level.at) * sinks), now
         beyond = (level.height + weight - limits.WRONG_KEYS_PER_MINUTE) / sinks
         if beyond <= 0:

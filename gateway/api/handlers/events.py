@@ -1,9 +1,9 @@
 """Live events: a generation, all of an account's, or the operators' queues.
 
 A notice makes a stream read again. Without one it reads every five seconds: a lost notice costs no more than that. An
-event's id is the generation's version (in an account's stream behind the generation's id). A client that
-reconnects gets a snapshot of what is open: that is all it can have missed. What has ended is told once: to a client
-that has its end already (`Last-Event-ID`) a generation's stream answers 204, on which a browser stops reconnecting.
+event's id is the generation's version (in an account's stream, preceded by the generation's id). A client that
+reconnects gets a snapshot of everything open, which is all it can have missed. An end is sent once: if a client already
+has it (`Last-Event-ID`), a generation's stream responds with 204, and browsers stop reconnecting.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ READ_AGAIN_SECONDS = 5.0
 QUEUES_SECONDS = 2.0
 RECENT_MAX = 100
 READ_AT_ONCE = 50
-ENDED_KEPT_MAX = 1000  # ended generations that a stream remembers to have told: many times those that it looks at
+ENDED_KEPT_MAX = 1000  # ended generations that a stream remembers having sent: many times more than it reads
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ async def of_caller(request: web.Request) -> web.StreamResponse:
 
 
 class Follower:
-    """Tells a client what has changed in the generations that it follows."""
+    """Sends a client the changes of the generations it follows."""
 
     def __init__(self, request: web.Request, stream: EventStream, *, with_generation_id: bool) -> None:
         self._request = request
@@ -98,18 +98,18 @@ class Follower:
         return set(self._told)
 
     def knows(self, generation: outcomes.Generation) -> bool:
-        """Whether the client knows already that this one has ended, and how."""
+        """Whether the client already knows the end of this one."""
         return self._ended.get(generation.id, -1) >= generation.version
 
     def know(self, generation: outcomes.Generation) -> None:
-        """Note that a generation has ended, so that it is not told again; of the longest known ones that is lost."""
+        """Note that a generation's end was sent, so that it is not sent again; the oldest notes are dropped."""
         self._ended.pop(generation.id, None)
         if len(self._ended) >= ENDED_KEPT_MAX:
             del self._ended[next(iter(self._ended))]
         self._ended[generation.id] = generation.version
 
     async def first(self, generation: outcomes.Generation) -> None:
-        """Tell all of a generation; of one that has ended, that it has."""
+        """Send a generation's full state, and its end if it has ended."""
         whole = (await shown(self._request, generation)).decode()
         if generation.state in FINAL_STATES:
             await self._send(("snapshot", generation, whole), ("done", generation, whole))
@@ -121,11 +121,11 @@ class Follower:
         self._outputs[generation.id] = {output.index for output in generation.outputs}
 
     async def now(self, generation: outcomes.Generation) -> None:
-        """Tell what has changed since it was last told."""
+        """Send what has changed since the last event."""
         (position,) = await queue_positions(self._request, [generation])
         progress = progress_shape(generation, position).json_text()
         new = [one for one in generation.outputs if one.index not in self._outputs[generation.id]]
-        # Who has an event's id has all of this version: so what comes before the end has the one before.
+        # A client with this event's id has all of this version, so events before the end carry the previous one.
         ended = generation.state in FINAL_STATES
         before = replace(generation, version=generation.version - 1) if ended else generation
         events = []
@@ -147,7 +147,7 @@ class Follower:
         self._outputs[generation.id].update(output.index for output in new)
 
     async def _send(self, *events: tuple[str, outcomes.Generation, str]) -> None:
-        """Send events in one piece, each with its generation's version."""
+        """Send events in one write, each with its generation's version."""
         await self._stream.send(*((name, data, self._event_id(generation)) for name, generation, data in events))
 
     def _event_id(self, generation: outcomes.Generation) -> str:
@@ -155,7 +155,7 @@ class Follower:
 
 
 def _last_version(request: web.Request) -> int:
-    """The version of a generation that a reconnecting client has; -1 if it says none."""
+    """The version that a reconnecting client has of a generation; -1 if it sends none."""
     said = request.headers.get("Last-Event-ID", "")
     return int(said) if re.fullmatch(r"[0-9]{1,15}", said) else -1
 
@@ -186,7 +186,7 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
 
 
 async def _send_changes(request: web.Request, of: Whose, follower: Follower, changed: Changed) -> None:
-    """Read what notices named; and the recent ones and all that are open, if it may be anything."""
+    """Read the changed generations; if everything may have changed, the recent and all open ones."""
     recent: list[outcomes.Generation] = []
     if changed.everything:
         recent = await read_again(request, lambda: _recent(request, of.again(request))) or []
@@ -204,7 +204,7 @@ async def _send_changes(request: web.Request, of: Whose, follower: Follower, cha
 
 
 async def _read_all(request: web.Request, generations: Sequence[str]) -> list[outcomes.Generation]:
-    """Those that there are and that can be read: one that is odd, or gone, keeps no other from being told."""
+    """The readable ones: a corrupt or missing generation must not block the others."""
     answers = await asyncio.gather(
         *(read_again(request, partial(own_generation, request, one)) for one in generations), return_exceptions=True
     )
@@ -236,7 +236,7 @@ async def _of_queues(request: web.Request) -> web.StreamResponse:
 
 
 async def _wait_for_change(request: web.Request, watch: StreamWatch, stream: EventStream) -> Changed:
-    """Wait for the time to look again; what has changed meanwhile. InvalidKey if the session was signed out."""
+    """Wait until it is time to read again; returns what has changed. InvalidKey if the session was signed out."""
     changed = await watch.wait(READ_AGAIN_SECONDS)
     await stream.keep_alive()
     with contextlib.suppress(LedgerUnavailable):

@@ -1,9 +1,9 @@
-"""Who may keep a connection: as many as there are file descriptors for, a share of them for each client address.
+"""Limits connections: to the available file descriptors in total, and to a share of them per client address.
 
-A connection that has not yet sent a whole head costs its client nothing, so it is worth the least: where room is
-needed, the one that has waited longest goes. Then one that has been idle for a while. A connection with a request in
-work never goes. Where that frees nothing, the new connection is kept all the same, out of a small reserve: it may ask
-`/healthz` and `/readyz`, and everything else is refused in words.
+A connection that has not sent a complete request head costs its client nothing, so it is worth the least: when a place
+is needed, the one that has waited longest is closed. Next is one that has been idle for a while. A connection with a
+request in progress is never closed. If none can be closed, the new connection is kept anyway, from a small reserve: it
+may request `/healthz` and `/readyz`, and every other request gets an error response.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ log = structlog.get_logger("gateway.requests")
 
 
 class ConnectionRefused(Exception):
-    """The connection, or its client behind a proxy, is one too many; `error` is the answer."""
+    """The connection, or its client behind a proxy, exceeds a limit; `error` is the response."""
 
     def __init__(self, error: ApiError) -> None:
-        """Keep the answer."""
+        """Keep the response."""
         super().__init__(str(error))
         self.error = error
 
@@ -38,14 +38,14 @@ class ConnectionRefused(Exception):
 class ConnectionState(enum.Enum):
     """What a connection is doing."""
 
-    HALF_OPEN = enum.auto()  # it has not sent a whole head yet
+    HALF_OPEN = enum.auto()  # has not sent a complete head yet
     WORKING = enum.auto()
     IDLE = enum.auto()
 
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """One connection's. `end` ends it; `client` None: a trusted proxy's; `refusal` None: it may ask anything."""
+    """A connection's place. `end` closes it; `client` None: a trusted proxy; `refusal` None: no restriction."""
 
     peer: str
     end: Callable[[], None]
@@ -56,12 +56,12 @@ class Place:
 
     @property
     def admits_all(self) -> bool:
-        """Whether all its requests are admitted with it, so that `Admission.request` need not be asked of each."""
+        """Whether all its requests are admitted with it, so that `Admission.request` need not be called for each."""
         return self.refusal is None and self.client is not None
 
 
 class _Waiting:
-    """Connections that could go, the longest waiting first. Those at work are in none of `in_state`."""
+    """Connections that could be closed, the longest waiting first. Busy ones are in none of `in_state`."""
 
     __slots__ = ("half_open", "idle", "in_state")
 
@@ -71,7 +71,7 @@ class _Waiting:
         self.in_state = {ConnectionState.HALF_OPEN: self.half_open, ConnectionState.IDLE: self.idle}
 
     def longest(self, now: float) -> Place | None:
-        """The one to go first; an idle one only after a while, for its client may be about to use it."""
+        """The first to close; an idle one only after a while, because its client may be about to use it."""
         if self.half_open:
             return next(iter(self.half_open))
         place = next(iter(self.idle), None)
@@ -79,7 +79,7 @@ class _Waiting:
 
 
 class Admission:
-    """Counts connections, and of clients behind trusted proxies the requests in work."""
+    """Counts connections and, for clients behind trusted proxies, requests in progress."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Admission:
         return place
 
     def note(self, place: Place, state: ConnectionState | None) -> None:
-        """What the connection does from now on; None: it is gone."""
+        """Set the connection's new state; None: it is closed."""
         before, place.state, place.since = place.state, state, self._clock()
         if place.refusal is not None or before is state:
             return
@@ -134,7 +134,7 @@ class Admission:
                 waiting.in_state[state][place] = None
 
     def leave(self, place: Place) -> None:
-        """The connection is gone; a second time changes nothing."""
+        """The connection is closed; idempotent."""
         if place.refusal is not None:
             self._reserve.pop(place, None)
             return
@@ -149,9 +149,9 @@ class Admission:
 
     @contextmanager
     def request(self, place: Place, path: str, client: Callable[[], str]) -> Iterator[None]:
-        """Around a request: ConnectionRefused if the connection, or its client behind a proxy, is one too many.
+        """Wraps a request: ConnectionRefused if the connection, or its client behind a proxy, exceeds a limit.
 
-        `client` says whom a trusted proxy speaks for.
+        `client` is the address reported by a trusted proxy.
         """
         if path in PROBES:
             yield
@@ -173,7 +173,7 @@ class Admission:
                 del self._requests[behind]
 
     def _refusal(self, client: str | None) -> ApiError | None:
-        """Why there is no room, after what can go has gone."""
+        """Why there is no place, after closing what can be closed."""
         now = self._clock()
         if client is not None and self._of_client[client] >= self._per_address_max:
             oldest = self._waiting_of[client].longest(now)
@@ -203,7 +203,7 @@ class Admission:
         place.end()
 
     def _say(self, refusal: ApiError, client: str | None) -> None:
-        """In the log, but not once for each of a flood."""
+        """Log it, but not for each connection of a flood."""
         now = self._clock()
         if now - self._said_at >= limits.REFUSALS_SAID_SECONDS:
             self._said_at = now

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on every POST, PUT and PATCH (R11). Generations have their own way, inside `reserve`."""
+"""`Idempotency-Key` on every POST, PUT and PATCH (R11). For generations it is part of `reserve`."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ async def once(
     shown_once: tuple[str, ...] = (),
     digest: str | None = None,
 ) -> web.StreamResponse:
-    """Run the call, or answer as it was answered before. Members in `shown_once` are never kept.
+    """Run the call, or replay its stored response. Members in `shown_once` are never stored.
 
-    `digest` is what makes two requests the same, where the body is not JSON.
+    `digest` identifies equal requests if the body is not JSON.
     """
     digests = await digests_of(request, caller, digest)
     if digests is None:
@@ -52,27 +52,27 @@ async def once(
             await store.finish(claim, _without(response.text, shown_once))
         return response
     except BaseException:
-        # A refusal is not remembered. After a fault nobody knows what happened, and a retry must find out at once:
-        # it repeats the operation with the same id, of which the ledger makes one.
+        # Refusals are not stored. After an error the result is unknown, and a retry must find out at once:
+        # it repeats the operation with the same id, and the ledger applies it once.
         with contextlib.suppress(LedgerUnavailable):
             await store.release(claim)
         raise
 
 
 def seed(request: web.Request) -> str | None:
-    """What ids made by this request derive from, if it has an idempotency key (R11)."""
+    """The seed for ids created by this request, if it has an idempotency key (R11)."""
     return request.get(_SEED)
 
 
 def operation(request: web.Request) -> str:
-    """The id of the operation that this request asks for: the same for the same idempotency key and body."""
+    """The operation id of this request: the same for the same idempotency key and body."""
     return operation_id(seed(request))
 
 
 async def digests_of(request: web.Request, caller: Caller, digest: str | None = None) -> IdempotencyDigests | None:
-    """The digests of the request's key and of the request itself, unless it is given; None without a key (R11).
+    """The digests of the key and of the request, unless the latter is given; None without a key (R11).
 
-    Two requests are the same by their method, their path and their body as canonical JSON.
+    Requests are equal if method, path and body (as canonical JSON) are.
     """
     key = idempotency_key(request)
     if key is None:
@@ -84,12 +84,12 @@ async def digests_of(request: web.Request, caller: Caller, digest: str | None = 
 
 
 def key_digest(caller: Caller, key: str) -> str:
-    """The digest a key is remembered under; an account that is called `admin` shares nothing with the operators."""
+    """The digest a key is stored under; an account named `admin` shares nothing with the operators."""
     return hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
 
 
 async def _claim(request: web.Request, claim: Request) -> StoredResponse | None:
-    """Claim the request, waiting a while for one that is the same and at work; its answer if it has one."""
+    """Claim the request, waiting a while for an equal one in progress; returns its response, if any."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + WAIT_SECONDS
     while True:

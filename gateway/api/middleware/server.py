@@ -1,8 +1,8 @@
-"""Below the routes: connections that are cut off when they are slow, and what is not HTTP refused in our envelope.
+"""Below the routes: closes slow connections, and answers invalid HTTP with our error envelope.
 
 aiohttp itself ends an idle connection in time (`keepalive_timeout`); reading a body has its limit in `parse.py`;
-`admission.py` says how many connections there may be. Here is the rest: heads that do not come, or cannot be read, and
-clients that do not read.
+`admission.py` limits the number of connections. This module does the rest: request heads that do not arrive or are
+invalid, and clients that do not read.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ class ClientConnection(web.RequestHandler):
         self._answered = 0
 
     def take(self, place: Place, admission: Admission, handler: Handler) -> None:
-        """Take a place, from which `handler` answers."""
+        """Take a place; `handler` serves the requests."""
         self.place, self.admission, self._request_handler = place, admission, handler
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come: it gets a while to say what it wants."""
+        """A client has connected: it has limited time to send a request head."""
         super().connection_made(transport)
         seconds = limits.HEAD_SECONDS if self.place.refusal is None else limits.RESERVE_HEAD_SECONDS
         self._head_due = self._loop.call_later(seconds, self._no_head)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came. A head that has begun must come to its end."""
+        """Process received data. A head that has started must be completed in time."""
         super().data_received(data)
         if self._request_count > self._answered:
             if self._head_due is not None:
@@ -67,17 +67,17 @@ class ClientConnection(web.RequestHandler):
             self._head_due = self._loop.call_later(limits.HEAD_SECONDS, self._no_head)
 
     def pause_writing(self) -> None:
-        """The client has not read what was sent: it gets a while, then the connection is cut."""
+        """The client does not read: after a while, the connection is closed."""
         super().pause_writing()
         self._stuck = self._loop.call_later(limits.READ_SECONDS, self._cut_off)
 
     def resume_writing(self) -> None:
-        """The client reads on."""
+        """The client reads again."""
         self._forget_stuck()
         super().resume_writing()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The connection is gone, whoever ended it."""
+        """The connection is closed, by either side."""
         self._forget_stuck()
         self._forget_head()
         super().connection_lost(exc)
@@ -85,12 +85,12 @@ class ClientConnection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer. What is left of a packed body is not read: unpacked, 100 KB of it may be 100 MB."""
+        """Send the response. The rest of a compressed body is not read: 100 KB of it may decompress to 100 MB."""
         unwanted = hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof()
         if unwanted:
-            resp.force_close()  # says so to the client, who would send its next request here
+            resp.force_close()  # tells the client not to send its next request here
         if self.place.refusal is not None:
-            resp.force_close()  # one answer is what the reserve is for
+            resp.force_close()  # the reserve is for one response
         finished = await super().finish_response(request, resp, start_time)
         self._answered += 1
         if self._request_count <= self._answered and self._manager is not None:
@@ -109,7 +109,7 @@ class ClientConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it repeats what the client sent
     ) -> web.StreamResponse:
-        """Answer what never reached a route: a head that cannot be read, or a fault outside of all handlers."""
+        """Answer requests that never reached a route: an invalid head, or an error outside of all handlers."""
         if request.writer.output_size > 0:
             raise ConnectionResetError(
                 "the response was cut off after its headers: the client sees that it is incomplete"
@@ -126,7 +126,7 @@ class ClientConnection(web.RequestHandler):
         return response
 
     def log_exception(self, *arguments: Any, **options: Any) -> None:
-        """Log a fault, but not that a client's body could not be read to its end: it was told, or is gone."""
+        """Log errors, except unreadable request bodies: the client got a response, or is gone."""
         if not isinstance(options.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*arguments, **options)
 
@@ -153,7 +153,7 @@ class ClientConnection(web.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes connections, as many as leave the gateway file descriptors for its own work."""
+    """Creates connections, within the limit that leaves file descriptors for the gateway's own work."""
 
     def __init__(
         self, handler: Handler, *, settings: Settings, connections: int, error_forms: ErrorForms, **options: Any
@@ -168,11 +168,11 @@ class Server(web.Server):
         super().__init__(self._answer, **options)
 
     def __call__(self) -> web.RequestHandler:
-        """A connection; asyncio asks for one when a client has come."""
+        """A new connection; called by asyncio."""
         return ClientConnection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Give the connection its place, for which another may have to go."""
+        """Give the connection a place, closing another if needed."""
         super().connection_made(handler, transport)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
@@ -181,7 +181,7 @@ class Server(web.Server):
         cast("ClientConnection", handler).take(place, self.admission, answer)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Its place is free."""
+        """Free its place."""
         super().connection_lost(handler, exc)
         self.admission.leave(cast("ClientConnection", handler).place)
 
@@ -190,7 +190,7 @@ class Server(web.Server):
             place = cast("ClientConnection", request.protocol).place
             said = request.headers.getall(self._proxies.header, ())
             try:
-                # Before any route is looked for: whoever is refused here costs as little as can be.
+                # Before routing: refusals here must cost as little as possible.
                 with self.admission.request(place, request.path, lambda: self._proxies.client(place.peer, said)):
                     return await handler(request)
             except ConnectionRefused as refused:
@@ -205,7 +205,7 @@ class Runner(web.AppRunner):
     """Serves an application over connections with limits."""
 
     def __init__(self, app: web.Application, *, connections: int | None = None, **options: Any) -> None:
-        """`connections`: how many clients there may be at once; None: as many as the process has room for."""
+        """`connections`: the limit; None: as many as the process can have."""
         self._connections = connections
         super().__init__(
             app,
@@ -219,7 +219,7 @@ class Runner(web.AppRunner):
         )
 
     async def _make_server(self) -> web.Server:
-        # The only way that aiohttp leaves to a connection class of one's own.
+        # The only way to use our own connection class with aiohttp.
         made = await super()._make_server()
         settings = self.app[SETTINGS]
         return Server(
@@ -233,13 +233,13 @@ class Runner(web.AppRunner):
 
 
 def connections_max() -> int:
-    """How many clients there may be at once: the process's open files, less what the gateway needs itself."""
+    """The connection limit: the process's open file limit, less what the gateway needs itself."""
     files = open_files.allowed()
     return max(files // 2, files - limits.DESCRIPTORS_KEPT)
 
 
 def _refusal_of_head(error: BaseException | None) -> ApiError:
-    """The parser's own words repeat what the client sent, a key perhaps: they go nowhere."""
+    """The parser's messages repeat what the client sent, perhaps a key: they are dropped."""
     if isinstance(error, LineTooLong) or (isinstance(error, BadHttpMessage) and _TOO_MANY_HEADERS in error.message):
         return HeadersTooLarge(
             f"The request line and each header are limited to {limits.HEADER_MAX_BYTES:,} bytes, and a request to "

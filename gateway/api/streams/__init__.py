@@ -1,1 +1,1 @@
-"""Live events: what one gateway hears of changes, and the streams it writes."""
+"""Live events: change notices received by this gateway, and the streams it writes."""

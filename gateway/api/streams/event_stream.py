@@ -7,7 +7,7 @@ import asyncio
 from aiohttp import web
 
 KEEP_ALIVE_SECONDS = 15.0
-RETRY_MS = 2000  # what a browser waits before it reconnects
+RETRY_MS = 2000  # how long a browser waits before it reconnects
 
 
 class EventStream:
@@ -24,7 +24,7 @@ class EventStream:
             headers={
                 "Content-Type": "text/event-stream; charset=utf-8",
                 "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",  # nginx would collect events otherwise
+                "X-Accel-Buffering": "no",  # nginx would buffer events otherwise
             }
         )
         await response.prepare(request)
@@ -34,11 +34,11 @@ class EventStream:
 
     @property
     def response(self) -> web.StreamResponse:
-        """What the handler returns in the end."""
+        """The response for the handler to return."""
         return self._response
 
     async def send(self, *events: tuple[str, str, str | None]) -> None:
-        """Send events in one piece: each its name, its data (JSON on one line) and its id, if it has one."""
+        """Send events in one write: each with its name, data (JSON on one line) and id, if any."""
         if events:
             await self._write("".join(_text(*event) for event in events))
 

@@ -1,4 +1,4 @@
-"""Live events inside one gateway: one subscription to the queue's notices, handed to every stream that watches."""
+"""Live events inside one gateway: one subscription to the queue's change notices, passed on to all streams."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from gateway.schemas.errors import RateLimitedDetails
 
 HINTS_KEPT_MAX = 1000
 LATE_SECONDS = 5.0
-"""Without a subscription for so long, streams live on their own looks, and an operator should know."""
+"""After this long without a subscription, streams depend on their own reads, and operators should know."""
 
 
 class Changed(NamedTuple):
-    """What may have changed since a stream last looked: these generations; or `everything`, which nobody named."""
+    """What may have changed since a stream last read: these generations, or `everything`."""
 
     generations: Sequence[str]
     everything: bool
 
 
 class StreamWatch:
-    """What one stream watches: the ids of generations that have changed since it last looked."""
+    """One stream's subscription: the ids of generations that have changed since it last read."""
 
     def __init__(self) -> None:
-        """The stream has just looked at everything."""
+        """The stream has just read everything."""
         self._changed: dict[str, None] = {}
         self._something = asyncio.Event()
         self._missed = False
@@ -40,7 +40,7 @@ class StreamWatch:
         self.closing = False
 
     def notify(self, generation: str) -> None:
-        """Note that a generation has changed; past the limit, that more have than there is room for."""
+        """Note that a generation has changed; beyond the limit, note that everything may have changed."""
         if len(self._changed) < HINTS_KEPT_MAX:
             self._changed[generation] = None
         else:
@@ -60,7 +60,7 @@ class StreamWatch:
     async def wait(self, seconds: float) -> Changed:
         """What has changed, once something has; everything, if notices were lost or after `seconds` at the latest.
 
-        Also while notices keep coming: those that were lost are not among them.
+        The time limit also applies while notices keep arriving, because lost ones are not among them.
         """
         read_at = self._looked_at + seconds
         with contextlib.suppress(TimeoutError):
@@ -74,7 +74,7 @@ class StreamWatch:
 
 
 class Hub:
-    """Hands notices to the streams that watch an account or one generation."""
+    """Passes notices to the streams of an account or one generation."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -86,12 +86,12 @@ class Hub:
 
     @property
     def closed(self) -> bool:
-        """Whether the gateway stops."""
+        """Whether the gateway is stopping."""
         return self._closed
 
     @property
     def problem(self) -> str | None:
-        """What an operator should know: that no notices are heard, and streams are late."""
+        """The problem, for operators: no notices arrive, so streams are late."""
         if self._deaf_since is None or monotonic() - self._deaf_since < LATE_SECONDS:
             return None
         return (
@@ -101,11 +101,11 @@ class Hub:
 
     @property
     def watched(self) -> int:
-        """How many streams there are."""
+        """The number of open streams."""
         return sum(1 for _ in self._watches())
 
     async def listen(self) -> None:
-        """Hand on every notice, for ever; runs as a task beside the server."""
+        """Pass on every notice, forever; runs as a background task."""
         async with aclosing(self._queue.change_notices()) as notices:
             async for notice in notices:
                 match notice:
@@ -123,7 +123,7 @@ class Hub:
     async def watch(
         self, *, owner: str, account: str | None = None, generation: str | None = None
     ) -> AsyncIterator[StreamWatch]:
-        """Watch an account, one generation, or (for the operators' stream) only the gateway's end.
+        """Watch an account, one generation, or (for the operators' stream) only the gateway's shutdown.
 
         RateLimited if `owner`, an account or an operator's key, has too many streams open here.
         """
@@ -145,7 +145,7 @@ class Hub:
                 del self._by_owner[owner]
 
     def wait_for(self, generation: str) -> contextlib.AbstractContextManager[StreamWatch]:
-        """Watch a generation for a request that waits for its end: it has its connection, and counts as no stream."""
+        """Watch a generation for a request that waits for its end; it does not count as a stream."""
         return self._watching(self._by_generation, generation)
 
     @contextlib.contextmanager
