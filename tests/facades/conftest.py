@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 from tests.console.stack import Stack
 
 Installed = Callable[..., Path]
+NodePackages = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -39,5 +42,25 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
             subprocess.run([*pip, "--target", str(folders[requirements]), *requirements], check=True)
         return folders[requirements]
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def node_packages(tmp_path_factory: pytest.TempPathFactory) -> NodePackages:
+    """Installs npm packages; a folder in which Node finds them. Skipped where there is no npm, but not on CI."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        missing = "NOT RUN: the clients in JavaScript. There is no npm here (Debian, Ubuntu: apt install npm)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    folders: dict[str, Path] = {}
+
+    def install(requirement: str) -> Path:
+        if requirement not in folders:
+            folders[requirement] = tmp_path_factory.mktemp("node")
+            npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", requirement]
+            subprocess.run(npm, check=True, cwd=folders[requirement])
+        return folders[requirement]
 
     return install

@@ -31,8 +31,8 @@ def main(url: str, key: str, poor_key: str) -> dict[str, Any]:
     seen["made"] = [made.size, [bool(one.url and one.b64_json) for one in made.data or []]]
     events = list(client.images.generate(model="flux-dev", prompt="a dog", stream=True))
     seen["events"] = [event.type for event in events]
-    slow = client.with_options(timeout=2.0)
-    found = slow.images.generate(model="flux-dev", prompt="slow", extra_body={"sandbox": {"delay_seconds": 5}})
+    slow = client.with_options(timeout=1.0)
+    found = slow.images.generate(model="flux-dev", prompt="slow", extra_body={"sandbox": {"delay_seconds": 2}})
     seen["slow"] = len(found.data or [])
     seen["errors"] = {
         "failed": error_of(
@@ -40,7 +40,7 @@ def main(url: str, key: str, poor_key: str) -> dict[str, Any]:
         ),
         "failed late": error_of(
             lambda: slow.images.generate(
-                model="flux-dev", prompt="x", extra_body={"sandbox": {"fail": "moderated", "delay_seconds": 3}}
+                model="flux-dev", prompt="x", extra_body={"sandbox": {"fail": "moderated", "delay_seconds": 2}}
             )
         ),
         "size": error_of(lambda: client.images.generate(model="flux-dev", prompt="x", size="256x256")),
