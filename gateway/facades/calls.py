@@ -12,8 +12,8 @@ from gateway.api.errors import UnknownModel
 from gateway.api.http.context import caller, context
 from gateway.api.http.headers import GENERATION_HEADER, REPLAY_HEADER
 from gateway.api.http.parse import idempotency_key, shaped
-from gateway.api.middleware.idempotency import key_digest
-from gateway.api.ordering.ordering import IdempotencyDigests, Ordered
+from gateway.api.middleware.idempotency import digests_of
+from gateway.api.ordering.ordering import Ordered
 from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.services import CLIENT_CALLS, ORDERING, RATE_CARDS
 from gateway.domain import MediaKind, SettingValue, kind_asked
@@ -85,7 +85,8 @@ async def order(
         calls, call = request.app[CLIENT_CALLS], client_call(request, digest)
         # No header has a space in it, so this is never a key that somebody has sent.
         key = f"client call {await (calls.known if retry else calls.began)(call, seconds)}"
-    ordered = await request.app[ORDERING].order(who, body, IdempotencyDigests(key_digest(who, key), asked))
+    digests = await digests_of(request, who, asked, key=key)
+    ordered = await request.app[ORDERING].order(who, body, digests)
     context(request).generation = ordered.generation.id
     return ordered
 

@@ -69,23 +69,22 @@ def operation(request: web.Request) -> str:
     return operation_id(seed(request))
 
 
-async def digests_of(request: web.Request, caller: Caller, digest: str | None = None) -> IdempotencyDigests | None:
-    """The digests of the key and of the request, unless the latter is given; None without a key (R11).
+async def digests_of(
+    request: web.Request, caller: Caller, digest: str | None = None, *, key: str | None = None
+) -> IdempotencyDigests | None:
+    """The digests of the key and of the request, unless they are given; None without a key (R11).
 
     Requests are equal if method, path and body (as canonical JSON) are.
     """
-    key = idempotency_key(request)
+    key = key or idempotency_key(request)
     if key is None:
         return None
+    # By the scope too: an account named `admin` shares nothing with the operators.
+    of_key = hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
     if digest is None:
         body = canonical_json(await raw_body(request), request.get(DOCUMENT))
         digest = hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
-    return IdempotencyDigests(key_digest(caller, key), digest)
-
-
-def key_digest(caller: Caller, key: str) -> str:
-    """The digest a key is stored under; an account named `admin` shares nothing with the operators."""
-    return hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
+    return IdempotencyDigests(of_key, digest)
 
 
 async def _claim(request: web.Request, claim: Request) -> StoredResponse | None:
