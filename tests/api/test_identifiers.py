@@ -240,7 +240,7 @@ async def who_has(gateway: Visitor, cookie: str) -> Any:
     return (await gateway.call("GET", "/session", None, None, {"Cookie": f"{COOKIE}={cookie}"})).body
 
 
-@pytest.mark.parametrize("ending", ["%0A", "%0D%0A", "%00", "%20", "%E2%80%A8"])
+@cases("ending", ["%0A", "%0D%0A", "%00", "%20", "%E2%80%A8"])
 async def test_no_call_takes_an_id_with_something_behind_it(gateway: Visitor, lived: Lived, ending: str) -> None:
     """`acme%0A` could be made an account beside acme: `$` in a pattern of Python's fits before a line's end."""
     for route in ROUTES:

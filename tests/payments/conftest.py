@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
 from tests.api.visitor import Visitor, open_gateway
 from tests.invariants.checks import check_invariants
@@ -26,6 +27,22 @@ async def world(ledger_url: str) -> AsyncIterator[World]:
 async def stripe_server() -> AsyncIterator[StripeServer]:
     async with open_stripe() as server:
         yield server
+
+
+@pytest.fixture
+async def provider(stripe_server: StripeServer) -> AsyncIterator[StripePayments]:
+    links = CheckoutLinks("secret", "http://gate")
+    made = StripePayments(key=KEY, webhook_secret=shapes.SECRET, links=links, api_base=stripe_server.address)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
+    """A gateway in test mode: it takes local payments."""
+    async with open_gateway(redis_url, tmp_path) as visitor:
+        yield visitor
+        await check_invariants(visitor.ledger.redis, visitor.ledger.partitions)
 
 
 @pytest.fixture

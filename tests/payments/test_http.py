@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,18 +12,9 @@ import stripe
 from aiohttp import FormData
 
 from tests.api.visitor import Reply, Visitor, open_gateway
-from tests.invariants.checks import check_invariants
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import read_checkout
 from tests.payments.stripe_server import KEY, StripeServer
-
-
-@pytest.fixture
-async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
-    """A gateway in test mode: it takes local payments."""
-    async with open_gateway(redis_url, tmp_path) as visitor:
-        yield visitor
-        await check_invariants(visitor.ledger.redis, visitor.ledger.partitions)
 
 
 async def begin(gateway: Visitor, key: str, path: str = "/v1/top-ups", once: str | None = None, **body: Any) -> Reply:

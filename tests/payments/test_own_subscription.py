@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.visitor import Reply, Visitor, open_gateway
-from tests.invariants.checks import check_invariants
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import read_checkout
 from tests.payments.stripe_server import StripeServer
 
 OWN = "/v1/subscription"
-
-
-@pytest.fixture
-async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
-    """A gateway in test mode: it takes local payments."""
-    async with open_gateway(redis_url, tmp_path) as visitor:
-        yield visitor
-        await check_invariants(visitor.ledger.redis, visitor.ledger.partitions)
 
 
 async def plan(gateway: Visitor, key: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,23 +9,14 @@ import pytest
 from gateway.errors import EventNotApplicable
 from gateway.ledger.payments import Checkout
 from gateway.payments.apply import Brought, apply
-from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
 from tests.ledger.world import World
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import STANDARD, buy_plan
-from tests.payments.stripe_server import KEY, StripeServer
+from tests.payments.stripe_server import StripeServer
 
 INTENT = "pi_sub"
 MONTH = 30 * shapes.DAY
-
-
-@pytest.fixture
-async def provider(stripe_server: StripeServer) -> AsyncIterator[StripePayments]:
-    links = CheckoutLinks("secret", "http://gate")
-    made = StripePayments(key=KEY, webhook_secret=shapes.SECRET, links=links, api_base=stripe_server.address)
-    yield made
-    await made.close()
 
 
 class Subscriber:

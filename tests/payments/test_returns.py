@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +13,11 @@ from gateway.domain import Bucket, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.payments import Checkout
 from gateway.payments.apply import Brought, apply
-from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
 from tests.ledger.world import PARTITIONS, World
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import SMALL, buy, pay, read
-from tests.payments.stripe_server import KEY, StripeServer
+from tests.payments.stripe_server import StripeServer
 
 NOW = 1_795_000_000
 CENTS = 8_000
@@ -58,14 +57,6 @@ class Buyer:
             for entry in await self.world.journal()
             if entry.kind in {"revoke", "grant"} and entry.reason != "test"
         ]
-
-
-@pytest.fixture
-async def provider(stripe_server: StripeServer) -> AsyncIterator[StripePayments]:
-    links = CheckoutLinks("secret", "http://gate")
-    made = StripePayments(key=KEY, webhook_secret=shapes.SECRET, links=links, api_base=stripe_server.address)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

@@ -15,13 +15,12 @@ import pytest
 from gateway.domain import Bucket, Interval, operation_id
 from gateway.ledger.payments import Checkout
 from gateway.payments.apply import apply
-from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
 from tests.ledger.world import World, open_world
 from tests.lengths import LONG
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import buy, buy_plan, read
-from tests.payments.stripe_server import KEY, StripeServer, open_stripe
+from tests.payments.stripe_server import StripeServer
 
 EVENTS = 1_000
 ACCOUNTS = 20
@@ -167,21 +166,6 @@ async def world(redis_url: str) -> AsyncIterator[World]:
         yield made
 
 
-@pytest.fixture
-async def stripe() -> AsyncIterator[StripeServer]:
-    async with open_stripe() as server:
-        yield server
-
-
-@pytest.fixture
-async def provider(stripe: StripeServer) -> AsyncIterator[StripePayments]:
-    made = StripePayments(
-        key=KEY, webhook_secret=shapes.SECRET, links=CheckoutLinks("secret", "http://gate"), api_base=stripe.address
-    )
-    yield made
-    await made.close()
-
-
 def shuffled(events: list[shapes.Event], seed: int) -> Iterator[shapes.Event]:
     """Each event one to three times, in any order."""
     chance = random.Random(seed)
@@ -211,16 +195,16 @@ async def tell_in_order(world: World, provider: StripePayments, story: Story) ->
 
 
 async def test_1000_events_in_any_order_one_to_three_times_end_in_the_same_state(
-    world: World, provider: StripePayments, stripe: StripeServer
+    world: World, provider: StripePayments, stripe_server: StripeServer
 ) -> None:
     now = await world.now() // 1000
-    in_order = Story(world, stripe, now, "straight")
+    in_order = Story(world, stripe_server, now, "straight")
     await in_order.happen()
     await tell_in_order(world, provider, in_order)
     wanted = await in_order.state()
     check_that_it_is_worth_telling(in_order, wanted)
     for seed in SEEDS:
-        telling = Story(world, stripe, now, f"seed{seed}")
+        telling = Story(world, stripe_server, now, f"seed{seed}")
         await telling.happen()
         sent = list(shuffled(telling.events, seed))
         for start in range(0, len(sent), AT_ONCE):
