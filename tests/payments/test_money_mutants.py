@@ -7,22 +7,21 @@ or `test_renewals.py`, or the history of `test_money_model.py`, that is known to
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
-from redis.asyncio import Redis
 
 from gateway.errors import LedgerBroken
-from tests.invariants.patched import CLOCK, replaced
-from tests.ledger.world import World, open_world
+from tests.invariants.patched import replaced
+from tests.ledger.world import World
 from tests.payments import test_credits_follow_money as claims
 from tests.payments import test_money_model as histories
 from tests.payments import test_paid_periods as periods
 from tests.payments import test_renewals as renewals
 from tests.payments.shop import buy_plan
+from tests.payments.stopped import stopped
 from tests.payments.stripe_shop import paid_shop
 
 HISTORIES = 6
@@ -197,13 +196,6 @@ MUTANTS = [
 ]
 
 
-class StoppedWorld(World):
-    """A world whose time stands still, as that of the scripts does here."""
-
-    async def now(self) -> int:
-        return int(await self.redis.get(CLOCK))
-
-
 def tried() -> Iterator[tuple[str, Callable[[World], Awaitable[None]]]]:
     """Every claim by its name, with each of its cases."""
     for module, opens in ((claims, paid_shop), (periods, paid_shop), (renewals, begun_shop)):
@@ -243,15 +235,11 @@ async def begun_shop(world: World) -> renewals.Shop:
 async def first_broken(url: str, some: Iterable[tuple[str, Callable[[World], Awaitable[None]]]]) -> str | None:
     """The first claim that does not hold."""
     for name, holds in some:
-        async with Redis.from_url(url) as redis:
-            await redis.flushall()
-            await redis.set(CLOCK, time.time_ns() // 1_000_000)
-        async with open_world(url) as world:
-            try:
-                await holds(StoppedWorld(world.ledger, world.policy))
-            except (AssertionError, LedgerBroken):
-                world.holds = False
-                return name
+        try:
+            async with stopped(url) as world:
+                await holds(world)
+        except (AssertionError, LedgerBroken):
+            return name
     return None
 
 

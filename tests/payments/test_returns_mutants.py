@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
 import pytest
-from redis.asyncio import Redis
 
 from gateway.errors import LedgerBroken
 from gateway.payments.links import CheckoutLinks
 from gateway.payments.stripe import StripePayments
-from tests.invariants.patched import CLOCK, replaced
-from tests.ledger.world import World, open_world
+from tests.invariants.patched import replaced
+from tests.ledger.world import World
 from tests.payments import stripe_shapes as shapes
 from tests.payments import test_debts as debts
 from tests.payments import test_returns as returns
+from tests.payments.stopped import stopped
 from tests.payments.stripe_server import KEY, open_stripe
 
 
@@ -82,26 +80,6 @@ DEBTS: list[Callable[[World], Awaitable[None]]] = [
     debts.test_an_operators_grant_pays_no_debt,
     debts.test_money_that_comes_back_ends_the_debt_before_it_adds_credits,
 ]
-
-
-class StoppedWorld(World):
-    """A world whose time stands still, as that of the scripts does here."""
-
-    async def now(self) -> int:
-        return int(await self.redis.get(CLOCK))
-
-
-@asynccontextmanager
-async def stopped(url: str) -> AsyncIterator[World]:
-    async with Redis.from_url(url) as redis:
-        await redis.flushall()
-        await redis.set(CLOCK, time.time_ns() // 1_000_000)
-    async with open_world(url) as world:
-        try:
-            yield StoppedWorld(world.ledger, world.policy)
-        except (AssertionError, LedgerBroken):
-            world.holds = False
-            raise
 
 
 async def holds(url: str) -> None:
