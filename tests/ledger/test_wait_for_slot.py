@@ -99,7 +99,7 @@ async def test_what_its_provider_has_does_not_wait_for_room(world: World) -> Non
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
     before = await world.contents()
-    with pytest.raises(LedgerBroken, match="cannot line up"):
+    with pytest.raises(LedgerBroken, match="cannot wait for a slot"):
         await world.ledger.wait_for_slot(generation=generation, attempt=2)
     assert await world.contents() == before
 

@@ -5,7 +5,7 @@
 -- Returns  {"not_found"} {"keys_changed"} {"account", view}
 -- Writes   account, journal: only what rolling forward changed
 --- @include "lib/policy" "lib/accounts" "lib/steps"
-local keys_version = unpack(ARGV) -- or "": not asked for
+local keys_version = unpack(ARGV) -- or "": do not check
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end
 if accounts.keys_changed(a, keys_version) then return {"keys_changed"} end

@@ -1,5 +1,5 @@
 #!lua
--- Move an account's clock forward (R22). It is a test account from then on, for ever.
+-- Move an account's clock forward (R22). It is a test account from then on, permanently.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "too_far", account's now} {"applied", "", view, {}}

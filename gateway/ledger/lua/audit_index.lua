@@ -14,7 +14,7 @@ local members
 if cursor == "0" and redis.call("ZCARD", KEYS[1]) <= tonumber(limit) then
   members = redis.call("ZRANGE", KEYS[1], 0, -1, "WITHSCORES")
 else
-  -- By hash, not by rank: what moves within the set or leaves it makes the walk miss nobody else.
+  -- Scanned, not read by rank: members that move or leave during the walk make it miss no others.
   cursor, members = unpack(redis.call("ZSCAN", KEYS[1], cursor, "COUNT", limit))
 end
 local page = {"page", cursor, amounts.text(amounts.real_now()), redis.call("HGETALL", keys.totals())}

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- A webhook, whether its owner lists it, and what of the oldest that it is yet to be told nobody will tell it.
+-- A webhook, whether its owner lists it, and which of its oldest pending events no longer have a due time.
 --
 -- KEYS[1]  webhook
 -- Returns  {"gone"} {"webhook", listed "1"/"0", in the index "…" or "", first of pending "…" or "", {event, what}, …}:
@@ -13,13 +13,13 @@ local listed = id == webhooks.DEFAULT
 for _, one in ipairs(listeners.load(owner)) do listed = listed or one[1] == id end
 local index = redis.call("ZSCORE", webhook_keys.webhooks(), owner .. ":" .. id)
 local first = redis.call("ZRANGE", webhook_keys.pending(owner, id), 0, 0, "WITHSCORES")[2]
--- What a paused webhook was to be told is kept for a month. That it was in the index is nothing to anybody then.
+-- Pending events of a paused webhook are kept for a month; after that, index entries without them are no problem.
 if index and not first and tonumber(index) >= webhooks.PARKED then index = nil end
 local reply = {
   "webhook", listed and "1" or "0", index and amounts.text(tonumber(index)) or "",
   first and amounts.text(tonumber(first)) or "",
 }
--- All are read before any is judged: of two in one millisecond, the one that waits may be listed before the other.
+-- Read all before judging any: of two in one millisecond, the waiting one may be listed first.
 local found, waits = {}, {}
 for index, event in ipairs(redis.call("ZRANGE", webhook_keys.deliveries(owner, id), 0, limit - 1)) do
   local d = redis.call("HMGET", webhook_keys.delivery(owner, id, event), "status", "behind")

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- A page of the webhooks that are to be told something, each with whether it is there.
+-- A page of the webhooks with pending deliveries, each with whether it exists.
 --
 -- KEYS[1]  webhooks
 -- Returns  {"page", next cursor or "0", {webhook, there "1"/"0"}, …}

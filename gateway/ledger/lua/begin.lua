@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Give an attempt the lease, if the generation waits for exactly that one: twice in arq is harmless (R16, R17).
+-- Give an attempt the lease, if the generation waits for exactly this one: a job queued twice is harmless (R16, R17).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}
@@ -16,9 +16,9 @@ if not (g.state == "queued" or (g.state == "running" and g.parked)) then return 
 if tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end
 local now = amounts.real_now()
 if tonumber(g.not_before or 0) > now then return {"too_early", g.not_before} end
--- A resumed attempt keeps the time at which the first gave up hope; one without a ref starts a new job, and a new time.
+-- A resumed attempt keeps the first one's `give_up_at`; one without a ref starts a new job with a new limit.
 if g.ref and now >= tonumber(g.give_up_at) then
-  -- Included here, and seen to the end of this block: a run that ends nothing, as nearly all do, is spared a hundred
+  -- Included here, with the scope of this block: a run that ends nothing, as nearly all do, saves creating a hundred
   -- functions, half of its time.
 --- @include "lib/ending"
   return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(dispatch_ms))

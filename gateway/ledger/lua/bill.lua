@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Merge what a payment provider says of a subscription, and bring the account to what follows from all it ever said
--- (R2, R3, R12): the same account whatever the order, and however often each is said.
+-- Merge a payment provider's facts about a subscription, and bring the account to what follows from all of them
+-- (R2, R3, R12): the result does not depend on their order or repetition.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "too_many_lines"}

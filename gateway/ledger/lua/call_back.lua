@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- A provider says that a job of its own has ended: whoever has the generation looks now (R17). It is a hint, no more.
+-- A provider reports that a job has ended: the generation is polled now (R17). The report is only a hint.
 --
 -- KEYS[1]  generation
 -- Returns  {"not_found"} {"stray", tool} {"unchanged", generation} {"called_back", dispatch or {}}
@@ -11,7 +11,7 @@ local
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g then return {"not_found"} end
--- While no ref is noted the job may be the one whose ref is on its way; a final state has nothing on its way.
+-- Without a noted ref, the job may be one whose ref is being noted; not in a final state.
 if g.ref ~= job and (g.ref or not generations.open(g)) then return {"stray", g.tool} end
 if g.state ~= "running" then return {"unchanged", generations.reply(g.id)} end
 

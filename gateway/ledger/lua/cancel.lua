@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Refund at once if nothing runs, else ask the worker to stop (R18).
+-- Refund at once if it is not running, else ask the worker to stop (R18).
 --
 -- KEYS[1]  generation
 -- Returns  {"not_found"} {"keys_changed"} {"unchanged", generation} {"cancel_requested", generation, dispatch or {}}
@@ -8,7 +8,7 @@
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local
   account, -- or "": any
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   dispatch_ms
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))

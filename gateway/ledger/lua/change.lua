@@ -21,7 +21,7 @@ if not subscriptions.on_sale(p, plan, f.plan) then return {"refused", "unknown_p
 if interval == "" then interval = f.interval end
 
 if plan == f.plan and interval == f.interval then
-  -- Staying is no change: it only takes back what was scheduled.
+  -- Choosing the current plan is not a change: it only cancels a scheduled one.
   if f.scheduled then
     f.scheduled = nil
     journal.add(a, a.now, "change", {}, nil, "stays on " .. plan .. " " .. interval)

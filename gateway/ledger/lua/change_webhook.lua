@@ -1,5 +1,5 @@
 #!lua
--- Change a webhook; pause it, or have a paused one go on with all that it was not told.
+-- Change a webhook; pause it, or resume it with all pending events.
 --
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"webhook", fields}

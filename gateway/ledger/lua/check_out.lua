@@ -1,5 +1,5 @@
 #!lua
--- Begin a purchase: from here on it is honoured, even if the subscription lapses before it is paid (R4).
+-- Start a purchase. It is honoured from now on, even if the subscription lapses before the payment (R4).
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"}
@@ -9,7 +9,7 @@
 --- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/subscriptions" "lib/checkouts"
 local
   checkout,
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   kind, -- "bundle" or "plan"
   what, -- which one
   interval, -- or ""
@@ -31,12 +31,12 @@ if kind == "bundle" then
   if not f.plan then return {"refused", "subscription_required"} end
 else
   if not subscriptions.on_sale(p, what, nil) then return {"refused", "unknown_plan"} end
-  -- Money for what the account has already would buy nothing. After a cancellation it buys that it goes on.
+  -- Paying for the current plan again would buy nothing. After a cancellation it buys the continuation.
   local same = f.plan == what and f.interval == interval
   if same and not f.cancelled_to and not f.scheduled then return {"refused", "already_subscribed"} end
 end
 
--- The roll is not written: whatever spends or asks next does it.
+-- The rolled state is not saved: the next script that spends or reads does that.
 local c = {id = checkout, account = a.id, fields = {
   kind = kind, what = what, interval = interval, name = name, credits = credits, price = price,
   currency = currency, provider = provider, status = "open", created_at = amounts.text(a.real),

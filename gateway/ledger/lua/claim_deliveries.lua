@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Take what is due of a webhook, for as long as a try may take; whoever is killed meanwhile leaves it due again.
+-- Claim a webhook's due events for the duration of a try; if the process dies, they are due again afterwards.
 --
 -- KEYS[1]  webhook
 -- Returns  {"nothing"} {"claimed", webhook's fields, {event, fields}, …}
 -- Writes   delivery, pending, webhooks
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox" "lib/tries"
 local claim, claim_ms, limit = unpack(ARGV)
-local GONE_AT_ONCE = 100 -- of a webhook that was paused for a month: one by one they would hold up what is there
+local GONE_AT_ONCE = 100 -- expired events of a long paused webhook; one by one they would delay the others
 local owner, id = webhooks.named()
 local outbox = make_outbox()
 local now, most = amounts.real_now(), tonumber(limit)
@@ -24,7 +24,7 @@ for _, event in ipairs(due) do
     outbox.schedule(owner, id, event, now + tonumber(claim_ms))
     reply[#reply + 1] = {event, redis.call("HGETALL", key)}
   else
-    redis.call("ZREM", webhook_keys.pending(owner, id), event) -- it was kept for as long as anything is
+    redis.call("ZREM", webhook_keys.pending(owner, id), event) -- it has expired
   end
 end
 outbox.index(owner, id)

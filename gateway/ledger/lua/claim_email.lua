@@ -1,6 +1,6 @@
 #!lua
--- Point an address to an account, unless another has it. For a minute a claim stands though its account does not have
--- the address yet: it is being written.
+-- Assign an email to an account, unless another has it. A claim holds for a minute even if its account does not have
+-- the email yet, because it is being written.
 --
 -- KEYS[1]  email
 -- Returns  {"taken", by account} {"claimed"}
@@ -8,7 +8,7 @@
 --- @include "lib/amounts"
 local
   account,
-  without_it -- an account that was seen not to have the address, or ""
+  without_it -- an account known not to have the email, or ""
   = unpack(ARGV)
 local MINUTE = 60000
 local now = amounts.real_now()

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Claim ended generations whose outputs are to be deleted, longest overdue first: no two caretakers delete the same.
--- A claim that runs out, because its caretaker died or its store did not delete, makes them due again.
+-- Claim ended generations whose outputs must be deleted, longest overdue first, so that caretakers share the work.
+-- When a claim expires, because the caretaker died or the store failed, they are due again.
 --
 -- KEYS[1]  outputs
 -- Returns  {generation, …}

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Note that nothing was paid for a purchase, and why. One that was declined cannot be paid any more; where a provider
--- said the other words, its word that it was paid counts all the same.
+-- Record that a purchase was not paid, and why. A declined one can no longer be paid; after the provider's other
+-- statuses, a later payment still counts.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"checkout", checkout as it is now}

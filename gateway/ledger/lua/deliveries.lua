@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- A page of what a webhook was told, newest first.
+-- A page of a webhook's deliveries, newest first.
 --
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"page", {event, when it is tried next or "", fields}, …}: up to one more than the limit
@@ -14,7 +14,7 @@ local owner, id = webhooks.named()
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
 local key, reply = webhook_keys.deliveries(owner, id), {"page"}
 limit = tonumber(limit)
--- Of one millisecond may be several: those that the page before had are left out.
+-- Several may share a millisecond: those on the previous page are skipped.
 local same = before_at ~= "" and redis.call("ZCOUNT", key, before_at, before_at) or 0
 local from = before_at ~= "" and before_at or "+inf"
 local found = redis.call("ZRANGE", key, from, "-inf", "BYSCORE", "REV", "LIMIT", 0, limit + 1 + same, "WITHSCORES")

@@ -9,7 +9,7 @@ local read = unpack(ARGV) -- what was read: `generation:deadline`, by commas
 local CHECK_AGAIN_MS = 60000
 local now = amounts.real_now()
 
--- When to look at a generation again; nil if nobody has to dispatch it any more.
+-- When to check a generation again; nil if it no longer needs dispatching.
 local function look_at(id)
   local fields = redis.call(
     "HMGET", keys.generation(id), "state", "parked", "ref", "queued_at", "not_before", "terms", "in_line")

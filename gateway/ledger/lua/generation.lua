@@ -7,7 +7,7 @@
 --- @include "lib/keys"
 local
   account, -- or "": anyone
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   known -- what the caller has of it: "version operation", or ""
   = unpack(ARGV)
 local owner, version, operation = unpack(redis.call("HMGET", KEYS[1], "account", "version", "operation"), 1, 3)

@@ -1,13 +1,13 @@
 #!lua flags=no-writes
--- An account's generations, newest first, filtered; looks at 1000 at most (by metadata at 200, for each is decoded),
--- and says where to go on.
+-- An account's generations, newest first, filtered; reads 1000 at most (200 by metadata, because each is decoded),
+-- and returns where to continue.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"page", next or "", fields…}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts"
 local
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   limit,
   before, -- a generation, or ""
   state, -- or ""
@@ -29,7 +29,7 @@ if before ~= "" then
   from = "(" .. amounts.text(tonumber(order))
 end
 if ending and from == "+inf" then
-  -- The newest that was made before: found by halves. What has expired is older than all that is there.
+  -- The newest one made before, by binary search. Expired ones are older than all existing ones.
   local key, low, high = keys.recent(account), 0, redis.call("ZCARD", keys.recent(account))
   while low < high do
     local middle = math.floor((low + high) / 2)
@@ -42,7 +42,7 @@ if ending and from == "+inf" then
   from = amounts.text(tonumber(found[2]))
 end
 local asked = metadata ~= "" and cjson.decode(metadata)
--- A text is itself; a number is equal in each of its decimal forms.
+-- Text is compared as is; numbers are equal in any decimal form.
 local function has_metadata(request)
   local has = cjson.decode(request or "{}").metadata or {}
   for name, wanted in pairs(asked) do

@@ -6,7 +6,7 @@
 -- Writes   account, journal: only what rolling forward changed
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/accounts" "lib/steps"
 local
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   limit,
   before, -- an entry's id, or ""
   created_after, -- at or after, or ""
@@ -18,13 +18,13 @@ if accounts.keys_changed(a, keys_version) then return {"keys_changed"} end
 steps.roll(a, policy.load())
 accounts.check(a)
 if #a.new_entries > 0 then accounts.save(a) end
--- Ids count up by one and the newest is first, so an entry's id says where in the list it is.
+-- Ids increase by one and the newest is first, so an entry's id gives its position in the list.
 local start = before ~= "" and math.max(a.entry_count - tonumber(before) + 1, 0) or 0
 local key, first, ending = keys.journal(a.id), tonumber(created_after), tonumber(created_before)
 limit = tonumber(limit)
 local function at(entry) return tonumber(string.match(entry, "^%d+|(%d+)|")) end
 if ending then
-  -- The newest that was made before: found by halves, for an entry is never older than the one before it.
+  -- The newest one made before, by binary search: an entry is never older than the one before it.
   local high = math.max(redis.call("LLEN", key), start)
   while start < high do
     local middle = math.floor((start + high) / 2)

@@ -1,5 +1,5 @@
 #!lua
--- Put a purchase on its account's list, if it began before there was one.
+-- Add a purchase to its account's list, if it was started before the list existed.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"listed", "1" now | "0" before}

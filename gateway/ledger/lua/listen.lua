@@ -1,5 +1,5 @@
 #!lua
--- Make a webhook, once: one of that id that is there already is answered as it is.
+-- Create a webhook, once: an existing one with this id is returned as it is.
 --
 -- KEYS[1]  webhook
 -- Returns  {"not_found"}: no such account {"too_many"} {"webhook", fields}

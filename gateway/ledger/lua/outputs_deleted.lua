@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Record that a generation's outputs are gone from the object store.
+-- Record that a generation's outputs were deleted from the object store.
 --
 -- KEYS[1]  generation
 -- Returns  {"noted"}

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Record how far a parked generation's job is, as its provider says without being asked (R17).
+-- Record the progress of a parked generation's job, as reported by its provider (R17).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} the job is no open generation's (any more) {"noted"}
@@ -12,7 +12,7 @@ local
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g or g.state ~= "running" or g.ref ~= job then return {"stale"} end
 
--- An attempt that looks at it just now says by itself how far it is. Progress never goes back.
+-- An attempt that is polling it reports progress itself. Progress never decreases.
 if g.parked and tonumber(thousandths) > tonumber(g.progress or 0) then
   generations.set(g.id, "progress", thousandths)
 end

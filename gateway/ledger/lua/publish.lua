@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Write what scripts need of a rate card, unless a newer one is there. Plans that it lacks keep their last terms.
+-- Write the policy of a rate card, unless a newer one is in force. Plans it no longer has keep their last terms.
 --
 -- KEYS[1]  policy
 -- Returns  {"newer", its version} {"published"}
@@ -14,7 +14,7 @@ local gone = {}
 for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
   if string.match(field, "^sale:") then gone[#gone + 1] = field end
 end
--- What was once trimmed is gone, however long journals are kept from now on: the audit must not look for it.
+-- What was trimmed is gone, even if journals are kept longer from now on: the audit must not expect it.
 local least = tonumber(known[3] or keep_journal_ms) < tonumber(keep_journal_ms) and known[3] or keep_journal_ms
 fields = cjson.decode(fields)
 

@@ -6,7 +6,7 @@
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/checkouts"
 local
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   limit,
   after, -- a purchase of the list, or ""
   begun_after, -- at or after, or ""

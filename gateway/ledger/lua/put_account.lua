@@ -18,7 +18,7 @@ if metadata ~= "" then a.fields.metadata = metadata end
 steps.roll(a, policy.load())
 local view = accounts.view(a)
 
--- The roll is not written: an account's first reset comes with what spends or asks first, so an idle one is small.
+-- The rolled state is not saved: the first script that spends or reads writes the first reset, so idle ones are small.
 redis.call("HSET", KEYS[1], "created_at", a.fields.created_at)
 if email ~= "" then redis.call("HSET", KEYS[1], "email", email) end
 if metadata ~= "" then redis.call("HSET", KEYS[1], "metadata", metadata) end

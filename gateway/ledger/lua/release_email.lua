@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- An account has given an address up: nothing points there any more, unless another has claimed it.
+-- An account has given up an email: remove the entry, unless another account has claimed it.
 --
 -- KEYS[1]  email
 -- Returns  {"released"}

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Keep an attempt's lease, record its progress, and say whether a cancel was asked for (R16, R17).
+-- Renew an attempt's lease, record its progress, and return whether a cancel was requested (R16, R17).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} {"ended", …} past give_up_at {"renewed", cancel requested "1"/"0"}
@@ -11,11 +11,11 @@ local
   lease_ms, dispatch_ms
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-local operation = "renew " .. attempt -- the ending that this attempt's renewal makes, sent again, is answered so again
+local operation = "renew " .. attempt -- an ending made by this attempt's renewal, sent again, gets the same reply
 if not generations.held_by(g, attempt) then return generations.ended_by(g, operation) or {"stale"} end
 local now = amounts.real_now()
 if now >= tonumber(g.give_up_at) then
-  -- Included here, and seen to the end of this block: a run that ends nothing, as nearly all do, is spared a hundred
+  -- Included here, with the scope of this block: a run that ends nothing, as nearly all do, saves creating a hundred
   -- functions, half of its time.
 --- @include "lib/ending"
   return ending.run(g, ending.state(g), "provider_timeout", operation, tonumber(dispatch_ms))

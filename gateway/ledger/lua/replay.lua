@@ -1,12 +1,12 @@
 #!lua flags=no-writes
--- Look up what an idempotency key made, before a request is refused for anything else (R11).
+-- Look up what an idempotency key created, before a request is refused for another reason (R11).
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"new"} {"key_reused"} {"replayed", generation}
 -- Writes   nothing
 --- @include "lib/keys" "lib/generations"
 local
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   key_digest, request_digest
   = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Bring an overdue generation on: promote, dispatch again, retry, or fail and refund (R16, R17).
+-- Move an overdue generation on: promote, dispatch again, retry, or fail and refund (R16, R17).
 --
 -- KEYS[1]  generation
 -- Returns  {"not_due"} {"requeued", dispatch, dispatches of further promoted} {"ended", …}
@@ -32,7 +32,7 @@ if g.state == "waiting" then
   local gives_up_at = promotion.gives_up_at(g)
   if accounts.count(a, "work:" .. g.tool) >= policy.concurrency(p, a.fields.plan, g.tool) then
     if now >= gives_up_at then return timed_out("waiting_timeout") end
-    generations.set_deadline(g.id, gives_up_at) -- it was to be promoted, and others took the room
+    generations.set_deadline(g.id, gives_up_at) -- it was marked for promotion, but others took the slots
     return {"not_due"}
   end
   local chosen = now < gives_up_at and promotion.choose(a, p, g.tool) or {g}
@@ -52,7 +52,7 @@ if g.state == "running" and not g.parked then
   return rescued(reply[1] == "requeued" and "retried" or "worker_lost", reply)
 end
 if g.ref and now >= tonumber(g.give_up_at) then return timed_out("provider_timeout") end
--- Who stands in its provider's line waits for no worker: its time in the queue begins when it is looked at.
+-- A generation in its provider's queue is not waiting for a worker: its time in the tool's queue starts now.
 if g.in_line then
   g.queued_at = amounts.text(now)
   redis.call("HDEL", KEYS[1], "in_line")

@@ -1,5 +1,5 @@
 #!lua
--- Have an event told once more, or at once: also to a webhook that is paused, and also if it was told before.
+-- Deliver an event again, or at once: also to a paused webhook, and also if it was delivered before.
 --
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"delivery", when it is tried next, fields}
@@ -11,7 +11,7 @@ local outbox = make_outbox()
 local key, now = webhook_keys.delivery(owner, id, event), amounts.real_now()
 local d = tries.load(key)
 if not d then return {"not_found"} end
--- Until when it is on its way, if it is. A claim that has run out keeps nobody.
+-- Until when it is being delivered, if it is. An expired claim blocks nothing.
 local due = d.claim and redis.call("ZSCORE", webhook_keys.pending(owner, id), event) or "0"
 local claimed_until = tonumber(due) % webhooks.PARKED
 if claimed_until > now then

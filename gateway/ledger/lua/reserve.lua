@@ -1,5 +1,5 @@
 #!lua
--- Check everything, then hold a price and make its generation, or change nothing (R6–R8, R11, R13–R15).
+-- Check everything, then hold a price and create its generation, or change nothing (R6–R8, R11, R13–R15).
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
@@ -11,7 +11,7 @@
 --- @include "lib/generations"
 local
   generation, operation,
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   key_digest, -- of the idempotency key, or ""
   request_digest, price, tool,
   pro, -- "1" or "0"
@@ -36,7 +36,7 @@ if remembered then
 end
 local existing = generations.load(id)
 if existing then
-  -- The client re-sent this very call: answer as the first time. Else it is the caller's own retry.
+  -- The Redis client re-sent this call: reply as the first time. Otherwise it is the caller's retry.
   if existing.operation ~= operation then return {"replayed", generations.reply(id)} end
   local deadline = redis.call("ZSCORE", keys.deadlines(), id)
   local dispatch = existing.state == "queued" and generations.dispatch(existing, tonumber(deadline)) or {}

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Take a key off an account's list. The new keys version voids every gateway's cache at once.
+-- Remove a key from an account's list. The new keys version invalidates every gateway's cache at once.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"revoked"}

@@ -1,5 +1,5 @@
 #!lua
--- Give a webhook its next secret. The one before signs beside it for a day, one before that no more.
+-- Give a webhook its next secret. The previous one also signs for a day; older ones no longer do.
 --
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"webhook", fields}
@@ -14,7 +14,7 @@ local owner, id = webhooks.named()
 local made = id == webhooks.DEFAULT and owner ~= webhooks.OPERATOR and listeners.owned(owner)
 local known = redis.call("HMGET", KEYS[1], "created_at", "version")
 if not (known[1] or made) then return {"not_found"} end
--- It was rotated by this very operation, or by another one meanwhile.
+-- It was already rotated by this operation, or by another one in the meantime.
 if tonumber(known[2] or 0) >= tonumber(version) then return {"webhook", redis.call("HGETALL", KEYS[1])} end
 
 local now = amounts.text(amounts.real_now())

@@ -1,5 +1,5 @@
 #!lua
--- Set the thresholds at which an account's history says that its credits run low.
+-- Set the thresholds for low-credit alerts in an account's journal.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"applied", "", view, {}}

@@ -6,7 +6,7 @@
 -- Writes   nothing
 --- @include "lib/keys"
 local
-  keys_version, -- or "": not asked for
+  keys_version, -- or "": do not check
   days -- 2026-11-22, by commas
   = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")

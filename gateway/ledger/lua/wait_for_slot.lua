@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- Leave a queued generation to its provider's line, which has no room: its queue_timeout waits with it (R16).
+-- A queued generation waits for a slot of its provider. Its queue_timeout does not run meanwhile (R16).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} {"requeued", dispatch}
 -- Writes   generation, deadlines
 --- @include "lib/amounts" "lib/generations"
-local attempt = unpack(ARGV) -- that finds no room: the next one
-local CHECK_AGAIN_MS = 60000 -- should the line be lost; who is next in it is dispatched at once
+local attempt = unpack(ARGV) -- the next one, which found no free slot
+local CHECK_AGAIN_MS = 60000 -- in case the provider's queue is lost; its first is dispatched at once
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g or g.state ~= "queued" or tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end
-if g.ref then error(g.id .. " cannot line up: its provider has its job") end
+if g.ref then error(g.id .. " cannot wait for a slot: its provider has its job") end
 
 local deadline = amounts.real_now() + CHECK_AGAIN_MS
 redis.call("HSET", KEYS[1], "in_line", "1")

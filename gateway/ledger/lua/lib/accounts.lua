@@ -17,7 +17,7 @@ function accounts.read(id, flat)
     if grant then
       local bucket, available, held, granted, expires, created =
         match(value, "^(%a),(%d+),(%d+),(%d+),(%d*),(%d+)$")
-      -- Two that are hardly ever counted with stay text: to make numbers of such costs more than to read them.
+      -- Two that are hardly ever used in arithmetic stay text: converting them costs more than reading them.
       available = tonumber(available)
       list[#list + 1] = {
         field = name, id = grant, kind = kind, number = tonumber(number), bucket = bucket, available = available,
@@ -40,7 +40,7 @@ function accounts.read(id, flat)
   }
 end
 
--- Whether the caller's cached key may still speak for the account ("" asks for no check).
+-- Whether the caller's cached key is still valid for the account ("": do not check).
 function accounts.keys_changed(a, version)
   return version ~= "" and version ~= (a.fields.keys_version or "0")
 end
@@ -53,8 +53,7 @@ function accounts.add(a, field, delta)
   a.fields[field] = value ~= 0 and amounts.text(value) or nil
 end
 
--- Bring the fields up to what is beside them in memory, grants included. Raises if the journal and the balances have
--- come apart.
+-- Update the fields from the state in memory, grants included. Raises if the journal and the balances do not match.
 local function settle(a)
   local f, sum = a.fields, 0
   for _, grant in ipairs(a.grants) do
@@ -70,7 +69,7 @@ local function settle(a)
   end
 end
 
--- Check before the first write of a script: everything that could raise does so here, and nothing may change after it.
+-- Called before a script's first write: everything that can raise does so here, and nothing may change afterwards.
 function accounts.check(a)
   alerts.check(a)
   local f, was = a.fields, a.raw
@@ -83,7 +82,7 @@ function accounts.check(a)
   a.checked = true
 end
 
--- Write what is other than it was read.
+-- Write what has changed since it was read.
 function accounts.save(a)
   if not a.checked then error("account " .. a.id .. " was not checked") end
   local raw, f, set, removed = a.raw, a.fields, {}, {}
@@ -93,7 +92,7 @@ function accounts.save(a)
   for name in pairs(raw) do
     if not f[name] then removed[#removed + 1] = name end
   end
-  -- `unpack` takes fewer than 8000 values. Even, so that no name is parted from its value.
+  -- `unpack` takes fewer than 8000 values. Even, so that names and values stay together.
   local key, chunk = keys.account(a.id), 2000
   for first = 1, #set, chunk do redis.call("HSET", key, unpack(set, first, math.min(first + chunk - 1, #set))) end
   for first = 1, #removed, chunk do

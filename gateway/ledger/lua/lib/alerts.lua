@@ -1,5 +1,5 @@
 -- One entry each time that what is available falls to a threshold of the monthly allotment (R19: `alert`).
--- `accounts.check` calls it, so that no script that moves credits can forget it.
+-- Called by `accounts.check`, so that no script that changes credits can forget it.
 --- @include "lib/amounts" "lib/journal" "lib/events"
 local alerts = {}
 
@@ -19,8 +19,8 @@ end
 
 local function listed(text, threshold) return string.find("," .. text .. ",", "," .. threshold .. ",", 1, true) end
 
--- These are reached, of the allotment `whole`. One that was reached before and still is says nothing; one that was left
--- again may be reached again.
+-- These are reached, for the allotment `whole`. One that was already reached makes no entry; one that was
+-- left may be reached again.
 local function note(a, list, whole)
   local before = a.fields.alerted or ""
   for _, threshold in ipairs(list) do
@@ -45,7 +45,7 @@ function alerts.check(a)
   note(a, list, whole)
 end
 
--- New thresholds. Those that are reached already were not crossed now.
+-- New thresholds. Those already reached were not crossed now.
 function alerts.set(a, list)
   alerts.check(a)
   a.fields.alerts = list

@@ -1,17 +1,17 @@
--- Integers as Redis and Lua must agree on them: never through tostring, which writes 1e+14.
+-- Integers, formatted so that Redis and Lua agree: never with tostring, which writes 1e+14.
 local amounts = {}
 
 -- `%d` goes through C's long: 64 bits, more than a Lua number's 53. (`%.0f` writes the same and takes three times as
 -- long.)
 function amounts.text(number) return string.format("%d", number) end
 
--- Millicredits as a person reads credits: 73500 is 73.5.
+-- Millicredits as readable credits: 73500 is 73.5.
 function amounts.credits(millicredits)
   local text = string.format("%.3f", millicredits / 1000)
   return (string.gsub(string.gsub(text, "0+$", ""), "%.$", ""))
 end
 
--- floor(total * part / whole), and what the division leaves. In two steps of 24 bits, so that no product is rounded:
+-- floor(total * part / whole), and the remainder. In two steps of 24 bits, so that no product is rounded:
 -- exact while `part` and `whole` stay below 2^28 and the result below 2^53.
 local function divided(total, part, whole)
   local low = math.fmod(total, 16777216)
@@ -33,7 +33,7 @@ function amounts.share_up(total, part, whole)
   return left > 0 and share + 1 or share
 end
 
--- Redis's own clock, in milliseconds: the only one that decides anything about credits.
+-- Redis's clock, in milliseconds: the only one that decides about credits.
 function amounts.real_now()
   local time = redis.call("TIME")
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

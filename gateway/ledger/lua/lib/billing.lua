@@ -13,7 +13,7 @@ function billing.load(account)
   return b
 end
 
--- Write what is other than it was read; a name and its value are never parted.
+-- Write what has changed since it was read; names and values stay together.
 function billing.save(b)
   local key, set, removed, chunk = keys.billing(b.account), {}, {}, 2000
   for name, value in pairs(b.fields) do
@@ -35,7 +35,7 @@ local function note(b, field, value, choose)
   if value then b.fields[field] = amounts.text(known and choose(known, value) or value) end
 end
 
--- `at,what`: the latest word counts; of two at one moment the greater, so that their order does not matter.
+-- `at,what`: the latest counts; of two at the same time the greater, so that their order does not matter.
 local function note_latest(b, field, at, what)
   local known_at, known = string.match(b.fields[field] or "-1,", "^(-?%d+),(.*)$")
   known_at = tonumber(known_at)
@@ -47,7 +47,7 @@ local function note_latest(b, field, at, what)
   if later then b.fields[field] = amounts.text(at) .. "," .. what end
 end
 
--- A price id means one plan. One that was seen with two says nothing.
+-- A price id stands for one plan. One seen with two plans is ignored.
 local function note_price(b, id, price, plan)
   local field = id .. "|price|" .. price
   local known = b.fields[field]
@@ -56,7 +56,7 @@ end
 
 function billing.adopt(a, b) billing_before.adopt(a, b) end
 
--- Whether there is room for what is said: every event reads all lines, so that they must have a bound.
+-- Whether there is room for these facts: every event reads all lines, so their number is limited.
 local function has_room(b, id, said)
   local count, more = 0, 0
   for name in pairs(b.fields) do
@@ -68,7 +68,7 @@ local function has_room(b, id, said)
   return more == 0 or count + more <= LINES_MAX
 end
 
--- Keep what is said. Says false, and nothing is kept, where there is no room for its lines.
+-- Store the facts. Returns false, and stores nothing, if there is no room for the lines.
 function billing.merge(b, id, bought, said)
   if not has_room(b, id, said) then return false end
   local of = id .. "|"

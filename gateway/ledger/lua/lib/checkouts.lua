@@ -24,14 +24,14 @@ function checkouts.save(c)
   checkouts.list(c)
 end
 
--- The list has each purchase at the time it began, and outlives the last of its records.
+-- The list has each purchase with its start time, and outlives its last record.
 function checkouts.list(c)
   local key = keys.purchases(c.account)
   redis.call("ZADD", key, "NX", c.fields.created_at, c.id)
   redis.call("PEXPIRE", key, KEPT)
 end
 
--- Take purchases off the list whose records have expired. Looks at the oldest 16, so that each new one makes room.
+-- Remove purchases with expired records from the list. Checks the oldest 16, so that each new one makes room.
 function checkouts.unlist_expired(account)
   local key = keys.purchases(account)
   for _, id in ipairs(redis.call("ZRANGE", key, 0, EXPIRED_LOOKED_AT - 1)) do

@@ -1,9 +1,9 @@
--- The one way a generation ends: commit the share delivered, refund the rest, promote who waited (R9, R10, R14).
+-- The only way a generation ends: commit the delivered share, refund the rest, promote waiting ones (R9, R10, R14).
 --- @include "lib/keys" "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
 --- @include "lib/refunds" "lib/steps" "lib/generations" "lib/promotion"
 local ending = {}
 local DAY = 86400000
-local RECORD = 30 * DAY -- a generation is kept for so long after its end, or as long as its outputs
+local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
 local TRIMMED_AT_ONCE = 100
 
 local function usage(a, p, g, state, committed, refunded)
@@ -19,7 +19,7 @@ local function usage(a, p, g, state, committed, refunded)
   redis.call("PEXPIRE", key, amounts.text(policy.kept(p, "usage")))
 end
 
--- Everything that is read or could fail, in memory: the account after it, the entries, the promotions.
+-- Everything that reads or could fail, in memory: the new account state, the entries, the promotions.
 local function prepare(a, p, g, state)
   local price = tonumber(g.price)
   local plan = {price = price, committed = amounts.share(price, tonumber(g.delivered), tonumber(g.outputs))}
@@ -32,7 +32,7 @@ local function prepare(a, p, g, state)
   plan.entries = g.entries .. (#entries > 0 and "\n" or "") .. table.concat(entries, "\n")
   plan.waited = g.state == "waiting"
   accounts.add(a, (plan.waited and "waiting:" or "work:") .. g.tool, -1)
-  -- One that waited takes nothing out of work; but if others were to be promoted after it, they are now.
+  -- A waiting one frees no slot; but if others were marked to be promoted after it, promote them now.
   local promotes = not plan.waited or promotion.marked(g)
   plan.promoted = promotes and promotion.choose(a, p, g.tool, g.id) or {}
   accounts.check(a)
@@ -61,7 +61,7 @@ function ending.run(g, state, code, operation, dispatch_ms)
   if tonumber(g.delivered) > 0 or g.stored_inputs then
     redis.call("ZADD", keys.outputs(), amounts.text(a.real + kept), g.id)
   end
-  -- Each ending adds nothing and takes up to a hundred, so a list that was busy once is short again soon.
+  -- Each ending trims up to a hundred entries and adds none, so a long list soon becomes short again.
   local aged = redis.call("ZCOUNT", keys.recent(a.id), "-inf", amounts.text(a.real - policy.kept(p, "lists")))
   if aged > 0 then redis.call("ZREMRANGEBYRANK", keys.recent(a.id), 0, math.min(aged, TRIMMED_AT_ONCE) - 1) end
   generations.count("open", -1)

@@ -1,16 +1,16 @@
--- What backends are told of, written by the same script as what happened, and only where somebody listens.
--- Who does is text, "<webhook>=<event>,<event>;…": an account's in its field `webhooks`, operators' in the policy's.
+-- Webhook events, written by the same script as the change itself, and only if a webhook subscribes to them.
+-- Subscriptions are text, "<webhook>=<event>,<event>;…", in the field `webhooks` of the account, or of the policy.
 --- @include "lib/keys" "lib/amounts" "lib/webhooks" "lib/outbox"
 local events = {}
 local RUNNING = "generation.running"
 local SUBSCRIPTION = {"plan", "interval", "anchor", "paid_through", "cancelled_to", "scheduled"}
 
--- One id for one thing that happened, whoever is told of it: a script sent again would make the same.
+-- One id per occurrence, for all webhooks: a re-sent script would create the same one.
 local function id_of(subject, what)
   return "evt_" .. keys.partition .. string.sub(redis.sha1hex(subject .. "|" .. what), 1, 24)
 end
 
--- Write an event for all who listen to it.
+-- Write an event for all its subscribers.
 local function tell(account, event, listeners, operators, now)
   local outbox = make_outbox()
   local function notify(owner, text)
@@ -26,7 +26,7 @@ local function tell(account, event, listeners, operators, now)
   if event.url then outbox.add(account, webhooks.DEFAULT, event, now) end
 end
 
--- Write: what became of a generation. Its end is told after its beginning, however long that takes.
+-- Write: the end of a generation. It is delivered after its start, however long that takes.
 function events.of_generation(g, type, listeners, operators, now)
   tell(g.account, {
     id = id_of(g.id, type), type = type, account = g.account, subject = g.id, url = g.webhook,
@@ -34,14 +34,14 @@ function events.of_generation(g, type, listeners, operators, now)
   }, listeners, operators, now)
 end
 
--- Write: a generation has begun. `reserve` has noted whether anybody listens, so that nothing need be read here.
+-- Write: a generation has started. `reserve` has noted whether there are subscribers, so nothing is read here.
 function events.of_begun(g, now)
   local heard = g.listened and redis.call("HGET", keys.account(g.account), "webhooks")
   local operators = g.listened and redis.call("HGET", keys.policy(), "webhooks")
   events.of_generation(g, RUNNING, heard or nil, operators or nil, now)
 end
 
--- In memory: something happened to an account. `what` tells it from the next of its type; `data` has texts only.
+-- In memory: an account event. `what` distinguishes it from others of its type; `data` has only text values.
 function events.note(a, type, what, data)
   if a.operators == nil then a.operators = redis.call("HGET", keys.policy(), "webhooks") end
   if not (a.fields.webhooks or a.operators) then return end
@@ -51,14 +51,14 @@ function events.note(a, type, what, data)
   }
 end
 
--- In memory: the subscription is other than it was read.
+-- In memory: the subscription has changed since it was read.
 function events.note_subscription(a)
   local data = {was = a.raw.plan}
   for _, name in ipairs(SUBSCRIPTION) do data[name] = a.fields[name] end
   events.note(a, "subscription.changed", amounts.text(a.entry_count) .. "|" .. amounts.text(a.real), data)
 end
 
--- Write what was noted; `accounts.save` calls it.
+-- Write the noted events; called by `accounts.save`.
 function events.write(a)
   for _, event in ipairs(a.new_events) do
     tell(a.id, event, a.fields.webhooks, a.operators or nil, a.real)

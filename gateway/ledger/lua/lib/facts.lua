@@ -1,8 +1,8 @@
--- A billing record's fields as what they say, by subscription; what is too old says nothing any more.
+-- Decodes a billing record's fields, by subscription; outdated ones are ignored.
 local facts = {}
 local KEPT = 400 * 86400000
 
--- What is older than an event may be, or a purchase is remembered, says nothing any more.
+-- Facts older than an event may be, or than a purchase is kept, are ignored.
 function facts.prune(b, now)
   for name, value in pairs(b.fields) do
     local word, rest = string.match(name, "^[^|]+|(%a+)|?(.*)$")
@@ -52,7 +52,7 @@ local readers = {
   end,
 }
 
--- The fields as what they say, by subscription; each list in an order of its own.
+-- The decoded fields, by subscription; each list is sorted.
 function facts.read(b)
   for name, value in pairs(b.fields) do
     local id, word, rest = string.match(name, "^([^|]+)|(%a+)|?(.*)$")

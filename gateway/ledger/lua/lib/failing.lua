@@ -2,9 +2,9 @@
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local failing = {}
 local RETRYABLE = {provider_failed = true, worker_lost = true}
-local PAUSES_BEFORE = "2000,8000,30000" -- of a generation that was made before its pauses were copied into it
+local PAUSES_BEFORE = "2000,8000,30000" -- for generations made before pauses were stored with them
 
--- The pause after so many failures: the last of its pauses stands for all that follow.
+-- The pause after this many failures; the last one repeats.
 local function pause(g, failures)
   local found
   for text in string.gmatch(g.retry_pauses or PAUSES_BEFORE, "%d+") do
@@ -25,7 +25,7 @@ function failing.run(g, code, operation, dispatch_ms)
   redis.call("HSET", key, "failures", amounts.text(failures), "operation", operation)
   if code == "provider_failed" then
     redis.call("HDEL", key, "ref", "ref_attempt", "ref_at", "looked_at", "give_up_at")
-    redis.call("HINCRBY", key, "submission", 1) -- what is submitted next is another job, not this one again
+    redis.call("HINCRBY", key, "submission", 1) -- the next submission is a new job, not a repetition of this one
   end
   return {"requeued", generations.queue(g, now, now + pause(g, failures), dispatch_ms)}
 end

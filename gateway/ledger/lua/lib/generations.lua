@@ -12,7 +12,7 @@ end
 
 function generations.open(g) return g.state == "waiting" or g.state == "queued" or g.state == "running" end
 
--- The attempt that holds the generation now; a stale worker's word does not count.
+-- Whether this attempt holds the generation now; stale workers are refused.
 function generations.held_by(g, attempt) return g and g.state == "running" and g.attempt == attempt and not g.parked end
 
 -- The limits copied at reserve: milliseconds, and how many failures end it.
@@ -28,8 +28,8 @@ end
 -- A generation as a reply: its id, then its fields by pairs.
 function generations.reply(id) return {id, redis.call("HGETALL", keys.generation(id))} end
 
--- The ending that `operation` made, sent again: the answer as the first time (R11), or nil. The promoted, if their
--- dispatch was lost too, are the caretaker's.
+-- The reply of the ending made by `operation`, again (R11), or nil. If the dispatch of promoted generations was lost,
+-- a caretaker dispatches them.
 function generations.ended_by(g, operation)
   if not g or generations.open(g) or g.operation ~= operation then return nil end
   return {"ended", g.ref or "", generations.reply(g.id), {}}

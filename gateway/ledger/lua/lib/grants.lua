@@ -1,10 +1,10 @@
--- Grants: what an account's credits are in (R5). `holds` draws from them, `refunds` gives back.
+-- Grants: the batches of an account's credits (R5). `holds` draws from them, `refunds` returns to them.
 -- Kind letters: d daily, m monthly, t top-up, o operator, r refund.
 --- @include "lib/amounts" "lib/journal" "lib/accounts" "lib/allotted"
 local grants = {}
 
--- Each script that moves credits reads all of an account's grants: half a millisecond for so many. Operators are
--- refused another; what is paid for never is.
+-- Each script that changes credits reads all of an account's grants: half a millisecond for this many. Operators are
+-- refused more; paid ones never are.
 function grants.too_many(a) return #a.grants >= 500 end
 
 function grants.find(a, id)
@@ -37,7 +37,7 @@ function grants.add(a, kind, bucket, available, expires, created)
   return grant
 end
 
--- What is about to be granted, or added to a grant, is for money.
+-- The credits about to be granted, or added to a grant, were paid for.
 function grants.pays_debt(a, grant)
   if a.fields.debt then a.collect = function(at) collect(a, grant, at) end end
 end
@@ -50,14 +50,14 @@ function grants.remove(a, id)
   a.fields[grant.field] = nil
 end
 
--- A grant with nothing left and nothing held has told its story; the current daily and monthly ones stay.
+-- A grant with nothing available or held is deleted; the current daily and monthly ones stay.
 function grants.drop_if_spent(a, grant)
   if grant.available > 0 or grant.held > 0 then return end
   if grant.id == a.fields.daily or grant.id == a.fields.monthly then return end
   grants.remove(a, grant.id)
 end
 
--- Take back up to `amount` of what is left of a grant, and nothing of another's. Returns how much that was.
+-- Take back up to `amount` of what is left of a grant, and nothing from others. Returns the amount taken.
 function grants.revoke(a, grant, amount)
   local taken = math.min(grant.available, amount)
   grant.available = grant.available - taken

@@ -1,4 +1,4 @@
--- What a price is drawn from, and held in: burn order, and the allocation that says what came of which grant (R5, R8).
+-- Draws and holds a price: burn order, and the allocation, which records how much came from which grant (R5, R8).
 --- @include "lib/amounts" "lib/buckets" "lib/grants"
 local holds = {}
 

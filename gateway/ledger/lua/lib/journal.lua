@@ -5,7 +5,7 @@ local journal = {}
 
 -- Deltas per bucket letter: {f = {credits, held}, …}. Missing buckets did not change.
 function journal.add(a, at, kind, deltas, generation, reason)
-  -- What a late payment lets happen was due before; it is written when it happens, so that entries stay in order.
+  -- Changes caused by a late payment were due earlier; they get the current time, so that entries stay in order.
   at = math.max(at, a.latest or tonumber(a.fields.time or 0))
   a.latest = at
   local parts = ""
@@ -39,12 +39,12 @@ function journal.write(a)
   local key, length = keys.journal(a.id), 0
   -- One by one: `unpack` has a limit, and a test clock moved far enough writes more entries than that.
   for _, entry in ipairs(a.new_entries) do length = redis.call("LPUSH", key, entry) end
-  -- At each 16th entry: to look each time would cost as much as the write.
+  -- On every 16th entry: checking each time would cost as much as the write.
   local each = 16
   if a.entry_count % each >= #a.new_entries then return end
   local kept = policy.kept({}, "journal")
-  -- Twice as many looks as entries came keep up with them. The age is in real time: a test clock moved a year ahead
-  -- hides nothing. The newest stays however old it is: the balance is proved against it.
+  -- Checking twice as many as were added keeps up. The age is in real time: a test clock moved a year ahead
+  -- hides nothing. The newest always stays: the balance is checked against it.
   for _ = 1, math.min(2 * (#a.new_entries + each), length - 1) do
     local at = tonumber(string.match(redis.call("LINDEX", key, -1), "^%d+|(%d+)|"))
     if at >= a.real - kept then break end

@@ -1,4 +1,4 @@
--- The only place in Lua where the ledger's keys are spelled, but for those of webhooks; all derive from the hash tag of
+-- The only place in Lua that builds the ledger's keys, except those of webhooks; all derive from the hash tag of
 -- KEYS[1].
 local tag = string.match(KEYS[1], "^{[^}]*}")
 local keys = {tag = tag, partition = tag and string.sub(tag, -3, -2)} -- the partition is its two digits

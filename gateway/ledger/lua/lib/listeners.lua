@@ -1,4 +1,4 @@
--- Who listens to what, as text where the scripts of an account see it: in the account, or for operators in the policy.
+-- Webhook subscriptions, as text that account scripts can read: in the account, or for operators in the policy.
 --- @include "lib/keys" "lib/webhooks"
 local listeners = {}
 
@@ -6,7 +6,7 @@ local function key_of(owner)
   return owner == webhooks.OPERATOR and keys.policy() or keys.account(owner)
 end
 
--- All of an owner's, in order of making: {{id, events}, …}.
+-- All of an owner's, oldest first: {{id, events}, …}.
 function listeners.load(owner)
   local list = {}
   local key = key_of(owner)
@@ -17,12 +17,12 @@ function listeners.load(owner)
   return list
 end
 
--- Whether there is such an owner.
+-- Whether the owner exists.
 function listeners.owned(owner)
   return owner == webhooks.OPERATOR or redis.call("EXISTS", keys.account(owner)) == 1
 end
 
--- Have a webhook hear these events, by commas; nil: nothing more.
+-- Subscribe a webhook to these events (comma-separated); nil: unsubscribe.
 function listeners.set(owner, id, heard)
   local key, parts, found = key_of(owner), {}, false
   for _, one in ipairs(listeners.load(owner)) do

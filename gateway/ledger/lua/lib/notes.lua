@@ -1,10 +1,10 @@
--- No payment without a trace: what the journal says of payments that failed, and of those that give no credits.
+-- Journal notes for failed payments, and for payments that give no credits, so that every payment leaves a trace.
 --- @include "lib/amounts" "lib/zones" "lib/journal"
 local notes = {}
 
 local function say(a, what) journal.add(a, a.now, "change", {}, nil, what) end
 
--- A payment failed, or its invoice was given up: it is only noted, once an invoice, and not if it was paid after all.
+-- A payment failed, or its invoice was given up: noted once per invoice, and not if it was paid after all.
 -- The plan lapses if no payment comes in time.
 function notes.failure(a, b, id, said)
   local s, paid, settled = b.subs[id], 0, false
@@ -31,7 +31,7 @@ local function reason(line, now)
   return over and paid .. "a time that ended " .. day .. ", no credits" or nil
 end
 
--- Each line that gives no credits is told when it comes.
+-- Each line that gives no credits is noted when it arrives.
 function notes.lines(a, b, id)
   local new = {}
   for _, line in ipairs(b.new) do new[line] = true end

@@ -1,4 +1,4 @@
--- An operator's change is made once, however often its operation is sent (R11).
+-- An operator's change is applied once, however often its operation is sent (R11).
 --- @include "lib/keys" "lib/policy" "lib/accounts" "lib/steps" "lib/promotion"
 local operations = {}
 

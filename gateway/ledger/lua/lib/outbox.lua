@@ -1,16 +1,16 @@
--- What webhooks are yet to be told. A function that makes the library, for who has something to tell: most scripts
--- have not, and are spared eight functions.
+-- Pending webhook events. A function that creates the library when there is an event to write: most scripts
+-- have none, and save creating eight functions.
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks"
 local function make_outbox()
   local DAY = 86400000
   local KEPT = 30 * DAY
-  local LASTS = KEPT + DAY -- its keys: who trims what is too old must see what waits behind it
+  local LASTS = KEPT + DAY -- TTL of its keys: trimming must still see what waits behind an expired event
   local AGED_AT_ONCE = 100
-  local HISTORY_MAX = 500 -- deliveries of a webhook: so many are kept, and of those that are pending ten times as many
+  local HISTORY_MAX = 500 -- deliveries kept per webhook; ten times as many if pending
   local PENDING_MAX = 5000
   local outbox = {}
 
-  -- The partition's index says when the first of what is pending is due.
+  -- The partition's index has the time at which the first pending event is due.
   function outbox.index(owner, id)
     local first = redis.call("ZRANGE", webhook_keys.pending(owner, id), 0, 0, "WITHSCORES")
     local name = owner .. ":" .. id
@@ -21,7 +21,7 @@ local function make_outbox()
     end
   end
 
-  -- Have an event tried at a time; `outbox.index` must follow.
+  -- Schedule a try of an event; `outbox.index` must follow.
   function outbox.schedule(owner, id, event, at)
     redis.call("ZADD", webhook_keys.pending(owner, id), amounts.text(at), event)
     redis.call("PEXPIRE", webhook_keys.pending(owner, id), amounts.text(LASTS))
@@ -29,7 +29,7 @@ local function make_outbox()
 
   local function when(status, at) return status == "paused" and webhooks.PARKED + at or at end
 
-  -- An event is done with, one way or the other: the one that waited behind it may go.
+  -- An event is finished, delivered or failed: the one that waited behind it may go.
   function outbox.release(owner, id, status, event, now)
     redis.call("ZREM", webhook_keys.pending(owner, id), event)
     local behind = redis.call("HGET", webhook_keys.delivery(owner, id, event), "behind")
@@ -45,8 +45,8 @@ local function make_outbox()
     redis.call("DEL", webhook_keys.delivery(owner, id, event))
   end
 
-  -- What is too old goes, also from `pending`. So do the oldest when there are too many; what is pending later than
-  -- what is done.
+  -- Delete expired events, also pending ones, and the oldest if there are too many; pending ones later than
+  -- finished ones.
   function outbox.trim(owner, id, status, now)
     local key, too_old = webhook_keys.deliveries(owner, id), amounts.text(now - KEPT)
     local aged = redis.call("ZRANGE", key, "-inf", too_old, "BYSCORE", "LIMIT", 0, AGED_AT_ONCE)
@@ -63,7 +63,7 @@ local function make_outbox()
   end
 
   -- Add an event for a webhook: `id`, `type`, `account`, `subject`, `created_at`, `data`, `url`, and `after`: the id of
-  -- the one that must have been told before it.
+  -- the one that must be delivered before it.
   function outbox.add(owner, id, event, now)
     local key = webhook_keys.delivery(owner, id, event.id)
     local webhook_key = webhook_keys.webhook(owner, id)

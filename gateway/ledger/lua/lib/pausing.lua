@@ -1,4 +1,4 @@
--- A webhook that is paused is told nothing more by itself: what is pending is due in the year 5138, in its order.
+-- A paused webhook gets no automatic tries: its pending events are due in the year 5138, in order.
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox"
 local pausing = {}
 local CHUNK = 2000 -- `unpack` takes fewer than 8000 values
@@ -24,7 +24,7 @@ function pausing.pause(w, because, now)
   moved(w, function(at) return at < webhooks.PARKED and webhooks.PARKED + at or at end)
 end
 
--- All that is pending is due now, in its order, and has a whole day of tries before it again.
+-- All pending events are due now, in order, with a full day of tries.
 function pausing.resume(w, now)
   local key = webhook_keys.webhook(w.owner, w.id)
   redis.call("HSET", key, "status", "active")

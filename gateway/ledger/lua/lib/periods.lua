@@ -1,4 +1,4 @@
--- What a payment's period is in calendar months, whose cycles credits follow: the two differ by less than five days.
+-- Payment periods in calendar months, which credits follow: the two differ by less than five days.
 --- @include "lib/calendar"
 local periods = {}
 local MONTH = 2629800000 -- 30.4375 days

@@ -1,10 +1,10 @@
--- What the rate card means to the scripts, as `publish` wrote it.
+-- The policy: what scripts need of the rate card, as written by `publish`.
 --- @include "lib/keys"
 local policy = {}
 
 local function field_of(plan) return plan and "plan:" .. plan or "free" end
 
--- What nearly every script asks for: the operators' webhooks, and the terms of `plan` (nil: of having none).
+-- What nearly every script needs: the operators' webhooks, and the terms of `plan` (nil: without a plan).
 function policy.load(plan)
   local likely = field_of(plan)
   local values = redis.call("HMGET", keys.policy(), likely, "webhooks")
@@ -14,19 +14,19 @@ function policy.load(plan)
   return {texts = {[likely] = values[1]}, terms = {}, webhooks = values[2] or nil}
 end
 
--- What is asked for seldom, as text: `zone`, `reset`, `daily`, `everyone`, `grace`, `leftover`, `spent`.
+-- Rarely needed values, as text: `zone`, `reset`, `daily`, `everyone`, `grace`, `leftover`, `spent`.
 function policy.rule(p, name)
   p[name] = p[name] or redis.call("HGET", keys.policy(), name)
   return p[name]
 end
 
--- How long in ms something is kept: `lists`, `journal`, `usage`. A gateway of before this was a setting published none.
+-- Retention in ms: `lists`, `journal`, `usage`. Gateways from before these settings published none.
 local USUAL = {lists = 40, journal = 400, usage = 400}
 function policy.kept(p, name)
   return tonumber(policy.rule(p, "keep:" .. name) or USUAL[name] * 86400000)
 end
 
--- The terms of a plan, or with nil those of having none; nil if the plan was never on any card. They are text:
+-- The terms of a plan, or with nil those without one; nil if the plan was never on any card. They are text:
 -- "monthly,max waiting,head start;tool:concurrency,…;allow" (the last as JSON, or nothing), as is what is told of it.
 function policy.terms(p, plan)
   local field = field_of(plan)

@@ -1,20 +1,20 @@
--- Whatever takes a generation out of work lets as many waiting ones move to `queued` as now fit (R14): at most AT_ONCE
--- in one script. If more fit, the first of the rest is marked: it is due at once. Whoever rescues it promotes the next
--- AT_ONCE, and so does whatever ends meanwhile. The mark is a deadline like any other: no crash loses it.
+-- Each script that frees a concurrency slot moves as many waiting generations to `queued` as now fit (R14): at most
+-- AT_ONCE per script. If more fit, the first of the rest is marked as due at once. Rescuing it promotes the next
+-- AT_ONCE, and so does any other ending. The mark is a normal deadline: no crash loses it.
 --- @include "lib/keys" "lib/policy" "lib/accounts" "lib/generations"
 local promotion = {}
-local AT_ONCE = 100 -- some 95 us each: 10 ms in which nobody else is answered
+local AT_ONCE = 100 -- some 95 us each: blocks Redis for 10 ms
 
--- Whether it is due before its time to wait is over: more than AT_ONCE fitted, and it is the first of the rest.
+-- Whether it is due before its waiting timeout: more than AT_ONCE fitted, and it is the first of the rest.
 function promotion.marked(g)
   return tonumber(redis.call("ZSCORE", keys.deadlines(), g.id) or 0) < promotion.gives_up_at(g)
 end
 
--- When one that waits has waited for too long.
+-- When a waiting one times out.
 function promotion.gives_up_at(g) return tonumber(g.created_at) + generations.terms(g).waiting_timeout end
 
--- Read: who may move, first come first, `budget` at most (nil: AT_ONCE). Counts them into the account in memory;
--- `promotion.write` moves them. `next`, in what is returned: who is to be marked. `leaving` waits no more.
+-- Read: which may move, first come first, `budget` at most (nil: AT_ONCE). Counts them in the account in memory;
+-- `promotion.write` moves them. `next` in the result: which to mark. `leaving` no longer waits.
 function promotion.choose(a, p, tool, leaving, budget)
   local chosen, room = {next = {}}, policy.concurrency(p, a.fields.plan, tool) - accounts.count(a, "work:" .. tool)
   if room <= 0 or accounts.count(a, "waiting:" .. tool) == 0 then return chosen end

@@ -1,9 +1,9 @@
--- The end of a hold: what is committed of it, and where the rest goes back to (R9, R10).
+-- The end of a hold: what is committed, and where the rest is returned to (R9, R10).
 --- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/grants" "lib/marks" "lib/holds"
 local refunds = {}
 local HOUR = 3600000
 
--- R10: what cannot go back to its grant lives on for the grace, in the same bucket; equal expiries merge.
+-- R10: what cannot return to its grant lasts for the grace period, in the same bucket; equal expiries merge.
 local function refund_grant(a, p, bucket, amount)
   local expires = math.ceil((a.now + tonumber(policy.rule(p, "grace"))) / HOUR) * HOUR
   for _, grant in ipairs(a.grants) do

@@ -3,7 +3,7 @@
 --- @include "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/allotted" "lib/grants" "lib/cycles"
 local steps = {}
 
--- Makes the steps when one is due: most scripts find an account that was rolled today already, and are spared seven
+-- Creates the steps only when one is due: most scripts find an account that was already rolled today, and save seven
 -- functions.
 local function made()
   local function expire(a, grant)
@@ -18,7 +18,7 @@ local function made()
     return left > 0 and text .. ", " .. amounts.credits(left) .. " left over ended" or text
   end
 
-  -- R1: set, not added to. Resets that nobody saw collapse into the last one.
+  -- R1: set, not added to. Missed resets collapse into the last one.
   local function reset(a, p, at, next_at)
     local old = a.fields.daily and grants.find(a, a.fields.daily)
     local left = old and old.available or 0
@@ -108,7 +108,7 @@ function steps.refresh(a, p, cycle, at)
   refresh(a, p, cycle, at)
 end
 
--- Roll an account forward to its now.
+-- Roll an account forward to its current time.
 function steps.roll(a, p)
   local daily = a.fields.daily and grants.find(a, a.fields.daily)
   if not daily or daily.expires <= a.now or cycles.upcoming(a).due <= a.now then

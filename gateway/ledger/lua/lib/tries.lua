@@ -1,4 +1,4 @@
--- What became of each try to tell a webhook of an event: `at,status code,word,duration ms;…`, the last of them.
+-- The results of an event's latest tries: `at,status code,word,duration ms;…`.
 --- @include "lib/amounts"
 local tries = {}
 local SHOWN_MAX = 20
@@ -9,7 +9,7 @@ local PAUSES = {
   4 * HOUR, 4 * HOUR,
 }
 
--- Where so much is to be told that each turn comes late, a day is over before the pauses are.
+-- If there are so many events that each try is late, the day is over before all pauses have been used.
 local LATE_FAILURES, LATE = 5, 24 * HOUR
 
 function tries.load(key)

@@ -1,4 +1,4 @@
--- The only place in Lua where the keys of webhooks are spelled.
+-- The only place in Lua that builds the keys of webhooks.
 --- @include "lib/keys"
 local webhook_keys = {}
 

@@ -1,8 +1,8 @@
 -- Webhooks. One webhook is `owner:id`; the owner is an account, or OPERATOR.
 --- @include "lib/webhook_keys"
 local webhooks = {OPERATOR = "*"}
-webhooks.DEFAULT = "default" -- tells the addresses that requests name
--- A paused webhook's deliveries are due so much later than they would be: in the year 5138.
+webhooks.DEFAULT = "default" -- delivers to the URLs that requests name
+-- Added to the due time of a paused webhook's deliveries: the year 5138.
 webhooks.PARKED = 100000000000000
 
 function webhooks.load(owner, id)
