@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 LIFETIMES: dict[str, int | None] = {
     "account": None, "deadlines": None, "waiting": None, "recent": None, "journal": None, "outputs": None,
     "webhook": None, "webhooks": None, "totals": None, "policy": None,
-    "generation": 30 * DAY, "usage": 400 * DAY, "idempotency": DAY, "checkout": 400 * DAY, "billing": 400 * DAY,
-    "purchases": 400 * DAY,
+    "generation": 30 * DAY, "usage": 400 * DAY, "idempotency": DAY, "client_call": 10 * MINUTE,
+    "checkout": 400 * DAY, "billing": 400 * DAY, "purchases": 400 * DAY,
     "delivery": 31 * DAY, "deliveries": 31 * DAY, "pending": 31 * DAY,
 }  # fmt: skip
 """Kind of a partition's key → milliseconds from its last change (a generation: from its end); None: for ever."""
 
-CLAIM = 60_000
+CLAIM = MINUTE
 """How long a request is claimed that is being worked on."""
 
 _OPEN = frozenset({"waiting", "queued", "running"})

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import gateway.ledger
-from tests.invariants.lifetimes import DAY, HOUR, LIFETIMES, lifetime_of
+from tests.invariants.lifetimes import DAY, HOUR, LIFETIMES, MINUTE, lifetime_of
 
-_UNITS = {"days": DAY, "h": HOUR}
+_UNITS = {"days": DAY, "h": HOUR, "min": MINUTE}
 
 
 def promised() -> dict[str, int | None]:
@@ -18,7 +18,7 @@ def promised() -> dict[str, int | None]:
     for kind, ttl in re.findall(
         r"^\| `(?!fb:)([a-z_]+)(?::[^`]*)?` \| [^|]+ \| (?:\\\||[^|])+ \| ([^|]+) \|", page, re.MULTILINE
     ):
-        figure = re.match(r"(\d+) (days|h)\b", ttl)
+        figure = re.match(r"(\d+) (days|h|min)\b", ttl)
         assert figure or ttl.startswith("none"), f"the TTL of {kind} reads {ttl!r}"
         found[kind] = int(figure[1]) * _UNITS[figure[2]] if figure else None
     return found
