@@ -19,8 +19,8 @@ from gateway.domain import FINAL_STATES
 from gateway.ledger import outcomes
 
 READ_AGAIN_SECONDS = 5.0
-QUIET_SECONDS = 20.0
-"""How long an answer is held back, so that an early failure still has a status of its own. Proxies wait for 60."""
+QUIET_SECONDS = 5.0
+"""How long an answer is held back, so that an early failure still has a status of its own."""
 
 BEAT_SECONDS = 10.0
 

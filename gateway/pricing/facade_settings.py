@@ -24,12 +24,13 @@ _SIZE = re.compile(r"(\d{2,5})\s*[x*]\s*(\d{2,5})", re.ASCII)
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d+)?)\s*[:/]\s*(\d{1,5}(?:\.\d+)?)", re.ASCII)
 _RATIO_TOLERANCE = 0.01  # 1366×768 is meant to be 16:9; 1792×1024 (1.75) is not
 _MEGAPIXEL = 1_000_000
+_PROBLEMS_MAX = 20  # of a body with thousands of unknown members
 
 
 def settings_of(
     card: RateCard, model_id: str, facade: FacadeName, given: Mapping[str, object], senses: Mapping[str, Sense]
 ) -> dict[str, SettingValue]:
-    """The settings that a client's parameters stand for; InvalidSettings names every one that cannot be mapped."""
+    """The settings that a client's parameters stand for; InvalidSettings names those that cannot be mapped."""
     model = card.models[model_id]
     tables = (model.facade.get(facade, {}), card.tools[model.tool].facade.get(facade, {}))
     settings: dict[str, SettingValue] = {}
@@ -40,6 +41,8 @@ def settings_of(
             settings |= _mapped(model, name, value, translation, senses.get(name))
         except ValueError as error:
             problems.append(FieldProblem(name[:80], str(error)))
+            if len(problems) == _PROBLEMS_MAX:
+                break
     if problems:
         raise InvalidSettings(" ".join(f"{problem.path}: {problem.message}" for problem in problems), problems)
     return settings

@@ -36,6 +36,7 @@ from gateway.views.generations import number_of_credits
 
 _FORMATS = ("url", "b64_json")
 _PARTIAL_IMAGES_MAX = 3
+_PACKAGE_QUIET_SECONDS = 20.0  # the packages say how long they wait; proxies do for 60
 _ELSEWHERE = ("response_format", "stream", "partial_images")
 
 
@@ -62,7 +63,7 @@ async def _made(request: web.Request, asked: Asked, kind: str) -> web.StreamResp
     kept_seconds = RETRY_SECONDS + int(timeout or 0)
     ordered = await order(request, body, digest=asked.digest, retry=is_retry(request), seconds=kept_seconds)
     headers = created_headers(ordered)
-    quiet_seconds = QUIET_SECONDS if timeout is None else min(QUIET_SECONDS, timeout / 2)
+    quiet_seconds = QUIET_SECONDS if timeout is None else min(_PACKAGE_QUIET_SECONDS, timeout / 2)
     if streamed:
         return await _stream(request, ordered.generation, headers, kind, min(BEAT_SECONDS, quiet_seconds))
     return await hold(

@@ -121,8 +121,8 @@ def body_of(
     model_id = model_of(request, given.pop("model", default_model), kind)
     members: dict[str, Any] = {name: given.pop(name) for name in OURS if name in given}
     users = {name: given.pop(name) for name in _USERS if name in given}
-    if users:
-        members["metadata"] = {**users, **members.get("metadata", {})}
+    if users and isinstance(members.setdefault("metadata", {}), dict):
+        members["metadata"] = users | members["metadata"]
     if "prompt" not in given:
         raise refused("prompt", "is required")
     members |= {"prompt": given.pop("prompt"), "inputs": asked.inputs, "outputs": whole(given, "n", 1, least=1)}
