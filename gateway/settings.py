@@ -1,6 +1,7 @@
 """The settings, read once from the environment: the only place that looks at `os.environ`.
 
-Every setting of docs/settings.md is a field here, named alike without its `FAREBOX_` prefix. A value that is wrong
+Every setting of docs/settings.md is a field here, named alike without its `FAREBOX_` prefix; a client's are in
+`client/settings.py`. A value that is wrong
 stops the program at start with a message that names the variable and what it may be.
 """
 
@@ -12,7 +13,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -32,6 +33,7 @@ _LEDGER_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentin
 _QUEUE_SCHEMES = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel"})
 _CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "SERVICE_ACCOUNT")
 _DAYS_MAX = 3650
+Read = TypeVar("Read", bound=BaseSettings)
 SecretName = Literal["admin-key", "signing-key"]
 _SECRET_VARIABLES = {"admin-key": "FAREBOX_ADMIN_KEY", "signing-key": "FAREBOX_SIGNING_KEY"}
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
@@ -356,8 +358,13 @@ def cloud_environment() -> dict[str, str]:
 
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; SettingsError names every variable that is wrong, and what it may be."""
+    return read_settings(Settings, **overrides)
+
+
+def read_settings(settings: type[Read], **overrides: object) -> Read:
+    """The same for settings of another program than a gateway."""
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what it is given
+        return settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what it is given
     except ValidationError as error:
         lines = []
         for problem in error.errors():

@@ -33,6 +33,7 @@ _OWN_COMMANDS = {
     "signing-key": "gateway.cli.signing_key:signing_key",
     "gateway": "gateway.cli.gateway:gateway",
     "redis": "gateway.cli.redis:redis",
+    "mcp": "gateway.cli.mcp:mcp",
 }
 _LOGS_IT = frozenset({"gateway", "worker", "caretaker"})  # what else they say is a log too
 _LAST_RESORT_SECONDS = 10  # beyond the grace period

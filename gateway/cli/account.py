@@ -11,11 +11,11 @@ import click
 from rich.table import Table
 
 from gateway.cli.account_list import list_accounts
-from gateway.cli.client import GatewayClient
 from gateway.cli.listing import Listing
 from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
+from gateway.client.calls import GatewayClient
 from gateway.domain import Bucket, credits_to_millicredits, is_account_id
 
 
@@ -89,7 +89,7 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
     async def find(client: GatewayClient) -> dict[str, Any]:
         if name is not None:
             return await client.call("GET", _path(name))
-        found = await client.call("GET", "/v1/admin/accounts", email=email or "")
+        found = await client.call("GET", "/v1/admin/accounts", query={"email": email or ""})
         return await client.call("GET", _path(found["id"]))
 
     _show_account(ask_gateway(find), as_json=as_json)
@@ -168,7 +168,7 @@ def journal(
         while True:
             size = min(limit - len(entries), _PAGE) if not wanted else _PAGE
             query = {"account": name, "limit": str(size)} | ({} if at is None else {"before": at})
-            page = await client.call("GET", "/v1/journal", None, **query)
+            page = await client.call("GET", "/v1/journal", None, query=query)
             for entry in page["data"]:
                 if all(entry.get(field) == value for field, value in wanted.items()):
                     entries.append(entry)

@@ -15,10 +15,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from gateway.cli.account import journal_table
-from gateway.cli.client import GatewayClient, GatewayRefused
 from gateway.cli.operator import admin_key, in_words
 from gateway.cli.say import say
 from gateway.cli.terminal import Terminal, as_text
+from gateway.client.calls import GatewayClient, GatewayRefused
 from gateway.media import EXTENSIONS
 from gateway.settings import Settings, load_settings
 

@@ -9,10 +9,10 @@ import click
 from rich.table import Table
 
 from gateway.cli.account import journal_table
-from gateway.cli.client import GatewayClient
 from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say_json
 from gateway.cli.terminal import Terminal, as_text
+from gateway.client.calls import GatewayClient
 
 
 @click.command()

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.client import GatewayClient, GatewayRefused
+from gateway.client.calls import GatewayClient, GatewayRefused
 from gateway.errors import SettingsError
 from gateway.settings import Settings, load_settings
 

@@ -15,8 +15,8 @@ import click
 from redis.exceptions import RedisError
 from yarl import URL
 
-from gateway.cli.client import GatewayClient
 from gateway.cli.log_columns import LogColumns
+from gateway.client.calls import GatewayClient
 from gateway.errors import FareboxError
 from gateway.local import data_folder
 from gateway.local.embedded import find_redis, lock
@@ -155,7 +155,7 @@ class _Everything:
         try:
             async with GatewayClient(self._settings.local_address, self._settings.secret("admin-key")) as client:
                 queues = (await client.call("GET", "/v1/ops/queues"))["queues"]
-        except (FareboxError, click.ClickException):
+        except FareboxError:
             return set(self._tools)
         return {queue["tool"] for queue in queues if queue["depth"] or queue["waiting"] or queue["running"]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from gateway.client.settings import ClientSettings
 from gateway.local.supervisor import PARENT_VARIABLE
 from gateway.pricing.values import did_you_mean
 from gateway.settings import Settings
@@ -20,7 +21,7 @@ def misspelt(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 
     One that is close to nothing is somebody's own, such as a provider's key.
     """
-    known = {name.upper() for name in Settings.model_fields}
+    known = {name.upper() for of in (Settings, ClientSettings) for name in of.model_fields}
     found = {}
     for variable in sorted(environment):
         name = variable.removeprefix(_PREFIX)

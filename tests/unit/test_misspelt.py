@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import farebox
+from gateway.client.settings import ClientSettings
 from gateway.local.supervisor import PARENT_VARIABLE
 from gateway.settings import Settings
 from gateway.startup.exposure import warnings
@@ -19,7 +20,7 @@ def test_a_misspelt_setting_is_named_with_the_nearest(tmp_path: Path, monkeypatc
 
 
 def test_right_ones_our_own_and_those_of_others_are_not_named() -> None:
-    right = {f"FAREBOX_{name.upper()}" for name in Settings.model_fields}
+    right = {f"FAREBOX_{name.upper()}" for of in (Settings, ClientSettings) for name in of.model_fields}
     others = {PARENT_VARIABLE, "FAREBOX_WEBHOOK_SECRET", "FAREBOX_XYZZY", "PROT"}
     assert misspelt(dict.fromkeys(right | others, "")) == {}
 

@@ -27,6 +27,7 @@ ARGUMENTS = {
     ("account", "list"): (),
     ("account", "revoke"): ("acme", "key_1"),
     ("generation",): ("gen_nothing",),
+    ("mcp",): (),
     ("demo",): (),
     ("audit",): (),
     ("signing-key", "show"): (),

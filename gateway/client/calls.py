@@ -1,14 +1,14 @@
-"""A client of our own HTTP interface, for the commands that talk to a running gateway."""
+"""A client of our own HTTP API, for the commands that talk to a running gateway."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-import click
 from yarl import URL
 
 from gateway.errors import FareboxError
@@ -17,28 +17,45 @@ from gateway.outside.outgoing import Outgoing
 from gateway.outside.visible import visible_lines
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
-_ERRORS_FROM = 400
+_ERRORS_FROM = 300  # no call of ours is answered by a redirect
+
+
+class GatewayUnreachable(FareboxError):
+    """No answer from the gateway: it may or may not have done what was asked."""
 
 
 class GatewayRefused(FareboxError):
-    """The gateway answered with an error; `str()` is its own message, `code` its word for it."""
+    """The gateway answered with an error; `str()` is its own message, `code` its word for it.
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    `retry_after` is the header of that name in seconds, None if there is none.
+    """
+
+    def __init__(self, status: int, body: dict[str, Any], retry_after: int | None = None) -> None:
         """Keep the envelope's parts."""
-        error = body.get("error", {})
+        error = body.get("error")
+        error = error if isinstance(error, dict) else {}
         lines = [error.get("message", f"the gateway responded with status {status}")]
         lines += [f"  {field['path']}: {field['message']}" for field in error.get("fields", [])]
         super().__init__(visible_lines("\n".join(map(str, lines))))
         self.status = status
         self.code = error.get("code", "")
         self.body = error
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A JSON answer; `replayed` if an earlier call with the same idempotency key made it."""
+
+    body: dict[str, Any]
+    replayed: bool
 
 
 @dataclass(slots=True)
 class GatewayClient:
     """Calls a gateway with one key. Use it as an asynchronous context manager.
 
-    A gateway that does not answer is a ClickException that says how to start one; an error answer is GatewayRefused.
+    A gateway that does not answer is GatewayUnreachable, which says how to start one; an error is GatewayRefused.
     """
 
     address: str
@@ -60,22 +77,43 @@ class GatewayClient:
             await self._outgoing.close()
 
     async def call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, once: str | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        once: str | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Send a JSON request and return the JSON answer. `once` is the idempotency key."""
-        text = await self._send(method, URL(self.address + path), body, once, query)
-        answer: dict[str, Any] = json.loads(text)
-        return answer
+        return (await self.exchange(method, path, body, once=once, query=query)).body
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        once: str | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """The same, with what the headers say of the answer."""
+        content, headers = await self._send(method, URL(self.address + path), body, once, query or {})
+        try:
+            return Reply(json.loads(content), replayed="Idempotent-Replay" in headers)
+        except ValueError:
+            raise GatewayUnreachable(f"What responds at {self.address} is not a Farebox gateway.") from None
 
     async def download(self, url: str) -> bytes:
         """The bytes of an output, by its link: from this gateway, by whatever name the link calls it."""
         if not url.startswith(f"{self.address}/"):
             url = self.address + URL(url, encoded=True).raw_path_qs
-        return await self._send("GET", URL(url, encoded=True), None, None, {})
+        content, _ = await self._send("GET", URL(url, encoded=True), None, None, {})
+        return content
 
     async def _send(
-        self, method: str, at: URL, body: dict[str, Any] | None, once: str | None, query: dict[str, str]
-    ) -> bytes:
+        self, method: str, at: URL, body: dict[str, Any] | None, once: str | None, query: Mapping[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
         if self._outgoing is None:
             raise RuntimeError("use the client as a context manager")
         headers = {}
@@ -87,13 +125,18 @@ class GatewayClient:
             ) as response:
                 content = await response.read()
                 if response.status >= _ERRORS_FROM:
-                    raise GatewayRefused(response.status, _envelope(content))
-                return content
+                    raise GatewayRefused(response.status, _envelope(content), _seconds(response))
+                return content, response.headers
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise click.ClickException(
+            raise GatewayUnreachable(
                 f"No gateway is responding at {self.address} ({type(error).__name__}).\nStart one with `farebox up`, "
                 "or set FAREBOX_PUBLIC_URL to the address of yours."
             ) from None
+
+
+def _seconds(response: aiohttp.ClientResponse) -> int | None:
+    after = response.headers.get("Retry-After", "")
+    return int(after) if after.isdecimal() else None
 
 
 def _envelope(content: bytes) -> dict[str, Any]:

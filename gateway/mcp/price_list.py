@@ -1,0 +1,126 @@
+"""The price of every combination of a model's settings, by the gateway's own arithmetic: `POST /v1/estimates`.
+
+An estimate of one request on one day is that request's price, a hundred of them to a call, and it says what the
+account's plan allows. Nothing is priced here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Any
+
+from gateway.client.calls import GatewayClient
+from gateway.mcp.refusals import ToolRefused
+from gateway.pricing.measures import INPUT_COUNTS, MEASURES, factors
+from gateway.schemas.base import as_number, exact_decimal
+from gateway.schemas.estimates import ITEMS_MAX
+
+COMBINATIONS_MAX = 1000
+"""In one list; what is left out is said."""
+COMBINATIONS_PER_MODEL = 100
+"""Unless it is the only model."""
+_TRIES = 3
+_BESIDE_SETTINGS = frozenset({*INPUT_COUNTS, *MEASURES})
+
+Settings = dict[str, Any]
+
+
+async def price_list(client: GatewayClient, tool: str | None, model: str | None) -> dict[str, Any]:
+    """The models of a tool, or one model, or all, each with its prices."""
+    for _ in range(_TRIES):
+        card = await client.call("GET", "/v1/rate-card")
+        models = [one for one in card["models"] if tool in {None, one["tool"]} and model in {None, one["id"]}]
+        if not models:
+            known = ", ".join(one["id"] for one in card["models"] if tool in {None, one["tool"]})
+            raise ToolRefused("unknown_model", f"No such model or tool. On sale: {known or 'nothing'}.")
+        lists = _combinations(models)
+        priced, version = await _priced(client, lists)
+        if version == card["version"]:
+            return {"rate_card": version, "models": [_shown(*one) for one in zip(lists, priced, strict=True)]}
+    raise ToolRefused("rate_card_changed", "The prices changed while they were read. Call list_models again.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Combinations:
+    """As many combinations of a model's settings as there is room for, its defaults first."""
+
+    model: Mapping[str, Any]
+    chosen: list[Settings]
+    some_left_out: bool
+
+
+def _combinations(models: Sequence[Mapping[str, Any]]) -> list[_Combinations]:
+    lists, room = [], COMBINATIONS_MAX
+    for model in models:
+        most = room if len(models) == 1 else max(1, min(COMBINATIONS_PER_MODEL, room))
+        some = list(islice(_walk(model), most + 1))
+        lists.append(_Combinations(model, some[:most], len(some) > most))
+        room -= len(some[:most])
+    return lists
+
+
+def _walk(model: Mapping[str, Any]) -> Iterator[Settings]:
+    defaults = {name: setting["default"] for name, setting in model["settings"].items()}
+    yield defaults
+    for values in product(*(list(_values(setting)) for setting in model["settings"].values())):
+        settings = dict(zip(model["settings"], values, strict=True))
+        if settings != defaults and not any(_matches(rule["when"], settings) for rule in model["forbidden"]):
+            yield settings
+
+
+def _matches(when: Mapping[str, Sequence[Any]], settings: Settings) -> bool:
+    return all(name in settings and settings[name] in values for name, values in when.items())
+
+
+def _values(setting: Mapping[str, Any]) -> Iterator[Any]:
+    """Every value of a setting; of a long range those that a list has room for."""
+    if setting.get("values"):
+        yield from setting["values"]
+        return
+    low, high, step = (exact_decimal(setting[name]) for name in ("min", "max", "step"))
+    for index in range(min(int((high - low) // step) + 1, COMBINATIONS_MAX + 1)):
+        yield as_number(low + index * step)
+
+
+async def _priced(client: GatewayClient, lists: Sequence[_Combinations]) -> tuple[list[list[dict[str, Any]]], str]:
+    """The estimate's item of each combination, and the version of the rate card; "" if that changed meanwhile."""
+    items = [
+        {"tool": one.model["tool"], "model": one.model["id"], "settings": settings, "per_day": 1, "days": 1}
+        for one in lists
+        for settings in one.chosen
+    ]
+    found: list[dict[str, Any]] = []
+    versions = set()
+    for start in range(0, len(items), ITEMS_MAX):
+        estimate = await client.call("POST", "/v1/estimates", {"items": items[start : start + ITEMS_MAX]})
+        versions.add(estimate["rate_card"])
+        found += estimate["items"]
+    rest = iter(found)
+    return [list(islice(rest, len(one.chosen))) for one in lists], versions.pop() if len(versions) == 1 else ""
+
+
+def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    model = combinations.model
+    prices = [
+        {"settings": settings, "credits": item["credits"]}
+        | ({} if item["allowed"] else {"allowed": False, "reason": item["reason"]})
+        for settings, item in zip(combinations.chosen, priced, strict=True)
+    ]
+    shown = {name: model[name] for name in ("id", "name", "tool", "description", "pro", "outputs_max", "inputs")}
+    shown |= {"settings": model["settings"], "prices": prices}
+    if beside := _also_by(model):
+        shown["price_also_depends_on"] = beside
+    if combinations.some_left_out:
+        shown["combinations_left_out"] = True
+    return shown
+
+
+def _also_by(model: Mapping[str, Any]) -> list[str]:
+    """What the price depends on beside settings: numbers of inputs, and what is measured of them and the prompt."""
+    names: set[str] = set()
+    for line in (*model["rates"], *model["add_ons"]):
+        names |= line["when"].keys()
+        names |= {factor for name in line["credits_per"] or () for factor in factors(name)}
+    return sorted(names & _BESIDE_SETTINGS)
