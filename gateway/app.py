@@ -1,7 +1,7 @@
 """The gateway's one composition root: everything that handlers use is made here, and closed here.
 
-The gateway starts without the ledger, answers 503, and goes on by itself when the ledger is there. A ledger that is
-not ours (another schema, other partitions) or, with FAREBOX_REQUIRE_DURABLE, not durable, stops the start.
+The gateway starts without the ledger, responds with 503, and continues once the ledger is available. An incompatible
+ledger (another schema, other partitions) or, with FAREBOX_REQUIRE_DURABLE, one that is not durable, aborts the start.
 """
 
 from __future__ import annotations
@@ -69,16 +69,15 @@ from gateway.views.kept_bodies import Bodies
 _DAY_MS = 24 * 3600 * 1000
 _TRY_AGAIN_SECONDS = 1.0
 
-# Python looks for garbage in cycles whenever 700 objects more were made than freed, and at times among all that there
-# are. 64 requests in work are more than that, none of it garbage; and a look at all takes 40 to 120 ms, for which every
-# request waits.
+# Python's cyclic collector runs whenever 700 more objects were created than freed, and sometimes examines all objects.
+# 64 requests in progress exceed that, without any garbage; and a full collection blocks every request for 40 to 120 ms.
 _OBJECTS_BETWEEN_LOOKS = 20_000
 
 log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings, *, under_up: bool = False) -> web.Application:
-    """The gateway's application; RateCardError or SettingsError if it cannot run as it is set.
+    """The gateway's application; RateCardError or SettingsError if it cannot run with these settings.
 
     `under_up`: `farebox up` runs the workers and a caretaker beside it, whose metrics it shows with its own.
     """
@@ -119,7 +118,7 @@ def create_app(settings: Settings, *, under_up: bool = False) -> web.Application
 
 
 def run(settings: Settings, *, under_up: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; requests in work then have the grace period to end."""
+    """Serve until SIGTERM or SIGINT; requests in progress then have the grace period to finish."""
     for event, members in warnings(settings):
         log.warning(event, **members)
     app = create_app(settings, under_up=under_up)
@@ -158,7 +157,7 @@ async def _serve_figures(runner: Runner, host: str, port: int) -> None:
 
 
 def _look_for_garbage_seldom() -> None:
-    """Leave out for ever what the start has made, and look at the rest less often."""
+    """Exclude all objects created at start from garbage collection, and collect the rest less often."""
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_LOOKS, *gc.get_threshold()[1:])
 
@@ -259,7 +258,7 @@ def _add_ordering(app: web.Application, settings: Settings) -> None:
 
 
 async def _ledger_start(app: web.Application) -> AsyncIterator[None]:
-    """Start with the ledger if it is there, else keep trying beside the server."""
+    """Connect to the ledger if it is available, else keep trying in the background."""
     try:
         await _start_ledger(app)
     except LedgerUnavailable as error:
@@ -321,7 +320,7 @@ async def _start_ledger(app: web.Application) -> None:
 
 
 def _say_when_ready(app: web.Application) -> None:
-    """Whichever comes last: the address is ours, or the ledger has answered."""
+    """Log it after both: listening on the address, and a response from the ledger."""
     settings, startup = app[services.SETTINGS], app[services.STARTUP]
     if startup.ready and startup.listens:
         log.info("gateway_ready", address=settings.public_address, test_mode=settings.in_test_mode)
@@ -335,7 +334,7 @@ async def _keep_starting(app: web.Application) -> None:
         except LedgerUnavailable as error:
             app[services.STARTUP].problem = error.problem
         except FareboxError as error:
-            # It is there, but not ours or not durable: an operator must see to it, and 503 is right until then.
+            # It responds, but is incompatible or not durable: an operator must fix it; until then, 503 is right.
             app[services.STARTUP].problem = str(error)
             log.critical("ledger_refused", error=str(error))
         else:

@@ -1,11 +1,11 @@
-"""The time as the ledger has it: one clock for a process, whatever the machine's own says.
+"""The ledger's time: one clock per process, independent of the machine's.
 
-Redis's `TIME` decides about credits inside the scripts. What is decided outside of them (when a link expires, whether a
-pause is over, which time a webhook is signed with) goes by the same clock: a machine that is two hours off makes no
-link that has expired, refuses no callback, and holds no retry back for two hours.
+Redis's `TIME` decides about credits inside the scripts. Decisions outside of them (when a link expires, whether a
+pause is over, the timestamp of a webhook signature) uses the same clock: a machine that is two hours off creates no
+expired links, refuses no callbacks, and delays no retry by two hours.
 
-It is measured when a process reaches the ledger and every few seconds after, and runs on by the monotonic clock in
-between. Until it was measured it is the machine's own.
+It is measured when a process reaches the ledger and every few seconds afterwards; in between it follows the monotonic
+clock. Before the first measurement it is the machine's time.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from gateway.errors import LedgerUnavailable
 
 MEASURE_SECONDS = 10.0
 DIFFERENCE_MAX_SECONDS = 5.0
-"""Beyond this an operator is told. NTP keeps machines within milliseconds."""
-_ROUND_TRIP_MAX_SECONDS = 1.0  # a measurement is as uncertain as it took; a slow one is not used
+"""A larger difference is reported to operators. NTP keeps machines within milliseconds."""
+_ROUND_TRIP_MAX_SECONDS = 1.0  # a measurement is as uncertain as it is slow; slow ones are not used
 AHEAD_MAX_SECONDS = 2
-"""How far one process's measurement may be ahead of another's: half a round trip each, and a second for rounding."""
+"""How far two processes' measurements may differ: half a round trip each, plus a second for rounding."""
 
 log = structlog.get_logger(__name__)
 
 
 def local_seconds() -> float:
-    """The machine's own time. The only place that asks for it."""
+    """The machine's time. The only place that reads it."""
     return time.time()
 
 
@@ -41,8 +41,8 @@ class LedgerClock:
     """The ledger's time, and how far the machine's own is from it."""
 
     def __init__(self) -> None:
-        self._offset: float | None = None  # of the ledger's time from the monotonic clock
-        self._told = False
+        self._offset: float | None = None  # offset of the ledger's time from the monotonic clock
+        self._reported = False
 
     def seconds(self) -> float:
         """Now, in seconds since the epoch."""
@@ -55,7 +55,7 @@ class LedgerClock:
 
     @property
     def problem(self) -> str | None:
-        """What an operator should know; None if the clocks agree."""
+        """The problem, for operators; None if the clocks agree."""
         difference = self.difference_seconds
         if difference is None or abs(difference) <= DIFFERENCE_MAX_SECONDS:
             return None
@@ -65,7 +65,7 @@ class LedgerClock:
         )
 
     async def measure(self, ask: Callable[[], Awaitable[int]]) -> None:
-        """Ask the ledger for its time, in milliseconds. A difference is logged when it begins and when it ends."""
+        """Read the ledger's time, in milliseconds. A difference is logged when it starts and when it ends."""
         began_at = time.monotonic()
         now_ms = await ask()
         ended_at = time.monotonic()
@@ -73,25 +73,25 @@ class LedgerClock:
             return
         self._offset = now_ms / 1000 - (began_at + ended_at) / 2
         problem = self.problem
-        if problem is not None and not self._told:
+        if problem is not None and not self._reported:
             log.warning(
                 "CLOCK_DIFFERS", problem=problem, consequence="none for credits, which only use the ledger's clock"
             )
-        if problem is None and self._told:
+        if problem is None and self._reported:
             log.info("clock_in_sync")
-        self._told = problem is not None
+        self._reported = problem is not None
 
     async def keep_measuring(self, ask: Callable[[], Awaitable[int]]) -> None:
-        """Measure for ever: machines are put right, and ledgers fail over to others."""
+        """Measure forever: machines are corrected, and ledgers fail over."""
         while True:
             await asyncio.sleep(MEASURE_SECONDS)
             try:
                 await self.measure(ask)
             except LedgerUnavailable:
-                continue  # said elsewhere
+                continue  # reported elsewhere
 
     def metrics(self) -> Iterator[Metric]:
-        """What Prometheus is told; nothing before it was measured."""
+        """Metrics; none before the first measurement."""
         if (difference := self.difference_seconds) is not None:
             yield GaugeMetricFamily(
                 "farebox_clock_difference_seconds",
@@ -117,8 +117,8 @@ def now_ms() -> int:
 class LedgerTimeSigner(TimestampSigner):
     """Signs with the ledger's time, so that gateways whose clocks differ agree on what has expired.
 
-    They agree to within their measurements: what another gateway has just signed may be dated a moment ahead here. It
-    is new, not expired, as the plain signer would have it.
+    They agree within the measurements' precision: a signature from another gateway may be dated slightly ahead. It is
+    valid, not expired as the plain signer would say.
     """
 
     def get_timestamp(self) -> int:
@@ -147,7 +147,7 @@ class LedgerTimeSigner(TimestampSigner):
         max_age: int | None = None,
         return_timestamp: bool = False,  # noqa: FBT001, FBT002
     ) -> tuple[bytes, datetime] | bytes:
-        """What was signed; SignatureExpired if that is longer ago than `max_age`, or well ahead of now."""
+        """The signed value; SignatureExpired if it is older than `max_age`, or well ahead of now."""
         value, signed_at = super().unsign(signed_value, max_age=None, return_timestamp=True)
         age = self.get_timestamp() - int(signed_at.timestamp())
         if max_age is not None and not -AHEAD_MAX_SECONDS <= age <= max_age:

@@ -2,35 +2,35 @@
 
 ```
 FareboxError
-├── SettingsError            a setting is missing or wrong; says which and how to mend it
+├── SettingsError            a setting is missing or wrong; names it and the fix
 ├── RateCardError            pricing.toml does not validate; carries every message
-├── BackupFailed            a backup that cannot be made, is not whole, or cannot be put back
-├── RateCardOutdated         a rate card that is not to be put in force: a newer one is; says what to do
+├── BackupFailed             a backup cannot be made, is incomplete, or cannot be restored
+├── RateCardOutdated         a newer rate card is in force; says what to do
 ├── RequestRefused           a request cannot be priced as asked
 │   ├── UnknownModel         no such tool or model
-│   └── InvalidSettings      a setting, input or number of outputs that the model does not take
-├── LedgerUnavailable        no answer from the ledger: it may or may not have happened (R21)
-│   ├── LedgerFull           its memory is full: nothing new is accepted, what is held can still end
-│   └── ReplicasMissing      too few replicas have it on disk: not a promise that can be given
+│   └── InvalidSettings      a setting, input or number of outputs that the model does not accept
+├── LedgerUnavailable        the ledger is not responding: the call may or may not have taken effect (R21)
+│   ├── LedgerFull           its memory is full: nothing new is accepted, open generations can still end
+│   └── ReplicasMissing      too few replicas have the write on disk, so it is not acknowledged
 ├── LedgerBroken             the ledger's data contradicts itself; nothing was written
-├── QueueUnavailable         no answer from the queue's Redis
-├── PaymentsUnavailable      no answer from the payment provider
-├── EventRefused             a payment event that is not signed as it must be, or is none at all
-│   └── EventNotUnderstood   it is genuine, and has another shape than it should
+├── QueueUnavailable         the queue's Redis is not responding
+├── PaymentsUnavailable      the payment provider is not responding
+├── EventRefused             a payment event without a valid signature, or not an event at all
+│   └── EventNotUnderstood   it is genuine, but not in the documented form
 ├── EventNotApplicable       a genuine payment event that cannot be applied now
-├── WorkflowUnusable         a workflow file of ComfyUI's cannot be used as a template
-├── OutputMissing            the object store has no such output (any more)
-├── StoreUnavailable         the object store does not give what it has: away, or refusing us
-├── OutputNotStored          this machine cannot look into a file or take it in
-│   └── ObjectNotStored      the object store did not take an object: full, away, or refusing us
-├── MediaUnreadable          a file is no image or video that can be used; the message says why
+├── WorkflowUnusable         a ComfyUI workflow file cannot be used as a template
+├── OutputMissing            the object store does not have this output (anymore)
+├── StoreUnavailable         the object store is unavailable or denies access
+├── OutputNotStored          this machine cannot inspect or buffer a file
+│   └── ObjectNotStored      the object store did not accept an object: full, unavailable, or denying access
+├── MediaUnreadable          a file is not a usable image or video; the message says why
 └── ProviderError            an attempt failed; `code` is the customer's, `detail` the operator's only
-    ├── ProviderRejected     the provider will not do this request
+    ├── ProviderRejected     the provider rejects this request
     ├── Moderated            the provider's moderation refused it
     ├── ProviderFailed       the provider tried and failed: worth another attempt
-    └── ProviderUnreachable  nobody knows: keep the hold and ask again (R17)
-        ├── ProviderBusy     it asks for patience: wait as long as it says, then ask again
-        └── ProviderNotSetUp the rate card or the environment of this worker lacks it
+    └── ProviderUnreachable  unknown is not failed: keep the hold and retry (R17)
+        ├── ProviderBusy     it is at capacity or limits our rate: wait, then retry
+        └── ProviderNotSetUp this worker's rate card or environment lacks it
 ```
 """
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class FareboxError(Exception):
-    """Something that Farebox expected could go wrong."""
+    """Base class of all expected errors."""
 
 
 class SettingsError(FareboxError):
@@ -57,14 +57,14 @@ class RateCardError(FareboxError):
     """The rate card does not validate. `messages` has one line per fault: file, table, reason."""
 
     def __init__(self, messages: Sequence[str]) -> None:
-        """Keep every message; `str()` joins them, one a line."""
+        """Keep every message; `str()` joins them, one per line."""
         super().__init__("\n".join(messages))
         self.messages = tuple(messages)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One thing wrong with one field: its path in the body (`settings.resolution`) and what would be right."""
+    """One problem with a field: its path in the body (`settings.resolution`) and what is accepted."""
 
     path: str
     message: str
@@ -74,7 +74,7 @@ class RequestRefused(FareboxError):
     """A request cannot be priced as asked. `problems` names the fields."""
 
     def __init__(self, message: str, problems: Sequence[FieldProblem] = ()) -> None:
-        """Keep the message for the person and the problems for their program."""
+        """Keep the message for people and the problems for programs."""
         super().__init__(message)
         self.problems = tuple(problems)
 
@@ -84,26 +84,26 @@ class UnknownModel(RequestRefused):
 
 
 class InvalidSettings(RequestRefused):
-    """The model does not take these settings, inputs or this number of outputs."""
+    """The model does not accept these settings, inputs or this number of outputs."""
 
 
 class LedgerUnavailable(FareboxError):
-    """The ledger did not answer. What was asked may have happened: ask again with the same ids (R21).
+    """The ledger is not responding. The call may have taken effect: retry it with the same ids (R21).
 
-    `problem` is what operators are shown in `/readyz`; the message is for the log and may name servers.
+    `problem` is shown to operators in `/readyz`; the message is for the log and may name servers.
     """
 
     problem = "the ledger is not responding"
 
 
 class LedgerFull(LedgerUnavailable):
-    """The ledger's Redis has reached `maxmemory`. Nothing new is accepted; what is held can still end."""
+    """The ledger's Redis has reached `maxmemory`. Nothing new is accepted; open generations can still end."""
 
     problem = "the ledger's memory is full (maxmemory): nothing new is accepted"
 
 
 class ReplicasMissing(LedgerUnavailable):
-    """Fewer replicas than FAREBOX_WAIT_REPLICAS have it on disk, so it cannot be acknowledged."""
+    """Fewer replicas than FAREBOX_WAIT_REPLICAS have the write on disk, so it cannot be acknowledged."""
 
     problem = (
         "too few of the ledger's replicas confirm writes (FAREBOX_WAIT_REPLICAS): nothing is accepted until they do"
@@ -115,7 +115,7 @@ class LedgerBroken(FareboxError):
 
 
 class BackupFailed(FareboxError):
-    """A backup cannot be made, is not whole, or cannot be put back. Nothing half-made is left."""
+    """A backup cannot be made, is incomplete, or cannot be restored. No partial result is left."""
 
 
 class RateCardOutdated(FareboxError):
@@ -123,15 +123,15 @@ class RateCardOutdated(FareboxError):
 
 
 class QueueUnavailable(FareboxError):
-    """The queue's Redis did not answer."""
+    """The queue's Redis is not responding."""
 
 
 class PaymentsUnavailable(FareboxError):
-    """The payment provider did not answer, or not as it should. The message names no key."""
+    """The payment provider is not responding, or with an error. The message contains no key."""
 
 
 class EventNotApplicable(FareboxError):
-    """A payment provider's event is genuine but cannot be applied now; `reason` is a word, `detail` says more."""
+    """A genuine payment event cannot be applied now; `reason` is a code, `detail` explains it."""
 
     def __init__(self, reason: str, detail: str, account: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -141,11 +141,11 @@ class EventNotApplicable(FareboxError):
 
 
 class EventRefused(FareboxError):
-    """A payment event is not signed by the provider with this gateway's secret, or is no event at all."""
+    """A payment event is not signed with this gateway's secret, or is not an event."""
 
 
 class EventNotUnderstood(EventRefused):
-    """A payment event is genuine and has another shape than the provider documents."""
+    """A payment event is genuine, but not in the form the provider documents."""
 
 
 class WorkflowUnusable(FareboxError):
@@ -153,12 +153,12 @@ class WorkflowUnusable(FareboxError):
 
 
 class OutputMissing(FareboxError):
-    """The object store has no such output, or has it no longer."""
+    """The object store does not have this output, or no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFault:
-    """What is wrong with the object store: for `/readyz`, which names no servers, and for the log."""
+    """A problem with the object store: for `/readyz`, which names no servers, and for the log."""
 
     summary: str
     reason: str
@@ -169,7 +169,7 @@ UNKNOWN_FAULT = StoreFault("it is not responding, or not as expected", "unknown"
 
 
 class StoreUnavailable(FareboxError):
-    """The object store does not say or give what it has: it is away, or refuses us. The message may name servers."""
+    """The object store is unavailable or denies access. The message may name servers."""
 
     def __init__(self, message: str, fault: StoreFault = UNKNOWN_FAULT) -> None:
         super().__init__(message)
@@ -177,11 +177,11 @@ class StoreUnavailable(FareboxError):
 
 
 class OutputNotStored(FareboxError):
-    """This machine cannot look into a file, or has no room for it while it is looked into."""
+    """This machine cannot inspect a file, or has no space to buffer it."""
 
 
 class ObjectNotStored(OutputNotStored):
-    """The object store did not take an object: its disk is full, it is away, or it refuses us."""
+    """The object store did not accept an object: its disk is full, it is unavailable, or it denies access."""
 
     def __init__(self, message: str, fault: StoreFault = UNKNOWN_FAULT) -> None:
         super().__init__(message)
@@ -189,11 +189,11 @@ class ObjectNotStored(OutputNotStored):
 
 
 class MediaUnreadable(FareboxError):
-    """A file is no image or video that can be used. The message goes on after its name: "is truncated"."""
+    """A file is not a usable image or video. The message follows its name: "is truncated"."""
 
 
 class MediaNotTaken(MediaUnreadable):
-    """A file is of a format that Farebox does not take, such as SVG: sound perhaps, but not to be stored or served."""
+    """A file has a format that Farebox does not accept, such as SVG: perhaps valid, but never stored or served."""
 
 
 class ProviderError(FareboxError):
@@ -210,7 +210,7 @@ class ProviderError(FareboxError):
 
 
 class ProviderRejected(ProviderError):
-    """The provider will not do this request, now or later."""
+    """The provider rejects this request, now and later."""
 
     code = FailureCode.PROVIDER_REJECTED
 
@@ -228,20 +228,20 @@ class ProviderFailed(ProviderError):
 
 
 class OutputUnusable(ProviderError):
-    """The provider delivered something other than what was ordered. It would do so again, and be paid again."""
+    """The provider delivered something other than requested. A retry would cost again with the same result."""
 
     code = FailureCode.OUTPUT_UNUSABLE
 
 
 class ProviderUnreachable(ProviderError):
-    """The provider gave no answer. Unknown is not failed: the hold stays and the worker asks again (R17)."""
+    """The provider is not responding. Unknown is not failed: the hold stays and the worker retries (R17)."""
 
 
 class ProviderBusy(ProviderUnreachable):
-    """The provider has no room now, or we ask too often. A rate limit is waited out and never fails anything."""
+    """The provider is at capacity, or limits our rate. Rate limits are waited out and never fail a generation."""
 
     def __init__(self, detail: str, retry_after_seconds: float | None = None) -> None:
-        """Keep how long the provider asked us to wait; None if it did not say."""
+        """Keep the requested wait; None if there was none."""
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
 
@@ -249,7 +249,7 @@ class ProviderBusy(ProviderUnreachable):
 class ProviderNotSetUp(ProviderUnreachable):
     """This worker's rate card has no such provider, or its environment lacks the key.
 
-    A job that the provider has is kept, for an operator can mend it; one that it never had is tried elsewhere.
+    A job that the provider already has is kept, because an operator can fix this; a new one is tried elsewhere.
     """
 
     code = FailureCode.PROVIDER_FAILED

@@ -1,8 +1,8 @@
-"""A process's background tasks: loops that must not stay down, and small work that nobody waits for.
+"""A process's background tasks: loops that must keep running, and small fire-and-forget work.
 
-asyncio keeps the exception of a task that nobody awaits to itself: the loop is gone and the process looks healthy. So
-every background task is started here. A loop that fails is logged, counted and started again, and `problems` says so
-until it has run for a while; `/readyz` shows that as `degraded`.
+asyncio silently keeps the exception of a task that is not awaited: the loop has ended and the process looks healthy. So
+every background task is started here. A failing loop is logged, counted and restarted, and `problems` reports it until
+it has run for a while; `/readyz` shows that as `degraded`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.errors import FareboxError
 CLOSE_SECONDS = 5
 RESTART_SECONDS = (0.1, 1.0, 5.0, 15.0, 30.0)
 STEADY_SECONDS = 5.0
-"""A restarted loop that has run for so long counts as running again."""
+"""A restarted loop that has run for this long counts as running again."""
 _CANCEL_AGAIN_SECONDS = 1.0  # long enough for a task to clean up after the first cancel
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class Tasks:
         )
 
     def keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-        """Run `work` until it returns; started again, with growing pauses, whenever it raises."""
+        """Run `work` until it returns; restart it, with growing pauses, whenever it raises."""
         loop = self._loops.setdefault(name, _Loop())
         task = asyncio.get_running_loop().create_task(self._keep_running(name, loop, work), name=name)
         self._kept.add(task)
@@ -68,7 +68,7 @@ class Tasks:
         return task
 
     async def finish(self) -> None:
-        """Give the work that was started once a moment to finish, then cancel it."""
+        """Give fire-and-forget work a moment to finish, then cancel it."""
         if self._once:
             await asyncio.wait(set(self._once), timeout=CLOSE_SECONDS)
         await cancel(*self._once)
@@ -79,7 +79,7 @@ class Tasks:
         await self.finish()
 
     def metrics(self) -> Iterator[Metric]:
-        """What Prometheus is told of the loops."""
+        """The metrics of the loops."""
         up = GaugeMetricFamily(
             "farebox_background_task_up", "0 while a background task is down and being restarted.", labels=["task"]
         )
@@ -129,11 +129,11 @@ async def _run_once(work: Coroutine[Any, Any, object], name: str) -> None:
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks until they have ended, and return then; what they raise is nobody's any more.
+    """Cancel tasks and wait until they have ended; exceptions they raise are discarded.
 
-    Once is not always enough. `asyncio.wait_for` of Python 3.11 loses a cancel that comes in the moment in which what
-    it waits for is done (mended in 3.12), and redis-py sends every command in one. A loop that publishes now and then
-    would go on for ever, and whoever waits for its end too.
+    Once is not always enough. `asyncio.wait_for` in Python 3.11 loses a cancel that arrives just when the awaited work
+    completes (fixed in 3.12), and redis-py sends every command through it. A loop that publishes now and then would
+    continue forever, and so would anything that waits for its end.
     """
     pending = {task for task in tasks if not task.done()}
     while pending:

@@ -1,8 +1,8 @@
-"""Whether a process's rate card is the one in force: the one whose policy the ledger's scripts go by.
+"""Whether a process's rate card is the one in force, whose policy the ledger's scripts use.
 
-The policy's version is the file's digest, its order the file's time. Gateways publish a newer card; every process with
-another one says so: in the log, in `/readyz` and the figures. Meanwhile it sells by its own file, as every roll-out
-does for a moment: prices and receipts agree with each other, and each receipt names its card.
+The policy's version is the file's digest, ordered by the file's time. Gateways publish a newer card; every process with
+another one reports it in the log, `/readyz` and the metrics. Meanwhile it uses its own file, as happens in every
+roll-out: prices and receipts match, and each receipt names its card.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class CardInForce:
-    """Compares a process's card with the ledger's policy; `publishes`: and writes it there, if it is newer.
+    """Compares a process's card with the ledger's policy; if `publishes`, it publishes a newer card.
 
-    Who does not publish looks at one partition after another: a card comes into force in all of them, and workers,
-    of which there may be many, need not ask each partition every two seconds.
+    Otherwise it checks one partition at a time: a card is put in force in all of them, and workers, of which there may
+    be many, need not read every partition every two seconds.
     """
 
     ledger: Ledger
@@ -44,22 +44,22 @@ class CardInForce:
     _looks: int = 0
 
     async def publish(self, card: RateCard) -> None:
-        """Put a card in force; RateCardOutdated, which says what to do, if a newer one is."""
+        """Put a card in force; RateCardOutdated, with what to do, if a newer one is."""
         policy = await asyncio.to_thread(policy_of, card)
         if await self.ledger.publish(policy):
             return
         found = await self.ledger.policies_in_force()
         if any(one is None or one.version != card.version for one in found):
             raise RateCardOutdated(outdated(card, found))
-        # The same card, in force as of a later time: what this gateway publishes with it may be new all the same.
+        # The same card with a later time: the other published fields may still be new.
         latest = max(one.file_time_ms for one in found if one is not None)
         await self.ledger.publish(replace(policy, file_time_ms=latest))
 
     async def check(self) -> None:
-        """Compare now. Where the ledger has an older card, or has lost it, the newer one is published again."""
+        """Compare now. If the ledger has an older card, or has lost it, publish the newer one again."""
         card = self.cards.card
         partitions = None if self.publishes else [self._looks % self.ledger.partitions]
-        self._looks += 1  # before it is asked: one that does not answer is passed over, not asked again for ever
+        self._looks += 1  # incremented first: a partition that does not respond is skipped, not retried forever
         found = await self.ledger.policies_in_force(partitions)
         problem = outdated(card, found) if any(one is None or one.version != card.version for one in found) else None
         if problem is not None and self.publishes and _is_newer(card, found):
@@ -72,19 +72,19 @@ class CardInForce:
         self.cards.outdated = problem
 
     async def watch(self) -> None:
-        """Compare every few seconds, for ever."""
+        """Compare every few seconds, forever."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             await self.look()
 
     async def look(self) -> None:
-        """Compare, if the ledger answers: that it does not is said elsewhere."""
-        with contextlib.suppress(LedgerUnavailable, RateCardOutdated):  # the second: another came this moment
+        """Compare, if the ledger responds; an outage is reported elsewhere."""
+        with contextlib.suppress(LedgerUnavailable, RateCardOutdated):  # the second: another one was just published
             await self.check()
 
 
 def outdated(card: RateCard, found: list[PolicyInForce | None]) -> str:
-    """What is wrong, and what to do, for a card that is not the one in force."""
+    """The problem and its fix, for a card that is not in force."""
     others = [one for one in found if one is not None and one.version != card.version]
     own = f"{card.path} ({_named(card.version, card.file_time_ms)})"
     if not others:

@@ -1,8 +1,8 @@
-"""Child processes in the foreground: started again when they die, ended in order, one readable log.
+"""Supervises child processes: restarts them, stops them in order, and merges their logs.
 
-A child that ends is started again after a pause that doubles from 0.2 s to 5 s; half a minute of life makes it short
-again. A child that says at its first start that its settings are wrong (exit code 2) would only say so again, so that
-ends the whole. No child outlives this process: see `gateway.local.lifeline`.
+A child that exits is restarted after a pause that doubles from 0.2 s to 5 s; half a minute of uptime resets it.
+A child that refuses its settings at its first start (exit code 2) would only do so again, so that stops everything. No
+child outlives this process: see `gateway.local.lifeline`.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _PAUSE_MIN_SECONDS = 0.2
 _PAUSE_MAX_SECONDS = 5.0
 _HEALTHY_AFTER_SECONDS = 30.0
 _LINE_BYTES_MAX = 1 << 20
-_LINES_KEPT = 50  # more than the settings that one message may name
+_LINES_KEPT = 50  # more lines than one settings error can have
 _LAST_WORDS_SECONDS = 1.0  # for output still in the pipe after the child ended
 
 Show = Callable[[str, str], None]
-"""Takes the name of a process and one line that it said."""
+"""Called with the name of a process and one line of its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. Programs of a higher `stage` are ended first."""
+    """A program to run. Programs of a higher `stage` are stopped first."""
 
     name: str
     command: tuple[str, ...]
     stage: int = 1
     vital: bool = True
-    """Whether the whole ends if it refuses its settings at its first start; else it is tried again."""
+    """Whether everything stops if it refuses its settings at its first start; else it is retried."""
 
 
 class Supervisor:
-    """Runs programs until `stop`. `show` gets every line they say, and ours about them."""
+    """Runs programs until `stop`. `show` gets every line of their output, and ours about them."""
 
     def __init__(self, environment: Mapping[str, str], show: Show, kill_after_seconds: float) -> None:
         self._environment = dict(environment)
@@ -63,17 +63,17 @@ class Supervisor:
         self._children.append(child)
 
     def process(self, name: str) -> int | None:
-        """The id of the process that program `name` is now; None while it is being started again."""
+        """The process id of program `name`; None while it is being restarted."""
         return next((child.process for child in self._children if child.program.name == name), None)
 
     async def end(self, name: str) -> None:
-        """End one program, and do not start it again."""
+        """Stop one program, without a restart."""
         for child in [child for child in self._children if child.program.name == name]:
             await child.stop(self._kill_after_seconds)
             self._children.remove(child)
 
     async def stop(self) -> None:
-        """End all children by SIGTERM, the highest stage first, and by SIGKILL those that take too long."""
+        """Stop all children with SIGTERM, the highest stage first, and with SIGKILL if they take too long."""
         for stage in sorted({child.program.stage for child in self._children}, reverse=True):
             ending = [child for child in self._children if child.program.stage == stage]
             await asyncio.gather(*(child.stop(self._kill_after_seconds) for child in ending))
@@ -81,7 +81,7 @@ class Supervisor:
         self.gave_up.cancel()
 
     def kill(self) -> None:
-        """End all children at once. `stop` then finds them ended."""
+        """Kill all children at once. `stop` then finds them ended."""
         for child in self._children:
             child.send(signal.SIGKILL)
 
@@ -91,7 +91,7 @@ class Supervisor:
 
 
 class _Child:
-    """One program, and the process that it is at the moment."""
+    """One program and its current process."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class _Child:
             if self._stopping.is_set():
                 return
             if first and code == EXIT_SETTINGS and self.program.vital:
-                # Told at the end, too: what the others said in the meantime stands between.
+                # Repeated at the end, because other output has followed.
                 self._give_up(self.program.name, _reason(self._said))
                 return
             first = False
@@ -191,7 +191,7 @@ class _Child:
 
 
 def _reason(said: Iterable[str]) -> str:
-    """What a process of ours said last: its error, which may have several lines, or else its last line."""
+    """The last output of one of our processes: its error, which may have several lines, or its last line."""
     words = "\n".join(said)
     _, error, reason = words.rpartition("Error: ")
     return reason if error else words.rpartition("\n")[2]

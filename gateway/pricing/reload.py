@@ -1,8 +1,8 @@
-"""The rate card of a running process: saving the file changes prices within a second, and a bad file changes nothing.
+"""Reloads the rate card: saving the file changes prices within a second, and an invalid file changes nothing.
 
-The file is looked at by name a few times a second rather than watched by inode: editors save by replacing it, and
-container mounts swap it behind a link. A change is read only when two looks in a row agree, so that a file caught
-half-written, or missing for a moment, is neither used nor complained about.
+The file is polled by name a few times per second instead of watched by inode: editors replace it when saving, and
+container mounts swap it behind a link. A change is read only when two polls in a row agree, so that a half-written or
+briefly missing file is neither used nor reported.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from gateway.errors import FareboxError, RateCardError, RateCardOutdated
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
 
-CHECK_SECONDS = 0.25  # two looks and the reading stay well within the promised second
+CHECK_SECONDS = 0.25  # two polls and the reading stay well within a second
 PUBLISH_AGAIN_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
 
 Signature = tuple[int, int, int, int] | None
-"""What tells one state of the file from another: device, inode, size and modification time; None if it is missing."""
+"""Identifies a state of the file: device, inode, size and modification time; None if it is missing."""
 
 
 class RateCards:
@@ -55,7 +55,7 @@ class RateCards:
         return self._file_problem or self._publish_problem or self.outdated
 
     async def watch(self) -> None:
-        """Follow the file until cancelled. Nothing that happens to the file ends this."""
+        """Follow the file until cancelled, whatever happens to it."""
         seen = self._signature
         loop = asyncio.get_running_loop()
         while True:
@@ -83,7 +83,7 @@ class RateCards:
             _log.exception("rate_card_refused", path=str(self._path))
             return
         if await asyncio.to_thread(_signature, self._path) != looked:
-            return  # written to while it was read: the next looks will see it
+            return  # written while being read: the next polls will notice
         self._signature = looked
         self._file_problem = None
         self._unpublished = self._publish_problem = None
@@ -92,7 +92,7 @@ class RateCards:
             self._publish_at = asyncio.get_running_loop().time() + PUBLISH_AGAIN_SECONDS
 
     async def _publish_card(self, card: RateCard) -> None:
-        """Have a card published, then sell by it; see the class for what happens if it is not."""
+        """Publish a card, then use it; see the class for failures."""
         problem: str | None = None
         try:
             await self._publish(card)
@@ -121,7 +121,7 @@ class RateCards:
 
 
 async def _publish_nothing(_card: RateCard) -> None:
-    """Publish where nobody needs to know: workers and the command line."""
+    """Does not publish: for workers and the command line."""
 
 
 def _signature(path: Path) -> Signature:

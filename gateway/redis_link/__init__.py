@@ -1,1 +1,1 @@
-"""How Redis is spoken to: connections, batches of commands, how many are in flight. The ledger and the queue use it."""
+"""Access to Redis for the ledger and the queue: connections, batches of commands, how many are in flight."""

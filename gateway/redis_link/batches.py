@@ -1,8 +1,8 @@
-"""Commands to one Redis server, sent in one piece and answered in order: the way of the ledger's scripts and the queue.
+"""Pipelines to one Redis server, used by the ledger's scripts and the queue.
 
-redis-py's pipelines do the same, but pack in Python word by word (19 µs for the words of one `reserve`) and give each
-answer a timer of its own. hiredis, which reads the answers anyway, packs those words in 2 µs, and one timer serves the
-batch. Connections, when they are tried again and what they raise stay redis-py's.
+redis-py's pipelines do the same, but encode arguments in Python one by one (19 µs for one `reserve`) and use one timer
+per reply. hiredis, which parses the replies anyway, encodes them in 2 µs, and one timer serves the batch. Connections,
+retries and exceptions are redis-py's.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Command = tuple[Word, ...]
 
 
 async def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
-    """What each command was answered, a refusal of Redis as a ResponseError among them.
+    """The reply to each command; an error from Redis is returned as a ResponseError.
 
-    Raises what redis-py raises when nobody answers; any of the commands may then have been run, and if the connection
-    was lost they have been sent again.
+    Raises redis-py's errors if Redis is unavailable; any of the commands may have run then, and after a lost connection
+    they were sent again.
     """
     packed = b"".join(pack_command(command) for command in commands)  # type: ignore[arg-type]  # it knows 1 word only
     connection = await redis.connection_pool.get_connection()
@@ -40,7 +40,7 @@ async def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
 
 async def _exchange(connection: AbstractConnection, packed: bytes, count: int) -> list[Any]:
     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    # The connection's own limit is one for each answer, and costs a task and as many timers.
+    # The connection's own timeout is per reply, and costs a task and as many timers.
     limit, connection.socket_timeout = connection.socket_timeout, None
     try:
         async with asyncio.timeout(limit):
@@ -60,6 +60,6 @@ async def _answer(connection: AbstractConnection) -> Any:
 
 
 def _read(redis: Redis, command: Command, answer: Any) -> Any:
-    """The answer in redis-py's form: a hash as a dict, OK as True."""
+    """The reply in redis-py's form: a hash as a dict, OK as True."""
     read = redis.response_callbacks.get(str(command[0]))
     return answer if read is None or isinstance(answer, ResponseError) else read(answer)

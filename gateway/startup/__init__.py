@@ -1,1 +1,1 @@
-"""What is looked at when a process starts, and said to whoever runs it."""
+"""Checks when a process starts, and messages for its operator."""

@@ -1,7 +1,7 @@
-"""Keeping an eye on whether the ledger's Redis keeps what it acknowledges: at start, and every few seconds after.
+"""Monitors whether the ledger's Redis is durable: at start, and every few seconds afterwards.
 
-Settings change under a running gateway: by hand, by a failover to a server that was set up otherwise. What is weak is
-in `/readyz` as long as it is, and in the log when it begins and ends.
+Settings may change under a running gateway: manually, or by a failover to a server configured differently. Weaknesses
+are in `/readyz` while they last, and logged when they start and end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) -> None:
-    """Note what is weak; SettingsError, which names each weakness and the way to mend it, if that is not allowed."""
+    """Note weaknesses; if durability is required, SettingsError names each one and its fix."""
     weaknesses = await ledger.durability()
     if weaknesses and required:
         raise SettingsError(
@@ -33,7 +33,7 @@ async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) 
 
 
 async def watch_durability(ledger: Ledger, startup: Startup) -> None:
-    """Look again every few seconds, for ever. A ledger that does not answer has a worse problem, shown elsewhere."""
+    """Check again every few seconds, forever. An unavailable ledger is reported elsewhere."""
     while True:
         await asyncio.sleep(_CHECK_SECONDS)
         try:

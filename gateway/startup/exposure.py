@@ -1,4 +1,4 @@
-"""What an operator is told at the start about who can reach the gateway: test mode, and where links lead."""
+"""Messages at start about who can reach the gateway: test mode, and where links point."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def mode_in_words(settings: Settings) -> str:
 
 
 def links_in_words(settings: Settings) -> str | None:
-    """Where links lead, if nobody has said it."""
+    """Where links point, if FAREBOX_PUBLIC_URL is not set."""
     if not settings.public_address_is_guessed:
         return None
     return f"point to {settings.public_address}, which is a guess: set FAREBOX_PUBLIC_URL"
 
 
 def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
-    """What the gateway's log says of it at the start: events and their members."""
+    """The log events at start, with their fields."""
     found: list[tuple[str, dict[str, Any]]] = []
     if settings.in_test_mode and settings.reached_by is not None:
         found.append(
@@ -54,7 +54,7 @@ def warnings(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _turned_off(settings: Settings) -> bool:
-    """Whether test mode would be on, could nobody else come."""
+    """Whether test mode is off only because others can reach the gateway."""
     return settings.test_mode is None and settings.embedded and settings.reached_by is not None
 
 

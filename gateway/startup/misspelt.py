@@ -1,4 +1,4 @@
-"""Variables named like a setting that are none: whoever wrote `FAREBOX_PROT` is not served by silence."""
+"""Finds misspelt settings: a variable such as `FAREBOX_PROT` should not be ignored silently."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gateway.settings import Settings
 _PREFIX = "FAREBOX_"
 _OURS = frozenset(
     {PARENT_VARIABLE, "FAREBOX_WEBHOOK_SECRET"}
-)  # of a child of `up`; of the receiver in docs/webhooks.md
+)  # set for children of `up`; used by the receiver in docs/webhooks.md
 
 
 def misspelt(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Each variable that is close to a setting's name but none, and the name that was meant.
+    """Variables that are close to a setting's name, with the name that was probably meant.
 
-    One that is close to nothing is somebody's own, such as a provider's key.
+    Others are left alone, such as a provider's key.
     """
     known = {name.upper() for of in (Settings, ClientSettings) for name in of.model_fields}
     found = {}

@@ -1,4 +1,4 @@
-"""What a gateway knows of its own start: `/readyz` and the log say it."""
+"""The state of a gateway's start, for `/readyz` and the log."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Startup:
-    """Whether the ledger was reached and found to be ours; until then every call that needs it answers 503."""
+    """Whether a compatible ledger was reached; until then every call that needs it gets a 503."""
 
     ready: bool = False
-    listens: bool = False  # at its address
+    listens: bool = False  # on its address
     problem: str = "no response from the ledger yet"
     durability: tuple[str, ...] = ()
     kept_otherwise: str | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What an operator should look at, though it works."""
+        """Problems that do not stop the gateway."""
         return (*self.durability, *(one for one in (self.kept_otherwise,) if one is not None))

@@ -1,7 +1,7 @@
-"""All processes sign with one key, and go on with it after a restore: the ledger remembers a mark of it.
+"""All processes must use the same signing key, also after a restore: the ledger stores its fingerprint.
 
-Webhook secrets, links, quotes and sessions are made with the signing key. A gateway or caretaker with another one would
-start without a word, and every receiver would find its signatures wrong. So it does not start.
+Webhook secrets, links, quotes and sessions are derived from the signing key. With another one, a gateway or caretaker
+would start normally, and every receiver would reject its signatures. So it does not start.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from gateway.errors import SettingsError
 from gateway.ledger.signing_key import SigningKeyOperations
 from gateway.settings import Settings
 
-_LABEL = b"farebox signing key"  # signed for nothing else
+_LABEL = b"farebox signing key"  # used for nothing else
 _MARK_DIGITS = 16
 
 
 def mark_of(signing_key: str) -> str:
-    """What tells a signing key from others and gives nothing of it away."""
+    """The fingerprint of a signing key; it reveals nothing about the key."""
     return hmac.new(signing_key.encode(), _LABEL, hashlib.sha256).hexdigest()[:_MARK_DIGITS]
 
 
 async def check_signing_key(ledger: SigningKeyOperations, settings: Settings) -> None:
-    """Have the ledger remember the signing key, if it knows none; SettingsError if it knows another one."""
+    """Store the fingerprint in the ledger, if there is none; SettingsError if there is another one."""
     mine = mark_of(settings.secret("signing-key"))
     known = await ledger.claim_signing_key(mine)
     if known != mine:
@@ -31,7 +31,7 @@ async def check_signing_key(ledger: SigningKeyOperations, settings: Settings) ->
 
 
 def difference(settings: Settings, mine: str, known: str) -> str:
-    """What to do about a ledger that is used with another signing key."""
+    """The error message for a ledger that uses another signing key."""
     return (
         f"FAREBOX_SIGNING_KEY: this ledger uses another signing key: {known}, by its fingerprint; that of "
         f"{settings.secret_source('signing-key')} is {mine}. With the wrong key, webhooks would be signed "

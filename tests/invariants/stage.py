@@ -135,9 +135,7 @@ class Stage:
                 return answer_of(generation in await self.ledger.dispatched({generation: step.arguments["deadline"]}))
             return answer_of(await getattr(self.ledger, step.name)(**step.arguments))
         except LedgerBroken as error:
-            if any(
-                words in str(error) for words in ("was not asked for", "cannot be parked", "cannot wait")
-            ):
+            if any(words in str(error) for words in ("was not asked for", "cannot be parked", "cannot wait")):
                 return "LedgerBroken", None
             self._fail(step, [str(error)])
 

@@ -1,4 +1,4 @@
-"""How the audit looks at what changes meanwhile: steadily, and again before it says that something is wrong."""
+"""How the audit checks a ledger in use: consistently, and repeatedly before it reports a difference."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gateway.errors import LedgerBroken
 from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 
 CHECKS = 3
-"""A difference is reported when this many looks, with a pause between them, have found it."""
+"""A difference is reported when this many checks, with pauses between them, have found it."""
 
 UNREADABLE = (LedgerBroken, ValueError, LookupError, OverflowError)
-"""What reading raises where a script or a text finds something else than it should."""
+"""What reading raises for unexpected data."""
 
 _TRIES = 20
 _PAUSE_SECONDS = 0.01
@@ -21,31 +21,31 @@ _PAUSE_MAX_SECONDS = 0.4
 
 
 class Moved(Exception):
-    """What was being read in several pieces changed between two of them: this look proves nothing."""
+    """The data changed between two reads: this check proves nothing."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """What one look at something found, and how much it looked at."""
+    """The result of one check, and how much it covered."""
 
     differences: list[AuditDifference] = field(default_factory=list)
     generations: int = 0
     entries: int = 0
 
     def add(self, other: Findings) -> None:
-        """Take in what another look found."""
+        """Add the result of another check."""
         self.differences += other.differences
         self.generations += other.generations
         self.entries += other.entries
 
 
 async def recheck(subject: str, check: Callable[[], Awaitable[Findings]]) -> Findings | None:
-    """What the last look saw, with only those differences that every look found; None if it never stood still.
+    """The last check's result, with only the differences found by every check; None if the data never stopped changing.
 
-    One clean look is proof, so the usual cost is one. Text that cannot be read is a difference too.
+    One clean check is proof, so usually there is only one. Unreadable data is a difference too.
     """
     seen: Findings | None = None
-    looks = 0
+    checks = 0
     for attempt in range(_TRIES):
         if attempt:
             await asyncio.sleep(min(_PAUSE_MAX_SECONDS, _PAUSE_SECONDS * 2**attempt))
@@ -56,14 +56,14 @@ async def recheck(subject: str, check: Callable[[], Awaitable[Findings]]) -> Fin
         if seen is not None:
             before = {difference.identity for difference in seen.differences}
             found.differences = [one for one in found.differences if one.identity in before]
-        seen, looks = found, looks + 1
-        if not found.differences or looks == CHECKS:
+        seen, checks = found, checks + 1
+        if not found.differences or checks == CHECKS:
             return found
     return None
 
 
 def unreadable(subject: str, error: Exception) -> AuditDifference:
-    """Something stands there that Farebox did not write."""
+    """The difference for data that Farebox did not write."""
     problem = f"{type(error).__name__}: {error}".splitlines()[0]
     return AuditDifference(
         kind=DifferenceKind.UNREADABLE, subject=subject, expected="what gateway/ledger/README.md says", found=problem
@@ -71,7 +71,7 @@ def unreadable(subject: str, error: Exception) -> AuditDifference:
 
 
 async def readable(subject: str, check: Callable[[], Awaitable[Findings]]) -> Findings:
-    """One look, in which what cannot be read is a difference."""
+    """One check, in which unreadable data is a difference."""
     try:
         return await check()
     except UNREADABLE as error:

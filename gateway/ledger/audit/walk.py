@@ -29,10 +29,10 @@ from gateway.ledger.audit.webhooks import check_webhook, check_webhook_index
 from gateway.ledger.core import LedgerCore
 
 CHECKS_AT_ONCE = 8
-"""Together: their scripts may travel in one pipeline, which Redis answers without a look at anybody else."""
+"""Checks in parallel: their scripts may share a pipeline, which Redis runs without serving other clients."""
 
 Progress = Callable[[str, int, int], None]
-"""Told how many of how many "partitions" or "keys" have been looked at; keys are made and deleted meanwhile."""
+"""Called with how many of how many "partitions" or "keys" were checked; keys come and go meanwhile."""
 
 _INDEXES = frozenset({"deadlines", "waiting", "outputs", "recent"})
 
@@ -40,9 +40,9 @@ _INDEXES = frozenset({"deadlines", "waiting", "outputs", "recent"})
 async def audit(
     ledger: LedgerCore, *, account: str | None = None, progress: Progress | None = None, rest: float = 1.0
 ) -> Report:
-    """Prove that everything in a live ledger agrees, or name what does not; with `account`, of that account only.
+    """Verify that everything in a live ledger is consistent, or name what is not; with `account`, only that account.
 
-    It writes nothing and stops nobody. `rest`: how long it rests after each answer, in times of what the answer took.
+    It writes nothing and blocks nothing. `rest`: the pause after each reply, as a multiple of the reply's duration.
     A report about an unknown account has no accounts. LedgerUnavailable if a server does not answer, LedgerBroken if
     there is no ledger of this shape.
     """
@@ -80,7 +80,7 @@ class _LedgerWalk:
         if not self._counts[partition].agrees:
             check = partial(check_account_count, self._reader, partition)
             await self._check(f"{keys.totals(partition)}, accounts", check)
-        # What is open is counted by its deadlines. Where those are wrong already, totals would be blamed for it.
+        # Open generations are counted by their deadlines. If those are wrong, the totals would be blamed for it.
         if partition not in self._wrong_deadlines:
             await self._check(keys.totals(partition), partial(check_totals, self._reader, partition))
 
@@ -160,7 +160,7 @@ class _LedgerWalk:
 
 
 async def _check_shape(ledger: LedgerCore) -> None:
-    """Findings at the ledger's own description, which nobody but `Ledger.start` writes."""
+    """Checks the ledger's metadata, which only `Ledger.start` writes."""
     found = await ledger.command("GET", keys.META)
     if found is None:
         raise LedgerBroken("there is no ledger here: no gateway has ever started on this Redis")
@@ -172,7 +172,7 @@ async def _check_shape(ledger: LedgerCore) -> None:
 
 
 async def _now(ledger: LedgerCore) -> int:
-    """Redis's own time, in milliseconds."""
+    """Redis's time, in milliseconds."""
     return (await AccountCount.of(Reader(ledger, 0), 0)).moment
 
 

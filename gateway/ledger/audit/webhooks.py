@@ -1,4 +1,4 @@
-"""Webhooks: whoever has one lists it, and what it is yet to be told is due at a time that somebody looks at."""
+"""Webhooks: each is listed by its owner, and its pending events have a due time in the index."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def check_webhook(reader: Reader, key: Key) -> Findings:
 
 
 async def check_webhook_index(reader: Reader, key: Key) -> Findings:
-    """Compare the webhooks that are due with those that are there."""
+    """Compare the due webhooks with the existing ones."""
     findings, cursor = Findings(), "0"
     while True:
         _, (after, *rows) = await reader.run("audit_webhooks", key.name, cursor=cursor, limit=_WEBHOOKS_AT_ONCE)
@@ -49,7 +49,7 @@ async def check_webhook_index(reader: Reader, key: Key) -> Findings:
 
 
 async def missing_webhooks(reader: Reader, account: str, listed: str) -> list[AuditDifference]:
-    """Those that an account lists, as its field `webhooks` has them, and that are not there."""
+    """Webhooks in an account's field `webhooks` that do not exist."""
     partition = partition_of_account(account, reader.partitions)
     found = []
     for webhook in (part.partition("=")[0] for part in listed.split(";") if part):
