@@ -21,6 +21,7 @@ from tests.until import until
 OWNED = {
     "gateway/cli/embedded_redis.py": 1,  # awaited when the server has ended
     "gateway/cli/up.py": 1,  # awaited by `up`
+    "gateway/facades/held.py": 1,  # awaited, or cancelled and awaited, by the held call
     "gateway/media/fair.py": 1,  # awaited, or cancelled, by whoever has the turn
     "gateway/ledger/replicas.py": 1,  # hands what it raises to all who wait
     "gateway/local/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
