@@ -76,6 +76,7 @@ class ModelOut(Answer):
     tool: str
     description: str | None
     pro: bool
+    aliases: list[str] = Field(description="Other names of the model, for clients of other APIs.")
     outputs_max: int
     inputs: InputsOut
     settings: dict[str, SettingOut]

@@ -89,6 +89,7 @@ def _model_shape(model_id: str, model: Model) -> card_schemas.ModelOut:
         tool=model.tool,
         description=model.description,
         pro=model.pro,
+        aliases=list(model.aliases),
         outputs_max=model.outputs_max,
         inputs=card_schemas.InputsOut(
             image=model.inputs.image,
