@@ -41,7 +41,7 @@ class CardInForce:
     ledger: Ledger
     cards: RateCards
     publishes: bool
-    _looks: int = 0
+    _checks: int = 0
 
     async def publish(self, card: RateCard) -> None:
         """Put a card in force; RateCardOutdated, with what to do, if a newer one is."""
@@ -58,8 +58,8 @@ class CardInForce:
     async def check(self) -> None:
         """Compare now. If the ledger has an older card, or has lost it, publish the newer one again."""
         card = self.cards.card
-        partitions = None if self.publishes else [self._looks % self.ledger.partitions]
-        self._looks += 1  # incremented first: a partition that does not respond is skipped, not retried forever
+        partitions = None if self.publishes else [self._checks % self.ledger.partitions]
+        self._checks += 1  # incremented first: a partition that does not respond is skipped, not retried forever
         found = await self.ledger.policies_in_force(partitions)
         problem = outdated(card, found) if any(one is None or one.version != card.version for one in found) else None
         if problem is not None and self.publishes and _is_newer(card, found):

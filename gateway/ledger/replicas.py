@@ -1,12 +1,12 @@
-"""What an answer waits for besides the server's own disk: that of its replicas (`FAREBOX_WAIT_REPLICAS`).
+"""Waits for replicas before a reply is used (`FAREBOX_WAIT_REPLICAS`).
 
-After each batch everyone waits for the next confirmation: that so many replicas have everything written so far on
-disk, by whomever; so a read, or a replay, is not answered either before what it found is safe. One confirmation serves
-all who wait for it, on one connection. When it does not come in time nobody knows whether what was written will last,
-so it is answered as an outage; from then on batches are refused before they write, until the replicas confirm again.
+After each batch, all callers wait for a confirmation that enough replicas have everything written so far, by any
+client, on disk; so no read or replay is answered before the data it found is safe. One confirmation, on one connection,
+serves all waiting callers. Without it in time, it is unknown whether the writes will last, so callers get an
+outage; from then on batches are refused before they write, until the replicas confirm again.
 
-The connection is opened before a batch is sent and must be the same when it is confirmed. A new one may lead to
-another server: to the one that a failover promoted, which knows nothing of the batch and has replicas of its own.
+The connection is opened before a batch is sent and must be the same when it is confirmed. A new one may lead to another
+server: one promoted by a failover, which does not have the batch and has its own replicas.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 _CONFIRM_SECONDS = 1.0  # a replica's fsync takes milliseconds; one that needs a second is stuck
 _CHECK_SECONDS = 0.1  # to find out whether missing replicas are back, while callers wait to write
 
-# A replica that is asked while it writes says what it had before, and speaks up by itself only every second. Asking
-# again is how it is heard at once.
+# A replica that is asked during a write reports its previous state, and then reports by itself only every second.
+# Asking again gets its state at once.
 _ASK_AGAIN_MS = 25
 
 _CHANNEL = "farebox:confirm"
-"""Nobody listens. WAITAOF waits for what its own connection wrote last, and a message counts as written for replicas:
-so a connection that sends one waits for everything before it, and leaves nothing behind."""
+"""A channel without subscribers. WAITAOF waits for the last write of its connection, and a message counts as one: so a
+connection that publishes waits for everything before it, and stores nothing."""
 
 
 class Replicas:
-    """So many replicas of a single server, or with `wanted` 0 nothing to wait for."""
+    """Waits for `wanted` replicas of a single server; with 0, for nothing."""
 
     def __init__(self, redis: Redis | RedisCluster, wanted: int) -> None:
-        """Nothing is written before the replicas have confirmed once."""
+        """Until the replicas have confirmed once, nothing is written."""
         self._redis: Any = redis
         self._wanted = wanted
         self._missing = True
@@ -49,15 +49,15 @@ class Replicas:
         self._connections = 0
 
     async def ready(self) -> int:
-        """Which connection will confirm; ReplicasMissing, before anything is written, if they were and are missing."""
+        """The confirming connection; ReplicasMissing, before anything is written, if replicas are still missing."""
         if self._wanted and self._missing:
             await self._round()
         return self._connections
 
     async def confirm(self, connection: int) -> None:
-        """Return when the replicas have all that was written before this call on disk; ReplicasMissing if not soon.
+        """Return when the replicas have everything written before this call on disk; ReplicasMissing if not in time.
 
-        `connection` is what `ready` said before it was written.
+        `connection` is what `ready` returned before the write.
         """
         if not self._wanted:
             return
@@ -73,7 +73,7 @@ class Replicas:
         await waiter
 
     async def _confirm_rounds(self) -> None:
-        """Ask for all who wait; who comes meanwhile waits for the next round, which covers what they wrote."""
+        """Ask on behalf of all waiting callers; later ones wait for the next round, which covers their writes."""
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             error: BaseException | None = None
@@ -96,19 +96,19 @@ class Replicas:
             if self._connection is None:
                 self._connection = await self._redis.connection_pool.get_connection()
                 self._connections += 1
-            # Two round trips on purpose: asked in one, the replica answers before it has written the message.
-            await self._tell("PUBLISH", _CHANNEL, "")
+            # Two round trips on purpose: in one, the replica would respond before it has written the message.
+            await self._send("PUBLISH", _CHANNEL, "")
             await self._until_confirmed(deadline)
         except BaseException as error:
             await self._disconnect()
             if isinstance(error, ResponseError):
-                # Such as WAITAOF on a server without an append-only file, or one that is a replica itself by now.
+                # Such as WAITAOF on a server without an append-only file, or one that has become a replica.
                 raise ReplicasMissing(f"the server cannot report what its replicas have confirmed: {error}") from None
             raise
 
     async def _until_confirmed(self, deadline: float) -> None:
         while True:
-            _, count = await self._tell("WAITAOF", 1, self._wanted, _ASK_AGAIN_MS)
+            _, count = await self._send("WAITAOF", 1, self._wanted, _ASK_AGAIN_MS)
             if count >= self._wanted:
                 return
             if time.monotonic() >= deadline:
@@ -120,7 +120,7 @@ class Replicas:
             await connection.disconnect(nowait=True)
             await self._redis.connection_pool.release(connection)
 
-    async def _tell(self, *words: str | int) -> Any:
-        """Ask on the connection itself: a client would connect anew by itself, and say nothing of it."""
+    async def _send(self, *words: str | int) -> Any:
+        """Send on the connection itself: a client would silently reconnect."""
         await self._connection.send_command(*words)
         return await self._connection.read_response()

@@ -1,7 +1,7 @@
-"""Webhooks: who is told of what, what they were told, and what they are yet to be told.
+"""Webhooks: their subscriptions, deliveries, and pending events.
 
-An account's webhooks are in its own partition. An operators' one (account None) hears of all accounts, so it has a copy
-in each partition, with what that partition's accounts give it to tell; the copy in the first says that it exists.
+An account's webhooks are in its own partition. An operators' webhook (account None) receives events of all accounts, so
+it has a copy in each partition, with the events of that partition's accounts; the first copy says that it exists.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from gateway.ledger.records import pairs
 from gateway.redis_link.scripts import Argument
 
 DEFAULT = "default"
-"""The webhook that every account has: it tells the addresses that requests name (`webhook_url`)."""
+"""The webhook that every account has: it delivers to the URLs in requests (`webhook_url`)."""
 
 WEBHOOKS_MAX = 10
-"""So many webhooks an account may have, and so many the operators."""
+"""The maximum number of webhooks per account, and for the operators."""
 
 SECRET_OVERLAP_MS = 24 * 3600 * 1000
-"""For so long the secret before signs beside a new one."""
+"""How long the previous secret also signs after a rotation."""
 
 
 @dataclass(frozen=True, slots=True)
 class TooMany:
-    """The owner has as many webhooks as it may."""
+    """The owner has the maximum number of webhooks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A webhook as it is. `account` is None for the operators'; `version` counts its secrets, `mark` tells them apart.
+    """A webhook. `account` is None for the operators'; `version` counts its secrets, `mark` identifies them.
 
-    `paused_because`: `failing` for a whole day, `gone` (410) or `asked`; `dropped` counts what was too much to keep.
+    `paused_because`: `failing` for a whole day, `gone` (410) or `asked`; `dropped` counts events beyond the limit.
     """
 
     id: str
@@ -58,13 +58,13 @@ class Webhook:
 
     @property
     def paused(self) -> bool:
-        """Whether it is told nothing more by itself."""
+        """Whether automatic deliveries are paused."""
         return self.paused_at is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try: the receiver's status code, or a word for why there is none."""
+    """One try: the receiver's status code, or a code for why there is none."""
 
     at: int
     status_code: int | None
@@ -74,7 +74,7 @@ class Try:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one webhook. `subject` is a generation or an account; `tries` are the last, `tried` all of them.
+    """One event for one webhook. `subject` is a generation or an account; `tries` has the latest, `tried` counts all.
 
     `url` is the request's own, if it is one of those; `data` is what was noted where a generation does not say it.
     """
@@ -95,7 +95,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDeliveries:
-    """Deliveries that nobody else tries until the claim runs out."""
+    """Deliveries that no other process tries until the claim expires."""
 
     claim: str
     webhook: Webhook
@@ -104,7 +104,7 @@ class ClaimedDeliveries:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A webhook with something to be told by now."""
+    """A webhook with due deliveries."""
 
     partition: int
     account: str | None
@@ -112,12 +112,12 @@ class Due:
 
 
 class WebhookOperations(LedgerCore):
-    """One method per script that concerns webhooks, and what is read without one."""
+    """One method per webhook script, and reads without a script."""
 
     async def listen(
         self, *, webhook: str, account: str | None, url: str, events: Sequence[EventType], description: str, mark: str
     ) -> outcomes.NotFound | TooMany | Webhook:
-        """Make a webhook; one of that id that is there already is answered as it is."""
+        """Create a webhook; an existing one with this id is returned as it is."""
         replies = await self._everywhere(
             "listen",
             webhook,
@@ -145,7 +145,7 @@ class WebhookOperations(LedgerCore):
         description: str | None = None,
         status: Literal["active", "paused"] | None = None,
     ) -> outcomes.NotFound | Webhook:
-        """Change what is given; `active` has a paused one go on with all that it was not told."""
+        """Change the given fields; `active` resumes a paused one with all pending events."""
         replies = await self._everywhere(
             "change_webhook",
             webhook,
@@ -159,19 +159,19 @@ class WebhookOperations(LedgerCore):
         return _one(webhook, account, replies)
 
     async def unlisten(self, *, webhook: str, account: str | None) -> bool:
-        """Delete a webhook and all that is kept for it; False if there is none."""
+        """Delete a webhook and all its data; False if there is none."""
         replies = await self._everywhere("unlisten", webhook, account)
         return any(word == "deleted" for word, _ in replies)
 
     async def rotate(
         self, *, webhook: str, account: str | None, operation: str, version: int, mark: str
     ) -> outcomes.NotFound | Webhook:
-        """Give it its next secret, `version`; the same `operation` again answers as the first time."""
+        """Give it its next secret, `version`; repeating an `operation` returns the same result."""
         replies = await self._everywhere("rotate", webhook, account, operation=operation, version=version, mark=mark)
         return _one(webhook, account, replies)
 
     async def webhook(self, *, webhook: str, account: str | None) -> outcomes.NotFound | Webhook:
-        """One webhook. The account's `default` one is there as soon as the account is, with version 0 at first."""
+        """One webhook. An account's `default` one exists as soon as the account does, with version 0 at first."""
         replies = await asyncio.gather(
             *(
                 self.command("HGETALL", keys.webhook(partition, _owner(account), webhook))
@@ -179,7 +179,7 @@ class WebhookOperations(LedgerCore):
             )
         )
         found = [reply for reply in map(_flat, replies) if reply]
-        # The first partition's copy says whether there is one at all: it is made last, and deleted last.
+        # The first partition's copy decides whether it exists: it is created last, and deleted last.
         if not _flat(replies[0]):
             known = (
                 account is not None and webhook == DEFAULT and await self.command("EXISTS", self.account_key(account))
@@ -188,7 +188,7 @@ class WebhookOperations(LedgerCore):
         return _merged(webhook, account, found)
 
     async def webhooks(self, *, account: str | None) -> tuple[Webhook, ...]:
-        """All webhooks of an account, or of the operators, in order of making; not the `default` one."""
+        """All webhooks of an account, or of the operators, oldest first, without the `default` one."""
         place = keys.policy(0) if account is None else self.account_key(account)
         listed = await self.command("HGET", place, "webhooks")
         ids = [part.partition("=")[0] for part in (listed or b"").decode().split(";") if part]
@@ -198,7 +198,7 @@ class WebhookOperations(LedgerCore):
     async def deliveries(
         self, *, webhook: str, account: str | None, limit: int, before: str | None = None
     ) -> outcomes.NotFound | outcomes.Page[Delivery]:
-        """What a webhook was told, newest first. `before` is an event's id; NotFound also if that is not there."""
+        """A webhook's deliveries, newest first. `before` is an event's id; NotFound also if that does not exist."""
         at: int | None = None
         if before is not None:
             place = keys.deliveries(self._partition(account, before), _owner(account), webhook)
@@ -208,7 +208,7 @@ class WebhookOperations(LedgerCore):
             at = int(float(score))
         replies = await self._everywhere("deliveries", webhook, account, limit=limit, before_at=at, before_event=before)
         if replies[0][0] != "page":
-            # Nobody has named an address yet.
+            # No request has named a URL yet.
             fresh = webhook == DEFAULT and isinstance(await self.webhook(webhook=webhook, account=account), Webhook)
             return outcomes.Page((), None) if fresh else outcomes.NotFound()
         found = [decode_delivery(*item) for _, rest in replies for item in rest]
@@ -216,21 +216,21 @@ class WebhookOperations(LedgerCore):
         return outcomes.Page(tuple(found[:limit]), found[limit - 1].event if len(found) > limit else None)
 
     async def resend(self, *, webhook: str, account: str | None, event: str) -> outcomes.NotFound | Delivery:
-        """Have an event told once more, or at once, also to a paused webhook."""
+        """Deliver an event again, or at once, also to a paused webhook."""
         key = keys.webhook(self._partition(account, event), _owner(account), webhook)
         word, rest = await self.run("resend", key, event=event)
         return decode_delivery(event.encode(), *rest) if word == "delivery" else outcomes.NotFound()
 
-    # --- telling ---
+    # --- delivering ---
 
     async def due_webhooks(self, *, partition: int, limit: int) -> list[Due]:
-        """The webhooks of a partition that are to be told something by now, longest overdue first."""
+        """The webhooks of a partition with due deliveries, longest overdue first."""
         found = texts(await self._calls.run("overdue", keys.webhooks(partition), limit=limit))
         named = (name.split(":") for name in found[::2])
         return [Due(partition, None if owner == ALL_ACCOUNTS else owner, webhook) for owner, webhook in named]
 
     async def claim_deliveries(self, *, due: Due, claim: str, for_ms: int, limit: int) -> ClaimedDeliveries | None:
-        """Take what is due of a webhook for a while; None if that is nothing (any more)."""
+        """Claim a webhook's due deliveries for a while; None if nothing is due (anymore)."""
         key = keys.webhook(due.partition, _owner(due.account), due.webhook)
         word, rest = await self.run("claim_deliveries", key, claim=claim, claim_ms=for_ms, limit=limit)
         if word != "claimed":
@@ -248,7 +248,7 @@ class WebhookOperations(LedgerCore):
         result: Try,
         jitter_thousandths: int,
     ) -> str:
-        """Note a try: "stale" if the claim has run out, "delivered", "again", "failed" (given up alone) or "paused"."""
+        """Record a try: "stale" if the claim expired, "delivered", "again", "failed" (only this event) or "paused"."""
         key = keys.webhook(due.partition, _owner(due.account), due.webhook)
 
         def tried(delivered_at: int | None) -> Awaitable[tuple[str, list[Any]]]:
@@ -290,13 +290,13 @@ class WebhookOperations(LedgerCore):
         return range(self.partitions) if account is None else (partition_of_account(account, self.partitions),)
 
     def _partition(self, account: str | None, event: str) -> int:
-        """Where an event is kept; events say so themselves."""
+        """The partition of an event, which is part of its id."""
         return int(event[4:6], 16) if account is None else partition_of_account(account, self.partitions)
 
     async def _everywhere(
         self, script: str, webhook: str, account: str | None, **arguments: Argument | None
     ) -> list[tuple[str, list[Any]]]:
-        """Run a script on each copy, the first one last: what a crash leaves half done can be asked for again."""
+        """Run a script on each copy, the first one last: after a crash, the call can be repeated."""
         first, *others = (keys.webhook(partition, _owner(account), webhook) for partition in self._partitions(account))
         replies = await asyncio.gather(*(self.run(script, key, **arguments) for key in others))
         return [await self.run(script, first, **arguments), *replies]
@@ -312,14 +312,14 @@ def _one(webhook: str, account: str | None, replies: Sequence[tuple[str, list[An
 
 
 def _flat(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> list[bytes]:
-    """A hash as names and values in a row, however the client gives it."""
+    """A hash as a flat list of names and values, in either client format."""
     if isinstance(reply, Mapping):
         return [text for pair in reply.items() for text in pair]
     return list(reply)
 
 
 def _merged(webhook: str, account: str | None, copies: Iterable[Sequence[bytes]]) -> Webhook:
-    """One webhook of all its copies: paused if any is, its times the first or the last of theirs."""
+    """Merge a webhook's copies: paused if any is, with the earliest or latest of their times."""
     several = [pairs(copy) for copy in copies]
     fields = several[0] if several else {}
 
@@ -333,7 +333,7 @@ def _merged(webhook: str, account: str | None, copies: Iterable[Sequence[bytes]]
         url=fields.get("url"),
         events=tuple(EventType(text) for text in fields.get("events", "").split(",") if text),
         description=fields.get("description", ""),
-        # The first copy's, which is written last: what was rotated halfway is rotated to the same version again.
+        # The first copy's, which is written last: an interrupted rotation is repeated to the same version.
         version=int(fields.get("version", 0)),
         mark=fields.get("mark", ""),
         created_at=min(times("created_at"), default=0),
@@ -348,7 +348,7 @@ def _merged(webhook: str, account: str | None, copies: Iterable[Sequence[bytes]]
 
 
 def decode_delivery(event: bytes, next_at: bytes, flat: Sequence[bytes]) -> Delivery:
-    """A delivery's hash as a value; `next_at` is its place in `pending`, or nothing."""
+    """Decode a delivery; `next_at` is its score in `pending`, if any."""
     fields = pairs(flat)
     status: Any = fields["status"]
     return Delivery(

@@ -1,7 +1,7 @@
-"""What a caretaker does once a day, beside its rounds and never in their way: trim idle accounts, audit the ledger.
+"""Once a day, in the background: trim idle accounts and audit the ledger.
 
-Of several caretakers the one that takes the turn in the ledger makes it. An outage of the ledger ends an audit without
-a result; the turn lapses, and whoever comes next begins anew.
+The caretaker that takes the lock in the ledger does it. A ledger outage ends an audit without a result; the lock
+expires, and the next caretaker starts again.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.trimming import trim_all
 from gateway.tasks import cancel
 
-_FIRST_LOOK_SECONDS = 5.0  # after a start there is more urgent work
+_FIRST_LOOK_SECONDS = 5.0  # right after a start, other work is more urgent
 _CHECK_SECONDS = 60.0
-_REST = 3.0  # three parts of rest to one of work: nobody waits for the result
+_REST = 3.0  # three parts of rest to one of work: the result is not urgent
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class DailyAudit:
-    """Looks once a minute whether an audit is due, and makes it if it is this process's turn."""
+    """Checks once a minute whether an audit is due, and runs it if this process gets the lock."""
 
     ledger: Ledger
     name: str = field(default_factory=operation_id)
 
     async def run(self) -> None:
-        """Go on for ever. Nothing that happens here ends the caretaker, or more than one audit."""
+        """Run forever. An error ends one audit at most, never the caretaker."""
         await asyncio.sleep(_FIRST_LOOK_SECONDS)
         while True:
             try:
@@ -46,18 +46,18 @@ class DailyAudit:
             await asyncio.sleep(_CHECK_SECONDS)
 
     async def take_turn(self) -> Report | None:
-        """Audit the ledger if that is due and nobody else is at it; None if not."""
+        """Audit the ledger if it is due and no other process does it; otherwise None."""
         if not await claim_audit(self.ledger, self.name):
             return None
         keeping = asyncio.create_task(self._keep_turn(), name="keep the audit's turn")
         try:
-            trimmed = await trim_all(self.ledger, rest=_REST)  # first: the audit proves that it did no harm
+            trimmed = await trim_all(self.ledger, rest=_REST)  # first: the audit then shows that trimming did no harm
             if trimmed:
                 log.info("idle_accounts_trimmed", entries=trimmed)
             report = await audit(self.ledger, rest=_REST)
         finally:
             await cancel(keeping)
-        _tell(report)  # first: a ledger that takes nothing new must not keep its differences from the log
+        _tell(report)  # first: differences must be logged even if the ledger accepts no writes
         await remember(self.ledger, report)
         return report
 
@@ -67,7 +67,7 @@ class DailyAudit:
             try:
                 await keep_claim(self.ledger, self.name)
             except LedgerUnavailable:
-                continue  # the audit itself finds out
+                continue  # the audit itself will notice
 
 
 def _tell(report: Report) -> None:

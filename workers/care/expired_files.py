@@ -1,8 +1,8 @@
-"""Deletes what has had its time in the object store: outputs and inputs of ended generations, and uploads.
+"""Deletes expired objects from the object store: outputs and inputs of ended generations, and uploads.
 
-Beside a caretaker's rounds and never in their way: a bucket takes 50 ms for a deletion, or does not answer at all. Any
-number of caretakers may delete; a claim in the ledger keeps two of them from the same generations. The ledger hears
-that outputs are gone after they are: who dies in between has left them claimed, and they are due again.
+Runs in the background: a bucket takes 50 ms for a deletion, or does not respond at all. Any number of caretakers may
+delete; a claim in the ledger separates their work. The ledger learns that outputs are gone after their deletion: if the
+process dies in between, they are due again when the claim expires.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from workers.metrics import OUTPUTS_DELETED, UPLOADS_DELETED
 
 _CHECK_SECONDS = 60.0
 _REST_SECONDS = 0.1  # between batches, while there is more to delete
-_BATCH_SECONDS = 120.0  # for a store that hangs; a batch over a slow link takes 5 s
-_CLAIM_MS = 300_000  # longer than a batch and its note in the ledger may take
+_BATCH_SECONDS = 120.0  # for a hung store; a batch over a slow link takes 5 s
+_CLAIM_MS = 300_000  # longer than a batch and its record in the ledger may take
 _OF_A_PARTITION = 8  # in one batch: 512 generations, some thousand objects
 _UPLOADS_AT_ONCE = 1000
 
@@ -30,14 +30,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class ExpiredFiles:
-    """Batches of deletions, for ever."""
+    """Deletes in batches, forever."""
 
     ledger: Ledger
     outputs: OutputStore
     claim_ms: int = _CLAIM_MS
 
     async def delete_outputs(self) -> None:
-        """Delete expired outputs: batch after batch while there are any, then a look each minute."""
+        """Delete expired outputs: batch after batch while there are any, then check each minute."""
         while True:
             more = False
             try:
@@ -47,7 +47,7 @@ class ExpiredFiles:
             await asyncio.sleep(_REST_SECONDS if more else _CHECK_SECONDS)
 
     async def delete_uploads(self) -> None:
-        """Delete uploads that nobody can use any more. Whatever was made of them has its own copy."""
+        """Delete uploads that can no longer be used. Generations have their own copies."""
         while True:
             more = False
             try:
@@ -57,7 +57,7 @@ class ExpiredFiles:
             await asyncio.sleep(_REST_SECONDS if more else _CHECK_SECONDS)
 
     async def delete_some_outputs(self) -> bool:
-        """Delete one batch; whether there may be more that is due now."""
+        """Delete one batch; returns whether more may be due."""
         claims = await asyncio.gather(
             *(
                 self.ledger.claim_outputs(partition=partition, limit=_OF_A_PARTITION, claim_ms=self.claim_ms)
@@ -74,7 +74,7 @@ class ExpiredFiles:
         return any(len(claim) == _OF_A_PARTITION for claim in claims)
 
     async def delete_some_uploads(self) -> bool:
-        """Delete one batch, the oldest first; whether there may be more."""
+        """Delete one batch, oldest first; returns whether there may be more."""
         async with asyncio.timeout(_BATCH_SECONDS):
             deleted = await self.outputs.delete_uploads(before=hour(now_seconds()), at_most=_UPLOADS_AT_ONCE)
         if deleted:

@@ -1,4 +1,4 @@
-"""A caretaker says every few seconds that it is alive, so that a gateway can say that none is."""
+"""A caretaker's heartbeat, so that gateways can report when none is running."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ log = structlog.get_logger(__name__)
 
 
 def process_name() -> str:
-    """What operators know a process by: its machine, its number there, and something for when that comes again."""
+    """A process's name for operators: machine, pid, and a suffix because pids are reused."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
 @dataclass(slots=True)
 class Heartbeat:
-    """A caretaker's."""
+    """The heartbeat of one caretaker."""
 
     queue: Queue
     name: str = field(default_factory=process_name)
 
     async def run(self) -> None:
-        """Go on for ever."""
+        """Run forever."""
         while True:
             try:
                 await caretaker_seen(self.queue.redis, self.name)
@@ -39,7 +39,7 @@ class Heartbeat:
             await asyncio.sleep(SEEN_EVERY_SECONDS)
 
     async def end(self) -> None:
-        """Say that the caretaker has stopped."""
+        """Record that the caretaker has stopped."""
         try:
             await caretaker_gone(self.queue.redis, self.name)
         except QueueUnavailable as error:

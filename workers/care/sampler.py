@@ -1,6 +1,6 @@
-"""What operators see of the past: every ten seconds a caretaker notes how the queues and the holds are.
+"""Samples queues and holds every ten seconds, for operators.
 
-Of several caretakers the first to come takes the sample. While ledger or queue do not answer there is none: a gap.
+The first of several caretakers takes each sample. While ledger or queue are unavailable, there is a gap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Sampler:
         self.series = Series(self.queue)
 
     async def run(self) -> None:
-        """Go on for ever. Nothing that happens here ends the caretaker, or more than one sample."""
+        """Run forever. An error costs one sample at most, never the caretaker."""
         while True:
             try:
                 now = await self.queue.now()
@@ -45,7 +45,7 @@ class Sampler:
             await asyncio.sleep(rest_ms / 1000)
 
     async def take(self, now: int) -> Sample | None:
-        """Take the sample of the ten seconds that `now`, in the queue's time, is in; None if somebody else has."""
+        """Take the sample of the current ten seconds (`now`, by the queue's clock); None if another process has."""
         totals = await self.ledger.totals()
         tools = {*totals.queued, *totals.waiting, *totals.running}
         sample = await self.series.add(now, totals, await self.queue.depths(sorted(tools)))

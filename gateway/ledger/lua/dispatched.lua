@@ -10,7 +10,7 @@ local CHECK_AGAIN_MS = 60000
 local now = amounts.real_now()
 
 -- When to check a generation again; nil if it no longer needs dispatching.
-local function look_at(id)
+local function next_check(id)
   local fields = redis.call(
     "HMGET", keys.generation(id), "state", "parked", "ref", "queued_at", "not_before", "terms", "in_line")
   local state, parked, ref, queued_at, not_before = unpack(fields, 1, 5)
@@ -24,7 +24,7 @@ end
 local moved = {}
 for id, known in string.gmatch(read, "([^:,]+):(%d+)") do
   local deadline = redis.call("ZSCORE", KEYS[1], id)
-  moved[id] = deadline and tonumber(deadline) == tonumber(known) and look_at(id) or nil
+  moved[id] = deadline and tonumber(deadline) == tonumber(known) and next_check(id) or nil
 end
 
 local reply = {"noted"}

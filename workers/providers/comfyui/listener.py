@@ -38,10 +38,10 @@ class JobWatch:
         self.gone = False
         self._news = asyncio.Event()
 
-    async def news(self, look_at: float | None = None) -> bool:
-        """Wait for a word of how far it is: True. False: it is gone, or `look_at` has come, by the loop's clock."""
+    async def news(self, poll_at: float | None = None) -> bool:
+        """Wait for progress: True. False: the job is gone, or `poll_at` (the loop's clock) has come."""
         try:
-            async with asyncio.timeout_at(look_at):
+            async with asyncio.timeout_at(poll_at):
                 await self._news.wait()
         except TimeoutError:
             return False
@@ -49,12 +49,12 @@ class JobWatch:
         return not self.gone
 
     def get_on(self, fraction: float) -> None:
-        """It is so far."""
+        """Progress was reported."""
         self.fraction = fraction
         self._news.set()
 
     def leave_queue(self) -> None:
-        """It is not in the queue (any more)."""
+        """The job is not in the queue (anymore)."""
         self.gone = True
         self._news.set()
 
