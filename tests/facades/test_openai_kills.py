@@ -34,19 +34,19 @@ def video(client: openai.OpenAI, prompt: str) -> str:
 
 @pytest.mark.timeout(3600 if LONG else 180)
 def test_killed_between_accepting_and_answering_nothing_is_made_twice(stack: Stack) -> None:
-    """All calls are alike but every third, so that a retry has to tell its own from the calls before it."""
+    """All calls are alike but every fourth, so that a retry has to tell its own from the calls before it."""
     account, chance = stack.account(top_up=100_000), random.Random(15)
     client = client_of(stack, account, max_retries=40)
     made = []
     with ThreadPoolExecutor() as threads:
         for number in range(KILLS):
-            make = image if number % 2 else video
-            call = threads.submit(make, client, "the same" if number % 3 else f"number {number}")
+            make = image if number % 3 else video
+            call = threads.submit(make, client, "the same" if number % 4 else f"number {number}")
             time.sleep(chance.uniform(0, 0.7))  # where in its work the gateway is hit is up to chance
             stack.kill_gateway()
             made.append(call.result(timeout=120))
             stack.wait_until_ready()
-    videos = made[::2]
+    videos = made[::3]
     assert [client.videos.poll(one).status for one in videos] == ["completed"] * len(videos)
     assert len(set(made)) == KILLS, "each call has a generation of its own"
     totals = stack.call("GET", "/v1/usage", account.key)["totals"]

@@ -24,7 +24,7 @@ def error_of(account: Account, stack: Stack, **arguments: Any) -> openai.APIStat
     return raised.value
 
 
-def test_a_video_is_made_and_its_content_is_streamed_with_range(stack: Stack) -> None:
+def test_a_video_is_made_its_content_is_streamed_with_range_and_its_file_deleted(stack: Stack) -> None:
     account = stack.account()
     client = client_of(stack, account)
     raw = client.videos.with_raw_response.create(model="farebox/wan-2.2", prompt="a wave", seconds="5")  # type: ignore[arg-type]
@@ -43,7 +43,13 @@ def test_a_video_is_made_and_its_content_is_streamed_with_range(stack: Stack) ->
     headers = {"Authorization": f"Bearer {account.key}", "Range": "bytes=4-7"}
     part = httpx.get(path, headers=headers)
     assert (part.status_code, part.content) == (206, b"ftyp")
-    assert charged(stack, account) == 30
+    assert client.videos.delete(video.id).deleted
+    for call in (client.videos.retrieve, client.videos.download_content, client.videos.delete):
+        with pytest.raises(openai.NotFoundError):
+            call(video.id)
+    (generation,) = generations(stack, account)
+    assert generation["outputs_deleted"] is True
+    assert charged(stack, account) == 30, "what was delivered stays charged"
 
 
 def test_what_is_charged_is_what_seconds_say(stack: Stack) -> None:
@@ -115,19 +121,6 @@ def test_deleting_a_video_that_has_not_ended_cancels_it_and_gives_its_credits_ba
     assert stack.call("GET", "/v1/balance", account.key)["available"] == 100
 
 
-def test_deleting_one_that_has_ended_deletes_its_file(stack: Stack) -> None:
-    account = stack.account()
-    client = client_of(stack, account)
-    video = client.videos.create_and_poll(model="wan-2.2", prompt="x")
-    assert client.videos.delete(video.id).deleted
-    for call in (client.videos.retrieve, client.videos.download_content, client.videos.delete):
-        with pytest.raises(openai.NotFoundError):
-            call(video.id)
-    (generation,) = generations(stack, account)
-    assert generation["outputs_deleted"] is True
-    assert charged(stack, account) == 30, "what was delivered stays charged"
-
-
 def test_the_list_has_all_videos_and_no_images_page_by_page(stack: Stack) -> None:
     account = stack.account(top_up=1000)
     client = client_of(stack, account)
@@ -144,7 +137,7 @@ def test_the_list_has_all_videos_and_no_images_page_by_page(stack: Stack) -> Non
 
 def test_a_remix_is_refused_where_the_model_takes_no_video(stack: Stack) -> None:
     client = client_of(stack, stack.account())
-    video = client.videos.create_and_poll(model="wan-2.2", prompt="x")
+    video = client.videos.create(model="wan-2.2", prompt="x", extra_body=SLOW)
     with pytest.raises(openai.BadRequestError, match=r"Wan 2\.2 takes no video as input"):
         client.videos.remix(video.id, prompt="bluer")
 

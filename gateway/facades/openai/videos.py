@@ -113,12 +113,12 @@ async def remix(request: web.Request) -> web.Response:
     if unknown := given.keys() - {"prompt"}:
         raise refused(min(unknown), "is not a parameter of this call")
     video = await _video(request)
-    if not video.outputs:
-        raise NotFound(f"Video {video.id} has no content to remix.")
     model = request.app[RATE_CARDS].card.models.get(video.request.model)
     if model is None or not model.inputs.video:
         name = video.request.model if model is None else model.name
         raise refused("video", f"cannot be remixed: {name} takes no video as input")
+    if not video.outputs:
+        raise NotFound(f"Video {video.id} has no content to remix.")
     members = {
         "prompt": given.get("prompt"),
         "settings": dict(video.request.settings),
