@@ -51,9 +51,11 @@ def model_of(request: web.Request, name: object, kind: MediaKind | None = None) 
 
 
 def models_of(request: web.Request, kind: MediaKind) -> dict[str, Model]:
-    """The models that make this kind of thing, by id."""
-    models = request.app[RATE_CARDS].card.models
-    return {name: model for name, model in models.items() if kind_asked(model.tool, model.settings) is kind}
+    """The models that make this kind of thing, by id: first the baseline model of each tool, which is the default."""
+    card = request.app[RATE_CARDS].card
+    models = [tool.baseline_model for tool in card.tools.values()] + list(card.models)
+    made = {name: card.models[name] for name in models}
+    return {name: model for name, model in made.items() if kind_asked(model.tool, model.settings) is kind}
 
 
 def settings_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -144,3 +145,17 @@ def test_two_equal_calls_are_two_and_an_idempotency_key_makes_them_one(stack: St
     ]
     assert len({(one.model_extra or {})["generation"] for one in same}) == 1
     assert len(generations(stack, account)) == 3
+
+
+@pytest.mark.parametrize(("form", "opening"), [("jpeg", b"\xff\xd8\xff"), ("webp", b"RIFF"), ("png", b"\x89PNG")])
+def test_the_output_format_is_the_one_that_was_asked_for(stack: Stack, form: Any, opening: bytes) -> None:
+    made = client_of(stack, stack.account()).images.generate(model="gpt-image-1", prompt="x", output_format=form)
+    (image,) = made.data or []
+    assert made.output_format == form
+    assert base64.b64decode(image.b64_json or "").startswith(opening)
+
+
+def test_without_a_model_it_is_the_baseline_of_images(stack: Stack) -> None:
+    account = stack.account()
+    client_of(stack, account).images.generate(prompt="x", response_format="url")
+    assert [one["model"] for one in generations(stack, account)] == ["flux-dev"]

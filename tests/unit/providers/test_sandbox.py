@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from threading import Event
@@ -65,6 +66,20 @@ async def test_the_video_tool_renders_videos_and_the_image_tool_images(sandbox: 
         results = sandbox.results(await sandbox.submit(asked), asked)
         types += [inspect(event.data).content_type async for event in results if isinstance(event, Rendered)]
     assert types == ["image/png", "video/mp4"]
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+async def test_an_image_has_the_output_format_that_was_ordered(sandbox: Sandbox, image_format: str) -> None:
+    asked = request(settings={**SMALL, "output_format": image_format})
+    async with aclosing(sandbox.results(await sandbox.submit(asked), asked)) as results:
+        (rendered,) = [event async for event in results if isinstance(event, Rendered)]
+    media = inspect(io.BytesIO(rendered.data))
+    assert (media.content_type, media.width) == (f"image/{image_format}", 96)
+
+
+async def test_a_format_that_is_not_rendered_is_rejected(sandbox: Sandbox) -> None:
+    with pytest.raises(ProviderRejected, match="not 'tiff'"):
+        await delivered(sandbox, request(settings={**SMALL, "output_format": "tiff"}))
 
 
 async def test_progress_rises_over_all_outputs(sandbox: Sandbox) -> None:

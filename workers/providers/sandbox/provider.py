@@ -25,7 +25,7 @@ from gateway.domain import FailureCode
 from gateway.errors import Moderated, ProviderError, ProviderFailed, ProviderRejected
 from gateway.providers.sandbox import SandboxControls
 from workers.providers.base import Connection, ProgressReport, ProviderRequest, Rendered, Result
-from workers.providers.sandbox.render import RenderJob, render
+from workers.providers.sandbox.render import IMAGE_FORMATS, RenderJob, render
 from workers.providers.sandbox.shape import clip, image_size, is_video
 
 _REF = re.compile(r"sbx_(\d{1,16})_[0-9a-f]{16}")
@@ -113,7 +113,17 @@ def _job(request: ProviderRequest, index: int) -> RenderJob:
     settings = request.settings
     shape = clip(settings) if is_video(request.tool, settings) else image_size(settings)
     seed = str(settings.get("seed", ""))
-    return RenderJob(index=index, model=request.model, prompt=request.prompt, seed=seed, shape=shape)
+    image_format = str(settings.get("output_format", "png")).lower()
+    if image_format not in IMAGE_FORMATS:
+        raise ProviderRejected(f"the sandbox renders {', '.join(sorted(IMAGE_FORMATS))}, not {image_format!r}")
+    return RenderJob(
+        index=index,
+        model=request.model,
+        prompt=request.prompt,
+        seed=seed,
+        shape=shape,
+        image_format=image_format,
+    )
 
 
 def _controls(controls: Any) -> SandboxControls:
