@@ -15,6 +15,7 @@ from gateway.schemas.base import (
     AmountIn,
     Answer,
     Body,
+    Counts,
     Credits,
     Metadata,
     Query,
@@ -189,15 +190,15 @@ class AccountOut(Answer):
     id: str
     object: Literal["account"]
     email: str | None
-    metadata: dict[str, Any]
+    metadata: Metadata
     test: bool = Field(description="Whether the account's clock was ever advanced.")
     created_at: Time
     clock: Clock
     balance: Balance
     subscription_started_at: Time | None
     alerts: Alerts
-    in_work: dict[str, int] = Field(description="Queued and running generations, by tool.")
-    waiting: dict[str, int]
+    in_work: Counts = Field(description="Queued and running generations, by tool.")
+    waiting: Counts
     keys: list[KeyOut]
     journal: list[EntryOut] = Field(
         default=[], description="The ten newest entries; only included when the account is read."

@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType
 
 from gateway.domain import ACCOUNT_PATTERN, AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
 from gateway.outside.visible import UNSAFE_CHARACTER
@@ -250,7 +251,21 @@ TimeIn = Annotated[
 ]
 """A time in a request."""
 
-Metadata = Annotated[dict[str, Any], AfterValidator(_small), Field(description="Your own data, at most 16 KiB.")]
+# A shape that stands in several places has a name in `/openapi.json`: makers of clients make one class of it then.
+
+SettingsIn = TypeAliasType("SettingsIn", Annotated[dict[str, Setting], Field(max_length=64)])
+"""Settings in a request."""
+
+SettingsOut = TypeAliasType("SettingsOut", dict[str, Setting])
+"""Settings in an answer."""
+
+Counts = TypeAliasType("Counts", dict[str, int])
+"""Numbers by tool, or by what they count."""
+
+Metadata = TypeAliasType(
+    "Metadata",
+    Annotated[dict[str, Any], AfterValidator(_small), Field(description="Your own data, at most 16 KiB.")],
+)
 """The caller's own data: kept and given back, never read."""
 
 Limit = Annotated[

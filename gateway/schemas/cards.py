@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
-from gateway.schemas.base import Answer, Credits, Setting
+from gateway.schemas.base import Answer, Counts, Credits, Setting
 
-Condition = dict[str, list[Setting]]
+Condition = TypeAliasType("Condition", dict[str, list[Setting]])
+"""Values by setting: it holds when each of these settings has one of its values."""
+
+Allow = TypeAliasType("Allow", dict[str, Condition])
+"""The settings values that a tool is limited to, by tool."""
 
 
 class SettingOut(Answer):
@@ -29,12 +34,16 @@ class PerUnitOut(Answer):
     over: Credits
 
 
+CreditsPerUnit = TypeAliasType("CreditsPerUnit", dict[str, PerUnitOut])
+"""By numeric setting, or by what is counted of inputs."""
+
+
 class RateOut(Answer):
     """One price line: the price of an output when `when` matches."""
 
     when: Condition
     credits: Credits
-    credits_per: dict[str, PerUnitOut]
+    credits_per: CreditsPerUnit
     round_up: dict[str, Credits]
     round_credits_to: Credits | None = Field(description="The price of one output is rounded up to a multiple of this.")
     minimum_credits: Credits
@@ -48,7 +57,7 @@ class AddOnOut(Answer):
     when: Condition
     credits: Credits | None
     factor: Credits | None
-    credits_per: dict[str, PerUnitOut] | None
+    credits_per: CreditsPerUnit | None
     per: Literal["output", "request"]
 
 
@@ -127,14 +136,18 @@ class EstimatedGenerations(Answer):
     generations: int
 
 
+EstimatedByTool = TypeAliasType("EstimatedByTool", dict[str, EstimatedGenerations])
+"""By tool."""
+
+
 class FreePlanOut(Answer):
     """What an account without a subscription gets. The estimate is per day."""
 
     daily_credits: Credits
-    concurrency: dict[str, int] = Field(description="Concurrent generations, by tool; tools not listed: 1.")
+    concurrency: Counts = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
-    allow: dict[str, Condition] = Field(description="The settings values that a tool is limited to.")
-    estimated_generations: dict[str, EstimatedGenerations]
+    allow: Allow = Field(description="The settings values that a tool is limited to.")
+    estimated_generations: EstimatedByTool
 
 
 class PlanOut(Answer):
@@ -144,11 +157,11 @@ class PlanOut(Answer):
     name: str
     monthly_credits: Credits
     price: PriceOut
-    concurrency: dict[str, int] = Field(description="Concurrent generations, by tool; tools not listed: 1.")
+    concurrency: Counts = Field(description="Concurrent generations, by tool; tools not listed: 1.")
     max_waiting: int
     head_start_seconds: Credits = Field(description="How far ahead of others its generations are queued.")
-    allow: dict[str, Condition] = Field(description="The settings values that a tool is limited to.")
-    estimated_generations: dict[str, EstimatedGenerations]
+    allow: Allow = Field(description="The settings values that a tool is limited to.")
+    estimated_generations: EstimatedByTool
 
 
 class PlansOut(Answer):

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gateway.schemas.base import WHOLE, Answer, Body, Credits, Setting, given_number
-from gateway.schemas.generations import OUTPUTS_MAX
+from gateway.schemas.base import WHOLE, Answer, Body, Credits, SettingsIn, SettingsOut, given_number
+from gateway.schemas.generations import OUTPUTS_MAX, PlanRefusal
 
 ITEMS_MAX = 100
 DAYS_MAX = 31
@@ -44,7 +44,7 @@ class EstimateItemIn(Body):
 
     tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
     model: Annotated[str, Field(min_length=1, max_length=128, examples=["nano-banana"])]
-    settings: Annotated[dict[str, Setting], Field(max_length=64)] = Field(default_factory=dict)
+    settings: SettingsIn = Field(default_factory=dict)
     outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Outputs per request. Default: 1."), WHOLE] = 1
     per_day: PerDay
     days: Annotated[int, Field(ge=1, le=DAYS_MAX, description="Days per month with such requests."), WHOLE]
@@ -75,14 +75,14 @@ class EstimateItemOut(Answer):
 
     tool: str
     model: str
-    settings: dict[str, Setting]
+    settings: SettingsOut
     outputs: int
     per_day: Credits
     days: int
     unit_credits: Credits
     credits: Credits
     allowed: bool = Field(description="Whether the caller's plan allows it; without a key, whether the free plan does.")
-    reason: Literal["subscription_required", "plan_limit"] | None
+    reason: PlanRefusal | None
 
 
 class PlanAdviceOut(Answer):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from gateway.domain import EventType
 from gateway.schemas.base import Answer, Credits
@@ -50,11 +50,63 @@ class GoneGeneration(Answer):
     account: str
 
 
-class EventOut(Answer):
-    """The body of a webhook call. Events with the same `id` are the same event: process it once."""
+class Event(Answer):
+    """What all events have. Events with the same `id` are the same event: process it once."""
 
     id: str
     object: Literal["event"]
     type: EventType
     created_at: int = Field(description="Unix time in seconds, as in OpenAI's events; times in `data` are RFC 3339.")
-    data: GenerationOut | CreditsAlert | TopUpPaid | SubscriptionChanged | GoneGeneration
+    data: Answer
+
+
+class GenerationEvent(Event):
+    """A generation has started or ended."""
+
+    type: Literal[
+        EventType.GENERATION_RUNNING,
+        EventType.GENERATION_SUCCEEDED,
+        EventType.GENERATION_FAILED,
+        EventType.GENERATION_CANCELLED,
+    ]
+    data: GenerationOut | GoneGeneration
+
+
+class CreditsEvent(Event):
+    """The account's credits run low, or are all spent."""
+
+    type: Literal[EventType.CREDITS_LOW, EventType.CREDITS_EXHAUSTED]
+    data: CreditsAlert
+
+
+class TopUpEvent(Event):
+    """A bundle was paid for."""
+
+    type: Literal[EventType.TOP_UP_PAID]
+    data: TopUpPaid
+
+
+class SubscriptionEvent(Event):
+    """The account's subscription changed."""
+
+    type: Literal[EventType.SUBSCRIPTION_CHANGED]
+    data: SubscriptionChanged
+
+
+class EventOut(
+    RootModel[
+        Annotated[
+            GenerationEvent | CreditsEvent | TopUpEvent | SubscriptionEvent,
+            Field(discriminator="type"),
+        ]
+    ]
+):
+    """The body of a webhook call: `type` tells which event it is."""
+
+
+EVENT_SHAPES: dict[EventType, type[Event]] = {
+    event: shape
+    for shape in (GenerationEvent, CreditsEvent, TopUpEvent, SubscriptionEvent)
+    for event in get_args(shape.model_fields["type"].annotation)
+}
+"""The shape of each event."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.schemas.base import Answer, Credits, Query, Time, TimeIn
+from gateway.schemas.base import Answer, Counts, Credits, Query, Time, TimeIn
 
 
 class WorkerOut(Answer):
@@ -45,7 +45,7 @@ class ProviderOut(Answer):
     in_line: int = Field(description="Generations waiting for a free slot at the provider.")
     succeeded_at: Time | None = Field(description="When it last delivered a complete generation.")
     failed_at: Time | None = Field(description="When it last failed, rejected a job, was busy or could not be reached.")
-    last_hour: dict[str, int] = Field(
+    last_hour: Counts = Field(
         description="Results of the last hour by kind: `succeeded`, a failure code, `unreachable`, `busy`."
     )
 
@@ -91,7 +91,7 @@ class QueuesOut(Answer):
     overdue: int = Field(description="Deadlines that have passed without being handled; 0 when healthy.")
     open: int
     accounts: int
-    rescues: dict[str, int]
+    rescues: Counts
     rate_card: RateCardState
     audit: AuditOut | None = Field(description="The last audit; null before the first one.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 from gateway.domain import EVENT_PATTERN, EventType
 from gateway.outside.addresses import URL_MAX
@@ -36,11 +37,14 @@ Url = Annotated[
         examples=["https://example.com/farebox"],
     ),
 ]
+SubscribedEvent = TypeAliasType(
+    "SubscribedEvent",
+    Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*EventType, EVERY_EVENT]})],
+)
+WebhookStatus = TypeAliasType("WebhookStatus", Literal["active", "paused"])
+WebhookPauseReason = TypeAliasType("WebhookPauseReason", Literal["failing", "gone", "asked"])
 Events = Annotated[
-    tuple[
-        Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": [*EventType, EVERY_EVENT]})],
-        ...,
-    ],
+    tuple[SubscribedEvent, ...],
     Field(
         min_length=1,
         max_length=100,
@@ -68,7 +72,7 @@ class WebhookChangeIn(Body):
     url: Url | None = None
     events: Events | None = None
     description: Description | None = None
-    status: Literal["active", "paused"] | None = None
+    status: WebhookStatus | None = None
 
 
 class WebhookOut(Answer):
@@ -82,9 +86,9 @@ class WebhookOut(Answer):
     events: list[EventType]
     description: str
     secret: str | None = Field(default=None, description="Only included in the response that created it.")
-    status: Literal["active", "paused"]
+    status: WebhookStatus
     paused_at: Time | None
-    paused_because: Literal["failing", "gone", "asked"] | None
+    paused_because: WebhookPauseReason | None
     failing_since: Time | None = Field(description="The first failed attempt since the last successful one.")
     delivered_at: Time | None = Field(description="The last successful delivery.")
     dropped: int = Field(description="Events dropped because too many were waiting.")

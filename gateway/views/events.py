@@ -14,15 +14,15 @@ from gateway.outputs import OutputLinks
 from gateway.pricing.card import FREE_PLAN
 from gateway.schemas.base import Answer, utc
 from gateway.schemas.credits import AccountPlan, ScheduledChange
-from gateway.schemas.events import CreditsAlert, EventOut, GoneGeneration, SubscriptionChanged, TopUpPaid
+from gateway.schemas.events import EVENT_SHAPES, CreditsAlert, Event, GoneGeneration, SubscriptionChanged, TopUpPaid
 from gateway.views.generations import generation_shape
 
 GENERATION_EVENTS = frozenset(one for one in EventType if one.startswith("generation."))
 
 
-def event_shape(delivery: Delivery, generation: outcomes.Generation | None, links: OutputLinks) -> EventOut:
+def event_shape(delivery: Delivery, generation: outcomes.Generation | None, links: OutputLinks) -> Event:
     """The event; `generation` is the one that it is about, None for other events or if it is kept no longer."""
-    return EventOut(
+    return EVENT_SHAPES[delivery.type](
         id=delivery.event,
         object="event",
         type=delivery.type,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from openapi_schema_validator import OAS31Validator
 from gateway.api.description.openapi import codes_of, document
 from gateway.api.description.operations import EXAMPLES, NAMES, SIGNED_BODIES, TAGS
 from gateway.api.errors import ApiError, error_classes
+from gateway.api.handlers.uploads import TAKEN_TYPES
 from gateway.api.routes import ROUTES
+from gateway.domain import EventType
 from tests.api.visitor import Visitor
 from tests.cases import cases
 
@@ -23,9 +26,9 @@ DESCRIBED = document(ROUTES, "http://here")
 # Of JSON Schema 2020-12, those that the description uses; whatever else stands there, no validator reads.
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "anyOf", "const", "contentMediaType", "contentSchema", "default",
-    "description", "else", "enum", "examples", "exclusiveMinimum", "format", "if", "items", "maxItems", "maxLength",
-    "maxProperties", "maximum", "minItems", "minLength", "minimum", "multipleOf", "not", "oneOf", "pattern",
-    "prefixItems", "properties", "propertyNames", "required", "then", "title", "type",
+    "description", "discriminator", "else", "enum", "examples", "exclusiveMinimum", "format", "if", "items",
+    "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minimum", "multipleOf", "not",
+    "oneOf", "pattern", "prefixItems", "properties", "propertyNames", "required", "then", "title", "type",
 }  # fmt: skip
 
 
@@ -98,6 +101,60 @@ def test_no_name_is_given_twice_or_tells_of_the_code() -> None:
 
 def _named(schema: dict[str, Any]) -> bool:
     return "title" in schema and "properties" in schema and "data" not in schema["properties"]
+
+
+def _unnamed(schema: Any) -> bool:
+    """Whether makers of clients would make up a class for it: an enum, or an object of which something is said."""
+    return len(schema.get("enum", ())) > 1 or bool(schema.keys() & {"properties", "additionalProperties"})
+
+
+def test_a_shape_that_stands_in_several_places_has_a_name() -> None:
+    """`metadata` was five shapes in five places: a client had five classes that do not fit each other."""
+    inside = [one for shape in DESCRIBED["components"]["schemas"].values() for one in list(_within(shape))[1:]]
+    streams = [
+        event
+        for methods in DESCRIBED["paths"].values()
+        for operation in methods.values()
+        for answered in operation["responses"].values()
+        for event in answered.get("content", {}).get("text/event-stream", {}).get("schema", {}).get("oneOf", ())
+    ]
+    said = Counter(
+        json.dumps({name: of for name, of in one.items() if name not in {"description", "title"}}, sort_keys=True)
+        for one in (*inside, *streams)
+        if _unnamed(one)
+    )
+    assert [shape for shape, times in said.items() if times > 1] == []
+
+
+def test_a_shape_that_may_be_null_has_a_name() -> None:
+    """A maker of clients called the reason of a pause `WebhookOutPausedBecauseType0`."""
+    nullable = [schema["anyOf"] for schema in _schemas(DESCRIBED) if {"type": "null"} in schema.get("anyOf", ())]
+    within = [one for options in nullable for option in options for one in _within(option)]
+    assert [one for one in within if _unnamed(one)] == []
+
+
+def test_each_event_is_told_apart_by_its_type() -> None:
+    """All had one shape, whose `data` was any of five: a receiver had to guess by its members."""
+    shapes = DESCRIBED["components"]["schemas"]
+    mapping = shapes["EventOut"]["discriminator"]["mapping"]
+    assert mapping.keys() == set(EventType)
+    for event, of in DESCRIBED["webhooks"].items():
+        assert of["post"]["requestBody"]["content"]["application/json"]["schema"] == {"$ref": mapping[event]}
+        told = shapes[mapping[event].rpartition("/")[2]]["properties"]["type"]
+        assert event in told.get("enum", [told.get("const")])
+
+
+def test_each_event_of_a_stream_is_told_apart_by_its_name() -> None:
+    for route in ROUTES:
+        if route.events:
+            content = DESCRIBED["paths"][route.path]["get"]["responses"]["200"]["content"]
+            of = content["text/event-stream"]["schema"]["discriminator"]
+            assert of["propertyName"] == "event"
+            assert of["mapping"].keys() == route.events.keys()
+            shapes = {
+                event: DESCRIBED["components"]["schemas"][to.rpartition("/")[2]] for event, to in of["mapping"].items()
+            }
+            assert all(shape["properties"]["event"]["const"] == event for event, shape in shapes.items())
 
 
 def test_every_call_has_a_name_of_its_own_and_a_tag_that_is_explained() -> None:
@@ -191,10 +248,14 @@ async def test_a_402_is_what_its_type_says(gateway: Visitor) -> None:
 
 
 def test_a_file_is_described_as_bytes() -> None:
-    """It had no schema: makers of clients left the call out."""
-    content = DESCRIBED["paths"]["/v1/uploads"]["post"]["requestBody"]["content"]
-    assert {"application/octet-stream", "image/png", "video/mp4"} <= content.keys()
-    assert all(of == {"schema": {"type": "string", "format": "binary"}} for of in content.values())
+    """It had no schema, then ten types beside each other: makers of clients left the call out, or warned of nine."""
+    body = DESCRIBED["paths"]["/v1/uploads"]["post"]["requestBody"]
+    bytes_ = {"schema": {"type": "string", "format": "binary"}}
+    assert body["content"] == {"application/octet-stream": bytes_}
+    assert {*body["content"], *re.findall(r"[a-z]+/[a-z0-9]+", body["description"])} == {*TAKEN_TYPES}
+    for status in ("200", "206"):
+        of = DESCRIBED["paths"]["/v1/generations/{generation}/outputs/{index}"]["get"]["responses"][status]
+        assert of["content"] == {"*/*": bytes_, "application/octet-stream": bytes_}
 
 
 async def test_a_download_with_a_key_takes_no_other_query_than_it_says(gateway: Visitor) -> None:

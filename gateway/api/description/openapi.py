@@ -20,8 +20,9 @@ from gateway.api.http.route import PROBES
 from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType
 from gateway.ledger.webhooks import DEFAULT
 from gateway.pricing.fields import ID_PATTERN
+from gateway.pricing.values import one_of
 from gateway.schemas.base import OfAccount
-from gateway.schemas.events import EventOut
+from gateway.schemas.events import EVENT_SHAPES, EventOut
 
 if TYPE_CHECKING:
     from gateway.api.http.route import Route
@@ -30,6 +31,7 @@ Document = dict[str, Any]
 
 HTML = "text/html"
 _REF = "#/components/schemas/{model}"
+ANY_BYTES = "application/octet-stream"
 _BINARY: Document = {"type": "string", "format": "binary"}  # 3.1 needs no schema of bytes, but generators read this one
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _PATH_PARAMETERS: dict[str, Document] = {
@@ -60,6 +62,7 @@ _DESCRIPTION = (
 def document(routes: Sequence[Route], server: str) -> Document:
     """The whole description."""
     schemas, references = _schemas(routes)
+    schemas |= _streamed_shapes(routes, references)
     paths: dict[str, Document] = defaultdict(dict)
     for route in routes:
         paths[route.path][route.method.lower()] = _operation(route, references, schemas)
@@ -142,10 +145,13 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
     if (route.method, route.path) in SIGNED_BODIES:
         described["requestBody"] = SIGNED_BODIES[route.method, route.path]
     if route.takes_bytes:
+        types = [media for media in route.takes_bytes if media != ANY_BYTES]
         described["requestBody"] = {
             "required": True,
-            "description": "The file's bytes. They alone decide its type; `Content-Type` is ignored.",
-            "content": {media: {"schema": _BINARY} for media in route.takes_bytes},
+            "description": (
+                f"The file's bytes. They alone decide its type: {one_of(types)}. `Content-Type` is ignored."
+            ),
+            "content": {ANY_BYTES: {"schema": _BINARY}},  # makers of clients know no other bytes
         }
     return described
 
@@ -183,8 +189,10 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
     elif route.media == "application/json":
         content = {"schema": {"type": "object"}}
     elif route.events:
-        content = {"schema": _event_schema(route, references)}
+        content = {"schema": _event_schema(route)}
     also: Document = {media: {"schema": {"type": "string"}} for media in route.also_media}
+    if route.media == "*/*":
+        also[ANY_BYTES] = content  # makers of clients leave out what they find under `*/*` alone
     rated = bool(route.scopes)
     good = {"description": route.summary, "headers": _headers(rated=rated), "content": {route.media: content, **also}}
     responses: Document = {str(route.created): good}
@@ -223,42 +231,62 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
     return dict(sorted(responses.items()))
 
 
-def _event_schema(route: Route, references: dict[str, Document]) -> Document:
+def _event_schema(route: Route) -> Document:
     """One event of a stream. OpenAPI 3.1 has no word for the sequence of them."""
+    shapes = {event: _REF.format(model=_streamed(event)) for event in route.events}
     return {
-        "oneOf": [
-            {
-                "type": "object",
-                "title": event,
-                "properties": {
-                    "event": {"const": event},
-                    "id": {"type": "string"},
-                    "data": {
-                        "type": "string",
-                        "contentMediaType": "application/json",
-                        "contentSchema": references[model.__name__],
-                    },
-                },
-                "required": ["event", "data"],
-            }
-            for event, model in route.events.items()
-        ]
+        "oneOf": [{"$ref": reference} for reference in shapes.values()],
+        "discriminator": {"propertyName": "event", "mapping": shapes},
     }
+
+
+def _streamed_shapes(routes: Sequence[Route], references: dict[str, Document]) -> Document:
+    """The events of all streams, each by its name."""
+    return {
+        _streamed(event): {
+            "type": "object",
+            "title": _streamed(event),
+            "description": f"The event `{event}` of a stream.",
+            "properties": {
+                "event": {"const": event, "type": "string"},
+                "id": {"type": "string"},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": references[model.__name__],
+                },
+            },
+            "required": ["event", "data"],
+        }
+        for route in routes
+        for event, model in route.events.items()
+    }
+
+
+def _streamed(event: str) -> str:
+    return f"Streamed{event.capitalize()}"
 
 
 def _webhooks(references: dict[str, Document]) -> Document:
     """The calls that Farebox makes of others, one for each event."""
-    content = {"application/json": {"schema": references[EventOut.__name__]}}
     headers = [
         {"name": f"webhook-{name}", "in": "header", "required": True, "schema": {"type": "string"}}
         for name in ("id", "timestamp", "signature")
     ]
-    call = {
-        "parameters": headers,
-        "requestBody": {"required": True, "content": content},
-        "responses": {"2XX": {"description": "The event was received; any other status is retried"}},
+    return {
+        event: {
+            "post": {
+                "summary": f"Sent on `{event}`",
+                "parameters": headers,
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": references[EVENT_SHAPES[event].__name__]}},
+                },
+                "responses": {"2XX": {"description": "The event was received; any other status is retried"}},
+            }
+        }
+        for event in EventType
     }
-    return {event: {"post": call | {"summary": f"Sent on `{event}`"}} for event in EventType}
 
 
 def _one_of(schemas: list[Document]) -> Document:
@@ -295,7 +323,7 @@ def _schemas(routes: Sequence[Route]) -> tuple[Document, dict[str, Document]]:
     """The components, and for each model the reference to it."""
     takes = {route.takes for route in routes if route.takes is not None}
     gives = {route.gives for route in routes if route.gives is not None} | set(error_shapes().values())
-    gives |= {EventOut, *(model for route in routes for model in route.events.values())}
+    gives |= {EventOut, *EVENT_SHAPES.values(), *(model for route in routes for model in route.events.values())}
     wanted = [(model, "validation") for model in takes] + [(model, "serialization") for model in gives]
     ordered = sorted(wanted, key=lambda one: (one[0].__name__, one[1]))
     found, definitions = models_json_schema(ordered, ref_template=_REF)  # type: ignore[arg-type]  # mode is a Literal

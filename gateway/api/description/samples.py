@@ -7,7 +7,6 @@ They are whole programs: copied as they are, with `FAREBOX_KEY` set, they make t
 from __future__ import annotations
 
 import json
-import mimetypes
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,14 +38,14 @@ class CodeSample:
 
     @classmethod
     def of(cls, server: str, method: str, path: str, operation: Document) -> Self:
-        """The call of an operation; where several types of a body are taken, the second, since the first is any."""
+        """The call of an operation."""
         given = {one["name"]: one.get("example") for one in operation["parameters"] if one["in"] == "path"}
         query = {
             one["name"]: one["example"] for one in operation["parameters"] if one["in"] == "query" and "example" in one
         }
         url = server + path.format(**{name: quote(str(example), safe="") for name, example in given.items()})
         content = operation.get("requestBody", {}).get("content", {})
-        sent_as = list(content)[min(1, len(content) - 1)] if content else None
+        sent_as = next(iter(content), None)
         good = next(of for status, of in operation["responses"].items() if status[0] in "23")
         return cls(
             method=method,
@@ -63,7 +62,7 @@ class CodeSample:
         """The name of the file that is sent, if one is."""
         if self.sent_as is None or self.body is not None:
             return None
-        return f"picture{mimetypes.guess_extension(self.sent_as)}"
+        return "picture.png"
 
 
 def samples(server: str, method: str, path: str, operation: Document) -> dict[str, str]:

@@ -25,7 +25,7 @@ from gateway.schemas.uploads import UploadOut
 
 ANY_BYTES = "application/octet-stream"
 TAKEN_TYPES = (ANY_BYTES, *EXTENSIONS, *CONVERTED)
-"""What an upload may be. Clients that are generated know bytes only as the first; it is the bytes that decide."""
+"""What an upload may be; it is the bytes that decide."""
 
 _KIB = 1024
 _MEDIA = ("image/", "video/")
