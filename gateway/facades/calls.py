@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from gateway.api.errors import UnknownModel
+from gateway.api.errors import ApiError, UnknownModel
 from gateway.api.http.context import caller, context
 from gateway.api.http.headers import GENERATION_HEADER, REPLAY_HEADER
 from gateway.api.http.parse import idempotency_key, shaped
 from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ordering.refusals import refusal_of_request
-from gateway.api.services import CLIENT_CALLS, ORDERING, RATE_CARDS
+from gateway.api.services import BACKGROUND, CLIENT_CALLS, ORDERING, RATE_CARDS
 from gateway.domain import MediaKind, SettingValue, kind_asked
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger.client_calls import ClientCall
@@ -31,6 +32,17 @@ RETRY_SECONDS = 600
 
 OURS = frozenset({"max_credits", "metadata", "sandbox"})
 """Members of `POST /v1/generations` that a client may send beside its own parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CallInWork:
+    """The call that a request is, or is a retry of."""
+
+    of: ClientCall
+    key: str
+
+
+_CALL = web.RequestKey("CALL", _CallInWork)
 
 
 def model_of(request: web.Request, name: object, kind: MediaKind | None = None) -> str:
@@ -75,29 +87,42 @@ def generation_of(request: web.Request, model_id: str, members: Mapping[str, Any
 
 
 async def order(
-    request: web.Request, body: GenerationIn, *, digest: str, retry: bool, seconds: int = RETRY_SECONDS
+    request: web.Request, body: GenerationIn, *, digest: str, retries: int, seconds: int = RETRY_SECONDS
 ) -> Ordered:
     """Price, reserve and queue; of a call that was made before, the generation that it made then.
 
-    `digest` is of all that makes two calls the same. `retry`: this is the retry of one begun within `seconds`.
+    `digest` is of all that makes two calls the same. `retries`: how often the client says that it has sent this
+    before, within `seconds`; one that does not count says 1.
     """
     who, key = caller(request), idempotency_key(request)
     asked = hashlib.sha256(f"{request.method}\n{request.path}\n{digest}".encode()).hexdigest()
     if key is None:
-        calls, call = request.app[CLIENT_CALLS], client_call(request, digest)
+        same = f"{who.key_id}\n{asked}"
+        call = ClientCall(who.acting_account, hashlib.sha256(same.encode()).hexdigest(), seconds)
+        made = await request.app[CLIENT_CALLS].key_of(call, retries)
+        request[_CALL] = _CallInWork(call, made)
         # No header has a space in it, so this is never a key that somebody has sent.
-        key = f"client call {await (calls.known if retry else calls.began)(call, seconds)}"
+        key = f"client call {made}"
     digests = await digests_of(request, who, asked, key=key)
-    ordered = await request.app[ORDERING].order(who, body, digests)
+    try:
+        ordered = await request.app[ORDERING].order(who, body, digests)
+    except ApiError:
+        _note(request, request.app[CLIENT_CALLS].refused)
+        raise
     context(request).generation = ordered.generation.id
     return ordered
 
 
-def client_call(request: web.Request, digest: str) -> ClientCall:
-    """What this call has in common with its retries: the account, its key, the path and the body."""
-    who = caller(request)
-    text = f"{who.key_id}\n{request.method}\n{request.path}\n{digest}"
-    return ClientCall(who.acting_account, hashlib.sha256(text.encode()).hexdigest())
+def answered(request: web.Request) -> None:
+    """Note that the response of this request is whole, or about to be: its retries come only after all others'."""
+    _note(request, request.app[CLIENT_CALLS].answered)
+
+
+def _note(request: web.Request, note: Callable[[ClientCall, str], Coroutine[Any, Any, None]]) -> None:
+    """Note something of this request's call, without letting the client wait."""
+    call = request.get(_CALL)
+    if call is not None:
+        request.app[BACKGROUND].start(note(call.of, call.key), "note a client's call")
 
 
 def created_headers(ordered: Ordered) -> dict[str, str]:

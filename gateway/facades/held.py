@@ -16,6 +16,7 @@ from gateway.api.ownership.own_generations import own_generation, read_again
 from gateway.api.services import HUB
 from gateway.api.streams.hub import StreamWatch
 from gateway.domain import FINAL_STATES
+from gateway.facades.calls import answered
 from gateway.ledger import outcomes
 
 READ_AGAIN_SECONDS = 5.0
@@ -86,6 +87,7 @@ async def hold(
     if generation.state in FINAL_STATES:
         response = await shape(generation)
         response.headers.update(headers)
+        answered(request)
         return response
     if request.app[HUB].closed:
         raise stopping()
@@ -99,6 +101,7 @@ async def hold(
     if whole is None or (cut_off_errors and whole.status >= HTTPStatus.BAD_REQUEST):
         raise ConnectionResetError("the response is cut off, so that the client retries")
     await held.write_eof()
+    answered(request)
     return held
 
 

@@ -2,8 +2,8 @@
 
 A client that retries by itself sends the same request again. Each call gets a key of the gateway's, remembered under
 what its retries have in common (account, API key, path, body) before anything is reserved. A retry finds the call's
-key and uses it as an `Idempotency-Key`, in `reserve`. Only the last of several equal calls is remembered: retries of
-two that were sent side by side lead to one generation, and never to a third.
+key and uses it as an `Idempotency-Key`, in `reserve`. Of equal calls that were made side by side each retry finds
+another, by how often it says that it has been sent: none loses its result to another.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ from gateway.ledger import keys
 if TYPE_CHECKING:
     from gateway.ledger.core import LedgerCore
 
+CALLS_MAX = 100
+"""Equal calls that are remembered at a time: more than an account may have in work."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientCall:
-    """What a call and its retries have in common: `digest` is of everything but the account."""
+    """What a call and its retries have in common (`digest`, of everything but the account); kept for `seconds`."""
 
     account: str
     digest: str
+    seconds: int
 
 
 class ClientCalls:
@@ -34,21 +38,30 @@ class ClientCalls:
         """Keep them in `ledger`, beside what the calls make."""
         self._ledger = ledger
 
-    async def began(self, call: ClientCall, seconds: int) -> str:
-        """A new key for a call, found by its retries for so long."""
-        made = secrets.token_hex(16)
-        await self._ledger.command("SET", self._key(call), made, "EX", seconds)
-        return made
+    async def key_of(self, call: ClientCall, retries: int) -> str:
+        """A new call's key, or that of the one that this is retry number `retries` of; a new one if there is none.
 
-    async def known(self, call: ClientCall, seconds: int) -> str:
-        """The key of the call that this is a retry of, kept for so long from now; a new one if there is none."""
-        await self._ledger.command("SET", self._key(call), secrets.token_hex(16), "NX", "EX", seconds)
-        kept = await self._ledger.command("GETEX", self._key(call), "EX", seconds)
-        return kept.decode() if kept is not None else await self.began(call, seconds)
+        A client that does not count its retries says 1 of each.
+        """
+        return await self._note("call", call, secrets.token_hex(16), retries)
 
-    async def answered(self, call: ClientCall) -> None:
-        """Forget a call: the same request from now on is another one."""
-        await self._ledger.command("DEL", self._key(call))
+    async def answered(self, call: ClientCall, key: str) -> None:
+        """Note that a call has its response: retries are those of others, as long as there are any."""
+        await self._note("answer", call, key)
 
-    def _key(self, call: ClientCall) -> str:
-        return keys.client_call(partition_of_account(call.account, self._ledger.partitions), call.account, call.digest)
+    async def refused(self, call: ClientCall, key: str) -> None:
+        """Forget a call that has made nothing."""
+        await self._note("forget", call, key)
+
+    async def _note(self, what: str, call: ClientCall, key: str, retries: int = 0) -> str:
+        partition = partition_of_account(call.account, self._ledger.partitions)
+        _, (used,) = await self._ledger.run(
+            "client_call",
+            keys.client_call(partition, call.account, call.digest),
+            what=what,
+            key=key,
+            retries=retries,
+            seconds=call.seconds,
+            calls_max=CALLS_MAX,
+        )
+        return str(used.decode())

@@ -69,7 +69,7 @@ def idempotency(partition: int, scope: str, digest: str) -> str:
 
 
 def client_call(partition: int, account: str, digest: str) -> str:
-    """String: the key of a client's last call like this one, for its retries; minutes."""
+    """List: the keys of a client's equal calls, for their retries; minutes."""
     return f"{tag(partition)}:client_call:{account}:{digest}"
 
 

@@ -35,11 +35,23 @@ READ_ONLY = frozenset(
 """Scripts that change nothing. Timed, but not logged as transitions."""
 
 NOT_TRANSITIONS = frozenset(
-    {"account", "admit", "claim_email", "journal", "list_purchase", "publish", "release_email", "sign_out", "take_in"}
+    {
+        "account",
+        "admit",
+        "claim_email",
+        "client_call",
+        "journal",
+        "list_purchase",
+        "publish",
+        "release_email",
+        "sign_out",
+        "take_in",
+    }
     | {"touch"}
 )
 """Scripts whose writes are no news to a reader of the log: they roll an account forward, count a request, a file or a
-key's use, claim an email, end a browser's session, or publish a rate card to all partitions. Timed, but not logged."""
+key's use, claim an email, remember a client's call, end a browser's session, or publish a rate card to all partitions.
+Timed, but not logged."""
 
 _FREQUENT = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
 _NOT_LOGGED = READ_ONLY | NOT_TRANSITIONS

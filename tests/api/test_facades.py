@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 
 from gateway.api.services import HUB, OUTPUTS
-from gateway.domain import FailureCode, Output, operation_id
+from gateway.domain import FailureCode, Output, operation_id, partition_of_account
+from gateway.ledger import keys
 from gateway.outputs import output_key
 from tests.api.visitor import CARD, PICTURE, Visitor, open_gateway
 from tests.until import until
@@ -125,6 +126,43 @@ async def test_a_retry_of_what_never_arrived_is_the_first_and_its_own_retry_find
     key = await gateway.account()
     async with held(gateway, key, RETRY) as one, held(gateway, key, RETRY | {"x-stainless-retry-count": "2"}) as two:
         assert one.headers["X-Farebox-Generation"] == two.headers["X-Farebox-Generation"]
+
+
+async def test_equal_calls_side_by_side_each_find_their_own_when_all_are_cut_off(gateway: Visitor) -> None:
+    """With only the last remembered, both retries had its result, and the other's was paid for and lost."""
+    key = await gateway.account()
+    async with held(gateway, key) as one, held(gateway, key) as two:
+        made = {answer.headers["X-Farebox-Generation"] for answer in (one, two)}
+        one.close()
+        two.close()
+    async with held(gateway, key, RETRY) as one, held(gateway, key, RETRY) as two:
+        assert {answer.headers["X-Farebox-Generation"] for answer in (one, two)} == made
+    assert set(await listed(gateway, key)) == made
+    assert len(made) == 2
+
+
+async def test_what_was_answered_is_not_another_calls_retry(gateway: Visitor) -> None:
+    key = await gateway.account()
+    async with held(gateway, key) as lost, held(gateway, key) as read:
+        await gateway.finish(read.headers["X-Farebox-Generation"])
+        await gateway.notice(read.headers["X-Farebox-Generation"])
+        await read.read()
+        lost.close()
+    async with held(gateway, key, RETRY) as again:
+        assert again.headers["X-Farebox-Generation"] == lost.headers["X-Farebox-Generation"]
+
+
+async def test_a_refused_call_leaves_nothing_for_a_retry_to_find(gateway: Visitor) -> None:
+    key = await gateway.account()
+    body = SKETCH | {"n": 4, "model": "sketch"}
+    for _ in range(5):
+        assert (await gateway.call("POST", GENERATIONS, key, body | {"max_credits": 1}, PACKAGE)).status == 400
+    partition = partition_of_account("acme", gateway.ledger.partitions)
+
+    async def nothing_is_left() -> bool:
+        return not await gateway.ledger.redis.keys(f"{keys.tag(partition)}:client_call:*")
+
+    await until(nothing_is_left)
 
 
 async def test_more_calls_are_held_than_streams_may_be_open(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:

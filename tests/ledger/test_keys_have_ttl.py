@@ -75,7 +75,7 @@ async def a_busy_time(world: World) -> None:
     await ledger.take_in(account="ann", per_day=100, size=100)
     await Requests(ledger).claim(Request("admin", "digest", "request"))
     await Requests(ledger).finish(Request("ann", "digest-2", "request"), "{}")
-    await ClientCalls(ledger).known(ClientCall("ann", "0" * 64), 600)
+    await ClientCalls(ledger).key_of(ClientCall("ann", "0" * 64, 600), 0)
     for owner in ("ann", None):
         await world.listen(owner)
     for account in ("ann", "b.o-b_@"):

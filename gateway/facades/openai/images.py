@@ -16,7 +16,7 @@ from gateway.api.http.respond import answer_json
 from gateway.api.services import HUB, LINKS, OUTPUTS
 from gateway.domain import FINAL_STATES, MediaKind, Output
 from gateway.errors import OutputMissing
-from gateway.facades.calls import RETRY_SECONDS, created_headers, models_of, order
+from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, models_of, order
 from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold
 from gateway.facades.openai.errors import failure_of, not_made
 from gateway.facades.openai.parameters import (
@@ -24,10 +24,10 @@ from gateway.facades.openai.parameters import (
     Asked,
     body_of,
     flag,
-    is_retry,
     read_asked,
     read_timeout,
     refused,
+    retries_of,
     whole,
     word,
 )
@@ -61,7 +61,7 @@ async def _made(request: web.Request, asked: Asked, kind: str) -> web.StreamResp
     body = body_of(request, asked, MediaKind.IMAGE, default_model=default, elsewhere=_ELSEWHERE)
     timeout = read_timeout(request)
     kept_seconds = RETRY_SECONDS + int(timeout or 0)
-    ordered = await order(request, body, digest=asked.digest, retry=is_retry(request), seconds=kept_seconds)
+    ordered = await order(request, body, digest=asked.digest, retries=retries_of(request), seconds=kept_seconds)
     headers = created_headers(ordered)
     quiet_seconds = QUIET_SECONDS if timeout is None else min(_PACKAGE_QUIET_SECONDS, timeout / 2)
     if streamed:
@@ -149,6 +149,7 @@ async def _stream(
                 error = {**failure_of(generation), "type": "server_error", "param": None, "generation": generation.id}
                 await response.write(_event({"type": "error", "error": error}))
             await response.write_eof()
+            answered(request)
             return response
         if request.app[HUB].closed:
             raise ConnectionResetError("the gateway stops: the stream is cut off, so that the client sees it")

@@ -32,6 +32,7 @@ _PART_OF_A_TABLE = re.compile(r"([A-Za-z_]+)\[([A-Za-z0-9_.-]+)\]", re.ASCII)
 _LIST = "[]"
 _USERS = ("user", "safety_identifier")
 _READ_TIMEOUT_MAX = 3600
+_RETRIES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +170,10 @@ def refused(name: str, problem: str) -> InvalidRequest:
     return InvalidRequest(f"`{name[:80]}` {problem}.", fields=[FieldProblem(name, problem)])
 
 
-def is_retry(request: web.Request) -> bool:
-    """Whether the package says that it has sent this before."""
+def retries_of(request: web.Request) -> int:
+    """How often the package says that it has sent this before."""
     count = request.headers.get(RETRY_COUNT_HEADER, "0")
-    return count.isascii() and count.isdigit() and int(count) > 0
+    return min(int(count), _RETRIES_MAX) if re.fullmatch(r"[0-9]{1,6}", count) else 0
 
 
 def read_timeout(request: web.Request) -> float | None:

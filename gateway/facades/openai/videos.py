@@ -18,9 +18,9 @@ from gateway.api.http.respond import answer_json
 from gateway.api.ownership.own_generations import own_generation, queue_positions
 from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.domain import FINAL_STATES, MediaKind, State, kind_asked
-from gateway.facades.calls import created_headers, generation_of, models_of, order
+from gateway.facades.calls import answered, created_headers, generation_of, models_of, order
 from gateway.facades.openai.errors import failure_of
-from gateway.facades.openai.parameters import body_of, is_retry, read_asked, refused, whole
+from gateway.facades.openai.parameters import body_of, read_asked, refused, retries_of, whole
 from gateway.facades.openai.sizes import billed_seconds, size_of
 from gateway.ledger import outcomes
 from gateway.media import Media
@@ -56,7 +56,7 @@ async def create(request: web.Request) -> web.Response:
     elif reference is not None:
         raise refused("input_reference", "must be a file, or have an `image_url`")
     body = body_of(request, asked, MediaKind.VIDEO, default_model=default, elsewhere=("input_reference",))
-    ordered = await order(request, body, digest=asked.digest, retry=is_retry(request))
+    ordered = await order(request, body, digest=asked.digest, retries=retries_of(request))
     return await _answer(request, ordered.generation, created_headers(ordered))
 
 
@@ -126,7 +126,7 @@ async def remix(request: web.Request) -> web.Response:
         "metadata": {_REMIXED_FROM: video.id},
     }
     body = generation_of(request, video.request.model, members)
-    ordered = await order(request, body, digest=json.dumps(given, sort_keys=True), retry=is_retry(request))
+    ordered = await order(request, body, digest=json.dumps(given, sort_keys=True), retries=retries_of(request))
     return await _answer(request, ordered.generation, created_headers(ordered))
 
 
@@ -176,6 +176,7 @@ async def _page(request: web.Request, after: str | None, limit: int) -> tuple[li
 
 async def _answer(request: web.Request, video: Generation, headers: Mapping[str, str] | None = None) -> web.Response:
     (position,) = await queue_positions(request, [video])
+    answered(request)
     sent = {GENERATION_HEADER: video.id, **(headers or {})}
     if video.state not in FINAL_STATES:
         sent[POLL_AFTER_HEADER] = str(POLL_AFTER_MS)
