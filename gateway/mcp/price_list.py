@@ -1,7 +1,8 @@
 """The price of every combination of a model's settings, by the gateway's own arithmetic: `POST /v1/estimates`.
 
 An estimate of one request on one day is that request's price, a hundred of them to a call, and it says what the
-account's plan allows. Nothing is priced here.
+account's plan allows. Nothing is priced here. Settings that no rate names, such as a seed, stay at their defaults: with
+them the example's list would have billions of prices instead of 241.
 """
 
 from __future__ import annotations
@@ -62,11 +63,16 @@ def _combinations(models: Sequence[Mapping[str, Any]]) -> list[_Combinations]:
 
 
 def _walk(model: Mapping[str, Any]) -> Iterator[Settings]:
+    """Every allowed combination of the settings that are named by a rate, or that a rule binds to such a one."""
+    named = _names_in_rates(model)
+    bound = [rule["when"].keys() for rule in model["forbidden"] if rule["when"].keys() & named]
+    varied = {name: of for name, of in model["settings"].items() if name in named.union(*bound)}
     defaults = {name: setting["default"] for name, setting in model["settings"].items()}
-    yield defaults
-    for values in product(*(list(_values(setting)) for setting in model["settings"].values())):
-        settings = dict(zip(model["settings"], values, strict=True))
-        if settings != defaults and not any(_matches(rule["when"], settings) for rule in model["forbidden"]):
+    first = {name: defaults[name] for name in varied}
+    yield first
+    for values in product(*(list(_values(setting)) for setting in varied.values())):
+        settings = dict(zip(varied, values, strict=True))
+        if settings != first and not any(_matches(rule["when"], defaults | settings) for rule in model["forbidden"]):
             yield settings
 
 
@@ -103,24 +109,27 @@ async def _priced(client: GatewayClient, lists: Sequence[_Combinations]) -> tupl
 
 def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     model = combinations.model
-    prices = [
-        {"settings": settings, "credits": item["credits"]}
-        | ({} if item["allowed"] else {"allowed": False, "reason": item["reason"]})
-        for settings, item in zip(combinations.chosen, priced, strict=True)
-    ]
+    gates = [{} if item["allowed"] else {"allowed": False, "reason": item["reason"]} for item in priced]
     shown = {name: model[name] for name in ("id", "name", "tool", "description", "pro", "outputs_max", "inputs")}
-    shown |= {"settings": model["settings"], "prices": prices}
-    if beside := _also_by(model):
+    shown["settings"] = model["settings"]
+    if all(gate == gates[0] for gate in gates):
+        shown |= gates[0]
+        gates = [{} for _ in gates]
+    shown["prices"] = [
+        {"settings": settings, "credits": item["credits"], **gate}
+        for settings, item, gate in zip(combinations.chosen, priced, gates, strict=True)
+    ]
+    if beside := sorted(_names_in_rates(model) & _BESIDE_SETTINGS):
         shown["price_also_depends_on"] = beside
     if combinations.some_left_out:
         shown["combinations_left_out"] = True
     return shown
 
 
-def _also_by(model: Mapping[str, Any]) -> list[str]:
-    """What the price depends on beside settings: numbers of inputs, and what is measured of them and the prompt."""
+def _names_in_rates(model: Mapping[str, Any]) -> set[str]:
+    """What the price depends on: settings, numbers of inputs, and what is measured of them and the prompt."""
     names: set[str] = set()
     for line in (*model["rates"], *model["add_ons"]):
         names |= line["when"].keys()
         names |= {factor for name in line["credits_per"] or () for factor in factors(name)}
-    return sorted(names & _BESIDE_SETTINGS)
+    return names

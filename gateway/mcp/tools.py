@@ -51,7 +51,8 @@ class OfferedTool:
 async def list_models(client: GatewayClient, given: arguments.ListModelsArguments) -> Result:
     """List the models on sale: their settings, and for each combination of them the price in credits of one output.
 
-    `price_also_depends_on` names what else raises a price, such as the number of input images: ask `quote` for those.
+    Settings that are not in a price do not change it. `price_also_depends_on` names what else does, such as the number
+    of input images: ask `quote` for those.
     """
     return await price_list(client, given.tool, given.model)
 
