@@ -101,6 +101,9 @@ async def order(
         call = ClientCall(who.acting_account, hashlib.sha256(same.encode()).hexdigest(), seconds)
         made = await request.app[CLIENT_CALLS].key_of(call, retries)
         request[_CALL] = _CallInWork(call, made)
+        if request.transport is None or request.transport.is_closing():
+            # Its retry may have come first, while this was held up, and be another call by now.
+            raise ConnectionResetError("the client left before its call was accepted")
         # No header has a space in it, so this is never a key that somebody has sent.
         key = f"client call {made}"
     digests = await digests_of(request, who, asked, key=key)

@@ -12,9 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.api.services import HUB, OUTPUTS
+from gateway.api.services import CLIENT_CALLS, HUB, METRICS, OUTPUTS
 from gateway.domain import FailureCode, Output, operation_id, partition_of_account
 from gateway.ledger import keys
+from gateway.ledger.client_calls import ClientCall
 from gateway.outputs import output_key
 from tests.api.visitor import CARD, PICTURE, Visitor, open_gateway
 from tests.until import until
@@ -163,6 +164,40 @@ async def test_a_refused_call_leaves_nothing_for_a_retry_to_find(gateway: Visito
         return not await gateway.ledger.redis.keys(f"{keys.tag(partition)}:client_call:*")
 
     await until(nothing_is_left)
+
+
+async def test_a_call_whose_client_has_left_before_it_was_accepted_makes_nothing(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held up while the ledger was slow, it came after its own retry, and made a second generation."""
+    key, calls = await gateway.account(), gateway.app[CLIENT_CALLS]
+    come, left = asyncio.Event(), asyncio.Event()
+    ordinary = calls.key_of
+
+    async def held_up(call: ClientCall, retries: int) -> str:
+        come.set()
+        await left.wait()
+        return await ordinary(call, retries)
+
+    statuses: list[str] = []  # of the requests that have ended
+    requests = gateway.app[METRICS].requests
+    observe = requests.observe
+
+    def observed(seconds: float, *labels: str) -> None:
+        statuses.append(labels[-1])
+        observe(seconds, *labels)
+
+    monkeypatch.setattr(requests, "observe", observed)
+    monkeypatch.setattr(calls, "key_of", held_up)
+    first = asyncio.create_task(gateway.call("POST", GENERATIONS, key, SKETCH, PACKAGE))
+    await come.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    monkeypatch.setattr(calls, "key_of", ordinary)
+    async with held(gateway, key, RETRY) as retry:
+        left.set()
+        await until(lambda: "499" in statuses)
+        assert await listed(gateway, key) == [retry.headers["X-Farebox-Generation"]]
 
 
 async def test_more_calls_are_held_than_streams_may_be_open(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
