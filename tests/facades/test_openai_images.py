@@ -77,6 +77,15 @@ def test_an_edit_sends_its_images_in_order_and_the_mask_last(stack: Stack) -> No
     assert generation["metadata"] == {"user": "u-1"}
 
 
+async def test_an_edit_is_streamed_to_the_async_client(stack: Stack) -> None:
+    account = stack.account()
+    async with openai.AsyncOpenAI(base_url=f"{stack.address}/openai/v1", api_key=account.key) as client:
+        image = ("a.png", picture("PNG"))
+        events = await client.images.edit(model="gpt-image-1", prompt="bluer", image=image, stream=True)
+        assert [event.type async for event in events] == ["image_edit.completed"]
+    assert charged(stack, account) == 45
+
+
 def test_an_edit_that_is_none_is_refused_by_the_name_of_what_is_wrong(stack: Stack) -> None:
     client = client_of(stack, stack.account())
     with pytest.raises(openai.BadRequestError) as refused:
