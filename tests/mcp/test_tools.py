@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.api import services
-from gateway.client.calls import GatewayClient
+from gateway.client.calls import GatewayClient, GatewayUnreachable, Reply
 from gateway.mcp import tools
 from gateway.pricing.load import packaged_card_path
 from tests.api.visitor import Visitor, open_gateway
@@ -77,6 +77,29 @@ async def test_a_retry_after_the_price_has_changed_returns_what_was_made(gateway
             again = await assistant.get("generate", **BICYCLE, confirm_credits=confirmed)
             assert (again["id"], again["already_made"]) == (made["id"], True)
         assert len(await generations(gateway, key)) == 1
+
+
+async def test_a_retry_of_a_call_whose_answer_was_lost_buys_nothing_twice(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the assistant's program has started the server anew meanwhile: nothing is remembered in it."""
+    key, exchange = await gateway.account(), GatewayClient.exchange
+
+    async def cut(client: GatewayClient, method: str, path: str, *rest: Any, **named: Any) -> Reply:
+        reply = await exchange(client, method, path, *rest, **named)
+        if path == "/v1/generations":
+            raise GatewayUnreachable("the connection was cut")
+        return reply
+
+    async with in_process(gateway.address, key) as assistant:
+        with monkeypatch.context() as cutting:
+            cutting.setattr(GatewayClient, "exchange", cut)
+            error = await assistant.fail("generate", **BICYCLE, confirm_credits=5)
+            assert error["code"] == "gateway_unreachable"
+    async with in_process(gateway.address, key) as assistant:
+        again = await assistant.get("generate", **BICYCLE, confirm_credits=5, outputs=1)
+        assert again["already_made"]
+        assert [made["id"] for made in await generations(gateway, key)] == [again["id"]]
 
 
 async def test_identical_calls_at_once_make_one_and_a_key_of_the_caller_makes_another(gateway: Visitor) -> None:
