@@ -26,11 +26,9 @@ from gateway.facades.openai.parameters import (
     flag,
     read_asked,
     read_timeout,
-    refused,
-    retries_of,
-    whole,
     word,
 )
+from gateway.facades.parameters import refused, retries_of, whole
 from gateway.ledger import outcomes
 from gateway.views.generations import number_of_credits
 

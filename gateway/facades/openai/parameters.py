@@ -11,20 +11,17 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.errors import InvalidRequest
 from gateway.api.handlers.uploads import keep_upload
 from gateway.api.http.context import caller
 from gateway.api.http.intake import MULTIPART_TYPE, FormFile
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body, read_object
 from gateway.api.services import INTAKE
-from gateway.domain import MediaKind, SettingValue
-from gateway.errors import FieldProblem
+from gateway.domain import MediaKind
 from gateway.facades.calls import OURS, generation_of, model_of, settings_of
-from gateway.pricing.card import Model
+from gateway.facades.parameters import nothing_but, of_duration, refused, whole
 from gateway.pricing.facade_settings import Sense, of_size
 from gateway.schemas.generations import GenerationIn
 
-RETRY_COUNT_HEADER = "x-stainless-retry-count"
 READ_TIMEOUT_HEADER = "x-stainless-read-timeout"
 LANGUAGE_HEADER = "x-stainless-lang"
 
@@ -32,7 +29,6 @@ _PART_OF_A_TABLE = re.compile(r"([A-Za-z_]+)\[([A-Za-z0-9_.-]+)\]", re.ASCII)
 _LIST = "[]"
 _USERS = ("user", "safety_identifier")
 _READ_TIMEOUT_MAX = 3600
-_RETRIES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +41,15 @@ class Asked:
     """As `inputs` of a create call, in the order of the form."""
 
 
-def _nothing_but(*values: object) -> Sense:
-    """A parameter that only has the values that change nothing, unless the model has a setting of its name."""
-
-    def sense(_: Model, value: object) -> Mapping[str, SettingValue] | None:
-        return {} if value in values else None
-
-    return sense
-
-
-def _duration(model: Model, value: object) -> Mapping[str, SettingValue] | None:
-    duration, text = model.settings.get("duration"), str(value)
-    if duration is None or not re.fullmatch(r"[0-9]{1,4}", text) or not duration.takes(int(text)):
-        return None
-    return {"duration": int(text)}
-
-
 SENSES: Mapping[str, Sense] = {
     "size": of_size,
-    "quality": _nothing_but("auto", "standard"),
-    "background": _nothing_but("auto"),
-    "moderation": _nothing_but("auto"),
-    "output_format": _nothing_but("png"),
-    "output_compression": _nothing_but(100, "100"),
-    "input_fidelity": _nothing_but("low"),
-    "seconds": _duration,
+    "quality": nothing_but("auto", "standard"),
+    "background": nothing_but("auto"),
+    "moderation": nothing_but("auto"),
+    "output_format": nothing_but("png"),
+    "output_compression": nothing_but(100, "100"),
+    "input_fidelity": nothing_but("low"),
+    "seconds": of_duration,
 }
 
 
@@ -135,18 +115,6 @@ def body_of(
     )
 
 
-def whole(given: Mapping[str, Any], name: str, default: int, *, least: int = 0, most: int = 10_000) -> int:
-    """A whole number, which forms write as text."""
-    value = given.get(name, default)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value):
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise refused(name, f"must be a whole number of at least {least}")
-    return value
-
-
 def flag(given: Mapping[str, Any], name: str) -> bool:
     """True or false, which forms write as text."""
     value = given.get(name, False)
@@ -163,17 +131,6 @@ def word(given: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str |
     if value is not None and value not in allowed:
         raise refused(name, f"must be {' or '.join(json.dumps(one) for one in allowed)}")
     return value
-
-
-def refused(name: str, problem: str) -> InvalidRequest:
-    """The refusal of one parameter, by its name."""
-    return InvalidRequest(f"`{name[:80]}` {problem}.", fields=[FieldProblem(name, problem)])
-
-
-def retries_of(request: web.Request) -> int:
-    """How often the package says that it has sent this before."""
-    count = request.headers.get(RETRY_COUNT_HEADER, "0")
-    return min(int(count), _RETRIES_MAX) if re.fullmatch(r"[0-9]{1,6}", count) else 0
 
 
 def read_timeout(request: web.Request) -> float | None:

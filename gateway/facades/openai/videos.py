@@ -20,8 +20,9 @@ from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_A
 from gateway.domain import FINAL_STATES, MediaKind, State, kind_asked
 from gateway.facades.calls import answered, created_headers, generation_of, models_of, order
 from gateway.facades.openai.errors import failure_of
-from gateway.facades.openai.parameters import body_of, read_asked, refused, retries_of, whole
+from gateway.facades.openai.parameters import body_of, read_asked
 from gateway.facades.openai.sizes import billed_seconds, size_of
+from gateway.facades.parameters import refused, retries_of, whole
 from gateway.ledger import outcomes
 from gateway.media import Media
 from gateway.views.generations import number_of_credits

@@ -1,0 +1,59 @@
+"""What clients of more than one facade send alike: values that change nothing, counts, how often a call was sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.errors import InvalidRequest
+from gateway.domain import SettingValue
+from gateway.errors import FieldProblem
+from gateway.pricing.card import Model
+from gateway.pricing.facade_settings import Sense
+
+RETRY_COUNT_HEADER = "x-stainless-retry-count"
+
+_RETRIES_MAX = 1_000
+
+
+def nothing_but(*values: object) -> Sense:
+    """A parameter that only has the values that change nothing, unless the model has a setting of its name."""
+
+    def sense(_: Model, value: object) -> Mapping[str, SettingValue] | None:
+        return {} if value in values else None
+
+    return sense
+
+
+def of_duration(model: Model, value: object) -> Mapping[str, SettingValue] | None:
+    """A number of whole seconds, if the model has such a duration."""
+    duration, text = model.settings.get("duration"), str(value)
+    if duration is None or not re.fullmatch(r"[0-9]{1,4}", text) or not duration.takes(int(text)):
+        return None
+    return {"duration": int(text)}
+
+
+def whole(given: Mapping[str, Any], name: str, default: int, *, least: int = 0, most: int = 10_000) -> int:
+    """A whole number, which forms write as text."""
+    value = given.get(name, default)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise refused(name, f"must be a whole number of at least {least}")
+    return value
+
+
+def refused(name: str, problem: str) -> InvalidRequest:
+    """The refusal of one parameter, by its name."""
+    return InvalidRequest(f"`{name[:80]}` {problem}.", fields=[FieldProblem(name, problem)])
+
+
+def retries_of(request: web.Request) -> int:
+    """How often the package says that it has sent this before."""
+    count = request.headers.get(RETRY_COUNT_HEADER, "0")
+    return min(int(count), _RETRIES_MAX) if re.fullmatch(r"[0-9]{1,6}", count) else 0
