@@ -1,7 +1,7 @@
 """The ledger's time: one clock per process, independent of the machine's.
 
 Redis's `TIME` decides about credits inside the scripts. Decisions outside of them (when a link expires, whether a
-pause is over, the timestamp of a webhook signature) uses the same clock: a machine that is two hours off creates no
+pause is over, the timestamp of a webhook signature) use the same clock: a machine that is two hours off creates no
 expired links, refuses no callbacks, and delays no retry by two hours.
 
 It is measured when a process reaches the ledger and every few seconds afterwards; in between it follows the monotonic

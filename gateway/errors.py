@@ -127,7 +127,7 @@ class QueueUnavailable(FareboxError):
 
 
 class PaymentsUnavailable(FareboxError):
-    """The payment provider is not responding, or with an error. The message contains no key."""
+    """The payment provider is not responding, or responds with an error. The message contains no key."""
 
 
 class EventNotApplicable(FareboxError):

@@ -180,7 +180,7 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", ADMIN_ACCOUNT, accounts.put, ADMIN, account_schemas.AccountIn, account_schemas.AccountOut,
           "Create or update an account", 201),
     Route("GET", ADMIN_ACCOUNT, accounts.get, ADMIN, None, account_schemas.AccountOut,
-          "Get an account, with all that support needs"),
+          "Get an account with its balance, plan, keys, newest entries and generations"),
     Route("POST", f"{ADMIN_ACCOUNT}/keys", keys.create_for_account, ADMIN, account_schemas.KeyIn,
           account_schemas.KeyOut, "Create an API key for an account; it is shown once", 201, shown_once=("key",)),
     Route("GET", f"{ADMIN_ACCOUNT}/keys", keys.listed, ADMIN, None, account_schemas.KeysOut,

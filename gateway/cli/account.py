@@ -296,7 +296,7 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
     plan = balance["plan"]
     heading = f"[bold]{found['id']}[/]" + (f"  {as_text(found['email'])}" if found["email"] else "")
     console.print(heading + ("  [yellow]test account[/]" if found["test"] else ""), soft_wrap=True)
-    console.print(f"{_plan_line(plan)}  ·  its time is {found['clock']['now']}", soft_wrap=True)
+    console.print(f"{_plan_line(plan)}  ·  account time {found['clock']['now']}", soft_wrap=True)
     console.print(
         f"[bold]{balance['available']:,}[/] credits available, {balance['held']:,} held by open generations\n"
     )

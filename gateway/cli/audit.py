@@ -136,13 +136,13 @@ def _show(report: Report, console: Terminal) -> None:
     colour = "green" if report.clean else "red"
     table.add_row("differences", f"[bold {colour}]{report.difference_count:,}[/]")
     if report.unproved:
-        table.add_row("not proved", f"[yellow]{len(report.unproved):,}[/]")
+        table.add_row("not verified", f"[yellow]{len(report.unproved):,}[/]")
     table.add_row("seconds", f"{(report.finished - report.at) / 1000:,.1f}")
     console.print(table)
     for subject in report.unproved[:10]:
-        console.print(f"not proved: {as_text(subject)} kept changing; run the audit again", soft_wrap=True)
+        console.print(f"not verified: {as_text(subject)} kept changing; run the audit again", soft_wrap=True)
     if report.clean and not report.unproved:
-        console.print("\n[green]Everything agrees.[/]")
+        console.print("\n[green]Everything is consistent.[/]")
 
 
 def _show_difference(difference: AuditDifference, console: Terminal) -> None:

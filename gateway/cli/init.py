@@ -32,7 +32,8 @@ def init(folder: Path) -> None:
     _write(path, packaged_card_path().read_bytes())
     say(f"{path} is yours to edit. Every field is explained in\n  {fields_page()}\n\nNext:")
     here = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
-    say(f"  {here}farebox pricing check   prove it, and see its prices\n  {here}farebox up              sell by it")
+    say(f"  {here}farebox pricing check   check it and print its prices")
+    say(f"  {here}farebox up              start Farebox with it")
     set_elsewhere = load_settings().rate_card
     if set_elsewhere is not None and set_elsewhere.resolve() != path.resolve():
         say(f"\nNote: FAREBOX_RATE_CARD is set to {set_elsewhere}, which is used instead.", error=True)

@@ -49,9 +49,7 @@ def check(path: Path | None) -> None:
 
 @pricing.command()
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--force", is_flag=True, help="Publish even if a newer card is in force; needed to go back to an older one."
-)
+@click.option("--force", is_flag=True, help="Publish even if a newer card is in force, to go back to an older one.")
 def publish(path: Path | None, *, force: bool) -> None:
     """Publish a rate card (its plans, free credits and limits) to the ledger (FAREBOX_LEDGER_URL).
 

@@ -51,7 +51,7 @@ class CardInForce:
         found = await self.ledger.policies_in_force()
         if any(one is None or one.version != card.version for one in found):
             raise RateCardOutdated(outdated(card, found))
-        # The same card with a later time: the other published fields may still be new.
+        # The same card is in force with a later file time: what is published beside it may still be new.
         latest = max(one.file_time_ms for one in found if one is not None)
         await self.ledger.publish(replace(policy, file_time_ms=latest))
 

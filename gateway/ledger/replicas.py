@@ -49,7 +49,7 @@ class Replicas:
         self._connections = 0
 
     async def ready(self) -> int:
-        """The confirming connection; ReplicasMissing, before anything is written, if replicas are still missing."""
+        """The confirming connection's number; ReplicasMissing, before any write, if replicas are still missing."""
         if self._wanted and self._missing:
             await self._round()
         return self._connections

@@ -57,14 +57,14 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
 
 
 def _why_not(data: bytes, content_type: str, kind: str) -> str:
-    """Why bytes are not taken that are of no type on the list."""
+    """Why bytes of no supported type are refused."""
     still = converted_by_opening(data[:OPENING_BYTES])
     if still is not None:
         return f"is {CONVERTED[still]}: send it with POST /v1/uploads, where it is converted"
     if content_type in EXTENSIONS:
         return f"says {content_type}, but its bytes are not"
     known = ", ".join(each for each in EXTENSIONS if each.startswith(f"{kind}/"))
-    return f"has the content type {content_type[:40]!r}; it may be {known}"
+    return f"has the content type {content_type[:40]!r}; supported: {known}"
 
 
 def _refused(path: str, message: str) -> RequestRefused:

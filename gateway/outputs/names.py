@@ -115,5 +115,5 @@ def _folder(kind: str, generation: str) -> str:
 
 def _extension(content_type: str) -> str:
     if content_type not in EXTENSIONS:
-        raise ValueError(f"{content_type!r} is not stored; it may be {', '.join(EXTENSIONS)}")
+        raise ValueError(f"{content_type!r} cannot be stored; supported: {', '.join(EXTENSIONS)}")
     return EXTENSIONS[content_type]

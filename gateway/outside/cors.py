@@ -25,6 +25,6 @@ def _origin(entry: str) -> str:
     port = parts.port  # ValueError where it is none
     host = parts.netloc.rpartition(":")[0] if port is not None else parts.netloc.removesuffix(":")
     if not _HOST.fullmatch(host):
-        raise ValueError(f"{entry} has a host that no browser sends: write international names as xn--…")
+        raise ValueError(f"{entry} has a host that browsers do not send: write international names as xn--…")
     shown = "" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}"
     return f"{parts.scheme}://{host}{shown}"

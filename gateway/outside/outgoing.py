@@ -99,7 +99,7 @@ class Outgoing:
     async def socket(self, url: URL, **options: Any) -> aiohttp.ClientWebSocketResponse:
         """A WebSocket at the named origin."""
         if not self.is_own(url):
-            raise UrlRefused("must be the provider's own")
+            raise UrlRefused("must be at the provider's own origin")
         made: aiohttp.ClientWebSocketResponse = await self._session(url).ws_connect(
             url, headers=self._headers, **options
         )
@@ -127,7 +127,7 @@ class Outgoing:
     async def _stay(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         """Keep the session that no guard watches at its origin: aiohttp follows a WebSocket's redirects by itself."""
         if not self.is_own(request.url):
-            raise UrlRefused("must be the provider's own, after a redirect")
+            raise UrlRefused("must be at the provider's own origin, after a redirect")
         return await send(request)
 
     def _kept(

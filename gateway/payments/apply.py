@@ -62,7 +62,8 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
             if isinstance(billed, outcomes.NotFound):
                 return None
             if isinstance(billed, outcomes.Refused):
-                raise EventNotApplicable(billed.reason, f"no more is kept of {event.subscription}", event.account)
+                detail = f"{event.subscription} is at the limit of stored invoice lines"
+                raise EventNotApplicable(billed.reason, detail, event.account)
             for subscription in billed.superseded:
                 await provider.end(subscription)
             return Brought(billed.unknown_plans)
@@ -90,13 +91,14 @@ async def _take_back(event: PaymentReturned, ledger: Ledger) -> Brought | None:
         account=account, checkout=checkout, part=part, of=event.of, at=event.at, made=event.made
     )
     if isinstance(back, outcomes.Refused):
-        raise EventNotApplicable(back.reason, f"no more is kept of what went back of {checkout}")
+        raise EventNotApplicable(back.reason, f"{checkout} is at the limit of stored refunds and disputes")
     return None if isinstance(back, outcomes.NotFound) else Brought()
 
 
 def _part_of(amount: Amount, checkout: Checkout) -> Fraction:
     """An amount as a part of what the purchase cost."""
     if amount.currency.lower() not in {"", checkout.currency.lower()}:
-        raise EventNotApplicable("currency", f"{amount.currency} of a purchase in {checkout.currency}")
+        detail = f"the money returned is in {amount.currency}, the purchase in {checkout.currency}"
+        raise EventNotApplicable("currency", detail)
     price = minor_units(checkout.price)
     return Fraction(amount.minor_units, price) if price else Fraction(1)

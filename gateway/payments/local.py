@@ -29,8 +29,8 @@ class LocalPayments:
         return CheckoutStarted(self._links.url(order), order.id)
 
     def signed(self, body: bytes, headers: Mapping[str, str]) -> Any:  # noqa: ARG002
-        """Nobody sends events: the page itself pays."""
-        raise EventRefused("nobody sends events of test payments")
+        """There are no provider events: the page itself pays."""
+        raise EventRefused("test payments have no provider events")
 
     async def read(self, event: Any) -> PaymentEvent | None:  # noqa: ARG002
         """No event is one of ours."""

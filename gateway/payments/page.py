@@ -31,7 +31,7 @@ _PAGE = """\
 </html>
 """
 _LOOK_AGAIN = '<meta http-equiv="refresh" content="5">\n'
-_TEST = '<p class="notice"><strong>This is a test.</strong> No money moves, whatever you press.</p>'
+_TEST = '<p class="notice"><strong>This is a test.</strong> No real payment is made either way.</p>'
 _FORM = """\
 <form method="post" action="/checkout/{checkout}">
 <input type="hidden" name="token" value="{token}">

@@ -78,7 +78,7 @@ class ReceivedEvents:
     async def receive(self, event: Any) -> None:
         """Apply an event or keep it; NoRoomForEvent, or EventRefused if it has no id and no type to be kept by."""
         if not isinstance(event, dict):
-            raise EventRefused("the event is no object")
+            raise EventRefused("the event is not a JSON object")
         name, kind = _word(event, "id", _EVENT_ID), _word(event, "type", _TYPE)
         problem = await self._try(event)
         if problem is None:
@@ -164,10 +164,10 @@ class ReceivedEvents:
             return
         brought = await apply(said, self._ledger, self._provider)
         if brought is None:
-            reason, detail = "unknown_checkout", f"there is no purchase {said.checkout} in this ledger"
+            reason, detail = "unknown_checkout", f"this ledger has no purchase {said.checkout}"
             raise EventNotApplicable(reason, detail, said.account)
         if brought.unknown_plans:
-            detail = f"no rate card has had the plan {', '.join(brought.unknown_plans)}"
+            detail = f"no rate card has ever had the plan {', '.join(brought.unknown_plans)}"
             raise EventNotApplicable("unknown_plan", detail, said.account)
 
     async def _keep(self, kept: Unapplied) -> bool:
@@ -189,7 +189,7 @@ def without_persons(thing: Any) -> Any:
 def _word(event: dict[str, Any], member: str, pattern: re.Pattern[str]) -> str:
     word = event.get(member)
     if not isinstance(word, str) or not pattern.fullmatch(word):
-        raise EventRefused(f"the event has no {member} as the payment provider gives it")
+        raise EventRefused(f"the event's {member} is missing or malformed")
     return word
 
 

@@ -134,7 +134,7 @@ class StripePayments:
             said = translate(event)
             return await returned(self._client, said) if isinstance(said, MoneyMoved) else said
         except stripe.StripeError as error:
-            raise _unavailable("money that moved", error) from None
+            raise _unavailable("refund or dispute", error) from None
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
             log.exception("stripe_event_not_understood")
             raise EventNotUnderstood(

@@ -231,7 +231,7 @@ _READERS: Mapping[str, Callable[[Json, int], PaymentEvent | None]] = {
     "invoice.payment_succeeded": _invoice_paid,
     "invoice.payment_failed": _invoice_unpaid("a payment failed"),
     "invoice.voided": _invoice_unpaid("an invoice was voided"),
-    "invoice.marked_uncollectible": _invoice_unpaid("an invoice was given up as uncollectible"),
+    "invoice.marked_uncollectible": _invoice_unpaid("an invoice was marked uncollectible"),
     "customer.subscription.created": _subscription,
     "customer.subscription.updated": _subscription,
     "customer.subscription.paused": _subscription,

@@ -1,7 +1,7 @@
 """All processes must use the same signing key, also after a restore: the ledger stores its fingerprint.
 
-Webhook secrets, links, quotes and sessions are derived from the signing key. With another one, a gateway or caretaker
-would start normally, and every receiver would reject its signatures. So it does not start.
+Webhook secrets are derived from the signing key; links, quotes and sessions are signed with it. A gateway or caretaker
+with another key would seem to work, while every receiver rejected its signatures. So it does not start.
 """
 
 from __future__ import annotations

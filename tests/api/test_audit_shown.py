@@ -73,7 +73,7 @@ async def test_the_command_ends_with_0_when_everything_agrees(gateway: Visitor, 
     await gateway.made(await gateway.account())
     code, said, complained = await _farebox_audit(redis_url)
     assert code == 0, complained
-    assert "Everything agrees." in said
+    assert "Everything is consistent." in said
     assert (await gateway.call("GET", "/readyz")).body["audit"]["differences"] == 0
 
 

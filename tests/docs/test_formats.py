@@ -52,5 +52,5 @@ def test_the_page_names_every_format_that_is_known_and_not_taken() -> None:
 
 
 def test_the_page_says_how_large_a_side_and_a_converted_picture_may_be() -> None:
-    assert f"A side has {images.SIDE_MAX:,} pixels at most." in PAGE
-    assert f"may have {stills.KEPT_MAX_BYTES // 1024 // 1024} MiB too" in PAGE
+    assert f"Each side is limited to {images.SIDE_MAX:,} pixels." in PAGE
+    assert f"is limited to {stills.KEPT_MAX_BYTES // 1024 // 1024} MiB as well" in PAGE

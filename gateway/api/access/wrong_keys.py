@@ -63,8 +63,8 @@ class WrongKeys:
             return
         await self._sleep(limits.WRONG_KEY_DELAY_SECONDS)
         raise TooManyWrongKeys(
-            "Too many requests with invalid or revoked API keys from this address. Check the key: a valid key is let "
-            "in at once.",
+            "Too many requests with invalid or revoked API keys from this address. Check the key: a valid key is "
+            "accepted at once.",
             headers={"Retry-After": str(math.ceil(seconds))},
         )
 

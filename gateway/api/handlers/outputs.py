@@ -70,7 +70,7 @@ async def send_output(request: web.Request, generation: outcomes.Generation, ind
     """Send one output's bytes, or the range of them that was asked for; NotFound if there are none."""
     output = next((one for one in generation.outputs if one.index == index), None)
     if output is None:
-        raise NotFound(f"Generation {generation.id} has no output {index}, or not yet.")
+        raise NotFound(f"Generation {generation.id} has no output {index}, or has not delivered it yet.")
     if generation.outputs_deleted:
         raise NotFound("The outputs of this generation were deleted when their retention period ended.")
     etag = f'"{output.sha256}"'

@@ -98,9 +98,9 @@ async def _inspected(request: web.Request, said: str, body: Received) -> AsyncIt
             inspections.labels("refused").inc()
             if said.startswith(_MEDIA) or said == ANY_BYTES:
                 raise _refused("body", str(error)) from None
-            # A form, or JSON: whoever sends it is to learn that, and not what the first bytes look like.
+            # A form, or JSON: the sender should learn that, not what the first bytes look like.
             taken = ", ".join(TAKEN_TYPES)
-            problem = f"is not for a file, and the body cannot be read as one: send the file's bytes, as one of {taken}"
+            problem = f"is not a media type, and the body is not a media file: send the file's bytes, as one of {taken}"
             raise _refused("Content-Type", problem) from None
         except RateLimited:
             inspections.labels("limited").inc()

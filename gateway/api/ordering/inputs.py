@@ -167,7 +167,7 @@ def _too_large(given: Sequence[GivenInput]) -> list[FieldProblem]:
     if over is None:
         return []
     most = limits.INPUTS_MAX_BYTES // 1024 // 1024
-    return [FieldProblem(f"inputs.{over}.url", f"brings the request's uploads to more than {most} MiB in total")]
+    return [FieldProblem(f"inputs.{over}.url", f"takes the request's uploads over the limit of {most} MiB in total")]
 
 
 def _refuse(problems: Sequence[FieldProblem]) -> None:

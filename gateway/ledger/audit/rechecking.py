@@ -63,7 +63,7 @@ async def recheck(subject: str, check: Callable[[], Awaitable[Findings]]) -> Fin
 
 
 def unreadable(subject: str, error: Exception) -> AuditDifference:
-    """The difference for data that Farebox did not write."""
+    """The difference for data that cannot be read, such as values that Farebox did not write."""
     problem = f"{type(error).__name__}: {error}".splitlines()[0]
     return AuditDifference(
         kind=DifferenceKind.UNREADABLE, subject=subject, expected="what gateway/ledger/README.md says", found=problem
