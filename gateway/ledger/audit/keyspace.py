@@ -76,6 +76,7 @@ KINDS = (
     _in_partition(keys.recent, _ACCOUNT),
     _in_partition(keys.usage, _ACCOUNT, r"\d{4}-\d\d-\d\d", expires=True),
     _in_partition(keys.idempotency, _ACCOUNT, _WORD, expires=True),
+    _in_partition(keys.client_call, _ACCOUNT, _WORD, expires=True),
     _in_partition(keys.checkout, _ACCOUNT, _WORD, expires=True),
     _in_partition(keys.purchases, _ACCOUNT, expires=True),
     _in_partition(keys.billing, _ACCOUNT, expires=True),
