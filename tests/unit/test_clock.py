@@ -20,6 +20,7 @@ ASKS_THE_MACHINE = {
     "gateway/backup/take.py",  # when a backup was made, for whoever keeps it
     "gateway/clock.py",
     "gateway/ledger/policy_of_card.py",  # which years' clock changes to look up
+    "gateway/mcp/tools.py",  # runs on an assistant's machine: how far back to look for an equal call
     "workers/arq_worker.py",  # arq logs how late a job is; nothing else comes of it
     "workers/providers/calls.py",  # a provider's date against the machine's: how long to wait, at most
     "workers/providers/sandbox/provider.py",  # plays a provider, which has a clock of its own
