@@ -1,4 +1,4 @@
-"""What a payment provider said, brought into the ledger: each once, however often and in whatever order it comes."""
+"""Applies a payment provider's events to the ledger: each once, however often and in whatever order they arrive."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """The event is in the ledger. `unknown_plans`: what was paid for them waits for a card that has them."""
+    """The event is in the ledger. `unknown_plans`: payments for plans that no card has had; they wait for one."""
 
     unknown_plans: Sequence[str] = ()
 
 
 async def apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) -> Brought | None:
-    """Bring an event into the ledger; None if it is about a purchase that this ledger does not know.
+    """Apply an event to the ledger; None if this ledger does not know the purchase.
 
-    A subscription that a newer purchase has taken the place of is ended at the provider, so that nobody pays for two.
-    PaymentsUnavailable then asks for the event to be sent again.
+    A subscription that a newer purchase has replaced is cancelled at the provider, so that nobody pays for two. If
+    that fails, PaymentsUnavailable has the event sent again.
     """
     brought = await _apply(event, ledger, provider)
     if brought is not None and isinstance(event, PaymentMade | Billing) and event.customer is not None:
@@ -96,7 +96,7 @@ async def _take_back(event: PaymentReturned, ledger: Ledger) -> Brought | None:
 
 
 def _part_of(amount: Amount, checkout: Checkout) -> Fraction:
-    """An amount as a part of what the purchase cost."""
+    """An amount as a fraction of the purchase's price."""
     if amount.currency.lower() not in {"", checkout.currency.lower()}:
         detail = f"the money returned is in {amount.currency}, the purchase in {checkout.currency}"
         raise EventNotApplicable("currency", detail)

@@ -1,7 +1,7 @@
-"""What a payment provider is: it takes the money for a purchase, and says what happened to it.
+"""The interface of a payment provider: it collects the money for a purchase, and reports what happened to it.
 
-It knows nothing of credits. What it says is translated into the three kinds of events below; `gateway.payments.apply`
-brings them into the ledger, each once, however often and in whatever order they come.
+It knows nothing about credits. Its reports are translated into the events below; `gateway.payments.apply` applies them
+to the ledger, each once, however often and in whatever order they arrive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.ledger.payments import Billing, Checkout
 
 @dataclass(frozen=True, slots=True)
 class CheckoutStarted:
-    """Where the customer pays, and the provider's own id of it."""
+    """The URL where the customer pays, and the provider's id of the checkout."""
 
     url: str
     ref: str
@@ -25,7 +25,7 @@ class CheckoutStarted:
 
 @dataclass(frozen=True, slots=True)
 class PaymentMade:
-    """A purchase is paid. `ref` is the provider's own id of the payment."""
+    """A purchase is paid. `ref` is the provider's id of the payment."""
 
     account: str
     checkout: str
@@ -35,7 +35,7 @@ class PaymentMade:
 
 @dataclass(frozen=True, slots=True)
 class PaymentEnded:
-    """A purchase will not be paid on its page any more: `because` it expired, or the payment failed for good."""
+    """A purchase can no longer be paid on its page: it expired, or the payment finally failed (`because`)."""
 
     account: str
     checkout: str
@@ -44,7 +44,7 @@ class PaymentEnded:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Money in its smallest unit, where only the purchase knows how much all of it was."""
+    """Money in its smallest unit, for events that do not contain the total that was paid."""
 
     minor_units: int
     currency: str
@@ -60,10 +60,10 @@ def minor_units(price: Decimal) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PaymentReturned:
-    """How much of the money for a bundle is out by one refund or dispute, when that was said (R33).
+    """How much of the money for a bundle one refund or dispute has returned, and when that was reported (R33).
 
-    `of`: `charge` (all refunds together), `refund:<id>` or `dispute:<id>`. Of each the word of the latest `at` counts.
-    With `made`, the refund that was made then has bounced, and `part` is what came back.
+    `of`: `charge` (all refunds together), `refund:<id>` or `dispute:<id>`; for each, the latest `at` counts. With
+    `made`, the refund made at that time has failed, and `part` is what came back.
     """
 
     account: str
@@ -79,7 +79,7 @@ PaymentEvent = PaymentMade | PaymentEnded | PaymentReturned | Billing
 
 
 class PaymentProvider(Protocol):
-    """One way to pay. `live` says that it takes real money, which a test account never gives (R22)."""
+    """One payment provider. `live`: it takes real money, so test accounts cannot use it (R22)."""
 
     @property
     def name(self) -> str:
@@ -90,35 +90,35 @@ class PaymentProvider(Protocol):
         """Whether it takes real money."""
 
     async def customer(self, account: str, email: str | None) -> str | None:
-        """The provider's own customer for an account, made now; None if it has none to give.
+        """Create the provider's customer for an account; None if it cannot create one.
 
-        PaymentsUnavailable if nobody answers.
+        PaymentsUnavailable if the provider does not respond.
         """
 
     async def checkout(self, order: Checkout, email: str | None = None) -> CheckoutStarted:
-        """Begin to take the money: the same order gives the same page. PaymentsUnavailable if nobody answers.
+        """Start the payment: the same order gives the same page. PaymentsUnavailable if the provider does not respond.
 
-        `email` is whom the page is for, if the order names no customer.
+        `email` is the customer's, if the order names no customer.
         """
 
     def signed(self, body: bytes, headers: Mapping[str, str]) -> Any:
         """The event that a webhook's request carries, as JSON; EventRefused if the provider did not sign it."""
 
     async def read(self, event: Any) -> PaymentEvent | None:
-        """What an event says; None: nothing for us.
+        """The meaning of an event; None: it is not for us.
 
-        EventNotUnderstood if it has not the shape that it should, EventNotApplicable if what it says cannot be known,
-        PaymentsUnavailable if the provider has to be asked and does not answer.
+        EventNotUnderstood if it is not in the documented form, EventNotApplicable if something needed cannot be found
+        out, PaymentsUnavailable if the provider has to be asked and does not respond.
         """
 
     async def renew(self, subscription: str, *, renews: bool) -> None:
-        """Stop renewing a subscription at the end of what is paid, or go on after all; an event says what came of it.
+        """Cancel a subscription at the end of the paid period, or undo that; an event confirms it.
 
-        PaymentsUnavailable if nobody answers.
+        PaymentsUnavailable if the provider does not respond.
         """
 
     async def end(self, subscription: str) -> None:
-        """Renew a subscription no more, from now on. One that has ended is left as it is."""
+        """Cancel a subscription now. One that has ended is left as it is."""
 
     async def close(self) -> None:
         """Close every connection."""

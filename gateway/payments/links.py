@@ -1,4 +1,4 @@
-"""Links to a purchase's page: whoever has one may look at that purchase, and at nothing else."""
+"""Signed links to a purchase's page: a link gives access to that purchase and nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LINK_SECONDS = 48 * 3600  # a payment page of Stripe's lives for a day, and its 
 
 
 def is_over(checkout: Checkout, now: int) -> bool:
-    """Whether the link that a purchase was begun with is too old to open its page."""
+    """Whether the link of a purchase has expired."""
     return now > checkout.created_at + LINK_SECONDS * 1000
 
 
 class CheckoutLinks:
-    """Makes and reads links; `secret` is the gateways' common signing key."""
+    """Creates and verifies links; `secret` is the gateways' common signing key."""
 
     def __init__(self, secret: str, public_address: str) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt="farebox.checkout", signer=LedgerTimeSigner)
@@ -30,7 +30,7 @@ class CheckoutLinks:
         return f"{self._public_address}/checkout/{checkout.id}?{urlencode({'token': token})}"
 
     def account(self, token: str, checkout: str) -> str | None:
-        """Whose purchase this is; None if the token is not ours, is too old or is another purchase's."""
+        """The purchase's account; None if the token is not ours, has expired or is for another purchase."""
         try:
             account, named = self._serializer.loads(token, max_age=LINK_SECONDS)
         except (BadSignature, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Payments at a click, for tests: a page of the gateway's own that says it is a test, and pays or declines."""
+"""One-click payments for tests: a page of the gateway, marked as a test, that pays or declines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.payments.links import CheckoutLinks
 
 
 class LocalPayments:
-    """No money moves. The page is `gateway.payments.page`; its buttons are `gateway.api.handlers.payments`."""
+    """Takes no money. The page is `gateway.payments.page`; its buttons are `gateway.api.handlers.payments`."""
 
     name = "local"
     live = False
@@ -21,7 +21,7 @@ class LocalPayments:
         self._links = links
 
     async def customer(self, account: str, email: str | None) -> str | None:  # noqa: ARG002
-        """Nobody is known here."""
+        """There are no customers."""
         return None
 
     async def checkout(self, order: Checkout, email: str | None = None) -> CheckoutStarted:  # noqa: ARG002
@@ -33,7 +33,7 @@ class LocalPayments:
         raise EventRefused("test payments have no provider events")
 
     async def read(self, event: Any) -> PaymentEvent | None:  # noqa: ARG002
-        """No event is one of ours."""
+        """There are no events."""
         return None
 
     async def renew(self, subscription: str, *, renews: bool) -> None:

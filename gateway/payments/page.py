@@ -41,7 +41,7 @@ _FORM = """\
 
 
 def page(checkout: Checkout, token: str) -> str:
-    """What is bought, for how much, and what became of it; with buttons while a test waits for its answer."""
+    """The purchase, its price and its status; with buttons while a test purchase is open."""
     local, again = checkout.provider == "local", ""
     match checkout.status:
         case "paid":
@@ -63,13 +63,13 @@ def page(checkout: Checkout, token: str) -> str:
 
 
 def missing() -> str:
-    """The page of a link that leads nowhere."""
+    """The page for an invalid or expired link."""
     text = "<p>This link is incomplete, or more than two days old. Request a new one where you got it.</p>"
     return _PAGE.format(again="", title="No such checkout", test="", body=text)
 
 
 def price_text(checkout: Checkout) -> str:
-    """A price as it is paid: `5.00 USD`."""
+    """A price as shown: `5.00 USD`."""
     return f"{checkout.price.quantize(Decimal('0.01'))} {checkout.currency}"
 
 
@@ -86,7 +86,7 @@ def _bought(checkout: Checkout) -> str:
 
 
 def _back(url: str | None) -> str:
-    """The way on, so that the page is no dead end: to where the purchase was begun, else to the console."""
+    """The link to continue: back to where the purchase was started, else to the console."""
     if url is None:
         return '\n<p>You can close this page, or go <a href="/">back to Farebox</a>.</p>'
     return f'\n<p><a href="{escape(url)}">Back to {escape(urlsplit(url).netloc)}</a></p>'

@@ -1,8 +1,8 @@
-"""Payment events as they come: applied, or kept until they can be, so that no payment is without a trace.
+"""Incoming payment events: applied, or stored until they can be, so that no payment is lost.
 
-A plan that is on no card yet, a purchase that the ledger does not know, a shape that the provider does not document: to
-refuse such an event makes the provider repeat it for days and then forget it, and the money with it. So it is kept and
-answered as received. Operators see it, and it is tried again when the rate card changes and every minute.
+A plan that is on no card yet, a purchase that the ledger does not know, a form that the provider does not document: if
+such an event were refused, the provider would resend it for days, then drop it, and the payment with it. So it is
+stored and acknowledged. Operators see it, and it is retried when the rate card changes and every minute.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EVENT_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _TYPE = re.compile(r"[a-z0-9_.]{1,100}")
 _DETAIL_MAX = 300
 
-# Members that say who somebody is: nothing of them is needed, so nothing of them is kept.
+# Personal data: none of it is needed, so none of it is stored.
 _PERSONAL = frozenset(
     {
         "address", "billing_details", "collected_information", "custom_fields", "customer_address", "customer_details",
@@ -42,12 +42,12 @@ log = structlog.get_logger(__name__)
 
 
 class NoRoomForEvent(FareboxError):
-    """An event can be neither applied nor kept: the provider has to send it again."""
+    """An event can be neither applied nor stored: the provider has to send it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unapplied:
-    """An event that is kept. `reason` is a word, `detail` says more; times in real milliseconds."""
+    """A stored event. `reason` is a code, `detail` explains it; times are in real milliseconds."""
 
     id: str
     type: str
@@ -68,7 +68,7 @@ class _Problem:
 
 
 class ReceivedEvents:
-    """Takes events in."""
+    """Receives, stores and retries events."""
 
     def __init__(self, ledger: Ledger, provider: PaymentProvider | None) -> None:
         self._ledger = ledger
@@ -76,7 +76,7 @@ class ReceivedEvents:
         self._soon = asyncio.Event()
 
     async def receive(self, event: Any) -> None:
-        """Apply an event or keep it; NoRoomForEvent, or EventRefused if it has no id and no type to be kept by."""
+        """Apply or store an event; NoRoomForEvent, or EventRefused if it has no valid id or type to be stored by."""
         if not isinstance(event, dict):
             raise EventRefused("the event is not a JSON object")
         name, kind = _word(event, "id", _EVENT_ID), _word(event, "type", _TYPE)
@@ -94,30 +94,30 @@ class ReceivedEvents:
         )  # fmt: skip
 
     async def retry(self, event: str) -> Unapplied | bool | None:
-        """Try one again. True: it is applied. Unapplied: as it is kept now. None: it is not kept."""
+        """Retry one. True: it is applied. Unapplied: as it is stored now. None: it is not stored."""
         text = await self._ledger.kept_event(event)
         return None if text is None else await self._retry(_read(text))
 
     async def retry_all(self) -> int:
-        """Try all of them again, in the order they came; how many are left."""
+        """Retry all, in the order they arrived; returns how many are left."""
         left = 0
         for kept in await self.listed():
             left += await self._retry(kept) is not True
         return left
 
     async def listed(self) -> list[Unapplied]:
-        """Those that are kept, in the order they came."""
+        """The stored events, in the order they arrived."""
         return sorted(map(_read, (await self._ledger.kept_events()).values()), key=lambda kept: kept.received_at)
 
     async def drop(self, event: str) -> bool:
-        """Keep one no longer, by an operator's word; False if it was not kept."""
+        """Delete one, at an operator's request; False if it was not stored."""
         dropped = await self._ledger.drop_event(event)
         if dropped:
             log.warning("payment_event_dropped", event_id=event)
         return dropped
 
     def retry_soon(self) -> None:
-        """The rate card has changed: what was not on it may be now."""
+        """The rate card has changed: a plan that was missing may be on it now."""
         self._soon.set()
 
     async def keep_retrying(self) -> None:
@@ -143,7 +143,7 @@ class ReceivedEvents:
         return kept
 
     async def _try(self, event: Any) -> _Problem | None:
-        """PaymentsUnavailable and LedgerUnavailable go through: then the event is to be sent again."""
+        """Lets PaymentsUnavailable and LedgerUnavailable through: the event must then be sent again."""
         try:
             await self._bring(event)
         except EventNotApplicable as error:
@@ -156,7 +156,7 @@ class ReceivedEvents:
         return None
 
     async def _bring(self, event: Any) -> None:
-        """Apply an event; EventNotApplicable if not all of it can be, now."""
+        """Apply an event; EventNotApplicable if it cannot be applied completely now."""
         if self._provider is None:
             raise EventNotApplicable("payments_off", "FAREBOX_PAYMENTS is not set to the provider that sent this")
         said = await self._provider.read(event)
@@ -175,7 +175,7 @@ class ReceivedEvents:
 
 
 def without_persons(thing: Any) -> Any:
-    """The same event without names, addresses and others' metadata: ids, amounts, times and words stay."""
+    """The event without names, addresses and others' metadata: ids, amounts, times and statuses stay."""
     if isinstance(thing, list):
         return [without_persons(item) for item in thing]
     if not isinstance(thing, dict):

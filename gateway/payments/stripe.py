@@ -1,7 +1,7 @@
-"""Payments by Stripe: Checkout pages for bundles and plans, and the webhook that says what became of them.
+"""Payments by Stripe: Checkout pages for bundles and plans, and the webhook that reports their result.
 
-Prices are sent inline from the rate card; nothing has to be set up in Stripe but the webhook. Ids given to Stripe
-derive from the purchase's own (R11). No card data ever reaches the gateway, and no key is ever logged.
+Prices are sent inline from the rate card; only the webhook has to be set up in Stripe. Idempotency keys given to Stripe
+derive from the purchase's id (R11). No card data ever reaches the gateway, and no key is ever logged.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 
 
 class StripePayments:
-    """Stripe, by its official library. `api_base` is Stripe's own address unless a test says another."""
+    """Stripe, by its official library. `api_base` is only set by tests."""
 
     name = "stripe"
     live = True
@@ -66,7 +66,7 @@ class StripePayments:
         )
 
     async def customer(self, account: str, email: str | None) -> str | None:
-        """A customer for an account, the same while its email is the same; None if the key may not make any."""
+        """A customer for an account, the same while its email is the same; None if the key may not create any."""
         about = hashlib.sha256(f"{account}\n{email or ''}".encode()).hexdigest()
         options: stripe.RequestOptions = {"idempotency_key": f"farebox-customer-{about}"}
         params: CustomerCreateParams = {"metadata": {ACCOUNT: account}}
@@ -110,14 +110,14 @@ class StripePayments:
         return await self._client.v1.checkout.sessions.create_async(params=params, options=options)
 
     async def event(self, body: bytes, headers: Mapping[str, str]) -> PaymentEvent | None:
-        """What a webhook's request says: `signed`, then `read`."""
+        """The event of a webhook request: `signed`, then `read`."""
         return await self.read(self.signed(body, headers))
 
     def signed(self, body: bytes, headers: Mapping[str, str]) -> Any:
         """The event in a request; EventRefused unless Stripe signed it, with our secret, within five minutes."""
         try:
             signature = headers.get(SIGNATURE_HEADER)
-            # The library compares with this machine's clock; one that is ahead would refuse every payment.
+            # The library uses this machine's clock; one that is ahead would reject every payment.
             stripe.WebhookSignature.verify_header(body, signature, self._webhook_secret, tolerance=None)
             if _signed_at(signature) < now_seconds() - TOLERANCE_SECONDS:
                 raise EventRefused("the signature is more than five minutes old")
@@ -129,7 +129,7 @@ class StripePayments:
             raise EventRefused(f"the event {error}") from None
 
     async def read(self, event: Any) -> PaymentEvent | None:
-        """What an event says, whoever brings it; Stripe is asked for what it does not say."""
+        """The meaning of an event, new or stored; Stripe is asked for what it does not contain."""
         try:
             said = translate(event)
             return await returned(self._client, said) if isinstance(said, MoneyMoved) else said
@@ -142,7 +142,7 @@ class StripePayments:
             ) from None
 
     async def renew(self, subscription: str, *, renews: bool) -> None:
-        """Have Stripe cancel a subscription at the end of its period, or take that back; its webhook says so then."""
+        """Have Stripe cancel a subscription at the end of its period, or undo that; its webhook then confirms it."""
         try:
             await self._client.v1.subscriptions.update_async(subscription, {"cancel_at_period_end": not renews})
         except stripe.StripeError as error:
@@ -150,7 +150,7 @@ class StripePayments:
         log.info("subscription_renewal_changed", stripe_subscription=subscription, renews=renews)
 
     async def end(self, subscription: str) -> None:
-        """Cancel a subscription at Stripe: what is left of it was kept as credits, so that no money goes back."""
+        """Cancel a subscription at Stripe without a refund: what is left of it was kept as credits."""
         try:
             await self._client.v1.subscriptions.cancel_async(subscription, {"prorate": False, "invoice_now": False})
         except stripe.InvalidRequestError as error:
@@ -166,7 +166,7 @@ class StripePayments:
 
 
 def session_of(order: Checkout, page: str, email: str | None = None) -> SessionCreateParams:
-    """What Stripe is asked for. A session takes a customer, or an email of one that it makes, never both."""
+    """The Checkout Session's parameters. It takes a customer, or the email of a new one, never both."""
     metadata = {ACCOUNT: order.account, CHECKOUT: order.id}
     price: SessionCreateParamsLineItemPriceData = {
         "currency": order.currency.lower(),
@@ -196,7 +196,7 @@ def session_of(order: Checkout, page: str, email: str | None = None) -> SessionC
 
 
 def _signed_at(header: str | None) -> int:
-    """When a request was signed, by its header; ValueError if that does not say."""
+    """When a request was signed, by its header; ValueError if the header has no time."""
     said = re.match(r"(?:[^,]*,)*?t=([0-9]{1,15})(?:,|\Z)", header or "")
     if said is None:
         raise ValueError("no time")
@@ -204,6 +204,6 @@ def _signed_at(header: str | None) -> int:
 
 
 def _unavailable(what: str, error: stripe.StripeError) -> PaymentsUnavailable:
-    """Stripe's own message may quote parts of a key: only its kind and its request's id are kept."""
+    """Stripe's message may quote parts of a key: only the error's type and the request's id are kept."""
     kind = f"{type(error).__name__} {error.code or ''}".strip()
     return PaymentsUnavailable(f"{what}: {kind} (request {error.request_id or 'none'})")

@@ -2,7 +2,7 @@
 -- Park a generation at its provider: no lease, but a next poll, after 30 s doubling to 5 min, or sooner (R17).
 --
 -- KEYS[1]  generation
--- Returns  {"stale"} {"ended", …} if a cancel was asked for {"parked", next look, dispatch if it was called back or {}}
+-- Returns  {"stale"} {"ended", …} if a cancel was asked for {"parked", next poll, dispatch if it was called back or {}}
 -- Writes   generation, deadlines; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local

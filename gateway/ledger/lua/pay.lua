@@ -1,6 +1,6 @@
 #!lua
--- A purchase is paid: grant its bundle or start its plan, once, however often it is reported (R4, R12). Refunds that
--- arrived earlier are taken back at once.
+-- A purchase is paid: grant its bundle or start its plan, once, however often it is reported (R4, R12). Refunds and
+-- disputes that arrived earlier take back their share of the credits at once.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"declined", checkout} {"paid", "1" now | "0" before, checkout, view, dispatches}

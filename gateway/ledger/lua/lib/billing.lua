@@ -1,6 +1,6 @@
--- What a payment provider said of an account's subscriptions. Facts merge in any order, and each counts once: the least
--- start, the one end, the latest status and cancellation, every plan that was seen and when, every line of a paid
--- invoice, and what went back of an invoice. `gateway/ledger/README.md` describes the fields.
+-- A payment provider's facts about an account's subscriptions. They merge in any order, and each counts once: the
+-- earliest start and end, the latest status and cancellation, every plan that was seen and when, every line of a paid
+-- invoice, and what was refunded of an invoice. `gateway/ledger/README.md` describes the fields.
 --- @include "lib/keys" "lib/amounts" "lib/billing_before"
 local billing = {}
 local KEPT = 400 * 86400000
@@ -68,7 +68,7 @@ local function has_room(b, id, said)
   return more == 0 or count + more <= LINES_MAX
 end
 
--- Store the facts. Returns false, and stores nothing, if there is no room for the lines.
+-- Add the facts in memory; `billing.save` writes them. Returns false, and adds nothing, if the lines have no room.
 function billing.merge(b, id, bought, said)
   if not has_room(b, id, said) then return false end
   local of = id .. "|"

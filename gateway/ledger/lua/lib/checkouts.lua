@@ -24,7 +24,7 @@ function checkouts.save(c)
   checkouts.list(c)
 end
 
--- The list has each purchase with its start time, and outlives its last record.
+-- The list has each purchase with its start time, and is kept as long as the last of its records.
 function checkouts.list(c)
   local key = keys.purchases(c.account)
   redis.call("ZADD", key, "NX", c.fields.created_at, c.id)
@@ -39,8 +39,8 @@ function checkouts.unlist_expired(account)
   end
 end
 
--- What went back of a plan's payments, in cents: of each invoice the share that refunds and disputes took together, at
--- most all of it. `record` is the account's billing record, read once.
+-- How much of a plan's payments was returned, in cents: of each invoice the share of its refunds and disputes together,
+-- at most all of it. `record` is the account's billing record, read once.
 function checkouts.returned(c, record)
   local id, shares, total = c.fields.ref, {}, 0
   if not id then return 0 end

@@ -1,9 +1,9 @@
--- What was paid for, by time. An era is a row of monthly cycles from one anchor: a subscription has a second where its
--- cycles began anew, as after a trial or where its interval changed. Each line of a paid invoice falls into one.
+-- Paid periods in order of time. An era is a series of monthly cycles from one anchor. A subscription has a second era
+-- if its cycles restarted, as after a trial or a change of interval. Each line of a paid invoice belongs to one era.
 --- @include "lib/calendar" "lib/periods" "lib/entitlements"
 local eras = {}
 
--- Whether a whole period begins an era of its own: it overlaps the one before, or is out of step with its months.
+-- Whether a whole period starts a new era: it overlaps the previous one, or does not align with its months.
 local function begins(list, line)
   local era = list[#list]
   if not era then return true end
@@ -11,7 +11,7 @@ local function begins(list, line)
   return again or not periods.index(era.at, line.from)
 end
 
--- The era whose plan a part of a period is about: the one before, where money goes back as a new one begins.
+-- The era that a partial period belongs to: the previous one, if money is returned just as a new one starts.
 local function of_part(list, line)
   local found = list[1]
   for _, era in ipairs(list) do
@@ -62,7 +62,7 @@ local function of_subscription(b, p, s)
   return list
 end
 
--- All eras in order. The last is the one in force, because a new purchase takes the place of an old one.
+-- All eras in order. The last is the one in force, because a new purchase replaces an old one.
 function eras.all(b, p)
   local list = {}
   for _, s in pairs(b.subs) do
@@ -76,8 +76,8 @@ function eras.all(b, p)
   return list
 end
 
--- What is due in the cycle of a subscription that begins near `at`: {paid, left}, neither below zero. Of an era that
--- another took the place of, cycles that had not begun by then are not due any more.
+-- What is due in the cycle of a subscription that starts near `at`: {paid, left}, neither below zero. Cycles of a
+-- replaced era that had not started when it was replaced are no longer due.
 function eras.due(list, s, at)
   local paid, left = 0, 0
   for position, era in ipairs(list) do
@@ -91,13 +91,14 @@ function eras.due(list, s, at)
   return math.max(0, paid), math.max(0, left)
 end
 
--- When the plan of an era ends if no payment comes: a day's grace, unless the provider has given the payment up.
+-- When the plan of an era ends without a further payment: after the grace period, unless the provider has given up
+-- collecting it.
 function eras.ends(era, grace) return math.min(era.stops or math.huge, era.paid + (era.waits and grace or 0)) end
 
 -- Whether its plan is in force at `now`, or waits for the next payment.
 function eras.alive(era, now, grace) return eras.ends(era, grace) > now end
 
--- The paid subscriptions that a newer one has taken the place of, and that the provider still renews.
+-- The paid subscriptions that a newer one has replaced and the provider still renews.
 function eras.superseded(list)
   local found, seen = {}, {}
   for _, era in ipairs(list) do

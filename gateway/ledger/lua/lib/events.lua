@@ -26,7 +26,7 @@ local function tell(account, event, listeners, operators, now)
   if event.url then outbox.add(account, webhooks.DEFAULT, event, now) end
 end
 
--- Write: the end of a generation. It is delivered after its start, however long that takes.
+-- Write: the start or end of a generation. The end is delivered after the start, however long that takes.
 function events.of_generation(g, type, listeners, operators, now)
   tell(g.account, {
     id = id_of(g.id, type), type = type, account = g.account, subject = g.id, url = g.webhook,
@@ -34,7 +34,7 @@ function events.of_generation(g, type, listeners, operators, now)
   }, listeners, operators, now)
 end
 
--- Write: a generation has started. `reserve` has noted whether there are subscribers, so nothing is read here.
+-- Write: a generation has started. `reserve` has noted whether there are subscribers: without any, nothing is read.
 function events.of_begun(g, now)
   local heard = g.listened and redis.call("HGET", keys.account(g.account), "webhooks")
   local operators = g.listened and redis.call("HGET", keys.policy(), "webhooks")

@@ -12,8 +12,8 @@ local function seen_up_to(s, at)
   return plan
 end
 
--- The price of `months` of a plan in the currency's smallest unit: as it is sold, else so many single months; nil:
--- unknown.
+-- The price of `months` of a plan in the currency's smallest unit: of that interval, else of as many single months;
+-- nil: unknown.
 local function price_of(p, plan, months)
   local by_months = {}
   for each, cents in string.gmatch(policy.rule(p, "price:" .. plan) or "", "(%d+):(%d+)") do
@@ -22,8 +22,8 @@ local function price_of(p, plan, months)
   return by_months[months] or by_months[1] and by_months[1] * months
 end
 
--- Of a whole period: what the line itself says; else, of what the subscription was seen with and what was bought, the
--- one that has this price. Where none has, and they differ, the line is worth its money and no more: not `sure`.
+-- The plan of a whole period: of the plan the subscription was seen with, the one the line names and the one that was
+-- bought, the first that has this price. If none has, and they differ, the line is worth only its money: not `sure`.
 local function of_period(p, s, line, months)
   local named = line.named or s.bought
   local candidates = {seen_up_to(s, line.from + SAME_MOMENT) or named, named, s.bought}
@@ -35,14 +35,14 @@ local function of_period(p, s, line, months)
   return candidates[1], alike
 end
 
--- Of a part of a period, money that goes back is for the plan before the change, money that comes for the one after it.
+-- The plan of a partial period: money returned is for the plan before the change, money paid for the one after it.
 local function of_part(s, line)
   if line.amount < 0 then return seen_up_to(s, line.from - 1) or s.bought end
   return seen_up_to(s, line.from + SAME_MOMENT) or line.named or s.bought
 end
 
--- The plan that a line's price was seen with. A price can be given another plan's name after it was paid for: a whole
--- period that cost what its own plan costs stays that plan's.
+-- The plan that a line's price was seen with. A price may be renamed to another plan after it was paid: a whole period
+-- that cost what its own plan costs still belongs to that plan.
 local function of_price(p, s, line, months)
   local plan, named = line.price and s.prices[line.price], line.named or s.bought
   if not plan or line.proration or plan == named then return plan end
@@ -50,9 +50,8 @@ local function of_price(p, s, line, months)
   return renamed and named or plan
 end
 
--- The terms of a line: plan, what it gives a month, the price of `months` of it or nil, and whether money of any amount
--- buys it whole. They are kept with the line, so that a new card changes nothing that was sold. nil: no card ever had
--- the plan.
+-- The terms of a line (plan, credits per month, the price of `months` of it or nil), and whether the plan is certain.
+-- They are kept with the line, so that a new card changes nothing already sold. nil: no card ever had the plan.
 function plans.terms(b, p, s, line, months)
   local plan, sure = line.plan or of_price(p, s, line, months), true
   if not plan then
@@ -70,8 +69,8 @@ function plans.terms(b, p, s, line, months)
   return line.terms, sure
 end
 
--- The plan in force of an era: that of the newest period or change that was paid for, or of a free one. A plan seen
--- since then counts at once if it gives less, and not before it is paid for if it gives more; that one `waits`.
+-- The plan in force in an era: that of the newest paid (or free) period or change. A plan seen since then applies at
+-- once if it gives no more credits, otherwise once it is paid for; until then it is returned second, as waiting.
 function plans.in_force(p, s, era, now)
   local paid, from
   for _, line in ipairs(era.lines) do

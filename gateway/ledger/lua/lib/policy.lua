@@ -27,7 +27,7 @@ function policy.kept(p, name)
 end
 
 -- The terms of a plan, or with nil those without one; nil if the plan was never on any card. They are text:
--- "monthly,max waiting,head start;tool:concurrency,…;allow" (the last as JSON, or nothing), as is what is told of it.
+-- "monthly,max waiting,head start;tool:concurrency,…;allow" (`allow` is JSON, or empty). Numbers are returned as text.
 function policy.terms(p, plan)
   local field = field_of(plan)
   if p.terms[field] == nil then

@@ -1,5 +1,5 @@
--- From what was paid to the account's plan: begin it, pay it on, change it, cancel it, end it. Each only when it is
--- news, so that a repeated event changes nothing, and nothing that an operator did since is undone by an old one.
+-- Derives the account's plan from its payments: starts, extends, changes, cancels or ends it. Only new facts have an
+-- effect: a repeated event changes nothing, and an old one does not undo what an operator has done since.
 --- @include "lib/amounts" "lib/calendar" "lib/zones" "lib/periods" "lib/policy" "lib/journal" "lib/cycles"
 --- @include "lib/subscriptions" "lib/allotments" "lib/eras" "lib/plans"
 local renewals = {}
@@ -10,13 +10,13 @@ local function day(at) return zones.day("0,0", at) end
 
 local function interval_of(months) return months < 3 and "monthly" or months < 12 and "quarterly" or "yearly" end
 
--- The account's cycles are those of the era: begun with it, or shifted because an earlier payment came later.
+-- Make the account's cycles those of the era: started with it, or shifted because an earlier payment arrived late.
 local function align(a, p, b, era)
   local f = a.fields
   local anchor, ours = math.min(era.at, a.now), f.plan and f.billing == era.sub.id
   local same = ours and periods.index(anchor, cycles.began(a))
   if same then
-    -- Where the provider's clock is ahead, the cycles stay as they began here.
+    -- If the provider's clock is ahead, the cycles stay as they started here.
     if era.at <= a.now then f.anchor, f.cycle = amounts.text(anchor), amounts.text(same) end
     return
   end
@@ -30,7 +30,7 @@ local function declare(a, p, b, era, plan, grace, news)
   local f, was, interval = a.fields, a.fields.plan, interval_of(era.months)
   local from, paid, began = f.interval, tonumber(f.paid_through), amounts.text(era.at)
   align(a, p, b, era)
-  -- Cycles that begin anew may be paid for a shorter time than those before.
+  -- Restarted cycles may be paid for a shorter time than the previous ones.
   if b.fields[era.sub.id .. "|era"] ~= began then f.paid_through = nil end
   b.fields[era.sub.id .. "|era"] = began
   f.plan, f.interval, f.billing = plan, interval, era.sub.id
@@ -45,7 +45,7 @@ local function declare(a, p, b, era, plan, grace, news)
   b.fields.applied = era.sub.id
 end
 
--- An operator's plan takes the place of the paid one; a payment still carries it on.
+-- An operator's plan has replaced the paid one; a payment still extends it.
 local function pay_on(a, era, grace)
   local f = a.fields
   local paid = tonumber(f.paid_through)
@@ -62,15 +62,15 @@ local function cancel(a, b, era)
   say(a, f.plan .. (stops and " cancelled, ends " .. day(era.stops) or " resumed"))
 end
 
--- What is said once, and again only after it was otherwise.
+-- Note a state in the journal once, and again only after it has changed in between.
 local function tell(a, b, era, word, what)
   local field = era.sub.id .. "|" .. word
   if what and b.fields[field] ~= what then say(a, a.fields.plan .. ": " .. what) end
   b.fields[field] = what
 end
 
--- The cycles whose credits are there now: the account's own, and of each era before it the last, whose rest stays to
--- its end (R12), unless it had ended before the next one began.
+-- The cycles whose credits exist now: the account's current one, and the last one of each earlier era, whose remaining
+-- credits stay until its end (R12), or until its plan ended if that was before the next era started.
 local function windows(a, p, list, grace)
   local current, open = list[#list], {}
   for position = 1, #list - 1 do
@@ -96,7 +96,7 @@ function renewals.settle(a, p, b, list, grace)
   if ours then allotments.note_coming(a, list, current) end
 end
 
--- Whether it is paid further than ever before, or its cycles began anew.
+-- Whether it is paid further than ever before, or its cycles have restarted.
 local function news_of(b, era)
   local field = era.sub.id .. "|reached"
   local at, paid = string.match(b.fields[field] or "0,0", "^(%d+),(%d+)$")
@@ -113,7 +113,7 @@ function renewals.apply(a, p, b, list, grace)
   local ours = f.plan and f.billing == id
   local plan, waits = plans.in_force(p, era.sub, era, a.now)
   if eras.alive(era, a.now, grace) then
-    -- What waits for its payment goes on; it does not begin.
+    -- A plan that waits for its payment continues; it does not start.
     local begins = (b.fields.applied ~= id or (not f.plan and news)) and era.paid > a.now
     if plan and (begins or ours) then
       declare(a, p, b, era, plan, grace, news)
@@ -125,7 +125,7 @@ function renewals.apply(a, p, b, list, grace)
       pay_on(a, era, grace)
     end
   elseif f.plan and f.billing then
-    -- It has ended, and what came before it had made room for it: the roll that follows lapses the plan.
+    -- It has ended, and it had replaced whatever came before it: the roll that follows lapses the plan.
     f.cancelled_to, f.grace = amounts.text(eras.ends(era, grace)), nil
   end
 end

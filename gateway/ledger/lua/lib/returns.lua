@@ -1,19 +1,19 @@
--- What went back of the money for a bundle, and what that takes of its credits (R33). Facts merge in any order: the
--- latest word on each refund and each dispute counts, and what is out now of all of them together is due.
+-- Money returned for a bundle, and the credits it takes back (R33). Facts merge in any order: the latest state of each
+-- refund and each dispute counts, and what all of them together have returned by now is due.
 -- Fields of a checkout: `back|<what>` = "at,part,whole" of the payment. `what` is "charge" (the sum of its refunds),
--- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made then and bounced.
+-- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made at that time and failed later.
 --- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks"
 local returns = {}
 local FACTS_MAX = 100
 local WHOLE_MAX = 90000000 -- its square stays below 2^53
 
--- Keep what was said, unless a later word is known or there is no more room. Says whether it was news, or nil: no room.
+-- Keep a fact, unless a later one is known or there is no room. Returns whether it is new, or nil: no room.
 function returns.note(c, what, at, part, whole, made)
   local f, field, count = c.fields, "back|" .. what, 0
   for name in pairs(f) do
     if string.sub(name, 1, 5) == "back|" then count = count + 1 end
   end
-  -- Written before facts were kept: the largest part that was ever said to be back. It stays the least.
+  -- Written before facts were kept: the largest part ever reported as returned. It stays the minimum.
   if count == 0 and f.due and f.due ~= "0" then f.before = f.due end
   if not f[field] and count >= FACTS_MAX then return nil end
   local known_at, known_part, known_whole = string.match(f[field] or "0,0,1", "^(%d+),(%d+),(%d+)")
@@ -30,7 +30,7 @@ local function common(one, other)
   return one / a * other
 end
 
--- The facts, and the whole that all their parts are counted in. Parts of one payment have a small common whole.
+-- The facts, and a common denominator for their parts; for one payment it is small.
 local function facts_of(f)
   local facts, whole = {}, 1
   for name, text in pairs(f) do
@@ -47,7 +47,7 @@ local function facts_of(f)
   return facts, whole
 end
 
--- How much of the bundle's credits is due back.
+-- How many of the bundle's credits must be taken back.
 function returns.due(f)
   local facts, whole = facts_of(f)
   if #facts == 0 then return tonumber(f.due or 0) end
@@ -61,7 +61,7 @@ function returns.due(f)
     if string.sub(fact.what, 1, 8) == "dispute:" then
       disputed = disputed + fact.parts
     elseif fact.made then
-      -- In the charge's sum only if that was said between the refund and its bounce.
+      -- Included in the charge's sum only if that was reported between the refund and its failure.
       if fact.made <= sum.at and sum.at <= fact.at then bounced = bounced + fact.parts end
     elseif fact ~= sum then
       refunds = refunds + fact.parts
@@ -74,8 +74,8 @@ function returns.due(f)
   return math.max(due, tonumber(f.before or 0))
 end
 
--- Of what is left of its own grant, never more. Once all of it is due, what open generations hold of it goes the same
--- way when it comes back. What was spent is forgiven, or owed, as the card says.
+-- Take from what is left of the bundle's own grant, never more. Once all of it is due, credits that open generations
+-- hold of it are taken too when they are refunded. Spent credits are forgiven or owed, as the card says.
 local function take(a, p, c, more, why)
   local f, grant, taken, owed = c.fields, grants.find(a, c.fields.grant), 0, 0
   local owing, everything = policy.rule(p, "spent") == "debt", c.fields.due == c.fields.credits
@@ -94,7 +94,7 @@ local function take(a, p, c, more, why)
   journal.add(a, a.now, "revoke", {t = {-taken, 0}}, nil, why)
 end
 
--- A grant that had gone, with what it began with: what was taken of it comes back to it.
+-- Create a deleted grant again, with its original size: what was taken from it returns to it.
 local function restore(a, id, bucket, granted, created)
   local grant = {
     field = "grant:" .. id, id = id, kind = string.sub(id, 1, 1), number = tonumber(string.sub(id, 2)), bucket = bucket,
@@ -104,8 +104,8 @@ local function restore(a, id, bucket, granted, created)
   return grant
 end
 
--- Give back exactly what was taken beyond what is due now, also what was taken as it came back from generations. What
--- is still owed for it goes first.
+-- Give back exactly what was taken beyond what is due now, including what was taken when generations refunded it. It
+-- first reduces what is still owed for it.
 local function give(a, c, due, why)
   local f = c.fields
   local later = "returned:" .. f.grant
@@ -126,7 +126,7 @@ local function give(a, c, due, why)
   journal.add(a, a.now, "grant", {t = {back - waived, 0}}, nil, why .. note)
 end
 
--- Bring the bundle's own grant to what is due. `of` names the refund or the dispute that changed it, or is nil.
+-- Adjust the bundle's own grant to what is due. `of` names the refund or dispute that changed it, or is nil.
 function returns.settle(a, p, c, of)
   local f = c.fields
   local due, asked = returns.due(f), tonumber(f.asked or 0)
