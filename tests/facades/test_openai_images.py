@@ -26,7 +26,7 @@ HERE = openai.__version__
 VERSIONS = {HERE: (), "2.54.0": ("distro", "tqdm"), "1.109.1": ("distro", "tqdm")}
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [HERE, *(pytest.param(name, marks=pytest.mark.long) for name in [*VERSIONS][1:])])
 def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, version: str) -> None:
     account, poor = stack.account(top_up=1000), stack.account(free=False)
     environment = dict(os.environ)

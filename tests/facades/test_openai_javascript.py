@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.console.stack import Stack
 from tests.facades.conftest import NodePackages
 from tests.facades.openai_clients import charged, generations
@@ -14,6 +16,7 @@ PROGRAM = Path(__file__).with_name("openai_program.mjs")
 VERSION = "7.59.0"
 
 
+@pytest.mark.long  # tests/facades/test_clients_page.py always runs the page's program
 def test_a_program_in_javascript_runs(stack: Stack, node_packages: NodePackages) -> None:
     account, poor = stack.account(top_up=1000), stack.account(free=False)
     program = node_packages(f"openai@{VERSION}") / "program.mjs"
