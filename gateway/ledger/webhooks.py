@@ -35,7 +35,7 @@ class TooMany:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A webhook. `account` is None for the operators'; `version` counts its secrets, `mark` identifies them.
+    """A webhook. `account` is None for the operators'; `version` counts its secrets, `mark` is the newest one's hash.
 
     `paused_because`: `failing` for a whole day, `gone` (410) or `asked`; `dropped` counts events beyond the limit.
     """

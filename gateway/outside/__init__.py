@@ -1,1 +1,1 @@
-"""The world outside: addresses that may be called, calls that leave, signatures, and how foreign text is read."""
+"""The outside world: allowed addresses, outgoing calls, signatures, and parsing of untrusted text."""

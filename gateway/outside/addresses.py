@@ -1,7 +1,7 @@
 """Which addresses may be called when a customer names the URL: public ones, and the networks that an operator allows.
 
-A name says nothing: it may lead to a private address now, or from the second look on (rebinding). So the check is made
-where the socket is made, for the very address that it connects to, whatever the URL, the resolver or its cache said.
+A name proves nothing: it may resolve to a private address now, or from the second lookup on (rebinding). So the check
+is made where the socket is created, for the very address that it connects to, whatever the URL or the resolver said.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 URL_MAX = 2000
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that was ever given to anybody
-# IANA's special-purpose registries. `is_global` knows them too, each Python its own edition of them.
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all IPv6 unicast space that has been allocated
+# IANA's special-purpose registries. `is_global` uses them too, but which edition depends on the Python version.
 _SPECIAL = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -58,17 +58,17 @@ class AddressRefused(OSError):
     """A URL leads to an address that must not be called. The text is always the same: it names no address."""
 
     def __init__(self) -> None:
-        """Say it in the same words each time, so that it stays itself where several addresses were tried."""
+        """Use one fixed text, so that errors of several tried addresses collapse into one."""
         super().__init__("the address is not public")
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Networks from `10.0.0.0/8,fd00::/8`; ValueError names the one that is none."""
+    """Networks from `10.0.0.0/8,fd00::/8`; ValueError names an invalid one."""
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def is_public(address: Address) -> bool:
-    """Whether it belongs to the internet at large: not private, loopback, link-local, shared, multicast, reserved."""
+    """Whether it is a public internet address: not private, loopback, link-local, shared, multicast or reserved."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped
         if inner is None and address in _NAT64:
@@ -80,10 +80,10 @@ def is_public(address: Address) -> bool:
 
 
 def written_address(host: str) -> Address | None:
-    """The address that a URL's host is, in whatever form a client may read it; None: it is a name.
+    """A URL's host as an address, in any notation that a client may accept; None: it is a name.
 
-    `2130706433`, `0x7f.1`, `0177.0.0.1` and `127.1` are all 127.0.0.1, for those that read hosts as C does. ValueError
-    if it ends in a number and is no address: then each reads it as it likes.
+    `2130706433`, `0x7f.1`, `0177.0.0.1` and `127.1` are all 127.0.0.1 for clients that parse hosts as C does.
+    ValueError if it ends in a number and is not an address: clients differ in how they read such a host.
     """
     host = _plain_host(host)
     with contextlib.suppress(ValueError):
@@ -99,13 +99,13 @@ def written_address(host: str) -> Address | None:
 
 
 def _plain_host(host: str) -> str:
-    """The host as those read it who undo escapes and wide characters, and ignore the root's dot."""
+    """The host with escapes and full-width characters decoded, and without the root's dot, as some clients read it."""
     host = unicodedata.normalize("NFKC", unquote(host)).lower().replace("\u3002", ".")
     return host.strip("[]").rstrip(".")
 
 
 def unmapped(address: Address) -> Address:
-    """The IPv4 address inside of an IPv6-mapped one, as a socket that takes both shows it; others as they are."""
+    """The IPv4 address in an IPv4-mapped IPv6 one, as dual-stack sockets report it; others unchanged."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
@@ -117,7 +117,7 @@ def within(address: Address, networks: tuple[Network, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AddressGuard:
-    """Public addresses by `https:`; those in `networks` also, and by `http:` too: who allows them vouches for them."""
+    """Allows public addresses over `https:`, and those in `networks` over `http:` too."""
 
     networks: tuple[Network, ...] = ()
     plain_anywhere: bool = False  # `http:` also to public addresses
@@ -125,9 +125,9 @@ class AddressGuard:
 
     @classmethod
     def beside(cls, host: str | None) -> AddressGuard:
-        """For what a server of the operator's names: public, or in a private network, as it is; loopback if it is.
+        """For URLs named by an operator's server: public and private addresses; loopback if the server is on loopback.
 
-        Never link-local addresses and others where clouds keep a machine's own credentials.
+        Never link-local addresses or others where clouds serve a machine's credentials.
         """
         try:
             near = host == "localhost" or unmapped(ipaddress.ip_address(host or "")).is_loopback
@@ -141,7 +141,7 @@ class AddressGuard:
         return within(unmapped(known), self.networks) or ((self.plain_anywhere or not plain) and is_public(known))
 
     def problem(self, url: str) -> str | None:
-        """What is wrong with a URL that somebody wants called, as far as can be seen before it is; None: nothing."""
+        """What is wrong with a URL to be called, as far as its text shows; None: nothing."""
         if len(url) > URL_MAX:
             return f"must have at most {URL_MAX:,} characters"
         try:
@@ -160,10 +160,10 @@ class AddressGuard:
         return problem
 
     def problem_of_input(self, url: str) -> str | None:
-        """What is wrong with an `https:` URL that others will fetch, as far as its text says; None: nothing.
+        """What is wrong with an `https:` URL that others will fetch, as far as its text shows; None: nothing.
 
-        Names that stand for this machine, or for one of a private network, are refused unless networks are allowed:
-        nothing is looked up here, so nobody can say into which of them they lead.
+        Names for this machine, or for one in a private network, are rejected unless networks are allowed: names are
+        not resolved here, so it is unknown which network they belong to.
         """
         try:
             host = _plain_host(URL(url).host or "")
@@ -186,12 +186,12 @@ class AddressGuard:
             return None
         if is_public(unmapped(address)):
             return _HTTPS
-        # Where clouds keep a machine's own credentials, nobody is told the way in.
+        # No hint for link-local addresses: clouds serve a machine's credentials there.
         hint = self.setting is not None and not address.is_link_local
         return _NOT_PUBLIC + (f". {self.setting}={address}/{address.max_prefixlen} would allow it" if hint else "")
 
     def connector(self, *, plain: bool = False, limit: int = 100, keepalive_seconds: float = 15) -> TCPConnector:
-        """A connector for a client session that calls nothing else; `plain`: for `http:` URLs. Follow no redirects.
+        """A connector that only reaches admitted addresses; `plain`: for `http:` URLs. Do not follow redirects with it.
 
         A refused address ends in aiohttp's ClientConnectorError with AddressRefused as its `os_error`.
         """
@@ -208,16 +208,16 @@ class AddressGuard:
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether a client's error came from an address that was refused."""
+    """Whether a client's error was caused by a refused address."""
     while error is not None and not isinstance(error, AddressRefused):
         error = error.__cause__
     return error is not None
 
 
 class PatientResolver(AbstractResolver):
-    """Looks names up in a thread each, so that a name server that hangs delays nobody else, nor the process's end.
+    """Resolves each name in its own thread, so that a hung name server delays no other call, nor the process's exit.
 
-    The loop's own look-ups share a few threads with everything else: four strangers' names would stop them all.
+    The event loop's resolver shares a few threads with everything else: a few hung names would block them all.
     """
 
     async def resolve(
@@ -229,7 +229,7 @@ class PatientResolver(AbstractResolver):
 
         def finish(results: list[ResolveResult], error: Exception | None) -> None:
             if found.done():
-                return  # nobody waits any more
+                return  # the caller has given up
             found.set_exception(error) if error is not None else found.set_result(results)
 
         def look_up() -> None:
@@ -246,7 +246,7 @@ class PatientResolver(AbstractResolver):
         return await found
 
     async def close(self) -> None:
-        """Nothing to do: threads that still look end by themselves."""
+        """Nothing to do: threads still resolving end by themselves."""
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:

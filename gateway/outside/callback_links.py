@@ -1,7 +1,7 @@
-"""The address that a provider may call when a generation's job has ended.
+"""The callback URL that a provider may call when a generation's job has ended.
 
-It carries a signed token of ours that names the provider and the generation, never the attempt: whichever worker has
-the generation by then, a callback is only a hint to look, and the result is fetched from the provider.
+It contains a signed token that names the provider and the generation, but not the attempt: whichever worker has the
+generation by then, a callback only triggers a poll, and the result is fetched from the provider.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ _SALT = "farebox callback"
 
 
 class CallbackLinks:
-    """Makes and opens these addresses; all gateways and workers must have the same signing key."""
+    """Creates and verifies these URLs; all gateways and workers must have the same signing key."""
 
     def __init__(self, signing_key: str, public_address: str) -> None:
-        """Sign with `signing_key`; addresses begin with `public_address`."""
+        """Sign with `signing_key`; URLs begin with `public_address`."""
         self._serializer = URLSafeSerializer(signing_key, salt=_SALT)
         self._public_address = public_address
 
     def url(self, provider: str, generation: str) -> str:
-        """Where `provider` may call about `generation`."""
+        """The callback URL for `provider` and `generation`."""
         return f"{self._public_address}/v1/callbacks/{provider}/{self._serializer.dumps([provider, generation])}"
 
     def open(self, provider: str, token: str) -> str | None:

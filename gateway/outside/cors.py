@@ -10,7 +10,7 @@ _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
 def parse_origins(text: str) -> frozenset[str]:
-    """The origins of a list with commas, as browsers send them; ValueError for what no browser would send."""
+    """The origins in a comma-separated list, as browsers send them; ValueError for any that no browser would send."""
     return frozenset(_origin(entry.strip()) for entry in text.split(",")) if text.strip() else frozenset()
 
 

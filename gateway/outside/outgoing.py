@@ -1,9 +1,9 @@
 """Every HTTP call that Farebox makes: the only module that opens a client session.
 
 A call goes either to an origin that an operator has named (a provider's `base_url`, our own gateway), or to an address
-that a guard admits. The guard judges the URL before, and the very address where the socket is made, at the first call
-and at each redirect alike. Headers with credentials go to the origin they are meant for, and never again once a
-redirect has led away from it: where it leads back, somebody else chose what is asked there.
+that a guard admits. The guard checks the URL first, and then the very address that the socket connects to, for the
+first call and for each redirect. Headers with credentials are sent only to the origin they are meant for, and no longer
+once a redirect has led away from it: if it leads back, somebody else chose that URL.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ USER_AGENT = "farebox"
 
 
 class UrlRefused(AddressRefused):
-    """A URL that can be seen to lead where nobody may call. `words` complete "the address …"."""
+    """A URL whose text shows that it must not be called. `words` complete "the address …"."""
 
     def __init__(self, words: str) -> None:
-        """Keep the words; the text stays that of every refused address."""
+        """Keep the words; the error's own text is that of every refused address."""
         super().__init__()
         self.words = words
 
 
 class RedirectsEndless(OSError):
-    """More redirects than anybody needs."""
+    """Too many redirects."""
 
 
 class Outgoing:
-    """Calls to one named origin, and to what a guard admits. Sessions are made at the first call, in its loop."""
+    """Calls one named origin, and what a guard admits. Sessions are created at the first call, in its loop."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class Outgoing:
         idle_seconds: float = 15,
         unpack: bool = True,
     ) -> None:
-        """`own`: an origin that an operator has named, wherever it is; `headers` go there and nowhere else.
+        """`own`: an origin that an operator has named, at any address; `headers` are sent there and nowhere else.
 
-        `own_is_guarded`: nobody has named it here, so it must be where the guard admits, as everything else.
+        `own_is_guarded`: it was not named by an operator, so the guard must admit its address too.
 
-        `unpack` says whether packed bodies are unpacked. There is no limit of connections: who calls has one.
+        `unpack`: decompress bodies. Connections are not limited here: callers have limits of their own.
         """
         self.guard = guard
         self._own = None if own is None else own.origin()
@@ -70,7 +70,7 @@ class Outgoing:
     async def request(
         self, method: str, url: URL, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """One call, whose redirects are answers. UrlRefused, or aiohttp's errors (see `AddressGuard.connector`)."""
+        """One call; redirects are not followed. UrlRefused, or aiohttp's errors (see `AddressGuard.connector`)."""
         ours = self._headers if self.is_own(url) else {}
         options.setdefault("allow_redirects", False)
         if options["allow_redirects"]:
@@ -82,7 +82,7 @@ class Outgoing:
     async def get(
         self, url: URL, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """A download, redirects followed. RedirectsEndless, or as `request`."""
+        """A download; redirects are followed. RedirectsEndless, or as `request`."""
         ours: Mapping[str, str] = self._headers if self.is_own(url) else {}
         for _ in range(REDIRECTS_MAX + 1):
             async with self._session(url).get(
@@ -115,7 +115,7 @@ class Outgoing:
             return self._kept(
                 "own", lambda: aiohttp.TCPConnector(limit=0, keepalive_timeout=self._idle_seconds), self._stay
             )
-        # The guard's limit of length is one for addresses that are kept; a signed one may be longer.
+        # The guard's length limit is for URLs that are stored; a signed one may be longer.
         problem = self.guard.problem(str(url.with_query(None).with_fragment(None)))
         if problem is not None:
             raise UrlRefused(problem)
@@ -125,7 +125,7 @@ class Outgoing:
         )
 
     async def _stay(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        """Keep the session that no guard watches at its origin: aiohttp follows a WebSocket's redirects by itself."""
+        """Keep the unguarded session at its origin: aiohttp follows a WebSocket's redirects by itself."""
         if not self.is_own(request.url):
             raise UrlRefused("must be at the provider's own origin, after a redirect")
         return await send(request)
@@ -146,7 +146,7 @@ class Outgoing:
 
 def _target(response: aiohttp.ClientResponse) -> URL:
     location = response.headers["Location"]
-    # A signed link means its very characters, so what is an address as it stands stays as it is.
+    # The signature of a link covers its exact characters, so a valid URL is not re-encoded.
     as_it_is = location.isascii() and location.isprintable() and " " not in location
     try:
         url = response.url.join(URL(location, encoded=as_it_is)).with_fragment(None)

@@ -1,8 +1,8 @@
-"""Whose address a request comes from where reverse proxies stand in front of the gateway.
+"""The client's address, if reverse proxies are in front of the gateway.
 
-A header that a client can send is no evidence. Each proxy appends the address it was called from, so the list is read
-from its end, and only as far as the proxies an operator has named (FAREBOX_TRUSTED_PROXIES): the first address that is
-none of theirs is the client's. Only one header is read (FAREBOX_PROXY_HEADER): a proxy that writes one of the two
+Clients can send any header, so it proves nothing by itself. Each proxy appends the address it was called from, so the
+list is read from its end, through the proxies an operator has named (FAREBOX_TRUSTED_PROXIES): the first address that
+is not one of theirs is the client's. Only one header is read (FAREBOX_PROXY_HEADER): a proxy that writes one of the two
 passes the other on as the client sent it.
 """
 
@@ -18,7 +18,7 @@ from gateway.outside.addresses import Address, Network, unmapped, within
 
 ProxyHeader = Literal["X-Forwarded-For", "Forwarded"]
 
-_CLIENT_BITS_V6 = 64  # what one subscriber is given at least
+_CLIENT_BITS_V6 = 64  # the least that one subscriber gets
 _HOPS_READ = 32
 _FORWARDED_FOR = re.compile(r'(?:^|;)\s*for=(?:"([^"]*)"|([^;"\s]*))', re.IGNORECASE)
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+", re.ASCII)
@@ -26,7 +26,7 @@ _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxies an operator trusts to say whom they speak for, and the header they say it in."""
+    """The proxies an operator trusts to report the client's address, and the header they use for it."""
 
     networks: tuple[Network, ...] = ()
     header: ProxyHeader = "X-Forwarded-For"
@@ -44,7 +44,7 @@ class Proxies:
         for hop in self._hops(said):
             address = parse(hop)
             if address is None:
-                break  # "unknown", an obfuscated name: what stands before it cannot be believed either
+                break  # "unknown", an obfuscated name: entries before it cannot be trusted either
             nearest = address
             if not within(address, self.networks):
                 break
@@ -62,7 +62,7 @@ class Proxies:
 
 
 def parse(text: str) -> Address | None:
-    """An address as proxies write it, with or without a port and brackets; None if it is none."""
+    """An address as proxies write it, with or without a port and brackets; None if it is not an address."""
     text = text.strip()
     with_port = _WITH_PORT.fullmatch(text)
     if with_port is not None:
@@ -74,7 +74,7 @@ def parse(text: str) -> Address | None:
 
 
 def one_client(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 one."""
+    """The unit that limits are counted by: an IPv4 address, or the /64 network of an IPv6 one."""
     known = parse(address)
     if isinstance(known, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((known, _CLIENT_BITS_V6), strict=False))

@@ -1,7 +1,7 @@
-"""One call of a webhook's receiver: signed as Standard Webhooks has it, to public addresses, within ten seconds.
+"""Calls a webhook's receiver: signed by Standard Webhooks, at public addresses, within ten seconds.
 
-What comes back is a status code or a word for why there is none. Of the answer's body nothing is kept, and no redirect
-is followed: the receiver is somebody else's.
+The result is a status code, or a code for why there is none. The response's body is not stored and redirects are not
+followed: the receiver is not under our control.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ USER_AGENT = f"Farebox-Webhooks/{version('farebox')}"
 
 _ANSWER_BYTES_READ = 1024  # so that most connections can be used again
 _BODY_SECONDS = 1.0
-_IDLE_SECONDS = 4.0  # below what servers keep an idle connection for: a call must not meet its end
+_IDLE_SECONDS = 4.0  # shorter than servers keep idle connections, so that a call does not meet one being closed
 _GONE = 410
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ Word = Literal[
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """How a call ended; `status_code` None: not with an answer, and `word` says why."""
+    """The result of a call; `status_code` None: there was no response, and `word` says why."""
 
     status_code: int | None
     word: Word | None
@@ -58,14 +58,14 @@ class CallResult:
 
 
 class Receivers:
-    """Calls receivers. Make it in the loop that calls, and close it."""
+    """Calls receivers. Create it in the loop that uses it, and close it."""
 
     def __init__(self, guard: AddressGuard, user_agent: str = USER_AGENT, call_seconds: float = CALL_SECONDS) -> None:
         """Call addresses that `guard` admits."""
         self._guard = guard
         self._user_agent = user_agent
         self.call_seconds = call_seconds
-        # Whoever calls bounds how many calls there are; a bound here would let slow receivers delay others.
+        # Callers limit concurrent calls; a limit here would let slow receivers delay others.
         self._outgoing = Outgoing(guard, idle_seconds=_IDLE_SECONDS, unpack=False)
 
     async def close(self) -> None:
@@ -73,13 +73,13 @@ class Receivers:
         await self._outgoing.close()
 
     async def call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> CallResult:
-        """Tell one receiver of an event: `body`, signed with each of `secrets`."""
+        """Send an event to one receiver: `body`, signed with each of `secrets`."""
         began_at = time.perf_counter()
         status_code, word = await self._call(url, event, body, secrets)
         return CallResult(status_code, word, round((time.perf_counter() - began_at) * 1000))
 
     async def _call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> tuple[int | None, Word | None]:
-        # Also here, for what was admitted when it was registered: the setting may be another by now.
+        # Checked again: the setting may have changed since the URL was registered.
         if self._guard.problem(url) is not None:
             return None, "url_refused"
         timeout = aiohttp.ClientTimeout(total=self.call_seconds)

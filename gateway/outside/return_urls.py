@@ -1,8 +1,8 @@
 """Where a payment page may send its customer back to: the gateway's own pages, and the origins an operator allows.
 
-Whoever has an account's key could otherwise make links of this gateway, or of its payment provider, that lead to a
-site of theirs (an open redirect). So a URL is read strictly: what one reader takes for a host and another for a user
-or a path is refused, before its origin is compared.
+Otherwise anyone with an account's key could create links of this gateway, or of its payment provider, that lead to
+their own site (an open redirect). So URLs are parsed strictly: one that parsers could read differently (as a host, or
+as a user or a path) is rejected before its origin is compared.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HTTP_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9
 
 
 def origin_of(url: str) -> str:
-    """The origin of an `http:` or `https:` URL, as browsers write it; ValueError if it has none that all agree on."""
+    """The origin of an `http:` or `https:` URL, as browsers write it; ValueError if parsers may disagree about it."""
     if not _HTTP_URL.fullmatch(url):
         raise ValueError("must be an https:// URL with a host, and without a user, spaces or backslashes")
     parsed = urlsplit(url)
@@ -35,7 +35,7 @@ def origin_of(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReturnUrls:
-    """Judges return URLs. `loopback`: any page of the customer's own machine will do, as in test mode."""
+    """Checks return URLs. `loopback`: any page on the customer's own machine is allowed, as in test mode."""
 
     origins: frozenset[str]
     loopback: bool = False

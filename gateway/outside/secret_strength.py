@@ -1,4 +1,4 @@
-"""Secrets that people choose: long, and random as far as anybody can see."""
+"""Checks secrets that operators choose: long enough, and without an obvious pattern."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_strength(secret: str) -> None:
 
 
 def weakness(secret: str) -> str | None:
-    """Why a secret could be guessed, as far as that shows; None if it does not."""
+    """Why a secret is weak; None if nothing shows that it is."""
     if len(secret) < SECRET_CHARACTERS_MIN:
         return f"is too short: {len(secret)} characters, but at least {SECRET_CHARACTERS_MIN} random ones are required"
     rest = next((secret.removeprefix(prefix) for prefix in _PREFIXES if secret.startswith(prefix)), secret)

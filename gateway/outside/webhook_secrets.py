@@ -1,7 +1,7 @@
-"""The secrets that webhooks are signed with: derived from the signing key, so none is kept anywhere.
+"""Webhook secrets: derived from the signing key, so none is stored.
 
-Each webhook has a secret of its own, and a version that counts its rotations. Whoever has the same signing key derives
-the same secrets; a short mark beside the webhook tells a process with another key that it must not sign.
+Each webhook has its own secret, and a version that counts its rotations. Processes with the same signing key derive the
+same secrets; a short fingerprint stored with the webhook (`mark`) tells a process with another key not to sign.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class WebhookSecrets:
         return _PREFIX + base64.b64encode(hmac.digest(self._key, seed.encode(), hashlib.sha256)).decode()
 
     def mark(self, account: str | None, webhook: str, version: int) -> str:
-        """What tells a secret from others and gives nothing of it away."""
+        """The fingerprint of a secret; it reveals nothing about the secret."""
         return hashlib.sha256(self.secret(account, webhook, version).encode()).hexdigest()[:_MARK_DIGITS]
 
     def in_force(self, webhook: Webhook, now: int) -> list[str]:
-        """The secrets that sign now, newest first: for a day after a rotation the one before too.
+        """The secrets that sign now, newest first: for a day after a rotation, also the previous one.
 
-        None at all if the webhook's secrets were made with another signing key.
+        None at all if the webhook's secrets were derived from another signing key.
         """
         version = webhook.version
         if webhook.mark and webhook.mark != self.mark(webhook.account, webhook.id, version):
