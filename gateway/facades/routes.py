@@ -6,7 +6,9 @@ from gateway.api.http.error_forms import ErrorForms
 from gateway.api.http.route import Route
 from gateway.facades.openai.errors import openai_error
 from gateway.facades.openai.routes import OPENAI_ROUTES
+from gateway.facades.replicate.errors import replicate_error
+from gateway.facades.replicate.routes import REPLICATE_ROUTES
 
-FACADE_ROUTES: tuple[Route, ...] = (*OPENAI_ROUTES,)
+FACADE_ROUTES: tuple[Route, ...] = (*OPENAI_ROUTES, *REPLICATE_ROUTES)
 
-ERROR_FORMS: ErrorForms = {"openai": openai_error}
+ERROR_FORMS: ErrorForms = {"openai": openai_error, "replicate": replicate_error}

@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
 LINES_MAX = 5
 ADDRESS = "http://127.0.0.1:8080"
 # The npm package that each section's JavaScript imports, in the version that the page says was tested.
-PACKAGES = {"OpenAI": "openai"}
+PACKAGES = {"OpenAI": "openai", "Replicate": "replicate"}
 
 
 def programs(language: str) -> list[tuple[str, str]]:

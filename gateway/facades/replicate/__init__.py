@@ -1,0 +1,1 @@
+"""`/replicate/v1`: predictions, models and files as the `replicate` packages ask for them."""

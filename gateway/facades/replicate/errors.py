@@ -1,0 +1,39 @@
+"""Errors as the `replicate` packages read them: a problem (RFC 7807) with our code and members beside its own."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.errors import ApiError, UnknownModel, WaitingRoomFull
+from gateway.api.http.respond import set_common_headers
+
+SHOULD_RETRY_HEADER = "x-should-retry"
+
+# The packages retry 408, 409, 429 and 5xx: so no refusal that stands is one of these.
+_STATUSES = {HTTPStatus.CONFLICT: HTTPStatus.UNPROCESSABLE_ENTITY}
+_RETRIED = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+def replicate_error(error: ApiError, request_id: str) -> web.Response:
+    """Any error of ours."""
+    status = _STATUSES.get(HTTPStatus(error.status), HTTPStatus(error.status))
+    if isinstance(error, UnknownModel):
+        status = HTTPStatus.NOT_FOUND
+    elif isinstance(error, WaitingRoomFull):
+        status = HTTPStatus.SERVICE_UNAVAILABLE  # a create is never 429: it has waited for room
+    members = error.envelope(request_id)["error"]
+    problem = {"type": members["code"], "title": status.phrase, "status": status, "detail": members.pop("message")}
+    headers = dict(error.headers)
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _RETRIED:
+        headers[SHOULD_RETRY_HEADER] = "false"
+    response = web.Response(
+        text=json.dumps(problem | members, ensure_ascii=False, separators=(",", ":")),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )
+    set_common_headers(response, request_id)
+    return response

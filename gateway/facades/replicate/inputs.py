@@ -1,0 +1,99 @@
+"""A prediction's `input` as a body of ours: the prompt, settings, how many outputs, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.http.parse import read_object
+from gateway.api.services import RATE_CARDS
+from gateway.domain import MediaKind
+from gateway.facades.calls import OURS, generation_of, settings_of
+from gateway.facades.parameters import nothing_but, of_duration, refused, whole
+from gateway.facades.replicate.files import FILES_PATH, address_of
+from gateway.facades.replicate.names import url_of
+from gateway.pricing.card import Model
+from gateway.pricing.facade_settings import Sense, of_size
+from gateway.schemas.generations import GenerationIn
+
+COUNTS = ("num_outputs", "num_images", "number_of_images")
+IMAGES = ("image", "images", "input_image", "input_images", "image_input", "image_prompt", "start_image",
+          "first_frame_image", "reference_image", "reference_images")  # fmt: skip
+VIDEOS = ("video", "videos", "input_video", "input_videos", "video_input")
+_LAST = "mask"
+_OFF = (False,)
+
+_SENSES: Mapping[str, Sense] = {
+    "size": of_size,
+    "seconds": of_duration,
+    "output_format": nothing_but("png", "mp4"),
+    "output_quality": nothing_but(100),
+    "disable_safety_checker": nothing_but(*_OFF),
+}
+_MEMBERS = frozenset({"input", "version", "stream", *OURS})
+_WEBHOOKS = frozenset({"webhook", "webhook_events_filter", "webhook_completed"})
+
+
+async def read_call(request: web.Request) -> Mapping[str, Any]:
+    """A create call's members; InvalidRequest names what is not served."""
+    given = {name: value for name, value in (await read_object(request)).items() if value is not None}
+    for name in given:
+        if name in _WEBHOOKS:
+            raise refused(name, "is not supported: create a webhook (POST /v1/webhooks), or wait for the prediction")
+        if name not in _MEMBERS:
+            raise refused(name, "is not a member of a prediction")
+    if not isinstance(given.get("input", {}), dict):
+        raise refused("input", "must be an object")
+    return given
+
+
+def body_of(request: web.Request, model_id: str, call: Mapping[str, Any]) -> GenerationIn:
+    """What is asked for as a body of ours."""
+    model = request.app[RATE_CARDS].card.models[model_id]
+    given = {name: value for name, value in call.get("input", {}).items() if value is not None}
+    members: dict[str, Any] = {name: call[name] for name in OURS if name in call}
+    members |= {name: given.pop(name) for name in OURS if name in given and name not in model.settings}
+    if "prompt" not in given:
+        raise refused("prompt", "is required in `input`")
+    members |= {"prompt": given.pop("prompt"), "outputs": 1, "inputs": _files(request, model, given)}
+    for name in COUNTS:
+        if name in given and name not in model.settings:
+            members["outputs"] = whole({name: given.pop(name)}, name, 1, least=1)
+    if {"width", "height"} <= given.keys() and not {"width", "height"} & model.settings.keys():
+        given["size"] = f"{given.pop('width')}x{given.pop('height')}"
+    return generation_of(
+        request, model_id, members | {"settings": settings_of(request, model_id, "replicate", given, _SENSES)}
+    )
+
+
+def _files(request: web.Request, model: Model, given: dict[str, Any]) -> list[dict[str, str]]:
+    """The files among the parameters, in their order, and a mask as the last; they are taken out of `given`."""
+    named = [name for name in given if name in {*IMAGES, *VIDEOS, _LAST} and name not in model.settings]
+    named.sort(key=lambda name: name == _LAST)
+    files = []
+    for name in named:
+        value = given.pop(name)
+        for url in value if isinstance(value, list) else [value]:
+            if not isinstance(url, str):
+                raise refused(name, "must be a file, or its URL")
+            kind = MediaKind.VIDEO if name in VIDEOS else MediaKind.IMAGE
+            files.append({"kind": kind, "url": _input_url(request, name, url)})
+    return files
+
+
+def _input_url(request: web.Request, name: str, url: str) -> str:
+    """The URL as an input of ours has it: a file of ours is an upload."""
+    files = url_of(request, f"{FILES_PATH}/")
+    if not url.startswith(files):
+        return url
+    address = address_of(url.removeprefix(files))
+    if address is None:
+        raise refused(name, "is not a file of this account")
+    return address
+
+
+def counted_by(model: Model) -> str | None:
+    """What a model's parameter for the number of outputs is called, if it makes more than one."""
+    return COUNTS[0] if model.outputs_max > 1 else None

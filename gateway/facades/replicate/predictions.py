@@ -1,0 +1,170 @@
+"""Predictions: each is a generation, and has its id."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from time import monotonic
+
+from aiohttp import web
+
+from gateway.api.access.auth import KeysStale, found
+from gateway.api.errors import NotFound, WaitingRoomFull
+from gateway.api.http.context import caller
+from gateway.api.http.headers import GENERATION_HEADER
+from gateway.api.http.parse import DOCUMENT, canonical_json, query_of, raw_body
+from gateway.api.http.respond import answer_json
+from gateway.api.ordering.ordering import Ordered
+from gateway.api.ownership.own_generations import own_generation
+from gateway.api.services import HUB, LEDGER
+from gateway.domain import FINAL_STATES, is_generation_id
+from gateway.facades.calls import answered, created_headers, order
+from gateway.facades.held import BEAT_SECONDS, beating, ended
+from gateway.facades.parameters import refused, retries_of
+from gateway.facades.replicate.inputs import body_of, read_call
+from gateway.facades.replicate.names import model_in_path, model_of_version, url_of
+from gateway.facades.replicate.shapes import STARTING, prediction_of
+from gateway.ledger import outcomes
+
+PAGE = 100
+PREFER_HEADER = "Prefer"
+CANCEL_AFTER_HEADER = "Cancel-After"
+WAIT_SECONDS_MAX = 60
+
+ROOM_SECONDS = 25.0
+"""For how long a create waits for room among the plan's waiting generations: the packages never retry it."""
+
+_ROOM_LOOK_SECONDS = 0.5
+_WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?", re.ASCII)
+
+Generation = outcomes.Generation
+
+
+async def create(request: web.Request) -> web.StreamResponse:
+    """`POST /replicate/v1/predictions`: of the model that `version` names."""
+    call = await read_call(request)
+    if "version" not in call:
+        raise refused("version", "is required: a version, or owner/name")
+    return await _create(request, model_of_version(request, call["version"]), call)
+
+
+async def create_of_model(request: web.Request) -> web.StreamResponse:
+    """`POST /replicate/v1/models/{owner}/{name}/predictions`, and the same of `deployments`."""
+    call = await read_call(request)
+    model_id = model_in_path(request)
+    if "version" in call and model_of_version(request, call["version"]) != model_id:
+        raise refused("version", "is not one of this model")
+    return await _create(request, model_id, call)
+
+
+async def get(request: web.Request) -> web.Response:
+    """`GET /replicate/v1/predictions/{prediction}`."""
+    return _answer(request, await own_generation(request, request.match_info["prediction"]))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """`POST /replicate/v1/predictions/{prediction}/cancel`: after its end it changes nothing."""
+    who, name = caller(request), request.match_info["prediction"]
+    outcome = await request.app[LEDGER].cancel(
+        generation=name, account=who.acting_account, keys_version=who.keys_version
+    )
+    match outcome:
+        case outcomes.KeysChanged():
+            raise KeysStale
+        case outcomes.NotFound():
+            raise NotFound(f"There is no prediction {name}.")
+        case _:
+            return _answer(request, outcome.generation)
+
+
+async def listed(request: web.Request) -> web.Response:
+    """`GET /replicate/v1/predictions`: newest first."""
+    query, who = query_of(request), caller(request)
+    if unknown := query.keys() - {"cursor"}:
+        raise refused(min(unknown), "is not a parameter of this call")
+    before = query.get("cursor")
+    if before is not None and not is_generation_id(before):
+        raise refused("cursor", "must be that of a `next` of this list")
+    page = found(
+        await request.app[LEDGER].generations(
+            account=who.acting_account, keys_version=who.keys_version, limit=PAGE, before=before
+        ),
+        f"prediction {before} in this account's list",
+    )
+    following = None if page.next is None else url_of(request, f"/predictions?cursor={page.next}")
+    results = [prediction_of(request, generation) for generation in page.data]
+    return answer_json(json.dumps({"results": results, "next": following, "previous": None}).encode())
+
+
+async def _create(request: web.Request, model_id: str, call: Mapping[str, object]) -> web.StreamResponse:
+    seconds = _wait_seconds(request)
+    if CANCEL_AFTER_HEADER in request.headers:
+        raise refused(CANCEL_AFTER_HEADER, "is not supported: cancel the prediction")
+    body = body_of(request, model_id, call)
+    digest = canonical_json(await raw_body(request), request[DOCUMENT])
+    ordered = await _with_room(lambda: order(request, body, digest=digest, retries=retries_of(request)))
+    headers = created_headers(ordered)
+    if not seconds or ordered.generation.state in FINAL_STATES:
+        answered(request)
+        return _answer(request, ordered.generation, created=True, headers=headers)
+    return await _waited(request, ordered.generation, seconds, headers)
+
+
+async def _with_room(ordering: Callable[[], Awaitable[Ordered]]) -> Ordered:
+    """Order once there is room for another waiting generation; WaitingRoomFull if there is none for long."""
+    give_up_at = monotonic() + ROOM_SECONDS
+    while True:
+        try:
+            return await ordering()
+        except WaitingRoomFull:
+            if monotonic() >= give_up_at:
+                raise
+        await asyncio.sleep(_ROOM_LOOK_SECONDS)
+
+
+async def _waited(
+    request: web.Request, generation: Generation, seconds: float, headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """The prediction once it has ended, or after `seconds`: its headers at once, white space meanwhile."""
+    response = web.StreamResponse(
+        status=HTTPStatus.CREATED, headers={"Content-Type": "application/json; charset=utf-8", **headers}
+    )
+    await response.prepare(request)
+    beat_seconds = min(BEAT_SECONDS, seconds)
+    generation = await beating(response, b" \n", beat_seconds, ended(request, generation, seconds=seconds))
+    if generation.state not in FINAL_STATES and request.app[HUB].closed:
+        raise ConnectionResetError("the gateway stops: the response is cut off, so that the client sees it")
+    await response.write(_text(request, generation, created=True))
+    await response.write_eof()
+    answered(request)
+    return response
+
+
+def _wait_seconds(request: web.Request) -> float:
+    """For how long the client wants to wait for the prediction's end (`Prefer: wait=30`); 0: not at all."""
+    for preference in request.headers.get(PREFER_HEADER, "").split(","):
+        wait = _WAIT.fullmatch(preference.strip())
+        if wait is not None:
+            return WAIT_SECONDS_MAX if wait[1] is None else min(int(wait[1]), WAIT_SECONDS_MAX)
+    return 0
+
+
+def _answer(
+    request: web.Request, generation: Generation, *, created: bool = False, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return answer_json(
+        _text(request, generation, created=created),
+        status=HTTPStatus.CREATED if created else HTTPStatus.OK,
+        headers={GENERATION_HEADER: generation.id, **(headers or {})},
+    )
+
+
+def _text(request: web.Request, generation: Generation, *, created: bool) -> bytes:
+    """A prediction as JSON. `run` takes any other status of a new one than `starting` for its end."""
+    shape = prediction_of(request, generation)
+    if created and generation.state not in FINAL_STATES:
+        shape["status"] = STARTING
+    return json.dumps(shape, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,58 @@
+"""A prediction's outputs as they are delivered, as server-sent events."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+from aiohttp import web
+
+from gateway.api.ownership.own_generations import own_generation
+from gateway.api.services import HUB, LINKS
+from gateway.domain import FINAL_STATES, State
+from gateway.facades.held import BEAT_SECONDS, beating, changed
+from gateway.facades.replicate.shapes import error_of
+from gateway.ledger import outcomes
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """`GET /replicate/v1/predictions/{prediction}/stream`: each output's URL, an error if there is one, and `done`."""
+    generation = await own_generation(request, request.match_info["prediction"])
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+    )
+    await response.prepare(request)
+    told = 0
+    while True:
+        news = changed(request, generation, partial(_has_news, told))
+        generation = await beating(response, b": waiting\n\n", BEAT_SECONDS, news)
+        for output in generation.outputs[told:]:
+            url = request.app[LINKS].url(generation.id, output.index)
+            await response.write(_event("output", f"{generation.id}:{output.index}", url))
+        told = len(generation.outputs)
+        if generation.state in FINAL_STATES:
+            await response.write(_end(generation))
+            await response.write_eof()
+            return response
+        if request.app[HUB].closed:
+            raise ConnectionResetError("the gateway stops: the stream is cut off, so that the client sees it")
+
+
+def _end(generation: outcomes.Generation) -> bytes:
+    """The last event; of a failure, an error before it."""
+    reason = {"reason": "canceled"} if generation.state is State.CANCELLED else {}
+    error = error_of(generation)
+    if error is None:
+        return _event("done", f"{generation.id}:done", json.dumps(reason))
+    detail = json.dumps({"detail": error})
+    return _event("error", f"{generation.id}:error", detail) + _event(
+        "done", f"{generation.id}:done", json.dumps({"reason": "error"})
+    )
+
+
+def _has_news(told: int, generation: outcomes.Generation) -> bool:
+    return len(generation.outputs) > told or generation.state in FINAL_STATES
+
+
+def _event(kind: str, event_id: str, data: str) -> bytes:
+    return f"event: {kind}\nid: {event_id}\ndata: {data}\n\n".encode()
