@@ -1,4 +1,4 @@
-"""Where outputs, inputs and uploads are kept, how they are named, and the signed URLs they are fetched by."""
+"""Storage of outputs, inputs and uploads: the object store, object keys, and signed URLs."""
 
 from gateway.outputs.data_urls import InputFile, parse_data_url
 from gateway.outputs.links import LinkState, OutputLinks

@@ -1,9 +1,8 @@
-"""How a bucket is reached: its endpoint, its credentials, and that nothing else is asked for them.
+"""Opens buckets: endpoint and credentials, without unwanted calls to a metadata service.
 
-obstore reads the usual variables of each cloud. What it does without credentials is not ours to leave to it: it asks
-the metadata service of the machine (169.254.169.254) for an instance's role, on any machine, and for as long as that
-does not answer. Here that is asked only if a setting says so; without it requests go unsigned, and the store's refusal
-names what is missing.
+obstore reads the usual variables of each cloud. Without credentials, it would ask the machine's metadata service
+(169.254.169.254) for a role, on any machine, and wait for as long as that does not respond. Here the service
+is only asked if a setting says so; otherwise requests are sent unsigned, and the store's error names what is missing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 
 from obstore.store import ObjectStore, from_url
 
-# obstore goes on for three minutes by itself, while nobody knows. Whoever calls waits better, and says so.
+# obstore would retry for three minutes without reporting anything. Callers retry instead, and log it.
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 
 _S3 = frozenset({"s3", "s3a"})
@@ -28,7 +27,7 @@ _ALTERNATIVES: dict[frozenset[str], tuple[tuple[str, ...], ...]] = {
     _S3: (
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
-        # Where a container of ECS or EKS gets its own role: the platform sets it for this container only.
+        # Where a container of ECS or EKS gets its role: the platform sets this for the container only.
         ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI",),
     ),
@@ -57,7 +56,7 @@ _GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
 
 
 def open_bucket(url: str, *, unsigned: bool) -> ObjectStore:
-    """The bucket at `url`; `unsigned`: asking nobody for credentials. Errors of obstore and ValueError."""
+    """The bucket at `url`; `unsigned`: without looking for credentials. Raises obstore's errors and ValueError."""
     config: Any = {"skip_signature": True} if unsigned else None
     retries: Any = _RETRIES
     return from_url(url, config=config, retry_config=retries)
@@ -73,7 +72,7 @@ def has_credentials(url: str, environment: Mapping[str, str]) -> bool:
 
 
 def endpoint_of(url: str, environment: Mapping[str, str]) -> str:
-    """Where the bucket at `url` is reached, as far as the environment says; for the log."""
+    """The endpoint of the bucket at `url`, as far as the environment says; for the log."""
     parts = urlsplit(url)
     if parts.scheme in _S3:
         for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):

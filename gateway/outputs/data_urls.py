@@ -16,7 +16,7 @@ from gateway.media import (
     kind_of,
 )
 
-_HEAD_MAX = 200  # characters before the comma: a type, and parameters that nobody reads
+_HEAD_MAX = 200  # characters before the comma: a type, and parameters that are ignored
 INPUT_BYTES_MAX = 1024 * 1024  # no more than a request's body may have
 
 
@@ -29,7 +29,7 @@ class InputFile:
 
 
 def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYTES_MAX) -> InputFile:
-    """Take a `data:` URL apart; RequestRefused with the field's `path` says what is wrong with it.
+    """Decode a `data:` URL; RequestRefused, with the field's `path`, if it is invalid.
 
     `kind` is what the input claims to be, `image` or `video`.
     """

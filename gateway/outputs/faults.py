@@ -1,4 +1,4 @@
-"""What is wrong with the object store, in words for whoever runs it."""
+"""Explains the object store's errors to operators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REASON_MAX_CHARACTERS = 200
 
 
 def fault_of(error: Exception) -> StoreFault:
-    """What an error of obstore, or of the file system, says."""
+    """The fault behind an error of obstore or of the file system."""
     text = str(error)
     reason = _reason(error, text)
     if no_such_bucket(error):
@@ -52,13 +52,13 @@ def fault_of(error: Exception) -> StoreFault:
 
 
 def no_such_bucket(error: Exception) -> bool:
-    """Whether an object is not found because its whole bucket is not there."""
+    """Whether an object is not found because its bucket does not exist."""
     text = str(error)
     return any(code in text for code in _NO_BUCKET)
 
 
 def _reason(error: Exception, text: str) -> str:
-    """Without what S3 puts into its XML beside the code: it may quote the access key and the signature."""
+    """Only the code of S3's XML: the rest may quote the access key and the signature."""
     status, code = _status(text), _CODE.search(text)
     if status is not None:
         return f"{status} {code[1]}" if code is not None else f"status {status}"

@@ -1,7 +1,7 @@
-"""Signed URLs of outputs: an `<img>` sends no key, so the URL itself says who may fetch, and until when.
+"""Signed URLs of outputs: an `<img>` sends no key, so the URL itself grants access, until it expires.
 
-A URL is the same for an hour, so that browsers and caches keep what they have: its expiry is the next full hour plus
-the lifetime.
+A URL stays the same for an hour, so that browsers and caches can reuse what they have: it expires at the next full hour
+plus the lifetime.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LinkState(StrEnum):
 
 
 class OutputLinks:
-    """Makes and checks the URLs. Gateways that share a signing key accept each other's."""
+    """Creates and verifies the URLs. Gateways with the same signing key accept each other's."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class OutputLinks:
         self._clock = clock
 
     def url(self, generation: str, index: int) -> str:
-        """The URL of an output, good for the lifetime at least and an hour more at most."""
+        """The URL of an output, valid for at least the lifetime and at most an hour more."""
         expires = self.expire_at()
         query = urlencode({"expires": expires, "signature": self._signature(generation, index, str(expires))})
         return f"{self._public_address}/v1/generations/{generation}/outputs/{index}?{query}"
 
     def expire_at(self) -> int:
-        """When a URL that is made now expires, in seconds since the epoch: all of one hour expire together."""
+        """When a URL created now expires, in seconds since the epoch; all of one hour expire together."""
         return math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + self._lifetime_seconds
 
     def verify(self, generation: str, index: int, expires: str, signature: str) -> LinkState:
-        """Check what a request brought, as it brought it; only a genuine link is ever called expired."""
+        """Verify a request's parameters; only a genuine link is ever reported as expired."""
         if not self._signer.verify_signature(_signed(generation, index, expires), signature):
             return LinkState.INVALID
         return LinkState.VALID if self._clock() < int(expires) else LinkState.EXPIRED

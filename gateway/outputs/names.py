@@ -1,11 +1,11 @@
-"""How objects are named.
+"""Object keys.
 
 `outputs/<pp>/<generation>/<attempt>-<index>.<ext>`: <pp>, the generation's partition, keeps directories small; the
 attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<request>-<n>.<ext>`: the bytes of an
 input; <request> is new for each request, so that one that is refused can delete its own and nobody else's.
-`uploads/<hour>/<id>-<bytes>-<width>x<height>[-<milliseconds>].<ext>`: an upload, with the hour (UTC) at whose beginning
-it expires, so that what has expired lies together, and what was measured of it, so that nobody needs to look again. A
-key that is not exactly of one of these shapes is refused, so none can lead out of the store.
+`uploads/<hour>/<id>-<bytes>-<width>x<height>[-<milliseconds>].<ext>`: an upload, with the hour (UTC) at whose start it
+expires, so that expired ones are listed together, and its measures, so that it need not be inspected again. Keys that
+do not match one of these forms exactly are refused, so none can lead out of the store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CONTENT_TYPES = {extension: content_type for content_type, extension in EXTENSI
 
 _GENERATION = GENERATION_PATTERN.strip("^$")
 _EXTENSION = rf"\.({'|'.join(EXTENSIONS.values())})"
-# The measures are missing from uploads that were made before they were kept in the name: those expire within a day.
+# Uploads from before the name had measures have none: those expire within a day.
 UPLOAD_PATTERN = r"\d{10}/[a-z2-7]{24}-\d{1,10}(?:-\d{1,6}x\d{1,6}(?:-\d{1,10})?)?\.[a-z0-9]{3,4}"
 _MEASURES = re.compile(r"-(\d+)x(\d+)(?:-(\d+))?\.", re.ASCII)
 _KEY = re.compile(
@@ -72,7 +72,7 @@ def upload_size(object_key: str) -> int:
 
 
 def upload_measures(object_key: str) -> UploadMeasures | None:
-    """What was measured of an upload when it came in; None if it came before that was kept."""
+    """An upload's measures; None if it is from before they were stored."""
     found = _MEASURES.search(checked(object_key))
     if found is None:
         return None
@@ -88,7 +88,7 @@ def upload_expires_at(object_key: str) -> int:
 
 
 def hour(seconds: float) -> str:
-    """The hour that a time lies in, as the names of uploads have it: they sort as the hours do."""
+    """The hour of a time, as in the keys of uploads, which sort chronologically."""
     return datetime.fromtimestamp(seconds, UTC).strftime(_HOUR)
 
 
@@ -98,7 +98,7 @@ def folders(generation: str) -> tuple[str, str]:
 
 
 def checked(object_key: str) -> str:
-    """The key itself; ValueError unless it is one that this module makes."""
+    """The key itself; ValueError unless it has one of this module's forms."""
     if not _KEY.fullmatch(object_key):
         raise ValueError(f"{object_key!r} is not an object key")
     return object_key

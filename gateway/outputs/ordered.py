@@ -1,7 +1,8 @@
-"""Is a file what was ordered? The order is a request's settings; how strictly they are held, the rate card says.
+"""Checks outputs against the request's settings; the rate card says how strictly.
 
-Vendors round: a video of 5 s has 121 frames, 720p comes as 1280 × 704. Others ignore a setting altogether, and nobody
-pays 15 s for a clip of one. So each check has a margin. A setting whose meaning nobody knows (`auto`) is not checked.
+Vendors round: a video of 5 s has 121 frames, 720p arrives as 1280 × 704. So each check has a margin. Others ignore a
+setting altogether, and nobody should pay for 15 s when the clip has one. Settings without a defined meaning (`auto`)
+are not checked.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SECONDS_TOLD = Decimal("0.1")  # less is the length of a frame or two
 
 @dataclass(frozen=True, slots=True)
 class OutputChecks:
-    """What of an output is checked. `duration`: the least share of the ordered seconds; 0: not checked."""
+    """Which checks apply to an output. `duration`: the minimum share of the ordered seconds; 0: not checked."""
 
     duration: Decimal = DURATION_MARGIN
     resolution: ResolutionCheck = "off"
@@ -36,14 +37,14 @@ class OutputChecks:
 
 @dataclass(frozen=True, slots=True)
 class OutputRequirements:
-    """What a request ordered of each output, and how strictly that is checked."""
+    """The settings that each output is checked against, and how strictly."""
 
     tool: str
     settings: Mapping[str, SettingValue]
     checks: OutputChecks = OutputChecks()
 
     def fault_of(self, media: Media) -> str | None:
-        """Why this is not what was ordered; None if it is, as far as it is checked."""
+        """How this differs from the request; None if it passes the checks."""
         kind = kind_asked(self.tool, self.settings)
         if kind not in {None, media.kind}:
             return f"is {media.content_type}, but {_A_KIND[kind]} was requested"
@@ -71,7 +72,7 @@ class OutputRequirements:
 
 
 def differences(settings: Mapping[str, SettingValue], outputs: Iterable[Output]) -> Iterator[tuple[int, str]]:
-    """Which output is a little other than ordered, and how, for the receipt: rounding that the checks allow."""
+    """Outputs that differ slightly from the request, and how, for the receipt: rounding that the checks allow."""
     seconds, size = ordered_seconds(settings), ordered_size(settings)
     for output in outputs:
         lasts = output.duration_seconds

@@ -1,7 +1,7 @@
 """The object store: a local directory by default; S3, Google Cloud Storage or Azure by URL.
 
-Credentials of a cloud come from its usual environment variables, never from the URL (`cloud.py`). All calls are
-asynchronous; the work is done outside Python. Errors say where the store is and what is wrong with it (`faults.py`).
+Cloud credentials come from the usual environment variables, never from the URL (`cloud.py`). All calls are
+asynchronous; the work is done outside Python. Errors name the store's location and the problem (`faults.py`).
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ class OutputStore:
         raise SettingsError("FAREBOX_OUTPUTS_URL: must start with file:///, s3://, gs:// or az://")
 
     async def probe(self, *, write: bool) -> None:
-        """Whether the store is there, takes what is put into it and gives it back; StoreUnavailable if not.
+        """Check that the store can be read and written; StoreUnavailable if not.
 
-        Of a bucket it reads one small object, and writes it where it is missing or `write` says so. In a folder it
-        writes a file without a name, of which nothing is left.
+        In a bucket, it reads one small object, and writes it if it is missing or `write` is set. In a folder, it
+        writes an unnamed file, which leaves nothing behind.
         """
         try:
             if self._directory is not None:
@@ -101,14 +101,14 @@ class OutputStore:
             raise self._unavailable("a probe", error) from error
 
     async def put(self, object_key: str, data: bytes) -> None:
-        """Write an object as a whole: nobody ever sees a part of it. When this returns it is on disk.
+        """Write an object atomically: nobody ever sees a part of it. When this returns it is on disk.
 
-        ObjectNotStored if the store does not take it: a full disk, a bucket that is away.
+        ObjectNotStored if the store does not accept it: a full disk, an unavailable bucket.
         """
         await self._put(object_key, data)
 
     async def put_file(self, object_key: str, file: BinaryIO, size: int) -> None:
-        """Write a file of `size` bytes as `put` does, without ever holding more than a few pieces of it in memory."""
+        """Write a file of `size` bytes like `put`, with only a few chunks of it in memory at a time."""
         await asyncio.to_thread(file.seek, 0)
         if size <= _PIECE_BYTES:
             await self.put(object_key, await asyncio.to_thread(file.read))

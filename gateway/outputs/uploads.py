@@ -1,8 +1,8 @@
-"""Addresses of uploads, `upload:<hour>/<id>-<measures>.<ext>/<signature>`: who brings one may use it, if it is theirs.
+"""URLs of uploads, `upload:<hour>/<id>-<measures>.<ext>/<signature>`: valid only for the account that uploaded them.
 
-The signature is over the object's name and the account, which the address does not name. So no list of uploads is kept:
-an address says all there is to know, and to another account it is worth nothing. All that are made in one hour expire
-together, at the next full hour plus the lifetime.
+The signature covers the object's name and the account, which the URL does not contain. So no list of uploads is stored:
+a URL has everything needed, and is useless to another account. All created within one hour expire together, at the next
+full hour plus the lifetime.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ADDRESS = re.compile(rf"{UPLOAD_SCHEME}({UPLOAD_PATTERN})/([A-Za-z0-9_-]{{43}})
 
 
 class UploadAddresses:
-    """Makes and checks addresses. Gateways that share a signing key accept each other's."""
+    """Creates and verifies the URLs. Gateways with the same signing key accept each other's."""
 
     def __init__(self, signing_key: str, clock: Callable[[], float] = now_seconds) -> None:
         """`clock` gives seconds since the epoch."""
@@ -46,11 +46,11 @@ class UploadAddresses:
         return upload_key(expires_at, base64.b32encode(digest).decode().lower(), size, media)
 
     def address(self, account: str, object_key: str) -> str:
-        """The address of an upload, for this account."""
+        """The URL of an upload, for this account."""
         return f"{UPLOAD_SCHEME}{object_key.removeprefix(UPLOADS)}/{self._signature(account, object_key)}"
 
     def open(self, account: str, address: str) -> tuple[LinkState, str]:
-        """What an address is worth to an account, and the object key; only a genuine one is ever called expired."""
+        """Whether a URL is valid for an account, and the object key; only a genuine one is ever reported as expired."""
         parts = _ADDRESS.fullmatch(address)
         if parts is None:
             return LinkState.INVALID, ""

@@ -1,7 +1,7 @@
-"""Whether the object store is there and takes what is put into it: asked at start, and every few seconds after.
+"""Monitors whether the object store can be read and written: checked at start, and every few seconds afterwards.
 
-A process that waits for the store waits here, so that a hundred attempts ask no more often than one. Whoever is refused
-by the store says so (`doubt`), and it is asked at once.
+Everything in a process that waits for the store waits here, so that a hundred attempts cause no more checks than one. A
+failed request is reported by `doubt`, which triggers a check at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class StoreWatch:
     """What is known of the store. `fault` is what is wrong with it; None while it answers, and before it was asked."""
 
     def __init__(self, store: OutputStore) -> None:
-        """Nothing is asked yet: `check` at start, then `keep_checking`."""
+        """Nothing is checked yet: call `check` at start, then `keep_checking`."""
         self.fault: StoreFault | None = None
         self._store = store
         self._pauses = PAUSES_SECONDS
@@ -43,23 +43,23 @@ class StoreWatch:
 
     @property
     def problem(self) -> str | None:
-        """What an operator should know; None if all is well. It names no server."""
+        """The problem, for operators; None if there is none. It names no server."""
         if self.fault is None:
             return None
         return f"the object store (FAREBOX_OUTPUTS_URL): {self.fault.summary}. Outputs wait; see the log"
 
     async def answering(self) -> None:
-        """Return when the store answers; at once while nothing is known against it."""
+        """Return when the store responds; at once if no fault is known."""
         await self._answers.wait()
 
     def doubt(self, error: StoreUnavailable | ObjectNotStored) -> None:
-        """Somebody was refused, and has said so: take the store for away, and have it asked now."""
+        """A request has failed: assume that the store is unavailable, and check it now."""
         self.fault = error.fault
         self._answers.clear()
         self._doubted.set()
 
     async def check(self) -> None:
-        """Ask once; what is wrong is logged when it begins, when it changes and when it ends."""
+        """Check once; a fault is logged when it starts, changes and ends."""
         write = self._failures > 0 or self._probes % WRITE_EVERY == 0
         self._probes += 1
         self._doubted.clear()
@@ -78,10 +78,10 @@ class StoreWatch:
             self._back()
 
     async def keep_checking(self) -> None:
-        """Ask for ever: seldom while it answers, soon and then less often while it does not."""
+        """Check forever: rarely while it responds; during an outage soon, then less often."""
         while True:
             pause = self._pauses[min(self._failures, len(self._pauses)) - 1] if self._failures else EVERY_SECONDS
-            # Processes that lost the store together must not come back in step.
+            # Processes that lost the store together must not all check at the same moments.
             pause *= random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             least = min(pause, self._pauses[0])  # however many are refused
             await asyncio.sleep(least)
@@ -91,7 +91,7 @@ class StoreWatch:
             await self.check()
 
     def metrics(self) -> Iterator[Metric]:
-        """What Prometheus is told."""
+        """The metrics."""
         yield GaugeMetricFamily(
             "farebox_store_up", "1 while the object store responds.", value=0 if self.fault is not None else 1
         )

@@ -1,1 +1,1 @@
-"""Everything that callers are shown, whoever shows it: the API, a stream or a webhook."""
+"""How things are shown to callers, by the API, event streams and webhooks alike."""

@@ -1,4 +1,4 @@
-"""An account as callers are shown it: its balance, its plan, its keys, and all of it for operators."""
+"""An account as shown to callers: its balance, plan and keys; for operators, all of it."""
 
 from __future__ import annotations
 

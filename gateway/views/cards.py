@@ -1,4 +1,4 @@
-"""The rate card and the plans as callers are shown them."""
+"""The rate card and the plans as shown to callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HOUR_MS = 60 * _MINUTE_MS
 
 
 def rate_card_shape(card: RateCard) -> card_schemas.RateCardOut:
-    """Everything that a price depends on."""
+    """The rate card: everything that prices depend on."""
     return card_schemas.RateCardOut(
         version=card.version,
         free=_free_shape(card.free),
@@ -30,7 +30,7 @@ def rate_card_shape(card: RateCard) -> card_schemas.RateCardOut:
 
 
 def plans_shape(card: RateCard) -> card_schemas.PlansOut:
-    """The plans that are sold, and what there is without one."""
+    """The plans on sale, and what accounts without one get."""
     free = card.free
     return card_schemas.PlansOut(
         data=[_plan_shape(card, plan_id, plan) for plan_id, plan in card.plans.items()],
@@ -46,7 +46,7 @@ def plans_shape(card: RateCard) -> card_schemas.PlansOut:
 
 
 def price_shape(price: PlanPrice) -> card_schemas.PriceOut:
-    """What a plan costs, at the intervals it is sold at."""
+    """A plan's price at each interval it is sold at."""
     sold = {str(interval): price.of(interval) for interval in Interval}
     return card_schemas.PriceOut(**{interval: amount for interval, amount in sold.items() if amount is not None})
 

@@ -1,4 +1,4 @@
-"""Estimates as they are shown."""
+"""Estimates as shown to callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _THREE_DECIMALS = Decimal("0.001")
 
 
 def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -> estimate_schemas.EstimateOut:
-    """An estimate; what is allowed is by `plan`."""
+    """An estimate; `allowed` is judged by `plan`."""
     return estimate_schemas.EstimateOut(
         items=[_item_shape(card, item, plan) for item in made.items],
         credits=credits_of(made.millicredits),

@@ -1,4 +1,4 @@
-"""From a delivery to the body that a receiver gets: the event, with what it is about as the API would show it."""
+"""Builds a webhook's body from a delivery: the event, with its subject as the API shows it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GENERATION_EVENTS = frozenset(one for one in EventType if one.startswith("genera
 
 
 def event_shape(delivery: Delivery, generation: outcomes.Generation | None, links: OutputLinks) -> Event:
-    """The event; `generation` is the one that it is about, None for other events or if it is kept no longer."""
+    """The event; `generation` is its subject, None for other events or if it has been deleted."""
     return EVENT_SHAPES[delivery.type](
         id=delivery.event,
         object="event",
@@ -70,7 +70,7 @@ def _credits(millicredits: str) -> Decimal:
 
 
 def _as_it_began(generation: outcomes.Generation) -> outcomes.Generation:
-    """The generation when its first attempt began, however late that is told: so that each event says one thing."""
+    """The generation as of its first attempt's start, however late the event is delivered: retries send the same."""
     return replace(
         generation,
         state=State.RUNNING,
@@ -88,7 +88,7 @@ def _as_it_began(generation: outcomes.Generation) -> outcomes.Generation:
 
 
 def _plan(texts: Mapping[str, str]) -> AccountPlan:
-    """The plan as it was when the event happened, as the balance shows it."""
+    """The plan at the time of the event, in the balance's form."""
     if "plan" not in texts:
         return AccountPlan(id=FREE_PLAN, status="none", interval=None, paid_through=None, scheduled=None)
     scheduled = None

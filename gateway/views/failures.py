@@ -1,4 +1,4 @@
-"""What a failed generation's error says: what happened, what became of the credits, what to do."""
+"""The error messages of failed generations: what happened, what happened to the credits, and what to do."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _WHAT_AND_WHAT_TO_DO: dict[FailureCode, tuple[str, str]] = {
 
 
 def failure_message(generation: outcomes.Generation) -> str:
-    """What a person needs to know of a failure; the provider's own words are never in it."""
+    """The message for a failure; it never contains the provider's own text."""
     if generation.error is None:
         return ""
     what, what_to_do = _WHAT_AND_WHAT_TO_DO[generation.error]

@@ -1,4 +1,4 @@
-"""A generation as the dict that its JSON is written from: mypy checks what is put in.
+"""A generation as the dict that is written as JSON; mypy checks its members.
 
 `gateway.schemas.generations` describes the same for `/openapi.json`; `tests/unit/test_views.py` holds one to the other.
 """
@@ -32,14 +32,14 @@ class PriceMembers(TypedDict):
 
 
 class ShareMembers(TypedDict):
-    """What one bucket pays."""
+    """One bucket's share of the price."""
 
     bucket: Bucket
     credits: Number
 
 
 class CreditsMembers(TypedDict):
-    """Where its credits are."""
+    """Its credits: held, committed, refunded, and who pays."""
 
     held: Number
     committed: Number
@@ -76,7 +76,7 @@ class InputMembers(TypedDict):
 
 
 class GenerationMembers(TypedDict):
-    """The whole; what is not always there is written last."""
+    """A generation; optional members are written last."""
 
     id: str
     object: Literal["generation"]

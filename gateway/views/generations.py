@@ -1,4 +1,4 @@
-"""From the ledger's values to the answers' shapes: millicredits become credits here, and milliseconds RFC 3339."""
+"""From the ledger's values to the shapes of responses: millicredits become credits, milliseconds RFC 3339."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def generation_shape(
 
 
 def _members(generation: outcomes.Generation, links: OutputLinks, position: int | None) -> GenerationMembers:
-    """The members of `GenerationOut` as values that JSON knows; those that are not always there come last.
+    """The members of `GenerationOut` as JSON values; optional ones come last.
 
-    Each create and each read of something new makes one. Ten nested shapes take three times as long as this, to find
-    out again what the types say already.
+    Every create, and every read of something that has changed, builds one. Ten nested pydantic models would take three
+    times as long, to validate what the types already guarantee.
     """
     request, error = generation.request, None
     shares = _by_bucket((share.bucket, share.millicredits) for share in generation.allocation)
@@ -95,7 +95,7 @@ def _members(generation: outcomes.Generation, links: OutputLinks, position: int 
 
 
 def progress_shape(generation: outcomes.Generation, position: int | None) -> generation_schemas.Progress:
-    """Where a generation stands."""
+    """A generation's progress."""
     optional: dict[str, object] = {"queue_position": position} if generation.state is State.QUEUED else {}
     return generation_schemas.Progress(
         id=generation.id,
@@ -108,13 +108,13 @@ def progress_shape(generation: outcomes.Generation, position: int | None) -> gen
 
 
 def number_of_credits(millicredits: int) -> int | float:
-    """Thousandths as the number that JSON shows: 73500 is 73.5, 49000 is 49."""
+    """Millicredits as a JSON number of credits: 73500 is 73.5, 49000 is 49."""
     whole, rest = divmod(millicredits, MILLICREDITS_PER_CREDIT)
     return millicredits / MILLICREDITS_PER_CREDIT if rest else whole
 
 
 def _price_members(generation: outcomes.Generation) -> PriceMembers:
-    """The firm price of a generation, as it was reserved (R7)."""
+    """The firm price of a generation, as reserved (R7)."""
     return {
         "credits": number_of_credits(generation.price_millicredits),
         "lines": [
@@ -139,7 +139,7 @@ def line_shapes(lines: Iterable[PriceLine]) -> list[generation_schemas.Line]:
 
 
 def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[generation_schemas.Share]:
-    """Who pays, by bucket: shares of the same bucket are added up, in burn order."""
+    """The shares of the price by bucket, in burn order; shares of the same bucket are added up."""
     return [
         generation_schemas.Share(bucket=bucket, credits=credits_of(millicredits))
         for bucket, millicredits in _by_bucket(shares).items()
@@ -176,7 +176,7 @@ def _output_members(generation: outcomes.Generation, output: Output, links: Outp
 
 
 def failure_shape(generation: outcomes.Generation) -> generation_schemas.Failure | None:
-    """Why it failed, in our words: never the provider's."""
+    """Why it failed, in our words, never the provider's."""
     if generation.error is None:
         return None
     return generation_schemas.Failure(code=generation.error, message=failure_message(generation))

@@ -1,7 +1,7 @@
-"""Answers to `GET /v1/generations/{generation}` as they were sent last: who polls, asks for the same again and again.
+"""Caches the last response of `GET /v1/generations/{generation}`, because polling clients ask for the same repeatedly.
 
-Nothing here is trusted to be still true. The ledger is asked each time, whether the caller may see the generation and
-whether it is as it was; only then is what it was not decoded, shaped and written as JSON anew.
+The cache is never trusted by itself. Each time, the ledger is asked whether the caller may see the generation and
+whether it has changed; only if it has not is the cached JSON sent again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values tha
 
 @dataclass(frozen=True, slots=True)
 class KeptBody:
-    """What was sent, and all that it was made of: the generation, its place in the queue, how long its URLs hold."""
+    """What was sent, and what it was made from: the generation, its place in the queue, when its URLs expire."""
 
     generation: outcomes.Generation
     position: int | None
@@ -28,7 +28,7 @@ class KeptBody:
 
 
 class Bodies:
-    """The last body of each generation that was read of late."""
+    """The last body of each recently read generation."""
 
     def __init__(self, links: OutputLinks) -> None:
         """Sign the URLs of outputs with `links`."""
@@ -36,7 +36,7 @@ class Bodies:
         self._kept: OrderedDict[str, KeptBody] = OrderedDict()
 
     def known(self, generation: str) -> outcomes.Generation | None:
-        """The generation as it was when it was last sent, to ask the ledger whether it has changed since."""
+        """The generation as last sent, to ask the ledger whether it has changed since."""
         kept = self._kept.get(generation)
         return None if kept is None else kept.generation
 

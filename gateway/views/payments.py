@@ -1,4 +1,4 @@
-"""Bundles as they are sold, and payment events that could not be applied."""
+"""Bundles on sale, and payment events that could not be applied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PER_100_DECIMALS = Decimal("0.0001")
 
 
 def bundle_shape(bundle_id: str, bundle: Bundle) -> payment_schemas.BundleOut:
-    """A bundle as it is sold."""
+    """A bundle on sale."""
     credits_ = millicredits_to_credits(bundle.millicredits)
     per_100 = (bundle.price * 100 / credits_).quantize(_PER_100_DECIMALS, ROUND_HALF_UP) if credits_ else Decimal(0)
     return payment_schemas.BundleOut(

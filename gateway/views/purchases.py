@@ -1,4 +1,4 @@
-"""What an account has bought, as it is shown."""
+"""Purchases as shown to callers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def purchase_shape(purchase: Purchase) -> purchase_schemas.PurchaseOut:
 
 
 def _status(order: Checkout) -> Status:
-    """Nobody says that the page of a test purchase is over; its link says when."""
+    """The status. No event reports that a test purchase's page has expired; its link's age decides."""
     match order.status:
         case "declined":
             return "failed"
@@ -63,7 +63,7 @@ def _granted(order: Checkout) -> purchase_schemas.Granted | None:
 
 
 def _refunded(order: Checkout) -> Decimal:
-    """What is due back of a bundle's credits is the share of its money that went back."""
+    """The money returned for a bundle: the same share of its price as of its credits is due back."""
     if not order.millicredits or order.status != "paid":
         return Decimal(0)
     return (order.price * order.due_millicredits / order.millicredits).quantize(_CENT, ROUND_HALF_UP)

@@ -1,4 +1,4 @@
-"""Receipts: everything about what a generation cost."""
+"""Receipts: a generation's price and credit movements in full."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.views.generations import credits_of, entry_shape, failure_shape, li
 
 
 def receipt_shape(generation: outcomes.Generation) -> generation_schemas.Receipt:
-    """The receipt as it stands: while the generation is open, its credits are held."""
+    """The receipt as of now; while the generation is open, its credits are held."""
     return generation_schemas.Receipt(
         object="receipt",
         generation=generation.id,

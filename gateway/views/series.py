@@ -1,4 +1,4 @@
-"""How the queues and the holds were, as operators are shown it."""
+"""Queues and holds over time, as shown to operators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _P95 = 95
 
 
 def series_shape(past: Past, tools: Sequence[str]) -> operations_schemas.SeriesOut:
-    """The samples as series, one of each tool; None where none was taken."""
+    """The samples as series, one per tool; None where no sample was taken."""
     samples = past.samples
     return operations_schemas.SeriesOut(
         first_at=utc(past.first_at),

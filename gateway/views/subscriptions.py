@@ -1,4 +1,4 @@
-"""The subscription that an account has, as callers are shown it: what it is now, and what comes next by itself."""
+"""An account's subscription as shown to callers: its current state, and what happens next automatically."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _YEAR = 12
 def subscription_shape(
     account: outcomes.Account, card: RateCard, *, changeable: bool
 ) -> purchase_schemas.SubscriptionOut:
-    """The plan; `free` without a subscription. `changeable`: the account may cancel and resume it by itself."""
+    """The subscription; `free` without one. `changeable`: the account may cancel and resume it itself."""
     own = account.subscription
     if own is None:
         return purchase_schemas.SubscriptionOut(
@@ -76,14 +76,14 @@ def _status(own: outcomes.Subscription, now: int) -> Literal["active", "past_due
 
 
 def _ends_at(own: outcomes.Subscription) -> int | None:
-    """When it ends as things stand: what a payment provider renews goes on, and so does what has no end."""
+    """When it will end; None if a payment provider renews it, or if it has no end."""
     if own.cancelled_to is not None:
         return min(own.cancelled_to, own.paid_through or own.cancelled_to)
     return None if own.billing is not None else own.paid_through
 
 
 def _period_end(own: outcomes.Subscription) -> int:
-    """The end of the interval that it is in, counted from its start: as `cycles.period_end` has it (R2)."""
+    """The end of the current interval, counted from its start, as `cycles.period_end` computes it (R2)."""
     start, cycle = _date(own.started_at), _date(own.cycle_started_at)
     begun = (cycle.year - start.year) * _YEAR + cycle.month - start.month
     months = _MONTHS[own.interval]

@@ -1,4 +1,4 @@
-"""Webhooks and their deliveries, as their owner is shown them."""
+"""Webhooks and their deliveries, as shown to their owner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.views.events import GENERATION_EVENTS
 
 
 def webhook_shape(webhook: Webhook, secret: str | None = None) -> webhook_schemas.WebhookOut:
-    """A webhook; its secret only where it was just made."""
+    """A webhook; with its secret only if that was just created."""
     own: dict[str, Any] = {} if secret is None else {"secret": secret}
     return webhook_schemas.WebhookOut(
         id=webhook.id,
@@ -33,7 +33,7 @@ def webhook_shape(webhook: Webhook, secret: str | None = None) -> webhook_schema
 
 
 def delivery_shape(delivery: Delivery) -> webhook_schemas.DeliveryOut:
-    """What a webhook was told, and how that went."""
+    """A delivery and its tries."""
     return webhook_schemas.DeliveryOut(
         id=delivery.event,
         object="delivery",
