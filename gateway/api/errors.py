@@ -1,4 +1,4 @@
-"""Every error the API answers with: one class per code, its status beside it.
+"""Every error response of the API: one class per code, with its status.
 
 ```
 ApiError
@@ -46,9 +46,9 @@ STORE_RETRY_SECONDS = 30  # room comes back when an operator acts or files expir
 
 
 class ApiError(Exception):
-    """An answer that is an error. A code with members of its own takes them as `details`, of the class's `shape`.
+    """An error response. A code with members of its own takes them as `details`, of the class's `shape`.
 
-    `fields_omitted` is how many more fields are wrong than `fields` has; more than the answer may have are left out.
+    `fields_omitted`: how many more fields are invalid than `fields` lists. Those beyond the limit are added to it.
     """
 
     status: ClassVar[int]
@@ -361,12 +361,12 @@ def _cut(text: str, most: int) -> str:
 
 
 def internal_error() -> InternalError:
-    """What a fault of ours looks like from outside."""
+    """The response for a bug of ours."""
     return InternalError(
         "Something went wrong on our side. Try again; if it persists, contact the operator and quote the request_id."
     )
 
 
 def error_classes() -> tuple[type[ApiError], ...]:
-    """Every error class, by status: what `/openapi.json` and the tests walk."""
+    """Every error class, by status, for `/openapi.json` and the tests."""
     return tuple(sorted(ApiError.__subclasses__(), key=lambda error: (error.status, error.code)))

@@ -1,6 +1,6 @@
-"""What one client may take of a gateway. `docs/limits.md` says what each limit answers, and is checked against this.
+"""The limits of one client at a gateway. `docs/limits.md` says what happens beyond each, and is checked against this.
 
-The limits of a single field stand beside the field, in `schemas/`.
+Limits of a single field are declared with the field, in `schemas/`.
 """
 
 from __future__ import annotations

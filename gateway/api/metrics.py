@@ -1,4 +1,4 @@
-"""Figures for Prometheus: what this gateway counts itself, and what the ledger and the queue say when asked."""
+"""Metrics for Prometheus: the gateway's own counters, and values read from the ledger and the queue."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """The figures of one gateway."""
+    """The metrics of one gateway."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter that nobody reads
@@ -175,7 +175,7 @@ def _of_ledger(totals: Totals | None, tools: Sequence[str]) -> Iterator[Metric]:
 
 
 def _of_audit(last: LastAudit | None) -> Iterator[Metric]:
-    """Nothing before the first audit: a difference that nobody looked for is not 0."""
+    """No metrics before the first audit: differences that were never checked are not 0."""
     if last is None:
         return
     yield GaugeMetricFamily(
@@ -199,7 +199,7 @@ def _of_payments(unapplied: int | None) -> Iterator[Metric]:
 
 
 def _of_providers(states: Mapping[str, ProviderState], rate_cards: RateCards) -> Iterator[Metric]:
-    """What the queue does not answer is left out, as is the limit of a provider that has none."""
+    """Values that the queue does not return are omitted, as is the limit of a provider without one."""
     in_work = GaugeMetricFamily("farebox_provider_in_work", "Jobs in progress at a provider.", labels=["provider"])
     most = GaugeMetricFamily(
         "farebox_provider_max_in_work", "Maximum concurrent jobs at a provider.", labels=["provider"]

@@ -58,7 +58,7 @@ def no_such_bucket(error: Exception) -> bool:
 
 
 def _reason(error: Exception, text: str) -> str:
-    """Only the code of S3's XML: the rest may quote the access key and the signature."""
+    """The reason in a line. Of S3's XML only the code: the rest may quote the access key and the signature."""
     status, code = _status(text), _CODE.search(text)
     if status is not None:
         return f"{status} {code[1]}" if code is not None else f"status {status}"

@@ -1,1 +1,1 @@
-"""Requests read and answers written: nothing here knows what a call is about."""
+"""Reads requests and writes responses, independent of what a call is about."""

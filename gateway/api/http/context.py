@@ -1,4 +1,4 @@
-"""What one request knows of itself: its id, its caller, and what its log line says."""
+"""The context of a request: its id, its caller, and what its log line contains."""
 
 from __future__ import annotations
 

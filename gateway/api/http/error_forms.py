@@ -1,6 +1,6 @@
-"""The form that errors have: ours, or below a facade's path that of the client it speaks to.
+"""The form of error responses: ours, or below a facade's path that of the API it imitates.
 
-Every error of a request is answered through here, also one raised before a route is looked for.
+Every error response is sent from here, also one raised before routing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Bodies that are files: taken in piece by piece, so that none is ever in memory as a whole, and looked into.
+"""Receives files: in chunks, so that none is ever in memory as a whole, and inspected.
 
-A file lies in the data folder under no name while it is looked at: whatever happens to the process, nothing is left.
+Meanwhile a file is in the data folder without a name: whatever happens to the process, nothing is left behind.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A body that has come in whole."""
+    """A completely received body."""
 
     file: BinaryIO
     bytes: int
@@ -56,22 +56,22 @@ class FormFile:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form with files, as it came."""
+    """A form with files."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
     files: list[FormFile] = field(default_factory=list)
 
     def digest(self) -> str:
-        """What makes two forms the same, however their parts are divided."""
+        """A digest that is equal for equal forms, whatever their multipart boundaries."""
         files = [(file.name, file.body.sha256) for file in self.files]
         return hashlib.sha256(json.dumps([self.fields, files]).encode()).hexdigest()
 
 
 class Intake:
-    """How many files come in at once, of whom, and how many are looked into."""
+    """Limits how many files are received at once, per account, and how many are inspected."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep files in `folder` while they are looked at; it is made when it is first needed."""
+        """Keep files in `folder` while they are inspected; it is created when it is first needed."""
         self._folder = folder
         self._by_account: Counter[str] = Counter()
         self._readers = Readers()
@@ -81,12 +81,12 @@ class Intake:
         self._stores = asyncio.Semaphore(limits.STORES_MAX)
 
     async def close(self) -> None:
-        """End the processes that look into files."""
+        """Stop the processes that inspect files."""
         await self._readers.close()
 
     @property
     def coming_in(self) -> int:
-        """How many files come in now."""
+        """The number of files being received."""
         return self._by_account.total()
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
-"""Reading a request: its body, its query, its headers. What is wrong is said field by field.
+"""Parses requests: body, query, headers. Errors are reported field by field.
 
-Nothing else reads a body, a form or a query, but `intake.py`, which takes in files: here is what bounds the work that
-a request can cause beside its size. `tests/api/test_bounds.py` holds every route to it.
+Only this module reads bodies, forms and queries, except for `intake.py`, which receives files: it limits the work that
+a request can cause beyond its size. `tests/api/test_bounds.py` checks this for every route.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def raw_body(request: web.Request, *, signed: bool = False) -> bytes:
-    """The request's body, unpacked; BodyTooLarge, or BodyTooSlow if it takes its client too long to send it.
+    """The request's body, decompressed; BodyTooLarge, or BodyTooSlow if the client takes too long to send it.
 
-    Without a key there is a smaller limit, unless the call is `signed`: then a provider's signature is its key.
+    Without a key the limit is smaller, unless the call is `signed` by a provider.
     """
     kept: bytes | None = request.get(_RAW)
     if kept is not None:
@@ -102,7 +102,7 @@ async def read_body(request: web.Request, model: type[M]) -> M:
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
-    """The request's body as a JSON object with members that are another API's; refused as in `read_body`."""
+    """The request's body as a JSON object with another API's members; rejected as in `read_body`."""
     document = request[DOCUMENT] = _document(await raw_body(request))
     if not isinstance(document.value, dict):
         raise InvalidRequest("The body is invalid: it must be a JSON object.")
@@ -118,7 +118,7 @@ def shaped(members: Mapping[str, Any], model: type[M]) -> M:
 
 
 async def read_form(request: web.Request, model: type[M]) -> M:
-    """The form that a page of ours sends as `model`; InvalidRequest if it is not one."""
+    """The form sent by one of our pages, as `model`; InvalidRequest if it is invalid."""
     if request.content_type != FORM_TYPE:
         problem = FieldProblem("Content-Type", f"must be {FORM_TYPE}")
         raise InvalidRequest(f"The form must be sent as {FORM_TYPE}.", fields=[problem])
@@ -139,7 +139,7 @@ def requires_anything(model: type[BaseModel]) -> bool:
 
 
 def query_of(request: web.Request) -> Mapping[str, str]:
-    """The request's query as it came; InvalidRequest if it has more parameters than any call takes."""
+    """The request's raw query; InvalidRequest if it has more parameters than any call accepts."""
     if request.rel_url.raw_query_string.count("&") >= limits.QUERY_FIELDS_MAX:
         raise InvalidRequest(f"The query has more than {limits.QUERY_FIELDS_MAX} parameters.")
     return request.query

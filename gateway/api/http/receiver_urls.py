@@ -1,4 +1,4 @@
-"""URLs that a caller wants called: what can be seen to be wrong with one is said at once."""
+"""Webhook URLs given by callers: obvious problems are reported at once."""
 
 from __future__ import annotations
 

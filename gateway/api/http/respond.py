@@ -1,4 +1,4 @@
-"""Answers: one way to send a shape as JSON, one way to send an error, and the headers that all have."""
+"""Responses: one way to send a shape as JSON, one way to send an error, and the common headers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def answer_error(error: ApiError, request_id: str) -> web.Response:
 
 
 def set_common_headers(response: web.StreamResponse, request_id: str) -> None:
-    """Set what every answer has; a header that the answer has set itself stays."""
+    """Set the common headers; those that the response has set itself stay."""
     headers = response.headers
     headers["X-Request-Id"] = request_id
     headers["Server"] = "farebox"

@@ -1,4 +1,4 @@
-"""One row of the table of routes (`gateway.api.routes`): what its guards, its description and its tests go by."""
+"""One row of the table of routes (`gateway.api.routes`), used by guards, API description and tests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What each request passes before and after its handler: connections, envelope, guard, rates, idempotency."""
+"""What runs before and after each request's handler: connections, envelope, guard, rates, idempotency."""

@@ -1,4 +1,4 @@
-"""Which address a request comes from, in one place: for limits, for logs, for whatever is counted per client."""
+"""The client's address, determined in one place: for limits, for logs, for everything counted per client."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Calls from browsers on pages of other origins (CORS), where an operator has named them (`FAREBOX_CORS_ORIGINS`).
 
 For calls of `/v1` with a key, and for signed links. Credentials are never allowed: a session's cookie is for the
-gateway's own pages, and an answer to one is not opened to others. The console, `/session` and the pages of a purchase
-have none of this.
+gateway's own pages, and responses to it are not readable by others. The console, `/session` and checkout pages do not
+support CORS.
 
-Our own and not `aiohttp-cors`: that wants each route registered with it, opens no error that is raised before a route
-is found, and refuses a preflight in plain text.
+Our own instead of `aiohttp-cors`, which requires each route to be registered with it, adds no headers to errors raised
+before routing, and rejects preflight requests in plain text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_AGE_SECONDS = 7200  # the most that Chromium takes; an origin that is taken
 
 
 def open_to_origin(origins: Collection[str], request: web.Request, response: web.StreamResponse) -> None:
-    """Let the page that called read the answer, if its origin is one of these."""
+    """Let the calling page read the response, if its origin is allowed."""
     if not origins or not request.path.startswith(_API):
         return
     # Whoever asks: a browser that has kept the answer to an <img> must ask again for a script.
@@ -41,9 +41,9 @@ def open_to_origin(origins: Collection[str], request: web.Request, response: web
 
 
 def preflight(origins: Collection[str], request: web.Request, error: Exception) -> web.Response | None:
-    """The answer to a browser that asks whether it may call; None if it is none, or from an origin that may not.
+    """The response to a preflight request; None if it is not one, or its origin is not allowed.
 
-    No route takes OPTIONS, so each comes as the refusal that says what its path takes.
+    No route accepts OPTIONS, so each arrives as the 405 that lists the path's methods.
     """
     if not isinstance(error, web.HTTPMethodNotAllowed) or request.method != "OPTIONS":
         return None

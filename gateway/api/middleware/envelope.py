@@ -1,4 +1,4 @@
-"""Around every request: its id, its errors in one envelope, its headers, its log line."""
+"""Wraps every request: its id, the error envelope, common headers, its log line."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ log = structlog.get_logger("gateway.requests")
 
 
 def answered(handler: Handler) -> Handler:
-    """The application's handler, whose requests get an id, an answer also where it raises, and one log line.
+    """Wraps the application's handler: each request gets an id, a response even if it raises, and one log line.
 
-    It stands around the application, where a middleware would stand inside of it: aiohttp has two more coroutines for
-    each request of an application that has any.
+    It wraps the application instead of being a middleware in it: with any middleware, aiohttp runs two more coroutines
+    per request.
     """
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -76,7 +76,7 @@ def answered(handler: Handler) -> Handler:
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Set on every answer, before its headers go out, what every answer has."""
+    """Set the headers that every response has, just before they are sent."""
     known = context(request)
     known.started = True
     response.headers.update(known.rate_headers)
@@ -84,13 +84,13 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 async def add_cross_origin_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The same, where an operator has named origins whose pages may call."""
+    """The same, if an operator has allowed other origins."""
     origins = request.app[CORS_ORIGINS]
     open_to_origin(origins, request, response)
 
 
 def _is_too_late(request: web.Request, error: Exception) -> bool:
-    """Whether no answer can be given any more: aiohttp knows what to do then."""
+    """Whether it is too late for a response; aiohttp then handles it."""
     if isinstance(error, ConnectionError):
         return True  # the client is gone
     if context(request).started:

@@ -1,4 +1,4 @@
-"""Around every handler: is the ledger there, who calls, how often, may they, and was this asked before."""
+"""Wraps every handler: is the ledger available, who is calling, how often, may they, and is this a retry."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def guarded(
     shown_once: tuple[str, ...] = (),
     looks_up_key: bool = False,
 ) -> Handler:
-    """The handler behind its guards.
+    """The handler with its guards.
 
     `own_idempotency`: the handler replays by itself, as `reserve` does. `looks_up_key`: it runs no script of the
-    account, which would notice that a cached key was revoked meanwhile.
+    account that would notice that a cached key has been revoked, so the key is looked up.
     """
     operators = Scope.ACCOUNT not in scopes
 

@@ -1,7 +1,7 @@
-"""Requests per minute of a key (`FAREBOX_REQUESTS_PER_MINUTE`), counted in the ledger's Redis for all gateways at once.
+"""Requests per minute of a key (`FAREBOX_REQUESTS_PER_MINUTE`), counted in the ledger's Redis for all gateways.
 
-Admin keys are not counted: whoever runs the gateway must be able to act on a flood. The header fields are those of the
-IETF's draft up to its sixth version, which clients and proxies know; later ones fold them into one structured field.
+Admin keys are not counted: the operator must be able to act during a flood. The header fields are those of the IETF
+draft up to version 06, which clients and proxies know; later versions combine them into one structured field.
 """
 
 from __future__ import annotations

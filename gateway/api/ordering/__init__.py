@@ -1,1 +1,1 @@
-"""From a request to a generation: priced, its inputs stored, reserved. Knows nothing of HTTP requests."""
+"""From a request to a generation: priced, its inputs stored, reserved. Independent of HTTP."""

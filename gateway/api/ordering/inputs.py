@@ -1,7 +1,7 @@
-"""Inputs: `https:` URLs are passed on and never fetched here; bytes are kept in the object store below the generation.
+"""Inputs: `https:` URLs are passed on and never fetched here; bytes are kept in the object store with the generation.
 
-Bytes come in the request itself, as a `data:` URL, or have come before, as an upload. An upload is copied, so that from
-then on its life is the generation's.
+Bytes are in the request itself, as a `data:` URL, or were uploaded before. An upload is copied, so that the copy lives
+as long as the generation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _EXPIRED = "has expired; upload the file again with POST /v1/uploads"
 
 @dataclass(frozen=True, slots=True)
 class GivenInput:
-    """An input as it came: a URL; or the bytes of a `data:` URL as `file`; or an upload's object key as `upload`."""
+    """An input as given: a URL; the bytes of a `data:` URL as `file`; or an upload's object key as `upload`."""
 
     kind: str
     url: str
@@ -50,10 +50,10 @@ class GivenInput:
 def given_inputs(
     inputs: Sequence[InputIn], uploads: UploadAddresses, guard: AddressGuard, account: str, *, files: bool = True
 ) -> tuple[GivenInput, ...]:
-    """Take `data:` URLs apart and open uploads; InvalidRequest names every one that is not what it says.
+    """Decode `data:` URLs and verify uploads; InvalidRequest names every invalid one.
 
-    Of an `https:` URL `guard` says whether it can be seen to lead where no provider may call. Without `files`, `data:`
-    URLs are left as they are: for a price their bytes do not matter.
+    `guard` rejects `https:` URLs whose text shows that no provider may call them. Without `files`, `data:` URLs are not
+    decoded: prices do not depend on their bytes.
     """
     given: list[GivenInput] = []
     problems: list[FieldProblem] = []
@@ -75,9 +75,9 @@ def given_inputs(
 
 
 def measured(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) -> dict[str, Decimal]:
-    """What is known of all images together, and of all videos: of uploads, which were measured when they came in.
+    """The measures of all images together, and of all videos; uploads were measured when they arrived.
 
-    A measure is left out if the request has no input of the kind, or one that nobody has measured.
+    A measure is omitted if the request has no input of the kind, or one that has not been measured.
     """
     measures: dict[str, Decimal] = {}
     for kind, name in (("image", INPUT_MEGAPIXELS), ("video", INPUT_VIDEO_SECONDS)):
@@ -89,7 +89,7 @@ def measured(inputs: Sequence[InputIn], uploads: UploadAddresses, account: str) 
 
 
 def _measure(one: InputIn, uploads: UploadAddresses, account: str) -> Decimal | None:
-    """Megapixels of an image, seconds of a video. An address that is worth nothing is refused by `given_inputs`."""
+    """Megapixels of an image, seconds of a video. Invalid URLs are rejected by `given_inputs`."""
     state, object_key = uploads.open(account, one.url)
     if state is not LinkState.VALID:
         return None
@@ -100,9 +100,9 @@ def _measure(one: InputIn, uploads: UploadAddresses, account: str) -> Decimal | 
 
 
 async def stored(store: OutputStore, generation: str, inputs: Sequence[GivenInput]) -> tuple[Input, ...]:
-    """The inputs as the ledger keeps them: bytes are in the object store by then, below the generation's own name.
+    """The inputs as the ledger stores them: their bytes are in the object store by then, under the generation's id.
 
-    InvalidRequest if an upload is gone; OutputNotStored. Then, too, what was stored is deleted again.
+    InvalidRequest if an upload is gone; OutputNotStored. In both cases, what was stored is deleted again.
     """
     request = secrets.token_hex(4)
     keeping = (_keep(store, generation, request, number, one) for number, one in enumerate(inputs))

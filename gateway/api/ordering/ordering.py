@@ -1,7 +1,7 @@
-"""Ordering a generation: price it, store its inputs, reserve it. Knows callers and bodies, and nothing of HTTP.
+"""Ordering a generation: price it, store its inputs, reserve it. Takes callers and bodies; independent of HTTP.
 
-Every way to order goes through `Ordering.order`: the gateway's own `POST /v1/generations` and whatever other clients
-speak. A refusal is raised as an ApiError, KeysStale asks for the caller to be authenticated again.
+Every way to order goes through `Ordering.order`: the gateway's own `POST /v1/generations`, and the facades for other
+clients. A refusal is raised as an ApiError; KeysStale means that the caller must be authenticated again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class IdempotencyDigests:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """The generation that was made; with `replay`, by the same request before."""
+    """The created generation; with `replay`, created earlier by the same request."""
 
     generation: outcomes.Generation
     replay: bool = False
@@ -63,7 +63,7 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class _Priced:
-    """A request that can be accepted: at its firm price, its inputs not stored yet."""
+    """A request that can be accepted: with its firm price, its inputs not stored yet."""
 
     request: GenerationRequest
     model: Model
@@ -72,7 +72,7 @@ class _Priced:
 
 
 class Ordering:
-    """Prices requests and orders generations, by the rate card as it is now."""
+    """Prices requests and orders generations, by the current rate card."""
 
     def __init__(
         self,
@@ -128,15 +128,15 @@ class Ordering:
             raise refusal_of_request(refused) from None
 
     def check_inputs(self, account: str, body: GenerationIn) -> None:
-        """Refuse inputs that an order would be refused for; the bytes of `data:` URLs are not looked into."""
+        """Reject inputs that an order would be rejected for; the bytes of `data:` URLs are not inspected."""
         given_inputs(body.inputs, self._uploads, self._input_guard, account, files=False)
 
     async def order(self, caller: Caller, body: GenerationIn, digests: IdempotencyDigests | None) -> Ordered:
-        """Price, reserve and queue. What is about to be refused is first looked for among earlier requests (R11)."""
+        """Price, reserve and queue. Before a refusal, check whether the same request was accepted earlier (R11)."""
         account = caller.acting_account
         try:
             priced = self._priced(account, body)
-            # Two requests in flight with one idempotency key ask for the same id, so only one can be made (R11).
+            # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
             seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
             generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
             if priced.inputs:
@@ -192,7 +192,7 @@ class Ordering:
         raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
 
     async def _replayed(self, caller: Caller, digests: IdempotencyDigests | None) -> Ordered | None:
-        """What the same request made before, for one that is about to be refused."""
+        """What the same request created before, for one that is about to be refused."""
         if digests is None:
             return None
         outcome = found(

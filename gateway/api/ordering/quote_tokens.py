@@ -1,4 +1,4 @@
-"""Quote tokens: a price, signed, good for ten minutes (R23). They bind everything that the price depends on."""
+"""Quote tokens: a signed price, valid for ten minutes (R23). They bind everything that the price depends on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUOTE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class LockedPrice:
-    """The price that a token shows."""
+    """The price in a token."""
 
     millicredits: int
     lines: tuple[PriceLine, ...]
@@ -32,7 +32,7 @@ class LockedPrice:
 
 
 class QuoteTokens:
-    """Makes and reads quote tokens; `secret` is the gateways' common signing key."""
+    """Creates and verifies quote tokens; `secret` is the gateways' common signing key."""
 
     def __init__(self, secret: str) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt="farebox.quote", signer=LedgerTimeSigner)
@@ -98,7 +98,7 @@ def _plain(value: SettingValue) -> str | int | float | bool:
 
 
 def _differences(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> list[FieldProblem]:
-    """What differs. An account is never named: a stranger's token tells nothing."""
+    """The differences. Accounts are never named: another account's token reveals nothing."""
     problems = []
     for name in ("tool", "model", "outputs", "input_images", "input_videos"):
         if shown[name] != asked[name]:

@@ -1,4 +1,4 @@
-"""From the words of `reserve` to answers that a person can act on."""
+"""From the outcomes of `reserve` to error responses that a person can act on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Refusal = (
 
 
 def reused() -> IdempotencyKeyReused:
-    """The refusal of a key that came before with another request."""
+    """The error for an idempotency key already used with another request."""
     return IdempotencyKeyReused(
         f"This {IDEMPOTENCY_HEADER} was used for a different request in the last 24 hours. Use a new key for a new "
         "request; to retry a request, send exactly the same method, path and body."
@@ -46,7 +46,7 @@ def reused() -> IdempotencyKeyReused:
 
 
 def refusal_of_request(refused: RequestRefused) -> ApiError:
-    """What pricing refused: an unknown model, or settings that it does not take."""
+    """The error for what pricing refused: an unknown model, or settings that it does not accept."""
     error = SettingsRefused if isinstance(refused, InvalidSettings) else UnknownModel
     return error(str(refused), fields=refused.problems)
 
@@ -54,7 +54,7 @@ def refusal_of_request(refused: RequestRefused) -> ApiError:
 def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
     outcome: Refusal, request: GenerationRequest, card: RateCard
 ) -> Exception:
-    """What `reserve` refused."""
+    """The error for what `reserve` refused."""
     match outcome:
         case outcomes.KeysChanged():
             return KeysStale()

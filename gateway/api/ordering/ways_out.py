@@ -1,4 +1,4 @@
-"""Not enough credits: what is missing, what is only held, and the three ways out (R13)."""
+"""Not enough credits: how many are missing, how many are only held, and the three ways out (R13)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def insufficient_credits(outcome: outcomes.InsufficientCredits, card: RateCard) 
 
 
 def ways_out(account: outcomes.Account, card: RateCard, needed: int) -> error_schemas.WaysOut:
-    """How the account can come by `needed` millicredits: by waiting, by a bundle, by a larger plan (R13)."""
+    """How the account can get `needed` millicredits: wait, buy a bundle, or switch to a larger plan (R13)."""
     return error_schemas.WaysOut(
         wait=_waits(account, card), top_up=_top_up(account, card), upgrade=_upgrades(account, card, needed)
     )
@@ -108,7 +108,7 @@ def _top_up(account: outcomes.Account, card: RateCard) -> error_schemas.TopUpOff
 
 
 def _upgrades(account: outcomes.Account, card: RateCard, needed: int) -> list[error_schemas.PlanOffer]:
-    """The plans that would do: larger than the present one, and enough at once (an upgrade starts a new cycle, R12)."""
+    """The sufficient plans: larger than the current one, with enough credits at once (upgrades start a new cycle)."""
     available = account.available_millicredits
     kept = sum(available.values())
     if card.subscriptions.upgrade_leftover == "drop":
