@@ -1,4 +1,4 @@
-"""Backups: a consistent copy of what Farebox keeps, with a manifest that proves it whole, and the way back.
+"""Backups: a consistent copy of Farebox's data, with a manifest to verify it, and how to restore it.
 
 `snapshot` copies the ledger's Redis, `manifest` says what is in a backup and checks it, `take` makes one, `restore`
 puts one back. A backup is a folder:

@@ -1,4 +1,4 @@
-"""Folders that are there as a whole or not at all, and files in them that are on disk."""
+"""Creates folders atomically, with files that are fsynced."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CHUNK_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def made_whole(place: Path) -> Iterator[Path]:
-    """A folder to fill, which gets its name, `place`, at the end; on an error or Ctrl-C it is removed again.
+    """A folder to fill, which gets its name, `place`, at the end; on an error or Ctrl-C it is removed.
 
-    BackupFailed if `place` is there already, unless it is an empty folder.
+    BackupFailed if `place` already exists, unless it is an empty folder.
     """
     check_free(place)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def made_whole(place: Path) -> Iterator[Path]:
 
 
 def check_free(place: Path) -> None:
-    """BackupFailed if there is something at `place`."""
+    """BackupFailed if `place` already exists."""
     if place.is_symlink() or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
         raise BackupFailed(f"{place} already exists and is not overwritten: choose another folder, or move it away")
 

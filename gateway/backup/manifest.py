@@ -1,4 +1,4 @@
-"""What is in a backup, file by file, and whether it is still so."""
+"""A backup's manifest: its files, and how to verify them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Manifest:
 
 
 def faults(folder: Path, manifest: Manifest, progress: Progress) -> Iterator[str]:
-    """What is not as the manifest says, one sentence a file."""
+    """How the files differ from the manifest, one sentence per file."""
     for entry in manifest.files:
         path = folder / entry.path
         try:

@@ -1,4 +1,4 @@
-"""Putting a backup back, into a data folder that is not there yet."""
+"""Restores a backup into a data folder that does not exist yet."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gateway.startup.signing_key import mark_of
 
 @dataclass(slots=True)
 class Restored:
-    """By which card Farebox sells now, and what is left to do by hand."""
+    """The rate card in use after the restore, and what is left to do by hand."""
 
     card: Path
     to_do: list[str] = field(default_factory=list)
 
 
 def check_place(settings: Settings, manifest: Manifest) -> None:
-    """BackupFailed, or SettingsError, if the backup cannot be put back here; nothing is changed."""
+    """BackupFailed, or SettingsError, if the backup cannot be restored here; nothing is changed."""
     check_free(settings.data)
     outputs = _own_store(settings)
     if outputs is not None:
@@ -39,7 +39,7 @@ def check_place(settings: Settings, manifest: Manifest) -> None:
 
 
 def put_back(settings: Settings, source: Path, manifest: Manifest, progress: Progress) -> Restored:
-    """Copy everything to its place, and give the data folder its name when it is whole."""
+    """Copy everything to its place, and give the data folder its name once it is complete."""
     outputs = _own_store(settings)
     with ExitStack() as places:  # both have their names once all is copied, or neither
         folder = places.enter_context(made_whole(settings.data.absolute()))

@@ -1,6 +1,6 @@
-"""Making a backup. The ledger comes first: every file that it names was there by then, and is copied after.
+"""Takes a backup. The ledger is copied first: every file that it names exists by then, and is copied afterwards.
 
-A file that expires and is deleted between the two is left out, as the ledger would leave it out a moment later.
+A file that expires and is deleted in between is left out, just as the ledger would drop it a moment later.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Begin = Callable[[str, int | None], Progress]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where everything is, found before anything is made."""
+    """Where everything is, determined before anything is created."""
 
     keys: dict[SecretName, str]
     card: Path
@@ -50,7 +50,7 @@ class Sources:
 
 
 def sources(settings: Settings, *, ledger: bool) -> Sources:
-    """What there is to copy; BackupFailed, or SettingsError, if this is no place with Farebox's data."""
+    """What to copy; BackupFailed, or SettingsError, if there is no Farebox data here."""
     keys = {name: found for name in _SECRETS if (found := settings.existing_secret(name)) is not None}
     if "signing-key" not in keys:
         raise BackupFailed(
@@ -111,7 +111,7 @@ async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[s
 
 
 async def _check_signing_key(redis: Redis, settings: Settings) -> None:
-    """A backup with another key than its ledger's would not start when it is put back."""
+    """A backup with another key than its ledger's could not be started after a restore."""
     known, mine = await redis.get(SIGNING_KEY), mark_of(settings.secret("signing-key"))
     if known is not None and known.decode() != mine:
         raise SettingsError(difference(settings, mine, known.decode()))

@@ -1,4 +1,4 @@
-"""`farebox account list`: who is in the ledger, in the order of their ids, a page at a time."""
+"""`farebox account list`: the ledger's accounts by id, a page at a time."""
 
 from __future__ import annotations
 

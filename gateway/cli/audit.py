@@ -1,4 +1,4 @@
-"""`farebox audit`: prove that a live ledger agrees with itself, or name what does not."""
+"""`farebox audit`: verify that a live ledger is consistent, or list what is not."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def _audit(settings: Settings, account: str | None, *, show_progress: bool
 
 
 async def _remember(ledger: Ledger, report: Report) -> None:
-    """Keep the result; a Redis whose memory is full takes nothing new, and the report is as true without."""
+    """Store the result, if possible: a Redis with full memory accepts no writes, but the report is still valid."""
     try:
         await remember(ledger, report)
     except LedgerUnavailable as error:

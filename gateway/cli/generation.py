@@ -1,4 +1,4 @@
-"""`farebox generation`: where one generation stands and every credit of it, over the HTTP interface of a gateway."""
+"""`farebox generation`: a generation's state and every credit of it, over the HTTP interface of a gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`farebox init`: a rate card to begin with, in the folder where Farebox is to run."""
+"""`farebox init`: writes an example rate card into the folder where Farebox will run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`farebox pricing`: look at the rate card before the gateway does, and put one in force."""
+"""`farebox pricing`: check a rate card before a gateway uses it, and publish one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`farebox signing-key`: which key the ledger is used with, and another one taken knowingly."""
+"""`farebox signing-key`: show which signing key the ledger uses, or switch to another one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""This machine: the data folder and its secrets, the embedded Redis, the processes, the addresses listened on."""
+"""The local machine: the data folder and its secrets, the embedded Redis, child processes, listening addresses."""

@@ -1,4 +1,4 @@
-"""The embedded Redis: a durable server of our own in the data folder, for whoever has none.
+"""The embedded Redis: a durable server in the data folder, for operators who do not run one.
 
 The program comes from the PATH (`redis-server` or `valkey-server`) or from the wheel that the `embedded` extra
 installs. It listens on a unix socket in the data folder only, so no port is taken and no other user gets in.

@@ -1,7 +1,7 @@
-"""The secrets that Farebox makes for itself and keeps as files in the data folder: `admin-key` and `signing-key`.
+"""The secrets that Farebox generates and stores as files in the data folder: `admin-key` and `signing-key`.
 
-Processes that serve make them at their first start. A command that only looks never does: in the wrong folder it would
-make a key that opens nothing, and say that the gateway refuses it.
+Server processes generate them at their first start. Commands never do: in the wrong folder, a command would generate a
+useless key, and then report that the gateway rejects it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.outside.secret_strength import check_strength
 
 
 def read_or_make(path: Path, prefix: str) -> str:
-    """The secret at `path`, made there first if it is missing; two processes that race agree on one."""
+    """The secret at `path`, generated if it is missing; two processes that race agree on one."""
     data_folder.make(path.parent)
     made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     if not path.exists():

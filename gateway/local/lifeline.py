@@ -1,8 +1,8 @@
-"""A child's life tied to its parent's, however the parent ends (also by `kill -9`).
+"""Ends child processes with their parent, however the parent ends (also by `kill -9`).
 
-The parent holds the writing end of a pipe and never writes. When it is gone, whoever holds the reading end sees the
-end of file. Our own processes watch it in a thread (`watch`); a program that we become by `exec`, Redis, cannot, so
-there the kernel or a small watcher signals it (`tie`).
+The parent holds the writing end of a pipe and never writes. When it is gone, the reading end gets an end of file. Our
+own processes watch for that in a thread (`watch`). A program started by `exec`, such as Redis, cannot, so the kernel or
+a small watcher process signals it (`tie`).
 
 `python -m gateway.local.lifeline FD PROGRAM ARGUMENTS…` ties and then becomes PROGRAM.
 """

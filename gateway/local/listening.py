@@ -1,4 +1,4 @@
-"""What an address to listen on means: who can reach it, and what clients and this machine call it."""
+"""Listening addresses: who can reach them, and which address clients and this machine use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_loopback(host: str) -> bool:
 
 @cache
 def is_every_address(host: str) -> bool:
-    """Whether it means all addresses of this machine, as `0.0.0.0`, `::` and an empty host do."""
+    """Whether it means all addresses of this machine: `0.0.0.0`, `::` or an empty host."""
     found = _addresses(host)
     return not host or any(address.is_unspecified for address in found)
 

@@ -1,4 +1,4 @@
-"""How many files and connections this process may have open: raised as far as the system lets it, at the start."""
+"""The process's limit of open files and connections, raised at start as far as the system allows."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One file a noun: parse, call, show."""
+"""One file per noun: parse, call, respond."""

@@ -1,4 +1,4 @@
-"""What a provider calls when a job has ended. It is a hint to look, never the truth: the result is fetched from it."""
+"""Providers' callbacks when a job has ended. A callback only triggers a poll, which fetches the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it alive, and is it ready."""
+"""Liveness and readiness."""
 
 from __future__ import annotations
 

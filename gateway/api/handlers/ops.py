@@ -1,4 +1,4 @@
-"""What operators watch: the queues and the holds, now."""
+"""For operators: queues and holds, now."""
 
 from __future__ import annotations
 

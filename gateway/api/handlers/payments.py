@@ -1,4 +1,4 @@
-"""Buying credits and plans: the bundles, the beginning of a purchase, its page, and the payment provider's webhook."""
+"""Buying credits and plans: bundles, checkouts, the checkout page, and the payment provider's webhook."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from gateway.views.payments import CURRENCY, bundle_shape
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """What is bought, as the rate card sells it now."""
+    """The item to buy, at the rate card's current price."""
 
     kind: Literal["bundle", "plan"]
     what: str
@@ -50,7 +50,7 @@ class _Item:
 
 
 class InvalidSignature(InvalidRequest):
-    """A webhook's request that the payment provider did not sign."""
+    """A webhook request without a valid signature of the payment provider."""
 
     status = 400
 

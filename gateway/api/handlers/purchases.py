@@ -1,4 +1,4 @@
-"""What an account has bought: its purchases, from the moment their checkout began."""
+"""An account's purchases, from the start of their checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators watched: the queues and the holds over the last hour, day or week."""
+"""For operators: queues and holds over the last hour, day or week."""
 
 from __future__ import annotations
 
