@@ -197,3 +197,24 @@ def test_the_list_is_paged_and_another_accounts_predictions_are_not_in_it(stack:
         stranger.predictions.get(prediction.id)
     assert missing.value.status == 404
     prediction.cancel()
+
+
+async def test_a_create_waits_for_room_and_is_never_429(stack: Stack) -> None:
+    """The one above the plan's limit is made when another is cancelled, and is 503 if none is."""
+    account = stack.account(top_up=1000)
+    made: list[str] = []
+
+    def fill() -> None:
+        while True:
+            made.append(stack.generate(account, sandbox=SLOW["sandbox"])["id"])
+
+    with pytest.raises(AssertionError, match="waiting_room_full"):
+        fill()
+    async with async_client_of(stack, account) as client:
+        with pytest.raises(ReplicateError) as full:
+            await client.models.predictions.async_create(FLUX, SLOW, wait=1)
+        assert (full.value.status, full.value.type) == (503, "waiting_room_full")
+        waiting = asyncio.create_task(client.models.predictions.async_create(FLUX, SLOW))
+        await client.predictions.async_cancel(made[-1])
+        prediction = await waiting
+        assert (prediction.status, prediction.id in made) == ("starting", False)

@@ -100,22 +100,25 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def _create(request: web.Request, model_id: str, call: Mapping[str, object]) -> web.StreamResponse:
-    seconds = _wait_seconds(request)
+    seconds, began_at = _wait_seconds(request), monotonic()
     if CANCEL_AFTER_HEADER in request.headers:
         raise refused(CANCEL_AFTER_HEADER, "is not supported: cancel the prediction")
     body = body_of(request, model_id, call)
     digest = canonical_json(await raw_body(request), request[DOCUMENT])
-    ordered = await _with_room(lambda: order(request, body, digest=digest, retries=retries_of(request)))
+    # A client that waits so long for the end waits no longer for room.
+    room_seconds = min(seconds or ROOM_SECONDS, ROOM_SECONDS)
+    ordered = await _with_room(lambda: order(request, body, digest=digest, retries=retries_of(request)), room_seconds)
     headers = created_headers(ordered)
-    if not seconds or ordered.generation.state in FINAL_STATES:
+    seconds -= monotonic() - began_at
+    if seconds <= 0 or ordered.generation.state in FINAL_STATES:
         answered(request)
         return _answer(request, ordered.generation, created=True, headers=headers)
     return await _waited(request, ordered.generation, seconds, headers)
 
 
-async def _with_room(ordering: Callable[[], Awaitable[Ordered]]) -> Ordered:
-    """Order once there is room for another waiting generation; WaitingRoomFull if there is none for long."""
-    give_up_at = monotonic() + ROOM_SECONDS
+async def _with_room(ordering: Callable[[], Awaitable[Ordered]], seconds: float) -> Ordered:
+    """Order once there is room for another waiting generation; WaitingRoomFull if there is none in `seconds`."""
+    give_up_at = monotonic() + seconds
     while True:
         try:
             return await ordering()
