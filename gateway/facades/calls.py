@@ -40,6 +40,8 @@ class _CallInWork:
 
     of: ClientCall
     key: str
+    counted: bool
+    """Whether its client counts its retries."""
 
 
 _CALL = web.RequestKey("CALL", _CallInWork)
@@ -87,20 +89,20 @@ def generation_of(request: web.Request, model_id: str, members: Mapping[str, Any
 
 
 async def order(
-    request: web.Request, body: GenerationIn, *, digest: str, retries: int, seconds: int = RETRY_SECONDS
+    request: web.Request, body: GenerationIn, *, digest: str, retries: int | None, seconds: int = RETRY_SECONDS
 ) -> Ordered:
     """Price, reserve and queue; of a call that was made before, the generation that it made then.
 
     `digest` is of all that makes two calls the same. `retries`: how often the client says that it has sent this
-    before, within `seconds`; one that does not count says 1.
+    before, within `seconds`; None if it does not count: then every call may be a retry of one that was not answered.
     """
     who, key = caller(request), idempotency_key(request)
     asked = hashlib.sha256(f"{request.method}\n{request.path}\n{digest}".encode()).hexdigest()
     if key is None:
         same = f"{who.key_id}\n{asked}"
         call = ClientCall(who.acting_account, hashlib.sha256(same.encode()).hexdigest(), seconds)
-        made = await request.app[CLIENT_CALLS].key_of(call, retries)
-        request[_CALL] = _CallInWork(call, made)
+        made = await request.app[CLIENT_CALLS].key_of(call, 1 if retries is None else retries)
+        request[_CALL] = _CallInWork(call, made, counted=retries is not None)
         if request.transport is None or request.transport.is_closing():
             # Its retry may have come first, while this was held up, and be another call by now.
             raise ConnectionResetError("the client left before its call was accepted")
@@ -110,15 +112,19 @@ async def order(
     try:
         ordered = await request.app[ORDERING].order(who, body, digests)
     except ApiError:
-        _note(request, request.app[CLIENT_CALLS].refused)
+        _note(request, request.app[CLIENT_CALLS].forgotten)
         raise
     context(request).generation = ordered.generation.id
     return ordered
 
 
 def answered(request: web.Request) -> None:
-    """Note that the response of this request is whole, or about to be: its retries come only after all others'."""
-    _note(request, request.app[CLIENT_CALLS].answered)
+    """Note that the response of this request is whole, or about to be.
+
+    Its retries come only after all others'; of a client that does not count them, the same request is a new call.
+    """
+    call, calls = request.get(_CALL), request.app[CLIENT_CALLS]
+    _note(request, calls.answered if call is None or call.counted else calls.forgotten)
 
 
 def _note(request: web.Request, note: Callable[[ClientCall, str], Coroutine[Any, Any, None]]) -> None:

@@ -49,8 +49,8 @@ class ClientCalls:
         """Note that a call has its response: retries are those of others, as long as there are any."""
         await self._note("answer", call, key)
 
-    async def refused(self, call: ClientCall, key: str) -> None:
-        """Forget a call that has made nothing."""
+    async def forgotten(self, call: ClientCall, key: str) -> None:
+        """Forget a call that has made nothing, or that no request can be a retry of any more."""
         await self._note("forget", call, key)
 
     async def _note(self, what: str, call: ClientCall, key: str, retries: int = 0) -> str:

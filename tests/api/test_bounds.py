@@ -32,6 +32,7 @@ CALLS_MAX = 150_000
 ANSWER_MAX_BYTES = 16 * 1024  # it was 4.6 MB
 
 NAMES = {
+    "app": "fal-ai/flux/dev",
     "account": "acme",
     "generation": "gen_00" + "a" * 24,
     "index": "0",
@@ -124,7 +125,7 @@ def all_routes(app: web.Application) -> list[tuple[str, str]]:
 
 
 def by_path() -> dict[tuple[str, str], Route]:
-    return {(route.method, route.path.format_map(NAMES)): route for route in (*ROUTES, *FACADE_ROUTES)}
+    return {(route.method, route.named_path.format_map(NAMES)): route for route in (*ROUTES, *FACADE_ROUTES)}
 
 
 async def keys_of(gateway: Visitor) -> dict[Scope, str]:

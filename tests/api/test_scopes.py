@@ -32,7 +32,7 @@ class Place:
     def path(self, route: Route) -> str:
         """The route's path, to things of `acme`."""
         named = {"generation": self.generation, "account": "acme", "key": self.key_id, "index": "0"}
-        return re.sub(r"{(\w+)}", lambda match: named.get(match[1], "none"), route.path)
+        return re.sub(r"{(\w+)}", lambda match: named.get(match[1], "none"), route.named_path)
 
     async def answer(self, route: Route, who: str, method: str | None = None) -> tuple[int, str]:
         """The status, and the error's code; a stream is opened and left."""
@@ -142,7 +142,7 @@ async def test_no_route_stands_beside_the_table_but_those_known(gateway: Visitor
     `/session` is where a key is presented; the console's pages and their files hold nothing of anybody.
     """
     pages = re.compile(r"/[a-z-]*|/static/.*")
-    table = {route.path for route in ALL_ROUTES}
+    table = {route.named_path for route in ALL_ROUTES}
     for resource in gateway.app.router.resources():
         assert resource.canonical in table or pages.fullmatch(resource.canonical), resource.canonical
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.stack import Stack
+from tests.facades.tls import TlsProxy
 
 Installed = Callable[..., Path]
 NodePackages = Callable[[str], Path]
@@ -26,6 +27,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def https(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsProxy]:
+    """The stack, over HTTPS."""
+    proxy = TlsProxy(tmp_path_factory.mktemp("tls"), stack.port)
+    proxy.start()
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ async def test_a_second_retry_is_its_own_call_and_not_one_that_was_left_before(c
 
 async def test_a_call_that_was_refused_is_nobodys_retry(world: World, calls: ClientCalls) -> None:
     made = await calls.key_of(CALL, 0)
-    await calls.refused(CALL, made)
+    await calls.forgotten(CALL, made)
     assert await remembered(world) == []
     assert await calls.key_of(CALL, 1) != made
 
@@ -85,7 +85,7 @@ async def test_noting_twice_has_the_effect_of_once(world: World, calls: ClientCa
         await calls.answered(CALL, made)
         assert await remembered(world) == [f"=0 {made}"]
     for _ in range(2):
-        await calls.refused(CALL, made)
+        await calls.forgotten(CALL, made)
         assert await remembered(world) == []
 
 

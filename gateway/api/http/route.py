@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -43,3 +44,8 @@ class Route:
     opened_by_signature: bool = False
     key_optional: bool = False
     looks_up_key: bool = False
+
+    @property
+    def named_path(self) -> str:
+        """The path with the names of its parts alone, where it says what a part may be: `{app:.+}` is `{app}`."""
+        return re.sub(r":[^{}]+}", "}", self.path)

@@ -1,0 +1,111 @@
+"""`POST /fal/<model>`: submitted to the queue, run to its end, or streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.http.parse import DOCUMENT, canonical_json, query_of, raw_body, read_object
+from gateway.api.http.respond import answer_json
+from gateway.api.ordering.ordering import Ordered
+from gateway.api.ownership.own_generations import queue_positions
+from gateway.api.services import HUB
+from gateway.domain import FINAL_STATES
+from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, order
+from gateway.facades.fal.errors import failure_of
+from gateway.facades.fal.parameters import body_of
+from gateway.facades.fal.results import Generation, headers_of, made_of, result_of, status_of, urls_of
+from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold
+from gateway.facades.parameters import refused
+
+SUBMIT_SECONDS = 60
+"""For how long after a submit whose answer was lost the same one is its retry: the client gives up after 51 s."""
+
+_QUEUE, _RUN, _STREAM = "queue/", "run/", "/stream"
+_QUEUE_HOST = "queue."
+
+
+async def create(request: web.Request) -> web.StreamResponse:
+    """`POST /fal/queue/{app}` submits, `/fal/run/{app}` runs; without either it is the queue.
+
+    The client's versions before 0.11 call `queue.<host>` what others have a base URL of their own for.
+    """
+    app = request.match_info["app"]
+    runs = app.startswith(_RUN) and not request.host.startswith(_QUEUE_HOST)
+    app = app.removeprefix(_RUN).removeprefix(_QUEUE)
+    if app.endswith(_STREAM):
+        return await _stream(request, app.removesuffix(_STREAM))
+    return await (_run if runs else _submit)(request, app)
+
+
+async def _submit(request: web.Request, app: str) -> web.StreamResponse:
+    ordered = await _ordered(request, app, SUBMIT_SECONDS)
+    generation = ordered.generation
+    (position,) = await queue_positions(request, [generation])
+    members = status_of(generation, position, logs=False) | urls_of(request, app, generation)
+    response = answer_json(json.dumps(members).encode(), headers=_headers(ordered))
+    # The client says of no request that it is a retry: only what it has not got whole may be sent again.
+    await response.prepare(request)
+    await response.write_eof()
+    answered(request)
+    return response
+
+
+async def _run(request: web.Request, app: str) -> web.StreamResponse:
+    ordered = await _ordered(request, app, RETRY_SECONDS)
+    shape = partial(result_of, request)
+    return await hold(request, ordered.generation, shape, headers=_headers(ordered), cut_off_errors=True)
+
+
+async def _stream(request: web.Request, app: str) -> web.StreamResponse:
+    """The result as far as it has come, at each delivery; the last event is all of it, or the error."""
+    ordered = await _ordered(request, app, RETRY_SECONDS)
+    generation = ordered.generation
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "X-Accel-Buffering": "no",
+            **_headers(ordered),
+        }
+    )
+    await response.prepare(request)
+    while True:
+        news = changed(request, generation, partial(_has_news, len(generation.outputs)))
+        generation = await beating(response, b": waiting\n\n", min(BEAT_SECONDS, QUIET_SECONDS), news)
+        if generation.outputs:
+            await response.write(_event(made_of(request, generation)))
+        if generation.state in FINAL_STATES:
+            if not generation.outputs:
+                await response.write(_event(failure_of(generation)))
+            await response.write_eof()
+            answered(request)
+            return response
+        if request.app[HUB].closed:
+            raise ConnectionResetError("the gateway stops: the stream is cut off, so that the client sees it")
+
+
+async def _ordered(request: web.Request, app: str, seconds: int) -> Ordered:
+    query = query_of(request)
+    if unknown := query.keys():
+        raise refused(min(unknown), "is not a parameter of this call")
+    arguments = await read_object(request)
+    body = body_of(request, app, arguments)
+    digest = canonical_json(await raw_body(request), request[DOCUMENT])
+    return await order(request, body, digest=digest, retries=None, seconds=seconds)
+
+
+def _headers(ordered: Ordered) -> dict[str, str]:
+    return headers_of(ordered.generation) | created_headers(ordered)
+
+
+def _has_news(told: int, generation: Generation) -> bool:
+    """Of the last output the end tells, which comes with it."""
+    return told < len(generation.outputs) < generation.request.outputs or generation.state in FINAL_STATES
+
+
+def _event(members: Mapping[str, Any]) -> bytes:
+    return f"data: {json.dumps(members, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,76 @@
+"""`/fal/<model>/requests/…`: where a call stands, its result, and its end."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.api.access.auth import KeysStale, found
+from gateway.api.http.context import caller
+from gateway.api.http.parse import query_of
+from gateway.api.http.respond import answer_json
+from gateway.api.ownership.own_generations import own_generation, queue_positions
+from gateway.api.services import LEDGER
+from gateway.domain import FINAL_STATES, State
+from gateway.facades.fal.errors import refusal
+from gateway.facades.fal.results import Generation, headers_of, result_of, status_of, urls_of
+from gateway.facades.held import changed
+from gateway.ledger import outcomes
+
+STATUS_SECONDS = 4.0
+"""How long a status is held back for news: the client asks again 0.1 s after each, and waits 120 s for one."""
+
+
+async def status(request: web.Request) -> web.Response:
+    """`GET …/requests/{generation}/status`: at once if it has ended, else when it moves, or after a few seconds."""
+    query = query_of(request)
+    before = await own_generation(request, request.match_info["generation"])
+    generation = await changed(request, before, lambda one: _moved(before, one), seconds=STATUS_SECONDS)
+    (position,) = await queue_positions(request, [generation])
+    logs = query.get("logs", "").lower() in {"1", "true"}
+    members = status_of(generation, position, logs=logs) | urls_of(request, _app(request), generation)
+    pending = generation.state not in FINAL_STATES
+    sent = HTTPStatus.ACCEPTED if pending else HTTPStatus.OK
+    return answer_json(json.dumps(members).encode(), status=sent, headers=headers_of(generation))
+
+
+def _moved(before: Generation, now: Generation) -> bool:
+    return now.state in FINAL_STATES or now.state is not before.state
+
+
+async def result(request: web.Request) -> web.Response:
+    """`GET …/requests/{generation}`: the result, or the error of what failed."""
+    generation = await own_generation(request, request.match_info["generation"])
+    if generation.state not in FINAL_STATES:
+        detail = "The request is still in progress: wait until its status is COMPLETED."
+        return refusal(detail, "in_progress", HTTPStatus.BAD_REQUEST, headers=headers_of(generation))
+    return await result_of(request, generation)
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """`PUT …/requests/{generation}/cancel`: what has ended otherwise cannot be cancelled any more."""
+    who, name = caller(request), request.match_info["generation"]
+    outcome = await request.app[LEDGER].cancel(
+        generation=name, account=who.acting_account, keys_version=who.keys_version
+    )
+    if isinstance(outcome, outcomes.KeysChanged):
+        raise KeysStale
+    if isinstance(outcome, outcomes.NotFound):
+        return found(outcome, f"generation {name}")
+    generation = outcome.generation
+    if generation.state in FINAL_STATES and generation.state is not State.CANCELLED:
+        return refusal(
+            "The request has ended already.",
+            "already_completed",
+            HTTPStatus.BAD_REQUEST,
+            headers=headers_of(generation),
+            more={"status": "ALREADY_COMPLETED", "error": {"code": "already_completed"}},
+        )
+    members = {"status": "CANCELLATION_REQUESTED", "request_id": generation.id}
+    return answer_json(json.dumps(members).encode(), status=HTTPStatus.ACCEPTED, headers=headers_of(generation))
+
+
+def _app(request: web.Request) -> str:
+    return request.match_info["app"].removeprefix("queue/")

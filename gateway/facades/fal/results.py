@@ -1,0 +1,81 @@
+"""A generation in the client's words: where it stands, and what it made."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.http.headers import GENERATION_HEADER
+from gateway.api.http.respond import answer_json
+from gateway.api.services import LINKS, SETTINGS
+from gateway.domain import FINAL_STATES, MediaKind, Output, State, kind_asked
+from gateway.facades.fal.errors import REQUEST_ID_HEADER, failure_of, not_made
+from gateway.ledger import outcomes
+from gateway.views.generations import number_of_credits
+
+Generation = outcomes.Generation
+
+_OWNER_AND_ALIAS = 2
+
+
+def urls_of(request: web.Request, app: str, generation: Generation) -> dict[str, str]:
+    """The addresses that the client asks next, as it would build them itself: of owner and alias only."""
+    name = "/".join(app.split("/")[:_OWNER_AND_ALIAS])
+    base = f"{request.app[SETTINGS].public_address}/fal/queue/{name}/requests/{generation.id}"
+    return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
+
+
+def status_of(generation: Generation, position: int | None, *, logs: bool) -> dict[str, Any]:
+    """The status: COMPLETED is every end, and `error` says whether there is a result."""
+    members: dict[str, Any] = {"request_id": generation.id, "logs": [] if logs else None}
+    if generation.state is State.RUNNING:
+        return members | {"status": "IN_PROGRESS", "progress": generation.progress_thousandths / 1000}
+    if generation.state not in FINAL_STATES:
+        # The client counts from 0.
+        return members | {"status": "IN_QUEUE", "queue_position": max(0, (position or 1) - 1)}
+    members |= {"status": "COMPLETED", "metrics": {}}
+    if generation.started_at is not None and generation.finished_at is not None:
+        members["metrics"] = {"inference_time": (generation.finished_at - generation.started_at) / 1000}
+    return members if generation.outputs else members | failure_of(generation)
+
+
+async def result_of(request: web.Request, generation: Generation) -> web.Response:
+    """What was delivered, also if it is less than was asked for: it is what was charged."""
+    if not generation.outputs:
+        return not_made(generation)
+    return answer_json(json.dumps(made_of(request, generation)).encode(), headers=headers_of(generation))
+
+
+def made_of(request: web.Request, generation: Generation) -> dict[str, Any]:
+    """The members of a result, as far as it has been delivered."""
+    files = [_file(request, generation, output) for output in generation.outputs]
+    asked = generation.request
+    video = kind_asked(asked.tool, asked.settings) is MediaKind.VIDEO
+    members: dict[str, Any] = {"video": files[0]} if video else {"images": files}
+    if video and len(files) > 1:
+        members["videos"] = files
+    members |= {"prompt": asked.prompt, "credits": number_of_credits(generation.committed_millicredits)}
+    if isinstance(asked.settings.get("seed"), int):
+        members["seed"] = asked.settings["seed"]
+    if generation.state in FINAL_STATES and len(files) < asked.outputs:
+        members["incomplete"] = failure_of(generation)
+    return members
+
+
+def headers_of(generation: Generation) -> dict[str, str]:
+    """Which generation an answer is about, in the client's word for it and in ours."""
+    return {REQUEST_ID_HEADER: generation.id, GENERATION_HEADER: generation.id}
+
+
+def _file(request: web.Request, generation: Generation, output: Output) -> dict[str, Any]:
+    kind = output.content_type.partition("/")[2]
+    return {
+        "url": request.app[LINKS].url(generation.id, output.index),
+        "content_type": output.content_type,
+        "file_name": f"{generation.id}-{output.index}.{kind}",
+        "file_size": output.bytes,
+        "width": output.width,
+        "height": output.height,
+    }

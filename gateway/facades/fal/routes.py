@@ -1,0 +1,19 @@
+"""The calls of the `fal_client` packages that Farebox serves."""
+
+from __future__ import annotations
+
+from gateway.api.http.route import Route
+from gateway.domain import Scope
+from gateway.facades.fal import creates, queue
+
+ACCOUNT = frozenset({Scope.ACCOUNT})
+CALL = "/fal/{app:.+}/requests/{generation}"
+
+# fmt: off
+FAL_ROUTES: tuple[Route, ...] = (
+    Route("POST", "/fal/{app:.+}", creates.create, ACCOUNT, None, None, "Submit, run or stream", own_idempotency=True),
+    Route("GET", f"{CALL}/status", queue.status, ACCOUNT, None, None, "Where a call stands"),
+    Route("GET", CALL, queue.result, ACCOUNT, None, None, "The result of a call"),
+    Route("PUT", f"{CALL}/cancel", queue.cancel, ACCOUNT, None, None, "Cancel a call"),
+)
+# fmt: on
