@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -159,6 +160,7 @@ def test_a_file_is_uploaded_used_as_an_input_and_deleted(stack: Stack, client_of
     made = client.files.create(io.BytesIO(picture("PNG")))
     found = client.files.get(made.id)
     assert (found.id, found.size, found.content_type) == (made.id, len(picture("PNG")), "image/png")
+    assert datetime.fromisoformat(found.created_at) <= datetime.now(UTC)
     stranger = client_of(stack.account())
     with pytest.raises(ReplicateError):
         stranger.files.get(made.id)

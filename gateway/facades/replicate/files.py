@@ -28,6 +28,7 @@ FILES_PATH = "/files"
 
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,200}", re.ASCII)
 _SLASH = "~"  # an id stands in a path, and no address has one of these
+_HOUR_SECONDS = 3600
 _CONTENT = "content"
 _METADATA = "metadata"
 _METADATA_BYTES_MAX = 10_000
@@ -110,8 +111,8 @@ def _shape(request: web.Request, address: str) -> dict[str, Any]:
         "etag": file.rpartition(_SLASH)[2],
         "checksums": {},
         "metadata": {},
-        # All that are made in one hour expire together: this is the hour, to which no more is known.
-        "created_at": utc((expires_at - LIFETIME_SECONDS) * 1000),
+        # All that are made in one hour expire together: no more is known than when that hour began.
+        "created_at": utc((expires_at - LIFETIME_SECONDS - _HOUR_SECONDS) * 1000),
         "expires_at": utc(expires_at * 1000),
         "urls": {"get": url_of(request, f"{FILES_PATH}/{file}")},
     }
