@@ -12,7 +12,7 @@ from gateway.api.http.route import Route
 from gateway.api.routes import ROUTES, SSE
 from gateway.domain import Scope
 from gateway.facades.routes import FACADE_ROUTES
-from tests.api.visitor import Visitor, open_gateway, open_stream
+from tests.api.visitor import Reply, Visitor, open_gateway, open_stream
 
 ALL_ROUTES = (*ROUTES, *FACADE_ROUTES)
 WHO = ("nobody", "unknown", "revoked", "own", "other", "ops", "admin", "revoked ops", "revoked admin")
@@ -41,7 +41,7 @@ class Place:
             headers = {"Authorization": f"Bearer {key}"}
             async with self.gateway.session.get(self.gateway.address + path, headers=headers) as response:
                 error = response.content_type == "application/json"
-                return response.status, (await response.json())["error"]["code"] if error else ""
+                return response.status, Reply(response.status, {}, await response.read()).code if error else ""
         body: dict[str, str] | None = {} if method in {"POST", "PUT", "PATCH"} else None
         reply = await self.gateway.call(method, path, key, body)
         is_error = reply.status >= 400 and reply.raw and reply.headers["Content-Type"].startswith("application/json")

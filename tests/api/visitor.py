@@ -56,8 +56,9 @@ class Reply:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The envelope's inside."""
-        error: dict[str, Any] = self.body["error"]
+        """The envelope's inside; Replicate's form has it all at the top."""
+        body: dict[str, Any] = self.body
+        error: dict[str, Any] = body.get("error", body)
         return error
 
     @property
