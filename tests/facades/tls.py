@@ -30,6 +30,7 @@ class TlsProxy:
     listens_on: int = field(default_factory=free_port)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def host(self) -> str:
@@ -47,12 +48,17 @@ class TlsProxy:
         listening = threading.Event()
 
         async def serve() -> None:
-            await asyncio.start_server(self._pass_on, "127.0.0.1", self.listens_on, ssl=context)
-            listening.set()
+            async with await asyncio.start_server(self._pass_on, "127.0.0.1", self.listens_on, ssl=context):
+                listening.set()
+                await self._over.wait()
+                open_ones = asyncio.all_tasks() - {asyncio.current_task()}
+                for one in open_ones:
+                    one.cancel()
+                await asyncio.gather(*open_ones, return_exceptions=True)
 
         def work() -> None:
-            self._loop.run_until_complete(serve())
-            self._loop.run_forever()
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(serve())
 
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
@@ -61,7 +67,7 @@ class TlsProxy:
     def stop(self) -> None:
         """End it, and every connection with it."""
         assert self._thread is not None
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,11 +77,17 @@ class TlsProxy:
             writer.transport.abort()
             return
         ways = [asyncio.create_task(_copy(reader, to_writer)), asyncio.create_task(_copy(to_reader, writer))]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for one in (writer, to_writer):
-            one.close()
-        for way in ways:
-            way.cancel()
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            to_writer.close()
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+        finally:
+            for way in ways:
+                way.cancel()
+            to_writer.transport.abort()
+            writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
