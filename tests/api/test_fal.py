@@ -1,0 +1,62 @@
+"""What `fal_client` cannot say or show, at a gateway without workers: which call is a retry, which address is which."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.visitor import Visitor, open_gateway
+
+SKETCH = {"prompt": "a red bicycle"}
+
+
+@pytest.fixture
+async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
+    async with open_gateway(redis_url, tmp_path) as visitor:
+        yield visitor
+
+
+async def streamed_and_left(gateway: Visitor, key: str) -> str:
+    """The generation of a stream whose client leaves after the headers."""
+    headers = {"Authorization": f"Key {key}"}
+    address = f"{gateway.address}/fal/run/farebox/sketch/stream"
+    async with gateway.session.post(address, json=SKETCH, headers=headers) as response:
+        response.close()
+        return str(response.headers["X-Farebox-Generation"])
+
+
+async def test_equal_submits_that_were_answered_are_two_calls(gateway: Visitor) -> None:
+    key = await gateway.account()
+    made = [(await gateway.call("POST", "/fal/farebox/sketch", key, SKETCH)).body["request_id"] for _ in range(2)]
+    assert len(set(made)) == 2
+
+
+async def test_a_call_whose_answer_was_lost_is_found_by_the_same_call(gateway: Visitor) -> None:
+    key = await gateway.account()
+    first = await streamed_and_left(gateway, key)
+    assert await streamed_and_left(gateway, key) == first
+    assert [one["id"] for one in (await gateway.call("GET", "/v1/generations", key)).body["data"]] == [first]
+
+
+@pytest.mark.parametrize("host", [{}, {"Host": "queue.farebox.example.com"}])
+async def test_versions_with_one_host_reach_the_queue_by_its_name(gateway: Visitor, host: dict[str, str]) -> None:
+    path = "/fal/run/farebox/sketch" if host else "/fal/queue/farebox/sketch"
+    reply = await gateway.call("POST", path, await gateway.account(), SKETCH, host)
+    assert (reply.status, reply.body["status"]) == (200, "IN_QUEUE")
+    assert reply.body["status_url"].endswith(f"/fal/queue/farebox/sketch/requests/{reply.body['request_id']}/status")
+
+
+@pytest.mark.parametrize("argument", ["nonsense", "num_images", "image_size", "image_url", "sync_mode"])
+async def test_what_is_wrong_is_named(gateway: Visitor, argument: str) -> None:
+    reply = await gateway.call("POST", "/fal/farebox/sketch", await gateway.account(), SKETCH | {argument: [7]})
+    assert (reply.status, reply.body["detail"][0]["loc"]) == (422, ["body", argument])
+    assert reply.headers["X-Fal-Error-Type"] == reply.body["error_type"] == reply.code
+
+
+async def test_a_webhook_is_refused_by_its_name(gateway: Visitor) -> None:
+    key = await gateway.account()
+    reply = await gateway.call("POST", "/fal/farebox/sketch?fal_webhook=https://example.com/w", key, SKETCH)
+    assert (reply.status, reply.fields) == (422, ["fal_webhook"])
+    assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []
