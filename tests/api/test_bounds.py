@@ -46,6 +46,10 @@ NAMES = {
     "digest": "none",
     "name": "none.js",
     "model": "none",
+    "owner": "farebox",
+    "prediction": "gen_00" + "a" * 24,
+    "version": "0" * 64,
+    "file": "none",
     "video": "gen_00" + "a" * 24,
 }
 

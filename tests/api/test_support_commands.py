@@ -82,7 +82,7 @@ async def test_a_plan_is_changed_cancelled_and_resumed_in_the_terminal(gateway: 
     await run(gateway, "account", "subscribe", "acme", "basic")
     said = await run(gateway, "account", "change", "acme", "standard", "--interval", "yearly", "--when", "period_end")
     assert "plan basic (active, monthly), standard yearly from 20" in said
-    assert "plan basic (active, monthly) · its time" in await run(gateway, "account", "resume", "acme")
+    assert "plan basic (active, monthly) · account time" in await run(gateway, "account", "resume", "acme")
     assert "plan basic (cancelled, monthly), ends 20" in await run(gateway, "account", "cancel", "acme")
     assert (await as_json(gateway, "account", "resume", "acme"))["balance"]["plan"]["status"] == "active"
     assert "plan standard (active" in await run(gateway, "account", "change", "acme", "standard", "--when", "now")
