@@ -24,6 +24,7 @@ _SIZE = re.compile(r"(\d{2,5})\s*[x*]\s*(\d{2,5})", re.ASCII)
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d+)?)\s*[:/]\s*(\d{1,5}(?:\.\d+)?)", re.ASCII)
 _RATIO_TOLERANCE = 0.01  # 1366×768 is meant to be 16:9; 1792×1024 (1.75) is not
 _MEGAPIXEL = 1_000_000
+_SIDE_MAX = 99_999  # the five digits of a size written as text; JSON has numbers of thousands
 _PROBLEMS_MAX = 20  # of a body with thousands of unknown members
 
 
@@ -140,7 +141,7 @@ def of_pixels(model: Model, width: int, height: int) -> dict[str, SettingValue] 
         for name in ("size", "resolution"):
             if name in model.settings and model.settings[name].takes(text):
                 return {name: text}
-    if "aspect_ratio" not in model.settings:
+    if "aspect_ratio" not in model.settings or not all(1 <= side <= _SIDE_MAX for side in (width, height)):
         return None
     ratio = _nearest_ratio(model.settings["aspect_ratio"], width / height)
     if ratio is None:

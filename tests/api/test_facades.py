@@ -280,6 +280,28 @@ async def test_what_is_wrong_is_named(gateway: Visitor, body: dict[str, Any], pa
     assert (reply.status, reply.error["type"], reply.error["param"]) == (400, "invalid_request_error", param)
 
 
+def form_of(**parts: str) -> bytes:
+    """A form of fields, and of a file that is named `content`."""
+    head = b"--b\r\nContent-Disposition: form-data; name="
+    files = {"content": b'"content"; filename="f"'}
+    sent = (
+        head + files.get(name, f'"{name}"'.encode()) + f"\r\n\r\n{text}\r\n".encode() for name, text in parts.items()
+    )
+    return b"".join(sent) + b"--b--\r\n"
+
+
+@pytest.mark.parametrize("text", ["[" * 9_000, "[" * 300 + "]" * 300, '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}'])
+async def test_a_forms_json_is_taken_as_strictly_as_a_body(gateway: Visitor, text: str) -> None:
+    """What is nested too deep ended as a 500, and so did what is not held, once it was to be written as JSON."""
+    key, headers = await gateway.account(), {"Content-Type": "multipart/form-data; boundary=b"}
+    for path, raw in (
+        ("/openai/v1/videos", form_of(model="clip", prompt="x", metadata=text)),
+        ("/replicate/v1/files", form_of(content="x", metadata=text)),
+    ):
+        reply = await gateway.call("POST", path, key, headers=headers, raw=raw)
+        assert (reply.status, reply.fields) == (400 if "openai" in path else 422, ["metadata"]), reply.raw[:300]
+
+
 async def test_thousands_of_unknown_parameters_are_not_all_told(gateway: Visitor) -> None:
     body = SKETCH | {f"p{number}": number for number in range(5000)}
     reply = await gateway.call("POST", GENERATIONS, await gateway.account(), body)

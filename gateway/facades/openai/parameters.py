@@ -19,6 +19,7 @@ from gateway.api.services import INTAKE
 from gateway.domain import MediaKind
 from gateway.facades.calls import OURS, generation_of, model_of, settings_of
 from gateway.facades.parameters import nothing_but, of_duration, refused, whole
+from gateway.outside.strict_json import read_json
 from gateway.pricing.facade_settings import Sense, of_size
 from gateway.schemas.generations import GenerationIn
 
@@ -90,7 +91,7 @@ def _of_fields(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 def _as_json(value: str) -> Any:
     with suppress(ValueError):
-        return json.loads(value)
+        return read_json(value.encode())
     return value
 
 

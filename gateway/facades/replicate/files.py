@@ -22,6 +22,7 @@ from gateway.facades.replicate.names import url_of
 from gateway.outputs import UPLOAD_SCHEME, LinkState, upload_expires_at, upload_size
 from gateway.outputs.names import content_type_of
 from gateway.outputs.uploads import LIFETIME_SECONDS
+from gateway.outside.strict_json import read_json
 from gateway.schemas.base import utc
 
 FILES_PATH = "/files"
@@ -69,14 +70,14 @@ def address_of(file: str) -> str | None:
 
 def _check_metadata(field: str | None, file: FormFile | None) -> None:
     """Metadata is not kept, so none that says anything is taken; JavaScript sends an empty object as a file."""
-    text = field
+    raw = None if field is None else field.encode()
     if file is not None:
         file.body.file.seek(0)
-        text = file.body.file.read(_METADATA_BYTES_MAX).decode(errors="replace")
-    if text is None:
+        raw = file.body.file.read(_METADATA_BYTES_MAX)
+    if raw is None:
         return
     with suppress(ValueError):
-        if json.loads(text) == {}:
+        if read_json(raw) == {}:
             return
     raise refused(_METADATA, "is not supported: nothing is kept of a file but its bytes")
 

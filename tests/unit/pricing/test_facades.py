@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import InvalidSettings
 from gateway.pricing.card import RateCard
 from gateway.pricing.check import check
-from gateway.pricing.facade_settings import of_size, settings_of
+from gateway.pricing.facade_settings import of_pixels, of_size, settings_of
 from gateway.pricing.load import default_card_path, load_card
 
 RATE = "[[models.clip.rates]]\ncredits = 1\n"
@@ -166,3 +166,11 @@ def test_the_default_card_names_every_model_as_others_do() -> None:
         "resolution": "1080p",
         "duration": 8,
     }
+
+
+@pytest.mark.parametrize("sides", [(0, 0), (0, 1024), (1024, 0), (10**400, 1), (1, 10**400)])
+def test_no_model_makes_a_picture_without_a_side_or_of_any_length(sides: tuple[int, int]) -> None:
+    """Such a ratio is no float: `size = "1024x00"` was a 500, and so was fal's `image_size` of a huge width."""
+    model = load_card(default_card_path()).models["flux-dev"]
+    assert of_pixels(model, *sides) is None
+    assert of_pixels(model, 1024, 1024) is not None
