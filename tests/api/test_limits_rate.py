@@ -48,6 +48,17 @@ async def test_a_key_makes_its_requests_and_is_then_told_when_to_come_back(limit
     assert refused.headers["X-Request-Id"] == refused.error["request_id"]
 
 
+async def test_replicates_packages_are_never_told_429(limited: Visitor) -> None:
+    """They retry no create that is, and 503 wherever they retry 429."""
+    key = await limited.account()
+    for _ in range(3):
+        await limited.call("GET", "/v1/balance", key)
+    refused = await limited.call("POST", "/replicate/v1/predictions", key, {"version": "farebox/sketch"})
+    assert (refused.status, refused.code) == (503, "rate_limited")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert "x-should-retry" not in refused.headers
+
+
 async def test_all_gateways_count_together(limited: Visitor, redis_url: str, tmp_path: Path) -> None:
     key = await limited.account()
     async with open_gateway(redis_url, tmp_path, requests_per_minute=3) as other:

@@ -7,14 +7,17 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.errors import ApiError, UnknownModel, WaitingRoomFull
+from gateway.api.errors import ApiError, UnknownModel
 from gateway.api.http.respond import set_common_headers
 
 SHOULD_RETRY_HEADER = "x-should-retry"
 
 # The packages retry 408, 409, 429 and 5xx: so no refusal that stands is one of these.
-_STATUSES = {HTTPStatus.CONFLICT: HTTPStatus.UNPROCESSABLE_ENTITY}
-_RETRIED = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+# Nor is a create ever 429: the packages retry 503 wherever they retry 429, and it has the same `Retry-After`.
+_STATUSES = {
+    HTTPStatus.CONFLICT: HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS: HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
 
 def replicate_error(error: ApiError, request_id: str) -> web.Response:
@@ -22,12 +25,10 @@ def replicate_error(error: ApiError, request_id: str) -> web.Response:
     status = _STATUSES.get(HTTPStatus(error.status), HTTPStatus(error.status))
     if isinstance(error, UnknownModel):
         status = HTTPStatus.NOT_FOUND
-    elif isinstance(error, WaitingRoomFull):
-        status = HTTPStatus.SERVICE_UNAVAILABLE  # a create is never 429: it has waited for room
     members = error.envelope(request_id)["error"]
     problem = {"type": members["code"], "title": status.phrase, "status": status, "detail": members.pop("message")}
     headers = dict(error.headers)
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _RETRIED:
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.REQUEST_TIMEOUT:
         headers[SHOULD_RETRY_HEADER] = "false"
     response = web.Response(
         text=json.dumps(problem | members, ensure_ascii=False, separators=(",", ":")),
