@@ -87,8 +87,7 @@ async def hold(
     if generation.state in FINAL_STATES:
         response = await shape(generation)
         response.headers.update(headers)
-        answered(request)
-        return response
+        return await send_whole(request, response)
     if request.app[HUB].closed:
         raise stopping()
     held = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8", **headers})
@@ -103,6 +102,14 @@ async def hold(
     await held.write_eof()
     answered(request)
     return held
+
+
+async def send_whole(request: web.Request, response: web.Response) -> web.Response:
+    """Send a response and then note it: of a client that does not count its retries, one that was lost has some."""
+    await response.prepare(request)
+    await response.write_eof()
+    answered(request)
+    return response
 
 
 async def beating(response: web.StreamResponse, beat: bytes, seconds: float, work: Coroutine[Any, Any, T]) -> T:

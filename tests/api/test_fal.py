@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from gateway.api.services import METRICS
 from tests.api.visitor import Visitor, open_gateway
+from tests.until import until
 
 SKETCH = {"prompt": "a red bicycle"}
 
@@ -38,6 +41,39 @@ async def test_a_call_whose_answer_was_lost_is_found_by_the_same_call(gateway: V
     first = await streamed_and_left(gateway, key)
     assert await streamed_and_left(gateway, key) == first
     assert [one["id"] for one in (await gateway.call("GET", "/v1/generations", key)).body["data"]] == [first]
+
+
+async def test_a_run_that_ended_after_its_client_had_left_is_found_by_the_same_call(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its response was noted before it was sent: the retry was taken for a new call, and was charged again."""
+    key, ended = await gateway.account(), list[str]()
+    requests = gateway.app[METRICS].requests
+    observe = requests.observe
+
+    def observed(seconds: float, *labels: str) -> None:
+        ended.append(labels[-1])
+        observe(seconds, *labels)
+
+    async def listed() -> list[str]:
+        return [one["id"] for one in (await gateway.call("GET", "/v1/generations", key)).body["data"]]
+
+    async def made() -> bool:
+        return bool(await listed())
+
+    path = "/fal/run/farebox/sketch"
+    run = asyncio.create_task(gateway.call("POST", path, key, SKETCH))
+    await until(made)
+    (first,) = await listed()
+    run.cancel()
+    await asyncio.wait([run])
+    await gateway.finish(first)
+    monkeypatch.setattr(requests, "observe", observed)
+    await gateway.notice(first)
+    await until(lambda: bool(ended))
+    assert ended == ["499"]
+    again = await gateway.call("POST", path, key, SKETCH)
+    assert (again.status, again.headers["X-Farebox-Generation"], await listed()) == (200, first, [first])
 
 
 @pytest.mark.parametrize("host", [{}, {"Host": "queue.farebox.example.com"}])

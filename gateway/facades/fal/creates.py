@@ -19,7 +19,7 @@ from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, orde
 from gateway.facades.fal.errors import failure_of
 from gateway.facades.fal.parameters import body_of
 from gateway.facades.fal.results import Generation, headers_of, made_of, result_of, status_of, urls_of
-from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold
+from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold, send_whole
 from gateway.facades.parameters import refused
 
 SUBMIT_SECONDS = 60
@@ -47,12 +47,7 @@ async def _submit(request: web.Request, app: str) -> web.StreamResponse:
     generation = ordered.generation
     (position,) = await queue_positions(request, [generation])
     members = status_of(generation, position, logs=False) | urls_of(request, app, generation)
-    response = answer_json(json.dumps(members).encode(), headers=_headers(ordered))
-    # The client says of no request that it is a retry: only what it has not got whole may be sent again.
-    await response.prepare(request)
-    await response.write_eof()
-    answered(request)
-    return response
+    return await send_whole(request, answer_json(json.dumps(members).encode(), headers=_headers(ordered)))
 
 
 async def _run(request: web.Request, app: str) -> web.StreamResponse:
