@@ -16,6 +16,7 @@ JSON_VALUES_MAX = 10_000
 QUERY_FIELDS_MAX = 50
 FORM_FIELDS_MAX = 20
 FORM_PARTS_MAX = 64  # of a form with files: sixteen images, a mask, and every parameter there is
+FORM_OVERHEAD_BYTES = 2 * 1024 * 1024  # beside its files: a MiB of text, and the heads of its parts
 
 # Of an answer that is an error: what was sent is repeated in it, if at all, as far as a person reads.
 FAULTS_MAX = 20

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.api import limits
 from gateway.api.services import CLIENT_CALLS, HUB, METRICS, OUTPUTS
 from gateway.domain import FailureCode, Output, operation_id, partition_of_account
 from gateway.ledger import keys
@@ -21,6 +22,7 @@ from tests.api.visitor import CARD, PICTURE, Visitor, open_gateway
 from tests.until import until
 
 GENERATIONS = "/openai/v1/images/generations"
+EDITS = "/openai/v1/images/edits"
 SKETCH = {"model": "sketch", "prompt": "a red bicycle", "response_format": "url"}
 PACKAGE = {"x-stainless-lang": "python", "x-stainless-read-timeout": "0.2", "x-stainless-retry-count": "0"}
 RETRY = PACKAGE | {"x-stainless-retry-count": "1"}
@@ -336,3 +338,17 @@ async def test_a_form_that_is_none_is_refused(gateway: Visitor) -> None:
     )
     reply = await gateway.call("POST", "/openai/v1/videos", key, headers=headers, raw=many)
     assert "64 parts" in reply.message
+
+
+async def test_the_files_of_a_form_have_a_limit_together(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each had one alone: 64 files of 50 MiB were received before they were refused."""
+    monkeypatch.setattr(limits, "INPUTS_MAX_BYTES", 1000)
+    key, headers = await gateway.account(), {"Content-Type": "multipart/form-data; boundary=b"}
+    head = b'--b\r\nContent-Disposition: form-data; name="image[]"; filename="a.png"\r\n\r\n'
+    reply = await gateway.call(
+        "POST", EDITS, key, headers=headers, raw=2 * (head + 600 * b"x" + b"\r\n") + b"--b--\r\n"
+    )
+    assert (reply.status, reply.code) == (413, "body_too_large"), reply.raw
+    monkeypatch.setattr(limits, "FORM_OVERHEAD_BYTES", 0)
+    reply = await gateway.call("POST", EDITS, key, headers=headers, raw=head + 1001 * b"x")
+    assert (reply.status, reply.code) == (413, "body_too_large"), "before it is read"

@@ -152,6 +152,33 @@ async def test_an_upload_that_is_dribbled_in_is_told_so_and_ended(hasty: Visitor
     assert not hasty.app[services.INTAKE].coming_in
 
 
+FORM = (
+    "POST /openai/v1/videos HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    "Content-Type: multipart/form-data; boundary=b\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "before the first part",
+        "--b\r\nContent-Disposition: form-data;",
+        '--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n',
+    ],
+    ids=["nothing", "preamble", "head of a part", "part"],
+)
+async def test_a_form_that_stalls_anywhere_is_told_so_and_ended(hasty: Visitor, sent: str) -> None:
+    """Between its parts it was waited for without end, and held one of its account's places for uploads."""
+    key = await hasty.account()
+    async with connected(hasty) as client:
+        await client.say(FORM.format(key=key) + "Content-Length: 5000\r\n\r\n" + sent)
+        status, headers, body = await client.answer()
+        assert (status, json.loads(body)["error"]["code"]) == (408, "body_too_slow")
+        assert headers["connection"] == "close"
+    assert not hasty.app[services.INTAKE].coming_in
+
+
 async def test_an_upload_that_is_slow_but_steady_is_taken(hasty: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it takes longer than a body may, but what has come pays for what is to come."""
     data = picture("PNG", width=128, height=128)

@@ -34,6 +34,7 @@ LIMITS: dict[str, tuple[float | str, str]] = {
     "query parameters": (limits.QUERY_FIELDS_MAX, "422 invalid_request"),
     "form parameters": (limits.FORM_FIELDS_MAX, "422 invalid_request"),
     "parts of a form with files": (limits.FORM_PARTS_MAX, "422 invalid_request"),
+    "files of a form, together": (f"{limits.INPUTS_MAX_BYTES // 1024 // 1024} MiB", "413 body_too_large"),
     "fields of an error": (limits.FAULTS_MAX, ""),
     "request line, each header": (limits.HEADER_MAX_BYTES, "431 headers_too_large"),
     "headers": (limits.HEADERS_MAX, "431 headers_too_large"),

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 
 from gateway.api import limits
 from gateway.api.errors import BodyTooLarge, BodyTooSlow, InvalidRequest, RateLimited
@@ -108,11 +108,14 @@ class Intake:
     async def form(self, request: web.Request, account: str) -> AsyncIterator[Form]:
         """The request's multipart form; its files are gone afterwards.
 
-        InvalidRequest if it is none, or has more fields or files than any call takes; else as `received`.
+        InvalidRequest if it is none, or has more fields or files than any call takes; else as `received`, with a limit
+        for all files together.
         """
         if request.content_type != MULTIPART_TYPE:
             problem = FieldProblem("Content-Type", f"must be {MULTIPART_TYPE}")
             raise InvalidRequest(f"The form must be sent as {MULTIPART_TYPE}.", fields=[problem])
+        if (request.content_length or 0) > limits.INPUTS_MAX_BYTES + limits.FORM_OVERHEAD_BYTES:
+            raise _form_too_large()
         with self._place(account), contextlib.ExitStack() as open_files:
             yield await self._read_form(request, open_files)
 
@@ -120,7 +123,7 @@ class Intake:
         form, patience, characters = Form(), _Patience(), 0
         try:
             parts = await request.multipart()
-            while (part := await parts.next()) is not None:
+            while (part := await _next(parts, patience)) is not None:
                 if not isinstance(part, BodyPartReader) or part.name is None:
                     raise InvalidRequest("The form has a part without a name.")
                 if part.filename is None:
@@ -131,6 +134,8 @@ class Intake:
                     file = open_files.enter_context(await _on_disk(self._open))
                     received = await _receive(_chunks(part), file, patience)
                     form.files.append(FormFile(part.name, part.headers.get("Content-Type", ""), received))
+                    if sum(one.body.bytes for one in form.files) > limits.INPUTS_MAX_BYTES:
+                        raise _form_too_large()
                 if len(form.fields) + len(form.files) > limits.FORM_PARTS_MAX or characters > limits.BODY_MAX_BYTES:
                     raise InvalidRequest(f"Forms are limited to {limits.FORM_PARTS_MAX} parts and 1 MiB of text.")
         except ValueError as error:  # a boundary that is none, or is not found again
@@ -226,6 +231,12 @@ class _Patience:
         return self._started_at + limits.BODY_SECONDS + self._bytes / limits.UPLOAD_BYTES_PER_SECOND
 
 
+async def _next(parts: MultipartReader, patience: _Patience) -> BodyPartReader | MultipartReader | None:
+    """The next part of a form, up to where its content begins; None after the last."""
+    async with patience.lasts():
+        return await parts.next()
+
+
 async def _text(part: BodyPartReader, patience: _Patience) -> str:
     """A field that is no file; InvalidRequest if it is not text."""
     text = bytearray()
@@ -288,6 +299,11 @@ async def _on_disk(work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
     except OSError as error:
         raise OutputNotStored(f"cannot buffer an upload: {error.strerror}") from error
+
+
+def _form_too_large() -> BodyTooLarge:
+    most = limits.INPUTS_MAX_BYTES // 1024 // 1024
+    return BodyTooLarge(f"Forms are limited to {most} MiB of files. Pass larger files as https: URLs.")
 
 
 def _too_large() -> BodyTooLarge:
