@@ -37,7 +37,7 @@ WAIT_SECONDS_MAX = 60
 ROOM_SECONDS = 25.0
 """For how long a create waits for room among the plan's waiting generations: the packages never retry it."""
 
-_ROOM_LOOK_SECONDS = 0.5
+_ROOM_PAUSE_SECONDS, _ROOM_PAUSE_MAX_SECONDS = 0.5, 4.0  # growing: each order copies its inputs into the store
 _WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?", re.ASCII)
 
 Generation = outcomes.Generation
@@ -118,14 +118,16 @@ async def _create(request: web.Request, model_id: str, call: Mapping[str, object
 
 async def _with_room(ordering: Callable[[], Awaitable[Ordered]], seconds: float) -> Ordered:
     """Order once there is room for another waiting generation; WaitingRoomFull if there is none in `seconds`."""
-    give_up_at = monotonic() + seconds
+    give_up_at, pause = monotonic() + seconds, _ROOM_PAUSE_SECONDS
     while True:
         try:
             return await ordering()
         except WaitingRoomFull:
-            if monotonic() >= give_up_at:
+            left = give_up_at - monotonic()
+            if left <= 0:
                 raise
-        await asyncio.sleep(_ROOM_LOOK_SECONDS)
+        await asyncio.sleep(min(pause, left))
+        pause = min(2 * pause, _ROOM_PAUSE_MAX_SECONDS)
 
 
 async def _waited(
