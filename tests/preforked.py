@@ -7,7 +7,6 @@ How the command itself starts, tests/unit/cli and tests/whole see.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import runpy
@@ -17,15 +16,19 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import workers.commands
+from gateway.local.lifeline import watch
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_GRACE_SECONDS = 10
 _context = multiprocessing.get_context("forkserver")
 # With this module all that a worker imports; and what the commands do.
 _context.set_forkserver_preload([__name__, "gateway.cli.account", "gateway.cli.audit", "gateway.cli.generation"])
+# The server of forks ends after its forks, not before: each watches a pipe that the tests hold, and ends with them.
+_lifeline, _held = _context.Pipe(duplex=False)
 
 
 @dataclass
@@ -38,7 +41,8 @@ class Forked:
     def start(cls, command: str, arguments: Sequence[str], environment: Mapping[str, str], log_path: Path) -> Forked:
         """Start `farebox COMMAND ARGUMENTS` with exactly this environment; what it prints goes to the log."""
         log_path.touch()
-        process = _context.Process(target=_become, args=(command, [*arguments], {**environment}, str(log_path)))
+        given = (_lifeline, command, [*arguments], {**environment}, str(log_path))
+        process = _context.Process(target=_become, args=given)
         process.start()
         return cls(process)
 
@@ -62,26 +66,29 @@ def run_farebox(*arguments: str, environment: Mapping[str, str]) -> subprocess.C
     with tempfile.TemporaryDirectory() as folder:
         said, complained = Path(folder, "said"), Path(folder, "complained")
         files = str(said), str(complained)
-        process = _context.Process(target=_run_command_line, args=(arguments, {**environment}, *files))
+        process = _context.Process(target=_run_command_line, args=(_lifeline, arguments, {**environment}, *files))
         process.start()
         code = Forked(process).wait()
         return subprocess.CompletedProcess(arguments, code, said.read_text(), complained.read_text())
 
 
-def _become(command: str, arguments: list[str], environment: dict[str, str], log_path: str) -> None:
-    _be_a_process(arguments, environment, log_path, log_path)
+def _become(
+    lifeline: Connection, command: str, arguments: list[str], environment: dict[str, str], log_path: str
+) -> None:
+    _be_a_process(lifeline, arguments, environment, log_path, log_path)
     getattr(workers.commands, command)()
 
 
-def _run_command_line(arguments: Sequence[str], environment: dict[str, str], said: str, complained: str) -> None:
-    _be_a_process(arguments, environment, said, complained)
+def _run_command_line(
+    lifeline: Connection, arguments: Sequence[str], environment: dict[str, str], said: str, complained: str
+) -> None:
+    _be_a_process(lifeline, arguments, environment, said, complained)
     runpy.run_module("gateway", run_name="__main__")
 
 
-def _be_a_process(arguments: Sequence[str], environment: dict[str, str], *files: str) -> None:
+def _be_a_process(lifeline: Connection, arguments: Sequence[str], environment: dict[str, str], *files: str) -> None:
     """Give this fork its arguments, its environment, and files for what it prints and what it complains of."""
-    if sys.platform == "linux":  # ends with the server of forks, which ends with the tests, also when they are killed
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    watch(lifeline.fileno(), _GRACE_SECONDS)
     for number, path in enumerate(files, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
     os.environ.clear()
