@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import signal
 from types import ModuleType
 
 import click
@@ -31,7 +32,10 @@ def mcp() -> None:
         raise SettingsError(
             "FAREBOX_KEY is not set: set it to an account's API key, as `farebox account key` prints it."
         )
-    asyncio.run(_serve(_server(), settings.url, settings.key.get_secret_value()))
+    server = _server()
+    # Ctrl-C ends the process as SIGTERM does: the SDK reads standard input in a thread that Python would wait for.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    asyncio.run(_serve(server, settings.url, settings.key.get_secret_value()))
 
 
 async def _serve(server: ModuleType, address: str, key: str) -> None:

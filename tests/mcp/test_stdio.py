@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
@@ -17,6 +18,11 @@ from tests.api.visitor import PICTURE, Visitor
 from tests.mcp.assistant import BICYCLE, over_stdio
 
 _ROOT = Path(__file__).parents[2]
+HELLO = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "a test", "version": "1"},
+}
 
 
 async def test_an_assistant_sees_the_price_then_buys_once_and_reads_what_came_of_it(gateway: Visitor) -> None:
@@ -77,13 +83,8 @@ async def test_nothing_but_the_protocol_is_written_and_neither_key_nor_prompt_is
         {"name": secret, "arguments": {}},
         {"name": "quote", "arguments": {**BICYCLE, "prompt": secret}},
     ]
-    hello = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "a test", "version": "1"},
-    }
     lines = [
-        {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO},
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         *(
             {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": call}
@@ -122,3 +123,25 @@ async def test_a_wrong_key_is_an_error_that_says_where_keys_are_set(gateway: Vis
             assert "FAREBOX_KEY" in told.text
         errlog.seek(0)
         assert "fbx_" not in errlog.read()
+
+
+async def test_ctrl_c_ends_it_while_standard_input_is_open() -> None:
+    """It stayed until its input ended, however often Ctrl-C was pressed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "gateway", "mcp"),
+        stdin=PIPE,
+        stdout=PIPE,
+        env={"PATH": "/usr/bin:/bin", "FAREBOX_URL": "http://127.0.0.1:9", "FAREBOX_KEY": "fbx_some"},
+        cwd=_ROOT,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO}).encode())
+        process.stdin.write(b"\n")
+        await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == -signal.SIGINT
+    finally:
+        if process.returncode is None:
+            process.kill()
