@@ -21,6 +21,8 @@ def cases(names: str | Sequence[str], values: Iterable[Any]) -> Callable[[Test],
     """
     named = [names] if isinstance(names, str) else [*names]
     given = [dict(zip(named, [value] if isinstance(names, str) else value, strict=True)) for value in values]
+    if not given:
+        raise ValueError("a test of no cases cannot fail")
 
     def decorate(test: Test) -> Test:
         @functools.wraps(test)

@@ -22,3 +22,8 @@ async def test_the_case_that_fails_is_named_and_each_has_the_fixtures() -> None:
         await checked(fixture="one")
     assert failed.value.__notes__ == ["in the case {'number': 2, 'wanted': False}"]
     assert tried == [("one", 1), ("one", 2)]
+
+
+def test_no_cases_are_no_test() -> None:
+    with pytest.raises(ValueError, match="no cases"):
+        cases("number", [])
