@@ -3,9 +3,8 @@
 import { get } from "./api.js";
 import { counted } from "./amounts.js";
 import { byId, element, show, showError } from "./dom.js";
-import { Card, openDetails, showInOrder } from "./generations.js";
-import { on } from "./live.js";
-import { againLink, downloadLink } from "./outputs.js";
+import { Card, catchUp, showInOrder } from "./generations.js";
+import { hearing, on } from "./live.js";
 import { session } from "./shell.js";
 import { STATES } from "./words.js";
 
@@ -37,7 +36,7 @@ async function start() {
     refill(card.models);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  byId("more").addEventListener("click", () => readMore().catch(showError));
+  byId("more").addEventListener("click", () => hearing(readMore).catch(showError));
   fillModels(card.models, form.elements.model.value);
   await refresh();
 }
@@ -60,13 +59,14 @@ async function refresh() {
   cards = new Map();
   next = "";
   byId("cards").setAttribute("aria-busy", "true");
-  await readMore();
+  await hearing(readMore);
   byId("cards").removeAttribute("aria-busy");
 }
 
 /** Read until there is another screenful, or nothing is left. */
-async function readMore() {
+async function readMore(heard) {
   const mine = turn;
+  const first = next === "";
   const found = [];
   while (next !== null && found.length < SHOWN_AT_ONCE) {
     const { tool, model, status } = Object.fromEntries(new FormData(form));
@@ -76,8 +76,11 @@ async function readMore() {
     const last = page.data.at(-1);
     next = last && last.created_at < firstMoment() ? null : page.next;
   }
-  if (!cards.size) show(byId("cards"));
-  for (const generation of found) place(generation, "append");
+  if (first) {
+    show(byId("cards"));
+    for (const card of cards.values()) showInOrder(byId("cards"), card); // events have brought them meanwhile
+  }
+  for (const generation of found.reverse()) place(catchUp(generation, heard));
   tellCount();
 }
 
@@ -106,13 +109,11 @@ function fits({ tool, model, status, ...generation }) {
   return same("tool", tool) && same("model", model) && same("status", status) && isWithin(generation);
 }
 
-function place(generation, where) {
+function place(generation) {
   if (cards.has(generation.id)) return;
-  const actions = (ended) => [againLink(ended), ended.outputs.length > 0 && !ended.outputs_deleted && downloadLink(ended, ended.outputs[0])];
-  const card = new Card(generation, { names, actions, onopen: (opened) => openDetails(opened, names) });
+  const card = new Card(generation, names);
   cards.set(generation.id, card);
-  if (where === "append") byId("cards").append(card.root);
-  else showInOrder(byId("cards"), card);
+  showInOrder(byId("cards"), card);
 }
 
 function tellCount() {
@@ -125,14 +126,18 @@ function tellCount() {
   show(byId("empty"), [link]);
 }
 
+function take(changes) {
+  if (cards.has(changes.id)) cards.get(changes.id).update(changes);
+  else if (changes.object && fits(changes)) {
+    place(changes);
+    tellCount();
+  }
+}
+
 function listen() {
   on("generation", async (changes) => {
     await loaded;
-    if (cards.has(changes.id)) cards.get(changes.id).update(changes);
-    else if (changes.object && fits(changes)) {
-      place(changes, "in order");
-      tellCount();
-    }
+    take(changes);
   });
   on("output", async ({ generation, output }) => {
     await loaded;
@@ -140,9 +145,9 @@ function listen() {
   });
   on("again", async () => {
     await loaded;
-    const { data } = await get("/v1/generations", { limit: SHOWN_AT_ONCE });
-    for (const generation of data) cards.get(generation.id)?.update(generation);
-    for (const generation of data.reverse()) if (fits(generation)) place(generation, "in order");
-    tellCount();
+    await hearing(async (heard) => {
+      const { data } = await get("/v1/generations", { limit: SHOWN_AT_ONCE });
+      for (const generation of data.reverse()) take(catchUp(generation, heard));
+    });
   });
 }

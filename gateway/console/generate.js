@@ -3,7 +3,7 @@
 import { get, isAborted, newKey, post } from "./api.js";
 import { withUnit } from "./amounts.js";
 import { announce, byId, element, icon, show, showError } from "./dom.js";
-import { on } from "./live.js";
+import { hearing, on } from "./live.js";
 import { quoteView } from "./quotes.js";
 import { settingControls, settingsOf } from "./settings.js";
 import { session, watchBalance } from "./shell.js";
@@ -44,7 +44,7 @@ async function start() {
   await takeOver(new URLSearchParams(location.search).get("again"));
   drawTools(card.tools);
   chooseTool(card.tools.some((tool) => tool.id === draft.tool) ? draft.tool : card.tools[0].id);
-  for (const generation of recent.data) await place(generation, "append");
+  for (const generation of recent.data.reverse()) await place(generation);
   showWhetherEmpty();
   const pressed = remembered("press");
   if (pressed) await send(pressed); // the page was left before the answer came: ask for it, with the same key
@@ -226,9 +226,11 @@ async function send(pressed) {
   showButton();
   byId("generate-problem").textContent = "";
   try {
-    const generation = await post("/v1/generations", pressed.body, { once: pressed.once });
-    await place(generation, "in order");
-    announce(`Accepted: ${withUnit(generation.price.credits)} held`);
+    await hearing(async (heard) => {
+      const generation = await post("/v1/generations", pressed.body, { once: pressed.once });
+      await place(generation, heard);
+      announce(`Accepted: ${withUnit(generation.price.credits)} held`);
+    });
   } catch (error) {
     await refuse(error);
   } finally {
@@ -257,19 +259,17 @@ function showPromptProblem(text) {
 
 // --- what became of it --------------------------------------------------------------------------------------------------
 
-/** Show a generation among the others, or renew it. The code of cards is loaded with the first of them. */
-async function place(generation, where) {
-  const { Card, openDetails, showInOrder } = await import("./generations.js");
-  const { againLink, downloadLink } = await import("./outputs.js");
-  if (cards.has(generation.id)) {
-    cards.get(generation.id).update(generation);
-    return;
-  }
-  const actions = (ended) => [againLink(ended), ended.outputs.length > 0 && !ended.outputs_deleted && downloadLink(ended, ended.outputs[0])];
-  const card = new Card(generation, { names, actions, onopen: (opened) => openDetails(opened, names) });
+/**
+ * Show a generation among the others, or renew it; one from an answer with what was `heard` since it was asked for. The
+ * code of cards is loaded with the first of them.
+ */
+async function place(generation, heard = []) {
+  const { Card, catchUp, showInOrder } = await import("./generations.js");
+  catchUp(generation, heard);
+  if (cards.has(generation.id)) return cards.get(generation.id).update(generation);
+  const card = new Card(generation, names);
   cards.set(generation.id, card);
-  if (where === "append") byId("work").append(card.root);
-  else showInOrder(byId("work"), card);
+  showInOrder(byId("work"), card);
   showWhetherEmpty();
 }
 
@@ -277,20 +277,21 @@ function showWhetherEmpty() {
   byId("no-work").hidden = cards.size > 0;
 }
 
+/** Events one after the other: the second of a generation may come while the code for its card is being loaded. */
 function listen() {
-  on("generation", async (changes) => {
-    await loaded;
-    if (cards.has(changes.id)) cards.get(changes.id).update(changes);
-    else if (changes.object) await place(changes, "in order"); // made elsewhere
-  });
-  on("output", async ({ generation, output }) => {
-    await loaded;
-    cards.get(generation)?.addOutput(output);
-  });
+  let last = loaded;
+  const inTurn = (take) => (data) => {
+    last = last.then(() => take(data)).catch(showError);
+  };
+  // One without a card was made elsewhere.
+  on("generation", inTurn((changes) => (cards.has(changes.id) ? cards.get(changes.id).update(changes) : changes.object && place(changes))));
+  on("output", inTurn(({ generation, output }) => cards.get(generation)?.addOutput(output)));
   on("again", async () => {
     await loaded;
-    const { data } = await get("/v1/generations", { limit: SHOWN_MAX });
-    for (const generation of data.reverse()) await place(generation, "in order");
+    await hearing(async (heard) => {
+      const { data } = await get("/v1/generations", { limit: SHOWN_MAX });
+      for (const generation of data.reverse()) await place(generation, heard);
+    });
   });
 }
 

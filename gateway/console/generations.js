@@ -3,17 +3,34 @@
 import { post } from "./api.js";
 import { counted } from "./amounts.js";
 import { announce, element, icon, show, showError } from "./dom.js";
-import { picture } from "./outputs.js";
+import { hearing } from "./live.js";
+import { againLink, downloadLink, picture } from "./outputs.js";
 import { time, formatAgo } from "./times.js";
 import { STATES, costOf, hasEnded, stageOf } from "./words.js";
 
 const MARKS = { succeeded: "good", failed: "bad", cancelled: "warn" };
 
-/** Take over what an event or an answer says of a generation that is known. An answer may arrive after the event of the end. */
+/** Take over what an event or an answer says of a generation that is known. An event may be older than an answer with the end. */
 export function merge(generation, changes) {
   if (hasEnded(generation) && !hasEnded(changes)) return generation;
   if (!("queue_position" in changes)) delete generation.queue_position;
   return Object.assign(generation, changes);
+}
+
+/** A generation from an answer, with what events have said of it since it was asked for (`hearing`). */
+export function catchUp(generation, heard) {
+  for (const { kind, data } of heard) {
+    if (kind === "generation" && data.id === generation.id) merge(generation, data);
+    if (kind === "output" && data.generation === generation.id) addOutput(generation, data.output);
+  }
+  return generation;
+}
+
+/** Whether the output is new. */
+function addOutput(generation, output) {
+  if (generation.outputs.some((known) => known.index === output.index)) return false;
+  generation.outputs.push(output);
+  return true;
 }
 
 /** The first output as a picture or a silent video; a quiet field while there is none. */
@@ -24,7 +41,7 @@ export function preview(generation, { controls = false } = {}) {
 }
 
 /** Open everything about a generation, once it is asked for. */
-export async function openDetails(generation, names) {
+async function openDetails(generation, names) {
   const { openGeneration } = await import("./receipts.js");
   openGeneration(generation, names);
 }
@@ -37,14 +54,12 @@ export function showInOrder(list, { root }) {
 
 /**
  * A card that keeps up with its generation: `update(changes)` redraws it and says aloud what is new.
- * `names` gives models their names; `actions(generation)` the buttons of one that has ended; `onopen` opens it.
+ * `names` gives models their names.
  */
 export class Card {
-  constructor(generation, { names, actions = () => [], onopen }) {
+  constructor(generation, names) {
     this.generation = generation;
     this.names = names;
-    this.actions = actions;
-    this.onopen = onopen;
     this.root = element("article", { class: "card-of-work", tabindex: "-1", "data-id": generation.id, "data-made": generation.created_at });
     this.draw();
   }
@@ -57,9 +72,7 @@ export class Card {
   }
 
   addOutput(output) {
-    if (this.generation.outputs.some((known) => known.index === output.index)) return;
-    this.generation.outputs.push(output);
-    this.draw();
+    if (addOutput(this.generation, output)) this.draw();
   }
 
   get name() {
@@ -79,7 +92,7 @@ export class Card {
     const more = generation.outputs.length > 1 && element("span", { class: "count" }, `1 of ${generation.outputs.length}`);
     const label = `${generation.prompt}: details`;
     const badge = element("span", { class: `badge ${MARKS[generation.status] ?? "accent"}` }, STATES[generation.status]);
-    return element("button", { type: "button", class: "picture", "data-action": "open", "aria-label": label, onclick: () => this.onopen(generation) }, preview(generation), badge, more);
+    return element("button", { type: "button", class: "picture", "data-action": "open", "aria-label": label, onclick: () => openDetails(generation, this.names) }, preview(generation), badge, more);
   }
 
   #head(generation) {
@@ -93,17 +106,18 @@ export class Card {
   }
 
   #ending(generation) {
+    const saved = generation.outputs.length > 0 && !generation.outputs_deleted && downloadLink(generation, generation.outputs[0]);
     return [
       element("p", { class: generation.status === "succeeded" ? "cost" : "cost bad-text" }, costOf(generation)),
       generation.error && element("p", { class: "small quiet-text clamped", title: generation.error.message }, generation.error.message),
-      element("p", { class: "row apart small quiet-text" }, time(generation.created_at, formatAgo(generation.created_at)), element("span", { class: "row" }, this.actions(generation))),
+      element("p", { class: "row apart small quiet-text" }, time(generation.created_at, formatAgo(generation.created_at)), element("span", { class: "row" }, againLink(generation), saved)),
     ];
   }
 
   async #cancel() {
     if (this.generation.cancel_requested) return;
     try {
-      this.update(await post(`/v1/generations/${this.generation.id}/cancel`, {}));
+      await hearing(async (heard) => this.update(catchUp(await post(`/v1/generations/${this.generation.id}/cancel`, {}), heard)));
     } catch (error) {
       showError(error);
     }

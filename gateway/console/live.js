@@ -12,15 +12,26 @@ const RETRY_MS = 3000;
 const KINDS = { snapshot: "generation", progress: "generation", done: "generation", output: "output", balance: "balance", queues: "queues" };
 
 const listeners = new Map();
+const hearers = new Set();
 const channel = new BroadcastChannel(CHANNEL);
 let source = null;
-let ended = false; // the session is: a tab on its way to the next page must not ask once more
+// The session is over: a tab on its way to the next page must not ask once more.
+let ended = false;
 
-/** Call `listener(data)` at every event of this kind, from the connection on; returns what stops it. */
+/** Call `listener(data)` at every event of this kind, from the connection on. */
 export function on(kind, listener) {
   if (!listeners.has(kind)) listeners.set(kind, new Set());
   listeners.get(kind).add(listener);
-  return () => listeners.get(kind).delete(listener);
+}
+
+/**
+ * Call `ask(heard)`. Until it is done, `heard` collects the events: an answer to what it asks may have been read before
+ * any of them, and `catchUp` takes them over.
+ */
+export function hearing(ask) {
+  const heard = [];
+  hearers.add(heard);
+  return ask(heard).finally(() => hearers.delete(heard));
 }
 
 /** Tell every tab, and this one, that somebody else is signed in now. */
@@ -59,7 +70,8 @@ function openWhileSeen() {
 function open() {
   if (ended) return;
   source = new EventSource("/v1/events");
-  let first = !navigator.locks; // a tab that listens for itself has just read what it shows
+  // A tab that listens for itself has just read what it shows.
+  let first = !navigator.locks;
   source.onopen = () => {
     pass({ kind: "connection", data: true });
     if (!first) pass({ kind: "again", data: null });
@@ -91,5 +103,6 @@ function pass(message) {
 }
 
 function tell({ kind, data }) {
+  for (const heard of hearers) heard.push({ kind, data });
   for (const listener of listeners.get(kind) ?? []) listener(data);
 }

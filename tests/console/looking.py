@@ -153,6 +153,32 @@ async def _new_context(browser: Browser, address: str, width: int) -> BrowserCon
     return context
 
 
+async def note_events(page: Page) -> None:
+    """Have a page that is connected note the live events it is told of from now on."""
+    await page.evaluate(
+        """() => {
+            window.noted = [];
+            new BroadcastChannel("farebox-live").onmessage = ({ data }) => window.noted.push(data);
+        }"""
+    )
+
+
+async def until_told(page: Page, generation: str, status: str) -> None:
+    """Return when such a page was told that a generation has this status."""
+    told = "([id, status]) => window.noted.some(({ data }) => data?.id === id && data.status === status)"
+    await page.wait_for_function(told, arg=[generation, status])
+
+
+async def tell_again(page: Page) -> None:
+    """Tell a page that it may have missed events."""
+    await page.evaluate("() => new BroadcastChannel('farebox-live').postMessage({ kind: 'again', data: null })")
+
+
+async def settle(page: Page) -> None:
+    """Return when what waited for an answer that has arrived has run."""
+    await page.evaluate("() => new Promise((done) => setTimeout(done))")
+
+
 async def check_looks(page: Page, *, alike: str | None = None, everywhere: bool = LONG) -> None:
     """No violation that axe finds, no sideways scrolling, whole tables: light and dark, wide and narrow.
 

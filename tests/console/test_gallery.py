@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.looking import Windows, check_looks, note_events, settle, until_told
 from tests.console.stack import Stack
 
 
@@ -84,3 +84,34 @@ async def test_a_new_one_appears_by_itself_and_a_video_plays(stack: Stack, windo
     await expect(dialog.locator("video")).to_have_attribute("controls", "")
     await expect(dialog).to_contain_text("5 s")
     await check_looks(page)
+
+
+async def test_what_events_say_while_a_filter_is_read_is_shown_with_its_answer(stack: Stack, windows: Windows) -> None:
+    """No card stood for them then: a start was lost, and a new one kept what the filter had before beside it."""
+    account = stack.account(top_up=100)
+    stack.ended(account)
+    made = [stack.generate(account, model="imagineart-2.0", sandbox={"hang": True}) for _ in range(3)]
+    page = await windows.open("/gallery", account)
+    cards = page.locator(".card-of-work")
+    await expect(cards).to_have_count(4)
+    await note_events(page)
+    new = []
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        stack.call("POST", f"/v1/generations/{made[0]['id']}/cancel", account.key, {})
+        await until_told(page, made[2]["id"], "running")
+        new.append(stack.generate(account, model="imagineart-2.0", sandbox={"hang": True})["id"])
+        await until_told(page, new[0], "waiting")
+        await route.fulfill(response=answer)
+
+    await page.route("**/v1/generations?*", answer_late, times=1)
+    await page.get_by_label("Model").select_option("imagineart-2.0")
+    await expect(page.locator("#cards")).not_to_have_attribute("aria-busy", "true")
+    await settle(page)
+    assert [await card.get_attribute("data-id") for card in await cards.all()] == [
+        new[0],
+        *(one["id"] for one in made[::-1]),
+    ]
+    assert "Running" in await page.locator(f"[data-id={made[2]['id']}]").inner_text()
+    assert "cancelled" in await page.locator(f"[data-id={made[0]['id']}]").inner_text()

@@ -4,9 +4,10 @@ import asyncio
 import json
 import re
 
+import pytest
 from playwright.async_api import FilePayload, Page, Route, expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.looking import Windows, check_looks, note_events, settle, tell_again, until_told
 from tests.console.stack import Stack
 from tests.made_media import picture
 
@@ -190,8 +191,79 @@ async def test_an_answer_that_comes_after_the_end_does_not_undo_it(stack: Stack,
     async with page.expect_response("**/cancel") as answered:
         await card.get_by_role("button", name="Cancel").click()
     await (await answered.value).finished()
-    await page.evaluate("() => new Promise((done) => setTimeout(done))")  # what waited for the answer has run
+    await settle(page)
     await expect(card).to_contain_text("cancelled: 25 returned, nothing charged")
+
+
+async def test_an_event_that_comes_while_the_first_card_is_loaded_is_not_lost(stack: Stack, windows: Windows) -> None:
+    """The first generation loads the code of cards. What was said of it meanwhile found no card, and was dropped: it
+    stood there as queued until its end."""
+    account = stack.account()
+    browser = await windows.browse(account)
+    page = await browser.new_page()
+    go_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/generations.js", hold)
+    await page.goto("/")
+    await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
+    await note_events(page)
+    made = [stack.generate(account, model="imagineart-2.0", sandbox={"hang": True}) for _ in range(3)]
+    await until_told(page, made[2]["id"], "waiting")
+    stack.call("POST", f"/v1/generations/{made[0]['id']}/cancel", account.key, {})
+    await until_told(page, made[2]["id"], "running")
+    go_on.set()
+    await expect(page.locator(".card-of-work")).to_have_count(3)
+    await settle(page)
+    await expect(page.locator(f"[data-id={made[2]['id']}]")).to_contain_text("Running", timeout=5000)
+
+
+async def test_an_answer_that_comes_after_the_start_does_not_undo_it(stack: Stack, windows: Windows) -> None:
+    """It was running, and the page had heard so, before the answer to the press was there: it said "queued"."""
+    page = await windows.open("/", stack.account())
+    await page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    card = page.locator(".card-of-work")
+
+    async def answer_late(route: Route) -> None:
+        body = route.request.post_data_json
+        assert body is not None
+        answer = await route.fetch(post_data=json.dumps(body | {"sandbox": {"hang": True}}))
+        assert (await answer.json())["status"] == "queued"
+        await expect(card).to_contain_text("Running")
+        await route.fulfill(response=answer)
+
+    await page.route("**/v1/generations", answer_late)
+    async with page.expect_response("**/v1/generations") as answered:
+        await page.get_by_role("button", name="Generate · 5 credits").click()
+    await (await answered.value).finished()
+    await expect(page.locator("#announcement")).to_have_text("Accepted: 5 credits held")
+    assert "Running" in await card.inner_text()
+
+
+@pytest.mark.parametrize("path", ["/", "/gallery"])
+async def test_a_list_that_comes_after_an_event_does_not_undo_it(stack: Stack, windows: Windows, path: str) -> None:
+    """The list is read again after a break; it was older than what events had said, and shown for good."""
+    account = stack.account()
+    made = [stack.generate(account, model="imagineart-2.0", sandbox={"hang": True}) for _ in range(3)]
+    page = await windows.open(path, account)
+    last = page.locator(f"[data-id={made[2]['id']}]")
+    await expect(last).to_contain_text("Waiting")
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        stack.call("POST", f"/v1/generations/{made[0]['id']}/cancel", account.key, {})
+        await expect(last).to_contain_text("Running")
+        await route.fulfill(response=answer)
+
+    await page.route("**/v1/generations?*", answer_late, times=1)
+    async with page.expect_response("**/v1/generations?*") as answered:
+        await tell_again(page)
+    await (await answered.value).finished()
+    await settle(page)
+    assert "Running" in await last.inner_text()
 
 
 async def test_a_failed_one_says_why_and_that_the_credits_came_back(stack: Stack, windows: Windows) -> None:
