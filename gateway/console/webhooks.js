@@ -38,8 +38,8 @@ async function readAll(scope) {
 }
 
 async function refresh() {
-  await readAll((await session).scope);
   await deliveries.read();
+  await readAll((await session).scope); // after them: a webhook that fails is not shown as active beside a failed delivery
   showError(null);
   announce("Up to date");
 }

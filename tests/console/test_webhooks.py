@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from standardwebhooks import Webhook
 
 from gateway.domain import EventType
@@ -135,6 +135,26 @@ async def test_failing_and_paused_webhooks_say_so_and_a_paused_one_goes_on(stack
         await paused.get_by_role("button", name="Pause").click()
         await expect(paused).to_contain_text("Paused manually")
         assert {"paused", "active"} == {one["status"] for one in stack.call("GET", "/v1/webhooks", account.key)["data"]}
+
+
+async def test_a_webhook_is_never_shown_as_older_than_its_deliveries(stack: Stack, windows: Windows) -> None:
+    """It was read before them: what failed between the two reads stood beside a webhook that was "active"."""
+    account = stack.account()
+    async with receiver(503) as down:
+        webhook = _listen(stack, account, down.url)["id"]
+        page = await windows.open(f"/webhooks?webhook={webhook}", account)
+        await expect(page.locator("#table")).to_contain_text("No deliveries")
+
+        async def fail_first(route: Route) -> None:
+            stack.ended(account)
+            while not stack.call("GET", f"/v1/webhooks/{webhook}", account.key)["failing_since"]:
+                await asyncio.sleep(0.05)
+            await route.continue_()
+
+        await page.route("**/deliveries*", fail_first, times=1)
+        await page.get_by_role("button", name="Refresh").click()
+        await expect(page.locator("#table")).to_contain_text("last: 503")
+        await expect(page.locator(f"#{webhook} .badge")).to_have_text("failing")
 
 
 async def test_a_webhook_is_changed_gets_a_new_secret_and_is_deleted_after_a_question(
