@@ -16,11 +16,11 @@ from gateway.api.ownership.own_generations import queue_positions
 from gateway.api.services import HUB
 from gateway.domain import FINAL_STATES
 from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, order
-from gateway.facades.fal.errors import failure_of
 from gateway.facades.fal.parameters import body_of
 from gateway.facades.fal.results import Generation, headers_of, made_of, result_of, status_of, urls_of
 from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold, send_whole
 from gateway.facades.parameters import refused
+from gateway.views.fal_results import error_members
 
 SUBMIT_SECONDS = 60
 """For how long after a submit whose answer was lost the same one is its retry: the client gives up after 51 s."""
@@ -75,7 +75,7 @@ async def _stream(request: web.Request, app: str) -> web.StreamResponse:
             await response.write(_event(made_of(request, generation)))
         if generation.state in FINAL_STATES:
             if not generation.outputs:
-                await response.write(_event(failure_of(generation)))
+                await response.write(_event(error_members(generation)))
             await response.write_eof()
             answered(request)
             return response

@@ -12,16 +12,12 @@ from aiohttp import web
 from gateway.api.errors import ApiError, UnknownModel
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.respond import answer_json, set_common_headers
-from gateway.domain import FailureCode, State
 from gateway.ledger import outcomes
-from gateway.views.failures import failure_message
+from gateway.views.fal_results import failure_of
 
 REQUEST_ID_HEADER = "X-Fal-Request-Id"
 ERROR_TYPE_HEADER = "X-Fal-Error-Type"
 
-_CLIENT_CANCELLED = 499
-_OF_THE_REQUEST = frozenset({FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED})
-_NOT_STARTED = frozenset({FailureCode.QUEUE_TIMEOUT, FailureCode.WAITING_TIMEOUT})
 _PARAMETERS = {"outputs": "num_images"}
 
 
@@ -60,32 +56,15 @@ def refusal(
     return answer_json(body.encode(), status=status, headers={ERROR_TYPE_HEADER: error_type, **(headers or {})})
 
 
-def failure_of(generation: outcomes.Generation) -> dict[str, str]:
-    """`error` and `error_type` of a generation that failed or was cancelled."""
-    if generation.state is State.CANCELLED:
-        message = "The generation was cancelled. What was not delivered was refunded."
-        return {"error": message, "error_type": "client_cancelled"}
-    code = generation.error or FailureCode.INTERNAL
-    error_type = "startup_timeout" if code in _NOT_STARTED else code
-    return {"error": failure_message(generation), "error_type": error_type}
-
-
 def not_made(generation: outcomes.Generation) -> web.Response:
-    """Why a generation has no result: with a status that the client does not retry."""
+    """Why a generation has no result."""
     failure = failure_of(generation)
-    code = "cancelled" if generation.state is State.CANCELLED else generation.error or FailureCode.INTERNAL
-    detail: object = failure["error"]
-    status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-    if generation.state is State.CANCELLED:
-        status = _CLIENT_CANCELLED
-    elif code in _OF_THE_REQUEST:
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-        detail = [{"loc": ["body", "prompt"], "msg": failure["error"], "type": code}]
-    elif code in _NOT_STARTED:
-        status = HTTPStatus.GATEWAY_TIMEOUT
-    headers = {REQUEST_ID_HEADER: generation.id, GENERATION_HEADER: generation.id}
-    error = {"code": code, "message": failure["error"], "generation": generation.id}
-    return refusal(detail, failure["error_type"], status, headers=headers, more={"error": error})
+    headers = {
+        REQUEST_ID_HEADER: generation.id,
+        GENERATION_HEADER: generation.id,
+        ERROR_TYPE_HEADER: failure.error_type,
+    }
+    return answer_json(json.dumps(failure.body, ensure_ascii=False).encode(), status=failure.status, headers=headers)
 
 
 def _place(path: str) -> list[str]:

@@ -10,10 +10,10 @@ from aiohttp import web
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.respond import answer_json
 from gateway.api.services import LINKS, SETTINGS
-from gateway.domain import FINAL_STATES, MediaKind, Output, State, kind_asked
-from gateway.facades.fal.errors import REQUEST_ID_HEADER, failure_of, not_made
+from gateway.domain import FINAL_STATES, State
+from gateway.facades.fal.errors import REQUEST_ID_HEADER, not_made
 from gateway.ledger import outcomes
-from gateway.views.generations import number_of_credits
+from gateway.views.fal_results import error_members, result_shape
 
 Generation = outcomes.Generation
 
@@ -38,7 +38,7 @@ def status_of(generation: Generation, position: int | None, *, logs: bool) -> di
     members |= {"status": "COMPLETED", "metrics": {}}
     if generation.started_at is not None and generation.finished_at is not None:
         members["metrics"] = {"inference_time": (generation.finished_at - generation.started_at) / 1000}
-    return members if generation.outputs else members | failure_of(generation)
+    return members if generation.outputs else members | error_members(generation)
 
 
 async def result_of(request: web.Request, generation: Generation) -> web.Response:
@@ -50,32 +50,9 @@ async def result_of(request: web.Request, generation: Generation) -> web.Respons
 
 def made_of(request: web.Request, generation: Generation) -> dict[str, Any]:
     """The members of a result, as far as it has been delivered."""
-    files = [_file(request, generation, output) for output in generation.outputs]
-    asked = generation.request
-    video = kind_asked(asked.tool, asked.settings) is MediaKind.VIDEO
-    members: dict[str, Any] = {"video": files[0]} if video else {"images": files}
-    if video and len(files) > 1:
-        members["videos"] = files
-    members |= {"prompt": asked.prompt, "credits": number_of_credits(generation.committed_millicredits)}
-    if isinstance(asked.settings.get("seed"), int):
-        members["seed"] = asked.settings["seed"]
-    if generation.state in FINAL_STATES and len(files) < asked.outputs:
-        members["incomplete"] = failure_of(generation)
-    return members
+    return result_shape(generation, request.app[LINKS])
 
 
 def headers_of(generation: Generation) -> dict[str, str]:
     """Which generation an answer is about, in the client's word for it and in ours."""
     return {REQUEST_ID_HEADER: generation.id, GENERATION_HEADER: generation.id}
-
-
-def _file(request: web.Request, generation: Generation, output: Output) -> dict[str, Any]:
-    kind = output.content_type.partition("/")[2]
-    return {
-        "url": request.app[LINKS].url(generation.id, output.index),
-        "content_type": output.content_type,
-        "file_name": f"{generation.id}-{output.index}.{kind}",
-        "file_size": output.bytes,
-        "width": output.width,
-        "height": output.height,
-    }

@@ -17,8 +17,9 @@ from gateway.facades.replicate.names import url_of
 from gateway.pricing.card import Model
 from gateway.pricing.facade_settings import Sense, of_size
 from gateway.schemas.generations import GenerationIn
+from gateway.views.predictions import COUNT, is_list
 
-COUNTS = ("num_outputs", "num_images", "number_of_images")
+COUNTS = (COUNT, "num_images", "number_of_images")
 IMAGES = ("image", "images", "input_image", "input_images", "image_input", "image_prompt", "start_image",
           "first_frame_image", "reference_image", "reference_images")  # fmt: skip
 VIDEOS = ("video", "videos", "input_video", "input_videos", "video_input")
@@ -96,4 +97,4 @@ def _input_url(request: web.Request, name: str, url: str) -> str:
 
 def counted_by(model: Model) -> str | None:
     """What a model's parameter for the number of outputs is called, if it makes more than one."""
-    return COUNTS[0] if model.outputs_max > 1 else None
+    return COUNT if is_list(model) else None

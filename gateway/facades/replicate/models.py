@@ -10,10 +10,11 @@ from aiohttp import web
 from gateway.api.errors import NotFound
 from gateway.api.http.respond import answer_json
 from gateway.api.services import RATE_CARDS, SETTINGS
-from gateway.facades.replicate.names import model_in_path, model_of_version, version_of
+from gateway.facades.replicate.names import model_in_path, model_of_version
 from gateway.facades.replicate.schema import openapi_schema
 from gateway.pricing.facades import OWNER
 from gateway.schemas.base import utc
+from gateway.views.predictions import version_of
 
 _COG_VERSION = "0.9.0"
 """The form of `openapi_schema`: from here on the packages read it as it is."""

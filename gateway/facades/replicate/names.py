@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from aiohttp import web
 
 from gateway.api.errors import NotFound
 from gateway.api.services import RATE_CARDS, SETTINGS
 from gateway.facades.calls import model_of
 from gateway.pricing.card import RateCard
-from gateway.pricing.facades import OWNER
-
-ROOT = "/replicate/v1"
-
-
-def version_of(model_id: str) -> str:
-    """A model's one version: its prices and settings change with the rate card, its name and its version do not."""
-    return hashlib.sha256(f"{OWNER}/{model_id}".encode()).hexdigest()
+from gateway.views.predictions import ROOT, version_of
 
 
 def model_in_path(request: web.Request) -> str:

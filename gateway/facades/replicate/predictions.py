@@ -26,8 +26,9 @@ from gateway.facades.held import BEAT_SECONDS, beating, ended
 from gateway.facades.parameters import refused, retries_of
 from gateway.facades.replicate.inputs import body_of, read_call
 from gateway.facades.replicate.names import model_in_path, model_of_version, url_of
-from gateway.facades.replicate.shapes import STARTING, prediction_of
+from gateway.facades.replicate.shapes import prediction_of
 from gateway.ledger import outcomes
+from gateway.views.predictions import STARTING
 
 PAGE = 100
 PREFER_HEADER = "Prefer"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from gateway.api.http.route import Route
 from gateway.domain import Scope
 from gateway.facades.replicate import files, models, predictions, streams
-from gateway.facades.replicate.names import ROOT
+from gateway.views.predictions import ROOT
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
 PREDICTION = f"{ROOT}/predictions/{{prediction}}"

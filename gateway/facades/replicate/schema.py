@@ -10,6 +10,7 @@ from gateway.pricing.card import Model
 from gateway.pricing.setting import Setting
 from gateway.pricing.values import ValueKind
 from gateway.schemas.base import as_number
+from gateway.views.predictions import is_list
 
 _TYPES = {ValueKind.TEXT: "string", ValueKind.FLAG: "boolean", ValueKind.NUMBER: "number"}
 _URI = {"type": "string", "format": "uri"}
@@ -33,11 +34,6 @@ def openapi_schema(model: Model) -> dict[str, Any]:
             }
         },
     }
-
-
-def is_list(model: Model) -> bool:
-    """Whether the output of a model is a list, however many were asked for."""
-    return model.outputs_max > 1
 
 
 def _output(model: Model) -> dict[str, Any]:

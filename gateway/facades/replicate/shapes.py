@@ -1,4 +1,4 @@
-"""A generation as a prediction."""
+"""A generation as a prediction of this gateway."""
 
 from __future__ import annotations
 
@@ -6,97 +6,12 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.services import LINKS, RATE_CARDS
-from gateway.domain import State
-from gateway.facades.replicate.inputs import COUNTS
-from gateway.facades.replicate.names import url_of, version_of
-from gateway.facades.replicate.schema import is_list
+from gateway.api.services import LINKS, RATE_CARDS, SETTINGS
 from gateway.ledger import outcomes
-from gateway.pricing.facades import OWNER
-from gateway.schemas.base import as_number, utc
-from gateway.views.failures import failure_message
-from gateway.views.generations import number_of_credits
-
-STARTING = "starting"
-STATUSES = {
-    State.WAITING: STARTING,
-    State.QUEUED: STARTING,
-    State.RUNNING: "processing",
-    State.SUCCEEDED: "succeeded",
-    State.FAILED: "failed",
-    State.CANCELLED: "canceled",
-}
+from gateway.views.predictions import prediction_shape
 
 
 def prediction_of(request: web.Request, generation: outcomes.Generation) -> dict[str, Any]:
     """Status, input and output, and what it was charged."""
-    asked, name = generation.request, f"/predictions/{generation.id}"
-    output = output_of(request, generation)
-    return {
-        "id": generation.id,
-        "model": f"{OWNER}/{asked.model}",
-        "version": version_of(asked.model),
-        "input": _input(generation),
-        "output": output,
-        "logs": _logs(generation),
-        "error": error_of(generation),
-        "status": STATUSES[generation.state],
-        "metrics": _metrics(generation),
-        "created_at": utc(generation.created_at),
-        "started_at": utc(generation.started_at),
-        "completed_at": utc(generation.finished_at),
-        "data_removed": generation.outputs_deleted,
-        "source": "api",
-        "urls": {
-            "get": url_of(request, name),
-            "cancel": url_of(request, f"{name}/cancel"),
-            "stream": url_of(request, f"{name}/stream"),
-            "web": url_of(request, name),
-        },
-        "credits": number_of_credits(generation.price_millicredits - generation.refunded_millicredits),
-    }
-
-
-def output_of(request: web.Request, generation: outcomes.Generation) -> list[str] | str | None:
-    """URLs of what was delivered: a list if the model can make more than one, as its `openapi_schema` says."""
-    if not generation.outputs or generation.outputs_deleted:
-        return None
-    urls = [request.app[LINKS].url(generation.id, output.index) for output in generation.outputs]
-    model = request.app[RATE_CARDS].card.models.get(generation.request.model)
-    return urls if len(urls) > 1 or generation.request.outputs > 1 or (model and is_list(model)) else urls[0]
-
-
-def error_of(generation: outcomes.Generation) -> str | None:
-    """Why a prediction failed, with our code before it: the packages keep only text."""
-    if generation.state is not State.FAILED:
-        return None
-    return f"{generation.error}: {failure_message(generation)}"
-
-
-def _input(generation: outcomes.Generation) -> dict[str, Any]:
-    """What was asked for, in our words. Bytes of files are not repeated."""
-    asked = generation.request
-    given: dict[str, Any] = {"prompt": asked.prompt}
-    given |= {
-        name: value if isinstance(value, str | int) else as_number(value) for name, value in asked.settings.items()
-    }
-    if asked.outputs > 1:
-        given[COUNTS[0]] = asked.outputs
-    return given
-
-
-def _logs(generation: outcomes.Generation) -> str:
-    """Its progress, in the one form that the packages can read."""
-    if generation.state not in {State.RUNNING, State.SUCCEEDED}:
-        return ""
-    percent = 100 if generation.state is State.SUCCEEDED else generation.progress_thousandths // 10
-    return f"{percent:3d}%|{'#' * (percent // 10):<10}| {percent}/100\n"
-
-
-def _metrics(generation: outcomes.Generation) -> dict[str, float]:
-    if generation.finished_at is None:
-        return {}
-    metrics = {"total_time": (generation.finished_at - generation.created_at) / 1000}
-    if generation.started_at is not None:
-        metrics["predict_time"] = (generation.finished_at - generation.started_at) / 1000
-    return metrics
+    app = request.app
+    return prediction_shape(generation, app[RATE_CARDS].card, app[LINKS], app[SETTINGS].public_address)

@@ -11,8 +11,8 @@ from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import HUB, LINKS
 from gateway.domain import FINAL_STATES, State
 from gateway.facades.held import BEAT_SECONDS, beating, changed
-from gateway.facades.replicate.shapes import error_of
 from gateway.ledger import outcomes
+from gateway.views.predictions import error_of
 
 
 async def stream(request: web.Request) -> web.StreamResponse:

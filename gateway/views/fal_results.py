@@ -1,0 +1,83 @@
+"""A generation as the result of one of fal's requests: for `/fal`, and for the webhooks asked for there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from gateway.domain import FINAL_STATES, FailureCode, MediaKind, Output, State, kind_asked
+from gateway.ledger import outcomes
+from gateway.outputs import OutputLinks
+from gateway.views.failures import failure_message
+from gateway.views.generations import number_of_credits
+
+_CLIENT_CANCELLED = 499
+_OF_THE_REQUEST = frozenset({FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED})
+_NOT_STARTED = frozenset({FailureCode.QUEUE_TIMEOUT, FailureCode.WAITING_TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a generation has no result: a status that the client does not retry, and the body that goes with it."""
+
+    status: int
+    error_type: str
+    message: str
+    body: dict[str, Any]
+
+
+def result_shape(generation: outcomes.Generation, links: OutputLinks) -> dict[str, Any]:
+    """The members of a result, as far as it has been delivered."""
+    files = [_file(generation, output, links) for output in generation.outputs]
+    asked = generation.request
+    video = kind_asked(asked.tool, asked.settings) is MediaKind.VIDEO
+    members: dict[str, Any] = {"video": files[0]} if video else {"images": files}
+    if video and len(files) > 1:
+        members["videos"] = files
+    members |= {"prompt": asked.prompt, "credits": number_of_credits(generation.committed_millicredits)}
+    if isinstance(asked.settings.get("seed"), int):
+        members["seed"] = asked.settings["seed"]
+    if generation.state in FINAL_STATES and len(files) < asked.outputs:
+        members["incomplete"] = error_members(generation)
+    return members
+
+
+def error_members(generation: outcomes.Generation) -> dict[str, str]:
+    """`error` and `error_type` of a generation that failed or was cancelled."""
+    if generation.state is State.CANCELLED:
+        message = "The generation was cancelled. What was not delivered was refunded."
+        return {"error": message, "error_type": "client_cancelled"}
+    code = generation.error or FailureCode.INTERNAL
+    error_type = "startup_timeout" if code in _NOT_STARTED else code
+    return {"error": failure_message(generation), "error_type": error_type}
+
+
+def failure_of(generation: outcomes.Generation) -> Failure:
+    """Why it has no result, as the answer to a request for it."""
+    members = error_members(generation)
+    message, error_type = members["error"], members["error_type"]
+    code = "cancelled" if generation.state is State.CANCELLED else generation.error or FailureCode.INTERNAL
+    detail: object = message
+    status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+    if generation.state is State.CANCELLED:
+        status = _CLIENT_CANCELLED
+    elif code in _OF_THE_REQUEST:
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        detail = [{"loc": ["body", "prompt"], "msg": message, "type": code}]
+    elif code in _NOT_STARTED:
+        status = HTTPStatus.GATEWAY_TIMEOUT
+    error = {"code": code, "message": message, "generation": generation.id}
+    return Failure(status, error_type, message, {"detail": detail, "error_type": error_type, "error": error})
+
+
+def _file(generation: outcomes.Generation, output: Output, links: OutputLinks) -> dict[str, Any]:
+    kind = output.content_type.partition("/")[2]
+    return {
+        "url": links.url(generation.id, output.index),
+        "content_type": output.content_type,
+        "file_name": f"{generation.id}-{output.index}.{kind}",
+        "file_size": output.bytes,
+        "width": output.width,
+        "height": output.height,
+    }
