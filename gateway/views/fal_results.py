@@ -18,7 +18,7 @@ _NOT_STARTED = frozenset({FailureCode.QUEUE_TIMEOUT, FailureCode.WAITING_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class NoResult:
     """Why a generation has no result: a status that the client does not retry, and the body that goes with it."""
 
     status: int
@@ -53,7 +53,7 @@ def error_members(generation: outcomes.Generation) -> dict[str, str]:
     return {"error": failure_message(generation), "error_type": error_type}
 
 
-def failure_of(generation: outcomes.Generation) -> Failure:
+def failure_of(generation: outcomes.Generation) -> NoResult:
     """Why it has no result, as the answer to a request for it."""
     members = error_members(generation)
     message, error_type = members["error"], members["error_type"]
@@ -68,7 +68,7 @@ def failure_of(generation: outcomes.Generation) -> Failure:
     elif code in _NOT_STARTED:
         status = HTTPStatus.GATEWAY_TIMEOUT
     error = {"code": code, "message": message, "generation": generation.id}
-    return Failure(status, error_type, message, {"detail": detail, "error_type": error_type, "error": error})
+    return NoResult(status, error_type, message, {"detail": detail, "error_type": error_type, "error": error})
 
 
 def _file(generation: outcomes.Generation, output: Output, links: OutputLinks) -> dict[str, Any]:
