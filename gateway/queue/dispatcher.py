@@ -81,17 +81,11 @@ class Dispatcher:
             late |= still_late
         await cancel(*late)
 
-    def notify(self, account: str, generation: str, version: int = 0) -> None:
-        """Notify every gateway that a generation has changed, or only the balance if `generation` is "". Never raises.
+    def dispatch(self, dispatches: Iterable[Dispatch | None], notices: Iterable[ChangeNotice] = ()) -> None:
+        """Dispatch and notify in the next batch; a retry when its pause is over. None, of one that waits, is skipped.
 
-        A lost notice delays a stream by five seconds at most.
-        """
-        self._keep(self._notices, ChangeNotice(account, generation, version))
-
-    def dispatch(self, dispatches: Iterable[Dispatch | None]) -> None:
-        """Dispatch in the background; a retry when its pause is over. None, of one that waits, is passed over.
-
-        Never raises.
+        Never raises. If too many are kept, the oldest are dropped, which is logged once per outage. A lost notice
+        delays a stream by five seconds at most.
 
         A retry is held back here instead of getting a later score in arq: the score is its place in the queue, and a
         later one would put it behind everything that arrives in the meantime.
@@ -101,27 +95,26 @@ class Dispatcher:
                 continue
             pause_seconds = dispatch.not_before / 1000 - now_seconds() if dispatch.not_before else 0.0
             if pause_seconds <= 0:
-                self._keep(self._ready, dispatch)
+                self._ready.append(dispatch)
             elif not self._closing:
                 self._hold_back(dispatch, pause_seconds)
-
-    def _hold_back(self, dispatch: Dispatch, seconds: float) -> None:
-        def over() -> None:
-            self._pauses.discard(pause)
-            self._keep(self._ready, dispatch)
-
-        pause = asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, over)
-        self._pauses.add(pause)
-
-    def _keep(self, kept: deque[T], new: T) -> None:
-        """Keep `new` for the next batch. If full, the oldest is dropped; logged once per outage."""
-        if len(kept) == KEPT_MAX and not self._drops:
+        self._notices.extend(notices)
+        if not self._drops and KEPT_MAX in {len(self._ready), len(self._notices)}:
             self._drops = True
             log.warning(
                 "dispatcher_full", kept=KEPT_MAX, consequence="left to the caretaker, and to watchers' own reads"
             )
-        kept.append(new)
-        self._something_ready.set()
+        if self._ready or self._notices:
+            self._something_ready.set()
+
+    def _hold_back(self, dispatch: Dispatch, seconds: float) -> None:
+        def over() -> None:
+            self._pauses.discard(pause)
+            self._ready.append(dispatch)
+            self._something_ready.set()
+
+        pause = asyncio.get_running_loop().call_later(seconds + _TIMER_SECONDS, over)
+        self._pauses.add(pause)
 
     async def _write_batches(self) -> None:
         """Write one batch at a time; what arrives in the meantime is the next one."""

@@ -17,6 +17,7 @@ from gateway.ledger.payments import Billed, Paid, TakenBack
 from gateway.pricing.card import RateCard
 from gateway.queue.dispatcher import Dispatcher
 from gateway.queue.jobs import job_id
+from gateway.queue.messages import ChangeNotice
 from gateway.queue.queue import Queue
 from gateway.queue.slots import Slots
 from gateway.tasks import Tasks
@@ -51,21 +52,19 @@ class FollowUps:
         """Start the follow-ups of an outcome. Never raises, never waits."""
         self._figures.count(outcome)
         match outcome:
-            case outcomes.Begun(generation):
-                self._dispatcher.notify(generation.account, generation.id, generation.version)
-            case outcomes.Reserved(generation, dispatch):
-                self._dispatcher.dispatch([dispatch])
-                self._dispatcher.notify(generation.account, generation.id, generation.version)
-            case outcomes.CancelRequested(generation, dispatch):
-                self._dispatcher.dispatch([dispatch])
-                self._tasks.start(self._queue.request_check(generation.id), "request check")
-                self._dispatcher.notify(generation.account, generation.id, generation.version)
+            case outcomes.Begun(one):
+                self._dispatcher.dispatch([], [ChangeNotice(one.account, one.id, one.version)])
+            case outcomes.Reserved(one, dispatch):
+                self._dispatcher.dispatch([dispatch], [ChangeNotice(one.account, one.id, one.version)])
+            case outcomes.CancelRequested(one, dispatch):
+                self._dispatcher.dispatch([dispatch], [ChangeNotice(one.account, one.id, one.version)])
+                self._tasks.start(self._queue.request_check(one.id), "request check")
             case outcomes.Ended():
                 self._ended(outcome)
             case outcomes.Requeued(dispatch, promoted):
                 self._go_on((dispatch, *promoted))
             case outcomes.WaitingForSlot(dispatch):
-                self._dispatcher.notify(dispatch.account, dispatch.generation)
+                self._dispatcher.dispatch([], [ChangeNotice(dispatch.account, dispatch.generation)])
             case outcomes.Parked(dispatch=dispatch):
                 self._dispatcher.dispatch([dispatch])
             case outcomes.CalledBack(generation, None):
@@ -96,18 +95,15 @@ class FollowUps:
             if outcome.provider_ref is not None:
                 self._tasks.start(self._stop(ended.request, outcome.provider_ref, ended.id), "stop provider")
         self.leave_slot(ended.request.provider, ended.id)
-        self._go_on(outcome.promoted)
-        self._dispatcher.notify(ended.account, ended.id, ended.version)
+        self._go_on(outcome.promoted, ChangeNotice(ended.account, ended.id, ended.version))
 
     def _account_changed(self, account: outcomes.Account, promoted: Sequence[outcomes.Dispatch] = ()) -> None:
-        self._go_on(promoted)
-        self._dispatcher.notify(account.id, "")
+        self._go_on(promoted, ChangeNotice(account.id, ""))
 
-    def _go_on(self, dispatches: Sequence[outcomes.Dispatch]) -> None:
+    def _go_on(self, dispatches: Sequence[outcomes.Dispatch], *notices: ChangeNotice) -> None:
         """Dispatch generations that have moved to `queued`, and notify their streams."""
-        self._dispatcher.dispatch(dispatches)
-        for dispatch in dispatches:
-            self._dispatcher.notify(dispatch.account, dispatch.generation)
+        moved = (ChangeNotice(dispatch.account, dispatch.generation) for dispatch in dispatches)
+        self._dispatcher.dispatch(dispatches, [*moved, *notices])
 
     async def _release_slot(self, provider: str, limit: int | None, generation: str) -> None:
         self._dispatcher.dispatch(await self._slots.release(provider, limit, generation))

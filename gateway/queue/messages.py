@@ -34,7 +34,10 @@ _HEAD = (_NOBODY, "hints", VERSION)
 
 
 class ChangeNotice(NamedTuple):
-    """A generation has changed: read it again. `version` is 0 where the sender did not know it."""
+    """A generation has changed: read it again. `version` is 0 where the sender did not know it.
+
+    Only the account's balance has, if `generation` is "".
+    """
 
     account: str
     generation: str

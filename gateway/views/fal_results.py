@@ -9,8 +9,9 @@ from typing import Any
 from gateway.domain import FINAL_STATES, FailureCode, MediaKind, Output, State, kind_asked
 from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
+from gateway.schemas.base import as_number
 from gateway.views.failures import failure_message
-from gateway.views.generations import number_of_credits
+from gateway.views.generations import CREDIT
 
 _CLIENT_CANCELLED = 499
 _OF_THE_REQUEST = frozenset({FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED})
@@ -35,7 +36,7 @@ def result_shape(generation: outcomes.Generation, links: OutputLinks) -> dict[st
     members: dict[str, Any] = {"video": files[0]} if video else {"images": files}
     if video and len(files) > 1:
         members["videos"] = files
-    members |= {"prompt": asked.prompt, "credits": number_of_credits(generation.committed_millicredits)}
+    members |= {"prompt": asked.prompt, "credits": as_number(generation.committed_millicredits / CREDIT)}
     if isinstance(asked.settings.get("seed"), int):
         members["seed"] = asked.settings["seed"]
     if generation.state in FINAL_STATES and len(files) < asked.outputs:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
-
-from pydantic_core import to_json
 
 from gateway.domain import (
     MILLICREDITS_PER_CREDIT,
@@ -21,37 +20,34 @@ from gateway.schemas import generations as generation_schemas
 from gateway.schemas.base import as_number, utc
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
-    FailureMembers,
     GenerationMembers,
     OutputMembers,
     PriceMembers,
 )
 
 credits_of = millicredits_to_credits
-
-
-def generation_json(generation: outcomes.Generation, links: OutputLinks, position: int | None = None) -> bytes:
-    """A generation as the API shows it, as JSON; `position` is its place in the queue, if known."""
-    return to_json(_members(generation, links, position))
+CREDIT = Decimal(MILLICREDITS_PER_CREDIT)
+"""Divides millicredits into credits, and thousandths of a generation's progress into what JSON shows."""
 
 
 def generation_shape(
     generation: outcomes.Generation, links: OutputLinks, position: int | None = None
 ) -> generation_schemas.GenerationOut:
-    """The same, as a part of a larger answer."""
-    return generation_schemas.GenerationOut.model_validate(_members(generation, links, position))
+    """A generation as a part of a larger answer."""
+    return generation_schemas.GenerationOut.model_validate(generation_members(generation, links, position))
 
 
-def _members(generation: outcomes.Generation, links: OutputLinks, position: int | None) -> GenerationMembers:
-    """The members of `GenerationOut` as JSON values; optional ones come last.
+def generation_members(
+    generation: outcomes.Generation, links: OutputLinks, position: int | None = None
+) -> GenerationMembers:
+    """A generation as JSON values: the members of `GenerationOut`. `position` is its place in the queue, if known.
 
     Every create, and every read of something that has changed, builds one. Ten nested pydantic models would take three
     times as long, to validate what the types already guarantee.
     """
-    request, error = generation.request, None
-    shares = _by_bucket((share.bucket, share.millicredits) for share in generation.allocation)
-    if generation.error is not None:
-        error = FailureMembers(code=generation.error, message=failure_message(generation))
+    request, failed, shares = generation.request, generation.error, Counter[Bucket]()
+    for share in generation.allocation:
+        shares[share.bucket] += share.millicredits
     members: GenerationMembers = {
         "id": generation.id,
         "object": "generation",
@@ -66,15 +62,15 @@ def _members(generation: outcomes.Generation, links: OutputLinks, position: int 
         "outputs_requested": request.outputs,
         "price": _price_members(generation),
         "credits": {
-            "held": number_of_credits(generation.held_millicredits),
-            "committed": number_of_credits(generation.committed_millicredits),
-            "refunded": number_of_credits(generation.refunded_millicredits),
-            "allocation": [{"bucket": bucket, "credits": number_of_credits(share)} for bucket, share in shares.items()],
+            "held": as_number(generation.held_millicredits / CREDIT),
+            "committed": as_number(generation.committed_millicredits / CREDIT),
+            "refunded": as_number(generation.refunded_millicredits / CREDIT),
+            "allocation": [{"bucket": bucket, "credits": as_number(part / CREDIT)} for bucket, part in shares.items()],
         },
         "outputs": [_output_members(generation, output, links) for output in generation.outputs],
-        "progress": number_of_credits(generation.progress_thousandths),
+        "progress": as_number(generation.progress_thousandths / CREDIT),
         "attempt": generation.attempt,
-        "error": error,
+        "error": None if failed is None else {"code": failed, "message": failure_message(generation)},
         "metadata": request.metadata,
         "created_at": utc(generation.created_at),
         "started_at": utc(generation.started_at),
@@ -88,8 +84,7 @@ def _members(generation: outcomes.Generation, links: OutputLinks, position: int 
         members["outputs_deleted"] = True
     if request.inputs:
         members["inputs"] = [
-            {"kind": given.kind, "url": given.url if given.url.startswith("https://") else None}
-            for given in request.inputs
+            {"kind": one.kind, "url": one.url if one.url.startswith("https://") else None} for one in request.inputs
         ]
     return members
 
@@ -107,16 +102,10 @@ def progress_shape(generation: outcomes.Generation, position: int | None) -> gen
     )
 
 
-def number_of_credits(millicredits: int) -> int | float:
-    """Millicredits as a JSON number of credits: 73500 is 73.5, 49000 is 49."""
-    whole, rest = divmod(millicredits, MILLICREDITS_PER_CREDIT)
-    return millicredits / MILLICREDITS_PER_CREDIT if rest else whole
-
-
 def _price_members(generation: outcomes.Generation) -> PriceMembers:
     """The firm price of a generation, as reserved (R7)."""
     return {
-        "credits": number_of_credits(generation.price_millicredits),
+        "credits": as_number(generation.price_millicredits / CREDIT),
         "lines": [
             {
                 "label": line.label,
@@ -140,17 +129,10 @@ def line_shapes(lines: Iterable[PriceLine]) -> list[generation_schemas.Line]:
 
 def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[generation_schemas.Share]:
     """The shares of the price by bucket, in burn order; shares of the same bucket are added up."""
-    return [
-        generation_schemas.Share(bucket=bucket, credits=credits_of(millicredits))
-        for bucket, millicredits in _by_bucket(shares).items()
-    ]
-
-
-def _by_bucket(shares: Iterable[tuple[Bucket, int]]) -> dict[Bucket, int]:
-    sums: dict[Bucket, int] = {}
+    sums = Counter[Bucket]()
     for bucket, millicredits in shares:
-        sums[bucket] = sums.get(bucket, 0) + millicredits
-    return sums
+        sums[bucket] += millicredits
+    return [generation_schemas.Share(bucket=bucket, credits=credits_of(total)) for bucket, total in sums.items()]
 
 
 def output_shape(generation: outcomes.Generation, output: Output, links: OutputLinks) -> generation_schemas.OutputOut:

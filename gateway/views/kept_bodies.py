@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from pydantic_core import to_json
+
 from gateway.ledger import outcomes
 from gateway.outputs import OutputLinks
-from gateway.views.generations import generation_json
+from gateway.views.generations import generation_members
 
 ENTRIES_MAX = 2_000
 BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values that they were made of included
@@ -47,7 +49,7 @@ class Bodies:
         if kept is not None and (kept.generation, kept.position, kept.links_expire_at) == made_of:
             self._kept.move_to_end(generation.id)
             return kept.json
-        body = generation_json(generation, self._links, position)
+        body = to_json(generation_members(generation, self._links, position))
         self._keep(KeptBody(*made_of, body))
         return body
 

@@ -12,7 +12,7 @@ from gateway.pricing.card import Model, RateCard
 from gateway.pricing.facades import OWNER
 from gateway.schemas.base import as_number, utc
 from gateway.views.failures import failure_message
-from gateway.views.generations import number_of_credits
+from gateway.views.generations import CREDIT
 
 ROOT = "/replicate/v1"
 COUNT = "num_outputs"
@@ -60,7 +60,7 @@ def prediction_shape(
         "data_removed": generation.outputs_deleted,
         "source": "api",
         "urls": {"get": url, "cancel": f"{url}/cancel", "stream": f"{url}/stream", "web": url},
-        "credits": number_of_credits(generation.price_millicredits - generation.refunded_millicredits),
+        "credits": as_number((generation.price_millicredits - generation.refunded_millicredits) / CREDIT),
     }
 
 

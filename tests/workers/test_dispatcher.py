@@ -116,8 +116,8 @@ async def test_what_piles_up_while_the_queue_hangs_is_bounded_and_the_latest_is_
                 dispatcher.dispatch([one])
                 await queue.hangs.wait()
                 for number in range(1, 1001):
-                    dispatcher.dispatch([replace(one, generation=named(number))])
-                    dispatcher.notify("acme", one.generation, number)
+                    notice = ChangeNotice("acme", one.generation, number)
+                    dispatcher.dispatch([replace(one, generation=named(number))], [notice])
                 queue.go_on.set()
                 await until(lambda: _is_last(queue, named(1000)))
                 assert queue.written == [one.generation, *map(named, range(901, 1001))]

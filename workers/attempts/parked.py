@@ -20,6 +20,7 @@ from gateway.errors import FareboxError
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation, Stale
 from gateway.queue.dispatcher import Dispatcher
+from gateway.queue.messages import ChangeNotice
 from gateway.tasks import Tasks, cancel
 from workers.providers import ListeningProvider
 from workers.retry import retry_until_answered
@@ -97,7 +98,7 @@ class ParkedJobs:
         outcome = await self._until_answered(
             "progress", lambda: self._ledger.progress(generation=generation.id, job=job, thousandths=thousandths)
         )
-        self._dispatcher.notify(generation.account, generation.id)
+        self._dispatcher.dispatch([], [ChangeNotice(generation.account, generation.id)])
         return not isinstance(outcome, Stale)
 
     async def _request_poll(self, generation: str, job: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from gateway.ledger.outcomes import Begun
+from gateway.queue.messages import ChangeNotice
 from workers.attempts.parking import Parking
 from workers.attempts.slot import Slot
 from workers.context import WorkerContext
@@ -32,7 +33,7 @@ class AttemptState:
 
     def notify(self) -> None:
         """Notify streams that the generation has changed."""
-        self.context.dispatcher.notify(self.generation.account, self.generation.id)
+        self.context.dispatcher.dispatch([], [ChangeNotice(self.generation.account, self.generation.id)])
 
     def stop_job(self) -> None:
         """Ask the provider to stop this attempt's job, if there may be one whose ref is not in the ledger."""

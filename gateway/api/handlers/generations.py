@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from aiohttp import web
+from pydantic_core import to_json
 
 from gateway.api.access.auth import KeysStale, found
 from gateway.api.errors import NotFound
@@ -24,7 +25,7 @@ from gateway.api.services import (
 )
 from gateway.ledger import outcomes
 from gateway.schemas import generations as generation_schemas
-from gateway.views.generations import generation_json, generation_shape
+from gateway.views.generations import generation_members, generation_shape
 
 
 async def create(request: web.Request) -> web.Response:
@@ -37,7 +38,8 @@ async def create(request: web.Request) -> web.Response:
     if ordered.replay:
         return answer_json(await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
     # Its place is not known before it is dispatched, and nobody waits for that here.
-    return answer_json(generation_json(generation, request.app[LINKS]), status=HTTPStatus.ACCEPTED, headers=headers)
+    shape = to_json(generation_members(generation, request.app[LINKS]))
+    return answer_json(shape, status=HTTPStatus.ACCEPTED, headers=headers)
 
 
 async def get(request: web.Request) -> web.Response:

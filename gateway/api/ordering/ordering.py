@@ -6,6 +6,7 @@ clients. A refusal is raised as an ApiError; KeysStale means that the caller mus
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -23,7 +24,6 @@ from gateway.domain import (
     format_credits,
     generation_id,
     millicredits_to_credits,
-    operation_id,
     partition_of_account,
 )
 from gateway.errors import FieldProblem, OutputNotStored, RequestRefused
@@ -91,7 +91,7 @@ class Ordering:
         self._ledger = ledger
         self._outputs = outputs
         self._rate_cards = rate_cards
-        self._kept_quotes = KeptQuotes()
+        self._quotes = KeptQuotes(rate_cards.card)
         self._quote_tokens = quote_tokens
         self._uploads = uploads
         self._tasks = tasks
@@ -107,22 +107,24 @@ class Ordering:
 
     def price(self, account: str, body: GenerationIn) -> Quote:
         """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
-        card, measures = self._rate_cards.card, {}
+        card, measures = self._rate_cards.card, dict[str, Decimal]()
+        if card is not self._quotes.card:
+            self._quotes = KeptQuotes(card)
         if body.inputs:
             measures = measured(body.inputs, self._uploads, account)
         model = card.models.get(body.model)
         if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave it out
             measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
         try:
-            return self._kept_quotes.quote(
-                card,
+            return self._quotes.quote(
                 tool=body.tool,
                 model=body.model,
-                settings=body.settings,
+                # A flag and a number may be equal, and only one of them is what the setting takes.
+                settings=tuple((name, type(value), value) for name, value in body.settings.items()),
                 outputs=body.outputs,
                 input_images=sum(given.kind == "image" for given in body.inputs),
                 input_videos=sum(given.kind == "video" for given in body.inputs),
-                measured=measures,
+                measured=tuple(measures.items()),
             )
         except RequestRefused as refused:
             raise refusal_of_request(refused) from None
@@ -147,7 +149,27 @@ class Ordering:
             if replayed is None:
                 raise
             return replayed
-        return await self._reserve(caller, generation, priced, digests)
+        card = self._rate_cards.card
+        outcome = await self._ledger.reserve(
+            account=account,
+            generation=generation,
+            operation=secrets.token_hex(16),
+            request=priced.request,
+            terms=terms_of(card, priced.request.tool),
+            pro=priced.model.pro,
+            keys_version=caller.keys_version,
+            idempotency=None if digests is None else (digests.key, digests.request),
+            webhook_url=priced.webhook_url,
+        )
+        match outcome:
+            case outcomes.Reserved():
+                return Ordered(outcome.generation)
+            case outcomes.Replayed():
+                self._drop_inputs(priced, kept=outcome.generation.request.inputs)
+                return Ordered(outcome.generation, replay=True)
+            case _:
+                self._drop_inputs(priced)
+                raise refusal_of_reserve(outcome, priced.request, card)
 
     def _priced(self, account: str, body: GenerationIn) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
@@ -210,31 +232,6 @@ class Ordering:
                 raise reused()
             case None:
                 return None
-
-    async def _reserve(
-        self, caller: Caller, generation: str, priced: _Priced, digests: IdempotencyDigests | None
-    ) -> Ordered:
-        card = self._rate_cards.card
-        outcome = await self._ledger.reserve(
-            account=caller.acting_account,
-            generation=generation,
-            operation=operation_id(),
-            request=priced.request,
-            terms=terms_of(card, priced.request.tool),
-            pro=priced.model.pro,
-            keys_version=caller.keys_version,
-            idempotency=None if digests is None else (digests.key, digests.request),
-            webhook_url=priced.webhook_url,
-        )
-        match outcome:
-            case outcomes.Reserved():
-                return Ordered(outcome.generation)
-            case outcomes.Replayed():
-                self._drop_inputs(priced, kept=outcome.generation.request.inputs)
-                return Ordered(outcome.generation, replay=True)
-            case _:
-                self._drop_inputs(priced)
-                raise refusal_of_reserve(outcome, priced.request, card)
 
     def _drop_inputs(self, priced: _Priced, kept: Sequence[Input] = ()) -> None:
         """Delete what this request has stored, and nothing else: their names are its own.

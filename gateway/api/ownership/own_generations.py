@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from aiohttp import web
+from pydantic_core import to_json
 
 from gateway.api.access.auth import KeysStale, found
 from gateway.api.http.context import caller, context
@@ -14,7 +15,7 @@ from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
 from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
-from gateway.views.generations import generation_json
+from gateway.views.generations import generation_members
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ async def read_again(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T
 async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
     """A generation as the API shows it, with its place in the queue, as JSON."""
     (position,) = await queue_positions(request, [generation])
-    return generation_json(generation, request.app[LINKS], position)
+    return to_json(generation_members(generation, request.app[LINKS], position))
 
 
 async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:

@@ -30,7 +30,8 @@ from gateway.facades.openai.parameters import (
 )
 from gateway.facades.parameters import refused, retries_of, whole
 from gateway.ledger import outcomes
-from gateway.views.generations import number_of_credits
+from gateway.schemas.base import as_number
+from gateway.views.generations import CREDIT
 
 _FORMATS = ("url", "b64_json")
 _PARTIAL_IMAGES_MAX = 3
@@ -83,7 +84,7 @@ async def _response(request: web.Request, form: str | None, generation: outcomes
         "data": [await _image(request, form, generation, output) for output in generation.outputs],
         **_look(generation, generation.outputs[0]),
         "generation": generation.id,
-        "credits": number_of_credits(generation.committed_millicredits),
+        "credits": as_number(generation.committed_millicredits / CREDIT),
     }
     if _is_incomplete(generation):
         members["incomplete"] = failure_of(generation)

@@ -25,7 +25,8 @@ from gateway.facades.openai.sizes import billed_seconds, size_of
 from gateway.facades.parameters import refused, retries_of, whole
 from gateway.ledger import outcomes
 from gateway.media import Media
-from gateway.views.generations import number_of_credits
+from gateway.schemas.base import as_number
+from gateway.views.generations import CREDIT
 
 POLL_AFTER_HEADER = "openai-poll-after-ms"
 POLL_AFTER_MS = 1000
@@ -200,7 +201,7 @@ def _shape(request: web.Request, video: Generation, position: int | None) -> dic
         "size": size_of(card, video),
         _REMIXED_FROM: asked.metadata.get(_REMIXED_FROM),
         "error": None,
-        "credits": number_of_credits(video.price_millicredits - video.refunded_millicredits),
+        "credits": as_number((video.price_millicredits - video.refunded_millicredits) / CREDIT),
     }
     if video.finished_at is not None and video.outputs:
         kept = request.app[SETTINGS].output_days * _DAY_SECONDS
