@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 MILLICREDITS_PER_CREDIT = 1000
 
@@ -124,6 +124,13 @@ class EventType(StrEnum):
     SUBSCRIPTION_CHANGED = "subscription.changed"
 
 
+class WebhookForm(StrEnum):
+    """Whose webhooks a generation's own one looks like, if not ours."""
+
+    REPLICATE = "replicate"
+    FAL = "fal"
+
+
 class Scope(StrEnum):
     """What a key may do. An account key acts for one account; `ops` only reads; `admin` may do everything."""
 
@@ -185,6 +192,19 @@ class Output:
     height: int
     sha256: str
     duration_seconds: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWebhook:
+    """A URL that receives the events of one generation; with `only`, just its start or just its end.
+
+    `member` is what the caller knows the URL by, for a refusal.
+    """
+
+    url: str
+    form: WebhookForm | None = None
+    only: Literal["start", "end"] | None = None
+    member: str = "webhook_url"
 
 
 def kind_asked(tool: str, settings: Container[str]) -> MediaKind | None:

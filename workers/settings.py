@@ -22,6 +22,7 @@ from gateway.redis_link.connections import connect_ledger, connect_queue
 from gateway.settings import Settings, cloud_environment
 from gateway.startup.signing_key import check_signing_key
 from gateway.tasks import cancel
+from gateway.views.webhook_bodies import WebhookBodies
 from workers.arq_worker import ToolWorker
 from workers.attempts.generate import generate, stop
 from workers.attempts.slot import keep_filling_slots
@@ -83,7 +84,11 @@ async def caretaking(settings: Settings, context: WorkerContext) -> AsyncIterato
         ledger=context.ledger,
         receivers=receivers,
         secrets=WebhookSecrets(signing_key),
-        links=OutputLinks(signing_key, settings.public_address),
+        bodies=WebhookBodies(
+            OutputLinks(signing_key, settings.public_address),
+            settings.public_address,
+            lambda: context.providers.card,
+        ),
         lease_seconds=settings.lease_seconds,
     )
     files, heartbeat = ExpiredFiles(context.ledger, context.outputs), Heartbeat(context.queue)

@@ -17,7 +17,7 @@ from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.services import BACKGROUND, CLIENT_CALLS, ORDERING, RATE_CARDS
-from gateway.domain import MediaKind, SettingValue, kind_asked
+from gateway.domain import MediaKind, OwnWebhook, SettingValue, kind_asked
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger.client_calls import ClientCall
 from gateway.pricing import facade_settings
@@ -89,12 +89,19 @@ def generation_of(request: web.Request, model_id: str, members: Mapping[str, Any
 
 
 async def order(
-    request: web.Request, body: GenerationIn, *, digest: str, retries: int | None, seconds: int = RETRY_SECONDS
+    request: web.Request,
+    body: GenerationIn,
+    *,
+    digest: str,
+    retries: int | None,
+    seconds: int = RETRY_SECONDS,
+    webhook: OwnWebhook | None = None,
 ) -> Ordered:
     """Price, reserve and queue; of a call that was made before, the generation that it made then.
 
     `digest` is of all that makes two calls the same. `retries`: how often the client says that it has sent this
     before, within `seconds`; None if it does not count: then every call may be a retry of one that was not answered.
+    `webhook` receives the generation's events in the client's form; the digest has to cover it.
     """
     who, key = caller(request), idempotency_key(request)
     asked = hashlib.sha256(f"{request.method}\n{request.path}\n{digest}".encode()).hexdigest()
@@ -110,7 +117,7 @@ async def order(
         key = f"client call {made}"
     digests = await digests_of(request, who, asked, key=key)
     try:
-        ordered = await request.app[ORDERING].order(who, body, digests)
+        ordered = await request.app[ORDERING].order(who, body, digests, webhook)
     except ApiError:
         _note(request, request.app[CLIENT_CALLS].forgotten)
         raise

@@ -18,6 +18,7 @@ from gateway.domain import (
     GenerationRequest,
     Input,
     Output,
+    OwnWebhook,
     PriceLine,
     SettingValue,
     State,
@@ -110,7 +111,9 @@ def encode_terms(terms: Terms, outputs_kept_ms: int) -> str:
     return ",".join(map(str, (*times, terms.attempts_max, outputs_kept_ms)))
 
 
-def first_fields(request: GenerationRequest, operation: str, webhook_url: str | None, terms: Terms) -> dict[str, str]:
+def first_fields(
+    request: GenerationRequest, operation: str, webhook: OwnWebhook | None, terms: Terms
+) -> dict[str, str]:
     """What is stored of a new generation and not decided by `reserve`, but for the request and the terms."""
     fields = {
         "tool": request.tool,
@@ -126,8 +129,9 @@ def first_fields(request: GenerationRequest, operation: str, webhook_url: str | 
     }
     if any(not item.url.startswith("https:") for item in request.inputs):
         fields["stored_inputs"] = "1"
-    if webhook_url is not None:
-        fields["webhook"] = webhook_url
+    if webhook is not None:
+        own = {"webhook": webhook.url, "webhook_form": webhook.form, "webhook_only": webhook.only}
+        fields |= {name: value for name, value in own.items() if value is not None}
     return fields
 
 

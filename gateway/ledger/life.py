@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from gateway.domain import is_generation_id, operation_id, partition_of_generation
+from gateway.domain import OwnWebhook, is_generation_id, operation_id, partition_of_generation
 from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.generation_records import (
@@ -67,18 +67,18 @@ class GenerationOperations(LedgerCore):
         pro: bool,
         keys_version: int | None,
         idempotency: tuple[str, str] | None = None,
-        webhook_url: str | None = None,
+        webhook: OwnWebhook | None = None,
     ) -> Reservation:
         """Check everything, then hold the price and make the generation, or change nothing (R8).
 
         `idempotency` is (digest of the caller's key, digest of method, path and body); `operation` is new for each
-        HTTP request; `webhook_url` is told of this generation alone. Outcomes in this order of precedence: NotFound,
+        HTTP request; `webhook` is told of this generation alone. Outcomes in this order of precedence: NotFound,
         KeysChanged, Replayed, KeyReused, SubscriptionRequired, PlanLimit, InsufficientCredits, WaitingRoomFull,
         Reserved.
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
-        fields = first_fields(request, operation, webhook_url, terms)
+        fields = first_fields(request, operation, webhook, terms)
         word, rest = await self.run(
             "reserve",
             self.account_key(account),

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.domain import ALL_ACCOUNTS, EventType, partition_of_account
+from gateway.domain import ALL_ACCOUNTS, EventType, WebhookForm, partition_of_account
 from gateway.ledger import keys, outcomes
 from gateway.ledger.core import LedgerCore, texts
 from gateway.ledger.records import pairs
@@ -76,7 +76,8 @@ class Try:
 class Delivery:
     """One event for one webhook. `subject` is a generation or an account; `tries` has the latest, `tried` counts all.
 
-    `url` is the request's own, if it is one of those; `data` is what was noted where a generation does not say it.
+    `url` and `form` are the request's own, if it is one of those; `data` is what was noted where a generation does not
+    say it.
     """
 
     event: str
@@ -90,6 +91,7 @@ class Delivery:
     tries: tuple[Try, ...]
     tried: int
     url: str | None
+    form: WebhookForm | None = None
     data: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -363,6 +365,7 @@ def decode_delivery(event: bytes, next_at: bytes, flat: Sequence[bytes]) -> Deli
         tries=tuple(_try(text) for text in fields.get("tries", "").split(";") if text),
         tried=int(fields.get("tried", 0)),
         url=fields.get("url"),
+        form=WebhookForm(fields["form"]) if "form" in fields else None,
         data=json.loads(fields.get("data", "{}")),
     )
 

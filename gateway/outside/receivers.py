@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -72,18 +72,20 @@ class Receivers:
         """Close every connection."""
         await self._outgoing.close()
 
-    async def call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> CallResult:
-        """Send an event to one receiver: `body`, signed with each of `secrets`."""
+    async def call(
+        self, url: str, event: str, body: str, secrets: Sequence[str], more: Mapping[str, str] | None = None
+    ) -> CallResult:
+        """Send an event to one receiver: `body`, signed with each of `secrets`; `more` are headers beside these."""
         began_at = time.perf_counter()
-        status_code, word = await self._call(url, event, body, secrets)
+        status_code, word = await self._call(url, body, signed(event, body, secrets) | dict(more or {}))
         return CallResult(status_code, word, round((time.perf_counter() - began_at) * 1000))
 
-    async def _call(self, url: str, event: str, body: str, secrets: Sequence[str]) -> tuple[int | None, Word | None]:
+    async def _call(self, url: str, body: str, signatures: Mapping[str, str]) -> tuple[int | None, Word | None]:
         # Checked again: the setting may have changed since the URL was registered.
         if self._guard.problem(url) is not None:
             return None, "url_refused"
         timeout = aiohttp.ClientTimeout(total=self.call_seconds)
-        headers = signed(event, body, secrets) | {"User-Agent": self._user_agent, "Content-Type": "application/json"}
+        headers = {**signatures, "User-Agent": self._user_agent, "Content-Type": "application/json"}
         try:
             async with self._outgoing.request(
                 "POST", URL(url), data=body.encode(), headers=headers, timeout=timeout
@@ -98,7 +100,7 @@ class Receivers:
             return None, _word(error)
         except Exception as error:  # noqa: BLE001 - whatever a receiver brings about, the try is over and must be noted
             # Only its kind: its text may be the address, and that may have a token in it.
-            log.error("webhook_call_crashed", event_id=event, error=type(error).__name__)  # noqa: TRY400 - no traceback, for the same reason
+            log.error("webhook_call_crashed", event_id=signatures["webhook-id"], error=type(error).__name__)  # noqa: TRY400 - no traceback, for the same reason
             return None, "connection_lost"
 
 

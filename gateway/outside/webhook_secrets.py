@@ -11,6 +11,7 @@ import hashlib
 import hmac
 
 from gateway.ledger.webhooks import SECRET_OVERLAP_MS, Webhook
+from gateway.outside.fal_signatures import FalSigner
 
 _PREFIX = "whsec_"  # Standard Webhooks' own
 _MARK_DIGITS = 12
@@ -22,6 +23,7 @@ class WebhookSecrets:
     def __init__(self, signing_key: str) -> None:
         """Derive from `signing_key`."""
         self._key = signing_key.encode()
+        self.fal = FalSigner(signing_key)
 
     def secret(self, account: str | None, webhook: str, version: int) -> str:
         """`whsec_` and 32 bytes in Base64: the secret of this version of a webhook (account None: the operators')."""

@@ -31,6 +31,24 @@ def event_shape(delivery: Delivery, generation: outcomes.Generation | None, link
     )
 
 
+def as_it_began(generation: outcomes.Generation) -> outcomes.Generation:
+    """The generation as of its first attempt's start, however late the event is delivered: retries send the same."""
+    return replace(
+        generation,
+        state=State.RUNNING,
+        held_millicredits=generation.price_millicredits,
+        committed_millicredits=0,
+        refunded_millicredits=0,
+        outputs=(),
+        outputs_deleted=False,
+        progress_thousandths=0,
+        attempt=1,
+        cancel_requested=False,
+        error=None,
+        finished_at=None,
+    )
+
+
 def _data(delivery: Delivery, generation: outcomes.Generation | None, links: OutputLinks) -> Answer:
     match delivery.type:
         case EventType.CREDITS_LOW | EventType.CREDITS_EXHAUSTED:
@@ -60,31 +78,13 @@ def _data(delivery: Delivery, generation: outcomes.Generation | None, links: Out
         case _ if generation is None:
             return GoneGeneration(id=delivery.subject, object="generation", account=delivery.account)
         case EventType.GENERATION_RUNNING:
-            return generation_shape(_as_it_began(generation), links)
+            return generation_shape(as_it_began(generation), links)
         case _:
             return generation_shape(generation, links)
 
 
 def _credits(millicredits: str) -> Decimal:
     return millicredits_to_credits(int(millicredits))
-
-
-def _as_it_began(generation: outcomes.Generation) -> outcomes.Generation:
-    """The generation as of its first attempt's start, however late the event is delivered: retries send the same."""
-    return replace(
-        generation,
-        state=State.RUNNING,
-        held_millicredits=generation.price_millicredits,
-        committed_millicredits=0,
-        refunded_millicredits=0,
-        outputs=(),
-        outputs_deleted=False,
-        progress_thousandths=0,
-        attempt=1,
-        cancel_requested=False,
-        error=None,
-        finished_at=None,
-    )
 
 
 def _plan(texts: Mapping[str, str]) -> AccountPlan:

@@ -1,7 +1,7 @@
 """A program that uses nothing but the public calls of `fal_client`: run with each version that is supported.
 
-Its arguments are the keys of two accounts, one with credits and one without. Where the gateway is, the environment
-says, as `fal_client` reads it. It prints what it saw.
+Its arguments are the keys of two accounts, one with credits and one without, and the URL of a webhook. Where the
+gateway is, the environment says, as `fal_client` reads it. It prints what it saw.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def arguments(prompt: str, **sandbox: Any) -> dict[str, Any]:
     return {"prompt": prompt, "sandbox": sandbox} if sandbox else {"prompt": prompt}
 
 
-def main(key: str, poor_key: str) -> dict[str, Any]:
+def main(key: str, poor_key: str, webhook_url: str) -> dict[str, Any]:
     client, poor = fal_client.SyncClient(key=key), fal_client.SyncClient(key=poor_key)
     seen: dict[str, Any] = {"version": version("fal_client"), "statuses": []}
     two = client.subscribe(
@@ -42,7 +42,8 @@ def main(key: str, poor_key: str) -> dict[str, Any]:
     seen["two"] = [(one["width"] > one["height"], one["content_type"]) for one in two["images"]]
     seen["run"] = len(client.run(MODEL, {"prompt": "a dog"})["images"])
     seen["streamed"] = [len(event["images"]) for event in client.stream(MODEL, {"prompt": "a bird"})]
-    handle = client.submit("farebox/flux-dev", {"prompt": "by its id"})
+    handle = client.submit("farebox/flux-dev", {"prompt": "by its id"}, webhook_url=webhook_url)
+    seen["told of"] = handle.request_id
     seen["by id"] = len(client.result("farebox/flux-dev", handle.request_id)["images"])
     seen["status"] = type(client.status("farebox/flux-dev", handle.request_id)).__name__
     seen["timed out"] = timed_out(client)
@@ -54,6 +55,7 @@ def main(key: str, poor_key: str) -> dict[str, Any]:
         "size": error_of(lambda: client.submit(MODEL, {"prompt": "x", "image_size": "huge"})),
         "prompt": error_of(lambda: client.submit(MODEL, {})),
         "model": error_of(lambda: client.submit("fal-ai/none", {"prompt": "x"})),
+        "webhook": error_of(lambda: client.submit(MODEL, {"prompt": "x"}, webhook_url="https://10.0.0.1/")),
         "gated": error_of(lambda: client.submit("fal-ai/nano-banana-pro", {"prompt": "x"})),
         "poor": error_of(lambda: poor.subscribe("fal-ai/flux-2-pro", {"prompt": "x"})),
         "poor in run": error_of(lambda: poor.run("fal-ai/flux-2-pro", {"prompt": "x"})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,12 +10,15 @@ import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.console.stack import Stack
 from tests.facades.conftest import Installed
 from tests.facades.openai_clients import charged, generations
 from tests.facades.tls import TlsProxy
+from tests.until import until
+from tests.webhooks.receiving import check_signature, receiving
 
 PROGRAM = Path(__file__).with_name("fal_program.py")
 HERE = version_of("fal_client")
@@ -30,15 +34,25 @@ def environment_of(proxy: TlsProxy) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("version", [HERE, pytest.param("0.14.1", marks=pytest.mark.long)])
-def test_a_program_written_for_fal_runs(stack: Stack, https: TlsProxy, installed: Installed, version: str) -> None:
+async def test_a_program_written_for_fal_runs(
+    stack: Stack, https: TlsProxy, installed: Installed, version: str
+) -> None:
     account, poor = stack.account(top_up=1000), stack.account(free=False)
     environment = environment_of(https)
     if version != HERE:
         environment["PYTHONPATH"] = str(installed(f"fal_client=={version}"))
-    command = [sys.executable, str(PROGRAM), account.key, poor.key]
-    program = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=150)
-    assert program.returncode == 0, program.stderr
+    async with receiving() as receiver:
+        command = [sys.executable, str(PROGRAM), account.key, poor.key, f"{receiver.url}/fal?order=1"]
+        program = await asyncio.to_thread(
+            subprocess.run, command, env=environment, capture_output=True, text=True, check=False, timeout=150
+        )
+        assert program.returncode == 0, program.stderr
+        await until(lambda: receiver.told)
     seen = json.loads(program.stdout)
+    (told,) = receiver.told
+    assert json.loads(told.body)["request_id"] == seen.pop("told of")
+    jwks = await asyncio.to_thread(httpx.get, f"{stack.address}/fal/.well-known/jwks.json")
+    check_signature(jwks.json(), told)
     errors, statuses = seen.pop("errors"), seen.pop("statuses")
     assert statuses[-1] == "Completed"
     assert len(statuses) <= 5, "a status is held until there is news"
@@ -60,6 +74,7 @@ def test_a_program_written_for_fal_runs(stack: Stack, https: TlsProxy, installed
         "size": [422, "invalid_settings"],
         "prompt": [422, "invalid_request"],
         "model": [404, "unknown_model"],
+        "webhook": [422, "invalid_request"],
         "gated": [403, "subscription_required"],
         "poor": [402, "insufficient_credits"],
         "poor in run": [402, "insufficient_credits"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +12,15 @@ from typing import Any
 import httpx
 import pytest
 from replicate.exceptions import ModelError, ReplicateError
+from replicate.prediction import Prediction
+from replicate.webhook import Webhooks
 
 from tests.console.stack import Account, Stack
 from tests.facades.openai_clients import charged, generations
 from tests.facades.replicate_clients import ClientOf, async_client_of, clients
 from tests.made_media import picture
+from tests.until import until
+from tests.webhooks.receiving import receiving
 
 SLOW = {"prompt": "slow", "sandbox": {"delay_seconds": 600}}
 FLUX = "farebox/flux-dev"
@@ -137,9 +142,20 @@ def test_what_cannot_be_made_is_refused_by_name(
     assert generations(stack, account) == []
 
 
-def test_a_webhook_is_refused_by_name(stack: Stack, client_of: ClientOf) -> None:
-    with pytest.raises(ReplicateError, match="`webhook` is not supported"):
-        client_of(stack.account()).predictions.create(FLUX, {"prompt": "x"}, webhook="https://example.com/")
+async def test_a_webhook_is_called_and_validated_with_the_secret_that_the_package_reads(stack: Stack) -> None:
+    async with receiving() as receiver, async_client_of(stack, stack.account()) as client:
+        made = await client.predictions.async_create(FLUX, {"prompt": "x"}, webhook=receiver.url)
+        await until(lambda: len(receiver.told) == 2)
+        secret = await client.webhooks.default.async_secret()
+        shown = await client.predictions.async_get(made.id)
+        with pytest.raises(ReplicateError, match="`webhook` must resolve to a public address"):
+            await client.predictions.async_create(FLUX, {"prompt": "x"}, webhook="https://10.0.0.1/")
+    for told in receiver.told:
+        Webhooks.validate(headers=dict(told.headers), body=told.body, secret=secret, tolerance=300)
+    start, end = (Prediction(**json.loads(told.body)) for told in receiver.told)
+    assert (start.id, start.status, start.output) == (made.id, "processing", None)
+    assert end == shown
+    assert (end.status, end.output) == ("succeeded", shown.output)
 
 
 def test_a_wrong_key_is_401_and_an_unknown_call_404(stack: Stack, client_of: ClientOf) -> None:

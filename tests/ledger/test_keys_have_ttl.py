@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import gateway.ledger
-from gateway.domain import Bucket, FailureCode, Input, Scope
+from gateway.domain import Bucket, FailureCode, Input, OwnWebhook, Scope
 from gateway.ledger import keys
 from gateway.ledger.audit import audit, remember
 from gateway.ledger.client_calls import ClientCall, ClientCalls
@@ -85,7 +85,7 @@ async def a_busy_time(world: World) -> None:
                 account,
                 idempotency=("k", "b"),
                 inputs=(Input("image", "in/1"),),
-                webhook_url="https://a.example",
+                webhook=OwnWebhook("https://a.example"),
             )
         )
         await world.fail(await world.spend(1_000, account))

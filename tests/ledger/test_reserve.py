@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import Bucket, Input, State, generation_id, operation_id, partition_of_account
+from gateway.domain import Bucket, Input, OwnWebhook, State, generation_id, operation_id, partition_of_account
 from gateway.ledger import keys, outcomes
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, POLICY, World, shares, the
 
@@ -269,7 +269,8 @@ async def test_what_reserve_answers_is_what_a_read_answers(world: World) -> None
     inputs = (Input("image", "inputs/1"),)
     for price in (10_000, 0, 10_000, 10_000):
         reserved = the(
-            outcomes.Reserved, await world.reserve(price=price, inputs=inputs, webhook_url="https://example.com/")
+            outcomes.Reserved,
+            await world.reserve(price=price, inputs=inputs, webhook=OwnWebhook("https://example.com/")),
         )
         assert reserved.generation == await world.generation(reserved.generation.id)
     assert reserved.generation.state is State.WAITING

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain import EventType, FailureCode, partition_of_account
+from gateway.domain import EventType, FailureCode, OwnWebhook, partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.webhooks import Delivery, Due, Webhook
 from tests.invariants.patched import replaced
@@ -83,11 +83,11 @@ async def test_one_event_that_a_receiver_never_takes_does_not_stop_the_others(cl
 async def test_an_address_of_a_request_is_given_up_alone(clocked: Clocked) -> None:
     world = clocked.world
     await world.account()
-    await world.ledger.cancel(generation=await world.spend(webhook_url="https://example.com/gone"))
+    await world.ledger.cancel(generation=await world.spend(webhook=OwnWebhook("https://example.com/gone")))
     due = due_of("default")
     (one,) = await claim(world, due)
     assert await tried(world, due, one, 410) == "failed"
-    await world.ledger.cancel(generation=await world.spend(webhook_url="https://example.com/there"))
+    await world.ledger.cancel(generation=await world.spend(webhook=OwnWebhook("https://example.com/there")))
     (one,) = await claim(world, due)
     assert await tried(world, due, one) == "delivered"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from gateway.domain import EventType, FailureCode, operation_id, partition_of_account
+from gateway.domain import EventType, FailureCode, OwnWebhook, WebhookForm, operation_id, partition_of_account
 from gateway.ledger import keys, outcomes
 from gateway.ledger.webhooks import WEBHOOKS_MAX, ClaimedDeliveries, TooMany, Webhook
 from tests.ledger.webhook_deliveries import (
@@ -19,6 +19,8 @@ from tests.ledger.webhook_deliveries import (
     types,
 )
 from tests.ledger.world import DAY, HOUR, MINUTE, PARTITIONS, World, the
+
+BOTH = ["running", "succeeded"]
 
 # --- who is told of what --------------------------------------------------------------------------------------------
 
@@ -140,12 +142,42 @@ async def test_operators_hear_of_all_accounts_in_one_list(world: World) -> None:
 async def test_a_requests_own_url_is_told_beside_the_webhooks(world: World) -> None:
     await world.account()
     webhook = await world.listen("ann", *ENDS)
-    await world.finish(await world.spend(webhook_url="https://example.com/1"))
+    await world.finish(await world.spend(webhook=OwnWebhook("https://example.com/1")))
     assert await types(world, webhook) == ["generation.succeeded"]
     own = await told(world, "default")
     assert {str(one.type) for one in own} == {"generation.running", "generation.succeeded"}
     assert len(own) == 2
     assert {one.url for one in own} == {"https://example.com/1"}
+
+
+async def test_a_requests_own_url_is_stored_as_before_there_were_forms_and_read_so(world: World) -> None:
+    """What an earlier version stored has neither field, and is told in our form, from its start to its end."""
+    await world.account()
+    generation = await world.spend(webhook=OwnWebhook("https://example.com/1"))
+    stored = await world.redis.hgetall(world.ledger.generation_key(generation))
+    assert {name for name in stored if name.startswith(b"webhook")} == {b"webhook"}
+    await world.finish(generation)
+    own = await told(world, "default")
+    assert [(one.url, one.form) for one in own] == [("https://example.com/1", None)] * 2
+    place = keys.delivery(due_of("default").partition, "ann", "default", own[0].event)
+    delivery = await world.redis.hgetall(place)
+    assert delivery.keys() - {b"behind"} == {b"type", b"account", b"subject", b"created_at", b"status", b"url"}
+
+
+@pytest.mark.parametrize(("only", "expected"), [("start", ["running"]), ("end", ["succeeded"]), (None, BOTH)])
+async def test_a_generations_own_webhook_has_its_form_and_only_the_events_that_it_asked_for(
+    world: World, only: Literal["start", "end"] | None, expected: list[str]
+) -> None:
+    """The account's other webhooks are told of everything, in our form."""
+    await world.account()
+    webhook = await world.listen("ann")
+    await world.finish(await world.spend(webhook=OwnWebhook("https://example.com/1", WebhookForm.FAL, only)))
+    own, others = await told(world, "default"), await told(world, webhook)
+    assert sorted((str(one.type), one.form) for one in own) == [
+        (f"generation.{one}", WebhookForm.FAL) for one in expected
+    ]
+    assert sorted((str(one.type), one.form) for one in others) == [(f"generation.{one}", None) for one in BOTH]
+    assert len(await claim(world, due_of("default"))) == 1, "an end waits for its start, if that is told at all"
 
 
 async def test_an_owner_may_have_only_so_many(world: World) -> None:

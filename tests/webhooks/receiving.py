@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import functools
+import hashlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.domain import EventType
 from gateway.ledger.ledger import Ledger
@@ -16,10 +21,16 @@ from gateway.outputs import OutputLinks
 from gateway.outside.addresses import AddressGuard, parse_networks
 from gateway.outside.receivers import Receivers
 from gateway.outside.webhook_secrets import WebhookSecrets
-from tests.api.visitor import Visitor
+from gateway.pricing.card import RateCard
+from gateway.pricing.load import load_card
+from gateway.views.webhook_bodies import WebhookBodies
+from tests.api.visitor import CARD, Visitor
 from workers.webhooks.sender import WebhookSender
 
 LOCAL = "127.0.0.0/8"
+ADDRESS = "http://127.0.0.1:8080"
+"""Where the sender says that the gateway is."""
+
 SIGNING_KEY = "the signing key of the tests, long enough to be one"
 ALL_EVENTS = list(EventType)
 
@@ -111,6 +122,11 @@ async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
         await runner.cleanup()
 
 
+@functools.cache
+def _card() -> RateCard:
+    return load_card(CARD)
+
+
 @asynccontextmanager
 async def telling(
     ledger: Ledger, *, signing_key: str = SIGNING_KEY, networks: str = LOCAL, call_seconds: float = 10
@@ -121,7 +137,7 @@ async def telling(
         ledger=ledger,
         receivers=receivers,
         secrets=WebhookSecrets(signing_key),
-        links=OutputLinks(signing_key, "http://127.0.0.1:8080"),
+        bodies=WebhookBodies(OutputLinks(signing_key, ADDRESS), ADDRESS, _card),
         lease_seconds=2,
     )
     try:
@@ -152,3 +168,15 @@ async def deliveries_of(visitor: Visitor, key: str, webhook: str) -> list[dict[s
     assert reply.status == 200, reply.raw
     data: list[dict[str, Any]] = reply.body["data"]
     return data[::-1]
+
+
+def check_signature(jwks: dict[str, Any], told: Told, *, body: str | None = None) -> None:
+    """Check a call in fal's form as fal's documentation does it; InvalidSignature."""
+    headers = {name.lower(): value for name, value in told.headers.items()}
+    signed = [headers[f"x-fal-webhook-{name}"] for name in ("request-id", "user-id", "timestamp")]
+    assert abs(time.time() - int(signed[2])) < 300
+    message = "\n".join([*signed, hashlib.sha256((body or told.body).encode()).hexdigest()]).encode()
+    (key,) = jwks["keys"]
+    assert (key["kty"], key["crv"]) == ("OKP", "Ed25519")
+    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "="))
+    public.verify(bytes.fromhex(headers["x-fal-webhook-signature"]), message)

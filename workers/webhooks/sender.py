@@ -19,16 +19,16 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.clock import now_ms
-from gateway.domain import operation_id
+from gateway.domain import WebhookForm, operation_id
 from gateway.errors import FareboxError, LedgerUnavailable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.outcomes import Generation
 from gateway.ledger.webhooks import DEFAULT, ClaimedDeliveries, Delivery, Due, Try, Webhook
-from gateway.outputs import OutputLinks
 from gateway.outside.receivers import CALL_SECONDS, CallResult, Receivers
 from gateway.outside.webhook_secrets import WebhookSecrets
 from gateway.tasks import cancel
-from gateway.views.events import GENERATION_EVENTS, event_shape
+from gateway.views.events import GENERATION_EVENTS
+from gateway.views.webhook_bodies import WebhookBodies
 from workers.metrics import WEBHOOK_TRIES
 from workers.retry import retry_until_answered
 from workers.webhooks.call_limit import CallLimit, CallShare
@@ -57,7 +57,7 @@ class WebhookSender:
     ledger: Ledger
     receivers: Receivers
     secrets: WebhookSecrets
-    links: OutputLinks
+    bodies: WebhookBodies
     lease_seconds: float
     round_seconds: float = _ROUND_SECONDS
     claim_ms: int = _CLAIM_MS
@@ -198,14 +198,16 @@ class WebhookSender:
             )
             return CallResult(None, "secret_missing", 0)
         try:
-            body = event_shape(delivery, await self._generation(delivery), self.links).json_text()
+            body = self.bodies.body_of(delivery, await self._generation(delivery))
         except Exception:  # the generation cannot be read: retried like any other failure, for a day
             log.exception("event_unreadable", webhook=webhook.id, event_id=delivery.event, about=delivery.subject)
             return CallResult(None, "unreadable", 0)
         if time.monotonic() > latest:
             log.warning("webhook_claim_ran_out", webhook=webhook.id, account=webhook.account, event_id=delivery.event)
             return None
-        return await self.receivers.call(url, delivery.event, body, secrets)
+        of_fal = delivery.form is WebhookForm.FAL
+        more = self.secrets.fal.headers(delivery.subject, delivery.account, body) if of_fal else None
+        return await self.receivers.call(url, delivery.event, body, secrets, more)
 
     async def _generation(self, delivery: Delivery) -> Generation | None:
         if delivery.type not in GENERATION_EVENTS:

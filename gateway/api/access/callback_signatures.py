@@ -1,16 +1,15 @@
 """Verifies provider callbacks: Standard Webhooks (Replicate), Ed25519 with published keys (fal).
 
-fal signs `request id, user id, timestamp, hex(SHA-256(body))`, one per line, and publishes its keys as a JWKS; any of
-them may have signed. Both have a timestamp, valid for five minutes either way, so old callbacks cannot be replayed.
-Other providers are identified by the token in the URL alone. It is valid for one generation only, and appears in the
-logs of every proxy on the way: so an unsigned call triggers a poll of that generation, and never stops a job.
+fal publishes its keys as a JWKS; any of them may have signed. Both have a timestamp, valid for five minutes either way,
+so old callbacks cannot be replayed. Other providers are identified by the token in the URL alone. It is valid for one
+generation only, and appears in the logs of every proxy on the way: so an unsigned call triggers a poll of that
+generation, and never stops a job.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from yarl import URL
 
 from gateway.clock import now_seconds
 from gateway.outside.addresses import AddressGuard
+from gateway.outside.fal_signatures import SIGNATURE_HEADER, SIGNED_HEADERS, signed_text
 from gateway.outside.outgoing import Outgoing
 from gateway.outside.secret_strength import weakness
 from gateway.pricing.providers import ProviderTable
@@ -39,8 +39,6 @@ KEYS_APART_SECONDS = 60.0
 _FETCH_SECONDS = 5
 _JWKS_MAX_BYTES = 65_536
 _KEYS_MAX = 32
-_FAL_HEADERS = ("X-Fal-Webhook-Request-Id", "X-Fal-Webhook-User-Id", "X-Fal-Webhook-Timestamp")
-_FAL_SIGNATURE = "X-Fal-Webhook-Signature"
 
 log = structlog.get_logger(__name__)
 
@@ -127,15 +125,15 @@ def _check_secret(variable: str, headers: Mapping[str, str], body: bytes) -> Non
 
 def _fal_signature(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
     """The signature and the signed text; NotSigned if a header is missing or the timestamp is off."""
-    said = [headers.get(name, "") for name in _FAL_HEADERS]
+    said = [headers.get(name, "") for name in SIGNED_HEADERS]
     try:
-        signature = bytes.fromhex(headers.get(_FAL_SIGNATURE, ""))
+        signature = bytes.fromhex(headers.get(SIGNATURE_HEADER, ""))
         off_seconds = abs(now_seconds() - int(said[2]))
     except (ValueError, OverflowError):  # the latter: a timestamp with hundreds of digits
         raise NotSigned("a header is missing or is not one fal sends") from None
     if not all(said) or not signature or off_seconds > TOLERANCE_SECONDS:
         raise NotSigned("a header is missing, or the timestamp is too far from now")
-    return signature, "\n".join([*said, hashlib.sha256(body).hexdigest()]).encode()
+    return signature, signed_text(said, body)
 
 
 def _any_fits(keys: tuple[Ed25519PublicKey, ...], signature: bytes, message: bytes) -> bool:

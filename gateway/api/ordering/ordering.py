@@ -20,6 +20,7 @@ from gateway.api.ordering.refusals import refusal_of_request, refusal_of_reserve
 from gateway.domain import (
     GenerationRequest,
     Input,
+    OwnWebhook,
     credits_to_millicredits,
     format_credits,
     generation_id,
@@ -68,7 +69,7 @@ class _Priced:
     request: GenerationRequest
     model: Model
     inputs: tuple[GivenInput, ...]
-    webhook_url: str | None
+    webhook: OwnWebhook | None
 
 
 class Ordering:
@@ -133,11 +134,20 @@ class Ordering:
         """Reject inputs that an order would be rejected for; the bytes of `data:` URLs are not inspected."""
         given_inputs(body.inputs, self._uploads, self._input_guard, account, files=False)
 
-    async def order(self, caller: Caller, body: GenerationIn, digests: IdempotencyDigests | None) -> Ordered:
-        """Price, reserve and queue. Before a refusal, check whether the same request was accepted earlier (R11)."""
+    async def order(
+        self,
+        caller: Caller,
+        body: GenerationIn,
+        digests: IdempotencyDigests | None,
+        webhook: OwnWebhook | None = None,
+    ) -> Ordered:
+        """Price, reserve and queue. Before a refusal, check whether the same request was accepted earlier (R11).
+
+        `webhook`: what a facade's client asks for in place of the body's `webhook_url`.
+        """
         account = caller.acting_account
         try:
-            priced = self._priced(account, body)
+            priced = self._priced(account, body, webhook)
             # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
             seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
             generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
@@ -159,7 +169,7 @@ class Ordering:
             pro=priced.model.pro,
             keys_version=caller.keys_version,
             idempotency=None if digests is None else (digests.key, digests.request),
-            webhook_url=priced.webhook_url,
+            webhook=priced.webhook,
         )
         match outcome:
             case outcomes.Reserved():
@@ -171,7 +181,7 @@ class Ordering:
                 self._drop_inputs(priced)
                 raise refusal_of_reserve(outcome, priced.request, card)
 
-    def _priced(self, account: str, body: GenerationIn) -> _Priced:
+    def _priced(self, account: str, body: GenerationIn, webhook: OwnWebhook | None) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
         quote = self.price(account, body)
         millicredits, lines, version = quote.price_millicredits, quote.lines, quote.rate_card
@@ -199,10 +209,12 @@ class Ordering:
             metadata=body.metadata,
             sandbox=None if body.sandbox is None else body.sandbox.model_dump(mode="json", exclude_unset=True),
         )
-        if body.webhook_url is not None:
-            check_url(self._webhook_guard, body.webhook_url, "webhook_url")
+        if webhook is None and body.webhook_url is not None:
+            webhook = OwnWebhook(body.webhook_url)
+        if webhook is not None:
+            check_url(self._webhook_guard, webhook.url, webhook.member)
         given = given_inputs(body.inputs, self._uploads, self._input_guard, account) if body.inputs else ()
-        return _Priced(asked, quote.model, given, body.webhook_url)
+        return _Priced(asked, quote.model, given, webhook)
 
     def _check_sandbox(self, model: Model) -> None:
         if not self._in_test_mode:

@@ -14,10 +14,11 @@ from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import queue_positions
 from gateway.api.services import HUB
-from gateway.domain import FINAL_STATES
+from gateway.domain import FINAL_STATES, OwnWebhook
 from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, order
 from gateway.facades.fal.parameters import body_of
 from gateway.facades.fal.results import Generation, headers_of, made_of, result_of, status_of, urls_of
+from gateway.facades.fal.webhooks import webhook_of
 from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold, send_whole
 from gateway.facades.parameters import refused
 from gateway.views.fal_results import error_members
@@ -43,7 +44,7 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 
 async def _submit(request: web.Request, app: str) -> web.StreamResponse:
-    ordered = await _ordered(request, app, SUBMIT_SECONDS)
+    ordered = await _ordered(request, app, SUBMIT_SECONDS, webhook_of(request))
     generation = ordered.generation
     (position,) = await queue_positions(request, [generation])
     members = status_of(generation, position, logs=False) | urls_of(request, app, generation)
@@ -83,14 +84,16 @@ async def _stream(request: web.Request, app: str) -> web.StreamResponse:
             raise ConnectionResetError("the gateway stops: the stream is cut off, so that the client sees it")
 
 
-async def _ordered(request: web.Request, app: str, seconds: int) -> Ordered:
-    query = query_of(request)
-    if unknown := query.keys():
+async def _ordered(request: web.Request, app: str, seconds: int, webhook: OwnWebhook | None = None) -> Ordered:
+    known = set() if webhook is None else {webhook.member}
+    if unknown := query_of(request).keys() - known:
         raise refused(min(unknown), "is not a parameter of this call")
     arguments = await read_object(request)
     body = body_of(request, app, arguments)
     digest = canonical_json(await raw_body(request), request[DOCUMENT])
-    return await order(request, body, digest=digest, retries=None, seconds=seconds)
+    if webhook is not None:
+        digest = f"{digest}\n{webhook.url}"
+    return await order(request, body, digest=digest, retries=None, seconds=seconds, webhook=webhook)
 
 
 def _headers(ordered: Ordered) -> dict[str, str]:

@@ -12,6 +12,7 @@ from gateway.api.services import RATE_CARDS
 from gateway.domain import MediaKind
 from gateway.facades.calls import OURS, generation_of, settings_of
 from gateway.facades.parameters import nothing_but, of_duration, refused, whole
+from gateway.facades.replicate import webhooks
 from gateway.facades.replicate.files import FILES_PATH, address_of
 from gateway.facades.replicate.names import url_of
 from gateway.pricing.card import Model
@@ -33,16 +34,13 @@ _SENSES: Mapping[str, Sense] = {
     "output_quality": nothing_but(100),
     "disable_safety_checker": nothing_but(*_OFF),
 }
-_MEMBERS = frozenset({"input", "version", "stream", *OURS})
-_WEBHOOKS = frozenset({"webhook", "webhook_events_filter", "webhook_completed"})
+_MEMBERS = frozenset({"input", "version", "stream", *webhooks.MEMBERS, *OURS})
 
 
 async def read_call(request: web.Request) -> Mapping[str, Any]:
     """A create call's members; InvalidRequest names what is not served."""
     given = {name: value for name, value in (await read_object(request)).items() if value is not None}
     for name in given:
-        if name in _WEBHOOKS:
-            raise refused(name, "is not supported: create a webhook (POST /v1/webhooks), or wait for the prediction")
         if name not in _MEMBERS:
             raise refused(name, "is not a member of a prediction")
     if not isinstance(given.get("input", {}), dict):

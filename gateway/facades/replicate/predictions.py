@@ -27,6 +27,7 @@ from gateway.facades.parameters import refused, retries_of
 from gateway.facades.replicate.inputs import body_of, read_call
 from gateway.facades.replicate.names import model_in_path, model_of_version, url_of
 from gateway.facades.replicate.shapes import prediction_of
+from gateway.facades.replicate.webhooks import webhook_of
 from gateway.ledger import outcomes
 from gateway.views.predictions import STARTING
 
@@ -104,11 +105,13 @@ async def _create(request: web.Request, model_id: str, call: Mapping[str, object
     seconds, began_at = _wait_seconds(request), monotonic()
     if CANCEL_AFTER_HEADER in request.headers:
         raise refused(CANCEL_AFTER_HEADER, "is not supported: cancel the prediction")
-    body = body_of(request, model_id, call)
+    body, webhook = body_of(request, model_id, call), webhook_of(call)
     digest = canonical_json(await raw_body(request), request[DOCUMENT])
     # A client that waits so long for the end waits no longer for room.
     room_seconds = min(seconds or ROOM_SECONDS, ROOM_SECONDS)
-    ordered = await _with_room(lambda: order(request, body, digest=digest, retries=retries_of(request)), room_seconds)
+    ordered = await _with_room(
+        lambda: order(request, body, digest=digest, retries=retries_of(request), webhook=webhook), room_seconds
+    )
     headers = created_headers(ordered)
     seconds -= monotonic() - began_at
     if seconds <= 0 or ordered.generation.state in FINAL_STATES:

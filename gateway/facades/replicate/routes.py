@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gateway.api.http.route import Route
 from gateway.domain import Scope
-from gateway.facades.replicate import files, models, predictions, streams
+from gateway.facades.replicate import files, models, predictions, streams, webhooks
 from gateway.views.predictions import ROOT
 
 ACCOUNT = frozenset({Scope.ACCOUNT})
@@ -39,6 +39,8 @@ _ROUTES: tuple[Route, ...] = (
           looks_up_key=True),
     Route("GET", FILE, files.get, ACCOUNT, None, None, "Get a file", looks_up_key=True),
     Route("DELETE", FILE, files.delete, ACCOUNT, None, None, "Delete a file", looks_up_key=True),
+    Route("GET", f"{ROOT}/webhooks/default/secret", webhooks.secret, ACCOUNT, None, None,
+          "Get the secret that webhooks are signed with", looks_up_key=True),
 )
 # fmt: on
 

@@ -28,8 +28,10 @@ end
 
 -- Write: the start or end of a generation. The end is delivered after the start, however long that takes.
 function events.of_generation(g, type, listeners, operators, now)
+  local left_out = g.webhook_only and g.webhook_only ~= (type == RUNNING and "start" or "end")
   tell(g.account, {
-    id = id_of(g.id, type), type = type, account = g.account, subject = g.id, url = g.webhook,
+    id = id_of(g.id, type), type = type, account = g.account, subject = g.id,
+    url = not left_out and g.webhook or nil, form = g.webhook_form,
     after = type ~= RUNNING and id_of(g.id, RUNNING) or nil,
   }, listeners, operators, now)
 end

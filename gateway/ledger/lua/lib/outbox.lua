@@ -62,8 +62,8 @@ local function make_outbox()
     end
   end
 
-  -- Add an event for a webhook: `id`, `type`, `account`, `subject`, `created_at`, `data`, `url`, and `after`: the id of
-  -- the one that must be delivered before it.
+  -- Add an event for a webhook: `id`, `type`, `account`, `subject`, `created_at`, `data`, `url` and its `form`, and
+  -- `after`: the id of the one that must be delivered before it.
   function outbox.add(owner, id, event, now)
     local key = webhook_keys.delivery(owner, id, event.id)
     local webhook_key = webhook_keys.webhook(owner, id)
@@ -74,7 +74,10 @@ local function make_outbox()
       "status", "pending",
     }
     if event.data then flat[#flat + 1], flat[#flat + 2] = "data", event.data end
-    if event.url and id == webhooks.DEFAULT then flat[#flat + 1], flat[#flat + 2] = "url", event.url end
+    if event.url and id == webhooks.DEFAULT then
+      flat[#flat + 1], flat[#flat + 2] = "url", event.url
+      if event.form then flat[#flat + 1], flat[#flat + 2] = "form", event.form end
+    end
     redis.call("HSET", key, unpack(flat))
     redis.call("PEXPIRE", key, amounts.text(LASTS))
     redis.call("ZADD", webhook_keys.deliveries(owner, id), event.created_at, event.id)

@@ -1,0 +1,70 @@
+"""Webhooks of predictions: what a create asks for, and the secret that they are signed with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from aiohttp import web
+
+from gateway.api.access.auth import OWN_ACCOUNT, found
+from gateway.api.errors import InvalidRequest
+from gateway.api.http.context import caller
+from gateway.api.http.respond import answer_json
+from gateway.api.services import LEDGER, WEBHOOK_SECRETS
+from gateway.clock import now_ms
+from gateway.domain import OwnWebhook, WebhookForm
+from gateway.facades.parameters import refused
+from gateway.ledger.webhooks import DEFAULT
+
+URL, FILTER, COMPLETED_URL = "webhook", "webhook_events_filter", "webhook_completed"
+MEMBERS = frozenset({URL, FILTER, COMPLETED_URL})
+
+_ONLY: Mapping[frozenset[str], Literal["start", "end"] | None] = {
+    frozenset({"start", "completed"}): None,
+    frozenset({"start"}): "start",
+    frozenset({"completed"}): "end",
+}
+_WITHIN = frozenset({"output", "logs"})
+"""Events without a call of their own: outputs and logs come with the prediction when it has completed."""
+
+_EVENTS = ("start", "output", "logs", "completed")
+
+
+def webhook_of(call: Mapping[str, Any]) -> OwnWebhook | None:
+    """The webhook that a create call asks for; InvalidRequest names what is wrong with it."""
+    if URL in call and COMPLETED_URL in call:
+        raise refused(COMPLETED_URL, f"cannot be used together with `{URL}`: use `{FILTER}`")
+    member = COMPLETED_URL if COMPLETED_URL in call else URL
+    if member not in call:
+        if FILTER in call:
+            raise refused(FILTER, f"requires `{URL}`")
+        return None
+    if not isinstance(call[member], str):
+        raise refused(member, "must be a URL")
+    only = "end" if member == COMPLETED_URL else _only(call.get(FILTER))
+    return OwnWebhook(call[member], WebhookForm.REPLICATE, only, member)
+
+
+def _only(events: object) -> Literal["start", "end"] | None:
+    if events is None:
+        return None
+    if not isinstance(events, list) or not all(one in _EVENTS for one in events):
+        raise refused(FILTER, f"must be a list of {', '.join(_EVENTS)}")
+    called = frozenset(events) - _WITHIN
+    if not called:
+        raise refused(FILTER, "must have `start` or `completed`: outputs and logs are sent with `completed`")
+    return _ONLY[called]
+
+
+async def secret(request: web.Request) -> web.Response:
+    """`GET /replicate/v1/webhooks/default/secret`: the one of the account's `default` webhook."""
+    account, secrets = caller(request).acting_account, request.app[WEBHOOK_SECRETS]
+    outcome = await request.app[LEDGER].webhook(webhook=DEFAULT, account=account)
+    in_force = secrets.in_force(found(outcome, OWN_ACCOUNT), now_ms())
+    if not in_force:
+        raise InvalidRequest(
+            "The webhook secret belongs to another signing key. Rotate it: POST /v1/webhooks/default/rotate."
+        )
+    return answer_json(json.dumps({"key": in_force[0]}).encode())

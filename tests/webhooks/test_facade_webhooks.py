@@ -1,0 +1,299 @@
+"""Webhooks asked for through Replicate's and fal's calls: in their form, and accepted by their verifiers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.exceptions import InvalidSignature
+from replicate.client import Client
+from replicate.prediction import Prediction
+from replicate.webhook import Webhooks, WebhookSigningSecret, WebhookValidationError
+
+from gateway.domain import FailureCode
+from gateway.outside.webhook_secrets import WebhookSecrets
+from tests.api.visitor import Reply, Visitor, open_gateway
+from tests.webhooks.receiving import (
+    ADDRESS,
+    SIGNING_KEY,
+    Receiver,
+    Told,
+    answering,
+    check_signature,
+    deliveries_of,
+    receiving,
+    tell,
+    telling,
+)
+from workers.webhooks.sender import WebhookSender
+
+REPLICATE, FAL = "/replicate/v1/predictions", "/fal/farebox/sketch"
+SECRET = "/replicate/v1/webhooks/default/secret"
+FILTER = "webhook_events_filter"
+
+
+async def predict(gateway: Visitor, key: str, members: dict[str, Any], headers: dict[str, str] | None = None) -> Reply:
+    body = {"version": "farebox/sketch", "input": {"prompt": "a red bicycle"}} | members
+    return await gateway.call("POST", REPLICATE, key, body, headers)
+
+
+async def submit(gateway: Visitor, key: str, *urls: str, headers: dict[str, str] | None = None) -> Reply:
+    query = "&".join(f"fal_webhook={url}" for url in urls)
+    return await gateway.call("POST", f"{FAL}?{query}", key, {"prompt": "a red bicycle"}, headers)
+
+
+async def end(gateway: Visitor, key: str, generation: str, how: str) -> None:
+    """Bring a generation to one of its ends."""
+    match how:
+        case "succeeded":
+            await gateway.finish(generation)
+        case "failed":
+            await gateway.begin(generation)
+            await gateway.settle(generation, FailureCode.MODERATED)
+        case _:
+            await gateway.call("POST", f"/v1/generations/{generation}/cancel", key)
+
+
+async def secret_of(gateway: Visitor, key: str) -> WebhookSigningSecret:
+    return WebhookSigningSecret(**(await gateway.call("GET", SECRET, key)).body)
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [("succeeded", "succeeded"), ("failed", "failed"), ("cancelled", "canceled")]
+)
+async def test_a_prediction_is_told_as_replicates_package_reads_and_validates_it(
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver, how: str, status: str
+) -> None:
+    key = await gateway.account()
+    made = await predict(gateway, key, {"webhook": f"{receiver.url}/mine?order=1"})
+    assert made.status == 201, made.raw
+    generation = made.body["id"]
+    await end(gateway, key, generation, how)
+    await tell(sender)
+    told = [json.loads(one.body) for one in receiver.told]
+    begun = [] if how == "cancelled" else ["processing"]
+    assert [Prediction(**one).status for one in told] == [*begun, status]
+    shown = (await gateway.call("GET", f"{REPLICATE}/{generation}", key)).body
+    urls = shown.pop("urls"), told[-1].pop("urls")
+    outputs = shown.pop("output") or [], told[-1].pop("output") or []
+    assert told[-1] == shown
+    assert urls[0].keys() == urls[1].keys()
+    assert urls[1]["get"] == f"{ADDRESS}{REPLICATE}/{generation}"
+    assert len(outputs[0]) == len(outputs[1]) == (how == "succeeded")
+    if begun:
+        assert (told[0]["output"], told[0]["completed_at"], told[0]["error"]) == (None, None, None)
+    secret = await secret_of(gateway, key)
+    for one in receiver.told:
+        Webhooks.validate(headers=dict(one.headers), body=one.body, secret=secret, tolerance=300)
+        with pytest.raises(WebhookValidationError):
+            Webhooks.validate(headers=dict(one.headers), body=one.body.replace(generation, "gen_other"), secret=secret)
+
+
+async def test_the_filter_says_which_events_are_sent(
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+) -> None:
+    key, expected = await gateway.account(), {}
+    for asked, told in (
+        ({"webhook": receiver.url, FILTER: ["start"]}, ["processing"]),
+        ({"webhook": receiver.url, FILTER: ["completed"]}, ["succeeded"]),
+        ({"webhook": receiver.url, FILTER: ["completed", "output", "logs"]}, ["succeeded"]),
+        ({"webhook": receiver.url, FILTER: ["start", "completed"]}, ["processing", "succeeded"]),
+        ({"webhook_completed": receiver.url}, ["succeeded"]),
+    ):
+        made = await predict(gateway, key, asked)
+        await gateway.finish(made.body["id"])
+        expected[made.body["id"]] = told
+    await tell(sender)
+    seen: dict[str, list[str]] = {generation: [] for generation in expected}
+    for one in receiver.told:
+        prediction = json.loads(one.body)
+        seen[prediction["id"]].append(prediction["status"])
+    assert seen == expected
+    assert len(await deliveries_of(gateway, key, "default")) == sum(map(len, expected.values()))
+
+
+async def test_the_secret_is_the_accounts_own_and_changes_only_when_it_is_rotated(gateway: Visitor) -> None:
+    ann, bob = await gateway.account("ann"), await gateway.account("bob")
+    first = await secret_of(gateway, ann)
+    assert (await secret_of(gateway, ann)) == first != await secret_of(gateway, bob)
+    rotated = (await gateway.call("POST", "/v1/webhooks/default/rotate", ann, {})).body["secret"]
+    assert (await secret_of(gateway, ann)).key == rotated != first.key
+    assert "_" not in rotated.removeprefix("whsec_"), "the package splits it there"
+    deeper = await gateway.call("GET", SECRET.replace("/v1/", "/v1/v1/", 1), ann)
+    assert deeper.body == {"key": rotated}
+    assert (await gateway.call("GET", SECRET, gateway.admin)).status == 403
+
+
+async def test_a_secret_of_another_signing_key_is_not_shown(gateway: Visitor) -> None:
+    """It would verify nothing: what it belongs to is not signed until it is rotated."""
+    key = await gateway.account()
+    redis: Any = gateway.ledger.redis
+    await gateway.call("POST", "/v1/webhooks/default/rotate", key, {})
+    (stored,) = [name async for name in redis.scan_iter("*webhook:acme:default")]
+    await redis.hset(stored, "mark", WebhookSecrets("another signing key").mark("acme", "default", 1))
+    refused = await gateway.call("GET", SECRET, key)
+    assert (refused.status, refused.body["type"]) == (422, "invalid_request")
+    assert "rotate" in refused.body["detail"].lower()
+
+
+@pytest.mark.parametrize("how", ["succeeded", "failed", "cancelled"])
+async def test_a_fal_request_is_told_and_verified_by_the_published_key(
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver, how: str
+) -> None:
+    key = await gateway.account()
+    made = await submit(gateway, key, f"{receiver.url}/mine%3Forder=1")
+    assert made.status == 200, made.raw
+    generation = made.body["request_id"]
+    await end(gateway, key, generation, how)
+    await tell(sender)
+    (told,) = receiver.told
+    body, result = json.loads(told.body), await gateway.call("GET", f"{FAL}/requests/{generation}", key)
+    payload = result.body
+    assert (body["request_id"], body["gateway_request_id"]) == (generation, generation)
+    if how == "succeeded":
+        assert (body["status"], "error" in body) == ("OK", False)
+        for image in (*body["payload"]["images"], *payload["images"]):
+            image.pop("url")
+    else:
+        assert (body["status"], result.status) == ("ERROR", 422 if how == "failed" else 499)
+        assert body["error"] == result.error["message"]
+    assert body["payload"] == payload
+    jwks = await gateway.call("GET", "/fal/.well-known/jwks.json")
+    assert (jwks.status, jwks.headers["Cache-Control"]) == (200, "public, max-age=3600")
+    check_signature(jwks.body, told)
+    with pytest.raises(InvalidSignature):
+        check_signature(jwks.body, told, body=told.body.replace(generation, "gen_other"))
+    assert told.headers["X-Fal-Webhook-User-Id"] == "acme"
+
+
+async def test_the_published_key_follows_the_signing_key() -> None:
+    keys = [WebhookSecrets(signing_key).fal.jwks()["keys"][0] for signing_key in (SIGNING_KEY, SIGNING_KEY, "another")]
+    assert keys[0] == keys[1] != keys[2]
+    assert "d" not in keys[0], "that would be the private part"
+
+
+async def test_a_receiver_that_is_away_is_told_later_under_the_same_id(
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+) -> None:
+    key = await gateway.account()
+    receiver.moods = [answering(503), answering(503)]
+    made = await predict(gateway, key, {"webhook": receiver.url, FILTER: ["completed"]})
+    asked = await submit(gateway, key, receiver.url)
+    for generation in (made.body["id"], asked.body["request_id"]):
+        await gateway.finish(generation)
+    await tell(sender)
+    for delivery in await deliveries_of(gateway, key, "default"):
+        assert (delivery["status"], delivery["tried"]) == ("pending", 1)
+        await gateway.call("POST", f"/v1/webhooks/default/deliveries/{delivery['id']}/resend", key, {})
+    await tell(sender)
+    assert [one["status"] for one in await deliveries_of(gateway, key, "default")] == ["delivered"] * 2
+    calls: dict[str, list[Told]] = {}
+    for told in receiver.told:
+        calls.setdefault(told.headers["webhook-id"], []).append(told)
+    assert [len(tries) for tries in calls.values()] == [2, 2]
+    jwks = (await gateway.call("GET", "/fal/.well-known/jwks.json")).body
+    secret = await secret_of(gateway, key)
+    for told in receiver.told:
+        Webhooks.validate(headers=dict(told.headers), body=told.body, secret=secret)
+        if "X-Fal-Webhook-Signature" in told.headers:
+            check_signature(jwks, told)
+
+
+async def test_a_clients_retry_is_told_once(gateway: Visitor, sender: WebhookSender, receiver: Receiver) -> None:
+    key = await gateway.account()
+    once = {"Idempotency-Key": "order-7"}
+    first = [await predict(gateway, key, {"webhook": receiver.url}, once) for _ in range(2)]
+    asked = [await submit(gateway, key, receiver.url, headers=once | {"Idempotency-Key": "order-8"}) for _ in range(2)]
+    assert [reply.status for reply in (*first, *asked)] == [201, 201, 200, 200]
+    made = {first[0].body["id"], first[1].body["id"], asked[0].body["request_id"], asked[1].body["request_id"]}
+    assert len(made) == 2
+    for generation in made:
+        await gateway.finish(generation)
+    for _ in range(2):
+        await tell(sender)
+    assert len(receiver.told) == 2 + 1, "a start and an end, and an end"
+    assert len({told.headers["webhook-id"] for told in receiver.told}) == 3
+    other = await submit(gateway, key, f"{receiver.url}/other", headers=once | {"Idempotency-Key": "order-8"})
+    assert other.error["code"] == "idempotency_key_reused", "with another webhook it is another call"
+
+
+async def test_a_prediction_with_a_webhook_that_cannot_be_told_is_refused_by_name(
+    redis_url: str, tmp_path: Path
+) -> None:
+    public = {"webhook": "https://a.example"}
+    async with open_gateway(redis_url, tmp_path) as strict:
+        key = await strict.account()
+        for members, named in (
+            ({"webhook": "https://127.0.0.1/"}, "webhook"),
+            ({"webhook": "http://169.254.169.254/"}, "webhook"),
+            ({"webhook": "ftp://example.com"}, "webhook"),
+            ({"webhook": 7}, "webhook"),
+            ({"webhook_completed": "https://10.0.0.1/"}, "webhook_completed"),
+            (public | {"webhook_completed": "https://a.example"}, "webhook_completed"),
+            ({FILTER: ["completed"]}, FILTER),
+            (public | {FILTER: ["done"]}, FILTER),
+            (public | {FILTER: "completed"}, FILTER),
+            (public | {FILTER: ["output"]}, FILTER),
+            (public | {FILTER: []}, FILTER),
+        ):
+            refused = await predict(strict, key, members)
+            assert (refused.status, refused.body["type"], refused.fields) == (422, "invalid_request", [named]), members
+            assert refused.body["detail"].startswith(f"`{named}`")
+        assert (await strict.call("GET", "/v1/generations", key)).body["data"] == []
+
+
+async def test_a_fal_request_with_a_webhook_that_cannot_be_told_is_refused_by_name(gateway: Visitor) -> None:
+    key = await gateway.account()
+    for urls in (["https://10.0.0.1/"], ["ftp://a.example"], [""], ["https://a.example", "https://b.example"]):
+        refused = await submit(gateway, key, *urls)
+        assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["fal_webhook"]), urls
+    for path in ("/fal/run/farebox/sketch", f"{FAL}/stream"):
+        refused = await gateway.call("POST", f"{path}?fal_webhook=https://a.example", key, {"prompt": "x"})
+        assert (refused.status, refused.fields) == (422, ["fal_webhook"]), path
+    assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []
+
+
+async def test_the_address_is_checked_again_when_it_is_called(gateway: Visitor, receiver: Receiver) -> None:
+    key = await gateway.account()
+    made = await predict(gateway, key, {"webhook": receiver.url.replace("127.0.0.1", "localhost")})
+    await gateway.finish(made.body["id"])
+    async with telling(gateway.ledger, networks="192.0.2.0/24") as careful:
+        await tell(careful)
+    tries = [one["error"] for delivery in await deliveries_of(gateway, key, "default") for one in delivery["tries"]]
+    assert (tries, receiver.told) == (["address_refused"], [])
+
+
+async def test_what_has_been_deleted_is_told_without_its_result(
+    gateway: Visitor, sender: WebhookSender, receiver: Receiver
+) -> None:
+    """A delivery may be resent by hand when its generation is no longer kept."""
+    key = await gateway.account()
+    made = await predict(gateway, key, {"webhook": receiver.url, FILTER: ["completed"]})
+    asked = await submit(gateway, key, receiver.url)
+    for generation in (made.body["id"], asked.body["request_id"]):
+        await gateway.finish(generation)
+        await gateway.ledger.redis.delete(gateway.ledger.generation_key(generation))
+    await tell(sender)
+    prediction, result = sorted((json.loads(one.body) for one in receiver.told), key=lambda one: "payload" in one)
+    assert prediction == {"id": made.body["id"], "status": "succeeded", "output": None, "data_removed": True}
+    assert (result["status"], result["payload"]) == ("OK", None)
+    assert "deleted" in result["payload_error"]
+
+
+async def test_replicates_async_client_asks_for_it_and_reads_the_secret(
+    gateway: Visitor, sender: WebhookSender
+) -> None:
+    key = await gateway.account()
+    async with receiving() as receiver, httpx.AsyncHTTPTransport() as transport:
+        client = Client(api_token=key, base_url=f"{gateway.address}/replicate", transport=transport)
+        made = await client.predictions.async_create(
+            "farebox/sketch", {"prompt": "x"}, webhook=receiver.url, webhook_events_filter=["completed"]
+        )
+        secret = await client.webhooks.default.async_secret()
+        await gateway.finish(made.id)
+        await tell(sender)
+        (told,) = receiver.told
+    Webhooks.validate(headers=dict(told.headers), body=told.body, secret=secret, tolerance=300)
