@@ -21,29 +21,24 @@ from gateway.ledger.webhooks import DEFAULT
 URL, FILTER, COMPLETED_URL = "webhook", "webhook_events_filter", "webhook_completed"
 MEMBERS = frozenset({URL, FILTER, COMPLETED_URL})
 
-_ONLY: Mapping[frozenset[str], Literal["start", "end"] | None] = {
-    frozenset({"start", "completed"}): None,
-    frozenset({"start"}): "start",
-    frozenset({"completed"}): "end",
-}
-_WITHIN = frozenset({"output", "logs"})
-"""Events without a call of their own: outputs and logs come with the prediction when it has completed."""
-
-_EVENTS = ("start", "output", "logs", "completed")
+_START = "start"
+_EVENTS = (_START, "output", "logs", "completed")
+"""Outputs and logs have no call of their own: both are in the prediction that is sent when it has completed."""
 
 
 def webhook_of(call: Mapping[str, Any]) -> OwnWebhook | None:
     """The webhook that a create call asks for; InvalidRequest names what is wrong with it."""
-    if URL in call and COMPLETED_URL in call:
-        raise refused(COMPLETED_URL, f"cannot be used together with `{URL}`: use `{FILTER}`")
-    member = COMPLETED_URL if COMPLETED_URL in call else URL
-    if member not in call:
-        if FILTER in call:
-            raise refused(FILTER, f"requires `{URL}`")
-        return None
+    only = _only(call.get(FILTER))
+    if COMPLETED_URL not in call:
+        return _at(call, URL, only) if URL in call else None
+    if call.keys() & {URL, FILTER}:
+        raise refused(COMPLETED_URL, f"cannot be used together with `{URL}` or `{FILTER}`")
+    return _at(call, COMPLETED_URL, "end")
+
+
+def _at(call: Mapping[str, Any], member: str, only: Literal["start", "end"] | None) -> OwnWebhook:
     if not isinstance(call[member], str):
         raise refused(member, "must be a URL")
-    only = "end" if member == COMPLETED_URL else _only(call.get(FILTER))
     return OwnWebhook(call[member], WebhookForm.REPLICATE, only, member)
 
 
@@ -52,10 +47,11 @@ def _only(events: object) -> Literal["start", "end"] | None:
         return None
     if not isinstance(events, list) or not all(one in _EVENTS for one in events):
         raise refused(FILTER, f"must be a list of {', '.join(_EVENTS)}")
-    called = frozenset(events) - _WITHIN
-    if not called:
-        raise refused(FILTER, "must have `start` or `completed`: outputs and logs are sent with `completed`")
-    return _ONLY[called]
+    if not events:
+        raise refused(FILTER, "must name an event")
+    if set(events) == {_START}:
+        return "start"
+    return None if _START in events else "end"
 
 
 async def secret(request: web.Request) -> web.Response:
