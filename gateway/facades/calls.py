@@ -9,8 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import ApiError, UnknownModel
-from gateway.api.http.context import caller, context
+from gateway.api.http.context import context
 from gateway.api.http.headers import GENERATION_HEADER, REPLAY_HEADER
 from gateway.api.http.parse import idempotency_key, shaped
 from gateway.api.middleware.idempotency import digests_of
@@ -103,11 +104,11 @@ async def order(
     before, within `seconds`; None if it does not count: then every call may be a retry of one that was not answered.
     `webhook` receives the generation's events in the client's form; the digest has to cover it.
     """
-    who, key = caller(request), idempotency_key(request)
+    who, key = request[ACCOUNT_CALLER], idempotency_key(request)
     asked = hashlib.sha256(f"{request.method}\n{request.path}\n{digest}".encode()).hexdigest()
     if key is None:
         same = f"{who.key_id}\n{asked}"
-        call = ClientCall(who.acting_account, hashlib.sha256(same.encode()).hexdigest(), seconds)
+        call = ClientCall(who.account, hashlib.sha256(same.encode()).hexdigest(), seconds)
         made = await request.app[CLIENT_CALLS].key_of(call, 1 if retries is None else retries)
         request[_CALL] = _CallInWork(call, made, counted=retries is not None)
         if request.transport is None or request.transport.is_closing():

@@ -3,8 +3,9 @@
 An account's key is cached for a minute, which saves most requests two round trips: every script compares the account's
 keys version, so a revoked key is still refused at once. Admin and ops keys are never cached.
 
-A key is found by its digest, which only its holder can make; a session by the id of its key, which is shown in lists,
-logs and cookies. They are different types with separate caches, so that an id is never accepted as a key.
+A key is found by the digest of the header that it comes in, which only its holder can make; a session by the id of its
+key, which is shown in lists, logs and cookies. They are different types with separate caches, so that an id is never
+accepted as a key.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ KEY_MAX_CHARACTERS = 256
 OWN_ACCOUNT = "account of this key"
 OWN_ACCOUNT_GONE = "The account this key belongs to no longer exists."
 
-KeyDigest = NewType("KeyDigest", bytes)
-"""SHA-256 of an API key: a proof of the key, made from nothing but the key itself."""
+HeaderDigest = NewType("HeaderDigest", bytes)
+"""SHA-256 of an `Authorization` header: a proof of the key in it, made from nothing but the header itself."""
 
 T = TypeVar("T")
-K = TypeVar("K", KeyDigest, KeyId)
+K = TypeVar("K", HeaderDigest, KeyId)
 
 
 class KeysStale(Exception):
@@ -63,13 +64,6 @@ class Caller:
     keys_version: int | None = None
 
     @property
-    def acting_account(self) -> str:
-        """The account of an account's key; calls that use it admit no other."""
-        if self.account is None:
-            raise Forbidden(_WRONG_KEY[Scope.ACCOUNT])
-        return self.account
-
-    @property
     def owner(self) -> str:
         """The owner of event streams: the account, or the operator's key. An account may be named like a key."""
         return f"key:{self.key_id}" if self.account is None else f"account:{self.account}"
@@ -80,8 +74,22 @@ class Caller:
         return "admin" if self.account is None else self.account
 
 
+@dataclass(frozen=True, slots=True)
+class AccountCaller(Caller):
+    """The caller with an account's key: the only one whom most calls admit."""
+
+    account: str
+    keys_version: int
+
+
+CALLER = web.RequestKey("CALLER", Caller)
+"""Who is calling, once authenticated: on routes with scopes, before their handler runs."""
+ACCOUNT_CALLER = web.RequestKey("ACCOUNT_CALLER", AccountCaller)
+"""The same if it is an account; for routes that admit no other."""
+
+
 class CallerCache(Generic[K]):
-    """Account callers found in the last minute. Keys and key ids each have their own cache."""
+    """Account callers found in the last minute. Headers and key ids each have their own cache."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -94,7 +102,7 @@ class CallerCache(Generic[K]):
 
     def put(self, name: K, caller: Caller) -> None:
         """Cache an account's caller; operators are looked up each time."""
-        if caller.account is None:
+        if not isinstance(caller, AccountCaller):
             return
         self._entries[name] = (self._clock() + CACHE_SECONDS, caller)
         self._entries.move_to_end(name)
@@ -123,42 +131,51 @@ class Callers:
         self._sessions = sessions
         self._wrong_keys = wrong_keys
         self._public_address = public_address
-        self._root_digest = _digest(root_key)
-        self._by_key: CallerCache[KeyDigest] = CallerCache(clock)
+        self._root_digest = hashlib.sha256(root_key.encode()).digest()
+        self._by_header: CallerCache[HeaderDigest] = CallerCache(clock)
         self._by_id: CallerCache[KeyId] = CallerCache(clock)
 
     async def authenticate(self, request: web.Request, *, operators: bool = False) -> Caller:
         """The caller, from the request's `Authorization`, else its session; InvalidKey if neither is valid.
 
-        `operators`: account keys may not make this call.
+        From now on `request[CALLER]`. `operators`: account keys may not make this call.
         """
+        header = request.headers.get("Authorization", "")
+        cookie = None if header else session_cookie(request)
+        if cookie is not None:
+            check_from_our_page(request, self._public_address)
+            caller = await self.of_session(self._sessions.open(cookie))
+        else:
+            digest = HeaderDigest(hashlib.sha256(header.encode(errors="surrogateescape")).digest())
+            known = self._by_header.get(digest)
+            caller = await self._of_header(request, digest, operators=operators) if known is None else known
+        request[CALLER] = caller
+        if isinstance(caller, AccountCaller):
+            request[ACCOUNT_CALLER] = caller
+        return caller
+
+    async def _of_header(self, request: web.Request, digest: HeaderDigest, *, operators: bool) -> Caller:
         header = request.headers.get("Authorization")
-        cookie = session_cookie(request) if header is None else None
-        if cookie is None:
-            return await self.of_key(request, bearer(header), operators=operators)
-        check_from_our_page(request, self._public_address)
-        return await self.of_session(self._sessions.open(cookie))
+        key = bearer(header)
+        caller = await self.of_key(request, key, operators=operators)
+        if header is not None and header.partition(" ")[2] == key:  # with more spaces one has thousands of digests
+            self._by_header.put(digest, caller)
+        return caller
 
     async def of_key(self, request: web.Request, key: str, *, operators: bool) -> Caller:
-        """The caller of the request's key; InvalidKey if it is not valid, which is counted."""
-        digest = _digest(key)
-        caller = self._by_key.get(digest)
-        if caller is not None:
-            return caller
+        """The caller of the request's key, looked up; InvalidKey if it is not valid, which is counted."""
         try:
-            return await self._look_up(key, digest)
+            return await self._find(key)
         except InvalidKey:
             await self._wrong_keys.note(request, operators=operators)
             raise
 
-    async def _look_up(self, key: str, digest: KeyDigest) -> Caller:
-        if hmac.compare_digest(digest, self._root_digest):
+    async def _find(self, key: str) -> Caller:
+        if hmac.compare_digest(hashlib.sha256(key.encode()).digest(), self._root_digest):
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
         if not key.startswith(KEY_PREFIX):
             raise InvalidKey(f"Not a Farebox API key: keys start with `{KEY_PREFIX}`.")
-        caller = _caller(await self._ledger.find_key(key=key))
-        self._by_key.put(digest, caller)
-        return caller
+        return _caller(await self._ledger.find_key(key=key))
 
     async def of_session(self, session: Session) -> Caller:
         """The caller of a session; InvalidKey if it was signed out, or its key was revoked."""
@@ -186,7 +203,8 @@ class Callers:
         """Drop what is cached for the request's key or session, so that the next lookup goes to the ledger."""
         cookie = session_cookie(request)
         if cookie is None:
-            self._by_key.drop(_digest(bearer(request.headers.get("Authorization"))))
+            header = request.headers.get("Authorization", "")
+            self._by_header.drop(HeaderDigest(hashlib.sha256(header.encode(errors="surrogateescape")).digest()))
         else:
             self._by_id.drop(self._sessions.open(cookie).key_id)
 
@@ -223,17 +241,13 @@ def found(outcome: T | outcomes.KeysChanged | outcomes.NotFound, what: str) -> T
     return outcome
 
 
-def _digest(key: str) -> KeyDigest:
-    return KeyDigest(hashlib.sha256(key.encode()).digest())
-
-
 def _caller(found: outcomes.KeyRecord | outcomes.NotFound) -> Caller:
     """The caller of a key record; InvalidKey if there is none."""
     if isinstance(found, outcomes.NotFound):
         raise InvalidKey("This API key is invalid or was revoked. Ask the operator of this gateway for a new one.")
-    if found.scope is not Scope.ACCOUNT:
+    if found.account is None:
         return Caller(found.scope, found.key_id)
-    return Caller(found.scope, found.key_id, found.account, found.keys_version)
+    return AccountCaller(found.scope, found.key_id, found.account, found.keys_version)
 
 
 _WRONG_KEY = {

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER, CALLER
 from gateway.api.errors import InvalidKey, InvalidRequest
-from gateway.api.http.context import context
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.ordering.refusals import refusal_of_request
@@ -45,8 +45,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 def _has_account(request: web.Request) -> bool:
-    who = context(request).caller
-    return who is not None and who.account is not None
+    return ACCOUNT_CALLER in request
 
 
 def _check_source(request: web.Request, body: estimate_schemas.EstimateIn) -> None:
@@ -55,7 +54,7 @@ def _check_source(request: web.Request, body: estimate_schemas.EstimateIn) -> No
         raise InvalidRequest(f"`items` {text}.", fields=[FieldProblem("items", text)])
     if body.source is None or _has_account(request):
         return
-    if context(request).caller is None:
+    if CALLER not in request:
         raise InvalidKey(
             "An estimate from the last 30 days requires the key of the account whose usage it is based on."
         )

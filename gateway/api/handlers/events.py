@@ -19,9 +19,8 @@ from typing import TypeVar
 import structlog
 from aiohttp import web
 
-from gateway.api.access.auth import found
+from gateway.api.access.auth import CALLER, found
 from gateway.api.errors import ApiError, Forbidden, NotFound
-from gateway.api.http.context import caller
 from gateway.api.http.parse import read_query
 from gateway.api.ownership.own_generations import own_generation, queue_positions, read_again, shown
 from gateway.api.ownership.whose import Whose, account_of, whose
@@ -52,7 +51,7 @@ T = TypeVar("T")
 async def of_generation(request: web.Request) -> web.StreamResponse:
     """`GET /v1/generations/{generation}/events`: `snapshot`, `progress`, `output`, `done`."""
     generation_id = request.match_info["generation"]
-    async with request.app[HUB].watch(owner=caller(request).owner, generation=generation_id) as watch:
+    async with request.app[HUB].watch(owner=request[CALLER].owner, generation=generation_id) as watch:
         generation = await own_generation(request, generation_id)
         if generation.state in FINAL_STATES and _last_version(request) >= generation.version:
             return web.Response(status=204)
@@ -73,7 +72,7 @@ async def of_generation(request: web.Request) -> web.StreamResponse:
 async def of_caller(request: web.Request) -> web.StreamResponse:
     """`GET /v1/events`: an account's generations and balance; for operators the queues, or the account they name."""
     account = read_query(request, OfAccount).account
-    scope = caller(request).scope
+    scope = request[CALLER].scope
     if scope is Scope.OPS and account is not None:
         raise Forbidden("An ops key can only stream the queues. To stream an account, use its own key or an admin key.")
     if scope is Scope.ACCOUNT or account is not None:
@@ -161,7 +160,7 @@ def _last_version(request: web.Request) -> int:
 
 
 async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
-    async with request.app[HUB].watch(owner=caller(request).owner, account=of.account) as watch:
+    async with request.app[HUB].watch(owner=request[CALLER].owner, account=of.account) as watch:
         balance = balance_shape(await account_of(request, of)).json_text()
         recent = await _recent(request, of)
         stream = await EventStream.open(request)
@@ -220,7 +219,7 @@ async def _read_all(request: web.Request, generations: Sequence[str]) -> list[ou
 
 
 async def _of_queues(request: web.Request) -> web.StreamResponse:
-    async with request.app[HUB].watch(owner=caller(request).owner) as watch:
+    async with request.app[HUB].watch(owner=request[CALLER].owner) as watch:
         snapshot: QueuesOut | None = await queues_shape(request.app)
         stream = await EventStream.open(request)
         try:
@@ -241,7 +240,7 @@ async def _wait_for_change(request: web.Request, watch: StreamWatch, stream: Eve
     await stream.keep_alive()
     with contextlib.suppress(LedgerUnavailable):
         await request.app[CALLERS].check_session(request)
-        if caller(request).account is None:  # no script of an account sees that an operator's key was revoked
+        if request[CALLER].account is None:  # no script of an account sees that an operator's key was revoked
             await request.app[CALLERS].authenticate(request)
     return changed
 

@@ -7,9 +7,9 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic_core import to_json
 
-from gateway.api.access.auth import KeysStale, found
+from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
 from gateway.api.errors import NotFound
-from gateway.api.http.context import caller, context
+from gateway.api.http.context import context
 from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.periods import period_of
@@ -30,7 +30,7 @@ from gateway.views.generations import generation_members, generation_shape
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/generations`: price, reserve, queue. A refusal first looks whether this was accepted before (R11)."""
-    body, who = await read_body(request, generation_schemas.GenerationIn), caller(request)
+    body, who = await read_body(request, generation_schemas.GenerationIn), request[ACCOUNT_CALLER]
     ordered = await request.app[ORDERING].order(who, body, await digests_of(request, who))
     generation = ordered.generation
     context(request).generation = generation.id
@@ -79,10 +79,10 @@ async def listed(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`POST /v1/generations/{generation}/cancel` (R18): after the end it changes nothing."""
-    who = caller(request)
+    who = request[ACCOUNT_CALLER]
     generation = request.match_info["generation"]
     outcome = await request.app[LEDGER].cancel(
-        generation=generation, account=who.acting_account, keys_version=who.keys_version
+        generation=generation, account=who.account, keys_version=who.keys_version
     )
     match outcome:
         case outcomes.KeysChanged():

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import Forbidden, InvalidRequest, PaymentsDown
-from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
@@ -50,7 +50,7 @@ async def change(request: web.Request) -> web.Response:
     interval = body.interval or subscription.interval
     plan_sold(request, body.plan, interval)
     outcome = await request.app[LEDGER].change(
-        account=caller(request).acting_account,
+        account=request[ACCOUNT_CALLER].account,
         operation=operation(request),
         plan=body.plan,
         interval=interval,
@@ -77,7 +77,7 @@ async def _renew(request: web.Request, *, renews: bool) -> web.Response:
         except PaymentsUnavailable as error:
             raise PaymentsDown(f"Stripe is not responding ({error}). Nothing was changed; try again.") from None
         return answer(balance_shape(await own_account(request)))
-    ledger, account = request.app[LEDGER], caller(request).acting_account
+    ledger, account = request.app[LEDGER], request[ACCOUNT_CALLER].account
     move = ledger.resume if renews else ledger.unsubscribe
     outcome = await move(account=account, operation=operation(request))
     return answer(balance_shape(applied(request, outcome, _SUBSCRIPTION).account))

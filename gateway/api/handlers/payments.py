@@ -13,11 +13,10 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.api.access.auth import OWN_ACCOUNT, found
+from gateway.api.access.auth import ACCOUNT_CALLER, OWN_ACCOUNT, found
 from gateway.api.access.sessions import from_our_page
 from gateway.api.console import PAGE_POLICY
 from gateway.api.errors import Forbidden, InvalidRequest, LedgerDown, NotFound, PaymentsDown, SubscriptionRequired
-from gateway.api.http.context import caller
 from gateway.api.http.parse import query_of, raw_body, read_body, read_form
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
@@ -160,12 +159,12 @@ def _returning(request: web.Request, body: payment_schemas.TopUpIn | payment_sch
 
 async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, returning: _Returning) -> web.Response:
     """Begin a purchase in the ledger, then with the provider: from then on it is honoured."""
-    who, checkout = caller(request), checkout_id(seed(request))
+    who, checkout = request[ACCOUNT_CALLER], checkout_id(seed(request))
     success_url, cancel_url = (
         None if url is None else with_checkout(url, checkout) for url in (returning.success_url, returning.cancel_url)
     )
     outcome = await request.app[LEDGER].check_out(
-        account=who.acting_account,
+        account=who.account,
         checkout=checkout,
         keys_version=who.keys_version,
         kind=item.kind,

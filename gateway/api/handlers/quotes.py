@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from gateway.api.http.context import caller
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.ordering.quote_tokens import QUOTE_SECONDS
@@ -26,7 +26,7 @@ from gateway.views.generations import credits_of, line_shapes, share_shapes
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/quotes`: never refuses for gating or for want of credits."""
-    body, account = await read_body(request, generation_schemas.QuoteIn), caller(request).acting_account
+    body, account = await read_body(request, generation_schemas.QuoteIn), request[ACCOUNT_CALLER].account
     ordering = request.app[ORDERING]
     ordering.check_inputs(account, body)
     card, priced = ordering.card, ordering.price(account, body)

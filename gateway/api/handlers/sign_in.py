@@ -6,10 +6,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.access.auth import Caller
+from gateway.api.access.auth import CALLER, Caller
 from gateway.api.access.sessions import COOKIE, LINK_SECONDS, SIGNED_OUT_SECONDS, check_from_our_page, from_our_page
 from gateway.api.errors import Forbidden, InvalidKey, LedgerDown
-from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.services import CALLERS, LEDGER, SESSIONS, SETTINGS, STARTUP
@@ -78,7 +77,7 @@ async def _end_session(request: web.Request) -> None:
 
 async def make_link(request: web.Request) -> web.Response:
     """`POST /v1/sign-in-links`."""
-    url = request.app[SESSIONS].link(caller(request).key_id)
+    url = request.app[SESSIONS].link(request[CALLER].key_id)
     expires_at = utc((int(now_seconds()) + LINK_SECONDS) * 1000)
     return answer(session_schemas.SignInLinkOut(url=url, expires_at=expires_at), status=HTTPStatus.CREATED)
 

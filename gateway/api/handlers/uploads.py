@@ -9,8 +9,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import InvalidRequest, RateLimited
-from gateway.api.http.context import caller
 from gateway.api.http.intake import Received
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import once, seed
@@ -33,8 +33,8 @@ _MEDIA = ("image/", "video/")
 
 async def create(request: web.Request) -> web.StreamResponse:
     """`POST /v1/uploads`: the bytes themselves are the body, and are looked into before anything is kept."""
-    said, who = request.content_type, caller(request)
-    async with request.app[INTAKE].received(request, who.acting_account) as body:
+    said, who = request.content_type, request[ACCOUNT_CALLER]
+    async with request.app[INTAKE].received(request, who.account) as body:
         asked = f"{request.method}\n{request.path}\n{said}\n{body.sha256}"
         digest = hashlib.sha256(asked.encode()).hexdigest()
         return await once(request, who, lambda: _kept(request, said, body), digest=digest)
@@ -51,7 +51,7 @@ async def keep_upload(request: web.Request, said: str, body: Received, derived_f
 
 
 async def _stored(request: web.Request, media: Media, body: Received, derived_from: str | None) -> UploadOut:
-    addresses, account = request.app[UPLOAD_ADDRESSES], caller(request).acting_account
+    addresses, account = request.app[UPLOAD_ADDRESSES], request[ACCOUNT_CALLER].account
     object_key = addresses.new_key(media, body.bytes, derived_from)
     await _count(request, account, body)
     await request.app[INTAKE].store(request.app[OUTPUTS], object_key, body)
@@ -91,7 +91,7 @@ async def _inspected(request: web.Request, said: str, body: Received) -> AsyncIt
     """What the body is, by its bytes alone, and what of it is kept; InvalidRequest if it is nothing that is taken."""
     inspections = request.app[METRICS].upload_inspections
     async with AsyncExitStack() as open_until_kept:
-        inspection = request.app[INTAKE].inspected(body, caller(request).acting_account)
+        inspection = request.app[INTAKE].inspected(body, request[ACCOUNT_CALLER].account)
         try:
             inspected = await open_until_kept.enter_async_context(inspection)
         except MediaUnreadable as error:

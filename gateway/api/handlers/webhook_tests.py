@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from gateway.api.access.auth import CALLER
 from gateway.api.errors import InvalidRequest, RateLimited
-from gateway.api.http.context import caller
 from gateway.api.http.respond import answer
 from gateway.api.ownership.own_webhooks import own_webhook
 from gateway.api.services import LEDGER, RECEIVERS, WEBHOOK_SECRETS
@@ -105,7 +105,7 @@ async def _call(request: web.Request, webhook: Webhook, url: str, event: str) ->
 
 async def _admit(request: web.Request) -> None:
     """RateLimited if the owner has made too many within the minute, or this gateway makes too many at once."""
-    owner = caller(request).account or ALL_ACCOUNTS
+    owner = request[CALLER].account or ALL_ACCOUNTS
     outcome = await request.app[LEDGER].admit(key_id=f"webhook_test_{owner}", per_minute=PER_MINUTE)
     if isinstance(outcome, Limited):
         seconds = -(-outcome.retry_after_ms // 1000)

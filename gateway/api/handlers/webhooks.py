@@ -6,9 +6,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.access.auth import OWN_ACCOUNT, found
+from gateway.api.access.auth import CALLER, OWN_ACCOUNT, found
 from gateway.api.errors import InvalidRequest, LedgerDown, NotFound
-from gateway.api.http.context import caller
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.receiver_urls import check_url
 from gateway.api.http.respond import answer
@@ -28,7 +27,7 @@ _TRIES = 3  # somebody else may rotate the same secret meanwhile
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/webhooks`."""
     body = await read_body(request, webhook_schemas.WebhookIn)
-    account, secrets = caller(request).account, request.app[WEBHOOK_SECRETS]
+    account, secrets = request[CALLER].account, request.app[WEBHOOK_SECRETS]
     check_url(request.app[SETTINGS].address_guard, body.url, "url")
     webhook = webhook_id(seed(request))
     made = await request.app[LEDGER].listen(
@@ -50,7 +49,7 @@ async def create(request: web.Request) -> web.Response:
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/webhooks`."""
     owner = owner_of(request, read_query(request, OfAccount).account)
-    if owner is not None and caller(request).account is None:
+    if owner is not None and request[CALLER].account is None:
         await account_of(request, whose(request, owner))
     webhooks = await request.app[LEDGER].webhooks(account=owner)
     return answer(webhook_schemas.WebhooksOut(data=[webhook_shape(webhook) for webhook in webhooks]))
@@ -66,12 +65,12 @@ async def change(request: web.Request) -> web.Response:
     body = await read_body(request, webhook_schemas.WebhookChangeIn)
     if body.url is not None:
         check_url(request.app[SETTINGS].address_guard, body.url, "url")
-    webhook = named_webhook(request, caller(request).account)
+    webhook = named_webhook(request, request[CALLER].account)
     if webhook == DEFAULT:
         raise InvalidRequest("The `default` webhook cannot be changed: it delivers what each request asks for.")
     changed = await request.app[LEDGER].change_webhook(
         webhook=webhook,
-        account=caller(request).account,
+        account=request[CALLER].account,
         url=body.url,
         events=None if body.events is None else webhook_schemas.events_of(body.events),
         description=body.description,
@@ -82,16 +81,16 @@ async def change(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /v1/webhooks/{webhook}`."""
-    webhook = named_webhook(request, caller(request).account)
+    webhook = named_webhook(request, request[CALLER].account)
     deletable = webhook != DEFAULT
-    if not deletable or not await request.app[LEDGER].unlisten(webhook=webhook, account=caller(request).account):
+    if not deletable or not await request.app[LEDGER].unlisten(webhook=webhook, account=request[CALLER].account):
         raise NotFound(f"There is no webhook {webhook}, or it cannot be deleted.")
     return answer(webhook_schemas.Deleted(id=webhook, deleted=True))
 
 
 async def rotate(request: web.Request) -> web.Response:
     """`POST /v1/webhooks/{webhook}/rotate`."""
-    account, secrets, this = caller(request).account, request.app[WEBHOOK_SECRETS], operation(request)
+    account, secrets, this = request[CALLER].account, request.app[WEBHOOK_SECRETS], operation(request)
     webhook = await own_webhook(request)
     for _ in range(_TRIES):
         if webhook.rotation == this:
@@ -126,8 +125,8 @@ async def deliveries(request: web.Request) -> web.Response:
 
 async def resend(request: web.Request) -> web.Response:
     """`POST /v1/webhooks/{webhook}/deliveries/{delivery}/resend`."""
-    webhook, event = named_webhook(request, caller(request).account), request.match_info["delivery"]
+    webhook, event = named_webhook(request, request[CALLER].account), request.match_info["delivery"]
     if not is_event_id(event):
         raise NotFound(f"There is no delivery {event}.")
-    outcome = await request.app[LEDGER].resend(webhook=webhook, account=caller(request).account, event=event)
+    outcome = await request.app[LEDGER].resend(webhook=webhook, account=request[CALLER].account, event=event)
     return answer(delivery_shape(found(outcome, f"delivery {event} of webhook {webhook}")))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from gateway.api.errors import ApiError
-from gateway.api.http.respond import answer_error
+from gateway.api.http.respond import COMMON_HEADERS, REQUEST_ID_HEADER, answer_error
 
 ErrorForm = Callable[[ApiError, str], web.Response]
 """Makes the answer of an error, and of the request's id."""
@@ -21,4 +21,7 @@ ErrorForms = Mapping[str, ErrorForm]
 
 def answer_in_form(forms: ErrorForms, path: str, error: ApiError, request_id: str) -> web.Response:
     """Send an error in the form that clients of this path read."""
-    return forms.get(path.split("/", 2)[1] if path.startswith("/") else "", answer_error)(error, request_id)
+    response = forms.get(path.split("/", 2)[1] if path.startswith("/") else "", answer_error)(error, request_id)
+    for name, value in {**COMMON_HEADERS, REQUEST_ID_HEADER: request_id}.items():
+        response.headers.setdefault(name, value)
+    return response

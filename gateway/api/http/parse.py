@@ -21,8 +21,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.api import limits
+from gateway.api.access.auth import CALLER
 from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
-from gateway.api.http.context import context
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.errors import FieldProblem
 from gateway.outside.strict_json import Document, NotJson, TooManyValues, not_held, read_document
@@ -65,7 +65,7 @@ async def raw_body(request: web.Request, *, signed: bool = False) -> bytes:
     kept: bytes | None = request.get(_RAW)
     if kept is not None:
         return kept
-    keyless = context(request).caller is None and not signed
+    keyless = CALLER not in request and not signed
     most = limits.KEYLESS_BODY_MAX_BYTES if keyless else limits.BODY_MAX_BYTES
     if (request.content_length or 0) > most:
         raise _too_large(most)

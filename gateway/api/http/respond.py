@@ -11,6 +11,15 @@ from gateway.api.errors import ApiError
 from gateway.schemas.base import Answer
 
 JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+COMMON_HEADERS = {
+    "Server": "farebox",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": JSON_POLICY,
+    "Cache-Control": "no-store",
+}
+"""Of every response, unless it sets its own; beside these it has the request's id."""
+REQUEST_ID_HEADER = "X-Request-Id"
 
 
 def answer(shape: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -25,22 +34,9 @@ def answer_json(body: bytes, *, status: int = 200, headers: Mapping[str, str] | 
 
 def answer_error(error: ApiError, request_id: str) -> web.Response:
     """Send an error in its envelope."""
-    response = web.Response(
+    return web.Response(
         text=json.dumps(error.envelope(request_id), ensure_ascii=False, separators=(",", ":")),
         status=error.status,
         headers=error.headers,
         content_type="application/json",
     )
-    set_common_headers(response, request_id)
-    return response
-
-
-def set_common_headers(response: web.StreamResponse, request_id: str) -> None:
-    """Set the common headers; those that the response has set itself stay."""
-    headers = response.headers
-    headers["X-Request-Id"] = request_id
-    headers["Server"] = "farebox"
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", JSON_POLICY)
-    headers.setdefault("Cache-Control", "no-store")

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway.api.access.auth import CALLER
 from gateway.api.access.wrong_keys import TooManyWrongKeys
 from gateway.api.errors import (
     ApiError,
@@ -26,7 +27,7 @@ from gateway.api.errors import (
 )
 from gateway.api.http.context import context
 from gateway.api.http.error_forms import answer_in_form
-from gateway.api.http.respond import set_common_headers
+from gateway.api.http.respond import COMMON_HEADERS, REQUEST_ID_HEADER
 from gateway.api.middleware.cross_origin import open_to_origin, preflight
 from gateway.api.services import CORS_ORIGINS, ERROR_FORMS, METRICS, STORE_WATCH
 from gateway.domain import is_generation_id
@@ -80,7 +81,9 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     known = context(request)
     known.started = True
     response.headers.update(known.rate_headers)
-    set_common_headers(response, known.id)
+    response.headers[REQUEST_ID_HEADER] = known.id
+    for name, value in COMMON_HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 async def add_cross_origin_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -172,7 +175,7 @@ def _unanswered(request: web.Request, what: str) -> str:
 
 def _note(request: web.Request, status: int, seconds: float) -> None:
     known, named = context(request), request.match_info.get("generation")
-    who, resource = known.caller, request.match_info.route.resource
+    who, resource = request.get(CALLER), request.match_info.route.resource
     route = "(none)" if resource is None else resource.canonical
     request.app[METRICS].requests.observe(seconds, request.method, route, str(status))
     log.log(

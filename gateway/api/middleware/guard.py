@@ -9,7 +9,6 @@ from aiohttp import web
 
 from gateway.api.access.auth import KeysStale, wrong_scope
 from gateway.api.errors import ApiError, LedgerDown
-from gateway.api.http.context import context
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
@@ -45,7 +44,6 @@ def guarded(
             callers.forget(request)
         for again in range(_TRIES):
             who = await callers.authenticate(request, operators=operators)
-            context(request).caller = who
             if not again:
                 request.app[KEY_USE].note(who)
                 per_minute = request.app[SETTINGS].requests_per_minute

@@ -19,7 +19,6 @@ from gateway.api import limits
 from gateway.api.errors import ApiError, HeadersTooLarge, InvalidHttp, internal_error
 from gateway.api.http.context import context
 from gateway.api.http.error_forms import ErrorForms, answer_in_form
-from gateway.api.http.respond import answer_error
 from gateway.api.middleware.admission import Admission, ConnectionRefused, ConnectionState, Place
 from gateway.api.middleware.cross_origin import open_to_origin
 from gateway.api.middleware.envelope import Handler, answered
@@ -121,7 +120,7 @@ class ClientConnection(web.RequestHandler):
         else:
             log.info("request_not_read", request_id=named, why=type(exc).__name__)
             error = _refusal_of_head(exc)
-        response = answer_error(error, named)
+        response = answer_in_form({}, "", error, named)  # its path may be unreadable
         response.force_close()
         return response
 

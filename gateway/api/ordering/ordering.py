@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from gateway.api.access.auth import OWN_ACCOUNT, Caller, found
+from gateway.api.access.auth import OWN_ACCOUNT, AccountCaller, found
 from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCeiling
 from gateway.api.http.receiver_urls import check_url
 from gateway.api.ordering.inputs import GivenInput, given_inputs, measured, stored, stored_keys
@@ -136,7 +136,7 @@ class Ordering:
 
     async def order(
         self,
-        caller: Caller,
+        caller: AccountCaller,
         body: GenerationIn,
         digests: IdempotencyDigests | None,
         webhook: OwnWebhook | None = None,
@@ -145,7 +145,7 @@ class Ordering:
 
         `webhook`: what a facade's client asks for in place of the body's `webhook_url`.
         """
-        account = caller.acting_account
+        account = caller.account
         try:
             priced = self._priced(account, body, webhook)
             # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
@@ -225,13 +225,13 @@ class Ordering:
             return
         raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
 
-    async def _replayed(self, caller: Caller, digests: IdempotencyDigests | None) -> Ordered | None:
+    async def _replayed(self, caller: AccountCaller, digests: IdempotencyDigests | None) -> Ordered | None:
         """What the same request created before, for one that is about to be refused."""
         if digests is None:
             return None
         outcome = found(
             await self._ledger.replay(
-                account=caller.acting_account,
+                account=caller.account,
                 keys_version=caller.keys_version,
                 idempotency=(digests.key, digests.request),
             ),

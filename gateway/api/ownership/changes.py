@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import InvalidRequest, NotFound
-from gateway.api.http.context import caller
 from gateway.api.services import RATE_CARDS
 from gateway.domain import format_credits
 from gateway.errors import FieldProblem
@@ -19,7 +19,7 @@ def applied(
     request: web.Request, outcome: outcomes.NotFound | outcomes.Refused | outcomes.Applied, field: str
 ) -> outcomes.Applied:
     """The change of the account in the path, or the caller's own, its promotions dispatched; else the refusal."""
-    account = request.match_info.get("account") or caller(request).acting_account
+    account = request.match_info.get("account") or request[ACCOUNT_CALLER].account
     match outcome:
         case outcomes.NotFound():
             raise NotFound(f"There is no account {account}.")

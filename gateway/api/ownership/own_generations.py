@@ -8,8 +8,7 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic_core import to_json
 
-from gateway.api.access.auth import KeysStale, found
-from gateway.api.http.context import caller, context
+from gateway.api.access.auth import CALLER, KeysStale, found
 from gateway.api.services import CALLERS, LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
@@ -27,7 +26,7 @@ async def own_generation(
 
     `known` itself, if it has not changed since that was read.
     """
-    who = caller(request)
+    who = request[CALLER]
     outcome = await request.app[LEDGER].generation(
         generation=generation, account=who.account, keys_version=who.keys_version, known=known
     )
@@ -37,14 +36,14 @@ async def own_generation(
 async def read_again(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T | None:
     """Read for a request that lasts: None while nobody answers, for the next look may find more; a revoked key raises.
 
-    What `ask` reads it reads for `caller(request)`, who is authenticated again if the account's keys have changed.
+    What `ask` reads it reads for `request[CALLER]`, who is authenticated again if the account's keys have changed.
     """
     try:
         try:
             return await ask()
         except KeysStale:
             request.app[CALLERS].forget(request)
-            context(request).caller = await request.app[CALLERS].authenticate(request)
+            await request.app[CALLERS].authenticate(request)
             return await ask()
     except (KeysStale, LedgerUnavailable, QueueUnavailable):
         return None

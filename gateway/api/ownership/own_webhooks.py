@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.access.auth import found
+from gateway.api.access.auth import CALLER, found
 from gateway.api.errors import NotFound
-from gateway.api.http.context import caller
 from gateway.api.ownership.whose import whose
 from gateway.api.services import LEDGER
 from gateway.domain import is_webhook_id
@@ -23,7 +22,7 @@ async def own_webhook(request: web.Request, account: str | None = None) -> Webho
 
 def owner_of(request: web.Request, account: str | None) -> str | None:
     """Whose webhooks: the caller's own account, the one that an admin names, or None: the operators'."""
-    if account is None and caller(request).account is None:
+    if account is None and request[CALLER].account is None:
         return None
     return whose(request, account).account
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.api.access.auth import OWN_ACCOUNT, found
+from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, OWN_ACCOUNT, found
 from gateway.api.errors import InvalidRequest, NotFound
-from gateway.api.http.context import caller
 from gateway.api.services import LEDGER
 from gateway.domain import Scope
 from gateway.errors import FieldProblem
@@ -26,7 +25,7 @@ class Whose:
 
     def again(self, request: web.Request) -> Whose:
         """The same with the keys version of now, for what lasts: the caller may have been authenticated anew."""
-        return Whose(self.account, caller(request).keys_version)
+        return Whose(self.account, request[CALLER].keys_version)
 
     @property
     def missing(self) -> str:
@@ -36,20 +35,20 @@ class Whose:
 
 def whose(request: web.Request, account: str | None) -> Whose:
     """The account that a read is for; NotFound for another's, InvalidRequest if an admin does not say which."""
-    who = caller(request)
-    if who.scope is Scope.ADMIN:
+    if request[CALLER].scope is Scope.ADMIN:
         if account is None:
             raise InvalidRequest(f"`account` {_NEEDED}.", fields=[FieldProblem("account", _NEEDED)])
         return Whose(account, None)
-    if account not in {None, who.acting_account}:
+    of = own(request)
+    if account not in {None, of.account}:
         raise NotFound(f"There is no account {account}.")
-    return Whose(who.acting_account, who.keys_version)
+    return of
 
 
 def own(request: web.Request) -> Whose:
     """The account of an account's key, for calls that admit no other."""
-    who = caller(request)
-    return Whose(who.acting_account, who.keys_version)
+    who = request[ACCOUNT_CALLER]
+    return Whose(who.account, who.keys_version)
 
 
 async def own_account(request: web.Request) -> outcomes.Account:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.api.errors import ApiError, UnknownModel
 from gateway.api.http.headers import GENERATION_HEADER
-from gateway.api.http.respond import answer_json, set_common_headers
+from gateway.api.http.respond import answer_json
 from gateway.ledger import outcomes
 from gateway.views.fal_results import failure_of
 
@@ -38,9 +38,7 @@ def fal_error(error: ApiError, request_id: str) -> web.Response:
     headers = {**error.headers, REQUEST_ID_HEADER: request_id}
     if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
         headers["x-should-retry"] = "false"
-    response = refusal(detail, error.code, status, headers=headers, more={"error": members})
-    set_common_headers(response, request_id)
-    return response
+    return refusal(detail, error.code, status, headers=headers, more={"error": members})
 
 
 def refusal(

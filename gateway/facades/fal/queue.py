@@ -7,8 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.access.auth import KeysStale, found
-from gateway.api.http.context import caller
+from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
 from gateway.api.http.parse import query_of
 from gateway.api.http.respond import answer_json
 from gateway.api.ownership.own_generations import own_generation, queue_positions
@@ -51,10 +50,8 @@ async def result(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`PUT …/requests/{generation}/cancel`: what has ended otherwise cannot be cancelled any more."""
-    who, name = caller(request), request.match_info["generation"]
-    outcome = await request.app[LEDGER].cancel(
-        generation=name, account=who.acting_account, keys_version=who.keys_version
-    )
+    who, name = request[ACCOUNT_CALLER], request.match_info["generation"]
+    outcome = await request.app[LEDGER].cancel(generation=name, account=who.account, keys_version=who.keys_version)
     if isinstance(outcome, outcomes.KeysChanged):
         raise KeysStale
     if isinstance(outcome, outcomes.NotFound):

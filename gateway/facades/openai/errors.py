@@ -9,7 +9,6 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.errors import ApiError, UnknownModel
-from gateway.api.http.respond import set_common_headers
 from gateway.domain import FailureCode, State
 from gateway.ledger import outcomes
 from gateway.views.failures import failure_message
@@ -45,9 +44,7 @@ def openai_error(error: ApiError, request_id: str) -> web.Response:
     headers = dict(error.headers)
     if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _RETRIED:
         headers[SHOULD_RETRY_HEADER] = "false"
-    response = _response(body, status, headers)
-    set_common_headers(response, request_id)
-    return response
+    return _response(body, status, headers)
 
 
 def not_made(generation: outcomes.Generation) -> web.Response:

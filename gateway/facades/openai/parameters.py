@@ -11,8 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.handlers.uploads import keep_upload
-from gateway.api.http.context import caller
 from gateway.api.http.intake import MULTIPART_TYPE, FormFile
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body, read_object
 from gateway.api.services import INTAKE
@@ -60,7 +60,7 @@ async def read_asked(request: web.Request, files: Mapping[str, MediaKind | None]
         given = await read_object(request)
         digest = canonical_json(await raw_body(request), request[DOCUMENT])
         return Asked({name: value for name, value in given.items() if value is not None}, digest)
-    async with request.app[INTAKE].form(request, caller(request).acting_account) as form:
+    async with request.app[INTAKE].form(request, request[ACCOUNT_CALLER].account) as form:
         for file in form.files:
             if file.name.removesuffix(_LIST) not in files:
                 raise refused(file.name, "is not a file that this call takes")

@@ -8,10 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.access.auth import KeysStale, found
+from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
 from gateway.api.errors import NotFound
 from gateway.api.handlers.outputs import send_output
-from gateway.api.http.context import caller
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import query_of, read_object
 from gateway.api.http.respond import answer_json
@@ -86,9 +85,9 @@ async def delete(request: web.Request) -> web.Response:
     """`DELETE /openai/v1/videos/{video}`: cancel what has not ended, delete the file of what has."""
     video = await _video(request)
     if video.state not in FINAL_STATES:
-        who = caller(request)
+        who = request[ACCOUNT_CALLER]
         outcome = await request.app[LEDGER].cancel(
-            generation=video.id, account=who.acting_account, keys_version=who.keys_version
+            generation=video.id, account=who.account, keys_version=who.keys_version
         )
         if isinstance(outcome, outcomes.KeysChanged):
             raise KeysStale
@@ -138,7 +137,7 @@ async def _as_upload(request: web.Request, video: Generation) -> str:
     media = Media(output.content_type, output.width, output.height, output.duration_seconds)
     key = addresses.new_key(media, output.bytes)
     await request.app[OUTPUTS].copy(output.object_key, key)
-    return addresses.address(caller(request).acting_account, key)
+    return addresses.address(request[ACCOUNT_CALLER].account, key)
 
 
 async def _video(request: web.Request) -> Generation:
@@ -156,12 +155,12 @@ def _is_video(generation: Generation) -> bool:
 
 async def _page(request: web.Request, after: str | None, limit: int) -> tuple[list[Generation], bool]:
     """Up to `limit` videos before `after`, and whether there are more; other generations are passed over."""
-    who, videos = caller(request), list[Generation]()
+    who, videos = request[ACCOUNT_CALLER], list[Generation]()
     tools = {model.tool for model in models_of(request, MediaKind.VIDEO).values()}
     for _ in range(_PAGES_MAX):
         page = found(
             await request.app[LEDGER].generations(
-                account=who.acting_account,
+                account=who.account,
                 keys_version=who.keys_version,
                 limit=_LIST_MAX,
                 before=after,

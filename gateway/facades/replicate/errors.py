@@ -8,7 +8,6 @@ from http import HTTPStatus
 from aiohttp import web
 
 from gateway.api.errors import ApiError, UnknownModel
-from gateway.api.http.respond import set_common_headers
 
 SHOULD_RETRY_HEADER = "x-should-retry"
 
@@ -30,11 +29,9 @@ def replicate_error(error: ApiError, request_id: str) -> web.Response:
     headers = dict(error.headers)
     if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.REQUEST_TIMEOUT:
         headers[SHOULD_RETRY_HEADER] = "false"
-    response = web.Response(
+    return web.Response(
         text=json.dumps(problem | members, ensure_ascii=False, separators=(",", ":")),
         status=status,
         headers=headers,
         content_type="application/json",
     )
-    set_common_headers(response, request_id)
-    return response

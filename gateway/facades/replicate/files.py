@@ -10,9 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import NotFound
 from gateway.api.handlers.uploads import keep_upload
-from gateway.api.http.context import caller
 from gateway.api.http.intake import FormFile
 from gateway.api.http.respond import answer_json
 from gateway.api.services import INTAKE, OUTPUTS, UPLOAD_ADDRESSES
@@ -37,7 +37,7 @@ _METADATA_BYTES_MAX = 10_000
 
 async def create(request: web.Request) -> web.Response:
     """`POST /replicate/v1/files`: a form with the file as `content`."""
-    async with request.app[INTAKE].form(request, caller(request).acting_account) as form:
+    async with request.app[INTAKE].form(request, request[ACCOUNT_CALLER].account) as form:
         files = {file.name: file for file in form.files}
         unknown = (files.keys() | dict(form.fields).keys()) - {_CONTENT, _METADATA, "filename", "type"}
         if unknown:
@@ -87,7 +87,7 @@ async def _own(request: web.Request) -> str:
     address, missing = address_of(request.match_info["file"]), NotFound("There is no such file, or no longer.")
     if address is None:
         raise missing
-    state, object_key = request.app[UPLOAD_ADDRESSES].open(caller(request).acting_account, address)
+    state, object_key = request.app[UPLOAD_ADDRESSES].open(request[ACCOUNT_CALLER].account, address)
     if state is not LinkState.VALID:
         raise missing
     try:
@@ -98,7 +98,7 @@ async def _own(request: web.Request) -> str:
 
 
 def _object_key(request: web.Request, address: str) -> str:
-    return request.app[UPLOAD_ADDRESSES].open(caller(request).acting_account, address)[1]
+    return request.app[UPLOAD_ADDRESSES].open(request[ACCOUNT_CALLER].account, address)[1]
 
 
 def _shape(request: web.Request, address: str) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from time import monotonic
 
 from aiohttp import web
 
-from gateway.api.access.auth import KeysStale, found
+from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
 from gateway.api.errors import NotFound, WaitingRoomFull
-from gateway.api.http.context import caller
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import DOCUMENT, canonical_json, query_of, raw_body
 from gateway.api.http.respond import answer_json
@@ -69,10 +68,8 @@ async def get(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`POST /replicate/v1/predictions/{prediction}/cancel`: after its end it changes nothing."""
-    who, name = caller(request), request.match_info["prediction"]
-    outcome = await request.app[LEDGER].cancel(
-        generation=name, account=who.acting_account, keys_version=who.keys_version
-    )
+    who, name = request[ACCOUNT_CALLER], request.match_info["prediction"]
+    outcome = await request.app[LEDGER].cancel(generation=name, account=who.account, keys_version=who.keys_version)
     match outcome:
         case outcomes.KeysChanged():
             raise KeysStale
@@ -84,7 +81,7 @@ async def cancel(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /replicate/v1/predictions`: newest first."""
-    query, who = query_of(request), caller(request)
+    query, who = query_of(request), request[ACCOUNT_CALLER]
     if unknown := query.keys() - {"cursor"}:
         raise refused(min(unknown), "is not a parameter of this call")
     before = query.get("cursor")
@@ -92,7 +89,7 @@ async def listed(request: web.Request) -> web.Response:
         raise refused("cursor", "must be that of a `next` of this list")
     page = found(
         await request.app[LEDGER].generations(
-            account=who.acting_account, keys_version=who.keys_version, limit=PAGE, before=before
+            account=who.account, keys_version=who.keys_version, limit=PAGE, before=before
         ),
         f"prediction {before} in this account's list",
     )

@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from gateway.api.access.auth import OWN_ACCOUNT, found
+from gateway.api.access.auth import ACCOUNT_CALLER, OWN_ACCOUNT, found
 from gateway.api.errors import InvalidRequest
-from gateway.api.http.context import caller
 from gateway.api.http.respond import answer_json
 from gateway.api.services import LEDGER, WEBHOOK_SECRETS
 from gateway.clock import now_ms
@@ -56,7 +55,7 @@ def _only(events: object) -> Literal["start", "end"] | None:
 
 async def secret(request: web.Request) -> web.Response:
     """`GET /replicate/v1/webhooks/default/secret`: the one of the account's `default` webhook."""
-    account, secrets = caller(request).acting_account, request.app[WEBHOOK_SECRETS]
+    account, secrets = request[ACCOUNT_CALLER].account, request.app[WEBHOOK_SECRETS]
     outcome = await request.app[LEDGER].webhook(webhook=DEFAULT, account=account)
     in_force = secrets.in_force(found(outcome, OWN_ACCOUNT), now_ms())
     if not in_force:
