@@ -1,6 +1,6 @@
 """The words of the product as frozen types: ids, enums, amounts, records.
 
-This is the leaf of the import tree: it imports nothing of ours. Amounts are integer millicredits everywhere inside
+The leaf of the import tree: it imports no other Farebox module. Amounts are integer millicredits everywhere inside
 (1 credit = 1000 millicredits); they become credits only at the edges, by the two functions here. Times are integer
 milliseconds since the epoch, UTC.
 """
@@ -24,16 +24,16 @@ MILLICREDITS_PER_CREDIT = 1000
 # sums over a thousand of them stay exact: 9e12 millicredits, nine thousand million credits.
 AMOUNT_MAX_MILLICREDITS = 9_000_000_000_000
 
-_ACCOUNTS_KEPT = 4096  # whose partition is not worked out again: each request of an account asks for it, some twice
+_ACCOUNTS_KEPT = 4096  # cached partitions: each request looks its account's up, some twice
 
-# These are for descriptions too, so each `$` is one of JavaScript's; Python's also fits before a line's end. Ask the
-# functions below whether a text is an id.
-ACCOUNT_PATTERN = (  # 1 to 64 of these characters, but neither `.` nor `..`, which are no names in a URL's path
+# These patterns also go into the OpenAPI description, so `$` means what it means in JavaScript; Python's also matches
+# before a trailing newline. To check an id, call the functions below.
+ACCOUNT_PATTERN = (  # 1 to 64 of these characters, except `.` and `..`, which a URL path resolves
     r"^(?:[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,63}|\.[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,62}|\.\.[A-Za-z0-9_.@-]{1,62})$"
 )
 GENERATION_PATTERN = r"^gen_[0-9a-f]{2}[a-z2-7]{24}$"
 ALL_ACCOUNTS = "*"
-"""In place of an account's id: whose the operators' webhooks are."""
+"""In place of an account's id: the owner of operators' webhooks."""
 WEBHOOK_PATTERN = r"^whk_[a-z2-7]{24}$"
 EVENT_PATTERN = r"^evt_[0-9a-f]{26}$"
 
@@ -80,7 +80,7 @@ class FailureCode(StrEnum):
 
 
 class EntryKind(StrEnum):
-    """What happened to credits, as the journal says it."""
+    """What happened to credits, as the journal records it."""
 
     RESERVE = "reserve"
     COMMIT = "commit"
@@ -97,14 +97,14 @@ class EntryKind(StrEnum):
 
 
 class MediaKind(StrEnum):
-    """What an input or an output is to look at."""
+    """The kind of an input or output file."""
 
     IMAGE = "image"
     VIDEO = "video"
 
 
 class Interval(StrEnum):
-    """How often a subscription is paid for: 1, 3 or 12 monthly cycles a payment."""
+    """How often a subscription is billed: every 1, 3 or 12 monthly cycles."""
 
     MONTHLY = "monthly"
     QUARTERLY = "quarterly"
@@ -112,7 +112,7 @@ class Interval(StrEnum):
 
 
 class EventType(StrEnum):
-    """What webhooks can be told of."""
+    """The events that webhooks can subscribe to."""
 
     GENERATION_RUNNING = "generation.running"
     GENERATION_SUCCEEDED = "generation.succeeded"
@@ -151,7 +151,7 @@ class PriceLine:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An input image or video: an `https:` URL, or the object key that its bytes are under."""
+    """An input image or video: an `https:` URL, or the key of its bytes in the object store."""
 
     kind: str
     url: str
@@ -208,7 +208,7 @@ class OwnWebhook:
 
 
 def kind_asked(tool: str, settings: Container[str]) -> MediaKind | None:
-    """The kind of output that a request asks for; None where neither its tool nor a duration says it."""
+    """The kind of output requested; None if neither the tool nor a duration tells."""
     if tool == MediaKind.VIDEO or "duration" in settings:
         return MediaKind.VIDEO
     return MediaKind.IMAGE if tool == MediaKind.IMAGE else None
@@ -240,12 +240,12 @@ def format_credits(millicredits: int) -> str:
 
 
 def is_account_id(text: str) -> bool:
-    """Whether an account may be called so."""
+    """Whether a text is a valid account id."""
     return re.fullmatch(ACCOUNT_PATTERN, text) is not None
 
 
 def is_generation_id(text: str) -> bool:
-    """Whether a text is the id of a generation, to its last character."""
+    """Whether the whole text is a generation id."""
     return re.fullmatch(GENERATION_PATTERN, text) is not None
 
 
@@ -274,17 +274,17 @@ def partition_of_generation(generation: str) -> int:
 
 
 def generation_id(partition: int, seed: str | None = None) -> str:
-    """A generation id in `partition`: random, or derived from `seed` so that two in flight make one (R11)."""
+    """A generation id in `partition`: random, or derived from `seed` so that concurrent duplicates share one (R11)."""
     digest = hashlib.sha256(seed.encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
     return f"gen_{partition:02x}{base64.b32encode(digest).decode().lower()}"
 
 
 def webhook_id(seed: str | None = None) -> str:
-    """A webhook's id: random, or derived from `seed` so that two in flight make one (R11)."""
+    """A webhook id: random, or derived from `seed` so that concurrent duplicates share one (R11)."""
     digest = hashlib.sha256(f"webhook\n{seed}".encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
     return f"whk_{base64.b32encode(digest).decode().lower()}"
 
 
 def operation_id(seed: str | None = None) -> str:
-    """The id that a caller gives an operation, so that a script run twice answers as the first time (R11)."""
+    """The id a caller gives an operation, so that a script run twice returns its first result (R11)."""
     return hashlib.sha256(seed.encode()).hexdigest()[:32] if seed is not None else secrets.token_hex(16)

@@ -9,10 +9,10 @@ reserve ─┬─▶ queued ──begin──▶ running ──settle──▶ s
 ```
 
 - **waiting**: reserved beyond the plan's concurrency limit. In: `reserve`. Out: `promote`, `cancel`, `rescue`.
-  `promote` is no script of its own: whatever takes a generation out of work promotes the next. `rescue` promotes one
-  that fits when its deadline passes, and fails one that waited past `waiting_timeout`.
+  `promote` is not a script: every script that takes a generation out of work promotes the next one. `rescue` promotes
+  one that fits when its deadline passes, and fails one that waited past `waiting_timeout`.
 - **queued**: may be started. In: `reserve`, `promote`, `hand_back`, `settle`, `rescue`. Out: `begin`, `cancel`,
-  `rescue`. `settle` and `rescue` queue the next attempt after a retryable failure. `rescue` ends one past
+  `rescue`. `settle` and `rescue` queue the next attempt after a retryable failure. `rescue` ends one that is past
   `queue_timeout`, whose clock stops while its provider has no room (`wait_for_slot`).
 - **running**: an attempt holds the lease, or the generation is parked with its provider. In: `begin`. Out: `settle`,
   `hand_back`, `begin`, `renew`, `park`, `rescue`. `begin`, `renew` and `rescue` end one that is past `give_up_at`, or
@@ -59,22 +59,22 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     ),
     "dispatched": frozenset({(State.QUEUED, State.QUEUED), (State.RUNNING, State.RUNNING)}),
 }
-"""For each transition, the moves (from, to) it may make; a move to the same state changes other fields only."""
+"""For each transition, the state changes (from, to) it may make. Where both are equal, only other fields change."""
 
 RETRIED: dict[FailureCode, str] = {
-    FailureCode.PROVIDER_FAILED: "What broke there, or on the way here, may not break again.",
-    FailureCode.WORKER_LOST: "The fault is ours, and another worker does not have it.",
+    FailureCode.PROVIDER_FAILED: "An error at the provider or on the network may not recur.",
+    FailureCode.WORKER_LOST: "The fault is ours; another worker may not have it.",
 }
-"""The failures that are tried again, with the reason."""
+"""The failures that are retried, with the reason."""
 
 FINAL: dict[FailureCode, str] = {
-    FailureCode.PROVIDER_REJECTED: "The provider will not take this request later either.",
-    FailureCode.MODERATED: "A filter that refused it once refuses it again, and some vendors count refusals.",
-    FailureCode.OUTPUT_UNUSABLE: "A model that makes the wrong thing makes it again, and is paid for each.",
-    FailureCode.PROVIDER_TIMEOUT: "The time that the tool allows is over.",
-    FailureCode.STORE_UNAVAILABLE: "The time that the tool allows is over: until then it waits for the store.",
-    FailureCode.QUEUE_TIMEOUT: "The time that the tool allows is over.",
-    FailureCode.WAITING_TIMEOUT: "The time that the tool allows is over.",
+    FailureCode.PROVIDER_REJECTED: "The provider would reject this request again.",
+    FailureCode.MODERATED: "A filter that refused it would refuse it again, and some vendors count refusals.",
+    FailureCode.OUTPUT_UNUSABLE: "A model that returned the wrong thing would do so again, at the same cost.",
+    FailureCode.PROVIDER_TIMEOUT: "The tool's time limit is over.",
+    FailureCode.STORE_UNAVAILABLE: "The tool's time limit is over: until then the attempt waits for the object store.",
+    FailureCode.QUEUE_TIMEOUT: "The tool's time limit is over.",
+    FailureCode.WAITING_TIMEOUT: "The tool's time limit is over.",
     FailureCode.INTERNAL: "A bug does not go away by itself.",
 }
 """The failures that end a generation at once, with the reason."""

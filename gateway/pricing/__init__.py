@@ -1,1 +1,1 @@
-"""The rate card: `pricing.toml` read, proved, priced from and watched."""
+"""The rate card: reads, checks and watches `pricing.toml`, and prices requests from it."""

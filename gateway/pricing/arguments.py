@@ -1,4 +1,4 @@
-"""A request's settings in its provider's words: pure, from the model's `provider_settings`."""
+"""Translates a request's settings into its provider's arguments, by the model's `provider_settings`. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gateway.pricing.providers import ALWAYS, RESERVED
 
 
 def value_text(value: SettingValue) -> str:
-    """How a value stands as a key in `provider_settings`: `1K`, `5`, `0.5`, `true`."""
+    """A value as a key of `provider_settings`: `1K`, `5`, `0.5`, `true`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def arguments_of(model: Model | None, settings: Mapping[str, SettingValue]) -> dict[str, Any]:
-    """What the provider is sent for these settings, as JSON can say it: numbers are `int`, or `float` if not whole.
+    """The arguments to send for these settings, as JSON types: numbers are `int`, or `float` if not whole.
 
-    Of a model that the rate card has no more (None) the settings are sent as they are named.
+    With model None (no longer in the rate card), settings are sent under their own names.
 
-    A setting without a translation goes under its own name, one that is translated as "" not at all. What `always` says
-    comes first, so a setting may change it.
+    A setting without a translation is sent under its own name; one translated as "" is not sent. `always` is applied
+    first, so a setting can override it.
     """
     arguments: dict[str, Any] = {}
     translations = {} if model is None else model.provider_settings
@@ -44,13 +44,13 @@ def arguments_of(model: Model | None, settings: Mapping[str, SettingValue]) -> d
 
 
 def name_of(model: Model, reserved: str) -> str | None:
-    """What the provider calls one of the reserved names, or None."""
+    """The provider's name for one of the reserved names, or None."""
     translation = model.provider_settings.get(reserved)
     return translation or None if isinstance(translation, str) else None
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own numbers: a provider takes nothing else, and no amount is among them."""
+    """Convert decimals to JSON numbers. None of them is an amount of credits, so floats are safe here."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, dict):

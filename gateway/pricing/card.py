@@ -1,8 +1,8 @@
 """The rate card as frozen, validated types: one class per table of `pricing.toml` (docs/design.md, section 8).
 
-TOML names stand in the aliases; the fields say their units: `credits` is read into `millicredits`, `grace` into
-`grace_ms`. These classes check what a table can know of itself; `gateway.pricing.consistency` checks what one table
-says of another, and `gateway.pricing.check` proves the prices. `gateway.pricing.load` does all three: the way in.
+Aliases have the TOML names; field names include their units: `credits` is read into `millicredits`, `grace` into
+`grace_ms`. These classes validate each table on its own; `gateway.pricing.consistency` checks references between
+tables, and `gateway.pricing.check` proves the prices. `gateway.pricing.load`, the entry point, does all three.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ from gateway.pricing.setting import Setting
 from gateway.pricing.table import Table
 
 FREE_PLAN = "free"
-"""The plan of an account without a subscription: `[free]`, so no `[plans.free]` may be written."""
+"""The plan of an account without a subscription: `[free]`. `[plans.free]` is therefore not allowed."""
 
-CONCURRENCY_DEFAULT = 1  # of a tool without an entry (R14)
+CONCURRENCY_DEFAULT = 1  # for a tool without an entry (R14)
 
 OUTPUTS_MAX = 100
 
@@ -81,30 +81,30 @@ class Free(Table):
 
     @property
     def for_everyone(self) -> bool:
-        """Whether subscribers have the daily credits too."""
+        """Whether subscribers get the daily credits too."""
         return self.audience == "everyone"
 
 
 class Refunds(Table):
-    """`[refunds]`: how long a refund lives whose grant is gone (R10)."""
+    """`[refunds]`: how long credits refunded to an expired grant stay valid (R10)."""
 
     grace_ms: PositiveDurationMs = Field(86_400_000, alias="grace")
 
 
 class Subscriptions(Table):
-    """`[subscriptions]`: what becomes of the old plan's credits when a change takes effect at once (R12)."""
+    """`[subscriptions]`: what happens to the old plan's credits when a change takes effect immediately (R12)."""
 
     upgrade_leftover: Literal["keep", "drop"] = "keep"
 
 
 class Payments(Table):
-    """`[payments]`: what becomes of credits that were spent when the money for them goes back (R33)."""
+    """`[payments]`: what happens to credits that were already spent when their payment is refunded (R33)."""
 
     spent: Literal["forgive", "debt"] = "forgive"
 
 
 class PlanPrice(Table):
-    """What a plan costs for a whole interval. None: it is not sold at that interval."""
+    """A plan's price per billing interval. None: not sold at that interval."""
 
     monthly: Money | None = None
     quarterly: Money | None = None
@@ -127,7 +127,7 @@ class PlanPrice(Table):
 
 
 class Plan(Table):
-    """`[plans.<id>]`: a subscription that is sold, with its monthly allotment (R2) and its limits (R6, R14, R15)."""
+    """`[plans.<id>]`: a subscription plan with its monthly allotment (R2) and its limits (R6, R14, R15)."""
 
     name: Text
     monthly_millicredits: Credits = Field(alias="monthly_credits")
@@ -139,7 +139,7 @@ class Plan(Table):
 
 
 class Bundle(Table):
-    """`[bundles.<id>]`: a top-up that is sold (R4)."""
+    """`[bundles.<id>]`: a top-up for sale (R4)."""
 
     name: Text
     millicredits: Credits = Field(alias="credits")
@@ -147,14 +147,14 @@ class Bundle(Table):
 
 
 class Check(Table):
-    """What of an output is held against the order. What is left out is as the tool says, or the default."""
+    """How an output is checked against the request. Omitted fields come from the tool, or have their defaults."""
 
     duration: LeastShare | None = None
     resolution: Literal["exact", "at_least", "aspect", "off"] | None = None
 
 
 class Tool(Table):
-    """`[tools.<id>]`: a studio, its time limits, and the model that its estimates are made with."""
+    """`[tools.<id>]`: a studio, its time limits, and the model used for its estimates."""
 
     name: Text
     baseline_model: Id
@@ -167,7 +167,7 @@ class Tool(Table):
 
 
 class PerUnit(Table):
-    """An amount for each unit of a number beyond `over`."""
+    """An amount per unit above `over`."""
 
     millicredits: SignedCredits = Field(alias="credits")
     over: Exact = Decimal(0)
@@ -182,12 +182,11 @@ class PerUnit(Table):
 
 
 CreditsPer = Mapping[str, PerUnit]
-"""A number → the amount for each unit of it. A number is a setting, a count or a measure of the inputs, or a product of
-them, such as `"duration * frame_rate"`."""
+"""A setting, count or measure, or a product of these such as `"duration * frame_rate"` → the amount per unit."""
 
 
 class Rate(Table):
-    """One price: what an output costs where `when` matches."""
+    """One price: what an output costs if `when` matches."""
 
     when: When = Field(default_factory=dict)
     millicredits: ExactCredits = Field(Decimal(0), alias="credits")
@@ -209,7 +208,7 @@ class Rate(Table):
 
 
 class AddOn(Table):
-    """A surcharge where `when` matches: an amount, a factor, or an amount per unit; per output or per request."""
+    """A surcharge if `when` matches: an amount, a factor, or an amount per unit; per output or per request."""
 
     name: Text
     when: When = Field(default_factory=dict)
@@ -228,9 +227,9 @@ class AddOn(Table):
 
 
 class InputLimits(Table):
-    """The most input images and videos that a model takes, and how large all of a kind may be together.
+    """How many input images and videos a model accepts, and the maximum total size per kind.
 
-    A measure without a maximum is not limited, and cannot move a price.
+    A measure without a maximum is unlimited, and cannot affect a price.
     """
 
     image: Annotated[Whole, Field(ge=0, le=INPUTS_MAX)] = 0
@@ -240,14 +239,14 @@ class InputLimits(Table):
 
 
 class ForbiddenCombination(Table):
-    """A combination of settings that the model cannot make: it is not sold, and needs no rate."""
+    """A combination of settings that the model does not support: requests for it are refused, so it needs no rate."""
 
     when: Annotated[When, Field(min_length=1)]
     reason: Text | None = None
 
 
 class Model(Table):
-    """`[models.<id>]`: what can be asked of a model, and every price of it."""
+    """`[models.<id>]`: what a model accepts, and all of its prices."""
 
     name: Text
     tool: Id
@@ -268,9 +267,9 @@ class Model(Table):
 
     @cached_property
     def priced_by(self) -> tuple[str, ...]:
-        """The settings, counts and measures that some rate or add-on names: nothing else moves the price.
+        """The settings, counts and measures named by a rate or an add-on: nothing else affects the price.
 
-        Settings first, in the file's order, then the counts of inputs, then what is measured.
+        Settings first, in the file's order, then counts of inputs, then measures.
         """
         named: set[str] = set()
         for rate in self.rates:
@@ -281,25 +280,25 @@ class Model(Table):
 
     @cached_property
     def labelled_by(self) -> tuple[str, ...]:
-        """Of those, the ones that its rates name: they stand in a quote's first label."""
+        """Those of `priced_by` that its rates name: they are shown in a quote's first label."""
         return self._in_order({name for rate in self.rates for name in _named_by(rate)})
 
     @cached_property
     def distinguished_by(self) -> tuple[str, ...]:
-        """What tells the combinations apart that a request may ask for: what moves the price, and what is forbidden."""
+        """What distinguishes combinations: everything that affects the price or is named in a prohibition."""
         return self._in_order({*self.priced_by, *(name for rule in self.forbidden for name in rule.when)})
 
     @cached_property
     def measured(self) -> bool:
-        """Whether something that is measured moves its price."""
+        """Whether a measure affects its price."""
         return not set(MEASURES).isdisjoint(self.priced_by)
 
     def inputs_of(self, name: str) -> int:
-        """The most `input_images` or `input_videos` it takes."""
+        """The maximum of `input_images` or `input_videos`."""
         return self.inputs.image if name == INPUT_IMAGES else self.inputs.video
 
     def most_of(self, measure: str) -> Decimal | None:
-        """The most of what is measured that it takes; None: not limited."""
+        """The maximum of a measure; None: unlimited."""
         limits = {INPUT_MEGAPIXELS: self.inputs.megapixels, INPUT_VIDEO_SECONDS: self.inputs.video_seconds}
         return limits.get(measure, Decimal(PROMPT_MAX_CHARACTERS) if measure == PROMPT_CHARACTERS else None)
 
@@ -316,7 +315,7 @@ def _numbers_in(credits_per: CreditsPer) -> set[str]:
 
 
 class Tables(Table):
-    """The file as it is written."""
+    """The tables of the file."""
 
     free: Free = Field(default_factory=Free)
     refunds: Refunds = Field(default_factory=Refunds)
@@ -330,11 +329,11 @@ class Tables(Table):
 
 
 class RateCard(Tables):
-    """A rate card that holds: every table is valid, and every combination has exactly one price.
+    """A checked rate card: every table is valid, and every combination has exactly one price.
 
-    `version` is `sha256:` and the digest of the file's bytes: what `sha256sum pricing.toml` prints, so that anyone can
-    match a receipt to a file. A changed comment makes a new version of the same prices, which harms nobody; a canonical
-    form would be one more thing to trust. `file_time_ms` is the file's modification time, by which cards are ordered.
+    `version` is `sha256:` and the digest of the file's bytes, as `sha256sum pricing.toml` prints it, so that anyone can
+    match a receipt to a file. Changing a comment changes the version, which is harmless; a canonical form would be one
+    more thing to trust. `file_time_ms` is the file's modification time, which orders rate cards.
     """
 
     path: str
@@ -342,7 +341,7 @@ class RateCard(Tables):
     file_time_ms: int
 
     def model_named(self, name: str) -> str | None:
-        """The id of the model that a client calls so: by its id, as `farebox/<id>`, or by an alias; None if none is."""
+        """The id of the model with this name: an id, `farebox/<id>`, or an alias; None if there is none."""
         model_id = name.removeprefix(f"{OWNER}/")
         return model_id if model_id in self.models else self._ids_by_alias.get(name)
 

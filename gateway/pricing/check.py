@@ -1,8 +1,8 @@
-"""The proof of a rate card: every allowed combination has exactly one rate, and a price that the ledger can hold.
+"""Proves a rate card: every allowed combination has exactly one rate, and a price that the ledger can hold.
 
-Proof, not hope: every combination is walked but those that the card forbids. Two that differ only in what no rate, no
-add-on and no prohibition names have the same price by construction, so such settings (an aspect ratio, a seed) are left
-out of the walk and cost nothing. What is measured is walked at nothing and at the most: its price only ever rises.
+The check enumerates every combination that the card does not forbid. Settings that no rate, add-on or prohibition names
+(an aspect ratio, a seed) cannot affect the price, so they are left out. Measures are checked at zero and at their
+maximum, because prices never fall as a measure rises.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from gateway.pricing.messages import Fault, heading, message
 from gateway.pricing.quote import price_steps, total_millicredits
 from gateway.pricing.values import show_facts
 
-COMBINATIONS_MAX = 100_000  # of one model: about two seconds of walking
-_NAMED_MAX = 3  # a forgotten value leaves thousands of holes; the first few say which
+COMBINATIONS_MAX = 100_000  # per model: takes about two seconds
+_NAMED_MAX = 3  # one missing value causes thousands of faults; the first few tell which
 
 Facts = dict[str, SettingValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """One combination and what a single output of it costs."""
+    """A combination, and the price of one output."""
 
     millicredits: int
     facts: Mapping[str, SettingValue]
@@ -38,7 +38,7 @@ class Priced:
 
 @dataclass(frozen=True, slots=True)
 class ModelProof:
-    """What walking a model showed. `combinations` are those that the price can tell apart."""
+    """The result of checking a model. `combinations` counts those that the price distinguishes."""
 
     combinations: int
     cheapest: Priced
@@ -46,11 +46,11 @@ class ModelProof:
 
 
 Proof = Mapping[str, ModelProof]
-"""Model id → what walking it showed."""
+"""Model id → the result of checking it."""
 
 
 def check(card: RateCard) -> Proof:
-    """Walk a loaded card. RateCardError names the combinations that have no rate, two, or an impossible price."""
+    """Check a loaded card. RateCardError names the combinations that have no rate, several, or an impossible price."""
     proof, faults = prove(card)
     if faults:
         raise RateCardError([message(card.path, fault) for fault in faults])
@@ -58,7 +58,7 @@ def check(card: RateCard) -> Proof:
 
 
 def prove(card: Tables) -> tuple[Proof, list[Fault]]:
-    """Walk every model: what was shown, and what is wrong."""
+    """Check every model: the proofs, and all faults."""
     proof: dict[str, ModelProof] = {}
     faults: list[Fault] = []
     for model_id, model in card.models.items():
@@ -71,7 +71,7 @@ def prove(card: Tables) -> tuple[Proof, list[Fault]]:
 
 
 class _CombinationWalk:
-    """One model's combinations: first those that select a rate, then within each those that only move its amount."""
+    """Enumerates a model's combinations: those that select a rate, then those that only change its amount."""
 
     def __init__(self, model_id: str, model: Model) -> None:
         self.model = model
@@ -83,7 +83,7 @@ class _CombinationWalk:
         self.moving = [name for name in model.distinguished_by if name not in named]
 
     def prove(self) -> ModelProof | None:
-        """The proof, or None with `faults` filled."""
+        """The proof; None, with `faults` filled, if there is none."""
         combinations = prod(self._count(name) for name in self.model.distinguished_by)
         if combinations > COMBINATIONS_MAX:
             self._refuse_to_walk(combinations)
@@ -122,10 +122,10 @@ class _CombinationWalk:
         self.faults.append(Fault((), text))
 
     def _rates(self) -> Iterator[tuple[Rate, Facts]]:
-        """Each selecting combination with its rate; `faults` gets those that have none or several.
+        """Each selecting combination with its rate; those with none or several are added to `faults`.
 
-        A bit per rate: which rates match a combination is the AND of which match each of its values. So the walk costs
-        the same whether a model has three rates or three thousand.
+        Uses one bit per rate: the rates that match a combination are the AND of those that match each of its values, so
+        the check takes as long with three thousand rates as with three.
         """
         every = (1 << len(self.model.rates)) - 1
         columns = [[(value, self._mask(name, value)) for value in self._values(name)] for name in self.selecting]
@@ -153,7 +153,7 @@ class _CombinationWalk:
         return f"has no rate for {named}: {way}"
 
     def _is_forbidden(self, facts: Facts) -> bool:
-        """Whether no request may ask for this: each name of a prohibition is a selecting one, so `facts` has it."""
+        """Whether this is forbidden: every name in a prohibition is a selecting one, so `facts` contains it."""
         return bool(self.model.forbidden) and forbidding(self.model, facts) is not None
 
     def _mask(self, name: str, value: SettingValue) -> int:
@@ -164,14 +164,14 @@ class _CombinationWalk:
         )
 
     def _within(self, selected: Facts) -> Iterator[Facts]:
-        """A selecting combination with every combination of what only moves the amount."""
+        """A selecting combination, with each combination of what only changes the amount."""
         for values in product(*(self._values(name) for name in self.moving)):
             facts = {**selected, **dict(zip(self.moving, values, strict=True))}
             if not _too_many_inputs(facts):
                 yield facts
 
     def _price(self, rate: Rate, facts: Facts) -> Priced:
-        """What one output costs; a price is linear in the outputs, so the most outputs are the other end to look at."""
+        """The price of one output. Prices are linear in the number of outputs, so only the maximum is checked too."""
         one = most = 0
         try:
             one = most = total_millicredits(price_steps(self.model, rate, facts, 1))
@@ -188,7 +188,7 @@ class _CombinationWalk:
 
 
 def _too_many_inputs(facts: Mapping[str, SettingValue]) -> bool:
-    """Two counts that are each allowed may be too many together: no request has them, so no rate needs to."""
+    """Two counts, each allowed, may exceed the limit together: such requests are refused, so they need no rate."""
     return int(facts.get(INPUT_IMAGES, 0)) + int(facts.get(INPUT_VIDEOS, 0)) > INPUTS_MAX
 
 
@@ -205,7 +205,7 @@ def _impossible(facts: Facts, what: str) -> Fault:
 
 
 def _shortened(faults: Iterable[Fault], more: str) -> list[Fault]:
-    """The first few of many faults of one kind, and how many are left out."""
+    """The first few faults of one kind, and how many more there are."""
     listed = list(faults)
     if len(listed) <= _NAMED_MAX:
         return listed

@@ -1,4 +1,4 @@
-"""Conditions: when a rate, an add-on or a prohibition applies, and what one would have to ask for instead."""
+"""Conditions: when a rate, an add-on or a prohibition applies, and what to request instead."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gateway.pricing.values import one_of, show, show_facts
 
 
 def matches(when: When, facts: Mapping[str, SettingValue]) -> bool:
-    """Whether every named value is one of those listed. A flag never meets a number: the card refuses such a list."""
+    """Whether every named value is one of those listed. Cards that would compare a flag with a number are rejected."""
     return all(facts[name] in values for name, values in when.items())
 
 
 def forbidding(model: Model, facts: Mapping[str, SettingValue]) -> ForbiddenCombination | None:
-    """The rule of the card by which the model does not take this combination, or None."""
+    """The rule that forbids this combination, or None."""
     return next((rule for rule in model.forbidden if matches(rule.when, facts)), None)
 
 
 def refusal(model: Model, rule: ForbiddenCombination, facts: Mapping[str, SettingValue]) -> str:
-    """Why a combination is not taken, and every single change that would do."""
+    """Why a combination is forbidden, and each single change that would make it acceptable."""
     said = show_facts((name, facts[name]) for name in rule.when)
     why = f": {rule.reason.rstrip('.')}" if rule.reason else ""
     instead = one_of(_ways_out(model, rule, facts))
@@ -29,7 +29,7 @@ def refusal(model: Model, rule: ForbiddenCombination, facts: Mapping[str, Settin
 
 
 def _ways_out(model: Model, rule: ForbiddenCombination, facts: Mapping[str, SettingValue]) -> Iterator[str]:
-    """`duration = 8`, `resolution = "720p"`: what each named setting may be, all else as it is."""
+    """`duration = 8`, `resolution = "720p"`: the accepted values of each named setting, with all others unchanged."""
     for name in reversed(tuple(rule.when)):
         would_do = [
             value

@@ -1,4 +1,4 @@
-"""What one table of the rate card says of another: does every name lead somewhere, can every condition ever match?"""
+"""Checks references between tables of the rate card: every name exists, and every condition can match."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gateway.pricing.values import ValueKind, did_you_mean, kind_of, one_of, sho
 
 
 def faults_between(card: RateCard) -> Iterator[Fault]:
-    """Everything wrong between the tables, in the file's order."""
+    """All faults between tables, in the file's order."""
     yield from _limit_faults(card, ("free",), card.free.concurrency, card.free.allow)
     for plan_id, plan in card.plans.items():
         if plan_id == FREE_PLAN:
@@ -126,7 +126,7 @@ def _forbidden_faults(at: Location, model: Model) -> Iterator[Fault]:
 
 
 def _no_such_name(model: Model, name: str) -> str | None:
-    """Why a rate cannot name this: no setting, or inputs that the model does not take."""
+    """Why a rate cannot name this: it is not a setting, or counts inputs that the model does not accept."""
     if name in INPUT_COUNTS:
         kind = "image" if name == INPUT_IMAGES else "video"
         if model.inputs_of(name):
@@ -142,7 +142,7 @@ def _no_such_name(model: Model, name: str) -> str | None:
 
 
 def _not_measured(model: Model, name: str) -> str | None:
-    """Why a measure has no maximum: what nobody can measure is charged as the most, so the card must say it."""
+    """A measure without a maximum, which is what an input that cannot be measured is charged as."""
     examples = {INPUT_MEGAPIXELS: ("image", "megapixels = 16"), INPUT_VIDEO_SECONDS: ("video", "video_seconds = 30")}
     if name not in examples:
         return None

@@ -1,6 +1,6 @@
-"""The non-binding plan arithmetic (R20): what a month would cost, and which plan would do.
+"""Non-binding estimates (R20): what a month would cost, and which plans cover it.
 
-monthly = Σ per_day × days × unit price, each item rounded up to the millicredit; the buffer on the sum, rounded up.
+monthly = Σ per_day × days × unit price, each item rounded up to the millicredit; then plus the buffer, rounded up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One line of an estimate: so many requests a day, on so many days, at this price each."""
+    """One line of an estimate: requests per day, days, and the price per request."""
 
     tool: str
     model: str
@@ -42,13 +42,13 @@ class PlanAdvice:
 
     @property
     def covers(self) -> bool:
-        """Whether the plan would do."""
+        """Whether the plan is sufficient."""
         return self.enough and self.allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a month costs, without and with the buffer, and what each plan of the card would do about it."""
+    """What a month costs, without and with the buffer, and which plans cover it."""
 
     items: tuple[Item, ...]
     millicredits: int
@@ -84,7 +84,7 @@ def priced_item(
 
 
 def estimate(card: RateCard, items: Sequence[Item], buffer: Decimal = DEFAULT_BUFFER) -> Estimate:
-    """The sum of the items, with the buffer on it (a fraction), and advice on the card's plans."""
+    """The sum of the items, plus the buffer (a fraction), and advice on each of the card's plans."""
     total = sum(item.millicredits for item in items)
     with localcontext(EXACT):
         needed = _up(total * (1 + buffer))
@@ -102,23 +102,23 @@ def estimate(card: RateCard, items: Sequence[Item], buffer: Decimal = DEFAULT_BU
 
 
 def gate_of(card: RateCard, plan: str, item: Item) -> Gate | None:
-    """Why `plan` ("free" without a subscription) would not allow the item. A model that left the card is not judged."""
+    """Why `plan` ("free" without a subscription) would not allow the item; None for a model no longer in the card."""
     model = card.models.get(item.model)
     return None if model is None else gating(card, plan=plan, model=model, settings=item.settings)
 
 
 def monthly_price(price: PlanPrice) -> Decimal:
-    """What a plan costs a month: its monthly price, or where it has none its dearest interval's share of a month."""
+    """A plan's price per month: its monthly price, else the highest price per month of its other intervals."""
     if price.monthly is not None:
         return price.monthly
     return max(amount / months for interval, months in _MONTHS.items() if (amount := price.of(interval)) is not None)
 
 
 def estimated_generations(card: RateCard, plan: str) -> dict[str, dict[str, str | int]]:
-    """How many generations a plan's credits pay for: tool → `{"model", "generations"}`, by the tool's baseline model.
+    """How many generations a plan's credits pay for: tool → `{"model", "generations"}`, with the tool's baseline model.
 
-    One output at the default settings, a month's credits; for `"free"` a day's. A tool whose baseline model costs
-    nothing is left out: there is no number to give.
+    One output at default settings; a month's credits, for `"free"` a day's. A tool whose baseline model is free of
+    charge is left out, because the number would be infinite.
     """
     millicredits = card.free.daily_millicredits if plan == FREE_PLAN else card.plans[plan].monthly_millicredits
     estimates: dict[str, dict[str, str | int]] = {}

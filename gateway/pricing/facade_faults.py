@@ -1,4 +1,4 @@
-"""What a rate card says to other people's clients that cannot be: an alias twice, a size that maps to nothing."""
+"""Checks the facade tables of a rate card: duplicate aliases, sizes that map to nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.pricing.values import did_you_mean, show
 
 
 def facade_faults(card: RateCard) -> Iterator[Fault]:
-    """Everything wrong with aliases and facade tables, in the file's order."""
+    """All faults of aliases and facade tables, in the file's order."""
     for tool_id, tool in card.tools.items():
         of_tool = [model for model in card.models.values() if model.tool == tool_id]
         yield from _table_faults(("tools", tool_id), tool.facade, of_tool, f"any {tool_id} model")
@@ -30,7 +30,7 @@ def facade_faults(card: RateCard) -> Iterator[Fault]:
 
 
 def _table_faults(at: Location, tables: FacadeTables, models: Sequence[Model], whose: str) -> Iterator[Fault]:
-    """A tool's table is for those of its models that have what it names, so one such model is enough."""
+    """A tool's table applies to those of its models that have the settings it names; one such model is enough."""
     for facade, table in tables.items():
         for parameter, translation in table.items():
             here: Location = (*at, "facade", facade, parameter)

@@ -1,6 +1,6 @@
-"""A client's parameters as settings of a model: by the rate card's tables, else by name, else by a facade's own sense.
+"""Maps a client's parameters to a model's settings: by the rate card's tables, else by name, else by facade rules.
 
-Pure. A parameter that can be mapped by none of these is refused, by the name that the client gave it.
+Pure. A parameter that none of these can map is refused, under the client's own name for it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from gateway.pricing.setting import Setting
 from gateway.pricing.values import ValueKind, canonical, one_of, show
 
 Sense = Callable[[Model, object], Mapping[str, SettingValue] | None]
-"""What a facade makes of one parameter where the card says nothing: settings ({}: nothing to change), or None."""
+"""A facade's own mapping of a parameter that the card does not map: settings ({}: no effect), or None."""
 
 _SIZE = re.compile(r"(\d{2,5})\s*[x*]\s*(\d{2,5})", re.ASCII)
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d+)?)\s*[:/]\s*(\d{1,5}(?:\.\d+)?)", re.ASCII)
-_RATIO_TOLERANCE = 0.01  # 1366×768 is meant to be 16:9; 1792×1024 (1.75) is not
+_RATIO_TOLERANCE = 0.01  # accepts 1366×768 as 16:9, but not 1792×1024 (1.75)
 _MEGAPIXEL = 1_000_000
-_SIDE_MAX = 99_999  # the five digits of a size written as text; JSON has numbers of thousands
-_PROBLEMS_MAX = 20  # of a body with thousands of unknown members
+_SIDE_MAX = 99_999  # five digits, as in sizes given as text; JSON numbers can have thousands
+_PROBLEMS_MAX = 20  # a body may have thousands of unknown members
 
 
 def settings_of(
     card: RateCard, model_id: str, facade: FacadeName, given: Mapping[str, object], senses: Mapping[str, Sense]
 ) -> dict[str, SettingValue]:
-    """The settings that a client's parameters stand for; InvalidSettings names those that cannot be mapped."""
+    """The settings that a client's parameters map to; InvalidSettings names those that cannot be mapped."""
     model = card.models[model_id]
     tables = (model.facade.get(facade, {}), card.tools[model.tool].facade.get(facade, {}))
     settings: dict[str, SettingValue] = {}
@@ -52,7 +52,7 @@ def settings_of(
 def _mapped(
     model: Model, name: str, value: object, translation: Translation | None, sense: Sense | None
 ) -> Mapping[str, SettingValue]:
-    """The settings of one parameter; ValueError says why there are none."""
+    """The settings that one parameter maps to; ValueError explains why there are none."""
     if isinstance(translation, str):
         if not translation:
             return {}
@@ -69,7 +69,7 @@ def _mapped(
         return made
     if sense is not None or (translation is not None and not isinstance(translation, str)):
         others = "" if isinstance(translation, str | None) else f" It must be {_listed(model, translation)}."
-        raise ValueError(f"{_shown(value)} is not one that {model.name} takes.{others}")
+        raise ValueError(f"{_shown(value)} is not accepted by {model.name}.{others}")
     takes = f" It has {one_of(model.settings)}." if model.settings else ""
     raise ValueError(f"{model.name} has no such parameter.{takes}")
 
@@ -83,7 +83,7 @@ def _listed(model: Model, translation: Mapping[str, Mapping[str, SettingValue]])
 
 
 def _taken(setting: Setting, value: object) -> SettingValue:
-    """The value as the setting has it: forms and some clients send numbers and flags as text."""
+    """The value in the setting's own type: forms and some clients send numbers and flags as text."""
     try:
         read = canonical(_as_kind(setting.kind, value))
     except ValueError as error:
@@ -116,16 +116,16 @@ def _word(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value in a message; what is no value of a setting is not repeated."""
+    """A value for a message; one that could not be a setting's is not repeated."""
     if isinstance(value, str):
         return show(value[:80])
     return show(canonical(value)) if isinstance(value, bool | int | float | Decimal) else "This"
 
 
 def of_size(model: Model, value: object) -> dict[str, SettingValue] | None:
-    """A size such as `1024x1536`, by the model's `size`, or by `aspect_ratio` and `resolution` or `megapixels`.
+    """The settings for a size such as `1024x1536`: `size`, or `aspect_ratio` with `resolution` or `megapixels`.
 
-    "auto" is the model's default. None if the model makes no such size.
+    "auto" is the model's default. None if the model does not offer this size.
     """
     if value == "auto":
         return {}
@@ -136,7 +136,7 @@ def of_size(model: Model, value: object) -> dict[str, SettingValue] | None:
 
 
 def of_pixels(model: Model, width: int, height: int) -> dict[str, SettingValue] | None:
-    """The settings that make a picture so wide and high; None if none do."""
+    """The settings for this width and height; None if the model does not offer it."""
     for text in (f"{width}x{height}", f"{width}*{height}"):
         for name in ("size", "resolution"):
             if name in model.settings and model.settings[name].takes(text):
@@ -168,7 +168,7 @@ def _nearest_ratio(setting: Setting, wanted: float) -> str | None:
 
 
 def _resolutions(width: int, height: int) -> list[str]:
-    """What cards call such a size: `720p` is the shortest side, `2K` the longest."""
+    """Rate cards' names for such a size: `720p` is the shorter side, `2K` the longer."""
     short, long = sorted((width, height))
     words = [f"{short}p"]
     if not long % 1024:

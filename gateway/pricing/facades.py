@@ -1,8 +1,8 @@
-"""What a rate card tells the facades: aliases of models, and clients' parameters in the words of our settings.
+"""The facade tables of a rate card: aliases of models, and how clients' parameters map to settings.
 
 `[models.<id>.facade.openai]` (or, for all models of a tool, `[tools.<id>.facade.openai]`) maps a parameter of that
-client: `seconds = "duration"` is another name for a setting, `""` accepts a parameter that changes nothing, and
-`size = { "1536x1024" = { aspect_ratio = "3:2" } }` says what each value stands for. Nothing here moves a price.
+client: `seconds = "duration"` renames a setting, `""` accepts a parameter without effect, and
+`size = { "1536x1024" = { aspect_ratio = "3:2" } }` maps each value to settings. Nothing here affects a price.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.pricing.fields import SettingName, Value, as_tuple
 FacadeName = Literal["openai", "replicate", "fal"]
 
 OWNER = "farebox"
-"""The owner of every model, for clients whose model names have one: `farebox/flux-dev`."""
+"""The owner of all models, for clients whose model names include one: `farebox/flux-dev`."""
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}(/[A-Za-z0-9._:-]{1,63}){0,9}", re.ASCII)
 
@@ -46,7 +46,7 @@ Aliases = Annotated[tuple[Alias, ...], AfterValidator(_distinct), BeforeValidato
 
 Parameter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 ParameterSettings = Mapping[str, Mapping[SettingName, Value]]
-"""A parameter's value, as text → the settings it stands for."""
+"""A parameter's value, as text → the settings it maps to."""
 
 Translation = Annotated[str, Field(strict=True)] | ParameterSettings
 FacadeTable = Mapping[Parameter, Translation]

@@ -1,7 +1,7 @@
 """The types of the rate card's fields: how credits, money, durations and times of day are written in TOML.
 
-Each refuses with a sentence that says what may stand there. Amounts become integer millicredits and durations integer
-milliseconds at once, so nothing behind this file sees a float, a fraction of a millicredit or a unit to guess.
+Each rejects a wrong value with a sentence about what is accepted. Granted credits become integer millicredits and
+durations integer milliseconds; prices become exact Decimals of millicredits. No other code sees floats or bare units.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FACTOR_DECIMALS_MAX = 6
 
 
 def _number(value: object, example: str) -> Decimal:
-    """An exact, bounded number; text and flags are refused even where Python would take them."""
+    """An exact, bounded number. Text and flags are rejected, even where Python would convert them."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         given = f", not the text {show(value)}" if isinstance(value, str) else ""
         msg = f"must be a number such as {example}{given}"
@@ -42,7 +42,7 @@ def _number(value: object, example: str) -> Decimal:
 
 
 def _exact_credits(value: object) -> Decimal:
-    """Credits as exact millicredits: a rate may be finer than a millicredit, because only the total is rounded."""
+    """Credits as exact millicredits, with fractions: only a request's total is rounded."""
     number = _number(value, "49 or 73.5")
     if abs(number) > _CREDITS_MAX:
         msg = f"must be at most {_CREDITS_MAX:,} credits"
@@ -65,7 +65,7 @@ def _more_than_nothing(millicredits: Decimal) -> Decimal:
 
 
 def _credits(value: object) -> int:
-    """Credits that are given: whole millicredits. The hint rounds up, because less would be less than was meant."""
+    """Granted credits: whole millicredits. The hint rounds up, so that nobody gets less than intended."""
     number = _not_negative(_exact_credits(value)) / MILLICREDITS_PER_CREDIT
     try:
         return credits_to_millicredits(number)
@@ -149,7 +149,7 @@ def _factor(value: object) -> Decimal:
 
 
 def _least_share(value: object) -> Decimal:
-    """`"≥ 0.95"` of what was ordered; `"off"` is nothing at all."""
+    """`"≥ 0.95"` of the requested value; `"off"` checks nothing."""
     if value == "off":
         return Decimal(0)
     match = _LEAST_SHARE.fullmatch(value) if isinstance(value, str) else None
@@ -160,12 +160,12 @@ def _least_share(value: object) -> Decimal:
 
 
 def as_tuple(value: object) -> object:
-    """TOML's arrays are lists; a frozen card keeps tuples."""
+    """Convert a TOML array to a tuple, because the card is frozen."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _value_or_list(value: object) -> object:
-    """`when = { resolution = "2K" }` and `… = ["1K", "2K"]` are the same kind of thing."""
+    """Accept `when = { resolution = "2K" }` as well as `… = ["1K", "2K"]`."""
     return tuple(value) if isinstance(value, list) else (value,)
 
 
@@ -184,7 +184,7 @@ def _distinct(values: tuple[SettingValue, ...]) -> tuple[SettingValue, ...]:
 
 Credits = Annotated[int, BeforeValidator(_credits)]
 ExactCredits = Annotated[Decimal, AfterValidator(_not_negative), BeforeValidator(_exact_credits)]
-"""A price in the card, in exact millicredits: it may have fractions of one."""
+"""A price in exact millicredits, possibly with a fraction."""
 PositiveCredits = Annotated[Decimal, AfterValidator(_more_than_nothing), BeforeValidator(_exact_credits)]
 SignedCredits = Annotated[Decimal, BeforeValidator(_exact_credits)]
 Money = Annotated[Decimal, BeforeValidator(_money)]

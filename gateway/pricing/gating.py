@@ -1,4 +1,4 @@
-"""What a plan lets an account ask for (R6). A quote carries the answer; a generation is refused by it."""
+"""What a plan allows (R6). Quotes report it; creating a generation enforces it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.pricing.values import listed, one_of, show
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Why a plan does not allow a request: the error's code, and a sentence for the person."""
+    """Why a plan does not allow a request: the error code, and a message for people."""
 
     code: Literal["subscription_required", "plan_limit"]
     message: str
@@ -22,8 +22,8 @@ class Gate:
 def gating(card: RateCard, *, plan: str, model: Model, settings: Mapping[str, SettingValue]) -> Gate | None:
     """Why `plan` ("free" without a subscription) does not allow this; None if it does.
 
-    `settings` are a quote's: complete and canonical. A plan that this card no longer sells keeps its last terms, which
-    only the ledger still has: here it is a subscription without further limits, and `reserve` has the last word.
+    `settings` are a quote's: complete and canonical. A plan no longer in this card keeps its last terms, which only the
+    ledger has: here it counts as a subscription without limits, and `reserve` enforces the limits.
     """
     if model.pro and plan == FREE_PLAN:
         return Gate("subscription_required", f"{model.name} needs an active subscription.")

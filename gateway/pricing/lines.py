@@ -1,7 +1,7 @@
-"""Where each table and field of a rate card stands in its file, so that a refusal can say the line.
+"""Finds the line of each table and field of a rate card, for error messages.
 
-`tomllib` reads the values and forgets the places. Headings and keys are found again by their lines, and each is read by
-`tomllib` itself, so that quotes and dots mean what they mean in TOML. Only a refused card is looked at.
+`tomllib` does not report positions. This scans for headings and keys line by line and parses each with `tomllib`, so
+quotes and dots follow TOML's rules. It runs only when a card is rejected.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class Lines:
                 self._lines.setdefault((*table, *_parts(field["name"])), number)
 
     def of(self, location: Location) -> int | None:
-        """The line of a place in the card, or of the innermost table around it; None for the file as a whole."""
+        """The line of a location, or of the innermost table around it; None for the file as a whole."""
         for depth in range(len(location), 0, -1):
             around = location[:depth]
             if around in self._lines:
                 return self._lines[around]
-            # A table that is only written by the tables in it stands where the first of them does.
+            # A table without a heading of its own gets the line of its first subtable.
             inside = (line for known, line in self._lines.items() if known[:depth] == around)
             if (first := min(inside, default=None)) is not None:
                 return first
         return None
 
     def _table(self, name: str, *, repeated: bool) -> Location:
-        """A heading's location: of a list of tables, `[[…]]`, with the number of this one."""
+        """A heading's location; for a list of tables, `[[…]]`, with the index of this one."""
         *around, last = _parts(name)
         table: Location = ()
         for part in around:
@@ -54,13 +54,13 @@ class Lines:
         return next((*table, index) for index in count() if (*table, index) not in self._lines)
 
     def _newest(self, table: Location) -> Location:
-        """The table itself, or of a list of tables the one that was begun last."""
+        """The table itself or, in a list of tables, the last one."""
         index = next(index for index in count() if (*table, index) not in self._lines)
         return table if index == 0 else (*table, index - 1)
 
 
 def _parts(name: str) -> Iterator[str]:
-    """A dotted key taken apart: `models."wan-2.2".rates`. What is no key, such as a line of a long text, has none."""
+    """The parts of a dotted key: `models."wan-2.2".rates`. Empty if it is not a key, such as a line of a long text."""
     try:
         inner = tomllib.loads(f"{name} = 0")
     except tomllib.TOMLDecodeError:

@@ -1,4 +1,4 @@
-"""From a file to a rate card that holds: read, validate, compare, prove. Whatever is wrong is said all at once."""
+"""Loads a rate card from a file: read, validate, cross-check, prove. All faults are reported together."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NS_PER_MS = 1_000_000
 
 
 def load_card(path: Path) -> RateCard:
-    """Read and prove the rate card at `path`; RateCardError has a message for every fault."""
+    """Load and check the rate card at `path`; RateCardError has a message for every fault."""
     return load_proved_card(path)[0]
 
 
 def load_proved_card(path: Path) -> tuple[RateCard, Proof]:
-    """The rate card at `path` with what its proof showed, for those who print it."""
+    """The rate card at `path`, with its proof for printing."""
     try:
         with path.open("rb") as file:
             file_time_ms = os.fstat(file.fileno()).st_mtime_ns // _NS_PER_MS
@@ -43,12 +43,12 @@ def load_proved_card(path: Path) -> tuple[RateCard, Proof]:
 
 
 def read_card(contents: bytes, *, path: str = FILE_NAME, file_time_ms: int = 0) -> RateCard:
-    """Make a rate card of a file's bytes; `path` is what messages call the file."""
+    """Parse a rate card from a file's bytes; messages name the file by `path`."""
     return read_proved_card(contents, path=path, file_time_ms=file_time_ms)[0]
 
 
 def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[RateCard, Proof]:
-    """A file's bytes as a rate card, and what its proof showed."""
+    """Parse a rate card, and return it with its proof."""
     try:
         text = contents.decode()
         tables = tomllib.loads(text, parse_float=Decimal)
@@ -67,7 +67,7 @@ def read_proved_card(contents: bytes, *, path: str, file_time_ms: int) -> tuple[
 
 
 def _validated(tables: dict[str, object], ours: dict[str, object]) -> tuple[RateCard, Proof] | list[Fault]:
-    """The card with its proof, or everything that is wrong with it."""
+    """The card with its proof, or all of its faults."""
     faults = [Fault((), f"has an unknown name `{name}`") for name in tables.keys() & ours.keys()]
     if not faults:
         try:
@@ -84,9 +84,9 @@ def _validated(tables: dict[str, object], ours: dict[str, object]) -> tuple[Rate
 
 
 def default_card_path(rate_card: Path | None = None) -> Path:
-    """Where the rate card is: as set, else `pricing.toml` here, else the one that came with the package.
+    """The rate card's path: as configured, else `pricing.toml` in the working directory, else the packaged example.
 
-    A wheel carries the default card as `gateway/pricing.toml`; a clone has it beside `gateway/`.
+    A wheel contains the example as `gateway/pricing.toml`; a clone has it beside `gateway/`.
     """
     if rate_card is not None:
         return rate_card
@@ -95,12 +95,12 @@ def default_card_path(rate_card: Path | None = None) -> Path:
 
 
 def packaged_card_path() -> Path:
-    """The example card that came with Farebox."""
+    """The example card packaged with Farebox."""
     package = Path(str(files("gateway")))
     packaged = package / FILE_NAME
     return packaged if packaged.is_file() else package.parent / FILE_NAME
 
 
 def is_the_example(path: Path) -> bool:
-    """Whether the card at `path` is the example, sold by because nobody has put another in place."""
+    """Whether the card at `path` is the packaged example, because no other is configured."""
     return path.resolve() == packaged_card_path().resolve() and path != Path(FILE_NAME)

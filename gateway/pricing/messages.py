@@ -1,4 +1,4 @@
-"""Faults in a rate card, said so that a person can mend them: the file, the table as it is written, the reason."""
+"""Messages for faults in a rate card: the file, the table as written there, and the reason."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _KEY = "[key]"  # pydantic's mark for "the key itself is wrong"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the card, and where: `("models", "nano-banana-2", "rates", 1, "credits")`."""
+    """A fault in the card and its location: `("models", "nano-banana-2", "rates", 1, "credits")`."""
 
     location: Location
     text: str
     unknown: str | None = None
-    """The field of the table at `location` that is not known, if that is what is wrong: the line is its own."""
+    """The unknown field in the table at `location`, if that is the fault; the line reported is the field's."""
 
 
 def message(file: str, fault: Fault, lines: Lines | None = None) -> str:
     """One line: `pricing.toml:41: [models.nano-banana-2.rates] #2: credits must be …`.
 
-    It quotes the file, so what a terminal would obey, and a line break, is written as TOML writes it.
+    It quotes the file, so control characters and line breaks are escaped as in TOML.
     """
     table, rest = _table_of(fault.location)
     field = _path_of(rest)
@@ -45,7 +45,7 @@ def message(file: str, fault: Fault, lines: Lines | None = None) -> str:
 
 
 def _table_of(location: Location) -> tuple[str, Location]:
-    """The table's heading as it stands in the file, and what of the location lies inside it."""
+    """The table's heading as written in the file, and the rest of the location inside it."""
     depth = 1 if location and isinstance(location[0], str) else 0
     if location and location[0] in _NAMED_TABLES and len(location) > 1:
         depth = 2
@@ -61,12 +61,12 @@ def _table_of(location: Location) -> tuple[str, Location]:
 
 
 def heading(*location: str | int) -> str:
-    """A table's heading as TOML writes it: `[models."wan-2.2".rates]`."""
+    """A table's heading in TOML: `[models."wan-2.2".rates]`."""
     return "[" + ".".join(_key(part) for part in location) + "]"
 
 
 def _key(part: str | int) -> str:
-    """A key as TOML wants it: `wan-2.2` needs quotes, or its dot would begin a table."""
+    """A key in TOML: `wan-2.2` needs quotes, or its dot would start a subtable."""
     text = str(part)
     return text if _BARE_KEY.fullmatch(text) else f'"{text}"'
 
@@ -82,7 +82,7 @@ def _path_of(location: Location) -> str:
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
-    """Pydantic's findings in our words, in the file's order."""
+    """Pydantic's errors as faults, in the file's order."""
     faults: list[Fault] = []
     for problem in error.errors():
         fault = _fault(problem["loc"], problem["type"], problem)
@@ -118,7 +118,7 @@ def _bad_key(location: Location) -> str:
 
 
 def _unknown_field(location: Location, given: object) -> str:
-    """Say what is not known and what is; and guess at an unquoted dot, the likeliest slip in a card."""
+    """Name the unknown field and the known ones, and suggest quotes for an unquoted dot, the most common mistake."""
     name = str(location[-1])
     known = sorted(_fields_at(location[:-1]))
     hint = did_you_mean(name, known)
@@ -170,14 +170,14 @@ def _mismatch(kind: str, problem: Any) -> str:
 
 
 def _fields_at(location: Location) -> Iterable[str]:
-    """The names that a table may have, found by walking the schema along a location."""
+    """The fields a table may have, found by following a location through the schema."""
     schema: Any = Tables
     for part in location:
         schema = _model_in(schema)
         if isinstance(schema, type) and issubclass(schema, BaseModel):
             fields = {field.alias or name: field.annotation for name, field in schema.model_fields.items()}
             schema = fields.get(str(part))
-        else:  # a mapping or a list: whatever the key, what lies in it is of one type
+        else:  # a mapping or a list: all of its values have one type
             schema = get_args(schema)[-1] if get_origin(schema) is not tuple else get_args(schema)[0]
     schema = _model_in(schema)
     if isinstance(schema, type) and issubclass(schema, BaseModel):
@@ -186,7 +186,7 @@ def _fields_at(location: Location) -> Iterable[str]:
 
 
 def _model_in(schema: Any) -> Any:
-    """Peel `Annotated[…]` and `… | None` off a type expression."""
+    """Strip `Annotated[…]` and `… | None` from a type expression."""
     while get_origin(schema) in {Annotated, Union, UnionType}:
         schema = get_args(schema)[0]
     return schema

@@ -1,4 +1,4 @@
-"""What a rate card says of its providers that cannot be: no such provider, no address, a setting nobody translates."""
+"""Checks a rate card's providers: unknown providers, missing addresses, settings without a translation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gateway.pricing.providers import (
 from gateway.pricing.values import did_you_mean, one_of, show
 from gateway.pricing.workflow_faults import workflow_faults
 
-_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewhere
+_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # a path segment, except `.` and `..`
 _MODEL_NAMES = {
     "replicate": (rf"{_PART}/{_PART}(:[\w-]+)?|[\w-]+", '"black-forest-labs/flux-dev", or with ":" and a version'),
     "fal": (rf"{_PART}(/{_PART})+", '"fal-ai/flux/dev"'),
@@ -32,7 +32,7 @@ _MODEL_NAMES = {
 
 
 def provider_faults(at: Location, name: str, provider: ProviderTable) -> Iterator[Fault]:
-    """What is wrong with one table `[providers.<name>]`."""
+    """Faults of one `[providers.<name>]` table."""
     if name == SANDBOX and provider.kind != SANDBOX:
         yield Fault((*at, "kind"), f'must be "sandbox": choose another name for a provider of kind {provider.kind}')
     if provider.base_url is None and provider.needs_base_url:
@@ -40,7 +40,7 @@ def provider_faults(at: Location, name: str, provider: ProviderTable) -> Iterato
 
 
 def model_provider_faults(card: RateCard, at: Location, model: Model) -> Iterator[Fault]:
-    """What is wrong with how one model names its provider and speaks to it."""
+    """Faults in a model's provider and `provider_settings`."""
     if model.provider != SANDBOX and model.provider not in card.providers:
         known = sorted({SANDBOX, *card.providers})
         hint = did_you_mean(model.provider, known) or f" (there is {one_of(map(show, known))})"
@@ -55,7 +55,7 @@ def model_provider_faults(card: RateCard, at: Location, model: Model) -> Iterato
 
 
 def _kind_faults(folder: Path, at: Location, model: Model, provider: ProviderTable) -> Iterator[Fault]:
-    """What a provider of this kind cannot do, or must be told."""
+    """What a provider of this kind cannot do, or requires."""
     if provider.calls_by_name:
         pattern, example = _MODEL_NAMES[provider.kind]
         if not re.fullmatch(pattern, model.provider_model or "", re.ASCII):
@@ -99,7 +99,7 @@ def _translation_faults(at: Location, model: Model, name: str, translation: Tran
 
 
 def _unnamed_faults(at: Location, model: Model, kind: str) -> Iterator[Fault]:
-    """Models of these providers name their arguments as they like: nobody can guess what they call ours."""
+    """Each model of these providers has its own argument names, so the card must give them."""
     needed = {OUTPUTS: model.outputs_max > 1, INPUT_IMAGES: model.inputs.image, INPUT_VIDEOS: model.inputs.video}
     for name, needs in needed.items():
         if needs and name not in model.provider_settings:

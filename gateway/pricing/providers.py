@@ -1,6 +1,6 @@
-"""`[providers.<name>]` of the rate card, and a model's `provider_settings`: what workers need to have its work done.
+"""`[providers.<name>]` of the rate card, and a model's `provider_settings`: what workers need to call a provider.
 
-Nothing here moves a price. Secrets are never in the file: `key_env` names the environment variable that has one.
+Nothing here affects a price. Secrets are never in the file: `key_env` names the environment variable that has one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SANDBOX = "sandbox"
 
 PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS = "prompt", "outputs", "input_images", "input_videos", "always"
 RESERVED = frozenset({PROMPT, OUTPUTS, INPUT_IMAGES, INPUT_VIDEOS, ALWAYS})
-"""Names in `provider_settings` that are no settings: what the provider calls these, and what it is always sent."""
+"""Names in `provider_settings` that are not settings: the provider's names for these, and what is always sent."""
 
 _CALLS_BY_NAME = frozenset({"replicate", "fal"})
 _FIXED_NAMES = {
@@ -39,7 +39,7 @@ def _base_url(url: str) -> str:
 
 
 def _argument(value: object) -> object:
-    """What JSON can say, as TOML says it; dates it cannot."""
+    """A TOML value that JSON can represent; not a date."""
     if isinstance(value, dict):
         return {name: _argument(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -54,15 +54,15 @@ Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_base_url
 EnvironmentName = Annotated[str, StringConstraints(pattern=_ENVIRONMENT_NAME)]
 Arguments = dict[str, Any]
 Translation = Annotated[str | Arguments, BeforeValidator(_argument)]
-"""A setting in the provider's words: its name there ("": it is not sent), or for each value what is sent instead."""
+"""A setting's translation: the provider's name for it ("": not sent), or what to send for each value."""
 
 
 class ProviderTable(BaseModel):
-    """`[providers.<name>]`: where a provider is, which variable has its key, how much it takes at a time.
+    """`[providers.<name>]`: a provider's address, the variable with its key, and its concurrency limit.
 
-    `max_in_work` counts jobs at the provider, of all workers together; None: as many as come. `callbacks`: whether one
-    that can is given an address to call when a job has ended, where FAREBOX_PUBLIC_URL is set. What it signs its calls
-    with is checked by `callback_secret_env` (replicate; http, if it signs) or the keys at `jwks_url` (fal).
+    `max_in_work`: jobs at the provider at once, over all workers; None: unlimited. `callbacks`: whether a provider that
+    supports it gets a URL to call when a job ends, if FAREBOX_PUBLIC_URL is set. The signatures of these calls are
+    verified with `callback_secret_env` (replicate; http, if it signs) or the keys at `jwks_url` (fal).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,32 +78,32 @@ class ProviderTable(BaseModel):
 
     @property
     def needs_base_url(self) -> bool:
-        """Whether there is no address of the vendor's own to fall back on."""
+        """Whether the kind has no default address, such as a vendor's."""
         return self.kind in {"comfyui", "http"}
 
     @property
     def calls_back(self) -> bool:
-        """Whether it calls an address when a job has ended, if it is given one."""
+        """Whether it can call a URL when a job ends."""
         return self.callbacks and self.kind in _CALLS_BACK
 
     @property
     def calls_by_name(self) -> bool:
-        """Whether its models take arguments by names of their own, inputs and the number of outputs included."""
+        """Whether each model has its own argument names, including those for inputs and the number of outputs."""
         return self.kind in _CALLS_BY_NAME
 
     @property
     def fixed_names(self) -> frozenset[str]:
-        """Of the reserved names, those that are alike for all its models, so that a card cannot give them others."""
+        """The reserved names that are the same for all its models, so that a card cannot rename them."""
         return _FIXED_NAMES.get(self.kind, frozenset())
 
     @property
     def has_workflows(self) -> bool:
-        """Whether its models are workflow files, beside the rate card."""
+        """Whether its models are workflow files beside the rate card."""
         return self.kind == "comfyui"
 
     @property
     def makes_only_images(self) -> bool:
-        """Whether no model of it can make a video, or take one."""
+        """Whether none of its models can make or accept videos."""
         return self.kind == "openai"
 
 

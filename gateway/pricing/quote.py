@@ -1,9 +1,9 @@
 """The price of one request, as a pure function of the rate card (R7; "How a price is made", docs/design.md, section 8).
 
-Numbers are rounded up as the rate says; unit = credits + Σ credits_per × max(0, number − over), rounded up to the
-rate's step, at least its minimum and at most its maximum; per-output add-ons in file order on the running unit;
-× outputs; then the add-ons that are per request; the total once, up to the millicredit. Conditions look at the values
-as they were asked for; `round_up` changes only what is counted, so "9 s is billed as 10 s" needs no rate for 10 s.
+First, numbers are rounded up as the rate says. unit = credits + Σ credits_per × max(0, number − over), rounded up to
+the rate's step, at least its minimum and at most its maximum; then per-output add-ons in file order on the running
+unit; × outputs; then per-request add-ons; finally the total is rounded up once, to the millicredit. Conditions use the
+values as requested; `round_up` changes only what is counted, so "9 s is billed as 10 s" needs no rate for 10 s.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from gateway.pricing.request import checked_request
 from gateway.pricing.values import plain
 
 EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
-"""Nothing is rounded unseen: an amount that needed more digits raises `Inexact`, and `check` refuses such a card."""
+"""Nothing is rounded silently: an amount that needs more digits raises `Inexact`, and `check` rejects such a card."""
 
 _PER_CREDIT_EXPONENT = -3  # a millicredit is 10^-3 credits
 
 Facts = Mapping[str, SettingValue]
-"""What a price is made from: every setting's value, `input_images` and `input_videos`, and the measures it names."""
+"""What a price is calculated from: all settings, `input_images` and `input_videos`, and the measures it depends on."""
 
 NOTHING_MEASURED: Measured = MappingProxyType({})
 
@@ -47,9 +47,9 @@ NOTHING_MEASURED: Measured = MappingProxyType({})
 class Quote:
     """The price of one request, explained.
 
-    `lines` are exact and sum to the price before its one rounding up to the millicredit. `settings` has every setting
-    of the model, defaults filled in; `measures` every measure that its price depends on, the most of what is not
-    known. `rate_card` is the card's version.
+    `lines` are exact and sum to the price before it is rounded up to the millicredit. `settings` has every setting of
+    the model, defaults filled in; `measures` every measure that its price depends on, unknown ones at their maximum.
+    `rate_card` is the card's version.
     """
 
     tool: str
@@ -66,7 +66,7 @@ class Quote:
 
 
 class PriceStep(NamedTuple):
-    """One line before it is written out: the rate (no add-on) or an add-on, its amount and how often it counts."""
+    """A price line before formatting: the rate (add-on None) or an add-on, its amount and its count."""
 
     add_on: AddOn | None
     millicredits: Decimal
@@ -84,9 +84,9 @@ def quote(
     input_videos: int = 0,
     measured: Measured = NOTHING_MEASURED,
 ) -> Quote:
-    """Price one request. UnknownModel or InvalidSettings name each field that is wrong and what it may be.
+    """Price one request. UnknownModel or InvalidSettings names each wrong field and its accepted values.
 
-    What the price depends on and `measured` does not have counts as the most that the model takes.
+    A measure that the price depends on and `measured` lacks is priced at the model's maximum.
     """
     found, given = checked_request(
         card,
@@ -119,7 +119,7 @@ def quote(
 
 
 def rate_for(model: Model, facts: Facts) -> Rate:
-    """The one rate that matches. The card's proof guarantees that there is one, and no second."""
+    """The rate that matches. The check of the card guarantees that there is exactly one."""
     return next(rate for rate in model.rates if matches(rate.when, facts))
 
 
@@ -158,7 +158,7 @@ def total_millicredits(steps: list[PriceStep]) -> int:
 
 
 def _measures(model: Model, measured: Measured, counts: Mapping[str, int]) -> dict[str, Decimal]:
-    """Every measure that the price depends on: as measured, else the most. Without inputs of a kind it is nothing."""
+    """Every measure that the price depends on: as measured, else the maximum; zero without inputs of its kind."""
     of_what = {INPUT_MEGAPIXELS: INPUT_IMAGES, INPUT_VIDEO_SECONDS: INPUT_VIDEOS}
     measures: dict[str, Decimal] = {}
     for name in MEASURES:
@@ -171,7 +171,7 @@ def _measures(model: Model, measured: Measured, counts: Mapping[str, int]) -> di
 
 
 def rounded_up(value: SettingValue, multiple: Decimal) -> Decimal:
-    """The next multiple at or above a number."""
+    """Round a number up to a multiple."""
     whole, rest = divmod(Decimal(value), multiple)
     return (whole + 1 if rest > 0 else whole) * multiple
 
@@ -185,7 +185,7 @@ def _per_units(credits_per: CreditsPer, counted: Facts) -> Decimal:
 
 
 def _surcharge(add_on: AddOn, running: Decimal, counted: Facts) -> Decimal:
-    """What an add-on adds to the amount so far; a factor below one takes away."""
+    """What an add-on adds to the amount so far; negative for a factor below one."""
     if add_on.factor is not None:
         return running * (add_on.factor - 1)
     if add_on.credits_per is not None:
@@ -194,7 +194,7 @@ def _surcharge(add_on: AddOn, running: Decimal, counted: Facts) -> Decimal:
 
 
 def _lines(model: Model, rate: Rate, facts: Facts, steps: list[PriceStep], measured: Measured) -> Iterator[PriceLine]:
-    """The steps in credits. An add-on that comes to nothing, such as 0 references beyond 5, is left out."""
+    """The steps in credits. An add-on that amounts to nothing, such as 0 references beyond 5, is left out."""
     with localcontext(EXACT):
         for step in steps:
             if step.add_on is not None and step.millicredits == 0:
@@ -205,7 +205,7 @@ def _lines(model: Model, rate: Rate, facts: Facts, steps: list[PriceStep], measu
 
 
 def _rate_label(model: Model, rate: Rate, facts: Facts, measured: Measured) -> str:
-    """`Kling 3.0 Pro · 1080p · 5 s`: the model, and what its rates look at."""
+    """`Kling 3.0 Pro · 1080p · 5 s`: the model, and what its rates depend on."""
     parts = [model.name]
     for name in model.labelled_by:
         value = facts[name]
@@ -227,7 +227,7 @@ def _rate_label(model: Model, rate: Rate, facts: Facts, measured: Measured) -> s
 
 
 def _measure_label(name: str, value: Decimal, rate: Rate, *, known: bool) -> str:
-    """`12.5 s of input video billed as 13`; what nobody measured is billed `up to` the most."""
+    """`12.5 s of input video billed as 13`; an unmeasured one is billed as `up to` the maximum."""
     text = ("" if known else "up to ") + describe(name, f"{plain(value):f}")
     if name in rate.round_up and (billed := rounded_up(value, rate.round_up[name])) != value:
         text += f" billed as {plain(billed):f}"

@@ -1,7 +1,7 @@
 """Reloads the rate card: saving the file changes prices within a second, and an invalid file changes nothing.
 
 The file is polled by name a few times per second instead of watched by inode: editors replace it when saving, and
-container mounts swap it behind a link. A change is read only when two polls in a row agree, so that a half-written or
+container mounts swap it behind a symlink. A change is read only when two polls in a row agree, so a half-written or
 briefly missing file is neither used nor reported.
 """
 
@@ -17,7 +17,7 @@ from gateway.errors import FareboxError, RateCardError, RateCardOutdated
 from gateway.pricing.card import RateCard
 from gateway.pricing.load import load_card
 
-CHECK_SECONDS = 0.25  # two polls and the reading stay well within a second
+CHECK_SECONDS = 0.25  # two polls and a read take well under a second
 PUBLISH_AGAIN_SECONDS = 2.0
 
 _log = structlog.get_logger(__name__)
@@ -27,18 +27,19 @@ Signature = tuple[int, int, int, int] | None
 
 
 class RateCards:
-    """Holds the current rate card. `card` is always a valid one; `problem` says why the file is not it, or is None.
+    """Holds the current rate card. `card` is always a valid one; `problem` says why the file is not in use, or is None.
 
-    `publish` is awaited with every card after the first: the gateway writes the card's policy to the ledger there. If
-    it fails the new prices stand and it is tried again until it works; `problem` says so meanwhile. If it says that a
-    newer card is in force (RateCardOutdated), the card before stays: an older file that was put back would sell by its
-    prices, while the scripts go by the newer terms. It is tried again too, for it may be put in force by hand.
+    `publish` is awaited with every card after the first: the gateway uses it to write the card's policy to the ledger.
+    If it fails, the new prices apply anyway, publishing is retried until it succeeds, and `problem` reports it
+    meanwhile. If a newer card is in force (RateCardOutdated), the current card is kept: an older file put back in place
+    would price requests by itself while the scripts use the newer terms. That is retried too, since an operator may
+    force it.
 
-    `outdated` is for whoever compares the card with the one in force elsewhere.
+    `outdated` is set by the code that compares the card with the one in force elsewhere.
     """
 
     def __init__(self, path: Path, publish: Callable[[RateCard], Awaitable[None]] | None = None) -> None:
-        """Load the card at `path`; RateCardError if it does not hold."""
+        """Load the card at `path`; RateCardError if it is invalid."""
         self._path = path
         self._publish = publish if publish is not None else _publish_nothing
         self._signature = _signature(path)
@@ -69,7 +70,7 @@ class RateCards:
                 self._publish_at = loop.time() + PUBLISH_AGAIN_SECONDS
 
     async def _take(self, looked: Signature) -> None:
-        """Load the file as it is now, in a thread: proving a large card takes longer than a request may wait."""
+        """Load the current file in a thread: checking a large card would block requests for too long."""
         try:
             card = await asyncio.to_thread(load_card, self._path)
         except RateCardError as error:
@@ -83,7 +84,7 @@ class RateCards:
             _log.exception("rate_card_refused", path=str(self._path))
             return
         if await asyncio.to_thread(_signature, self._path) != looked:
-            return  # written while being read: the next polls will notice
+            return  # changed while being read: later polls will notice
         self._signature = looked
         self._file_problem = None
         self._unpublished = self._publish_problem = None

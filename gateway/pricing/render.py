@@ -1,4 +1,4 @@
-"""A rate card as a person reads it in a terminal: `farebox pricing check`."""
+"""Renders a rate card for the terminal: `farebox pricing check`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VALUES_SHOWN_MAX = 5
 
 
 def render(card: RateCard, proof: Proof) -> Group:
-    """Every model by tool with its price range, then the plans and bundles, then what was proved."""
+    """Every model by tool with its price range, then plans and bundles, then what was checked."""
     parts: list[RenderableType] = []
     for tool_id, tool in card.tools.items():
         models = {model_id: model for model_id, model in card.models.items() if model.tool == tool_id}
@@ -43,7 +43,7 @@ def render(card: RateCard, proof: Proof) -> Group:
 
 
 def _warnings(proof: Proof) -> Iterator[str]:
-    """What may be meant, and is more often a slip."""
+    """What may be intended, but is more often a mistake."""
     for model_id, proved in proof.items():
         if proved.cheapest.millicredits == 0:
             facts = show_facts(proved.cheapest.facts.items())
@@ -90,7 +90,7 @@ def _dearest(proved: ModelProof) -> str:
 
 
 def _settings(model: Model) -> str:
-    """What moves the price, with its values. What does not is left out: it is no part of a price list."""
+    """The settings that affect the price, with their values; others do not belong on a price list."""
     return " · ".join(f"{name} {_values_of(model, name)}".strip() for name in model.priced_by)
 
 
@@ -129,7 +129,7 @@ def _plans_table(card: RateCard) -> Table:
 
 
 def _limits_table(card: RateCard) -> Table:
-    """For each tool what may be in work at once, and how many outputs of its baseline model the credits pay for."""
+    """For each tool its concurrency limit, and how many outputs of its baseline model the credits pay for."""
     table = _table("Plans: concurrent generations, and what the credits pay for")
     table.add_column("plan", no_wrap=True)
     for tool_id, tool in card.tools.items():

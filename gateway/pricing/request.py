@@ -1,4 +1,4 @@
-"""Is this a request that the model takes? Its settings with defaults filled in, or everything that is wrong with it."""
+"""Validates a request against the rate card: its settings with defaults filled in, or all of its problems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.pricing.measures import (
 from gateway.pricing.setting import Setting
 from gateway.pricing.values import ValueKind, canonical, did_you_mean, kind_of, one_of, show
 
-_UNKNOWN_MAX = 5  # settings that are told apart: each is compared with all that the model has
+_UNKNOWN_MAX = 5  # unknown settings that get a suggestion, since each is compared with all known ones
 
 
 def checked_request(
@@ -36,7 +36,7 @@ def checked_request(
     input_videos: int,
     measured: Measured,
 ) -> tuple[Model, dict[str, SettingValue]]:
-    """The model, and every setting of it in canonical form. UnknownModel or InvalidSettings say all that is wrong."""
+    """The model, and all of its settings in canonical form. UnknownModel or InvalidSettings lists all problems."""
     found = _found_model(card, tool, model)
     given, problems = _settings_of(found, settings)
     problems.extend(_output_problems(found, outputs))
@@ -137,7 +137,7 @@ def _input_problems(model: Model, input_images: int, input_videos: int) -> Itera
 
 
 def _measure_problems(model: Model, measured: Measured) -> Iterator[FieldProblem]:
-    """Only inputs can be too much: the length of a prompt is the same for every model."""
+    """Limits on measured inputs. The prompt's length is not checked here: its limit is the same for every model."""
     units = {INPUT_MEGAPIXELS: "megapixels of input images", INPUT_VIDEO_SECONDS: "seconds of input video"}
     for name, unit in units.items():
         amount, most = measured.get(name, Decimal(0)), model.most_of(name)
@@ -148,7 +148,7 @@ def _measure_problems(model: Model, measured: Measured) -> Iterator[FieldProblem
 def _forbidden(
     model: Model, facts: Mapping[str, SettingValue], settings: Mapping[str, object]
 ) -> Iterator[FieldProblem]:
-    """A combination that is not sold. The field is the last of it that the request itself says."""
+    """A forbidden combination. The field reported is the last one of it that the request itself sets."""
     rule = forbidding(model, facts)
     if rule is not None:
         asked = [name for name in rule.when if name in settings or name in INPUT_COUNTS] or list(rule.when)

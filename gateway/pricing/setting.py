@@ -1,4 +1,4 @@
-"""A setting of a model: which values it takes, and how they are said."""
+"""A setting of a model: which values it accepts, and how they are shown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Setting(Table):
 
     @property
     def kind(self) -> ValueKind:
-        """What its values are."""
+        """The type of its values."""
         return ValueKind.NUMBER if self.values is None else kind_of(self.values[0])
 
     @property
@@ -66,7 +66,7 @@ class Setting(Table):
 
     @cached_property
     def count(self) -> int:
-        """How many values it takes."""
+        """The number of accepted values."""
         if self.values is not None:
             return len(self.values)
         low, high = self._bounds
@@ -77,7 +77,7 @@ class Setting(Table):
         return self.minimum or Decimal(0), self.maximum or Decimal(0)
 
     def each(self) -> Iterator[SettingValue]:
-        """Every value it takes, in order."""
+        """Every accepted value, in order."""
         if self.values is not None:
             yield from self.values
             return
@@ -86,7 +86,7 @@ class Setting(Table):
             yield canonical(low + self.step * index)
 
     def takes(self, value: SettingValue) -> bool:
-        """Whether a canonical value is one it takes. A flag is not a number, and text is neither."""
+        """Whether a canonical value is accepted. A flag is not a number, and text is neither."""
         if kind_of(value) is not self.kind:
             return False
         if self.values is not None:
@@ -96,7 +96,7 @@ class Setting(Table):
         return low <= number <= high and (number - low) % self.step == 0
 
     def describe(self) -> str:
-        """What it takes, in words that complete "must be …"."""
+        """The accepted values, as text that completes "must be …"."""
         if self.values is not None:
             return one_of(show(value) for value in self.values)
         low, high = self._bounds
@@ -105,6 +105,6 @@ class Setting(Table):
         return f"a {'whole ' if whole else ''}number from {low:f} to {high:f}{steps}"
 
     def show(self, value: SettingValue) -> str:
-        """A value as it stands in a label: `2K`, `5 s`."""
+        """A value for a label: `2K`, `5 s`."""
         text = value if isinstance(value, str) else show(value)
         return f"{text} {self.unit}" if self.unit and self.kind is ValueKind.NUMBER else text

@@ -1,4 +1,4 @@
-"""What every table of the rate card has in common."""
+"""The base of all tables of the rate card."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Table(BaseModel):
-    """A table of the file: unknown fields are refused, and nothing changes after reading."""
+    """A table of the file: frozen, and unknown fields are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

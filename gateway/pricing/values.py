@@ -1,7 +1,7 @@
-"""The values that settings take: one canonical form each, so that equal means the same price.
+"""Values of settings, in one canonical form each, so that equal values have the same price.
 
-A value is text, a number or a flag. A flag is never a number (`true` is not 1) and text is never a number (`"5"` is not
-5), whatever Python thinks of `True == 1`. Numbers are exact: whole ones are `int`, the others `Decimal`.
+A value is text, a number or a flag. A flag is never a number (`true` is not 1, although `True == 1` in Python), and
+text is never a number (`"5"` is not 5). Numbers are exact: whole ones are `int`, the others `Decimal`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from enum import StrEnum
 
 from gateway.domain import SettingValue
 
-NUMBER_MAX = 2**53 - 1  # what every JSON reader, and Lua, still holds exactly
+NUMBER_MAX = 2**53 - 1  # the largest that JSON readers and Lua represent exactly
 DECIMALS_MAX = 9
-_DIGITS_MAX = 16  # of 2^53; looked at before any arithmetic, because int(Decimal("1e999999")) takes minutes
+_DIGITS_MAX = 16  # of 2^53; checked before any arithmetic, because int(Decimal("1e999999")) takes minutes
 TEXT_MAX = 200
 _LISTED_MAX = 20
 
 
 class ValueKind(StrEnum):
-    """What a value is, in words that stand in messages."""
+    """The type of a value, as named in messages."""
 
     TEXT = "text"
     NUMBER = "a number"
@@ -29,19 +29,19 @@ class ValueKind(StrEnum):
 
 
 def kind_of(value: SettingValue) -> ValueKind:
-    """Tell text, number and flag apart."""
+    """The type of a value: text, number or flag."""
     if isinstance(value, bool):
         return ValueKind.FLAG
     return ValueKind.TEXT if isinstance(value, str) else ValueKind.NUMBER
 
 
 def listed(value: SettingValue, values: Iterable[SettingValue]) -> bool:
-    """Whether a value is among others, where `true` is not 1."""
+    """Whether a value is in a list, where `true` is not 1."""
     return any(value == other and kind_of(value) is kind_of(other) for other in values)
 
 
 def canonical(value: object) -> SettingValue:
-    """The one form of a value: 5.0 becomes 5, the float 0.1 becomes Decimal("0.1"); ValueError says what is wrong."""
+    """The canonical form: 5.0 becomes 5, the float 0.1 becomes Decimal("0.1"). ValueError if there is none."""
     if isinstance(value, float):
         value = Decimal(repr(value))
     if isinstance(value, Decimal):
@@ -95,7 +95,7 @@ def plain(number: Decimal) -> Decimal:
 
 
 def show(value: SettingValue) -> str:
-    """A value as one writes it, in TOML as in JSON: "2K" in quotes, 5, true."""
+    """A value as written in TOML and JSON: "2K" in quotes, 5, true."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -104,12 +104,12 @@ def show(value: SettingValue) -> str:
 
 
 def show_facts(facts: Iterable[tuple[str, SettingValue]]) -> str:
-    """A combination of settings as one writes it: `resolution = "4K", audio = true`."""
+    """A combination of settings as written in TOML: `resolution = "4K", audio = true`."""
     return ", ".join(f"{name} = {show(value)}" for name, value in facts)
 
 
 def one_of(words: Iterable[str]) -> str:
-    """Alternatives in a sentence: `a`, `a or b`, `a, b or c`; a long list is cut, and says how much is left out."""
+    """Alternatives for a sentence: `a`, `a or b`, `a, b or c`. A long list is cut, with the number left out."""
     named = list(words)
     if len(named) > _LISTED_MAX:
         return ", ".join(named[:_LISTED_MAX]) + f" or one of {len(named) - _LISTED_MAX} more"
@@ -117,7 +117,7 @@ def one_of(words: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "video"?` when one of the known words is close, else nothing."""
+    """`; did you mean "video"?` if one of the known words is close, else ""."""
     by_lower_case = {name.lower(): name for name in sorted(known)}
     close = difflib.get_close_matches(word[:100].lower(), by_lower_case, n=1)
     return f'; did you mean "{by_lower_case[close[0]]}"?' if close else ""

@@ -1,4 +1,4 @@
-"""What does not fit between a model of ComfyUI in the rate card and the workflow that it names."""
+"""Checks a ComfyUI model of the rate card against its workflow file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.providers.workflows import INPUT_IMAGE, INPUT_VIDEO, OUTPUTS, PROMP
 
 
 def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]:
-    """`folder` is where the rate card is: its workflows are there, or below it."""
+    """Faults of one model. `folder` is the rate card's: workflows are in it or below it."""
     name = model.provider_model
     if name is None:
         yield Fault(at, 'needs a `provider_model`: its workflow file, such as "flux.json"')
@@ -43,7 +43,7 @@ def workflow_faults(folder: Path, at: Location, model: Model) -> Iterator[Fault]
 
 
 def _arguments(model: Model) -> set[str]:
-    """The names that every request of this model has arguments by."""
+    """The argument names that every request of this model has."""
     always = model.provider_settings.get(ALWAYS, {})
     names = set() if isinstance(always, str) else set(always)
     for setting in model.settings:

@@ -134,10 +134,10 @@ def test_parameters_become_settings(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"size": "640x640"}, '"640x640" is not one that Clip takes. It must be "1792x1024".'),
+        ({"size": "640x640"}, '"640x640" is not accepted by Clip. It must be "1792x1024".'),
         ({"seconds": "12"}, '"12" is not accepted. It must be a whole number from 1 to 8.'),
         ({"seconds": True}, "true is not accepted. It must be a whole number from 1 to 8."),
-        ({"motion": "fast"}, '"fast" is not one that Clip takes. It must be "slow".'),
+        ({"motion": "fast"}, '"fast" is not accepted by Clip. It must be "slow".'),
         (
             {"style": "vivid"},
             "Clip has no such parameter. It has aspect_ratio, resolution, duration or audio.",
