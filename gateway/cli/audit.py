@@ -119,7 +119,7 @@ def as_data(report: Report) -> dict[str, Any]:
     return {
         **{name: getattr(report, name) for name in names},
         "counted": dict(report.counted),
-        "differences": [asdict(one) | {"mend": one.mend, "text": str(one)} for one in report.differences],
+        "differences": [asdict(one) | {"mend": one.fix, "text": str(one)} for one in report.differences],
     }
 
 
@@ -149,4 +149,4 @@ def _show_difference(difference: AuditDifference, console: Terminal) -> None:
     console.print(f"[bold red]{difference.kind}[/]  {as_text(difference.subject)}", soft_wrap=True)
     console.print(f"  expected  {as_text(difference.expected)}", soft_wrap=True)
     console.print(f"  found     {as_text(difference.found)}", soft_wrap=True)
-    console.print(f"  [dim]{as_text(difference.mend)}.[/]\n", soft_wrap=True)
+    console.print(f"  [dim]{as_text(difference.fix)}.[/]\n", soft_wrap=True)

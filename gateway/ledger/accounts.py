@@ -19,14 +19,14 @@ from gateway.ledger.sums import Used, decode_usage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_KEY_ID_DIGITS = 32  # 128 bits of the digest: no two keys meet, and an id tells nothing of its key
+_KEY_ID_DIGITS = 32  # 128 bits of the digest: no collisions, and the id does not reveal the key
 
 SIGNED_OUT_MAX = 1000
-"""Sessions of one key that are remembered as signed out; with one more, the oldest of that key's end with them."""
+"""How many signed-out sessions are remembered per key; one more also ends that key's oldest sessions."""
 
 
 def key_id_of(key: str) -> str:
-    """The id of an API key, made from its digest: what may be shown and logged."""
+    """The id of an API key, derived from its digest; safe to show and log."""
     return f"key_{hashlib.sha256(key.encode()).hexdigest()[:_KEY_ID_DIGITS]}"
 
 
@@ -64,14 +64,14 @@ class AccountOperations(LedgerCore):
         return decode_account(account, view), made
 
     async def trim(self, *, account: str, at_most: int) -> int:
-        """Trim what is too old in the account's list and journal, `at_most` of each; how much that was."""
+        """Trim expired entries of the account's list and journal, `at_most` of each; returns how many."""
         _, rest = await self.run("trim", self.account_key(account), limit=at_most)
         return int(rest[0])
 
     async def usage(
         self, *, account: str, keys_version: int | None, days: Sequence[str]
     ) -> outcomes.KeysChanged | outcomes.NotFound | tuple[Used, ...]:
-        """What ended on each of `days` (`2026-11-22`, of the card's zone), in order of day, tool and model.
+        """Generations ended on each of `days` (`2026-11-22`, in the card's time zone), by day, tool and model.
 
         One script call, which reads one small hash a day.
         """
@@ -82,14 +82,14 @@ class AccountOperations(LedgerCore):
         return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def _claim_email(self, email: str, account: str) -> str | None:
-        """Point the address to the account; the id of another account that has it, or None."""
+        """Claim the address for the account; returns the id of another account that has it, or None."""
         word, rest = await self.run("claim_email", keys.email(email), account=account, without_it=None)
         if word == "taken" and not await self._has_email(other := rest[0].decode(), email):
             word, rest = await self.run("claim_email", keys.email(email), account=account, without_it=other)
         return rest[0].decode() if word == "taken" else None
 
     async def _has_email(self, account: str, email: str) -> bool:
-        """Whether the account has this address now: its own field decides."""
+        """Whether the account has this address now. Its own field is authoritative."""
         found = await self.account(account=account)
         return (
             isinstance(found, outcomes.Account)
@@ -98,7 +98,7 @@ class AccountOperations(LedgerCore):
         )
 
     async def find_account(self, *, email: str) -> outcomes.Account | outcomes.NotFound:
-        """The account with this email (compared without case). The account's own field decides."""
+        """The account with this email (compared without case). The account's own field is authoritative."""
         owner = await self.command("GET", keys.email(email))
         if owner is None:
             return outcomes.NotFound()
@@ -114,7 +114,7 @@ class AccountOperations(LedgerCore):
     async def add_key(
         self, *, key: str, scope: Scope, account: str | None, label: str | None
     ) -> outcomes.AccountKey | outcomes.NotFound:
-        """Remember the digest of `key`, never the key; it also goes on its account's own list, or the operators'."""
+        """Store the digest of `key`, never the key, and list it with its account or the operators' keys."""
         digest, key_id = hashlib.sha256(key.encode()).hexdigest(), key_id_of(key)
         shown = clean_reason(label or "")
         if account is None:
@@ -139,16 +139,16 @@ class AccountOperations(LedgerCore):
         if record is not None and record.startswith(b"account,"):
             return False
         deleted = await self.command("DEL", keys.key(key_id))
-        # It may be listed only: whoever made it was killed before it came into force.
+        # It may only be listed, if its creator was killed in between.
         listed = await self.command("HDEL", keys.OPERATORS, f"key:{key_id}", f"used:{key_id}")
         return bool(deleted or listed)
 
     async def operator_keys(self) -> tuple[outcomes.AccountKey, ...]:
-        """The admin and ops keys in the ledger, oldest first; the key in the settings is not one of them."""
+        """The admin and ops keys in the ledger, oldest first; without the one from the settings."""
         return decode_operator_keys(await self.command("HGETALL", keys.OPERATORS))
 
     async def touch(self, *, account: str | None, used: Mapping[str, int]) -> None:
-        """Note when keys of an account (None: of the operators) were last used: key id → how long ago, in ms."""
+        """Record when an account's keys (None: the operators') were last used: key id → ms ago."""
         key = keys.OPERATORS if account is None else self.account_key(account)
         uses = ",".join(f"{key_id}:{ago_ms}" for key_id, ago_ms in used.items())
         word, _ = await self.run("touch", key, uses=uses)
@@ -156,31 +156,31 @@ class AccountOperations(LedgerCore):
             raise self.unexpected("touch", word)
 
     async def admit(self, *, key_id: str, per_minute: int) -> Limited | Admitted:
-        """Count one request of a key, whichever gateway it came to."""
+        """Count a request against its key's rate limit, shared by all gateways."""
         word, rest = await self.run("admit", keys.rate(key_id), per_minute=per_minute)
         first, whole_after_ms = (int(number) for number in rest)
         return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
     async def take_in(self, *, account: str, per_day: int, size: int) -> Limited | Admitted:
-        """Count a file that an account sends ahead, whichever gateway it came to; `per_day` and `size` are in KiB."""
+        """Count an upload against its account's allowance, shared by all gateways; `per_day` and `size` are in KiB."""
         word, rest = await self.run("take_in", keys.taken_in(account), kib_per_day=per_day, kib=size)
         first, whole_after_ms = (int(number) for number in rest)
         return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
     async def find_key(self, *, key: str) -> outcomes.KeyRecord | outcomes.NotFound:
-        """Who a key belongs to. The digest is compared in constant time; the account's own list decides."""
+        """The record of a key. The digest is compared in constant time; the account's own list is authoritative."""
         return await self._find_key(key_id_of(key), hashlib.sha256(key.encode()).hexdigest())
 
     async def find_key_by_id(self, *, key_id: str) -> outcomes.KeyRecord | outcomes.NotFound:
-        """Who the key of a session belongs to, if it is still in force; the session's signature vouches for the id."""
+        """The record of a session's key, if it is still valid. The session's signature vouches for the id."""
         return await self._find_key(key_id, None)
 
     async def use_sign_in_link(self, *, nonce: str, seconds: int) -> bool:
-        """Use up a link that signs in once; False if it was used before. `seconds` is as long as such a link lives."""
+        """Use a one-time sign-in link; False if it was used before. `seconds` is the lifetime of such links."""
         return bool(await self.command("SET", keys.sign_in(nonce), 1, "NX", "EX", seconds))
 
     async def sign_out(self, *, key_id: str, session: str, began_at: int, kept_seconds: int) -> None:
-        """End a session of a key, at all gateways; it is remembered for `kept_seconds`. `began_at` is in seconds."""
+        """End a session of a key on all gateways, for `kept_seconds`. `began_at` is in seconds."""
         word, _ = await self.run(
             "sign_out",
             keys.signed_out(key_id),

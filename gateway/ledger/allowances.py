@@ -1,4 +1,4 @@
-"""An allowance of requests or bytes that comes back with time: whether one more is within it."""
+"""Allowances of requests or bytes that refill with time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Within an allowance, of requests or KiB: how many more there may be now, and when all of it is there again."""
+    """Within the allowance: how much is left, in requests or KiB, and when it is full again."""
 
     remaining: int
     whole_after_ms: int
@@ -15,7 +15,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """Beyond an allowance, and when the same is admitted."""
+    """Over the allowance, and when a retry is admitted."""
 
     retry_after_ms: int
     whole_after_ms: int

@@ -1,8 +1,8 @@
 """Whether a process's rate card is the one in force, whose policy the ledger's scripts use.
 
 The policy's version is the file's digest, ordered by the file's time. Gateways publish a newer card; every process with
-another one reports it in the log, `/readyz` and the metrics. Meanwhile it uses its own file, as happens in every
-roll-out: prices and receipts match, and each receipt names its card.
+a different card reports it in the log, `/readyz` and the metrics. Meanwhile it uses its own file, as happens during
+every rollout: prices and receipts match, and each receipt names its card.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 class CardInForce:
     """Compares a process's card with the ledger's policy; if `publishes`, it publishes a newer card.
 
-    Otherwise it checks one partition at a time: a card is put in force in all of them, and workers, of which there may
-    be many, need not read every partition every two seconds.
+    Otherwise it checks one partition at a time: a card is put in force in all of them, so workers, which may be many,
+    need not read every partition every two seconds.
     """
 
     ledger: Ledger
@@ -51,7 +51,7 @@ class CardInForce:
         found = await self.ledger.policies_in_force()
         if any(one is None or one.version != card.version for one in found):
             raise RateCardOutdated(outdated(card, found))
-        # The same card is in force with a later file time: what is published beside it may still be new.
+        # The same card is in force with a later file time, but the retention published with it may have changed.
         latest = max(one.file_time_ms for one in found if one is not None)
         await self.ledger.publish(replace(policy, file_time_ms=latest))
 

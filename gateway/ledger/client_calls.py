@@ -1,9 +1,9 @@
-"""Calls of clients that send no idempotency key, so that their own retries make nothing twice.
+"""Idempotency for clients that retry without an `Idempotency-Key`, such as the vendors' SDKs.
 
-A client that retries by itself sends the same request again. Each call gets a key of the gateway's, remembered under
-what its retries have in common (account, API key, path, body) before anything is reserved. A retry finds the call's
-key and uses it as an `Idempotency-Key`, in `reserve`. Of equal calls that were made side by side each retry finds
-another, by how often it says that it has been sent: none loses its result to another.
+Such a client's retry is the same request again. Before anything is reserved, the gateway gives each call a key and
+stores it under what retries have in common (account, API key, path, body). A retry looks up the key and uses it as an
+`Idempotency-Key` in `reserve`. If equal calls are made concurrently, the retry count that clients send tells their
+retries apart, so that each gets a call of its own.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from gateway.ledger.core import LedgerCore
 
 CALLS_MAX = 100
-"""Equal calls that are remembered at a time: more than an account may have in work."""
+"""How many equal calls are remembered: more than an account can have in work."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCall:
-    """What a call and its retries have in common (`digest`, of everything but the account); kept for `seconds`."""
+    """What a call and its retries have in common (`digest`, of all but the account); stored for `seconds`."""
 
     account: str
     digest: str
@@ -32,25 +32,25 @@ class ClientCall:
 
 
 class ClientCalls:
-    """The keys of calls that may be retried."""
+    """The keys of calls that clients may retry."""
 
     def __init__(self, ledger: LedgerCore) -> None:
-        """Keep them in `ledger`, beside what the calls make."""
+        """Store the keys in `ledger`, with the generations."""
         self._ledger = ledger
 
     async def key_of(self, call: ClientCall, retries: int) -> str:
-        """A new call's key, or that of the one that this is retry number `retries` of; a new one if there is none.
+        """The key of a new call or, for retry number `retries`, of the call it repeats; a new key if there is none.
 
-        A client that does not count its retries says 1 of each.
+        For clients that do not count their retries, pass 1.
         """
         return await self._note("call", call, secrets.token_hex(16), retries)
 
     async def answered(self, call: ClientCall, key: str) -> None:
-        """Note that a call has its response: retries are those of others, as long as there are any."""
+        """Record that a call has its response: retries are matched to unanswered calls first."""
         await self._note("answer", call, key)
 
     async def forgotten(self, call: ClientCall, key: str) -> None:
-        """Forget a call that has made nothing, or that no request can be a retry of any more."""
+        """Forget a call that created nothing, or that can no longer be retried."""
         await self._note("forget", call, key)
 
     async def _note(self, what: str, call: ClientCall, key: str, retries: int = 0) -> str:

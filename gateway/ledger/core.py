@@ -1,4 +1,4 @@
-"""What all of the ledger's operations share: the connection, the partitions, the settings that scripts are given."""
+"""What all of the ledger's operations share: the connection, the partitions, the settings passed to scripts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class LedgerCore:
-    """Finds keys, runs scripts, reads what all replies have in common."""
+    """Builds keys, runs scripts, and decodes what replies have in common."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class LedgerCore:
         wait_replicas: int = 0,
         partitions: int = PARTITIONS,
     ) -> None:
-        """Use `redis` with `partitions` slices; the rest is what scripts are given.
+        """Use `redis` with this number of partitions; the rest is passed to scripts.
 
-        `lease_ms`: how long an attempt may stay silent. `dispatch_ms`: how long a queued generation may go
-        undispatched. `retention`: how long what has ended is kept, if this is a gateway's. `wait_replicas`: how many
-        replicas must have something on disk before it is answered.
+        `lease_ms`: how long an attempt may go without renewing its lease. `dispatch_ms`: how long a queued generation
+        may go undispatched. `retention`: how long ended generations are kept (gateways only). `wait_replicas`: how many
+        replicas must have a write on disk before it is acknowledged.
         """
         self.redis = redis
         self.partitions = partitions
@@ -57,14 +57,14 @@ class LedgerCore:
         self._follow_up: Callable[[object], None] | None = None
 
     def follow_up_by(self, after: Callable[[object], None]) -> None:
-        """Give every outcome that moved something to `after`, before whoever asked has it: `gateway.queue.follow_ups`.
+        """Call `after` with every outcome of a transition, before the caller gets it: `gateway.queue.follow_ups`.
 
-        `after` must not raise or wait: the credits have moved already.
+        `after` must not raise or block: the credits have moved already.
         """
         self._follow_up = after
 
     def moved(self, outcome: T) -> T:
-        """The outcome, after what follows from it was begun. Every method that moves something returns through this."""
+        """Start the follow-ups of an outcome, and return it. Every transition's method returns through this."""
         if self._follow_up is not None:
             self._follow_up(outcome)
         return outcome
@@ -83,16 +83,16 @@ class LedgerCore:
         return reply[0].decode(), reply[1:]
 
     async def command(self, *words: Argument) -> Any:
-        """Run a plain command with one key, under the same promise as scripts; LedgerUnavailable if nobody answers."""
+        """Run a plain command on one key, with a script's guarantees; LedgerUnavailable if Redis does not respond."""
         return await self._calls.command(*words)
 
     async def published(self) -> dict[str, str]:
-        """The policy as it was published last."""
+        """The policy last published."""
         flat = await self.command("HGETALL", keys.policy(0))
         return {name.decode(): text.decode() for name, text in flat.items()}
 
     def ended(self, rest: Reply, *, job_is_over: bool = False) -> outcomes.Ended:
-        """The reply of an ending. A job that `job_is_over` has nothing to stop, unless a cancel cut it short."""
+        """The reply of an ending. If `job_is_over`, there is no job to stop, unless a cancel cut it short."""
         ref, (generation, fields), promoted = rest
         ended = decode_generation(generation.decode(), fields)
         stops = not job_is_over or ended.state is State.CANCELLED
@@ -119,10 +119,10 @@ class LedgerCore:
 
     @staticmethod
     def unexpected(script: str, word: str) -> LedgerBroken:
-        """A word that a script should not reply here."""
+        """The error for a word that this script should not reply."""
         return LedgerBroken(f"{script} replied {word!r}")
 
 
 def texts(items: Sequence[bytes]) -> tuple[str, ...]:
-    """Replies as text."""
+    """A reply's elements as text."""
     return tuple(item.decode() for item in items)

@@ -1,4 +1,4 @@
-"""Whether the ledger's Redis keeps what it acknowledges: what it says of its settings, memory and replicas."""
+"""Checks whether the ledger's Redis keeps what it acknowledges: its settings, memory and replicas."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _FAILOVER_OF_CLUSTER = (
 
 
 async def weaknesses(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
-    """What is set up weaker than durable, one sentence each with the way to mend it; empty when all is well.
+    """Settings that are weaker than durable, one sentence each with its fix; empty if there are none.
 
-    Asks every master. A server that does not let its settings be read (some that are rented) is judged by what it
-    tells of itself otherwise, and what it tells nowhere is said to be unverified.
+    Checks every master. For a server that does not allow its settings to be read (some managed ones), INFO is used
+    instead, and what it does not contain is reported as unverified.
     """
     found: set[str] = set()
     for node in await masters(redis):
@@ -47,37 +47,37 @@ async def weaknesses(redis: Redis | RedisCluster, wait_replicas: int) -> list[st
 
 
 async def shortages(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
-    """What the servers lack at this moment to accept anything new: memory, replicas; one sentence each."""
+    """Why the servers currently accept nothing new (memory, replicas), one sentence each."""
     found: set[str] = set()
     for node in await masters(redis):
-        found.update(_full_memory(await told(node, "INFO", "memory") or {}))
+        found.update(_full_memory(await reply_of(node, "INFO", "memory") or {}))
         if wait_replicas:
-            found.update(_missing_replicas(await told(node, "INFO", "replication"), wait_replicas))
+            found.update(_missing_replicas(await reply_of(node, "INFO", "replication"), wait_replicas))
     return sorted(found)
 
 
 def failover_losses(redis: Redis | RedisCluster, wait_replicas: int) -> list[str]:
-    """What a failover may lose that no setting can keep; behind Sentinel one can, so there it is a weakness."""
+    """What a failover may lose whatever the settings. Behind Sentinel a setting prevents it: there it is a weakness."""
     return [_FAILOVER_OF_CLUSTER] if isinstance(redis, RedisCluster) and not wait_replicas else []
 
 
 async def masters(redis: Any) -> list[Any]:
-    """Every server of the ledger that is written to."""
+    """All masters of the ledger."""
     if not isinstance(redis, RedisCluster):
         return [redis]
     try:
-        await redis.initialize()  # before its first command it knows no nodes
+        await redis.initialize()  # it knows no nodes before its first command
     except (RedisError, OSError) as error:
         raise translated(error, "durability") from None
     return list(redis.get_primaries())
 
 
 async def _settings(node: Any) -> tuple[Mapping[str, str], str]:
-    """What the node says of the settings that matter, and why it may say nothing of one."""
-    settings = await told(node, "CONFIG GET", *_WANTED)
+    """The node's relevant settings, and the reason why one may be missing."""
+    settings = await reply_of(node, "CONFIG GET", *_WANTED)
     if settings is not None:
         return settings, "the server does not know it"
-    state = {**(await told(node, "INFO", "persistence") or {}), **(await told(node, "INFO", "memory") or {})}
+    state = {**(await reply_of(node, "INFO", "persistence") or {}), **(await reply_of(node, "INFO", "memory") or {})}
     settings = {}
     if "aof_enabled" in state:
         settings["appendonly"] = "yes" if state["aof_enabled"] else "no"
@@ -109,7 +109,7 @@ def _full_memory(memory: Mapping[str, Any]) -> list[str]:
 
 def _missing_replicas(replication: Mapping[str, Any] | None, wanted: int) -> list[str]:
     if replication is None:
-        return []  # it does not say; what is written shows it soon enough
+        return []  # unknown; failing writes will show it
     replicas = [one for name, one in replication.items() if name.startswith("slave") and isinstance(one, dict)]
     online = sum(replica.get("state") == "online" for replica in replicas)
     if online >= wanted:
@@ -117,8 +117,8 @@ def _missing_replicas(replication: Mapping[str, Any] | None, wanted: int) -> lis
     return [f"{online} of {wanted} replicas are connected (FAREBOX_WAIT_REPLICAS): nothing is accepted until all are"]
 
 
-async def told(node: Any, *words: str) -> dict[str, Any] | None:
-    """What the node answers; None if it does not allow the question."""
+async def reply_of(node: Any, *words: str) -> dict[str, Any] | None:
+    """The node's reply; None if it does not allow the command."""
     try:
         answer: dict[str, Any] = await node.execute_command(*words)
     except (RedisError, OSError) as error:

@@ -1,7 +1,7 @@
-"""What the ledger's outcomes come to, for Prometheus: waits, times to a result, credits. Each process counts its own.
+"""Counts the ledger's outcomes for Prometheus: waits, times to a result, credits. Each process counts its own.
 
-A follow-up may be lost with its process, and these counts with it: they show rates and quantiles. What the books say is
-in the ledger: `farebox audit`, `GET /v1/usage`.
+A crash may lose a follow-up and with it these counts, so use them for rates and quantiles. Exact numbers are in the
+ledger: `farebox audit`, `GET /v1/usage`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200, 2700
 
 
 class Figures:
-    """Counts outcomes. Labels are tools, states and kinds of purchase: as many as the rate card has."""
+    """Counts outcomes. Labels are tools, states and kinds of purchase, so the rate card bounds their number."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._waits = Histogram(
@@ -48,7 +48,7 @@ class Figures:
         )
 
     def count(self, outcome: object) -> None:
-        """Count an outcome of the ledger; most are not counted."""
+        """Count an outcome of the ledger; most have no metric."""
         match outcome:
             case outcomes.Begun(generation, attempt=1):
                 if generation.queued_at is not None and generation.started_at is not None:

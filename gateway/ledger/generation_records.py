@@ -1,7 +1,7 @@
-"""A generation's fields, and how they become values and back: the request, outputs, the allocation, dispatches.
+"""Encodes and decodes a generation's fields: the request, outputs, the allocation, dispatches.
 
-What is stored and shown of a generation is listed here, and nowhere else but where it is decided: `first_fields` are
-those that Python knows when it is made, a script's own come with its reply (`gateway/ledger/README.md` has them all).
+This is the only list of a generation's fields in Python: `first_fields` has those known at creation; those decided by a
+script come with its reply. `gateway/ledger/README.md` describes all of them.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def _setting_from_json(value: Any) -> SettingValue:
 
 
 def encode_request(request: GenerationRequest) -> str:
-    """The immutable part of a generation as JSON, without what is empty and what is in fields of its own.
+    """The immutable part of a generation as JSON, without empty values and those with fields of their own.
 
-    Decimals are text, so that nothing is ever a float.
+    Decimals are text, so that none becomes a float.
     """
     members = {
         "provider": request.provider,
@@ -114,7 +114,7 @@ def encode_terms(terms: Terms, outputs_kept_ms: int) -> str:
 def first_fields(
     request: GenerationRequest, operation: str, webhook: OwnWebhook | None, terms: Terms
 ) -> dict[str, str]:
-    """What is stored of a new generation and not decided by `reserve`, but for the request and the terms."""
+    """The fields of a new generation that `reserve` does not decide, except the request and the terms."""
     fields = {
         "tool": request.tool,
         "model": request.model,
@@ -136,13 +136,13 @@ def first_fields(
 
 
 def decode_generation(generation: str, flat: Sequence[bytes]) -> outcomes.Generation:
-    """A generation's hash as a value."""
+    """Decode a generation's hash."""
     fields = pairs(flat)
     return generation_of(generation, fields, _decode_request(fields))
 
 
 def generation_of(generation: str, fields: Mapping[str, str], request: GenerationRequest) -> outcomes.Generation:
-    """A generation with these fields, as they are stored."""
+    """Decode a generation from its stored fields."""
     price = int(fields["price"])
     state = State(fields["state"])
     final = state in {State.SUCCEEDED, State.FAILED, State.CANCELLED}
@@ -182,13 +182,13 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
 
 
 def decode_allocation(text: str) -> tuple[outcomes.AllocationShare, ...]:
-    """An allocation: bucket:grant:amount,…, first drawn first."""
+    """Decode an allocation: bucket:grant:amount,…, in the order drawn."""
     shares = (part.split(":") for part in text.split(",") if part)
     return tuple(outcomes.AllocationShare(BUCKETS[letter], grant, int(amount)) for letter, grant, amount in shares)
 
 
 def decode_dispatch(flat: Sequence[bytes]) -> outcomes.Dispatch | None:
-    """A dispatch as the scripts reply it, or None for the empty list."""
+    """Decode a script's dispatch; None for the empty list."""
     if not flat:
         return None
     generation, tool, *numbers, account, provider = (item.decode() for item in flat)
@@ -197,5 +197,5 @@ def decode_dispatch(flat: Sequence[bytes]) -> outcomes.Dispatch | None:
 
 
 def decode_dispatches(flats: Iterable[Sequence[bytes]]) -> tuple[outcomes.Dispatch, ...]:
-    """Several dispatches."""
+    """Decode several dispatches."""
     return tuple(dispatch for flat in flats if (dispatch := decode_dispatch(flat)))

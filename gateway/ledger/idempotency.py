@@ -1,9 +1,9 @@
-"""What was answered to an `Idempotency-Key`, for the calls that are not `reserve` (R11).
+"""Responses stored for an `Idempotency-Key`, for calls other than `reserve` (R11).
 
-A record is one string: `<request digest> pending` while the first request is at work, then
+A record is one string: `<request digest> pending` while the first request is in progress, then
 `<request digest> response <body>` for 24 hours (`reserve` writes `<request digest> generation <id>` into the same
-keys, so that a key used for two calls is noticed). A claim that a crash leaves behind expires after a minute; the
-retry then repeats the operation with the same derived operation id, and the ledger's scripts answer as the first time.
+keys, so that reusing a key for another call is detected). A claim left by a crash expires after a minute; a retry then
+repeats the operation with the same derived operation id, and the ledger's scripts return their first result.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class KeyClaimed:
-    """This request is the first: do it, then `finish` or `release`."""
+    """This request is the first: process it, then call `finish` or `release`."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyInProgress:
-    """The same request is being worked on elsewhere, or was when its gateway died."""
+    """The same request is in progress elsewhere, or was when its gateway died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +54,21 @@ class StoredResponse:
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """The key came before with another request."""
+    """The key was used before, for a different request."""
 
 
 class Requests:
-    """The records of requests that carried an idempotency key."""
+    """Records of requests with an idempotency key."""
 
     def __init__(self, ledger: LedgerCore) -> None:
-        """Keep them in `ledger`, beside what they are about."""
+        """Store the records in `ledger`."""
         self._ledger = ledger
 
     async def claim(self, request: Request) -> KeyClaimed | KeyInProgress | StoredResponse | Reused:
-        """Claim the request, or say what is known of it.
+        """Claim the request, or return what is known about it.
 
-        A ledger whose memory is full cannot remember a claim. The request is then the first one without it: what ends a
-        hold must go on, and what takes credits its script refuses. A retry that repeats it has the same operation id.
+        If the ledger's memory is full, the claim cannot be stored, and the request proceeds without one: ending a hold
+        must still work, and scripts refuse to take credits. A retry uses the same operation id.
         """
         key = self._key(request)
         try:
@@ -76,7 +76,7 @@ class Requests:
                 return KeyClaimed()
             unknown: KeyClaimed | KeyInProgress = (
                 KeyInProgress()
-            )  # the claim expired or was released since: the caller asks again
+            )  # the claim has expired or been released: the caller claims again
         except LedgerFull:
             unknown = KeyClaimed()
         record = await self._ledger.command("GET", key)
@@ -89,16 +89,16 @@ class Requests:
         return StoredResponse(body) if word == RESPONSE else KeyInProgress()
 
     async def finish(self, request: Request, body: str) -> None:
-        """Remember the answer for 24 hours, if there is memory for it."""
+        """Store the response for 24 hours, unless memory is full."""
         record = f"{request.request_digest} {RESPONSE} {body}"
         with suppress(LedgerFull):
             await self._ledger.command("SET", self._key(request), record, "EX", KEPT_SECONDS)
 
     async def release(self, request: Request) -> None:
-        """Forget the claim: refusals are not remembered.
+        """Delete the claim: refusals are not stored.
 
-        It may be another request's by now, if this one took over a minute. Then two are at work with one operation
-        id, of which the ledger makes one.
+        After more than a minute it may belong to another request. Both then share one operation id, so the ledger
+        applies the operation once.
         """
         await self._ledger.command("DEL", self._key(request))
 

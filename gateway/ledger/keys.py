@@ -13,9 +13,9 @@ from gateway import domain
 META = "fb:meta"
 AUDIT = "fb:audit"
 AUDIT_CLAIM = "fb:audit:claim"
-UNAPPLIED = "fb:unapplied"  # hash: payment event → what is known of it, as JSON; bounded, 400 days after a change
-SIGNING_KEY = "fb:signing_key"  # string: a mark of the key that its gateways and caretakers sign with
-OPERATORS = "fb:operators"  # hash: the list of admin and ops keys, in an account's words
+UNAPPLIED = "fb:unapplied"  # hash: payment event → its record, as JSON; bounded; expires 400 days after a change
+SIGNING_KEY = "fb:signing_key"  # string: a fingerprint of the key that its gateways and caretakers sign with
+OPERATORS = "fb:operators"  # hash: the list of admin and ops keys, in the format of an account's
 
 
 def tag(partition: int) -> str:
@@ -34,7 +34,7 @@ def generation(partition: int, generation: str) -> str:
 
 
 def deadlines(partition: int) -> str:
-    """Sorted set: open generation → when someone must look (real time, ms)."""
+    """Sorted set: open generation → when it must be checked (real time, ms)."""
     return f"{tag(partition)}:deadlines"
 
 
@@ -54,7 +54,7 @@ def journal(partition: int, account: str) -> str:
 
 
 def recent(partition: int, account: str) -> str:
-    """Sorted set: an account's generations by the order they were made in."""
+    """Sorted set: an account's generations in order of creation."""
     return f"{tag(partition)}:recent:{account}"
 
 
@@ -64,12 +64,12 @@ def usage(partition: int, account: str, day: str) -> str:
 
 
 def idempotency(partition: int, scope: str, digest: str) -> str:
-    """String: what was answered to an idempotency key (or an operation) of an account, or of `admin`."""
+    """String: the response to an idempotency key (or an operation) of an account or `admin`."""
     return f"{tag(partition)}:idempotency:{scope}:{digest}"
 
 
 def client_call(partition: int, account: str, digest: str) -> str:
-    """List: the keys of a client's equal calls, for their retries; minutes."""
+    """List: the keys of a client's equal calls, for their retries; kept for minutes."""
     return f"{tag(partition)}:client_call:{account}:{digest}"
 
 
@@ -79,12 +79,12 @@ def checkout(partition: int, account: str, checkout: str) -> str:
 
 
 def purchases(partition: int, account: str) -> str:
-    """Sorted set: an account's purchases by when they began (real time, ms)."""
+    """Sorted set: an account's purchases by start time (real time, ms)."""
     return f"{tag(partition)}:purchases:{account}"
 
 
 def billing(partition: int, account: str) -> str:
-    """Hash: what a payment provider said of an account's subscriptions; 400 days after its last change."""
+    """Hash: what a payment provider reported about an account's subscriptions; 400 days after its last change."""
     return f"{tag(partition)}:billing:{account}"
 
 
@@ -99,17 +99,17 @@ def delivery(partition: int, owner: str, webhook: str, event: str) -> str:
 
 
 def deliveries(partition: int, owner: str, webhook: str) -> str:
-    """Sorted set: a webhook's events by the time they happened at (real time, ms)."""
+    """Sorted set: a webhook's events by time (real time, ms)."""
     return f"{tag(partition)}:deliveries:{owner}:{webhook}"
 
 
 def pending(partition: int, owner: str, webhook: str) -> str:
-    """Sorted set: event that a webhook is yet to be told → when it is tried next (real time, ms)."""
+    """Sorted set: a webhook's undelivered event → its next try (real time, ms)."""
     return f"{tag(partition)}:pending:{owner}:{webhook}"
 
 
 def webhooks(partition: int) -> str:
-    """Sorted set: webhook (`owner:id`) with something pending → when the first of it is due (real time, ms)."""
+    """Sorted set: webhook (`owner:id`) with pending events → when the first is due (real time, ms)."""
     return f"{tag(partition)}:webhooks"
 
 
@@ -124,7 +124,7 @@ def policy(partition: int) -> str:
 
 
 def subject(key: str) -> list[tuple[str, str]]:
-    """What a script's key is about, in the words of the log: `[("account", "acme")]`; nothing of a whole partition."""
+    """A key's subject as log fields: `[("account", "acme")]`; empty for a key of a whole partition."""
     _, _, rest = key.partition(":")
     kind, _, name = rest.partition(":")
     match kind:
@@ -146,30 +146,30 @@ def subject(key: str) -> list[tuple[str, str]]:
 
 
 def key(key_id: str) -> str:
-    """String: what an API key leads to. `key_id` is the start of the key's digest."""
+    """String: an API key's record. `key_id` is the start of the key's digest."""
     return f"fb:key:{key_id}"
 
 
 def sign_in(nonce: str) -> str:
-    """String: a link that signs in once has been used; as long as such a link lives."""
+    """String: a one-time sign-in link has been used; for the lifetime of such links."""
     return f"fb:sign_in:{nonce}"
 
 
 def signed_out(key_id: str) -> str:
-    """Sorted set: session of a key that was signed out → when it began (gateways' seconds)."""
+    """Sorted set: signed-out session of a key → when it began (gateways' seconds)."""
     return f"fb:signed_out:{key_id}"
 
 
 def rate(key_id: str) -> str:
-    """String: when an API key's allowance of requests is whole again."""
+    """String: when an API key's request allowance is full again."""
     return f"fb:rate:{key_id}"
 
 
 def taken_in(account: str) -> str:
-    """String: when an account's allowance of uploads is whole again."""
+    """String: when an account's upload allowance is full again."""
     return f"fb:taken_in:{account}"
 
 
 def email(address: str) -> str:
-    """String: the account that has this email address."""
+    """String: the account with this email address."""
     return f"fb:email:{hashlib.sha256(address.strip().lower().encode()).hexdigest()}"

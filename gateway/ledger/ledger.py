@@ -1,7 +1,7 @@
 """The ledger: one typed, keyword-only method per script, gathered from `life`, `accounts` and the other modules.
 
-Every method raises LedgerUnavailable when Redis gives no answer; what was asked may then have happened, and asking
-again with the same ids answers as the first time (R11, R21).
+Every method raises LedgerUnavailable if Redis does not respond. The call may have taken effect; retrying it with the
+same ids returns its first result (R11, R21).
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Ledger(
     async def start(self) -> None:
         """Check the schema version and number of partitions (LedgerBroken), or write them into an empty ledger.
 
-        And learn its time, which this process then goes by.
+        Also reads the ledger's time, which this process then uses.
         """
         await CLOCK.measure(self.time)
         mine = f"{SCHEMA_VERSION},{self.partitions}"
         found = await self._meta()
-        if found is None:  # only then: a ledger whose memory is full can be started all the same
+        if found is None:  # only if missing, so that starting works on a ledger whose memory is full
             await self.command("SET", keys.META, mine, "NX")
             found = await self._meta()
         if found is None or found == mine:
@@ -71,7 +71,7 @@ class Ledger(
         version, partitions = found.split(",")
         if int(version) != SCHEMA_VERSION:
             msg = (
-                f"the ledger has schema version {version}, this Farebox knows {SCHEMA_VERSION}: run the version of "
+                f"the ledger has schema version {version}, this Farebox supports {SCHEMA_VERSION}: run the version of "
                 "Farebox that wrote it, or a newer one"
             )
             raise LedgerBroken(msg)
@@ -95,7 +95,7 @@ class Ledger(
         await self.redis.aclose()
 
     async def ping(self) -> None:
-        """Return when every node of the ledger answers, and the replicas that are waited for confirm."""
+        """Return when every node of the ledger responds and, with FAREBOX_WAIT_REPLICAS, its replicas confirm."""
         try:
             await self.redis.ping()
         except (RedisError, OSError) as error:
@@ -104,25 +104,25 @@ class Ledger(
             await self.command("EXISTS", keys.META)
 
     async def durability(self) -> list[str]:
-        """What is weaker than durable in the servers' settings, one sentence each; empty when all is well."""
+        """Server settings that are weaker than durable, one sentence each; empty if there are none."""
         return await weaknesses(self.redis, self.wait_replicas)
 
     async def shortages(self) -> list[str]:
-        """What the servers lack at this moment to accept anything new: memory, replicas; one sentence each."""
+        """Why the servers currently accept nothing new (memory, replicas), one sentence each."""
         return await shortages(self.redis, self.wait_replicas)
 
     def failover_losses(self) -> list[str]:
-        """What a failover may lose that no setting can keep, one sentence each."""
+        """What a failover may lose whatever the settings, one sentence each."""
         return failover_losses(self.redis, self.wait_replicas)
 
     async def memory_warnings(self) -> list[str]:
-        """What would spare the servers memory, one sentence each; empty when they are set up so."""
+        """Settings that would save memory, one sentence each; empty if there are none."""
         return await memory_warnings(self.redis)
 
     async def publish(self, policy: Policy, *, force: bool = False) -> bool:
-        """Write `policy` to every partition unless a newer one is there; False if a newer one is (degraded).
+        """Write `policy` to every partition that has no newer one; False if one does (degraded).
 
-        With `force` it is the newest, as of now: so that an older card can be put in force again.
+        `force` dates it now, so that an older card can be put back in force.
         """
         if force:
             newest = max((one.file_time_ms for one in await self.policies_in_force() if one is not None), default=0)
@@ -139,11 +139,11 @@ class Ledger(
         return all(word == "published" for word, _ in replies)
 
     async def kept_otherwise(self) -> str | None:
-        """What other gateways are set to keep for longer or shorter, in a sentence; None if nothing."""
+        """How other gateways' retention settings differ, as a sentence; None if they do not."""
         return self.retention.difference(await self.published())
 
     async def policies_in_force(self, partitions: Iterable[int] | None = None) -> list[PolicyInForce | None]:
-        """Which card's policy each partition has, or each of those given; None: it has none."""
+        """The card's policy in each partition, or in those given; None: no policy."""
         found = await asyncio.gather(
             *(
                 self.command("HMGET", keys.policy(partition), "version", "file_time")
@@ -153,7 +153,7 @@ class Ledger(
         return [None if version is None else PolicyInForce(version.decode(), int(at)) for version, at in found]
 
     async def totals(self) -> Totals:
-        """Sums over all partitions: cost grows with partitions, not with accounts."""
+        """Sums over all partitions. The cost grows with partitions, not with accounts."""
         sums: Counter[str] = Counter()
         try:
             async with self.redis.pipeline(transaction=False) as pipeline:

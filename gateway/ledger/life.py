@@ -1,4 +1,4 @@
-"""A generation's life: reserve, begin, renew, deliver, settle, cancel, rescue and what stands between."""
+"""A generation's life: reserve, begin, renew, deliver, settle, cancel, rescue and the transitions between them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Reservation = (
     | outcomes.Reserved
 )
 
-# Partitions: each may have dozens of generations, and Redis answers nobody else before it is through a batch.
+# Partitions: each may have dozens of generations, and Redis serves no other client during a batch.
 _DISPATCHED_AT_ONCE = 8
 
 _REFUSALS: Mapping[str, Callable[[], Reservation]] = {
@@ -69,10 +69,10 @@ class GenerationOperations(LedgerCore):
         idempotency: tuple[str, str] | None = None,
         webhook: OwnWebhook | None = None,
     ) -> Reservation:
-        """Check everything, then hold the price and make the generation, or change nothing (R8).
+        """Check everything, then hold the price and create the generation, or change nothing (R8).
 
         `idempotency` is (digest of the caller's key, digest of method, path and body); `operation` is new for each
-        HTTP request; `webhook` is told of this generation alone. Outcomes in this order of precedence: NotFound,
+        HTTP request; `webhook` gets the events of this generation only. Outcomes in order of precedence: NotFound,
         KeysChanged, Replayed, KeyReused, SubscriptionRequired, PlanLimit, InsufficientCredits, WaitingRoomFull,
         Reserved.
         """
@@ -122,7 +122,7 @@ class GenerationOperations(LedgerCore):
     async def replay(
         self, *, account: str, keys_version: int | None, idempotency: tuple[str, str]
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Replayed | outcomes.KeyReused | None:
-        """Look up what `reserve` would replay, for a request about to be refused before it gets there (R11)."""
+        """Look up what `reserve` would replay, for a request that would be refused before it gets there (R11)."""
         key_digest, request_digest = idempotency
         word, rest = await self.run(
             "replay",
@@ -146,7 +146,7 @@ class GenerationOperations(LedgerCore):
     async def begin(
         self, *, generation: str, attempt: int, operation: str
     ) -> outcomes.Begun | outcomes.TooEarly | outcomes.Ended | outcomes.Stale:
-        """Give attempt number `attempt` the lease, if the generation waits for exactly that one."""
+        """Give attempt number `attempt` the lease, if it is the one that the generation expects."""
         key = self.generation_key(generation)
         word, rest = await self.run(
             "begin", key, attempt=attempt, operation=operation, lease_ms=self.lease_ms, dispatch_ms=self.dispatch_ms
@@ -162,14 +162,14 @@ class GenerationOperations(LedgerCore):
                 return outcomes.Stale()
 
     async def note(self, *, generation: str, attempt: int, ref: str) -> outcomes.Noted | outcomes.Stale:
-        """Note the provider's own job id before waiting for it, so that the next attempt resumes it (R17)."""
+        """Store the provider's job id before waiting for the job, so that the next attempt can resume it (R17)."""
         word, _ = await self.run("note", self.generation_key(generation), attempt=attempt, ref=ref)
         return outcomes.Noted() if word == "noted" else outcomes.Stale()
 
     async def renew(
         self, *, generation: str, attempt: int, progress_thousandths: int | None = None
     ) -> outcomes.Renewed | outcomes.Ended | outcomes.Stale:
-        """Keep the lease and record progress; Ended past `give_up_at`."""
+        """Renew the lease and record progress; Ended past `give_up_at`."""
         word, rest = await self.run(
             "renew",
             self.generation_key(generation),
@@ -187,7 +187,7 @@ class GenerationOperations(LedgerCore):
                 return outcomes.Stale()
 
     async def deliver(self, *, generation: str, attempt: int, output: Output) -> outcomes.Noted | outcomes.Stale:
-        """Record one finished output: from now on it can be downloaded and will be paid for (R9)."""
+        """Record one finished output: from now on it can be downloaded, and will be charged (R9)."""
         key = self.generation_key(generation)
         word, _ = await self.run("deliver", key, attempt=attempt, index=output.index, output=encode_output(output))
         return outcomes.Noted() if word == "noted" else outcomes.Stale()
@@ -201,9 +201,9 @@ class GenerationOperations(LedgerCore):
         progress_thousandths: int | None = None,
         poll_ms: int | None = None,
     ) -> outcomes.Parked | outcomes.Ended | outcomes.Stale:
-        """Leave the generation with its provider (R17): no lease; next look after 30 s, doubling to 5 min.
+        """Leave the generation with its provider (R17), without a lease, until its next poll.
 
-        `poll_ms`: after so long at most.
+        The poll interval starts at 30 s and doubles up to 5 min; `poll_ms` is an upper limit.
         """
         word, rest = await self.run(
             "park",
@@ -223,14 +223,14 @@ class GenerationOperations(LedgerCore):
         )
 
     async def progress(self, *, generation: str, job: str, thousandths: int) -> outcomes.Noted | outcomes.Stale:
-        """Record how far the `job` (the provider's own id) of a parked generation is; Stale if it has no such job."""
+        """Record the progress of a parked generation's `job` (the provider's id); Stale if it has no such job."""
         word, _ = await self.run("progress", self.generation_key(generation), job=job, thousandths=thousandths)
         return outcomes.Noted() if word == "noted" else outcomes.Stale()
 
     async def call_back(
         self, *, generation: str, job: str
     ) -> outcomes.NotFound | outcomes.Stray | outcomes.Unchanged | outcomes.CalledBack:
-        """Look at a generation now, for its provider says that its `job` (the provider's own id) has ended (R17)."""
+        """Handle a provider's callback that `job` (its own id) has ended: the generation is polled now (R17)."""
         key = self.generation_key(generation)
         word, rest = await self.run("call_back", key, job=job, dispatch_ms=self.dispatch_ms)
         match word:
@@ -246,16 +246,16 @@ class GenerationOperations(LedgerCore):
     async def hand_back(
         self, *, generation: str, attempt: int, operation: str
     ) -> outcomes.Requeued | outcomes.Ended | outcomes.Stale:
-        """Return the generation to the queue because its worker must stop: not a failure."""
+        """Return the generation to the queue because its worker is stopping; not a failure."""
         key = self.generation_key(generation)
         reply = await self.run("hand_back", key, attempt=attempt, operation=operation, dispatch_ms=self.dispatch_ms)
         return self._queued_or_ended(*reply)
 
     async def wait_for_slot(self, *, generation: str, attempt: int) -> outcomes.WaitingForSlot | outcomes.Stale:
-        """Leave a queued generation to the line of its provider, which has no room for attempt number `attempt`.
+        """Leave a queued generation in its provider's queue, because no slot is free for attempt number `attempt`.
 
-        That is no failure, nor time in the queue. It must not have a ref. It is looked at in a minute; whoever frees a
-        slot dispatches it sooner.
+        Not a failure, and the time does not count towards `queue_timeout`. It must not have a `ref`. It is checked
+        again after a minute; freeing a slot dispatches it sooner.
         """
         word, rest = await self.run("wait_for_slot", self.generation_key(generation), attempt=attempt)
         return self.moved(outcomes.WaitingForSlot(self.queued(rest))) if word == "requeued" else outcomes.Stale()
@@ -263,7 +263,7 @@ class GenerationOperations(LedgerCore):
     async def settle(
         self, *, generation: str, attempt: int, operation: str, failure: FailureCode | None
     ) -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
-        """End the attempt: commit what was delivered and refund the rest (R9), or queue the next attempt."""
+        """End the attempt: commit the delivered share and refund the rest (R9), or queue the next attempt."""
         reply = await self.run(
             "settle",
             self.generation_key(generation),
@@ -284,7 +284,7 @@ class GenerationOperations(LedgerCore):
     async def cancel(
         self, *, generation: str, account: str | None = None, keys_version: int | None = None
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Unchanged | outcomes.CancelRequested | outcomes.Ended:
-        """Refund at once if nothing runs, else ask the worker to stop (R18)."""
+        """Refund immediately if nothing is running, else ask the worker to stop (R18)."""
         if not is_generation_id(generation):
             return outcomes.NotFound()
         key = self.generation_key(generation)
@@ -311,7 +311,7 @@ class GenerationOperations(LedgerCore):
     async def rescue(
         self, *, generation: str, deadline: int, judge_leases: bool
     ) -> outcomes.NotDue | outcomes.Requeued | outcomes.Ended:
-        """Bring an overdue generation on (R16): dispatch again, promote, retry, or fail and refund."""
+        """Resolve an overdue generation (R16): dispatch again, promote, retry, or fail and refund."""
         word, rest = await self.run(
             "rescue",
             self.generation_key(generation),
@@ -329,7 +329,7 @@ class GenerationOperations(LedgerCore):
                 return outcomes.NotDue()
 
     async def dispatched(self, deadlines: Mapping[str, int]) -> frozenset[str]:
-        """Move the dispatch deadlines of generations on, each if it still is the one given; those whose it was."""
+        """Extend the dispatch deadlines of generations that still have the given ones; returns those that had."""
         by_partition: defaultdict[int, list[str]] = defaultdict(list)
         for generation, deadline in deadlines.items():
             by_partition[partition_of_generation(generation)].append(f"{generation}:{deadline}")
@@ -343,15 +343,15 @@ class GenerationOperations(LedgerCore):
         return frozenset(moved)
 
     async def claim_outputs(self, *, partition: int, limit: int, claim_ms: int) -> list[str]:
-        """Ended generations whose outputs should be deleted by now, longest overdue first; nobody else gets them.
+        """Claim ended generations whose outputs are due for deletion, longest overdue first.
 
-        They are due again after `claim_ms`, unless `outputs_deleted` says before that they are gone.
+        They are due again after `claim_ms`, unless `outputs_deleted` confirms their deletion before.
         """
         key = keys.outputs(partition)
         return list(texts(await self._calls.run("claim_outputs", key, limit=limit, claim_ms=claim_ms)))
 
     async def outputs_deleted(self, *, generation: str) -> None:
-        """Record that the outputs are gone from the object store."""
+        """Record that the outputs have been deleted from the object store."""
         await self.run("outputs_deleted", self.generation_key(generation))
 
     async def generation(
@@ -364,7 +364,7 @@ class GenerationOperations(LedgerCore):
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Generation:
         """One generation; with `account`, NotFound if it is another's.
 
-        `known` is what was read of it before: that very object is the answer if nothing has changed since.
+        `known` is an earlier read of it: the same object is returned if nothing has changed since.
         """
         if not is_generation_id(generation):
             return outcomes.NotFound()
@@ -383,7 +383,7 @@ def _generation(item: Reply) -> outcomes.Generation:
 
 
 def _reserved(rest: Reply, fields: Mapping[str, str], request: GenerationRequest) -> outcomes.Reserved:
-    """What was asked for, with what only the script knows of it."""
+    """The requested generation, completed with what the script decided."""
     generation, deadline, score = texts(rest[:3])
     made = generation_of(generation, {**fields, **pairs(rest[3])}, request)
     if not score:

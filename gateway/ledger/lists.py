@@ -1,4 +1,4 @@
-"""What an account has, page by page: its generations and its journal, newest first."""
+"""An account's generations and journal, by page, newest first."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class ListOperations(LedgerCore):
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Generation]:
         """An account's generations, newest first. A page may hold fewer than `limit` and still have a next one.
 
-        Made at `created_after` or later, and earlier than `created_before` (real milliseconds). `metadata`: each of
-        these names must have this value, numbers and booleans as JSON writes them.
+        Created at or after `created_after` and before `created_before` (real time, ms). `metadata`: every name must
+        have this value, numbers and booleans as in JSON.
         """
         word, rest = await self.run(
             "generations",
@@ -69,7 +69,7 @@ class ListOperations(LedgerCore):
     ) -> outcomes.KeysChanged | outcomes.NotFound | outcomes.Page[outcomes.Entry]:
         """An account's journal, newest first, rolled forward to now. `before` is an entry's id.
 
-        Made at `created_after` or later, and earlier than `created_before` (milliseconds of the account's own time).
+        Created at or after `created_after` and before `created_before` (account time, ms).
         """
         word, rest = await self.run(
             "journal",

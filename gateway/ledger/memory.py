@@ -1,28 +1,28 @@
-"""Whether the ledger's Redis keeps generations small: a hint where it does not, nothing that could lose anything.
+"""Suggests Redis settings that save memory. Only a hint: no data is at risk.
 
-Redis keeps a hash in one compact piece as long as no value in it is longer than `hash-max-listpack-value`, 64 bytes by
-default. A generation's request is longer. As a table the same finished generation takes 3,000 bytes, not 2,000.
+Redis stores a hash as a compact listpack while no value is longer than `hash-max-listpack-value`, by default 64 bytes.
+A generation's request is longer. As a hash table, a finished generation takes 3,000 bytes instead of 2,000.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.ledger.durability import masters, told
+from gateway.ledger.durability import masters, reply_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
 
 SETTING = "hash-max-listpack-value"
-COMPACT_VALUE_BYTES = 1024  # a request with a prompt of 700 bytes; the embedded Redis is started with it
+COMPACT_VALUE_BYTES = 1024  # fits a request with a prompt of 700 bytes; the embedded Redis uses it
 
 
 async def memory_warnings(redis: Redis | RedisCluster) -> list[str]:
-    """What would spare the servers memory, one sentence each with the way to do it; asks every master."""
+    """Settings that would save memory, one sentence each with the command; checks every master."""
     found: set[str] = set()
     for node in await masters(redis):
-        value = (await told(node, "CONFIG GET", SETTING) or {}).get(SETTING)
+        value = (await reply_of(node, "CONFIG GET", SETTING) or {}).get(SETTING)
         if value is not None and int(value) < COMPACT_VALUE_BYTES:
             found.add(
                 f"{SETTING} is {value}: a finished generation takes about 1,000 bytes more than with "

@@ -1,6 +1,6 @@
-"""What operators and payments change: subscriptions, grants, corrections, test clocks.
+"""Changes by operators and payments: subscriptions, grants, corrections, test clocks.
 
-Each change is made once, however often its `operation` is sent (R11).
+Each change is idempotent by its `operation` (R11).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from gateway.redis_link.scripts import Argument
 
-# What one account may hold: a hundred of the largest amounts, still a tenth of where doubles stop being exact.
+# The most one account may have: a hundred of the largest amounts, a tenth of where doubles stop being exact.
 _BALANCE_MAX_MILLICREDITS = 100 * AMOUNT_MAX_MILLICREDITS
 
-_CLOCK_MAX_MS = 221_845_392_000_000  # the year 9000: a few centuries of cycles before Python's calendar ends
+_CLOCK_MAX_MS = 221_845_392_000_000  # the year 9000, a few centuries before Python's calendar ends
 
 
 class OperatorOperations(LedgerCore):
-    """One method per script that changes what an account has or is entitled to."""
+    """One method per script that changes an account's credits or subscription."""
 
     async def subscribe(
         self,
@@ -36,7 +36,7 @@ class OperatorOperations(LedgerCore):
         started_at: int | None = None,
         paid_through: int | None = None,
     ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
-        """Start or renew a subscription, or move it to another plan now (R2, R3, R12).
+        """Start or renew a subscription, or change its plan immediately (R2, R3, R12).
 
         Refused: `unknown_plan`, `starts_in_future`, `paid_through_past`; `detail` is the account's now.
         """
@@ -54,7 +54,7 @@ class OperatorOperations(LedgerCore):
     async def change(
         self, *, account: str, operation: str, plan: str, interval: Interval | None, when: Literal["now", "period_end"]
     ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
-        """Move to another plan or interval (R12). Refused: `no_subscription`, `unknown_plan`."""
+        """Change the plan or interval (R12). Refused: `no_subscription`, `unknown_plan`."""
         dispatch_ms = self.dispatch_ms
         return await self._operate(
             "change", account, operation, plan=plan, interval=interval, when=when, dispatch_ms=dispatch_ms
@@ -67,7 +67,7 @@ class OperatorOperations(LedgerCore):
         return await self._operate("unsubscribe", account, operation, when=when)
 
     async def resume(self, *, account: str, operation: str) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
-        """Take back a cancellation or a scheduled change (R3, R12). Refused: `no_subscription`."""
+        """Undo a cancellation or a scheduled change (R3, R12). Refused: `no_subscription`."""
         return await self._operate("resume", account, operation)
 
     async def grant(
@@ -93,8 +93,8 @@ class OperatorOperations(LedgerCore):
     ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Correct a bucket by a signed amount (R24).
 
-        Refused: `not_available`, `no_subscription`, `too_much`, `too_many_grants`; `detail` is what the bucket has
-        available.
+        Refused: `not_available`, `no_subscription`, `too_much`, `too_many_grants`; `detail` is the bucket's available
+        amount.
         """
         return await self._operate(
             "adjust",
@@ -109,7 +109,7 @@ class OperatorOperations(LedgerCore):
     async def set_alerts(
         self, *, account: str, operation: str, thousandths: Sequence[int]
     ) -> outcomes.NotFound | outcomes.Applied:
-        """Set at which parts of the monthly allotment an `alert` is written, in thousandths; none turns them off."""
+        """Set the thresholds for `alert` entries, in thousandths of the monthly allotment; none disables alerts."""
         thresholds = ",".join(map(str, sorted(set(thousandths), reverse=True)))
         answer = await self._operate("set_alerts", account, operation, thresholds=thresholds)
         if isinstance(answer, outcomes.Refused):
@@ -121,7 +121,7 @@ class OperatorOperations(LedgerCore):
     ) -> outcomes.NotFound | outcomes.Refused | outcomes.Applied:
         """Move an account's clock forward (R22); it is a test account from then on.
 
-        Refused: `too_far`, past the times that can be written (`detail`: the account's now).
+        Refused: `too_far`, past the latest supported time (`detail`: the account's now).
         """
         return await self._operate("advance", account, operation, advance_ms=advance_ms, latest=_CLOCK_MAX_MS)
 

@@ -1,7 +1,7 @@
-"""What the ledger answers: frozen values, one class per word that a script may reply.
+"""The ledger's outcomes: frozen values, one class per word that a script may reply.
 
-An expected refusal is a value here, never an exception. Amounts are millicredits, times are milliseconds (UTC);
-journal times, grants and cycles are in account time, everything else in real time.
+An expected refusal is a value, never an exception. Amounts are millicredits, times are milliseconds (UTC); journal
+times, grants and cycles are in account time, everything else in real time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """A generation that has just moved to `queued` (or whose parked look is due) and must be put into arq.
+    """A generation that has just become `queued` (or is parked and due for a poll), to be enqueued in arq.
 
     `attempt` is the next attempt's number, `score` its place in the queue (milliseconds: `created_at` − head start),
-    `queued_at` when it came to wait, `not_before` when it may begin (0: now), `deadline` what `dispatched` compares.
-    `account` is whose watchers are told; `provider` makes it. Both are "" in what an older version stored.
+    `queued_at` when it was queued, `not_before` when it may begin (0: now), `deadline` what `dispatched` compares.
+    `account` and `provider` are "" in records stored by older versions.
     """
 
     generation: str
@@ -46,7 +46,7 @@ class AllocationShare:
 
 @dataclass(frozen=True, slots=True)
 class BucketChange:
-    """What one journal entry did to one bucket."""
+    """One journal entry's change to one bucket."""
 
     credits_millicredits: int
     held_millicredits: int
@@ -70,13 +70,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """A generation as it is. `version` counts its changes; `operation` is the id of what made its last move.
+    """A generation. `version` counts its changes; `operation` is the id of the operation that made the last one.
 
-    `submission` counts the jobs that its provider failed, so that the next one has an idempotency key of its own;
-    `looks` how often it was parked with the job that it has now, `looked_at` when last; `ref_attempt` is the attempt
-    that had that job made, `ref_at` when.
+    `submission` counts the jobs that its provider failed, so that the next one gets its own idempotency key;
+    `looks` counts how often it was parked with its current job, `looked_at` is when it last was; `ref_attempt` is the
+    attempt that submitted this job, `ref_at` when.
 
-    `entry_texts` are its own journal entries, oldest first, as they are stored: `records.decode_entry` reads them.
+    `entry_texts` are its own journal entries, oldest first, as stored; `records.decode_entry` decodes them.
     """
 
     id: str
@@ -129,7 +129,7 @@ class Grant:
 class Subscription:
     """An active subscription. It lapses at `paid_through` or `cancelled_to`, whichever comes first.
 
-    `billing` is the payment provider's subscription that pays for it; None: a test payment, or an operator.
+    `billing` is the payment provider's subscription that pays for it; None: a test payment or an operator's grant.
     """
 
     plan: str
@@ -150,9 +150,8 @@ class Account:
     """An account rolled forward to `now` (account time). Grants are in burn order (R5).
 
     `available_millicredits` and `held_millicredits` are per bucket; `monthly_millicredits` is the allotment of the
-    current cycle; `alerts_thousandths` are the parts of it at which an alert is written, `alerted_thousandths` those
-    that are reached now; `in_work` and `waiting` count open generations by tool; `debt_millicredits` is what later
-    grants for money pay first (R33).
+    current cycle; `alerts_thousandths` are its alert thresholds, `alerted_thousandths` those reached now; `in_work` and
+    `waiting` count open generations by tool; `debt_millicredits` is deducted first from later paid grants (R33).
     """
 
     id: str
@@ -179,7 +178,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountKey:
-    """A key as it may be shown: never the key itself. `last_used_at` is at most a minute late; None: never used."""
+    """A key's public data, never the key itself. `last_used_at` is at most a minute late; None: never used."""
 
     id: str
     label: str | None
@@ -196,12 +195,12 @@ class Page(Generic[T]):
     next: str | None
 
 
-# --- refusals and outcomes, in no order; each method's docstring gives its own order of precedence ------------------
+# --- refusals and outcomes, in no particular order; each method's docstring gives its order of precedence ------------
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """`reserve` took the credits. `dispatch` is None while the generation is `waiting`."""
+    """The credits are held. `dispatch` is None while the generation is `waiting`."""
 
     generation: Generation
     dispatch: Dispatch | None
@@ -209,24 +208,24 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The same idempotency key and body made this generation before (R11)."""
+    """An earlier request with the same idempotency key and body created this generation (R11)."""
 
     generation: Generation
 
 
 @dataclass(frozen=True, slots=True)
 class KeyReused:
-    """The same idempotency key came with another body (R11)."""
+    """The idempotency key was used before, with a different body (R11)."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeysChanged:
-    """The account's keys are not what the caller's cache says: authenticate again and repeat."""
+    """The caller's cache of the account's keys is stale: authenticate again and repeat the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """No such account, generation, key or grant (or it is another account's)."""
+    """No such account, generation, key or grant, or it belongs to another account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +244,7 @@ class PlanLimit:
 
 @dataclass(frozen=True, slots=True)
 class InsufficientCredits:
-    """Not enough available (R13). `account` says what there is and when each bucket refills."""
+    """Not enough credits available (R13). `account` has the balances and refill times."""
 
     needed_millicredits: int
     account: Account
@@ -253,7 +252,7 @@ class InsufficientCredits:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRoomFull:
-    """As many generations of the tool wait as the plan allows (R14)."""
+    """The plan's limit of waiting generations for the tool is reached (R14)."""
 
     plan: str
     max_waiting: int
@@ -261,7 +260,7 @@ class WaitingRoomFull:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The attempt has the lease. Make the outputs whose index is not in `generation.outputs`."""
+    """The attempt has the lease. Produce the outputs whose index is not in `generation.outputs`."""
 
     generation: Generation
     attempt: int
@@ -270,19 +269,19 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class TooEarly:
-    """A retry's pause is not over; begin again at `not_before`."""
+    """The pause before a retry is not over; begin again at `not_before`."""
 
     not_before: int
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Another attempt has the generation, or it has ended: drop everything, touch nothing."""
+    """Another attempt has the generation, or it has ended: stop, and change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The lease goes on. `cancel_requested` asks the worker to stop and settle."""
+    """The lease is renewed. `cancel_requested` asks the worker to stop and settle."""
 
     cancel_requested: bool
 
@@ -294,7 +293,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """The generation is left with its provider until `next_poll`. `dispatch`: it has called back, so look now."""
+    """The generation is left with its provider until `next_poll`. `dispatch`: it has called back, so poll now."""
 
     next_poll: int
     dispatch: Dispatch | None
@@ -302,7 +301,7 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class CalledBack:
-    """A provider's callback was taken. `dispatch` brings a parked one to a worker; None: the one that has it looks."""
+    """A provider's callback was accepted. `dispatch` sends a parked one to a worker; None: its current worker polls."""
 
     generation: str
     dispatch: Dispatch | None
@@ -310,14 +309,14 @@ class CalledBack:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A job that no generation waits for: a worker of `tool` should ask its provider to stop it."""
+    """A job no generation is waiting for: a worker of `tool` should ask its provider to stop it."""
 
     tool: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The generation is final now. `promoted` must be dispatched; `provider_ref` is what the provider should stop."""
+    """The generation has ended. `promoted` must be dispatched; `provider_ref` is the job to stop at the provider."""
 
     generation: Generation
     promoted: tuple[Dispatch, ...]
@@ -326,9 +325,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """The generation is `queued` again (hand-back, retry) or its deadline asks for a dispatch.
+    """The generation is `queued` again (hand-back, retry), or its deadline requires a dispatch.
 
-    `promoted` are others of its account that a rescue promoted with it.
+    `promoted` are other generations of its account that a rescue promoted along with it.
     """
 
     dispatch: Dispatch
@@ -337,14 +336,14 @@ class Requeued:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForSlot:
-    """The generation is left to the line of its provider; `dispatch` is what brings it back when there is room."""
+    """The generation is in its provider's queue; `dispatch` brings it back when a slot is free."""
 
     dispatch: Dispatch
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """It is running: the worker was asked to stop and will end it. `dispatch` brings a parked one to a worker."""
+    """It is running: the worker was asked to stop and will end it. `dispatch` sends a parked one to a worker."""
 
     generation: Generation
     dispatch: Dispatch | None
@@ -352,19 +351,19 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """It had already ended; nothing was changed (R18)."""
+    """It had already ended; nothing has changed (R18)."""
 
     generation: Generation
 
 
 @dataclass(frozen=True, slots=True)
 class NotDue:
-    """Nothing to rescue: the deadline moved, or leases may not be judged yet (R16)."""
+    """Nothing to rescue: the deadline moved, or it is too early to treat leases as expired (R16)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """An operator's change is in force; `account` is the account after it."""
+    """An operator's change was applied; `account` is the account after it."""
 
     account: Account
     promoted: tuple[Dispatch, ...] = ()
@@ -373,7 +372,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An operator's change was refused: `reason` is a word, `detail` the numbers behind it."""
+    """An operator's change was refused: `reason` is a code, `detail` the numbers behind it."""
 
     reason: str
     detail: str = ""
@@ -381,7 +380,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What a key's digest leads to. `account` is None for admin and ops keys; `keys_version` goes with every call."""
+    """A key's record. `account` is None for admin and ops keys; `keys_version` is passed with every call."""
 
     key_id: str
     scope: Scope
@@ -391,7 +390,7 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A generation whose deadline has passed, as `overdue` found it."""
+    """A generation whose deadline has passed, as returned by `overdue`."""
 
     generation: str
     deadline: int

@@ -1,7 +1,7 @@
-"""Purchases: a checkout's life, and what a payment provider says of subscriptions.
+"""Purchases: a checkout's life, and a payment provider's events about subscriptions.
 
-Each is applied once however often and in whatever order it comes, because what was said is remembered in the checkout
-or in the account's billing record, not by an operation's id, which is forgotten after a day.
+Events are applied once, in any order and with any repetition: what they reported is kept in the checkout or the
+account's billing record, not under an operation id, which expires after a day.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from gateway.ledger.generation_records import decode_dispatches
 from gateway.ledger.records import clean_reason, decode_account, pairs
 
 RENEWAL_GRACE_MS = 24 * 3_600_000
-"""How long a plan waits for its renewal's payment. Stripe charges about an hour after the period has begun; a day
-leaves room for an event that has to be sent again. No credits come before the payment, and without it the plan lapses.
+"""How long a plan waits for the payment of its renewal. Stripe charges about an hour after the period has begun; a day
+leaves time for an event to be resent. No credits are granted before the payment; without it the plan lapses.
 """
 
 _WHOLE_MAX = 90_000_000
-"""What parts of a payment may be counted in (in Lua: `lib/returns.lua`): Stripe takes no more than 99,999,999 cents."""
+"""The largest amount of a payment, in cents (in Lua: `lib/returns.lua`). Stripe's limit is 99,999,999."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """One purchase. `what` is the bundle's or the plan's id; name, price and credits are those it began with.
+    """One purchase. `what` is the bundle's or plan's id; name, price and credits are fixed when it is started.
 
-    `interval` is None for a bundle, `millicredits` is what a bundle grants or a plan gives a month. `ref` is the
-    provider's own id of the payment, or of the subscription. `due_millicredits`: of a bundle, the share whose money
-    went back; `taken_back_millicredits`: what was revoked of its grant, or is owed. `success_url` and `cancel_url`:
-    where its customer goes afterwards, None: to the gateway's own page.
+    `interval` is None for a bundle; `millicredits` is what a bundle grants, or a plan per month. `ref` is the
+    provider's id of the payment or subscription. `due_millicredits`: for a bundle, the credits whose payment was
+    refunded; `taken_back_millicredits`: what was revoked of its grant, or is owed. `success_url` and `cancel_url`:
+    where its customer is sent afterwards; None: to the gateway's own page.
     """
 
     id: str
@@ -64,10 +64,10 @@ class Checkout:
 class PaidLine:
     """One line of a paid invoice. Times in milliseconds, money in the currency's smallest unit.
 
-    `amount`: what was paid for it, after discounts; below zero: what the provider gives back. `gross`: before them.
-    `proration`: a correction for a part of a period, as a change of plan makes it. `foreign`: not in the rate card's
-    currency. `price`, `plan`: the price's id, and the plan that this price itself names; `named_plan`: the plan that
-    the line names otherwise, which a change of plan does not touch. `billed_at`: when the invoice was made.
+    `amount`: what was paid for it, after discounts; negative: what the provider credits. `gross`: before discounts.
+    `proration`: a correction for a part of a period, from a change of plan. `foreign`: not in the rate card's currency.
+    `price`, `plan`: the price's id, and the plan that this price itself names; `named_plan`: the plan that the line
+    names otherwise, which a change of plan does not update. `billed_at`: when the invoice was created.
     """
 
     id: str
@@ -86,10 +86,10 @@ class PaidLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """Of the money of an invoice, `amount` of `of` went back by this `source`: `refund`, or one dispute's id.
+    """Of an invoice's total `of`, `amount` was returned through `source`: `refund`, or one dispute's id.
 
-    `amount` is all that went back by the source so far; the latest word counts (`at`, milliseconds), so that a dispute
-    that was won says 0. Sources add up.
+    `amount` is the total returned through this source so far; the latest report counts (`at`, milliseconds), so a won
+    dispute reports 0. Sources add up.
     """
 
     invoice: str
@@ -101,12 +101,12 @@ class Returned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
-    """What one event of a payment provider says of a subscription; None: it says nothing of it. Times in milliseconds.
+    """What one payment provider event reports about a subscription; None: not reported. Times in milliseconds.
 
-    `lines`: of a paid invoice; credits come with these and with nothing else. `returned`: what of invoices went back.
+    `lines`: those of a paid invoice, the only source of credits. `returned`: refunds and disputes of invoices.
     `seen_at`: when it had this `plan`, `interval`, `price`, `status` and `cancelled_to`. `ended_at`: when it ended for
-    good. `unpaid_invoice`: one that was not paid; `unpaid_through`: the end of what it is for; `unpaid_because`: why.
-    `customer`: whom the provider takes the money from.
+    good. `unpaid_invoice`: one that was not paid; `unpaid_through`: the end of its period; `unpaid_because`: the
+    reason. `customer`: the provider's customer who pays.
     """
 
     account: str
@@ -130,7 +130,7 @@ class Billing:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """The purchase is paid. `now` is False if it had been before."""
+    """The purchase is paid. `now` is False if it was already."""
 
     checkout: Checkout
     now: bool
@@ -140,7 +140,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """The purchase's grant is what its money covers. `now` is False if that was so before."""
+    """The purchase's grant matches what is paid. `now` is False if it did already."""
 
     checkout: Checkout
     now: bool
@@ -149,10 +149,10 @@ class TakenBack:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """The account is as the provider says. `superseded`: subscriptions that the provider should renew no more.
+    """The account matches the provider's reports. `superseded`: subscriptions that the provider should stop renewing.
 
-    `unknown_plans`: plans that were paid for and that no rate card has had; what was paid is kept, and gives its
-    credits with the next event after a card has them.
+    `unknown_plans`: paid plans that no rate card has had. The payments are kept; their credits are granted with the
+    next event after a card has these plans.
     """
 
     account: outcomes.Account
@@ -162,7 +162,7 @@ class Billed:
 
 
 class PaymentOperations(LedgerCore):
-    """One method per script that moves a purchase."""
+    """One method per script that changes a purchase."""
 
     async def check_out(
         self,
@@ -182,7 +182,7 @@ class PaymentOperations(LedgerCore):
         success_url: str | None = None,
         cancel_url: str | None = None,
     ) -> outcomes.NotFound | outcomes.KeysChanged | outcomes.Refused | Checkout:
-        """Begin a purchase; the same id answers with the purchase that was begun.
+        """Start a purchase; repeating an id returns the purchase it started.
 
         Refused, in this order: `test_account` (R22), `subscription_required` (R4), `unknown_plan`,
         `already_subscribed`.
@@ -217,28 +217,28 @@ class PaymentOperations(LedgerCore):
     async def set_customer(
         self, *, account: str, customer: str, checkout: str | None = None, replace: bool = False
     ) -> str | None:
-        """Remember the provider's customer that an account is; the first stays unless `replace`. None: no such account.
+        """Store the account's customer id at the provider; the first is kept unless `replace`. None: no such account.
 
-        `checkout` is begun with the one that is remembered.
+        `checkout` gets the id that is stored.
         """
         key = self.account_key(account)
         word, rest = await self.run("set_customer", key, checkout=checkout, customer=customer, replace=replace)
         return str(rest[0].decode()) if word == "customer" else None
 
     async def checkout(self, *, account: str, checkout: str) -> outcomes.NotFound | Checkout:
-        """A purchase as it is."""
+        """One purchase."""
         word, rest = await self.run("checkout", self.account_key(account), checkout=checkout)
         return decode_checkout(account, rest[0]) if word == "checkout" else outcomes.NotFound()
 
     async def decline(
         self, *, account: str, checkout: str, because: Literal["declined", "expired", "failed"] = "declined"
     ) -> outcomes.NotFound | Checkout:
-        """Nothing was paid: the purchase is over. One that is paid stays so, or becomes so unless it was declined."""
+        """Close an open purchase with `status`. After `declined`, a later payment is ignored; otherwise it counts."""
         word, rest = await self.run("decline", self.account_key(account), checkout=checkout, status=because)
         return decode_checkout(account, rest[0]) if word == "checkout" else outcomes.NotFound()
 
     async def pay(self, *, account: str, checkout: str, ref: str) -> outcomes.NotFound | Checkout | Paid:
-        """Grant the bundle or start the plan, once. A Checkout: it had been declined, and nothing was done."""
+        """Grant the bundle or start the plan, once. Returns a Checkout if it had been declined: nothing was changed."""
         key = self.account_key(account)
         word, rest = await self.run("pay", key, checkout=checkout, ref=ref, dispatch_ms=self.dispatch_ms)
         match word:
@@ -254,11 +254,10 @@ class PaymentOperations(LedgerCore):
     async def take_back(
         self, *, account: str, checkout: str, part: Fraction, of: str = "charge", at: int = 0, made: int | None = None
     ) -> outcomes.NotFound | outcomes.Refused | TakenBack:
-        """Say how much of the money for a bundle is out by one refund or dispute; its own grant follows (R33).
+        """Record how much of a bundle's payment one refund or dispute returned, and adjust its grant (R33).
 
-        `of`: `charge` (all refunds together), `refund:<id>` or `dispute:<id>`; of each the word of the latest `at`
-        counts. With `made`, the refund that was made then has bounced, and `part` is what came back. Refused:
-        `too_many_returns`.
+        `of`: `charge` (all refunds together), `refund:<id>` or `dispute:<id>`; the report with the latest `at` counts.
+        With `made`, the refund created then has failed, and `part` is what came back. Refused: `too_many_returns`.
         """
         part = min(max(part, Fraction(0)), Fraction(1)).limit_denominator(_WHOLE_MAX)
         word, rest = await self.run(
@@ -283,9 +282,9 @@ class PaymentOperations(LedgerCore):
                 return outcomes.NotFound()
 
     async def bill(self, facts: Billing) -> outcomes.NotFound | outcomes.Refused | Billed:
-        """Merge what a provider says of a subscription, and bring the account to what follows from all it said.
+        """Merge a provider's report on a subscription, and update the account to match all reports so far.
 
-        Refused: `too_many_lines`, more than 500 of the last 400 days; nothing of it was kept.
+        Refused: `too_many_lines`, more than 500 in the last 400 days; nothing was stored.
         """
         word, rest = await self.run(
             "bill",
@@ -308,7 +307,7 @@ class PaymentOperations(LedgerCore):
 
 
 def _said(facts: Billing) -> dict[str, Any]:
-    """What is said, in the script's words; what is not said is left out."""
+    """A report as the script's arguments, without what is not reported."""
     seen = facts.seen_at is not None
     return _without_none(
         {
@@ -356,7 +355,7 @@ def _without_none(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def decode_checkout(account: str, record: Sequence[bytes | Sequence[bytes]]) -> Checkout:
-    """A purchase as `checkouts.reply` replies it."""
+    """Decode a reply of `checkouts.reply`."""
     identifier, flat = record
     fields = pairs(flat)  # type: ignore[arg-type]  # the record is (id, fields by pairs)
     return Checkout(

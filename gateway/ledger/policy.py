@@ -1,6 +1,6 @@
 """What the scripts need of the rate card: written to every partition when a gateway loads one.
 
-Lua knows no files and no time zones, so the offsets of the zone are given as the instants at which they change.
+Lua has no access to files or time zones, so the zone's offsets are given as a list of changes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from gateway.transitions import RETRY_PAUSES_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTerms:
-    """A plan's terms, or those of having none (`[free]`; then the allotment and price-related fields are 0).
+    """A plan's terms, or those of `[free]` (then the allotment and price-related fields are 0).
 
     `concurrency` by tool (a tool without an entry: 1); `allow` limits settings: tool → setting → allowed values.
-    `price_cents`: months that are paid for at once → the price of all of them.
+    `price_cents`: months per billing interval → the price of the interval.
     """
 
     monthly_millicredits: int = 0
@@ -30,11 +30,11 @@ class PlanTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The part of a rate card that rules credits.
+    """The part of a rate card that the scripts need.
 
     `file_time_ms` orders cards: a newer one replaces an older one. `zone_changes` has (instant ms, offset ms from
     then on), the first at or before the earliest time that matters; `reset_ms` is the reset's time of day.
-    `spent_is_owed`: credits that were spent of a payment that went back are a debt (R33).
+    `spent_is_owed`: if a payment is refunded, credits of it already spent become a debt (R33).
     """
 
     version: str
@@ -53,7 +53,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PolicyInForce:
-    """Which rate card's policy a partition has."""
+    """The rate card whose policy a partition has."""
 
     version: str
     file_time_ms: int
@@ -68,4 +68,4 @@ class Terms:
     waiting_timeout_ms: int
     attempts_max: int
     retry_pauses_ms: tuple[int, ...] = RETRY_PAUSES_MS
-    """Before the next attempt after the first failure, the second, and so on; the last stands for all that follow."""
+    """The pauses after the first failure, the second, and so on; the last applies to all that follow."""

@@ -1,4 +1,4 @@
-"""From the rate card to what the ledger's scripts need of it: the policy, and a tool's terms."""
+"""Derives from the rate card what the ledger's scripts need: the policy, and a tool's terms."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gateway.pricing.card import Free, Plan, RateCard
 
 _MONTHS = {Interval.MONTHLY: 1, Interval.QUARTERLY: 3, Interval.YEARLY: 12}
 _DAY_SECONDS = 86_400
-_PAST_SECONDS = 366 * _DAY_SECONDS  # a leap year back: usage days and late refunds look at yesterday, not further
-_FUTURE_SECONDS = 3653 * _DAY_SECONDS  # ten years ahead: test clocks go far, and a running gateway is never this old
+_PAST_SECONDS = 366 * _DAY_SECONDS  # a leap year back: usage days and late refunds go back to yesterday at most
+_FUTURE_SECONDS = 3653 * _DAY_SECONDS  # ten years ahead: enough for test clocks, and longer than any gateway runs
 
 
 def policy_of(card: RateCard, *, now_ms: int | None = None) -> Policy:
-    """The part of a card that rules credits. `now_ms` (default: this machine's) only says which years to look at."""
+    """The policy of a card. `now_ms` (default: this machine's) only decides which years of the time zone to include."""
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     return Policy(
         version=card.version,
@@ -50,8 +50,8 @@ def terms_of(card: RateCard, tool: str) -> Terms:
 def zone_changes(timezone: str, now_ms: int) -> Iterator[tuple[int, int]]:
     """(instant ms, offset ms from then on), the first a year before `now_ms`, the last within ten years after.
 
-    The zone is asked day by day, because no zone changes twice within one, and each change is then found to the second
-    by halving.
+    Compares offsets day by day, since no zone changes twice within one, and finds the second of each change by
+    bisection.
     """
     zone = ZoneInfo(timezone)
     start = now_ms // 1000 - _PAST_SECONDS
@@ -65,7 +65,7 @@ def zone_changes(timezone: str, now_ms: int) -> Iterator[tuple[int, int]]:
 
 
 def _change_between(zone: ZoneInfo, before: int, after: int) -> int:
-    """The first second with the offset of `after`."""
+    """The first second with the same offset as `after`, by bisection."""
     wanted = _offset_ms(zone, after)
     while after - before > 1:
         middle = (before + after) // 2
@@ -97,6 +97,6 @@ def _plan_terms(plan: Plan) -> PlanTerms:
 
 
 def _prices(plan: Plan) -> dict[int, int]:
-    """In cents, by months; a card's prices have no more than two decimals."""
+    """Months → price in cents; a card's prices have at most two decimals."""
     prices = ((months, plan.price.of(interval)) for interval, months in _MONTHS.items())
     return {months: int(price * 100) for months, price in prices if price is not None}

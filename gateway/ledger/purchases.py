@@ -1,4 +1,4 @@
-"""Purchases as their own account sees them: one, or a page of the list."""
+"""An account's purchases: one, or a page of the list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.ledger.payments import Checkout, decode_checkout
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """A purchase. `returned_cents`: of a plan, what went back of all its payments; of a bundle, its record says it."""
+    """A purchase. `returned_cents`: for a plan, the refunds of all its payments; a bundle's are in its record."""
 
     checkout: Checkout
     returned_cents: int
@@ -39,9 +39,9 @@ class PurchaseOperations(LedgerCore):
         created_after: int | None = None,
         created_before: int | None = None,
     ) -> outcomes.NotFound | outcomes.KeysChanged | outcomes.Page[Purchase]:
-        """A page of purchases, newest first: begun at `created_after` or later, and earlier than `created_before`.
+        """A page of purchases, newest first: started at or after `created_after` and before `created_before`.
 
-        `before` is the `next` of the page before; NotFound if it is none of the list.
+        `before` is the previous page's `next`; NotFound if it is not in the list.
         """
         word, rest = await self.run(
             "purchases",
@@ -58,6 +58,6 @@ class PurchaseOperations(LedgerCore):
         return outcomes.KeysChanged() if word == "keys_changed" else outcomes.NotFound()
 
     async def list_purchase(self, *, account: str, checkout: str) -> bool:
-        """Put a purchase on its account's list; False if it is there, or there is none."""
+        """Add a purchase to its account's list; False if it is listed already, or does not exist."""
         word, rest = await self.run("list_purchase", self.account_key(account), checkout=checkout)
         return word == "listed" and rest[0] == b"1"

@@ -1,4 +1,4 @@
-"""How the ledger's texts become values and back: entries, accounts, settings (a generation's: `generation_records`).
+"""Encodes and decodes the ledger's stored texts: entries, accounts, settings (generations: `generation_records`).
 
 The formats are described in `gateway/ledger/README.md`; the Lua side writes them in `lua/lib/`.
 """
@@ -24,11 +24,11 @@ from gateway.ledger.scripts import SCRIPTS
 BUCKETS: Mapping[str, Bucket] = {
     letter: Bucket(name) for letter, name in re.findall(r'{"(\w)", "(\w+)"}', SCRIPTS.text("lib/buckets"))
 }
-"""By the letters of stored texts, in burn order (R5): the list is that of `lua/lib/buckets.lua`."""
+"""Buckets by their letters in stored texts, in burn order (R5), as in `lua/lib/buckets.lua`."""
 
 LETTERS: Mapping[Bucket, str] = {bucket: letter for letter, bucket in BUCKETS.items()}
 DEFAULT_ALERTS = "200,0"
-"""What an account without thresholds of its own has (in Lua: `lib/alerts.lua`)."""
+"""The default alert thresholds (in Lua: `lib/alerts.lua`)."""
 GRANT_KINDS = {"d": "daily", "m": "monthly", "t": "top_up", "o": "operator", "r": "refund"}
 
 
@@ -38,13 +38,13 @@ def optional(fields: Mapping[str, str], name: str) -> int | None:
 
 
 def pairs(flat: Sequence[bytes]) -> dict[str, str]:
-    """A flat reply of names and values as a dict."""
+    """Convert a flat reply of names and values to a dict."""
     texts = [item.decode() for item in flat]
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
 def canonical(value: SettingValue) -> str:
-    """A setting's value as JSON text: what `allow` lists compare. 5 and Decimal('5.0') are the same."""
+    """A setting's value as JSON text, as compared with `allow` lists. 5 and Decimal('5.0') are the same."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -60,7 +60,7 @@ def canonical(value: SettingValue) -> str:
 
 
 def decode_entry(text: str) -> outcomes.Entry:
-    """An entry: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason."""
+    """Decode an entry: id|at|kind|available after|held after|bucket:credits:held,…|generation|reason."""
     number, at, kind, available, held, changes, generation, reason = text.split("|", 7)
     buckets = {}
     for part in changes.split(",") if changes else ():
@@ -81,7 +81,7 @@ def decode_entry(text: str) -> outcomes.Entry:
 
 
 def clean_reason(reason: str) -> str:
-    """A reason as one line: an entry is a line of text."""
+    """A reason on a single line, because an entry is a line of text."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in reason).split())
 
 
@@ -89,7 +89,7 @@ def clean_reason(reason: str) -> str:
 
 
 def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
-    """An account as `accounts.view` replies it: now, next reset, last and next refresh (or empty), then its fields."""
+    """Decode a reply of `accounts.view`: now, next reset, last and next refresh (or empty), then its fields."""
     now, resets_at, cycle_started_at, refreshes_at = (item.decode() for item in view[:4])
     fields = pairs(view[4:])
     grants = [decode_grant(name[6:], text) for name, text in fields.items() if name.startswith("grant:")]
@@ -127,7 +127,7 @@ def _decode_thousandths(text: str) -> tuple[int, ...]:
 
 
 def decode_grant(identifier: str, text: str) -> outcomes.Grant:
-    """A grant: bucket,available,held,granted,expires at or "",created at."""
+    """Decode a grant: bucket,available,held,granted,expires at or "",created at."""
     letter, available, held, granted, expires, created = text.split(",")
     return outcomes.Grant(
         id=identifier,
@@ -175,7 +175,7 @@ def _decode_keys(fields: Mapping[str, str]) -> Iterable[outcomes.AccountKey]:
 
 
 def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[outcomes.AccountKey, ...]:
-    """The operators' list, by age."""
+    """Decode the operators' keys, oldest first."""
     fields = {name.decode(): text.decode() for name, text in listed.items()}
     found = []
     for name, text in fields.items():
@@ -191,5 +191,5 @@ def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Map
 
 
 def encode_metadata(metadata: Mapping[str, Any] | None) -> str:
-    """An account's metadata as JSON text; "" leaves what is there."""
+    """An account's metadata as JSON text; "" leaves it unchanged."""
     return "" if metadata is None else json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))

@@ -5,8 +5,8 @@ client, on disk; so no read or replay is answered before the data it found is sa
 serves all waiting callers. Without it in time, it is unknown whether the writes will last, so callers get an
 outage; from then on batches are refused before they write, until the replicas confirm again.
 
-The connection is opened before a batch is sent and must be the same when it is confirmed. A new one may lead to another
-server: one promoted by a failover, which does not have the batch and has its own replicas.
+The connection is opened before a batch is sent and must be the same when it is confirmed. A new one may reach a
+different server: one promoted by a failover, which does not have the batch and has its own replicas.
 """
 
 from __future__ import annotations

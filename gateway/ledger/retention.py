@@ -1,6 +1,6 @@
-"""How long the ledger keeps what has ended: set for each gateway, published with the policy, read by every script.
+"""How long the ledger keeps ended generations: set per gateway, published with the policy, read by every script.
 
-So all processes trim alike, whatever their own settings; gateways that are set otherwise say so.
+So all processes trim alike, whatever their own settings; a gateway with different settings reports it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass, replace
 
 _DAY_MS = 86_400_000
 RECORD_DAYS = 30
-"""An ended generation is kept for so long, or as long as its outputs if that is longer."""
+"""How long an ended generation is kept, or as long as its outputs if that is longer."""
 
 OPEN_DAYS = 10
-"""A list counts from when a generation was made, its record from its end: more than any is open."""
+"""Lists count from a generation's creation, records from its end; no generation is open for longer than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """In days: outputs after the end, a generation in its account's list, journal entries, counters of usage."""
+    """In days: outputs after the end, generations in their account's list, journal entries, usage counters."""
 
     outputs: int = RECORD_DAYS
     lists: int = RECORD_DAYS + OPEN_DAYS
@@ -27,12 +27,12 @@ class Retention:
 
     @property
     def outputs_ms(self) -> int:
-        """How long outputs are kept after the end, in milliseconds: written into each generation."""
+        """How long outputs are kept after the end, in milliseconds; stored in each generation."""
         return self.outputs * _DAY_MS
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """Fields of the policy, in milliseconds."""
+        """The policy's fields, in milliseconds."""
         return {f"keep:{name}": str(days * _DAY_MS) for name, days in asdict(self).items()}
 
     @property
@@ -42,11 +42,11 @@ class Retention:
 
     @property
     def further(self) -> list[str]:
-        """The other fields, as `publish` takes them: name and value in turn."""
+        """The other fields as `publish` expects them: names and values in turn."""
         return [text for field in self.fields.items() if field[0] != "keep:journal" for text in field]
 
     def as_published(self, published: Mapping[str, str]) -> Retention:
-        """What gateways have published, and where they have published nothing, this."""
+        """The published retention; what is not published is taken from this."""
         days = {
             name: int(published[field]) // _DAY_MS
             for name, field in zip(asdict(self), self.fields, strict=True)
@@ -55,7 +55,7 @@ class Retention:
         return replace(self, **days)
 
     def difference(self, published: Mapping[str, str]) -> str | None:
-        """What another gateway has published otherwise, in a sentence; None if nothing."""
+        """How another gateway's published retention differs, as a sentence; None if it does not."""
         names = {"outputs": "OUTPUT", "lists": "LIST", "journal": "JOURNAL", "usage": "USAGE"}
         found = [
             f"FAREBOX_{names[name]}_DAYS is {days} here and {int(published[field]) // _DAY_MS} at another gateway"
@@ -67,14 +67,14 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept by the ledger's own word; of journals the least that was ever set, for what is trimmed is gone."""
+    """The ledger's actual retention. For journals the shortest ever set, since trimmed entries are gone."""
 
     lists_ms: int
     journal_least_ms: int
 
     @classmethod
     def read(cls, policy: Mapping[str, str]) -> Kept:
-        """From the policy; one from before this was a setting says nothing of it."""
+        """Read it from the policy; policies of older versions do not have it."""
         usual = Retention().fields
         return cls(
             int(policy.get("keep:lists", usual["keep:lists"])),

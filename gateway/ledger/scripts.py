@@ -1,4 +1,4 @@
-"""The ledger's scripts, and what it means when one of them is not answered."""
+"""The ledger's scripts, and the translation of Redis errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OUTAGE_WORDS = ("LOADING ", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "MISCONF",
 
 
 def translated(error: BaseException, what: str) -> BaseException:
-    """Turn what redis-py raises into our words: nobody answered, or the data contradicts itself."""
+    """Translate redis-py's errors: LedgerUnavailable, LedgerFull or LedgerBroken."""
     if isinstance(error, LedgerUnavailable | asyncio.CancelledError):
         return error
     if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and str(error).startswith("OOM ")):

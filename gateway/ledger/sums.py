@@ -1,4 +1,4 @@
-"""What the ledger has summed up, so that nobody scans: usage by day, tool and model; totals over all partitions."""
+"""The ledger's sums, which avoid scans: usage by day, tool and model; totals over all partitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.ledger.records import pairs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What generations came to that ended. `failed` counts those of state `failed`, not the cancelled ones."""
+    """Sums over ended generations. `failed` counts those in state `failed`, not cancelled ones."""
 
     generations: int = 0
     outputs: int = 0
@@ -19,7 +19,7 @@ class Counts:
     refunded_millicredits: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        """The counts of both."""
+        """Add two counts."""
         return Counts(
             generations=self.generations + other.generations,
             outputs=self.outputs + other.outputs,
@@ -31,7 +31,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What ended on one day (`2026-11-22`) with one model of a tool."""
+    """One day's (`2026-11-22`) counts for one model of a tool."""
 
     day: str
     tool: str
@@ -41,7 +41,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over all partitions, so that operators never scan. Counts by tool; amounts in millicredits."""
+    """Sums over all partitions. Counts by tool; amounts in millicredits."""
 
     accounts: int
     open: int
@@ -53,11 +53,11 @@ class Totals:
     outcomes: Mapping[tuple[str, str, str, str], int]
     """Generations ended, by (tool, model, state, error code or "")."""
     rescues: Mapping[str, int]
-    """Rescues by what they did: `promoted`, `dispatched`, `retried`, or the code it failed with."""
+    """Rescues by result: `promoted`, `dispatched`, `retried`, or the failure's code."""
 
 
 def decode_usage(day: str, flat: Sequence[bytes]) -> Iterable[Used]:
-    """A day's counters, `tool|model|counter` → number, as one value for each tool and model, in their order."""
+    """Decode a day's counters, `tool|model|counter` → number, to one value per tool and model, sorted."""
     counters: dict[tuple[str, str], dict[str, int]] = {}
     for name, number in pairs(flat).items():
         tool, model, counter = name.split("|")

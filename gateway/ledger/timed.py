@@ -49,9 +49,9 @@ NOT_TRANSITIONS = frozenset(
     }
     | {"touch"}
 )
-"""Scripts whose writes are no news to a reader of the log: they roll an account forward, count a request, a file or a
-key's use, claim an email, remember a client's call, end a browser's session, or publish a rate card to all partitions.
-Timed, but not logged."""
+"""Scripts whose writes are of no interest in the log: they roll an account forward, count a request, an upload or a
+key's use, claim an email, remember a client's call, end a browser's session, or publish a rate card to all
+partitions. Timed, but not logged."""
 
 _FREQUENT = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
 _NOT_LOGGED = READ_ONLY | NOT_TRANSITIONS
@@ -61,7 +61,7 @@ log = structlog.get_logger("gateway.transitions")
 
 
 def transition_seconds(registry: CollectorRegistry = REGISTRY) -> Timings:
-    """The histogram that a `TimedLedger` observes: transitions by their word and their outcome's."""
+    """The histogram of a `TimedLedger`, labelled by transition and outcome."""
     return Timings(
         Histogram(
             "farebox_transition_seconds",
@@ -79,7 +79,7 @@ class TimedLedger(Ledger):
     seconds: Timings
 
     async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
-        """Run a script, note how long it took and what it answered, and log one line if it is a transition."""
+        """Run a script, record its duration and outcome, and log one line if it is a transition."""
         started_at = time.perf_counter()
         outcome = "error"
         try:
@@ -99,8 +99,8 @@ class TimedLedger(Ledger):
 def _log_transition(
     name: str, key: str, arguments: Mapping[str, Argument | None], outcome: str, seconds: float
 ) -> None:
-    """One line: what happened to what. Only ids are logged of the arguments, never user text."""
+    """Log a transition and its subject. Of the arguments only ids are logged, never user text."""
     ids = dict(keys.subject(key)) | {known: arguments[known] for known in _IDS if known in arguments}
-    # The caller logs an outage once; many retry twice a second.
+    # The caller logs an outage once; here each of its many retries would be logged.
     level = logging.DEBUG if name in _FREQUENT or outcome == "unavailable" else logging.INFO
     log.log(level, "transition", transition=name, outcome=outcome, **ids, duration_ms=round(seconds * 1000, 1))

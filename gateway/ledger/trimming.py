@@ -1,4 +1,4 @@
-"""What is done for the past of all accounts once a day, gently: what is active is looked after by its own scripts."""
+"""The daily trimming of all accounts, at low load. Active accounts are also trimmed by the scripts that use them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from gateway.ledger.audit.scanning import scan
 from gateway.ledger.ledger import Ledger
 
 AT_ONCE = 200
-"""Of the list and of the journal each, in one script: about a tenth of a millisecond."""
+"""How many entries one script trims, of the list and of the journal each: about a tenth of a millisecond."""
 
 _WITH_A_PAST = "{fb??}:[cjr]*"  # `checkout:<account>:<id>`, `journal:<account>` and `recent:<account>`
 
 
 async def trim_all(ledger: Ledger, *, rest: float = 1.0) -> int:
-    """Go once through all accounts; how much was trimmed. `rest`: in times of what an answer took.
+    """Trim all accounts once; returns how many entries were trimmed. `rest`: the pause after a reply, in reply times.
 
-    Purchases that began before they were listed are put on their account's list; they are kept for 400 days, so a year
-    after that version nobody needs it.
+    It also lists purchases made before purchases were listed. Those are kept for 400 days, so this can be removed 400
+    days after that version.
     """
     reader, trimmed = Reader(ledger, rest), 0
     async for names in scan(reader, _WITH_A_PAST):

@@ -1,4 +1,4 @@
-"""Payment events that could not be applied: kept with the ledger, bounded, until they can be or are dropped."""
+"""Payment events that could not be applied: kept in the ledger, bounded, until they are applied or dropped."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _KEPT_MS = 400 * 86_400_000  # as long as a purchase is
 
 
 class UnappliedOperations(LedgerCore):
-    """One hash, event id → text. Plain commands: an event that is kept or dropped twice is the same."""
+    """One hash, event id → text, by plain commands: keeping or dropping an event is idempotent."""
 
     async def keep_event(self, event: str, text: str) -> bool:
-        """Keep an event, or what is known of it now; False if there is no room, and nothing was kept."""
+        """Store or update an event's record; False if there is no room: nothing was stored."""
         if len(text.encode()) > EVENT_BYTES_MAX:
             return False
         known, count = await self._exists(event), await self.count_kept_events()
@@ -25,22 +25,22 @@ class UnappliedOperations(LedgerCore):
         return True
 
     async def kept_events(self) -> dict[str, str]:
-        """All of them, in no order."""
+        """All events, in no particular order."""
         flat = await self.command("HGETALL", keys.UNAPPLIED)
         pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
         return {event.decode(): text.decode() for event, text in pairs}
 
     async def kept_event(self, event: str) -> str | None:
-        """One of them; None if it is not kept."""
+        """One event; None if it is not stored."""
         text = await self.command("HGET", keys.UNAPPLIED, event)
         return None if text is None else str(text.decode())
 
     async def count_kept_events(self) -> int:
-        """How many there are."""
+        """The number of events."""
         return int(await self.command("HLEN", keys.UNAPPLIED))
 
     async def drop_event(self, event: str) -> bool:
-        """Keep it no longer; False if it was not kept."""
+        """Delete an event; False if it was not stored."""
         return bool(await self.command("HDEL", keys.UNAPPLIED, event))
 
     async def _exists(self, event: str) -> bool:

@@ -37,7 +37,7 @@ class TooMany:
 class Webhook:
     """A webhook. `account` is None for the operators'; `version` counts its secrets, `mark` is the newest one's hash.
 
-    `paused_because`: `failing` for a whole day, `gone` (410) or `asked`; `dropped` counts events beyond the limit.
+    `paused_because`: `failing` (for a whole day), `gone` (410) or `asked`; `dropped` counts events over the limit.
     """
 
     id: str
@@ -76,8 +76,8 @@ class Try:
 class Delivery:
     """One event for one webhook. `subject` is a generation or an account; `tries` has the latest, `tried` counts all.
 
-    `url` and `form` are the request's own, if it is one of those; `data` is what was noted where a generation does not
-    say it.
+    `url` and `form` are those of the request's own webhook, if it has one; `data` is what the generation itself does not
+    contain.
     """
 
     event: str
@@ -132,7 +132,7 @@ class WebhookOperations(LedgerCore):
         )
         words = {word for word, _ in replies}
         if "too_many" in words and account is None:
-            await self.unlisten(webhook=webhook, account=None)  # of two made at once, some partitions had room for one
+            await self.unlisten(webhook=webhook, account=None)  # in some partitions, another took the last place
         if words != {"webhook"}:
             return TooMany() if "too_many" in words else outcomes.NotFound()
         return _merged(webhook, account, [rest[0] for _, rest in replies])
@@ -168,7 +168,7 @@ class WebhookOperations(LedgerCore):
     async def rotate(
         self, *, webhook: str, account: str | None, operation: str, version: int, mark: str
     ) -> outcomes.NotFound | Webhook:
-        """Give it its next secret, `version`; repeating an `operation` returns the same result."""
+        """Rotate its secret to the next `version`; repeating an `operation` returns the same result."""
         replies = await self._everywhere("rotate", webhook, account, operation=operation, version=version, mark=mark)
         return _one(webhook, account, replies)
 

@@ -80,7 +80,7 @@ async def test_damage_is_named(world: World, name: str) -> None:
     )
     found = [one for one in report.differences if one.kind is kind and whose in one.subject]
     assert found, text(report)
-    assert all(one.expected != one.found and one.mend for one in found)
+    assert all(one.expected != one.found and one.fix for one in found)
     assert await world.contents() == before, "an audit changes nothing"
 
 

@@ -20,8 +20,8 @@ async def test_a_started_ledger_may_be_started_again(world: World) -> None:
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (f"{SCHEMA_VERSION + 1},{PARTITIONS}", f"schema version {SCHEMA_VERSION + 1}, this Farebox knows"),
-        (f"{SCHEMA_VERSION - 1},{PARTITIONS}", f"schema version {SCHEMA_VERSION - 1}, this Farebox knows"),
+        (f"{SCHEMA_VERSION + 1},{PARTITIONS}", f"schema version {SCHEMA_VERSION + 1}, this Farebox supports"),
+        (f"{SCHEMA_VERSION - 1},{PARTITIONS}", f"schema version {SCHEMA_VERSION - 1}, this Farebox supports"),
         (
             f"{SCHEMA_VERSION},{PARTITIONS * 2}",
             f"{PARTITIONS * 2} partitions, but this Farebox is configured for {PARTITIONS}",

@@ -1,6 +1,6 @@
-"""The audit: proof, on a live ledger, that the journal is the balance and that held is what is open.
+"""The audit: checks on a live ledger that journals match balances, and held credits match open generations.
 
-`audit` makes it, `remember` keeps what it came to, `last_audit` reads that. `gateway/ledger/README.md` says what is
+`audit` runs it, `remember` stores the result, `last_audit` reads it. `gateway/ledger/README.md` lists what is
 compared; docs/running.md says what to do about a difference.
 """
 

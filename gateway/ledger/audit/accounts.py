@@ -1,4 +1,4 @@
-"""One account: its balance against its journal, what it holds against its open generations."""
+"""Checks one account: its balance against its journal, its held credits against its open generations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.ledger.records import BUCKETS, LETTERS, decode_entry, decode_grant,
 from gateway.redis_link.calls import Reply
 
 GENERATIONS_AT_ONCE = 500
-"""So many generations of an account are read by one script, which takes about a millisecond."""
+"""How many of an account's generations one script reads; takes about a millisecond."""
 
 _OPEN = frozenset(map(str, OPEN_STATES))
 
@@ -38,16 +38,16 @@ class Snapshot:
 
     @property
     def created_at(self) -> int:
-        """When the account was made, in real time: entries are trimmed by it, whatever a test clock shows."""
+        """When the account was created, in real time, which trimming uses even for test clocks."""
         return int(self.fields["created_at"])
 
     def available(self, bucket: Bucket) -> int:
-        """What can be spent of a bucket: the sum of its grants."""
+        """A bucket's available credits: the sum of its grants."""
         return sum(grant.available_millicredits for grant in self.grants.values() if grant.bucket is bucket)
 
 
 async def check_account(reader: Reader, account: str) -> Findings:
-    """Compare all of one account; one that is not there has nothing to compare."""
+    """Check everything about one account. An account that no longer exists has nothing to check."""
     snapshot = await _snapshot(reader, account)
     if snapshot is None:
         return Findings()
@@ -68,11 +68,11 @@ async def check_account(reader: Reader, account: str) -> Findings:
 
 
 Finding = tuple[DifferenceKind, str, str, str]
-"""A difference within an account: its kind, what it is about, what was expected, what was found."""
+"""A difference within an account: kind, subject, expected, found."""
 
 
 def _balance(snapshot: Snapshot) -> list[Finding]:
-    """R19: the newest entry's balance is the sum of the grants."""
+    """R19: the newest entry's balance equals the sum of the grants."""
     newest, entries = snapshot.newest, int(snapshot.fields.get("entries", 0))
     found: list[Finding] = []
     if (newest.id if newest else 0) != entries:
@@ -101,7 +101,7 @@ def _balance(snapshot: Snapshot) -> list[Finding]:
 
 
 def _held(snapshot: Snapshot) -> list[Finding]:
-    """Held, per bucket and per grant, is the sum of the open generations' prices."""
+    """Held credits, per bucket and per grant, equal the sum of the open generations' prices."""
     found: list[Finding] = []
     for bucket in Bucket:
         held, wanted = snapshot.held[bucket], snapshot.open_held.get(bucket, 0)
@@ -117,22 +117,22 @@ def _held(snapshot: Snapshot) -> list[Finding]:
 
 
 def _counts(snapshot: Snapshot) -> list[Finding]:
-    """R14: `work:<tool>` and `waiting:<tool>` count what there is."""
+    """R14: `work:<tool>` and `waiting:<tool>` match the number of generations."""
     names = {name for name in snapshot.fields if name.startswith(("work:", "waiting:"))} | set(snapshot.open_counts)
     found: list[Finding] = []
     for name in sorted(names):
         counted, there = int(snapshot.fields.get(name, 0)), snapshot.open_counts.get(name, 0)
         if counted != there:
             kind = DifferenceKind.WORK if name.startswith("work:") else DifferenceKind.WAITING
-            found.append((kind, f"field {name}", f"{there}, as many as there are", str(counted)))
+            found.append((kind, f"field {name}", f"{there}, the actual number", str(counted)))
     return found
 
 
 async def _snapshot(reader: Reader, account: str) -> Snapshot | None:
     """The account with all of its open generations; Moved if that took several scripts and it changed between them.
 
-    Where one script can read every generation that the account lists, one does. Else its list is walked for those that
-    are open, and these are read again together with the account, and with those that were made meanwhile.
+    A single script reads a short list of generations at once. A longer one is first searched for open generations;
+    these and any created meanwhile are then read again together with the account.
     """
     key = reader.account_key(account)
     word, rest = await reader.run("audit_account", key, made_after=0, limit=GENERATIONS_AT_ONCE, ids="")
@@ -167,7 +167,7 @@ async def _maybe_open(reader: Reader, account: str) -> list[str]:
 
 
 def _open(rows: Reply) -> dict[str, tuple[str, ...]]:
-    """Of `audit_account`'s generations, the open ones: state, tool, price, allocation by id."""
+    """The open generations in a reply of `audit_account`: id → state, tool, price, allocation."""
     texts = [[item.decode() for item in row] for row in rows]
     return {row[0]: tuple(row[1:]) for row in texts if row[1] in _OPEN}
 

@@ -1,4 +1,4 @@
-"""Keys by their names: each is of a known kind, belongs to an account that is there, and lives as long as it should."""
+"""Checks keys by name: each is of a known kind, belongs to an existing account, and has the right TTL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOR_EVER = -1
 
 
 async def check_keys(reader: Reader, found: Sequence[Key]) -> Findings:
-    """Compare keys with what is known of their kinds. A generation's TTL is looked at with its state."""
+    """Check keys against the rules of their kinds. A generation's TTL is checked elsewhere, with its state."""
     findings = Findings()
     known = [key for key in found if key.kind is not None]
     lives, owners = await _ask(reader, known)
@@ -28,8 +28,8 @@ async def check_keys(reader: Reader, found: Sequence[Key]) -> Findings:
         AuditDifference(
             kind=DifferenceKind.ORPHAN,
             subject=f"key {key.name}",
-            expected="a kind of key that is known",
-            found="another",
+            expected="a known kind of key",
+            found="an unknown kind",
         )
         for key in found
         if key.kind is None
@@ -41,7 +41,7 @@ async def check_keys(reader: Reader, found: Sequence[Key]) -> Findings:
 
 
 async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bool]]:
-    """For each key how long it lives, and whether the account that it belongs to is there."""
+    """For each key its TTL, and whether its owner exists."""
     redis: Any = reader.ledger.redis
     try:
         async with redis.pipeline(transaction=False) as asking:
@@ -54,7 +54,7 @@ async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bo
             answers = await asking.execute()
         lives, owned = answers[::2], answers[1::2]
         for index, answer in enumerate(owned):
-            if isinstance(answer, bytes):  # an API key's record: its scope, then its account
+            if isinstance(answer, bytes):  # an API key's record: scope, then account
                 _, separator, rest = answer.decode(errors="replace").partition(",")
                 account = rest.partition(",")[0]
                 owned[index] = separator and (not account or await redis.exists(reader.account_key(account)))
@@ -64,12 +64,12 @@ async def _ask(reader: Reader, known: Sequence[Key]) -> tuple[list[int], list[bo
 
 
 def _owner_key(reader: Reader, key: Key) -> str:
-    """What must be there for a key to belong somewhere: its webhook or its account, or nothing but itself."""
+    """The key that must exist as this key's owner: its webhook, its account, or itself if it has none."""
     if key.webhook is not None and key.partition is not None:
         owner = key.account or ALL_ACCOUNTS
         if not _is_webhook(key):
             return keys.webhook(key.partition, owner, key.webhook)
-        if key.account is None:  # the first partition's copy says whether there is one
+        if key.account is None:  # the first partition's copy is authoritative
             return keys.webhook(0, owner, key.webhook)
     return key.name if key.account in {None, ADMIN_SCOPE} else reader.account_key(str(key.account))
 
@@ -86,7 +86,7 @@ def _differences(key: Key, lives_ms: int, *, owned: bool) -> list[AuditDifferenc
         found.append((DifferenceKind.ORPHAN, f"its {whose} {name or ''}".strip(), f"no such {whose}"))
     expires = key.kind is not None and key.kind.expires
     if expires is not None and expires != (lives_ms != _FOR_EVER):
-        wanted, there = ("a TTL", "none: it stays for ever") if expires else ("no TTL", f"one of {lives_ms} ms")
+        wanted, there = ("a TTL", "none: it stays for ever") if expires else ("no TTL", f"a TTL of {lives_ms} ms")
         found.append((DifferenceKind.LIFETIME, wanted, there))
     return [
         AuditDifference(kind=kind, subject=f"key {key.name}", account=key.account, expected=expected, found=there)

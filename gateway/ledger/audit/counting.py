@@ -1,4 +1,4 @@
-"""Whether `totals` says how many accounts a partition has, while accounts are being made."""
+"""Checks the number of accounts in `totals`, while accounts are being created."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gateway.ledger.scripts import translated
 
 
 class AccountCount:
-    """What `totals` said of one partition at one moment, and how many of its accounts were made before it."""
+    """A partition's count in `totals` at one moment, and how many of its accounts were created before."""
 
     def __init__(self, partition: int, total: int, moment: int) -> None:
-        """Count accounts of `partition`, of which there were `total` at `moment`, by Redis's time."""
+        """Count accounts of `partition`. `totals` had `total` at `moment` (Redis time)."""
         self.partition = partition
         self.total = total
         self.moment = moment
@@ -29,24 +29,24 @@ class AccountCount:
 
     @classmethod
     async def of(cls, reader: Reader, partition: int) -> AccountCount:
-        """Read what the totals say now."""
+        """Read the current totals."""
         _, (_, now, totals, *_) = await reader.run("audit_index", keys.deadlines(partition), cursor="0", limit=1)
         numbers = dict(zip(totals[::2], totals[1::2], strict=True))
         return cls(partition, int(numbers.get(b"accounts", 0)), int(now))
 
     def add(self, created_at: int) -> None:
-        """Note an account that the keys show."""
+        """Count an account found among the keys."""
         self.before += created_at < self.moment
         self._with_it += created_at == self.moment
 
     @property
     def agrees(self) -> bool:
-        """Whether the totals were right; of the accounts made in that very millisecond any number may count."""
+        """Whether the totals were correct; accounts created in that very millisecond may or may not be included."""
         return self.before <= self.total <= self.before + self._with_it
 
 
 async def created_at(reader: Reader, accounts: Sequence[str]) -> list[int]:
-    """When accounts were made; 0 for one that does not say."""
+    """When each account was created; 0 if unknown."""
     redis: Any = reader.ledger.redis
     try:
         async with redis.pipeline(transaction=False) as asking:

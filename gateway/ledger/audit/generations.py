@@ -1,4 +1,4 @@
-"""Generations by themselves: each open one is looked at by somebody, each ended one has settled every credit."""
+"""Checks single generations: each open one has a deadline, each ended one has settled its price."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gateway.ledger.generation_records import decode_allocation
 from gateway.ledger.records import decode_entry, pairs
 
 GENERATIONS_AT_ONCE = 100
-"""So many generations are read by one script, with their places in every index."""
+"""How many generations one script reads, with their entries in every index."""
 
 _DAY_MS = 86_400_000
 _SETTLING = frozenset({EntryKind.RESERVE, EntryKind.COMMIT, EntryKind.REFUND})
 
 
 async def check_generations(reader: Reader, generations: Sequence[str]) -> Findings:
-    """Compare generations of one partition, at most GENERATIONS_AT_ONCE, with their indexes and their own entries."""
+    """Check up to GENERATIONS_AT_ONCE generations of one partition against their indexes and journal entries."""
     findings = Findings()
     key = keys.deadlines(partition_of_generation(generations[0]))
     try:
@@ -31,12 +31,12 @@ async def check_generations(reader: Reader, generations: Sequence[str]) -> Findi
     except LedgerBroken:
         if len(generations) == 1:
             raise
-        for generation in generations:  # one of them is no hash: find out which
+        for generation in generations:  # one of them is not a hash: find out which
             findings.add(await readable(f"generation {generation}", partial(check_generations, reader, [generation])))
         return findings
     for name, flat in zip(generations, rows, strict=True):
         fields = pairs(flat)
-        if fields["lives_ms"] == "-2":  # it expired after it was listed
+        if fields["lives_ms"] == "-2":  # expired after it was listed
             continue
         findings.generations += 1
         findings.differences += _differences(name, fields, int(now), reader.kept.lists_ms - _DAY_MS)
@@ -56,12 +56,12 @@ def _differences(name: str, fields: Mapping[str, str], now: int, listed_ms: int)
 
 
 Finding = tuple[DifferenceKind, str, str]
-"""A difference of a generation: its kind, what was expected, what was found."""
+"""A difference of a generation: kind, expected, found."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Generation:
-    """A generation as `audit_generations` replies it: KeyError or ValueError where it is not as it was written."""
+    """A generation in a reply of `audit_generations`. KeyError or ValueError: its data is malformed."""
 
     fields: Mapping[str, str]
     now: int
@@ -79,7 +79,7 @@ class _Generation:
         return self.state in OPEN_STATES
 
     def findings(self) -> Iterator[Finding]:
-        """What does not agree."""
+        """All differences."""
         if self.fields["account_exists"] == "0":
             yield DifferenceKind.ORPHAN, f"its account {self.fields['account']}", "no such account"
         yield from self._indexes()
@@ -87,7 +87,7 @@ class _Generation:
         yield from (self._open_entries() if self.open else self._settled())
 
     def _indexes(self) -> Iterator[Finding]:
-        """R16, R14: deadline and place in line, exactly where they are needed."""
+        """R16, R14: it is in `deadlines` and the waiting room exactly if its state requires it."""
         in_deadlines, waits = "in_deadlines" in self.fields, self.state is State.WAITING
         if in_deadlines != self.open:
             wanted, there = ("one deadline", "none") if self.open else ("no deadline, because it has ended", "one")
@@ -104,22 +104,22 @@ class _Generation:
             yield DifferenceKind.LIFETIME, wanted, "a TTL" if lives else "none"
         in_outputs = "in_outputs" in self.fields
         if self.open and in_outputs:
-            yield DifferenceKind.OUTPUTS, "its outputs kept, because it is open", "a time to delete them"
+            yield DifferenceKind.OUTPUTS, "no time to delete its outputs, because it is open", "a time to delete them"
         undeleted = not self.open and self.number("delivered") > 0 and "outputs_deleted" not in self.fields
         if undeleted and not in_outputs:
             yield DifferenceKind.OUTPUTS, "a time to delete its outputs", "none"
 
     def _credits(self) -> Iterator[Finding]:
-        """The allocation is the price, and what was delivered is there."""
+        """The allocation sums to the price, and the delivered outputs exist."""
         drawn = sum(share.millicredits for share in decode_allocation(self.fields["allocation"]))
         if drawn != self.number("price"):
-            wanted = f"an allocation of its price, {format_credits(self.number('price'))}"
+            wanted = f"an allocation of its price of {format_credits(self.number('price'))}"
             yield DifferenceKind.SETTLED, wanted, format_credits(drawn)
         if self.number("delivered") != self.number("outputs_stored"):
             yield DifferenceKind.SETTLED, f"{self.fields['delivered']} outputs delivered", self.fields["outputs_stored"]
 
     def _moved(self) -> tuple[int, int]:
-        """What its own entries did to available and held, but for what then lapsed or was revoked."""
+        """Its own entries' total changes to available and held credits, without what then lapsed or was revoked."""
         entries = [decode_entry(line) for line in self.fields["entries"].split("\n") if line]
         settling = [entry for entry in entries if entry.kind in _SETTLING]
         return (
@@ -132,7 +132,7 @@ class _Generation:
         if self._moved() != (-price, price):
             yield (
                 DifferenceKind.SETTLED,
-                f"entries that hold its price, {format_credits(price)}",
+                f"entries that hold its price of {format_credits(price)}",
                 _moved_text(self._moved()),
             )
 

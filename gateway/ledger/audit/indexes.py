@@ -1,4 +1,4 @@
-"""The sorted sets of generations: who is in one must belong there, and `totals` must say how many are open."""
+"""Checks the sorted sets of generations: each member belongs there, and `totals` has the number of open ones."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.records import pairs
 
 ROWS_AT_ONCE = 500
-"""So many members of a sorted set are read by one script, each with its generation."""
+"""How many members of a sorted set one script reads, each with its generation."""
 
 _DAY_MS = 86_400_000
 _GENERATION_KEPT_MS = 29 * _DAY_MS
-"""A day less than ended generations are kept: one that was made later and is gone, is lost."""
+"""A day less than ended generations are kept: a missing one that is younger was lost."""
 
 _OPEN = frozenset(map(str, OPEN_STATES))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A member of a sorted set and its generation; `state` is "" if there is none of that id."""
+    """A member of a sorted set and its generation; `state` is "" if it does not exist."""
 
     generation: str
     score: int
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class IndexPage:
-    """Some members, with Redis's time and the partition's totals of the same moment."""
+    """Some members, with Redis's time and the partition's totals at the same moment."""
 
     now: int
     totals: Mapping[str, int]
@@ -46,7 +46,7 @@ class IndexPage:
 
 
 async def read_index(reader: Reader, key: str) -> AsyncIterator[IndexPage]:
-    """Walk a sorted set of generations. Members that stay throughout are read once, rarely twice, never not at all."""
+    """Iterate over a sorted set of generations. Members present throughout are read at least once, rarely twice."""
     cursor = "0"
     while True:
         _, (after, now, totals, *rows) = await reader.run("audit_index", key, cursor=cursor, limit=ROWS_AT_ONCE)
@@ -62,7 +62,7 @@ async def read_index(reader: Reader, key: str) -> AsyncIterator[IndexPage]:
 
 
 async def check_index(reader: Reader, key: Key) -> Findings:
-    """Compare each member of a sorted set with its generation."""
+    """Check each member of a sorted set against its generation."""
     findings = Findings()
     async for page in read_index(reader, key.name):
         for row in page.rows:
@@ -73,7 +73,7 @@ async def check_index(reader: Reader, key: Key) -> Findings:
 
 
 async def check_totals(reader: Reader, partition: int) -> Findings:
-    """Compare `totals` with what is open; Moved if that took several scripts and it changed between them."""
+    """Check `totals` against the open generations; Moved if they changed between several scripts."""
     counted, totals = Counter[str](), None
     async for page in read_index(reader, keys.deadlines(partition)):
         if totals is not None and page.totals != totals:
@@ -110,9 +110,9 @@ def _misplaced(key: Key, row: Row, now: int) -> AuditDifference | None:
         case "waiting":
             tool = key.name.rpartition(":")[2]
             right = (row.state, row.account, row.tool) == (State.WAITING, key.account, tool)
-            kind, expected = DifferenceKind.WAITING, f"in the waiting room only who waits for {tool}"
+            kind, expected = DifferenceKind.WAITING, f"only generations waiting for {tool} in the waiting room"
         case "outputs":
-            # What ended long ago is gone by itself, and its outputs may still be due.
+            # A generation that ended long ago may have expired while its outputs are still due.
             right = row.state not in _OPEN
             kind, expected = (
                 DifferenceKind.OUTPUTS,

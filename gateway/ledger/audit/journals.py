@@ -1,4 +1,4 @@
-"""An account's journal, read in pages from the newest entry to the oldest: each is the one before plus its deltas."""
+"""Checks an account's journal, in pages, newest first: each entry's balance is the previous one plus its changes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gateway.ledger.audit.report import AuditDifference, DifferenceKind
 from gateway.ledger.records import decode_entry
 
 ENTRIES_AT_ONCE = 500
-"""So many entries are read by one script, and held in memory."""
+"""How many entries one script reads."""
 
 _DAY_MS = 86_400_000
 _LATE_MS = 40 * _DAY_MS
-"""Some entries are written a month late: those of an account so much younger than what is trimmed are all there."""
+"""Some entries are written a month late: only accounts a month younger than the retention have complete journals."""
 
-_BREAKS_MAX = 3  # a journal that has come apart is said so; each of its entries need not be
+_BREAKS_MAX = 3  # a broken journal is reported, not each of its entries
 
 
 @dataclass(slots=True)
 class JournalReader:
-    """Reads one journal. Entries never change and new ones move nothing, so no look at it can come between."""
+    """Reads one journal. Entries never change and new ones do not shift older ones, so pages are consistent."""
 
     reader: Reader
     account: str
@@ -39,9 +39,9 @@ class JournalReader:
         held: Mapping[Bucket, int],
         created_at: int,
     ) -> list[AuditDifference]:
-        """Compare all entries from `newest` on back with each other, and their sums with the balances of its moment.
+        """Check all entries from `newest` back against each other, and their sums against the balances at its moment.
 
-        The sums are compared per bucket where the journal still begins with entry 1. `created_at` is in real time.
+        Sums are checked per bucket if the journal still begins with entry 1. `created_at` is in real time.
         """
         if newest is None:
             return []
@@ -59,13 +59,13 @@ class JournalReader:
     def _end(
         self, oldest: outcomes.Entry, available: Mapping[Bucket, int], held: Mapping[Bucket, int], created_at: int
     ) -> list[AuditDifference]:
-        """What is wrong with a journal whose entries follow each other, and end with `oldest`."""
+        """Differences at the old end of a consistent journal, whose oldest entry is `oldest`."""
         if self.entries == 0:
             return [self._difference("newest entry", f"entry {oldest.id}", "none")]
         if oldest.id == 1:
             return [*self._first(oldest), *self._sums(available, held)]
         if created_at > self.reader.began_at - (self.reader.kept.journal_least_ms - _LATE_MS):
-            wanted = "entry 1, because the account is younger than what is trimmed"
+            wanted = "entry 1, because the account is younger than the retention"
             return [self._difference("oldest entry", wanted, f"entry {oldest.id}")]
         return []
 
@@ -87,7 +87,7 @@ class JournalReader:
             self._held[bucket] += change.held_millicredits
 
     def _break(self, entry: outcomes.Entry, after: outcomes.Entry) -> list[AuditDifference]:
-        """What keeps `after` from following `entry`."""
+        """Why `after` cannot follow `entry`."""
         about = f"entry {after.id}"
         if after.id != entry.id + 1:
             return [self._difference(about, f"entry {after.id - 1} before it", f"entry {entry.id}")]

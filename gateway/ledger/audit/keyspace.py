@@ -1,6 +1,6 @@
-"""What a key's name says: its kind, its partition, whom it belongs to. The reverse of `gateway.ledger.keys`.
+"""Parses a key's name into its kind, partition and owner: the reverse of `gateway.ledger.keys`.
 
-The patterns are made by `keys` itself, with patterns in place of ids, so that no key is spelled a second time.
+The patterns are built by `keys` itself, with patterns in place of ids, so that no key is spelled twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.domain import (
 from gateway.ledger import keys
 from gateway.ledger.webhooks import DEFAULT
 
-_ACCOUNT = r"(?P<account>[A-Za-z0-9_.@-]{1,64})"  # versions before took `.` and `..` too
+_ACCOUNT = r"(?P<account>[A-Za-z0-9_.@-]{1,64})"  # earlier versions accepted `.` and `..` too
 _GENERATION = f"(?P<generation>{GENERATION_PATTERN.strip('^$')})"
 _OWNER = rf"(?:{re.escape(ALL_ACCOUNTS)}|{_ACCOUNT})"
 _WEBHOOK = f"(?P<webhook>{WEBHOOK_PATTERN.strip('^$')}|{DEFAULT})"
@@ -31,7 +31,7 @@ _TAG = r"\{fb(?P<partition>[0-9a-f]{2})\}"
 
 @dataclass(frozen=True, slots=True)
 class KeyKind:
-    """A kind of key. `expires`: always has a TTL; None: a generation's, which has one once it has ended."""
+    """A kind of key. `expires`: it always has a TTL; None: a generation's, which has one once ended."""
 
     name: str
     pattern: re.Pattern[str]
@@ -40,9 +40,9 @@ class KeyKind:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of the ledger, read. `kind` is None for a name that nobody described.
+    """A parsed key of the ledger. `kind` is None for an unknown name.
 
-    What is a webhook's and no account's, is the operators'.
+    A key with a webhook and no account belongs to an operators' webhook.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Key:
 
 
 def _in_partition(spell: Callable[..., str], *parts: str, expires: bool | None = False) -> KeyKind:
-    """A kind that `spell` spells from a partition and these patterns."""
+    """A kind whose keys `spell` builds from a partition and these patterns."""
     places = [f"\0{index}\0" for index in range(len(parts))]
     pattern = re.escape(spell(0, *places)).replace(re.escape(keys.tag(0)), _TAG)
     for place, part in zip(places, parts, strict=True):
@@ -102,15 +102,15 @@ KINDS = (
 )
 
 ADMIN_SCOPE = "admin"
-"""Whose idempotency keys an operator's are; no account's."""
+"""The scope of operators' idempotency keys; not an account."""
 
 _OURS = ("{fb", "fb:")
 
 
 def read_key(name: str, partitions: int) -> Key | None:
-    """The key of this name, or None if it is not the ledger's: arq and others may share the server.
+    """Parse a name; None if it is not the ledger's, since arq and others may share the server.
 
-    An account or generation that stands in another partition than its own belongs to nobody there: kind None.
+    An account or generation in the wrong partition gets kind None.
     """
     if not name.startswith(_OURS):
         return None

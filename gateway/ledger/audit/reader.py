@@ -1,4 +1,4 @@
-"""How the audit reads: small scripts that write nothing, a few at once, and a rest after each."""
+"""How the audit reads: small read-only scripts, a few at once, with a pause after each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gateway.redis_link.scripts import Argument
 
 
 class Reader:
-    """A ledger that is read gently: after each answer comes a rest, so that a busy ledger slows the audit down."""
+    """Reads a ledger gently, pausing after each reply, so that a busy ledger slows the audit down."""
 
     def __init__(self, ledger: LedgerCore, rest: float) -> None:
-        """Read `ledger`; each rest is `rest` times as long as the answer took."""
+        """Read `ledger`; each pause is `rest` times as long as the reply took."""
         self.ledger = ledger
         self.partitions = ledger.partitions
         self.kept = Kept.read({})
@@ -23,7 +23,7 @@ class Reader:
         self._rest = rest
 
     async def begin(self, now: int) -> None:
-        """Note when the audit began, and ask how long this ledger keeps what has ended."""
+        """Record when the audit began, and read the ledger's retention."""
         self.began_at = now
         self.kept = Kept.read(await self.ledger.published())
 
@@ -32,12 +32,12 @@ class Reader:
         return self.ledger.account_key(account)
 
     async def run(self, name: str, key: str, /, **arguments: Argument | None) -> tuple[str, Reply]:
-        """Run a script that only reads, then rest."""
+        """Run a read-only script, then pause."""
         started_at = time.monotonic()
         answer = await self.ledger.run(name, key, **arguments)
         await self.rest(started_at)
         return answer
 
     async def rest(self, started_at: float) -> None:
-        """Rest after what began then."""
+        """Pause after a call that started at this time."""
         await asyncio.sleep(self._rest * (time.monotonic() - started_at))

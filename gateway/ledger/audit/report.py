@@ -1,4 +1,4 @@
-"""What an audit says: what it looked at, and each difference with what to do about it."""
+"""The report of an audit: what it checked, and each difference with its fix."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 DIFFERENCES_MAX = 1000
-"""So many differences are kept in a report; the rest are only counted, so that a ruined ledger fits in memory too."""
+"""How many differences a report keeps. The rest are only counted, so that a ruined ledger's report fits in memory."""
 
 
 class DifferenceKind(StrEnum):
-    """What does not agree with what."""
+    """The kinds of differences."""
 
     BALANCE = "balance"
     JOURNAL = "journal"
@@ -81,7 +81,7 @@ _MENDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditDifference:
-    """Two things that should agree and do not. `subject` is whose they are, in words; amounts in it are credits."""
+    """Two values that should agree and do not. `subject` says whose, as text; amounts in text are credits."""
 
     kind: DifferenceKind
     subject: str
@@ -91,23 +91,23 @@ class AuditDifference:
     generation: str | None = None
 
     @property
-    def mend(self) -> str:
-        """What to do about it."""
+    def fix(self) -> str:
+        """How to fix it."""
         return _MENDS[self.kind]
 
     @property
     def identity(self) -> tuple[DifferenceKind, str]:
-        """The same at two looks, while the figures in it may move on a live ledger."""
+        """What identifies it across checks: figures may change on a live ledger."""
         return self.kind, self.subject
 
     def __str__(self) -> str:
-        """Say it in one sentence, and what to do in another."""
-        return f"{self.subject}: {self.kind}: expected {self.expected}, found {self.found}. {self.mend}."
+        """The difference in one sentence, its fix in another."""
+        return f"{self.subject}: {self.kind}: expected {self.expected}, found {self.found}. {self.fix}."
 
 
 @dataclass(slots=True)
 class Report:
-    """What an audit came to. Times are Redis's own, in milliseconds."""
+    """The result of an audit. Times are Redis's, in milliseconds."""
 
     at: int
     finished: int = 0
@@ -116,28 +116,28 @@ class Report:
     generations: int = 0
     entries: int = 0
     unproved: tuple[str, ...] = ()
-    """What changed so fast that no steady look at it succeeded: neither proved nor different. Findings again later."""
+    """Items that kept changing while they were checked: neither verified nor different. Run the audit again later."""
     differences: tuple[AuditDifference, ...] = ()
     counted: Counter[DifferenceKind] = field(default_factory=Counter)
-    """All differences by kind, also those that were too many to keep."""
+    """The number of differences by kind, including those not kept."""
 
     @property
     def difference_count(self) -> int:
-        """How many differences there are."""
+        """The number of differences."""
         return self.counted.total()
 
     @property
     def clean(self) -> bool:
-        """Whether everything agrees."""
+        """Whether there are no differences."""
         return not self.counted
 
     def add(self, difference: AuditDifference) -> None:
-        """Note a difference."""
+        """Add a difference."""
         self.counted[difference.kind] += 1
         if len(self.differences) < DIFFERENCES_MAX:
             self.differences = (*self.differences, difference)
 
     def could_not_prove(self, subject: str) -> None:
-        """Note what never stood still."""
+        """Add an item that kept changing."""
         if len(self.unproved) < DIFFERENCES_MAX:
             self.unproved = (*self.unproved, subject)

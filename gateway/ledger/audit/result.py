@@ -1,7 +1,7 @@
-"""What the last audit came to, kept in the ledger for whoever watches it; and whose turn the next one is.
+"""The result of the last audit, stored in the ledger for operators, and the claim on the next one.
 
-The turn is a key with a TTL: a caretaker's while it audits, `done` until the next audit is due. So Redis's clock says
-when that is, and of several caretakers one takes it.
+The claim is a key with a TTL: a caretaker's id while it audits, then `done` until the next audit is due. So Redis's
+clock decides when that is, and only one of several caretakers audits.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from gateway.ledger.core import LedgerCore
 TEXTS_MAX = 20
 EVERY_MS = 24 * 3600 * 1000
 CLAIM_MS = 120_000
-"""How long a caretaker's turn lasts unless it keeps it: a dead one's audit is another's after this."""
+"""How long a claim lasts unless renewed. After this, another caretaker takes over from a dead one."""
 
 _DONE = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastAudit:
-    """The last whole audit. Times are Redis's, in milliseconds; `texts` are the first differences, in sentences."""
+    """The last full audit. Times are Redis's, in milliseconds; `texts` are the first differences, as sentences."""
 
     at: int
     finished: int
@@ -36,7 +36,7 @@ class LastAudit:
 
 
 async def remember(ledger: LedgerCore, report: Report) -> LastAudit:
-    """Keep what a whole audit came to; the next is due in 24 hours."""
+    """Store the result of a full audit; the next is due in 24 hours."""
     last = LastAudit(
         at=report.at,
         finished=report.finished,
@@ -53,20 +53,20 @@ async def remember(ledger: LedgerCore, report: Report) -> LastAudit:
 
 
 async def last_audit(ledger: LedgerCore) -> LastAudit | None:
-    """What the last audit came to; None before the first."""
+    """The result of the last audit; None before the first."""
     kept = await ledger.command("GET", keys.AUDIT)
     if kept is None:
         return None
     record = json.loads(kept)
-    values = {each.name: record[each.name] for each in fields(LastAudit)}  # a newer Farebox may say more
+    values = {each.name: record[each.name] for each in fields(LastAudit)}  # a newer Farebox may have written more
     return LastAudit(**values | {"texts": tuple(record["texts"])})
 
 
 async def claim_audit(ledger: LedgerCore, holder: str) -> bool:
-    """Whether an audit is due and it is now `holder`'s turn to make it."""
+    """Claim the next audit for `holder`; False if none is due, or another process has claimed it."""
     return await ledger.command("SET", keys.AUDIT_CLAIM, holder, "NX", "PX", CLAIM_MS) is not None
 
 
 async def keep_claim(ledger: LedgerCore, holder: str) -> None:
-    """Go on with one's turn. It may have passed to another meanwhile: two audits at once harm nobody."""
+    """Renew the claim. Another process may have taken it meanwhile: two concurrent audits are harmless."""
     await ledger.command("SET", keys.AUDIT_CLAIM, holder, "XX", "PX", CLAIM_MS)

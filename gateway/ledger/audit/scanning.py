@@ -1,4 +1,4 @@
-"""Every key's name, in pages, from each server that holds a part of the ledger."""
+"""Scans the names of all keys, in pages, on each server of the ledger."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gateway.ledger.audit.reader import Reader
 from gateway.ledger.scripts import translated
 
 KEYS_AT_ONCE = 200
-"""So many keys, about, are asked for in one SCAN: a name that was there all the while comes once, seldom twice."""
+"""SCAN's COUNT. A key that exists throughout is returned at least once, rarely twice."""
 
 
 async def scan(reader: Reader, pattern: str = "*") -> AsyncIterator[list[str]]:
-    """Pages of names that match; a page may be empty. LedgerUnavailable if a server does not answer."""
+    """Pages of matching names; a page may be empty. LedgerUnavailable if a server does not respond."""
     try:
         for server in await _servers(reader.ledger.redis):
             cursor = 0
@@ -34,7 +34,7 @@ async def scan(reader: Reader, pattern: str = "*") -> AsyncIterator[list[str]]:
 
 
 async def count_keys(reader: Reader) -> int:
-    """How many keys there are on all servers, also those that are not the ledger's."""
+    """The number of keys on all servers, including those that are not the ledger's."""
     try:
         return sum([await server.execute_command("DBSIZE") for server in await _servers(reader.ledger.redis)])
     except (RedisError, OSError) as error:

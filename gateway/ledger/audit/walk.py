@@ -1,8 +1,8 @@
-"""The walk over a whole ledger: key by key over each server, then the totals of each partition.
+"""Walks a whole ledger: key by key on each server, then the totals of each partition.
 
-What is in memory at any time: one page of names (about KEYS_AT_ONCE), what CHECKS_AT_ONCE checks hold (a page of a
-journal, of generations or of a sorted set each, and an account's grants), and three numbers for each partition. An
-account that lists more generations than one script reads adds the ids of those that are open.
+In memory at any time: one page of names (about KEYS_AT_ONCE), the data of CHECKS_AT_ONCE checks (each a page of a
+journal, of generations or of a sorted set, and an account's grants), and three numbers per partition. An account that
+lists more generations than one script reads adds the ids of its open ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHECKS_AT_ONCE = 8
 """Checks in parallel: their scripts may share a pipeline, which Redis runs without serving other clients."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with how many of how many "partitions" or "keys" were checked; keys come and go meanwhile."""
+"""Called with done, total, and "partitions" or "keys"; the number of keys changes meanwhile."""
 
 _INDEXES = frozenset({"deadlines", "waiting", "outputs", "recent"})
 
@@ -43,8 +43,8 @@ async def audit(
     """Verify that everything in a live ledger is consistent, or name what is not; with `account`, only that account.
 
     It writes nothing and blocks nothing. `rest`: the pause after each reply, as a multiple of the reply's duration.
-    A report about an unknown account has no accounts. LedgerUnavailable if a server does not answer, LedgerBroken if
-    there is no ledger of this shape.
+    A report about an unknown account has no accounts. LedgerUnavailable if a server does not respond, LedgerBroken if
+    there is no ledger with these partitions.
     """
     reader = Reader(ledger, rest)
     await _check_shape(ledger)

@@ -1,4 +1,4 @@
-"""Webhooks: each is listed by its owner, and its pending events have a due time in the index."""
+"""Checks webhooks: each is listed by its owner, and its pending events have a due time in the index."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _DELIVERIES_AT_ONCE = 500
 _WEBHOOKS_AT_ONCE = 500
 
 _WHAT = {
-    "lost": ("a time at which it is told", "none: nobody will tell it"),
+    "lost": ("a delivery time", "none: nobody will tell it"),
     "done": ("nothing due, because it is not pending", "a time at which it would be told again"),
 }
 
 
 async def check_webhook(reader: Reader, key: Key) -> Findings:
-    """Compare a webhook with its owner's list, with the partition's index, and with its oldest deliveries."""
+    """Check a webhook against its owner's list, the partition's index, and its oldest deliveries."""
     word, rest = await reader.run("audit_webhook", key.name, limit=_DELIVERIES_AT_ONCE)
     if word == "gone":
         return Findings()
     listed, index, first = (text.decode() for text in rest[:3])
     found = []
     if listed != "1":
-        found.append((f"webhook {key.webhook}", "its owner's list with it", "one without it: it is told nothing"))
+        found.append((f"webhook {key.webhook}", "an entry in its owner's list", "one without it: it is told nothing"))
     if index != first:
         found.append((f"webhook {key.webhook}, when it is due", first or "nothing due", index or "nothing due"))
     for event, what in rest[3:]:
@@ -35,14 +35,14 @@ async def check_webhook(reader: Reader, key: Key) -> Findings:
 
 
 async def check_webhook_index(reader: Reader, key: Key) -> Findings:
-    """Compare the due webhooks with the existing ones."""
+    """Check that all due webhooks exist."""
     findings, cursor = Findings(), "0"
     while True:
         _, (after, *rows) = await reader.run("audit_webhooks", key.name, cursor=cursor, limit=_WEBHOOKS_AT_ONCE)
         for name, there in rows:
             if there != b"1":
                 subject = f"{key.name}, {name.decode()}"
-                findings.differences.append(_difference(key, subject, "a webhook that is there", "no such webhook"))
+                findings.differences.append(_difference(key, subject, "an existing webhook", "no such webhook"))
         cursor = after.decode()
         if cursor == "0":
             return findings
