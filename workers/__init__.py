@@ -1,1 +1,1 @@
-"""The processes beside the gateway: workers make generations, caretakers pick up what was left undone."""
+"""The processes beside the gateway: workers run generations, caretakers recover what crashes leave behind."""

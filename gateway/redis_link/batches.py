@@ -22,7 +22,7 @@ Command = tuple[Word, ...]
 
 
 async def send(redis: Redis, commands: Sequence[Command]) -> list[Any]:
-    """The reply to each command; an error from Redis is returned as a ResponseError.
+    """Send commands; returns the reply to each. An error from Redis is returned as a ResponseError.
 
     Raises redis-py's errors if Redis is unavailable; any of the commands may have run then, and after a lost connection
     they were sent again.

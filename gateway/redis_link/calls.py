@@ -1,8 +1,8 @@
 """Calls to one Redis or a cluster: scripts and plain commands, sent together when they are made together.
 
-Concurrent calls of one turn of the event loop travel in one pipeline; each keeps its own answer. A script that the
-server does not know (after a restart or a failover) is sent again, whole. The ledger's calls and the queue's are of one
-class; what they are translated to when nobody answers, and what an answer waits for, they say themselves.
+Calls made in the same iteration of the event loop share a pipeline; each gets its own reply. A script unknown to the
+server (after a restart or a failover) is sent again with its source. The ledger and the queue both use this class, with
+their own error translation and confirmation.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Reply = list[Any]
 
 
 class Confirmation(Protocol):
-    """What every answer of a batch waits for besides the server's own."""
+    """What every reply of a batch waits for in addition: a confirmation by replicas."""
 
     async def ready(self) -> int:
-        """Before a batch is sent: which connection will confirm it."""
+        """Before a batch is sent: the number of the connection that will confirm it."""
 
     async def confirm(self, connection: int, /) -> None:
-        """Return when all that was written before this call is confirmed."""
+        """Return when everything written before this call is confirmed."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """What to send, its name in errors, and who waits for its answer."""
+    """What to send, its name in errors, and the future of its reply."""
 
     name: str
     command: Command
@@ -56,7 +56,7 @@ class Calls:
         *,
         confirmation: Confirmation | None = None,
     ) -> None:
-        """`translated` turns what redis-py raises into our words, given what was called."""
+        """`translated` converts redis-py's errors, given the name of the call."""
         self._redis = redis
         self._scripts = scripts
         self._translated = translated
@@ -69,7 +69,7 @@ class Calls:
         return self._call(name, self._scripts.command(name, keys, **arguments))
 
     def command(self, *words: Word) -> asyncio.Future[Any]:
-        """Run a plain command, in the same batch and under the same promise as scripts."""
+        """Run a plain command, in the same batch and with the same guarantees as scripts."""
         return self._call(str(words[0]), words)
 
     def _call(self, name: str, command: Command) -> asyncio.Future[Any]:
@@ -86,7 +86,7 @@ class Calls:
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             answers = [error] * len(calls)
         for call, answer in zip(calls, answers, strict=True):
-            if call.answer.done():  # nobody waits for it any more
+            if call.answer.done():  # its caller was cancelled
                 continue
             if isinstance(answer, BaseException):
                 call.answer.set_exception(self._translated(answer, call.name))
@@ -103,7 +103,7 @@ class Calls:
 
 
 async def exchange(redis: Redis | RedisCluster, commands: Sequence[Command]) -> list[Any]:
-    """What each command was answered, in one round trip; a refusal of Redis is a ResponseError among the answers."""
+    """The reply to each command, in one round trip; an error from Redis is a ResponseError among them."""
     answers = await _send(redis, commands)
     unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
     if unknown:

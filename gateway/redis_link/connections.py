@@ -1,14 +1,13 @@
-"""Connections to Redis: addresses read from the settings, clients made of them, one policy for all.
+"""Connections to Redis: parses addresses from the settings, and creates clients with one policy for all.
 
-| address | what |
+| address | server |
 |---|---|
 | `redis://[user:password@]host:port[/db]` | one server |
-| `redis+sentinel://[user:password@]host:port,host:port/name[/db]` | the master that the Sentinels name |
+| `redis+sentinel://[user:password@]host:port,host:port/name[/db]` | the current master according to the Sentinels |
 | `redis+cluster://[user:password@]host:port,host:port` | a cluster (the ledger only: arq's transactions span keys) |
-| `unix:///path/to/redis.sock` | the embedded server; the path stands as it is, nothing is quoted |
+| `unix:///path/to/redis.sock` | the embedded server; the path is not URL-encoded |
 
-`rediss` instead of `redis` is TLS with the certificate and the host name checked; `?ca=/path/to/ca.pem` names an
-authority of one's own.
+`rediss` instead of `redis` uses TLS, and verifies certificate and host name; `?ca=/path/to/ca.pem` sets a private CA.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from gateway.errors import SettingsError
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 _POOL_WAIT_SECONDS = 2  # for one of these connections
-_CONNECTIONS_MAX = 100  # one thread of Redis answers them all: more would wait there instead of here
+_CONNECTIONS_MAX = 100  # Redis has one thread: with more, calls would wait there instead of here
 _REDIS_PORT = 6379
 _SENTINEL_PORT = 26379
 _PORT_MAX = 65535
@@ -42,7 +41,7 @@ _FORMS: dict[str, Kind] = {"": "single", "sentinel": "sentinel", "cluster": "clu
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Redis is."""
+    """The address of a Redis."""
 
     kind: Kind
     hosts: tuple[tuple[str, int], ...] = ()
@@ -55,19 +54,19 @@ class Address:
     authority: str | None = None
 
     def __repr__(self) -> str:
-        """Say where, never the password."""
+        """Show the address, never the password."""
         where = self.path or ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"Address({self.kind} {where}{f' {self.service}' if self.service else ''})"
 
 
 def parse_address(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Address:
-    """Read `url`. SettingsError names `setting` and what is wrong, never the URL itself: it may hold a password."""
+    """Parse `url`. SettingsError names `setting` and the problem, but not the URL, which may contain a password."""
     if url.startswith("unix://"):
         path = url.removeprefix("unix://")
         if not path.startswith("/"):
             raise _wrong(setting, "a socket's address must be unix:// with an absolute path: unix:///run/redis.sock")
         return Address("unix", path=path)
-    # Not urlsplit: some versions of Python 3.11 refuse a list of hosts with an IPv6 address in it.
+    # Not urlsplit: some versions of Python 3.11 reject a list of hosts with an IPv6 address in it.
     split = re.fullmatch(r"([a-z+]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?", url)
     scheme, netloc, path, query = split.groups("") if split else ("", "", "", "")
     if netloc.count("[") != netloc.count("]"):
@@ -80,7 +79,7 @@ def parse_address(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Address:
 
 
 def connect_ledger(url: str, setting: str = "FAREBOX_LEDGER_URL") -> Redis | RedisCluster:
-    """A client for the ledger's Redis; it connects when it is first used."""
+    """A client for the ledger's Redis; it connects at first use."""
     address = parse_address(url, setting)
     if address.kind != "cluster":
         return _client(_pool(address, ANSWER_SECONDS))
@@ -97,8 +96,8 @@ def queue_pool(
 ) -> ConnectionPool:
     """Connections to the queue's Redis, for `ArqRedis(pool, …)` or `Redis.from_pool(pool)`.
 
-    A command that blocks must end before `answer_seconds`. Who listens for ever (pub/sub) passes None and leaves it
-    to TCP keep-alive to find out that the other side is gone.
+    Blocking commands must end before `answer_seconds`. Pub/sub, which listens forever, passes None and relies on TCP
+    keep-alive to detect a dead connection.
     """
     address = parse_address(url, setting)
     if address.kind == "cluster":
@@ -107,21 +106,21 @@ def queue_pool(
 
 
 def connect_queue(url: str, answer_seconds: float | None = ANSWER_SECONDS, setting: str = "FAREBOX_QUEUE_URL") -> Redis:
-    """A plain client for the queue's Redis: pub/sub, the bell, readiness."""
+    """A plain client for the queue's Redis: pub/sub, wake-up lists, readiness."""
     return _client(queue_pool(url, answer_seconds, setting))
 
 
 def is_closed_transport(error: BaseException) -> bool:
-    """Whether uvloop refused to write to a connection that was reset a moment ago.
+    """Whether uvloop refused to write to a connection that was just reset.
 
-    It says so by a RuntimeError, which redis-py passes on as it is; the loop of the standard library writes into the
-    void and lets the next read find out.
+    It raises a RuntimeError, which redis-py does not translate. asyncio's own loop accepts the write, and the next read
+    fails.
     """
     return isinstance(error, RuntimeError) and "the handler is closed" in str(error)
 
 
 class _SentinelPool(SentinelConnectionPool):
-    """Connections to the master, which closes its connections to the Sentinels too."""
+    """Connections to the master; closing it also closes those to the Sentinels."""
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as redis-py has it
         """Close all; after a failover, which passes False, only those to the old master."""
@@ -139,7 +138,7 @@ def _client(pool: ConnectionPool) -> Redis:
 def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
     common = _common(address, answer_seconds) | {"db": address.database}
     if address.kind == "sentinel":
-        # The Sentinels are asked under the same policy, and with the same credentials and certificates.
+        # Connections to the Sentinels have the same policy, credentials and certificates.
         own = {"ssl": True, **_tls(address)} if address.tls else {}
         asking = {key: value for key, value in common.items() if key != "db"} | own
         sentinel = Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
@@ -156,13 +155,13 @@ def _pool(address: Address, answer_seconds: float | None) -> ConnectionPool:
 
 
 def _common(address: Address, answer_seconds: float | None) -> dict[str, Any]:
-    """Options that every connection gets.
+    """Options of every connection.
 
-    A lost connection is tried twice more within half a second: a script run twice with one id answers as the first
-    time (R11). A late answer is not: it says that Redis is stuck, and asking again would only make it later.
+    A lost connection is retried twice within half a second: a script run twice with one id returns its first result
+    (R11). A timeout is not retried: Redis is stuck, and a retry would only add load.
 
-    There is no `health_check_interval`. The pool looks at a connection before it hands it out, and redis-py 5.3 never
-    returns from its health check where a server wants a password and none is set.
+    There is no `health_check_interval`: the pool checks a connection before use, and redis-py 5.3 hangs in its health
+    check if a server requires a password and none is set.
     """
     return {
         "username": address.username,

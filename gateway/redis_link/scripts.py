@@ -1,4 +1,4 @@
-"""Lua scripts: files with plain includes, called by digest, with arguments by name."""
+"""Lua scripts: files with plain includes, called by digest, with named arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SOURCES: dict[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A composed script, the digest that Redis knows it by, and its arguments as its first line of code names them."""
+    """A composed script, its digest for EVALSHA, and its argument names, from its first statement."""
 
     name: str
     source: str
@@ -28,7 +28,7 @@ class Script:
     arguments: tuple[str, ...]
 
     def in_order(self, given: Mapping[str, Argument | None]) -> list[Argument]:
-        """The arguments in the script's order. What is None is sent as ""; True and False as 1 and 0."""
+        """The arguments in the script's order. None is sent as "", True and False as 1 and 0."""
         if len(given) != len(self.arguments) or not all(name in given for name in self.arguments):
             msg = f"{self.name}.lua takes {', '.join(self.arguments)}; it was given {', '.join(given)}"
             raise TypeError(msg)
@@ -36,7 +36,7 @@ class Script:
 
 
 class ScriptFolder:
-    """The scripts in the folder `lua` of a package; `lua/lib` has what they include."""
+    """The scripts in the folder `lua` of a package; `lua/lib` has the libraries they include."""
 
     def __init__(self, package: str) -> None:
         self._lua = files(package).joinpath("lua")
@@ -48,16 +48,16 @@ class ScriptFolder:
         if script is None:
             text = self.text(name)
             source = self.compose(text)
-            digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # Redis names scripts so
+            digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()  # how Redis names scripts
             script = self._loaded[name] = Script(name, source, digest, arguments_of(text))
         return script
 
     def text(self, name: str) -> str:
-        """The file as it is: `reserve`, `lib/buckets`."""
+        """The source of a file: `reserve`, `lib/buckets`."""
         return self._lua.joinpath(f"{name}.lua").read_text()
 
     def compose(self, text: str) -> str:
-        """A script with its libraries in the place of its includes: each once, and what one includes before it."""
+        """A script with its includes replaced by the libraries: each once, after those it includes itself."""
         included: set[str] = set()
 
         def libraries(include: re.Match[str]) -> str:
@@ -71,20 +71,20 @@ class ScriptFolder:
         return _INCLUDE.sub(libraries, text)
 
     def command(self, name: str, keys: Sequence[str], /, **arguments: Argument | None) -> Command:
-        """The command that runs a script, with its arguments by name: their order the script itself says."""
+        """The command that runs a script. Arguments are named; the script defines their order."""
         script = self.load(name)
         _SOURCES[script.digest] = script.source
         return ("EVALSHA", script.digest, len(keys), *keys, *script.in_order(arguments))
 
 
 def arguments_of(text: str) -> tuple[str, ...]:
-    """The names that a script gives to its arguments, in order: `local attempt, operation = unpack(ARGV)`."""
+    """The names of a script's arguments, in order: `local attempt, operation = unpack(ARGV)`."""
     named = _ARGUMENTS.search(_REMARK.sub("", text))
     return tuple(re.findall(r"\w+", named[1])) if named else ()
 
 
 def sent_whole(command: Command) -> Command:
-    """The same command for a server that does not know its script."""
+    """The same command with the script's source, for a server that does not know it."""
     _, digest, *words = command
     return ("EVAL", _SOURCES[str(digest)], *words)
 

@@ -117,7 +117,7 @@ MUTANTS = [
     ),
     Mutant(
         "what was used beyond its money is forgotten",
-        "cycle.set_off = math.min(due, provided.owed(b, list, cycle))",
+        "cycle.set_off = math.min(due, cycle_records.owed(b, list, cycle))",
         "cycle.set_off = 0",
         "what_was_spent_before_a_downgrade_is_set_off_against_the_next_cycles",
     ),
@@ -189,7 +189,7 @@ MUTANTS = [
     ),
     Mutant(
         "a grant that ended is not remembered as used",
-        'turn(a, grant.id .. "," .. amounts.text(grant.available))',
+        'record(a, grant.id .. "," .. amounts.text(grant.available))',
         "",
         "what_was_not_used_of_a_cycle_is_not_owed_when_its_money_goes_back_later",
     ),

@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class PartitionHealth:
-    """Since when a partition has answered without errors, late answers or gaps (R16).
+    """Since when a partition has responded without errors, timeouts or gaps (R16).
 
-    A lease that ran out says that its worker is dead only if the worker could have renewed it. So leases are judged
-    when the ledger was seen to answer for one whole lease; the first answer after a start counts as the beginning.
+    An expired lease means a dead worker only if the worker could have renewed it. So leases are judged only after the
+    ledger has been seen to respond for one full lease, counted from the first response after a start.
     """
 
     lease_seconds: float
@@ -38,7 +38,7 @@ class PartitionHealth:
     last: float | None = None
 
     def answered(self, asked_at: float, now: float) -> None:
-        """Note an answer; a late one, or the first after a gap, starts the lease anew."""
+        """Record a response; a late one, or the first after a gap, restarts the count."""
         late = now - asked_at > self.lease_seconds / 3
         gap = self.last is not None and asked_at - self.last > self.gap_seconds
         if late or gap or self.since is None:
@@ -46,11 +46,11 @@ class PartitionHealth:
         self.last = now
 
     def lost(self) -> None:
-        """Note an error."""
+        """Record an error."""
         self.since = self.last = None
 
     def may_judge(self, now: float) -> bool:
-        """Whether a lapsed lease means a dead worker."""
+        """Whether an expired lease means a dead worker."""
         return self.since is not None and now - self.since >= self.lease_seconds
 
 
@@ -114,7 +114,7 @@ class Caretaker:
         except FareboxError:
             health.lost()
             raise
-        for error in rescued:  # after all of them: one generation that cannot be read keeps no other from its rescue
+        for error in rescued:  # after all of them: an unreadable generation must not block the others' rescue
             if isinstance(error, FareboxError):
                 health.lost()
             if isinstance(error, BaseException):

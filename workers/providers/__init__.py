@@ -1,4 +1,4 @@
-"""The kinds of provider, as a rate card's `[providers.<name>]` says them. Each is imported when it is first used."""
+"""The kinds of provider for `[providers.<name>]` in the rate card. Each is imported at first use."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ KINDS = {
     "openai": "workers.providers.openai_images:OpenAiImages",
     "sandbox": "workers.providers.sandbox:Sandbox",
 }
-"""Kind → where its class is. A class is made with a Connection."""
+"""Kind → the path of its class, which is created with a Connection."""
 
 
 def make_provider(kind: str, connection: Connection) -> Provider:
-    """A new provider object, to be kept for the worker's life; KeyError with the known kinds if there is none."""
+    """Create a provider, to be kept for the worker's life; KeyError, with the known kinds, for an unknown one."""
     if kind not in KINDS:
         raise KeyError(f"no provider of kind {kind!r}; there is {', '.join(sorted(KINDS))}")
     module, _, name = KINDS[kind].partition(":")

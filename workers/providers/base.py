@@ -1,13 +1,13 @@
-"""What a provider is: submit a request, hand out its results, stop. It knows nothing of credits.
+"""The provider interface: submit a request, stream its results, cancel. Providers know nothing about credits.
 
-A worker calls `submit` once and notes the ref in the ledger before it waits (R17); or, if an earlier attempt left a
-ref, it goes straight to `results`. There it gets progress and finished outputs as they come, until the iterator ends
-(everything that will come has come) or raises one of the ProviderErrors of `gateway.errors`, whose class says whether
-another attempt is worth it. A vendor that answers a request with its result has no ref: its `submit` returns None and
-does nothing, and `results` makes the call.
+A worker calls `submit` once and stores the ref in the ledger before it waits (R17); or, if an earlier attempt left a
+ref, it goes straight to `results`. This yields progress and finished outputs as they arrive, until the iterator ends
+(everything has arrived) or raises one of the ProviderErrors of `gateway.errors`, whose class says whether another
+attempt is worthwhile. For a vendor with a synchronous API there is no ref: `submit` does nothing and returns None, and
+`results` makes the call.
 
-A job that is not done is `Pending`. A worker that hears so may leave the generation with its provider (it parks) and
-come back with the same ref when the provider calls back, or after a while.
+A job that is not done yields `Pending`. The worker may then park the generation: leave it with its provider, and return
+with the same ref when the provider calls back, or for the next poll.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from workers.providers.values import fraction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Where a provider is and how to speak to it: a table `[providers.<name>]` of the rate card, with its secret.
+    """How to reach a provider: a table `[providers.<name>]` of the rate card, with its secret.
 
-    `base_url` has no slash at its end; None: the vendor's own. `key` is never to be logged, so it is not shown either.
-    `timeout_seconds` bounds one request and its answer; `folder` is where the rate card's own files are;
-    `input_guard` says from where inputs may be fetched.
+    `base_url` has no trailing slash; None: the vendor's own. `key` must never be logged, so it is left out of the repr.
+    `timeout_seconds` limits one request and its response; `folder` contains the rate card; `input_guard` restricts the
+    addresses that inputs are fetched from.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderInput:
-    """An input image or video (`kind`): an `https:` URL of the client's, or bytes that are in our store."""
+    """An input image or video (`kind`): an `https:` URL from the client, or bytes from our object store."""
 
     kind: str
     url: str | None = None
@@ -53,9 +53,9 @@ class ProviderInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentNames:
-    """What the provider's model calls what is no setting; None: it takes no such thing.
+    """The names of a model's arguments that are not settings; None: the model has no such argument.
 
-    `one_image`, `one_video`: it takes a single one under that name, not a list.
+    `one_image`, `one_video`: the argument takes a single one, not a list.
     """
 
     prompt: str = "prompt"
@@ -68,16 +68,16 @@ class ArgumentNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRequest:
-    """What a provider is asked to make.
+    """A request to a provider.
 
     `indices` are the outputs still missing, in order: a later attempt makes only those (R9). `job_indices` are those
-    that the job was asked for: more, if it delivered some of them to an earlier attempt. `provider_model` is the
-    provider's own name for `model`. `arguments` are the settings in the provider's words, `settings` in ours.
-    `idempotency_key` is the same each time one job is asked for, by whatever attempt, and a new one after the provider
-    failed. `callback_url` is what a provider that can may call when the job has ended; then `called_back` is set, which
-    `pause` heeds. `announced` are refs of jobs whose answer may never come: should the generation end without one, they
-    are asked to stop. `last_poll`: the generation is cancelled, and only what is finished now is still wanted.
-    `sandbox` is the test-mode controls, None for every real request.
+    requested of the job: more, if it delivered some of them to an earlier attempt. `provider_model` is the provider's
+    name for `model`. `arguments` are the settings translated for the provider, `settings` the original ones.
+    `idempotency_key` stays the same for one job, in all attempts; after the provider failed, there is a new one.
+    `callback_url` is the URL that a provider may call when the job ends; `called_back` is set then, and ends `pause`.
+    `announced` are refs of jobs whose submit response may be lost: if the generation ends without a ref, they are
+    stopped. `last_poll`: the generation is cancelled, and only outputs finished by now are still wanted. `sandbox` has
+    the test-mode controls; None for every real request.
     """
 
     generation: str
@@ -100,7 +100,7 @@ class ProviderRequest:
     sandbox: Mapping[str, Any] | None = None
 
     async def pause(self, seconds: float) -> None:
-        """Wait between two looks at a job: so long, or until its provider calls back."""
+        """Wait between two polls of a job: this long, or until its provider calls back."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.called_back.wait(), seconds)
         self.called_back.clear()
@@ -108,37 +108,37 @@ class ProviderRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProgressReport:
-    """How much of the request is done, 0 to 1, over all outputs that were asked of this attempt.
+    """Progress, 0 to 1, over all outputs requested of this attempt.
 
-    A provider may put here what a vendor said: what is no such number becomes 0, which moves nothing.
+    A vendor's own value may be passed: an invalid one becomes 0, which has no effect.
     """
 
     fraction: float
 
     def __post_init__(self) -> None:
-        """Keep only what can be counted with."""
+        """Replace an invalid number by 0."""
         object.__setattr__(self, "fraction", fraction(self.fraction) or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The provider has the job and it is not done: the worker may park. `results` waits, then looks again if read on.
+    """The provider has the job, and it is not done: the worker may park. If read further, `results` waits and polls.
 
-    `fraction` is how much is done, if the provider says so.
+    `fraction` is the progress, if the provider reports it.
     """
 
     fraction: float | None = None
 
     def __post_init__(self) -> None:
-        """Keep only what can be counted with, as Progress does."""
+        """Drop an invalid number."""
         object.__setattr__(self, "fraction", fraction(self.fraction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """One finished output. What its bytes are, the worker finds out by itself: no vendor is trusted with that.
+    """One finished output. The worker detects the media type itself: no vendor is trusted with that.
 
-    `made_here`: this process made them. Whatever comes from outside, by whatever way, may be a hostile file.
+    `made_here`: this process made it. Anything from outside may be a hostile file.
     """
 
     index: int
@@ -150,46 +150,47 @@ Result = ProgressReport | Pending | Rendered
 
 
 class Provider(Protocol):
-    """One vendor of outputs. One object serves all generations of a worker at the same time."""
+    """One provider of outputs. A single object serves all generations of a worker concurrently."""
 
     async def submit(self, request: ProviderRequest) -> str | None:
-        """Start the work and return the provider's own job id, its ref. Quick: the waiting is `results`' part.
+        """Submit the job and return the provider's own job id, the ref. Returns quickly: waiting is done by `results`.
 
-        None: there is no job to come back to, and `results` does it all. If the answer is lost, so is the ref. Raise
-        ProviderUnreachable only if the provider cannot have taken the job, or knows `idempotency_key`: it is asked
-        again and again. Otherwise ProviderFailed, of which there are at most `attempts_max`: nobody pays for an endless
-        row of jobs. Who chooses the ref itself says in `announced` what it will be, before it is sent.
+        None: there is no job to resume, and `results` does everything. If the response is lost, so is the ref. Raise
+        ProviderUnreachable only if the provider cannot have accepted the job, or honours `idempotency_key`: it is
+        retried without limit. Otherwise raise ProviderFailed, which is retried at most `attempts_max` times, so that
+        jobs are not paid for over and over. A provider that chooses the ref itself adds it to `announced` before
+        sending.
         """
         ...
 
     def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
-        """Yield progress and each output as soon as it is ready, also for a ref of an earlier attempt.
+        """Yield progress and each output as soon as it is ready, also for an earlier attempt's ref.
 
-        Raises ProviderRejected, Moderated, ProviderFailed, ProviderUnreachable or its kind ProviderBusy. Whoever stops
-        early closes the generator (`contextlib.aclosing`); a cancelled task does so by itself. Closing leaves the job
-        with the provider, to be resumed by ref. It begins with a look, so what it says first is so now.
+        Raises ProviderRejected, Moderated, ProviderFailed, ProviderUnreachable or its subclass ProviderBusy. Callers
+        that stop early close the generator (`contextlib.aclosing`); a cancelled task does so by itself. Closing leaves
+        the job with the provider, to be resumed by ref. It polls first, so the first result is current.
         """
         ...
 
     async def cancel(self, ref: str, provider_model: str) -> None:
         """Ask the provider to stop the job, which was submitted for `provider_model`.
 
-        No error if it has ended or is not known.
+        No error if the job has ended or is unknown.
         """
         ...
 
     async def close(self) -> None:
-        """Free what the provider holds in this process."""
+        """Release the provider's resources in this process."""
         ...
 
 
 @runtime_checkable
 class ListeningProvider(Provider, Protocol):
-    """A provider that hears by itself how its jobs do: who leaves one with it listens, and looks when that ends."""
+    """A provider with push events about its jobs: after parking one, a worker listens, and polls when the job ends."""
 
     def listen(self, ref: str) -> AsyncGenerator[float | None]:
-        """How much of the job is done, each time it is said; it ends when the job has, or is not known (any more).
+        """Yield each progress report; ends when the job has ended or is unknown.
 
-        It outlasts a provider that is away. Nothing is raised.
+        It keeps listening while the provider is unreachable. Never raises.
         """
         ...

@@ -1,9 +1,9 @@
-"""HTTP as all providers speak it: one session, time limits, bounded bodies, and errors that say what may be done next.
+"""HTTP calls for all providers: one session, timeouts, bounded bodies, and errors that say whether to retry.
 
-The question that decides is whether the provider can have taken the job. A connection that was never made leaves
-nothing behind: ProviderUnreachable, ask again. An answer that was lost leaves nobody wiser: where the call may be
-repeated (a look; a submit whose key the provider knows) that is ProviderUnreachable too, and where it may not,
-ProviderFailed, of which there are at most `attempts_max`. So no call is repeated here, and no redirect followed.
+What matters is whether the provider may have accepted the job. If no connection was made, it has not:
+ProviderUnreachable, retry. If the response was lost, nobody knows: for a repeatable call (a poll; a submit with an
+idempotency key) that is ProviderUnreachable too, otherwise ProviderFailed, which is retried at most `attempts_max`
+times. So this module itself neither retries nor follows redirects.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ OUTPUT_BYTES_MAX = 256 * 1024 * 1024  # ten minutes of 1080p; it is in memory un
 
 _CONNECT_SECONDS = 10.0
 _POLL_SECONDS = 30.0
-_SILENCE_SECONDS = 60.0  # of a download
-# Below the 5 s after which the shortest-tempered common server ends an idle connection: a submit that is written into
-# a connection while it ends is a submit of which nobody knows whether it arrived.
+_SILENCE_SECONDS = 60.0  # without data during a download
+# Less than the 5 s after which common servers close idle connections, at the earliest: if a submit is written while the
+# connection is being closed, nobody knows whether it arrived.
 _IDLE_SECONDS = 4.0
 _PATIENCE_SECONDS_MAX = 900.0
 _MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # of a WebSocket
@@ -60,14 +60,14 @@ _OURS_TO_MEND = {
     404: "check `base_url` and `provider_model`",
 }
 _REQUEST_AT_FAULT = frozenset({400, 406, 409, 411, 413, 414, 415, 416, 422, 451})
-_LOST_ON_THE_WAY = frozenset({408, 425, 502, 503, 504})  # said by what stands in front of it
+_LOST_ON_THE_WAY = frozenset({408, 425, 502, 503, 504})  # from proxies in front of it
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """A provider's answer: read whole, whatever its status. `repeatable` says so of the call that it answers.
+    """A provider's response, read completely, whatever its status. `repeatable`: whether its call may be repeated.
 
-    `url` is where it came from: relative addresses in it are relative to that.
+    `url` is its address: relative URLs in it are relative to that.
     """
 
     method: str
@@ -79,20 +79,20 @@ class ProviderResponse:
 
     @property
     def ok(self) -> bool:
-        """Whether it is one of the 2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
 
     @property
     def broken(self) -> bool:
-        """Whether it is one of the 5xx: the provider's fault, and whether it has done what it was asked is not said."""
+        """Whether the status is 5xx: the provider's fault, and it is unknown whether the call took effect."""
         return self.status >= 500  # noqa: PLR2004 - HTTP's own number
 
     def json(self) -> Any:
-        """What it says as JSON; None if it is none."""
+        """The body as JSON; None if it is not JSON."""
         return document_in(self.body)
 
     def document(self) -> dict[str, Any]:
-        """What it says as a JSON object; ProviderFailed or ProviderUnreachable if it is none."""
+        """The body as a JSON object; ProviderFailed or ProviderUnreachable if it is not one."""
         document = self.json()
         if not isinstance(document, dict):
             kind = self.headers.get("Content-Type", "no type")[:40]
@@ -101,21 +101,21 @@ class ProviderResponse:
 
 
 def lost(detail: str, call: ProviderResponse) -> ProviderError:
-    """The error for an answer that says nothing of use: unknown if the call may be repeated, else failed."""
+    """The error for an unusable response: unreachable if the call may be repeated, else failed."""
     return ProviderUnreachable(detail) if call.repeatable else ProviderFailed(detail)
 
 
 class ProviderCalls:
-    """One provider's HTTP. The session is made at the first call, in the loop that calls, and kept."""
+    """HTTP calls to one provider. The session is created at the first call, in its event loop, and kept."""
 
     def __init__(
         self, connection: Connection, *, base_url: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Call `connection.base_url`, or the vendor's own `base_url`; `headers` go with each call, never elsewhere.
+        """Call `connection.base_url`, or else the vendor's `base_url`; `headers` are sent to the provider only.
 
-        At a vendor's own address anybody's model may name outputs, so these are fetched from public addresses only, and
-        the vendor itself is called at one. An address that an operator has written is a server in a network of his, and
-        its outputs may be there too; where a cloud keeps a machine's credentials they never are.
+        At a vendor's own address, output URLs may come from anybody's model, so calls and downloads go to public
+        addresses only. An address configured by the operator may be in a private network, and so may its outputs; cloud
+        metadata services are refused in any case.
         """
         self._base = URL((connection.base_url or base_url or "").rstrip("/"))
         self._key = connection.key
@@ -141,10 +141,10 @@ class ProviderCalls:
         slow: bool = False,
         bytes_max: int = ANSWER_BYTES_MAX,
     ) -> ProviderResponse:
-        """Call once and read the answer, whatever its status; `path` begins with a slash, or is a whole URL there.
+        """Call once and read the response, whatever its status. `path` begins with a slash, or is a full URL.
 
-        `slow`: it may take the table's `timeout`, as where the answer is the result; otherwise half a minute at most.
-        Raises ProviderUnreachable, or ProviderFailed as the module says. A URL elsewhere is asked without our headers.
+        `slow`: allow the table's `timeout`, for responses that are the result; otherwise at most half a minute.
+        Raises ProviderUnreachable or ProviderFailed, as described above. Other hosts do not get our headers.
         """
         url = self._at(path)
         seconds = self._seconds if slow else min(self._seconds, _POLL_SECONDS)
@@ -157,9 +157,9 @@ class ProviderCalls:
         return ProviderResponse(method, response.status, response.headers, body, repeatable, url)
 
     async def fetch(self, url: str, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
-        """Download an output, from a path of the provider's or any URL; our headers go only to the provider itself.
+        """Download an output, from a path at the provider or any URL; only the provider itself gets our headers.
 
-        Raises ProviderFailed if it is gone or too large, else ProviderUnreachable: it may be fetched again.
+        Raises ProviderFailed if it is gone or too large, else ProviderUnreachable: the download may be retried.
         """
         at = self._at(url)
         timeout = aiohttp.ClientTimeout(total=self._seconds, connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
@@ -170,13 +170,13 @@ class ProviderCalls:
             if response.status == 200:  # noqa: PLR2004 - HTTP's own number
                 return await _read(response, bytes_max)
             answer = ProviderResponse("GET", response.status, response.headers, b"", repeatable=True)
-        if answer.status in {401, 403, 404, 410}:  # signed links that have run out are 403
+        if answer.status in {401, 403, 404, 410}:  # expired signed links return 403
             raise ProviderFailed(f"an output at {at.host} cannot be fetched: {answer.status}")
         raise self.refusal(answer)
 
     @asynccontextmanager
     async def socket(self, path: str) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
-        """A WebSocket, with a beat that tells a dead one. ProviderUnreachable if it cannot be had, or is lost."""
+        """A WebSocket with heartbeats to detect a dead one. ProviderUnreachable if it cannot be opened, or is lost."""
         async with _in_our_errors("GET", repeatable=True):
             async with asyncio.timeout(_CONNECT_SECONDS):
                 socket = await self._outgoing.socket(self._at(path), heartbeat=20, max_msg_size=_MESSAGE_BYTES_MAX)
@@ -186,9 +186,9 @@ class ProviderCalls:
                 await socket.close()
 
     def refusal(self, answer: ProviderResponse, *, private: str = "") -> ProviderError:
-        """The error for an answer that is none of the 2xx; see first whether it is the vendor's way to say moderated.
+        """The error for a response that is not 2xx. Check first whether it means moderated at this vendor.
 
-        `private` is the prompt: a detail never repeats it.
+        `private` is the prompt: details never repeat it.
         """
         status = answer.status
         words = words_of(answer.json(), key=self._key, private=private)
@@ -196,7 +196,7 @@ class ProviderCalls:
         if status == 429 or (status == 503 and "Retry-After" in answer.headers):  # noqa: PLR2004 - HTTP's own numbers
             return ProviderBusy(detail, retry_after_seconds(answer.headers))
         if status in _OURS_TO_MEND:
-            # Not the request's fault: a job that the provider has is kept until somebody has mended it.
+            # Not the request's fault: a job at the provider is kept until an operator has fixed this.
             return ProviderNotSetUp(f"{_OURS_TO_MEND[status]}: {detail}")
         if status in _REQUEST_AT_FAULT:
             return ProviderRejected(detail)
@@ -212,7 +212,7 @@ class ProviderCalls:
 
     def _at(self, path: str) -> URL:
         text = path if is_address(path) else f"{self._base}{path}" if path.startswith("/") else ""
-        # A signed link means its very characters, so what is an address as it stands stays as it is.
+        # A signed link must not be re-encoded, so a valid URL is kept as it is.
         as_it_is = text.isascii() and text.isprintable() and " " not in text
         try:
             url = URL(text, encoded=as_it_is)
@@ -224,7 +224,7 @@ class ProviderCalls:
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """How long a provider asks us to wait, at most a quarter of an hour; None if it does not say."""
+    """How long a provider asks us to wait, at most a quarter of an hour; None if it does not."""
     for name, scale in (("Retry-After-Ms", 1000), ("Retry-After", 1)):
         if name in headers:
             seconds = _seconds(headers[name], scale)
@@ -233,9 +233,9 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def decoded(text: object, *, bytes_max: int = OUTPUT_BYTES_MAX) -> bytes:
-    """The bytes of an output in base64, also as a `data:` URL; ProviderFailed if it is none or too large.
+    """Decode an output in base64 or a `data:` URL; ProviderFailed if it is invalid or too large.
 
-    Encoders break lines (RFC 2045), use the letters for URLs (RFC 4648, 5) or leave out the padding: all is taken.
+    Line breaks (RFC 2045), the URL-safe alphabet (RFC 4648, 5) and missing padding are all accepted.
     """
     if not isinstance(text, str):
         raise ProviderFailed("an output is neither base64 nor a URL")
@@ -262,7 +262,7 @@ def _seconds(text: str, scale: int) -> float | None:
 
 
 async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    """The whole body; ProviderFailed once it is larger than `bytes_max`, unpacked."""
+    """The whole body; ProviderFailed once it is larger than `bytes_max`, decompressed."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

@@ -1,7 +1,7 @@
-"""What of a provider's own words may stand in the operator's log: short, and nothing of a customer's or of ours.
+"""Sanitizes providers' messages for the log: short, and without customers' data or our secrets.
 
-Vendors like to repeat what they were sent: the prompt, an input's URL, half of the key. So a text that has twelve
-characters in a row of the prompt is left out whole, and what looks like a secret or a file is cut from every other.
+Vendors often repeat what they were sent: the prompt, an input's URL, half of the key. So a text that contains twelve
+consecutive characters of the prompt is dropped, and anything that looks like a secret or a file is cut from the others.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _LENGTH_MAX = 300
-_DEPTH_MAX = 8  # of errors within errors
-_SAME_CHARACTERS = 12  # in a row: fewer are in any two texts, and more would let half a sentence pass
+_DEPTH_MAX = 8  # of nested errors
+_SAME_CHARACTERS = 12  # consecutive: shorter matches are common by chance, longer ones would miss half a sentence
 _LEFT_OUT = "(message left out: it repeats the request)"
 _CUT = (
     (re.compile(r"data:\S*", re.IGNORECASE), "data:…"),
@@ -24,7 +24,7 @@ _CUT = (
 
 
 def presentable(text: str, *, key: str | None = None, private: str = "") -> str:
-    """`text` as an operator may read it. `private` is the prompt; `key` what we sign our calls with."""
+    """`text` made safe for operators. `private` is the prompt, `key` our API key."""
     text = " ".join(text[: 10 * _LENGTH_MAX].encode("utf-8", "replace").decode().split())
     if key:
         text = text.replace(key, "…")
@@ -36,7 +36,7 @@ def presentable(text: str, *, key: str | None = None, private: str = "") -> str:
 
 
 def words_of(document: object, *, key: str | None = None, private: str = "") -> str:
-    """The codes and messages in a JSON answer that is an error, as the usual vendors write them, made presentable."""
+    """The codes and messages in a JSON error response, in the usual vendors' formats, made safe to show."""
     parts = dict.fromkeys(presentable(part, key=key, private=private) for part in _words(document) if part)
     text = "; ".join(parts)
     return text if len(text) <= _LENGTH_MAX else text[: _LENGTH_MAX - 1] + "…"
@@ -60,7 +60,7 @@ def _plain(value: Any) -> str:
 
 
 def _repeats(text: str, private: str) -> bool:
-    """Whether `text` has a run of `private` in it, whatever the case of its letters."""
+    """Whether `text` contains a run of characters of `private`, ignoring case."""
     text, private = text.casefold(), private.casefold()
     if len(private) <= _SAME_CHARACTERS:
         return bool(private) and re.search(rf"\b{re.escape(private)}\b", text) is not None

@@ -1,18 +1,18 @@
 """fal's queue.
 
 ```
-POST {queue}/{owner}/{app}[/{path}]?fal_webhook=…     the model's arguments, as they are         → {request_id}
+POST {queue}/{owner}/{app}[/{path}]?fal_webhook=…     the model's arguments                      → {request_id}
 GET  {queue}/{owner}/{app}/requests/{id}/status       IN_QUEUE, IN_PROGRESS, COMPLETED; FAILED is seen too
 GET  {queue}/{owner}/{app}/requests/{id}              the result; or, if the job failed, its error with its status
 PUT  {queue}/{owner}/{app}/requests/{id}/cancel
 ```
 
-A model's path below its app is in the first address only. The namespaces `workflows/` and `comfy/` stand before the
-owner, everywhere.
+A model's path below its app is used in the first URL only. The namespaces `workflows/` and `comfy/` precede the owner
+in all of them.
 
-It knows no idempotency key: a submit whose answer is lost has failed, and is tried again `attempts_max` times at most.
-What fal repeats within one job, up to ten times when a runner was lost, is left to it: that stays one job with one
-bill, and a 5xx is not billed. With `x-fal-no-retry` we would only do the same from farther away.
+fal has no idempotency keys: a submit whose response is lost counts as failed, and is retried at most `attempts_max`
+times. fal's own retries within a job, up to ten if a runner is lost, are left on: they are one job with one bill, and a
+5xx is not billed. With `x-fal-no-retry` we would only do the same less directly.
 """
 
 from __future__ import annotations
@@ -50,24 +50,24 @@ from workers.providers.values import address, text
 
 BASE_URL = "https://queue.fal.run"
 
-_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewhere
+_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # a path segment, except `.` and `..`
 _APP = re.compile(rf"((?:(?:workflows|comfy)/)?{_PART}/{_PART})((?:/{_PART})*)", re.ASCII)
 _REQUEST_AT_FAULT = frozenset({400, 413, 415, 422})
-_ENDED_ALREADY = frozenset({400, 404, 409, 410, 422})  # ALREADY_COMPLETED and NOT_FOUND: with which status is not told
+_ENDED_ALREADY = frozenset({400, 404, 409, 410, 422})  # ALREADY_COMPLETED, NOT_FOUND: statuses undocumented
 _DEPTH_MAX = 32
-_FIRST = ("images", "image", "videos", "video")  # a thumbnail or a mask may stand before them
+_FIRST = ("images", "image", "videos", "video")  # a thumbnail or a mask may come before them
 
 
 @dataclass(frozen=True, slots=True)
 class _Status:
-    """What the queue says of a request, and what that means."""
+    """The queue's response about a request, and its stage."""
 
     stage: Stage
     said: dict[str, Any]
 
 
 class Fal:
-    """Requests to models of fal, by its queue."""
+    """Requests to models of fal, through its queue."""
 
     def __init__(self, connection: Connection) -> None:
         """Call fal's queue, or the one at the connection's `base_url`."""
@@ -76,7 +76,7 @@ class Fal:
         self._calls = ProviderCalls(connection, base_url=BASE_URL, headers=headers)
 
     async def submit(self, request: ProviderRequest) -> str:
-        """Put the request into the queue; its id."""
+        """Submit the request to the queue; returns its id."""
         app, path = _app(request.provider_model)
         hook = f"?fal_webhook={quote(request.callback_url, safe='')}" if request.callback_url else ""
         body = await arguments(request, data_url)
@@ -88,7 +88,7 @@ class Fal:
         return ref_in(answer, "request_id")
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
-        """Look until the request is completed, then fetch its result and the files in it."""
+        """Poll until the request is completed, then fetch its result and files."""
         at = _address(ref, request.provider_model)
         looks = pauses()
         while (status := await self._status(at, request)).stage is Stage.RUNS:
@@ -103,7 +103,7 @@ class Fal:
                 yield output
 
     async def cancel(self, ref: str, provider_model: str) -> None:
-        """Ask for a stop; a request that is completed or not known has stopped."""
+        """Request a stop; a request that is completed or unknown counts as stopped."""
         await stop(self._calls, "PUT", f"{_address(ref, provider_model)}/cancel", ended_already=_ENDED_ALREADY)
 
     async def close(self) -> None:
@@ -118,7 +118,7 @@ class Fal:
         return _Status(stage_of(said["status"]), said)
 
     async def _result(self, at: str, prompt: str, *, failed: bool) -> ProviderResponse:
-        """The result of a completed request. `failed`: its status said so, and what is answered now is its error."""
+        """The result of a completed request. `failed`: its status said so, and the response is its error."""
         answer = await self._calls.ask("GET", at, repeatable=True, slow=True, bytes_max=POLL_BYTES_MAX)
         if answer.ok:
             return answer
@@ -129,9 +129,9 @@ class Fal:
         raise self._calls.refusal(answer, private=prompt)
 
     async def _ended_as(self, said: dict[str, Any], at: str, prompt: str) -> ProviderError:
-        """The error for a request that has ended otherwise than completed, by its status: FAILED, or an unknown word.
+        """The error for a request that ended with a status other than COMPLETED: FAILED, or an unknown word.
 
-        The reason may stand there or in what its result answers; that it has ended is certain without it.
+        The reason may be in the status or the result; even without one, the request has ended.
         """
         try:
             answer = await self._calls.ask("GET", at, repeatable=True, bytes_max=POLL_BYTES_MAX)
@@ -146,7 +146,7 @@ class Fal:
         return Moderated(detail) if any(map(_is_moderated, documents)) else ProviderFailed(detail)
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
-        """The error for a submit that was not taken."""
+        """The error for a rejected submit."""
         refusal = self._calls.refusal(answer, private=prompt)
         return (
             Moderated(refusal.detail)
@@ -155,7 +155,7 @@ class Fal:
         )
 
     def _failure(self, answer: ProviderResponse, prompt: str) -> ProviderError:
-        """The error for a job that failed, by the answer that its model or its runner gave."""
+        """The error for a failed job, from the response of its model or runner."""
         words = words_of(answer.json(), key=self._key, private=prompt)
         detail = f"it ended with {answer.status}{f': {words}' if words else ''}"
         document = answer.json()
@@ -167,7 +167,7 @@ class Fal:
 
 
 def _app(provider_model: str) -> tuple[str, str]:
-    """The app, and the path below it that only a submit has."""
+    """The app, and the path below it, which only a submit uses."""
     parts = _APP.fullmatch(provider_model)
     if parts is None:
         raise ProviderNotSetUp(f"`provider_model` is {provider_model!r}; it must be owner/app or owner/app/path")
@@ -179,9 +179,9 @@ def _address(ref: str | None, provider_model: str) -> str:
 
 
 def _is_of_the_job(answer: ProviderResponse) -> bool:
-    """Whether an error is what the job ended with, and not that of whoever was asked for it just now.
+    """Whether an error is the job's result, and not an error of this call.
 
-    A model's has a list of details, the queue's an `error_type`.
+    A model's error has a list of details, the queue's an `error_type`.
     """
     document = answer.json()
     if not isinstance(document, dict):
@@ -190,7 +190,7 @@ def _is_of_the_job(answer: ProviderResponse) -> bool:
 
 
 def _is_moderated(document: object) -> bool:
-    """Whether an error says so: by its type, or in its sentence."""
+    """Whether an error means moderation: by its type or its message."""
     told = [document.get(name) for name in ("detail", "error")] if isinstance(document, dict) else []
     return is_moderated(document) or any(MODERATED.search(text(each)) for each in told)
 
@@ -202,9 +202,9 @@ def _progress(status: dict[str, Any]) -> float | None:
 
 
 def _outputs(result: dict[str, Any], base: URL) -> list[File]:
-    """The files of a result, without those of which the model says that they are not safe: it has blackened them.
+    """The files of a result, without those the model reports as unsafe: it has blacked them out.
 
-    Moderated if it says so of all.
+    Moderated if all are unsafe.
     """
     files = list(_files({name: result[name] for name in (*_FIRST, *result) if name in result}, base))
     flags = result.get("has_nsfw_concepts")
@@ -224,7 +224,7 @@ def _outputs(result: dict[str, Any], base: URL) -> list[File]:
 
 
 def _files(result: object, base: URL, depth: int = 0) -> Iterator[File]:
-    """What has a `url`, and the addresses that stand in lists or under the names of outputs; in their order."""
+    """Everything with a `url`, and the URLs in lists or under usual names of outputs; in order."""
     if depth > _DEPTH_MAX:
         return
     if (file := file_in(result, base)) is not None:

@@ -1,8 +1,8 @@
-"""The files that a job's answer names, and which of them are the outputs that were ordered.
+"""Selects the requested outputs among the files in a job's result.
 
-A video often comes with its cover, and the cover often first; a result may list masks and previews. So what is of
-another kind than was ordered is put aside: by what the answer says of it, or else by its first bytes. It is delivered
-only where nothing else is left, and then found to be the wrong kind, which ends the generation.
+A video often comes with its cover, often listed first; a result may list masks and previews. So files of another kind
+than requested are set aside, by their declared type or else by their first bytes. They are delivered only if there is
+nothing else; the check then finds the wrong kind, which ends the generation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TYPES = ("content_type", "contentType", "mime_type", "mimeType")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as an answer gives it: where it is, or its bytes in base64; and what is said of its type."""
+    """A file in a response: its URL, or its bytes in base64; and its declared type."""
 
     address: str | None = field(default=None, repr=False)
     base64: str | None = field(default=None, repr=False)
@@ -39,7 +39,7 @@ class File:
 
     @property
     def kind(self) -> MediaKind | None:
-        """Whether it is said to be an image or a video; None if it is not said."""
+        """Image or video, as declared; None if it is not."""
         source = self.address or self.base64 or ""
         head = source[5:100].lower() if source[:5].lower() == "data:" else self.content_type.lower()
         for kind in MediaKind:
@@ -50,7 +50,7 @@ class File:
 
 
 def file_in(entry: object, base: URL) -> File | None:
-    """The file of one entry of an answer from `base`: a table with its address or its bytes; None if there is none."""
+    """Parse one entry of a response from `base`: an object with a URL or bytes; None if there is no file."""
     if not isinstance(entry, Mapping):
         return None
     content_type = next((text(entry[name]) for name in _TYPES if text(entry.get(name))), "")
@@ -62,7 +62,7 @@ def file_in(entry: object, base: URL) -> File | None:
 
 
 async def bytes_of(calls: ProviderCalls, file: File) -> bytes:
-    """What is in a file. Base64 is decoded in a thread: it may be hundreds of megabytes."""
+    """A file's bytes. Base64 is decoded in a thread: it may be hundreds of megabytes."""
     inline = file.base64 if file.base64 is not None else file.address
     if inline is None:
         raise ProviderFailed("an output is neither base64 nor a URL")
@@ -72,10 +72,10 @@ async def bytes_of(calls: ProviderCalls, file: File) -> bytes:
 
 
 class OutputNumbering:
-    """Gives a job's files their numbers, in their order, as they come."""
+    """Numbers a job's files in order, as they arrive."""
 
     def __init__(self, request: ProviderRequest) -> None:
-        """Number those that the job was asked for; more are left out."""
+        """Number the requested ones; further files are dropped."""
         self._indices = request.job_indices or request.indices
         self._missing = frozenset(request.indices)
         self._kind = kind_asked(request.tool, request.settings)
@@ -83,9 +83,9 @@ class OutputNumbering:
         self._aside: list[File] = []
 
     async def take(self, calls: ProviderCalls, files: Sequence[File]) -> AsyncGenerator[Rendered]:
-        """The outputs among a job's `files`, as far as they are new since the last call."""
+        """The outputs among a job's `files` that are new since the last call."""
         new, self._taken = files[self._taken :], max(self._taken, len(files))
-        surely = len(files) <= len(self._indices)  # one for each, so none is a cover
+        surely = len(files) <= len(self._indices)  # one per output, so none is a cover
         for file in new:
             if self._numbered == len(self._indices):
                 return
@@ -93,7 +93,7 @@ class OutputNumbering:
             if self._is_another(said):
                 self._aside.append(file)
             elif index not in self._missing and (surely or said is not None or self._kind is None):
-                self._numbered += 1  # an earlier attempt has it
+                self._numbered += 1  # delivered by an earlier attempt
             else:
                 data = await bytes_of(calls, file)
                 if self._is_another(_kind_by(data)):
@@ -104,9 +104,9 @@ class OutputNumbering:
                     yield Rendered(index=index, data=data)
 
     async def rest(self, calls: ProviderCalls) -> AsyncGenerator[Rendered]:
-        """What was put aside, once there will be nothing better: the answer may be wrong about it, or the order.
+        """The files set aside, if nothing better has come: their declared type may be wrong, or the request.
 
-        Where there were more files than were asked for and some are outputs, the others were covers.
+        If there were more files than requested and some are outputs, the others were covers.
         """
         if self._numbered and self._taken > len(self._indices):
             return
@@ -119,7 +119,7 @@ class OutputNumbering:
 
 
 async def fetched(calls: ProviderCalls, files: Sequence[File], request: ProviderRequest) -> AsyncGenerator[Rendered]:
-    """The outputs that are still missing, of a job that has ended and whose `files` are in its order.
+    """The missing outputs of an ended job, whose `files` are in order.
 
     ProviderFailed if there are none.
     """

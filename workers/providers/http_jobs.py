@@ -1,4 +1,4 @@
-"""Somebody's own GPU server, by a contract of three calls (`docs/providers.md`, with an example to start from).
+"""The operator's own GPU server, by an API of three calls (`docs/providers.md`, with an example to start from).
 
 ```
 POST   /jobs        Idempotency-Key; {model, prompt, outputs, settings, inputs, callback_url?}   → {id}
@@ -6,7 +6,7 @@ GET    /jobs/{id}   → {status: queued | running | succeeded | failed, progress
 DELETE /jobs/{id}   stop it
 ```
 
-The same key is the same job, so a submit whose answer was lost is asked again: never two jobs for one key.
+The same key is the same job, so a submit whose response was lost is retried: there are never two jobs for one key.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from workers.providers.moderation import MODERATED, is_moderated
 from workers.providers.stages import Stage, stage_of
 from workers.providers.values import fraction, job_id, text
 
-_PAUSES_SECONDS = (0.25, 0.5, 1, 2)  # between looks; the last one stays
+_PAUSES_SECONDS = (0.25, 0.5, 1, 2)  # between polls; the last one repeats
 _STATES = ("failed", "queued", "running", "succeeded")
 _BELOW = re.compile(r"/(?!/)")
 _ERRORS: dict[str, type[ProviderError]] = {"rejected": ProviderRejected, "moderated": Moderated}
-_ANSWER_BYTES_MAX = 512 * 1024 * 1024  # outputs may be in it, in base64
+_ANSWER_BYTES_MAX = 512 * 1024 * 1024  # may contain outputs in base64
 
 
 class HttpJobs:
-    """A server that speaks Farebox's own contract."""
+    """A server with Farebox's own API for GPU servers."""
 
     def __init__(self, connection: Connection) -> None:
         """Call the server at `connection.base_url`, with its key as a bearer token if there is one."""
@@ -44,7 +44,7 @@ class HttpJobs:
         self._calls = ProviderCalls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
 
     async def submit(self, request: ProviderRequest) -> str:
-        """Ask for the job of this key; the server's id for it."""
+        """Submit the job with this key; returns the server's id."""
         answer = await self._calls.ask(
             "POST",
             "/jobs",
@@ -61,7 +61,7 @@ class HttpJobs:
         return job
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
-        """Look until the job has ended; outputs that are there before that are taken at once."""
+        """Poll until the job has ended; outputs available before that are taken at once."""
         if ref is None:
             raise ProviderFailed("a job of an http server has a ref")
         looks, ordering = 0, OutputNumbering(request)
@@ -87,7 +87,7 @@ class HttpJobs:
             raise Moderated("it delivered nothing and reported a content filter")
 
     async def cancel(self, ref: str, provider_model: str) -> None:
-        """Ask for a stop; a job that is not known has stopped."""
+        """Request a stop; an unknown job counts as stopped."""
         del provider_model
         answer = await self._calls.ask("DELETE", _path(ref), repeatable=True)
         if not answer.ok and answer.status not in {404, 409, 410}:
@@ -107,7 +107,7 @@ class HttpJobs:
 
     @staticmethod
     def _stage(answer: ProviderResponse, job: dict[str, Any]) -> Stage:
-        """How far the job is. A word outside the contract counts where it can only mean that the job failed."""
+        """The job's stage. An undocumented status counts if it can only mean that the job failed."""
         status = job.get("status")
         stage = stage_of(status)
         if status not in _STATES and stage is not Stage.FAILED:
@@ -116,7 +116,7 @@ class HttpJobs:
 
     @staticmethod
     def _file(output: object, answer: ProviderResponse) -> File:
-        """An output of the job; a path in it is one below `base_url`, as the contract says."""
+        """An output of the job; a path is relative to `base_url`, as documented."""
         if isinstance(output, dict) and isinstance(path := output.get("url"), str) and _BELOW.match(path):
             return File(address=path, content_type=text(output.get("content_type")))
         file = file_in(output, answer.url)
@@ -125,14 +125,14 @@ class HttpJobs:
         return file
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
-        """A refusal may say by its code, as an error of a job does, that it is about the request."""
+        """The error for a rejected submit. Its code may say, as a job's does, that the request is at fault."""
         document = answer.json()
         if _code(document) in _ERRORS or is_moderated(document):
             return self._failure(document, prompt)
         return self._calls.refusal(answer, private=prompt)
 
     def _failure(self, document: object, prompt: str) -> ProviderError:
-        """The error for what says in its `error` why it failed: by the contract's codes, or by a filter's own words."""
+        """The error for a response with `error`: by the documented codes, or a filter's own message."""
         error = document.get("error") if isinstance(document, dict) else None
         words = words_of(error or document, key=self._key, private=prompt) or "no reason given"
         code = _code(document)

@@ -1,7 +1,7 @@
-"""The bytes of an input, for providers that take files and fetch nothing: from our store, or from a client's address.
+"""Reads inputs for providers that accept files but no URLs: from our object store, or from a client's URL.
 
-A client may name any address, so it is only fetched from a public one, judged where the socket is made; also after a
-redirect. What is wrong with it is the request's fault, not the provider's: ProviderRejected, at once and refunded.
+A client may name any URL, so only public addresses are connected to, checked at connect time, also after a redirect.
+Problems with it are the request's fault, not the provider's: ProviderRejected, without a retry, and refunded.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from gateway.outside.addresses import AddressGuard, is_refusal
 from gateway.outside.outgoing import Outgoing, RedirectsEndless, UrlRefused
 from workers.providers.base import ProviderInput
 
-INPUT_BYTES_MAX = 50 * 1024 * 1024  # as much as may be uploaded
+INPUT_BYTES_MAX = 50 * 1024 * 1024  # the limit for uploads
 
-_CONVERTED_MAX = 1  # at once: each takes a core, and up to a gigabyte and a half of memory, in another process
+_CONVERTED_MAX = 1  # concurrently: each takes a core and up to 1.5 GB of memory, in another process
 _WANTED = {"Accept": "image/*, video/*"}
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10, sock_read=20)
 
 
 @dataclass(frozen=True, slots=True)
 class InputBytes:
-    """A file as it can be sent: `name` has the extension of `content_type`, which is what the bytes say they are."""
+    """A file to send. `name` has the extension of `content_type`, which is detected from the bytes."""
 
     name: str
     content_type: str
@@ -38,16 +38,16 @@ class InputBytes:
 
 
 class Inputs:
-    """Reads inputs; connections are made when the first address is to be fetched."""
+    """Reads inputs; connections are opened at the first fetch."""
 
     def __init__(self, guard: AddressGuard | None = None) -> None:
-        """Fetch from public addresses only, or as `guard` says."""
+        """Fetch from public addresses only, or those `guard` allows."""
         self._outgoing = Outgoing(guard or AddressGuard())
         self._readers = Readers()
         self._converting = asyncio.Semaphore(_CONVERTED_MAX)
 
     async def read(self, given: ProviderInput) -> InputBytes:
-        """The input's bytes. ProviderRejected: they are not what is asked for; ProviderFailed: not to be had now."""
+        """The input's bytes. ProviderRejected: it is not acceptable; ProviderFailed: it is not available now."""
         data = given.data if given.data is not None else await self._fetch(given.url or "")
         if given.kind == MediaKind.IMAGE and converted_by_opening(data[:OPENING_BYTES]) is not None:
             data = await self._converted(data)
@@ -57,12 +57,12 @@ class Inputs:
         return InputBytes(f"{given.kind}.{EXTENSIONS[content_type]}", content_type, data)
 
     async def close(self) -> None:
-        """Close every connection, and end the process that converts pictures, if there is one."""
+        """Close every connection, and end the conversion process, if there is one."""
         await self._outgoing.close()
         await self._readers.close()
 
     async def _converted(self, data: bytes) -> bytes:
-        """A HEIC or AVIF that a client's address leads to, as what uploads of these are kept as."""
+        """Convert a HEIC or AVIF from a client's URL, to the format that uploads of these are converted to."""
         with await asyncio.to_thread(_file_of, data) as file, await asyncio.to_thread(_file_of, b"") as into:
             try:
                 async with self._converting:
@@ -74,12 +74,12 @@ class Inputs:
             return await asyncio.to_thread(_all_of, into)
 
     async def _fetch(self, address: str) -> bytes:
-        """Download; each step of a redirect is looked at as the first was."""
+        """Download; each redirect is checked like the first URL."""
         address, _, _ = address.partition("#")
         if not address.isascii() or not address.isprintable() or " " in address:
             raise ProviderRejected("an input URL must be ASCII")
         try:
-            # A signed address means its very characters.
+            # A signed URL must not be re-encoded.
             url = URL(address, encoded=True)
             async with self._outgoing.get(url, headers=_WANTED, timeout=_TIMEOUT) as response:
                 return await _body(response)

@@ -1,4 +1,4 @@
-"""What Replicate and fal have in common: a job is asked for by its model's own names, and its result names files."""
+"""What Replicate and fal have in common: jobs with each model's own argument names, and results that list files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from workers.providers.calls import ProviderCalls, ProviderResponse
 from workers.providers.values import job_id
 
 POLL_BYTES_MAX = 64 * 1024 * 1024
-"""Of an answer that may repeat the inputs, or have outputs in it."""
+"""The limit for a response that may repeat the inputs or contain outputs."""
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # a vendor's id of a job becomes part of an address
-_POLLS_SECONDS = (0.5, 0.7, 1.0, 1.4, 2.0)  # between looks; the last one stays
+_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # a vendor's job id becomes part of a URL
+_POLLS_SECONDS = (0.5, 0.7, 1.0, 1.4, 2.0)  # between polls; the last one repeats
 _LOG_TAIL = 20_000  # characters; a progress bar is at the end
-_BAR = re.compile(r"(\d{1,3})%\s*\|[^|\n]+\|\s*\d+/\d+")  # as tqdm paints it: ` 50%|#####     | 2/4 [00:01…`
+_BAR = re.compile(r"(\d{1,3})%\s*\|[^|\n]+\|\s*\d+/\d+")  # tqdm's format: ` 50%|#####     | 2/4 [00:01…`
 
 GONE = frozenset({404, 410})
 
@@ -27,9 +27,9 @@ AddressOf = Callable[[ProviderInput], Awaitable[str]]
 
 
 async def arguments(request: ProviderRequest, address_of: AddressOf) -> dict[str, Any]:
-    """All that a model is sent, by its own names. `address_of` makes an address of an input's bytes.
+    """All of a model's arguments, by its own names. `address_of` returns a URL for an input's bytes.
 
-    ProviderNotSetUp if the rate card has no name for inputs that the request has: nobody pays for an edit of nothing.
+    ProviderNotSetUp if the rate card has no name for inputs that the request has: dropping them would waste money.
     """
     names = request.names
     named: dict[str, Any] = {**request.arguments, names.prompt: request.prompt}
@@ -55,7 +55,7 @@ async def data_url(given: ProviderInput) -> str:
 
 
 def ref_in(answer: ProviderResponse, name: str) -> str:
-    """The id of a job that was just submitted, which the vendor calls `name`."""
+    """The id of a newly submitted job, from the vendor's field `name`."""
     ref = job_id(answer.document().get(name))
     if ref is None or not _ID.fullmatch(ref):
         raise ProviderFailed(f"its response to a new job has no `{name}`")
@@ -63,14 +63,14 @@ def ref_in(answer: ProviderResponse, name: str) -> str:
 
 
 def checked(ref: str | None) -> str:
-    """An id that was noted, to be made part of an address; ProviderFailed if it is none."""
+    """A stored id, validated for use in a URL; ProviderFailed if it is invalid."""
     if ref is None or not _ID.fullmatch(ref):
         raise ProviderFailed(f"{ref!r} is not a job id")
     return ref
 
 
 async def poll(calls: ProviderCalls, address: str, request: ProviderRequest) -> ProviderResponse:
-    """What the vendor says of the job at `address`; ProviderFailed if it does not know it (any more)."""
+    """The vendor's response about the job at `address`; ProviderFailed if the job is unknown (anymore)."""
     answer = await calls.ask("GET", address, repeatable=True, bytes_max=POLL_BYTES_MAX)
     if answer.status in GONE:
         raise gone(answer)
@@ -80,25 +80,25 @@ async def poll(calls: ProviderCalls, address: str, request: ProviderRequest) -> 
 
 
 async def stop(calls: ProviderCalls, method: str, address: str, *, ended_already: frozenset[int]) -> None:
-    """Ask for a stop. No error if the job has ended or is not known, which the vendor says by one of these statuses."""
+    """Request a stop. No error if the job has ended or is unknown, for which the vendor uses one of these statuses."""
     answer = await calls.ask(method, address, repeatable=True, bytes_max=POLL_BYTES_MAX)
     if not answer.ok and answer.status not in ended_already:
         raise calls.refusal(answer)
 
 
 def gone(answer: ProviderResponse) -> ProviderError:
-    """The error for a job of which its vendor says that there is none: worth another."""
+    """The error for a job unknown to its vendor: a new one is worthwhile."""
     return ProviderFailed(f"it does not know the job (anymore): {answer.status}")
 
 
 def progress_of(log: object) -> float | None:
-    """How much is done, 0 to 1, by the last progress bar in a model's log; None if there is none."""
+    """Progress, 0 to 1, from the last progress bar in a model's log; None if there is none."""
     bars = _BAR.findall(log[-_LOG_TAIL:]) if isinstance(log, str) else []
     return min(int(bars[-1]), 100) / 100 if bars else None
 
 
 def pauses() -> Iterator[float]:
-    """Seconds between looks at a job, for ever."""
+    """Seconds between polls of a job, without end."""
     yield from _POLLS_SECONDS
     while True:
         yield _POLLS_SECONDS[-1]

@@ -1,8 +1,8 @@
-"""How vendors say that a filter refused something: by a code, by a field that is there, or in a sentence.
+"""Recognizes moderation in vendors' responses: by a code, the presence of a field, or a message.
 
-Many of these come through another's API: Google's words in a job of fal, in an answer of a gateway that speaks as
-OpenAI does, or in what somebody's own server passes on. So all providers ask here. A refusal that is not known as one
-would be tried again, and some vendors count refusals.
+Many of these arrive through another vendor's API: Google's codes in a job of fal, through an OpenAI-compatible gateway,
+or passed on by an operator's own server. So all providers use this module. An unrecognized refusal would be retried,
+and some vendors count refusals.
 
 Sources: Google's `FinishReason`, `BlockedReason` and `raiMediaFiltered…` (Gemini, Veo, Imagen), OpenAI's and Azure's
 error codes, fal's error types, Replicate's E005, Runway's `SAFETY.…`, Black Forest Labs' statuses, ByteDance's and
@@ -24,7 +24,7 @@ MODERATED = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""In a sentence. `safety_tolerance` and its like are settings, and not meant."""
+"""For messages. Does not match settings such as `safety_tolerance`."""
 
 _CODES = frozenset(
     {
@@ -43,9 +43,9 @@ _NO_REASON = frozenset({"", "blockreasonunspecified", "blockedreasonunspecified"
 
 
 def is_moderated(document: object) -> bool:
-    """Whether an answer that delivers nothing says, by its codes and fields, that a filter refused it.
+    """Whether the codes and fields of a response without outputs say that a filter refused it.
 
-    Sentences are not read: whoever knows which of an answer's texts is one asks `MODERATED`.
+    Messages are not searched: callers that know which text is a message use `MODERATED`.
     """
     return any(_says_so(_plain(name), value) for name, value in nodes(document))
 
@@ -56,12 +56,12 @@ def _says_so(name: str, value: object) -> bool:
     if name == "raimediafilteredcount":
         return isinstance(value, int) and value > 0
     if name == "respectmoderation":
-        return value is False  # as xAI does: with 200, and without a picture
+        return value is False  # xAI: with 200, and without an image
     if name not in _CODE_NAMES or not isinstance(value, str) or len(value) > _CODE_CHARACTERS_MAX:
         return False
     return _plain(value).removeprefix("finishreason") in _CODES or _CODE.match(value) is not None
 
 
 def _plain(word: str) -> str:
-    """A code or a name without case and hyphens, for vendors agree on neither: `IMAGE_SAFETY`, `imageSafety`."""
+    """A code or field name without case and separators, which differ by vendor: `IMAGE_SAFETY`, `imageSafety`."""
     return re.sub(r"[^a-z0-9]", "", word[: 2 * _CODE_CHARACTERS_MAX].casefold())

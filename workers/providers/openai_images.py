@@ -1,12 +1,12 @@
-"""OpenAI's Images API, and every server that is compatible with it: LocalAI, vLLM, gateways.
+"""OpenAI's Images API, and compatible servers: LocalAI, vLLM, gateways.
 
 ```
 POST /images/generations   {model, prompt, n, …}                        → {data: [{b64_json | url}]}
 POST /images/edits         the same as a form, with `image` files       → the same
 ```
 
-A request is answered with its result: there are no jobs, so nothing can be resumed and nothing stopped. An answer that
-is lost may have been paid for; it counts as failed, and there are at most `attempts_max` of these.
+The API is synchronous: there are no jobs, so nothing can be resumed or stopped. A lost response may have been billed;
+it counts as failed, and is retried at most `attempts_max` times.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from workers.providers.values import text
 
 OPENAI_URL = "https://api.openai.com/v1"
 
-_N_MAX = 10  # of one call
-_ANSWER_BYTES_MAX = 512 * 1024 * 1024  # ten pictures of 4K in base64
+_N_MAX = 10  # per call
+_ANSWER_BYTES_MAX = 512 * 1024 * 1024  # ten 4K images in base64
 _FETCH_PAUSES_SECONDS = (1, 2, 5, 10, 30)
-_MAY_BE_MODERATED = frozenset({200, 400, 403, 422, 451})  # 403: as Stability AI's servers say it
+_MAY_BE_MODERATED = frozenset({200, 400, 403, 422, 451})  # 403: Stability AI
 _OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 
 
 class OpenAiImages:
-    """Pictures by OpenAI's Images API."""
+    """Images from OpenAI's Images API."""
 
     def __init__(self, connection: Connection, guard: AddressGuard | None = None) -> None:
-        """Call OpenAI, or the compatible server at `connection.base_url`. `guard` says where inputs may be fetched."""
+        """Call OpenAI, or the compatible server at `connection.base_url`. `guard` restricts where inputs come from."""
         key = connection.key
         headers = {"Authorization": f"Bearer {key}"} if key else None
         self._calls = ProviderCalls(connection, base_url=OPENAI_URL, headers=headers)
         self._inputs = Inputs(guard or connection.input_guard)
 
     async def submit(self, request: ProviderRequest) -> None:
-        """There is no job to come back to: `results` makes the call."""
+        """Nothing: there is no job to resume, and `results` makes the call."""
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
-        """Ask for the outputs, ten at a time; fewer than asked for are what there is."""
+        """Request the outputs, ten at a time; if fewer arrive than requested, those are all."""
         del ref
         if any(given.kind != "image" for given in request.inputs):
             raise ProviderRejected("the Images API accepts only images")
@@ -68,7 +68,7 @@ class OpenAiImages:
                 yield Rendered(index=index, data=await self._picture(file))
 
     async def cancel(self, ref: str, provider_model: str) -> None:
-        """Nothing to ask: there is no job, and who stops waiting has ended the call."""
+        """Nothing: there is no job, and closing `results` aborts the call."""
 
     async def close(self) -> None:
         """Close the sessions."""
@@ -76,7 +76,7 @@ class OpenAiImages:
         await self._inputs.close()
 
     async def _ask(self, request: ProviderRequest, indices: Sequence[int], inputs: Sequence[InputBytes]) -> list[File]:
-        """The pictures of the answer."""
+        """The images in the response."""
         fields: dict[str, Any] = {
             **request.arguments,
             "model": request.provider_model,
@@ -88,7 +88,8 @@ class OpenAiImages:
             "/images/edits" if inputs else "/images/generations",
             json=None if inputs else fields,
             form=_form(fields, inputs) if inputs else None,
-            # OpenAI itself knows no such key; gateways in front of it do, and then a retry is not paid twice.
+            # OpenAI itself ignores this header; gateways in front of it may honour it, so that a retry is not billed
+            # twice.
             headers={"Idempotency-Key": f"{request.idempotency_key}:{indices[0]}"},
             repeatable=False,
             slow=True,
@@ -110,10 +111,10 @@ class OpenAiImages:
         return usable
 
     async def _picture(self, file: File) -> bytes:
-        """What is in a picture; fetched again while its server is away: it is paid for, and only this call has it.
+        """An image's bytes. The download is retried while its server is unreachable: the image is already billed.
 
-        In the end ProviderFailed, of which there are at most `attempts_max`. With ProviderUnreachable the worker would
-        ask `results` again, which buys another picture, until it gives up.
+        Finally raises ProviderFailed, which is retried at most `attempts_max` times. With ProviderUnreachable the
+        worker would call `results` again and again, and each call buys another image.
         """
         for pause in _FETCH_PAUSES_SECONDS:
             try:
@@ -131,7 +132,7 @@ class OpenAiImages:
         refusal = self._calls.refusal(answer, private=prompt)
         if is_moderated(error) or (answer.status in _MAY_BE_MODERATED and MODERATED.search(_sentence(error))):
             return Moderated(refusal.detail)
-        if said & _OUT_OF_MONEY:  # a 429 that no patience mends
+        if said & _OUT_OF_MONEY:  # a 429 that waiting does not fix
             return ProviderNotSetUp(f"its account is out of funds: {refusal.detail}")
         return ProviderFailed(refusal.detail) if answer.ok else refusal
 
@@ -141,7 +142,7 @@ def _sentence(error: object) -> str:
 
 
 def _form(fields: dict[str, Any], inputs: Sequence[InputBytes]) -> aiohttp.FormData:
-    """The request as a form: numbers and flags as JSON spells them, one file as `image`, several as `image[]`."""
+    """The request as a form: numbers and flags as in JSON, one file as `image`, several as `image[]`."""
     form = aiohttp.FormData()
     for name, value in fields.items():
         for part, written in _parts(name, value):
@@ -153,7 +154,7 @@ def _form(fields: dict[str, Any], inputs: Sequence[InputBytes]) -> aiohttp.FormD
 
 
 def _parts(name: str, value: Any) -> list[tuple[str, str]]:
-    """A value as parts of a form: `a[b]` for tables, `a[]` for lists, as OpenAI's own client writes them."""
+    """A value as form fields: `a[b]` for objects, `a[]` for lists, as in OpenAI's own client."""
     if isinstance(value, dict):
         return [part for key, each in value.items() for part in _parts(f"{name}[{key}]", each)]
     if isinstance(value, list):

@@ -1,14 +1,15 @@
-"""Replicate, and servers that speak its API (version 1).
+"""Replicate, and servers with its API (version 1).
 
 ```
 POST /v1/models/{owner}/{name}/predictions   {input, webhook?, webhook_events_filter?}      owner/name
 POST /v1/predictions                         the same with `version`                        owner/name:version, version
 GET  /v1/predictions/{id}                    until succeeded, failed, canceled, aborted
 POST /v1/predictions/{id}/cancel
-POST /v1/files                               inputs that are too large to be sent along
+POST /v1/files                               inputs that are too large for the request
 ```
 
-It knows no idempotency key: a submit whose answer is lost has failed, and is tried again `attempts_max` times at most.
+It has no idempotency keys: a submit whose response is lost counts as failed, and is retried at most `attempts_max`
+times.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ from workers.providers.values import address, nodes, text
 
 BASE_URL = "https://api.replicate.com"
 
-_DATA_URL_BYTES_MAX = 256 * 1024  # above that its documentation asks for a file
-_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # of a path: `.` and `..` lead elsewhere
+_DATA_URL_BYTES_MAX = 256 * 1024  # for larger ones, its documentation asks for a file
+_PART = r"(?!\.{1,2}(?![\w.-]))[\w.-]+"  # a path segment, except `.` and `..`
 _MODEL = re.compile(rf"({_PART})/({_PART})", re.ASCII)
 _VERSION = re.compile(r"(?:[\w.-]+/[\w.-]+:)?([\w-]+)", re.ASCII)
 _ENDED_ALREADY = frozenset({404, 409, 410, 422})
@@ -56,10 +57,10 @@ _STOPPED = {
 
 
 class Replicate:
-    """Predictions of models of Replicate."""
+    """Predictions of models on Replicate."""
 
     def __init__(self, connection: Connection) -> None:
-        """Call Replicate, or the server at the connection's `base_url`: with or without the `/v1` at its end."""
+        """Call Replicate, or the server at the connection's `base_url`, with or without a trailing `/v1`."""
         if connection.base_url is not None:
             connection = replace(connection, base_url=connection.base_url.removesuffix("/v1"))
         self._key = connection.key
@@ -67,7 +68,7 @@ class Replicate:
         self._calls = ProviderCalls(connection, base_url=BASE_URL, headers=headers)
 
     async def submit(self, request: ProviderRequest) -> str:
-        """Create the prediction; its id."""
+        """Create the prediction; returns its id."""
         path, version = _target(request.provider_model)
         body: dict[str, Any] = {"input": await arguments(request, self._address_of), **version}
         if request.callback_url:
@@ -78,7 +79,7 @@ class Replicate:
         return ref_in(answer, "id")
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
-        """Look until the prediction has ended, then fetch its files: those that are named before may be previews."""
+        """Poll until the prediction has ended, then fetch its files: earlier ones may be previews."""
         at, looks = _address(ref), pauses()
         while True:
             answer = await poll(self._calls, at, request)
@@ -96,7 +97,7 @@ class Replicate:
                 yield output
 
     async def cancel(self, ref: str, provider_model: str) -> None:
-        """Ask for a stop; a prediction that has ended or is not known has stopped."""
+        """Request a stop; a prediction that has ended or is unknown counts as stopped."""
         del provider_model
         await stop(self._calls, "POST", f"{_address(ref)}/cancel", ended_already=_ENDED_ALREADY)
 
@@ -105,7 +106,7 @@ class Replicate:
         await self._calls.close()
 
     async def _address_of(self, given: ProviderInput) -> str:
-        """An input's bytes as a `data:` URL, or as a file of Replicate's, which it keeps for a day."""
+        """A URL for an input's bytes: a `data:` URL, or a file uploaded to Replicate, which keeps it for a day."""
         if len(given.data or b"") <= _DATA_URL_BYTES_MAX:
             return await data_url(given)
         form = aiohttp.FormData()
@@ -128,7 +129,7 @@ class Replicate:
         return refusal
 
     def _failure(self, answer: ProviderResponse, prediction: dict[str, Any], prompt: str) -> ProviderError:
-        """The error for a prediction that has ended without a result, or whose answer does not say how it is."""
+        """The error for a prediction that ended without a result, or a response without its status."""
         status = text(prediction.get("status"))
         if not status:
             return lost("its response to a prediction has no `status`", answer)
@@ -141,7 +142,7 @@ class Replicate:
 
 
 def _target(provider_model: str) -> tuple[str, dict[str, str]]:
-    """Where a model's predictions are created, and the version that goes with it."""
+    """The path where a model's predictions are created, and the version to send."""
     if model := _MODEL.fullmatch(provider_model):
         return f"/v1/models/{model[1]}/{model[2]}/predictions", {}
     if version := _VERSION.fullmatch(provider_model):
@@ -154,7 +155,7 @@ def _address(ref: str | None) -> str:
 
 
 def _files(output: object, base: URL) -> Iterator[File]:
-    """The files of an output from `base`, which is one, a list, or a table of them and of other things."""
+    """The files of an output from `base`: a single one, a list, or an object with files among other values."""
     for name, value in nodes(output):
         if (found := address(value, base, named=name == "url")) is not None:
             yield File(address=found)

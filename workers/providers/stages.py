@@ -1,8 +1,8 @@
-"""How far a job is, by the word that its vendor has for it.
+"""Maps vendors' job statuses to stages.
 
-Each vendor documents a few words and sends others: fal's queue answers FAILED where its page knows only COMPLETED. A
-job that has ended in a way that nobody documented must end here too: asked again until the deadline, it keeps its
-customer waiting for what will never come.
+Each vendor documents a few statuses and sends others: fal's queue returns FAILED, while its documentation has only
+COMPLETED. A job with an undocumented final status must end here too: otherwise it would be polled until its deadline,
+and its customer would wait for nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 
 class Stage(Enum):
-    """Whether a job goes on, and how it ended. UNKNOWN: the answer does not say, and is as good as lost."""
+    """Whether a job is in progress, or how it ended. UNKNOWN: the response does not tell, as if it had been lost."""
 
     RUNS = auto()
     SUCCEEDED = auto()
@@ -32,7 +32,7 @@ _FAILED = frozenset({
 
 
 def stage_of(status: object) -> Stage:
-    """The stage that a word stands for."""
+    """The stage of a status."""
     word = status.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(status, str) else ""
     for words, stage in ((_RUNS, Stage.RUNS), (_SUCCEEDED, Stage.SUCCEEDED), (_FAILED, Stage.FAILED)):
         if word in words:

@@ -1,8 +1,8 @@
-"""Numbers, ids and addresses in what a provider answers: read here and nowhere else, for they are whatever it sent.
+"""Parses numbers, ids and URLs in providers' responses. All of them are untrusted, so nothing else parses them.
 
-A progress of NaN, a number as text, a list where an address belongs: each is a value to pass over or to report as the
-provider's fault, never an exception of ours. JSON itself is read here too: Python's reader takes NaN and Infinity,
-which are no JSON, and integers of any length, which no float holds.
+A progress of NaN, a number as text, a list in place of a URL: each is ignored or reported as the provider's fault,
+never an exception of ours. JSON itself is parsed here too: Python's parser accepts NaN and Infinity, which are not
+JSON, and integers of any length, which no float can represent.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from yarl import URL
 
 JOB_ID_CHARACTERS_MAX = 500
 
-_DIGITS_MAX = 18  # of an integer: more than any count or id has, and exact in every language
+_DIGITS_MAX = 18  # of an integer: more than any count or id has, and fits 64 bits
 _NUMBER_MAX = 1e18
-_ROUNDING = 1.01  # a little above 1 is a rounded 1; more is a percentage or a count, of which nobody knows the whole
+_ROUNDING = 1.01  # slightly above 1 is a rounded 1; more is a percentage, or a count without a known total
 _DEPTH_MAX = 32
 _NODES_MAX = 20_000
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}:", re.IGNORECASE)
@@ -28,7 +28,7 @@ _FILE_NAME = re.compile(r"[^\s:]+\.(?:png|jpe?g|webp|gif|avif|mp4|m4v|webm|mov)(
 
 
 def document_in(text: str | bytes) -> Any:
-    """What a text says as JSON; None if it is none. A number that no float or no 18 digits hold is None too."""
+    """Parse JSON; None if it is invalid, or has a number outside a float's range or with more than 18 digits."""
     try:
         return json.loads(text, parse_constant=_no_number, parse_float=_float, parse_int=_integer)
     except (ValueError, RecursionError):
@@ -36,20 +36,20 @@ def document_in(text: str | bytes) -> Any:
 
 
 def fraction(value: object) -> float | None:
-    """How much is done, 0 to 1; None for whatever does not say it: NaN, a text, a negative number, a percentage."""
+    """Progress, 0 to 1; None for anything else: NaN, text, a negative number, a percentage."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _ROUNDING:
         return None
     return min(float(value), 1.0)
 
 
 def share(value: object, most: object) -> float | None:
-    """`value` of `most` as a fraction; None if the two say none."""
+    """`value` of `most` as a fraction; None if they do not make one."""
     done, whole = _number(value), _number(most)
     return fraction(done / whole) if done is not None and whole is not None and whole > 0 else None
 
 
 def job_id(value: object) -> str | None:
-    """A vendor's id of a job, as text; None if it is none that can be kept and asked for."""
+    """A vendor's job id, as text; None if it cannot be stored and used in a request."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not 0 < len(value) <= JOB_ID_CHARACTERS_MAX or not value.isprintable():
@@ -58,19 +58,19 @@ def job_id(value: object) -> str | None:
 
 
 def text(value: object) -> str:
-    """A text without halves of characters, which JSON can say and nothing can store; "" for what is no text."""
+    """A text without lone surrogates, which JSON can contain but nothing can store; "" if it is not text."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def is_address(value: object) -> bool:
-    """Whether it is an address that can be fetched, or a file as text: `https:`, `http:` or `data:`."""
+    """Whether it is a URL to fetch or decode: `https:`, `http:` or `data:`."""
     return isinstance(value, str) and value[:8].lower().startswith(_FETCHED)
 
 
 def address(value: object, base: URL, *, named: bool) -> str | None:
-    """An address in an answer that came from `base`, made whole if it is relative (RFC 3986); None if it is none.
+    """A URL in a response from `base`, resolved if it is relative (RFC 3986); None if it is not a URL.
 
-    `named`: it stands where an address belongs. Otherwise a text is one only if it looks like a file's.
+    `named`: it is in a field for URLs. Otherwise a text counts only if it looks like a file's URL.
     """
     if not isinstance(value, str):
         return None
@@ -80,7 +80,7 @@ def address(value: object, base: URL, *, named: bool) -> str | None:
     if not value or any(character.isspace() for character in value) or not (named or _FILE_NAME.fullmatch(value)):
         return None
     if _SCHEME.match(value):
-        return value  # it cannot be fetched, and who fetches says so
+        return value  # it cannot be fetched; the fetch reports that
     try:
         return str(base.join(URL(value, encoded=value.isascii())))
     except ValueError:
@@ -88,7 +88,7 @@ def address(value: object, base: URL, *, named: bool) -> str | None:
 
 
 def nodes(document: object) -> Iterator[tuple[str, object]]:
-    """Every value in a document with the name it has, those in lists with their list's; bounded in depth and number."""
+    """Every value in a document with its name, those in lists with their list's; bounded in depth and number."""
     waiting: list[tuple[str, object, int]] = [("", document, 0)]
     for _ in range(_NODES_MAX):
         if not waiting:

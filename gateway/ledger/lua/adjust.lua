@@ -27,7 +27,7 @@ if amount > 0 then
     return {"refused", "too_much", amounts.text(available)}
   end
   if grants.too_many(a) then return {"refused", "too_many_grants", amounts.text(available)} end
-  -- The bucket's current expiry: an expiring credit never turns into a lasting one.
+  -- The bucket's current expiry: expiring credits never become permanent.
   local expires = bucket == "f" and a.resets_at or bucket == "s" and cycles.bucket_ends(a) or nil
   note = grants.add(a, "o", bucket, amount, expires).id
 else

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Admit one request of a key, or say when to come back: `limit` at once, refilled evenly over a minute (GCRA).
--- The key holds when the minute's allowance will be whole again; it goes when that time has come.
+-- Admit one request of a key, or return when to retry: a burst of `per_minute`, refilled evenly over a minute (GCRA).
+-- The key's value is the time at which the allowance is full again; it expires then.
 --
 -- KEYS[1]  rate
--- Returns  {"limited", retry after ms, whole again after ms} {"admitted", remaining, whole again after ms}
+-- Returns  {"limited", retry after ms, full again after ms} {"admitted", remaining, full again after ms}
 -- Writes   rate
 --- @include "lib/amounts"
 local per_minute = unpack(ARGV)

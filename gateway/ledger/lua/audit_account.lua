@@ -1,14 +1,14 @@
 #!lua flags=no-writes
--- An account as it is stored, with its newest entry and some of its generations, all of one moment.
+-- An account as stored, with its newest entry and some of its generations, all at one moment.
 --
 -- KEYS[1]  account
 -- Returns  {"gone"} {"account", "1" if more were made | "0", newest entry or "", fields, generations}
 -- Writes   nothing
 --- @include "lib/keys"
 local
-  made_after, -- an order: generations made later are read too
-  limit, -- how many of those
-  ids -- of generations, by commas
+  made_after, -- a place in `recent`: generations created later are read too
+  limit, -- of those
+  ids -- of generations, comma-separated
   = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")
 local fields = redis.call("HGETALL", KEYS[1])

@@ -1,11 +1,11 @@
 #!lua flags=no-writes
--- What the audit compares of some generations: never what was asked for, only what became of it. All of one moment.
+-- The fields of some generations that the audit checks, without their requests, all at one moment.
 --
 -- KEYS[1]  deadlines
 -- Returns  {"generations", now, {field, value, …}, …}: one for each
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts"
-local ids = unpack(ARGV) -- by commas
+local ids = unpack(ARGV) -- comma-separated
 local FIELDS = {
   "account", "tool", "state", "price", "outputs", "delivered", "allocation", "committed", "refunded", "entries",
   "created_at", "outputs_deleted",

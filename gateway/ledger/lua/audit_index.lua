@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- A page of a sorted set of generations (deadlines, waiting, outputs, recent), each as it is now, with the partition's
--- totals of the same moment. A small set is one page.
+-- A page of a sorted set of generations (deadlines, waiting, outputs, recent), each with its current state, and the
+-- partition's totals at the same moment. A small set is one page.
 --
 -- KEYS[1]  index
 -- Returns  {"page", next cursor or "0", now, totals, {generation, score, state or "", account, tool, price}, …}
@@ -14,7 +14,7 @@ local members
 if cursor == "0" and redis.call("ZCARD", KEYS[1]) <= tonumber(limit) then
   members = redis.call("ZRANGE", KEYS[1], 0, -1, "WITHSCORES")
 else
-  -- Scanned, not read by rank: members that move or leave during the walk make it miss no others.
+  -- Scanned instead of read by rank, so that members that move or leave meanwhile do not hide others.
   cursor, members = unpack(redis.call("ZSCAN", KEYS[1], cursor, "COUNT", limit))
 end
 local page = {"page", cursor, amounts.text(amounts.real_now()), redis.call("HGETALL", keys.totals())}

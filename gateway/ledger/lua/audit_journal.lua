@@ -1,13 +1,13 @@
 #!lua flags=no-writes
--- Read on in an account's journal, newest first, from a place that new entries do not move.
+-- Continue reading an account's journal, newest first, from a position that new entries do not shift.
 --
 -- KEYS[1]  account
 -- Returns  {"page", entries}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts"
 local
-  newest_id, -- of the entry that was the newest when the reading began
-  read, -- how many were read since
+  newest_id, -- of the newest entry when reading began
+  read, -- how many entries were read since
   limit
   = unpack(ARGV)
 local key = keys.journal(string.match(KEYS[1], ":account:(.*)$"))

@@ -3,7 +3,7 @@
 --
 -- KEYS[1]  webhook
 -- Returns  {"gone"} {"webhook", listed "1"/"0", in the index "…" or "", first of pending "…" or "", {event, what}, …}:
---          what is "lost" (pending and nowhere due) or "done" (due though it is not pending)
+--          what is "lost" (pending without a due time) or "done" (due, but not pending)
 -- Writes   nothing
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/listeners"
 local limit = unpack(ARGV) -- of deliveries

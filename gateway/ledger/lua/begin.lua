@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Give an attempt the lease, if the generation waits for exactly this one: a job queued twice is harmless (R16, R17).
+-- Give an attempt the lease, if it is the one the generation expects: a job queued twice is harmless (R16, R17).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} {"too_early", not before} {"ended", …} past give_up_at {"begun", generation}

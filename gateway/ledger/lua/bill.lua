@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Merge a payment provider's facts about a subscription, and bring the account to what follows from all of them
--- (R2, R3, R12): the result does not depend on their order or repetition.
+-- Merge a payment provider's facts about a subscription, and update the account to match all of them (R2, R3, R12):
+-- the result does not depend on their order or repetition.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "too_many_lines"}
 --          {"billed", view, dispatches, superseded subscriptions, plans that no card had}
 -- Writes   billing, checkout, account, journal; what promotions write
 --- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/promotion" "lib/checkouts" "lib/billing"
---- @include "lib/eras" "lib/facts" "lib/notes" "lib/provided" "lib/renewals"
+--- @include "lib/eras" "lib/facts" "lib/notes" "lib/cycle_records" "lib/renewals"
 local
   subscription,
   checkout, -- its own
@@ -25,7 +25,7 @@ if not bought and c and c.fields.kind == "plan" then bought = c.fields.what .. "
 if not bought then return {"not_found"} end
 steps.roll(a, p)
 
-billing.adopt(a, b)
+billing.migrate(a, b)
 facts.prune(b, a.now)
 if not billing.merge(b, id, bought, said) then return {"refused", "too_many_lines"} end
 facts.read(b)
@@ -41,7 +41,7 @@ if said.unpaid_invoice then notes.failure(a, b, id, said) end
 steps.roll(a, p)
 if current then
   renewals.settle(a, p, b, list, grace)
-  provided.note(b, list, a.now)
+  cycle_records.write(b, list, a.now)
 end
 if c and c.fields.status ~= "paid" and #b.subs[id].lines > 0 then
   c.fields.status, c.fields.ref, c.fields.paid_at = "paid", id, amounts.text(a.real)

@@ -6,7 +6,7 @@
 -- Writes   generation, deadlines
 --- @include "lib/amounts" "lib/generations"
 local
-  job, -- the provider's own id of it
+  job, -- the provider's own id
   dispatch_ms
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Refund at once if it is not running, else ask the worker to stop (R18).
+-- Refund immediately if it is not running, else ask the worker to stop (R18).
 --
 -- KEYS[1]  generation
 -- Returns  {"not_found"} {"keys_changed"} {"unchanged", generation} {"cancel_requested", generation, dispatch or {}}

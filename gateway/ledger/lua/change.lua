@@ -9,7 +9,7 @@
 --- @include "lib/subscriptions"
 local
   operation, plan,
-  interval, -- or "": as it is
+  interval, -- or "": unchanged
   when, -- "now" or "period_end"
   dispatch_ms
   = unpack(ARGV)

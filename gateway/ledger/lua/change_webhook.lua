@@ -7,7 +7,7 @@
 --- @include "lib/amounts" "lib/webhooks" "lib/listeners" "lib/pausing"
 local
   url, -- or ""
-  event_types, -- by commas, or ""
+  event_types, -- comma-separated, or ""
   description, -- with a "=" before it, or ""
   status, -- "active", "paused" or ""
   because -- why it is paused

@@ -1,5 +1,5 @@
 #!lua
--- Start a purchase. It is honoured from now on, even if the subscription lapses before the payment (R4).
+-- Start a purchase. It stays valid even if the subscription lapses before the payment (R4).
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"}
@@ -11,12 +11,12 @@ local
   checkout,
   keys_version, -- or "": do not check
   kind, -- "bundle" or "plan"
-  what, -- which one
+  what, -- its id
   interval, -- or ""
   name, credits, price, currency, provider,
-  real_money, -- "1" if the provider takes it
-  success_url, -- where a customer who paid goes, or ""
-  cancel_url -- where one who did not goes, or ""
+  real_money, -- "1" if the provider charges it
+  success_url, -- where to send a customer who has paid, or ""
+  cancel_url -- where to send one who has not, or ""
   = unpack(ARGV)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 if not a then return {"not_found"} end

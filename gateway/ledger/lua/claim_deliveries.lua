@@ -6,7 +6,7 @@
 -- Writes   delivery, pending, webhooks
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox" "lib/tries"
 local claim, claim_ms, limit = unpack(ARGV)
-local GONE_AT_ONCE = 100 -- expired events of a long paused webhook; one by one they would delay the others
+local GONE_AT_ONCE = 100 -- expired events of a webhook paused for long: they must not delay the others
 local owner, id = webhooks.named()
 local outbox = make_outbox()
 local now, most = amounts.real_now(), tonumber(limit)

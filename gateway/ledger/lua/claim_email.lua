@@ -8,7 +8,7 @@
 --- @include "lib/amounts"
 local
   account,
-  without_it -- an account known not to have the email, or ""
+  without_it -- an account that no longer has the email, or ""
   = unpack(ARGV)
 local MINUTE = 60000
 local now = amounts.real_now()

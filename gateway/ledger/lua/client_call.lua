@@ -1,18 +1,18 @@
 #!lua
--- Remember the calls of a client that sends no idempotency key. `call`: a new one, or its retry number `retries`. That
--- is, of equal calls, the newest without a response that was retried once less; else the newest that was not retried
--- more often; else the last that has a response, for this may have been lost. `answer`: a call has its response.
--- `forget`: it was refused. The list has a call as `-0 key`, retried twice as `-2 key`, the last with a response as
--- `=0 key`; the newest first.
+-- Idempotency for clients that send no key. `call`: a new call, or retry number `retries` of one. A retry belongs, of
+-- equal calls, to the newest unanswered one with one retry less; else to the newest unanswered one with no more
+-- retries; else to the last answered one, whose response may have been lost. `answer`: a call has its response.
+-- `forget`: it was refused. The list, newest first, has a call as `-0 key`, retried twice as `-2 key`, and the last
+-- answered one as `=0 key`.
 --
 -- KEYS[1]  client_call
 -- Returns  {"call", key}
 -- Writes   client_call
 local
   what,
-  key, -- of a new call, or of the one that is answered or forgotten
+  key, -- of a new call, or of the one to answer or forget
   retries,
-  seconds, -- how long it is remembered
+  seconds, -- how long it is kept
   calls_max
   = unpack(ARGV)
 local own, answered, best

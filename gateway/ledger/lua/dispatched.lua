@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
--- Move dispatch deadlines on, now that arq has the jobs: each only if it still is the one read (outbox, section 5).
+-- Extend dispatch deadlines, now that arq has the jobs: each only if it has not changed since it was read (outbox,
+-- section 5).
 --
 -- KEYS[1]  deadlines
--- Returns  {"noted", generation…}: those whose deadline it was
+-- Returns  {"noted", generation…}: those with unchanged deadlines
 -- Writes   deadlines
 --- @include "lib/keys" "lib/amounts" "lib/generations"
-local read = unpack(ARGV) -- what was read: `generation:deadline`, by commas
+local read = unpack(ARGV) -- `generation:deadline`, as read, comma-separated
 local CHECK_AGAIN_MS = 60000
 local now = amounts.real_now()
 

@@ -2,13 +2,13 @@
 -- Read one generation, for an account's key or for anyone ("").
 --
 -- KEYS[1]  generation
--- Returns  {"not_found"} {"keys_changed"} {"same"}: as the caller has it {"generation", fields}
+-- Returns  {"not_found"} {"keys_changed"} {"same"}: unchanged {"generation", fields}
 -- Writes   nothing
 --- @include "lib/keys"
 local
   account, -- or "": anyone
   keys_version, -- or "": do not check
-  known -- what the caller has of it: "version operation", or ""
+  known -- the caller's copy: "version operation", or ""
   = unpack(ARGV)
 local owner, version, operation = unpack(redis.call("HMGET", KEYS[1], "account", "version", "operation"), 1, 3)
 -- Another account's generation may be in another partition than the caller's keys version, so it is refused first.

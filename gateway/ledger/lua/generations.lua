@@ -15,7 +15,7 @@ local
   model, -- or ""
   created_after, -- at or after, or ""
   created_before, -- or ""
-  metadata -- that it must have (JSON: name → text), or ""
+  metadata -- to match (JSON: name → text), or ""
   = unpack(ARGV)
 local LOOKED_AT_MAX = metadata ~= "" and 200 or 1000
 local account = string.match(KEYS[1], ":account:(.*)$")
@@ -29,7 +29,7 @@ if before ~= "" then
   from = "(" .. amounts.text(tonumber(order))
 end
 if ending and from == "+inf" then
-  -- The newest one made before, by binary search. Expired ones are older than all existing ones.
+  -- The newest one created before, by binary search. Expired ones are older than all existing ones.
   local key, low, high = keys.recent(account), 0, redis.call("ZCARD", keys.recent(account))
   while low < high do
     local middle = math.floor((low + high) / 2)

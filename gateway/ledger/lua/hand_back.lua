@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Return a generation to the queue because its worker must stop: not a failure (R16, section 6).
+-- Return a generation to the queue because its worker is stopping; not a failure (R16, section 6).
 --
 -- KEYS[1]  generation
--- Returns  {"stale"} {"ended", …} if a cancel was asked for {"requeued", dispatch}
+-- Returns  {"stale"} {"ended", …} if a cancel was requested {"requeued", dispatch}
 -- Writes   generation, deadlines, totals; all that an ending writes
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local attempt, operation, dispatch_ms = unpack(ARGV)

@@ -24,7 +24,7 @@ local key, first, ending = keys.journal(a.id), tonumber(created_after), tonumber
 limit = tonumber(limit)
 local function at(entry) return tonumber(string.match(entry, "^%d+|(%d+)|")) end
 if ending then
-  -- The newest one made before, by binary search: an entry is never older than the one before it.
+  -- The newest one written before, by binary search: an entry is never older than its predecessor.
   local high = math.max(redis.call("LLEN", key), start)
   while start < high do
     local middle = math.floor((start + high) / 2)

@@ -7,7 +7,7 @@
 --- @include "lib/amounts" "lib/webhooks" "lib/listeners"
 local
   url,
-  event_types, -- by commas
+  event_types, -- comma-separated
   description, -- or ""
   mark, -- of its secret
   webhooks_max -- that its owner may have

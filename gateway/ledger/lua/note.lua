@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Note the provider's own job id before waiting for it, so that the next attempt resumes that job (R17).
+-- Store the provider's job id before waiting for the job, so that the next attempt can resume it (R17).
 --
 -- KEYS[1]  generation
 -- Returns  {"stale"} {"noted"}
@@ -7,7 +7,7 @@
 --- @include "lib/amounts" "lib/generations"
 local
   attempt,
-  ref -- the provider's own id of the job
+  ref -- the provider's own job id
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not generations.held_by(g, attempt) then return {"stale"} end

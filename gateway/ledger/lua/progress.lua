@@ -2,11 +2,11 @@
 -- Record the progress of a parked generation's job, as reported by its provider (R17).
 --
 -- KEYS[1]  generation
--- Returns  {"stale"} the job is no open generation's (any more) {"noted"}
+-- Returns  {"stale"} if no open generation has this job {"noted"}
 -- Writes   generation
 --- @include "lib/generations"
 local
-  job, -- the provider's own id of it
+  job, -- the provider's own id
   thousandths
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))

@@ -14,7 +14,7 @@ local gone = {}
 for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
   if string.match(field, "^sale:") then gone[#gone + 1] = field end
 end
--- What was trimmed is gone, even if journals are kept longer from now on: the audit must not expect it.
+-- Trimmed entries are gone, even if journals are kept longer from now on: the audit must not expect them.
 local least = tonumber(known[3] or keep_journal_ms) < tonumber(keep_journal_ms) and known[3] or keep_journal_ms
 fields = cjson.decode(fields)
 

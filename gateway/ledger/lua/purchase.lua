@@ -2,7 +2,7 @@
 -- Read a purchase for its own account.
 --
 -- KEYS[1]  account
--- Returns  {"not_found"} {"keys_changed"} {"purchase", checkout, cents that went back of a plan}
+-- Returns  {"not_found"} {"keys_changed"} {"purchase", checkout, cents refunded of a plan}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/checkouts"
 local

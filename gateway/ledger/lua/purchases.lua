@@ -2,7 +2,7 @@
 -- A page of an account's purchases, newest first.
 --
 -- KEYS[1]  account
--- Returns  {"not_found"} {"keys_changed"} {"page", next or "", {checkout, cents that went back of a plan}…}
+-- Returns  {"not_found"} {"keys_changed"} {"page", next or "", {checkout, cents refunded of a plan}…}
 -- Writes   nothing
 --- @include "lib/keys" "lib/amounts" "lib/checkouts"
 local

@@ -2,12 +2,12 @@
 -- Create or update an account.
 --
 -- KEYS[1]  account
--- Returns  {"applied", made "1"/"0", view, the email it had or ""}
+-- Returns  {"applied", created "1"/"0", view, its previous email or ""}
 -- Writes   account, totals
 --- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations"
 local
-  email, -- or "": as it is
-  metadata -- JSON, or "": as it is
+  email, -- or "": unchanged
+  metadata -- JSON, or "": unchanged
   = unpack(ARGV)
 local id = string.match(KEYS[1], ":account:(.*)$")
 local a = accounts.load(id)
@@ -18,7 +18,8 @@ if metadata ~= "" then a.fields.metadata = metadata end
 steps.roll(a, policy.load())
 local view = accounts.view(a)
 
--- The rolled state is not saved: the first script that spends or reads writes the first reset, so idle ones are small.
+-- The rolled state is not saved: the first script that reads or spends writes the first reset, so idle accounts stay
+-- small.
 redis.call("HSET", KEYS[1], "created_at", a.fields.created_at)
 if email ~= "" then redis.call("HSET", KEYS[1], "email", email) end
 if metadata ~= "" then redis.call("HSET", KEYS[1], "metadata", metadata) end

@@ -11,7 +11,7 @@ local
   lease_ms, dispatch_ms
   = unpack(ARGV)
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
-local operation = "renew " .. attempt -- an ending made by this attempt's renewal, sent again, gets the same reply
+local operation = "renew " .. attempt -- so that an ending by this renewal, sent again, gets the same reply
 if not generations.held_by(g, attempt) then return generations.ended_by(g, operation) or {"stale"} end
 local now = amounts.real_now()
 if now >= tonumber(g.give_up_at) then

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Move an overdue generation on: promote, dispatch again, retry, or fail and refund (R16, R17).
+-- Resolve an overdue generation: promote, dispatch again, retry, or fail and refund (R16, R17).
 --
 -- KEYS[1]  generation
 -- Returns  {"not_due"} {"requeued", dispatch, dispatches of further promoted} {"ended", …}
@@ -7,7 +7,7 @@
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/accounts" "lib/steps" "lib/generations" "lib/promotion"
 --- @include "lib/ending" "lib/failing"
 local
-  deadline, -- that was read
+  deadline, -- as read
   judge_leases, -- "1" or "0"
   dispatch_ms, operation
   = unpack(ARGV)

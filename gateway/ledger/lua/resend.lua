@@ -1,5 +1,5 @@
 #!lua
--- Deliver an event again, or at once: also to a paused webhook, and also if it was delivered before.
+-- Deliver an event again, or immediately: also to a paused webhook, and also if it was delivered before.
 --
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"delivery", when it is tried next, fields}

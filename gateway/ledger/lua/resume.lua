@@ -1,5 +1,5 @@
 #!lua
--- Take back a cancellation, or a change that was scheduled, before it takes effect (R3, R12).
+-- Undo a cancellation or a scheduled change before it takes effect (R3, R12).
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "no_subscription", account's now} {"applied", "", view, {}}

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Remember which customer of the payment provider an account is, so that one person is one customer there.
+-- Store an account's customer id at the payment provider, so that it stays one customer there.
 --
 -- KEYS[1]  account
--- Returns  {"not_found"} {"customer", the one that is remembered}
+-- Returns  {"not_found"} {"customer", the stored one}
 -- Writes   account, checkout
 --- @include "lib/checkouts"
 local
-  checkout, -- that is begun with it, or ""
+  checkout, -- started with it, or ""
   customer,
-  replace -- "1": also where another is known
+  replace -- "1": also if another is stored
   = unpack(ARGV)
 local id = string.match(KEYS[1], ":account:(.*)$")
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end

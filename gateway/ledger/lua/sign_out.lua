@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- End a session of a key before its time. So many of a key are remembered one by one; beyond that the oldest are
--- dropped, and `*` stands for all that began no later than they did: those end too. An ended session never comes back.
+-- End a session of a key early. At most `sessions_max` are stored per key; beyond that, `*` replaces the oldest, and
+-- stands for all sessions that began no later: those end too. An ended session never becomes valid again.
 --
 -- KEYS[1]  signed_out
 -- Returns  {"signed_out"}
@@ -9,8 +9,8 @@
 local
   session,
   began_at, -- in seconds
-  kept_seconds, -- how long it is remembered
-  sessions_max -- that are, at least 2
+  kept_seconds, -- how long it is stored
+  sessions_max -- at least 2
   = unpack(ARGV)
 local forgotten = amounts.text(math.floor(amounts.real_now() / 1000) - tonumber(kept_seconds))
 local count = redis.call("ZCOUNT", KEYS[1], forgotten, "+inf")

@@ -1,5 +1,5 @@
 #!lua
--- Start or renew a subscription, or move it to another plan now (R2, R3, R12).
+-- Start or renew a subscription, or change its plan immediately (R2, R3, R12).
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "unknown_plan" | "starts_in_future" | "paid_through_past", account's now}
@@ -21,7 +21,7 @@ if started_at and started_at > a.now then return {"refused", "starts_in_future",
 if paid_through and paid_through <= a.now then return {"refused", "paid_through_past", now} end
 
 if f.plan == plan and (not started_at or started_at == tonumber(f.anchor)) then
-  -- A renewal mints nothing. It undoes a cancellation: somebody has paid on, or says that it goes on.
+  -- A renewal grants no credits. It undoes a cancellation, because the plan was paid for or renewed on purpose.
   local paid = paid_through and amounts.text(paid_through) or nil
   if f.interval ~= interval or f.paid_through ~= paid or f.cancelled_to then
     f.interval, f.paid_through, f.cancelled_to = interval, paid, nil

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Money for a bundle went back, or came back after all: bring its own grant to what is due (R33). Before the payment is
--- known this is remembered. The latest word on each refund and dispute counts, in whatever order they are told.
+-- A bundle's payment was returned, or regained: adjust the bundle's grant to the amount due (R33). Until the payment is
+-- known, reports are only stored. The latest one on each refund and dispute counts, in whatever order they arrive.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"refused", "too_many_returns"} {"taken_back", "1" now | "0" before, checkout, view}
@@ -9,10 +9,10 @@
 local
   checkout,
   what, -- "charge", "refund:<id>" or "dispute:<id>"
-  at, -- when that was so
+  at, -- the time of the report
   part,
   whole, -- of the payment
-  made_at -- when the refund was made that has bounced, or ""
+  made_at -- when the refund that has failed was created, or ""
   = unpack(ARGV)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 local c = a and checkouts.load(a.id, checkout)

@@ -1,9 +1,9 @@
 #!lua
--- Count a file that an account sends ahead, or say when it may come: a day's allowance at once, refilled evenly (GCRA).
--- The key holds when the whole allowance will be there again; it goes when that time has come.
+-- Admit an upload of an account, or return when to retry: a burst of a day's allowance, refilled evenly (GCRA).
+-- The key's value is the time at which the allowance is full again; it expires then.
 --
 -- KEYS[1]  taken_in
--- Returns  {"limited", retry after ms, whole again after ms} {"admitted", remaining KiB, whole again after ms}
+-- Returns  {"limited", retry after ms, full again after ms} {"admitted", remaining KiB, full again after ms}
 -- Writes   taken_in
 --- @include "lib/amounts"
 local

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- The time that decides about credits, so that processes can tell how far their own clocks are from it.
+-- The ledger's time, so that processes can measure how far their own clocks are off.
 --
 -- KEYS[1]  policy
 -- Returns  {"time", real time}

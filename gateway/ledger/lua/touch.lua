@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Note when keys were last used. A key that was revoked meanwhile leaves nothing.
+-- Record when keys were last used. A key revoked meanwhile is ignored.
 --
 -- KEYS[1]  account
 -- Returns  {"noted"}
 -- Writes   account (or the operators' list, which reads alike)
 --- @include "lib/amounts"
-local uses = unpack(ARGV) -- `key id:how long ago in ms`, by commas
+local uses = unpack(ARGV) -- `key id:how long ago in ms`, comma-separated
 local now = amounts.real_now()
 local noted = {}
 for id, ago_ms in string.gmatch(uses, "([^:,]+):(%d+)") do

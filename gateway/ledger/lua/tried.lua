@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- What became of a try: done, to be tried again after a pause, or given up with the webhook paused.
+-- Record the result of a try: delivered, to be retried after a pause, or given up, with the webhook paused.
 --
 -- KEYS[1]  webhook
--- Returns  {"stale"} {"unsure"}: it is the operators', and whether another copy got through decides; ask again with
+-- Returns  {"stale"} {"unsure"}: an operators' webhook, and the result depends on its other copies; call again with
 --          `delivered_at`
---          {"delivered"} {"again", when} {"failed"}: given up alone {"paused", why or "": it was before}
+--          {"delivered"} {"again", when} {"failed"}: only this event {"paused", why or "": it was before}
 -- Writes   webhook, delivery, pending, webhooks
 --- @include "lib/webhook_keys" "lib/amounts" "lib/webhooks" "lib/outbox" "lib/pausing" "lib/tries"
 local
@@ -14,7 +14,7 @@ local
   word, -- or ""
   duration_ms,
   jitter, -- in thousandths
-  delivered_at -- when any copy of the webhook got through last, or ""
+  delivered_at -- the last successful delivery of any copy of the webhook, or ""
   = unpack(ARGV)
 local owner, id = webhooks.named()
 local outbox = make_outbox()
@@ -23,7 +23,7 @@ local key = webhook_keys.delivery(owner, id, event)
 local d, w = tries.load(key), webhooks.load(owner, id)
 if not d or not w or d.claim ~= claim then return {"stale"} end
 local paused = w.status == "paused"
--- A webhook that was resumed gives each a whole day of tries again.
+-- After a webhook is resumed, each event gets a full day of tries again.
 local resumed = w.resumed or "0"
 local failures = (d.resumed or "0") == resumed and tonumber(d.failures or 0) + 1 or 1
 local since = failures > 1 and d.failing_since or amounts.text(now)
@@ -55,8 +55,8 @@ if pause then
   outbox.index(owner, id)
   return paused and {"paused", ""} or {"again", amounts.text(at)}
 end
--- Where others got through meanwhile, it is this one that the receiver will not have. Each address of a request stands
--- for itself.
+-- If others were delivered meanwhile, the receiver rejects only this event. URLs named in requests are independent of
+-- each other.
 local last = math.max(tonumber(failing_since), tonumber(delivered_at) or 0)
 local others = outcome ~= "gone" and last > tonumber(since)
 if id == webhooks.DEFAULT or others then return finish("failed") end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Trim what an account keeps of its past: what is too old in its list and its journal, of each so many at most. Endings
--- and new entries do so too; this is for an account that has none. The newest entry stays: balances are proved by it.
+-- Trim expired entries of an account's list and journal, at most `limit` of each. Endings and new entries also trim;
+-- this is for idle accounts. The newest entry is kept: the balance is checked against it.
 --
 -- KEYS[1]  account
 -- Returns  {"trimmed", how many}

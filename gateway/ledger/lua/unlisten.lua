@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Delete a webhook with all that is kept for it.
+-- Delete a webhook and all its data.
 --
 -- KEYS[1]  webhook
 -- Returns  {"not_found"} {"deleted"}

@@ -7,7 +7,7 @@
 --- @include "lib/keys"
 local
   keys_version, -- or "": do not check
-  days -- 2026-11-22, by commas
+  days -- 2026-11-22, comma-separated
   = unpack(ARGV)
 local account = string.match(KEYS[1], ":account:(.*)$")
 local values = redis.call("HMGET", KEYS[1], "created_at", "keys_version")

@@ -6,7 +6,7 @@
 -- Writes   generation, deadlines
 --- @include "lib/amounts" "lib/generations"
 local attempt = unpack(ARGV) -- the next one, which found no free slot
-local CHECK_AGAIN_MS = 60000 -- in case the provider's queue is lost; its first is dispatched at once
+local CHECK_AGAIN_MS = 60000 -- in case the provider's queue is lost; otherwise a free slot dispatches it at once
 local g = generations.load(string.match(KEYS[1], ":generation:(.*)$"))
 if not g or g.state ~= "queued" or tonumber(g.attempt) + 1 ~= tonumber(attempt) then return {"stale"} end
 if g.ref then error(g.id .. " cannot wait for a slot: its provider has its job") end

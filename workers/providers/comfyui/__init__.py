@@ -1,4 +1,4 @@
-"""ComfyUI: a workflow of one's own, filled in and queued on a server of one's own."""
+"""ComfyUI: the operator's own workflows, filled in and queued on the operator's own server."""
 
 from workers.providers.comfyui.provider import ComfyUi
 

@@ -1,4 +1,4 @@
-"""What ComfyUI's history says of a job that has ended: the files it saved, or why it failed."""
+"""Reads an ended job from ComfyUI's history: the files it saved, or why it failed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _EXTENSIONS = {
 
 
 def files_of(entry: Mapping[str, Any], kind: MediaKind | None) -> list[str]:
-    """The paths of the saved files, in order of their nodes' numbers; of the kind asked for, if there are any of it.
+    """The paths of the saved files, in order of node numbers; only those of the requested kind, if there are any.
 
-    What a preview node showed is temporary: it counts only where nothing was saved.
+    Files of preview nodes are temporary: they count only if nothing was saved.
     """
     found = list(_files(entry.get("outputs")))
     saved = [file for file in found if file.get("type", "output") == "output"] or found
@@ -43,7 +43,7 @@ def failure_of(entry: Mapping[str, Any], *, private: str) -> ProviderError | Non
             kind, message = text(told.get("exception_type")).rpartition(".")[2], text(told.get("exception_message"))
             words = f"{presentable(kind)}: {presentable(message, private=private)}"
             detail = f"its node {presentable(text(told.get('node_type')))} failed: {words}"
-            # Nodes that call a vendor pass on what its filter says.
+            # Nodes that call a vendor pass on its filter's messages.
             return Moderated(detail) if MODERATED.search(message) else ProviderFailed(detail)
     return ProviderFailed("it failed without giving a reason")
 
@@ -67,7 +67,7 @@ def _files(outputs: object) -> Iterator[dict[str, Any]]:
 
 
 def _place(named: tuple[str, object]) -> tuple[int, str]:
-    """Nodes by number; those inside a group, `12:3`, by the group's."""
+    """A node's number for sorting; for one inside a group, `12:3`, the group's."""
     number = named[0].partition(":")[0]
     return (int(number) if number.isdecimal() else 1_000_000_000, named[0])
 

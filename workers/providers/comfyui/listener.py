@@ -1,12 +1,12 @@
-"""One listener for a ComfyUI server: it hears for all jobs of this process how far they are, and when they have ended.
+"""Listens to one ComfyUI server: progress and ends of all jobs of this process.
 
-ComfyUI tells the progress of a job only to the client that queued it, by one socket a client. So all jobs of this
-process are queued as one client, whose socket is opened again under the same id when it is lost. That the queue has
-changed it tells every client: so the end of a job that another process queued is heard of, too.
+ComfyUI sends a job's progress only to the client that queued it, over one WebSocket per client. So all jobs of this
+process are queued by one client, which reconnects under the same id. Changes of the queue are sent to every client, so
+the end of a job queued by another process is noticed too.
 
-No message is believed: after each that may mean an end, and whenever a socket was lost or made, the queue is read, once
-for all jobs. What is not in it (any more) has ended, or was forgotten by a restart; whoever watches it looks. Where a
-proxy lets no socket through, the queue is read once a second.
+Messages are only hints: after each that may mean an end, and whenever a socket was lost or opened, the queue is read
+once for all jobs. A job that is not in it has ended, or was lost in a restart; its watchers then poll it. If a proxy
+does not allow WebSockets, the queue is read once a second.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gateway.tasks import Tasks
 from workers.providers.calls import ProviderCalls
 from workers.providers.comfyui.messages import JobEnding, JobProgress, QueueChanged, read
 
-_AGAIN_SECONDS = 1.0  # between two tries to reach the server
-_APART_SECONDS = 0.25  # between two looks at the queue, at least
-_APART_TIMES = 4  # as long as the last one took: others may have thousands of jobs there
-_LINGER_SECONDS = 5.0  # for the next job
+_AGAIN_SECONDS = 1.0  # between attempts to connect
+_APART_SECONDS = 0.25  # the minimum between two reads of the queue
+_APART_TIMES = 4  # times as long as the last read took: other clients may have thousands of jobs there
+_LINGER_SECONDS = 5.0  # kept open for the next job
 
 
 class JobWatch:
-    """What was heard of one job. `gone`: it was not in the queue (any more); whoever looks sets it back before."""
+    """The events of one job. `gone`: it was not in the queue (anymore); reset it before polling."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
@@ -39,7 +39,7 @@ class JobWatch:
         self._news = asyncio.Event()
 
     async def news(self, poll_at: float | None = None) -> bool:
-        """Wait for progress: True. False: the job is gone, or `poll_at` (the loop's clock) has come."""
+        """Wait for progress (True), the job's end, or `poll_at` by the loop's clock (False)."""
         try:
             async with asyncio.timeout_at(poll_at):
                 await self._news.wait()
@@ -60,10 +60,10 @@ class JobWatch:
 
 
 class Listener:
-    """The one socket of this process to one server, open while some job is watched."""
+    """This process's socket to one server, open while jobs are watched."""
 
     def __init__(self, calls: ProviderCalls, queued: Callable[[], Awaitable[set[str]]]) -> None:
-        """`queued` reads which jobs wait or run at the server."""
+        """`queued` reads the jobs that are waiting or running at the server."""
         self.client_id = uuid.uuid4().hex
         self._calls = calls
         self._queued = queued
@@ -77,7 +77,7 @@ class Listener:
 
     @contextmanager
     def watching(self, job: str) -> Iterator[JobWatch]:
-        """Hear of a job, whoever else does; it may have ended already, which is heard soon."""
+        """Watch a job. If it has ended already, this is noticed soon."""
         watch = JobWatch()
         if job in self._fractions:
             watch.get_on(self._fractions[job])
@@ -121,7 +121,7 @@ class Listener:
         while True:
             try:
                 async with self._calls.socket(f"/ws?clientId={self.client_id}") as socket:
-                    # Jobs may have ended while nobody listened, or the server may have begun anew.
+                    # Jobs may have ended while disconnected, or the server may have restarted.
                     self._remaining = None
                     self._read_queue.set()
                     async for message in socket:
@@ -147,7 +147,7 @@ class Listener:
                     self._read_queue.set()
 
     async def _compare(self) -> None:
-        """Tell who watches a job that is not in the queue: a job that was watched before the queue was asked for."""
+        """Notify the watchers of jobs that are not in the queue, if they were watching before it was read."""
         clock = asyncio.get_running_loop().time
         while True:
             await self._read_queue.wait()
@@ -156,7 +156,7 @@ class Listener:
             asked = {watch: job for job, watches in self._watches.items() for watch in watches if not watch.gone}
             try:
                 queued = await self._queued() if asked else set()
-            except ProviderError:  # it is away
+            except ProviderError:  # it is unreachable
                 self._read_queue.set()
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue

@@ -1,13 +1,13 @@
-"""What ComfyUI's WebSocket says, as far as it is of use: how far a job is, and that its queue has changed.
+"""Parses the useful messages of ComfyUI's WebSocket: progress of jobs, and changes of the queue.
 
 ```
-status            to every client, at each change of the queue: how many jobs wait or run
-progress          to the client that queued the job: of the node that works now
-progress_state    the same of all its nodes; newer servers
+status            to every client, at each change of the queue: how many jobs are waiting or running
+progress          to the client that queued the job: progress of the current node
+progress_state    the same, for all of its nodes; newer servers
 executing, no node; execution_…: to the same client: the job has ended, or is about to
 ```
 
-Previews are binary. Everything is a hint: what counts is in `/queue` and `/history`.
+Previews are binary. All messages are hints: `/queue` and `/history` are authoritative.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 from workers.providers.values import document_in, share
 
 _ENDINGS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
-_SHARE = 0.95  # of the whole, while nodes work: what they made is then decoded and saved
+_SHARE = 0.95  # while nodes are running; results are then decoded and saved
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A job is so far, 0 to 1."""
+    """A job's progress, 0 to 1."""
 
     job: str
     fraction: float
@@ -38,7 +38,7 @@ class JobEnding:
 
 @dataclass(frozen=True, slots=True)
 class QueueChanged:
-    """So many jobs of all clients wait or run now; None: it does not say."""
+    """The number of waiting and running jobs of all clients; None: not given."""
 
     remaining: int | None
 
@@ -47,7 +47,7 @@ Message = JobProgress | JobEnding | QueueChanged
 
 
 def read(text: str) -> Message | None:
-    """A message of the socket; None if it says nothing of use, or is none."""
+    """Parse a message of the socket; None if it is irrelevant or invalid."""
     message = document_in(text)
     told = message.get("data") if isinstance(message, dict) else None
     if not isinstance(told, dict):

@@ -1,17 +1,17 @@
-"""ComfyUI as a provider: fill the workflow in, queue it under an id of ours, watch, fetch what it saved.
+"""ComfyUI as a provider: fill in the workflow, queue it under an id of ours, watch, fetch the saved files.
 
 ```
 POST /upload/image            each input, under a name of ours
 POST /prompt                  {prompt: workflow, prompt_id, client_id}
-GET  /history/{id}, /queue    has it ended; is it there
-WS   /ws?clientId={id}        how far jobs are, and when to look: one for all (`listener.py`)
+GET  /history/{id}, /queue    whether it has ended; whether it is queued
+WS   /ws?clientId={id}        progress of jobs, and when to poll; one for all jobs (`listener.py`)
 GET  /view                    a file
 POST /api/jobs/{id}/cancel    stop exactly this one; older servers: /queue and /interrupt
 ```
 
-ComfyUI queues a second prompt of the same id without a word. So our id is derived from the idempotency key, and before
-anything is sent it is looked for in queue and history: a submit whose answer was lost never makes a second job. Nor is
-one that was queued left behind: after an answer that says nothing clear it is looked for at once.
+ComfyUI accepts a second prompt with the same id. So our id is derived from the idempotency key, and looked up in queue
+and history before anything is sent: a submit whose response was lost never creates a second job. After an unclear
+response to a submit, the job is looked up at once, so that a queued one is not left behind.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ from workers.providers.details import words_of
 from workers.providers.inputs import Inputs
 from workers.providers.values import job_id, text
 
-_NAMESPACE = uuid.UUID("5d0c7f5e-7f0b-4d0a-9a57-0d6f1c0f4b11")  # ours, made once
-_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # it repeats the workflow of every job that waits
-_SEED_MAX = 2**53  # beyond it, JSON's numbers are not exact in every client
-_POLL_SECONDS = 5.0  # unless the listener says sooner that it is time to look
-_NODES_TOLD_MAX = 5  # in the operator's log
-_GONE = frozenset({404, 405})  # an older server answers what it does not know with one of these
+_NAMESPACE = uuid.UUID("5d0c7f5e-7f0b-4d0a-9a57-0d6f1c0f4b11")  # generated once
+_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # contains the workflow of every waiting job
+_SEED_MAX = 2**53  # larger JSON numbers are not exact in every client
+_POLL_SECONDS = 5.0  # unless the listener requests a poll sooner
+_NODES_TOLD_MAX = 5  # in the log
+_GONE = frozenset({404, 405})  # how older servers respond to unknown paths
 
 
 class ComfyUi:
     """Workflows on a ComfyUI server."""
 
     def __init__(self, connection: Connection, guard: AddressGuard | None = None) -> None:
-        """Call the server at `connection.base_url`; a key is for what stands in front of it, for it has none itself."""
+        """Call the server at `connection.base_url`. ComfyUI has no keys; a key is for a proxy in front of it."""
         key = connection.key
         self._key = key
         self._calls = ProviderCalls(connection, headers={"Authorization": f"Bearer {key}"} if key else None)
@@ -65,9 +65,9 @@ class ComfyUi:
         self._listener = Listener(self._calls, lambda: self._jobs("queue_running", "queue_pending"))
 
     async def submit(self, request: ProviderRequest) -> str:
-        """Queue the workflow, unless it is there already; its id."""
+        """Queue the workflow, unless it is there already; returns its id."""
         job = str(uuid.uuid5(_NAMESPACE, request.idempotency_key))
-        request.announced.add(job)  # first of all: a worker that died may have queued it
+        request.announced.add(job)  # first: a worker that died may have queued it
         if await self._is_there(job):
             return job
         body = {"prompt": await self._workflow(request, job), "prompt_id": job, "client_id": self._listener.client_id}
@@ -81,7 +81,7 @@ class ComfyUi:
         if not answer.ok:
             raise self._refusal(answer, request.prompt)
         if dropped := self._node_errors(answer.document(), request.prompt):
-            # It runs the rest of the workflow, and would deliver a part of what was ordered.
+            # It runs the rest of the workflow, and would deliver only part of what was requested.
             await self.cancel(given or job, request.provider_model)
             raise ProviderRejected(f"it accepted only part of the workflow: {dropped}")
         if given != job:
@@ -90,16 +90,16 @@ class ComfyUi:
         return job
 
     async def _unclear(self, job: str, error: ProviderError) -> str:
-        """The id of a job that was queued although its submit was answered by `error`; raises that if it was not.
+        """The job's id if it was queued although its submit failed with `error`; raises that if it was not.
 
-        ProviderUnreachable while nobody can say: then it is looked for again.
+        ProviderUnreachable if that cannot be determined: the next attempt looks it up again.
         """
         if await self._is_there(job):
             return job
         raise error
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
-        """Wait until the job is in the history, then fetch what it saved."""
+        """Wait until the job is in the history, then fetch its saved files."""
         if ref is None:
             raise ProviderFailed("a job of ComfyUI has a ref")
         loop = asyncio.get_running_loop()
@@ -113,19 +113,19 @@ class ComfyUi:
         if failure is not None:
             raise failure
         files = files_of(entry, kind_asked(request.tool, request.settings))
-        # More than the job was asked for are left there.
+        # Files beyond the requested number are ignored.
         for index, path in zip(request.job_indices or request.indices, files, strict=False):
             if index in request.indices:
                 yield Rendered(index=index, data=await self._calls.fetch(path))
 
     async def listen(self, ref: str) -> AsyncGenerator[float | None]:
-        """How far the job is, each time the server says so; it ends when the job has, or is not known any more."""
+        """Yield each progress report; ends when the job has ended or is unknown."""
         with self._listener.watching(ref) as watch:
             while await watch.news():
                 yield watch.fraction
 
     async def cancel(self, ref: str, provider_model: str) -> None:
-        """Stop exactly this job, whether it waits or runs. No error if it has ended."""
+        """Stop exactly this job, waiting or running. No error if it has ended."""
         del provider_model
         answer = await self._calls.ask("POST", f"/api/jobs/{quote(ref, safe='')}/cancel", repeatable=True)
         if answer.status in _GONE:
@@ -162,7 +162,7 @@ class ComfyUi:
         return workflow
 
     async def _uploaded(self, request: ProviderRequest, job: str) -> dict[str, str]:
-        """Upload the inputs; by placeholder, what the server calls each. The same names again for the same job."""
+        """Upload the inputs; placeholder → the file's name on the server. The names are the same for the same job."""
         names: dict[str, str] = {}
         for kind, prefix in (("image", INPUT_IMAGE), ("video", INPUT_VIDEO)):
             for number, given in enumerate((each for each in request.inputs if each.kind == kind), start=1):
@@ -179,17 +179,17 @@ class ComfyUi:
                 )
         return names
 
-    # --- where a job is ---------------------------------------------------------------------------------------------
+    # --- the state of a job -----------------------------------------------------------------------------------------
 
     async def _poll(self, job: str, watch: JobWatch) -> dict[str, Any] | None:
-        """What the history has of the job, None while it waits or runs.
+        """The job's history entry; None while it is waiting or running.
 
-        ProviderFailed if the server does not know it: its queue is in its memory, and does not survive a restart.
+        ProviderFailed if the server does not know it: its queue is in memory, and does not survive a restart.
         """
-        watch.gone = False  # what is heard from now on may be news
+        watch.gone = False  # events from now on may be newer
         entry = await self._history(job)
         if entry is None and not await self._is_queued(job):
-            entry = await self._history(job)  # it may have ended between the two
+            entry = await self._history(job)  # it may have ended between the two calls
             if entry is None:
                 raise ProviderFailed("it no longer knows the job: it was restarted, or the job was deleted")
         return entry
@@ -221,7 +221,7 @@ class ComfyUi:
         return jobs
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
-        """A workflow that does not validate is refused with what each node finds wrong."""
+        """The error for a workflow that does not validate, with the faults of each node."""
         refusal, nodes = self._calls.refusal(answer, private=prompt), self._node_errors(answer.json(), prompt)
         return (
             ProviderRejected(f"{refusal.detail}; {nodes}")
@@ -230,7 +230,7 @@ class ComfyUi:
         )
 
     def _node_errors(self, document: object, prompt: str) -> str:
-        """The nodes that do not validate, each with its first reason; "" if all do."""
+        """The invalid nodes, each with its first fault; "" if there are none."""
         errors = document.get("node_errors") if isinstance(document, dict) else None
         told = []
         for node_id, node in list(errors.items())[:_NODES_TOLD_MAX] if isinstance(errors, dict) else ():
@@ -241,5 +241,5 @@ class ComfyUi:
 
 
 def _seed(key: str) -> int:
-    """A seed for who asks for none: the same for the same job, and another for another."""
+    """The seed if none is given: derived from the job, so retries get the same one."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % _SEED_MAX

@@ -1,4 +1,4 @@
-"""The provider that needs nothing: it really renders, and says in the picture that it is not the model."""
+"""The provider that needs no setup: it really renders, and labels its pictures as not made by the model."""
 
 from workers.providers.sandbox.provider import Sandbox
 

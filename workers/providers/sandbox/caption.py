@@ -1,6 +1,6 @@
-"""The card in the picture that says what it is: the word sandbox, the model and the prompt.
+"""The caption in the picture: the word sandbox, the model and the prompt.
 
-Nobody is to take a sandbox picture for the model's work, so the card is drawn at every size.
+Nobody should mistake a sandbox picture for the model's work, so the caption is drawn at every size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from workers.providers.sandbox.palette import Rgb
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-_PROMPT_SHOWN = 600  # characters looked at; three lines hold far fewer, and a prompt may be a megabyte
+_PROMPT_SHOWN = 600  # characters measured; three lines hold far fewer, and a prompt may be a megabyte
 _LINES_MAX = 3
 _CARD = (12, 12, 18, 176)
 _WHITE = (255, 255, 255, 255)
@@ -27,7 +27,7 @@ class Caption:
 
     def __init__(self, width: int, height: int, model: str, prompt: str, accent: Rgb) -> None:
         """Draw the card once; it is the same in every frame."""
-        self._unit = max(6.0, min(width, height) * 0.017)  # half a line of the prompt's type
+        self._unit = max(6.0, min(width, height) * 0.017)  # half a line of the prompt's font
         unit = self._unit
         margin = round(unit * 1.6)
         inner = min(width - 2 * margin, round(max(unit * 42, width * 0.5))) - round(unit * 2.8)
@@ -58,7 +58,7 @@ class Caption:
         self._accent = accent
 
     def draw(self, picture: Image.Image, elapsed: float | None = None) -> None:
-        """Put the card into `picture`; in a video with a line along its foot that grows to full at `elapsed` = 1."""
+        """Draw the card into `picture`; in a video with a progress bar at the bottom, full at `elapsed` = 1."""
         picture.paste(self._face, self._at, self._mask)
         if elapsed is not None:
             left, bottom = self._at[0] + round(self._unit), self._at[1] + self._card.height
@@ -68,7 +68,7 @@ class Caption:
 
 
 def printable(text: str) -> str:
-    """One line of what can be drawn: without control characters, surrogates and the unassigned."""
+    """The drawable characters on one line: no control characters, surrogates or unassigned code points."""
     kept = (
         character if unicodedata.category(character)[0] != "C" else " "
         for character in unicodedata.normalize("NFC", text[:_PROMPT_SHOWN])
@@ -94,7 +94,7 @@ def wrapped(text: str, font: _Font, width: float, lines_max: int) -> list[str]:
 
 
 def _fitting(text: str, font: _Font, width: float) -> int:
-    """How many characters fit, at least one: found by halving, as measuring costs more the longer the text."""
+    """How many characters fit, at least one; by bisection, because measuring long texts is slow."""
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,9 +1,9 @@
 """The sandbox as a provider: its controls, its ref, and the threads that render.
 
-Threads, not processes: Pillow, numpy and libav let go of the interpreter's lock while they work, so the event loop
-runs on beside them (measured: at most 30 ms late with every core rendering); and threads die with a
-worker that is killed. A request's outputs are rendered one after the other, each queued anew, so that many
-generations take turns and none holds a core for all its outputs.
+Threads, not processes: Pillow, numpy and libav release the GIL while they work, so the event loop keeps running
+(measured: at most 30 ms late with every core rendering); and threads die with a killed worker. A request's outputs are
+rendered one after the other, each queued separately, so that many generations take turns and none holds a core for all
+its outputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from workers.providers.sandbox.render import IMAGE_FORMATS, RenderJob, render
 from workers.providers.sandbox.shape import clip, image_size, is_video
 
 _REF = re.compile(r"sbx_(\d{1,16})_[0-9a-f]{16}")
-_DELAY_SHARE = 0.9  # of the progress, when there is a delay: the rendering after it is short
+_DELAY_SHARE = 0.9  # of the progress, if there is a delay: the rendering after it is short
 _DELAY_REPORT_SECONDS = 1.0
 
 
@@ -39,21 +39,21 @@ class Sandbox:
     def __init__(
         self, connection: Connection | None = None, threads: int | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        """Connect to nobody; use `threads` threads, by default one a core. `clock` gives seconds since the epoch."""
+        """Makes no connections. `threads`: by default one per core. `clock` returns seconds since the epoch."""
         del connection
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="sandbox")
         self._clock = clock
 
     async def submit(self, request: ProviderRequest) -> str:
-        """A ref that carries the time: whoever resumes it waits only for what is left of a delay."""
-        del request  # everything the sandbox needs comes again with `results`
+        """A ref that contains the time, so that a resumed job waits only for the rest of a delay."""
+        del request  # `results` gets it again
         return f"sbx_{round(self._clock() * 1000)}_{secrets.token_hex(8)}"
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
-        """Wait as the controls say, render the missing outputs in order, end as the controls say."""
+        """Wait as the controls say, render the missing outputs in order, and end as the controls say."""
         if ref is None:
             raise ProviderFailed("a job of the sandbox has a ref")
-        if request.last_poll:  # nothing is made anywhere but here
+        if request.last_poll:  # nothing was rendered elsewhere
             return
         controls = _controls(request.sandbox)
         async with aclosing(self._delay(_submitted_at(ref), controls.delay_seconds)) as delay:
@@ -75,11 +75,11 @@ class Sandbox:
             raise _failure(controls.fail)
 
     async def cancel(self, ref: str, provider_model: str) -> None:
-        """Nothing to ask of anyone: the work lives in the task that consumes `results` and stops with it."""
+        """Nothing to do: rendering happens in the task that consumes `results`, and stops with it."""
         del ref, provider_model
 
     async def close(self) -> None:
-        """Drop what is queued and let the threads end."""
+        """Drop queued renders and let the threads end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _delay(self, submitted_at: float, seconds: float) -> AsyncGenerator[ProgressReport]:

@@ -1,7 +1,7 @@
-"""Render one output of the sandbox: plain functions for a thread, stopped by an event.
+"""Renders one output of the sandbox: plain functions for a thread, stopped by an event.
 
-The same job gives the same bytes: PNG and H.264 are encoded on one thread, with no clock and no randomness but the
-seed.
+The same job gives the same bytes: PNG and H.264 are encoded on one thread, without a clock, and the seed is the only
+randomness.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from workers.providers.sandbox.shape import Clip, Size
 _DRAWN_SIDE_MAX = 2048  # larger pictures are drawn at this and scaled up: soft shapes lose nothing by it
 _AUDIO_RATE = 48_000
 _AUDIO_FRAME = 1024  # samples in an AAC packet
-# Of PNG, level 6 takes twice as long as 3 for a fifth less; WebP's own default of 4 takes five times as long as 0.
+# PNG level 6 takes twice as long as 3 for a fifth less; WebP's default of 4 takes five times as long as 0.
 _SAVED_AS: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG", "compress_level": 3},
     "jpeg": {"format": "JPEG", "quality": 85},
     "webp": {"format": "WEBP", "quality": 80, "method": 0},
 }
 IMAGE_FORMATS = frozenset(_SAVED_AS)
-_REPORTS = 50  # progress reports a video: more would only wake the event loop
+_REPORTS = 50  # progress reports per video: more would only wake the event loop
 
 
 class Stopped(Exception):
@@ -56,7 +56,7 @@ class RenderJob:
 
     @property
     def entropy(self) -> int:
-        """What the picture is drawn from: the same for every size of the same model, prompt, seed and index."""
+        """The entropy of the picture: the same for every size of the same model, prompt, seed and index."""
         words = "\x1f".join((self.model, self.prompt, self.seed, str(self.index)))
         return int.from_bytes(hashlib.sha256(words.encode(errors="surrogatepass")).digest()[:8])
 
@@ -85,7 +85,8 @@ def _image(job: RenderJob, size: Size, stop: Event) -> Rendered:
 def _video(job: RenderJob, clip: Clip, stop: Event, report: Callable[[float], None]) -> Rendered:
     file = io.BytesIO()
     # The index goes to the front, so that a player can start before it has the whole file. `moov_size` reserves its
-    # place in one pass, without a temporary file: at most 24 bytes a packet (size 4, sync 4, chunk 4 + 12), 4 KiB else.
+    # space in one pass, without a temporary file: at most 24 bytes per packet (size 4, sync 4, chunk 4 + 12), plus 4
+    # KiB.
     packets = clip.frames + (int(clip.seconds * _AUDIO_RATE) // _AUDIO_FRAME + 2 if clip.audio else 0)
     options = {"moov_size": str(4096 + 24 * packets), "fflags": "+bitexact"}
     with av.open(file, "w", format="mp4", options=options) as container:
@@ -95,7 +96,7 @@ def _video(job: RenderJob, clip: Clip, stop: Event, report: Callable[[float], No
             if stop.is_set():
                 raise Stopped
             _encode_picture(container, video, picture, number, clip)
-            if audio is not None:  # in step with the pictures, so that the tracks lie interleaved in the file
+            if audio is not None:  # along with the pictures, so that the tracks are interleaved in the file
                 _encode_silence(container, audio, clip, number)
             if number % max(1, clip.frames // _REPORTS) == 0:
                 report((number + 1) / clip.frames)
@@ -106,14 +107,14 @@ def _video(job: RenderJob, clip: Clip, stop: Event, report: Callable[[float], No
 
 
 def _video_stream(container: OutputContainer, clip: Clip) -> VideoStream:
-    # ultrafast: the pictures are smooth, and it is three times as quick as veryfast. One thread a clip: as many clips
-    # as there are cores are in work anyway, and the bytes do not depend on the machine.
+    # ultrafast: the pictures are smooth, and it is three times as fast as veryfast. One thread per clip: there are as
+    # many clips in progress as cores anyway, and the bytes do not depend on the machine.
     options = {"preset": "ultrafast", "crf": "21", "threads": "1"}
     stream = container.add_stream("libx264", rate=clip.fps, options=options)
     stream.width, stream.height, stream.pix_fmt = clip.size.width, clip.size.height, "yuv420p"
     stream.time_base = Fraction(1, clip.fps)
     stream.codec_context.thread_count = 1
-    stream.codec_context.gop_size = clip.fps  # a second: quick to seek
+    stream.codec_context.gop_size = clip.fps  # a second: fast seeking
     return stream
 
 
@@ -144,7 +145,7 @@ def _encode_picture(
 
 
 def _encode_silence(container: OutputContainer, stream: AudioStream, clip: Clip, number: int) -> None:
-    """Encode the silence that belongs to frame `number`; the encoder makes packets of it as it likes."""
+    """Encode the silence for frame `number`; the encoder decides on the packets."""
     start, end = (_AUDIO_RATE * frames // clip.fps for frames in (number, number + 1))
     frame = av.AudioFrame.from_ndarray(np.zeros((2, end - start), np.float32), format="fltp", layout="stereo")
     frame.sample_rate, frame.pts, frame.time_base = _AUDIO_RATE, start, Fraction(1, _AUDIO_RATE)

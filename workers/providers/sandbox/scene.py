@@ -1,8 +1,8 @@
 """The sandbox's art: a sky with a sun or moon over five ridges, drawn from a seed.
 
-Everything that costs is drawn once as a layer: colour, and a mask that is wider than the picture. A frame is then only
-those layers pasted one over the other, each shifted by a whole number of pixels, the nearer the faster: motion without
-jitter, at a few milliseconds a frame.
+The expensive parts are drawn once, as layers: colour, and a mask wider than the picture. A frame is then only those
+layers pasted over each other, each shifted by a whole number of pixels, nearer ones faster: motion without jitter, at a
+few milliseconds per frame.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from workers.providers.sandbox.palette import PALETTES, Rgb, mixed
 _Line = NDArray[np.float32]
 
 _RIDGES = 5
-_SPEEDS = (1, 2, 3, 4, 6)  # pixels a frame, far to near, in a picture of 960 to 1919 pixels at 24 frames a second
+_SPEEDS = (1, 2, 3, 4, 6)  # pixels per frame, far to near, in a picture of 960 to 1919 pixels at 24 frames per second
 _PERIODS = 2  # a layer's mask repeats after two picture widths, so that its memory does not grow with the clip
 _FPS_OF_SPEEDS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Colour seen through a mask that slides by `speed` pixels a frame and repeats after `period`."""
+    """Colour seen through a mask that slides by `speed` pixels per frame and repeats after `period`."""
 
     colour: Image.Image
     mask: Image.Image
@@ -37,7 +37,7 @@ class _Layer:
 
 
 class Scene:
-    """One landscape, the same for the same seed and size. `frame(n)` draws it as it is n frames in."""
+    """One landscape, the same for the same seed and size. `frame(n)` draws frame n."""
 
     def __init__(self, width: int, height: int, seed: int, fps: int | None = None) -> None:
         """Draw the layers; without `fps` the scene is a still and its masks are no wider than the picture."""
@@ -52,7 +52,7 @@ class Scene:
         self._layers = [self._draw_clouds(), *self._draw_ridges()]
 
     def frame(self, number: int) -> Image.Image:
-        """The picture `number` frames in, RGB."""
+        """Frame `number`, RGB."""
         picture = self._sky.copy()
         left, top = self._sun_at
         rise = min(number * self._pace // 3, self._height // 5)
@@ -74,7 +74,7 @@ class Scene:
         return sky
 
     def _draw_sun(self) -> tuple[Image.Image, tuple[int, int]]:
-        """The disc with its glow as a mask, and where its box stands in the first frame."""
+        """The disc with its glow as a mask, and the position of its box in the first frame."""
         radius = min(self._width, self._height) * self._random.uniform(0.085, 0.13)
         half = round(radius * 4)
         axis = np.arange(-half, half, dtype=np.float32) + 0.5
@@ -110,7 +110,7 @@ class Scene:
         outlines = [self._outline(depth / (_RIDGES - 1)) for depth in range(_RIDGES)]
         layers = []
         for depth, outline in enumerate(outlines):
-            # Below the lowest point of the next ridge nothing of this one can be seen.
+            # Below the lowest point of the next ridge this one is hidden.
             last = depth == _RIDGES - 1
             bottom = self._height if last else min(self._height, int(outlines[depth + 1].max()) + 2)
             top = min(max(0, int(outline.min()) - 1), self._height - 2)
@@ -119,7 +119,7 @@ class Scene:
 
     def _ridge(self, depth: int, outline: _Line, top: int, bottom: int) -> _Layer:
         rows = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5
-        # How far a pixel lies inside the ridge: measured across its slope, so that steep edges are smooth too.
+        # How far inside the ridge a pixel is, measured across the slope, so that steep edges are smooth too.
         steep = np.sqrt(1 + np.gradient(outline) ** 2).astype(np.float32)
         mask = np.clip((rows - outline[None, :]) * (255 / steep)[None, :] + 128, 0, 255).astype(np.uint8)
         near = depth / (_RIDGES - 1)

@@ -1,8 +1,8 @@
 """From a model's settings to pixels and seconds.
 
-Rate cards name sizes in many ways, so every usual one is understood: `resolution` as `2K` (longest side), `720p`
+Rate cards name sizes in many ways, and all usual ones are supported: `resolution` as `2K` (longest side), `720p`
 (shortest side) or `1024x1536`; `size` as `1024x1536`; `megapixels`; and `aspect_ratio` as `16:9`. A setting that is
-missing or says something else (`auto`, `hd`) gets the default.
+missing or has another value (`auto`, `hd`) gets the default.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gateway.domain import MediaKind, SettingValue, kind_asked
 _PIXELS_PER_K = 1024
 _MEGAPIXEL = 1024 * 1024  # as image models count: one megapixel is 1024 × 1024
 _SIDE_MIN = 64
-_SIDE_MAX = 4096  # 4K; more would be 200 MB of pixels in work for one output
+_SIDE_MAX = 4096  # 4K; more would need 200 MB of pixels for one output
 _LINES_DEFAULT = 720
 _RATIO_MAX = 8.0
 _SECONDS_DEFAULT = Decimal(5)
 _SECONDS_MAX = Decimal(120)
 _FPS = 24
-_FPS_LARGE = 12  # 2160p takes four times the work a frame of 1080p does; half the frames keep it bearable
+_FPS_LARGE = 12  # a frame of 2160p takes four times the work of 1080p; half the frames keep it bearable
 _LARGE_PIXELS = 2560 * 1440
 
 
@@ -38,7 +38,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What a video is to be: its size, frames at `fps` a second, and whether it has an audio track."""
+    """The video to render: its size, its frames at `fps` per second, and whether it has an audio track."""
 
     size: Size
     frames: int
@@ -68,12 +68,12 @@ def clip(settings: Mapping[str, SettingValue]) -> Clip:
 
 
 def is_video(tool: str, settings: Mapping[str, SettingValue]) -> bool:
-    """Whether a video is asked for; a tool that leaves it open gets an image."""
+    """Whether a video is requested; if the tool does not tell, an image is rendered."""
     return kind_asked(tool, settings) is MediaKind.VIDEO
 
 
 def _sides(settings: Mapping[str, SettingValue], ratio: float) -> tuple[float, float] | None:
-    """Width and height as the settings say them, not yet whole pixels; None if they do not."""
+    """Width and height from the settings, not yet in whole pixels; None if they have none."""
     resolution = _text(settings.get("resolution"))
     for exact in (_text(settings.get("size")), resolution):
         if sides := re.fullmatch(r"(\d{2,5})\s*[x×*]\s*(\d{2,5})", exact):
@@ -97,7 +97,7 @@ def _by_shortest(shortest: float, ratio: float) -> tuple[float, float]:
 
 
 def _fitted(sides: tuple[float, float], step: int) -> Size:
-    """Whole pixels, multiples of `step`, within bounds and still of the same aspect."""
+    """Whole pixels, multiples of `step`, within bounds and with the same aspect ratio."""
     shrink = min(1.0, _SIDE_MAX / max(sides))
     width, height = (max(_SIDE_MIN, round(side * shrink / step) * step) for side in sides)
     return Size(width, height)
@@ -115,7 +115,7 @@ def _ratio(value: SettingValue | None) -> float | None:
 
 
 def _number(value: SettingValue | None) -> Decimal | None:
-    """A positive number in a setting: `5`, `Decimal("2.5")`, `"5s"`; None if it is none."""
+    """A positive number in a setting: `5`, `Decimal("2.5")`, `"5s"`; None if it is not one."""
     digits = re.match(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", _text(value)) if not isinstance(value, bool) else None
     return (Decimal(digits[0]) or None) if digits else None
 

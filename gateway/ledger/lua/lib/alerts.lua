@@ -1,4 +1,4 @@
--- One entry each time that what is available falls to a threshold of the monthly allotment (R19: `alert`).
+-- One entry each time the available credits fall to a threshold of the monthly allotment (R19: `alert`).
 -- Called by `accounts.check`, so that no script that changes credits can forget it.
 --- @include "lib/amounts" "lib/journal" "lib/events"
 local alerts = {}
@@ -19,8 +19,8 @@ end
 
 local function listed(text, threshold) return string.find("," .. text .. ",", "," .. threshold .. ",", 1, true) end
 
--- These are reached, for the allotment `whole`. One that was already reached makes no entry; one that was
--- left may be reached again.
+-- Record the thresholds reached for the allotment `whole`. One that was already reached adds no entry; once balances
+-- rise above it, it can be reached again.
 local function note(a, list, whole)
   local before = a.fields.alerted or ""
   for _, threshold in ipairs(list) do

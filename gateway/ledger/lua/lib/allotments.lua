@@ -1,10 +1,10 @@
--- The invariant of subscriptions: what was given for a cycle, less what was taken back, is what was paid for it. This
--- brings the grants to what is due, and carries what cannot be taken back, because it was used, against later cycles.
---- @include "lib/amounts" "lib/calendar" "lib/journal" "lib/grants" "lib/eras" "lib/provided"
+-- Keeps the invariant of paid subscriptions: credits granted for a cycle, less those revoked, are what was paid for it.
+-- Adjusts grants to the amount due; what cannot be revoked because it was spent is set off against later cycles.
+--- @include "lib/amounts" "lib/calendar" "lib/journal" "lib/grants" "lib/eras" "lib/cycle_records"
 local allotments = {}
 
--- The grant of a cycle: there, or come again because what looked like its end was a change.
-local function live(a, s, cycle, window, plan)
+-- The grant of a cycle. Recreated if the plan seemed to have ended, but had only changed.
+local function grant_of(a, s, cycle, window, plan)
   local grant = cycle.grant and grants.find(a, cycle.grant)
   if grant then return grant end
   grant = grants.add(a, "m", "s", cycle.left or 0, window.expires)
@@ -31,23 +31,23 @@ local function adjust(a, cycle, grant, due, plan, fresh)
   grant.granted = amounts.text(cycle.given)
 end
 
--- Bring one cycle to what is due. `window`: {sub, at, expires, current, plan}.
-local function bring(a, b, list, window)
+-- Adjust one cycle's grant to the amount due. `window`: {sub, at, expires, current, plan}.
+local function update(a, b, list, window)
   local s = window.sub
-  local cycle = provided.find(s, window.at)
+  local cycle = cycle_records.find(s, window.at)
   local _, due = eras.due(list, s, window.at)
   if not cycle and due == 0 and not window.current then return end
   local fresh = not cycle
-  cycle = cycle or provided.begin(s, window)
+  cycle = cycle or cycle_records.begin(s, window)
   cycle.at = window.at
-  -- A cycle that was used up, and is due nothing more, stays ended.
+  -- A cycle that was used up stays ended, unless more is due.
   local over = cycle.grant and not grants.find(a, cycle.grant) and (cycle.left or 0) == 0
   if over and not window.current and due - cycle.set_off <= cycle.given then return end
-  local grant = live(a, s, cycle, window, window.plan)
+  local grant = grant_of(a, s, cycle, window, window.plan)
   grant.expires = window.expires
   if window.current then
     a.fields.monthly = grant.id
-    cycle.set_off = math.min(due, provided.owed(b, list, cycle))
+    cycle.set_off = math.min(due, cycle_records.owed(b, list, cycle))
   end
   adjust(a, cycle, grant, due, window.plan, fresh)
   if fresh and cycle.given == 0 then
@@ -55,10 +55,10 @@ local function bring(a, b, list, window)
   end
 end
 
--- Cycles whose grants are there though no window is open: only down.
-local function bring_down(a, b, list, windows)
+-- Cycles outside the windows whose grants still exist: these are only reduced.
+local function reduce_closed(a, b, list, windows)
   local open = {}
-  for _, window in ipairs(windows) do open[provided.find(window.sub, window.at) or window] = true end
+  for _, window in ipairs(windows) do open[cycle_records.find(window.sub, window.at) or window] = true end
   for _, s in pairs(b.subs) do
     for _, cycle in ipairs(s.cycles) do
       local grant = not open[cycle] and cycle.grant and grants.find(a, cycle.grant)
@@ -69,22 +69,22 @@ local function bring_down(a, b, list, windows)
 end
 
 function allotments.settle(a, b, list, windows)
-  provided.absorb(a, b)
-  bring_down(a, b, list, windows)
-  for _, window in ipairs(windows) do bring(a, b, list, window) end
-  provided.absorb(a, b)
-  local sum = provided.owed(b, list, nil)
+  cycle_records.absorb(a, b)
+  reduce_closed(a, b, list, windows)
+  for _, window in ipairs(windows) do update(a, b, list, window) end
+  cycle_records.absorb(a, b)
+  local sum = cycle_records.owed(b, list, nil)
   a.fields.owed = sum ~= 0 and amounts.text(sum) or nil
 end
 
--- What the cycles to come will give.
-function allotments.note_coming(a, list, era)
-  local coming, cycle = {}, tonumber(a.fields.cycle)
+-- Store what the coming cycles grant.
+function allotments.write_upcoming(a, list, era)
+  local upcoming, cycle = {}, tonumber(a.fields.cycle)
   for index in pairs(era.cycles) do
     local _, due = eras.due(list, era.sub, calendar.add_months(era.at, index))
-    if index > cycle and due > 0 then coming[#coming + 1] = {index, due} end
+    if index > cycle and due > 0 then upcoming[#upcoming + 1] = {index, due} end
   end
-  table.sort(coming, function(one, other) return one[1] < other[1] end)
-  for position, one in ipairs(coming) do coming[position] = amounts.text(one[1]) .. ":" .. amounts.text(one[2]) end
-  a.fields.allotments = table.concat(coming, ",")
+  table.sort(upcoming, function(one, other) return one[1] < other[1] end)
+  for position, one in ipairs(upcoming) do upcoming[position] = amounts.text(one[1]) .. ":" .. amounts.text(one[2]) end
+  a.fields.allotments = table.concat(upcoming, ",")
 end

@@ -1,7 +1,7 @@
 -- A payment provider's facts about an account's subscriptions. They merge in any order, and each counts once: the
 -- earliest start and end, the latest status and cancellation, every plan that was seen and when, every line of a paid
 -- invoice, and what was refunded of an invoice. `gateway/ledger/README.md` describes the fields.
---- @include "lib/keys" "lib/amounts" "lib/billing_before"
+--- @include "lib/keys" "lib/amounts" "lib/legacy_billing"
 local billing = {}
 local KEPT = 400 * 86400000
 local LINES_MAX = 500 -- of an account: renewals make 13 in 400 days, and each change of plan two
@@ -54,7 +54,7 @@ local function note_price(b, id, price, plan)
   b.fields[field] = (not known or known == plan) and plan or "?"
 end
 
-function billing.adopt(a, b) billing_before.adopt(a, b) end
+function billing.migrate(a, b) legacy_billing.migrate(a, b) end
 
 -- Whether there is room for these facts: every event reads all lines, so their number is limited.
 local function has_room(b, id, said)
@@ -77,7 +77,7 @@ function billing.merge(b, id, bought, said)
   note(b, of .. "ended", said.ended, math.min)
   for _, line in ipairs(said.lines or {}) do
     local field = of .. "line|" .. line.id
-    if not b.fields[field] and not billing_before.knows(b, id, line) then
+    if not b.fields[field] and not legacy_billing.covers(b, id, line) then
       b.new[#b.new + 1] = line.id
       b.fields[field] = cjson.encode(line)
     end

@@ -1,5 +1,4 @@
--- The buckets in the order in which they burn (R5), each with the letter that stored texts name it by. Python reads
--- this very list (`records.py`).
+-- The buckets in burn order (R5), each with its letter in stored texts. Python reads this list too (`records.py`).
 local buckets = {rank = {}}
 buckets.list = {
   {"f", "free"},

@@ -1,5 +1,5 @@
 -- One purchase: its record, and its place in the account's list. The record lives for 400 days after its last change,
--- so that an event counts once also when it comes again months later.
+-- so that an event repeated months later still counts once.
 --- @include "lib/keys"
 local checkouts = {}
 local KEPT = 400 * 86400000

@@ -2,8 +2,8 @@
 --- @include "lib/calendar"
 local cycles = {}
 
--- When the subscription ends, or nil: it renews itself. Where a payment provider renews it, the money comes a while
--- after the period it is for has begun: `grace` is how long the plan waits for it.
+-- When the subscription ends; nil: it renews itself. If a payment provider renews it, the payment arrives some time
+-- after its period has begun: `grace` is how long the plan waits for it.
 function cycles.ends(a)
   local paid, cancelled = tonumber(a.fields.paid_through), tonumber(a.fields.cancelled_to)
   if paid then paid = paid + tonumber(a.fields.grace or 0) end
@@ -14,7 +14,7 @@ end
 -- How many monthly cycles a payment covers.
 function cycles.months(interval) return interval == "monthly" and 1 or interval == "quarterly" and 3 or 12 end
 
--- The end of the paid period: what was paid through, or the next payment of one that renews itself.
+-- The end of the paid period: `paid_through`, or the next payment date of one that renews itself.
 function cycles.period_end(a)
   local paid = tonumber(a.fields.paid_through)
   if paid then return paid end
@@ -32,15 +32,15 @@ function cycles.refreshes(a)
   return calendar.add_months(tonumber(a.fields.anchor), tonumber(a.fields.cycle) + 1)
 end
 
--- When the allotment is gone: at the next cycle, or when the subscription ends before that.
+-- When the allotment expires: at the next cycle, or when the subscription ends before that.
 function cycles.bucket_ends(a)
   return math.min(cycles.refreshes(a), cycles.ends(a) or math.huge)
 end
 
--- What comes next of each kind (`expiring` is a grant, the others are times or nil), and when the first of it is `due`.
+-- The next step of each kind (`expiring` is a grant, the others are times or nil), and when the first is `due`.
 function cycles.upcoming(a)
-  -- The grant that expires first, of those that do not come again by themselves; of two at one instant the older, so
-  -- that the journal does not depend on the order in which Redis lists an account's fields.
+  -- The grant that expires first, except the daily and monthly ones; of two at the same time the older, so that the
+  -- journal does not depend on the order in which Redis lists an account's fields.
   local first
   for _, grant in ipairs(a.grants) do
     local recurs = grant.id == a.fields.daily or grant.id == a.fields.monthly
@@ -56,7 +56,7 @@ function cycles.upcoming(a)
       plan, interval, changes = string.match(a.fields.scheduled, "^([^,]+),(%a+),(%d+)$")
       changes = tonumber(changes)
     end
-    -- The plan waits for its payment, its next credits do too.
+    -- While the plan waits for its payment, so do its next credits.
     local unpaid = a.fields.grace and tonumber(a.fields.paid_through) or math.huge
     if refreshes >= unpaid then refreshes = nil end
     if changes and changes >= unpaid then changes = nil end

@@ -39,8 +39,8 @@ local function prepare(a, p, g, state)
   return plan
 end
 
--- End an open generation. `code` is the failure's, or "" for none: one that is cancelled has none, nor has one that
--- lacks nothing. Returns the reply: {"ended", provider ref or "", generation fields, dispatches of the promoted}.
+-- End an open generation. `code` is the failure's, or "" if it was cancelled or has all of its outputs. Returns the
+-- reply: {"ended", provider ref or "", generation fields, dispatches of the promoted}.
 function ending.run(g, state, code, operation, dispatch_ms)
   if state == "cancelled" or g.delivered == g.outputs then code = "" end
   local a = accounts.load(g.account)

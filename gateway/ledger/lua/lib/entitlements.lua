@@ -1,9 +1,9 @@
--- What a line of a paid invoice gives to the cycles of its era: a whole allotment, a share of one, or less of it.
+-- The credits that a line of a paid invoice adds to the cycles of its era, or deducts: an allotment, or a share of one.
 --- @include "lib/amounts" "lib/calendar" "lib/periods" "lib/plans"
 local entitlements = {}
 local CYCLES_MAX = 60
 
--- How much of an invoice's money is still there. A refund and a dispute of the rest add up.
+-- The share of an invoice's money that was not returned. Refunds and disputes add up.
 local function kept(s, line)
   local back, whole = 0, 1
   for _, one in ipairs(s.returned[line.invoice] or {}) do
@@ -16,7 +16,7 @@ local function kept(s, line)
   return math.max(0, whole - back), whole
 end
 
--- What is left of a line's credits once what went back of its invoice is taken off.
+-- A line's credits, reduced by the share of its invoice that was returned.
 local function less_returned(s, line, amount)
   local left, whole = kept(s, line)
   return amount > 0 and amounts.share(amount, left, whole) or -amounts.share_up(-amount, left, whole)
@@ -28,14 +28,14 @@ local function put(era, index, paid, left)
   sum.paid, sum.left = sum.paid + paid, sum.left + left
 end
 
--- A whole period: the plan's whole allotment in each of its months. It is set, not added to: a second payment for the
--- same period gives nothing more.
+-- A whole period: the plan's full allotment in each of its months. It is set, not added to: a second payment for the
+-- same period grants nothing more.
 function entitlements.of_period(b, p, s, era, line)
   local months, first = periods.months(line), periods.index(era.at, line.from)
   local terms, sure = plans.terms(b, p, s, line, months)
   if not terms or line.amount <= 0 then return end
   local amount = terms.monthly
-  -- What is not sure to be the plan's price, or is for less than a month, is worth its money.
+  -- If the plan is uncertain, or the period shorter than a month, the credits are in proportion to the money.
   if terms.price and (not sure or periods.short(line)) then
     amount = amounts.share(amount, math.min(line.gross, terms.price), terms.price)
   end
@@ -48,8 +48,8 @@ function entitlements.of_period(b, p, s, era, line)
   end
 end
 
--- The share of one cycle that a change pays for, or gives back: by its money, and never more than by its time.
--- What goes back is the larger of the two.
+-- The share of one cycle that a change of plan pays for or returns. A payment counts by money, but at most by time; for
+-- a return, the larger of the two is deducted.
 local function share(terms, line, overlap, length, whole_line)
   local by_time, by_money, money = terms.monthly, nil, math.abs(line.amount)
   if line.amount > 0 then
@@ -71,7 +71,7 @@ end
 -- Times in seconds, so that products stay exact.
 local function seconds(from, to) return math.floor((to - from) / 1000) end
 
--- A part of a period. What is billed after it is over pays in the cycle in which it is billed.
+-- A part of a period. If it is billed after it is over, it counts in the cycle in which it is billed.
 function entitlements.of_part(b, p, s, era, line)
   local months = 1
   for _, one in ipairs(era.lines) do

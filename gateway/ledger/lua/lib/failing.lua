@@ -2,7 +2,7 @@
 --- @include "lib/keys" "lib/amounts" "lib/generations" "lib/ending"
 local failing = {}
 local RETRYABLE = {provider_failed = true, worker_lost = true}
-local PAUSES_BEFORE = "2000,8000,30000" -- for generations made before pauses were stored with them
+local PAUSES_BEFORE = "2000,8000,30000" -- for generations created before pauses were stored with them
 
 -- The pause after this many failures; the last one repeats.
 local function pause(g, failures)

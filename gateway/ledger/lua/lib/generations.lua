@@ -28,8 +28,8 @@ end
 -- A generation as a reply: its id, then its fields by pairs.
 function generations.reply(id) return {id, redis.call("HGETALL", keys.generation(id))} end
 
--- The reply of the ending made by `operation`, again (R11), or nil. If the dispatch of promoted generations was lost,
--- a caretaker dispatches them.
+-- The reply of the ending that `operation` made, for a retry (R11); else nil. If the dispatch of promoted generations
+-- was lost, a caretaker dispatches them.
 function generations.ended_by(g, operation)
   if not g or generations.open(g) or g.operation ~= operation then return nil end
   return {"ended", g.ref or "", generations.reply(g.id), {}}
@@ -59,7 +59,7 @@ function generations.dispatch(g, deadline)
   }
 end
 
--- Move to `queued` (first, again, or after a pause) and set the dispatch deadline.
+-- Move to `queued` (for the first time, again, or after a pause) and set the dispatch deadline.
 function generations.queue(g, now, not_before, dispatch_ms)
   local deadline = math.max(now + dispatch_ms, not_before)
   generations.count(g.state .. ":" .. g.tool, -1)

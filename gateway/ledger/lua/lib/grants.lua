@@ -1,6 +1,6 @@
 -- Grants: the batches of an account's credits (R5). `holds` draws from them, `refunds` returns to them.
 -- Kind letters: d daily, m monthly, t top-up, o operator, r refund.
---- @include "lib/amounts" "lib/journal" "lib/accounts" "lib/allotted"
+--- @include "lib/amounts" "lib/journal" "lib/accounts" "lib/paid_allotments"
 local grants = {}
 
 -- Each script that changes credits reads all of an account's grants: half a millisecond for this many. Operators are
@@ -13,7 +13,7 @@ function grants.find(a, id)
   end
 end
 
--- R33: what is granted for money pays the account's debt first. `journal.add` calls it after the grant's own entry.
+-- R33: paid grants pay the account's debt first. `journal.add` calls it after the grant's own entry.
 local function collect(a, grant, at)
   local pays = math.min(grant.available, accounts.count(a, "debt"))
   if pays == 0 then return end
@@ -45,7 +45,7 @@ end
 function grants.remove(a, id)
   local grant, index = grants.find(a, id)
   if not grant then return end
-  if a.fields.paid_for then allotted.closed(a, grant) end
+  if a.fields.paid_for then paid_allotments.ended(a, grant) end
   table.remove(a.grants, index)
   a.fields[grant.field] = nil
 end
@@ -57,7 +57,7 @@ function grants.drop_if_spent(a, grant)
   grants.remove(a, grant.id)
 end
 
--- Take back up to `amount` of what is left of a grant, and nothing from others. Returns the amount taken.
+-- Revoke up to `amount` of a grant's available credits, and nothing of others. Returns the amount revoked.
 function grants.revoke(a, grant, amount)
   local taken = math.min(grant.available, amount)
   grant.available = grant.available - taken

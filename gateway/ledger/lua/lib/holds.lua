@@ -41,13 +41,13 @@ function holds.decode(text)
   return allocation
 end
 
--- Count a change of a bucket into an entry's deltas.
+-- Add a change of a bucket to an entry's deltas.
 function holds.count(deltas, bucket, credits, held)
   local delta = deltas[bucket] or {0, 0}
   deltas[bucket] = {delta[1] + credits, delta[2] + held}
 end
 
--- Take an allocation out of what is available; with `hold`, keep it held.
+-- Deduct an allocation from the available credits; with `hold`, hold it.
 function holds.take(a, allocation, hold)
   local deltas = {}
   for _, share in ipairs(allocation) do

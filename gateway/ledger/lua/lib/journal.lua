@@ -43,8 +43,8 @@ function journal.write(a)
   local each = 16
   if a.entry_count % each >= #a.new_entries then return end
   local kept = policy.kept({}, "journal")
-  -- Checking twice as many as were added keeps up. The age is in real time: a test clock moved a year ahead
-  -- hides nothing. The newest always stays: the balance is checked against it.
+  -- Checking twice as many as were added keeps up. Age is in real time, so a test clock moved a year ahead removes
+  -- nothing. The newest is always kept: the balance is checked against it.
   for _ = 1, math.min(2 * (#a.new_entries + each), length - 1) do
     local at = tonumber(string.match(redis.call("LINDEX", key, -1), "^%d+|(%d+)|"))
     if at >= a.real - kept then break end

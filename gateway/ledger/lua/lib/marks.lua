@@ -1,5 +1,5 @@
--- Grants of which something was held when they were taken back (a refunded or disputed purchase), ids by commas:
--- `revoked`, what comes back of them is taken too; `owing`, it pays the account's debt first.
+-- Grants with held credits when their purchase was refunded or disputed, as two lists of ids, comma-separated. Credits
+-- later refunded to a grant in `revoked` are taken too; those refunded to one in `owing` first pay the account's debt.
 local marks = {}
 
 function marks.has(a, list, id)

@@ -1,4 +1,4 @@
--- Journal notes for failed payments, and for payments that give no credits, so that every payment leaves a trace.
+-- Journal notes for failed payments, and for payments that grant no credits, so that every payment is recorded.
 --- @include "lib/amounts" "lib/zones" "lib/journal"
 local notes = {}
 
@@ -19,7 +19,7 @@ function notes.failure(a, b, id, said)
   say(a, a.fields.plan .. ": " .. said.unpaid_because .. ", paid through " .. zones.day("0,0", paid))
 end
 
--- Why a line gives no credits; nil: it gives some.
+-- Why a line grants no credits; nil: it grants some.
 local function reason(line, now)
   local plan = line.terms and line.terms.plan or line.plan or line.named or "plan"
   local day = zones.day("0,0", line.to)
@@ -31,7 +31,7 @@ local function reason(line, now)
   return over and paid .. "a time that ended " .. day .. ", no credits" or nil
 end
 
--- Each line that gives no credits is noted when it arrives.
+-- Each line that grants no credits is noted when it arrives.
 function notes.lines(a, b, id)
   local new = {}
   for _, line in ipairs(b.new) do new[line] = true end

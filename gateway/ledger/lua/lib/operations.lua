@@ -2,7 +2,7 @@
 --- @include "lib/keys" "lib/policy" "lib/accounts" "lib/steps" "lib/promotion"
 local operations = {}
 
--- Load and roll the account. Returns account, policy; or nil and the reply to give at once.
+-- Load and roll the account. Returns account, policy; or nil and the reply to return at once.
 function operations.open(operation)
   local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
   if not a then return nil, {"not_found"} end
@@ -13,7 +13,7 @@ function operations.open(operation)
   return a, p
 end
 
--- Save, remember, reply. `note` is what the reply carries beside the account (a grant's id); `chosen` are promoted.
+-- Save, store the operation, reply. `note` is returned with the account (a grant's id); `chosen` are promoted.
 function operations.close(a, operation, note, chosen, dispatch_ms)
   accounts.check(a)
   accounts.save(a)

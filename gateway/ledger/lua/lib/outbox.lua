@@ -29,7 +29,7 @@ local function make_outbox()
 
   local function when(status, at) return status == "paused" and webhooks.PARKED + at or at end
 
-  -- An event is finished, delivered or failed: the one that waited behind it may go.
+  -- An event is finished, delivered or failed: the one waiting for it can be delivered.
   function outbox.release(owner, id, status, event, now)
     redis.call("ZREM", webhook_keys.pending(owner, id), event)
     local behind = redis.call("HGET", webhook_keys.delivery(owner, id, event), "behind")
@@ -45,8 +45,7 @@ local function make_outbox()
     redis.call("DEL", webhook_keys.delivery(owner, id, event))
   end
 
-  -- Delete expired events, also pending ones, and the oldest if there are too many; pending ones later than
-  -- finished ones.
+  -- Delete expired events, also pending ones, and the oldest if there are too many: finished ones first.
   function outbox.trim(owner, id, status, now)
     local key, too_old = webhook_keys.deliveries(owner, id), amounts.text(now - KEPT)
     local aged = redis.call("ZRANGE", key, "-inf", too_old, "BYSCORE", "LIMIT", 0, AGED_AT_ONCE)

@@ -4,7 +4,7 @@ local periods = {}
 local MONTH = 2629800000 -- 30.4375 days
 periods.NEAR = 5 * 86400000
 
--- Which cycle from an anchor begins at `at`, give or take five days; nil: none.
+-- The cycle from an anchor that begins at `at`, within five days; nil: none.
 function periods.index(anchor, at)
   local index = calendar.cycle(anchor, at + periods.NEAR)
   return index >= 0 and math.abs(calendar.add_months(anchor, index) - at) <= periods.NEAR and index or nil

@@ -1,7 +1,7 @@
 -- Which plan a line of an invoice is for, and the terms it was sold on.
 --- @include "lib/policy"
 local plans = {}
-local SAME_MOMENT = 10000 -- an event of a change is made within seconds of the change's line
+local SAME_MOMENT = 10000 -- a change's event is created within seconds of its invoice line
 
 -- The plan that a subscription was last seen with up to `at`.
 local function seen_up_to(s, at)
@@ -22,8 +22,8 @@ local function price_of(p, plan, months)
   return by_months[months] or by_months[1] and by_months[1] * months
 end
 
--- The plan of a whole period: of the plan the subscription was seen with, the one the line names and the one that was
--- bought, the first that has this price. If none has, and they differ, the line is worth only its money: not `sure`.
+-- The plan of a whole period: the first with this price of the plan the subscription was seen with, the one the line
+-- names, and the one bought. If none has it and they differ, the plan is uncertain: the line counts by its money.
 local function of_period(p, s, line, months)
   local named = line.named or s.bought
   local candidates = {seen_up_to(s, line.from + SAME_MOMENT) or named, named, s.bought}

@@ -13,8 +13,8 @@ end
 -- When a waiting one times out.
 function promotion.gives_up_at(g) return tonumber(g.created_at) + generations.terms(g).waiting_timeout end
 
--- Read: which may move, first come first, `budget` at most (nil: AT_ONCE). Counts them in the account in memory;
--- `promotion.write` moves them. `next` in the result: which to mark. `leaving` no longer waits.
+-- Read: which generations can be promoted, in order of creation, at most `budget` (nil: AT_ONCE). Counts them in the
+-- account in memory; `promotion.write` moves them. `next` in the result: which to mark. `leaving` no longer waits.
 function promotion.choose(a, p, tool, leaving, budget)
   local chosen, room = {next = {}}, policy.concurrency(p, a.fields.plan, tool) - accounts.count(a, "work:" .. tool)
   if room <= 0 or accounts.count(a, "waiting:" .. tool) == 0 then return chosen end

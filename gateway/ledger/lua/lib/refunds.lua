@@ -1,9 +1,10 @@
--- The end of a hold: what is committed, and where the rest is returned to (R9, R10).
+-- The end of a hold: how much is committed, and which grants get the rest back (R9, R10).
 --- @include "lib/amounts" "lib/policy" "lib/accounts" "lib/grants" "lib/marks" "lib/holds"
 local refunds = {}
 local HOUR = 3600000
 
--- R10: what cannot return to its grant lasts for the grace period, in the same bucket; equal expiries merge.
+-- R10: credits that cannot return to their grant become a grant in the same bucket for the grace period; equal
+-- expiries merge.
 local function refund_grant(a, p, bucket, amount)
   local expires = math.ceil((a.now + tonumber(policy.rule(p, "grace"))) / HOUR) * HOUR
   for _, grant in ipairs(a.grants) do
@@ -16,8 +17,8 @@ local function refund_grant(a, p, bucket, amount)
   grants.add(a, "r", bucket, amount, expires)
 end
 
--- Give one share back. Says "lapsed" if it was a refund grant's and that has expired (no reserve-and-cancel for
--- ever), "revoked" if its grant was taken back meanwhile; and how much of it that is.
+-- Return one share to its grant. Returns "lapsed" if that was a refund grant that has expired (so that reserving and
+-- cancelling cannot keep credits alive), or "revoked" if its grant was revoked meanwhile; and how much.
 local function give_back(a, p, share, amount)
   local grant = grants.find(a, share.id)
   if marks.has(a, "revoked", share.id) then

@@ -4,7 +4,7 @@
 --- @include "lib/subscriptions" "lib/allotments" "lib/eras" "lib/plans"
 local renewals = {}
 
-local function say(a, what) journal.add(a, a.now, "change", {}, nil, what) end
+local function note(a, what) journal.add(a, a.now, "change", {}, nil, what) end
 
 local function day(at) return zones.day("0,0", at) end
 
@@ -26,7 +26,7 @@ local function align(a, p, b, era)
   if not ours then f.cancelled_to, f.scheduled, b.fields.applied_cancel = nil, nil, nil end
 end
 
-local function declare(a, p, b, era, plan, grace, news)
+local function start_or_renew(a, p, b, era, plan, grace, news)
   local f, was, interval = a.fields, a.fields.plan, interval_of(era.months)
   local from, paid, began = f.interval, tonumber(f.paid_through), amounts.text(era.at)
   align(a, p, b, era)
@@ -35,23 +35,23 @@ local function declare(a, p, b, era, plan, grace, news)
   b.fields[era.sub.id .. "|era"] = began
   f.plan, f.interval, f.billing = plan, interval, era.sub.id
   f.grace = amounts.text(era.waits and grace or 0)
-  if was and (was ~= plan or from ~= interval) then say(a, was .. " to " .. plan .. " " .. interval) end
+  if was and (was ~= plan or from ~= interval) then note(a, was .. " to " .. plan .. " " .. interval) end
   if not f.paid_through or (news and era.paid > tonumber(f.paid_through)) then
     f.paid_through = amounts.text(era.paid)
     if paid and was == plan and era.paid > paid then
-      say(a, plan .. " " .. interval .. " renewed, paid through " .. day(era.paid))
+      note(a, plan .. " " .. interval .. " renewed, paid through " .. day(era.paid))
     end
   end
   b.fields.applied = era.sub.id
 end
 
 -- An operator's plan has replaced the paid one; a payment still extends it.
-local function pay_on(a, era, grace)
+local function extend(a, era, grace)
   local f = a.fields
   local paid = tonumber(f.paid_through)
   if not paid or paid >= era.paid then return end
   f.paid_through, f.grace = amounts.text(era.paid), amounts.text(grace)
-  say(a, f.plan .. " " .. f.interval .. " renewed, paid through " .. day(era.paid))
+  note(a, f.plan .. " " .. f.interval .. " renewed, paid through " .. day(era.paid))
 end
 
 local function cancel(a, b, era)
@@ -59,13 +59,13 @@ local function cancel(a, b, era)
   if b.fields.applied_cancel == stops then return end
   f.cancelled_to, b.fields.applied_cancel = stops, stops
   if stops then f.scheduled = nil end
-  say(a, f.plan .. (stops and " cancelled, ends " .. day(era.stops) or " resumed"))
+  note(a, f.plan .. (stops and " cancelled, ends " .. day(era.stops) or " resumed"))
 end
 
 -- Note a state in the journal once, and again only after it has changed in between.
-local function tell(a, b, era, word, what)
+local function note_status(a, b, era, word, what)
   local field = era.sub.id .. "|" .. word
-  if what and b.fields[field] ~= what then say(a, a.fields.plan .. ": " .. what) end
+  if what and b.fields[field] ~= what then note(a, a.fields.plan .. ": " .. what) end
   b.fields[field] = what
 end
 
@@ -93,7 +93,7 @@ function renewals.settle(a, p, b, list, grace)
   local current, f = list[#list], a.fields
   local ours = current and f.plan and f.billing == current.sub.id
   allotments.settle(a, b, list, ours and windows(a, p, list, grace) or {})
-  if ours then allotments.note_coming(a, list, current) end
+  if ours then allotments.write_upcoming(a, list, current) end
 end
 
 -- Whether it is paid further than ever before, or its cycles have restarted.
@@ -101,9 +101,9 @@ local function news_of(b, era)
   local field = era.sub.id .. "|reached"
   local at, paid = string.match(b.fields[field] or "0,0", "^(%d+),(%d+)$")
   at, paid = tonumber(at), tonumber(paid)
-  local anew = era.at > at + periods.NEAR
-  b.fields[field] = amounts.text(era.at) .. "," .. amounts.text(anew and era.paid or math.max(era.paid, paid))
-  return anew or era.paid > paid
+  local restarted = era.at > at + periods.NEAR
+  b.fields[field] = amounts.text(era.at) .. "," .. amounts.text(restarted and era.paid or math.max(era.paid, paid))
+  return restarted or era.paid > paid
 end
 
 function renewals.apply(a, p, b, list, grace)
@@ -116,16 +116,16 @@ function renewals.apply(a, p, b, list, grace)
     -- A plan that waits for its payment continues; it does not start.
     local begins = (b.fields.applied ~= id or (not f.plan and news)) and era.paid > a.now
     if plan and (begins or ours) then
-      declare(a, p, b, era, plan, grace, news)
-      tell(a, b, era, "waits", waits and waits .. " waits for its payment")
+      start_or_renew(a, p, b, era, plan, grace, news)
+      note_status(a, b, era, "waits", waits and waits .. " waits for its payment")
       local status = era.sub.status
-      tell(a, b, era, "told", status and status ~= "active" and "its payments are " .. status or nil)
+      note_status(a, b, era, "told", status and status ~= "active" and "its payments are " .. status or nil)
       cancel(a, b, era)
     elseif f.plan and news then
-      pay_on(a, era, grace)
+      extend(a, era, grace)
     end
   elseif f.plan and f.billing then
-    -- It has ended, and it had replaced whatever came before it: the roll that follows lapses the plan.
+    -- It has ended, and had replaced any earlier plan: the roll that follows lapses the plan.
     f.cancelled_to, f.grace = amounts.text(eras.ends(era, grace)), nil
   end
 end

@@ -1,5 +1,5 @@
 -- Money returned for a bundle, and the credits it takes back (R33). Facts merge in any order: the latest state of each
--- refund and each dispute counts, and what all of them together have returned by now is due.
+-- refund and each dispute counts, and the credits due back are those for all the money they have returned.
 -- Fields of a checkout: `back|<what>` = "at,part,whole" of the payment. `what` is "charge" (the sum of its refunds),
 -- "refund:<id>" or "dispute:<id>". With ",made" at its end: a refund that was made at that time and failed later.
 --- @include "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/grants" "lib/marks"
@@ -74,8 +74,8 @@ function returns.due(f)
   return math.max(due, tonumber(f.before or 0))
 end
 
--- Take from what is left of the bundle's own grant, never more. Once all of it is due, credits that open generations
--- hold of it are taken too when they are refunded. Spent credits are forgiven or owed, as the card says.
+-- Revoke what is left of the bundle's own grant, never more. If all of it is due, credits of it that open generations
+-- hold are taken too when they are refunded. Spent credits are forgiven or owed, as the card says.
 local function take(a, p, c, more, why)
   local f, grant, taken, owed = c.fields, grants.find(a, c.fields.grant), 0, 0
   local owing, everything = policy.rule(p, "spent") == "debt", c.fields.due == c.fields.credits
@@ -94,7 +94,7 @@ local function take(a, p, c, more, why)
   journal.add(a, a.now, "revoke", {t = {-taken, 0}}, nil, why)
 end
 
--- Create a deleted grant again, with its original size: what was taken from it returns to it.
+-- Recreate a deleted grant with its original size, so that what was taken from it can return to it.
 local function restore(a, id, bucket, granted, created)
   local grant = {
     field = "grant:" .. id, id = id, kind = string.sub(id, 1, 1), number = tonumber(string.sub(id, 2)), bucket = bucket,
@@ -104,8 +104,8 @@ local function restore(a, id, bucket, granted, created)
   return grant
 end
 
--- Give back exactly what was taken beyond what is due now, including what was taken when generations refunded it. It
--- first reduces what is still owed for it.
+-- Return exactly what was taken beyond the amount due now, including what was taken from refunds of generations. It
+-- first reduces the debt for this purchase.
 local function give(a, c, due, why)
   local f = c.fields
   local later = "returned:" .. f.grant

@@ -1,6 +1,6 @@
 -- What the passing of time does to an account: expiries, lapse, change, refresh, reset, each at its own time (R1–R3,
 -- R12, R19). Nothing runs at midnight: whichever script touches the account next rolls it forward first.
---- @include "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/allotted" "lib/grants" "lib/cycles"
+--- @include "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/paid_allotments" "lib/grants" "lib/cycles"
 local steps = {}
 
 -- Creates the steps only when one is due: most scripts find an account that was already rolled today, and save seven
@@ -12,7 +12,7 @@ local function made()
     if gone > 0 then journal.add(a, grant.expires, "expire", {[grant.bucket] = {-gone, 0}}, nil, nil) end
   end
 
-  -- An allotment is set, so its entry is the difference; the reason says both sides of it.
+  -- An allotment is set, so its entry has the difference; the reason has both amounts.
   local function set_to(amount, left)
     local text = "set to " .. amounts.credits(amount)
     return left > 0 and text .. ", " .. amounts.credits(left) .. " left over ended" or text
@@ -29,21 +29,21 @@ local function made()
     if amount > 0 or left > 0 then journal.add(a, at, "reset", {f = {amount - left, 0}}, nil, set_to(amount, left)) end
   end
 
-  -- R2: a new cycle sets the allotment; what was left of the one before is gone.
+  -- R2: a new cycle sets the allotment; what was left of the previous one expires.
   local function refresh(a, p, cycle, at)
     local old = a.fields.monthly and grants.find(a, a.fields.monthly)
     local left = old and old.available or 0
     if old then grants.remove(a, old.id) end
-    local paid_for, set_off = allotted.take(a, cycle)
+    local paid_for, set_off = paid_allotments.take(a, cycle)
     local amount = paid_for or tonumber(policy.terms(p, a.fields.plan).monthly)
     a.fields.cycle = amounts.text(cycle)
     local grant = grants.add(a, "m", "s", amount, cycles.refreshes(a), at)
     a.fields.monthly = grant.id
-    if paid_for then allotted.opened(a, grant, cycles.began(a), set_off) end
+    if paid_for then paid_allotments.began(a, grant, cycles.began(a), set_off) end
     journal.add(a, at, "refresh", {s = {amount - left, 0}}, nil, a.fields.plan .. ", " .. set_to(amount, left))
   end
 
-  -- R3: the allotment and what an upgrade left of earlier ones go; refund grants and operators' own stay.
+  -- R3: the allotment and leftovers of earlier ones expire; refund grants and operators' grants stay.
   local function lapse(a, at)
     local gone = 0
     for index = #a.grants, 1, -1 do
@@ -66,7 +66,7 @@ local function made()
   local function change(a, p, plan, interval, at)
     local was = a.fields.plan
     a.fields.plan, a.fields.interval, a.fields.anchor, a.fields.scheduled = plan, interval, amounts.text(at), nil
-    -- An operator's plan from here on: no invoice was paid for it.
+    -- An operator's plan from now on: it is not paid by invoices.
     a.fields.billing, a.fields.allotments = nil, nil
     journal.add(a, at, "change", {}, nil, was .. " to " .. plan .. " " .. interval)
     refresh(a, p, 0, at)
@@ -78,7 +78,8 @@ local function made()
     local resets, next_reset = math.huge, nil
     if not daily or daily.expires <= a.now then
       resets, next_reset = zones.resets(policy.rule(p, "zone"), tonumber(policy.rule(p, "reset")), a.now)
-      -- A card with a later reset time would have it before the old one ran out, and before entries written since.
+      -- If a new card has a later reset time, the last reset could be before the current grant's expiry, and before
+      -- entries written since.
       if daily then resets = math.max(resets, daily.expires) end
     end
     while true do

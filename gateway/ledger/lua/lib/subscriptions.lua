@@ -1,14 +1,14 @@
--- Starting a subscription or moving it to another plan: a new cycle, and what becomes of what was left (R2, R12).
+-- Starts a subscription or changes its plan: a new cycle, and what happens to the leftover credits (R2, R12).
 --- @include "lib/keys" "lib/amounts" "lib/calendar" "lib/policy" "lib/journal" "lib/grants" "lib/cycles" "lib/steps"
 local subscriptions = {}
 
--- Whether a plan may be taken: it is on the card, or is the account's own, whose last terms stay in force.
+-- Whether a plan can be chosen: it is on the card, or is the account's own, whose last terms stay in force.
 function subscriptions.on_sale(p, plan, own)
   if not policy.terms(p, plan) then return false end
   return plan == own or redis.call("HEXISTS", keys.policy(), "sale:" .. plan) == 1
 end
 
--- What is left of the allotment keeps its old expiry, or goes, as the card says; it is no longer "the" allotment.
+-- Leftover credits of the allotment keep their expiry or are dropped, as the card says. Its grant is not `monthly` now.
 function subscriptions.leave(a, p)
   local old = a.fields.monthly and grants.find(a, a.fields.monthly)
   a.fields.monthly = nil
@@ -30,7 +30,7 @@ function subscriptions.start(a, p, plan, interval, anchor, paid_through)
   steps.refresh(a, p, calendar.cycle(anchor, a.now), a.now)
 end
 
--- A plan was paid for once. What the account has already, goes on instead; else a new plan begins (R12).
+-- A plan was paid for once: the same plan is extended; otherwise a new one begins (R12).
 function subscriptions.buy(a, p, plan, interval)
   local f = a.fields
   if f.plan ~= plan or f.interval ~= interval then return subscriptions.start(a, p, plan, interval, a.now, nil) end

@@ -3,13 +3,13 @@
 local tries = {}
 local SHOWN_MAX = 20
 local SECOND, HOUR = 1000, 3600000
--- After the first try. With the jitter of a tenth they end after a day: 23 h 43 min.
+-- Pauses after the first try. With a jitter of a tenth they end within a day: 23 h 43 min.
 local PAUSES = {
   5 * SECOND, 30 * SECOND, 120 * SECOND, 600 * SECOND, 1800 * SECOND, HOUR, 2 * HOUR, 4 * HOUR, 4 * HOUR, 4 * HOUR,
   4 * HOUR, 4 * HOUR,
 }
 
--- If there are so many events that each try is late, the day is over before all pauses have been used.
+-- If there are so many events that tries are late, the day ends before all pauses have been used.
 local LATE_FAILURES, LATE = 5, 24 * HOUR
 
 function tries.load(key)

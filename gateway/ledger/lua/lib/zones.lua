@@ -1,4 +1,4 @@
--- Days as a time zone has them: when one begins anew, and which one it is.
+-- Days in a time zone: when a new one begins, and its date.
 --- @include "lib/calendar"
 local zones = {}
 local DAY = 86400000
@@ -21,8 +21,8 @@ local function offset_at(list, now)
   return offset
 end
 
--- The instant of a wall-clock time: the first of two where the clock goes back, and as if it had not yet gone
--- forward where the time is skipped (what Python's zoneinfo does with fold=0).
+-- The instant of a wall-clock time: the first of two if the clock goes back; with the old offset if the time is skipped
+-- (as Python's zoneinfo does with fold=0).
 local function instant(list, wall)
   local offset = list[1].offset
   for index = 2, #list do

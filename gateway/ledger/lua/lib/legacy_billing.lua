@@ -1,10 +1,10 @@
--- Billing records from before lines of invoices were remembered: until when each subscription was paid, and the plans
--- it was seen with. What was given then stays given, and an old event that comes again gives nothing.
+-- Migrates billing records of versions that did not store invoice lines, only until when each subscription was paid and
+-- which plans it was seen with. Credits granted then are kept, and repeated old events grant nothing.
 --- @include "lib/amounts" "lib/calendar" "lib/grants" "lib/cycles"
-local billing_before = {}
+local legacy_billing = {}
 
--- What an account has of a subscription that pays for its plan, as one line that was paid: the cycle it is in and those
--- that were paid beyond it, each with what this one gave.
+-- The paid time left of the account's subscription, as one paid line: the current cycle and the paid ones after it,
+-- each worth what the current one granted.
 local function line_of(a, id, paid, monthly)
   local f = a.fields
   local plan, from = f.plan, cycles.began(a)
@@ -15,7 +15,7 @@ local function line_of(a, id, paid, monthly)
   }
 end
 
-local function seen_last(b, id)
+local function last_seen(b, id)
   local latest, plan, interval
   for name, value in pairs(b.fields) do
     local sub, one, of = string.match(name, "^([^|]+)|last|([^,]+),(%a+)$")
@@ -24,9 +24,9 @@ local function seen_last(b, id)
   return latest, plan, interval
 end
 
-local function adopt(a, b, id, paid)
+local function migrate(a, b, id, paid)
   local f, of = a.fields, id .. "|"
-  local seen, plan, interval = seen_last(b, id)
+  local seen, plan, interval = last_seen(b, id)
   b.fields[of .. "before"] = amounts.text(paid) .. "," .. amounts.text(seen or 0)
   if seen then b.fields[of .. "seen|" .. amounts.text(seen)] = plan .. "," .. interval end
   local grant = f.billing == id and f.plan and grants.find(a, f.monthly)
@@ -37,7 +37,7 @@ local function adopt(a, b, id, paid)
     f.paid_for, f.allotments, b.fields[of .. "era"] = grant.id, "", f.anchor
     b.fields[of .. "cycle|" .. amounts.text(line.from)] = grant.id .. "," .. grant.granted .. ",0,"
   else
-    -- Over, or another's turn: it is due nothing more.
+    -- It has ended or been replaced: nothing more is due.
     plan = plan or string.match(b.fields[of .. "bought"] or "", "^([^,]+),")
     local from = math.min(tonumber(b.fields[of .. "started"] or paid), paid - 1)
     line = {
@@ -48,14 +48,14 @@ local function adopt(a, b, id, paid)
   b.fields[of .. "reached"] = amounts.text(line.from) .. "," .. (b.fields[of .. "reached"] or amounts.text(paid))
 end
 
-function billing_before.adopt(a, b)
+function legacy_billing.migrate(a, b)
   local paid = {}
   for name, value in pairs(b.fields) do
     local id = string.match(name, "^([^|]+)|paid$")
     if id then paid[id] = tonumber(value) end
   end
   if not next(paid) then return end
-  for id, through in pairs(paid) do adopt(a, b, id, through) end
+  for id, through in pairs(paid) do migrate(a, b, id, through) end
   for name in pairs(b.fields) do
     if string.match(name, "|first|") or string.match(name, "|last|") or string.match(name, "|paid$")
       or string.match(name, "^left|") then
@@ -66,8 +66,8 @@ function billing_before.adopt(a, b)
   if b.fields.applied then b.fields.applied = string.match(b.fields.applied, "^([^:]+):") end
 end
 
--- Whether a line is one that was given its credits then.
-function billing_before.knows(b, id, line)
+-- Whether a line's credits were granted before the migration.
+function legacy_billing.covers(b, id, line)
   local paid, seen = string.match(b.fields[id .. "|before"] or "", "^(%d+),(%d+)$")
   if not paid then return false end
   if line.proration then return line.from <= tonumber(seen) end

@@ -1,10 +1,10 @@
--- The record of what was given for each cycle, and what cycles owe because more of them was used than was paid for.
+-- What each paid cycle was granted, and what it owes because more of it was spent than was paid for.
 --- @include "lib/amounts" "lib/periods" "lib/eras"
-local provided = {}
-local KEPT = 300 * 86400000 -- its lines are there for longer
+local cycle_records = {}
+local KEPT = 300 * 86400000 -- its invoice lines are kept for longer
 
--- What happened to the grants since the last event, from the account into the record.
-function provided.absorb(a, b)
+-- Move the changes since the last event from the account's `turned` into the record.
+function cycle_records.absorb(a, b)
   for text in string.gmatch(a.fields.turned or "", "[^;]+") do
     local id, sub, at, given, set_off = string.match(text, "^(%a%d+),([^,]+),(%d+),(%d+),(-?%d+)$")
     if sub then
@@ -25,7 +25,7 @@ function provided.absorb(a, b)
 end
 
 -- The record of the cycle that begins near `at`.
-function provided.find(s, at)
+function cycle_records.find(s, at)
   local found
   for _, cycle in ipairs(s.cycles) do
     local distance = math.abs(cycle.at - at)
@@ -34,16 +34,16 @@ function provided.find(s, at)
   return found
 end
 
--- What of a cycle was used or can still be, and is not paid for. What a refund or a dispute took from a cycle that was
--- used is forgiven, or owed, as the card says (R33).
+-- How much of a cycle's granted credits is not paid for. Credits already spent when a refund or a dispute took their
+-- money back are forgiven or owed, as the card says (R33).
 local function owed_of(list, s, cycle)
   local paid, left = eras.due(list, s, cycle.at)
   if list.owing then paid = left end
   return math.max(0, cycle.given - (cycle.left or 0) - (paid - cycle.set_off))
 end
 
--- What all cycles but `except` owe, less what was set off already. Below zero: too much was.
-function provided.owed(b, list, except)
+-- What all cycles except `except` owe, less what was set off already. Negative: too much was.
+function cycle_records.owed(b, list, except)
   local sum = tonumber(b.fields.owed or 0)
   for _, s in pairs(b.subs) do
     for _, cycle in ipairs(s.cycles) do
@@ -53,14 +53,14 @@ function provided.owed(b, list, except)
   return sum
 end
 
-function provided.begin(s, window)
+function cycle_records.begin(s, window)
   local cycle = {at = window.at, given = 0, set_off = 0, left = 0}
   s.cycles[#s.cycles + 1] = cycle
   return cycle
 end
 
--- Write the cycles down. Of those of long ago only what they owe is kept.
-function provided.note(b, list, now)
+-- Store the cycles. Of old ones only the amount owed is kept.
+function cycle_records.write(b, list, now)
   local base = tonumber(b.fields.owed or 0)
   for _, s in pairs(b.subs) do
     for name in pairs(b.fields) do
