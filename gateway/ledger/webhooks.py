@@ -76,8 +76,8 @@ class Try:
 class Delivery:
     """One event for one webhook. `subject` is a generation or an account; `tries` has the latest, `tried` counts all.
 
-    `url` and `form` are those of the request's own webhook, if it has one; `data` is what the generation itself does not
-    contain.
+    `url` and `form` are those of the request's own webhook, if it has one; `data` is what the generation itself does
+    not contain.
     """
 
     event: str
