@@ -37,6 +37,7 @@ from gateway.api.routes import ROUTES, mount
 from gateway.api.streams.hub import Hub
 from gateway.clock import CLOCK
 from gateway.errors import FareboxError, LedgerUnavailable, RateCardOutdated, SettingsError
+from gateway.facades.open_calls import OPEN_CALLS, OpenCalls
 from gateway.facades.routes import ERROR_FORMS, FACADE_ROUTES
 from gateway.ledger.card_in_force import CHECK_SECONDS, CardInForce
 from gateway.ledger.client_calls import ClientCalls
@@ -184,6 +185,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
     app[services.KEY_USE] = KeyUse(ledger)
     app[services.REQUESTS] = Requests(ledger)
     app[services.CLIENT_CALLS] = ClientCalls(ledger)
+    app[OPEN_CALLS] = OpenCalls(app[services.CLIENT_CALLS])
     app[services.WEBHOOK_SECRETS] = WebhookSecrets(settings.secret("signing-key"))
     app[services.SESSIONS] = Sessions(
         settings.secret("signing-key"), settings.secret("admin-key"), settings.public_address

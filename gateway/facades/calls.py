@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any
 
 from aiohttp import web
@@ -14,12 +14,14 @@ from gateway.api.errors import ApiError, UnknownModel
 from gateway.api.http.context import context
 from gateway.api.http.headers import GENERATION_HEADER, REPLAY_HEADER
 from gateway.api.http.parse import idempotency_key, shaped
+from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.services import BACKGROUND, CLIENT_CALLS, ORDERING, RATE_CARDS
 from gateway.domain import MediaKind, OwnWebhook, SettingValue, kind_asked
 from gateway.errors import FieldProblem, RequestRefused
+from gateway.facades.open_calls import OPEN_CALLS, OpenCall
 from gateway.ledger.client_calls import ClientCall
 from gateway.pricing import facade_settings
 from gateway.pricing.card import Model
@@ -35,17 +37,7 @@ OURS = frozenset({"max_credits", "metadata", "sandbox"})
 """Members of `POST /v1/generations` that a client may send beside its own parameters."""
 
 
-@dataclass(frozen=True, slots=True)
-class _CallInWork:
-    """The call that a request is, or is a retry of."""
-
-    of: ClientCall
-    key: str
-    counted: bool
-    """Whether its client counts its retries."""
-
-
-_CALL = web.RequestKey("CALL", _CallInWork)
+_CALL = web.RequestKey("CALL", OpenCall)
 
 
 def model_of(request: web.Request, name: object, kind: MediaKind | None = None) -> str:
@@ -109,13 +101,13 @@ async def order(
     if key is None:
         same = f"{who.key_id}\n{asked}"
         call = ClientCall(who.account, hashlib.sha256(same.encode()).hexdigest(), seconds)
-        made = await request.app[CLIENT_CALLS].key_of(call, 1 if retries is None else retries)
-        request[_CALL] = _CallInWork(call, made, counted=retries is not None)
-        if request.transport is None or request.transport.is_closing():
+        opened = await request.app[OPEN_CALLS].begin(call, retries, partial(_is_connected, request))
+        request[_CALL] = opened
+        if not _is_connected(request):
             # Its retry may have come first, while this was held up, and be another call by now.
             raise ConnectionResetError("the client left before its call was accepted")
         # No header has a space in it, so this is never a key that somebody has sent.
-        key = f"client call {made}"
+        key = f"client call {opened.key}"
     digests = await digests_of(request, who, asked, key=key)
     try:
         ordered = await request.app[ORDERING].order(who, body, digests, webhook)
@@ -127,19 +119,54 @@ async def order(
 
 
 def answered(request: web.Request) -> None:
-    """Note that the response of this request is whole, or about to be.
+    """Note that the response of this request was sent whole.
 
     Its retries come only after all others'; of a client that does not count them, the same request is a new call.
     """
-    call, calls = request.get(_CALL), request.app[CLIENT_CALLS]
-    _note(request, calls.answered if call is None or call.counted else calls.forgotten)
+    opened, calls = request.get(_CALL), request.app[CLIENT_CALLS]
+    _note(request, calls.answered if opened is None or opened.counted else calls.forgotten)
+
+
+def keep(request: web.Request) -> None:
+    """Have the call remembered for as long as its client waits, however long that is."""
+    opened = request.get(_CALL)
+    if opened is not None and opened.is_due_to_be_kept():
+        request.app[BACKGROUND].start(request.app[CLIENT_CALLS].kept(opened.of, opened.key), "keep a client's call")
+
+
+def ends_its_call(handler: Handler) -> Handler:
+    """The handler, after which an equal request may be a retry of this one: it is put around every create."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        finally:
+            opened = request.get(_CALL)
+            if opened is not None and not opened.is_answered:
+                request.app[OPEN_CALLS].end(opened)
+
+    return answer
 
 
 def _note(request: web.Request, note: Callable[[ClientCall, str], Coroutine[Any, Any, None]]) -> None:
     """Note something of this request's call, without letting the client wait."""
-    call = request.get(_CALL)
-    if call is not None:
-        request.app[BACKGROUND].start(note(call.of, call.key), "note a client's call")
+    opened = request.get(_CALL)
+    if opened is None or opened.is_answered:
+        return
+    opened.is_answered = True
+
+    async def noted() -> None:
+        try:
+            await note(opened.of, opened.key)
+        finally:
+            request.app[OPEN_CALLS].end(opened)
+
+    request.app[BACKGROUND].start(noted(), "note a client's call")
+
+
+def _is_connected(request: web.Request) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
 
 
 def created_headers(ordered: Ordered) -> dict[str, str]:

@@ -16,7 +16,7 @@ from gateway.api.ownership.own_generations import own_generation, read_again
 from gateway.api.services import HUB
 from gateway.api.streams.hub import StreamWatch
 from gateway.domain import FINAL_STATES
-from gateway.facades.calls import answered
+from gateway.facades.calls import answered, keep
 from gateway.ledger import outcomes
 
 READ_AGAIN_SECONDS = 5.0
@@ -46,6 +46,7 @@ async def changed(
     give_up_at = None if seconds is None else monotonic() + seconds
     with request.app[HUB].wait_for(generation.id) as watch:
         while True:
+            keep(request)
             generation = await _read(request, generation)
             left = None if give_up_at is None else give_up_at - monotonic()
             if enough(generation) or watch.closing or (left is not None and left <= 0):
@@ -105,7 +106,7 @@ async def hold(
 
 
 async def send_whole(request: web.Request, response: web.Response) -> web.Response:
-    """Send a response and then note it: of a client that does not count its retries, one that was lost has some."""
+    """Send a response and then note it: one that was lost has retries."""
     await response.prepare(request)
     await response.write_eof()
     answered(request)

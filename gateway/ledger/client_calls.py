@@ -9,7 +9,9 @@ retries apart, so that each gets a call of its own.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.domain import partition_of_account
@@ -31,29 +33,47 @@ class ClientCall:
     seconds: int
 
 
+def new_key() -> str:
+    """A key for a new call."""
+    return secrets.token_hex(16)
+
+
 class ClientCalls:
     """The keys of calls that clients may retry."""
 
     def __init__(self, ledger: LedgerCore) -> None:
         """Store the keys in `ledger`, with the generations."""
         self._ledger = ledger
+        self._began_at = monotonic()
 
-    async def key_of(self, call: ClientCall, retries: int) -> str:
+    async def key_of(
+        self, call: ClientCall, retries: int, *, proposed: str | None = None, waiting: Collection[str] = ()
+    ) -> str:
         """The key of a new call or, for retry number `retries`, of the call it repeats; a new key if there is none.
 
-        For clients that do not count their retries, pass 1.
+        For clients that do not count their retries, pass 1. Calls in progress (`waiting`) have no retries.
         """
-        return await self._note("call", call, secrets.token_hex(16), retries)
+        return await self._note("call", call, proposed or new_key(), retries, waiting)
+
+    async def kept(self, call: ClientCall, key: str) -> None:
+        """Keep a call for longer: its client still waits."""
+        await self._note("keep", call, key)
 
     async def answered(self, call: ClientCall, key: str) -> None:
-        """Record that a call has its response: retries are matched to unanswered calls first."""
+        """Record that a call's response was sent whole: retries are matched to unanswered calls first.
+
+        With none left, the response may have been lost, unless the gateway has been started since: then the retry is of
+        a call that found no gateway.
+        """
         await self._note("answer", call, key)
 
     async def forgotten(self, call: ClientCall, key: str) -> None:
         """Forget a call that created nothing, or that can no longer be retried."""
         await self._note("forget", call, key)
 
-    async def _note(self, what: str, call: ClientCall, key: str, retries: int = 0) -> str:
+    async def _note(
+        self, what: str, call: ClientCall, key: str, retries: int = 0, waiting: Collection[str] = ()
+    ) -> str:
         partition = partition_of_account(call.account, self._ledger.partitions)
         _, (used,) = await self._ledger.run(
             "client_call",
@@ -63,5 +83,7 @@ class ClientCalls:
             retries=retries,
             seconds=call.seconds,
             calls_max=CALLS_MAX,
+            waiting=" ".join(waiting),
+            up_ms=round((monotonic() - self._began_at) * 1000),
         )
         return str(used.decode())

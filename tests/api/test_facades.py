@@ -15,6 +15,7 @@ import pytest
 from gateway.api import limits
 from gateway.api.services import CLIENT_CALLS, HUB, METRICS, OUTPUTS
 from gateway.domain import FailureCode, Output, operation_id, partition_of_account
+from gateway.facades.open_calls import OpenCall
 from gateway.ledger import keys
 from gateway.ledger.client_calls import ClientCall
 from gateway.outputs import output_key
@@ -144,6 +145,35 @@ async def test_equal_calls_side_by_side_each_find_their_own_when_all_are_cut_off
     assert len(made) == 2
 
 
+async def test_of_equal_calls_one_that_never_arrived_is_not_taken_for_another(gateway: Visitor) -> None:
+    """The gateway died before it had remembered the first: both retries were the second's, and one was paid for all."""
+    key = await gateway.account()
+    async with held(gateway, key) as arrived:
+        made = arrived.headers["X-Farebox-Generation"]
+    async with held(gateway, key, RETRY) as one, held(gateway, key, RETRY) as two:
+        found = {answer.headers["X-Farebox-Generation"] for answer in (one, two)}
+    assert made in found
+    assert sorted(found) == sorted(await listed(gateway, key))
+    assert len(found) == 2
+
+
+async def test_a_call_is_remembered_for_as_long_as_its_client_waits(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After ten minutes it was forgotten: cut off then, its retry made and charged another."""
+    monkeypatch.setattr("gateway.facades.held.READ_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(OpenCall, "is_due_to_be_kept", lambda _: True)
+    key, redis = await gateway.account(), gateway.ledger.redis
+    async with held(gateway, key):
+        (remembered,) = await redis.keys("*:client_call:*")
+        await redis.expire(remembered, 60)
+
+        async def kept() -> bool:
+            return bool(await redis.ttl(remembered) > 60)
+
+        await until(kept)
+
+
 async def test_what_was_answered_is_not_another_calls_retry(gateway: Visitor) -> None:
     key = await gateway.account()
     async with held(gateway, key) as lost, held(gateway, key) as read:
@@ -176,10 +206,10 @@ async def test_a_call_whose_client_has_left_before_it_was_accepted_makes_nothing
     come, left = asyncio.Event(), asyncio.Event()
     ordinary = calls.key_of
 
-    async def held_up(call: ClientCall, retries: int) -> str:
+    async def held_up(call: ClientCall, retries: int, **more: Any) -> str:
         come.set()
         await left.wait()
-        return await ordinary(call, retries)
+        return await ordinary(call, retries, **more)
 
     statuses: list[str] = []  # of the requests that have ended
     requests = gateway.app[METRICS].requests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,16 @@ async def gateway(redis_url: str, tmp_path: Path) -> AsyncIterator[Visitor]:
         yield visitor
 
 
-async def streamed_and_left(gateway: Visitor, key: str) -> str:
-    """The generation of a stream whose client leaves after the headers."""
-    headers = {"Authorization": f"Key {key}"}
-    address = f"{gateway.address}/fal/run/farebox/sketch/stream"
+@asynccontextmanager
+async def streamed(gateway: Visitor, key: str) -> AsyncIterator[str]:
+    """The generation of a stream while its client listens, which then leaves."""
+    headers, address = {"Authorization": f"Key {key}"}, f"{gateway.address}/fal/run/farebox/sketch/stream"
     async with gateway.session.post(address, json=SKETCH, headers=headers) as response:
-        response.close()
-        return str(response.headers["X-Farebox-Generation"])
+        yield response.headers["X-Farebox-Generation"]
+
+
+async def listed(gateway: Visitor, key: str) -> list[str]:
+    return [one["id"] for one in (await gateway.call("GET", "/v1/generations", key)).body["data"]]
 
 
 async def test_equal_submits_that_were_answered_are_two_calls(gateway: Visitor) -> None:
@@ -38,9 +42,42 @@ async def test_equal_submits_that_were_answered_are_two_calls(gateway: Visitor) 
 
 async def test_a_call_whose_answer_was_lost_is_found_by_the_same_call(gateway: Visitor) -> None:
     key = await gateway.account()
-    first = await streamed_and_left(gateway, key)
-    assert await streamed_and_left(gateway, key) == first
-    assert [one["id"] for one in (await gateway.call("GET", "/v1/generations", key)).body["data"]] == [first]
+    async with streamed(gateway, key) as first:
+        pass
+    async with streamed(gateway, key) as again:
+        assert again == first
+    assert await listed(gateway, key) == [first]
+
+
+async def test_equal_calls_side_by_side_are_as_many_and_so_are_their_retries(gateway: Visitor) -> None:
+    """Three variations of one prompt, asked for at once, were one generation: each was taken for the first's retry."""
+    key = await gateway.account()
+    made: list[set[str]] = []
+    for _ in range(2):
+        async with AsyncExitStack() as leaving:
+            opened = (leaving.enter_async_context(streamed(gateway, key)) for _ in range(3))
+            made.append(set(await asyncio.gather(*opened)))
+    assert len(made[0]) == 3
+    assert made[1] == made[0], "all were left, and came again"
+    assert set(await listed(gateway, key)) == made[0]
+
+
+async def test_equal_submits_side_by_side_are_as_many(gateway: Visitor) -> None:
+    key = await gateway.account()
+    calls = (gateway.call("POST", "/fal/farebox/sketch", key, SKETCH) for _ in range(3))
+    made = {reply.body["request_id"] for reply in await asyncio.gather(*calls)}
+    assert len(made) == 3
+
+
+async def test_what_another_gateway_has_begun_counts_as_left(gateway: Visitor, redis_url: str, tmp_path: Path) -> None:
+    """It may have been killed: then nobody will ever note that its client has left."""
+    key = await gateway.account()
+    async with streamed(gateway, key) as first, open_gateway(redis_url, tmp_path) as another:
+        async with streamed(another, key) as again:
+            assert again == first
+        async with streamed(another, key) as again:
+            assert again == first
+    assert await listed(gateway, key) == [first]
 
 
 async def test_a_run_that_ended_after_its_client_had_left_is_found_by_the_same_call(
@@ -55,16 +92,13 @@ async def test_a_run_that_ended_after_its_client_had_left_is_found_by_the_same_c
         ended.append(labels[-1])
         observe(seconds, *labels)
 
-    async def listed() -> list[str]:
-        return [one["id"] for one in (await gateway.call("GET", "/v1/generations", key)).body["data"]]
-
     async def made() -> bool:
-        return bool(await listed())
+        return bool(await listed(gateway, key))
 
     path = "/fal/run/farebox/sketch"
     run = asyncio.create_task(gateway.call("POST", path, key, SKETCH))
     await until(made)
-    (first,) = await listed()
+    (first,) = await listed(gateway, key)
     run.cancel()
     await asyncio.wait([run])
     await gateway.finish(first)
@@ -73,7 +107,7 @@ async def test_a_run_that_ended_after_its_client_had_left_is_found_by_the_same_c
     await until(lambda: bool(ended))
     assert ended == ["499"]
     again = await gateway.call("POST", path, key, SKETCH)
-    assert (again.status, again.headers["X-Farebox-Generation"], await listed()) == (200, first, [first])
+    assert (again.status, again.headers["X-Farebox-Generation"], await listed(gateway, key)) == (200, first, [first])
 
 
 @pytest.mark.parametrize("host", [{}, {"Host": "queue.farebox.example.com"}])
@@ -89,10 +123,3 @@ async def test_what_is_wrong_is_named(gateway: Visitor, argument: str) -> None:
     reply = await gateway.call("POST", "/fal/farebox/sketch", await gateway.account(), SKETCH | {argument: [7]})
     assert (reply.status, reply.body["detail"][0]["loc"]) == (422, ["body", argument])
     assert reply.headers["X-Fal-Error-Type"] == reply.body["error_type"] == reply.code
-
-
-async def test_a_webhook_is_refused_by_its_name(gateway: Visitor) -> None:
-    key = await gateway.account()
-    reply = await gateway.call("POST", "/fal/farebox/sketch?fal_webhook=https://example.com/w", key, SKETCH)
-    assert (reply.status, reply.fields) == (422, ["fal_webhook"])
-    assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []

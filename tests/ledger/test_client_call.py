@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from gateway.domain import partition_of_account
 from gateway.ledger import client_calls, keys
 from gateway.ledger.client_calls import ClientCall, ClientCalls
 from tests.ledger.world import World
+from tests.until import until
 
 SECONDS = 600
 CALL = ClientCall("ann", "a" * 64, SECONDS)
@@ -62,6 +64,22 @@ async def test_a_second_retry_is_its_own_call_and_not_one_that_was_left_before(c
     assert [await calls.key_of(CALL, retries) for retries in (1, 2, 3)] == [made] * 3
 
 
+async def test_a_retry_is_none_of_the_calls_that_still_wait(calls: ClientCalls) -> None:
+    first, second = [await calls.key_of(CALL, 0) for _ in range(2)]
+    assert await calls.key_of(CALL, 1, waiting=[second]) == first
+    assert await calls.key_of(CALL, 1, waiting=[first, second]) not in {first, second}
+
+
+async def test_a_call_is_kept_for_longer_and_never_shorter(world: World, calls: ClientCalls) -> None:
+    made = await calls.key_of(CALL, 0)
+    await world.redis.expire(key(world), SECONDS // 2)
+    await calls.kept(CALL, made)
+    assert SECONDS // 2 < await world.redis.ttl(key(world)) <= SECONDS
+    await calls.kept(replace(CALL, seconds=60), made)
+    assert SECONDS // 2 < await world.redis.ttl(key(world)) <= SECONDS
+    assert await remembered(world) == [f"-0 {made}"]
+
+
 async def test_a_call_that_was_refused_is_nobodys_retry(world: World, calls: ClientCalls) -> None:
     made = await calls.key_of(CALL, 0)
     await calls.forgotten(CALL, made)
@@ -79,11 +97,33 @@ async def test_an_answered_call_is_retried_only_if_no_other_waits_for_its_respon
     assert await calls.key_of(CALL, 1) == third
 
 
+async def test_a_retry_at_a_gateway_that_was_started_since_is_of_a_call_that_found_none(
+    world: World, calls: ClientCalls
+) -> None:
+    """A restart kept the first request of a call out: its retry got the result of an equal call before it."""
+    made = await calls.key_of(CALL, 0)
+    await calls.answered(CALL, made)
+    assert await calls.key_of(CALL, 1) == made
+    answered_at = int((await remembered(world))[0].rpartition(" ")[2])
+
+    async def is_over() -> bool:  # the millisecond in which it was
+        seconds, microseconds = await world.redis.time()
+        return bool(seconds * 1000 + microseconds // 1000 > answered_at + 1)
+
+    await until(is_over)
+    assert await ClientCalls(world.ledger).key_of(CALL, 1) != made
+
+
+async def test_what_an_earlier_version_noted_of_a_response_is_read(world: World, calls: ClientCalls) -> None:
+    await world.redis.lpush(key(world), "=1 old")
+    assert await calls.key_of(CALL, 2) != "old"
+
+
 async def test_noting_twice_has_the_effect_of_once(world: World, calls: ClientCalls) -> None:
     made = await calls.key_of(CALL, 0)
     for _ in range(2):
         await calls.answered(CALL, made)
-        assert await remembered(world) == [f"=0 {made}"]
+        assert [one.rpartition(" ")[0] for one in await remembered(world)] == [f"=0 {made}"]
     for _ in range(2):
         await calls.forgotten(CALL, made)
         assert await remembered(world) == []
@@ -92,7 +132,15 @@ async def test_noting_twice_has_the_effect_of_once(world: World, calls: ClientCa
 async def test_a_script_that_is_sent_again_begins_one_call(world: World) -> None:
     for _ in range(2):
         await world.ledger.run(
-            "client_call", key(world), what="call", key="k", retries=0, seconds=SECONDS, calls_max=100
+            "client_call",
+            key(world),
+            what="call",
+            key="k",
+            retries=0,
+            seconds=SECONDS,
+            calls_max=100,
+            waiting="",
+            up_ms=0,
         )
     assert await remembered(world) == ["-0 k"]
 

@@ -14,10 +14,12 @@ from gateway.api.handlers.outputs import send_output
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import query_of, read_object
 from gateway.api.http.respond import answer_json
+from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import own_generation, queue_positions
 from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.domain import FINAL_STATES, MediaKind, State, kind_asked
-from gateway.facades.calls import answered, created_headers, generation_of, models_of, order
+from gateway.facades.calls import created_headers, generation_of, models_of, order
+from gateway.facades.held import send_whole
 from gateway.facades.openai.errors import failure_of
 from gateway.facades.openai.parameters import body_of, read_asked
 from gateway.facades.openai.sizes import billed_seconds, size_of
@@ -47,7 +49,7 @@ _STATUSES = {
 Generation = outcomes.Generation
 
 
-async def create(request: web.Request) -> web.Response:
+async def create(request: web.Request) -> web.StreamResponse:
     """`POST /openai/v1/videos`: a form, with or without a picture to begin with."""
     asked = await read_asked(request, {"input_reference": None})
     default = next(iter(models_of(request, MediaKind.VIDEO)), "")
@@ -58,7 +60,7 @@ async def create(request: web.Request) -> web.Response:
         raise refused("input_reference", "must be a file, or have an `image_url`")
     body = body_of(request, asked, MediaKind.VIDEO, default_model=default, elsewhere=("input_reference",))
     ordered = await order(request, body, digest=asked.digest, retries=retries_of(request))
-    return await _answer(request, ordered.generation, created_headers(ordered))
+    return await _begun(request, ordered)
 
 
 async def get(request: web.Request) -> web.Response:
@@ -108,7 +110,7 @@ async def content(request: web.Request) -> web.StreamResponse:
     return await send_output(request, video, 0)
 
 
-async def remix(request: web.Request) -> web.Response:
+async def remix(request: web.Request) -> web.StreamResponse:
     """`POST /openai/v1/videos/{video}/remix`: the same model and settings, with the video as input."""
     given = await read_object(request)
     if unknown := given.keys() - {"prompt"}:
@@ -128,7 +130,7 @@ async def remix(request: web.Request) -> web.Response:
     }
     body = generation_of(request, video.request.model, members)
     ordered = await order(request, body, digest=json.dumps(given, sort_keys=True), retries=retries_of(request))
-    return await _answer(request, ordered.generation, created_headers(ordered))
+    return await _begun(request, ordered)
 
 
 async def _as_upload(request: web.Request, video: Generation) -> str:
@@ -175,9 +177,12 @@ async def _page(request: web.Request, after: str | None, limit: int) -> tuple[li
     return videos[:limit], len(videos) > limit or (after is not None and bool(videos))
 
 
+async def _begun(request: web.Request, ordered: Ordered) -> web.StreamResponse:
+    return await send_whole(request, await _answer(request, ordered.generation, created_headers(ordered)))
+
+
 async def _answer(request: web.Request, video: Generation, headers: Mapping[str, str] | None = None) -> web.Response:
     (position,) = await queue_positions(request, [video])
-    answered(request)
     sent = {GENERATION_HEADER: video.id, **(headers or {})}
     if video.state not in FINAL_STATES:
         sent[POLL_AFTER_HEADER] = str(POLL_AFTER_MS)

@@ -21,7 +21,7 @@ from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import HUB, LEDGER
 from gateway.domain import FINAL_STATES, is_generation_id
 from gateway.facades.calls import answered, created_headers, order
-from gateway.facades.held import BEAT_SECONDS, beating, ended
+from gateway.facades.held import BEAT_SECONDS, beating, ended, send_whole
 from gateway.facades.parameters import refused, retries_of
 from gateway.facades.replicate.inputs import body_of, read_call
 from gateway.facades.replicate.names import model_in_path, model_of_version, url_of
@@ -112,8 +112,7 @@ async def _create(request: web.Request, model_id: str, call: Mapping[str, object
     headers = created_headers(ordered)
     seconds -= monotonic() - began_at
     if seconds <= 0 or ordered.generation.state in FINAL_STATES:
-        answered(request)
-        return _answer(request, ordered.generation, created=True, headers=headers)
+        return await send_whole(request, _answer(request, ordered.generation, created=True, headers=headers))
     return await _waited(request, ordered.generation, seconds, headers)
 
 
