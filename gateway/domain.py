@@ -111,6 +111,15 @@ class Interval(StrEnum):
     YEARLY = "yearly"
 
 
+class LimitPeriod(StrEnum):
+    """How often the limit of a key begins anew (R26): in the card's time zone, weeks on Mondays."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    NEVER = "never"
+
+
 class EventType(StrEnum):
     """The events that webhooks can subscribe to."""
 

@@ -4,7 +4,7 @@
 ApiError
 ├── 400  InvalidJson · InvalidHttp
 ├── 401  InvalidKey
-├── 402  InsufficientCredits
+├── 402  InsufficientCredits · LimitReached
 ├── 403  Forbidden · SubscriptionRequired · PlanLimitExceeded
 ├── 404  NotFound
 ├── 405  MethodNotAllowed
@@ -34,6 +34,7 @@ from gateway.outside.visible import visible
 from gateway.schemas.base import Answer
 from gateway.schemas.errors import (
     InsufficientCreditsDetails,
+    LimitReachedDetails,
     PlanLimitDetails,
     PriceAboveCeilingDetails,
     RateLimitedDetails,
@@ -115,6 +116,18 @@ class InsufficientCredits(ApiError):
     shape = InsufficientCreditsDetails
 
     def __init__(self, message: str, details: InsufficientCreditsDetails) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class LimitReached(ApiError):
+    """The price is more than what is left of the key's limit. It begins anew at `resets_at`; nothing was reserved."""
+
+    status = 402
+    code = "limit_reached"
+    shape = LimitReachedDetails
+
+    def __init__(self, message: str, details: LimitReachedDetails) -> None:
         super().__init__(message)
         self.details = details
 

@@ -69,7 +69,7 @@ SSE = "text/event-stream"
 
 _RESERVE_ERRORS = (
     "invalid_settings", "unknown_model", "quote_mismatch", "subscription_required", "plan_limit",
-    "insufficient_credits", "price_above_ceiling", "quote_expired", "waiting_room_full",
+    "insufficient_credits", "limit_reached", "price_above_ceiling", "quote_expired", "waiting_room_full",
     "store_unavailable", "no_worker",
 )  # fmt: skip
 _GENERATION_EVENTS: dict[str, type[BaseModel]] = {
@@ -185,6 +185,8 @@ ROUTES: tuple[Route, ...] = (
           account_schemas.KeyOut, "Create an API key for an account; it is shown once", 201, shown_once=("key",)),
     Route("GET", f"{ADMIN_ACCOUNT}/keys", keys.listed, ADMIN, None, account_schemas.KeysOut,
           "List an account's API keys"),
+    Route("PATCH", f"{ADMIN_ACCOUNT}/keys/{{key}}", keys.change_of_account, ADMIN, account_schemas.KeyChangeIn,
+          account_schemas.KeyOut, "Change an API key's label, or what it may spend"),
     Route("DELETE", f"{ADMIN_ACCOUNT}/keys/{{key}}", keys.revoke_of_account, ADMIN, None, account_schemas.Revoked,
           "Revoke an account's API key, effective at once"),
     Route("POST", "/v1/admin/keys", keys.create_for_operator, ADMIN, account_schemas.OperatorKeyIn,

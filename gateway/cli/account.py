@@ -16,7 +16,7 @@ from gateway.cli.operator import ask_gateway
 from gateway.cli.say import say, say_json
 from gateway.cli.terminal import Terminal, as_text
 from gateway.client.calls import GatewayClient
-from gateway.domain import Bucket, credits_to_millicredits, is_account_id
+from gateway.domain import Bucket, LimitPeriod, credits_to_millicredits, is_account_id
 
 
 class _Credits(click.ParamType[int | float]):
@@ -45,6 +45,15 @@ _bucket = click.option(
     default="top_up",
     show_default=True,
     help="The bucket of the credits, which decides when they are spent.",
+)
+
+
+_period = click.option(
+    "--period",
+    type=click.Choice([period.value for period in LimitPeriod]),
+    default="monthly",
+    show_default=True,
+    help="How often the limit begins anew, in the rate card's time zone; weeks on Mondays.",
 )
 
 
@@ -98,10 +107,14 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.option("--label", help="What the key is for.")
+@click.option("--limit", type=_CREDITS, help="How many credits the key may spend per --period. Default: no limit.")
+@_period
 @_as_json
-def key(name: str, label: str | None, *, as_json: bool) -> None:
+def key(name: str, label: str | None, limit: float | None, period: str, *, as_json: bool) -> None:
     """Create an API key for ACCOUNT. It is shown only this once; only its hash is stored."""
-    body = {} if label is None else {"label": label}
+    body: dict[str, Any] = {} if label is None else {"label": label}
+    if limit is not None:
+        body["limit"] = {"credits": limit, "period": period}
     made = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
     if as_json:
         say_json(made)
@@ -119,12 +132,39 @@ def list_keys(name: str, *, as_json: bool) -> None:
         say_json(found)
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("key", "made", "last used", "label"):
+    for column in ("key", "made", "last used", "limit", "label"):
         table.add_column(column, no_wrap=True)
     for each in found["data"]:
         used = _to_the_minute(each["last_used_at"]) if each["last_used_at"] else "never"
-        table.add_row(each["id"], _to_the_minute(each["created_at"]), used, as_text(each["label"] or ""))
+        limit = _limit(each["limit"])
+        table.add_row(each["id"], _to_the_minute(each["created_at"]), used, limit, as_text(each["label"] or ""))
     Terminal().print_whole(table)
+
+
+@account.command("limit")
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("key_id", metavar="KEY")
+@click.argument("credits_", metavar="[CREDITS]", type=_CREDITS, required=False)
+@_period
+@click.option("--none", "remove", is_flag=True, help="Remove the limit.")
+@_as_json
+def set_limit(name: str, key_id: str, credits_: float | None, period: str, *, remove: bool, as_json: bool) -> None:
+    """Set what KEY of ACCOUNT may spend, in CREDITS per --period. What it has spent in the period so far counts.
+
+    \b
+    Examples:
+      farebox account limit acme key_… 500 --period weekly
+      farebox account limit acme key_… --none
+    """
+    if (credits_ is None) != remove:
+        raise click.UsageError("Give CREDITS or --none.")
+    body = {"limit": None if credits_ is None else {"credits": credits_, "period": period}}
+    path = f"{_path(name)}/keys/{quote(key_id, safe='')}"
+    changed = ask_gateway(lambda client: client.call("PATCH", path, body))
+    if as_json:
+        say_json(changed)
+    else:
+        say(f"{changed['id']}: {_limit(changed['limit'])}")
 
 
 @account.command()
@@ -314,6 +354,13 @@ def _show_account(found: dict[str, Any], *, as_json: bool) -> None:
         "keys: " + (", ".join(map(_key, found["keys"])) or "none; create one with `farebox account key`"),
         soft_wrap=True,
     )
+
+
+def _limit(limit: dict[str, Any] | None) -> str:
+    """`500 weekly`, `no limit`."""
+    if limit is None:
+        return "no limit"
+    return f"{limit['credits']:,} in all" if limit["period"] == "never" else f"{limit['credits']:,} {limit['period']}"
 
 
 def _to_the_minute(at: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from redis.exceptions import RedisError
 
@@ -12,6 +12,8 @@ from gateway.domain import Scope
 from gateway.ledger import keys, outcomes
 from gateway.ledger.allowances import Admitted, Limited
 from gateway.ledger.core import LedgerCore
+from gateway.ledger.key_records import AccountKey, KeyRecord
+from gateway.ledger.limits import Limit, encode_limit
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.scripts import translated
 from gateway.ledger.sums import Used, decode_usage
@@ -112,22 +114,44 @@ class AccountOperations(LedgerCore):
         return found
 
     async def add_key(
-        self, *, key: str, scope: Scope, account: str | None, label: str | None
-    ) -> outcomes.AccountKey | outcomes.NotFound:
-        """Store the digest of `key`, never the key, and list it with its account or the operators' keys."""
+        self, *, key: str, scope: Scope, account: str | None, label: str | None, limit: Limit | None = None
+    ) -> AccountKey | outcomes.NotFound:
+        """Store the digest of `key`, never the key, and list it with its account or the operators' keys.
+
+        `limit` is for an account's key (R26).
+        """
         digest, key_id = hashlib.sha256(key.encode()).hexdigest(), key_id_of(key)
         shown = clean_reason(label or "")
         if account is None:
             created_at = await self._now()
             await self.command("HSET", keys.OPERATORS, f"key:{key_id}", f"{scope},{created_at},{shown}")
         else:
-            word, rest = await self.run("add_key", self.account_key(account), key_id=key_id, label=shown)
+            word, rest = await self.run(
+                "add_key",
+                self.account_key(account),
+                key_id=key_id,
+                label=shown,
+                limit=None if limit is None else encode_limit(limit),
+            )
             if word == "not_found":
                 return outcomes.NotFound()
             created_at = int(rest[0])
         record = f"{scope},{account or ''},{digest},{created_at},{shown}"
         await self.command("SET", keys.key(key_id), record)
-        return outcomes.AccountKey(id=key_id, label=shown or None, created_at=created_at, scope=scope)
+        return AccountKey(id=key_id, label=shown or None, created_at=created_at, scope=scope, limit=limit)
+
+    async def change_key(
+        self, *, key_id: str, account: str, limit: Limit | Literal["none"] | None = None, label: str | None = None
+    ) -> outcomes.Account | outcomes.NotFound:
+        """Change the limit of an account's key ("none": remove it), or its label; None leaves what is there.
+
+        What the key has spent in the period so far counts, whatever its limit was.
+        """
+        wanted = encode_limit(limit) if isinstance(limit, Limit) else limit
+        shown = None if label is None else clean_reason(label)
+        key = self.account_key(account)
+        word, rest = await self.run("change_key", key, key_id=key_id, limit=wanted, label=shown)
+        return decode_account(account, rest[0]) if word == "changed" else outcomes.NotFound()
 
     async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
         """Revoke an account's key, or with account None an admin or ops key; False if there is none."""
@@ -143,7 +167,7 @@ class AccountOperations(LedgerCore):
         listed = await self.command("HDEL", keys.OPERATORS, f"key:{key_id}", f"used:{key_id}")
         return bool(deleted or listed)
 
-    async def operator_keys(self) -> tuple[outcomes.AccountKey, ...]:
+    async def operator_keys(self) -> tuple[AccountKey, ...]:
         """The admin and ops keys in the ledger, oldest first; without the one from the settings."""
         return decode_operator_keys(await self.command("HGETALL", keys.OPERATORS))
 
@@ -167,11 +191,11 @@ class AccountOperations(LedgerCore):
         first, whole_after_ms = (int(number) for number in rest)
         return Limited(first, whole_after_ms) if word == "limited" else Admitted(first, whole_after_ms)
 
-    async def find_key(self, *, key: str) -> outcomes.KeyRecord | outcomes.NotFound:
+    async def find_key(self, *, key: str) -> KeyRecord | outcomes.NotFound:
         """The record of a key. The digest is compared in constant time; the account's own list is authoritative."""
         return await self._find_key(key_id_of(key), hashlib.sha256(key.encode()).hexdigest())
 
-    async def find_key_by_id(self, *, key_id: str) -> outcomes.KeyRecord | outcomes.NotFound:
+    async def find_key_by_id(self, *, key_id: str) -> KeyRecord | outcomes.NotFound:
         """The record of a session's key, if it is still valid. The session's signature vouches for the id."""
         return await self._find_key(key_id, None)
 
@@ -197,7 +221,7 @@ class AccountOperations(LedgerCore):
         own, all_until = await self.command("ZMSCORE", keys.signed_out(key_id), session, "*")
         return own is not None or (all_until is not None and began_at <= float(all_until))
 
-    async def _find_key(self, key_id: str, digest: str | None) -> outcomes.KeyRecord | outcomes.NotFound:
+    async def _find_key(self, key_id: str, digest: str | None) -> KeyRecord | outcomes.NotFound:
         record = await self.command("GET", keys.key(key_id))
         if record is None:
             return outcomes.NotFound()
@@ -205,12 +229,12 @@ class AccountOperations(LedgerCore):
         if digest is not None and not hmac.compare_digest(known, digest):
             return outcomes.NotFound()
         if scope != Scope.ACCOUNT:
-            return outcomes.KeyRecord(key_id, Scope(scope), None, 0)
+            return KeyRecord(key_id, Scope(scope), None, 0)
         fields = ["keys_version", f"key:{key_id}"]
         version, listed = await self.command("HMGET", self.account_key(account), *fields)
         if listed is None:
             return outcomes.NotFound()
-        return outcomes.KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0))
+        return KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0))
 
     async def _now(self) -> int:
         try:

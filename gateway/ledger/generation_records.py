@@ -112,7 +112,7 @@ def encode_terms(terms: Terms, outputs_kept_ms: int) -> str:
 
 
 def first_fields(
-    request: GenerationRequest, operation: str, webhook: OwnWebhook | None, terms: Terms
+    request: GenerationRequest, operation: str, webhook: OwnWebhook | None, terms: Terms, key: str | None
 ) -> dict[str, str]:
     """The fields of a new generation that `reserve` does not decide, except the request and the terms."""
     fields = {
@@ -132,6 +132,8 @@ def first_fields(
     if webhook is not None:
         own = {"webhook": webhook.url, "webhook_form": webhook.form, "webhook_only": webhook.only}
         fields |= {name: value for name, value in own.items() if value is not None}
+    if key is not None:
+        fields["key"] = key
     return fields
 
 
@@ -177,6 +179,7 @@ def generation_of(generation: str, fields: Mapping[str, str], request: Generatio
         queued_at=optional(fields, "queued_at"),
         started_at=optional(fields, "started_at"),
         finished_at=optional(fields, "finished_at"),
+        key=fields.get("key"),
         entry_texts=tuple(line for line in fields["entries"].split("\n") if line),
     )
 

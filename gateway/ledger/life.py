@@ -21,6 +21,7 @@ from gateway.ledger.generation_records import (
     first_fields,
     generation_of,
 )
+from gateway.ledger.limits import LimitReached, limit_reached
 from gateway.ledger.records import canonical, decode_account, pairs
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ Reservation = (
     | outcomes.SubscriptionRequired
     | outcomes.PlanLimit
     | outcomes.InsufficientCredits
+    | LimitReached
     | outcomes.WaitingRoomFull
     | outcomes.Reserved
 )
@@ -45,12 +47,16 @@ Reservation = (
 # Partitions: each may have dozens of generations, and Redis serves no other client during a batch.
 _DISPATCHED_AT_ONCE = 8
 
-_REFUSALS: Mapping[str, Callable[[], Reservation]] = {
+_REFUSALS: Mapping[str, Callable[..., Reservation]] = {
     "subscription_required": outcomes.SubscriptionRequired,
     "key_reused": outcomes.KeyReused,
     "keys_changed": outcomes.KeysChanged,
     "not_found": outcomes.NotFound,
+    "limit_reached": limit_reached,
+    "waiting_room_full": lambda plan, limit: outcomes.WaitingRoomFull(plan, int(limit)),
+    "plan_limit": lambda plan, setting, *allowed: outcomes.PlanLimit(plan, setting, allowed),
 }
+"""What `reserve` may refuse, made from the texts of its reply."""
 
 
 class GenerationOperations(LedgerCore):
@@ -66,25 +72,27 @@ class GenerationOperations(LedgerCore):
         terms: Terms,
         pro: bool,
         keys_version: int | None,
+        key: str | None = None,
         idempotency: tuple[str, str] | None = None,
         webhook: OwnWebhook | None = None,
     ) -> Reservation:
         """Check everything, then hold the price and create the generation, or change nothing (R8).
 
         `idempotency` is (digest of the caller's key, digest of method, path and body); `operation` is new for each
-        HTTP request; `webhook` gets the events of this generation only. Outcomes in order of precedence: NotFound,
-        KeysChanged, Replayed, KeyReused, SubscriptionRequired, PlanLimit, InsufficientCredits, WaitingRoomFull,
-        Reserved.
+        HTTP request; `webhook` gets the events of this generation only; `key` is the id of the API key, which may have
+        a limit. Outcomes in order of precedence: NotFound, KeysChanged, Replayed, KeyReused, SubscriptionRequired,
+        PlanLimit, InsufficientCredits, LimitReached, WaitingRoomFull, Reserved.
         """
         key_digest, request_digest = idempotency or ("", "")
         settings = {name: canonical(value) for name, value in request.settings.items()}
-        fields = first_fields(request, operation, webhook, terms)
+        fields = first_fields(request, operation, webhook, terms, key)
         word, rest = await self.run(
             "reserve",
             self.account_key(account),
             generation=generation,
             operation=operation,
             keys_version=keys_version,
+            key=key,
             key_digest=key_digest,
             request_digest=request_digest,
             price=request.price_millicredits,
@@ -102,7 +110,7 @@ class GenerationOperations(LedgerCore):
 
     def _not_reserved(self, word: str, rest: Reply, account: str, price: int) -> Reservation:
         if word in _REFUSALS:
-            return _REFUSALS[word]()
+            return _REFUSALS[word](*texts(rest))
         match word:
             case "resent":
                 return self.moved(outcomes.Reserved(_generation(rest[0]), decode_dispatch(rest[1])))
@@ -110,12 +118,6 @@ class GenerationOperations(LedgerCore):
                 return outcomes.Replayed(_generation(rest[0]))
             case "insufficient_credits":
                 return outcomes.InsufficientCredits(price, decode_account(account, rest[0]))
-            case "waiting_room_full":
-                plan, limit = texts(rest)
-                return outcomes.WaitingRoomFull(plan, int(limit))
-            case "plan_limit":
-                plan, setting, *allowed = texts(rest)
-                return outcomes.PlanLimit(plan, setting, tuple(allowed))
             case _:
                 raise self.unexpected("reserve", word)
 

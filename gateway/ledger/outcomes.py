@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, Scope, State
+from gateway.domain import Bucket, EntryKind, FailureCode, GenerationRequest, Interval, Output, State
+from gateway.ledger.key_records import AccountKey
 
 T = TypeVar("T")
 
@@ -108,6 +109,8 @@ class Generation:
     queued_at: int | None
     started_at: int | None
     finished_at: int | None
+    key: str | None
+    """The id of the API key that made it; None: one that was made before this was stored."""
     entry_texts: tuple[str, ...]
 
 
@@ -174,17 +177,8 @@ class Account:
     keys: tuple[AccountKey, ...]
     keys_version: int
     debt_millicredits: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AccountKey:
-    """A key's public data, never the key itself. `last_used_at` is at most a minute late; None: never used."""
-
-    id: str
-    label: str | None
-    created_at: int
-    scope: Scope = Scope.ACCOUNT
-    last_used_at: int | None = None
+    day: tuple[int, int] | None = None
+    """The last day on which something was counted for a limit, from 1970, and when it ends (account time)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,16 +370,6 @@ class Refused:
 
     reason: str
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
-    """A key's record. `account` is None for admin and ops keys; `keys_version` is passed with every call."""
-
-    key_id: str
-    scope: Scope
-    account: str | None
-    keys_version: int
 
 
 @dataclass(frozen=True, slots=True)

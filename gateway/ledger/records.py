@@ -19,6 +19,8 @@ from gateway.domain import (
     SettingValue,
 )
 from gateway.ledger import outcomes
+from gateway.ledger.key_records import AccountKey
+from gateway.ledger.limits import decode_counter, decode_limit
 from gateway.ledger.scripts import SCRIPTS
 
 BUCKETS: Mapping[str, Bucket] = {
@@ -119,7 +121,13 @@ def decode_account(account: str, view: Sequence[bytes]) -> outcomes.Account:
         keys=tuple(sorted(_decode_keys(fields), key=lambda key: (key.created_at, key.id))),
         keys_version=int(fields.get("keys_version", 0)),
         debt_millicredits=int(fields.get("debt", 0)),
+        day=_decode_day(fields.get("day", "")),
     )
+
+
+def _decode_day(text: str) -> tuple[int, int] | None:
+    day, _, ends = text.partition(",")
+    return (int(day), int(ends)) if day else None
 
 
 def _decode_thousandths(text: str) -> tuple[int, ...]:
@@ -167,14 +175,14 @@ def _decode_subscription(
     )
 
 
-def _decode_keys(fields: Mapping[str, str]) -> Iterable[outcomes.AccountKey]:
+def _decode_keys(fields: Mapping[str, str]) -> Iterable[AccountKey]:
     for name, text in fields.items():
         if name.startswith("key:"):
             created, label = text.split(",", 1)
             yield _decode_key(name[4:], Scope.ACCOUNT, created, label, fields)
 
 
-def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[outcomes.AccountKey, ...]:
+def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[AccountKey, ...]:
     """Decode the operators' keys, oldest first."""
     fields = {name.decode(): text.decode() for name, text in listed.items()}
     found = []
@@ -185,9 +193,17 @@ def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[outcomes.Accoun
     return tuple(sorted(found, key=lambda key: (key.created_at, key.id)))
 
 
-def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Mapping[str, str]) -> outcomes.AccountKey:
-    used = fields.get(f"used:{key_id}")
-    return outcomes.AccountKey(key_id, label or None, int(created), scope, int(used) if used else None)
+def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Mapping[str, str]) -> AccountKey:
+    limit, counter = fields.get(f"limit:{key_id}"), fields.get(f"counted:{key_id}")
+    return AccountKey(
+        id=key_id,
+        label=label or None,
+        created_at=int(created),
+        scope=scope,
+        last_used_at=optional(fields, f"used:{key_id}"),
+        limit=decode_limit(limit) if limit else None,
+        counter=decode_counter(counter) if counter else None,
+    )
 
 
 def encode_metadata(metadata: Mapping[str, Any] | None) -> str:

@@ -26,6 +26,7 @@ from gateway.schemas.base import (
 )
 from gateway.schemas.credits import Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
+from gateway.schemas.limits import LimitIn, LimitOut
 
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
 EMAIL_PATTERN = rf"^[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,64}}@[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,189}}$"
@@ -74,6 +75,20 @@ class KeyIn(Body):
     """A new key for an account."""
 
     label: Label | None = None
+    limit: Annotated[LimitIn, Field(description="Default: none.")] | None = None
+
+
+class KeyChangeIn(Body):
+    """The fields to change; those omitted are left unchanged."""
+
+    label: Annotated[Label, Field(description="Null leaves it unchanged.")] | None = None
+    limit: (
+        Annotated[
+            LimitIn,
+            Field(description="What the key has spent in the period so far counts. Null removes the limit."),
+        ]
+        | None
+    ) = None
 
 
 class OperatorKeyIn(Body):
@@ -155,6 +170,7 @@ class KeyOut(Answer):
     label: str | None
     created_at: Time
     last_used_at: Time | None = Field(description="Up to a minute behind. Null if never used.")
+    limit: LimitOut | None = Field(description="What an account's key may spend per period; null: no limit.")
 
 
 class KeysOut(Answer):

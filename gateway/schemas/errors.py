@@ -9,6 +9,7 @@ from pydantic import Field
 from gateway.domain import Bucket
 from gateway.schemas.base import Answer, Credits, Setting, Time
 from gateway.schemas.cards import PriceOut
+from gateway.schemas.limits import LimitOut
 
 
 class ErrorField(Answer):
@@ -78,6 +79,16 @@ class InsufficientCreditsDetails(Answer):
     held: Credits = Field(description="Set aside for other generations; whatever they do not use is returned.")
     debt: Credits = Field(description="Owed for a reversed payment: the next purchase pays it back first.")
     ways_out: WaysOut
+
+
+class LimitReachedDetails(Answer):
+    """The limit that was reached, and what is left of it; nothing about the account's credits."""
+
+    whose: Literal["key"] = Field(description="What the limit is set on.")
+    limit: LimitOut
+    used: Credits = Field(description="Held or charged for generations created in this period.")
+    remaining: Credits
+    resets_at: Time | None = Field(description="When the next period begins; null: never.")
 
 
 class SubscriptionRequiredDetails(Answer):

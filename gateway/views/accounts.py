@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 from gateway.domain import Bucket
 from gateway.ledger import outcomes
+from gateway.ledger.key_records import AccountKey
+from gateway.ledger.limits import Limit
 from gateway.pricing.card import FREE_PLAN
 from gateway.schemas import accounts
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import utc
+from gateway.schemas.limits import LimitOut
 from gateway.views.generations import credits_of
 
 _THOUSANDTHS = 1000
@@ -98,7 +101,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
     )
 
 
-def key_shape(key: outcomes.AccountKey) -> accounts.KeyOut:
+def key_shape(key: AccountKey) -> accounts.KeyOut:
     """A key as it may be shown: never the key itself."""
     return accounts.KeyOut(
         id=key.id,
@@ -106,4 +109,10 @@ def key_shape(key: outcomes.AccountKey) -> accounts.KeyOut:
         label=key.label,
         created_at=utc(key.created_at),
         last_used_at=utc(key.last_used_at),
+        limit=None if key.limit is None else limit_shape(key.limit),
     )
+
+
+def limit_shape(limit: Limit) -> LimitOut:
+    """A limit as it is shown."""
+    return LimitOut(credits=credits_of(limit.millicredits), period=limit.period)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gateway.api.access.auth import Caller
 from gateway.api.access.key_use import KeyUse
@@ -11,6 +12,7 @@ from tests.api.visitor import SKETCH, Visitor, open_gateway
 from tests.redis_servers import RedisServer
 
 KEYS = "/v1/admin/accounts/acme/keys"
+SKETCH_CREDITS = 5
 
 
 async def test_a_key_is_shown_once(gateway: Visitor) -> None:
@@ -180,3 +182,86 @@ async def test_operators_keys_are_listed_until_they_are_revoked(gateway: Visitor
     await gateway.call("DELETE", f"/v1/admin/keys/{ops['id']}", gateway.admin)
     (left,) = (await gateway.call("GET", "/v1/admin/keys", gateway.admin)).body["data"]
     assert left["id"] == admin["id"]
+
+
+async def limited(gateway: Visitor, credits_: float, period: str = "daily") -> dict[str, Any]:
+    """A key that may spend so much; the account has a thousand."""
+    await gateway.account()
+    await gateway.grant(1_000)
+    made = await gateway.call("POST", KEYS, gateway.admin, {"limit": {"credits": credits_, "period": period}})
+    assert made.status == 201, made.raw
+    return dict(made.body)
+
+
+async def test_r26_a_reached_limit_says_whose_how_much_is_left_and_until_when(gateway: Visitor) -> None:
+    key = await limited(gateway, 12)
+    assert key["limit"] == {"credits": 12, "period": "daily"}
+    assert (await gateway.create(key["key"], once="first")).status == 202
+    refused = await gateway.create(key["key"], outputs=2)
+    error = refused.error
+    assert (refused.status, error["code"], error["whose"], error["limit"]) == (
+        402,
+        "limit_reached",
+        "key",
+        key["limit"],
+    )
+    assert (error["used"], error["remaining"]) == (SKETCH_CREDITS, 12 - SKETCH_CREDITS)
+    assert error["resets_at"].endswith("T00:00:00.000Z")
+    assert error.keys() == {"code", "message", "request_id", "whose", "limit", "used", "remaining", "resets_at"}
+    assert refused.message == (
+        f"This API key's daily limit of 12 credits is reached: the price is {2 * SKETCH_CREDITS}, and "
+        f"{12 - SKETCH_CREDITS} are left. The limit resets at {error['resets_at']}. Until then, ask whoever manages "
+        "this account's API keys to raise it. Nothing was reserved."
+    )
+    assert (await gateway.create(key["key"], once="first")).status == 200, "a retry is not counted again"
+    assert (await gateway.create(await gateway.account(), outputs=2)).status == 202, "another key has none"
+
+
+async def test_r26_a_limit_is_changed_and_removed_at_once(gateway: Visitor) -> None:
+    key = await limited(gateway, 0, "never")
+    path = f"{KEYS}/{key['id']}"
+    refused = await gateway.create(key["key"])
+    assert (refused.status, refused.error["resets_at"]) == (402, None)
+    assert "The limit does not reset: ask whoever manages" in refused.message
+    raised = await gateway.call("PATCH", path, gateway.admin, {"limit": {"credits": 5.5, "period": "monthly"}})
+    assert (raised.status, raised.body["limit"]) == (200, {"credits": 5.5, "period": "monthly"})
+    assert (await gateway.create(key["key"])).status == 202
+    assert (await gateway.create(key["key"])).code == "limit_reached"
+    named = await gateway.call("PATCH", path, gateway.admin, {"label": "shop"})
+    assert (named.body["label"], named.body["limit"]) == ("shop", raised.body["limit"])
+    assert named.body in (await gateway.call("GET", KEYS, gateway.admin)).body["data"]
+    assert (await gateway.call("PATCH", path, gateway.admin, {"limit": None})).body["limit"] is None
+    assert (await gateway.create(key["key"])).status == 202
+    nobody = await gateway.call("PATCH", f"{KEYS}/key_none", gateway.admin, {"label": "x"})
+    assert (nobody.status, nobody.code) == (404, "not_found")
+    for wrong in ({"credits": -1, "period": "daily"}, {"credits": 1, "period": "hourly"}, {"credits": 1}, 5):
+        assert (await gateway.call("PATCH", path, gateway.admin, {"limit": wrong})).code == "invalid_request"
+
+
+async def test_r26_a_reached_limit_is_402_in_every_clients_own_form(gateway: Visitor) -> None:
+    key = (await limited(gateway, 0))["key"]
+    order = {"prompt": "a red bicycle"}
+    openai = await gateway.call("POST", "/openai/v1/images/generations", key, {"model": "sketch"} | order)
+    replicate = await gateway.call("POST", "/replicate/v1/models/farebox/sketch/predictions", key, {"input": order})
+    fal = await gateway.call("POST", "/fal/farebox/sketch", key, order)
+    for reply in (openai, replicate, fal):
+        assert (reply.status, reply.headers["x-should-retry"]) == (402, "false"), reply.raw
+        assert "daily limit of 0 credits is reached" in reply.raw.decode()
+    assert (openai.body["error"]["code"], openai.body["error"]["type"]) == ("limit_reached", "insufficient_quota")
+    assert (replicate.body["type"], replicate.body["whose"]) == ("limit_reached", "key")
+    assert (fal.body["error_type"], fal.body["error"]["remaining"]) == ("limit_reached", 0)
+
+
+async def test_r26_gating_and_an_empty_pool_outrank_a_limit_and_it_a_full_waiting_room(gateway: Visitor) -> None:
+    other = await gateway.account()
+    made = await gateway.call("POST", KEYS, gateway.admin, {"limit": {"credits": 0, "period": "weekly"}})
+    key: str = made.body["key"]
+    clip: dict[str, Any] = {"tool": "video", "model": "clip", "settings": {"duration": 8}}
+    assert (await gateway.create(key, **clip)).code == "limit_reached"
+    assert (await gateway.create(other, **clip)).status == 202
+    assert (await gateway.create(key, **clip)).code == "insufficient_credits"
+    assert (await gateway.create(key, model="gallery")).code == "subscription_required"
+    while (reply := await gateway.create(other)).status == 202:
+        pass
+    assert (reply.status, reply.code) == (429, "waiting_room_full")
+    assert (await gateway.create(key)).code == "limit_reached"

@@ -345,6 +345,7 @@ def test_every_code_of_the_contract_has_one_class_and_says_what_it_means() -> No
         "plan_limit": 403,
         "forbidden": 403,
         "insufficient_credits": 402,
+        "limit_reached": 402,
         "not_found": 404,
         "method_not_allowed": 405,
         "price_above_ceiling": 409,

@@ -9,7 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # A refusal of the ledger and the API's error of the same name; pricing's and the API's.
-SAME_REFUSAL = {"InsufficientCredits", "NotFound", "SubscriptionRequired", "UnknownModel", "WaitingRoomFull"}
+SAME_REFUSAL = {
+    "InsufficientCredits", "LimitReached", "NotFound", "SubscriptionRequired", "UnknownModel", "WaitingRoomFull",
+}  # fmt: skip
 
 
 def test_no_class_name_has_two_meanings() -> None:

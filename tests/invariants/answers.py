@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.ledger import outcomes
+from gateway.ledger.limits import LimitReached
 from gateway.ledger.payments import Checkout, Paid, TakenBack
 from tests.invariants.model.accounts import Answer
 
@@ -49,6 +50,8 @@ def _detail(outcome: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one line for
             return sum(outcome.available_millicredits.values())
         case outcomes.InsufficientCredits():
             return sum(outcome.account.available_millicredits.values())
+        case LimitReached():
+            return outcome.used_millicredits, outcome.resets_at
         case outcomes.Replayed():
             return outcome.generation.id
         case outcomes.Unchanged():

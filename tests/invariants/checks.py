@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.invariants.contents import Contents, read_contents
 
 OPEN = {"waiting", "queued", "running"}
 BUCKETS = ("f", "s", "t")
+EPOCH = date(1970, 1, 1)
 KEPT = 500
 """So many events a webhook keeps."""
 RECENT = 40 * 86_400_000
@@ -147,6 +149,7 @@ def _check_account(partition: Partition, account: str, fields: dict[str, str]) -
     _check_holds(account, mine, grants, held)
     _check_counts(partition, account, fields, mine)
     _check_usage(partition, account, mine)
+    _check_limits(account, fields, mine)
     for generation, g in mine.items():
         own = [entry.text for entry in entries if entry.generation == generation]
         kept = [line for line in g["entries"].split("\n") if line]
@@ -232,6 +235,34 @@ def _check_usage(partition: Partition, account: str, mine: dict[str, dict[str, s
         if day.startswith(f"{account}:"):
             counted.update({name: int(count) for name, count in counters.items()})
     assert +counted == +found, f"{account}: usage"
+
+
+def _check_limits(account: str, fields: dict[str, str], mine: dict[str, dict[str, str]]) -> None:
+    """R26: what a key has spent in a period is held or committed by what it reserved in that period."""
+    for name, text in fields.items():
+        if not name.startswith("counted:"):
+            continue
+        key, (day, *sums) = name.removeprefix("counted:"), map(int, text.split(","))
+        today, found = EPOCH + timedelta(days=day), [0, 0, 0, 0]
+        for g in mine.values():
+            on, *counters = g.get("counted", "").split(",")
+            if key not in counters:
+                continue
+            then = EPOCH + timedelta(days=int(on))
+            periods = (
+                then == today,
+                monday(then) == monday(today),
+                then.strftime("%Y%m") == today.strftime("%Y%m"),
+                True,
+            )
+            spent = int(g["price"] if g["state"] in OPEN else g["committed"])
+            found = [sum_ + spent * within for sum_, within in zip(found, periods, strict=True)]
+        assert sums == found, f"{account}: {key} has {sums}, but its generations come to {found}"
+
+
+def monday(day: date) -> date:
+    """The one that the day's week began with."""
+    return day - timedelta(days=day.weekday())
 
 
 def _check_generations(partition: Partition) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from tests.invariants.patched import replaced
-from tests.invariants.scenes import ACCOUNTS, MOVES
+from tests.invariants.scenes import ACCOUNTS, FIRST_KEYS, MOVES
 from tests.invariants.stage import HASHES_STAY_COMPACT, Difference, Stage, Step
 from tests.redis_servers import RedisServer
 
@@ -39,6 +39,8 @@ def open_scene(stage: Stage) -> None:
     stage.begin()
     for account in ACCOUNTS:
         stage.take(Step("put_account", {"account": account}))
+    for arguments in FIRST_KEYS:
+        stage.take(Step("add_key", arguments))
 
 
 def a_step(stage: Stage, dice: Random, move: str) -> Step | None:
@@ -48,8 +50,9 @@ def a_step(stage: Stage, dice: Random, move: str) -> Step | None:
 
 
 def sent_again(stage: Stage, dice: Random) -> Step:
-    """One of the last steps, as it was; the very last one most often."""
-    return stage.steps[-min(dice.randint(1, 8), dice.randint(1, 8), len(stage.steps))]
+    """One of the last steps, as it was; the very last one most often. No client adds a key that it has revoked."""
+    step = stage.steps[-min(dice.randint(1, 8), dice.randint(1, 8), len(stage.steps))]
+    return stage.steps[-1] if step.name == "add_key" and stage.steps[-1].name != "add_key" else step
 
 
 def play(stage: Stage, dice: Random, steps: int = STEPS) -> None:

@@ -32,8 +32,10 @@ def kind_of(key: str) -> str:
 
 
 def lifetime_of(key: str, value: Any) -> int | None:
-    """How long after its last change a partition's key is gone; None: never. KeyError: nobody described it."""
+    """How long after its last change a key is gone; None: never. KeyError: nobody described it."""
     kind = kind_of(key)
+    if key.startswith("fb:key:"):
+        return None
     if kind == "generation" and value["state"] in _OPEN:
         return None
     if kind == "idempotency" and str(value).endswith(" pending"):

@@ -24,6 +24,7 @@ GROUPS = {
     "time": ("pass_time", "advance"),
     "operators": ("grant", "adjust", "account", "publish"),
     "plans": ("subscribe", "change", "unsubscribe", "resume"),
+    "keys": ("add_key", "change_key", "revoke_key"),
     "purchases": ("check_out", "pay", "decline", "take_back"),
 }
 """One rule for all that the same hands do: a rule each, and few generations would come to their end."""

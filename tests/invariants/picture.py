@@ -6,13 +6,16 @@ Left out is what no rule speaks of: a generation's request, version and last ope
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import date
 from functools import cache
 from typing import Any
 
 from gateway.domain import partition_of_account, partition_of_generation
 from gateway.ledger import keys
 from tests.invariants.model.credits import Account, Changes, Entry
-from tests.invariants.model.life import DAY, OPEN, Generation, Model
+from tests.invariants.model.generations import OPEN, Generation
+from tests.invariants.model.keys import PERIODS
+from tests.invariants.model.life import DAY, Model
 
 LETTERS = {"free": "f", "subscription": "s", "top_up": "t"}
 KINDS = {"daily": "d", "monthly": "m", "top_up": "t", "operator": "o", "refund": "r"}
@@ -39,7 +42,7 @@ def picture_of(model: Model, partitions: int) -> Picture:
         picture[keys.generation(_partition_in(g.id), g.id)] = paint(g)
     for account in model.accounts.values():
         partition = _partition_of(account.id, partitions)
-        picture[keys.account(partition, account.id)] = _account(account, mine[account.id])
+        picture[keys.account(partition, account.id)] = _account(account, mine[account.id]) | _counters(model, account)
         picture[keys.journal(partition, account.id)] = list(map(_entry, reversed(account.journal)))
         picture[keys.recent(partition, account.id)] = model.recent[account.id]
         for tool in ("image", "video"):
@@ -65,6 +68,7 @@ def picture_of(model: Model, partitions: int) -> Picture:
     for (name, digest), (asked, made) in model.asked.items():
         name_of_it = keys.idempotency(_partition_of(name, partitions), name, digest)
         picture[name_of_it] = f"{asked} generation {made}"
+    picture |= {keys.key(key_id): text for key_id, text in model.stored_keys.items()}
     for partition in range(partitions):
         picture |= _partition(model, partition, partitions)
     return {key: value for key, value in picture.items() if value or ":account:" in key or ":idempotency:" in key}
@@ -115,6 +119,23 @@ def _account(a: Account, mine: list[Generation]) -> dict[str, str]:
     return _texts(values | counts)
 
 
+def _counters(model: Model, a: Account) -> dict[str, str]:
+    """R26: what each key may spend, and has spent in the periods of the last day on which it did."""
+    values: dict[str, Any] = {"keys_version": a.keys_version, "day": a.day and f"{_number(a.day[0])},{a.day[1]}"}
+    for key in a.keys.values():
+        values[f"key:{key.id}"] = f"{key.created_at},"
+        values[f"limit:{key.id}"] = key.limit and f"{key.limit.millicredits},{key.limit.period}"
+        days = [g.counted[0] for g in model.generations.values() if g.counted and g.counted[1] is key]
+        if days:
+            sums = (model.used((max(days), key), period) for period in PERIODS)
+            values[f"counted:{key.id}"] = ",".join(map(str, (_number(max(days)), *sums)))
+    return _texts(values)
+
+
+def _number(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
+
+
 def _generation(g: Generation) -> dict[str, str]:
     ended = g.state not in OPEN
     price, terms = g.request.price_millicredits, g.terms
@@ -131,6 +152,7 @@ def _generation(g: Generation) -> dict[str, str]:
             for share in g.shares
         ),
         "entries": "\n".join(f"{_entry(entry)}|" for entry in g.entries),
+        "key": g.key, "counted": g.counted and f"{_number(g.counted[0])},{g.counted[1].id}",
     }  # fmt: skip
     if ended:
         values |= {"committed": g.committed, "refunded": price - g.committed}

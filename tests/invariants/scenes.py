@@ -17,50 +17,26 @@ from gateway.domain import (
     FailureCode,
     GenerationRequest,
     Interval,
+    LimitPeriod,
     Output,
+    Scope,
     generation_id,
     partition_of_account,
 )
-from gateway.ledger.policy import PlanTerms, Policy, Terms
-from gateway.ledger.policy_of_card import zone_changes
+from gateway.ledger.accounts import key_id_of
+from gateway.ledger.limits import Limit
+from tests.invariants.cards import CARDS, HOUR, MINUTE, SECOND, START, TERMS
 from tests.invariants.model.credits import Account
-from tests.invariants.model.life import DAY, OPEN, Generation, Model
+from tests.invariants.model.generations import OPEN, Generation
+from tests.invariants.model.keys import ends
+from tests.invariants.model.life import DAY, Model
 
-SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 PARTITIONS = 2
-START = 1_795_338_000_000  # 22 November 2026, 09:00 UTC
 LONGEST = 300 * DAY  # an example is shorter than the 400 days after which a journal is trimmed
 ACCOUNTS = ("ann", "bob", "eve")  # bob and eve share a partition
 TOOLS = ("image", "video")
 PRICES = (0, 1, 7, 999, 10_000, 33_333, 60_000, 100_000, 150_001)
 
-_FREE = PlanTerms(concurrency={"image": 2}, max_waiting=1)
-_STANDARD = PlanTerms(
-    monthly_millicredits=300_000, concurrency={"image": 3, "video": 2}, max_waiting=3, head_start_ms=10 * MINUTE,
-    allow={"video": {"resolution": ("480p", "720p")}},
-)  # fmt: skip
-_PRO = PlanTerms(monthly_millicredits=1_000_001, concurrency={"image": 4, "video": 1}, max_waiting=4)
-_UTC = Policy(
-    version="sha256:first", file_time_ms=1, timezone="UTC", zone_changes=((0, 0),), reset_ms=0,
-    daily_millicredits=100_000, free_for_everyone=True, refund_grace_ms=DAY, keep_upgrade_leftover=True, free=_FREE,
-    plans={"standard": _STANDARD, "pro": _PRO},
-)  # fmt: skip
-_BERLIN = replace(
-    _UTC, timezone="Europe/Berlin", zone_changes=tuple(zone_changes("Europe/Berlin", START)),
-    reset_ms=2 * HOUR + 30 * MINUTE, daily_millicredits=60_000, free_for_everyone=False, refund_grace_ms=3 * HOUR,
-    keep_upgrade_leftover=False, plans={"standard": replace(_STANDARD, concurrency={"image": 5}), "pro": _PRO},
-)  # fmt: skip
-CARDS = (_UTC, _BERLIN)
-TERMS = (
-    Terms(queue_timeout_ms=HOUR, provider_timeout_ms=45 * MINUTE, waiting_timeout_ms=DAY, attempts_max=3),
-    Terms(
-        queue_timeout_ms=90 * SECOND,
-        provider_timeout_ms=40 * SECOND,
-        waiting_timeout_ms=5 * MINUTE,
-        attempts_max=2,
-        retry_pauses_ms=(1 * SECOND, 5 * SECOND),
-    ),
-)
 JOBS = ("job-1", "job-2")
 SENSIBLE = 0.92
 LEAPS = (1, SECOND, 2 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, HOUR, DAY // 2, DAY, 31 * DAY)
@@ -113,6 +89,8 @@ def _milliseconds_to(moments: list[int], now: int, dice: Random) -> int:
 def _account_moments(model: Model, account: str) -> list[int]:
     a = model.accounts[account]
     moments = [grant.expires for grant in a.grants.values() if grant.expires]
+    if a.day:
+        moments += [ends(model.policy, period, a.day[0]) or 0 for period in ("daily", "weekly", "monthly")]
     if a.subscription:
         moments += [a.subscription.refreshes, a.subscription.ends or 0, a.subscription.period_end]
     return moments
@@ -159,7 +137,7 @@ def reserve(model: Model, dice: Random) -> Arguments:
         "generation": generation_id(partition_of_account(account, PARTITIONS), str(dice.getrandbits(64))),
         "request": request, "terms": dice.choice(TERMS), "pro": dice.random() < 0.08, "keys_version": None,
         "idempotency": (f"key-{digest}", dice.choice(("this", "this", "that"))) if dice.random() < 0.2 else None,
-        **_operation(dice),
+        "key": _key(model, dice, account), **_operation(dice),
     }  # fmt: skip
 
 
@@ -277,6 +255,49 @@ def publish(model: Model, dice: Random) -> Arguments:
     return {"policy": replace(policy, daily_millicredits=daily, spent_is_owed=spent_is_owed)}
 
 
+# --- keys, and what they may spend ---
+
+
+def _key(model: Model, dice: Random, account: str) -> str | None:
+    """Mostly one of the account's, and of these the first more often, so that its limit is met."""
+    own = list(model.accounts[account].keys)
+    others = [None, key_id_of("fbx_nobody's")]
+    return dice.choice([own[0], *own] if own and dice.random() < SENSIBLE else others)
+
+
+def _limit(dice: Random) -> Limit:
+    return Limit(dice.choice((0, 999, 60_000, 100_000, 150_001, 400_000)), dice.choice(list(LimitPeriod)))
+
+
+def _new_key(account: str, number: int, limit: Limit | None) -> dict[str, Any]:
+    secret = f"fbx_{account}-{number}"
+    return {"key": secret, "scope": Scope.ACCOUNT, "account": account, "label": None, "limit": limit}
+
+
+FIRST_KEYS = (
+    _new_key("ann", 0, Limit(100_000, LimitPeriod.DAILY)), _new_key("ann", 1, Limit(250_000, LimitPeriod.WEEKLY)),
+    _new_key("bob", 0, None), _new_key("eve", 0, Limit(150_001, LimitPeriod.MONTHLY)),
+)  # fmt: skip
+
+
+def add_key(model: Model, dice: Random) -> Arguments:
+    name = _account(model, dice)
+    return _new_key(name, dice.getrandbits(32), dice.choice((None, _limit(dice))))
+
+
+def change_key(model: Model, dice: Random) -> Arguments:
+    name = _account(model, dice)
+    key = _key(model, dice, name)
+    limit = _limit(dice) if dice.random() < SENSIBLE else "none"
+    return {"account": name, "key_id": key, "limit": limit} if key else None
+
+
+def revoke_key(model: Model, dice: Random) -> Arguments:
+    name = _account(model, dice)
+    key = _key(model, dice, name)
+    return {"account": name, "key_id": key} if key else None
+
+
 # --- accounts ---
 
 
@@ -356,6 +377,7 @@ MOVES: dict[str, tuple[int, Callable[[Model, Random], Arguments]]] = {
     "rescue": (11, rescue), "pass_time": (8, pass_time), "advance": (6, advance),
     "publish": (1, publish), "account": (2, account), "grant": (4, grant), "adjust": (2, adjust),
     "subscribe": (4, subscribe), "change": (3, change), "unsubscribe": (2, unsubscribe), "resume": (1, resume),
+    "add_key": (1, add_key), "change_key": (3, change_key), "revoke_key": (1, revoke_key),
     "check_out": (2, check_out), "pay": (3, pay), "decline": (1, decline), "take_back": (2, take_back),
 }  # fmt: skip
 """Each move: how often it is made, and how."""

@@ -15,12 +15,13 @@ from gateway.ledger import keys
 from gateway.ledger.ledger import Ledger
 from gateway.redis_link.connections import connect_ledger
 from tests.invariants.answers import answer_of, in_order
+from tests.invariants.cards import CARDS, START
 from tests.invariants.checks import check_invariants
 from tests.invariants.lifetimes import lifetime_of
 from tests.invariants.model.life import Model
 from tests.invariants.patched import CLOCK
 from tests.invariants.picture import Picture, forget, picture_of, stored
-from tests.invariants.scenes import CARDS, PARTITIONS, START
+from tests.invariants.scenes import PARTITIONS
 
 T = TypeVar("T")
 
@@ -214,7 +215,7 @@ def _ask(asking: Any, wanted: Picture) -> None:
         match key.split(":")[1]:
             case "journal":
                 asking.lrange(key, 0, -1)
-            case "idempotency":
+            case "idempotency" | "key":
                 asking.get(key)
             case "deadlines" | "outputs" | "purchases" | "waiting" | "recent":
                 asking.zrange(key, 0, -1, withscores=True, score_cast_func=int)

@@ -44,7 +44,7 @@ def test_hypothesis_finds_no_difference_in_1000_steps(number: int, stage: Stage)
     before = stage.operations.total()
     machine = seed(number)(type("Machine", (LedgerAndModel,), {"stage": stage}))
     chosen = settings(
-        max_examples=40, stateful_step_count=60, deadline=None, database=None, print_blob=False,
+        max_examples=60, stateful_step_count=60, deadline=None, database=None, print_blob=False,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(machine, settings=chosen)

@@ -207,6 +207,71 @@ MUTANTS = [
         'if not allocation then accounts.save(a) return {"insufficient_credits", accounts.view(a)} end',
     ),
     Mutant(
+        "the last generation of a period may be as large as it likes",
+        "counter[period] + price > tonumber(limit)",
+        "counter[period] > tonumber(limit)",
+    ),
+    Mutant(
+        "what a key reserves is not counted",
+        "counter[each] = counter[each] + price",
+        "counter[each] = counter[each]",
+    ),
+    Mutant(
+        "a new day has no new room",
+        'if period == "daily" then return false end',
+        'if period == "daily" then return true end',
+    ),
+    Mutant(
+        "weeks begin on Sunday",
+        "return math.floor((day + 3) / 7)",
+        "return math.floor((day + 4) / 7)",
+    ),
+    Mutant(
+        "a month is 30 days",
+        "return year == other_year and month == other_month",
+        "return math.floor(day / 30) == math.floor(other / 30)",
+    ),
+    Mutant(
+        "a limit without a period begins anew with the month",
+        'if period == "never" or day == other then',
+        "if day == other then",
+    ),
+    Mutant(
+        "a refund makes room in a period that the generation was not reserved in",
+        "if together(period, tonumber(day), counter.day) then",
+        "if true then",
+    ),
+    Mutant(
+        "a refund makes no room",
+        "limits.give_back(a, g, price - plan.committed)",
+        "",
+    ),
+    Mutant(
+        "what was delivered makes room, too",
+        "limits.give_back(a, g, price - plan.committed)",
+        "limits.give_back(a, g, price)",
+    ),
+    Mutant(
+        "a refund makes room twice",
+        "math.max(0, counter[period] - refunded)",
+        "math.max(0, counter[period] - 2 * refunded)",
+    ),
+    Mutant(
+        "what a limit refuses is counted",
+        "if not counted then return limited_by end",
+        "if not counted then accounts.check(a) accounts.save(a) return limited_by end",
+    ),
+    Mutant(
+        "a weekly limit begins anew after seven days",
+        "weekly = 7 * (week(day) + 1) - 3",
+        "weekly = day + 7",
+    ),
+    Mutant(
+        "a revoked key leaves its count behind",
+        ', "limit:" .. key_id, "counted:" .. key_id)',
+        ', "limit:" .. key_id)',
+    ),
+    Mutant(
         "the first word on a dispute counts",
         "at < known_at or at == known_at and not larger",
         "at > known_at or at == known_at and not larger",

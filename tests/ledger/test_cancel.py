@@ -6,6 +6,7 @@ import pytest
 
 from gateway.domain import FailureCode, Scope, State, operation_id
 from gateway.ledger import outcomes
+from gateway.ledger.key_records import AccountKey
 from tests.ledger.world import DAY, SECOND, World, the
 
 
@@ -154,7 +155,7 @@ async def test_anothers_generation_is_not_found_also_by_an_account_that_revoked_
             account=stranger,
             label=None,
         )
-        await world.ledger.revoke_key(key_id=the(outcomes.AccountKey, key).id, account=stranger)
+        await world.ledger.revoke_key(key_id=the(AccountKey, key).id, account=stranger)
         cancelled = await world.ledger.cancel(generation=generation, account=stranger, keys_version=1)
         found = await world.ledger.generation(generation=generation, account=stranger, keys_version=1)
         assert isinstance(cancelled, outcomes.NotFound)

@@ -16,6 +16,7 @@ from gateway.domain import Scope, generation_id, partition_of_account
 from gateway.errors import LedgerUnavailable, ReplicasMissing
 from gateway.ledger import outcomes
 from gateway.ledger.idempotency import KeyClaimed, Request, Requests, StoredResponse
+from gateway.ledger.key_records import AccountKey, KeyRecord
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy import PlanTerms
 from gateway.redis_link.connections import connect_ledger
@@ -69,7 +70,7 @@ async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_w
             acknowledged.add(await world.spend(100))
             key = f"fbx_{number}_{step}"
             made = await world.ledger.add_key(key=key, scope=Scope.ACCOUNT, account="ann", label=None)
-            assert isinstance(made, outcomes.AccountKey)
+            assert isinstance(made, AccountKey)
             keys_made.append(key)
 
     await requests.claim(asked)
@@ -88,7 +89,7 @@ async def test_what_was_acknowledged_is_on_the_replica_when_the_master_is_lost_w
         for generation in acknowledged:
             the(outcomes.Generation, await promoted.generation(generation=generation))
         for key in keys_made:
-            the(outcomes.KeyRecord, await promoted.find_key(key=key))
+            the(KeyRecord, await promoted.find_key(key=key))
         assert await Requests(promoted).claim(asked) == StoredResponse("{}")
     finally:
         await promoted.close()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from gateway.domain import Scope
-from gateway.ledger import outcomes
 from gateway.ledger.accounts import key_id_of
+from gateway.ledger.key_records import AccountKey
 from tests.ledger.world import World, the
 
 SECRET = "fbx_a-made-up-key"
 
 
-async def a_key(world: World, secret: str = SECRET) -> outcomes.AccountKey:
-    return the(
-        outcomes.AccountKey, await world.ledger.add_key(key=secret, scope=Scope.ACCOUNT, account="ann", label=None)
-    )
+async def a_key(world: World, secret: str = SECRET) -> AccountKey:
+    return the(AccountKey, await world.ledger.add_key(key=secret, scope=Scope.ACCOUNT, account="ann", label=None))
 
 
 async def test_a_keys_last_use_is_shown(world: World) -> None:
@@ -56,7 +54,7 @@ async def test_an_unknown_account_is_not_made(world: World) -> None:
 
 async def test_operators_keys_are_listed_with_their_last_use(world: World) -> None:
     made = [
-        the(outcomes.AccountKey, await world.ledger.add_key(key=secret, scope=scope, account=None, label=label))
+        the(AccountKey, await world.ledger.add_key(key=secret, scope=scope, account=None, label=label))
         for scope, secret, label in ((Scope.ADMIN, "fbx_1", None), (Scope.OPS, "fbx_2", "night, shift"))
     ]
     assert set(await world.ledger.operator_keys()) == set(made)

@@ -33,6 +33,7 @@ from gateway.api.access.wrong_keys import WrongKeys
 from gateway.api.errors import Forbidden, InvalidKey, NotFound
 from gateway.domain import Scope
 from gateway.ledger import outcomes
+from gateway.ledger.key_records import KeyRecord
 from gateway.ledger.ledger import Ledger
 
 CACHE_SECONDS = 60
@@ -241,7 +242,7 @@ def found(outcome: T | outcomes.KeysChanged | outcomes.NotFound, what: str) -> T
     return outcome
 
 
-def _caller(found: outcomes.KeyRecord | outcomes.NotFound) -> Caller:
+def _caller(found: KeyRecord | outcomes.NotFound) -> Caller:
     """The caller of a key record; InvalidKey if there is none."""
     if isinstance(found, outcomes.NotFound):
         raise InvalidKey("This API key is invalid or was revoked. Ask the operator of this gateway for a new one.")

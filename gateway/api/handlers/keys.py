@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 from http import HTTPStatus
+from typing import Literal
 
 from aiohttp import web
 
@@ -16,8 +17,10 @@ from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
 from gateway.api.services import LEDGER, SETTINGS
-from gateway.domain import Scope
+from gateway.domain import Scope, credits_to_millicredits
+from gateway.ledger.limits import Limit
 from gateway.schemas import accounts as account_schemas
+from gateway.schemas.limits import LimitIn
 from gateway.views.accounts import key_shape
 
 KEY_BYTES = 32  # 256 bits
@@ -27,7 +30,9 @@ async def create_for_account(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/keys`."""
     body = await read_body(request, account_schemas.KeyIn)
     account = request.match_info["account"]
-    return await _create(request, Scope.ACCOUNT, account, body.label)
+    return await _create(
+        request, Scope.ACCOUNT, account, body.label, None if body.limit is None else _limit(body.limit)
+    )
 
 
 async def create_for_operator(request: web.Request) -> web.Response:
@@ -48,6 +53,18 @@ async def listed_of_operators(request: web.Request) -> web.Response:
     return answer(account_schemas.KeysOut(data=[key_shape(key) for key in await request.app[LEDGER].operator_keys()]))
 
 
+async def change_of_account(request: web.Request) -> web.Response:
+    """`PATCH /v1/admin/accounts/{account}/keys/{key}`: its label, and what it may spend from now on (R26)."""
+    body = await read_body(request, account_schemas.KeyChangeIn)
+    account, key_id = request.match_info["account"], request.match_info["key"]
+    limit: Limit | Literal["none"] | None = None if body.limit is None else _limit(body.limit)
+    if limit is None and "limit" in body.model_fields_set:
+        limit = "none"
+    changed = await request.app[LEDGER].change_key(account=account, key_id=key_id, limit=limit, label=body.label)
+    known = found(changed, f"key {key_id} of account {account}")
+    return answer(next(key_shape(key) for key in known.keys if key.id == key_id))
+
+
 async def revoke_of_account(request: web.Request) -> web.Response:
     """`DELETE /v1/admin/accounts/{account}/keys/{key}`: refused everywhere at once."""
     account = request.match_info["account"]
@@ -59,11 +76,12 @@ async def revoke_of_operator(request: web.Request) -> web.Response:
     return await _revoke(request, None, f"admin or ops key {request.match_info['key']}")
 
 
-async def _create(request: web.Request, scope: Scope, account: str | None, label: str | None) -> web.Response:
+async def _create(
+    request: web.Request, scope: Scope, account: str | None, label: str | None, limit: Limit | None = None
+) -> web.Response:
     key = _new_key(request)
-    made = found(
-        await request.app[LEDGER].add_key(key=key, scope=scope, account=account, label=label), f"account {account}"
-    )
+    added = await request.app[LEDGER].add_key(key=key, scope=scope, account=account, label=label, limit=limit)
+    made = found(added, f"account {account}")
     return answer(key_shape(made).model_copy(update={"key": key}), status=HTTPStatus.CREATED)
 
 
@@ -72,6 +90,10 @@ async def _revoke(request: web.Request, account: str | None, what: str) -> web.R
     if not await request.app[LEDGER].revoke_key(key_id=key_id, account=account):
         raise NotFound(f"There is no {what}, or it was already revoked.")
     return answer(account_schemas.Revoked(id=key_id, revoked=True))
+
+
+def _limit(limit: LimitIn) -> Limit:
+    return Limit(credits_to_millicredits(limit.credits), limit.period)
 
 
 def _new_key(request: web.Request) -> str:

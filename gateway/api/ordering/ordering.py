@@ -168,6 +168,7 @@ class Ordering:
             terms=terms_of(card, priced.request.tool),
             pro=priced.model.pro,
             keys_version=caller.keys_version,
+            key=caller.key_id,
             idempotency=None if digests is None else (digests.key, digests.request),
             webhook=priced.webhook,
         )

@@ -8,6 +8,7 @@ from gateway.api.access.auth import OWN_ACCOUNT_GONE, KeysStale
 from gateway.api.errors import (
     ApiError,
     IdempotencyKeyReused,
+    LimitReached,
     NotFound,
     PlanLimitExceeded,
     SettingsRefused,
@@ -17,12 +18,19 @@ from gateway.api.errors import (
 )
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.ordering.ways_out import insufficient_credits
-from gateway.domain import GenerationRequest
+from gateway.domain import GenerationRequest, LimitPeriod, format_credits, millicredits_to_credits
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
-from gateway.ledger import outcomes
+from gateway.ledger import limits, outcomes
 from gateway.pricing.card import RateCard
 from gateway.pricing.values import one_of, show
-from gateway.schemas.errors import PlanLimitDetails, SubscriptionRequiredDetails, WaitingRoomFullDetails
+from gateway.schemas.base import utc
+from gateway.schemas.errors import (
+    LimitReachedDetails,
+    PlanLimitDetails,
+    SubscriptionRequiredDetails,
+    WaitingRoomFullDetails,
+)
+from gateway.views.accounts import limit_shape
 
 WAITING_ROOM_RETRY_SECONDS = 10
 
@@ -33,6 +41,7 @@ Refusal = (
     | outcomes.SubscriptionRequired
     | outcomes.PlanLimit
     | outcomes.InsufficientCredits
+    | limits.LimitReached
     | outcomes.WaitingRoomFull
 )
 
@@ -73,6 +82,8 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
             return _plan_limit(outcome, request, card)
         case outcomes.InsufficientCredits():
             return insufficient_credits(outcome, card)
+        case limits.LimitReached():
+            return _limit_reached(outcome, request)
         case outcomes.WaitingRoomFull():
             generations = "generation" if outcome.max_waiting == 1 else "generations"
             return WaitingRoomFull(
@@ -81,6 +92,26 @@ def refusal_of_reserve(  # noqa: PLR0911 - a table in the form of a match
                 WaitingRoomFullDetails(plan=outcome.plan, max_waiting=outcome.max_waiting),
                 headers={"Retry-After": str(WAITING_ROOM_RETRY_SECONDS)},
             )
+
+
+def _limit_reached(outcome: limits.LimitReached, request: GenerationRequest) -> LimitReached:
+    limit, used = outcome.limit, outcome.used_millicredits
+    remaining = max(0, limit.millicredits - used)
+    period = "" if limit.period is LimitPeriod.NEVER else f"{limit.period} "
+    wait = "" if outcome.resets_at is None else f"The limit resets at {utc(outcome.resets_at)}. Until then, "
+    advice = "ask whoever manages this account's API keys to raise it."
+    return LimitReached(
+        f"This API key's {period}limit of {format_credits(limit.millicredits)} credits is reached: the price is "
+        f"{format_credits(request.price_millicredits)}, and {format_credits(remaining)} are left. "
+        f"{wait or 'The limit does not reset: '}{advice} Nothing was reserved.",
+        LimitReachedDetails(
+            whose="key",
+            limit=limit_shape(limit),
+            used=millicredits_to_credits(used),
+            remaining=millicredits_to_credits(remaining),
+            resets_at=utc(outcome.resets_at),
+        ),
+    )
 
 
 def _plan_limit(outcome: outcomes.PlanLimit, request: GenerationRequest, card: RateCard) -> PlanLimitExceeded:

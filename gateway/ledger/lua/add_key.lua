@@ -5,9 +5,13 @@
 -- Returns  {"not_found"} {"added", created at}
 -- Writes   account
 --- @include "lib/amounts"
-local key_id, label = unpack(ARGV)
+local
+  key_id, label,
+  limit -- millicredits,period, or ""
+  = unpack(ARGV)
 if redis.call("EXISTS", KEYS[1]) == 0 then return {"not_found"} end
 local known = redis.call("HGET", KEYS[1], "key:" .. key_id)
 local now = known and string.match(known, "^(%d+),") or amounts.text(amounts.real_now())
 redis.call("HSET", KEYS[1], "key:" .. key_id, now .. "," .. label)
+if limit ~= "" then redis.call("HSET", KEYS[1], "limit:" .. key_id, limit) end
 return {"added", now}

@@ -1,17 +1,19 @@
 #!lua
--- Check everything, then hold a price and create its generation, or change nothing (R6–R8, R11, R13–R15).
+-- Check everything, then hold a price and create its generation, or change nothing (R6–R8, R11, R13–R15, R26).
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"keys_changed"} {"replayed", generation} {"key_reused"} {"subscription_required"}
---          {"plan_limit", plan, setting, value…} {"insufficient_credits", account} {"waiting_room_full", plan, limit}
+--          {"plan_limit", plan, setting, value…} {"insufficient_credits", account}
+--          {"limit_reached", whose, limit, period, used, resets at or ""} {"waiting_room_full", plan, limit}
 --          {"reserved", its id, deadline, score in the queue or "" (it waits), the fields that were decided here}
 --          {"resent", generation, dispatch or {}}: reserved before, by this very call
 -- Writes   account, journal, generation, deadlines, recent, totals; waiting; idempotency
 --- @include "lib/keys" "lib/amounts" "lib/policy" "lib/journal" "lib/accounts" "lib/holds" "lib/steps"
---- @include "lib/generations"
+--- @include "lib/generations" "lib/limits"
 local
   generation, operation,
   keys_version, -- or "": do not check
+  key, -- the API key's id, or ""
   key_digest, -- of the idempotency key, or ""
   request_digest, price, tool,
   pro, -- "1" or "0"
@@ -59,6 +61,8 @@ if limited then
 end
 local allocation = holds.allocate(a, price)
 if not allocation then return {"insufficient_credits", accounts.view(a)} end
+local counted, limited_by = limits.count(a, p, key, price)
+if not counted then return limited_by end
 local waits = accounts.count(a, "work:" .. tool) >= policy.concurrency(p, plan, tool)
 if waits and accounts.count(a, "waiting:" .. tool) >= tonumber(own.max_waiting) then
   return {"waiting_room_full", plan or "free", own.max_waiting}
@@ -75,6 +79,7 @@ local decided = {
   "account", a.id, "state", state, "created_at", now, "allocation", holds.encode(allocation), "entries", entry,
 }
 if not waits then decided[#decided + 1], decided[#decided + 2] = "queued_at", now end
+if counted ~= "" then decided[#decided + 1], decided[#decided + 2] = "counted", counted end
 if a.fields.webhooks or p.webhooks then decided[#decided + 1], decided[#decided + 2] = "listened", "1" end
 local stored = cjson.decode(fields)
 for _, text in ipairs(decided) do stored[#stored + 1] = text end

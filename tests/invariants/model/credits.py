@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING
 
 from tests.invariants.model.plans import Subscription
+
+if TYPE_CHECKING:
+    from tests.invariants.model.generations import Key
 
 BUCKETS = ("free", "subscription", "top_up")  # R5: burn order
 ALERTS_THOUSANDTHS = (200, 0)
@@ -63,11 +68,17 @@ class Account:
     subscription: Subscription | None = None
     journal: list[Entry] = field(default_factory=list)
     alerted: frozenset[int] = frozenset()
+    keys: dict[str, Key] = field(default_factory=dict)
+    keys_version: int = 0
+    day: tuple[date, int] | None = None  # R26: the last that counted for a key, and when it ends
 
     def copy(self) -> Account:
         grants = {number: replace(grant) for number, grant in self.grants.items()}
         plan = self.subscription and replace(self.subscription)
-        return replace(self, grants=grants, journal=list(self.journal), subscription=plan, returned=dict(self.returned))
+        return replace(
+            self, grants=grants, journal=list(self.journal), subscription=plan, returned=dict(self.returned),
+            keys=dict(self.keys),
+        )  # fmt: skip
 
     def available(self) -> int:
         return sum(grant.available for grant in self.grants.values())

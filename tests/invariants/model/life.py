@@ -7,62 +7,19 @@ from dataclasses import dataclass, field
 
 from gateway.domain import GenerationRequest, Output, partition_of_generation
 from gateway.ledger.policy import Terms
-from tests.invariants.model.accounts import Accounts, Answer
-from tests.invariants.model.credits import Account, Entry, Share
+from tests.invariants.model.accounts import Answer
+from tests.invariants.model.credits import Account
+from tests.invariants.model.generations import OPEN, Generation
+from tests.invariants.model.keys import Keys
 from tests.invariants.model.plans import day
 
-OPEN, RETRIED = {"waiting", "queued", "running"}, {"provider_failed", "worker_lost"}
+RETRIED = {"provider_failed", "worker_lost"}
 DISPATCH, CHECK_AGAIN_MS, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
 LOOKS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
-@dataclass(eq=False)
-class Generation:
-    id: str
-    account: str
-    request: GenerationRequest
-    terms: Terms
-    head_start: int
-    shares: list[Share]
-    operation: str  # that made the last move
-    order: int
-    created_at: int
-    state: str
-    attempt: int = 0
-    failures: int = 0
-    outputs: set[int] = field(default_factory=set)
-    deadline: int = 0
-    queued_at: int | None = None
-    started_at: int | None = None
-    finished_at: int | None = None
-    not_before: int = 0
-    lease_until: int = 0
-    give_up_at: int = 0
-    ref: str | None = None
-    ref_attempt: int = 0
-    ref_at: int = 0
-    looked_at: int = 0
-    submission: int = 0
-    parked: bool = False
-    looks: int = 0
-    progress: int | None = None
-    called_back: str | None = None
-    in_line: bool = False
-    cancel_requested: bool = False
-    committed: int = 0
-    error: str = ""
-    entries: list[Entry] = field(default_factory=list)
-
-    @property
-    def dispatch(self) -> Answer:
-        """What arq is told. R15: its place in the queue counts from when it was made."""
-        score, queued_at = self.created_at - self.head_start, self.queued_at or self.created_at
-        return self.id, (self.request.tool, self.attempt + 1, score, queued_at, self.not_before, self.deadline)
-
-
 @dataclass
-class Model(Accounts):
-    generations: dict[str, Generation] = field(default_factory=dict)
+class Model(Keys):
     asked: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # by account and idempotency key
     recent: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     usage: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -95,13 +52,13 @@ class Model(Accounts):
         g.parked, g.looks, g.lease_until = False, 0, 0
         g.deadline = max(self.clock + DISPATCH, not_before)
 
-    def reserve(  # noqa: C901, PLR0911 - one return for each refusal
+    def reserve(  # noqa: C901, PLR0911, PLR0912 - one return for each refusal
         self, *, account: str, generation: str, operation: str, request: GenerationRequest, terms: Terms, pro: bool,
-        idempotency: tuple[str, str] | None, **_: None,
+        idempotency: tuple[str, str] | None, key: str | None, **_: None,
     ) -> Answer:  # fmt: skip
         """R8: check everything, then write all, or nothing."""
-        key, digest = idempotency or ("", "")
-        known_digest, made = self.asked.get((account, key), (digest, generation))
+        asked, digest = idempotency or ("", "")
+        known_digest, made = self.asked.get((account, asked), (digest, generation))
         if account not in self.accounts:
             return "NotFound", None
         if known_digest != digest:
@@ -120,6 +77,9 @@ class Model(Accounts):
         shares = a.allocate(request.price_millicredits)
         if shares is None:
             return "InsufficientCredits", a.available()
+        counted = self.counting(a, key, request.price_millicredits)
+        if reached := self.reached(counted, request.price_millicredits):
+            return "LimitReached", reached
         waits = self.room(a, tool) <= 0
         if waits and len(self.line(account, tool)) >= entitled.max_waiting:
             return "WaitingRoomFull", entitled.max_waiting
@@ -128,6 +88,7 @@ class Model(Accounts):
         g = Generation(
             generation, account, request, terms, entitled.head_start_ms, shares, operation, order, self.clock, "waiting"
         )
+        g.key, g.counted = key, counted
         g.deadline = self.clock + terms.waiting_timeout_ms
         if changes:
             g.entries.append(a.record("reserve", a.now, changes, generation))
@@ -136,8 +97,8 @@ class Model(Accounts):
         self.keep(a)
         self.generations[generation] = g
         self.recent[account] = {**self.recent[account], generation: order}
-        if key:
-            self.asked[account, key] = digest, generation
+        if asked:
+            self.asked[account, asked] = digest, generation
         return "Reserved", None if waits else g.dispatch
 
     # --- attempts: whoever speaks for one gives its number, and a stale one changes nothing ---

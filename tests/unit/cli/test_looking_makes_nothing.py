@@ -25,6 +25,7 @@ ARGUMENTS = {
     ("account", "grant"): ("acme", "5", "--reason", "x"),
     ("account", "subscribe"): ("acme", "basic"),
     ("account", "list"): (),
+    ("account", "limit"): ("acme", "key_1", "5"),
     ("account", "revoke"): ("acme", "key_1"),
     ("generation",): ("gen_nothing",),
     ("mcp",): (),

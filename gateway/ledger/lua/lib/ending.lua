@@ -1,6 +1,6 @@
 -- The only way a generation ends: commit the delivered share, refund the rest, promote waiting ones (R9, R10, R14).
 --- @include "lib/keys" "lib/amounts" "lib/zones" "lib/policy" "lib/journal" "lib/events" "lib/accounts" "lib/holds"
---- @include "lib/refunds" "lib/steps" "lib/generations" "lib/promotion"
+--- @include "lib/refunds" "lib/steps" "lib/generations" "lib/limits" "lib/promotion"
 local ending = {}
 local DAY = 86400000
 local RECORD = 30 * DAY -- how long a generation is kept after its end, unless its outputs are kept longer
@@ -35,6 +35,7 @@ local function prepare(a, p, g, state)
   -- A waiting one frees no slot; but if others were marked to be promoted after it, promote them now.
   local promotes = not plan.waited or promotion.marked(g)
   plan.promoted = promotes and promotion.choose(a, p, g.tool, g.id) or {}
+  limits.give_back(a, g, price - plan.committed)
   accounts.check(a)
   return plan
 end

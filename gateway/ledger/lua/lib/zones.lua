@@ -32,13 +32,23 @@ local function instant(list, wall)
   return wall - offset
 end
 
--- The last reset at or before `now`, and the next one after it. `reset` is the time of day in ms.
-function zones.resets(zone, reset, now)
-  local list = changes(zone)
+-- The last day whose `reset` (a time of day in ms) has come at `now`. It never goes back, also where a clock does.
+local function begun(list, reset, now)
   local day = math.floor((now + offset_at(list, now) - reset) / DAY) + 1
   while instant(list, day * DAY + reset) > now do day = day - 1 end
+  return day
+end
+
+-- The last reset at or before `now`, and the next one after it.
+function zones.resets(zone, reset, now)
+  local list = changes(zone)
+  local day = begun(list, reset, now)
   return instant(list, day * DAY + reset), instant(list, (day + 1) * DAY + reset)
 end
+
+-- The day that has begun at `now`, counted from 1970; and when one begins.
+function zones.number(zone, now) return begun(changes(zone), 0, now) end
+function zones.midnight(zone, day) return instant(changes(zone), day * DAY) end
 
 -- The day of `now` in the zone, as 2026-11-22.
 function zones.day(zone, now)

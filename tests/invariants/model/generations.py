@@ -1,0 +1,69 @@
+"""A generation, and what it counts for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from gateway.domain import GenerationRequest
+from gateway.ledger.limits import Limit
+from gateway.ledger.policy import Terms
+from tests.invariants.model.accounts import Answer
+from tests.invariants.model.credits import Entry, Share
+
+OPEN = {"waiting", "queued", "running"}
+
+
+@dataclass(eq=False)
+class Key:
+    """One that is revoked and added again is another, with nothing spent."""
+
+    id: str
+    created_at: int
+    limit: Limit | None = None
+
+
+@dataclass(eq=False)
+class Generation:
+    id: str
+    account: str
+    request: GenerationRequest
+    terms: Terms
+    head_start: int
+    shares: list[Share]
+    operation: str  # that made the last move
+    order: int
+    created_at: int
+    state: str
+    attempt: int = 0
+    failures: int = 0
+    outputs: set[int] = field(default_factory=set)
+    deadline: int = 0
+    queued_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    not_before: int = 0
+    lease_until: int = 0
+    give_up_at: int = 0
+    ref: str | None = None
+    ref_attempt: int = 0
+    ref_at: int = 0
+    looked_at: int = 0
+    submission: int = 0
+    parked: bool = False
+    looks: int = 0
+    progress: int | None = None
+    called_back: str | None = None
+    in_line: bool = False
+    cancel_requested: bool = False
+    committed: int = 0
+    key: str | None = None
+    counted: tuple[date, Key] | None = None  # R26: on which day, and for which key
+    error: str = ""
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def dispatch(self) -> Answer:
+        """What arq is told. R15: its place in the queue counts from when it was made."""
+        score, queued_at = self.created_at - self.head_start, self.queued_at or self.created_at
+        return self.id, (self.request.tool, self.attempt + 1, score, queued_at, self.not_before, self.deadline)
