@@ -19,10 +19,9 @@ TOGETHER = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # ten seconds; on a machine that is busy with other tests, more
-@pytest.mark.parametrize(
-    "names", [pytest.param(TOGETHER["clocks"], marks=pytest.mark.long), TOGETHER["the rest"]], ids=TOGETHER
-)
+@pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
 def test_a_short_run_notices_each(names: list[str], tmp_path: Path) -> None:
     mutants, report = [MUTANTS[name] for name in names], tmp_path / "report.json"
     chosen = [argument for name in names for argument in ("--mutant", name)]
@@ -36,6 +35,10 @@ def test_a_short_run_notices_each(names: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
 def test_what_is_said_of_mutants_that_run_together_tells_them_apart(names: list[str]) -> None:
     assert len({MUTANTS[name].noticed for name in names}) == len(names)
+
+
+def test_each_mutant_still_finds_its_line(tmp_path: Path) -> None:
+    mutated(MUTANTS.values(), tmp_path / "copy")
 
 
 def test_a_mutant_whose_text_is_gone_is_no_mutant(tmp_path: Path) -> None:

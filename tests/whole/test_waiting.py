@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.waiting import MEMORY_MAX_MB, wait_for_provider
 
-COUNT = 500
+COUNT = 200
 
 
 async def test_hundreds_wait_with_one_worker_and_all_end_when_they_are_called_back() -> None:
