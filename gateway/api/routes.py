@@ -249,6 +249,7 @@ def _behind_guards(route: Route) -> Handler:
         own_idempotency=route.own_idempotency,
         shown_once=route.shown_once,
         looks_up_key=route.looks_up_key,
+        rate_wait=route.rate_wait,
     )
     if route.key_optional:
 

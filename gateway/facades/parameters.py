@@ -53,7 +53,7 @@ def refused(name: str, problem: str) -> InvalidRequest:
     return InvalidRequest(f"`{name[:80]}` {problem}.", fields=[FieldProblem(name, problem)])
 
 
-def retries_of(request: web.Request) -> int:
-    """How often the package says that it has sent this before."""
-    count = request.headers.get(RETRY_COUNT_HEADER, "0")
-    return min(int(count), _RETRIES_MAX) if re.fullmatch(r"[0-9]{1,6}", count) else 0
+def retries_of(request: web.Request) -> int | None:
+    """How often the package says that it has sent this before; None if it does not count."""
+    count = request.headers.get(RETRY_COUNT_HEADER, "")
+    return min(int(count), _RETRIES_MAX) if re.fullmatch(r"[0-9]{1,6}", count) else None

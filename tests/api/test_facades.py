@@ -145,6 +145,23 @@ async def test_equal_calls_side_by_side_each_find_their_own_when_all_are_cut_off
     assert len(made) == 2
 
 
+async def test_a_prediction_that_a_client_without_a_count_repeats_is_the_same(gateway: Visitor) -> None:
+    """The package for JavaScript repeats a create whose connection broke, up to five times, and says so nowhere."""
+    key, asked = await gateway.account(), {"version": "farebox/sketch", "input": {"prompt": "x"}}
+    sent, address = {"Authorization": f"Bearer {key}", "Prefer": "wait"}, f"{gateway.address}/replicate/v1/predictions"
+    made = []
+    for _ in range(2):
+        async with gateway.session.post(address, json=asked, headers=sent) as response:
+            made.append(response.headers["X-Farebox-Generation"])
+    del sent["Prefer"]
+    async with gateway.session.post(address, json=asked, headers=sent) as response:
+        made.append((await response.json())["id"])
+    async with gateway.session.post(address, json=asked, headers=sent) as response:
+        made.append((await response.json())["id"])
+    assert made[0] == made[1] == made[2] != made[3]
+    assert await listed(gateway, key) == [made[3], made[0]]
+
+
 async def test_of_equal_calls_one_that_never_arrived_is_not_taken_for_another(gateway: Visitor) -> None:
     """The gateway died before it had remembered the first: both retries were the second's, and one was paid for all."""
     key = await gateway.account()

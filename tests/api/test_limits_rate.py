@@ -13,6 +13,7 @@ from gateway.api import limits, services
 from gateway.api.handlers import events
 from gateway.errors import SettingsError
 from gateway.ledger import keys
+from gateway.ledger.allowances import Admitted
 from gateway.settings import load_settings
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway, open_stream
 from tests.redis_servers import RedisServer
@@ -49,13 +50,14 @@ async def test_a_key_makes_its_requests_and_is_then_told_when_to_come_back(limit
 
 
 async def test_replicates_packages_are_never_told_429(limited: Visitor) -> None:
-    """They retry no create that is, and 503 wherever they retry 429."""
+    """They retry no create that is, and 503 wherever they retry 429. None waits longer than its client."""
     key = await limited.account()
     for _ in range(3):
         await limited.call("GET", "/v1/balance", key)
-    refused = await limited.call("POST", "/replicate/v1/predictions", key, {"version": "farebox/sketch"})
+    asked, prefer = {"version": "farebox/sketch"}, {"Prefer": "wait=1"}
+    refused = await limited.call("POST", "/replicate/v1/predictions", key, asked, prefer)
     assert (refused.status, refused.code) == (503, "rate_limited")
-    assert int(refused.headers["Retry-After"]) > 0
+    assert 1 < int(refused.headers["Retry-After"]) <= 20
     assert "x-should-retry" not in refused.headers
 
 
@@ -121,6 +123,20 @@ async def test_without_the_setting_nothing_is_counted(gateway: Visitor) -> None:
     reply = await gateway.call("GET", "/v1/balance", await gateway.account())
     assert not set(HEADERS) & set(reply.headers)
     assert not await gateway.ledger.redis.keys(f"{keys.rate('')}*")
+
+
+async def test_a_prediction_waits_for_its_keys_turn(redis_url: str, tmp_path: Path) -> None:
+    """Version 1 of `replicate` repeats no create: it was refused, and the program broke."""
+    async with open_gateway(redis_url, tmp_path, requests_per_minute=120) as gateway:
+        key, asked = await gateway.account(), {"version": "farebox/sketch", "input": {"prompt": "x"}}
+        assert (await gateway.call("GET", "/v1/balance", key)).status == 200
+        (rate,) = await gateway.ledger.redis.keys("fb:rate:*")
+        key_id = rate.decode().removeprefix("fb:rate:")
+
+        while isinstance(await gateway.ledger.admit(key_id=key_id, per_minute=120), Admitted):
+            pass
+        made = await gateway.call("POST", "/replicate/v1/predictions", key, asked)
+        assert (made.status, made.body["status"]) == (201, "starting")
 
 
 async def test_without_a_ledger_nobody_is_admitted(own_redis: RedisServer, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class Route:
     `media` is what it answers with if that is not JSON, `also_media` what else on request, `events` the data of a
     stream's events; `takes_media` is what its body comes in, `takes_bytes` the types of one that is a file. `created`
     is the status of something new. `errors` are the codes of its own, beside those that its scopes and its body bring
-    along. `own_idempotency`, `shown_once` and `looks_up_key` are for its guards.
+    along. `own_idempotency`, `shown_once`, `looks_up_key` and `rate_wait` are for its guards.
     """
 
     method: str
@@ -44,6 +44,7 @@ class Route:
     opened_by_signature: bool = False
     key_optional: bool = False
     looks_up_key: bool = False
+    rate_wait: Callable[[web.Request], float] | None = None
 
     @property
     def named_path(self) -> str:

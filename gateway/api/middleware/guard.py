@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 
 from aiohttp import web
@@ -27,11 +27,13 @@ def guarded(
     own_idempotency: bool = False,
     shown_once: tuple[str, ...] = (),
     looks_up_key: bool = False,
+    rate_wait: Callable[[web.Request], float] | None = None,
 ) -> Handler:
     """The handler with its guards.
 
     `own_idempotency`: the handler replays by itself, as `reserve` does. `looks_up_key`: it runs no script of the
-    account that would notice that a cached key has been revoked, so the key is looked up.
+    account that would notice that a cached key has been revoked, so the key is looked up. `rate_wait`: for how many
+    seconds a request waits while its key has made too many, instead of being refused.
     """
     operators = Scope.ACCOUNT not in scopes
 
@@ -48,7 +50,7 @@ def guarded(
                 request.app[KEY_USE].note(who)
                 per_minute = request.app[SETTINGS].requests_per_minute
                 if per_minute is not None and who.scope is not Scope.ADMIN:
-                    await admit(request, who, per_minute)
+                    await admit(request, who, per_minute, 0 if rate_wait is None else rate_wait(request))
             try:
                 if who.scope not in scopes:
                     raise wrong_scope(who, scopes)

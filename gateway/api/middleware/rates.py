@@ -6,6 +6,9 @@ draft up to version 06, which clients and proxies know; later versions combine t
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
+
 from aiohttp import web
 
 from gateway.api.access.auth import Caller
@@ -17,9 +20,17 @@ from gateway.ledger.allowances import Admitted, Limited
 from gateway.schemas.errors import RateLimitedDetails
 
 
-async def admit(request: web.Request, who: Caller, per_minute: int) -> None:
-    """Count the request; RateLimited, with `Retry-After`, if the key has made too many."""
-    outcome = await request.app[LEDGER].admit(key_id=who.key_id, per_minute=per_minute)
+async def admit(request: web.Request, who: Caller, per_minute: int, wait_seconds: float = 0) -> None:
+    """Count the request; RateLimited, with `Retry-After`, if the key has made too many.
+
+    It waits for a turn of its own for `wait_seconds` from when it came: for clients that do not retry.
+    """
+    give_up_at = context(request).came_at + wait_seconds
+    while True:
+        outcome = await request.app[LEDGER].admit(key_id=who.key_id, per_minute=per_minute)
+        if isinstance(outcome, Admitted) or monotonic() + outcome.retry_after_ms / 1000 > give_up_at:
+            break
+        await asyncio.sleep(outcome.retry_after_ms / 1000)
     remaining = outcome.remaining if isinstance(outcome, Admitted) else 0
     context(request).rate_headers = {
         LIMIT_HEADER: str(per_minute),

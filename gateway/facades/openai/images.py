@@ -60,7 +60,7 @@ async def _made(request: web.Request, asked: Asked, kind: str) -> web.StreamResp
     body = body_of(request, asked, MediaKind.IMAGE, default_model=default, elsewhere=_ELSEWHERE)
     timeout = read_timeout(request)
     kept_seconds = RETRY_SECONDS + int(timeout or 0)
-    ordered = await order(request, body, digest=asked.digest, retries=retries_of(request), seconds=kept_seconds)
+    ordered = await order(request, body, digest=asked.digest, retries=retries_of(request) or 0, seconds=kept_seconds)
     headers = created_headers(ordered)
     quiet_seconds = QUIET_SECONDS if timeout is None else min(_PACKAGE_QUIET_SECONDS, timeout / 2)
     if streamed:

@@ -59,7 +59,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     elif reference is not None:
         raise refused("input_reference", "must be a file, or have an `image_url`")
     body = body_of(request, asked, MediaKind.VIDEO, default_model=default, elsewhere=("input_reference",))
-    ordered = await order(request, body, digest=asked.digest, retries=retries_of(request))
+    ordered = await order(request, body, digest=asked.digest, retries=retries_of(request) or 0)
     return await _begun(request, ordered)
 
 
@@ -129,7 +129,7 @@ async def remix(request: web.Request) -> web.StreamResponse:
         "metadata": {_REMIXED_FROM: video.id},
     }
     body = generation_of(request, video.request.model, members)
-    ordered = await order(request, body, digest=json.dumps(given, sort_keys=True), retries=retries_of(request))
+    ordered = await order(request, body, digest=json.dumps(given, sort_keys=True), retries=retries_of(request) or 0)
     return await _begun(request, ordered)
 
 

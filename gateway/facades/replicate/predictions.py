@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from time import monotonic
 
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
 from gateway.api.errors import NotFound, WaitingRoomFull
+from gateway.api.http.context import context
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import DOCUMENT, canonical_json, query_of, raw_body
 from gateway.api.http.respond import answer_json
@@ -20,7 +22,7 @@ from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import HUB, LEDGER
 from gateway.domain import FINAL_STATES, is_generation_id
-from gateway.facades.calls import answered, created_headers, order
+from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, order
 from gateway.facades.held import BEAT_SECONDS, beating, ended, send_whole
 from gateway.facades.parameters import refused, retries_of
 from gateway.facades.replicate.inputs import body_of, read_call
@@ -36,7 +38,10 @@ CANCEL_AFTER_HEADER = "Cancel-After"
 WAIT_SECONDS_MAX = 60
 
 ROOM_SECONDS = 25.0
-"""For how long a create waits for room among the plan's waiting generations: the packages never retry it."""
+"""For how long a create waits for its key's rate and for room among the waiting generations: few packages retry it."""
+
+UNCOUNTED_SECONDS = 60
+"""For how long a create of a client that does not count retries is remembered: JavaScript's repeats it at once."""
 
 _ROOM_PAUSE_SECONDS, _ROOM_PAUSE_MAX_SECONDS = 0.5, 4.0  # growing: each order copies its inputs into the store
 _WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?", re.ASCII)
@@ -99,26 +104,30 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def _create(request: web.Request, model_id: str, call: Mapping[str, object]) -> web.StreamResponse:
-    seconds, began_at = _wait_seconds(request), monotonic()
+    came_at = context(request).came_at
     if CANCEL_AFTER_HEADER in request.headers:
         raise refused(CANCEL_AFTER_HEADER, "is not supported: cancel the prediction")
     body, webhook = body_of(request, model_id, call), webhook_of(call)
     digest = canonical_json(await raw_body(request), request[DOCUMENT])
-    # A client that waits so long for the end waits no longer for room.
-    room_seconds = min(seconds or ROOM_SECONDS, ROOM_SECONDS)
-    ordered = await _with_room(
-        lambda: order(request, body, digest=digest, retries=retries_of(request), webhook=webhook), room_seconds
-    )
+    retries = retries_of(request)
+    kept_seconds = RETRY_SECONDS if retries is not None else UNCOUNTED_SECONDS
+    ordering = partial(order, request, body, digest=digest, retries=retries, seconds=kept_seconds, webhook=webhook)
+    ordered = await _with_room(ordering, came_at + patience(request))
     headers = created_headers(ordered)
-    seconds -= monotonic() - began_at
+    seconds = came_at + _wait_seconds(request) - monotonic()
     if seconds <= 0 or ordered.generation.state in FINAL_STATES:
         return await send_whole(request, _answer(request, ordered.generation, created=True, headers=headers))
     return await _waited(request, ordered.generation, seconds, headers)
 
 
-async def _with_room(ordering: Callable[[], Awaitable[Ordered]], seconds: float) -> Ordered:
-    """Order once there is room for another waiting generation; WaitingRoomFull if there is none in `seconds`."""
-    give_up_at, pause = monotonic() + seconds, _ROOM_PAUSE_SECONDS
+def patience(request: web.Request) -> float:
+    """For how long a create waits for its turn, in seconds: no longer than its client waits for the end."""
+    return min(_wait_seconds(request) or ROOM_SECONDS, ROOM_SECONDS)
+
+
+async def _with_room(ordering: Callable[[], Awaitable[Ordered]], give_up_at: float) -> Ordered:
+    """Order once there is room for another waiting generation; WaitingRoomFull if there is none by then."""
+    pause = _ROOM_PAUSE_SECONDS
     while True:
         try:
             return await ordering()

@@ -18,11 +18,11 @@ FILE = f"{ROOT}/files/{{file}}"
 # fmt: off
 _ROUTES: tuple[Route, ...] = (
     Route("POST", f"{ROOT}/predictions", predictions.create, ACCOUNT, None, None, "Create a prediction",
-          own_idempotency=True),
+          own_idempotency=True, rate_wait=predictions.patience),
     Route("POST", f"{MODEL}/predictions", predictions.create_of_model, ACCOUNT, None, None,
-          "Create a prediction of a model", own_idempotency=True),
+          "Create a prediction of a model", own_idempotency=True, rate_wait=predictions.patience),
     Route("POST", f"{DEPLOYMENT}/predictions", predictions.create_of_model, ACCOUNT, None, None,
-          "Create a prediction of a deployment", own_idempotency=True),
+          "Create a prediction of a deployment", own_idempotency=True, rate_wait=predictions.patience),
     Route("GET", f"{ROOT}/predictions", predictions.listed, ACCOUNT, None, None, "List predictions"),
     Route("GET", PREDICTION, predictions.get, ACCOUNT, None, None, "Get a prediction"),
     Route("POST", f"{PREDICTION}/cancel", predictions.cancel, ACCOUNT, None, None, "Cancel a prediction"),
