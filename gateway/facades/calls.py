@@ -12,8 +12,8 @@ from aiohttp import web
 from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import ApiError, UnknownModel
 from gateway.api.http.context import context
-from gateway.api.http.headers import GENERATION_HEADER, REPLAY_HEADER
-from gateway.api.http.parse import idempotency_key, shaped
+from gateway.api.http.headers import GENERATION_HEADER, IDEMPOTENCY_HEADER, REPLAY_HEADER
+from gateway.api.http.parse import shaped
 from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ordering.ordering import Ordered
@@ -96,9 +96,9 @@ async def order(
     before, within `seconds`; None if it does not count: then every call may be a retry of one that was not answered.
     `webhook` receives the generation's events in the client's form; the digest has to cover it.
     """
-    who, key = request[ACCOUNT_CALLER], idempotency_key(request)
+    who, key = request[ACCOUNT_CALLER], None
     asked = hashlib.sha256(f"{request.method}\n{request.path}\n{digest}".encode()).hexdigest()
-    if key is None:
+    if IDEMPOTENCY_HEADER not in request.headers:
         same = f"{who.key_id}\n{asked}"
         call = ClientCall(who.account, hashlib.sha256(same.encode()).hexdigest(), seconds)
         opened = await request.app[OPEN_CALLS].begin(call, retries, partial(_is_connected, request))

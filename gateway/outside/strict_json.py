@@ -7,18 +7,21 @@ nothing, and would have been read as 0. So both are refused, wherever they stand
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import from_json
+import jiter
+import pydantic_core
 
 DEPTH_MAX = 200  # pydantic-core's own, which it does not let one change
-_LOOKED_FOR = 1_000  # members among which the one that is given twice is looked for, to be named
 _BEFORE_A_VALUE = (b",", b"[", b"{")
+_FRACTION = re.compile(rb"[0-9][.eE]|NaN|Infinity")  # in every document with a number that is read as a float
+_TWICE = re.compile(r'Detected duplicate key "(.*)" at line \d+ column \d+')
+_ESCAPED = re.compile(r"\\(?:u\{([0-9a-f]+)\}|(.))")  # as Rust writes a text in quotes
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
 
 class NotJson(ValueError):
@@ -31,73 +34,31 @@ class NotHeld(float):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What was read. `numbers_held`: no number in it is `NotHeld`. `too_many`: it has more values than asked for."""
+    """What was read. `numbers_held`: no number in it is `NotHeld`.
+
+    `too_many`: it has more values than asked for; its fractions are not looked at then.
+    """
 
     value: Any
     numbers_held: bool
     too_many: bool
 
 
-class TooManyValues(ValueError):
-    """It has more values than the caller wants to have looked at."""
-
-
-@dataclass(slots=True)
-class _Reading:
-    """Of one document: numbers that are not held are marked, so that a caller can say where they stand.
-
-    What is called for each object or fraction is called at most `left` times.
-    """
-
-    left: float
-    numbers_held: bool = True
-
-    def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        self.left -= 1
-        if self.left < 0:
-            raise TooManyValues
-        members = dict(pairs)
-        if len(members) < len(pairs):
-            twice, times = Counter(name for name, _ in pairs[:_LOOKED_FOR]).most_common(1)[0]
-            raise NotJson(f"repeats {f'the member {twice[:80]!r}' if times > 1 else 'a member'}")
-        return members
-
-    def number(self, text: str) -> float:
-        self.left -= 1
-        if self.left < 0:
-            raise TooManyValues
-        number = float(text)
-        if math.isinf(number) or (number == 0 and text.lower().partition("e")[0].strip("-0.")):
-            return self.not_held(text)
-        return number
-
-    def not_held(self, text: str) -> float:
-        self.numbers_held = False
-        return NotHeld(text)
-
-
 def read_document(raw: bytes, *, most: float = math.inf) -> Document:
-    """The document, with its odd numbers marked; NotJson.
-
-    TooManyValues if it has more than `most` objects or fractions: then it is not read to its end.
-    """
-    reading = _Reading(most)
-    decoder = json.JSONDecoder(
-        object_pairs_hook=reading.members, parse_float=reading.number, parse_constant=reading.not_held
-    )
+    """The document, with its odd numbers marked; NotJson. `most`: of how many values it may be."""
     try:
-        value = decoder.decode(raw.decode())
-        if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > DEPTH_MAX:
-            # It takes no half of a surrogate pair, which is no character, and has no way into UTF-8; and it has a
-            # limit of depth, which lets everybody after it go down without counting.
-            from_json(raw)
-    except (NotJson, TooManyValues):
-        raise
-    except (ValueError, RecursionError):
-        raise NotJson(f"is not JSON: {_fault(raw)}") from None
+        value = jiter.from_json(raw, catch_duplicate_keys=True, float_mode="lossless-float")
+        if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX:
+            pydantic_core.from_json(raw)  # its limit of depth lets everybody after it go down without counting
+    except ValueError as error:
+        raise NotJson(_fault(raw, str(error))) from None
     # Most documents are told by their bytes.
-    too_many = sum(map(raw.count, _BEFORE_A_VALUE)) > most and _has_more_values(value, most)
-    return Document(value, reading.numbers_held, too_many)
+    if sum(map(raw.count, _BEFORE_A_VALUE)) > most and _has_more_values(value, most):
+        return Document(value, numbers_held=True, too_many=True)
+    if not _FRACTION.search(raw):
+        return Document(value, numbers_held=True, too_many=False)
+    value = _with_floats(value)
+    return Document(value, numbers_held=next(not_held(value), None) is None, too_many=False)
 
 
 def read_json(raw: bytes) -> Any:
@@ -125,6 +86,26 @@ def _has_more_values(value: Any, most: float) -> bool:
     return False
 
 
+def _with_floats(document: Any) -> Any:
+    """The document with its fractions as floats, which are marked where no float holds them."""
+    all_of_it = [document]
+    open_: list[Any] = [all_of_it]
+    while open_:
+        container = open_.pop()
+        for step, inner in _steps(container):
+            if isinstance(inner, jiter.LosslessFloat):
+                container[step] = _float(str(inner))
+            elif isinstance(inner, dict | list):
+                open_.append(inner)
+    return all_of_it[0]
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    lost = number == 0 and text.lower().partition("e")[0].strip("-0.")
+    return number if math.isfinite(number) and not lost else NotHeld(text)
+
+
 def _walk(value: Any) -> Iterator[tuple[list[str | int], Any]]:
     """Each value and its path, which is good until the next one; nothing is looked at before it is asked for."""
     path: list[str | int] = []
@@ -149,10 +130,14 @@ def _steps(value: Any) -> Iterator[tuple[str | int, Any]]:
     return iter(enumerate(value)) if isinstance(value, list) else iter(())
 
 
-def _fault(raw: bytes) -> str:
-    """What is wrong, in the words of the parser that reads the shapes."""
+def _fault(raw: bytes, said: str) -> str:
+    """What is wrong: in the words of the parser that reads the shapes, unless it finds nothing."""
     try:
-        from_json(raw)
+        pydantic_core.from_json(raw)
     except ValueError as error:
-        return str(error)
-    return "it is nested too deeply"
+        return f"is not JSON: {error}"
+    twice = _TWICE.fullmatch(said)
+    if twice is None:
+        return "is not JSON: it is nested too deeply"
+    name = _ESCAPED.sub(lambda one: chr(int(one[1], 16)) if one[1] else _ESCAPES.get(one[2], one[2]), twice[1])
+    return f"repeats the member {name[:80]!r}"

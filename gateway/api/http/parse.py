@@ -23,14 +23,12 @@ from pydantic_core import ErrorDetails
 from gateway.api import limits
 from gateway.api.access.auth import CALLER
 from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
-from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.errors import FieldProblem
-from gateway.outside.strict_json import Document, NotJson, TooManyValues, not_held, read_document
+from gateway.outside.strict_json import Document, NotJson, not_held, read_document
 from gateway.schemas.base import as_number, exact_decimal
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 _DEEP = re.compile(r"([a-z_]+)\[(.*)\]", re.DOTALL)
-_VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 _POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON readers take for a float
 
 # Made once: `json.dumps` makes one for each call.
@@ -168,15 +166,6 @@ def _folded(query: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
     return folded
 
 
-def idempotency_key(request: web.Request) -> str | None:
-    """The caller's `Idempotency-Key`, if any."""
-    key = request.headers.get(IDEMPOTENCY_HEADER)
-    if key is not None and not _VISIBLE_ASCII.fullmatch(key):
-        problem = FieldProblem(IDEMPOTENCY_HEADER, "must be 1 to 255 visible ASCII characters, without spaces")
-        raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is invalid.", fields=[problem])
-    return key
-
-
 def canonical_json(raw: bytes, document: Document | None = None) -> str:
     """JSON with sorted members, no spaces, and one spelling for each number (1.0 is 1); InvalidJson if it is none.
 
@@ -197,8 +186,6 @@ def _document(raw: bytes, model: type[BaseModel] | None = None) -> Document:
         document = read_document(raw, most=limits.JSON_VALUES_MAX)
     except NotJson as error:
         raise InvalidJson(f"The body {error}.") from None
-    except TooManyValues:
-        raise InvalidRequest(_TOO_MANY) from None
     value = document.value
     if model is not None and isinstance(value, dict) and len(value) > limits.FAULTS_MAX:
         _check_names(value, model)

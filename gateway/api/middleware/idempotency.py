@@ -6,24 +6,26 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from gateway.api.access.auth import Caller
-from gateway.api.errors import LedgerDown
+from gateway.api.errors import InvalidRequest, LedgerDown
 from gateway.api.http.headers import IDEMPOTENCY_HEADER, REPLAY_HEADER
-from gateway.api.http.parse import DOCUMENT, canonical_json, idempotency_key, raw_body
+from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body
 from gateway.api.ordering.ordering import IdempotencyDigests
 from gateway.api.ordering.refusals import reused
 from gateway.api.services import REQUESTS
 from gateway.domain import operation_id
-from gateway.errors import LedgerUnavailable
+from gateway.errors import FieldProblem, LedgerUnavailable
 from gateway.ledger.idempotency import KeyClaimed, KeyInProgress, Request, Reused, StoredResponse
 
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.05
 _SEED = web.RequestKey("SEED", str)
+_VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 
 
 async def once(
@@ -76,9 +78,13 @@ async def digests_of(
 
     Requests are equal if method, path and body (as canonical JSON) are.
     """
-    key = key or idempotency_key(request)
     if key is None:
-        return None
+        key = request.headers.get(IDEMPOTENCY_HEADER)
+        if key is None:
+            return None
+        if not _VISIBLE_ASCII.fullmatch(key):
+            problem = FieldProblem(IDEMPOTENCY_HEADER, "must be 1 to 255 visible ASCII characters, without spaces")
+            raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is invalid.", fields=[problem])
     # By the scope too: an account named `admin` shares nothing with the operators.
     of_key = hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
     if digest is None:
