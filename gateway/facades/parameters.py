@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from gateway.api.errors import InvalidRequest
+from gateway.api.http.parse import query_of
 from gateway.domain import SettingValue
 from gateway.errors import FieldProblem
 from gateway.pricing.card import Model
@@ -51,6 +53,17 @@ def whole(given: Mapping[str, Any], name: str, default: int, *, least: int = 0, 
 def refused(name: str, problem: str) -> InvalidRequest:
     """The refusal of one parameter, by its name."""
     return InvalidRequest(f"`{name[:80]}` {problem}.", fields=[FieldProblem(name, problem)])
+
+
+def query_with(request: web.Request, *known: str) -> Mapping[str, str]:
+    """The query of a call that has these parameters; InvalidRequest names another, or one that is given twice."""
+    query = query_of(request)
+    for name, times in Counter(name for name, _ in query.items()).items():
+        if name not in known:
+            raise refused(name, "is not a parameter of this call")
+        if times > 1:
+            raise refused(name, "must be given only once")
+    return query
 
 
 def retries_of(request: web.Request) -> int | None:

@@ -258,6 +258,8 @@ async def test_a_fal_request_with_a_webhook_that_cannot_be_told_is_refused_by_na
     for path in ("/fal/run/farebox/sketch", f"{FAL}/stream"):
         refused = await gateway.call("POST", f"{path}?fal_webhook=https://a.example", key, {"prompt": "x"})
         assert (refused.status, refused.fields) == (422, ["fal_webhook"]), path
+    listed = await gateway.call("GET", f"{REPLICATE}?cursor=gen_1&cursor=gen_2", key)
+    assert (listed.status, listed.fields) == (422, ["cursor"]), "nor is the first of two taken anywhere else"
     assert (await gateway.call("GET", "/v1/generations", key)).body["data"] == []
 
 

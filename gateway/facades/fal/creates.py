@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.http.parse import DOCUMENT, canonical_json, query_of, raw_body, read_object
+from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body, read_object
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import queue_positions
@@ -20,7 +20,7 @@ from gateway.facades.fal.parameters import body_of
 from gateway.facades.fal.results import Generation, headers_of, made_of, result_of, status_of, urls_of
 from gateway.facades.fal.webhooks import webhook_of
 from gateway.facades.held import BEAT_SECONDS, QUIET_SECONDS, beating, changed, hold, send_whole
-from gateway.facades.parameters import refused
+from gateway.facades.parameters import query_with
 from gateway.views.fal_results import error_members
 
 SUBMIT_SECONDS = 60
@@ -85,9 +85,7 @@ async def _stream(request: web.Request, app: str) -> web.StreamResponse:
 
 
 async def _ordered(request: web.Request, app: str, seconds: int, webhook: OwnWebhook | None = None) -> Ordered:
-    known = set() if webhook is None else {webhook.member}
-    if unknown := query_of(request).keys() - known:
-        raise refused(min(unknown), "is not a parameter of this call")
+    query_with(request, *([] if webhook is None else [webhook.member]))
     arguments = await read_object(request)
     body = body_of(request, app, arguments)
     digest = canonical_json(await raw_body(request), request[DOCUMENT])

@@ -6,10 +6,10 @@ import json
 
 from aiohttp import web
 
+from gateway.api.http.parse import query_of
 from gateway.api.http.respond import answer_json
 from gateway.api.services import WEBHOOK_SECRETS
 from gateway.domain import OwnWebhook, WebhookForm
-from gateway.facades.parameters import refused
 
 PARAMETER = "fal_webhook"
 
@@ -18,10 +18,8 @@ _CACHED = {"Cache-Control": "public, max-age=3600"}  # after a change of the sig
 
 def webhook_of(request: web.Request) -> OwnWebhook | None:
     """The webhook that a submit's query names: for the end, because fal sends no other event."""
-    urls = request.query.getall(PARAMETER, [])
-    if len(urls) > 1:
-        raise refused(PARAMETER, "must be given once")
-    return OwnWebhook(urls[0], WebhookForm.FAL, "end", PARAMETER) if urls else None
+    url = query_of(request).get(PARAMETER)
+    return None if url is None else OwnWebhook(url, WebhookForm.FAL, "end", PARAMETER)
 
 
 async def jwks(request: web.Request) -> web.Response:

@@ -23,7 +23,7 @@ from gateway.facades.held import send_whole
 from gateway.facades.openai.errors import failure_of
 from gateway.facades.openai.parameters import body_of, read_asked
 from gateway.facades.openai.sizes import billed_seconds, size_of
-from gateway.facades.parameters import refused, retries_of, whole
+from gateway.facades.parameters import query_with, refused, retries_of, whole
 from gateway.ledger import outcomes
 from gateway.media import Media
 from gateway.schemas.base import as_number
@@ -70,9 +70,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /openai/v1/videos`: newest first."""
-    query = query_of(request)
-    if unknown := query.keys() - {"after", "limit", "order"}:
-        raise refused(min(unknown), "is not a parameter of this call")
+    query = query_with(request, "after", "limit", "order")
     if query.get("order", "desc") != "desc":
         raise refused("order", 'must be "desc": videos are listed newest first')
     limit = whole(query, "limit", 20, least=1)

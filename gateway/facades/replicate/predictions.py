@@ -16,7 +16,7 @@ from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
 from gateway.api.errors import NotFound, WaitingRoomFull
 from gateway.api.http.context import context
 from gateway.api.http.headers import GENERATION_HEADER
-from gateway.api.http.parse import DOCUMENT, canonical_json, query_of, raw_body
+from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
 from gateway.api.ownership.own_generations import own_generation
@@ -24,7 +24,7 @@ from gateway.api.services import HUB, LEDGER
 from gateway.domain import FINAL_STATES, is_generation_id
 from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, order
 from gateway.facades.held import BEAT_SECONDS, beating, ended, send_whole
-from gateway.facades.parameters import refused, retries_of
+from gateway.facades.parameters import query_with, refused, retries_of
 from gateway.facades.replicate.inputs import body_of, read_call
 from gateway.facades.replicate.names import model_in_path, model_of_version, url_of
 from gateway.facades.replicate.shapes import prediction_of
@@ -86,9 +86,7 @@ async def cancel(request: web.Request) -> web.Response:
 
 async def listed(request: web.Request) -> web.Response:
     """`GET /replicate/v1/predictions`: newest first."""
-    query, who = query_of(request), request[ACCOUNT_CALLER]
-    if unknown := query.keys() - {"cursor"}:
-        raise refused(min(unknown), "is not a parameter of this call")
+    query, who = query_with(request, "cursor"), request[ACCOUNT_CALLER]
     before = query.get("cursor")
     if before is not None and not is_generation_id(before):
         raise refused("cursor", "must be that of a `next` of this list")
