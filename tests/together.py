@@ -8,8 +8,11 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 TOGETHER = {
+    "tests/api/test_generated_client.py": "client: one that is generated",
+    "tests/api/test_identifiers.py": "identifiers: one account's life",
     "tests/console/": "console: one stack and one Chromium",
     "tests/facades/": "facades: one stack",
+    "tests/packaging/test_wheel.py": "wheel: one that is built",
     "tests/whole/test_up.py": "up: one `farebox up`",
     "tests/whole/test_webhooks.py": "up: one `farebox up`",
 }

@@ -13,10 +13,10 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from yarl import URL
 
 from gateway.api import limits, services
@@ -26,8 +26,12 @@ from gateway.api.routes import ROUTES, SSE
 from tests.api.visitor import CARD, SKETCH, Reply, Visitor, open_gateway, open_stream
 from tests.cases import cases
 from tests.made_media import picture
+from tests.redis_servers import RedisServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
+OPERATORS = ("ops", "admin")
 NOBODY = {"scope": None, "account": None}
 HOOK = {"url": "https://hooks.example.com/farebox", "events": ["generation.succeeded"]}
 SAME_FOR_ALL = {"/docs", "/openapi.json", "/metrics", "/v1/rate-card", "/v1/plans"}
@@ -99,7 +103,7 @@ async def live(gateway: Visitor) -> Lived:
     witness = Witness(gateway)
     key = await witness.account()
     await witness.subscribe()
-    ops, admin = [await witness.operator_key(scope) for scope in ("ops", "admin")]
+    ops, admin = [await witness.operator_key(scope) for scope in OPERATORS]
     opened, unopened = [await link_of(witness, key) for _ in range(2)]
     cookies = [await cookie_of(witness, key=one) for one in (key, ops, admin, gateway.admin)]
     cookies.append(await cookie_of(witness, link=opened))
@@ -155,19 +159,23 @@ async def link_of(gateway: Visitor, key: str) -> str:
     return str((await gateway.call("POST", "/v1/sign-in-links", key, {})).body["url"]).partition("#")[2]
 
 
-@pytest.fixture
-async def gateway(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Visitor]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(single_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Visitor]:
     """A gateway whose card has a provider that calls back, and which takes any number of wrong keys without waiting."""
-    for allowance in ("WRONG_KEYS_PER_MINUTE", "WRONG_OPERATOR_KEYS_PER_MINUTE"):
-        monkeypatch.setattr(limits, allowance, 1_000_000)
+    single_server.flush()
+    folder = tmp_path_factory.mktemp("gateway")
     card = CARD.read_text() + '[providers.box]\nkind = "http"\nbase_url = "http://127.0.0.1:9"\n'
-    (tmp_path / "pricing.toml").write_text(card)
-    async with open_gateway(redis_url, tmp_path) as visitor:
-        yield visitor
+    (folder / "pricing.toml").write_text(card)
+    with pytest.MonkeyPatch.context() as patch:
+        for allowance in ("WRONG_KEYS_PER_MINUTE", "WRONG_OPERATOR_KEYS_PER_MINUTE"):
+            patch.setattr(limits, allowance, 1_000_000)
+        async with open_gateway(single_server.url, folder) as visitor:
+            yield visitor
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lived(gateway: Visitor) -> Lived:
+    """One life for all: what is tried on it opens nothing, and what does open is there for one test."""
     return await live(gateway)
 
 
@@ -203,14 +211,13 @@ async def test_what_is_signed_for_one_use_is_worth_nothing_for_another(gateway: 
             assert opened is (door == kind), f"{kind} at the door of {door}"
 
 
-@pytest.mark.parametrize("scope", ["ops", "admin"])
 async def test_an_account_that_is_called_like_an_operators_key_shares_nothing_with_it(
-    gateway: Visitor, monkeypatch: pytest.MonkeyPatch, scope: str
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its open streams were counted as the operator's, and could keep the operator's out."""
     monkeypatch.setattr(limits, "STREAMS_MAX", 1)
-    made = (await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": scope})).body
-    for name, operators in ((made["id"], made["key"]), ("root", gateway.admin)):
+    made = [(await gateway.call("POST", "/v1/admin/keys", gateway.admin, {"scope": scope})).body for scope in OPERATORS]
+    for name, operators in [(one["id"], one["key"]) for one in made] + [("root", gateway.admin)]:
         key = await gateway.account(name)
         async with open_stream(gateway, "/v1/events", key), open_stream(gateway, "/v1/events", operators):
             pass  # both are open at once
