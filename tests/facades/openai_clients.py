@@ -7,6 +7,7 @@ from typing import Any
 import openai
 
 from tests.console.stack import Account, Stack
+from tests.whole.everything import until
 
 
 def client_of(stack: Stack, account: Account, **options: Any) -> openai.OpenAI:
@@ -28,3 +29,16 @@ def charged(stack: Stack, account: Account) -> float:
             assert receipt["committed"] == receipt["credits"]
         total += receipt["committed"]
     return total
+
+
+def refusals(stack: Stack, account: Account, status: int = 402) -> int:
+    """How many requests of an account the gateway answered so, by its log."""
+
+    def answered(status: int, route: str = "") -> int:
+        parts = [f" account={account.name} ", f" {route}", f" status={status} "]
+        return sum(all(part in f"{line} " for part in parts) for line in stack.log.splitlines() if " request " in line)
+
+    before = answered(200, "route=/v1/balance")
+    stack.call("GET", "/v1/balance", account.key)
+    until(lambda: answered(200, "route=/v1/balance") > before)  # and so all that came before is in the log, too
+    return answered(status)

@@ -1,7 +1,8 @@
-// What `openai_program.py` does, with the package for JavaScript. Arguments: base URL, a key, a key without credits.
+// The calls of the package for JavaScript that Farebox serves. Arguments: the gateway, a key, a key without credits.
 import OpenAI from "openai";
 
-const [baseURL, apiKey, poorKey] = process.argv.slice(2);
+const [gateway, apiKey, poorKey] = process.argv.slice(2);
+const baseURL = `${gateway}/openai/v1`;
 const client = new OpenAI({ baseURL, apiKey });
 
 const errorOf = async (call) => {
@@ -9,8 +10,16 @@ const errorOf = async (call) => {
     await call();
     return ["no error"];
   } catch (error) {
-    return [error.constructor.name, error.status ?? null, error.code ?? null];
+    return [error.constructor.name, error.status ?? null, error.code ?? null, error.message];
   }
+};
+
+const ended = async (video) => {
+  while (video.status === "queued" || video.status === "in_progress") {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    video = await client.videos.retrieve(video.id);
+  }
+  return video;
 };
 
 const seen = {};
@@ -23,11 +32,12 @@ for await (const event of await client.images.generate({ model: "flux-dev", prom
 const picture = new File([Buffer.from(made.data[0].b64_json, "base64")], "a.png", { type: "image/png" });
 const edited = await client.images.edit({ model: "gpt-image-1.5", prompt: "bluer", image: [picture, picture] });
 seen.edited = edited.data.length;
-let video = await client.videos.create({ model: "wan-2.2", prompt: "a wave", size: "1280x720", seconds: "5" });
-while (video.status === "queued" || video.status === "in_progress") {
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  video = await client.videos.retrieve(video.id);
-}
+const asked = { model: "wan-2.2", prompt: "a wave", size: "1280x720", seconds: "5" };
+const hanging = await client.videos.create({ ...asked, sandbox: { hang: true } });
+await client.videos.delete(hanging.id);
+const gone = await ended(hanging);
+seen.cancelled = [gone.status, gone.error.code];
+const video = await ended(await client.videos.create(asked));
 const content = await (await client.videos.downloadContent(video.id)).arrayBuffer();
 seen.video = [video.status, video.seconds, video.size, Buffer.from(content).toString("latin1", 4, 8)];
 const slow = await client.images.generate(

@@ -15,7 +15,7 @@ import pytest
 
 from tests.console.stack import Stack
 from tests.facades.conftest import Installed
-from tests.facades.openai_clients import charged, generations
+from tests.facades.openai_clients import charged, generations, refusals
 from tests.facades.tls import TlsProxy
 from tests.until import until
 from tests.webhooks.receiving import check_signature, receiving
@@ -86,3 +86,4 @@ async def test_a_program_written_for_fal_runs(
     assert charged(stack, account) == (2 + 3 + 4) * 5
     assert len(generations(stack, account)) == 1 + 3 + 2 + 2 + 4 + 1, "no call was made twice, refusals made none"
     assert generations(stack, poor) == []
+    assert refusals(stack, poor) == 2, "402 is not retried"

@@ -16,7 +16,7 @@ import pytest
 
 from tests.console.stack import Stack
 from tests.facades.conftest import Installed
-from tests.facades.openai_clients import charged, client_of, generations
+from tests.facades.openai_clients import charged, client_of, generations, refusals
 from tests.made_media import picture
 from tests.whole.everything import until
 
@@ -63,6 +63,7 @@ def test_a_program_written_for_openai_runs(stack: Stack, installed: Installed, v
     made = 1 + 1 + 1 + 2 + 3 + (0 if videos is None else 1)
     assert len(generations(stack, account)) == made, "no call was made twice, refusals made none"
     assert generations(stack, poor) == []
+    assert refusals(stack, poor) == 1, "402 is not retried"
 
 
 def test_an_edit_sends_its_images_in_order_and_the_mask_last(stack: Stack) -> None:

@@ -16,7 +16,7 @@ from replicate.prediction import Prediction
 from replicate.webhook import Webhooks
 
 from tests.console.stack import Account, Stack
-from tests.facades.openai_clients import charged, generations
+from tests.facades.openai_clients import charged, generations, refusals
 from tests.facades.replicate_clients import ClientOf, async_client_of, clients
 from tests.made_media import picture
 from tests.until import until
@@ -119,6 +119,7 @@ def test_without_credits_it_is_402_with_our_message(stack: Stack, client_of: Cli
     assert (error.status, error.type, error.title) == (402, "insufficient_credits", "Payment Required")
     assert "Not enough credits" in (error.detail or "")
     assert generations(stack, account) == []
+    assert refusals(stack, account) == 1, "it is not retried"
 
 
 @pytest.mark.parametrize(

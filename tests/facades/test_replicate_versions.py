@@ -13,7 +13,7 @@ import pytest
 
 from tests.console.stack import Account, Stack
 from tests.facades.conftest import Installed
-from tests.facades.openai_clients import charged, generations
+from tests.facades.openai_clients import charged, generations, refusals
 from tests.made_media import picture
 
 PROGRAM = Path(__file__).with_name("replicate_program.py")
@@ -58,3 +58,4 @@ def test_a_program_written_for_replicate_runs(stack: Stack, installed: Installed
     assert [len(one.get("inputs", [])) for one in made] == [0, 1, 0]
     assert charged(stack, account) == sum(one["price"]["credits"] for one in made[1:])
     assert generations(stack, poor) == []
+    assert refusals(stack, poor) == 1, "402 is not retried"
