@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
-gc.disable()  # saves a seventh of a start's CPU: imports make no garbage. The command line enables it again
+gc.disable()  # saves a seventh of a start's CPU: imports make no garbage. The command line re-enables it
 
 from gateway.cli import farebox  # noqa: E402 - imported without garbage collection
 from gateway.cli.say import say  # noqa: E402 - as above
@@ -16,7 +16,7 @@ EXIT_FAILED = 1
 
 
 def main() -> None:
-    """Run the command line. What Farebox expected to go wrong is said in a message, without a traceback."""
+    """Run the command line. Expected errors are printed as a message, without a traceback."""
     try:
         farebox(prog_name="farebox")
     except (SettingsError, RateCardError) as error:

@@ -1,4 +1,4 @@
-"""The gateway's one composition root: everything that handlers use is made here, and closed here.
+"""The gateway's composition root: everything that handlers use is created and closed here.
 
 The gateway starts without the ledger, responds with 503, and continues once the ledger is available. An incompatible
 ledger (another schema, other partitions) or, with FAREBOX_REQUIRE_DURABLE, one that is not durable, aborts the start.

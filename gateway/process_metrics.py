@@ -1,12 +1,12 @@
-"""The metrics of the processes that one `farebox up` runs: each serves its own, the gateway shows all of them.
+"""The metrics of all processes of one `farebox up`: each serves its own, and the gateway's page shows all of them.
 
-A worker or caretaker under `up` answers on a Unix socket in the data folder: no port to choose, to find taken, or to
-guard. Whoever connects is sent the metrics in Prometheus's text format and a line that ends them. The gateway asks all
-of them for each scrape and merges what they say, each sample with the label `process`. Without the last line nothing is
-shown: of a process that was killed while it wrote, a number may be cut too.
+A worker or caretaker under `up` serves them on a Unix socket in the data folder, so there is no port to choose or
+protect. A client gets the metrics in Prometheus's text format, and a final line. At each scrape, the gateway reads all
+of them and merges the samples, each with the label `process`. A response without the final line is dropped: if the
+process was killed while writing, the last number may be cut off.
 
-prometheus_client's own way for several processes, a shared folder of mapped files, has no collectors (what is asked at
-scrape time), no `process_*`, and files that somebody must clear after each process that has ended.
+prometheus_client's multiprocess mode, a shared folder of mapped files, has no collectors (values read at scrape time),
+no `process_*`, and leaves files to clean up after each process.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ GATEWAY = "gateway"
 CARETAKER = "caretaker"
 
 Answers = Mapping[str, list[Metric] | None]
-"""By the process's name; None: it did not answer."""
+"""By process name; None: it did not respond."""
 
 _ANSWER_SECONDS = 1.0
 _ANSWER_BYTES_MAX = 16 << 20
-_END = b"# EOF\n"  # OpenMetrics ends so; a comment in Prometheus's text format
+_END = b"# EOF\n"  # the end marker of OpenMetrics; a comment in Prometheus's text format
 
 log = structlog.get_logger(__name__)
 
 
 def worker_process(tool: str) -> str:
-    """What `farebox up` calls the process of a tool's worker, in its log and in metrics."""
+    """The name of a tool's worker process under `farebox up`, in its log and in metrics."""
     return f"worker-{tool}"
 
 
 def serve(settings: Settings, process: str) -> None:
-    """Serve this process's metrics, from a thread, until it ends; without them it works as well, and says so."""
+    """Serve this process's metrics from a thread until it ends. A failure is logged, and the process continues."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the gateway's page is without them too
     path = _socket_of(settings, process)
     try:
-        path.unlink(missing_ok=True)  # of the process before this one
+        path.unlink(missing_ok=True)  # left by the previous process
         server = _Server(str(path), _Exposition)
     except OSError as error:
         log.warning("METRICS_NOT_SERVED", socket=str(path), error=error.strerror)
@@ -59,7 +59,7 @@ def serve(settings: Settings, process: str) -> None:
 
 
 class ProcessMetrics:
-    """Reads what the workers and the caretaker beside the gateway serve. `tools` are those that may have a worker."""
+    """Reads the metrics of the workers and the caretaker. `tools` are those that may have a worker."""
 
     def __init__(self, settings: Settings, tools: Callable[[], Iterable[str]]) -> None:
         self._settings = settings
@@ -68,9 +68,9 @@ class ProcessMetrics:
         self._silent: set[str] = set()
 
     async def read(self) -> Answers:
-        """What each process answers, asked all at once."""
+        """Each process's response, all requested concurrently."""
         expected = {CARETAKER, *map(worker_process, self._tools())}
-        # A worker whose tool has left the rate card ends once nothing of the tool is open.
+        # A worker whose tool was removed from the rate card ends once none of the tool's generations are open.
         names = sorted(expected | self._answered)
         answers = dict(zip(names, await asyncio.gather(*map(self._read_one, names)), strict=True))
         self._answered = {name for name, families in answers.items() if families is not None}
@@ -96,10 +96,10 @@ class ProcessMetrics:
 
 
 def together(own: Iterable[Metric], others: Answers) -> list[Metric]:
-    """The gateway's own metrics and the others' as one page's: each name once, each sample with its process's name."""
+    """The gateway's own metrics and the others' merged: each metric once, each sample with its process's name."""
     up = GaugeMetricFamily(
         "farebox_process_up",
-        "1 for each process whose metrics are on this page, 0 for one that did not answer.",
+        "1 for each process whose metrics are on this page, 0 for one that did not respond.",
         labels=["process"],
     )
     found: dict[str, Metric] = {up.name: up}
@@ -116,7 +116,7 @@ def _socket_of(settings: Settings, process: str) -> Path:
 
 
 async def _receive(path: Path) -> str:
-    """All that is sent there. OSError if nobody listens, ValueError if it is too much or not all."""
+    """Read a socket to its end. OSError if nothing is listening, ValueError if it is too large or incomplete."""
     _check_it_is_ours(path)
     reader, writer = await asyncio.open_unix_connection(path)
     try:
@@ -135,16 +135,16 @@ async def _receive(path: Path) -> str:
 
 
 def _check_it_is_ours(path: Path) -> None:
-    """A path that would be too long is replaced by one in a folder where others may write."""
+    """The socket's owner is checked because a path that is too long is moved to a folder where others may write."""
     if path.lstat().st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "the socket belongs to another user")
 
 
 class _Exposition(StreamRequestHandler):
-    timeout = _ANSWER_SECONDS  # whoever does not read keeps the next one waiting no longer than this
+    timeout = _ANSWER_SECONDS  # a client that does not read must not block the next one for longer
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError):  # whoever asked has gone
+        with contextlib.suppress(OSError):  # the client has hung up
             self.wfile.write(generate_latest(REGISTRY) + _END)
 
 

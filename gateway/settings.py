@@ -1,4 +1,4 @@
-"""The settings, read once from the environment: the only place that looks at `os.environ`.
+"""The settings, read once from the environment: the only module that reads `os.environ`.
 
 Every setting of docs/settings.md is a field here, named alike without its `FAREBOX_` prefix; a client's are in
 `client/settings.py`. A value that is wrong
@@ -195,7 +195,7 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> Retention:
-        """How long what has ended is kept."""
+        """How long ended generations and other history are kept."""
         usual = max(self.output_days, RECORD_DAYS) + OPEN_DAYS
         lists = usual if self.list_days is None else self.list_days
         return Retention(outputs=self.output_days, lists=lists, journal=self.journal_days, usage=self.usage_days)
@@ -207,12 +207,12 @@ class Settings(BaseSettings):
 
     @property
     def in_test_mode(self) -> bool:
-        """Test mode (R22): on with the embedded ledger where nobody else can come, unless said otherwise."""
+        """Test mode (R22). By default on with the embedded ledger, if only this machine can reach the gateway."""
         return self.embedded and self.reached_by is None if self.test_mode is None else self.test_mode
 
     @property
     def reached_by(self) -> str | None:
-        """The setting by which others than this machine reach the gateway; None: nobody does."""
+        """The setting that makes the gateway reachable from other machines; None: it is not."""
         if not is_loopback(self.host):
             return f"FAREBOX_HOST={self.host}"
         if self.public_url is not None and not is_loopback(urlsplit(self.public_url).hostname or ""):
@@ -234,44 +234,44 @@ class Settings(BaseSettings):
 
     @property
     def ledger_address(self) -> str:
-        """Where the ledger is, with the embedded server filled in."""
+        """The address of the ledger, or else of the embedded server."""
         return self.ledger_url or self.queue_url or f"unix://{self.redis_socket}"
 
     @property
     def queue_address(self) -> str:
-        """Where the queue is, with the embedded server filled in."""
+        """The address of the queue's Redis, or else of the embedded server."""
         return self.queue_url or self.ledger_url or f"unix://{self.redis_socket}"
 
     @property
     def outputs_address(self) -> str:
-        """Where outputs are stored, as a URL that `obstore` takes."""
+        """Where outputs are stored, as a URL for `obstore`."""
         return self.outputs_url or (self.data.resolve() / "outputs").as_uri()
 
     @property
     def public_address(self) -> str:
-        """How clients reach the gateway, without a slash at the end."""
+        """The address that clients use, without a trailing slash."""
         if self.public_url:
             return self.public_url.rstrip("/")
         return http_address(public_host(self.host), self.port)
 
     @property
     def public_address_is_guessed(self) -> bool:
-        """Whether links lead to an address of this machine that nobody has named."""
+        """Whether links point to an address of this machine that was not configured."""
         return not self.public_url and is_every_address(self.host)
 
     @property
     def local_address(self) -> str:
-        """How this machine reaches the gateway, whatever clients are told."""
+        """The gateway's address on this machine, whatever clients use."""
         return http_address(local_host(self.host), self.port)
 
     @property
     def operators_address(self) -> str:
-        """How the command line reaches the gateway: where FAREBOX_PUBLIC_URL says, else on this machine."""
+        """The gateway's address for the command line: FAREBOX_PUBLIC_URL, else the one on this machine."""
         return self.public_address if self.public_url else self.local_address
 
     @property
     def address_guard(self) -> AddressGuard:
-        """Which addresses may be called where a customer names the URL."""
+        """Which addresses may be called if a customer names the URL."""
         return AddressGuard(parse_networks(self.webhook_networks), setting="FAREBOX_WEBHOOK_NETWORKS")
 
     @property
@@ -281,20 +281,20 @@ class Settings(BaseSettings):
 
     @property
     def return_urls(self) -> ReturnUrls:
-        """Where payment pages may lead: to this gateway, to allowed origins, in test mode to this machine's pages."""
+        """Where payment pages may return to: this gateway, allowed origins, and in test mode pages on this machine."""
         allowed = set(parse_origins(self.return_origins))
-        with contextlib.suppress(ValueError):  # a public address that browsers may read in two ways is nobody's origin
+        with contextlib.suppress(ValueError):  # a public address that browsers may parse in two ways is not an origin
             allowed.add(origin_of(self.public_address))
         return ReturnUrls(frozenset(allowed), loopback=self.in_test_mode)
 
     @property
     def proxies(self) -> Proxies:
-        """Which reverse proxies may say whom they speak for."""
+        """The reverse proxies that are trusted to report the client's address."""
         return Proxies(parse_networks(self.trusted_proxies), self.proxy_header)
 
     @property
     def allowed_origins(self) -> frozenset[str]:
-        """Whose pages may call the API from a browser."""
+        """The origins whose pages may call the API from a browser."""
         return parse_origins(self.cors_origins)
 
     @property
@@ -308,7 +308,7 @@ class Settings(BaseSettings):
         return round(self.dispatch_seconds * 1000)
 
     def environment(self) -> dict[str, str]:
-        """The environment for a process of ours that shall see these settings, wherever it runs."""
+        """The environment for a child process with these settings, whatever its working directory."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         values = {
             name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
@@ -319,14 +319,14 @@ class Settings(BaseSettings):
         return {**os.environ, **{f"FAREBOX_{name.upper()}": value for name, value in values.items()}}
 
     def secret(self, name: SecretName) -> str:
-        """The `admin-key` or `signing-key`: as set, else kept in the data folder (0600) and made at first use."""
+        """The `admin-key` or `signing-key`: as set, else from the data folder (0600), generated at first use."""
         given = self._given_secret(name)
         if given is not None:
             return given
         return kept_secrets.read_or_make(self.data / name, prefix="fbx_" if name == "admin-key" else "")
 
     def existing_secret(self, name: SecretName) -> str | None:
-        """The same for whoever only looks: None if there is none yet. Nothing is made."""
+        """The same without generating one: None if there is none yet."""
         given = self._given_secret(name)
         if given is not None:
             return given
@@ -336,7 +336,7 @@ class Settings(BaseSettings):
             return None
 
     def secret_source(self, name: SecretName) -> str:
-        """Where that secret is read from, for messages: the variable, or the file with its whole path."""
+        """Where that secret is read from, for messages: the variable, or the file's full path."""
         if self._given_secret(name) is not None:
             return _SECRET_VARIABLES[name]
         return str(self.data.resolve() / name)
@@ -347,22 +347,22 @@ class Settings(BaseSettings):
 
 
 def environment_secret(name: str) -> str | None:
-    """A secret whose variable the rate card names, such as a provider's key; None if it is not set, or empty."""
+    """A secret from a variable named in the rate card, such as a provider's key; None if it is unset or empty."""
     return os.environ.get(name) or None
 
 
 def cloud_environment() -> dict[str, str]:
-    """The variables by which the clouds' own programs are set up: where a bucket is, and its credentials."""
+    """The clouds' own environment variables: a bucket's endpoint and credentials."""
     return {name: value for name, value in os.environ.items() if name.startswith(_CLOUD_VARIABLES) or name == "HOME"}
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment; SettingsError names every variable that is wrong, and what it may be."""
+    """Read the environment; SettingsError names every wrong variable and its accepted values."""
     return read_settings(Settings, **overrides)
 
 
 def read_settings(settings: type[Read], **overrides: object) -> Read:
-    """The same for settings of another program than a gateway."""
+    """The same for another program's settings."""
     try:
         return settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what it is given
     except ValidationError as error:

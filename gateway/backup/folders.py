@@ -19,7 +19,7 @@ _CHUNK_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def made_whole(place: Path) -> Iterator[Path]:
-    """A folder to fill, which gets its name, `place`, at the end; on an error or Ctrl-C it is removed.
+    """A temporary folder to fill, renamed to `place` at the end; on an error or Ctrl-C it is removed.
 
     BackupFailed if `place` already exists, unless it is an empty folder.
     """
@@ -31,7 +31,7 @@ def made_whole(place: Path) -> Iterator[Path]:
         yield half
         _sync(half)
         try:
-            half.rename(place)  # an empty folder gives way, one with anything in it does not
+            half.rename(place)  # replaces an empty folder; fails on any other
         except OSError as error:
             raise BackupFailed(f"{place}: {error.strerror}; nothing was changed") from None
         _sync(place.parent)
@@ -46,7 +46,7 @@ def check_free(place: Path) -> None:
 
 
 def write_file(path: Path, contents: bytes) -> None:
-    """Write a file for its owner only, and to the disk."""
+    """Write a file for its owner only, and fsync it."""
     make_folders(path.parent)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, data_folder.FILE_MODE), "wb") as file:
         file.write(contents)
@@ -55,7 +55,7 @@ def write_file(path: Path, contents: bytes) -> None:
 
 
 def copy_file(source: Path, path: Path, name: str, progress: Progress) -> ManifestFile:
-    """Copy a file, for its owner only; what was copied, as `name`."""
+    """Copy a file, for its owner only; returns its entry, as `name`."""
     make_folders(path.parent)
     size, digest = 0, hashlib.sha256()
     with source.open("rb") as read, os.fdopen(_new(path), "wb") as written:
@@ -70,7 +70,7 @@ def copy_file(source: Path, path: Path, name: str, progress: Progress) -> Manife
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, for their owner only."""
+    """Create a folder and its parents, for their owner only."""
     if not folder.is_dir():
         make_folders(folder.parent)
         data_folder.make(folder)

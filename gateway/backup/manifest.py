@@ -16,7 +16,7 @@ FORMAT = 1
 _CHUNK_BYTES = 1 << 20
 
 Progress = Callable[[int], None]
-"""Is told of so many bytes more."""
+"""Called with the number of further bytes processed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ManifestFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A backup's manifest. `signing_key_mark` tells the signing key from others; `left_out` says what is not in it."""
+    """A backup's manifest. `signing_key_mark` is the signing key's fingerprint; `left_out`: what is not included."""
 
     farebox: str
     made_at: str
@@ -45,12 +45,12 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """How many bytes all files have."""
+        """The total size of all files, in bytes."""
         return sum(entry.bytes for entry in self.files)
 
     @property
     def has_ledger(self) -> bool:
-        """Whether the ledger is in it."""
+        """Whether it includes the ledger."""
         return self.redis is not None
 
     def write(self, folder: Path) -> None:
@@ -58,7 +58,7 @@ class Manifest:
         with (folder / NAME).open("w") as file:
             file.write(json.dumps(asdict(self), indent=1) + "\n")
             file.flush()
-            os.fsync(file.fileno())  # before the folder has its name: whoever finds it there finds it whole
+            os.fsync(file.fileno())  # before the folder is renamed: from then on it must be complete
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

@@ -20,7 +20,7 @@ from gateway.startup.signing_key import mark_of
 
 @dataclass(slots=True)
 class Restored:
-    """The rate card in use after the restore, and what is left to do by hand."""
+    """The rate card in use after the restore, and the remaining manual steps."""
 
     card: Path
     to_do: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ def check_place(settings: Settings, manifest: Manifest) -> None:
 def put_back(settings: Settings, source: Path, manifest: Manifest, progress: Progress) -> Restored:
     """Copy everything to its place, and give the data folder its name once it is complete."""
     outputs = _own_store(settings)
-    with ExitStack() as places:  # both have their names once all is copied, or neither
+    with ExitStack() as places:  # both are renamed once everything is copied, or neither
         folder = places.enter_context(made_whole(settings.data.absolute()))
         store = folder / OUTPUTS if outputs is None else places.enter_context(made_whole(outputs))
         _copy(source, manifest, OUTPUTS, store, progress)
@@ -103,7 +103,7 @@ def _own_store(settings: Settings) -> Path | None:
 
 
 def _set_time(path: Path, manifest: Manifest) -> None:
-    """Which card is in force goes by the file's time: it must not look newer than it is."""
+    """Keep the card's file time, which decides which card is in force: it must not look newer than it is."""
     os.utime(path, ns=(manifest.rate_card_time_ns, manifest.rate_card_time_ns))
 
 

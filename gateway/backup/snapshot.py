@@ -1,6 +1,7 @@
-"""A consistent copy of a Redis: the snapshot that it hands to a new replica, asked for as `redis-cli --rdb` does.
+"""A consistent copy of a Redis: the snapshot that it sends to a new replica, requested as `redis-cli --rdb` does.
 
-`REPLCONF rdb-only` has the server end the exchange with the snapshot, count us as no replica, and keep nothing for us.
+With `REPLCONF rdb-only` the server ends the exchange after the snapshot, does not count us as a replica, and keeps no
+backlog for us.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from redis.exceptions import RedisError
 
 from gateway.errors import BackupFailed
 
-_SILENCE_SECONDS = 60.0  # while it makes the snapshot a server sends a line break every ten seconds
+_SILENCE_SECONDS = 60.0  # a server sends a line break every ten seconds while it creates the snapshot
 _CHUNK_BYTES = 256 * 1024
 _MARK_BYTES = 40
 _END = b"$EOF:"
@@ -24,12 +25,12 @@ Write = Callable[[bytes], None]
 
 
 async def copy_snapshot(redis: Redis, write: Write) -> None:
-    """Give `write` the server's snapshot (RDB), piece by piece: all that was acknowledged before is in it.
+    """Pass the server's snapshot (RDB) to `write`, in pieces. It contains everything acknowledged before.
 
-    BackupFailed if the server does not answer, or hands no snapshots out.
+    BackupFailed if the server does not respond, or does not send snapshots.
     """
     pool = redis.connection_pool
-    # Its own connection, made like the pool's: TLS, passwords, Sentinel and sockets are the pool's to know.
+    # A separate connection, created by the pool, which knows about TLS, passwords, Sentinel and sockets.
     kind: Any = type("SnapshotConnection", (_SnapshotConnection, pool.connection_class), {})
     connection: _SnapshotConnection = kind(**pool.connection_kwargs)
     try:
@@ -53,7 +54,7 @@ class _SnapshotConnection(AbstractConnection):
         if reader is None:
             raise EOFError("the connection is closed")
         head = b""
-        while not head:  # line breaks alone say that it is still at work
+        while not head:  # line breaks only mean that it is still working
             head = (await _in_time(reader.readline())).strip()
             if reader.at_eof():
                 raise EOFError("the connection was closed before the snapshot")
@@ -76,7 +77,7 @@ async def _so_many(reader: asyncio.StreamReader, size: int, write: Write) -> Non
 
 
 async def _until_mark(reader: asyncio.StreamReader, mark: bytes, write: Write) -> None:
-    """A snapshot of unknown size ends with 40 bytes that were named before it."""
+    """Read a snapshot of unknown size, which ends with 40 bytes announced before it."""
     held = b""
     while not held.endswith(mark):
         held += await _piece(reader, _CHUNK_BYTES)

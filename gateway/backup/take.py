@@ -35,12 +35,12 @@ _FILES_IN_FORCE = "file appendonly.aof.1.base.rdb seq 1 type b\n"
 _SECRETS: tuple[SecretName, ...] = ("admin-key", "signing-key")
 
 Begin = Callable[[str, int | None], Progress]
-"""Is told what begins and how many bytes it has, if that is known; what it returns is told of each piece."""
+"""Called with the next part and its size, if known; returns the function to call with each piece's size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where everything is, determined before anything is created."""
+    """Where everything is; determined before anything is created."""
 
     keys: dict[SecretName, str]
     card: Path
@@ -60,7 +60,7 @@ def sources(settings: Settings, *, ledger: bool) -> Sources:
     card = default_card_path(settings.rate_card)
     outputs, left_out = local_store(settings.outputs_address), []
     if outputs is None:
-        bucket = bucket_of(settings.outputs_address)  # without credentials that the URL may have
+        bucket = bucket_of(settings.outputs_address)  # without any credentials in the URL
         left_out.append(f"outputs, inputs and uploads: they are in {bucket}; back them up with its own tools")
     if not ledger:
         left_out.append("the ledger (--without-ledger): back up its Redis with its own tools, just before this backup")
@@ -81,7 +81,7 @@ def sources(settings: Settings, *, ledger: bool) -> Sources:
 
 
 async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[str, list[ManifestFile]]:
-    """Copy the ledger as Redis reads it; the server's version, and the files."""
+    """Copy the ledger in the form that Redis reads; returns the server's version, and the files."""
     redis = connect_ledger(settings.ledger_address)
     try:
         if not isinstance(redis, Redis):
@@ -111,7 +111,7 @@ async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[s
 
 
 async def _check_signing_key(redis: Redis, settings: Settings) -> None:
-    """A backup with another key than its ledger's could not be started after a restore."""
+    """Check the key: with another one than its ledger's, a restored backup would not start."""
     known, mine = await redis.get(SIGNING_KEY), mark_of(settings.secret("signing-key"))
     if known is not None and known.decode() != mine:
         raise SettingsError(difference(settings, mine, known.decode()))
@@ -133,7 +133,7 @@ def copy_files(found: Sources, folder: Path, begin: Begin) -> list[ManifestFile]
         try:
             entries.append(copy_file(found.outputs / name, folder / OUTPUTS / name, f"{OUTPUTS}/{name}", told))
         except FileNotFoundError:
-            continue  # it has expired meanwhile
+            continue  # it has expired in the meantime
     return entries
 
 
@@ -153,13 +153,13 @@ def manifest(found: Sources, redis: str | None, files: list[ManifestFile]) -> Ma
 
 
 def local_store(address: str) -> Path | None:
-    """The folder of a local store; None if it is elsewhere."""
+    """The folder of a local object store; None for another kind."""
     parts = urlsplit(address)
     return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
 def _stored(folder: Path) -> Iterator[tuple[str, int]]:
-    """The objects of a local store; what is half-written has another name."""
+    """The objects of a local store; unfinished ones have other names."""
     for top, _, names in os.walk(folder):
         for name in names:
             path = Path(top) / name

@@ -1,7 +1,7 @@
-"""The command line: one file a command, imported when it is asked for.
+"""The command line: one file per command, imported when it is used.
 
-Packages beside the gateway add commands through the entry point group `farebox.commands`. That is how `farebox worker`
-is there without the gateway importing the workers.
+Other packages add commands through the entry point group `farebox.commands`. So `farebox worker` exists without the
+gateway importing the workers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OWN_COMMANDS = {
     "redis": "gateway.cli.redis:redis",
     "mcp": "gateway.cli.mcp:mcp",
 }
-_LOGS_IT = frozenset({"gateway", "worker", "caretaker"})  # what else they say is a log too
+_LOGS_IT = frozenset({"gateway", "worker", "caretaker"})  # their other output is a log too
 _LAST_RESORT_SECONDS = 10  # beyond the grace period
 
 
@@ -43,7 +43,7 @@ class _Commands(Listing):
     """Finds commands by name in our own table and among the installed entry points."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Ours in the order a newcomer needs them, then the rest."""
+        """Our own in the order a newcomer needs them, then the rest."""
         del ctx
         return [*_OWN_COMMANDS, *sorted(point.name for point in entry_points(group="farebox.commands"))]
 
@@ -60,7 +60,7 @@ class _Commands(Listing):
         return None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Say where the pages are that came with this version, on a line of its own that can be copied."""
+        """Print where this version's documentation is, on a line of its own for copying."""
         del ctx
         formatter.write(f"\nDocumentation:\n  {docs_folder()}\n")
 
@@ -81,7 +81,7 @@ def farebox(ctx: click.Context, parent_fd: int | None) -> None:
       farebox pricing check   check that the price list is complete
     """
     if not gc.isenabled():  # everything is imported now, and `gateway.__main__` had it disabled until then
-        gc.freeze()  # modules stay: no collection looks through them again
+        gc.freeze()  # modules are permanent: no collection examines them again
         gc.enable()
     if parent_fd is None and ctx.invoked_subcommand not in _LOGS_IT:
         for variable, meant in misspelt().items():

@@ -1,4 +1,4 @@
-"""`farebox account`: what operators do to accounts, over the HTTP interface of a running gateway."""
+"""`farebox account`: manage accounts over the HTTP API of a running gateway."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Credits(click.ParamType[int | float]):
     name = "credits"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
-        """Turn the text into the JSON number that says exactly that."""
+        """Convert the text to the exact JSON number."""
         try:
             amount = Decimal(value)
             credits_to_millicredits(amount)
@@ -199,7 +199,7 @@ def journal(
       farebox account journal acme --kind refund --limit 100
       farebox account journal acme --json | jq '.data[].credits'
     """
-    _path(name)  # is it an account's id?
+    _path(name)  # checks the account id
     wanted = {field: value for field, value in (("kind", kind), ("generation", generation)) if value is not None}
 
     async def read(client: GatewayClient) -> dict[str, Any]:
@@ -322,7 +322,7 @@ def advance(name: str, seconds: int, *, as_json: bool) -> None:
 
 
 def _path(name: str) -> str:
-    if not is_account_id(name):  # `..` would lead to another call
+    if not is_account_id(name):  # `..` would change the call's path
         raise click.ClickException(f"{name!r} is not an account id: 1 to 64 letters, digits or any of _ . @ -")
     return f"/v1/admin/accounts/{quote(name, safe='@')}"
 
@@ -375,7 +375,7 @@ def _key(key: dict[str, Any]) -> str:
 
 
 def _plan_line(plan: dict[str, Any]) -> str:
-    """`plan standard (active, monthly), paid through …, then ultimate`: the parts that there are."""
+    """`plan standard (active, monthly), paid through …, then ultimate`: the parts that apply."""
     status = plan["status"] if plan["interval"] is None else f"{plan['status']}, {plan['interval']}"
     line = f"plan {plan['id']} ({status})"
     if plan["paid_through"] is not None:
@@ -399,9 +399,9 @@ def _grants(grants: list[dict[str, Any]]) -> Table:
 
 
 def journal_table(entries: list[dict[str, Any]], title: str) -> Table:
-    """Journal entries as a table: what each did to available and held, and what stood there after it.
+    """Journal entries as a table: each entry's change to available and held credits, and the balance after it.
 
-    The last column is left out where it would only repeat one generation.
+    The last column is left out if it would only repeat one generation.
     """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in ("at", "kind"):

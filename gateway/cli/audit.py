@@ -22,7 +22,7 @@ from gateway.settings import Settings, load_settings
 
 EXIT_DIFFERENCES = 1
 EXIT_NOT_PROVED = 2
-EXIT_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+EXIT_INTERRUPTED = 130  # a shell's exit code after Ctrl-C
 
 _TITLES = {"partitions": "partitions", "keys": "accounts, journals, generations"}
 
@@ -101,7 +101,7 @@ async def _remember(ledger: Ledger, report: Report) -> None:
 
 
 class _AuditBars:
-    """One bar for each part of the audit, from the moment it begins."""
+    """One progress bar for each part of the audit, once it begins."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -114,7 +114,7 @@ class _AuditBars:
 
 
 def as_data(report: Report) -> dict[str, Any]:
-    """The report as JSON takes it. `difference_count` counts also those that were too many to list."""
+    """The report for JSON. `difference_count` includes those not listed."""
     names = ("at", "finished", "keys", "accounts", "generations", "entries", "clean", "difference_count", "unproved")
     return {
         **{name: getattr(report, name) for name in names},

@@ -27,7 +27,7 @@ from gateway.local import data_folder
 from gateway.settings import Settings, load_settings
 
 _FAULTS_SHOWN = 20
-EXIT_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+EXIT_INTERRUPTED = 130  # a shell's exit code after Ctrl-C
 
 
 @click.command()
@@ -121,7 +121,7 @@ def _say_left_out(manifest: Manifest) -> None:
 
 
 class _BackupBars:
-    """A bar for each thing that begins."""
+    """A progress bar for each part, once it begins."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -140,7 +140,7 @@ def _bars() -> Iterator[_BackupBars]:
 
 @contextlib.contextmanager
 def _cleanly(consequence: str) -> Iterator[None]:
-    """Files for their owner only; an error or a signal is said in a line, with what became of it."""
+    """Files for their owner only; an error or a signal is printed as one line, with its consequence."""
     umask = os.umask(data_folder.UMASK)
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

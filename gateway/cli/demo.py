@@ -1,4 +1,4 @@
-"""`farebox demo`: the main job on real input, against a running gateway."""
+"""`farebox demo`: the main use case on real input, with a running gateway."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def demo(name: str | None) -> None:
 
 
 async def _demonstrate(settings: Settings, name: str) -> bool:
-    """Run the whole journey; True if something was not delivered."""
+    """Run the whole demo; True if something was not delivered."""
     console = Terminal()
     async with GatewayClient(settings.operators_address, admin_key(settings)) as admin:
         await admin.call("PUT", f"/v1/admin/accounts/{name}", {})
@@ -83,7 +83,7 @@ class _Wish:
 
 
 async def _generate(client: GatewayClient, wishes: list[_Wish], console: Terminal) -> list[dict[str, Any]]:
-    """Ask for everything at once and follow each to its end, with a bar each."""
+    """Request everything concurrently and follow each to its end, with a progress bar each."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         tasks = [progress.add_task(f"{wish.body['tool']:5}", total=1.0, status="quoted") for wish in wishes]
@@ -137,7 +137,7 @@ async def _show(client: GatewayClient, generation: dict[str, Any], folder: Path,
 
 
 def _write_secret(path: Path, secret: str) -> None:
-    """Write a file that only its owner can read, from its first moment on."""
+    """Write a file that only its owner can read from the moment it is created."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -145,7 +145,7 @@ def _write_secret(path: Path, secret: str) -> None:
 
 
 def _say_next(settings: Settings, key_file: Path, link: str, console: Terminal) -> None:
-    """A link that signs in once, and a curl that works when pasted: neither shows the key."""
+    """Print a one-time sign-in link and a curl command that can be pasted; neither shows the key."""
     address = settings.public_address
     console.print("[bold]Try next[/]")
     say(

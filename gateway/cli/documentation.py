@@ -1,7 +1,7 @@
-"""Where the documentation is on this machine: a wheel carries its pages, for those who have no clone to read them in.
+"""Where the documentation is on this machine: a wheel includes it, for those without a clone.
 
-The wheel has them in one folder, `gateway/manual`, laid out as in a clone: the pages link to each other, and those of
-`docs/` to what lies beside the packages. `pyproject.toml` lists them.
+The wheel has it in one folder, `gateway/manual`, laid out as in a clone, because pages link to each other and to files
+beside the packages. `pyproject.toml` lists them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def manual() -> Path:
-    """The folder that the README, `docs/` and the other pages are in, at the paths that a clone has them at."""
+    """The folder of the README, `docs/` and the other pages, with the paths of a clone."""
     package = Path(__file__).parents[1]
     packaged = package / "manual"
     return packaged if packaged.is_dir() else package.parent

@@ -1,4 +1,4 @@
-"""The embedded Redis for a command that needs its data: the one that runs, else one of the command's own meanwhile."""
+"""The embedded Redis for a command that needs its data: the running one, else one started for the command."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _CHECK_SECONDS = 0.05
 
 @contextlib.asynccontextmanager
 async def redis_in_reach(settings: Settings) -> AsyncIterator[None]:
-    """While this lasts the embedded Redis answers, if it is the ledger; LedgerUnavailable if it has no data here.
+    """Keep the embedded Redis available meanwhile, if it is the ledger; LedgerUnavailable if it has no data here.
 
-    It is started if nothing runs, which happens after a Ctrl-C of `farebox up` or when a start was refused, and ended
-    again. It makes nothing that was not there.
+    It is started if none is running, such as after a Ctrl-C of `farebox up` or a refused start, and stopped afterwards.
+    It never creates a new ledger.
     """
     if not settings.embedded or await _answers(settings):
         yield
@@ -65,7 +65,7 @@ async def _until_it_answers(settings: Settings, said: asyncio.Task[tuple[bytes, 
 
 
 async def _answers(settings: Settings) -> bool:
-    """Whether it has read its files, which takes a while, and answers."""
+    """Whether it has loaded its files, which takes a while, and responds."""
     redis = connect_queue(settings.queue_address)
     try:
         await redis.ping()
@@ -78,7 +78,7 @@ async def _answers(settings: Settings) -> bool:
 
 
 def check_is_there(settings: Settings) -> None:
-    """LedgerUnavailable if no server has ever listened in the data folder, for commands that read its ledger."""
+    """LedgerUnavailable if no server ever listened in the data folder; for commands that read its ledger."""
     if settings.embedded and not settings.redis_socket.exists():
         raise LedgerUnavailable(
             f"no embedded Redis is running in {settings.data.resolve()}. Run this in the folder where `farebox up` "

@@ -28,10 +28,10 @@ def gateway(*, under_up: bool) -> None:
     settings = load_settings()
     configure_logs(settings)
     raise_limit()
-    free_port(settings.host, settings.port, "gateway")  # said before anything is made
+    free_port(settings.host, settings.port, "gateway")  # report it before anything is created
     data_folder.take(settings.data)
     try:
         run(settings, under_up=under_up)
     except OSError:
-        free_port(settings.host, settings.port, "gateway")  # another program was quicker
+        free_port(settings.host, settings.port, "gateway")  # another program was faster
         raise

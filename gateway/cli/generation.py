@@ -1,4 +1,4 @@
-"""`farebox generation`: a generation's state and every credit of it, over the HTTP interface of a gateway."""
+"""`farebox generation`: a generation's state and credits, over the HTTP API of a running gateway."""
 
 from __future__ import annotations
 

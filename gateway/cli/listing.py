@@ -1,4 +1,4 @@
-"""A group of commands that lists each with its whole first sentence: click cuts them at the width of the terminal."""
+"""A command group whose help shows each first sentence in full: click cuts it at the terminal's width."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WHOLE = 1_000  # characters: longer than any first sentence
 
 
 class Listing(click.Group):
-    """A group whose help says in full what each command does, over several lines where it must."""
+    """A group whose help wraps each command's first sentence instead of cutting it."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the section `Commands`."""

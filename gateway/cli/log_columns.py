@@ -1,4 +1,4 @@
-"""One readable log of several processes: each line behind the name of the process that said it."""
+"""Merges the logs of several processes: each line is prefixed with its process's name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LogColumns:
         self._held: deque[tuple[str, str]] | None = None
 
     def show(self, name: str, line: str) -> None:
-        """Write a line that process `name` said."""
+        """Write a line of process `name`."""
         if self._held is not None:
             self._held.append((name, line))
         elif self._as_json:
@@ -40,7 +40,7 @@ class LogColumns:
             self._write(f"{column} {visible_lines(line)}")
 
     def say(self, text: str) -> None:
-        """Write a block of text for the person at the terminal, in no column."""
+        """Write a block of text for the person at the terminal, without a column."""
         if self._as_json:
             self.show("farebox", text)
         else:
@@ -48,7 +48,7 @@ class LogColumns:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep lines back meanwhile, so that somebody else can draw on the terminal; the last 2000 are shown after."""
+        """Hold lines back while something else draws on the terminal; the last 2000 are shown afterwards."""
         self._held = deque(maxlen=_HELD_LINES_MAX)
         try:
             yield
@@ -64,7 +64,7 @@ class LogColumns:
 
 
 def _named(name: str, line: str) -> str:
-    """The line as a JSON object that says which process it is from."""
+    """The line as a JSON object with its process."""
     try:
         said = json.loads(line)
     except ValueError:

@@ -33,7 +33,7 @@ def mcp() -> None:
             "FAREBOX_KEY is not set: set it to an account's API key, as `farebox account key` prints it."
         )
     server = _server()
-    # Ctrl-C ends the process as SIGTERM does: the SDK reads standard input in a thread that Python would wait for.
+    # Ctrl-C ends the process like SIGTERM: the SDK reads standard input in a thread that Python would wait for.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(_serve(server, settings.url, settings.key.get_secret_value()))
 

@@ -1,7 +1,7 @@
-"""The operator's side of a running gateway: the admin key, read and never made, and calls with it.
+"""Calls to a running gateway as its operator, with the admin key, which is read here and never generated.
 
-The gateway makes the key at its first start. From another folder than the gateway's there is none, or an old one; what
-is said then names the file that was looked for.
+The gateway generates the key at its first start. In another folder than the gateway's there is no key, or an old one;
+the message then names the file that was tried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Call = Callable[[GatewayClient], Coroutine[Any, Any, dict[str, Any]]]
 
 
 def ask_gateway(call: Call) -> dict[str, Any]:
-    """Run one exchange with the gateway as its operator; an error answer ends the command with its message."""
+    """Call the gateway as its operator; an error response ends the command with its message."""
     settings = load_settings()
     key = admin_key(settings)
 
@@ -36,7 +36,7 @@ def ask_gateway(call: Call) -> dict[str, Any]:
 
 
 def admin_key(settings: Settings) -> str:
-    """The admin key as set, else from the data folder; SettingsError names the file that was looked for."""
+    """The admin key as set, else from the data folder; SettingsError names the file that was tried."""
     key = settings.existing_secret("admin-key")
     if key is None:
         raise SettingsError(
@@ -48,7 +48,7 @@ def admin_key(settings: Settings) -> str:
 
 
 def in_words(refused: GatewayRefused, settings: Settings) -> str:
-    """The gateway's message; where it does not know the key, also where that key was read."""
+    """The gateway's message; if it does not know the key, also where the key was read from."""
     if refused.status != HTTPStatus.UNAUTHORIZED:
         return str(refused)
     return (

@@ -91,7 +91,7 @@ async def _publish(settings: Settings, card: RateCard, *, force: bool) -> None:
     ledger = Ledger(connect_ledger(settings.ledger_address))
     try:
         await ledger.start()
-        # How long things are kept is the gateways' to say; this machine may be set otherwise.
+        # Retention is set by the gateways; this machine's settings may differ.
         ledger.retention = settings.retention.as_published(await ledger.published())
         if not await ledger.publish(policy_of(card), force=force):
             raise RateCardOutdated(outdated(card, await ledger.policies_in_force()))

@@ -32,7 +32,7 @@ def redis() -> None:
 
 
 def _stand_by() -> None:
-    """Stay until asked to end: tools that run a Procfile stop everything when one process ends."""
+    """Stay until SIGTERM: tools that run a Procfile stop everything when one process ends."""
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     say("FAREBOX_LEDGER_URL or FAREBOX_QUEUE_URL is set, so no embedded Redis is started. Waiting for SIGTERM.")

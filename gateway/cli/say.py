@@ -1,4 +1,4 @@
-"""Prints texts, which come from outside, and a terminal obeys what it is sent. Ruff refuses `click.echo` elsewhere."""
+"""Prints text, with control characters from outside escaped. Ruff forbids `click.echo` elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints tables and text with markup, as `say.py` prints texts. Ruff refuses rich's `Console` elsewhere."""
+"""Prints tables and text with markup, escaped like in `say.py`. Ruff forbids rich's `Console` elsewhere."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _WIDEST = 10_000
 
 
 class Terminal(Console):
-    """Rich's console, which drops some control characters and passes on the others. Text may have its markup.
+    """Rich's console, which by itself drops only some control characters. Text may have its markup.
 
-    Texts of others go through `as_text`.
+    Text from outside must go through `as_text`.
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(highlight=False, stderr=stderr, width=width)
 
     def print_whole(self, table: Table) -> None:
-        """Print a table as wide as it is: an id that is broken over lines, or cut, cannot be copied or searched for."""
+        """Print a table at its full width: a wrapped or cut id cannot be copied or searched for."""
         wanted = self.measure(table, options=self.options.update(width=_WIDEST)).maximum
         Terminal(stderr=self.stderr, width=max(self.width, wanted)).print(table)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is to be written, made visible. Rich's own control sequences are no text."""
+        """Escape control characters. Rich's own control sequences are kept."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible_lines(segment.text), segment.style)
 
 
 def as_text(text: str) -> str:
-    """A text of others for a `Terminal`: on one line, and its brackets are no markup."""
+    """Text from outside for a `Terminal`: on one line, with brackets escaped."""
     return escape(visible(text))

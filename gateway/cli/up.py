@@ -32,7 +32,7 @@ from gateway.settings import Settings, load_settings
 from gateway.startup.exposure import links_in_words, mode_in_words
 from gateway.tasks import Tasks
 
-_FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: a folder named gateway where we happen to run is not ours
+_FAREBOX = (sys.executable, "-P", "-m", "gateway")  # -P: ignore a folder named gateway in the current directory
 _UNDER_UP = "--under-up"  # each serves its metrics to the gateway, which shows them all
 _CHECK_SECONDS = 0.1
 _FOLLOW_SECONDS = 1.0
@@ -64,7 +64,7 @@ def up(*, demo: bool) -> None:
     umask = data_folder.take(settings.data)
     lock(settings.data.resolve(), "farebox up")
     settings = settings.model_copy(update={"port": free_port(settings.host, settings.port, "up")})
-    settings.secret("admin-key")  # made before anyone asks, so that the path shown is there
+    settings.secret("admin-key")  # generated now, so that the path shown exists
     asyncio.run(_Everything(settings, tools, umask).run(demo=demo))
 
 
@@ -73,7 +73,7 @@ class _Everything:
 
     def __init__(self, settings: Settings, tools: list[str], umask: int) -> None:
         self._settings = settings
-        self._umask = umask  # of whoever started us: what the demo downloads is theirs
+        self._umask = umask  # the user's own, for the demo's downloads
         self._environment = settings.environment()
         self._tools = set(tools)
         self._beside = [
@@ -85,7 +85,7 @@ class _Everything:
         self._columns = LogColumns(names, as_json=settings.log_format == "json")
 
     async def run(self, *, demo: bool) -> None:
-        """Start everything, say so, go on until a signal, stop everything."""
+        """Start everything, print how to reach it, run until a signal, stop everything."""
         supervisor = Supervisor(
             self._environment, self._columns.show, self._settings.grace_seconds + _KILL_AFTER_SECONDS
         )
@@ -120,7 +120,7 @@ class _Everything:
         for program in self._beside:
             supervisor.start(program)
         await self._gateway_is_ready()
-        # A log that is kept would keep the link as well: it is for the eyes of whoever sits at the terminal.
+        # The link must not end up in a log file: it is only for the person at the terminal.
         self._columns.say(self._greeting(await self._operators_link() if sys.stdout.isatty() else None))
         tasks, cards = Tasks(), RateCards(default_card_path(self._settings.rate_card))
         tasks.keep("rate card", cards.watch)
@@ -133,7 +133,7 @@ class _Everything:
             await tasks.close()
 
     async def _follow(self, cards: RateCards, supervisor: Supervisor) -> None:
-        """Start a worker for each tool that the rate card gains; end those of tools it lost, once nothing is open."""
+        """Start a worker for each tool added to the rate card; stop those of removed tools, once nothing is open."""
         while True:
             await asyncio.sleep(_FOLLOW_SECONDS)
             wanted = set(cards.card.tools)
@@ -151,7 +151,7 @@ class _Everything:
                 self._tools.discard(tool)
 
     async def _tools_with_work(self) -> set[str]:
-        """The tools that have open generations; all of ours while the gateway cannot say."""
+        """The tools with open generations; all tools if the gateway cannot tell."""
         try:
             async with GatewayClient(self._settings.local_address, self._settings.secret("admin-key")) as client:
                 queues = (await client.call("GET", "/v1/ops/queues"))["queues"]
@@ -252,5 +252,5 @@ def _card_in_words(settings: Settings) -> str:
 
 
 def _own_name() -> str:
-    """How a person starts us from here: `make run` leaves the command in a folder that no PATH names."""
+    """The command as a person would type it here: after `make run`, `farebox` is not on the PATH."""
     return "farebox" if shutil.which("farebox") else shlex.quote(str(Path(sys.executable).with_name("farebox")))

@@ -17,17 +17,17 @@ from gateway.outside.outgoing import Outgoing
 from gateway.outside.visible import visible_lines
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
-_ERRORS_FROM = 300  # no call of ours is answered by a redirect
+_ERRORS_FROM = 300  # our API never redirects
 
 
 class GatewayUnreachable(FareboxError):
-    """No answer from the gateway: it may or may not have done what was asked."""
+    """No response from the gateway: the call may or may not have taken effect."""
 
 
 class GatewayRefused(FareboxError):
-    """The gateway answered with an error; `str()` is its own message, `code` its word for it.
+    """The gateway responded with an error; `str()` is its message, `code` its error code.
 
-    `retry_after` is the header of that name in seconds, None if there is none.
+    `retry_after` is the header `Retry-After` in seconds; None if there is none.
     """
 
     def __init__(self, status: int, body: dict[str, Any], retry_after: int | None = None) -> None:
@@ -45,7 +45,7 @@ class GatewayRefused(FareboxError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A JSON answer; `replayed` if an earlier call with the same idempotency key made it."""
+    """A JSON response; `replayed` if it is that of an earlier call with the same idempotency key."""
 
     body: dict[str, Any]
     replayed: bool
@@ -55,7 +55,7 @@ class Reply:
 class GatewayClient:
     """Calls a gateway with one key. Use it as an asynchronous context manager.
 
-    A gateway that does not answer is GatewayUnreachable, which says how to start one; an error is GatewayRefused.
+    GatewayUnreachable, if it does not respond, says how to start one; an error response raises GatewayRefused.
     """
 
     address: str
@@ -63,7 +63,7 @@ class GatewayClient:
     _outgoing: Outgoing | None = None
 
     async def __aenter__(self) -> Self:
-        """Make ready to call; connections are made when they are needed."""
+        """Prepare the session; connections are opened when needed."""
         at = URL(self.address)
         headers = {"Authorization": f"Bearer {self.key}"}
         self._outgoing = Outgoing(AddressGuard.beside(at.host), own=at, headers=headers)
@@ -85,7 +85,7 @@ class GatewayClient:
         once: str | None = None,
         query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Send a JSON request and return the JSON answer. `once` is the idempotency key."""
+        """Send a JSON request and return the JSON response. `once` is the idempotency key."""
         return (await self.exchange(method, path, body, once=once, query=query)).body
 
     async def exchange(
@@ -97,7 +97,7 @@ class GatewayClient:
         once: str | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Reply:
-        """The same, with what the headers say of the answer."""
+        """The same, with information from the response's headers."""
         content, headers = await self._send(method, URL(self.address + path), body, once, query or {})
         try:
             return Reply(json.loads(content), replayed="Idempotent-Replay" in headers)
@@ -105,7 +105,7 @@ class GatewayClient:
             raise GatewayUnreachable(f"What responds at {self.address} is not a Farebox gateway.") from None
 
     async def download(self, url: str) -> bytes:
-        """The bytes of an output, by its link: from this gateway, by whatever name the link calls it."""
+        """Download an output by its URL, from this gateway's address, whatever host the URL has."""
         if not url.startswith(f"{self.address}/"):
             url = self.address + URL(url, encoded=True).raw_path_qs
         content, _ = await self._send("GET", URL(url, encoded=True), None, None, {})

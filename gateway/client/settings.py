@@ -1,4 +1,4 @@
-"""What a client of a gateway must know and a gateway does not: where the gateway is, and an account's key."""
+"""The settings of a gateway's client: the gateway's address, and an account's key."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The data folder is its owner's alone: what lies in it has prompts, emails and keys.
+"""Keeps the data folder private to its owner: it contains prompts, emails and keys.
 
-Two things see to it. Processes that write there begin with a umask (`take`), because Redis and the object store make
-files by themselves. And what an earlier version left open is closed once, by name: only entries that Farebox itself
-makes are looked into, so that FAREBOX_DATA may be a folder with other things in it, be it `/` or somebody's home.
+Processes that write there start with a umask (`take`), because Redis and the object store create files by themselves.
+And files that an earlier version left readable are closed once, by name: only entries that Farebox itself creates are
+touched, because FAREBOX_DATA may be a folder with other contents, even `/` or a home directory.
 """
 
 from __future__ import annotations
@@ -22,35 +22,33 @@ UMASK = 0o077
 _SECRETS = frozenset({"admin-key", "signing-key"})
 _FILES = _SECRETS | {"lock"}
 _TREES = frozenset({"redis", "outputs"})
-_CLOSED = "closed"  # an empty file that says that everything from before was gone through
+_CLOSED = "closed"  # an empty file: everything from earlier versions has been closed
 _OURS = _FILES | _TREES | {_CLOSED, "demo", "rate-card", "lost+found"}
-_BESIDE = (".sock", ".log", ".toml")  # our sockets, and what people put into a folder that is otherwise ours
+_BESIDE = (".sock", ".log", ".toml")  # our sockets, and files that people put beside ours
 _OPEN_TO_OTHERS = 0o077
 _WRITABLE_BY_OTHERS = 0o022
-_ENTRIES_MAX = 1_000_000  # a start waits for it; some 4 s
+_ENTRIES_MAX = 1_000_000  # a start waits for this: some 4 s
 
 log = structlog.get_logger(__name__)
 
 
 def make(folder: Path) -> None:
-    """Make the folder, for its owner only, if it is not there; folders that lead to it are as the umask has them."""
+    """Create the folder, for its owner only, if it is missing; its parents get the umask's permissions."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=FOLDER_MODE)
 
 
 def take(folder: Path) -> int:
-    """Make and close the data folder for a process that writes there; the umask it had until then.
+    """Create and close the data folder for a process that writes there; returns its previous umask.
 
-    Everything that the process and its children make from now on is for its owner only.
+    Everything the process and its children create from now on is for its owner only.
     """
     before = os.umask(UMASK)
     try:
         make(folder)
         _close_folder(folder)
-    except (
-        OSError
-    ) as error:  # nothing can be written there: a gateway with its secrets in the environment needs nothing
+    except OSError as error:  # not writable: fine for a gateway with its secrets in the environment
         log.info("data_folder_unusable", folder=str(folder), error=error.strerror)
         return before
     if not (folder / _CLOSED).exists():
@@ -59,7 +57,7 @@ def take(folder: Path) -> int:
 
 
 def _close_folder(folder: Path) -> None:
-    """Close the folder itself if it is ours and nobody else's business; else say that it is open."""
+    """Close the folder itself if it is ours alone; else warn that it is open."""
     found = folder.stat()
     if not found.st_mode & _OPEN_TO_OTHERS:
         return
@@ -98,14 +96,14 @@ def _close_contents(folder: Path) -> None:
 
 
 class _Closing:
-    """Takes the rights of others away, entry by entry, and never through a link."""
+    """Removes others' permissions, entry by entry, and never follows a link."""
 
     def __init__(self) -> None:
         self.seen = 0
         self.left_open = 0
 
     def close_tree(self, top: Path) -> None:
-        """Close a folder and all that is below it."""
+        """Close a folder and everything below it."""
         for directory, _, files, descriptor in self._walk(top):
             if os.fstat(descriptor).st_mode & _OPEN_TO_OTHERS:
                 self._change(directory, descriptor, FOLDER_MODE)
@@ -113,7 +111,7 @@ class _Closing:
                 self.close(Path(directory), name, descriptor)
 
     def close(self, directory: Path, name: str, descriptor: int | None = None) -> None:
-        """Close one file; what is gone, is no file, or is a link is left alone."""
+        """Close one file; ignores links, other kinds of entries, and missing ones."""
         self.seen += 1
         place: Path | str = name if descriptor is not None else directory / name
         try:
@@ -127,7 +125,7 @@ class _Closing:
             self.left_open += 1
             return
         try:
-            if stat.S_ISREG(os.fstat(opened).st_mode):  # it may be another one by now
+            if stat.S_ISREG(os.fstat(opened).st_mode):  # it may have been replaced by now
                 self._change(str(directory / name), opened, FILE_MODE)
         finally:
             os.close(opened)

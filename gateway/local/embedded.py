@@ -26,7 +26,7 @@ from gateway.local import data_folder
 from gateway.local.open_files import raise_limit
 
 VERSION_MIN = (7, 2)  # WAITAOF; scripts with flags came in 7.0
-# Redis's own names for what it has not finished: a rewrite of its log, a snapshot, the list of the log's files.
+# Redis's names for unfinished files: a rewrite of its log, a snapshot, the list of the log's files.
 _LEFT_OVER = re.compile(
     r"temp-(?:rewriteaof-(?:bg-)?\d+\.aof|\d+(?:\.\d+)?\.rdb|appendonly\.aof\.(?:manifest|\d+\.incr\.aof))"
 )
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RedisProgram:
-    """A server program that is new enough."""
+    """A server program of a supported version."""
 
     path: Path
     version: tuple[int, ...]
@@ -61,27 +61,27 @@ def find_redis() -> RedisProgram:
 
 
 def durable_arguments() -> list[str]:
-    """What makes an answered write one on disk (docs/design.md, section 5), and ended generations small in memory."""
+    """Options to have acknowledged writes on disk (docs/design.md, section 5) and keep ended generations small."""
     return [
         *("--appendonly", "yes"),
         *("--appendfsync", "always"),
-        *("--aof-load-truncated", "yes"),  # a power cut leaves half a record: unanswered, so nobody was told of it
+        *("--aof-load-truncated", "yes"),  # a power cut leaves half a record, which was never acknowledged
         *("--maxmemory-policy", "noeviction"),
         *("--hash-max-listpack-value", str(COMPACT_VALUE_BYTES)),
         *("--save", ""),
-        *("--repl-diskless-sync-delay", "0"),  # `farebox backup` waits for its snapshot, and no replica comes second
+        *("--repl-diskless-sync-delay", "0"),  # `farebox backup` waits for its snapshot; no other replica joins
         *("--daemonize", "no"),
     ]
 
 
 def run_redis(*, data: Path, socket: Path, memory_mib: int) -> None:
-    """Become the embedded server of a data folder, in the foreground; `memory_mib` 0: no limit. Does not return."""
+    """Replace this process by the embedded server of a data folder; `memory_mib` 0: no limit. Does not return."""
     program = find_redis()
     raise_limit()
     data_folder.take(data)
     directory = data.resolve() / "redis"
     data_folder.make(directory)
-    # The lock's descriptor lives on in the server, so that no second server can write the same files.
+    # The server inherits the lock's descriptor, so that no second server can write the same files.
     os.set_inheritable(lock(directory, "an embedded Redis", wait_seconds=_LOCK_WAIT_SECONDS), True)  # noqa: FBT003
     arguments = [
         str(program.path),
@@ -100,9 +100,9 @@ def run_redis(*, data: Path, socket: Path, memory_mib: int) -> None:
 
 
 def remove_left_over(directory: Path) -> list[Path]:
-    """Remove what a killed Redis left of a rewrite: no server ever reads it, and each file is as large as all data.
+    """Remove the files of an interrupted rewrite: no server reads them, and each is as large as all data.
 
-    Call it with the folder's lock held and before the server starts: then nobody is writing them.
+    Call it with the folder's lock held, before the server starts: then nothing is writing them.
     """
     found = [path for path in (directory, directory / "appendonlydir") if path.is_dir()]
     left = [file for path in found for file in path.iterdir() if _LEFT_OVER.fullmatch(file.name) and _plain(file)]
@@ -116,9 +116,9 @@ def _plain(path: Path) -> bool:
 
 
 def lock(directory: Path, holder: str, wait_seconds: float = 0) -> int:
-    """Take the lock of `directory` for `holder` and return its descriptor; SettingsError names who has it.
+    """Lock `directory` for `holder` and return the descriptor; SettingsError names the current holder.
 
-    The lock goes with the last process that holds the descriptor, so a crash never leaves one behind.
+    The lock is released with the last process that has the descriptor, so a crash never leaves one behind.
     """
     path = directory / "lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -28,7 +28,7 @@ class Lifeline:
         self.reading_fd, self._writing_fd = os.pipe()
 
     def cut(self) -> None:
-        """Let go: every child that still watches now ends."""
+        """Close the pipe: every child that still watches it ends."""
         os.close(self._writing_fd)
         os.close(self.reading_fd)
 
@@ -49,10 +49,10 @@ def watch(reading_fd: int, grace_seconds: float) -> None:
 def tie(reading_fd: int) -> None:
     """Arrange that this process gets SIGTERM when its parent is gone, in a way that outlives `exec`."""
     if sys.platform == "linux":
-        # Kept across exec. The kernel means the thread that started us: the supervisor's only one.
+        # Kept across exec. It is bound to the thread that started us, which is the supervisor's only one.
         if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-        if _parent_is_gone(reading_fd, wait_ms=0):  # it ended before we asked
+        if _parent_is_gone(reading_fd, wait_ms=0):  # it ended before the call above
             sys.exit(1)
     else:
         tie_by_watcher(reading_fd)

@@ -10,13 +10,13 @@ from functools import cache
 from gateway.errors import SettingsError
 from gateway.outside.addresses import unmapped
 
-# Two of the addresses kept for documentation: nothing is sent there, they only choose a route to the world.
+# Two addresses reserved for documentation: nothing is sent there, they only select the default route.
 _FAR_AWAY = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 @cache
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to `host`; a name that leads nowhere counts as reachable by others."""
+    """Whether only this machine can connect to `host`; a name that does not resolve counts as reachable by others."""
     found = _addresses(host)
     return bool(found) and all(address.is_loopback for address in found)
 
@@ -30,9 +30,9 @@ def is_every_address(host: str) -> bool:
 
 @cache
 def public_host(host: str) -> str:
-    """What clients on other machines call `host`: itself, or for all addresses the one that leads to the world.
+    """The host that clients on other machines use: itself, or, for all addresses, that of the default route.
 
-    That is a guess where a machine has several; its name where it has none at all.
+    This is a guess if a machine has several; if it has none, its name is used.
     """
     if not is_every_address(host):
         return host
@@ -49,14 +49,14 @@ def public_host(host: str) -> str:
 
 
 def local_host(host: str) -> str:
-    """What this machine calls `host`: a loopback address where it means all."""
+    """The host that this machine uses: a loopback address if `host` means all."""
     if not is_every_address(host):
         return host
     return "::1" if ":" in host else "127.0.0.1"
 
 
 def free_port(host: str, port: int, command: str) -> int:
-    """The port, found to be free; one of the system's choice for 0. SettingsError, with the `command` to try next."""
+    """Check that the port is free and return it; for 0, the system chooses. SettingsError suggests a `command`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, port), family=family) as probe:

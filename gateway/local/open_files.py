@@ -8,12 +8,12 @@ import sys
 from gateway.errors import SettingsError
 
 FILES_MIN = 256  # half of them for clients; with fewer the ledger's own connections may not fit
-_FILES_MAX = 1_048_576  # where there is no hard limit; some systems refuse more
-_FILES_EVERYWHERE = 10_240  # what macOS takes at most, whatever its hard limit says
+_FILES_MAX = 1_048_576  # if there is no hard limit; some systems refuse more
+_FILES_EVERYWHERE = 10_240  # the maximum on macOS, whatever its hard limit
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard one; how many files there may be. SettingsError if that is too few to start."""
+    """Raise the soft limit to the hard one and return it. SettingsError if that is too low to start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (_FILES_MAX if hard == resource.RLIM_INFINITY else hard, _FILES_EVERYWHERE):
         if soft == resource.RLIM_INFINITY or soft >= wanted:

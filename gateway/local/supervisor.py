@@ -57,7 +57,7 @@ class Supervisor:
         """Raises SettingsError once a child refuses its settings."""
 
     def start(self, program: Program) -> None:
-        """Run `program` from now on."""
+        """Start `program`, and restart it when it exits."""
         environment = {**self._environment, PARENT_VARIABLE: str(self._lifeline.reading_fd)}
         child = _Child(program, environment, self._lifeline.reading_fd, self._show, self._give_up)
         self._children.append(child)
@@ -118,7 +118,7 @@ class _Child:
         return self._process.pid if self._process is not None and running else None
 
     def send(self, number: int) -> None:
-        """Signal the process and what it started, if it runs."""
+        """Signal the process and its children, if it is running."""
         self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -167,12 +167,12 @@ class _Child:
             limit=_LINE_BYTES_MAX,
         )
         self._process = process
-        if self._stopping.is_set():  # asked to stop while it was being made
+        if self._stopping.is_set():  # stopped while it was being started
             self.send(signal.SIGTERM)
         reading = asyncio.create_task(self._read(process.stdout))
         code = await process.wait()
         _, late = await asyncio.wait([reading], timeout=_LAST_WORDS_SECONDS)
-        for task in late:  # something that the child started still holds the pipe
+        for task in late:  # a grandchild still has the pipe open
             task.cancel()
         return code
 
@@ -191,7 +191,7 @@ class _Child:
 
 
 def _reason(said: Iterable[str]) -> str:
-    """The last output of one of our processes: its error, which may have several lines, or its last line."""
+    """The last output of a process: its error, which may have several lines, or its last line."""
     words = "\n".join(said)
     _, error, reason = words.rpartition("Error: ")
     return reason if error else words.rpartition("\n")[2]

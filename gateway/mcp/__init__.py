@@ -1,1 +1,1 @@
-"""Tools for assistants over the Model Context Protocol: each is a few calls of a running gateway's public API."""
+"""Tools for assistants over the Model Context Protocol: each makes a few calls to a gateway's public API."""

@@ -1,4 +1,4 @@
-"""What each tool takes. An assistant reads these descriptions; the gateway has the last word on every value."""
+"""The arguments of each tool. Assistants read these descriptions; the gateway validates every value."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gateway.schemas.base import AmountIn
 from gateway.schemas.generations import OUTPUTS_MAX
 
 WAIT_SECONDS_MAX = 45
-"""Many clients give up on a tool after a minute."""
+"""The longest wait: many clients time out a tool after a minute."""
 
 
 class Arguments(BaseModel):
-    """The arguments of one tool: unknown ones are refused."""
+    """The arguments of one tool; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -36,9 +36,9 @@ class MediaInput(Arguments):
 
 
 class Order(Arguments):
-    """What a price and a generation depend on."""
+    """The arguments that determine a price and a generation."""
 
-    tool: Annotated[str, Field(description="The model's tool, as `list_models` shows it.", examples=["image"])]
+    tool: Annotated[str, Field(description="The model's tool, as shown by `list_models`.", examples=["image"])]
     model: Annotated[str, Field(description="The model's id.", examples=["flux-dev"])]
     settings: Annotated[
         dict[str, str | bool | int | float],
@@ -47,21 +47,21 @@ class Order(Arguments):
     inputs: Annotated[list[MediaInput], Field(description="Only for models that accept inputs.")] = Field(
         default_factory=list
     )
-    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="How many to make; each is paid for.")] = 1
+    outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="How many to make; each is charged.")] = 1
 
     def body(self) -> dict[str, Any]:
-        """The same as the API takes it."""
+        """The API's request body."""
         return self.model_dump(mode="json", include=set(Order.model_fields) | {"prompt"})
 
 
 class QuoteArguments(Order):
     """What to price."""
 
-    prompt: Annotated[str, Field(description="Only needed where the price depends on the prompt's length.")] = ""
+    prompt: Annotated[str, Field(description="Only needed if the price depends on the prompt's length.")] = ""
 
 
 class GenerateArguments(Order):
-    """What to make, and the price that was agreed to."""
+    """What to make, and the accepted price."""
 
     prompt: Annotated[str, Field(min_length=1)]
     confirm_credits: Annotated[
@@ -104,4 +104,4 @@ class CancelGenerationArguments(Arguments):
 
 
 class GetBalanceArguments(Arguments):
-    """Nothing to choose: the balance is that of the key's account."""
+    """No arguments: the balance is that of the key's account."""

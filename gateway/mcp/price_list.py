@@ -1,8 +1,8 @@
-"""The price of every combination of a model's settings, by the gateway's own arithmetic: `POST /v1/estimates`.
+"""The price of every combination of a model's settings, calculated by the gateway: `POST /v1/estimates`.
 
-An estimate of one request on one day is that request's price, a hundred of them to a call, and it says what the
-account's plan allows. Nothing is priced here. Settings that no rate names, such as a seed, stay at their defaults: with
-them the example's list would have billions of prices instead of 241.
+An estimate of one request on one day is that request's price. One call takes a hundred of them, and also returns what
+the account's plan allows. Settings that no rate names, such as a seed, stay at their defaults: with all their values
+the example card would have billions of prices instead of 241.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from gateway.schemas.base import as_number, exact_decimal
 from gateway.schemas.estimates import ITEMS_MAX
 
 COMBINATIONS_MAX = 1000
-"""In one list; what is left out is said."""
+"""Combinations in one list; the list says if some were left out."""
 COMBINATIONS_PER_MODEL = 100
-"""Unless it is the only model."""
+"""Combinations per model, unless it is the only one."""
 _TRIES = 3
 _BESIDE_SETTINGS = frozenset({*INPUT_COUNTS, *MEASURES})
 
@@ -45,7 +45,7 @@ async def price_list(client: GatewayClient, tool: str | None, model: str | None)
 
 @dataclass(frozen=True, slots=True)
 class _Combinations:
-    """As many combinations of a model's settings as there is room for, its defaults first."""
+    """As many combinations of a model's settings as fit, its defaults first."""
 
     model: Mapping[str, Any]
     chosen: list[Settings]
@@ -63,7 +63,7 @@ def _combinations(models: Sequence[Mapping[str, Any]]) -> list[_Combinations]:
 
 
 def _walk(model: Mapping[str, Any]) -> Iterator[Settings]:
-    """Every allowed combination of the settings that are named by a rate, or that a rule binds to such a one."""
+    """Every allowed combination of the settings named by a rate, or bound to one of these by a rule."""
     named = _names_in_rates(model)
     bound = [rule["when"].keys() for rule in model["forbidden"] if rule["when"].keys() & named]
     varied = {name: of for name, of in model["settings"].items() if name in named.union(*bound)}
@@ -81,7 +81,7 @@ def _matches(when: Mapping[str, Sequence[Any]], settings: Settings) -> bool:
 
 
 def _values(setting: Mapping[str, Any]) -> Iterator[Any]:
-    """Every value of a setting; of a long range those that a list has room for."""
+    """Every value of a setting; of a long range as many as fit."""
     if setting.get("values"):
         yield from setting["values"]
         return
@@ -91,7 +91,7 @@ def _values(setting: Mapping[str, Any]) -> Iterator[Any]:
 
 
 async def _priced(client: GatewayClient, lists: Sequence[_Combinations]) -> tuple[list[list[dict[str, Any]]], str]:
-    """The estimate's item of each combination, and the version of the rate card; "" if that changed meanwhile."""
+    """The estimate's item for each combination, and the rate card's version; "" if that changed meanwhile."""
     items = [
         {"tool": one.model["tool"], "model": one.model["id"], "settings": settings, "per_day": 1, "days": 1}
         for one in lists
@@ -127,7 +127,7 @@ def _shown(combinations: _Combinations, priced: Sequence[Mapping[str, Any]]) -> 
 
 
 def _names_in_rates(model: Mapping[str, Any]) -> set[str]:
-    """What the price depends on: settings, numbers of inputs, and what is measured of them and the prompt."""
+    """What the price depends on: settings, numbers of inputs, and measures of them and the prompt."""
     names: set[str] = set()
     for line in (*model["rates"], *model["add_ons"]):
         names |= line["when"].keys()

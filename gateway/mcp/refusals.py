@@ -1,4 +1,4 @@
-"""Errors as an assistant needs them: what happened, whether anything was charged, and what to do next."""
+"""Errors for assistants: what happened, whether anything was charged, and what to do next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.schemas.base import as_number, exact_decimal
 
 
 class ToolRefused(FareboxError):
-    """A tool did not do what it was asked; `details` are for programs, the message for the assistant."""
+    """A tool call failed; `details` are for programs, the message for the assistant."""
 
     def __init__(self, code: str, message: str, **details: Any) -> None:
         """Keep both."""
@@ -33,7 +33,7 @@ _RETRY = "Calling it again with the same arguments is safe: a generation is neve
 
 
 def refusal(expected: FareboxError | ValidationError, address: str) -> ToolRefused:
-    """What an assistant is told of an error that could be expected."""
+    """The message for an expected error."""
     match expected:
         case ToolRefused():
             return expected
@@ -48,7 +48,7 @@ def refusal(expected: FareboxError | ValidationError, address: str) -> ToolRefus
 
 
 def _of_gateway(refused: GatewayRefused) -> ToolRefused:
-    """The gateway's own error, with what an assistant can do about it."""
+    """The gateway's own error, and what an assistant can do about it."""
     details = {name: value for name, value in refused.body.items() if name not in {"code", "message"}}
     said = [str(refused)]
     if refused.code == "insufficient_credits":
@@ -64,7 +64,7 @@ def _of_gateway(refused: GatewayRefused) -> ToolRefused:
 
 
 def _of_silence(address: str) -> ToolRefused:
-    """No answer: nobody knows whether the call arrived."""
+    """No response: it is unknown whether the call arrived."""
     return ToolRefused(
         "gateway_unreachable",
         f"No Farebox gateway is responding at {address} (FAREBOX_URL). The call may or may not have arrived. {_RETRY}",
@@ -72,19 +72,19 @@ def _of_silence(address: str) -> ToolRefused:
 
 
 def _of_arguments(invalid: ValidationError) -> ToolRefused:
-    """Arguments that do not fit: which, and why, never their values."""
+    """Invalid arguments: which, and why, never their values."""
     fields = list(_fields(invalid))
     told = "; ".join(f"{field['path']}: {field['message']}" for field in fields)
     return ToolRefused("invalid_arguments", f"Invalid arguments: {told}", fields=fields)
 
 
 def of_fault() -> ToolRefused:
-    """A fault of ours, without anything of the inside."""
+    """An internal error, without internal details."""
     return ToolRefused("internal", f"The MCP server failed; its standard error says where. {_RETRY}")
 
 
 def price_changed(confirmed: Decimal, price: Decimal) -> ToolRefused:
-    """The price that was confirmed is not the price."""
+    """The confirmed price is not the current price."""
     return ToolRefused(
         "price_changed",
         f"The price is {as_number(price):,} credits, not {as_number(confirmed):,} as confirmed. Nothing was made or "

@@ -1,7 +1,7 @@
-"""The server: tools over standard input and output, by the official SDK.
+"""The server: tools over standard input and output, with the official SDK.
 
-Its low-level server, because its tools get their arguments unparsed: errors are ours, in words that an assistant can
-act on, and never repeat an argument in a log.
+It uses the SDK's low-level server, which passes arguments unparsed: so errors are ours, tell the assistant what to do,
+and never put an argument into a log.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Log = Callable[[str], None]
 
 async def serve(client: GatewayClient, log: Log) -> None:
     """Serve the tools until standard input ends. `log` gets a line for each fault of ours."""
-    logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)  # the SDK's lines have arguments in them: prompts
+    logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)  # the SDK's log lines contain arguments, such as prompts
     server = make_server(client, log)
     async with stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
@@ -74,7 +74,7 @@ async def _call(client: GatewayClient, log: Log, name: str, given: dict[str, Any
     except (FareboxError, ValidationError) as expected:
         return _failed(refusals.refusal(expected, client.address))
     except Exception as fault:  # noqa: BLE001 - a fault of ours ends one call, not the server
-        where = "".join(traceback.format_tb(fault.__traceback__))  # not its text, which may have a prompt in it
+        where = "".join(traceback.format_tb(fault.__traceback__))  # without its text, which may contain a prompt
         log(f"{name} failed: {type(fault).__name__}\n{where}")
         return _failed(refusals.of_fault())
 

@@ -1,7 +1,7 @@
-"""What each tool does: a few calls of the public API, with an account's key.
+"""The tools: each makes a few calls to the public API, with an account's key.
 
-A generation is made only at the price that was confirmed: `generate` asks for a quote, and where it is the confirmed
-price, orders with that as `max_credits`. The ledger itself refuses what became dearer in between.
+A generation is created only at the confirmed price: `generate` requests a quote and, if the price matches, creates the
+generation with that price as `max_credits`. If the price rises in between, the gateway refuses it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from gateway.schemas.base import as_number, exact_decimal
 
 POLL_SECONDS = 1
 ONCE = "idempotency_key"
-"""The name under which a generation's metadata has the key that it was made with."""
-_REMEMBERED = timedelta(hours=24)  # as long as the gateway remembers an `Idempotency-Key` (R11)
+"""The metadata field of a generation with the key that it was created with."""
+_REMEMBERED = timedelta(hours=24)  # as long as the gateway stores an `Idempotency-Key` (R11)
 _PRICE_MAY_HAVE_CHANGED = frozenset({"price_above_ceiling", "idempotency_key_reused"})
 _FINAL = frozenset(map(str, FINAL_STATES))
 
@@ -34,7 +34,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OfferedTool:
-    """A tool as it is offered: `run` gets valid arguments."""
+    """An offered tool; `run` gets validated arguments."""
 
     name: str
     title: str
@@ -44,7 +44,7 @@ class OfferedTool:
 
     @property
     def description(self) -> str:
-        """What an assistant reads of it."""
+        """The description that assistants read."""
         return " ".join((self.run.__doc__ or "").split())
 
 
@@ -137,13 +137,13 @@ TOOLS = (
 
 
 def _derived(given: arguments.GenerateArguments) -> str:
-    """A key for whoever gives none: identical calls are one. The confirmed price is not part of what is made."""
+    """The default idempotency key: identical calls share one. The confirmed price is not part of it."""
     canonical = json.dumps(given.body(), sort_keys=True, separators=(",", ":"))
     return f"mcp-{hashlib.sha256(canonical.encode()).hexdigest()[:40]}"
 
 
 async def _made_before(client: GatewayClient, given: arguments.GenerateArguments, once: str) -> Result | None:
-    """What an earlier call with the same key made: a changed price must not make its retry look like a refusal."""
+    """The generation of an earlier call with the same key: a retry must not fail because the price has changed."""
     since = (datetime.now(UTC) - _REMEMBERED).isoformat(timespec="seconds").replace("+00:00", "Z")
     found = await client.call("GET", "/v1/generations", query={"created_after": since, f"metadata[{ONCE}]": once})
     data: list[Result] = found["data"]
@@ -151,7 +151,7 @@ async def _made_before(client: GatewayClient, given: arguments.GenerateArguments
 
 
 def _is_of(made: Result, given: arguments.GenerateArguments) -> bool:
-    """Whether a generation is what these arguments ask for, as far as it shows that: not for a key that was reused."""
+    """Whether a generation matches these arguments, as far as it shows them: the key may have been reused."""
     kinds = [one["kind"] for one in made.get("inputs", [])]
     return (made["tool"], made["model"], made["prompt"], made["outputs_requested"], kinds) == (
         given.tool,

@@ -87,7 +87,7 @@ def endpoint_of(url: str, environment: Mapping[str, str]) -> str:
 
 
 def bucket_of(url: str) -> str:
-    """The bucket and the prefix, without what may stand before an @."""
+    """The bucket and the prefix, without any credentials before an @."""
     return _without_user(url).rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""Inputs that come in the request itself, as `data:` URLs (RFC 2397)."""
+"""Inputs inside the request itself, as `data:` URLs (RFC 2397)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def parse_data_url(url: str, *, kind: str, path: str, bytes_max: int = INPUT_BYT
 
 
 def _why_not(data: bytes, content_type: str, kind: str) -> str:
-    """Why bytes of no supported type are refused."""
+    """Why bytes of an unsupported type are refused."""
     still = converted_by_opening(data[:OPENING_BYTES])
     if still is not None:
         return f"is {CONVERTED[still]}: send it with POST /v1/uploads, where it is converted"

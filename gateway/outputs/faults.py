@@ -58,13 +58,13 @@ def no_such_bucket(error: Exception) -> bool:
 
 
 def _reason(error: Exception, text: str) -> str:
-    """The reason in a line. Of S3's XML only the code: the rest may quote the access key and the signature."""
+    """The reason on one line. Of S3's XML only the code: the rest may contain the access key and the signature."""
     status, code = _status(text), _CODE.search(text)
     if status is not None:
         return f"{status} {code[1]}" if code is not None else f"status {status}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    # obstore says which call it was, then adds a page for its own developers: the cause of causes stands in there.
+    # obstore names the call, then adds a page of debug output, which contains the root cause.
     causes = _CAUSE.findall(text)
     said = causes[-1] if causes else text.partition("\n")[0].rpartition(" - ")[2]
     return "timed out" if "TimedOut" in text and not causes else said[:_REASON_MAX_CHARACTERS]

@@ -22,7 +22,7 @@ _SALT = "farebox.outputs.1"
 
 
 class LinkState(StrEnum):
-    """What a URL's signature is worth."""
+    """The result of verifying a URL's signature."""
 
     VALID = "valid"
     EXPIRED = "expired"
@@ -39,7 +39,7 @@ class OutputLinks:
         lifetime_seconds: int = LIFETIME_SECONDS,
         clock: Callable[[], float] = now_seconds,
     ) -> None:
-        """`public_address` has no slash at its end; `clock` gives seconds since the epoch."""
+        """`public_address` has no trailing slash; `clock` returns seconds since the epoch."""
         self._signer = Signer(signing_key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
         self._public_address = public_address
         self._lifetime_seconds = lifetime_seconds

@@ -24,7 +24,7 @@ _CONTENT_TYPES = {extension: content_type for content_type, extension in EXTENSI
 
 _GENERATION = GENERATION_PATTERN.strip("^$")
 _EXTENSION = rf"\.({'|'.join(EXTENSIONS.values())})"
-# Uploads from before the name had measures have none: those expire within a day.
+# Uploads of versions whose names had no measures: these expire within a day.
 UPLOAD_PATTERN = r"\d{10}/[a-z2-7]{24}-\d{1,10}(?:-\d{1,6}x\d{1,6}(?:-\d{1,10})?)?\.[a-z0-9]{3,4}"
 _MEASURES = re.compile(r"-(\d+)x(\d+)(?:-(\d+))?\.", re.ASCII)
 _KEY = re.compile(
@@ -37,7 +37,7 @@ _KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class UploadMeasures:
-    """What was measured of an upload. `seconds` is None for an image."""
+    """An upload's measures. `seconds` is None for an image."""
 
     pixels: int
     seconds: Decimal | None
@@ -67,7 +67,7 @@ def upload_key(expires_at: int, upload: str, size: int, media: Media) -> str:
 
 
 def upload_size(object_key: str) -> int:
-    """How many bytes an upload has."""
+    """An upload's size in bytes."""
     return int(re.split(r"[-.]", checked(object_key))[1])
 
 
@@ -93,7 +93,7 @@ def hour(seconds: float) -> str:
 
 
 def folders(generation: str) -> tuple[str, str]:
-    """The prefixes under which a generation's outputs and inputs are."""
+    """The prefixes of a generation's outputs and inputs."""
     return _folder("outputs", generation), _folder("inputs", generation)
 
 
@@ -105,7 +105,7 @@ def checked(object_key: str) -> str:
 
 
 def content_type_of(object_key: str) -> str:
-    """The content type that a key's extension stands for."""
+    """The content type of a key's extension."""
     return _CONTENT_TYPES[checked(object_key).rpartition(".")[2]]
 
 

@@ -19,12 +19,12 @@ from gateway.media import Media
 ResolutionCheck = Literal["exact", "at_least", "aspect", "off"]
 
 DURATION_MARGIN = Decimal("0.95")
-"""The least share of the ordered length, unless the card says otherwise."""
+"""The default minimum share of the requested length."""
 ROUNDING_PIXELS = 16
-"""Models make sides that are multiples of 8 or 16."""
+"""Models round sides to multiples of 8 or 16."""
 _ASPECT_MARGIN = 0.03  # 1280 × 704 is 2.3 % off 16:9
 _PIXELS_PER_K = 1024
-_SECONDS_TOLD = Decimal("0.1")  # less is the length of a frame or two
+_SECONDS_TOLD = Decimal("0.1")  # less is a frame or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def ordered_seconds(settings: Mapping[str, SettingValue]) -> Decimal | None:
 
 
 def ordered_size(settings: Mapping[str, SettingValue]) -> tuple[int, int] | None:
-    """Width and height, where the `size` or `resolution` setting says both: `1024x1536`, `1024-x-768`."""
+    """Width and height, if the `size` or `resolution` setting has both: `1024x1536`, `1024-x-768`."""
     for name in ("size", "resolution"):
         if sides := re.fullmatch(r"(\d{2,5})\s*-?[x×*]-?\s*(\d{2,5})", _text(settings.get(name))):
             return int(sides[1]), int(sides[2])
@@ -99,7 +99,7 @@ def ordered_size(settings: Mapping[str, SettingValue]) -> tuple[int, int] | None
 
 
 def ordered_ratio(settings: Mapping[str, SettingValue]) -> float | None:
-    """Width ÷ height, by `aspect_ratio` (`16:9`) or by the size; None if neither says it."""
+    """Width ÷ height, from `aspect_ratio` (`16:9`) or the size; None if there is neither."""
     if parts := re.fullmatch(r"(\d{1,5}(?:\.\d+)?)\s*[:/]\s*(\d{1,5}(?:\.\d+)?)", _text(settings.get("aspect_ratio"))):
         width, height = float(parts[1]), float(parts[2])
         return width / height if height else None
@@ -108,7 +108,7 @@ def ordered_ratio(settings: Mapping[str, SettingValue]) -> float | None:
 
 
 def _least_sides(settings: Mapping[str, SettingValue]) -> tuple[float, float] | None:
-    """The shortest and the longest side at least; 0 for the one that is left open: `720p` is the shortest, `2K` not."""
+    """The minimum shortest and longest side; 0: not given. `720p` is the shortest side, `2K` the longest."""
     size, resolution = ordered_size(settings), _text(settings.get("resolution"))
     if size is not None:
         return min(size), max(size)

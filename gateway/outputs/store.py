@@ -29,18 +29,18 @@ from gateway.outputs.names import UPLOADS, checked, content_type_of, folders
 if TYPE_CHECKING:
     from obstore import Attributes  # a name for type checkers only
 
-_CHUNK_BYTES = 256 * 1024  # what a slow download holds in memory
-_DELETED_AT_ONCE = 1000  # what S3 takes in one call
+_CHUNK_BYTES = 256 * 1024  # in memory per slow download
+_DELETED_AT_ONCE = 1000  # S3's limit per call
 _LISTED_AT_ONCE = 16
-_PIECE_BYTES = 5 * 1024 * 1024  # the least that S3 takes as a part
+_PIECE_BYTES = 5 * 1024 * 1024  # S3's minimum part size
 _PIECES_AT_ONCE = 2
-_PROBE = "farebox-probe"  # no object key: nobody else writes or reads it, and it is never listed
-_PROBE_BYTES = 4096  # a block: a full disk may still have room for a name
+_PROBE = "farebox-probe"  # not an object key: nothing else reads, writes or lists it
+_PROBE_BYTES = 4096  # a block: a full disk may still have room for an empty file
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What is known of an object without reading it."""
+    """An object's metadata."""
 
     size: int
     content_type: str
@@ -50,7 +50,7 @@ class OutputStore:
     """Objects under the keys of `gateway.outputs.names`; any other key is a ValueError."""
 
     def __init__(self, store: ObjectStore, directory: Path | None = None, where: str = "") -> None:
-        """Use `open` instead; `directory` is where a local store keeps its files, `where` what operators call it."""
+        """Use `open` instead; `directory` is the folder of a local store, `where` its name for operators."""
         self._store = store
         self._directory = directory
         self.where = where
@@ -61,8 +61,8 @@ class OutputStore:
     ) -> Self:
         """The store at `url` (`file:///…`, `s3://bucket/…`, `gs://…`, `az://…`); SettingsError if it cannot be.
 
-        `environment` has the variables of the cloud; without credentials in it the machine's metadata service is asked
-        for some only with `instance_credentials`.
+        `environment` has the cloud's variables. Without credentials in it, the machine's metadata service is used only
+        with `instance_credentials`.
         """
         parts = urlsplit(url)
         try:
@@ -81,7 +81,7 @@ class OutputStore:
                     where=f"{where}, without credentials, as none are set" if unsigned else where,
                 )
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
-            # The scheme only: a URL may have been given credentials all the same, and obstore's words may repeat it.
+            # Only the scheme: the URL may contain credentials after all, and obstore's message may repeat it.
             said = str(error).partition("\n")[0].replace(url, bucket_of(url))
             raise SettingsError(f"FAREBOX_OUTPUTS_URL: cannot open the {parts.scheme}:// store: {said}") from error
         raise SettingsError("FAREBOX_OUTPUTS_URL: must start with file:///, s3://, gs:// or az://")
@@ -101,7 +101,7 @@ class OutputStore:
             raise self._unavailable("a probe", error) from error
 
     async def put(self, object_key: str, data: bytes) -> None:
-        """Write an object atomically: nobody ever sees a part of it. When this returns it is on disk.
+        """Write an object atomically. When this returns it is on disk.
 
         ObjectNotStored if the store does not accept it: a full disk, an unavailable bucket.
         """
@@ -131,7 +131,7 @@ class OutputStore:
             meta = await obstore.head_async(self._store, checked(object_key))
         except (obstore.exceptions.BaseError, OSError) as error:
             if self._directory is None and self._is_missing(error):
-                await self.probe(write=False)  # an answer to HEAD does not say which of both is missing
+                await self.probe(write=False)  # a response to HEAD does not tell which of the two is missing
             raise self._not_given(object_key, error) from error
         return StoredObject(size=meta["size"], content_type=content_type_of(object_key))
 
@@ -161,10 +161,10 @@ class OutputStore:
         return _chunks(result)
 
     async def delete_generations(self, generations: Sequence[str]) -> list[str]:
-        """Delete all outputs and inputs of generations; those of which nothing is left.
+        """Delete all outputs and inputs of generations; returns those with nothing left.
 
-        Together, because a bucket deletes a thousand objects in one call. If one of them cannot be deleted, each
-        generation is dealt with by itself, so that it keeps no other's outputs.
+        In bulk, because a bucket deletes a thousand objects in one call. If one of them cannot be deleted, each
+        generation is deleted separately, so that it does not block the others.
         """
         turns = asyncio.Semaphore(_LISTED_AT_ONCE)
 
@@ -181,7 +181,7 @@ class OutputStore:
         for error in found:
             if isinstance(error, BaseException):
                 if not known:
-                    raise error  # the store is away
+                    raise error  # the store is unavailable
                 break
         try:
             await self._delete_all([path for paths in known.values() for path in paths])
@@ -191,14 +191,14 @@ class OutputStore:
         return list(known)
 
     async def delete(self, object_keys: Iterable[str]) -> None:
-        """Delete objects, those that there are; StoreUnavailable."""
+        """Delete objects; missing ones are ignored. StoreUnavailable."""
         try:
             await asyncio.gather(*map(self._delete, map(checked, object_keys)))
         except (obstore.exceptions.BaseError, OSError) as error:
             raise self._unavailable("deleting", error) from error
 
     async def delete_uploads(self, *, before: str, at_most: int) -> int:
-        """Delete uploads that expired before the hour `before` (`names.hour`), the oldest first; how many."""
+        """Delete uploads that expired before the hour `before` (`names.hour`), oldest first; returns how many."""
         places = await obstore.list_with_delimiter_async(self._store, UPLOADS)
         deleted = 0
         for place in sorted(places["common_prefixes"]):
@@ -212,7 +212,7 @@ class OutputStore:
         return deleted
 
     async def _put(self, object_key: str, data: bytes | AsyncIterator[bytes]) -> None:
-        # Files have no attributes; there the extension says the type.
+        # Files have no attributes; their type comes from the extension.
         attributes: Attributes | None = None
         if self._directory is None:
             attributes = {"Content-Type": content_type_of(object_key)}
@@ -239,7 +239,7 @@ class OutputStore:
         return True
 
     def _is_missing(self, error: Exception) -> bool:
-        """Whether only the object is not there, and the bucket or the folder is."""
+        """Whether only the object is missing, and the bucket or folder exists."""
         if not isinstance(error, FileNotFoundError):
             return False
         return not no_such_bucket(error) if self._directory is None else self._directory.is_dir()
@@ -262,7 +262,7 @@ class OutputStore:
             await asyncio.to_thread(_sync, self._directory / object_key, self._directory)
 
     async def _listed(self, generation: str) -> list[str]:
-        """All objects of a generation: of every attempt, also those that no generation names."""
+        """All objects of a generation, of every attempt, including those not recorded in the ledger."""
         return [
             meta["path"]
             for prefix in folders(generation)
@@ -271,11 +271,12 @@ class OutputStore:
         ]
 
     async def _delete_all(self, paths: Sequence[str]) -> None:
-        """Delete objects in one call where the store can."""
+        """Delete objects, in one call if the store supports it."""
         try:
             await obstore.delete_async(self._store, paths)
         except FileNotFoundError:
-            # Another caretaker was quicker with one; a directory says so, and leaves open what became of the others.
+            # Another caretaker deleted one first. A folder reports that, without saying whether the others were
+            # deleted.
             await asyncio.gather(*map(self._delete, paths))
 
     async def _delete(self, path: str) -> None:
@@ -302,7 +303,7 @@ def _try_to_write(directory: Path) -> None:
 
 
 def _sync(path: Path, root: Path) -> None:
-    """Have the file and the directories that lead to it written to disk: a delivered output survives a power cut."""
+    """Fsync the file and its parent directories: a delivered output survives a power cut."""
     for place in (path, *path.parents):
         descriptor = os.open(place, os.O_RDONLY)
         try:

@@ -32,14 +32,14 @@ class UploadAddresses:
     """Creates and verifies the URLs. Gateways with the same signing key accept each other's."""
 
     def __init__(self, signing_key: str, clock: Callable[[], float] = now_seconds) -> None:
-        """`clock` gives seconds since the epoch."""
+        """`clock` returns seconds since the epoch."""
         self._signer = Signer(signing_key, salt=_SALT, key_derivation="hmac", digest_method=hashlib.sha256)
         self._clock = clock
 
     def new_key(self, media: Media, size: int, seed: str | None = None) -> str:
         """The object key for a new upload of `size` bytes.
 
-        With a `seed` it is the same in the same hour, so that two in flight make one.
+        With a `seed` it is the same within the hour, so that concurrent duplicates share one.
         """
         digest = hashlib.sha256(seed.encode()).digest()[:15] if seed is not None else secrets.token_bytes(15)
         expires_at = math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + LIFETIME_SECONDS

@@ -18,16 +18,16 @@ from gateway.errors import ObjectNotStored, StoreFault, StoreUnavailable
 from gateway.outputs.store import OutputStore
 
 EVERY_SECONDS = 15.0
-WRITE_EVERY = 40  # probes: a bucket is written to every ten minutes, which costs nothing worth naming, and read between
+WRITE_EVERY = 40  # probes: a bucket is read each time and written every ten minutes, which costs next to nothing
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Between probes while it does not answer; the last one until it does."""
+"""Pauses between probes during an outage; the last one repeats."""
 _PATIENCE_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
 
 class StoreWatch:
-    """What is known of the store. `fault` is what is wrong with it; None while it answers, and before it was asked."""
+    """The state of the store. `fault` is its current fault; None while it responds, and before the first check."""
 
     def __init__(self, store: OutputStore) -> None:
         """Nothing is checked yet: call `check` at start, then `keep_checking`."""
@@ -83,7 +83,7 @@ class StoreWatch:
             pause = self._pauses[min(self._failures, len(self._pauses)) - 1] if self._failures else EVERY_SECONDS
             # Processes that lost the store together must not all check at the same moments.
             pause *= random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
-            least = min(pause, self._pauses[0])  # however many are refused
+            least = min(pause, self._pauses[0])  # however many requests fail
             await asyncio.sleep(least)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause - least):

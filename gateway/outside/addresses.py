@@ -121,7 +121,7 @@ class AddressGuard:
 
     networks: tuple[Network, ...] = ()
     plain_anywhere: bool = False  # `http:` also to public addresses
-    setting: str | None = None  # where an operator names `networks`: refusals say it
+    setting: str | None = None  # the setting with `networks`, named in refusals
 
     @classmethod
     def beside(cls, host: str | None) -> AddressGuard:

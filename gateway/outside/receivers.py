@@ -90,7 +90,8 @@ class Receivers:
             async with self._outgoing.request(
                 "POST", URL(url), data=body.encode(), headers=headers, timeout=timeout
             ) as response:
-                # The status is the answer: a body that drips, breaks off or never comes makes no no of a yes.
+                # The status is the result: a body that is slow, incomplete or missing does not turn a success into a
+                # failure.
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
                     async with asyncio.timeout(_BODY_SECONDS):
                         await response.content.read(_ANSWER_BYTES_READ)
@@ -99,7 +100,7 @@ class Receivers:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             return None, _word(error)
         except Exception as error:  # noqa: BLE001 - whatever a receiver brings about, the try is over and must be noted
-            # Only its kind: its text may be the address, and that may have a token in it.
+            # Only its type: its text may contain the URL, which may contain a token.
             log.error("webhook_call_crashed", event_id=signatures["webhook-id"], error=type(error).__name__)  # noqa: TRY400 - no traceback, for the same reason
             return None, "connection_lost"
 
@@ -122,7 +123,7 @@ _WORDS: tuple[tuple[type[BaseException], Word], ...] = (
     (aiohttp.ClientConnectorError, "connection_failed"),
     (aiohttp.InvalidURL, "url_refused"),
 )
-"""The first that fits."""
+"""The first match applies."""
 
 
 def _word(error: BaseException) -> Word:

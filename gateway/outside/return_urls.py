@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 URL_MAX = 2000
 CHECKOUT = "checkout"
-"""The parameter that a return URL is given: which checkout its customer comes from."""
+"""The query parameter added to return URLs: the checkout's id."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# A name or an address, a port; then visible ASCII without a backslash. Of `a.example[::1]` Python reads the address.
+# A name or an address, a port; then visible ASCII without a backslash. Python parses `a.example[::1]` as an address.
 _HTTP_URL = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?(?:[/?#][!-\[\]-~]*)?")
 
 
@@ -59,7 +59,7 @@ class ReturnUrls:
 
 
 def with_checkout(url: str, checkout: str) -> str:
-    """The URL with the checkout's id in its query, and all else as it was written."""
+    """The URL with the checkout's id added to its query, otherwise unchanged."""
     rest, mark, fragment = url.partition("#")
     return f"{rest}{'&' if '?' in rest else '?'}{CHECKOUT}={checkout}{mark}{fragment}"
 

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 SECRET_CHARACTERS_MIN = 32  # 32 hex digits are 128 bits
 MAKE_ONE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-_DISTINCT_MIN = 10  # of 32 random hex digits fewer than 10 differ once in 10,000
+_DISTINCT_MIN = 10  # 32 random hex digits have fewer than 10 distinct ones once in 10,000
 _PREFIXES = ("fbx_", "whsec_")
 
 
 def check_strength(secret: str) -> None:
-    """ValueError, which says how to make a better one, if a secret is short or follows a pattern."""
+    """ValueError, with how to generate a better one, if a secret is short or has a pattern."""
     found = weakness(secret)
     if found is not None:
         msg = f"{found}. To generate one: {MAKE_ONE}"
@@ -19,7 +19,7 @@ def check_strength(secret: str) -> None:
 
 
 def weakness(secret: str) -> str | None:
-    """Why a secret is weak; None if nothing shows that it is."""
+    """Why a secret is weak; None if no weakness is found."""
     if len(secret) < SECRET_CHARACTERS_MIN:
         return f"is too short: {len(secret)} characters, but at least {SECRET_CHARACTERS_MIN} random ones are required"
     rest = next((secret.removeprefix(prefix) for prefix in _PREFIXES if secret.startswith(prefix)), secret)

@@ -1,8 +1,8 @@
-"""JSON from outside, taken only where there is one way to read it.
+"""Parses JSON from outside, and rejects what parsers may interpret differently.
 
-RFC 8259 leaves open what a member given twice means, and what becomes of a number that no double can hold. Readers
-differ: a proxy checks the first `credits`, and we would have booked the second; `1e-400` was written as more than
-nothing, and would have been read as 0. So both are refused, wherever they stand.
+RFC 8259 leaves open what duplicate members mean, and what happens to numbers outside a double's range. Parsers differ:
+a proxy may check the first `credits` while we would book the second; `1e-400` is greater than zero, but would be read
+as 0. So both are rejected, at any depth.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Any
 import jiter
 import pydantic_core
 
-DEPTH_MAX = 200  # pydantic-core's own, which it does not let one change
+DEPTH_MAX = 200  # pydantic-core's own limit, which cannot be changed
 _BEFORE_A_VALUE = (b",", b"[", b"{")
-_FRACTION = re.compile(rb"[0-9][.eE]|NaN|Infinity")  # in every document with a number that is read as a float
+_FRACTION = re.compile(rb"[0-9][.eE]|NaN|Infinity")  # matches every document with a number that is parsed as a float
 _TWICE = re.compile(r'Detected duplicate key "(.*)" at line \d+ column \d+')
-_ESCAPED = re.compile(r"\\(?:u\{([0-9a-f]+)\}|(.))")  # as Rust writes a text in quotes
+_ESCAPED = re.compile(r"\\(?:u\{([0-9a-f]+)\}|(.))")  # Rust's escapes in a quoted string
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
 
 class NotJson(ValueError):
-    """It is not JSON, or can be read in two ways; the message completes "the body …"."""
+    """It is not JSON, or ambiguous; the message completes "the body …"."""
 
 
 class NotHeld(float):
-    """A number that no double holds: NaN, infinity, and what is too large or too small. As a float it is NaN or so."""
+    """A number that a double cannot represent: NaN, infinity, or one out of range. As a float it is NaN or similar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What was read. `numbers_held`: no number in it is `NotHeld`.
+    """A parsed document. `numbers_held`: no number in it is `NotHeld`.
 
-    `too_many`: it has more values than asked for; its fractions are not looked at then.
+    `too_many`: it has more values than allowed; its fractions are not converted then.
     """
 
     value: Any
@@ -45,14 +45,14 @@ class Document:
 
 
 def read_document(raw: bytes, *, most: float = math.inf) -> Document:
-    """The document, with its odd numbers marked; NotJson. `most`: of how many values it may be."""
+    """The document, with unrepresentable numbers marked; NotJson. `most`: how many values it may have."""
     try:
         value = jiter.from_json(raw, catch_duplicate_keys=True, float_mode="lossless-float")
         if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX:
-            pydantic_core.from_json(raw)  # its limit of depth lets everybody after it go down without counting
+            pydantic_core.from_json(raw)  # it limits the depth, so that later code can recurse without counting
     except ValueError as error:
         raise NotJson(_fault(raw, str(error))) from None
-    # Most documents are told by their bytes.
+    # For most documents, their bytes already tell.
     if sum(map(raw.count, _BEFORE_A_VALUE)) > most and _has_more_values(value, most):
         return Document(value, numbers_held=True, too_many=True)
     if not _FRACTION.search(raw):
@@ -62,7 +62,7 @@ def read_document(raw: bytes, *, most: float = math.inf) -> Document:
 
 
 def read_json(raw: bytes) -> Any:
-    """The document; NotJson also if a number in it is not held."""
+    """The document; NotJson also if a double cannot represent one of its numbers."""
     document = read_document(raw)
     if not document.numbers_held:
         raise NotJson("has a number that is not finite or is out of range")
@@ -70,12 +70,12 @@ def read_json(raw: bytes) -> Any:
 
 
 def not_held(value: Any) -> Iterator[str]:
-    """Where the numbers stand that are not held: `settings.strength`, `items.0.per_day`."""
+    """The paths of numbers that a double cannot represent: `settings.strength`, `items.0.per_day`."""
     return (".".join(map(str, path)) for path, one in _walk(value) if isinstance(one, NotHeld))
 
 
 def _has_more_values(value: Any, most: float) -> bool:
-    """Whether there are more than `most` members of objects and items of lists in it, at every depth."""
+    """Whether it has more than `most` object members and list items, over all depths."""
     left, open_ = most, [value]
     while open_:
         container = open_.pop()
@@ -87,7 +87,7 @@ def _has_more_values(value: Any, most: float) -> bool:
 
 
 def _with_floats(document: Any) -> Any:
-    """The document with its fractions as floats, which are marked where no float holds them."""
+    """The document with its fractions as floats; those that a float cannot represent are marked."""
     all_of_it = [document]
     open_: list[Any] = [all_of_it]
     while open_:
@@ -107,7 +107,7 @@ def _float(text: str) -> float:
 
 
 def _walk(value: Any) -> Iterator[tuple[list[str | int], Any]]:
-    """Each value and its path, which is good until the next one; nothing is looked at before it is asked for."""
+    """Each value and its path, lazily; a path is valid until the next value."""
     path: list[str | int] = []
     yield path, value
     open_ = [_steps(value)]
@@ -131,7 +131,7 @@ def _steps(value: Any) -> Iterator[tuple[str | int, Any]]:
 
 
 def _fault(raw: bytes, said: str) -> str:
-    """What is wrong: in the words of the parser that reads the shapes, unless it finds nothing."""
+    """The error message of the parser used for request bodies, unless it finds no error."""
     try:
         pydantic_core.from_json(raw)
     except ValueError as error:

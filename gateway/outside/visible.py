@@ -1,17 +1,16 @@
-"""Text from outside, made safe to be shown in a log, at a terminal and in an error.
+"""Makes text from outside safe for logs, terminals and error messages.
 
-A terminal obeys control characters: `ESC [2J` clears it, `ESC ]0;` renames it, a line break begins a line of a log that
-nobody logged. Characters that change the direction of writing let a line read as another one (CVE-2021-42574). They are
-written out, as Python would write them, in the one place where a log line is rendered and in the one where the command
-line prints.
+Terminals interpret control characters: `ESC [2J` clears the screen, `ESC ]0;` sets the title, and a line break forges a
+log line. Bidirectional controls make a line read as another one (CVE-2021-42574). All are escaped as in Python, in the
+one place where log lines are rendered and the one where the command line prints.
 """
 
 from __future__ import annotations
 
 import re
 
-# C0, DEL and C1; the marks, embeddings, overrides and isolates of direction; the two separators of lines and
-# paragraphs; halves of surrogate pairs, which no terminal can be sent.
+# C0, DEL and C1; bidirectional marks, embeddings, overrides and isolates; line and paragraph separators; lone
+# surrogates, which cannot be encoded.
 UNSAFE = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 
 UNSAFE_CHARACTER = re.compile(f"[{UNSAFE}]")
@@ -19,7 +18,7 @@ _UNSAFE_BUT_LINES = re.compile(rf"(?![\n\t])[{UNSAFE}]")
 _BYTE_MAX = 0xFF
 
 
-# `isprintable` is false where one of these is in a text, and takes a twentieth of the time of looking for them.
+# `isprintable` is false for any text with one of these, and takes a twentieth of the time of a search.
 
 
 def visible(text: str) -> str:
@@ -28,14 +27,14 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """The same, but line breaks and tabs stay: for text that is laid out already."""
+    """The same, but line breaks and tabs are kept: for text with a layout."""
     return text if text.isprintable() else _UNSAFE_BUT_LINES.sub(_written, text)
 
 
 def visible_json(text: str) -> str:
-    """A line of JSON that says the same, with what a terminal would obey as JSON's own escapes.
+    """A line of JSON with these characters as JSON escapes.
 
-    Of these characters a tab alone may stand outside of its strings, where it is left.
+    Of these characters only a tab can occur outside strings; there it is left as it is.
     """
     return text if text.isprintable() else _UNSAFE_BUT_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -1,4 +1,4 @@
-"""Payments: who takes the money for bundles and plans. `base.py` is the interface, one file per provider."""
+"""Payment providers, which collect the money for bundles and plans. `base.py` is the interface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIVE_KEYS = ("sk_live_", "rk_live_")
 
 
 def payments_of(settings: Settings, links: CheckoutLinks) -> PaymentProvider | None:
-    """The provider that is set; None: payments are off. SettingsError names what is missing."""
+    """The configured provider; None: payments are off. SettingsError names missing settings."""
     chosen = settings.payments or ("local" if settings.in_test_mode else "none")
     if chosen == "none":
         return None

@@ -42,7 +42,7 @@ async def apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider) 
     if brought is not None and isinstance(event, PaymentMade | Billing) and event.customer is not None:
         await ledger.set_customer(account=event.account, customer=event.customer, replace=True)
     if brought is None:
-        # Another ledger's, or of more than 400 days ago: an operator has to look.
+        # Another ledger's, or older than 400 days: an operator has to decide.
         log.error("payment_event_of_unknown_checkout", account=event.account, checkout=event.checkout)
     return brought
 
@@ -52,7 +52,7 @@ async def _apply(event: PaymentEvent, ledger: Ledger, provider: PaymentProvider)
         case PaymentMade():
             return await _pay(event, ledger)
         case PaymentEnded():
-            # One that this ledger does not know is no loss: nothing was paid, and nothing will be.
+            # An unknown one is no loss: nothing was paid, and nothing will be.
             await ledger.decline(account=event.account, checkout=event.checkout, because=event.because)
             return Brought()
         case PaymentReturned():

@@ -51,7 +51,7 @@ class Amount:
 
 
 def minor_units(price: Decimal) -> int:
-    """A price in cents; exact, because the rate card takes no more than two decimals."""
+    """A price in cents; exact, because the rate card allows at most two decimals."""
     cents = price * 100
     if cents != cents.to_integral_value():
         raise ValueError(f"{price} has more than two decimals")
@@ -75,7 +75,7 @@ class PaymentReturned:
 
 
 PaymentEvent = PaymentMade | PaymentEnded | PaymentReturned | Billing
-"""What a provider may say; `Billing` is what it says of a subscription that it renews."""
+"""The events of a provider; `Billing` is its report on a subscription that it renews."""
 
 
 class PaymentProvider(Protocol):

@@ -9,7 +9,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from gateway.clock import LedgerTimeSigner
 from gateway.ledger.payments import Checkout
 
-LINK_SECONDS = 48 * 3600  # a payment page of Stripe's lives for a day, and its customer comes back afterwards
+LINK_SECONDS = 48 * 3600  # a Stripe payment page is valid for a day, and customers return afterwards
 
 
 def is_over(checkout: Checkout, now: int) -> bool:
@@ -25,7 +25,7 @@ class CheckoutLinks:
         self._public_address = public_address
 
     def url(self, checkout: Checkout) -> str:
-        """The page of a purchase, as its customer reaches it."""
+        """The URL of a purchase's page, for its customer."""
         token = str(self._serializer.dumps([checkout.account, checkout.id]))
         return f"{self._public_address}/checkout/{checkout.id}?{urlencode({'token': token})}"
 

@@ -1,4 +1,4 @@
-"""The page of a purchase: plain HTML in the console's look; its style and the theme's script are files of ours."""
+"""The page of a purchase: plain HTML in the console's design, with its stylesheet and theme script."""
 
 from __future__ import annotations
 

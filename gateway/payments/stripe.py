@@ -66,7 +66,7 @@ class StripePayments:
         )
 
     async def customer(self, account: str, email: str | None) -> str | None:
-        """A customer for an account, the same while its email is the same; None if the key may not create any."""
+        """A customer for an account, the same one until its email changes; None if the key may not create any."""
         about = hashlib.sha256(f"{account}\n{email or ''}".encode()).hexdigest()
         options: stripe.RequestOptions = {"idempotency_key": f"farebox-customer-{about}"}
         params: CustomerCreateParams = {"metadata": {ACCOUNT: account}}
@@ -78,7 +78,7 @@ class StripePayments:
             refused = _REFUSED <= (error.http_status or 0) < _BROKEN and error.http_status != _LIMITED
             if not refused:
                 raise _unavailable("customer", error) from None
-            # A restricted key without customers sells all the same: Stripe makes one for each checkout then.
+            # A restricted key without access to customers still works: Stripe then creates one for each checkout.
             log.warning("stripe_customer_not_made", account=account, error=type(error).__name__, code=error.code)
             return None
         return made.id
@@ -91,7 +91,7 @@ class StripePayments:
         except stripe.InvalidRequestError as error:
             if order.customer is None or error.code != "resource_missing":
                 raise _unavailable("checkout", error) from None
-            # Deleted in Stripe, or made with the key of test mode: the checkout makes another, and its event says so.
+            # Deleted in Stripe, or created in test mode: the checkout creates another one, and its event reports that.
             log.warning("stripe_customer_gone", account=order.account, stripe_customer=order.customer)
             anew = session_of(replace(order, customer=None), page, email)
             try:
@@ -150,7 +150,7 @@ class StripePayments:
         log.info("subscription_renewal_changed", stripe_subscription=subscription, renews=renews)
 
     async def end(self, subscription: str) -> None:
-        """Cancel a subscription at Stripe without a refund: what is left of it was kept as credits."""
+        """Cancel a subscription at Stripe without a refund: its value was kept as credits."""
         try:
             await self._client.v1.subscriptions.cancel_async(subscription, {"prorate": False, "invoice_now": False})
         except stripe.InvalidRequestError as error:
@@ -166,7 +166,7 @@ class StripePayments:
 
 
 def session_of(order: Checkout, page: str, email: str | None = None) -> SessionCreateParams:
-    """The Checkout Session's parameters. It takes a customer, or the email of a new one, never both."""
+    """The Checkout Session's parameters: a customer, or the email of a new one, never both."""
     metadata = {ACCOUNT: order.account, CHECKOUT: order.id}
     price: SessionCreateParamsLineItemPriceData = {
         "currency": order.currency.lower(),
@@ -187,7 +187,7 @@ def session_of(order: Checkout, page: str, email: str | None = None) -> SessionC
     if order.interval is None:
         params["mode"], params["payment_intent_data"] = "payment", {"metadata": metadata}
         if "customer_email" in params:
-            params["customer_creation"] = "always"  # a subscription's session always makes one
+            params["customer_creation"] = "always"  # sessions for subscriptions always create one
     else:
         of_plan = {**metadata, PLAN: order.what, INTERVAL: str(order.interval)}
         price["recurring"] = _RECURRING[order.interval]

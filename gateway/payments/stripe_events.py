@@ -1,8 +1,8 @@
-"""From Stripe's events to ours: those that matter, in the shapes of Stripe's API before and after 2025-03-31.
+"""Translates Stripe's events to ours, in the shapes of Stripe's API before and after 2025-03-31.
 
-A webhook speaks the API version of its endpoint, not that of the library: since `2025-03-31.basil` an invoice names its
-subscription under `parent`, and a subscription's period stands on its items (https://docs.stripe.com/changelog/basil).
-Only purchases that Farebox began are read: their metadata says which. All else of a shared Stripe account is ignored.
+A webhook has the API version of its endpoint, not of the library: since `2025-03-31.basil` an invoice has its
+subscription under `parent`, and a subscription's period is on its items (https://docs.stripe.com/changelog/basil). Only
+purchases started by Farebox are read, by their metadata; everything else in a shared Stripe account is ignored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PLAN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def translate(event: Json) -> PaymentEvent | MoneyMoved | None:
-    """What a Stripe event says; None if it is not one of ours."""
+    """The meaning of a Stripe event; None if it is not about one of ours."""
     kind = event["type"]
     if kind in MOVES:
         return money_moved(kind, event["data"]["object"], int(event["created"]))
@@ -46,7 +46,7 @@ def translate(event: Json) -> PaymentEvent | MoneyMoved | None:
 
 
 def _session(session: Json, _: int) -> PaymentEvent | None:
-    """A bundle is paid now, or later if the bank takes its time. Until when a plan is paid, its invoice says."""
+    """A bundle is paid now, or later if the payment is delayed. A plan's paid period comes from its invoice."""
     ours = _ours(session.get("metadata"))
     if ours is None:
         return None
@@ -60,7 +60,7 @@ def _session(session: Json, _: int) -> PaymentEvent | None:
 
 
 def _session_ended(because: Literal["expired", "failed"]) -> Callable[[Json, int], PaymentEnded | None]:
-    """Nothing was paid on the page, or the bank said no in the end; what an invoice says of a plan counts by itself."""
+    """The page was left unpaid, or the payment finally failed. A plan's invoices are handled separately."""
 
     def read(session: Json, _: int) -> PaymentEnded | None:
         ours = _ours(session.get("metadata"))
@@ -70,7 +70,7 @@ def _session_ended(because: Literal["expired", "failed"]) -> Callable[[Json, int
 
 
 def _invoice_paid(invoice: Json, _: int) -> Billing | None:
-    """Money came, or a credit of the customer's was used: each line of the subscription's counts."""
+    """An invoice was paid, with money or the customer's credit balance: each of the subscription's lines counts."""
     said = _invoice(invoice)
     if said is None:
         return None
@@ -79,7 +79,7 @@ def _invoice_paid(invoice: Json, _: int) -> Billing | None:
 
 
 def _invoice_unpaid(because: str) -> Callable[[Json, int], Billing | None]:
-    """A payment that failed, or an invoice that was given up, gives nothing and is noted."""
+    """A failed payment, or an invoice that was given up: grants nothing, and is noted in the journal."""
 
     def read(invoice: Json, _: int) -> Billing | None:
         said, lines = _invoice(invoice), list(_lines(invoice))
@@ -102,7 +102,7 @@ def _invoice(invoice: Json) -> Billing | None:
 
 
 def _lines(invoice: Json) -> Iterator[PaidLine]:
-    """The lines of an invoice that are for its subscription: periods, and the corrections of changes."""
+    """The invoice's lines for its subscription: periods, and prorations of changes."""
     forgiven = _forgiven(invoice)
     foreign = str(invoice.get("currency", CURRENCY)).lower() != CURRENCY
     billed_at = _milliseconds(invoice["created"])
@@ -137,7 +137,7 @@ def _of_subscription(line: Json, correction: Json) -> bool:
 
 
 def _forgiven(invoice: Json) -> Fraction:
-    """The part of an invoice that a credit note took off before it was paid: that money never came."""
+    """The part of an invoice that a credit note deducted before it was paid: that money was never received."""
     noted, total = invoice.get("pre_payment_credit_notes_amount") or 0, invoice.get("total") or 0
     if noted <= 0 or total <= 0:
         return Fraction(0)
@@ -145,7 +145,7 @@ def _forgiven(invoice: Json) -> Fraction:
 
 
 def _price_of(line: Json) -> tuple[str | None, str | None]:
-    """The id of a line's price, and the plan that this price names: whole before basil, since then its id only."""
+    """The id of a line's price, and the plan it names; since basil, the line has only the price's id."""
     named: Any = ((line.get("pricing") or {}).get("price_details") or {}).get("price") or line.get("price")
     if named is None:
         return None, None
@@ -155,7 +155,7 @@ def _price_of(line: Json) -> tuple[str | None, str | None]:
 
 
 def _subscription(subscription: Json, seen: int) -> Billing | None:
-    """How a subscription is now. It grants nothing: that is what its paid invoices do."""
+    """A subscription's current state. It grants nothing: only paid invoices do."""
     ours = _ours(subscription.get("metadata"))
     if ours is None:
         return None
@@ -176,7 +176,7 @@ def _subscription(subscription: Json, seen: int) -> Billing | None:
 
 
 def _status(subscription: Json) -> str | None:
-    """Stripe's word, and `paused` also where only the collection of payments is."""
+    """Stripe's status; `paused` also if only payment collection is."""
     if subscription.get("pause_collection"):
         return "paused"
     status = subscription.get("status")
@@ -184,7 +184,7 @@ def _status(subscription: Json) -> str | None:
 
 
 def _deleted(subscription: Json, _: int) -> Billing | None:
-    """It has ended for good: at once, or at the end of what was paid; `ended_at` is when."""
+    """It has ended for good, at `ended_at`: immediately, or at the end of the paid period."""
     ours = _ours(subscription.get("metadata"))
     if ours is None:
         return None
@@ -199,14 +199,14 @@ def _deleted(subscription: Json, _: int) -> Billing | None:
 
 
 def _plan(subscription: Json, price: Json) -> tuple[str | None, Interval | None]:
-    """The plan by the price's own metadata (a catalogue price for Stripe's customer portal), else by the purchase's."""
+    """The plan from the price's own metadata (a catalogue price for Stripe's customer portal), else the purchase's."""
     recurring: Json = price.get("recurring") or {}
     interval = _INTERVALS.get((recurring.get("interval", ""), recurring.get("interval_count", 1)))
     return _named_plan(price.get("metadata") or {}) or _named_plan(subscription["metadata"]), interval
 
 
 def _named_plan(metadata: Json) -> str | None:
-    """What is no plan's id is none's."""
+    """A plan's id; None if it is not a valid one."""
     named = metadata.get(PLAN)
     return named if isinstance(named, str) and _PLAN_ID.fullmatch(named) else None
 

@@ -1,6 +1,6 @@
-"""Money that goes back, and comes back after all: Stripe's refunds and disputes in each of their states (R33).
+"""Money returned, and regained: Stripe's refunds and disputes in each of their states (R33).
 
-What counts is whether money moved. An inquiry, a dispute that was only opened and a refund that waits for somebody move
+What counts is whether money moved. An inquiry, a dispute that was only opened, and a refund that requires action move
 nothing (https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/refunds).
 """
 
@@ -30,18 +30,18 @@ MOVES = frozenset(
         "charge.dispute.funds_reinstated", "charge.dispute.closed",
     }
 )  # fmt: skip
-"""The events that may say so. Stripe sends a refund's both by its new and by its old name, which changes nothing."""
+"""The events that may move money. Stripe sends a refund's under its old name and its new one, which is harmless."""
 
-_WITHDRAWN, _LOST, _BACK = 1, 2, 3  # which of a dispute's words of the same second is the later
+_WITHDRAWN, _LOST, _BACK = 1, 2, 3  # the order of a dispute's events within a second
 
 
 @dataclass(frozen=True, slots=True)
 class MoneyMoved:
-    """So much money of a payment is out, by one refund or dispute; whose payment it was, Stripe may have to be asked.
+    """How much of a payment one refund or dispute has returned; whose payment it was may take a query to Stripe.
 
-    `invoice`: the one that it paid, where the event has it (before `2025-03-31.basil`).
-    `whole`: the payment's amount, where the event has it; `purchase`: the account and the checkout, where it has them.
-    `booked`: what is out as Stripe's balance shows it, with its currency, for when the dispute's is not the payment's.
+    `invoice`: the one that it paid, if the event has it (before `2025-03-31.basil`).
+    `whole`: the payment's amount, if the event has it; `purchase`: the account and the checkout, if it has them.
+    `booked`: the amount in Stripe's balance, with its currency, in case the dispute's is not the payment's.
     """
 
     charge: str | None
@@ -58,7 +58,7 @@ class MoneyMoved:
 
 
 def money_moved(kind: str, about: Json, created: int) -> MoneyMoved | None:
-    """What an event of `MOVES` says of money; None: that none has moved."""
+    """The money moved according to an event of `MOVES`; None: none."""
     if kind == REFUNDED:
         return _charge(about, created)
     return _dispute(kind, about, created) if kind.startswith(DISPUTED) else _refund(kind, about, created)
@@ -82,7 +82,7 @@ def _charge(charge: Json, created: int) -> MoneyMoved | None:
 
 
 def _refund(kind: str, refund: Json, created: int) -> MoneyMoved | None:
-    """One refund. It is out once it is in Stripe's balance, also while the bank has it; it may bounce weeks later."""
+    """One refund. Its money is out once it is in Stripe's balance, even if still pending; it may fail weeks later."""
     status = refund.get("status")
     bounced = kind == "refund.failed" or status in {"failed", "canceled"}
     if not bounced and not is_out(refund):
@@ -105,10 +105,10 @@ def is_out(refund: Json) -> bool:
 
 
 def _dispute(kind: str, dispute: Json, created: int) -> MoneyMoved | None:
-    """One dispute: how much of what it is about is out now."""
+    """One dispute: how much of the disputed amount is out now."""
     said = _said_by_balance(dispute)
     word, rank = _said_by_word(kind.removeprefix(DISPUTED), str(dispute.get("status")))
-    # The word that money came back may be sooner than the balance's line; before it, the balance knows best.
+    # The event that money was regained may precede the balance's line; until then, the balance is authoritative.
     still_out = word if said is None or (kind.endswith("funds_reinstated") and said == 1) else said
     if still_out is None:
         return None
@@ -125,7 +125,7 @@ def _dispute(kind: str, dispute: Json, created: int) -> MoneyMoved | None:
 
 
 def _said_by_balance(dispute: Json) -> Fraction | None:
-    """Which part of the dispute's money is out by the lines in Stripe's balance; None if it has none."""
+    """The dispute's amount that is out according to Stripe's balance lines; None if it has none."""
     amounts = [cents(line["amount"]) for line in _lines(dispute)]
     gone = -sum(amount for amount in amounts if amount < 0)
     back = sum(amount for amount in amounts if amount > 0)
@@ -133,7 +133,7 @@ def _said_by_balance(dispute: Json) -> Fraction | None:
 
 
 def _said_by_word(word: str, status: str) -> tuple[Fraction | None, int]:
-    """The same by the event's own name; and which word of one second is the later."""
+    """The same according to the event's name; and its order within a second."""
     match word, status:
         case "funds_withdrawn", _:
             return Fraction(1), _WITHDRAWN
@@ -157,19 +157,19 @@ def _lines(dispute: Json) -> list[Json]:
 
 
 def _moment(created: Any, rank: int = 0) -> int:
-    """When something was said: Stripe's seconds, and within one second what comes after what."""
+    """When something was reported: Stripe's seconds, and the order within a second."""
     return seconds(created) * 10 + rank
 
 
 def ours(metadata: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """The account and the checkout, if Farebox began it."""
+    """The account and the checkout, if Farebox started it."""
     if not metadata or not metadata.get(ACCOUNT) or not metadata.get(CHECKOUT):
         return None
     return str(metadata[ACCOUNT]), str(metadata[CHECKOUT])
 
 
 def id_of(thing: Any) -> str:
-    """An id, also of what Stripe was asked to expand; ValueError if it is none."""
+    """An id, also of an expanded object; ValueError if there is none."""
     text = str(thing["id"] if isinstance(thing, dict) else thing)
     if not _ID.fullmatch(text):
         raise ValueError("not an id")
@@ -177,7 +177,7 @@ def id_of(thing: Any) -> str:
 
 
 def seconds(time: Any) -> int:
-    """A time; ValueError before 1970 and from the year 2242 on, which no script has to count with."""
+    """A time; ValueError before 1970 or from the year 2242 on, which scripts need not support."""
     whole = int(time)
     if not 0 <= whole < _SECONDS_MAX:
         raise ValueError("not a time")
@@ -185,12 +185,12 @@ def seconds(time: Any) -> int:
 
 
 def milliseconds(time: Any) -> int:
-    """A time of Stripe's in the ledger's unit."""
+    """A Stripe time in milliseconds."""
     return seconds(time) * 1000
 
 
 def cents(amount: Any) -> int:
-    """An amount; Stripe takes at most eight digits."""
+    """An amount; Stripe allows at most eight digits."""
     whole = int(amount)
     if abs(whole) > _CENTS_MAX:
         raise ValueError("not an amount")

@@ -1,4 +1,4 @@
-"""Whose money moved, and which part of the payment it is: what an event does not say, Stripe is asked for."""
+"""Whose payment was returned, and which part of it; what the event does not contain is queried from Stripe."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 async def returned(client: stripe.StripeClient, moved: MoneyMoved) -> PaymentReturned | Billing | None:
-    """The purchase, or the subscription's invoice, and the part of its payment that is out; None if it is none of ours.
+    """The purchase or the subscription's invoice, and the returned part of its payment; None if it is not ours.
 
-    EventNotApplicable if that cannot be known. stripe.StripeError if Stripe does not answer.
+    EventNotApplicable if that cannot be determined. stripe.StripeError if Stripe does not respond.
     """
     if moved.purchase is not None and moved.whole:
         part: Fraction | Amount = Fraction(moved.amount, moved.whole)
@@ -38,7 +38,7 @@ async def returned(client: stripe.StripeClient, moved: MoneyMoved) -> PaymentRet
 
 
 async def _of_invoice(client: stripe.StripeClient, moved: MoneyMoved, payment: Json) -> Billing | None:
-    """The same of a subscription's payment, which has no metadata of ours: its invoice does."""
+    """The same for a subscription's payment, which has none of our metadata: its invoice does."""
     invoice = await _invoice(client, moved, payment)
     parent: Json = ((invoice or {}).get("parent") or {}).get("subscription_details") or {}
     details = parent or (invoice or {}).get("subscription_details") or {}
@@ -76,7 +76,7 @@ async def _invoice(client: stripe.StripeClient, moved: MoneyMoved, payment: Json
 
 
 async def _refunds(client: stripe.StripeClient, moved: MoneyMoved, payment: Json) -> Fraction:
-    """All refunds of a payment together that are out: an event about one of them does not say."""
+    """The sum of a payment's refunds that are out, which an event about one of them does not contain."""
     whole = int(payment.get("amount_received") or payment.get("amount") or 0)
     found = await _known(client.v1.refunds.list_async({"charge": moved.charge, "limit": 100} if moved.charge else {}))
     out = sum(cents(one["amount"]) for one in (found or {}).get("data", []) if is_out(one))
@@ -84,7 +84,7 @@ async def _refunds(client: stripe.StripeClient, moved: MoneyMoved, payment: Json
 
 
 async def _known(asked: Awaitable[Any]) -> Json | None:
-    """What Stripe has; None if it has no such thing. EventNotApplicable if the key may not ask."""
+    """Query Stripe; None if the object does not exist. EventNotApplicable if the key lacks permission."""
     try:
         answer: Json = (await asked).to_dict()
     except stripe.PermissionError:
@@ -128,7 +128,7 @@ async def _part(client: stripe.StripeClient, moved: MoneyMoved, payment: Json) -
 
 
 async def _settled(client: stripe.StripeClient, moved: MoneyMoved) -> tuple[int, str] | None:
-    """What the charge brought to Stripe's balance, in the balance's currency: a dispute's lines are in that, too."""
+    """What the charge added to Stripe's balance, in the balance's currency, which a dispute's lines have too."""
     if moved.charge is None:
         return None
     charge = await client.v1.charges.retrieve_async(moved.charge, {"expand": ["balance_transaction"]})

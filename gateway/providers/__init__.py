@@ -1,1 +1,1 @@
-"""What the rate card, requests and workers all must know of providers: workflow files, controls of the sandbox."""
+"""What the rate card, requests and workers share about providers: workflow files, sandbox controls."""

@@ -1,6 +1,6 @@
-"""The controls that a test-mode request may carry for the `sandbox` provider (docs/design.md, section 6).
+"""The test-mode controls of a request for the `sandbox` provider (docs/design.md, section 6).
 
-Pure data, so that the gateway can validate what the sandbox will obey. Providers may import this module.
+Pure data, so that the gateway can validate them. Providers may import this module.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _GIVEN: dict[str, JsonValue] = {"not": {"type": "null"}}
 
 
 class SandboxControls(BaseModel):
-    """How the sandbox is to misbehave; without any it renders at once and delivers everything.
+    """How the sandbox should misbehave; without controls it renders at once and delivers everything.
 
-    With `deliver` and `fail` (or `hang`) together the first k outputs are delivered, then it fails (or falls silent).
+    With `deliver` and `fail` (or `hang`), the first k outputs are delivered, then it fails (or hangs).
     """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        json_schema_extra={  # what `_one_ending` says
+        json_schema_extra={  # the rule of `_one_ending`
             "allOf": [
                 {"not": {"required": ["hang", "fail"], "properties": {"hang": {"const": True}, "fail": _GIVEN}}},
                 {
@@ -65,7 +65,7 @@ class SandboxControls(BaseModel):
     @field_validator("delay_seconds", "deliver", "fail_attempts", mode="before")
     @classmethod
     def _written_as_a_number(cls, number: Any) -> Any:
-        """JSON knows one kind of number, so 1.0 is 1; but `-0.0` is 0 and is not written so."""
+        """JSON has one type of number, so 1.0 is accepted as 1; `-0.0` is rejected."""
         if not isinstance(number, float) or not number.is_integer():
             return number
         if number == 0 and math.copysign(1, number) < 0:
@@ -81,11 +81,11 @@ class SandboxControls(BaseModel):
         return self
 
     def fails(self, attempt: int) -> bool:
-        """Whether attempt number `attempt` is one of those that fail."""
+        """Whether attempt number `attempt` should fail."""
         return self.fail is not None and (self.fail_attempts is None or attempt <= self.fail_attempts)
 
     def delivers(self, index: int, attempt: int) -> bool:
-        """Whether output `index` is delivered: one of the first k, or any once the attempts that fail are over."""
+        """Whether output `index` is delivered: the first k, or any once the failing attempts are over."""
         if self.fail is not None:
             return not self.fails(attempt) or index < (self.deliver or 0)
         if self.deliver is None:

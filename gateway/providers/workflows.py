@@ -1,7 +1,7 @@
-"""ComfyUI's workflows as templates: a JSON file in ComfyUI's API format, with placeholders such as `"{{prompt}}"`.
+"""ComfyUI workflows as templates: JSON files in ComfyUI's API format, with placeholders such as `"{{prompt}}"`.
 
-A text that is just a placeholder becomes the value, with its type: `"seed": "{{seed}}"` a number. One in the middle of
-a text becomes text. The rate card's check reads these files, and so does the worker each time that it submits one.
+A string that is only a placeholder becomes the value, with its type: `"seed": "{{seed}}"` becomes a number. Within a
+longer string it becomes text. The rate card's check reads these files, and a worker does at each submit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.errors import WorkflowUnusable
 PROMPT = "prompt"
 OUTPUTS = "outputs"
 SEED = "seed"
-INPUT_IMAGE, INPUT_VIDEO = "input_image_", "input_video_"  # with a number behind it, from 1
+INPUT_IMAGE, INPUT_VIDEO = "input_image_", "input_video_"  # followed by a number, from 1
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _BYTES_MAX = 4 * 1024 * 1024
@@ -58,12 +58,12 @@ def _is_node(node: object) -> bool:
 
 
 def placeholders(workflow: object) -> set[str]:
-    """The names between `{{` and `}}` in all of its texts."""
+    """The names between `{{` and `}}` in all of its strings."""
     return {name for text in _texts(workflow) for name in _PLACEHOLDER.findall(text)}
 
 
 def filled(workflow: Any, values: Mapping[str, Any]) -> Any:
-    """A copy with the values put in; KeyError names a placeholder that has none."""
+    """A copy with the values filled in; KeyError names a placeholder without one."""
     if isinstance(workflow, dict):
         return {name: filled(each, values) for name, each in workflow.items()}
     if isinstance(workflow, list):

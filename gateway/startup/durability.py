@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 async def check_durability(ledger: Ledger, startup: Startup, *, required: bool) -> None:
-    """Note weaknesses; if durability is required, SettingsError names each one and its fix."""
+    """Record weaknesses; if durability is required, SettingsError names each one and its fix."""
     weaknesses = await ledger.durability()
     if weaknesses and required:
         raise SettingsError(
