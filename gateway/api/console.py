@@ -1,8 +1,8 @@
 """The console's files, served from memory: pages at `/`, and what they load below `/static/`.
 
-A page is one HTML file: its title, then what goes into the frame's `<main>`; one that starts with a doctype stands by
-itself. Adding a file adds a page; a stylesheet named like a page is its own. Pages name their files by a digest of all
-of them, so those may be kept for ever: an updated gateway names others.
+A page is one HTML file: its title, then the contents of the frame's `<main>`; a file that starts with a doctype is a
+complete page. Adding a file adds a page; a stylesheet with a page's name is used on that page only. Pages refer to
+their files by a digest of all of them, so these can be cached forever: an updated gateway uses other URLs.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _FOR_EVER = "public, max-age=31536000, immutable"
-_ASK_AGAIN = "no-cache"  # may be kept, but whether it is still right is asked each time, by its ETag
+_ASK_AGAIN = "no-cache"  # cached, but revalidated each time, by its ETag
 _IMPORT = re.compile(r"""^import\b[^"';]*["']\./([\w-]+\.js)["']""", re.MULTILINE)
-_COMMENT = re.compile(r"^[ \t]*/\*.*?\*/[ \t]*$", re.MULTILINE | re.DOTALL)  # one that has its lines to itself
-_AROUND = re.compile(r"\s*([{};,])\s*|(?<=:)\s+")  # white space that separates nothing in a style
+_COMMENT = re.compile(r"^[ \t]*/\*.*?\*/[ \t]*$", re.MULTILINE | re.DOTALL)  # on lines of its own
+_AROUND = re.compile(r"\s*([{};,])\s*|(?<=:)\s+")  # insignificant white space in CSS
 _DIGEST_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is sent, plain and compressed."""
+    """A file to send, plain and compressed."""
 
     content: bytes
     content_type: str
@@ -48,14 +48,14 @@ class Asset:
 
     @classmethod
     def of(cls, content: bytes, content_type: str) -> Self:
-        """Compress and digest a file once, at the start."""
+        """Compress and hash a file once, at the start."""
         etag = hashlib.sha256(content).hexdigest()[:_DIGEST_DIGITS]
         return cls(content, content_type, etag, gzip.compress(content, mtime=0))
 
     def respond(self, request: web.Request, cache: str = _ASK_AGAIN, policy: str = PAGE_POLICY) -> web.Response:
-        """Send it, or say that the client's own copy is right."""
+        """Send it, or a 304 if the client's copy is current."""
         headers = {"Cache-Control": cache, "Vary": "Accept-Encoding", "ETag": f'W/"{self.etag}"'}
-        # Also beside a 304: its headers take the place of those that the browser has kept.
+        # Also with a 304, whose headers replace the cached ones.
         # With `no-referrer`, a browser would send our own forms and calls with the origin `null`.
         headers |= {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
         if any(known.value in {self.etag, "*"} for known in request.if_none_match or ()):
@@ -69,7 +69,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Every page by its path, every other file by its name."""
+    """All pages by path, all other files by name."""
 
     pages: dict[str, Asset]
     static: dict[str, Asset]
@@ -78,7 +78,7 @@ class Console:
 
     @classmethod
     def read(cls, public_address: str, folder: Path | None = None) -> Self:
-        """Read the package's files. `public_address` is where the URLs of outputs lead."""
+        """Read the package's files. `public_address` is the origin of outputs' URLs."""
         texts = {path.name: _lean(path) for path in sorted((folder or _folder()).iterdir()) if path.is_file()}
         digest = hashlib.sha256(b"".join(texts.values())).hexdigest()[:_DIGEST_DIGITS]
         static = {
@@ -109,18 +109,18 @@ async def page(request: web.Request) -> web.Response:
 
 
 async def static(request: web.Request) -> web.Response:
-    """`GET /static/{name}` and `GET /static/{digest}/{name}`: what the pages load."""
+    """`GET /static/{name}` and `GET /static/{digest}/{name}`: files that pages load."""
     console = request.app[CONSOLE]
     asset = console.static.get(request.match_info["name"])
     if asset is None:
         raise web.HTTPNotFound
-    # Another gateway, on its way to another version, may have named it: then what we send is not to be kept.
+    # Another gateway may have served the page during an upgrade: then our file must not be cached under its URL.
     ours = request.match_info.get("digest") == console.digest
     return asset.respond(request, _FOR_EVER if ours else _ASK_AGAIN)
 
 
 def mount(app: web.Application) -> None:
-    """Put every page and file into the router."""
+    """Add every page and file to the router."""
     for path in app[CONSOLE].pages:
         app.router.add_get(path, page)
     app.router.add_get(f"{STATIC}{{name}}", static)
@@ -128,7 +128,7 @@ def mount(app: web.Application) -> None:
 
 
 def path_of(stem: str) -> str:
-    """Where a page is: `gallery.html` at `/gallery`, the first one at `/`."""
+    """A page's path: `gallery.html` at `/gallery`, the first one at `/`."""
     return "/" if stem == HOME else f"/{stem}"
 
 
@@ -137,7 +137,7 @@ def _folder() -> Path:
 
 
 def _lean(path: Path) -> bytes:
-    """A file as it is sent: scripts and styles without their comments and indentation, which are half of them."""
+    """A file's content to send: scripts and styles without comments and indentation, which are half of them."""
     text = path.read_text()
     if path.suffix in {".js", ".css"}:
         lines = (line.strip() for line in _COMMENT.sub("", text).splitlines())
@@ -148,7 +148,7 @@ def _lean(path: Path) -> bytes:
 
 
 def _page(stem: str, text: str, frame: str, scripts: dict[str, str], names: Collection[str]) -> str:
-    """The whole page: in the frame, its place in the navigation marked, its scripts named so that all load at once."""
+    """The complete page: in the frame, marked in the navigation, with its scripts preloaded in parallel."""
     if text.startswith("<!doctype"):
         return text
     title, _, main = text.partition("</title>")
@@ -165,7 +165,7 @@ def _page(stem: str, text: str, frame: str, scripts: dict[str, str], names: Coll
 
 
 def _imported(name: str, scripts: dict[str, str]) -> list[str]:
-    """Every module that a script needs, found by its static imports."""
+    """All modules that a script imports, directly or not, by its static imports."""
     found: dict[str, None] = {}
     to_read = [name]
     while to_read:

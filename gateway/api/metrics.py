@@ -40,7 +40,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter that nobody reads
         self.registry = CollectorRegistry()
         self.figures = Figures(self.registry)
-        ProcessCollector(registry=self.registry)  # the default registry has it by itself, ours has not
+        ProcessCollector(registry=self.registry)  # included in the default registry, but not in ours
         self.refusals = Counter("farebox_refusals", "Error responses by code.", ["code"], registry=self.registry)
         self.upload_inspections = Counter(
             "farebox_upload_looks",
@@ -75,7 +75,7 @@ class Metrics:
         unapplied: int | None,
         processes: Answers | None,
     ) -> bytes:
-        """The text that Prometheus reads, with what the `processes` beside this one say; None: nobody was asked."""
+        """The page for Prometheus, including the other `processes`' metrics; None: not read."""
         own = [
             *self.registry.collect(),
             _card_degraded(rate_cards),
@@ -89,7 +89,7 @@ class Metrics:
             _Once(
                 [
                     *(own if processes is None else together(own, processes)),
-                    # What is so whichever process says it, and has no process's name.
+                    # Values that do not belong to a process, so they have no process label.
                     _card_in_force(rate_cards),
                     *_of_queue(depths),
                     *_of_ledger(totals, tools),
@@ -104,7 +104,7 @@ class Metrics:
 
 
 class _Once:
-    """A collector of figures that have been asked for already."""
+    """A collector of values that were read already."""
 
     def __init__(self, families: list[Metric]) -> None:
         self._families = families

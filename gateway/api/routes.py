@@ -233,7 +233,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 def mount(app: web.Application, routes: Sequence[Route] = ROUTES) -> None:
-    """Put every route behind its guards into the router."""
+    """Add every route with its guards to the router."""
     for route in routes:
         app.router.add_route(route.method, route.path, _behind_guards(route))
         if route.method == "GET" and route.media != SSE:

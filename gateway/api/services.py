@@ -1,4 +1,4 @@
-"""What handlers may use, as typed keys of the application; `gateway.app` makes all of it."""
+"""The services that handlers may use, as typed keys of the application; `gateway.app` creates them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators watch, read from the ledger and the queue: for ops calls, the live stream, readiness and metrics."""
+"""What operators monitor, read from the ledger and the queue: for ops calls, the live stream, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEARTBEATS_MAX = 100
 
 
 async def queues_shape(app: web.Application) -> operations_schemas.QueuesOut:
-    """Every tool's queue. How many are queued is the ledger's word; how old, and who works, the queue's."""
+    """Every tool's queue. The number of queued generations is from the ledger; ages and workers are from the queue."""
     totals = await app[LEDGER].totals()
     tools = sorted(app[RATE_CARDS].card.tools.keys() | _open_tools(totals))
     depths = await depths_of(app, tools)
@@ -58,13 +58,13 @@ async def queues_shape(app: web.Application) -> operations_schemas.QueuesOut:
 
 
 def _open_tools(totals: Totals) -> set[str]:
-    """The tools with open generations, which may have left the rate card."""
+    """The tools with open generations, which may no longer be in the rate card."""
     counts = (totals.queued, totals.waiting, totals.running)
     return {tool for by_tool in counts for tool, count in by_tool.items() if count}
 
 
 async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
-    """Each tool's depth by the queue; empty while the queue's Redis does not answer."""
+    """Each tool's depth; empty while the queue's Redis does not respond."""
     try:
         return {depth.tool: depth for depth in await app[QUEUE].depths(tools)}
     except QueueUnavailable:
@@ -72,7 +72,7 @@ async def depths_of(app: web.Application, tools: list[str]) -> dict[str, Depth]:
 
 
 async def providers_shape(app: web.Application) -> list[operations_schemas.ProviderOut] | None:
-    """The providers of the rate card; None while the queue's Redis does not answer."""
+    """The providers of the rate card; None while the queue's Redis does not respond."""
     tables, states = app[RATE_CARDS].card.providers, await provider_states(app)
     if states is None:
         return None
@@ -93,7 +93,7 @@ async def providers_shape(app: web.Application) -> list[operations_schemas.Provi
 
 
 async def provider_states(app: web.Application) -> dict[str, ProviderState] | None:
-    """How each provider of the rate card is doing, by name; None while the queue's Redis does not answer."""
+    """The state of each provider of the rate card, by name; None while the queue's Redis does not respond."""
     names = sorted(app[RATE_CARDS].card.providers)
     try:
         return await app[SLOTS].states(names) if names else {}
@@ -130,7 +130,7 @@ def _age(depth: Depth | None) -> Decimal | None:
 
 
 async def audit_if_known(app: web.Application) -> LastAudit | None:
-    """What the last audit came to; None also if the ledger has gone away this moment."""
+    """The result of the last audit; None also if the ledger is unavailable."""
     try:
         return await last_audit(app[LEDGER])
     except LedgerUnavailable:
@@ -138,7 +138,7 @@ async def audit_if_known(app: web.Application) -> LastAudit | None:
 
 
 async def events_waiting(app: web.Application) -> int | None:
-    """Payment events that could not be applied; None if the ledger has gone away this moment."""
+    """The number of payment events that could not be applied; None if the ledger is unavailable."""
     try:
         return await app[LEDGER].count_kept_events() if app[STARTUP].ready else None
     except LedgerUnavailable:

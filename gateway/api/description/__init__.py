@@ -1,1 +1,1 @@
-"""The API described: `/openapi.json`, `/docs`, samples, names and examples of calls."""
+"""The API's description: `/openapi.json`, `/docs`, samples, names and examples of calls."""

@@ -1,4 +1,4 @@
-"""The API's description, made when it is first asked for: that takes 200 ms, which a start need not wait for."""
+"""The API's description, created at the first request: it takes 200 ms, which would delay the start."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gateway.api.description.docs_page import Document, page
 
 
 class Description:
-    """The OpenAPI document that `describe` makes, and its page."""
+    """The OpenAPI document from `describe`, and its page."""
 
     def __init__(self, describe: Callable[[], Document]) -> None:
         self._describe = describe
 
     @cached_property
     def document(self) -> Document:
-        """For programs."""
+        """The OpenAPI document as JSON."""
         return self._describe()
 
     @cached_property
     def page(self) -> Asset:
-        """For people."""
+        """The page of `/docs`."""
         return Asset.of(page(self.document).encode(), "text/html")

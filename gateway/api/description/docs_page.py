@@ -1,4 +1,4 @@
-"""The page at `/docs`: plain HTML in the console's look, written from the OpenAPI document."""
+"""The page at `/docs`: plain HTML in the console's design, generated from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def _type(schema: Document) -> str:  # noqa: PLR0911 - a table in the form of a 
 
 
 def _description(described: Document) -> str:
-    """What is said of a parameter or a member; of an optional one it stands with what it may be."""
+    """The description of a parameter or member; for an optional one, it is beside the type in `anyOf`."""
     of = described.get("schema", described)
     options = of.get("anyOf", ())
     said = [one["description"] for one in (described, of, *options) if "description" in one]
@@ -219,5 +219,5 @@ def _json(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    """Plain text with `code` marked as such."""
+    """Plain text to HTML, with `code` marked up."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))

@@ -1,4 +1,4 @@
-"""The shape of each code's answer, so that a client which has compared `code` knows what else is there."""
+"""The shape of each error code's response, so that a client that checked `code` knows its other members."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.schemas.errors import ErrorBody
 
 @cache
 def error_shapes() -> dict[type[ApiError], type[BaseModel]]:
-    """The shape of the whole answer of each error, `{"error": {"code": …}}`."""
+    """The shape of each error's whole response, `{"error": {"code": …}}`."""
     return {error: _envelope(error) for error in error_classes()}
 
 

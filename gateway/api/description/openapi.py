@@ -1,4 +1,4 @@
-"""`/openapi.json`: OpenAPI 3.1, made from the table of routes and the models that validate."""
+"""`/openapi.json`: OpenAPI 3.1, generated from the table of routes and the models that validate requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Document = dict[str, Any]
 HTML = "text/html"
 _REF = "#/components/schemas/{model}"
 ANY_BYTES = "application/octet-stream"
-_BINARY: Document = {"type": "string", "format": "binary"}  # 3.1 needs no schema of bytes, but generators read this one
+_BINARY: Document = {"type": "string", "format": "binary"}  # 3.1 does not need a schema for bytes, but generators do
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _PATH_PARAMETERS: dict[str, Document] = {
     "generation": {"type": "string", "pattern": GENERATION_PATTERN},
@@ -70,7 +70,7 @@ def document(routes: Sequence[Route], server: str) -> Document:
         schemas.pop(name, None)
     for schema in schemas.values():
         for member in schema.get("properties", {}).values():
-            member.pop("default", None)  # makers of TypeScript take a member that has one for required
+            member.pop("default", None)  # TypeScript generators treat a member with a default as required
     return {
         "openapi": "3.1.0",
         "info": {
@@ -105,7 +105,7 @@ def document(routes: Sequence[Route], server: str) -> Document:
 
 
 def codes_of(route: Route) -> tuple[str, ...]:
-    """Every error code that a route can answer with."""
+    """All error codes of a route."""
     codes = ["internal", "invalid_http", "headers_too_large", *route.errors]
     if route.path not in PROBES:
         codes += ["rate_limited", "overloaded"]
@@ -151,7 +151,7 @@ def _operation(route: Route, references: dict[str, Document], schemas: Document)
             "description": (
                 f"The file's bytes. They alone decide its type: {one_of(types)}. `Content-Type` is ignored."
             ),
-            "content": {ANY_BYTES: {"schema": _BINARY}},  # makers of clients know no other bytes
+            "content": {ANY_BYTES: {"schema": _BINARY}},  # client generators know no other type for bytes
         }
     return described
 
@@ -192,7 +192,7 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
         content = {"schema": _event_schema(route)}
     also: Document = {media: {"schema": {"type": "string"}} for media in route.also_media}
     if route.media == "*/*":
-        also[ANY_BYTES] = content  # makers of clients leave out what they find under `*/*` alone
+        also[ANY_BYTES] = content  # client generators ignore what is only under `*/*`
     rated = bool(route.scopes)
     good = {"description": route.summary, "headers": _headers(rated=rated), "content": {route.media: content, **also}}
     responses: Document = {str(route.created): good}
@@ -232,7 +232,7 @@ def _responses(route: Route, references: dict[str, Document]) -> Document:
 
 
 def _event_schema(route: Route) -> Document:
-    """One event of a stream. OpenAPI 3.1 has no word for the sequence of them."""
+    """One event of a stream. OpenAPI 3.1 cannot describe the sequence."""
     shapes = {event: _REF.format(model=_streamed(event)) for event in route.events}
     return {
         "oneOf": [{"$ref": reference} for reference in shapes.values()],
@@ -241,7 +241,7 @@ def _event_schema(route: Route) -> Document:
 
 
 def _streamed_shapes(routes: Sequence[Route], references: dict[str, Document]) -> Document:
-    """The events of all streams, each by its name."""
+    """The shapes of all streams' events, by event name."""
     return {
         _streamed(event): {
             "type": "object",
@@ -268,7 +268,7 @@ def _streamed(event: str) -> str:
 
 
 def _webhooks(references: dict[str, Document]) -> Document:
-    """The calls that Farebox makes of others, one for each event."""
+    """The webhook calls that Farebox makes, one per event type."""
     headers = [
         {"name": f"webhook-{name}", "in": "header", "required": True, "schema": {"type": "string"}}
         for name in ("id", "timestamp", "signature")
@@ -294,7 +294,7 @@ def _one_of(schemas: list[Document]) -> Document:
 
 
 def _in_a_query(schema: Document) -> Document:
-    """A parameter's schema without its null: it is left out instead, for a query knows no null."""
+    """A parameter's schema without null: queries have no null, so the parameter is omitted instead."""
     options: list[Document] = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) != 1:
         return schema
@@ -320,7 +320,7 @@ def _by_status(codes: Iterable[str]) -> dict[int, list[type[ApiError]]]:
 
 
 def _schemas(routes: Sequence[Route]) -> tuple[Document, dict[str, Document]]:
-    """The components, and for each model the reference to it."""
+    """The components, and each model's reference to its own."""
     takes = {route.takes for route in routes if route.takes is not None}
     gives = {route.gives for route in routes if route.gives is not None} | set(error_shapes().values())
     gives |= {EventOut, *EVENT_SHAPES.values(), *(model for route in routes for model in route.events.values())}

@@ -1,7 +1,7 @@
-"""What the description adds to the table of routes: each call's name, an example of its body, and what a tag holds.
+"""What the description adds to the table of routes: each call's name, an example of its body, and tags.
 
-A name is a client's method: generators make `create_generation()` and `createGeneration()` of it, so it stays as it is
-when a handler moves. A route without one is refused by `tests/api/test_description.py`.
+Generated clients turn a name into a method (`create_generation()`, `createGeneration()`), so it must not change when a
+handler moves. `tests/api/test_description.py` rejects a route without one.
 """
 
 from __future__ import annotations
@@ -209,4 +209,4 @@ SIGNED_BODIES: dict[Call, dict[str, Any]] = {
         },
     },
 }
-"""Bodies that others make and sign: they are no shapes of ours, and what is not described here is not read."""
+"""Bodies created and signed by others, in shapes that are not ours. Members not described here are not read."""

@@ -1,7 +1,7 @@
-"""Samples of each call in curl, Python and JavaScript, made from its description; `/docs` shows them.
+"""Samples of each call in curl, Python and JavaScript, generated from its description; `/docs` shows them.
 
-They are whole programs: copied as they are, with `FAREBOX_KEY` set, they make the call. Python is written with
-`requests`, JavaScript with `fetch` for Node.
+They are complete programs: pasted as they are, with `FAREBOX_KEY` set, they make the call. Python uses `requests`,
+JavaScript `fetch` on Node.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class CodeSample:
-    """One call, with what its description has as examples."""
+    """One call, with the examples of its description."""
 
     method: str
     url: str
@@ -59,7 +59,7 @@ class CodeSample:
 
     @property
     def file(self) -> str | None:
-        """The name of the file that is sent, if one is."""
+        """The name of the file to send, if any."""
         if self.sent_as is None or self.body is not None:
             return None
         return "picture.png"
@@ -159,7 +159,7 @@ def _javascript(sample: CodeSample) -> str:
 
 
 def _literal(value: Any, depth: int) -> str:
-    """A value of JSON as Python writes it, its members on lines of their own."""
+    """A JSON value as a Python literal, one member per line."""
     inside, end = "    " * (depth + 1), "    " * depth
     match value:
         case Mapping() if value:

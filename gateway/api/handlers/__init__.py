@@ -1,1 +1,1 @@
-"""One file per noun: parse, call, respond."""
+"""One file per noun. Handlers parse, call and respond."""

@@ -1,4 +1,4 @@
-"""What operators do with an account: create, read, grant, adjust, move its clock."""
+"""Operators' calls about accounts: create, read, grant, adjust, advance the clock."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def put(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """`GET /v1/admin/accounts/{account}`: everything support needs."""
+    """`GET /v1/admin/accounts/{account}`: with everything support needs."""
     account = request.match_info["account"]
     return await _whole(request, found(await request.app[LEDGER].account(account=account), _what(account)))
 
@@ -85,7 +85,7 @@ async def adjust(request: web.Request) -> web.Response:
 
 
 async def set_alerts(request: web.Request) -> web.Response:
-    """`PUT /v1/admin/accounts/{account}/alerts`: when the journal says that credits run low."""
+    """`PUT /v1/admin/accounts/{account}/alerts`: the thresholds of low-credit alerts."""
     body = await read_body(request, account_schemas.AlertsIn)
     outcome = await request.app[LEDGER].set_alerts(
         account=request.match_info["account"],
@@ -112,7 +112,7 @@ async def advance_clock(request: web.Request) -> web.Response:
 
 
 async def _whole(request: web.Request, account: outcomes.Account) -> web.Response:
-    """The account with its last entries and generations."""
+    """The account with its newest entries and generations."""
     ledger = request.app[LEDGER]
     journal, generations = await asyncio.gather(
         ledger.journal(account=account.id, keys_version=None, limit=RECENT),

@@ -25,17 +25,17 @@ from gateway.pricing.providers import ProviderTable
 
 JOB_MAX_CHARACTERS = 500
 _JOB_FIELDS = {"replicate": "id", "fal": "request_id", "http": "id"}
-"""What each kind of provider calls its own id of the job: the only member of a callback's body that is read."""
+"""The member with the job's id, by kind of provider. Nothing else is read of a callback's body."""
 
 log = structlog.get_logger(__name__)
 
 
 class CallbackRefused(InvalidKey):
-    """The callback's address was not made here, or its signature is not its provider's."""
+    """The callback's URL was not issued here, or its signature is not its provider's."""
 
 
 async def take(request: web.Request) -> web.Response:
-    """`POST /v1/callbacks/{provider}/{token}`: look at the generation that the token was made for, now."""
+    """`POST /v1/callbacks/{provider}/{token}`: poll the token's generation now."""
     provider = request.match_info["provider"]
     generation = request.app[CALLBACK_LINKS].open(provider, request.match_info["token"])
     table = request.app[RATE_CARDS].card.providers.get(provider)
@@ -54,7 +54,7 @@ async def take(request: web.Request) -> web.Response:
 
 
 async def _checked(request: web.Request, provider: str, table: ProviderTable, body: bytes) -> bool:
-    """Whether the callback's word is enough to have a job stopped; CallbackRefused if it is not the provider's."""
+    """Whether the callback may stop a job, because it is signed; CallbackRefused if it is not the provider's."""
     try:
         return await request.app[CALLBACK_SIGNATURES].check(table, request.headers, body)
     except NotSigned as error:
@@ -69,7 +69,7 @@ async def _checked(request: web.Request, provider: str, table: ProviderTable, bo
 def _job(table: ProviderTable, body: bytes) -> str:
     name = _JOB_FIELDS[table.kind]
     try:
-        document = read_document(body).value  # of its numbers none is read
+        document = read_document(body).value  # its numbers are not used
     except NotJson as error:
         raise InvalidJson(f"The body {error}.") from None
     job = document.get(name) if isinstance(document, dict) else None

@@ -1,4 +1,4 @@
-"""The rate card and the plans, as anyone may read them."""
+"""The rate card and the plans, which are public."""
 
 from __future__ import annotations
 

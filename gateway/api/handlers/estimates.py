@@ -1,7 +1,7 @@
-"""Estimates: what a month would cost, from items or from the last 30 days, and which plan would do (R20).
+"""Estimates: what a month would cost, from items or from the last 30 days, and which plans cover it (R20).
 
-Anyone may ask: the rate card is public, and so is arithmetic with it. With an account's key the answer also says what
-the account's own plan allows, and `from` may name its usage.
+Estimates need no key, because the rate card is public. With an account's key, the response also says what the account's
+plan allows, and `from` can use its usage.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gateway.views.estimates import estimate_shape
 
 
 async def create(request: web.Request) -> web.Response:
-    """`POST /v1/estimates`: never refuses for gating, plan or want of credits."""
+    """`POST /v1/estimates`: never refused because of the plan or missing credits."""
     body = await read_body(request, estimate_schemas.EstimateIn)
     _check_source(request, body)
     card = request.app[RATE_CARDS].card
@@ -63,7 +63,7 @@ def _check_source(request: web.Request, body: estimate_schemas.EstimateIn) -> No
 
 
 def _asked_items(card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn]) -> Iterator[Item]:
-    """The items at the card's prices; what a model does not take is said with the item's place in the body."""
+    """The items at the card's prices; errors have the item's path in the body."""
     for index, item in enumerate(asked):
         try:
             yield priced_item(
@@ -82,7 +82,7 @@ def _asked_items(card: RateCard, asked: Sequence[estimate_schemas.EstimateItemIn
 
 
 async def _used_items(request: web.Request, account: outcomes.Account, card: RateCard) -> list[Item]:
-    """What the account paid for in its last 30 days, today included: one item a model, at what it really cost."""
+    """The account's last 30 days, including today: one item per model, at its actual average cost."""
     last = today(account, ZoneInfo(card.free.timezone))
     used = grouped(await usage_of(request, own(request), days_until(last, DEFAULT_DAYS)), ("tool", "model"))
     return [

@@ -29,7 +29,7 @@ from gateway.views.generations import generation_members, generation_shape
 
 
 async def create(request: web.Request) -> web.Response:
-    """`POST /v1/generations`: price, reserve, queue. A refusal first looks whether this was accepted before (R11)."""
+    """`POST /v1/generations`: price, reserve, queue. Before a refusal, check whether it was accepted earlier (R11)."""
     body, who = await read_body(request, generation_schemas.GenerationIn), request[ACCOUNT_CALLER]
     ordered = await request.app[ORDERING].order(who, body, await digests_of(request, who))
     generation = ordered.generation
@@ -37,7 +37,7 @@ async def create(request: web.Request) -> web.Response:
     headers = {"Location": f"/v1/generations/{generation.id}"}
     if ordered.replay:
         return answer_json(await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
-    # Its place is not known before it is dispatched, and nobody waits for that here.
+    # Its position is unknown until it is dispatched, which this response does not wait for.
     shape = to_json(generation_members(generation, request.app[LINKS]))
     return answer_json(shape, status=HTTPStatus.ACCEPTED, headers=headers)
 
@@ -78,7 +78,7 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """`POST /v1/generations/{generation}/cancel` (R18): after the end it changes nothing."""
+    """`POST /v1/generations/{generation}/cancel` (R18): no effect on one that has ended."""
     who = request[ACCOUNT_CALLER]
     generation = request.match_info["generation"]
     outcome = await request.app[LEDGER].cancel(

@@ -24,12 +24,12 @@ from gateway.schemas.base import utc
 
 
 async def healthz(_request: web.Request) -> web.Response:
-    """`GET /healthz`: the process answers."""
+    """`GET /healthz`: the process responds."""
     return answer(operations_schemas.Health(status="ok"))
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """`GET /readyz`: 503 while it cannot accept work; `degraded` while it can but an operator should look."""
+    """`GET /readyz`: 503 while it cannot accept work; `degraded` while it can, but needs an operator."""
     app = request.app
     unavailable = await _unavailable(app)
     if unavailable is not None:
@@ -45,7 +45,7 @@ async def readyz(request: web.Request) -> web.Response:
         await app[QUEUE].ping()
     except QueueUnavailable:
         problems.append("the queue's Redis is not responding: work is accepted and starts when it is back")
-    else:  # without it nothing can be heard, and one problem says so
+    else:  # without the queue there are no notices anyway, and its own problem is reported
         problems += filter(None, [app[HUB].problem])
     problems += [
         f"the provider {name!r} cannot be reached: its generations wait"

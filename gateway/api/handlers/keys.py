@@ -1,4 +1,4 @@
-"""API keys: made, listed and revoked by operators. A key is shown once, when it is made."""
+"""API keys: created, listed and revoked by operators. A key is shown once, when it is created."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def listed_of_operators(request: web.Request) -> web.Response:
-    """`GET /v1/admin/keys`: the admin and ops keys that were made here; not the one in the settings."""
+    """`GET /v1/admin/keys`: admin and ops keys; without the one from the settings."""
     return answer(account_schemas.KeysOut(data=[key_shape(key) for key in await request.app[LEDGER].operator_keys()]))
 
 
@@ -66,7 +66,7 @@ async def change_of_account(request: web.Request) -> web.Response:
 
 
 async def revoke_of_account(request: web.Request) -> web.Response:
-    """`DELETE /v1/admin/accounts/{account}/keys/{key}`: refused everywhere at once."""
+    """`DELETE /v1/admin/accounts/{account}/keys/{key}`: effective everywhere at once."""
     account = request.match_info["account"]
     return await _revoke(request, account, f"key {request.match_info['key']} of account {account}")
 
@@ -97,7 +97,7 @@ def _limit(limit: LimitIn) -> Limit:
 
 
 def _new_key(request: web.Request) -> str:
-    """256 random bits; with an idempotency key 256 that only we can derive from it, so that two in flight make one."""
+    """256 random bits; with an idempotency key, derived from it, so that concurrent duplicates share one."""
     made_from = seed(request)
     if made_from is None:
         return KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)

@@ -1,6 +1,6 @@
-"""Who may read `/metrics`: whoever has FAREBOX_METRICS_KEY, if it is set, and at an address of its own, if that is set.
+"""Serves `/metrics`: with FAREBOX_METRICS_KEY if it is set, and at a separate address if one is set.
 
-The figures name tools, models, providers and how much is sold: nothing of a customer, but nothing for strangers.
+Metrics name tools, models, providers and sales: no customer data, but not for the public either.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PATH = "/metrics"
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """`GET /metrics` where all calls are: nothing is there if the figures have an address of their own."""
+    """`GET /metrics` on the main address: 404 if metrics have an address of their own."""
     if request.app[services.SETTINGS].metrics_port is not None:
         raise web.HTTPNotFound
     await _check_key(request)
@@ -41,14 +41,14 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 def metrics_app(gateway: web.Application) -> web.Application:
-    """An application that answers `/metrics` for the gateway, and nothing else."""
+    """An application that only serves the gateway's `/metrics`."""
 
     async def answer(request: web.Request) -> web.Response:
         await _check_key(request)
         return await exposition(gateway)
 
     app = web.Application()
-    # What is around every request; the rest it has not.
+    # Only what every request needs.
     app[services.SETTINGS] = gateway[services.SETTINGS]
     app[services.METRICS] = gateway[services.METRICS]
     app[services.WRONG_KEYS] = gateway[services.WRONG_KEYS]
@@ -73,7 +73,7 @@ def _digest(key: str) -> bytes:
 
 
 async def exposition(app: web.Application) -> web.Response:
-    """The figures for Prometheus: what the ledger does not answer is left out, never shown as 0."""
+    """The metrics page: values that the ledger does not return are omitted, never shown as 0."""
     totals = None
     try:
         if app[STARTUP].ready:

@@ -1,4 +1,4 @@
-"""For operators: queues and holds, now."""
+"""Current queues and holds, for operators."""
 
 from __future__ import annotations
 

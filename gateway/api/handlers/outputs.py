@@ -1,4 +1,4 @@
-"""The bytes of an output, whole or in part, by a signed URL or by the account's key."""
+"""Downloads of outputs, whole or in part, with a signed URL or the account's key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _POLICY = "sandbox; default-src 'none'"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The bytes from `start` up to but not including `end`; `partial` if a range was asked for."""
+    """The bytes from `start` up to but not including `end`; `partial` if a range was requested."""
 
     start: int
     end: int
@@ -45,12 +45,12 @@ async def get(request: web.Request) -> web.StreamResponse:
 
 
 async def get_signed(request: web.Request) -> web.StreamResponse:
-    """The same with a signature in the URL, for an `<img>` sends no key."""
+    """The same with a signature in the URL, because an `<img>` sends no key."""
     if not request.app[STARTUP].ready:
         raise LedgerDown("Farebox is not ready yet; try again soon.")
     index = _index(request)
     generation = request.match_info["generation"]
-    query = query_of(request)  # whatever else a page adds to the link, to get past a cache, is its own business
+    query = query_of(request)  # other parameters are allowed: pages add some to bypass a cache
     match request.app[LINKS].verify(generation, index, query.get("expires", ""), query.get(SIGNATURE, "")):
         case LinkState.EXPIRED:
             raise Forbidden("This link has expired. Get the generation again for a new one.")
@@ -62,12 +62,12 @@ async def get_signed(request: web.Request) -> web.StreamResponse:
 
 
 def is_signed(request: web.Request) -> bool:
-    """Whether the request brings a signature in place of a key."""
+    """Whether the request has a signature instead of a key."""
     return SIGNATURE in query_of(request)
 
 
 async def send_output(request: web.Request, generation: outcomes.Generation, index: int) -> web.StreamResponse:
-    """Send one output's bytes, or the range of them that was asked for; NotFound if there are none."""
+    """Send one output, or the requested range of it; NotFound if there is none."""
     output = next((one for one in generation.outputs if one.index == index), None)
     if output is None:
         raise NotFound(f"Generation {generation.id} has no output {index}, or has not delivered it yet.")
@@ -111,7 +111,7 @@ def _index(request: web.Request) -> int:
 
 
 def _span(request: web.Request, size: int, etag: str) -> Span:
-    """What was asked for. Several ranges, or one in another unit, may be answered with the whole (RFC 9110, 14.2)."""
+    """The requested span. For several ranges, or another unit, the whole is sent (RFC 9110, 14.2)."""
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
     condition = request.headers.get("If-Range")
     if match is None or (condition is not None and condition != etag):
@@ -132,7 +132,7 @@ def _span(request: web.Request, size: int, etag: str) -> Span:
 
 
 def _names(header: str | None, etag: str) -> bool:
-    """Whether an `If-None-Match` names the output as it is; weak and strong compare alike here (RFC 9110, 13.1.2)."""
+    """Whether an `If-None-Match` matches the output; it uses weak comparison (RFC 9110, 13.1.2)."""
     if header is None:
         return False
     return header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(","))
@@ -146,5 +146,5 @@ def _headers(generation: outcomes.Generation, output: Output, etag: str) -> dict
         "Cache-Control": "private, max-age=3600",
         "Content-Disposition": f'inline; filename="{generation.id}-{output.index}.{extension}"',
         "Content-Security-Policy": _POLICY,
-        "Cross-Origin-Resource-Policy": "cross-origin",  # the product's own pages show it
+        "Cross-Origin-Resource-Policy": "cross-origin",  # the product's pages may embed it
     }

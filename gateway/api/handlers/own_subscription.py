@@ -1,8 +1,8 @@
-"""What an account may do with the subscription that it pays for itself: change it, cancel it, resume it (R3, R12).
+"""An account's changes to the subscription that it pays for itself: change, cancel, resume (R3, R12).
 
-Only what costs nothing now: another plan at once is bought, by `POST /v1/subscriptions`. A subscription that is paid by
-Stripe is cancelled and resumed at Stripe, whose webhook then says so; one that whoever runs this gateway arranged is
-theirs to change, or an account could give itself credits that nobody pays for.
+Only changes that cost nothing now: an immediate change of plan is a purchase, `POST /v1/subscriptions`. A subscription
+paid through Stripe is cancelled and resumed at Stripe, whose webhook confirms it. One arranged by the operator can only
+be changed by the operator, or accounts could give themselves unpaid credits.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SUBSCRIPTION = "subscription"
 
 
 async def get(request: web.Request) -> web.Response:
-    """`GET /v1/subscription`: the plan that the account has now, and what comes next."""
+    """`GET /v1/subscription`: the current plan, and scheduled changes."""
     account = await account_of(request, whose(request, read_query(request, OfAccount).account))
     own = account.subscription
     changeable = own is not None and _pays_itself(request.app[PAYMENTS], own) is not None
@@ -38,7 +38,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def change(request: web.Request) -> web.Response:
-    """`PATCH /v1/subscription`: another plan or interval, from the end of what is paid on."""
+    """`PATCH /v1/subscription`: another plan or interval, from the end of the paid period on."""
     body = await read_body(request, payment_schemas.OwnChangeIn)
     _, subscription = await _own(request)
     if subscription.billing is not None:
@@ -60,12 +60,12 @@ async def change(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """`DELETE /v1/subscription`: at the end of what is paid."""
+    """`DELETE /v1/subscription`: at the end of the paid period."""
     return await _renew(request, renews=False)
 
 
 async def resume(request: web.Request) -> web.Response:
-    """`POST /v1/subscription/resume`: take back a cancellation or a change that has not come yet."""
+    """`POST /v1/subscription/resume`: undo a cancellation or a scheduled change."""
     return await _renew(request, renews=True)
 
 
@@ -84,7 +84,7 @@ async def _renew(request: web.Request, *, renews: bool) -> web.Response:
 
 
 async def _own(request: web.Request) -> tuple[PaymentProvider, outcomes.Subscription]:
-    """The subscription, and who takes the money for it; Forbidden if it is not the account that pays."""
+    """The subscription and its payment provider; Forbidden if the account does not pay for it itself."""
     subscription = (await own_account(request)).subscription
     if subscription is None:
         text = "cannot be changed: this account has no subscription. Buy a plan with POST /v1/subscriptions"
@@ -101,8 +101,8 @@ async def _own(request: web.Request) -> tuple[PaymentProvider, outcomes.Subscrip
 
 
 def _pays_itself(provider: PaymentProvider | None, subscription: outcomes.Subscription) -> PaymentProvider | None:
-    """Who takes the money for it; None: whoever runs this gateway arranged it.
+    """The provider that bills it; None: the operator arranged it.
 
-    A test payment leaves no provider's subscription behind; where payments are real, nor does an operator.
+    Neither a test payment nor, with real payments, an operator's subscription has a subscription at a provider.
     """
     return None if provider is None or (subscription.billing is not None) != provider.live else provider

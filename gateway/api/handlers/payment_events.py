@@ -1,4 +1,4 @@
-"""Payment events that could not be applied: listed, tried again, dropped (`gateway.payments.received`)."""
+"""Payment events that could not be applied: list, retry, drop (`gateway.payments.received`)."""
 
 from __future__ import annotations
 

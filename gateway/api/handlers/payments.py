@@ -62,7 +62,7 @@ async def bundles(request: web.Request) -> web.Response:
 
 
 async def top_up(request: web.Request) -> web.Response:
-    """`POST /v1/top-ups`: begin to buy a bundle (R4)."""
+    """`POST /v1/top-ups`: start the purchase of a bundle (R4)."""
     body = await read_body(request, payment_schemas.TopUpIn)
     provider = _provider(request)
     sold = request.app[RATE_CARDS].card.bundles
@@ -74,7 +74,7 @@ async def top_up(request: web.Request) -> web.Response:
 
 
 async def subscribe(request: web.Request) -> web.Response:
-    """`POST /v1/subscriptions`: begin to buy a plan."""
+    """`POST /v1/subscriptions`: start the purchase of a plan."""
     body = await read_body(request, payment_schemas.SubscriptionBuyIn)
     provider = _provider(request)
     plan, price = plan_sold(request, body.plan, body.interval)
@@ -83,7 +83,7 @@ async def subscribe(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
-    """`GET /checkout/{checkout}?token=`: the page of a purchase, for whoever has its link."""
+    """`GET /checkout/{checkout}?token=`: the page of a purchase, for anyone with its link."""
     token = query_of(request).get("token", "")
     checkout = await _linked(request, token)
     if checkout is None:
@@ -115,7 +115,7 @@ async def press(request: web.Request) -> web.Response:
 
 
 async def stripe_webhook(request: web.Request) -> web.Response:
-    """`POST /v1/payments/stripe/webhook`: an event that Stripe signed; what cannot be applied yet is kept."""
+    """`POST /v1/payments/stripe/webhook`: an event signed by Stripe; one that cannot be applied yet is stored."""
     provider = request.app[PAYMENTS]
     if provider is None or provider.name != "stripe":
         raise NotFound("This gateway does not accept Stripe payments.")
@@ -134,7 +134,7 @@ async def stripe_webhook(request: web.Request) -> web.Response:
 
 
 def checkout_id(seed_: str | None) -> str:
-    """The id of a purchase: random, or derived from the request's idempotency key so that two in flight make one."""
+    """A purchase's id: random, or derived from the idempotency key so that concurrent duplicates share one."""
     digest = hashlib.sha256(f"checkout\n{seed_}".encode()).digest()[:15] if seed_ else secrets.token_bytes(15)
     return f"chk_{base64.b32encode(digest).decode().lower()}"
 
@@ -148,7 +148,7 @@ class _Returning:
 
 
 def _returning(request: web.Request, body: payment_schemas.TopUpIn | payment_schemas.SubscriptionBuyIn) -> _Returning:
-    """The return URLs of a purchase; InvalidRequest for one that leads to an origin that nobody allowed."""
+    """The return URLs of a purchase; InvalidRequest if an origin is not allowed."""
     allowed = request.app[SETTINGS].return_urls
     for field, url in (("success_url", body.success_url), ("cancel_url", body.cancel_url)):
         problem = None if url is None else allowed.problem(url)
@@ -158,7 +158,7 @@ def _returning(request: web.Request, body: payment_schemas.TopUpIn | payment_sch
 
 
 async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, returning: _Returning) -> web.Response:
-    """Begin a purchase in the ledger, then with the provider: from then on it is honoured."""
+    """Start a purchase in the ledger, then at the provider: from then on it stays valid."""
     who, checkout = request[ACCOUNT_CALLER], checkout_id(seed(request))
     success_url, cancel_url = (
         None if url is None else with_checkout(url, checkout) for url in (returning.success_url, returning.cancel_url)
@@ -193,7 +193,7 @@ async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, r
 
 
 async def _start(request: web.Request, provider: PaymentProvider, begun: Checkout) -> CheckoutStarted:
-    """Begin it with the provider, as the customer that the account is there: one person is one customer."""
+    """Start it at the provider, with the account's customer id, so that it stays one customer there."""
     ledger = request.app[LEDGER]
     email = found(await ledger.account(account=begun.account), OWN_ACCOUNT).email
     if begun.customer is None:
@@ -232,7 +232,7 @@ def _refusal(reason: str) -> Exception:
 
 
 async def _linked(request: web.Request, token: str) -> Checkout | None:
-    """The purchase that the link is for; None if it is for none."""
+    """The purchase of a link; None if the link is invalid."""
     checkout = request.match_info["checkout"]
     account = request.app[CHECKOUT_LINKS].account(token, checkout)
     if account is None:
@@ -242,7 +242,7 @@ async def _linked(request: web.Request, token: str) -> Checkout | None:
 
 
 def _html(text: str, status: int = HTTPStatus.OK, leads_to: Sequence[str | None] = ()) -> web.Response:
-    # Browsers hold the redirect after a form to its policy too. It is the last directive.
+    # Browsers apply `form-action` to the redirect after a form too. It is the last directive.
     origins = dict.fromkeys(origin_of(url) for url in leads_to if url is not None)
     policy = " ".join((PAGE_POLICY, *origins))
     # With `no-referrer`, a browser would send the form with the origin `null`.

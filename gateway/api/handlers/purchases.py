@@ -36,7 +36,7 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """`GET /v1/checkouts/{checkout}`: what became of one."""
+    """`GET /v1/checkouts/{checkout}`: one purchase."""
     of = whose(request, read_query(request, OfAccount).account)
     checkout = request.match_info["checkout"]
     purchase = await request.app[LEDGER].purchase(account=of.account, keys_version=of.keys_version, checkout=checkout)

@@ -1,4 +1,4 @@
-"""Quotes: the firm price of one request, whether the plan allows it, and who would pay (R6, R7, R23)."""
+"""Quotes: the firm price of one request, whether the plan allows it, and which buckets would pay (R6, R7, R23)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.views.generations import credits_of, line_shapes, share_shapes
 
 
 async def create(request: web.Request) -> web.Response:
-    """`POST /v1/quotes`: never refuses for gating or for want of credits."""
+    """`POST /v1/quotes`: never refused because of the plan or missing credits."""
     body, account = await read_body(request, generation_schemas.QuoteIn), request[ACCOUNT_CALLER].account
     ordering = request.app[ORDERING]
     ordering.check_inputs(account, body)
@@ -58,7 +58,7 @@ def _shape(card: RateCard, account: outcomes.Account, priced: Quote, token: str)
 
 
 def _allocated(account: outcomes.Account, millicredits: int) -> Iterator[tuple[Bucket, int]]:
-    """Who would pay, as far as the credits go: the grants are in burn order (R5)."""
+    """The buckets that would pay, as far as the credits go. Grants are in burn order (R5)."""
     for grant in account.grants:
         part = min(millicredits, grant.available_millicredits)
         if part:

@@ -1,4 +1,4 @@
-"""Receipts: everything about what a generation cost."""
+"""Receipts: a generation's price and credit movements in full."""
 
 from __future__ import annotations
 

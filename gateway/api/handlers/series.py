@@ -1,4 +1,4 @@
-"""For operators: queues and holds over the last hour, day or week."""
+"""Queues and holds over the last hour, day or week, for operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in and out: `/session` for the console's own pages, and links that sign in once."""
+"""Signing in and out: `/session` for the console's pages, and one-time sign-in links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SESSION = "/session"
 
 
 async def sign_in(request: web.Request) -> web.Response:
-    """`POST /session`: an API key, or the token of a link, becomes a session cookie."""
+    """`POST /session`: exchange an API key, or a link's token, for a session cookie."""
     if from_our_page(request, request.app[SETTINGS].public_address) is False:
         raise Forbidden("Signing in is only possible on the gateway's own page.")
     body = await read_body(request, session_schemas.SignIn)
@@ -43,7 +43,7 @@ async def sign_in(request: web.Request) -> web.Response:
 
 
 async def who_is_signed_in(request: web.Request) -> web.Response:
-    """`GET /session`: who the session's cookie (or the key) belongs to, or nobody: the pages ask this first."""
+    """`GET /session`: the owner of the session cookie or key, or nobody; pages call this first."""
     _check_ready(request)
     try:
         return answer(_shape(await request.app[CALLERS].authenticate(request, operators=True)))
@@ -52,7 +52,7 @@ async def who_is_signed_in(request: web.Request) -> web.Response:
 
 
 async def sign_out(request: web.Request) -> web.Response:
-    """`DELETE /session`: ends the session at all gateways and takes the cookie away. The key stays in force."""
+    """`DELETE /session`: end the session at all gateways and delete the cookie. The key stays valid."""
     check_from_our_page(request, request.app[SETTINGS].public_address)
     await _end_session(request)
     response = web.Response(status=HTTPStatus.NO_CONTENT)
@@ -61,11 +61,11 @@ async def sign_out(request: web.Request) -> web.Response:
 
 
 async def _end_session(request: web.Request) -> None:
-    """End the session of the request's cookie. Without an answer the cookie stays, so that one can try again."""
+    """End the session of the request's cookie. If the ledger does not respond, the cookie stays, for a retry."""
     try:
         session = request.app[SESSIONS].open(request.cookies.get(COOKIE, ""))
     except InvalidKey:
-        return  # there is none, or it is over
+        return  # there is none, or it has ended
     _check_ready(request)
     try:
         await request.app[LEDGER].sign_out(
@@ -83,7 +83,7 @@ async def make_link(request: web.Request) -> web.Response:
 
 
 def mount(app: web.Application) -> None:
-    """The session's routes: of the console only, so not in the API's table."""
+    """Add the routes of sessions: for the console only, so not in the API's table."""
     app.router.add_post(SESSION, sign_in)
     app.router.add_get(SESSION, who_is_signed_in)
     app.router.add_delete(SESSION, sign_out)

@@ -1,4 +1,4 @@
-"""What operators do with an account's subscription: start, renew, change, cancel, resume (R2, R3, R12)."""
+"""Operators' calls about an account's subscription: start, renew, change, cancel, resume (R2, R3, R12)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.schemas import accounts as account_schemas
 from gateway.schemas.base import to_milliseconds
 from gateway.views.accounts import account_shape
 
-# `DELETE` and `resume` have no body to name a field of: what is wrong is the thing in the path.
+# `DELETE` and `resume` have no body, so their errors name the path's resource instead of a field.
 _SUBSCRIPTION = "subscription"
 
 
@@ -51,6 +51,6 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def resume(request: web.Request) -> web.Response:
-    """`POST /v1/admin/accounts/{account}/subscription/resume`: take back a cancellation or a scheduled change."""
+    """`POST /v1/admin/accounts/{account}/subscription/resume`: undo a cancellation or a scheduled change."""
     outcome = await request.app[LEDGER].resume(account=request.match_info["account"], operation=operation(request))
     return answer(account_shape(applied(request, outcome, _SUBSCRIPTION).account))

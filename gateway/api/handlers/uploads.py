@@ -1,4 +1,4 @@
-"""Uploads: images and videos sent ahead, to be used as inputs by the address that they get."""
+"""Uploads: images and videos to use as inputs, by the URL they get."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from gateway.schemas.uploads import UploadOut
 
 ANY_BYTES = "application/octet-stream"
 TAKEN_TYPES = (ANY_BYTES, *EXTENSIONS, *CONVERTED)
-"""What an upload may be; it is the bytes that decide."""
+"""The accepted types; only the bytes decide."""
 
 _KIB = 1024
 _MEDIA = ("image/", "video/")
 
 
 async def create(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/uploads`: the bytes themselves are the body, and are looked into before anything is kept."""
+    """`POST /v1/uploads`: the body is the file's bytes, which are inspected before anything is stored."""
     said, who = request.content_type, request[ACCOUNT_CALLER]
     async with request.app[INTAKE].received(request, who.account) as body:
         asked = f"{request.method}\n{request.path}\n{said}\n{body.sha256}"
@@ -45,7 +45,7 @@ async def _kept(request: web.Request, said: str, body: Received) -> web.Response
 
 
 async def keep_upload(request: web.Request, said: str, body: Received, derived_from: str | None) -> UploadOut:
-    """Look into a file of the caller's and keep it as an upload; `said` is what its sender calls it."""
+    """Inspect a file of the caller's and store it as an upload; `said` is its declared content type."""
     async with _inspected(request, said, body) as (media, kept):
         return await _stored(request, media, kept, derived_from)
 
@@ -73,7 +73,7 @@ async def _stored(request: web.Request, media: Media, body: Received, derived_fr
 
 
 async def _count(request: web.Request, account: str, body: Received) -> None:
-    """Count the file; RateLimited, with `Retry-After`, if the account has sent too much."""
+    """Count the file; RateLimited, with `Retry-After`, if the account's allowance is used up."""
     gib = request.app[SETTINGS].upload_gib_per_day
     size = -(-body.bytes // _KIB)
     outcome = await request.app[LEDGER].take_in(account=account, per_day=round(gib * _KIB * _KIB), size=size)
@@ -88,7 +88,7 @@ async def _count(request: web.Request, account: str, body: Received) -> None:
 
 @asynccontextmanager
 async def _inspected(request: web.Request, said: str, body: Received) -> AsyncIterator[tuple[Media, Received]]:
-    """What the body is, by its bytes alone, and what of it is kept; InvalidRequest if it is nothing that is taken."""
+    """The body's type, by its bytes alone, and the file to store; InvalidRequest if it is not accepted."""
     inspections = request.app[METRICS].upload_inspections
     async with AsyncExitStack() as open_until_kept:
         inspection = request.app[INTAKE].inspected(body, request[ACCOUNT_CALLER].account)
@@ -98,7 +98,7 @@ async def _inspected(request: web.Request, said: str, body: Received) -> AsyncIt
             inspections.labels("refused").inc()
             if said.startswith(_MEDIA) or said == ANY_BYTES:
                 raise _refused("body", str(error)) from None
-            # A form, or JSON: the sender should learn that, not what the first bytes look like.
+            # A form, or JSON: name that mistake instead of the type of the first bytes.
             taken = ", ".join(TAKEN_TYPES)
             problem = f"is not a media type, and the body is not a media file: send the file's bytes, as one of {taken}"
             raise _refused("Content-Type", problem) from None

@@ -1,4 +1,4 @@
-"""Usage: what ended on which day, with which tool and model, and what it cost. As JSON, or as CSV on request."""
+"""Usage: ended generations and their cost by day, tool and model; as JSON, or as CSV on request."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from gateway.ledger.sums import Counts, Used
 from gateway.schemas import usage as usage_schemas
 from gateway.views.generations import credits_of
 
-DAYS_MAX = 400  # as long as usage is kept: thirteen months, and some days
+DAYS_MAX = 400  # the retention of usage: thirteen months and some days
 CSV_TYPE = "text/csv"
 _ROWS_A_WRITE = 500
 _NUMBERS = ("generations", "outputs", "credits", "failed", "refunded")
-# What a spreadsheet would take for a formula, also behind white space that it drops.
+# What a spreadsheet would treat as a formula, also after white space that it ignores.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 async def get(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/usage`: the days from `from` to `to`, both included."""
+    """`GET /v1/usage`: the days from `from` to `to`, inclusive."""
     query = read_query(request, usage_schemas.UsageQuery)
     timezone = request.app[RATE_CARDS].card.free.timezone
     of = whose(request, query.account)
@@ -59,7 +59,7 @@ async def get(request: web.Request) -> web.StreamResponse:
 
 
 def csv_rows(groups: Groups, dimensions: Sequence[str], timezone: str) -> Iterator[list[str]]:
-    """A head and one row a group. Each row says whose days they are: a file loses its headers on the way."""
+    """A header and one row per group. Each row has the time zone: a saved file has no HTTP headers."""
     yield [*dimensions, *_NUMBERS, "timezone"]
     for group, counts in groups.items():
         numbers = _numbers(counts)
@@ -67,12 +67,12 @@ def csv_rows(groups: Groups, dimensions: Sequence[str], timezone: str) -> Iterat
 
 
 def safe_cell(text: str) -> str:
-    """The text with an apostrophe before it if a spreadsheet would run it as a formula."""
+    """The text, prefixed with an apostrophe if a spreadsheet would treat it as a formula."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 async def _days(request: web.Request, query: usage_schemas.UsageQuery, of: Whose, zone: ZoneInfo) -> list[str]:
-    """The days asked for; InvalidRequest names the parameter that is wrong."""
+    """The requested days; InvalidRequest names the wrong parameter."""
     last = today(await account_of(request, of), zone) if query.last is None else date.fromisoformat(query.last)
     if query.first is None:
         return days_until(last, DEFAULT_DAYS)
@@ -94,7 +94,7 @@ def _wanted(used: Used, query: usage_schemas.UsageQuery) -> bool:
 
 
 def _numbers(counts: Counts) -> dict[str, Any]:
-    """The counts as they are shown."""
+    """The counts for a response."""
     return {
         "generations": counts.generations,
         "outputs": counts.outputs,
@@ -105,13 +105,13 @@ def _numbers(counts: Counts) -> dict[str, Any]:
 
 
 def _accepted(request: web.Request) -> set[str]:
-    """The types that the caller names in `Accept`."""
+    """The types in the `Accept` header."""
     named = ",".join(request.headers.getall("Accept", []))[: limits.HEADER_MAX_BYTES]
     return {part.partition(";")[0].strip().lower() for part in named.split(",")}
 
 
 async def _stream(request: web.Request, rows: Iterator[list[str]], name: str) -> web.StreamResponse:
-    """Send the rows as they are made, some hundred a write."""
+    """Stream the rows, some hundred per write."""
     response = web.StreamResponse(
         headers={
             "Content-Type": f"{CSV_TYPE}; charset=utf-8",
@@ -120,7 +120,7 @@ async def _stream(request: web.Request, rows: Iterator[list[str]], name: str) ->
         }
     )
     await response.prepare(request)
-    if request.method == "HEAD":  # a body would be read as the next answer
+    if request.method == "HEAD":  # a body would be parsed as the next response
         return response
     while batch := list(islice(rows, _ROWS_A_WRITE)):
         text = io.StringIO()

@@ -1,7 +1,7 @@
-"""A test of a webhook: one signed call at once, whose answer the caller sees; the deliveries' table has none of it.
+"""Webhook tests: one signed call whose result is returned to the caller; it is not listed as a delivery.
 
-The caller makes the gateway call an address of theirs: so it goes through the guard of every webhook's call, an owner
-has few a minute at all gateways together, and a gateway makes few at once.
+A test makes the gateway call a URL of the caller's choice. So it goes through the same address guard as every webhook
+call, the number per owner and minute is limited over all gateways, and so are concurrent tests of one gateway.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gateway.schemas import webhooks as webhook_schemas
 from gateway.schemas.errors import RateLimitedDetails
 
 PER_MINUTE = 10
-AT_ONCE = 50  # of a gateway: each has a connection for ten seconds at most
+AT_ONCE = 50  # per gateway: each has a connection for at most ten seconds
 
 _RUNNING = web.AppKey("WEBHOOK_TESTS_RUNNING", set)
 
@@ -53,7 +53,7 @@ _WORDS: Mapping[Word, str] = {
 
 
 def mount(app: web.Application) -> None:
-    """Count the tests that this gateway makes."""
+    """Start counting this gateway's concurrent tests."""
     app[_RUNNING] = set()
 
 
@@ -104,7 +104,7 @@ async def _call(request: web.Request, webhook: Webhook, url: str, event: str) ->
 
 
 async def _admit(request: web.Request) -> None:
-    """RateLimited if the owner has made too many within the minute, or this gateway makes too many at once."""
+    """RateLimited if the owner has sent too many this minute, or this gateway is running too many."""
     owner = request[CALLER].account or ALL_ACCOUNTS
     outcome = await request.app[LEDGER].admit(key_id=f"webhook_test_{owner}", per_minute=PER_MINUTE)
     if isinstance(outcome, Limited):

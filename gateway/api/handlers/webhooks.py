@@ -1,4 +1,4 @@
-"""Webhooks: an account's own, or with an admin key the operators', which hear of all accounts."""
+"""Webhooks: an account's own, or with an admin key the operators', which receive the events of all accounts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.schemas import webhooks as webhook_schemas
 from gateway.schemas.base import OfAccount
 from gateway.views.webhooks import delivery_shape, webhook_shape
 
-_TRIES = 3  # somebody else may rotate the same secret meanwhile
+_TRIES = 3  # another request may rotate the same secret meanwhile
 
 
 async def create(request: web.Request) -> web.Response:
@@ -41,7 +41,7 @@ async def create(request: web.Request) -> web.Response:
     if isinstance(made, TooMany):
         raise InvalidRequest(f"Too many webhooks (limit: {WEBHOOKS_MAX}). Delete one first.")
     made = found(made, OWN_ACCOUNT)
-    # Where it was there before and has been rotated since, its first secret is nothing to sign with any more.
+    # If it existed already and was rotated since, its first secret is no longer valid.
     shape = webhook_shape(made, secrets.secret(account, webhook, 1) if made.version == 1 else None)
     return answer(shape, status=HTTPStatus.CREATED, headers={"Location": f"/v1/webhooks/{webhook}"})
 
@@ -61,7 +61,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def change(request: web.Request) -> web.Response:
-    """`PATCH /v1/webhooks/{webhook}`: what is left out stays."""
+    """`PATCH /v1/webhooks/{webhook}`: omitted fields stay unchanged."""
     body = await read_body(request, webhook_schemas.WebhookChangeIn)
     if body.url is not None:
         check_url(request.app[SETTINGS].address_guard, body.url, "url")

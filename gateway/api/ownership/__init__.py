@@ -1,1 +1,1 @@
-"""Whose things a call is about: read by their owner, changed, or refused."""
+"""Which account's resources a call is about: read, changed, or refused."""

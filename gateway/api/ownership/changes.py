@@ -1,4 +1,4 @@
-"""Changes of an account, by an operator or its owner: made, or refused with the field and the reason."""
+"""Changes to an account by an operator or its owner: applied, or refused with the field and the reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.schemas.base import utc
 def applied(
     request: web.Request, outcome: outcomes.NotFound | outcomes.Refused | outcomes.Applied, field: str
 ) -> outcomes.Applied:
-    """The change of the account in the path, or the caller's own, its promotions dispatched; else the refusal."""
+    """Apply a change to the account in the path, or the caller's own; raises the refusal."""
     account = request.match_info.get("account") or request[ACCOUNT_CALLER].account
     match outcome:
         case outcomes.NotFound():
@@ -30,7 +30,7 @@ def applied(
 
 
 def refusal_of_change(refused: outcomes.Refused, field: str, plans: Any = ()) -> InvalidRequest:
-    """Why an operator's change cannot be made, field by field."""
+    """The error for a refused change, field by field."""
     match refused.reason:
         case "unknown_plan":
             path, text = "plan", f"must be one of {', '.join(plans) or 'the plans of the rate card, which has none'}"

@@ -1,4 +1,4 @@
-"""A caller's own generations, for every call that shows one: found, with their places in the queue, as JSON."""
+"""The caller's generations, for every call that shows one: lookup, queue position, JSON."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ T = TypeVar("T")
 async def own_generation(
     request: web.Request, generation: str, known: outcomes.Generation | None = None
 ) -> outcomes.Generation:
-    """The generation, if it is the caller's, or the caller an admin; NotFound if it is another's, or none.
+    """The generation, if it is the caller's or the caller is an admin; else NotFound.
 
-    `known` itself, if it has not changed since that was read.
+    Returns `known` itself if it has not changed since that was read.
     """
     who = request[CALLER]
     outcome = await request.app[LEDGER].generation(
@@ -34,9 +34,9 @@ async def own_generation(
 
 
 async def read_again(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T | None:
-    """Read for a request that lasts: None while nobody answers, for the next look may find more; a revoked key raises.
+    """Read again, for long-running requests: None while the ledger is unavailable; raises if the key was revoked.
 
-    What `ask` reads it reads for `request[CALLER]`, who is authenticated again if the account's keys have changed.
+    `ask` reads for `request[CALLER]`, which is authenticated again if the account's keys have changed.
     """
     try:
         try:
@@ -50,7 +50,7 @@ async def read_again(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T
 
 
 async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
-    """A generation as the API shows it, with its place in the queue, as JSON."""
+    """A generation as the API shows it, with its queue position, as JSON."""
     (position,) = await queue_positions(request, [generation])
     return to_json(generation_members(generation, request.app[LINKS], position))
 
@@ -58,7 +58,7 @@ async def shown(request: web.Request, generation: outcomes.Generation) -> bytes:
 async def queue_positions(request: web.Request, generations: Sequence[outcomes.Generation]) -> list[int | None]:
     """Queue positions: in the tool's queue, the queue of a provider without a free slot, or among rerouted jobs.
 
-    Without the queue's answer nobody knows them, and all else still stands.
+    If the queue does not respond, they are unknown; everything else is still shown.
     """
     queued = {generation.id: generation for generation in generations if generation.state is State.QUEUED}
     if not queued:

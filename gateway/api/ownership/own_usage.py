@@ -1,4 +1,4 @@
-"""Usage of an account, by day, tool and model, for every call that sums it up."""
+"""An account's usage by day, tool and model, for every call that sums it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def today(account: outcomes.Account, zone: ZoneInfo) -> date:
 
 
 def days_until(last: date, count: int) -> list[str]:
-    """So many days, the last one included, oldest first."""
+    """This many days up to the last one, inclusive, oldest first."""
     return [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
 
 
 def grouped(used: Iterable[Used], dimensions: Sequence[str]) -> Groups:
-    """The counts of each group, in the order of its day, tool and model."""
+    """The sums of each group, by day, tool and model."""
     groups: dict[tuple[str, ...], Counts] = {}
     for one in used:
         group = tuple(str(getattr(one, dimension)) for dimension in dimensions)

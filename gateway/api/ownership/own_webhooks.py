@@ -21,14 +21,14 @@ async def own_webhook(request: web.Request, account: str | None = None) -> Webho
 
 
 def owner_of(request: web.Request, account: str | None) -> str | None:
-    """Whose webhooks: the caller's own account, the one that an admin names, or None: the operators'."""
+    """The owner of the webhooks: the caller's account, the one an admin names, or None: the operators."""
     if account is None and request[CALLER].account is None:
         return None
     return whose(request, account).account
 
 
 def named_webhook(request: web.Request, owner: str | None) -> str:
-    """The webhook of the path; NotFound for what can be none of the owner's."""
+    """The webhook of the path; NotFound if it cannot be the owner's."""
     webhook = request.match_info["webhook"]
     default = webhook == DEFAULT and owner is not None
     if not default and not is_webhook_id(webhook):

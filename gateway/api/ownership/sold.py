@@ -1,4 +1,4 @@
-"""What is sold: the plan that is asked for at its price, or the refusal."""
+"""The plan to buy and its price, or the refusal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.pricing.card import Plan
 
 
 def plan_sold(request: web.Request, plan_id: str, interval: Interval) -> tuple[Plan, Decimal]:
-    """A plan that is on the card and its price at this interval; InvalidRequest if it is not sold so."""
+    """A plan on the card and its price at this interval; InvalidRequest if it is not sold."""
     sold = request.app[RATE_CARDS].card.plans
     plan = sold.get(plan_id)
     if plan is None:

@@ -1,4 +1,4 @@
-"""Whose things a read is about: the caller's own account, or with an admin key the one that `account` names."""
+"""Which account a read is about: the caller's own, or with an admin key the one in `account`."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Whose:
     keys_version: int | None
 
     def again(self, request: web.Request) -> Whose:
-        """The same with the keys version of now, for what lasts: the caller may have been authenticated anew."""
+        """The same with the current keys version, for long requests: the caller may have been authenticated again."""
         return Whose(self.account, request[CALLER].keys_version)
 
     @property
     def missing(self) -> str:
-        """What there is none of, if the ledger knows no such account."""
+        """What a NotFound names, if the ledger has no such account."""
         return f"account {self.account}" if self.keys_version is None else OWN_ACCOUNT
 
 
 def whose(request: web.Request, account: str | None) -> Whose:
-    """The account that a read is for; NotFound for another's, InvalidRequest if an admin does not say which."""
+    """The account to read; NotFound for another's, InvalidRequest if an admin does not name one."""
     if request[CALLER].scope is Scope.ADMIN:
         if account is None:
             raise InvalidRequest(f"`account` {_NEEDED}.", fields=[FieldProblem("account", _NEEDED)])
@@ -46,7 +46,7 @@ def whose(request: web.Request, account: str | None) -> Whose:
 
 
 def own(request: web.Request) -> Whose:
-    """The account of an account's key, for calls that admit no other."""
+    """The account of an account's key, for calls that admit no other keys."""
     who = request[ACCOUNT_CALLER]
     return Whose(who.account, who.keys_version)
 
@@ -57,5 +57,5 @@ async def own_account(request: web.Request) -> outcomes.Account:
 
 
 async def account_of(request: web.Request, of: Whose) -> outcomes.Account:
-    """The account that a read is for, rolled forward to now."""
+    """The account to read, rolled forward to now."""
     return found(await request.app[LEDGER].account(account=of.account, keys_version=of.keys_version), of.missing)

@@ -1,4 +1,4 @@
-"""Writing server-sent events: `id`, `event`, `data`, and comments that keep the connection open."""
+"""Writes server-sent events: `id`, `event`, `data`, and comments that keep the connection open."""
 
 from __future__ import annotations
 
