@@ -357,7 +357,7 @@ async def _watch_card(app: web.Application) -> None:
     while True:
         await asyncio.sleep(CHECK_SECONDS)
         if app[services.STARTUP].ready:
-            await in_force.look()
+            await in_force.check_if_reachable()
 
 
 async def _publish_first(app: web.Application) -> None:

@@ -24,7 +24,7 @@ MILLICREDITS_PER_CREDIT = 1000
 # sums over a thousand of them stay exact: 9e12 millicredits, nine thousand million credits.
 AMOUNT_MAX_MILLICREDITS = 9_000_000_000_000
 
-_ACCOUNTS_KEPT = 4096  # cached partitions: each request looks its account's up, some twice
+_ACCOUNTS_KEPT = 4096  # cached partitions: each request needs its account's, some twice
 
 # These patterns also go into the OpenAPI description, so `$` means what it means in JavaScript; Python's also matches
 # before a trailing newline. To check an id, call the functions below.

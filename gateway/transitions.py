@@ -75,7 +75,7 @@ FINAL: dict[FailureCode, str] = {
     FailureCode.STORE_UNAVAILABLE: "The tool's time limit is over: until then the attempt waits for the object store.",
     FailureCode.QUEUE_TIMEOUT: "The tool's time limit is over.",
     FailureCode.WAITING_TIMEOUT: "The tool's time limit is over.",
-    FailureCode.INTERNAL: "A bug does not go away by itself.",
+    FailureCode.INTERNAL: "A bug would recur.",
 }
 """The failures that end a generation at once, with the reason."""
 

@@ -152,7 +152,7 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
     try:
-        import uvloop  # noqa: PLC0415 - not made for every platform
+        import uvloop  # noqa: PLC0415 - not available on every platform
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()

@@ -37,7 +37,7 @@ class Metrics:
     """The metrics of one gateway."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series of each counter that nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series per counter
         self.registry = CollectorRegistry()
         self.figures = Figures(self.registry)
         ProcessCollector(registry=self.registry)  # included in the default registry, but not in ours

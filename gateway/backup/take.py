@@ -94,12 +94,12 @@ async def copy_ledger(settings: Settings, folder: Path, begin: Begin) -> tuple[s
         files = folder / LEDGER / "appendonlydir"
         base = files / "appendonly.aof.1.base.rdb"
         make_folders(files)
-        told = begin("ledger", None)
+        copied = begin("ledger", None)
         with os.fdopen(os.open(base, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
 
             def write(piece: bytes) -> None:
                 file.write(piece)
-                told(len(piece))
+                copied(len(piece))
 
             await copy_snapshot(redis, write)
             file.flush()
@@ -128,10 +128,10 @@ def copy_files(found: Sources, folder: Path, begin: Begin) -> list[ManifestFile]
     if found.outputs is None:
         return entries
     stored = list(_stored(found.outputs))
-    told = begin("outputs", sum(size for _, size in stored))
+    copied = begin("outputs", sum(size for _, size in stored))
     for name, _ in stored:
         try:
-            entries.append(copy_file(found.outputs / name, folder / OUTPUTS / name, f"{OUTPUTS}/{name}", told))
+            entries.append(copy_file(found.outputs / name, folder / OUTPUTS / name, f"{OUTPUTS}/{name}", copied))
         except FileNotFoundError:
             continue  # it has expired in the meantime
     return entries

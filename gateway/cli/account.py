@@ -408,12 +408,12 @@ def journal_table(entries: list[dict[str, Any]], title: str) -> Table:
         table.add_column(column, no_wrap=True)
     for column in ("credits", "held", "available", "held after"):
         table.add_column(column, justify="right")
-    told = any(each.get("reason") for each in entries) or len({each.get("generation") for each in entries}) > 1
-    if told:
+    has_details = any(each.get("reason") for each in entries) or len({each.get("generation") for each in entries}) > 1
+    if has_details:
         table.add_column("what for", no_wrap=True)
     for each in entries:
         changes = (f"{each[name]:+,}" if each[name] else "0" for name in ("credits", "held"))
         after = (f"{each[name]:,}" for name in ("available_after", "held_after"))
-        why = [as_text(each.get("reason") or each.get("generation") or "")] if told else []
+        why = [as_text(each.get("reason") or each.get("generation") or "")] if has_details else []
         table.add_row(each["at"][:19].replace("T", " "), each["kind"], *changes, *after, *why)
     return table

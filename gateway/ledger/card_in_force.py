@@ -75,9 +75,9 @@ class CardInForce:
         """Compare every few seconds, forever."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            await self.look()
+            await self.check_if_reachable()
 
-    async def look(self) -> None:
+    async def check_if_reachable(self) -> None:
         """Compare, if the ledger responds; an outage is reported elsewhere."""
         with contextlib.suppress(LedgerUnavailable, RateCardOutdated):  # the second: another one was just published
             await self.check()

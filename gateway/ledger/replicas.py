@@ -79,7 +79,7 @@ class Replicas:
             error: BaseException | None = None
             try:
                 await self._ask()
-            except BaseException as raised:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            except BaseException as raised:  # noqa: BLE001 - every waiting caller must get it, whatever it is
                 error = raised
             self._missing = error is not None
             for waiter in waiting:

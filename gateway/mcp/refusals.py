@@ -74,8 +74,8 @@ def _of_silence(address: str) -> ToolRefused:
 def _of_arguments(invalid: ValidationError) -> ToolRefused:
     """Invalid arguments: which, and why, never their values."""
     fields = list(_fields(invalid))
-    told = "; ".join(f"{field['path']}: {field['message']}" for field in fields)
-    return ToolRefused("invalid_arguments", f"Invalid arguments: {told}", fields=fields)
+    problems = "; ".join(f"{field['path']}: {field['message']}" for field in fields)
+    return ToolRefused("invalid_arguments", f"Invalid arguments: {problems}", fields=fields)
 
 
 def of_fault() -> ToolRefused:

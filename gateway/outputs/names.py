@@ -2,7 +2,7 @@
 
 `outputs/<pp>/<generation>/<attempt>-<index>.<ext>`: <pp>, the generation's partition, keeps directories small; the
 attempt keeps a stale worker from overwriting anything. `inputs/<pp>/<generation>/<request>-<n>.<ext>`: the bytes of an
-input; <request> is new for each request, so that one that is refused can delete its own and nobody else's.
+input; <request> is new for each request, so that a refused one deletes only its own.
 `uploads/<hour>/<id>-<bytes>-<width>x<height>[-<milliseconds>].<ext>`: an upload, with the hour (UTC) at whose start it
 expires, so that expired ones are listed together, and its measures, so that it need not be inspected again. Keys that
 do not match one of these forms exactly are refused, so none can lead out of the store.

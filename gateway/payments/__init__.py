@@ -31,7 +31,7 @@ def payments_of(settings: Settings, links: CheckoutLinks) -> PaymentProvider | N
             f"FAREBOX_STRIPE_WEBHOOK_SECRET: {weak}. Anyone who guesses it gets free credits: copy the endpoint's "
             "signing secret from Stripe's dashboard."
         )
-    from gateway.payments.stripe import StripePayments  # noqa: PLC0415 - a tenth of the start, for who sells by it
+    from gateway.payments.stripe import StripePayments  # noqa: PLC0415 - a tenth of the start, only if it is used
 
     return StripePayments(key=key.get_secret_value(), webhook_secret=secret.get_secret_value(), links=links)
 

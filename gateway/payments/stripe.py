@@ -93,9 +93,9 @@ class StripePayments:
                 raise _unavailable("checkout", error) from None
             # Deleted in Stripe, or created in test mode: the checkout creates another one, and its event reports that.
             log.warning("stripe_customer_gone", account=order.account, stripe_customer=order.customer)
-            anew = session_of(replace(order, customer=None), page, email)
+            without_customer = session_of(replace(order, customer=None), page, email)
             try:
-                session = await self._session(anew, f"farebox-{order.id}-anew")
+                session = await self._session(without_customer, f"farebox-{order.id}-anew")
             except stripe.StripeError as again:
                 raise _unavailable("checkout", again) from None
         except stripe.StripeError as error:
@@ -129,7 +129,7 @@ class StripePayments:
             raise EventRefused(f"the event {error}") from None
 
     async def read(self, event: Any) -> PaymentEvent | None:
-        """The meaning of an event, new or stored; Stripe is asked for what it does not contain."""
+        """The meaning of an event, new or stored; what it does not contain is queried from Stripe."""
         try:
             said = translate(event)
             return await returned(self._client, said) if isinstance(said, MoneyMoved) else said

@@ -17,8 +17,8 @@ from redis.exceptions import NoScriptError
 
 from gateway.redis_link import batches
 from gateway.redis_link.batches import Command, Word
+from gateway.redis_link.in_flight import InFlightLimit
 from gateway.redis_link.scripts import Argument, ScriptFolder, sent_whole
-from gateway.redis_link.turns import Turns
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
@@ -62,7 +62,7 @@ class Calls:
         self._translated = translated
         self._confirmation = confirmation
         self._waiting: list[_Call] = []
-        self._turns = Turns(self._flush)
+        self._in_flight = InFlightLimit(self._flush)
 
     def run(self, name: str, /, *keys: str, **arguments: Argument | None) -> asyncio.Future[Reply]:
         """Run a script with its arguments by name."""
@@ -75,7 +75,7 @@ class Calls:
     def _call(self, name: str, command: Command) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Call(name, command, answer))
-        self._turns.want()
+        self._in_flight.want()
         return answer
 
     async def _flush(self) -> None:
@@ -83,7 +83,7 @@ class Calls:
         answers: list[Any]
         try:
             answers = await self._answers([call.command for call in calls])
-        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+        except BaseException as error:  # noqa: BLE001 - every waiting caller must get it, whatever it is
             answers = [error] * len(calls)
         for call, answer in zip(calls, answers, strict=True):
             if call.answer.done():  # its caller was cancelled

@@ -169,7 +169,7 @@ async def test_a_worker_with_another_card_says_so_and_publishes_nothing(redis_ur
         write(other, 7, hours_ago=1)
         cards = RateCards(other)
         ledger = Ledger(connect_ledger(redis_url))
-        await card_in_force.CardInForce(ledger, cards, publishes=False).look()
+        await card_in_force.CardInForce(ledger, cards, publishes=False).check_if_reachable()
         await ledger.close()
         assert cards.outdated is not None
         assert "is newer than the rate card in force" in cards.outdated
@@ -183,15 +183,15 @@ async def test_a_worker_asks_one_partition_at_a_look(redis_url: str, tmp_path: P
     redis = connect_ledger(redis_url)
     ledger, cards = Ledger(redis), RateCards(path)
     await card_in_force.CardInForce(ledger, cards, publishes=True).publish(cards.card)
-    looking = card_in_force.CardInForce(ledger, cards, publishes=False)
+    in_force = card_in_force.CardInForce(ledger, cards, publishes=False)
     before = (await redis.info("commandstats")).get("cmdstat_hmget", {"calls": 0})["calls"]
     for _ in range(3):
-        await looking.look()
+        await in_force.check_if_reachable()
     assert (await redis.info("commandstats"))["cmdstat_hmget"]["calls"] - before == 3
     assert cards.outdated is None
     await redis.delete("{fb03}:policy")
-    await looking.look()
-    assert looking.cards.outdated is not None, "the fourth look is at the fourth partition"
+    await in_force.check_if_reachable()
+    assert in_force.cards.outdated is not None, "the fourth look is at the fourth partition"
     await ledger.close()
 
 
@@ -207,9 +207,9 @@ async def test_a_worker_passes_over_a_partition_that_does_not_answer(redis_url: 
     path = tmp_path / "pricing.toml"
     write(path, 5, hours_ago=1)
     ledger, cards = FirstPartitionAway(connect_ledger(redis_url)), RateCards(path)
-    looking = card_in_force.CardInForce(ledger, cards, publishes=False)
-    await looking.look()
+    in_force = card_in_force.CardInForce(ledger, cards, publishes=False)
+    await in_force.check_if_reachable()
     assert cards.outdated is None, "nothing is known"
-    await looking.look()
-    assert "is not published to the whole ledger yet" in (looking.cards.outdated or "")
+    await in_force.check_if_reachable()
+    assert "is not published to the whole ledger yet" in (in_force.cards.outdated or "")
     await ledger.close()

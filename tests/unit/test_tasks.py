@@ -25,7 +25,7 @@ OWNED = {
     "gateway/media/fair.py": 1,  # awaited, or cancelled, by whoever has the turn
     "gateway/ledger/replicas.py": 1,  # hands what it raises to all who wait
     "gateway/local/supervisor.py": 2,  # awaited at the stop; a process's output, awaited with its end
-    "gateway/redis_link/turns.py": 1,  # one batch, which never raises
+    "gateway/redis_link/in_flight.py": 1,  # one batch, which never raises
     "workers/arq_worker.py": 3,  # a job, whose end is looked at; the signals to hand back, and that the store is back
     "workers/attempts/attempt.py": 3,  # awaited by the attempt
     "workers/attempts/generate.py": 1,  # awaited by the job

@@ -69,7 +69,7 @@ async def test_a_lost_dispatch_is_made_up_for_while_something_else_hangs(
     """949 deletions of 50 ms each stood between a dead worker's generation and its rescue: 161 s instead of 10."""
     hang = Hang()
     monkeypatch.setattr(*HANGS[what], hang)
-    monkeypatch.setattr(daily_audit, "_FIRST_LOOK_SECONDS", 0)
+    monkeypatch.setattr(daily_audit, "_FIRST_CHECK_SECONDS", 0)
     await stage.account()
     await expired(stage)
     async with open_place(stage) as place, caretaking(_settings(stage), place):

@@ -23,28 +23,28 @@ async def test_of_several_caretakers_one_audits_and_the_next_is_due_in_a_day(sta
     await stage.order()
     caretakers = [DailyAudit(stage.ledger) for _ in range(3)]
     with capture_logs() as lines:
-        reports = await asyncio.gather(*(one.take_turn() for one in caretakers))
+        reports = await asyncio.gather(*(one.audit_if_due() for one in caretakers))
     (made,) = [report for report in reports if report is not None]
     assert (made.clean, made.accounts, made.generations) == (True, 1, 1)
     assert [line["event"] for line in lines] == ["audit_finished"]
     kept = await last_audit(stage.ledger)
     assert kept is not None
     assert (kept.at, kept.differences) == (made.at, 0)
-    assert await caretakers[0].take_turn() is None
+    assert await caretakers[0].audit_if_due() is None
     left = await stage.ledger.redis.pttl(keys.AUDIT_CLAIM)
     assert EVERY_MS - 60_000 < left <= EVERY_MS
     await stage.ledger.redis.delete(keys.AUDIT_CLAIM)  # as if the day were over
-    assert await caretakers[1].take_turn() is not None
+    assert await caretakers[1].audit_if_due() is not None
 
 
 async def test_the_turn_of_a_dead_caretaker_lapses(stage: Stage) -> None:
     await stage.ledger.redis.set(keys.AUDIT_CLAIM, "dead", px=CLAIM_MS)
     caretaker = DailyAudit(stage.ledger)
-    assert await caretaker.take_turn() is None
+    assert await caretaker.audit_if_due() is None
     await stage.ledger.redis.pexpire(keys.AUDIT_CLAIM, 1)
 
     async def audited() -> bool:
-        return await caretaker.take_turn() is not None
+        return await caretaker.audit_if_due() is not None
 
     await until(audited)
 
@@ -55,7 +55,7 @@ async def test_differences_are_loud_and_name_no_prompt(stage: Stage) -> None:
     generation = reserved.generation.id
     await stage.ledger.redis.zrem(keys.deadlines(int(generation[4:6], 16)), generation)
     with capture_logs() as lines:
-        await DailyAudit(stage.ledger).take_turn()
+        await DailyAudit(stage.ledger).audit_if_due()
     difference, finished = lines
     assert (difference["event"], difference["log_level"]) == ("audit_difference", "error")
     assert (difference["kind"], difference["generation"]) == ("deadline", generation)
@@ -79,7 +79,7 @@ async def test_differences_are_told_though_the_ledger_cannot_keep_the_result(
 
     monkeypatch.setattr(stage.ledger, "command", full)
     with capture_logs() as lines, pytest.raises(LedgerFull):
-        await DailyAudit(stage.ledger).take_turn()
+        await DailyAudit(stage.ledger).audit_if_due()
     assert [line["event"] for line in lines] == ["audit_difference", "audit_finished"]
 
 
@@ -87,13 +87,13 @@ async def test_an_outage_only_delays_it(
     own_redis: RedisServer, own_stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = own_stage
-    monkeypatch.setattr(daily_audit, "_FIRST_LOOK_SECONDS", 0)
+    monkeypatch.setattr(daily_audit, "_FIRST_CHECK_SECONDS", 0)
     monkeypatch.setattr(daily_audit, "_CHECK_SECONDS", 0.05)
     await stage.account()
     own_redis.kill()
     caretaker = DailyAudit(stage.ledger)
     with pytest.raises(LedgerUnavailable):
-        await caretaker.take_turn()
+        await caretaker.audit_if_due()
     running = asyncio.create_task(caretaker.run())
     own_redis.start()
 

@@ -81,7 +81,7 @@ def _file_of(data: bytes) -> BinaryIO:
         AttributeError,
         OSError,
     ):  # macOS has no memfd; a hardened Linux (vm.memfd_noexec=2) does not allow this one
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever asked for it
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
     try:
         file.write(data)
         file.flush()

@@ -76,24 +76,24 @@ class ParkedJobs:
         except (TimeoutError, FareboxError) as error:
             log.info("parked_jobs_not_handed_over", jobs=len(left), error=type(error).__name__)
 
-    async def _listen(self, generation: Generation, job: str, provider: ListeningProvider, told: int) -> None:
+    async def _listen(self, generation: Generation, job: str, provider: ListeningProvider, recorded: int) -> None:
         clock = asyncio.get_running_loop().time
-        began_at = tell_at = clock()
+        began_at = record_at = clock()
         outputs, earlier = generation.request.outputs, len(generation.outputs)
         async with aclosing(provider.listen(job)) as words:
             async for fraction in words:
                 thousandths = int(1000 * (earlier + (fraction or 0.0) * (outputs - earlier)) / outputs)
-                if thousandths <= told or clock() < tell_at:
+                if thousandths <= recorded or clock() < record_at:
                     continue
-                told, tell_at = thousandths, clock() + _PROGRESS_EVERY_SECONDS
-                if not await self._tell(generation, job, thousandths):
+                recorded, record_at = thousandths, clock() + _PROGRESS_EVERY_SECONDS
+                if not await self._record(generation, job, thousandths):
                     return
         if clock() - began_at < _BARELY_SECONDS:
             each, most = _CONTRADICTED_SECONDS
             await pause(min(each * max(1, generation.looks), most))
         await self._until_answered("call_back", lambda: self._request_poll(generation.id, job))
 
-    async def _tell(self, generation: Generation, job: str, thousandths: int) -> bool:
+    async def _record(self, generation: Generation, job: str, thousandths: int) -> bool:
         """Record progress; returns whether the generation still waits for this job."""
         outcome = await self._until_answered(
             "progress", lambda: self._ledger.progress(generation=generation.id, job=job, thousandths=thousandths)

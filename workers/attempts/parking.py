@@ -17,8 +17,8 @@ from workers.attempts.job_times import next_poll_seconds
 from workers.context import WorkerContext
 from workers.providers import ListeningProvider, Provider, ProviderRequest
 
-LISTENED_LOOK_MS = 60_000  # its listener may die
-PROGRESS_LOOK_MS = 30_000  # a progress bar should move
+LISTENED_POLL_MS = 60_000  # its listener may die
+PROGRESS_POLL_MS = 30_000  # a progress bar should move
 
 _STAY_SECONDS = 30.0
 _STAY_CALLED_SECONDS = 5.0  # for a provider that calls back
@@ -35,7 +35,7 @@ class Parking:
         self._at_work_at = generation.looked_at
         self._seen_at_work = generation.looks > 0
         self._done_at: int | None = None
-        self._tells = False
+        self._reports_progress = False
         self._calls_back = False
         self._provider: Provider | None = None
 
@@ -52,7 +52,7 @@ class Parking:
     def at_work(self, fraction: float | None) -> None:
         """A poll found it running, perhaps with progress."""
         self._at_work_at, self._done_at, self._seen_at_work = now_ms(), None, True
-        self._tells = self._tells or fraction is not None
+        self._reports_progress = self._reports_progress or fraction is not None
 
     def found(self) -> None:
         """A poll found an output, the last one unless the job is seen running again."""
@@ -87,14 +87,14 @@ class Parking:
     async def poll_ms(self) -> int | None:
         """Milliseconds until the next poll at the latest; None: the ledger decides."""
         if self._is_listened_to:
-            return LISTENED_LOOK_MS
+            return LISTENED_POLL_MS
         if self._calls_back or self._submitted_at is None:
             return None
         request = self._generation.request
         lately = await self._context.job_times.lately(request.provider, request.model)
         seconds = next_poll_seconds(lately, (now_ms() - self._submitted_at) / 1000)
         known = [] if seconds is None else [round(seconds * 1000)]
-        return min([*known, *([PROGRESS_LOOK_MS] if self._tells else [])], default=None)
+        return min([*known, *([PROGRESS_POLL_MS] if self._reports_progress else [])], default=None)
 
     def left(self, job: str, thousandths: int) -> None:
         """It was parked with this progress: follow it, if the provider reports events."""

@@ -97,13 +97,13 @@ class ProviderSession:
         state = self._state
         if state.ref is None:
             return
-        looking = asyncio.create_task(self._poll_once())
+        polling = asyncio.create_task(self._poll_once())
         handing_back = asyncio.create_task(hand_back.wait())
         try:
             seconds = min(_LAST_POLL_SECONDS, state.lease_seconds / 2)
-            await asyncio.wait({looking, handing_back}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({polling, handing_back}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await cancel(looking, handing_back)  # exceptions they raise are discarded
+            await cancel(polling, handing_back)  # exceptions they raise are discarded
 
     async def _poll_once(self) -> None:
         provider, request = await self._prepare()

@@ -19,7 +19,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.trimming import trim_all
 from gateway.tasks import cancel
 
-_FIRST_LOOK_SECONDS = 5.0  # right after a start, other work is more urgent
+_FIRST_CHECK_SECONDS = 5.0  # right after a start, other work is more urgent
 _CHECK_SECONDS = 60.0
 _REST = 3.0  # three parts of rest to one of work: the result is not urgent
 
@@ -35,33 +35,33 @@ class DailyAudit:
 
     async def run(self) -> None:
         """Run forever. An error ends one audit at most, never the caretaker."""
-        await asyncio.sleep(_FIRST_LOOK_SECONDS)
+        await asyncio.sleep(_FIRST_CHECK_SECONDS)
         while True:
             try:
-                await self.take_turn()
+                await self.audit_if_due()
             except LedgerUnavailable as error:
                 log.warning("audit_delayed", error=str(error))
             except Exception:
                 log.exception("audit_failed")
             await asyncio.sleep(_CHECK_SECONDS)
 
-    async def take_turn(self) -> Report | None:
+    async def audit_if_due(self) -> Report | None:
         """Audit the ledger if it is due and no other process does it; otherwise None."""
         if not await claim_audit(self.ledger, self.name):
             return None
-        keeping = asyncio.create_task(self._keep_turn(), name="keep the audit's turn")
+        renewing = asyncio.create_task(self._renew_claim(), name="renew the audit's claim")
         try:
             trimmed = await trim_all(self.ledger, rest=_REST)  # first: the audit then shows that trimming did no harm
             if trimmed:
                 log.info("idle_accounts_trimmed", entries=trimmed)
             report = await audit(self.ledger, rest=_REST)
         finally:
-            await cancel(keeping)
-        _tell(report)  # first: differences must be logged even if the ledger accepts no writes
+            await cancel(renewing)
+        _log_report(report)  # first: differences must be logged even if the ledger accepts no writes
         await remember(self.ledger, report)
         return report
 
-    async def _keep_turn(self) -> None:
+    async def _renew_claim(self) -> None:
         while True:
             await asyncio.sleep(CLAIM_MS / 4000)
             try:
@@ -70,7 +70,7 @@ class DailyAudit:
                 continue  # the audit itself will notice
 
 
-def _tell(report: Report) -> None:
+def _log_report(report: Report) -> None:
     for difference in report.differences[:TEXTS_MAX]:
         log.error(
             "audit_difference",

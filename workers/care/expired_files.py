@@ -42,7 +42,7 @@ class ExpiredFiles:
             more = False
             try:
                 more = await self.delete_some_outputs()
-            except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next look tries again
+            except Exception as error:  # noqa: BLE001 - an object store may raise anything; the next round retries
                 log.warning("outputs_not_deleted", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(_REST_SECONDS if more else _CHECK_SECONDS)
 

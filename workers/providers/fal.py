@@ -90,10 +90,10 @@ class Fal:
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Poll until the request is completed, then fetch its result and files."""
         at = _address(ref, request.provider_model)
-        looks = pauses()
+        polls = pauses()
         while (status := await self._status(at, request)).stage is Stage.RUNS:
             yield Pending(_progress(status.said))
-            await request.pause(next(looks))
+            await request.pause(next(polls))
         if status.stage is not Stage.SUCCEEDED:
             raise await self._ended_as(status.said, at, request.prompt)
         answer = await self._result(at, request.prompt, failed=bool(status.said.get("error")))
@@ -141,8 +141,8 @@ class Fal:
             if not answer.ok and _is_of_the_job(answer):
                 return self._failure(answer, prompt)
             documents = [said, answer.json()]
-        told = [words_of(each, key=self._key, private=prompt) for each in documents]
-        detail = f"it ended as {'; '.join(filter(None, told))}"
+        messages = [words_of(each, key=self._key, private=prompt) for each in documents]
+        detail = f"it ended as {'; '.join(filter(None, messages))}"
         return Moderated(detail) if any(map(_is_moderated, documents)) else ProviderFailed(detail)
 
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
@@ -191,8 +191,8 @@ def _is_of_the_job(answer: ProviderResponse) -> bool:
 
 def _is_moderated(document: object) -> bool:
     """Whether an error means moderation: by its type or its message."""
-    told = [document.get(name) for name in ("detail", "error")] if isinstance(document, dict) else []
-    return is_moderated(document) or any(MODERATED.search(text(each)) for each in told)
+    messages = [document.get(name) for name in ("detail", "error")] if isinstance(document, dict) else []
+    return is_moderated(document) or any(MODERATED.search(text(each)) for each in messages)
 
 
 def _progress(status: dict[str, Any]) -> float | None:

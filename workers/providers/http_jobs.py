@@ -64,7 +64,7 @@ class HttpJobs:
         """Poll until the job has ended; outputs available before that are taken at once."""
         if ref is None:
             raise ProviderFailed("a job of an http server has a ref")
-        looks, ordering = 0, OutputNumbering(request)
+        polls, ordering = 0, OutputNumbering(request)
         while True:
             answer = await self._poll(ref, request)
             job = answer.document()
@@ -78,8 +78,8 @@ class HttpJobs:
             if stage is Stage.SUCCEEDED:
                 break
             yield Pending(fraction(job.get("progress")))
-            await request.pause(_PAUSES_SECONDS[min(looks, len(_PAUSES_SECONDS) - 1)])
-            looks += 1
+            await request.pause(_PAUSES_SECONDS[min(polls, len(_PAUSES_SECONDS) - 1)])
+            polls += 1
         async with aclosing(ordering.rest(self._calls)) as outputs:
             async for output in outputs:
                 yield output

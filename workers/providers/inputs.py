@@ -94,7 +94,7 @@ class Inputs:
 
 
 def _file_of(data: bytes) -> BinaryIO:
-    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever asked for it
+    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the caller
     file.write(data)
     file.flush()
     return file

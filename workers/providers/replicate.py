@@ -80,7 +80,7 @@ class Replicate:
 
     async def results(self, ref: str | None, request: ProviderRequest) -> AsyncGenerator[Result]:
         """Poll until the prediction has ended, then fetch its files: earlier ones may be previews."""
-        at, looks = _address(ref), pauses()
+        at, polls = _address(ref), pauses()
         while True:
             answer = await poll(self._calls, at, request)
             prediction = answer.document()
@@ -88,7 +88,7 @@ class Replicate:
             if stage is not Stage.RUNS:
                 break
             yield Pending(progress_of(prediction.get("logs")))
-            await request.pause(next(looks))
+            await request.pause(next(polls))
         if stage is not Stage.SUCCEEDED:
             raise self._failure(answer, prediction, request.prompt)
         files = list(_files(prediction.get("output"), answer.url))
@@ -123,8 +123,8 @@ class Replicate:
     def _refusal(self, answer: ProviderResponse, prompt: str) -> ProviderError:
         refusal = self._calls.refusal(answer, private=prompt)
         document = answer.json()
-        told = text(document.get("detail")) if isinstance(document, dict) else ""
-        if answer.status in {400, 422} and (MODERATED.search(told) or is_moderated(document)):
+        message = text(document.get("detail")) if isinstance(document, dict) else ""
+        if answer.status in {400, 422} and (MODERATED.search(message) or is_moderated(document)):
             return Moderated(refusal.detail)
         return refusal
 
@@ -136,9 +136,9 @@ class Replicate:
         if status in _STOPPED:
             return ProviderFailed(_STOPPED[status])
         error = prediction.get("error")
-        told = text(error) or words_of(error, key=self._key, private=prompt) or f"it ended as {status[:40]!r}"
-        detail = presentable(told, key=self._key, private=prompt)
-        return Moderated(detail) if MODERATED.search(told) or is_moderated(error) else ProviderFailed(detail)
+        message = text(error) or words_of(error, key=self._key, private=prompt) or f"it ended as {status[:40]!r}"
+        detail = presentable(message, key=self._key, private=prompt)
+        return Moderated(detail) if MODERATED.search(message) or is_moderated(error) else ProviderFailed(detail)
 
 
 def _target(provider_model: str) -> tuple[str, dict[str, str]]:

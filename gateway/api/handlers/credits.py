@@ -8,7 +8,7 @@ from gateway.api.access.auth import found
 from gateway.api.http.parse import read_query
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer
-from gateway.api.ownership.whose import account_of, whose
+from gateway.api.ownership.target_account import account_of, target_account
 from gateway.api.services import LEDGER
 from gateway.schemas import credits as credit_schemas
 from gateway.schemas.base import OfAccount
@@ -18,22 +18,24 @@ from gateway.views.generations import entry_shape
 
 async def balance(request: web.Request) -> web.Response:
     """`GET /v1/balance`."""
-    return answer(balance_shape(await account_of(request, whose(request, read_query(request, OfAccount).account))))
+    return answer(
+        balance_shape(await account_of(request, target_account(request, read_query(request, OfAccount).account)))
+    )
 
 
 async def journal(request: web.Request) -> web.Response:
     """`GET /v1/journal`: newest first."""
     query = read_query(request, credit_schemas.JournalQuery)
-    of, (created_after, created_before) = whose(request, query.account), period_of(query)
+    target, (created_after, created_before) = target_account(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].journal(
-            account=of.account,
-            keys_version=of.keys_version,
+            account=target.account,
+            keys_version=target.keys_version,
             limit=query.limit,
             before=query.before,
             created_after=created_after,
             created_before=created_before,
         ),
-        of.missing,
+        target.missing,
     )
     return answer(credit_schemas.JournalOut(data=[entry_shape(entry) for entry in page.data], next=page.next))

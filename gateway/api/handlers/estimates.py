@@ -19,7 +19,7 @@ from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.ordering.refusals import refusal_of_request
 from gateway.api.ownership.own_usage import DEFAULT_DAYS, days_until, grouped, today, usage_of
-from gateway.api.ownership.whose import own, own_account
+from gateway.api.ownership.target_account import own, own_account
 from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem, RequestRefused
 from gateway.ledger import outcomes

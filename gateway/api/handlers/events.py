@@ -23,7 +23,7 @@ from gateway.api.access.auth import CALLER, found
 from gateway.api.errors import ApiError, Forbidden, NotFound
 from gateway.api.http.parse import read_query
 from gateway.api.ownership.own_generations import own_generation, queue_positions, read_again, shown
-from gateway.api.ownership.whose import Whose, account_of, whose
+from gateway.api.ownership.target_account import TargetAccount, account_of, target_account
 from gateway.api.services import CALLERS, HUB, LEDGER, LINKS
 from gateway.api.streams.event_stream import EventStream
 from gateway.api.streams.hub import Changed, StreamWatch
@@ -76,7 +76,7 @@ async def of_caller(request: web.Request) -> web.StreamResponse:
     if scope is Scope.OPS and account is not None:
         raise Forbidden("An ops key can only stream the queues. To stream an account, use its own key or an admin key.")
     if scope is Scope.ACCOUNT or account is not None:
-        return await _of_account(request, whose(request, account))
+        return await _of_account(request, target_account(request, account))
     return await _of_queues(request)
 
 
@@ -159,10 +159,10 @@ def _last_version(request: web.Request) -> int:
     return int(said) if re.fullmatch(r"[0-9]{1,15}", said) else -1
 
 
-async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
-    async with request.app[HUB].watch(owner=request[CALLER].owner, account=of.account) as watch:
-        balance = balance_shape(await account_of(request, of)).json_text()
-        recent = await _recent(request, of)
+async def _of_account(request: web.Request, target: TargetAccount) -> web.StreamResponse:
+    async with request.app[HUB].watch(owner=request[CALLER].owner, account=target.account) as watch:
+        balance = balance_shape(await account_of(request, target)).json_text()
+        recent = await _recent(request, target)
         stream = await EventStream.open(request)
         try:
             await stream.send(("balance", balance, None))
@@ -174,8 +174,8 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
                     await follower.first(generation)
             while not watch.closing:
                 changed = await _wait_for_change(request, watch, stream)
-                await _send_changes(request, of, follower, changed)
-                known = await read_again(request, lambda: account_of(request, of.again(request)))
+                await _send_changes(request, target, follower, changed)
+                known = await read_again(request, lambda: account_of(request, target.again(request)))
                 if known is not None and (text := balance_shape(known).json_text()) != balance:
                     balance = text
                     await stream.send(("balance", balance, None))
@@ -184,11 +184,11 @@ async def _of_account(request: web.Request, of: Whose) -> web.StreamResponse:
         return stream.response
 
 
-async def _send_changes(request: web.Request, of: Whose, follower: Follower, changed: Changed) -> None:
+async def _send_changes(request: web.Request, target: TargetAccount, follower: Follower, changed: Changed) -> None:
     """Read the changed generations; if everything may have changed, the recent and all open ones."""
     recent: list[outcomes.Generation] = []
     if changed.everything:
-        recent = await read_again(request, lambda: _recent(request, of.again(request))) or []
+        recent = await read_again(request, lambda: _recent(request, target.again(request))) or []
     generations = {one.id: one for one in recent}
     named = [*changed.generations, *(sorted(follower.open) if changed.everything else ())]
     wanted = [one for one in dict.fromkeys(named) if one and one not in generations]
@@ -250,9 +250,11 @@ async def _queues(request: web.Request) -> QueuesOut:
     return await queues_shape(request.app)
 
 
-async def _recent(request: web.Request, of: Whose) -> list[outcomes.Generation]:
+async def _recent(request: web.Request, target: TargetAccount) -> list[outcomes.Generation]:
     page = found(
-        await request.app[LEDGER].generations(account=of.account, keys_version=of.keys_version, limit=RECENT_MAX),
-        of.missing,
+        await request.app[LEDGER].generations(
+            account=target.account, keys_version=target.keys_version, limit=RECENT_MAX
+        ),
+        target.missing,
     )
     return list(page.data)

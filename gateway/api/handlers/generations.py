@@ -16,7 +16,7 @@ from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer, answer_json
 from gateway.api.middleware.idempotency import digests_of
 from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
-from gateway.api.ownership.whose import whose
+from gateway.api.ownership.target_account import target_account
 from gateway.api.services import (
     BODIES,
     LEDGER,
@@ -30,8 +30,8 @@ from gateway.views.generations import generation_members, generation_shape
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/generations`: price, reserve, queue. Before a refusal, check whether it was accepted earlier (R11)."""
-    body, who = await read_body(request, generation_schemas.GenerationIn), request[ACCOUNT_CALLER]
-    ordered = await request.app[ORDERING].order(who, body, await digests_of(request, who))
+    body, caller = await read_body(request, generation_schemas.GenerationIn), request[ACCOUNT_CALLER]
+    ordered = await request.app[ORDERING].order(caller, body, await digests_of(request, caller))
     generation = ordered.generation
     context(request).generation = generation.id
     headers = {"Location": f"/v1/generations/{generation.id}"}
@@ -53,11 +53,11 @@ async def get(request: web.Request) -> web.Response:
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/generations`: newest first."""
     query = read_query(request, generation_schemas.GenerationsQuery)
-    of, (created_after, created_before) = whose(request, query.account), period_of(query)
+    target, (created_after, created_before) = target_account(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].generations(
-            account=of.account,
-            keys_version=of.keys_version,
+            account=target.account,
+            keys_version=target.keys_version,
             limit=query.limit,
             before=query.before,
             state=query.status,
@@ -67,7 +67,7 @@ async def listed(request: web.Request) -> web.Response:
             created_before=created_before,
             metadata=query.metadata,
         ),
-        f"generation {query.before} in this account's list" if query.before else of.missing,
+        f"generation {query.before} in this account's list" if query.before else target.missing,
     )
     positions = await queue_positions(request, page.data)
     data = [
@@ -79,10 +79,10 @@ async def listed(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`POST /v1/generations/{generation}/cancel` (R18): no effect on one that has ended."""
-    who = request[ACCOUNT_CALLER]
+    caller = request[ACCOUNT_CALLER]
     generation = request.match_info["generation"]
     outcome = await request.app[LEDGER].cancel(
-        generation=generation, account=who.account, keys_version=who.keys_version
+        generation=generation, account=caller.account, keys_version=caller.keys_version
     )
     match outcome:
         case outcomes.KeysChanged():

@@ -16,7 +16,7 @@ from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation
 from gateway.api.ownership.changes import applied
 from gateway.api.ownership.sold import plan_sold
-from gateway.api.ownership.whose import account_of, own_account, whose
+from gateway.api.ownership.target_account import account_of, own_account, target_account
 from gateway.api.services import LEDGER, PAYMENTS, RATE_CARDS
 from gateway.errors import FieldProblem, PaymentsUnavailable
 from gateway.ledger import outcomes
@@ -31,7 +31,7 @@ _SUBSCRIPTION = "subscription"
 
 async def get(request: web.Request) -> web.Response:
     """`GET /v1/subscription`: the current plan, and scheduled changes."""
-    account = await account_of(request, whose(request, read_query(request, OfAccount).account))
+    account = await account_of(request, target_account(request, read_query(request, OfAccount).account))
     own = account.subscription
     changeable = own is not None and _pays_itself(request.app[PAYMENTS], own) is not None
     return answer(subscription_shape(account, request.app[RATE_CARDS].card, changeable=changeable))

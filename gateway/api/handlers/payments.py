@@ -159,14 +159,14 @@ def _returning(request: web.Request, body: payment_schemas.TopUpIn | payment_sch
 
 async def _begin(request: web.Request, provider: PaymentProvider, item: _Item, returning: _Returning) -> web.Response:
     """Start a purchase in the ledger, then at the provider: from then on it stays valid."""
-    who, checkout = request[ACCOUNT_CALLER], checkout_id(seed(request))
+    caller, checkout = request[ACCOUNT_CALLER], checkout_id(seed(request))
     success_url, cancel_url = (
         None if url is None else with_checkout(url, checkout) for url in (returning.success_url, returning.cancel_url)
     )
     outcome = await request.app[LEDGER].check_out(
-        account=who.account,
+        account=caller.account,
         checkout=checkout,
-        keys_version=who.keys_version,
+        keys_version=caller.keys_version,
         kind=item.kind,
         what=item.what,
         interval=item.interval,

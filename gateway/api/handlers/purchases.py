@@ -8,7 +8,7 @@ from gateway.api.access.auth import found
 from gateway.api.http.parse import read_query
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer
-from gateway.api.ownership.whose import whose
+from gateway.api.ownership.target_account import target_account
 from gateway.api.services import LEDGER
 from gateway.schemas import purchases as purchase_schemas
 from gateway.schemas.base import OfAccount
@@ -18,17 +18,17 @@ from gateway.views.purchases import purchase_shape
 async def listed(request: web.Request) -> web.Response:
     """`GET /v1/purchases`: newest first."""
     query = read_query(request, purchase_schemas.PurchasesQuery)
-    of, (created_after, created_before) = whose(request, query.account), period_of(query)
+    target, (created_after, created_before) = target_account(request, query.account), period_of(query)
     page = found(
         await request.app[LEDGER].purchases(
-            account=of.account,
-            keys_version=of.keys_version,
+            account=target.account,
+            keys_version=target.keys_version,
             limit=query.limit,
             before=query.before,
             created_after=created_after,
             created_before=created_before,
         ),
-        f"purchase {query.before} in this account's list" if query.before else of.missing,
+        f"purchase {query.before} in this account's list" if query.before else target.missing,
     )
     return answer(
         purchase_schemas.PurchasesOut(data=[purchase_shape(purchase) for purchase in page.data], next=page.next)
@@ -37,7 +37,9 @@ async def listed(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.Response:
     """`GET /v1/checkouts/{checkout}`: one purchase."""
-    of = whose(request, read_query(request, OfAccount).account)
+    target = target_account(request, read_query(request, OfAccount).account)
     checkout = request.match_info["checkout"]
-    purchase = await request.app[LEDGER].purchase(account=of.account, keys_version=of.keys_version, checkout=checkout)
+    purchase = await request.app[LEDGER].purchase(
+        account=target.account, keys_version=target.keys_version, checkout=checkout
+    )
     return answer(purchase_shape(found(purchase, f"checkout {checkout}")))

@@ -11,7 +11,7 @@ from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.ordering.quote_tokens import QUOTE_SECONDS
 from gateway.api.ordering.ways_out import ways_out
-from gateway.api.ownership.whose import own_account
+from gateway.api.ownership.target_account import own_account
 from gateway.api.services import ORDERING, QUOTE_TOKENS
 from gateway.clock import now_seconds
 from gateway.domain import Bucket

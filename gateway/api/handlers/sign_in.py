@@ -29,16 +29,16 @@ async def sign_in(request: web.Request) -> web.Response:
     callers = request.app[CALLERS]
     if body.link is not None:
         link = request.app[SESSIONS].open_link(body.link)
-        who = await callers.of_key_id(link.key_id)
+        caller = await callers.of_key_id(link.key_id)
         if not await request.app[LEDGER].use_sign_in_link(nonce=link.nonce, seconds=LINK_SECONDS):
             raise InvalidKey(
                 "This link has already been used: it is valid for one sign-in. Request a new one, or sign in with a "
                 "key."
             )
     else:
-        who = await callers.of_key(request, body.key or "", operators=True)
-    response = answer(_shape(who), status=HTTPStatus.CREATED)
-    request.app[SESSIONS].begin(response, who.key_id)
+        caller = await callers.of_key(request, body.key or "", operators=True)
+    response = answer(_shape(caller), status=HTTPStatus.CREATED)
+    request.app[SESSIONS].begin(response, caller.key_id)
     return response
 
 
@@ -89,8 +89,8 @@ def mount(app: web.Application) -> None:
     app.router.add_delete(SESSION, sign_out)
 
 
-def _shape(who: Caller) -> session_schemas.SessionOut:
-    return session_schemas.SessionOut(scope=who.scope, account=who.account)
+def _shape(caller: Caller) -> session_schemas.SessionOut:
+    return session_schemas.SessionOut(scope=caller.scope, account=caller.account)
 
 
 def _check_ready(request: web.Request) -> None:

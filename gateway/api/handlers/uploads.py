@@ -33,11 +33,11 @@ _MEDIA = ("image/", "video/")
 
 async def create(request: web.Request) -> web.StreamResponse:
     """`POST /v1/uploads`: the body is the file's bytes, which are inspected before anything is stored."""
-    said, who = request.content_type, request[ACCOUNT_CALLER]
-    async with request.app[INTAKE].received(request, who.account) as body:
+    said, caller = request.content_type, request[ACCOUNT_CALLER]
+    async with request.app[INTAKE].received(request, caller.account) as body:
         asked = f"{request.method}\n{request.path}\n{said}\n{body.sha256}"
         digest = hashlib.sha256(asked.encode()).hexdigest()
-        return await once(request, who, lambda: _kept(request, said, body), digest=digest)
+        return await once(request, caller, lambda: _kept(request, said, body), digest=digest)
 
 
 async def _kept(request: web.Request, said: str, body: Received) -> web.Response:

@@ -18,7 +18,7 @@ from gateway.api.errors import InvalidRequest
 from gateway.api.http.parse import read_query
 from gateway.api.http.respond import answer
 from gateway.api.ownership.own_usage import DEFAULT_DAYS, Groups, days_until, grouped, today, usage_of
-from gateway.api.ownership.whose import Whose, account_of, whose
+from gateway.api.ownership.target_account import TargetAccount, account_of, target_account
 from gateway.api.services import RATE_CARDS
 from gateway.errors import FieldProblem
 from gateway.ledger.sums import Counts, Used
@@ -37,9 +37,9 @@ async def get(request: web.Request) -> web.StreamResponse:
     """`GET /v1/usage`: the days from `from` to `to`, inclusive."""
     query = read_query(request, usage_schemas.UsageQuery)
     timezone = request.app[RATE_CARDS].card.free.timezone
-    of = whose(request, query.account)
-    days = await _days(request, query, of, ZoneInfo(timezone))
-    used = await usage_of(request, of, days)
+    target = target_account(request, query.account)
+    days = await _days(request, query, target, ZoneInfo(timezone))
+    used = await usage_of(request, target, days)
     dimensions = [name for name in usage_schemas.DIMENSIONS if name in query.group_by.split(",")]
     groups = grouped((one for one in used if _wanted(one, query)), dimensions)
     if CSV_TYPE in _accepted(request):
@@ -71,9 +71,11 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-async def _days(request: web.Request, query: usage_schemas.UsageQuery, of: Whose, zone: ZoneInfo) -> list[str]:
+async def _days(
+    request: web.Request, query: usage_schemas.UsageQuery, target: TargetAccount, zone: ZoneInfo
+) -> list[str]:
     """The requested days; InvalidRequest names the wrong parameter."""
-    last = today(await account_of(request, of), zone) if query.last is None else date.fromisoformat(query.last)
+    last = today(await account_of(request, target), zone) if query.last is None else date.fromisoformat(query.last)
     if query.first is None:
         return days_until(last, DEFAULT_DAYS)
     first = date.fromisoformat(query.first)

@@ -13,7 +13,7 @@ from gateway.api.http.receiver_urls import check_url
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import operation, seed
 from gateway.api.ownership.own_webhooks import named_webhook, own_webhook, owner_of
-from gateway.api.ownership.whose import account_of, whose
+from gateway.api.ownership.target_account import account_of, target_account
 from gateway.api.services import LEDGER, SETTINGS, WEBHOOK_SECRETS
 from gateway.domain import is_event_id, webhook_id
 from gateway.ledger.webhooks import DEFAULT, WEBHOOKS_MAX, TooMany
@@ -50,7 +50,7 @@ async def listed(request: web.Request) -> web.Response:
     """`GET /v1/webhooks`."""
     owner = owner_of(request, read_query(request, OfAccount).account)
     if owner is not None and request[CALLER].account is None:
-        await account_of(request, whose(request, owner))
+        await account_of(request, target_account(request, owner))
     webhooks = await request.app[LEDGER].webhooks(account=owner)
     return answer(webhook_schemas.WebhooksOut(data=[webhook_shape(webhook) for webhook in webhooks]))
 

@@ -26,9 +26,9 @@ async def own_generation(
 
     Returns `known` itself if it has not changed since that was read.
     """
-    who = request[CALLER]
+    caller = request[CALLER]
     outcome = await request.app[LEDGER].generation(
-        generation=generation, account=who.account, keys_version=who.keys_version, known=known
+        generation=generation, account=caller.account, keys_version=caller.keys_version, known=known
     )
     return found(outcome, f"generation {generation}")
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from gateway.api.access.auth import found
-from gateway.api.ownership.whose import Whose
+from gateway.api.ownership.target_account import TargetAccount
 from gateway.api.services import LEDGER
 from gateway.ledger import outcomes
 from gateway.ledger.sums import Counts, Used
@@ -20,10 +20,11 @@ DEFAULT_DAYS = 30
 Groups = Mapping[tuple[str, ...], Counts]
 
 
-async def usage_of(request: web.Request, of: Whose, days: Sequence[str]) -> tuple[Used, ...]:
+async def usage_of(request: web.Request, target: TargetAccount, days: Sequence[str]) -> tuple[Used, ...]:
     """An account's usage on these days."""
     return found(
-        await request.app[LEDGER].usage(account=of.account, keys_version=of.keys_version, days=days), of.missing
+        await request.app[LEDGER].usage(account=target.account, keys_version=target.keys_version, days=days),
+        target.missing,
     )
 
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.api.access.auth import CALLER, found
 from gateway.api.errors import NotFound
-from gateway.api.ownership.whose import whose
+from gateway.api.ownership.target_account import target_account
 from gateway.api.services import LEDGER
 from gateway.domain import is_webhook_id
 from gateway.ledger.webhooks import DEFAULT, Webhook
@@ -24,7 +24,7 @@ def owner_of(request: web.Request, account: str | None) -> str | None:
     """The owner of the webhooks: the caller's account, the one an admin names, or None: the operators."""
     if account is None and request[CALLER].account is None:
         return None
-    return whose(request, account).account
+    return target_account(request, account).account
 
 
 def named_webhook(request: web.Request, owner: str | None) -> str:

@@ -86,7 +86,7 @@ def _differences(key: Key, lives_ms: int, *, owned: bool) -> list[AuditDifferenc
         found.append((DifferenceKind.ORPHAN, f"its {whose} {name or ''}".strip(), f"no such {whose}"))
     expires = key.kind is not None and key.kind.expires
     if expires is not None and expires != (lives_ms != _FOR_EVER):
-        wanted, there = ("a TTL", "none: it stays for ever") if expires else ("no TTL", f"a TTL of {lives_ms} ms")
+        wanted, there = ("a TTL", "none: it would stay forever") if expires else ("no TTL", f"a TTL of {lives_ms} ms")
         found.append((DifferenceKind.LIFETIME, wanted, there))
     return [
         AuditDifference(kind=kind, subject=f"key {key.name}", account=key.account, expected=expected, found=there)

@@ -13,8 +13,8 @@ _DELIVERIES_AT_ONCE = 500
 _WEBHOOKS_AT_ONCE = 500
 
 _WHAT = {
-    "lost": ("a delivery time", "none: nobody will tell it"),
-    "done": ("nothing due, because it is not pending", "a time at which it would be told again"),
+    "lost": ("a delivery time", "none: it will never be delivered"),
+    "done": ("nothing due, because it is not pending", "a delivery time: it would be delivered again"),
 }
 
 
@@ -26,7 +26,7 @@ async def check_webhook(reader: Reader, key: Key) -> Findings:
     listed, index, first = (text.decode() for text in rest[:3])
     found = []
     if listed != "1":
-        found.append((f"webhook {key.webhook}", "an entry in its owner's list", "one without it: it is told nothing"))
+        found.append((f"webhook {key.webhook}", "an entry in its owner's list", "none: it receives no events"))
     if index != first:
         found.append((f"webhook {key.webhook}, when it is due", first or "nothing due", index or "nothing due"))
     for event, what in rest[3:]:

@@ -23,9 +23,9 @@ from gateway.tasks import Tasks
 from workers.providers.calls import ProviderCalls
 from workers.providers.comfyui.messages import JobEnding, JobProgress, QueueChanged, read
 
-_AGAIN_SECONDS = 1.0  # between attempts to connect
-_APART_SECONDS = 0.25  # the minimum between two reads of the queue
-_APART_TIMES = 4  # times as long as the last read took: other clients may have thousands of jobs there
+_RECONNECT_SECONDS = 1.0  # between attempts to connect
+_QUEUE_READ_PAUSE_SECONDS = 0.25  # the minimum between two reads of the queue
+_QUEUE_READ_PAUSE_SHARE = 4  # times as long as the last read took: other clients may have thousands of jobs there
 _LINGER_SECONDS = 5.0  # kept open for the next job
 
 
@@ -48,7 +48,7 @@ class JobWatch:
         self._news.clear()
         return not self.gone
 
-    def get_on(self, fraction: float) -> None:
+    def report_progress(self, fraction: float) -> None:
         """Progress was reported."""
         self.fraction = fraction
         self._news.set()
@@ -80,7 +80,7 @@ class Listener:
         """Watch a job. If it has ended already, this is noticed soon."""
         watch = JobWatch()
         if job in self._fractions:
-            watch.get_on(self._fractions[job])
+            watch.report_progress(self._fractions[job])
         self._watches.setdefault(job, []).append(watch)
         self._open()
         self._read_queue.set()
@@ -130,14 +130,14 @@ class Listener:
             except ProviderError:
                 pass
             self._read_queue.set()
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
     def _hear(self, text: str) -> None:
         match read(text):
             case JobProgress(job, fraction):
                 self._fractions[job] = fraction
                 for watch in self._watches.get(job, ()):
-                    watch.get_on(fraction)
+                    watch.report_progress(fraction)
             case JobEnding(job) if job in self._watches:
                 self._read_queue.set()
             case QueueChanged(remaining):
@@ -158,10 +158,10 @@ class Listener:
                 queued = await self._queued() if asked else set()
             except ProviderError:  # it is unreachable
                 self._read_queue.set()
-                await asyncio.sleep(_AGAIN_SECONDS)
+                await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
             self._fractions = {job: known for job, known in self._fractions.items() if job in queued}
             for watch, job in asked.items():
                 if job not in queued:
                     watch.leave_queue()
-            await asyncio.sleep(max(_APART_SECONDS, _APART_TIMES * (clock() - began_at)))
+            await asyncio.sleep(max(_QUEUE_READ_PAUSE_SECONDS, _QUEUE_READ_PAUSE_SHARE * (clock() - began_at)))

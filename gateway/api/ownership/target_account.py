@@ -17,15 +17,15 @@ _NEEDED = "is required with an admin key: it names the account"
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class TargetAccount:
     """The account to read. `keys_version` is that of an account's key, None for an admin's."""
 
     account: str
     keys_version: int | None
 
-    def again(self, request: web.Request) -> Whose:
+    def again(self, request: web.Request) -> TargetAccount:
         """The same with the current keys version, for long requests: the caller may have been authenticated again."""
-        return Whose(self.account, request[CALLER].keys_version)
+        return TargetAccount(self.account, request[CALLER].keys_version)
 
     @property
     def missing(self) -> str:
@@ -33,22 +33,22 @@ class Whose:
         return f"account {self.account}" if self.keys_version is None else OWN_ACCOUNT
 
 
-def whose(request: web.Request, account: str | None) -> Whose:
+def target_account(request: web.Request, account: str | None) -> TargetAccount:
     """The account to read; NotFound for another's, InvalidRequest if an admin does not name one."""
     if request[CALLER].scope is Scope.ADMIN:
         if account is None:
             raise InvalidRequest(f"`account` {_NEEDED}.", fields=[FieldProblem("account", _NEEDED)])
-        return Whose(account, None)
-    of = own(request)
-    if account not in {None, of.account}:
+        return TargetAccount(account, None)
+    target = own(request)
+    if account not in {None, target.account}:
         raise NotFound(f"There is no account {account}.")
-    return of
+    return target
 
 
-def own(request: web.Request) -> Whose:
+def own(request: web.Request) -> TargetAccount:
     """The account of an account's key, for calls that admit no other keys."""
-    who = request[ACCOUNT_CALLER]
-    return Whose(who.account, who.keys_version)
+    caller = request[ACCOUNT_CALLER]
+    return TargetAccount(caller.account, caller.keys_version)
 
 
 async def own_account(request: web.Request) -> outcomes.Account:
@@ -56,6 +56,8 @@ async def own_account(request: web.Request) -> outcomes.Account:
     return await account_of(request, own(request))
 
 
-async def account_of(request: web.Request, of: Whose) -> outcomes.Account:
+async def account_of(request: web.Request, target: TargetAccount) -> outcomes.Account:
     """The account to read, rolled forward to now."""
-    return found(await request.app[LEDGER].account(account=of.account, keys_version=of.keys_version), of.missing)
+    return found(
+        await request.app[LEDGER].account(account=target.account, keys_version=target.keys_version), target.missing
+    )

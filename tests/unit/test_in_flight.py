@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count
 
-from gateway.redis_link.turns import Turns
+from gateway.redis_link.in_flight import InFlightLimit
 
 PATIENCE_SECONDS = 30  # nothing here takes so long: it only ends a test that would hang
 
@@ -17,13 +17,13 @@ class Sender:
         self.waiting: list[int] = []
         self.sent: list[list[int]] = []
         self.back: list[asyncio.Event] = []
-        self.turns = Turns(self._send)
+        self.limit = InFlightLimit(self._send)
         self._numbers = count()
 
     def ask(self, times: int = 1) -> None:
         for _ in range(times):
             self.waiting.append(next(self._numbers))
-            self.turns.want()
+            self.limit.want()
 
     async def _send(self) -> None:
         batch, self.waiting = self.waiting, []
