@@ -3,7 +3,7 @@
 -- equal calls that are not `waiting`, to the newest unanswered one with one retry less; else to the newest unanswered
 -- one with no more retries; else to the last answered one, whose response may have been lost, if that was sent since
 -- this gateway started. `answer`: a call has its response. `forget`: it was refused. `keep`: its client still waits.
--- The list, newest first, has a call as `-0 key`, retried twice as `-2 key`, and the last answered one as `=0 key time`.
+-- The list, newest first, has a call as `-0 key`, retried twice as `-2 key`, the last answered one as `=0 key time`.
 --
 -- KEYS[1]  client_call
 -- Returns  {"call", key}
