@@ -1,4 +1,4 @@
-"""Who looks for something finds its room: every module has a row in gateway/README.md and a place in the contract."""
+"""Finding one's way: every module has a row in gateway/README.md and a place in the contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 CONTAINERS = ("gateway", "gateway.api")
 
 
-def rooms(container: str) -> set[str]:
+def modules_in(container: str) -> set[str]:
     """The modules and packages right below a package."""
     folder = ROOT / container.replace(".", "/")
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
@@ -22,16 +22,16 @@ def rooms(container: str) -> set[str]:
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_every_room_has_one_place_in_the_import_contract(container: str) -> None:
+def test_every_module_has_one_place_in_the_import_contract(container: str) -> None:
     (contract,) = [one for one in CONTRACTS if one.get("containers") == [container]]
     placed = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
     assert contract["exhaustive"] is True
     assert "exhaustive_ignores" not in contract
-    assert sorted(placed) == sorted(rooms(container))
+    assert sorted(placed) == sorted(modules_in(container))
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_every_room_has_one_row_in_the_readme(container: str) -> None:
+def test_every_module_has_one_row_in_the_readme(container: str) -> None:
     below = container.removeprefix("gateway").removeprefix(".").replace(".", "/")
     prefix = f"{below}/" if below else ""
     shown = [
@@ -41,8 +41,8 @@ def test_every_room_has_one_row_in_the_readme(container: str) -> None:
         for name in re.findall(rf"`{prefix}([a-z_]+)(?:\.py|/)`", cell)
     ]
     data = {"console", "workers"} if container == "gateway" else set()  # pages, and a package of its own
-    assert sorted(set(shown) - data) == sorted(rooms(container))
-    assert len(shown) == len(set(shown)), "each room once"
+    assert sorted(set(shown) - data) == sorted(modules_in(container))
+    assert len(shown) == len(set(shown)), "each module once"
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:
@@ -62,7 +62,7 @@ def test_every_module_of_the_workers_has_one_place_in_the_contract_and_one_row_i
     """`care`, `webhooks` and `providers` have one place each; what an attempt is made of has its own order."""
     (contract,) = [one for one in CONTRACTS if one["name"].startswith("The workers' modules")]
     placed = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
-    modules = rooms("workers") - {"attempts"} | {f"attempts.{name}" for name in rooms("workers.attempts")}
+    modules = modules_in("workers") - {"attempts"} | {f"attempts.{name}" for name in modules_in("workers.attempts")}
     assert sorted(placed) == sorted(f"workers.{name}" for name in modules)
     shown = [
         name.removesuffix(".py").rstrip("/").replace("/", ".")
