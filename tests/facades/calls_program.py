@@ -1,7 +1,7 @@
 """Calls of `fal_client` or of the newer `replicate`, made when they are asked for: for tests that kill the gateway.
 
-Each line of its input has `call`, `model` and `arguments`; for each it prints the ids of the generations that it got,
-and when each came. Where the gateway is and the key, the environment says.
+Each line of its input is a list of calls to make side by side: a call, a model and arguments each. It prints the
+generations that they got, and when each came. Where the gateway is and the key, the environment says.
 """
 
 from __future__ import annotations
@@ -34,11 +34,15 @@ def fal() -> Calls:
     async def run(model: str, arguments: dict[str, Any]) -> Came:
         return came(await client.run(model, arguments))
 
-    async def twice(model: str, arguments: dict[str, Any]) -> Came:
-        first, second = await asyncio.gather(run(model, arguments), run(model, arguments))
-        return first + second
+    async def streamed(model: str, arguments: dict[str, Any]) -> Came:
+        events = [event async for event in client.stream(model, arguments)]
+        return came(events[-1])
 
-    return {"subscribe": subscribe, "run": run, "twice": twice}
+    async def result(model: str, arguments: dict[str, Any]) -> Came:
+        handle = await client.get_handle(model, arguments["request_id"])
+        return came(await handle.get())
+
+    return {"subscribe": subscribe, "run": run, "stream": streamed, "result": result}
 
 
 def replicate() -> Calls:
@@ -53,19 +57,15 @@ def replicate() -> Calls:
         begun = await client.predictions.create(version=model, input=arguments)
         return came(begun.id)
 
-    async def twice(model: str, arguments: dict[str, Any]) -> Came:
-        first, second = await asyncio.gather(run(model, arguments), run(model, arguments))
-        return first + second
-
-    return {"run": run, "begin": begin, "twice": twice}
+    return {"run": run, "begin": begin}
 
 
 async def main(package: str) -> None:
     calls = {"fal": fal, "replicate": replicate}[package]()
     while line := await asyncio.to_thread(sys.stdin.readline):
         asked = json.loads(line)
-        made = await calls[asked["call"]](asked["model"], asked["arguments"])
-        sys.stdout.write(json.dumps(made) + "\n")
+        made = await asyncio.gather(*(calls[call](model, arguments) for call, model, arguments in asked))
+        sys.stdout.write(json.dumps([one for some in made for one in some]) + "\n")
         sys.stdout.flush()
 
 

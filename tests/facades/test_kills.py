@@ -5,30 +5,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from tests.console.stack import Account, Stack
+from tests.facades.calling import calling
 from tests.facades.conftest import Installed
 from tests.facades.replicate_clients import clients
 from tests.facades.test_fal import environment_of
 from tests.facades.tls import TlsProxy
 from tests.lengths import LONG
 
-PROGRAM = Path(__file__).with_name("calls_program.py")
 MODEL = "farebox/flux-dev"
 CREDITS = 5
 KILLS = 100 if LONG else 3
@@ -36,28 +31,7 @@ LAST_WORDS_SECONDS = 0.2  # what the killed gateway had sent has come by then, a
 
 pytestmark = pytest.mark.timeout(3600 if LONG else 180)
 
-Came = list[tuple[str, float]]
 T = TypeVar("T")
-
-
-@contextmanager
-def program(package: str, environment: dict[str, str]) -> Iterator[Callable[..., Came]]:
-    """The program that makes calls when it is asked to."""
-    command = [sys.executable, str(PROGRAM), package]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as running:
-        assert running.stdin is not None
-        assert running.stdout is not None
-        into, out = running.stdin, running.stdout
-
-        def call(**asked: Any) -> Came:
-            into.write(json.dumps(asked) + "\n")
-            into.flush()
-            made: Came = json.loads(out.readline())
-            return made
-
-        yield call
-        into.close()
 
 
 def killed_meanwhile(stack: Stack, chance: random.Random, call: Callable[[], T]) -> tuple[T, float]:
@@ -92,10 +66,10 @@ def test_fal_gets_one_generation_for_each_call_though_the_gateway_is_killed(stac
     """
     account, chance = stack.account(top_up=10_000), random.Random(15)
     calls, made, series = 0, set[str](), 0
-    with program("fal", environment_of(https) | {"FAL_KEY": account.key}) as call:
+    with calling("fal", environment_of(https) | {"FAL_KEY": account.key}) as call:
         for number in range(KILLS):
-            how = ("twice", "run", "subscribe")[number % 3]
-            asking = partial(call, call=how, model=MODEL, arguments=slow(f"series {series}"))
+            how, times = (("run", 2), ("run", 1), ("subscribe", 1))[number % 3]
+            asking = partial(call, times * [(how, MODEL, slow(f"series {series}"))])
             came, killed_at = killed_meanwhile(stack, chance, asking)
             answered_before = [at < killed_at + LAST_WORDS_SECONDS for _, at in came]
             series += how == "subscribe" or any(answered_before)
@@ -120,13 +94,13 @@ def test_replicate_2_gets_one_prediction_for_each_call_though_the_gateway_is_kil
         "REPLICATE_API_TOKEN": account.key,
     }
     made = list[str]()
-    with program("replicate", environment) as call:
+    with calling("replicate", environment) as call:
         for number in range(KILLS):
-            how = ("twice", "run", "begin")[number % 3]
-            asking = partial(call, call=how, model=MODEL, arguments=slow("the same"))
+            how, times = (("run", 2), ("run", 1), ("begin", 1))[number % 3]
+            asking = partial(call, times * [(how, MODEL, slow("the same"))])
             came, _ = killed_meanwhile(stack, chance, asking)
             made += [generation for generation, _ in came]
-        call(call="run", model=MODEL, arguments={"prompt": "the last"})
+        call([("run", MODEL, {"prompt": "the last"})])
     assert len(set(made)) == len(made), "each call has a generation of its own"
     check_the_account(stack, account, len(made) + 1)
 
