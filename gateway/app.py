@@ -196,6 +196,7 @@ def _add_ledger(app: web.Application, settings: Settings) -> None:
         settings.secret("admin-key"),
         app[services.SESSIONS],
         app[services.WRONG_KEYS],
+        client=client_address,
         public_address=settings.public_address,
     )
 

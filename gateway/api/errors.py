@@ -5,7 +5,7 @@ ApiError
 ├── 400  InvalidJson · InvalidHttp
 ├── 401  InvalidKey
 ├── 402  InsufficientCredits · LimitReached
-├── 403  Forbidden · SubscriptionRequired · PlanLimitExceeded
+├── 403  Forbidden · KeyRestricted · SubscriptionRequired · PlanLimitExceeded
 ├── 404  NotFound
 ├── 405  MethodNotAllowed
 ├── 408  BodyTooSlow
@@ -34,6 +34,7 @@ from gateway.outside.visible import visible
 from gateway.schemas.base import Answer
 from gateway.schemas.errors import (
     InsufficientCreditsDetails,
+    KeyRestrictedDetails,
     LimitReachedDetails,
     PlanLimitDetails,
     PriceAboveCeilingDetails,
@@ -137,6 +138,18 @@ class Forbidden(ApiError):
 
     status = 403
     code = "forbidden"
+
+
+class KeyRestricted(ApiError):
+    """The key may not be used for this tool or model, or from this network. `allowed` lists the tools or models."""
+
+    status = 403
+    code = "key_restricted"
+    shape = KeyRestrictedDetails
+
+    def __init__(self, message: str, details: KeyRestrictedDetails) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class SubscriptionRequired(ApiError):

@@ -109,12 +109,23 @@ def show(name: str | None, email: str | None, *, as_json: bool) -> None:
 @click.option("--label", help="What the key is for.")
 @click.option("--limit", type=_CREDITS, help="How many credits the key may spend per --period. Default: no limit.")
 @_period
+@click.option("--tool", "tools", multiple=True, help="A tool it may be used for; repeat for more. Default: all.")
+@click.option("--model", "models", multiple=True, help="A model it may be used for; repeat for more. Default: all.")
+@click.option("--network", "networks", multiple=True, help="A network it may be used from; repeat for more.")
+@click.option("--expires-at", help="When it stops working, such as 2027-01-31T00:00:00Z. Default: never.")
 @_as_json
-def key(name: str, label: str | None, limit: float | None, period: str, *, as_json: bool) -> None:
-    """Create an API key for ACCOUNT. It is shown only this once; only its hash is stored."""
+def key(name: str, label: str | None, limit: float | None, period: str, *, as_json: bool, **bounds: Any) -> None:
+    """Create an API key for ACCOUNT. It is shown only this once; only its hash is stored.
+
+    \b
+    Examples:
+      farebox account key acme --label "web shop" --limit 500 --period weekly
+      farebox account key acme --tool image --network 203.0.113.0/24
+    """
     body: dict[str, Any] = {} if label is None else {"label": label}
     if limit is not None:
         body["limit"] = {"credits": limit, "period": period}
+    body |= {bound: value for bound, value in bounds.items() if value}
     made = ask_gateway(lambda client: client.call("POST", f"{_path(name)}/keys", body, once=uuid.uuid4().hex))
     if as_json:
         say_json(made)

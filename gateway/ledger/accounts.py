@@ -12,7 +12,7 @@ from gateway.domain import Scope
 from gateway.ledger import keys, outcomes
 from gateway.ledger.allowances import Admitted, Limited
 from gateway.ledger.core import LedgerCore
-from gateway.ledger.key_records import AccountKey, KeyRecord
+from gateway.ledger.key_records import UNBOUND, AccountKey, BoundsChange, KeyRecord, decode_bounds, encode_bounds
 from gateway.ledger.limits import Limit, encode_limit
 from gateway.ledger.records import clean_reason, decode_account, decode_operator_keys, encode_metadata
 from gateway.ledger.scripts import translated
@@ -114,14 +114,21 @@ class AccountOperations(LedgerCore):
         return found
 
     async def add_key(
-        self, *, key: str, scope: Scope, account: str | None, label: str | None, limit: Limit | None = None
+        self,
+        *,
+        key: str,
+        scope: Scope,
+        account: str | None,
+        label: str | None,
+        limit: Limit | None = None,
+        bounds: BoundsChange | None = None,
     ) -> AccountKey | outcomes.NotFound:
         """Store the digest of `key`, never the key, and list it with its account or the operators' keys.
 
-        `limit` is for an account's key (R26).
+        `limit` and `bounds` are for an account's key (R26, R27).
         """
         digest, key_id = hashlib.sha256(key.encode()).hexdigest(), key_id_of(key)
-        shown = clean_reason(label or "")
+        shown, bound = clean_reason(label or ""), encode_bounds(bounds or {})
         if account is None:
             created_at = await self._now()
             await self.command("HSET", keys.OPERATORS, f"key:{key_id}", f"{scope},{created_at},{shown}")
@@ -132,25 +139,36 @@ class AccountOperations(LedgerCore):
                 key_id=key_id,
                 label=shown,
                 limit=None if limit is None else encode_limit(limit),
+                bounds=bound,
             )
             if word == "not_found":
                 return outcomes.NotFound()
             created_at = int(rest[0])
         record = f"{scope},{account or ''},{digest},{created_at},{shown}"
         await self.command("SET", keys.key(key_id), record)
-        return AccountKey(id=key_id, label=shown or None, created_at=created_at, scope=scope, limit=limit)
+        return AccountKey(
+            id=key_id, label=shown or None, created_at=created_at, scope=scope, limit=limit, bounds=decode_bounds(bound)
+        )
 
     async def change_key(
-        self, *, key_id: str, account: str, limit: Limit | Literal["none"] | None = None, label: str | None = None
+        self,
+        *,
+        key_id: str,
+        account: str,
+        limit: Limit | Literal["none"] | None = None,
+        label: str | None = None,
+        bounds: BoundsChange | None = None,
     ) -> outcomes.Account | outcomes.NotFound:
-        """Change the limit of an account's key ("none": remove it), or its label; None leaves what is there.
+        """Change the limit of an account's key ("none": remove it), its label or bounds; None leaves what is there.
 
         What the key has spent in the period so far counts, whatever its limit was.
         """
         wanted = encode_limit(limit) if isinstance(limit, Limit) else limit
         shown = None if label is None else clean_reason(label)
         key = self.account_key(account)
-        word, rest = await self.run("change_key", key, key_id=key_id, limit=wanted, label=shown)
+        word, rest = await self.run(
+            "change_key", key, key_id=key_id, limit=wanted, label=shown, bounds=encode_bounds(bounds or {})
+        )
         return decode_account(account, rest[0]) if word == "changed" else outcomes.NotFound()
 
     async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
@@ -230,11 +248,12 @@ class AccountOperations(LedgerCore):
             return outcomes.NotFound()
         if scope != Scope.ACCOUNT:
             return KeyRecord(key_id, Scope(scope), None, 0)
-        fields = ["keys_version", f"key:{key_id}"]
-        version, listed = await self.command("HMGET", self.account_key(account), *fields)
+        fields = ["keys_version", f"key:{key_id}", f"bound:{key_id}"]
+        version, listed, bound = await self.command("HMGET", self.account_key(account), *fields)
         if listed is None:
             return outcomes.NotFound()
-        return KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0))
+        bounds = UNBOUND if bound is None else decode_bounds(bound.decode())
+        return KeyRecord(key_id, Scope.ACCOUNT, account, int(version or 0), bounds)
 
     async def _now(self) -> int:
         try:

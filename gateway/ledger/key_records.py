@@ -2,10 +2,58 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypedDict
 
 from gateway.domain import Scope
 from gateway.ledger.limits import Counter, Limit
+
+
+class BoundsChange(TypedDict, total=False):
+    """What is to change of a key's bounds; None removes one."""
+
+    tools: Sequence[str] | None
+    models: Sequence[str] | None
+    expires_at: int | None
+    networks: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBounds:
+    """What a key may be used for, until when, and from where (R27); None: no such bound."""
+
+    tools: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    expires_at: int | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+
+
+UNBOUND = KeyBounds()
+
+
+def encode_bounds(change: BoundsChange) -> str:
+    """Bounds, or changes of them, as JSON. Times are text: Lua's numbers would be written as 1.7e+12."""
+    members = {name: str(value) if isinstance(value, int) else value for name, value in change.items()}
+    return json.dumps(members, separators=(",", ":")) if members else ""
+
+
+def decode_bounds(text: str | None) -> KeyBounds:
+    """The reverse."""
+    members = json.loads(text or "{}")
+    expires_at, networks = members.get("expires_at"), members.get("networks")
+    return KeyBounds(
+        tools=_names(members.get("tools")),
+        models=_names(members.get("models")),
+        expires_at=None if expires_at is None else int(expires_at),
+        networks=None if networks is None else tuple(map(ip_network, networks)),
+    )
+
+
+def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +70,7 @@ class AccountKey:
     last_used_at: int | None = None
     limit: Limit | None = None
     counter: Counter | None = None
+    bounds: KeyBounds = UNBOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +81,4 @@ class KeyRecord:
     scope: Scope
     account: str | None
     keys_version: int
+    bounds: KeyBounds = UNBOUND

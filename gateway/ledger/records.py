@@ -19,7 +19,7 @@ from gateway.domain import (
     SettingValue,
 )
 from gateway.ledger import outcomes
-from gateway.ledger.key_records import AccountKey
+from gateway.ledger.key_records import AccountKey, decode_bounds
 from gateway.ledger.limits import decode_counter, decode_limit
 from gateway.ledger.scripts import SCRIPTS
 
@@ -203,6 +203,7 @@ def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Map
         last_used_at=optional(fields, f"used:{key_id}"),
         limit=decode_limit(limit) if limit else None,
         counter=decode_counter(counter) if counter else None,
+        bounds=decode_bounds(fields.get(f"bound:{key_id}")),
     )
 
 

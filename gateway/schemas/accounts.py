@@ -26,7 +26,7 @@ from gateway.schemas.base import (
 )
 from gateway.schemas.credits import Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
-from gateway.schemas.limits import LimitIn, LimitOut
+from gateway.schemas.limits import BoundsIn, BoundsOut, LimitIn, LimitOut
 
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
 EMAIL_PATTERN = rf"^[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,64}}@[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,189}}$"
@@ -71,15 +71,15 @@ class AccountQuery(Query):
     email: Email
 
 
-class KeyIn(Body):
+class KeyIn(BoundsIn):
     """A new key for an account."""
 
     label: Label | None = None
     limit: Annotated[LimitIn, Field(description="Default: none.")] | None = None
 
 
-class KeyChangeIn(Body):
-    """The fields to change; those omitted are left unchanged."""
+class KeyChangeIn(BoundsIn):
+    """The fields to change; those omitted are left unchanged. Null removes a limit or a bound."""
 
     label: Annotated[Label, Field(description="Null leaves it unchanged.")] | None = None
     limit: (
@@ -161,7 +161,7 @@ class ClockIn(Body):
     advance_seconds: Annotated[int, Field(ge=1, le=YEARS_10_SECONDS), WHOLE]
 
 
-class KeyOut(Answer):
+class KeyOut(BoundsOut):
     """An API key. `key` is only included in the response that created it: store it then."""
 
     id: str
@@ -171,6 +171,31 @@ class KeyOut(Answer):
     created_at: Time
     last_used_at: Time | None = Field(description="Up to a minute behind. Null if never used.")
     limit: LimitOut | None = Field(description="What an account's key may spend per period; null: no limit.")
+    networks: list[str] | None = Field(description="The only networks it may be used from; null: all.")
+
+
+class KeyRate(Answer):
+    """How many requests per minute a key may make."""
+
+    requests_per_minute: int
+
+
+class OwnKeyOut(BoundsOut):
+    """The key of this request: what it may do, and what it has spent."""
+
+    id: str
+    label: str | None
+    account: str
+    member: str | None = Field(description="Always null: keys belong to the account.")
+    role: str | None = Field(description="Always null, as `member`.")
+    limit: LimitOut | None = Field(description="Null: no limit.")
+    limit_remaining: Credits | None = Field(description="What is left of the limit; null: no limit.")
+    limit_reset: Time | None = Field(description="When the limit begins anew; null: no limit, or never.")
+    usage: Credits = Field(description="Held or charged for the generations that this key has created.")
+    usage_daily: Credits = Field(description="Of these, for those created today, in the rate card's time zone.")
+    usage_weekly: Credits = Field(description="For those created this week, from Monday.")
+    usage_monthly: Credits = Field(description="For those created this month.")
+    rate_limit: KeyRate | None = Field(description="Null: no limit.")
 
 
 class KeysOut(Answer):

@@ -91,6 +91,13 @@ class LimitReachedDetails(Answer):
     resets_at: Time | None = Field(description="When the next period begins; null: never.")
 
 
+class KeyRestrictedDetails(Answer):
+    """Which bound of the key refused the call, and the tools or models that it allows."""
+
+    restriction: Literal["tools", "models", "networks"]
+    allowed: list[str] = Field(default=[], description="Empty for networks.")
+
+
 class SubscriptionRequiredDetails(Answer):
     """The model that requires a subscription."""
 

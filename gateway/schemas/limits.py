@@ -1,13 +1,47 @@
-"""What a key may spend in a period (R26)."""
+"""What a key may spend in a period (R26), and what it may be used for, until when and from where (R27)."""
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gateway.domain import LimitPeriod
-from gateway.schemas.base import AmountIn, Answer, Body, Credits, amount_schema
+from gateway.schemas.base import AmountIn, Answer, Body, Credits, Time, TimeIn, amount_schema
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError("must be an address or a network, such as 203.0.113.0/24") from None
+
+
+Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=100)]
+Networks = Annotated[
+    list[Annotated[str, AfterValidator(_network), Field(max_length=43, examples=["203.0.113.0/24"])]],
+    Field(min_length=1, max_length=100),
+]
+
+
+class BoundsIn(Body):
+    """What a key may be used for, until when, and from where."""
+
+    tools: Annotated[Names, Field(description="The only tools it may be used for. Default: all.")] | None = None
+    models: Annotated[Names, Field(description="The only models it may be used for. Default: all.")] | None = None
+    expires_at: Annotated[TimeIn, Field(description="When it stops working. Default: never.")] | None = None
+    networks: Annotated[Networks, Field(description="The only networks it may be used from. Default: all.")] | None = (
+        None
+    )
+
+
+class BoundsOut(Answer):
+    """The same, as it is."""
+
+    tools: list[str] | None = Field(description="The only tools it may be used for; null: all.")
+    models: list[str] | None = Field(description="The only models it may be used for; null: all.")
+    expires_at: Time | None = Field(description="When it stops working; null: never.")
 
 
 class LimitIn(Body):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
-from gateway.domain import Bucket
+from gateway.domain import Bucket, LimitPeriod
 from gateway.ledger import outcomes
-from gateway.ledger.key_records import AccountKey
-from gateway.ledger.limits import Limit
+from gateway.ledger.key_records import AccountKey, KeyBounds
+from gateway.ledger.limits import Limit, resets_at, today
 from gateway.pricing.card import FREE_PLAN
 from gateway.schemas import accounts
 from gateway.schemas import credits as credit_schemas
@@ -110,6 +111,44 @@ def key_shape(key: AccountKey) -> accounts.KeyOut:
         created_at=utc(key.created_at),
         last_used_at=utc(key.last_used_at),
         limit=None if key.limit is None else limit_shape(key.limit),
+        networks=_listed(key.bounds.networks),
+        **_bounds(key.bounds),
+    )
+
+
+def _bounds(bounds: KeyBounds) -> dict[str, Any]:
+    return {
+        "tools": _listed(bounds.tools),
+        "models": _listed(bounds.models),
+        "expires_at": utc(bounds.expires_at),
+    }
+
+
+def _listed(values: Iterable[object] | None) -> list[str] | None:
+    return None if values is None else [str(value) for value in values]
+
+
+def own_key_shape(
+    account: outcomes.Account, key: AccountKey, timezone: str, requests_per_minute: int | None
+) -> accounts.OwnKeyOut:
+    """A key as its holder sees it: what it may do, and what it has spent (R27)."""
+    day, limit = today(account.now, timezone, account.day), key.limit
+    used = {period: 0 if key.counter is None else key.counter.used_millicredits(period, day) for period in LimitPeriod}
+    return accounts.OwnKeyOut(
+        id=key.id,
+        label=key.label,
+        account=account.id,
+        member=None,
+        role=None,
+        limit=None if limit is None else limit_shape(limit),
+        limit_remaining=None if limit is None else credits_of(max(0, limit.millicredits - used[limit.period])),
+        limit_reset=None if limit is None else utc(resets_at(limit.period, day, timezone)),
+        usage=credits_of(used[LimitPeriod.NEVER]),
+        usage_daily=credits_of(used[LimitPeriod.DAILY]),
+        usage_weekly=credits_of(used[LimitPeriod.WEEKLY]),
+        usage_monthly=credits_of(used[LimitPeriod.MONTHLY]),
+        rate_limit=None if requests_per_minute is None else accounts.KeyRate(requests_per_minute=requests_per_minute),
+        **_bounds(key.bounds),
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gateway.api.access.auth import Caller
 from gateway.api.access.key_use import KeyUse
@@ -265,3 +268,110 @@ async def test_r26_gating_and_an_empty_pool_outrank_a_limit_and_it_a_full_waitin
         pass
     assert (reply.status, reply.code) == (429, "waiting_room_full")
     assert (await gateway.create(key)).code == "limit_reached"
+
+
+async def test_r27_a_key_sees_what_it_may_do_and_what_it_has_spent(gateway: Visitor) -> None:
+    key = await limited(gateway, 60, "weekly")
+    whole = await gateway.finished(key["key"], outputs=2)
+    assert whole
+    await gateway.made(key["key"])
+    own = (await gateway.call("GET", "/v1/key", key["key"])).body
+    assert own["limit_reset"].endswith("T00:00:00.000Z")
+    assert own == {
+        "id": key["id"], "label": None, "account": "acme", "member": None, "role": None, "models": None, "tools": None,
+        "expires_at": None, "limit": {"credits": 60, "period": "weekly"}, "limit_remaining": 60 - 3 * SKETCH_CREDITS,
+        "limit_reset": own["limit_reset"], "usage": 15, "usage_daily": 15, "usage_weekly": 15, "usage_monthly": 15,
+        "rate_limit": None,
+    }  # fmt: skip
+    await gateway.call("POST", "/v1/admin/accounts/acme/clock", gateway.admin, {"advance_seconds": 40 * 86_400})
+    later = (await gateway.call("GET", "/v1/key", key["key"])).body
+    assert (later["usage"], later["usage_daily"], later["usage_weekly"], later["usage_monthly"]) == (15, 0, 0, 0)
+    assert later["limit_remaining"] == 60
+    other = (await gateway.call("GET", "/v1/key", await gateway.account())).body
+    assert (other["usage"], other["limit"], other["limit_remaining"], other["limit_reset"]) == (0, None, None, None)
+    assert (await gateway.call("GET", "/v1/key", gateway.admin)).code == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("bound", "refused"),
+    [
+        ({"tools": ["video"]}, 'may not be used for the tool "image": its tools are limited to "video"'),
+        ({"models": ["gallery", "clip"]}, 'for the model "sketch": its models are limited to "gallery", "clip"'),
+    ],
+)
+async def test_r27_a_key_bound_to_tools_or_models_is_refused_at_create_quote_and_in_the_facades(
+    gateway: Visitor, bound: dict[str, Any], refused: str
+) -> None:
+    await gateway.account()
+    key = (await gateway.call("POST", KEYS, gateway.admin, bound)).body["key"]
+    order = {"prompt": "a red bicycle"}
+    for path, body in (
+        ("/v1/generations", SKETCH),
+        ("/v1/quotes", SKETCH),
+        ("/openai/v1/images/generations", {"model": "sketch"} | order),
+        ("/replicate/v1/models/farebox/sketch/predictions", {"input": order}),
+        ("/fal/farebox/sketch", order),
+    ):
+        reply = await gateway.call("POST", path, key, body)
+        assert reply.status == 403, path
+        assert "key_restricted" in reply.raw.decode()
+        assert refused in json.dumps(reply.body, ensure_ascii=False).replace('\\"', '"')
+    error = (await gateway.create(key)).error
+    assert {error["restriction"]: error["allowed"]} == bound
+    assert (await gateway.create(key, tool="video", model="clip")).status == 202
+    own = (await gateway.call("GET", "/v1/key", key)).body
+    assert own.items() >= bound.items()
+
+
+async def test_r27_a_change_of_bounds_takes_effect_at_once_on_every_gateway(
+    gateway: Visitor, redis_url: str, tmp_path: Path
+) -> None:
+    await gateway.account()
+    await gateway.grant(1_000)
+    made = (await gateway.call("POST", KEYS, gateway.admin, {"tools": ["image"]})).body
+    path = f"{KEYS}/{made['id']}"
+    async with open_gateway(redis_url, tmp_path) as other:
+        for tools, status in ((["image"], 202), (["video"], 403), (None, 202), (["video"], 403), (["image"], 202)):
+            changed = await gateway.call("PATCH", path, gateway.admin, {"tools": tools})
+            assert changed.body["tools"] == tools, changed.raw
+            for one in (gateway, other):
+                reply = await one.create(made["key"])
+                assert reply.status in {status, 429}, (tools, reply.raw)
+    both = await gateway.call("PATCH", path, gateway.admin, {"models": ["clip"]})
+    assert (both.body["tools"], both.body["models"]) == (["image"], ["clip"]), "those omitted are left unchanged"
+
+
+async def test_r27_a_key_is_refused_from_elsewhere_and_after_it_has_expired(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await gateway.account()
+    made = (await gateway.call("POST", KEYS, gateway.admin, {"networks": ["203.0.113.0/24", "2001:db8::1"]})).body
+    assert made["networks"] == ["203.0.113.0/24", "2001:db8::1/128"]
+    for method, path, body in (("GET", "/v1/key", None), ("GET", "/v1/balance", None), ("POST", "/v1/quotes", SKETCH)):
+        reply = await gateway.call(method, path, made["key"], body)
+        assert (reply.status, reply.code, reply.error["restriction"]) == (403, "key_restricted", "networks")
+        assert "may not be used from 127.0.0.1" in reply.message
+        assert "203.0.113" not in reply.message, "whoever found the key learns nothing"
+    path = f"{KEYS}/{made['id']}"
+    expires_at = "2100-01-01T00:00:00.000Z"
+    changed = await gateway.call("PATCH", path, gateway.admin, {"networks": ["127.0.0.0/8"], "expires_at": expires_at})
+    assert (changed.status, changed.body["expires_at"]) == (200, expires_at)
+    assert (await gateway.call("GET", "/v1/key", made["key"])).body["expires_at"] == expires_at
+    monkeypatch.setattr("gateway.api.access.auth.now_ms", lambda: 4_102_444_800_000)
+    reply = await gateway.call("GET", "/v1/key", made["key"])
+    assert (reply.status, reply.code) == (401, "invalid_key")
+    assert f"expired at {expires_at}" in reply.message
+
+
+async def test_r27_bounds_that_would_leave_a_key_useless_are_refused(gateway: Visitor) -> None:
+    await gateway.account()
+    for wrong, path, said in (
+        ({"models": ["clip", "sketsh"]}, "models.1", 'did you mean "sketch"'),
+        ({"tools": ["audio"]}, "tools.0", "is not on the rate card"),
+        ({"tools": []}, "tools", "at least 1 item"),
+        ({"networks": ["203.0.113.7/24"]}, "networks.0", "such as 203.0.113.0/24"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at", "must be in the future"),
+    ):
+        reply = await gateway.call("POST", KEYS, gateway.admin, wrong)
+        assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [path]), reply.raw
+        assert said in reply.message

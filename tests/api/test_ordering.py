@@ -34,7 +34,7 @@ def body(**wishes: object) -> GenerationIn:
 
 
 async def test_an_order_is_priced_held_and_queued(ordering: Ordering, caller: AccountCaller) -> None:
-    price = ordering.price("acme", body()).price_millicredits
+    price = ordering.price(caller, body()).price_millicredits
     ordered = await ordering.order(caller, body(), None)
     assert (ordered.replay, ordered.generation.state) == (False, State.QUEUED)
     assert ordered.generation.held_millicredits == price > 0

@@ -343,6 +343,7 @@ def test_every_code_of_the_contract_has_one_class_and_says_what_it_means() -> No
         "invalid_key": 401,
         "subscription_required": 403,
         "plan_limit": 403,
+        "key_restricted": 403,
         "forbidden": 403,
         "insufficient_credits": 402,
         "limit_reached": 402,

@@ -145,7 +145,9 @@ async def _stock(gateway: Visitor, key: str) -> dict[str, dict[str, str]]:
     names["resendDelivery"] = {"delivery": delivery["id"]}
     for name in ("showCheckout", "answerCheckout"):
         names[name]["token"] = token
-    names["revokeAccountKey"] = {"key": of_account}
+    names |= {
+        name: {"key": of_account} for (_, path), name in NAMES.items() if "/accounts/{account}/keys/{key}" in path
+    }
     names["revokeOperatorKey"] = {"key": of_operator}
     return names
 

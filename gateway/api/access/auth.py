@@ -30,11 +30,16 @@ from gateway.api.access.sessions import (
     session_cookie,
 )
 from gateway.api.access.wrong_keys import WrongKeys
-from gateway.api.errors import Forbidden, InvalidKey, NotFound
+from gateway.api.errors import ApiError, Forbidden, InvalidKey, KeyRestricted, NotFound
+from gateway.clock import now_ms
 from gateway.domain import Scope
 from gateway.ledger import outcomes
-from gateway.ledger.key_records import KeyRecord
+from gateway.ledger.key_records import UNBOUND, KeyBounds, KeyRecord
 from gateway.ledger.ledger import Ledger
+from gateway.outside.addresses import within
+from gateway.outside.proxies import parse
+from gateway.schemas.base import utc
+from gateway.schemas.errors import KeyRestrictedDetails
 
 CACHE_SECONDS = 60
 CACHE_ENTRIES_MAX = 20_000  # of half a kilobyte
@@ -63,6 +68,7 @@ class Caller:
     key_id: str
     account: str | None = None
     keys_version: int | None = None
+    bounds: KeyBounds = UNBOUND
 
     @property
     def owner(self) -> str:
@@ -125,12 +131,14 @@ class Callers:
         sessions: Sessions,
         wrong_keys: WrongKeys,
         *,
+        client: Callable[[web.Request], str],
         public_address: str = "",
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._ledger = ledger
         self._sessions = sessions
         self._wrong_keys = wrong_keys
+        self._client = client
         self._public_address = public_address
         self._root_digest = hashlib.sha256(root_key.encode()).digest()
         self._by_header: CallerCache[HeaderDigest] = CallerCache(clock)
@@ -139,7 +147,8 @@ class Callers:
     async def authenticate(self, request: web.Request, *, operators: bool = False) -> Caller:
         """The caller, from the request's `Authorization`, else its session; InvalidKey if neither is valid.
 
-        From now on `request[CALLER]`. `operators`: account keys may not make this call.
+        From now on `request[CALLER]`. `operators`: account keys may not make this call. KeyRestricted: the key may not
+        be used from the request's address.
         """
         header = request.headers.get("Authorization", "")
         cookie = None if header else session_cookie(request)
@@ -150,10 +159,40 @@ class Callers:
             digest = HeaderDigest(hashlib.sha256(header.encode(errors="surrogateescape")).digest())
             known = self._by_header.get(digest)
             caller = await self._of_header(request, digest, operators=operators) if known is None else known
+        if caller.bounds is not UNBOUND:
+            caller = await self._within_bounds(request, caller)
         request[CALLER] = caller
         if isinstance(caller, AccountCaller):
             request[ACCOUNT_CALLER] = caller
         return caller
+
+    async def _within_bounds(self, request: web.Request, caller: Caller) -> Caller:
+        """The caller, whose key may be used now and from here; looked up again if not: it may be a minute old."""
+        if self._problem(request, caller) is not None:
+            self.forget(request)
+            caller = _caller(await self._ledger.find_key_by_id(key_id=caller.key_id))
+            if (problem := self._problem(request, caller)) is not None:
+                raise problem
+        return caller
+
+    def _problem(self, request: web.Request, caller: Caller) -> ApiError | None:
+        """Why a key may not be used now, or from where the request comes (R27)."""
+        bounds = caller.bounds
+        if bounds.expires_at is not None and now_ms() >= bounds.expires_at:
+            return InvalidKey(
+                f"This API key expired at {utc(bounds.expires_at)}. Ask the operator of this gateway for a new one."
+            )
+        if bounds.networks is None:
+            return None
+        client = self._client(request)
+        address = parse(client)
+        if address is not None and within(address, bounds.networks):
+            return None
+        return KeyRestricted(
+            f"This API key may not be used from {client or 'this address'}. Use it from one of the networks that it is "
+            "bound to, or ask the operator of this gateway to add this one.",
+            KeyRestrictedDetails(restriction="networks"),
+        )
 
     async def _of_header(self, request: web.Request, digest: HeaderDigest, *, operators: bool) -> Caller:
         header = request.headers.get("Authorization")
@@ -185,7 +224,9 @@ class Callers:
         return await self.of_key_id(session.key_id)
 
     async def check_session(self, request: web.Request) -> None:
-        """InvalidKey if the request's session has been signed out since; for long-running requests."""
+        """InvalidKey if the request's session was signed out, or its key has expired since; for long-running ones."""
+        if (problem := self._problem(request, request[CALLER])) is not None:
+            raise problem
         cookie = session_cookie(request)
         if cookie is not None:
             await self.of_session(self._sessions.open(cookie))
@@ -248,7 +289,7 @@ def _caller(found: KeyRecord | outcomes.NotFound) -> Caller:
         raise InvalidKey("This API key is invalid or was revoked. Ask the operator of this gateway for a new one.")
     if found.account is None:
         return Caller(found.scope, found.key_id)
-    return AccountCaller(found.scope, found.key_id, found.account, found.keys_version)
+    return AccountCaller(found.scope, found.key_id, found.account, found.keys_version, found.bounds)
 
 
 _WRONG_KEY = {

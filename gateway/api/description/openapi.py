@@ -17,7 +17,7 @@ from gateway.api.errors import ApiError, error_classes
 from gateway.api.http.headers import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.http.parse import requires_anything
 from gateway.api.http.route import PROBES
-from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType
+from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType, Scope
 from gateway.ledger.webhooks import DEFAULT
 from gateway.pricing.fields import ID_PATTERN
 from gateway.pricing.values import one_of
@@ -111,6 +111,8 @@ def codes_of(route: Route) -> tuple[str, ...]:
         codes += ["rate_limited", "overloaded"]
     if route.scopes:
         codes += ["invalid_key", "forbidden", "rate_limited", "ledger_unavailable", "queue_unavailable"]
+    if Scope.ACCOUNT in route.scopes:
+        codes.append("key_restricted")
     if "{" in route.path or (route.takes is not None and issubclass(route.takes, OfAccount)):
         codes.append("not_found")
     if route.takes is not None:

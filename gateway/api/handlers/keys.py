@@ -6,21 +6,27 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Literal
 
 from aiohttp import web
 
 from gateway.api.access.auth import KEY_PREFIX, found
-from gateway.api.errors import NotFound
+from gateway.api.errors import InvalidRequest, NotFound
 from gateway.api.http.parse import read_body
 from gateway.api.http.respond import answer
 from gateway.api.middleware.idempotency import seed
-from gateway.api.services import LEDGER, SETTINGS
+from gateway.api.services import LEDGER, RATE_CARDS, SETTINGS
+from gateway.clock import now_ms
 from gateway.domain import Scope, credits_to_millicredits
+from gateway.errors import FieldProblem
+from gateway.ledger.key_records import BoundsChange
 from gateway.ledger.limits import Limit
+from gateway.pricing.values import did_you_mean, show
 from gateway.schemas import accounts as account_schemas
-from gateway.schemas.limits import LimitIn
+from gateway.schemas.base import to_milliseconds
+from gateway.schemas.limits import BoundsIn, LimitIn
 from gateway.views.accounts import key_shape
 
 KEY_BYTES = 32  # 256 bits
@@ -30,9 +36,8 @@ async def create_for_account(request: web.Request) -> web.Response:
     """`POST /v1/admin/accounts/{account}/keys`."""
     body = await read_body(request, account_schemas.KeyIn)
     account = request.match_info["account"]
-    return await _create(
-        request, Scope.ACCOUNT, account, body.label, None if body.limit is None else _limit(body.limit)
-    )
+    limit = None if body.limit is None else _limit(body.limit)
+    return await _create(request, Scope.ACCOUNT, account, body.label, limit=limit, bounds=_bounds(request, body))
 
 
 async def create_for_operator(request: web.Request) -> web.Response:
@@ -54,13 +59,15 @@ async def listed_of_operators(request: web.Request) -> web.Response:
 
 
 async def change_of_account(request: web.Request) -> web.Response:
-    """`PATCH /v1/admin/accounts/{account}/keys/{key}`: its label, and what it may spend from now on (R26)."""
+    """`PATCH /v1/admin/accounts/{account}/keys/{key}`: its label, what it may spend and be used for (R26, R27)."""
     body = await read_body(request, account_schemas.KeyChangeIn)
     account, key_id = request.match_info["account"], request.match_info["key"]
     limit: Limit | Literal["none"] | None = None if body.limit is None else _limit(body.limit)
     if limit is None and "limit" in body.model_fields_set:
         limit = "none"
-    changed = await request.app[LEDGER].change_key(account=account, key_id=key_id, limit=limit, label=body.label)
+    changed = await request.app[LEDGER].change_key(
+        account=account, key_id=key_id, limit=limit, label=body.label, bounds=_bounds(request, body)
+    )
     known = found(changed, f"key {key_id} of account {account}")
     return answer(next(key_shape(key) for key in known.keys if key.id == key_id))
 
@@ -77,10 +84,18 @@ async def revoke_of_operator(request: web.Request) -> web.Response:
 
 
 async def _create(
-    request: web.Request, scope: Scope, account: str | None, label: str | None, limit: Limit | None = None
+    request: web.Request,
+    scope: Scope,
+    account: str | None,
+    label: str | None,
+    *,
+    limit: Limit | None = None,
+    bounds: BoundsChange | None = None,
 ) -> web.Response:
     key = _new_key(request)
-    added = await request.app[LEDGER].add_key(key=key, scope=scope, account=account, label=label, limit=limit)
+    added = await request.app[LEDGER].add_key(
+        key=key, scope=scope, account=account, label=label, limit=limit, bounds=bounds
+    )
     made = found(added, f"account {account}")
     return answer(key_shape(made).model_copy(update={"key": key}), status=HTTPStatus.CREATED)
 
@@ -90,6 +105,32 @@ async def _revoke(request: web.Request, account: str | None, what: str) -> web.R
     if not await request.app[LEDGER].revoke_key(key_id=key_id, account=account):
         raise NotFound(f"There is no {what}, or it was already revoked.")
     return answer(account_schemas.Revoked(id=key_id, revoked=True))
+
+
+def _bounds(request: web.Request, body: BoundsIn) -> BoundsChange:
+    """The bounds that a body sets or removes; InvalidRequest for those that would leave a key useless."""
+    card, given = request.app[RATE_CARDS].card, body.model_fields_set
+    change: BoundsChange = {}
+    if "tools" in given:
+        change["tools"] = _known("tools", body.tools, card.tools)
+    if "models" in given:
+        change["models"] = _known("models", body.models, card.models)
+    if "expires_at" in given:
+        change["expires_at"] = None if body.expires_at is None else to_milliseconds(body.expires_at)
+        if body.expires_at is not None and to_milliseconds(body.expires_at) <= now_ms():
+            text = "must be in the future; to end a key now, revoke it"
+            raise InvalidRequest(f"`expires_at` {text}.", fields=[FieldProblem("expires_at", text)])
+    if "networks" in given:
+        change["networks"] = body.networks
+    return change
+
+
+def _known(field: str, names: list[str] | None, known: Collection[str]) -> list[str] | None:
+    for index, name in enumerate(names or ()):
+        if name not in known:
+            text = f"{show(name)} is not on the rate card{did_you_mean(name, known) or '.'}"
+            raise InvalidRequest(text, fields=[FieldProblem(f"{field}.{index}", text)])
+    return names
 
 
 def _limit(limit: LimitIn) -> Limit:

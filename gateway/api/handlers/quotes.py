@@ -26,10 +26,10 @@ from gateway.views.generations import credits_of, line_shapes, share_shapes
 
 async def create(request: web.Request) -> web.Response:
     """`POST /v1/quotes`: never refused because of the plan or missing credits."""
-    body, account = await read_body(request, generation_schemas.QuoteIn), request[ACCOUNT_CALLER].account
+    body, who = await read_body(request, generation_schemas.QuoteIn), request[ACCOUNT_CALLER]
     ordering = request.app[ORDERING]
-    ordering.check_inputs(account, body)
-    card, priced = ordering.card, ordering.price(account, body)
+    ordering.check_inputs(who.account, body)
+    card, priced = ordering.card, ordering.price(who, body)
     own = await own_account(request)
     token = request.app[QUOTE_TOKENS].make(own.id, priced)
     return answer(_shape(card, own, priced, token))

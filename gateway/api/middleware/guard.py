@@ -7,8 +7,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.access.auth import KeysStale, wrong_scope
-from gateway.api.errors import ApiError, LedgerDown
+from gateway.api.access.auth import Caller, KeysStale, wrong_scope
+from gateway.api.errors import ApiError, KeyRestricted, LedgerDown
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
@@ -60,11 +60,20 @@ def guarded(
             except KeysStale:
                 callers.forget(request)
             except ApiError as refusal:
-                # Perhaps it was refused before any script saw the key: then a revoked one would be told about its body.
-                if who.account is not None and refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    callers.forget(request)
-                    await callers.authenticate(request, operators=operators)
-                raise
+                if not await _was_outdated(request, who, refusal, operators=operators):
+                    raise
         raise LedgerDown("The account's API keys are being changed. Try again in a moment.")
 
     return answer
+
+
+async def _was_outdated(request: web.Request, who: Caller, refusal: ApiError, *, operators: bool) -> bool:
+    """Whether a refusal came from what the key was bound to before; InvalidKey if the key has been revoked.
+
+    Perhaps it was refused before any script saw the key: then a revoked one would be told about its body.
+    """
+    if who.account is None or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    request.app[CALLERS].forget(request)
+    now = await request.app[CALLERS].authenticate(request, operators=operators)
+    return isinstance(refusal, KeyRestricted) and now.bounds != who.bounds

@@ -16,7 +16,7 @@ from gateway.api.errors import ApiError, InvalidRequest, NoWorker, PriceAboveCei
 from gateway.api.http.receiver_urls import check_url
 from gateway.api.ordering.inputs import GivenInput, given_inputs, measured, stored, stored_keys
 from gateway.api.ordering.quote_tokens import QuoteTokens
-from gateway.api.ordering.refusals import refusal_of_request, refusal_of_reserve, reused
+from gateway.api.ordering.refusals import check_bounds, refusal_of_request, refusal_of_reserve, reused
 from gateway.domain import (
     GenerationRequest,
     Input,
@@ -29,6 +29,7 @@ from gateway.domain import (
 )
 from gateway.errors import FieldProblem, OutputNotStored, RequestRefused
 from gateway.ledger import outcomes
+from gateway.ledger.key_records import UNBOUND
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.policy_of_card import terms_of
 from gateway.outputs import OutputStore, UploadAddresses
@@ -106,13 +107,18 @@ class Ordering:
         """The rate card that orders are priced by now."""
         return self._rate_cards.card
 
-    def price(self, account: str, body: GenerationIn) -> Quote:
-        """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be."""
+    def price(self, caller: AccountCaller, body: GenerationIn) -> Quote:
+        """Price a request from the rate card; UnknownModel or SettingsRefused if it cannot be.
+
+        KeyRestricted if the caller's key may not be used for it: nothing is quoted or ordered without a price (R27).
+        """
+        if caller.bounds is not UNBOUND:
+            check_bounds(caller.bounds, body.tool, body.model)
         card, measures = self._rate_cards.card, dict[str, Decimal]()
         if card is not self._quotes.card:
             self._quotes = KeptQuotes(card)
         if body.inputs:
-            measures = measured(body.inputs, self._uploads, account)
+            measures = measured(body.inputs, self._uploads, caller.account)
         model = card.models.get(body.model)
         if body.prompt and model is not None and PROMPT_CHARACTERS in model.priced_by:  # a quote may leave it out
             measures[PROMPT_CHARACTERS] = Decimal(len(body.prompt))
@@ -147,7 +153,7 @@ class Ordering:
         """
         account = caller.account
         try:
-            priced = self._priced(account, body, webhook)
+            priced = self._priced(caller, body, webhook)
             # Two requests in flight with one idempotency key use the same id, so only one can be created (R11).
             seed = None if digests is None else f"{account}\n{digests.key}\n{digests.request}"
             generation = generation_id(partition_of_account(account, self._ledger.partitions), seed)
@@ -182,9 +188,9 @@ class Ordering:
                 self._drop_inputs(priced)
                 raise refusal_of_reserve(outcome, priced.request, card)
 
-    def _priced(self, account: str, body: GenerationIn, webhook: OwnWebhook | None) -> _Priced:
+    def _priced(self, caller: AccountCaller, body: GenerationIn, webhook: OwnWebhook | None) -> _Priced:
         """The request at its firm price; an ApiError if it cannot be accepted as asked."""
-        quote = self.price(account, body)
+        account, quote = caller.account, self.price(caller, body)
         millicredits, lines, version = quote.price_millicredits, quote.lines, quote.rate_card
         if body.quote is not None:
             locked = self._quote_tokens.open(body.quote, account, quote)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Literal
 
 from gateway.api.access.auth import OWN_ACCOUNT_GONE, KeysStale
 from gateway.api.errors import (
     ApiError,
     IdempotencyKeyReused,
+    KeyRestricted,
     LimitReached,
     NotFound,
     PlanLimitExceeded,
@@ -21,10 +24,12 @@ from gateway.api.ordering.ways_out import insufficient_credits
 from gateway.domain import GenerationRequest, LimitPeriod, format_credits, millicredits_to_credits
 from gateway.errors import FieldProblem, InvalidSettings, RequestRefused
 from gateway.ledger import limits, outcomes
+from gateway.ledger.key_records import KeyBounds
 from gateway.pricing.card import RateCard
 from gateway.pricing.values import one_of, show
 from gateway.schemas.base import utc
 from gateway.schemas.errors import (
+    KeyRestrictedDetails,
     LimitReachedDetails,
     PlanLimitDetails,
     SubscriptionRequiredDetails,
@@ -51,6 +56,23 @@ def reused() -> IdempotencyKeyReused:
     return IdempotencyKeyReused(
         f"This {IDEMPOTENCY_HEADER} was used for a different request in the last 24 hours. Use a new key for a new "
         "request; to retry a request, send exactly the same method, path and body."
+    )
+
+
+def check_bounds(bounds: KeyBounds, tool: str, model: str) -> None:
+    """KeyRestricted if a key is bound to other tools or models (R27)."""
+    if bounds.tools is not None and tool not in bounds.tools:
+        raise _restricted("tools", f"the tool {show(tool)}", bounds.tools)
+    if bounds.models is not None and model not in bounds.models:
+        raise _restricted("models", f"the model {show(model)}", bounds.models)
+
+
+def _restricted(restriction: Literal["tools", "models"], what: str, allowed: Sequence[str]) -> KeyRestricted:
+    return KeyRestricted(
+        f"This API key may not be used for {what}: its {restriction} are limited to "
+        f"{', '.join(show(one) for one in allowed)}. Choose one of these, or ask whoever manages this account's API "
+        "keys to allow it. Nothing was reserved.",
+        KeyRestrictedDetails(restriction=restriction, allowed=list(allowed)),
     )
 
 

@@ -1,20 +1,28 @@
 #!lua
--- Change what a key of an account may spend, or its label.
+-- Change what a key of an account may spend and what it is bound to, or its label. New bounds take effect at once: the
+-- new keys version invalidates every gateway's cache.
 --
 -- KEYS[1]  account
 -- Returns  {"not_found"} {"changed", account}
 -- Writes   account
---- @include "lib/accounts" "lib/policy" "lib/steps"
+--- @include "lib/amounts" "lib/accounts" "lib/policy" "lib/steps"
 local
   key_id,
   limit, -- millicredits,period; "none"; or "": as it is
-  label -- or "": as it is
+  label, -- or "": as it is
+  bounds -- JSON: those that change (null: removed); or ""
   = unpack(ARGV)
 local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 local known = a and a.fields["key:" .. key_id]
 if not known then return {"not_found"} end
 if label ~= "" then a.fields["key:" .. key_id] = string.match(known, "^%d+,") .. label end
 if limit ~= "" then a.fields["limit:" .. key_id] = limit ~= "none" and limit or nil end
+if bounds ~= "" then
+  local kept = cjson.decode(a.fields["bound:" .. key_id] or "{}")
+  for name, value in pairs(cjson.decode(bounds)) do kept[name] = value ~= cjson.null and value or nil end
+  a.fields["bound:" .. key_id] = next(kept) and cjson.encode(kept) or nil
+  a.fields.keys_version = amounts.text(accounts.count(a, "keys_version") + 1)
+end
 steps.roll(a, policy.load(a.fields.plan))
 accounts.check(a)
 
