@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import jiter
@@ -32,41 +31,40 @@ class NotHeld(float):
     """A number that a double cannot represent: NaN, infinity, or one out of range. As a float it is NaN or similar."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A parsed document. `numbers_held`: no number in it is `NotHeld`.
+class NumbersNotHeld(NotJson):
+    """It has numbers that a double cannot represent, which are marked in `document`."""
 
-    `too_many`: it has more values than allowed; its fractions are not converted then.
-    """
-
-    value: Any
-    numbers_held: bool
-    too_many: bool
+    def __init__(self, document: Any) -> None:
+        """Keep the document."""
+        super().__init__("has a number that is not finite or is out of range")
+        self.document = document
 
 
-def read_document(raw: bytes, *, most: float = math.inf) -> Document:
-    """The document, with unrepresentable numbers marked; NotJson. `most`: how many values it may have."""
+class TooManyValues(NotJson):
+    """It has more values than allowed; `document` has all of them."""
+
+    def __init__(self, document: Any) -> None:
+        """Keep the document."""
+        super().__init__("has too many values")
+        self.document = document
+
+
+def read_json(raw: bytes, *, most: float = math.inf, any_numbers: bool = False) -> Any:
+    """The document; NotJson. `most`: how many values it may have. `any_numbers`: its numbers are not used."""
     try:
-        value = jiter.from_json(raw, catch_duplicate_keys=True, float_mode="lossless-float")
+        document = jiter.from_json(raw, catch_duplicate_keys=True, float_mode="lossless-float")
         if raw.count(b"[") + raw.count(b"{") > DEPTH_MAX:
             pydantic_core.from_json(raw)  # it limits the depth, so that later code can recurse without counting
     except ValueError as error:
         raise NotJson(_fault(raw, str(error))) from None
     # For most documents, their bytes already tell.
-    if sum(map(raw.count, _BEFORE_A_VALUE)) > most and _has_more_values(value, most):
-        return Document(value, numbers_held=True, too_many=True)
-    if not _FRACTION.search(raw):
-        return Document(value, numbers_held=True, too_many=False)
-    value = _with_floats(value)
-    return Document(value, numbers_held=next(not_held(value), None) is None, too_many=False)
-
-
-def read_json(raw: bytes) -> Any:
-    """The document; NotJson also if a double cannot represent one of its numbers."""
-    document = read_document(raw)
-    if not document.numbers_held:
-        raise NotJson("has a number that is not finite or is out of range")
-    return document.value
+    if sum(map(raw.count, _BEFORE_A_VALUE)) > most and _has_more_values(document, most):
+        raise TooManyValues(document)
+    if not any_numbers and _FRACTION.search(raw):
+        document = _with_floats(document)
+        if next(not_held(document), None) is not None:
+            raise NumbersNotHeld(document)
+    return document
 
 
 def not_held(value: Any) -> Iterator[str]:

@@ -19,6 +19,7 @@ from gateway.schemas.base import (
     Credits,
     Metadata,
     Query,
+    Text,
     Time,
     TimeIn,
     amount_schema,
@@ -31,8 +32,8 @@ from gateway.schemas.limits import BoundsIn, BoundsOut, LimitIn, LimitOut
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
 EMAIL_PATTERN = rf"^[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,64}}@[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,189}}$"
 
-Reason = Annotated[str, Field(min_length=1, max_length=500, description="Shown to the customer in the journal.")]
-Label = Annotated[str, Field(min_length=1, max_length=100)]
+Reason = Annotated[Text, Field(min_length=1, max_length=500, description="Shown to the customer in the journal.")]
+Label = Annotated[Text, Field(min_length=1, max_length=100)]
 Email = Annotated[str, Field(pattern=EMAIL_PATTERN, max_length=254, examples=["ada@example.com"])]
 
 THRESHOLD_DECIMALS_MAX = 3
@@ -101,7 +102,7 @@ class OperatorKeyIn(Body):
 class SubscriptionIn(Body):
     """Start a subscription, or renew it with a later `paid_through`."""
 
-    plan: Annotated[str, Field(min_length=1, max_length=64, examples=["standard"])]
+    plan: Annotated[Text, Field(min_length=1, max_length=64, examples=["standard"])]
     interval: Interval
     started_at: Annotated[TimeIn, Field(description="Default: now. Must not be in the future.")] | None = None
     paid_through: (
@@ -113,7 +114,7 @@ class SubscriptionIn(Body):
 class SubscriptionChangeIn(Body):
     """A change to another plan, or to another interval of the same plan."""
 
-    plan: Annotated[str, Field(min_length=1, max_length=64, examples=["standard"])]
+    plan: Annotated[Text, Field(min_length=1, max_length=64, examples=["standard"])]
     interval: Annotated[Interval, Field(description="Default: unchanged.")] | None = None
     when: Annotated[
         Literal["now", "period_end"],

@@ -9,7 +9,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, overload
+from typing import Annotated, Any, overload
 
 from pydantic import (
     AfterValidator,
@@ -21,16 +21,13 @@ from pydantic import (
     GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
-    ValidationInfo,
     WithJsonSchema,
-    field_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType
 
 from gateway.domain import ACCOUNT_PATTERN, AMOUNT_MAX_MILLICREDITS, SettingValue, millicredits_to_credits
-from gateway.outside.visible import UNSAFE_CHARACTER
 from gateway.pricing.values import NUMBER_MAX, TEXT_MAX, canonical
 
 CREDITS_MAX = millicredits_to_credits(AMOUNT_MAX_MILLICREDITS)
@@ -52,47 +49,24 @@ _MILLISECOND = timedelta(milliseconds=1)
 _COMMON = ConfigDict(extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True)
 
 
-class _Given(BaseModel):
-    """What a request gives. Its texts are names, reasons and the like, and have no control or direction characters.
+Text = Annotated[str, Field(pattern=LINE_PATTERN)]
+"""A text in a request: a name, a reason and the like, without control or direction characters.
 
-    They are shown in lists, logs and terminals, where such characters do things. A field in `FREE_TEXTS` is no such
-    name, and may have all but NUL, at which many programs take a text to end.
-    """
+They are shown in lists, logs and terminals, where such characters do things. `tests/api/test_odd_texts.py` sends them
+in every text of every request.
+"""
 
-    FREE_TEXTS: ClassVar[frozenset[str]] = frozenset()
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _of_a_line(cls, value: Any, field: ValidationInfo) -> Any:
-        if isinstance(value, str):
-            if field.field_name in cls.FREE_TEXTS:
-                if "\0" in value:
-                    raise ValueError("must not contain NUL characters")
-            elif not value.isprintable() and UNSAFE_CHARACTER.search(value):
-                raise ValueError("must not contain control characters, line breaks or text-direction characters")
-        return value
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe it by the patterns that say the same."""
-        described = handler(core)
-        shape = handler.resolve_ref_schema(described)
-        for name, field in cls.model_fields.items():
-            pattern = FREE_TEXT_PATTERN if name in cls.FREE_TEXTS else LINE_PATTERN
-            schema = shape.get("properties", {}).get(field.alias or name, {})
-            for one in (schema, *schema.get("anyOf", ())):
-                if one.get("type") == "string" and not one.keys() & {"enum", "const", "pattern", "format"}:
-                    one["pattern"] = pattern
-        return described
+FreeText = Annotated[str, Field(pattern=FREE_TEXT_PATTERN)]
+"""A text that is no such name: it may have all but NUL, at which many programs take a text to end."""
 
 
-class Body(_Given):
+class Body(BaseModel):
     """A request's body: unknown members are refused, and nothing is converted that was not meant so."""
 
     model_config = ConfigDict(**_COMMON, strict=True)
 
 
-class Query(_Given):
+class Query(BaseModel):
     """A request's query: unknown parameters are refused."""
 
     model_config = _COMMON
@@ -316,4 +290,4 @@ class PageQuery(Query):
     """One page of a list, newest first."""
 
     limit: Limit = 20
-    before: Annotated[str, Field(max_length=200, description="The `next` value of the previous page.")] | None = None
+    before: Annotated[Text, Field(max_length=200, description="The `next` value of the previous page.")] | None = None

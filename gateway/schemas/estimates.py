@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gateway.schemas.base import WHOLE, Answer, Body, Credits, SettingsIn, SettingsOut, given_number
+from gateway.schemas.base import WHOLE, Answer, Body, Credits, SettingsIn, SettingsOut, Text, given_number
 from gateway.schemas.generations import OUTPUTS_MAX, PlanRefusal
 
 ITEMS_MAX = 100
@@ -42,8 +42,8 @@ Buffer = Annotated[
 class EstimateItemIn(Body):
     """A kind of request, and how often it is made."""
 
-    tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
-    model: Annotated[str, Field(min_length=1, max_length=128, examples=["nano-banana"])]
+    tool: Annotated[Text, Field(min_length=1, max_length=64, examples=["image"])]
+    model: Annotated[Text, Field(min_length=1, max_length=128, examples=["nano-banana"])]
     settings: SettingsIn = Field(default_factory=dict)
     outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Outputs per request. Default: 1."), WHOLE] = 1
     per_day: PerDay

@@ -14,12 +14,14 @@ from gateway.outside.addresses import URL_MAX as RECEIVER_URL_MAX
 from gateway.pricing.measures import INPUTS_MAX, PROMPT_MAX_CHARACTERS
 from gateway.providers.sandbox import SandboxControls
 from gateway.schemas.base import (
+    LINE_PATTERN,
     UNSAFE_IN_JSON_SCHEMA,
     WHOLE,
     AmountIn,
     Answer,
     Body,
     Credits,
+    FreeText,
     Metadata,
     OfAccount,
     PageQuery,
@@ -27,6 +29,7 @@ from gateway.schemas.base import (
     Query,
     SettingsIn,
     SettingsOut,
+    Text,
     Time,
     amount_schema,
 )
@@ -57,6 +60,7 @@ def _fetchable(url: str) -> str:
 _INPUT_URL = WithJsonSchema(
     {
         "type": "string",
+        "pattern": LINE_PATTERN,
         # In words that makers of clients leave aside: of an `anyOf` they make no text.
         "if": {"pattern": "^https:"},
         "then": {"pattern": _HTTPS_URL, "maxLength": URL_MAX_CHARACTERS},
@@ -70,17 +74,15 @@ class InputIn(Body):
     """An input image or video: the URL of an upload, a public `https:` URL, or the bytes as a `data:` URL."""
 
     kind: Literal["image", "video"]
-    url: Annotated[str, AfterValidator(_fetchable), _INPUT_URL]
+    url: Annotated[Text, AfterValidator(_fetchable), _INPUT_URL]
 
 
 class GenerationIn(Body):
     """What to generate. Omitted `settings` take the model's defaults."""
 
-    FREE_TEXTS = frozenset({"prompt"})
-
-    tool: Annotated[str, Field(min_length=1, max_length=64, examples=["image"])]
-    model: Annotated[str, Field(min_length=1, max_length=128, examples=["flux-dev"])]
-    prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
+    tool: Annotated[Text, Field(min_length=1, max_length=64, examples=["image"])]
+    model: Annotated[Text, Field(min_length=1, max_length=128, examples=["flux-dev"])]
+    prompt: Annotated[FreeText, Field(min_length=1, max_length=PROMPT_MAX_CHARACTERS, examples=["a red bicycle"])]
     settings: SettingsIn = Field(default_factory=dict)
     inputs: Annotated[tuple[InputIn, ...], Field(max_length=INPUTS_MAX, strict=False)] = ()
     outputs: Annotated[int, Field(ge=1, le=OUTPUTS_MAX, description="Number of outputs. Default: 1."), WHOLE] = 1
@@ -93,12 +95,13 @@ class GenerationIn(Body):
         | None
     ) = None
     quote: (
-        Annotated[str, Field(max_length=16_384, description="The `quote` token of a quote: locks in its price.")] | None
+        Annotated[Text, Field(max_length=16_384, description="The `quote` token of a quote: locks in its price.")]
+        | None
     ) = None
     metadata: Metadata = Field(default_factory=dict)
     webhook_url: (
         Annotated[
-            str,
+            Text,
             Field(
                 max_length=RECEIVER_URL_MAX,
                 description=(
@@ -117,7 +120,7 @@ class GenerationIn(Body):
 class QuoteIn(GenerationIn):
     """The body of a generation. The prompt is optional and only matters where the price depends on its length."""
 
-    prompt: Annotated[str, Field(max_length=PROMPT_MAX_CHARACTERS)] = ""
+    prompt: Annotated[FreeText, Field(max_length=PROMPT_MAX_CHARACTERS)] = ""
 
 
 MetadataFilter = Annotated[
@@ -139,16 +142,16 @@ class GenerationsQuery(Period, OfAccount, PageQuery):
         Annotated[str, Field(pattern=GENERATION_PATTERN, description="The `next` value of the previous page.")] | None
     ) = None
     status: State | None = None
-    tool: Annotated[str, Field(max_length=64)] | None = None
-    model: Annotated[str, Field(max_length=128)] | None = None
+    tool: Annotated[Text, Field(max_length=64)] | None = None
+    model: Annotated[Text, Field(max_length=128)] | None = None
     metadata: MetadataFilter | None = None
 
 
 class OutputQuery(Query):
     """The parameters of a signed URL."""
 
-    expires: Annotated[str, Field(max_length=20, description="Unix time in seconds.")] | None = None
-    signature: Annotated[str, Field(max_length=200)] | None = None
+    expires: Annotated[Text, Field(max_length=20, description="Unix time in seconds.")] | None = None
+    signature: Annotated[Text, Field(max_length=200)] | None = None
 
 
 class Line(Answer):

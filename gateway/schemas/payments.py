@@ -8,11 +8,11 @@ from pydantic import Field
 
 from gateway.domain import Interval
 from gateway.outside.return_urls import URL_MAX
-from gateway.schemas.base import Answer, Body, Credits, Query, Time
+from gateway.schemas.base import Answer, Body, Credits, Query, Text, Time
 
 TOKEN_MAX_CHARACTERS = 512
 
-Named = Annotated[str, Field(min_length=1, max_length=64)]
+Named = Annotated[Text, Field(min_length=1, max_length=64)]
 
 
 class BundleOut(Answer):
@@ -38,7 +38,7 @@ class _Buying(Body):
 
     success_url: (
         Annotated[
-            str,
+            Text,
             Field(
                 max_length=URL_MAX,
                 description=(
@@ -53,7 +53,7 @@ class _Buying(Body):
     ) = None
     cancel_url: (
         Annotated[
-            str,
+            Text,
             Field(
                 max_length=URL_MAX,
                 description="Where to send a customer who has not paid.",
@@ -87,13 +87,13 @@ class OwnChangeIn(Body):
 class CheckoutQuery(Query):
     """The parameters of a link to a checkout page."""
 
-    token: Annotated[str, Field(max_length=TOKEN_MAX_CHARACTERS)] = ""
+    token: Annotated[Text, Field(max_length=TOKEN_MAX_CHARACTERS)] = ""
 
 
 class CheckoutForm(Body):
     """The form of the test payment page."""
 
-    token: Annotated[str, Field(max_length=TOKEN_MAX_CHARACTERS)]
+    token: Annotated[Text, Field(max_length=TOKEN_MAX_CHARACTERS)]
     answer: Literal["pay", "decline"]
 
 

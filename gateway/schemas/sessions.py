@@ -7,11 +7,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from gateway.domain import Scope
-from gateway.schemas.base import Answer, Body, Time
+from gateway.schemas.base import Answer, Body, Text, Time
 
 _TOKEN_MAX_CHARACTERS = 512
 
-Token = Annotated[str, Field(min_length=1, max_length=_TOKEN_MAX_CHARACTERS)]
+Token = Annotated[Text, Field(min_length=1, max_length=_TOKEN_MAX_CHARACTERS)]
 
 
 class SignIn(Body):

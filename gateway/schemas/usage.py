@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from gateway.schemas.base import Answer, Credits, OfAccount
+from gateway.schemas.base import Answer, Credits, OfAccount, Text
 
 Dimension = Literal["day", "tool", "model"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -46,7 +46,7 @@ Day = Annotated[
         {"type": "string", "format": "date", "pattern": r"^[2-9]\d{3}-\d{2}-\d{2}$", "examples": ["2026-11-22"]}
     ),
 ]
-Filter = Annotated[str, Field(min_length=1, max_length=64)]
+Filter = Annotated[Text, Field(min_length=1, max_length=64)]
 
 
 class UsageQuery(OfAccount):
@@ -60,7 +60,7 @@ class UsageQuery(OfAccount):
     tool: Filter | None = None
     model: Filter | None = None
     group_by: Annotated[
-        str,
+        Text,
         AfterValidator(_dimensions),
         WithJsonSchema({"type": "string", "enum": list(_every_order())}),
         Field(description="A comma-separated list of `day`, `tool`, `model`.", examples=["day,model"]),

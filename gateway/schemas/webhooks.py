@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 
 from gateway.domain import EVENT_PATTERN, EventType
 from gateway.outside.addresses import URL_MAX
-from gateway.schemas.base import Answer, Body, OfAccount, PageQuery, Time
+from gateway.schemas.base import Answer, Body, OfAccount, PageQuery, Text, Time
 
 DESCRIPTION_MAX_CHARACTERS = 200
 
@@ -29,7 +29,7 @@ def events_of(names: tuple[str, ...]) -> tuple[EventType, ...]:
 
 
 Url = Annotated[
-    str,
+    Text,
     Field(
         min_length=1,
         max_length=URL_MAX,
@@ -54,7 +54,7 @@ Events = Annotated[
     ),
 ]
 Description = Annotated[
-    str, Field(max_length=DESCRIPTION_MAX_CHARACTERS, description="A description for your own use.")
+    Text, Field(max_length=DESCRIPTION_MAX_CHARACTERS, description="A description for your own use.")
 ]
 
 

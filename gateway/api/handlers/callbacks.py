@@ -20,7 +20,7 @@ from gateway.api.services import (
 )
 from gateway.errors import FieldProblem
 from gateway.ledger import outcomes
-from gateway.outside.strict_json import NotJson, read_document
+from gateway.outside.strict_json import NotJson, read_json
 from gateway.pricing.providers import ProviderTable
 
 JOB_MAX_CHARACTERS = 500
@@ -69,7 +69,7 @@ async def _checked(request: web.Request, provider: str, table: ProviderTable, bo
 def _job(table: ProviderTable, body: bytes) -> str:
     name = _JOB_FIELDS[table.kind]
     try:
-        document = read_document(body).value  # its numbers are not used
+        document = read_json(body, any_numbers=True)
     except NotJson as error:
         raise InvalidJson(f"The body {error}.") from None
     job = document.get(name) if isinstance(document, dict) else None

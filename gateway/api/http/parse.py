@@ -24,8 +24,8 @@ from gateway.api import limits
 from gateway.api.access.auth import CALLER
 from gateway.api.errors import ApiError, BodyTooLarge, BodyTooSlow, InvalidJson, InvalidRequest
 from gateway.errors import FieldProblem
-from gateway.outside.strict_json import Document, NotJson, not_held, read_document
-from gateway.schemas.base import as_number, exact_decimal
+from gateway.outside.strict_json import NotJson, NumbersNotHeld, TooManyValues, not_held, read_json
+from gateway.schemas.base import FREE_TEXT_PATTERN, LINE_PATTERN, as_number, exact_decimal
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 _DEEP = re.compile(r"([a-z_]+)\[(.*)\]", re.DOTALL)
@@ -35,8 +35,10 @@ _POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON rea
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 _RAW = web.RequestKey("RAW", bytes)
-DOCUMENT = web.RequestKey("DOCUMENT", Document)
+DOCUMENT = web.RequestKey("DOCUMENT", object)
 """The body as it was read, once it was."""
+UNREAD = object()
+"""In its place before that: `null` is a body too."""
 
 _TOO_MANY = (
     f"The body has more than {limits.JSON_VALUES_MAX:,} JSON values, counting lists and objects. Nothing was done."
@@ -44,8 +46,10 @@ _TOO_MANY = (
 _NO_MEMBER = "is not a known field of this request"
 _NOT_HELD = "must be a finite number within the range of a double"
 
-# What to say in place of a regular expression.
+# What to say in place of a regular expression: by it, or by the field that has it.
 _FORMS: dict[int | str, str] = {
+    LINE_PATTERN: "must not contain control characters, line breaks or text-direction characters",
+    FREE_TEXT_PATTERN: "must not contain NUL characters",
     "email": "must be an email address, such as ada@example.com",
     "before": "must be the `next` value of a page of this list",
     "from": "must be a date, such as 2026-11-22",
@@ -92,19 +96,24 @@ async def read_body(request: web.Request, model: type[M]) -> M:
     raw = await raw_body(request)
     if not raw.strip() and not requires_anything(model):
         raw = b"{}"
-    request[DOCUMENT] = _document(raw, model)
     try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
+        document = request[DOCUMENT] = read_json(raw, most=limits.JSON_VALUES_MAX)
+        if isinstance(document, dict) and len(document) > limits.FAULTS_MAX:
+            _check_names(document, model)
+        return model.model_validate_json(raw)  # which sees no 1e-400, only 0
+    except (NumbersNotHeld, TooManyValues) as error:
+        _check_names(error.document, model)
+        raise _refusal(error, "The body") from None
+    except (NotJson, ValidationError) as error:
         raise _refusal(error, "The body") from None
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
     """The request's body as a JSON object with another API's members; rejected as in `read_body`."""
-    document = request[DOCUMENT] = _document(await raw_body(request))
-    if not isinstance(document.value, dict):
+    document = request[DOCUMENT] = _read(await raw_body(request))
+    if not isinstance(document, dict):
         raise InvalidRequest("The body is invalid: it must be a JSON object.")
-    return document.value
+    return document
 
 
 def shaped(members: Mapping[str, Any], model: type[M]) -> M:
@@ -166,40 +175,28 @@ def _folded(query: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
     return folded
 
 
-def canonical_json(raw: bytes, document: Document | None = None) -> str:
+def canonical_json(raw: bytes, document: object = UNREAD) -> str:
     """JSON with sorted members, no spaces, and one spelling for each number (1.0 is 1); InvalidJson if it is none.
 
     InvalidRequest if it has a number that is not held, or too many values. `document` is what was read of it before.
     """
     if not raw.strip():
         return ""
-    value = (document or _document(raw)).value
+    value = _read(raw) if document is UNREAD else document
     return _CANONICAL.encode(_plain_numbers(value) if _POINT_OR_EXPONENT.search(raw) else value)
 
 
-def _document(raw: bytes, model: type[BaseModel] | None = None) -> Document:
-    """The body; InvalidJson, or InvalidRequest for what its shape would be long to say of it, or cannot say.
-
-    The shape sees no 1e-400, only 0.
-    """
+def _read(raw: bytes) -> Any:
     try:
-        document = read_document(raw, most=limits.JSON_VALUES_MAX)
+        return read_json(raw, most=limits.JSON_VALUES_MAX)
     except NotJson as error:
-        raise InvalidJson(f"The body {error}.") from None
-    value = document.value
-    if model is not None and isinstance(value, dict) and len(value) > limits.FAULTS_MAX:
-        _check_names(value, model)
-    if document.too_many:
-        raise InvalidRequest(_TOO_MANY)
-    if not document.numbers_held:
-        problems = [FieldProblem(path, _NOT_HELD) for path in islice(not_held(value), limits.FAULTS_MAX)]
-        where = f"`{problems[0].path}`" if problems[0].path else "it"
-        raise InvalidRequest(f"The body is invalid: {where} {_NOT_HELD}.", fields=problems)
-    return document
+        raise _refusal(error, "The body") from None
 
 
-def _check_names(value: Mapping[str, Any], model: type[BaseModel]) -> None:
+def _check_names(value: Any, model: type[BaseModel]) -> None:
     """InvalidRequest if a body has more unknown members than would be named; with fewer, its shape says so."""
+    if not isinstance(value, dict):
+        return
     known = {field.alias or name for name, field in model.model_fields.items()}
     unknown = list(islice((name for name in value if name not in known), limits.FAULTS_MAX + 1))
     if len(unknown) > limits.FAULTS_MAX:
@@ -230,8 +227,17 @@ def _plain_numbers(document: Any) -> Any:
             return document
 
 
-def _refusal(error: ValidationError, what: str) -> ApiError:
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+def _refusal(error: NotJson | ValidationError, what: str) -> ApiError:
+    match error:
+        case TooManyValues():
+            return InvalidRequest(_TOO_MANY)
+        case NumbersNotHeld(document=document):
+            problems = [FieldProblem(path, _NOT_HELD) for path in islice(not_held(document), limits.FAULTS_MAX)]
+            where = f"`{problems[0].path}`" if problems[0].path else "it"
+            return InvalidRequest(f"{what} is invalid: {where} {_NOT_HELD}.", fields=problems)
+        case NotJson():
+            return InvalidJson(f"{what} {error}.")
+    details = error.errors(include_url=False, include_input=False)
     if details[0]["type"] == "json_invalid":
         return InvalidJson(f"{what} is not valid JSON: {details[0]['msg'].removeprefix('Invalid JSON: ')}.")
     problems = [FieldProblem(_path(detail), _said(detail)) for detail in details[: limits.FAULTS_MAX]]
@@ -263,8 +269,8 @@ def _said(detail: ErrorDetails) -> str:
             return "is required"
         case "extra_forbidden":
             return _NO_MEMBER
-        case "string_pattern_mismatch" if detail["loc"][-1] in _FORMS:
-            return _FORMS[detail["loc"][-1]]
+        case "string_pattern_mismatch" if form := _FORMS.get(detail["ctx"]["pattern"], _FORMS.get(detail["loc"][-1])):
+            return form
         case "dict_type" if "dictionary" in detail["msg"]:  # in a query; of a body pydantic says "object"
             return f"must be given key by key, as in {detail['loc'][-1]}[order]=A-17"
         case "value_error":

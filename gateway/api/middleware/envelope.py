@@ -58,8 +58,7 @@ def answered(handler: Handler) -> Handler:
     """
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        started = time.perf_counter()
-        status = _CLIENT_GONE
+        started, status = time.perf_counter(), _CLIENT_GONE
         try:
             response = await handler(request)
             status = response.status
@@ -70,7 +69,22 @@ def answered(handler: Handler) -> Handler:
             response = preflight(origins, request, error) or _refused(request, error)
             status = response.status
         finally:
-            _note(request, status, time.perf_counter() - started)
+            seconds, resource = time.perf_counter() - started, request.match_info.route.resource
+            route = "(none)" if resource is None else resource.canonical
+            request.app[METRICS].requests.observe(seconds, request.method, route, str(status))
+            known, who, named = context(request), request.get(CALLER), request.match_info.get("generation")
+            log.log(
+                logging.DEBUG if route in _PROBES else logging.INFO,
+                "request",
+                method=request.method,
+                route=route,
+                status=status,
+                duration_ms=round(seconds * 1000, 1),
+                request_id=known.id,
+                # The caller's own account, or the one in an operator's path; the generation made, or in the path.
+                account=None if who is None else who.account or request.match_info.get("account"),
+                generation=known.generation or (named if named is not None and is_generation_id(named) else None),
+            )
         return response
 
     return answer
@@ -170,23 +184,4 @@ def _unanswered(request: web.Request, what: str) -> str:
     return (
         f"The {what} is not responding, so this request may or may not have been accepted. Retry it with the same "
         "Idempotency-Key: it takes effect once, however often you retry."
-    )
-
-
-def _note(request: web.Request, status: int, seconds: float) -> None:
-    known, named = context(request), request.match_info.get("generation")
-    who, resource = request.get(CALLER), request.match_info.route.resource
-    route = "(none)" if resource is None else resource.canonical
-    request.app[METRICS].requests.observe(seconds, request.method, route, str(status))
-    log.log(
-        logging.DEBUG if route in _PROBES else logging.INFO,
-        "request",
-        method=request.method,
-        route=route,
-        status=status,
-        duration_ms=round(seconds * 1000, 1),
-        request_id=known.id,
-        # The account is the caller's own, or the one in an operator's path; the generation was made, or is in the path.
-        account=None if who is None else who.account or request.match_info.get("account"),
-        generation=known.generation or (named if named is not None and is_generation_id(named) else None),
     )

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.api.access.auth import Caller
 from gateway.api.errors import InvalidRequest, LedgerDown
 from gateway.api.http.headers import IDEMPOTENCY_HEADER, REPLAY_HEADER
-from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body
+from gateway.api.http.parse import DOCUMENT, UNREAD, canonical_json, raw_body
 from gateway.api.ordering.ordering import IdempotencyDigests
 from gateway.api.ordering.refusals import reused
 from gateway.api.services import REQUESTS
@@ -88,7 +88,7 @@ async def digests_of(
     # By the scope too: an account named `admin` shares nothing with the operators.
     of_key = hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
     if digest is None:
-        body = canonical_json(await raw_body(request), request.get(DOCUMENT))
+        body = canonical_json(await raw_body(request), request.get(DOCUMENT, UNREAD))
         digest = hashlib.sha256(f"{request.method}\n{request.path}\n{body}".encode()).hexdigest()
     return IdempotencyDigests(of_key, digest)
 
