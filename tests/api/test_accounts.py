@@ -196,7 +196,7 @@ async def test_a_moved_clock_marks_the_account_and_brings_the_next_days_credits(
     assert (await gateway.call("GET", "/v1/balance", key)).body["available"] == 100
 
 
-async def test_operators_are_told_of_accounts_that_are_not_there(gateway: Visitor) -> None:
+async def test_operators_get_404_for_missing_accounts(gateway: Visitor) -> None:
     for method, path, body in (
         ("POST", "grants", {"bucket": "free", "credits": 1, "reason": "x"}),
         ("POST", "adjustments", {"bucket": "free", "credits": 1, "reason": "x"}),

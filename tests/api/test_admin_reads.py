@@ -67,7 +67,7 @@ async def test_an_admin_is_answered_as_the_account_is(place: Place) -> None:
         assert named.status == 200, "an account may say that it means itself"
 
 
-async def test_without_an_account_an_admin_is_told_to_name_one(place: Place) -> None:
+async def test_an_admin_must_name_an_account(place: Place) -> None:
     gateway, _, things = place
     other = (await gateway.call("POST", "/v1/admin/accounts/other/keys", gateway.admin, {})).body["key"]
     for route in OWN:

@@ -177,7 +177,7 @@ async def test_it_decides_nothing_whatever_its_body_says(caller: Caller) -> None
     assert (found.state, found.outputs, found.error) == ("running", (), None)
 
 
-async def test_the_worker_of_a_running_one_is_told_to_look(caller: Caller) -> None:
+async def test_the_worker_of_a_running_generation_is_asked_to_poll(caller: Caller) -> None:
     queue = caller.gateway.app[services.QUEUE]
     async with aclosing(queue.check_requests()) as looks:
         told = asyncio.ensure_future(anext(looks))
@@ -235,14 +235,14 @@ async def test_a_server_of_ones_own_signs_if_its_table_says_so(caller: Caller) -
     assert is_taken(await caller.call("signing-box", body=body, headers=standard(body)))
 
 
-async def test_nobody_is_believed_while_the_secret_is_not_set(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_secret_every_callback_is_rejected(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_CALLBACK_SECRET")
     body = b'{"id":"job-7"}'
     assert is_refused(await caller.call("cloud", body=body, headers=standard(body)))
 
 
 @pytest.mark.parametrize("secret", [b"guess me", b"x" * 24])
-async def test_nobody_is_believed_by_a_secret_that_can_be_guessed(
+async def test_with_a_weak_secret_every_callback_is_rejected(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, secret: bytes
 ) -> None:
     weak = "whsec_" + base64.b64encode(secret).decode()
@@ -296,7 +296,7 @@ class _Later:
         return time.time()
 
 
-async def test_without_fals_keys_nobody_knows_and_it_is_to_call_again(caller: Caller) -> None:
+async def test_without_fals_keys_the_callback_gets_503_to_be_retried(caller: Caller) -> None:
     caller.publisher.status, body = 500, b'{"request_id":"job-7"}'
     reply = await caller.call("fal", body=body, headers=caller.publisher.sign(body))
     assert (reply.status, reply.code) == (503, "provider_unavailable")
@@ -325,7 +325,7 @@ async def test_after_the_end_a_callback_of_its_own_job_changes_nothing(caller: C
     assert await caller.jobs() == []
 
 
-async def test_numbers_that_nobody_reads_are_nobodys_business(caller: Caller) -> None:
+async def test_numbers_that_are_not_read_are_not_checked(caller: Caller) -> None:
     """Python's own JSON writes `NaN`, and so does many a GPU server that tells how it went."""
     await caller.park()
     assert is_taken(await caller.call(body=b'{"id":"job-7","loss":NaN,"seconds":1e999}'))

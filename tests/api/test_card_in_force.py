@@ -176,7 +176,7 @@ async def test_a_worker_with_another_card_says_so_and_publishes_nothing(redis_ur
         await until_ok(gateway)
 
 
-async def test_a_worker_asks_one_partition_at_a_look(redis_url: str, tmp_path: Path) -> None:
+async def test_a_worker_checks_one_partition_at_a_time(redis_url: str, tmp_path: Path) -> None:
     """Fifty idle workers asked all 64 partitions every two seconds: 1,600 commands a second for nothing."""
     path = tmp_path / "pricing.toml"
     write(path, 5, hours_ago=1)

@@ -52,7 +52,7 @@ async def test_the_same_page_is_not_sent_twice_and_keeps_its_headers(gateway: Vi
         assert again.headers[name] == first.headers[name]
 
 
-async def test_files_are_kept_for_ever_by_the_name_of_this_version_only(gateway: Visitor) -> None:
+async def test_files_are_cached_forever_only_under_this_versions_url(gateway: Visitor) -> None:
     page = (await gateway.call("GET", "/")).raw.decode()
     (style,) = re.findall(r'href="(/static/\w+/console\.css)"', page)
     assert "immutable" in (await gateway.call("GET", style)).headers["Cache-Control"]

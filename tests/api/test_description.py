@@ -85,7 +85,7 @@ def _answer_schema(path: str, method: str, status: int) -> dict[str, Any]:
     return schema
 
 
-def test_no_name_is_given_twice_or_tells_of_the_code() -> None:
+def test_names_are_unique_and_do_not_reveal_the_code() -> None:
     """Two shapes were called `EstimateOut`, and became `gateway__schemas__cards__EstimateOut`.
 
     Makers of clients write a name in their language's way: two that differ by their letter case are one class.
@@ -108,7 +108,7 @@ def _unnamed(schema: Any) -> bool:
     return len(schema.get("enum", ())) > 1 or bool(schema.keys() & {"properties", "additionalProperties"})
 
 
-def test_a_shape_that_stands_in_several_places_has_a_name() -> None:
+def test_a_shape_used_in_several_places_has_a_name() -> None:
     """`metadata` was five shapes in five places: a client had five classes that do not fit each other."""
     inside = [one for shape in DESCRIBED["components"]["schemas"].values() for one in list(_within(shape))[1:]]
     streams = [
@@ -133,7 +133,7 @@ def test_a_shape_that_may_be_null_has_a_name() -> None:
     assert [one for one in within if _unnamed(one)] == []
 
 
-def test_each_event_is_told_apart_by_its_type() -> None:
+def test_each_event_is_distinguished_by_its_type() -> None:
     """All had one shape, whose `data` was any of five: a receiver had to guess by its members."""
     shapes = DESCRIBED["components"]["schemas"]
     mapping = shapes["EventOut"]["discriminator"]["mapping"]
@@ -144,7 +144,7 @@ def test_each_event_is_told_apart_by_its_type() -> None:
         assert event in told.get("enum", [told.get("const")])
 
 
-def test_each_event_of_a_stream_is_told_apart_by_its_name() -> None:
+def test_each_event_of_a_stream_is_distinguished_by_its_name() -> None:
     for route in ROUTES:
         if route.events:
             content = DESCRIBED["paths"][route.path]["get"]["responses"]["200"]["content"]

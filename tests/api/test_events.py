@@ -54,7 +54,7 @@ async def test_a_finished_generation_is_a_snapshot_and_done(gateway: Visitor) ->
         assert names == ["snapshot", "done"]
 
 
-async def test_whoever_reconnects_gets_a_snapshot_with_what_was_missed(gateway: Visitor) -> None:
+async def test_reconnecting_gets_a_snapshot_with_everything_missed(gateway: Visitor) -> None:
     key = await gateway.account()
     generation = await gateway.made(key, outputs=2)
     path = f"/v1/generations/{generation}/events"
@@ -135,7 +135,7 @@ async def test_an_account_sees_nothing_of_another(gateway: Visitor) -> None:
         assert event.data["id"] == own
 
 
-async def test_an_operators_change_of_the_balance_is_told(gateway: Visitor) -> None:
+async def test_an_operators_balance_change_is_streamed(gateway: Visitor) -> None:
     key = await gateway.account()
     async with open_stream(gateway, "/v1/events", key) as stream:
         await stream.next()

@@ -86,7 +86,7 @@ async def test_an_account_scope_key_is_not_made_without_an_account(gateway: Visi
     assert (reply.status, reply.fields) == (422, ["scope"])
 
 
-async def test_a_replay_is_not_told_to_a_key_that_was_revoked_elsewhere(
+async def test_a_replay_is_not_sent_to_a_key_revoked_at_another_gateway(
     gateway: Visitor, redis_url: str, tmp_path: Path
 ) -> None:
     """What was answered before was answered again without asking anybody about the key, while it was cached."""
@@ -153,7 +153,7 @@ async def test_a_busy_key_is_written_once_a_minute(gateway: Visitor) -> None:
     assert len(seen) == 3, "at 0, 60 and 120 seconds"
 
 
-async def test_a_ledger_that_is_away_delays_a_keys_last_use_and_fails_nobody(
+async def test_a_ledger_outage_delays_a_keys_last_use_and_fails_no_request(
     own_redis: RedisServer, tmp_path: Path
 ) -> None:
     """A use was forgotten before it was written: an outage, or a stop in the middle of a write, lost it."""

@@ -33,7 +33,7 @@ def said(reply: Reply) -> list[int]:
     return [int(reply.headers[name]) for name in HEADERS]
 
 
-async def test_a_key_makes_its_requests_and_is_then_told_when_to_come_back(limited: Visitor) -> None:
+async def test_a_key_over_its_rate_limit_gets_retry_after(limited: Visitor) -> None:
     key = await limited.account()
     for left in (2, 1, 0):
         reply = await limited.call("GET", "/v1/balance", key)
@@ -49,7 +49,7 @@ async def test_a_key_makes_its_requests_and_is_then_told_when_to_come_back(limit
     assert refused.headers["X-Request-Id"] == refused.error["request_id"]
 
 
-async def test_replicates_packages_are_never_told_429(limited: Visitor) -> None:
+async def test_replicates_packages_never_get_429(limited: Visitor) -> None:
     """They retry no create that is, and 503 wherever they retry 429. None waits longer than its client."""
     key = await limited.account()
     for _ in range(3):
@@ -139,7 +139,7 @@ async def test_a_prediction_waits_for_its_keys_turn(redis_url: str, tmp_path: Pa
         assert (made.status, made.body["status"]) == (201, "starting")
 
 
-async def test_without_a_ledger_nobody_is_admitted(own_redis: RedisServer, tmp_path: Path) -> None:
+async def test_without_a_ledger_no_request_is_admitted(own_redis: RedisServer, tmp_path: Path) -> None:
     async with open_gateway(own_redis.url, tmp_path, requests_per_minute=3) as gateway:
         key = await gateway.account()
         assert (await gateway.call("POST", "/v1/quotes", key, SKETCH)).status == 200

@@ -118,7 +118,7 @@ async def test_a_second_request_that_never_ends_ends_the_connection(hasty: Visit
         await dribbling
 
 
-async def test_a_body_that_is_dribbled_in_is_told_so_and_ended(hasty: Visitor) -> None:
+async def test_a_slow_body_gets_408_and_is_closed(hasty: Visitor) -> None:
     key = await hasty.account()
     async with connected(hasty) as client:
         await client.say(
@@ -138,7 +138,7 @@ async def test_a_body_that_is_dribbled_in_is_told_so_and_ended(hasty: Visitor) -
 UPLOAD = "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: image/png\r\n"
 
 
-async def test_an_upload_that_is_dribbled_in_is_told_so_and_ended(hasty: Visitor) -> None:
+async def test_a_slow_upload_gets_408_and_is_closed(hasty: Visitor) -> None:
     key = await hasty.account()
     async with connected(hasty) as client:
         await client.say(UPLOAD.format(key=key) + "Content-Length: 50000000\r\n\r\n")
@@ -168,7 +168,7 @@ FORM = (
     ],
     ids=["nothing", "preamble", "head of a part", "part"],
 )
-async def test_a_form_that_stalls_anywhere_is_told_so_and_ended(hasty: Visitor, sent: str) -> None:
+async def test_a_form_that_stalls_anywhere_gets_408_and_is_closed(hasty: Visitor, sent: str) -> None:
     """Between its parts it was waited for without end, and held one of its account's places for uploads."""
     key = await hasty.account()
     async with connected(hasty) as client:
@@ -215,7 +215,7 @@ async def test_an_upload_whose_client_goes_away_leaves_nothing(hasty: Visitor, t
     assert not list((tmp_path / "data" / "outputs").iterdir())
 
 
-async def test_a_body_that_nobody_wants_is_not_waited_for(hasty: Visitor) -> None:
+async def test_a_rejected_body_is_not_awaited(hasty: Visitor) -> None:
     async with connected(hasty) as client:
         await client.say("POST /v1/quotes HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
         dribbling = asyncio.create_task(client.dribble(" "))
@@ -308,7 +308,7 @@ def test_the_gateway_keeps_file_descriptors_for_itself(monkeypatch: pytest.Monke
         assert server.connections_max() == clients
 
 
-async def test_the_rest_of_a_packed_body_that_nobody_wants_is_not_unpacked(
+async def test_the_rest_of_a_rejected_compressed_body_is_not_decompressed(
     hasty: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has no key is refused at once, and yet all that he had sent was read to be thrown away.

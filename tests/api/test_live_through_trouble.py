@@ -121,7 +121,7 @@ async def test_a_listener_that_fails_is_started_again_and_the_gateway_is_degrade
         await stream.until("done")
 
 
-async def test_what_changed_while_the_subscription_was_lost_is_told_when_it_is_back(
+async def test_changes_missed_by_a_lost_subscription_are_sent_when_it_is_back(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 3600.0)  # so that only the new subscription can tell
@@ -162,7 +162,7 @@ async def _ended(stream: Stream, generation: str) -> None:
         pass
 
 
-async def test_what_has_ended_is_told_once_however_many_notices_there_are(
+async def test_an_end_is_sent_once_however_many_notices_arrive(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
@@ -185,7 +185,7 @@ async def test_what_has_ended_is_told_once_however_many_notices_there_are(
     assert set(names) <= {"balance"}
 
 
-async def test_a_client_that_has_the_end_of_a_generation_is_told_to_stop_reconnecting(gateway: Visitor) -> None:
+async def test_a_client_that_has_a_generations_end_gets_204(gateway: Visitor) -> None:
     """A browser reconnects 2 s after each end of a stream, for ever, and was told the same each time."""
     key = await gateway.account()
     generation = await gateway.made(key, outputs=2)

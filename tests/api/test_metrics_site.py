@@ -45,7 +45,7 @@ async def apart(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor, 
             await asyncio.sleep(0)
 
 
-async def test_with_a_key_nobody_else_reads_the_figures(locked: Visitor) -> None:
+async def test_with_a_key_set_metrics_require_it(locked: Visitor) -> None:
     account = await locked.account()
     for key in (None, account, locked.admin, await locked.operator_key("ops"), KEY[:-1], KEY + "x"):
         refused = await locked.call("GET", "/metrics", key)
@@ -117,7 +117,7 @@ def test_settings_that_make_no_sense_stop_the_start(
         load_settings()
 
 
-def test_figures_that_strangers_can_read_are_said() -> None:
+def test_publicly_readable_metrics_are_reported() -> None:
     assert "METRICS_IN_PUBLIC" in dict(warnings(Settings(host="0.0.0.0")))
     for own in ({"metrics_key": KEY}, {"metrics_port": 9100}):
         assert "METRICS_IN_PUBLIC" not in dict(warnings(Settings(host="0.0.0.0", **own)))

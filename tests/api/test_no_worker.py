@@ -11,7 +11,7 @@ from gateway.queue.heartbeats import worker_gone, worker_seen
 from tests.api.visitor import SKETCH, open_gateway
 
 
-async def test_what_nobody_makes_is_said_and_refused_before_anything_is_held(
+async def test_a_tool_without_a_worker_is_reported_and_refused_before_anything_is_held(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.queue.workforce.SAID_AFTER_SECONDS", 0)

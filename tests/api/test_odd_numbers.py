@@ -72,7 +72,7 @@ async def test_an_odd_number_in_a_query_is_422_and_named(gateway: Visitor, field
         assert reply.code == "invalid_request"
 
 
-async def test_a_number_that_is_not_held_is_refused_where_no_field_looks(gateway: Visitor) -> None:
+async def test_an_unrepresentable_number_is_refused_in_unchecked_fields_too(gateway: Visitor) -> None:
     """Metadata are the caller's own, but `1e999` would have come back as `Infinity`, which is no JSON."""
     key = await gateway.account()
     for literal in ("NaN", "1e400", "1e-400"):

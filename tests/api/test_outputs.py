@@ -38,7 +38,7 @@ async def test_the_accounts_key_opens_it_without_a_signature(gateway: Visitor) -
     assert (await gateway.call("GET", path)).status == 401
 
 
-async def test_a_browser_is_told_exactly_what_it_is(gateway: Visitor) -> None:
+async def test_an_output_has_its_exact_content_type(gateway: Visitor) -> None:
     key = await gateway.account()
     generation = await gateway.finished(key)
     headers = (await gateway.call("GET", await _signed(gateway, key, generation))).headers

@@ -56,7 +56,7 @@ async def test_its_place_in_the_queue_is_todays_though_the_generation_has_not_ch
     await until(lambda: is_at(0))
 
 
-async def test_what_was_read_by_its_owner_is_shown_to_nobody_else_and_not_to_a_revoked_key(gateway: Visitor) -> None:
+async def test_a_cached_body_is_not_shown_to_others_or_to_a_revoked_key(gateway: Visitor) -> None:
     key, stranger = await gateway.account(), await gateway.account("other")
     generation = await gateway.finished(key)
     assert (await read(gateway, key, generation))[0] == 200

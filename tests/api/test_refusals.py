@@ -83,7 +83,7 @@ async def test_422_a_query_is_checked_as_strictly(gateway: Visitor) -> None:
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [path])
 
 
-async def test_422_a_form_is_told_in_words_and_not_as_a_pattern(gateway: Visitor) -> None:
+async def test_422_a_format_is_described_in_words_not_as_a_pattern(gateway: Visitor) -> None:
     key = await gateway.account()
     for path, caller, said in (
         ("/v1/generations?before=x", key, "`before` must be the `next` value of a page of this list"),
@@ -142,7 +142,7 @@ async def test_401_without_a_key_it_says_how_to_send_one(gateway: Visitor) -> No
         assert key not in reply.raw.decode()
 
 
-async def test_403_the_wrong_kind_of_key_is_told_which_it_takes(gateway: Visitor) -> None:
+async def test_403_the_wrong_kind_of_key_names_the_right_one(gateway: Visitor) -> None:
     key = await gateway.account()
     reply = await gateway.call("POST", "/v1/generations", gateway.admin, SKETCH)
     assert (reply.status, reply.code) == (403, "forbidden")
@@ -173,7 +173,7 @@ async def test_403_a_plans_limit_names_the_values_it_opens(gateway: Visitor) -> 
     assert reply.fields == ["settings.resolution"]
 
 
-async def test_403_a_clock_stands_still_outside_test_mode(live_gateway: Visitor) -> None:
+async def test_403_clocks_cannot_be_advanced_outside_test_mode(live_gateway: Visitor) -> None:
     await live_gateway.account()
     reply = await live_gateway.call(
         "POST", "/v1/admin/accounts/acme/clock", live_gateway.admin, {"advance_seconds": 60}
@@ -257,7 +257,7 @@ async def test_409_a_price_above_the_ceiling_says_the_price(gateway: Visitor) ->
     assert (await gateway.create(key, outputs=3, max_credits=15)).status == 202
 
 
-async def test_413_a_body_over_a_mebibyte_is_told_to_use_urls(gateway: Visitor) -> None:
+async def test_413_a_body_over_a_mebibyte_suggests_urls(gateway: Visitor) -> None:
     key = await gateway.account()
     raw = json.dumps(SKETCH | {"prompt": "x" * (1024 * 1024)}).encode()
     reply = await gateway.call("POST", "/v1/generations", key, raw=raw)
@@ -274,7 +274,7 @@ async def test_429_a_full_waiting_room_says_the_limit_and_when_to_come_back(gate
     assert "The free plan allows 1 waiting image generation; the limit is reached." in reply.message
 
 
-async def test_500_tells_nothing_of_the_inside(gateway: Visitor) -> None:
+async def test_500_reveals_no_internals(gateway: Visitor) -> None:
     key = await gateway.account()
     await gateway.ledger.redis.set(gateway.ledger.account_key("acme"), "not a hash")
     reply = await gateway.call("GET", "/v1/balance", key)

@@ -94,9 +94,7 @@ async def test_every_route_admits_exactly_its_scopes(place: Place, who: str) -> 
     assert wrong == []
 
 
-async def test_a_key_that_is_cached_here_and_revoked_elsewhere_opens_nothing_any_more(
-    place: Place, redis_url: str, tmp_path: Path
-) -> None:
+async def test_a_cached_key_revoked_at_another_gateway_is_refused(place: Place, redis_url: str, tmp_path: Path) -> None:
     """`POST /v1/sign-in-links` asked the ledger nothing, and so took a revoked key for as long as it was cached."""
     async with open_gateway(redis_url, tmp_path) as elsewhere:
         for route in ALL_ROUTES:
@@ -136,7 +134,7 @@ async def test_another_accounts_things_do_not_exist(place: Place) -> None:
         assert {reply.status for reply in replies} == {404}
 
 
-async def test_no_route_stands_beside_the_table_but_those_known(gateway: Visitor) -> None:
+async def test_no_route_is_missing_from_the_table_except_known_ones(gateway: Visitor) -> None:
     """A route that is mounted elsewhere has no scopes and no guard.
 
     `/session` is where a key is presented; the console's pages and their files hold nothing of anybody.

@@ -44,7 +44,7 @@ async def now_of(gateway: Visitor) -> int:
     return now - now % SLOT
 
 
-async def test_the_last_hour_has_a_value_for_each_ten_seconds_and_null_where_nobody_looked(gateway: Visitor) -> None:
+async def test_the_last_hour_has_a_value_for_each_ten_seconds_and_null_for_gaps(gateway: Visitor) -> None:
     now = await now_of(gateway)
     failed = ("image", "sketch", "failed", "provider_rejected")
     await noted(gateway, now - 4 * SLOT)
@@ -70,7 +70,7 @@ async def test_the_last_hour_has_a_value_for_each_ten_seconds_and_null_where_nob
     assert len((await read(gateway))["open"]) == 361
 
 
-async def test_waits_are_told_by_step_and_of_the_whole_time(gateway: Visitor) -> None:
+async def test_waits_are_reported_by_step_and_for_the_whole_range(gateway: Visitor) -> None:
     now = await now_of(gateway)
     queue = gateway.app[QUEUE]
     await noted(gateway, now - 2 * SLOT)

@@ -187,7 +187,7 @@ async def test_every_answer_of_a_read_has_the_described_shape(gateway: Visitor) 
         assert set(schema.get("required", ())) <= set(body) <= set(schema["properties"]), path
 
 
-async def test_the_docs_page_is_whole_and_needs_nobody_else(gateway: Visitor) -> None:
+async def test_the_docs_page_is_complete_and_loads_nothing_from_other_hosts(gateway: Visitor) -> None:
     reply = await gateway.call("GET", "/docs")
     text = reply.raw.decode()
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"

@@ -96,7 +96,7 @@ async def test_a_browser_that_only_sends_an_origin_is_believed_if_it_is_ours(gat
     assert made.status == 202
 
 
-async def test_nobody_is_signed_in_from_a_strange_page(gateway: Visitor) -> None:
+async def test_signing_in_from_another_origins_page_is_refused(gateway: Visitor) -> None:
     body = {"key": await gateway.account()}
     reply = await gateway.call("POST", "/session", None, body, {"Sec-Fetch-Site": "cross-site"})
     assert (reply.status, reply.code) == (403, "forbidden")
@@ -181,7 +181,7 @@ async def test_a_cookie_that_names_no_session_is_none(gateway: Visitor) -> None:
     assert (refused.status, refused.code) == (401, "invalid_key")
 
 
-async def test_nobody_is_told_to_be_signed_out_while_the_ledger_is_away(own_redis: RedisServer, tmp_path: Path) -> None:
+async def test_signing_out_during_a_ledger_outage_is_not_confirmed(own_redis: RedisServer, tmp_path: Path) -> None:
     async with open_gateway(own_redis.url, tmp_path) as gateway:
         cookie = await signed_in(gateway, gateway.admin)
         own_redis.stop()
@@ -245,7 +245,7 @@ async def test_a_link_signs_in_once_as_the_key_that_made_it(gateway: Visitor) ->
     assert "already been used" in again.message
 
 
-async def test_a_link_that_is_old_or_not_whole_or_whose_key_is_revoked_signs_nobody_in(
+async def test_an_expired_or_incomplete_link_or_one_of_a_revoked_key_is_refused(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await gateway.account()
@@ -259,7 +259,7 @@ async def test_a_link_that_is_old_or_not_whole_or_whose_key_is_revoked_signs_nob
     assert (await sign_in(gateway, link=token)).status == 401
 
 
-async def test_a_links_token_stands_where_no_server_sees_it_and_a_replay_leaves_it_out(gateway: Visitor) -> None:
+async def test_a_links_token_is_in_the_fragment_and_a_replay_omits_it(gateway: Visitor) -> None:
     key = await gateway.account()
     once = {"Idempotency-Key": "a-link"}
     made = await gateway.call("POST", "/v1/sign-in-links", key, {}, once)
@@ -277,7 +277,7 @@ async def test_signing_in_takes_a_key_or_a_link(gateway: Visitor, body: dict[str
     assert (await gateway.call("POST", "/session", None, body, OURS)).code == "invalid_request"
 
 
-async def test_what_is_no_key_signs_nobody_in(gateway: Visitor) -> None:
+async def test_an_invalid_key_does_not_sign_in(gateway: Visitor) -> None:
     for key in ("fbx_unknown", "nonsense"):
         reply = await sign_in(gateway, key=key)
         assert (reply.status, reply.code) == (401, "invalid_key")

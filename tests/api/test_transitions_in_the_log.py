@@ -15,14 +15,14 @@ from tests.api.visitor import Visitor
 SCRIPTS = Path(gateway.ledger.__file__).with_name("lua")
 
 
-def test_every_script_that_writes_is_told_but_for_a_short_list() -> None:
+def test_every_writing_script_is_logged_except_a_short_list() -> None:
     heads = {path.stem: path.read_text() for path in SCRIPTS.glob("*.lua")}
     reads = {name for name, head in heads.items() if re.search(r"^-- Writes +nothing$", head, re.MULTILINE)}
     assert reads == READ_ONLY
     assert heads.keys() - reads >= NOT_TRANSITIONS
 
 
-async def test_a_generations_life_is_told_line_by_line(gateway: Visitor) -> None:
+async def test_a_generations_life_is_logged_line_by_line(gateway: Visitor) -> None:
     key = await gateway.account()
     with structlog.testing.capture_logs() as lines:
         done = await gateway.finished(key)

@@ -36,7 +36,7 @@ async def test_the_largest_upload_is_taken_and_one_byte_more_is_not(
     assert len(files(gateway, "uploads")) == 1
 
 
-async def test_an_account_whose_files_take_long_to_look_into_keeps_no_other_waiting(
+async def test_an_account_with_slow_files_does_not_delay_others(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two looks at once were all accounts': eight files of one that took 20 s each were 80 s for everybody else."""

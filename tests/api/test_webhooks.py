@@ -195,7 +195,7 @@ async def test_a_request_cannot_name_such_an_address_either(gateway: Visitor, ur
     assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["webhook_url"])
 
 
-async def test_a_requests_url_is_part_of_what_an_idempotency_key_stands_for(gateway: Visitor) -> None:
+async def test_a_requests_url_is_part_of_its_idempotency_digest(gateway: Visitor) -> None:
     key = await gateway.account()
     first = await gateway.create(key, "one", webhook_url="https://example.com/1")
     again = await gateway.create(key, "one", webhook_url="https://example.com/1")

@@ -125,7 +125,7 @@ async def test_the_allowance_comes_back_evenly() -> None:
     assert await counted.until_refused() == OPERATORS
 
 
-async def test_who_is_refused_waits_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_refused_clients_are_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WRONG_KEY_DELAY_SECONDS", 0.2)
     counted = Counted()
     await counted.until_refused()

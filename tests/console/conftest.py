@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
-from tests.console.looking import KeptPage, Windows
+from tests.console.pages import KeptPage, Windows
 from tests.console.stack import Stack
 from tests.missing import not_run
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.console.looking import Windows
+from tests.console.pages import Windows
 from tests.console.stack import Stack
 
 

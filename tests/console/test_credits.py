@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Account, Stack
 
 
@@ -27,14 +27,12 @@ async def test_without_a_subscription_bundles_are_shown_and_closed_with_the_reas
     buy = dialog.get_by_role("button", name="Buy · $5.00")
     await expect(buy).to_have_attribute("aria-disabled", "true")
     await expect(buy).to_have_accessible_description("Bundles require a subscription. Choose a plan first")
-    await check_looks(page)
+    await check_appearance(page)
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="100 credits")).to_be_focused()
 
 
-async def test_the_three_balances_stand_in_burn_order_and_what_is_held_stands_apart(
-    stack: Stack, windows: Windows
-) -> None:
+async def test_the_balances_are_in_burn_order_with_held_credits_separate(stack: Stack, windows: Windows) -> None:
     account = stack.account(plan="standard", top_up=500)
     for _ in range(2):
         stack.generate(account, model="nano-banana-2", outputs=2, sandbox={"hang": True})
@@ -48,7 +46,7 @@ async def test_the_three_balances_stand_in_burn_order_and_what_is_held_stands_ap
     await expect(dialog).to_contain_text("196 held by 2 generations")
     await expect(dialog).to_contain_text("Standard, monthly: renews automatically")
     await expect(dialog.get_by_role("row", name="Held · ")).to_have_count(2)
-    await check_looks(page)
+    await check_appearance(page)
     stack.grant(account, 1.5)  # the dialog keeps up
     await expect(balances.nth(2)).to_contain_text("501.5")
 
@@ -72,7 +70,7 @@ async def test_a_bundle_is_bought_through_the_local_payment_page(stack: Stack, w
     await page.get_by_role("button", name="Buy · $5.00").click()
     await page.wait_for_url("**/checkout/*")
     await expect(page.get_by_role("heading", name="Test checkout")).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_role("button", name=answer).click()
     await page.get_by_role("link", name="back to Farebox").click()
     left = "4,100 credits" if answer.startswith("Pay") else "3,100 credits"
@@ -82,4 +80,4 @@ async def test_a_bundle_is_bought_through_the_local_payment_page(stack: Stack, w
 async def test_the_api_page_has_the_same_look(windows: Windows) -> None:
     page = await windows.open("/docs", None)
     await expect(page.get_by_role("heading", name="API", exact=True)).to_be_visible()
-    await check_looks(page, alike="article.panel")
+    await check_appearance(page, alike="article.panel")

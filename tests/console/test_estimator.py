@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 
@@ -31,7 +31,7 @@ async def test_the_example_comes_out_with_every_buffer(stack: Stack, windows: Wi
         await expect(page.locator("#sum")).to_contain_text(text)
     await expect(page.locator("#cover")).to_contain_text("Creator")
     await expect(page.locator("#cover")).to_contain_text("100,000 credits a month: 19,348 to spare.")
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_rows_are_added_changed_removed_and_survive_in_the_url(stack: Stack, windows: Windows) -> None:
@@ -49,7 +49,7 @@ async def test_rows_are_added_changed_removed_and_survive_in_the_url(stack: Stac
     await page.get_by_role("button", name="Remove row 1").click()
     await page.get_by_role("button", name="Remove row 2").click()
     await expect(page.locator("#without")).to_have_text("1,470 without buffer.")
-    await check_looks(page)
+    await check_appearance(page)
     await page.reload()
     await expect(page.locator("#without")).to_have_text("1,470 without buffer.")
     await page.get_by_label("A day").fill("")
@@ -68,4 +68,4 @@ async def test_the_last_30_days_fill_it(stack: Stack, windows: Windows) -> None:
     await expect(page.locator("#sum")).to_contain_text("0.1 × 5 × 30 days")
     await expect(page.locator("#without")).to_have_text("15 without buffer.")
     await expect(page.locator("#cover")).to_contain_text("Basic")
-    await check_looks(page)
+    await check_appearance(page)

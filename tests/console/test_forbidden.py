@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 CARD = """
@@ -78,14 +78,14 @@ async def test_a_forbidden_choice_is_off_with_the_reason_until_the_other_setting
     await large.check(force=True)
     await expect(page.get_by_role("radio", name="6 s")).to_be_disabled()
     await expect(page.get_by_role("button", name="Generate · 95 credits")).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
 
     prices = await windows.open("/prices", stack.account())
     await expect(prices.locator("#prices-video")).to_contain_text("1080p or 4k")
     await expect(prices.locator("#prices-video")).to_contain_text("95")
     measured = "2 per second of input video, at most 30: shown at the maximum"
     await expect(prices.locator("#prices-video")).to_contain_text(measured)
-    await check_looks(prices)
+    await check_appearance(prices)
 
     estimator = await windows.open("/estimator", stack.account())
     await estimator.locator("summary", has_text="Settings").first.click()

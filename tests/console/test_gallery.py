@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.async_api import Route, expect
 
-from tests.console.looking import Windows, check_looks, note_events, settle, until_told
+from tests.console.pages import Windows, check_appearance, note_events, settle, until_notified
 from tests.console.stack import Stack
 
 
 async def test_an_empty_gallery_leads_to_the_first_generation(stack: Stack, windows: Windows) -> None:
     page = await windows.open("/gallery", stack.account())
     await expect(page.get_by_role("link", name="Create the first one")).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_every_result_has_its_cost_and_filters_find_it(stack: Stack, windows: Windows) -> None:
@@ -25,7 +25,7 @@ async def test_every_result_has_its_cost_and_filters_find_it(stack: Stack, windo
     await expect(cards.nth(0)).to_contain_text("charged 25 for 1 of 2 outputs; 25 returned")
     await expect(cards.nth(1)).to_contain_text("failed: 5 returned, nothing charged")
     await expect(cards.nth(2)).to_contain_text("charged 5")
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_label("State").select_option("failed")
     await expect(cards).to_have_count(1)
     assert page.url.endswith("/gallery?status=failed")
@@ -83,7 +83,7 @@ async def test_a_new_one_appears_by_itself_and_a_video_plays(stack: Stack, windo
     dialog = page.get_by_role("dialog")
     await expect(dialog.locator("video")).to_have_attribute("controls", "")
     await expect(dialog).to_contain_text("5 s")
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_what_events_say_while_a_filter_is_read_is_shown_with_its_answer(stack: Stack, windows: Windows) -> None:
@@ -100,9 +100,9 @@ async def test_what_events_say_while_a_filter_is_read_is_shown_with_its_answer(s
     async def answer_late(route: Route) -> None:
         answer = await route.fetch()
         stack.call("POST", f"/v1/generations/{made[0]['id']}/cancel", account.key, {})
-        await until_told(page, made[2]["id"], "running")
+        await until_notified(page, made[2]["id"], "running")
         new.append(stack.generate(account, model="imagineart-2.0", sandbox={"hang": True})["id"])
-        await until_told(page, new[0], "waiting")
+        await until_notified(page, new[0], "waiting")
         await route.fulfill(response=answer)
 
     await page.route("**/v1/generations?*", answer_late, times=1)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import FilePayload, Page, Route, expect
 
-from tests.console.looking import Windows, check_looks, note_events, settle, tell_again, until_told
+from tests.console.pages import Windows, check_appearance, note_events, notify_missed, settle, until_notified
 from tests.console.stack import Stack
 from tests.made_media import picture
 
@@ -25,7 +25,7 @@ async def test_a_newcomer_sees_a_price_an_empty_list_and_can_begin(stack: Stack,
     await expect(page.locator("#no-work")).to_be_visible()
     await expect(page.locator("#quote")).to_contain_text("5 of 100")
     await expect(page.locator("#quote")).to_contain_text("Left afterwards95 credits")
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_role("button", name="Generate · 5 credits").click()
     await expect(page.locator("#prompt-problem")).to_have_text("Enter a prompt.")
     await expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
@@ -51,7 +51,7 @@ async def test_a_pro_model_is_locked_with_the_reason_and_the_way_to_open_it(stac
     await expect(page.locator(".locked")).to_contain_text("Requires a subscription")
     pressed = page.get_by_role("button", name="Generate · 49 credits")
     await expect(pressed).to_have_attribute("aria-disabled", "true")
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_label("Prompt", exact=True).fill(PROMPT)
     await pressed.click(force=True)
     await expect(page.get_by_role("link", name="See the plans")).to_be_focused()
@@ -75,7 +75,7 @@ async def test_short_of_credits_the_three_ways_out_are_shown(stack: Stack, windo
         await expect(ways.get_by_role("heading", name=way)).to_be_visible()
     await expect(ways.get_by_role("button", name="Buy · $5.00")).to_be_visible()
     await expect(ways).to_contain_text("Free: back to 100")
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_a_generation_is_followed_to_its_charge_and_survives_a_reload(stack: Stack, windows: Windows) -> None:
@@ -94,7 +94,7 @@ async def test_a_generation_is_followed_to_its_charge_and_survives_a_reload(stac
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("Receipt")
     await expect(dialog.get_by_role("row", name="Held · ")).to_contain_text("−5")
-    await check_looks(page)
+    await check_appearance(page)
     async with page.expect_download() as saved:
         await dialog.get_by_role("link", name="Download").click()
     assert (await saved.value).suggested_filename.endswith("-0.png")
@@ -165,7 +165,7 @@ async def test_one_in_work_is_shown_with_its_stage_and_cancelled(stack: Stack, w
     await expect(cards.nth(2)).to_contain_text("Running")
     await expect(cards.nth(2)).to_contain_text("25 held")
     await expect(page.get_by_role("button", name="25 credits · 75 held")).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
     await cards.nth(2).get_by_role("button", name="Cancel").click()
     await expect(cards.nth(2)).to_contain_text("cancelled: 25 returned, nothing charged")
     await expect(cards.nth(0)).to_contain_text("Running")  # promoted
@@ -212,9 +212,9 @@ async def test_an_event_that_comes_while_the_first_card_is_loaded_is_not_lost(st
     await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
     await note_events(page)
     made = [stack.generate(account, model="imagineart-2.0", sandbox={"hang": True}) for _ in range(3)]
-    await until_told(page, made[2]["id"], "waiting")
+    await until_notified(page, made[2]["id"], "waiting")
     stack.call("POST", f"/v1/generations/{made[0]['id']}/cancel", account.key, {})
-    await until_told(page, made[2]["id"], "running")
+    await until_notified(page, made[2]["id"], "running")
     go_on.set()
     await expect(page.locator(".card-of-work")).to_have_count(3)
     await settle(page)
@@ -260,7 +260,7 @@ async def test_a_list_that_comes_after_an_event_does_not_undo_it(stack: Stack, w
 
     await page.route("**/v1/generations?*", answer_late, times=1)
     async with page.expect_response("**/v1/generations?*") as answered:
-        await tell_again(page)
+        await notify_missed(page)
     await (await answered.value).finished()
     await settle(page)
     assert "Running" in await last.inner_text()
@@ -273,7 +273,7 @@ async def test_a_failed_one_says_why_and_that_the_credits_came_back(stack: Stack
     card = page.locator(".card-of-work")
     await expect(card).to_contain_text("failed: 5 returned, nothing charged")
     await expect(card).to_contain_text("The model provider's content policy")
-    await check_looks(page)
+    await check_appearance(page)
     await card.get_by_role("link", name="Run again").click()
     await expect(page.get_by_label("Prompt", exact=True)).to_have_value("a fox in the snow")
     await expect(page.get_by_role("button", name="Generate · 5 credits")).to_be_enabled()
@@ -311,7 +311,7 @@ async def test_a_page_that_cannot_read_says_so(stack: Stack, windows: Windows) -
     await page.route("**/v1/rate-card", lambda route: route.fulfill(**refusal))
     await page.goto("/")
     await expect(page.get_by_role("alert").first).to_contain_text("The ledger is not responding.")
-    await check_looks(page)
+    await check_appearance(page)
     windows.problems.clear()  # the browser notes the 503 by itself
 
 
@@ -327,7 +327,7 @@ async def test_an_image_from_this_computer_is_sent_ahead_and_used(stack: Stack, 
     await expect(page.locator("#uploads [role=alert]")).to_contain_text("words.png: The body is not one of image/png")
     windows.problems.clear()  # the browser notes by itself that the words were refused
     await expect(page.locator("#quote")).not_to_have_attribute("aria-busy", "true")  # it is pale until then
-    await check_looks(page)
+    await check_appearance(page)
     await page.reload()
     await expect(sent).to_contain_text("fox.png")
     await page.get_by_label("Prompt", exact=True).fill(PROMPT)

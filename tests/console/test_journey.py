@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.console.looking import Windows
+from tests.console.pages import Windows
 from tests.console.stack import Account, Stack
 
 # Keeps every wording that the newest card has had: a state may be gone before anybody could ask for it.

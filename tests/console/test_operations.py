@@ -12,7 +12,7 @@ from gateway.ledger.sums import Totals
 from gateway.queue.keys import SERIES_LAST, series_key
 from gateway.queue.queue import Depth, Queue
 from gateway.queue.series import STEPS, Series
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 _SLOT_MS = 10_000
@@ -55,7 +55,7 @@ async def test_an_open_page_shows_the_past_with_its_gaps(stack: Stack, windows: 
     await page.locator("#oldest-chart").focus()
     await page.keyboard.press("Home")
     await expect(page.locator("#oldest-chart .tip")).to_contain_text("Image")
-    await check_looks(page)
+    await check_appearance(page)
     for name, step in (("24 h", "1 min"), ("7 d", "10 min")):
         await page.get_by_role("radio", name=name).check(force=True)
         await expect(page.locator("#step")).to_contain_text(f"One value every {step}, showing the worst in each")
@@ -87,11 +87,11 @@ async def test_now_is_live_until_it_is_paused(stack: Stack, windows: Windows) ->
     await expect(in_work).to_have_text(str(running))
 
 
-async def test_an_accounts_key_is_told_whose_page_it_is(stack: Stack, windows: Windows) -> None:
+async def test_an_accounts_key_sees_whose_page_it_is(stack: Stack, windows: Windows) -> None:
     page = await windows.open("/operations", stack.account())
     await expect(page.get_by_text("This page is for operators")).to_be_visible()
     await expect(page.locator("#queues")).to_be_hidden()
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_trouble_is_said_in_words_not_in_colour_alone(stack: Stack, windows: Windows) -> None:
@@ -114,7 +114,7 @@ async def test_trouble_is_said_in_words_not_in_colour_alone(stack: Stack, window
     await expect(page.locator("#queues")).to_contain_text("none")
     await expect(page.locator("#workers")).to_contain_text("silent")
     await expect(page.locator("#rate-card")).to_contain_text("models.x has no rate")
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_providers_are_shown_with_their_state_and_what_they_did_in_the_last_hour(
@@ -148,7 +148,7 @@ async def test_providers_are_shown_with_their_state_and_what_they_did_in_the_las
     assert cells[1][:5] == ["working", "provider_failed 3", "97 % of 100", "3", "0"]
     assert cells[1][5].endswith(" ago")
     assert cells[2][:3] == ["failing", "unreachable 9\nbusy 1", "0 % of 9"]
-    await check_looks(page)
+    await check_appearance(page)
     told["providers"] = None
     await page.reload()
     await expect(page.locator("#providers")).to_contain_text("The queue is not responding")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 
@@ -21,7 +21,7 @@ async def test_a_plan_is_chosen_paid_and_then_ones_own(stack: Stack, windows: Wi
         "4 images and 2 videos at once",
     ):
         await expect(basic).to_contain_text(text)
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_role("radio", name="Yearly").check(force=True)
     await expect(page.locator("#saving")).to_have_text("30 % less than monthly")
     await expect(page.get_by_role("region", name="Standard")).to_contain_text("$252.00")
@@ -32,14 +32,14 @@ async def test_a_plan_is_chosen_paid_and_then_ones_own(stack: Stack, windows: Wi
     await expect(page.locator("#own")).to_contain_text("Your plan: Standard, paid monthly.")
     await expect(page.locator(".plan.own")).to_contain_text("Standard")
     await expect(page.get_by_role("button", name="8,100 credits")).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_a_plan_is_cancelled_and_resumed(stack: Stack, windows: Windows) -> None:
     account = stack.account(plan="basic")
     page = await windows.open("/plans", account)
     await page.get_by_role("button", name="Cancel the plan…").click()
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_role("button", name="Keep it").click()
     await page.get_by_role("button", name="Cancel the plan…").click()
     await page.get_by_role("button", name="Cancel the plan", exact=True).click()
@@ -57,7 +57,7 @@ async def test_a_change_waits_for_the_periods_end_or_is_paid_now(stack: Stack, w
     await page.get_by_role("button", name="Change to Basic when this period ends").click()
     await expect(page.locator("#own")).to_contain_text("Becomes Basic, paid monthly")
     assert stack.call("GET", "/v1/balance", account.key)["plan"]["scheduled"]["plan"] == "basic"
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_role("button", name="Stay on Standard").click()
     await expect(page.locator("#own .badge")).to_have_text("active")
     await page.get_by_role("button", name="Change to Ultimate now").click()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Page, expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 
@@ -30,7 +30,7 @@ async def test_prices_are_those_of_the_quote_and_make_about_so_many(stack: Stack
     version = stack.call("GET", "/v1/rate-card", account.key)["version"]
     await expect(page.locator("#version")).to_contain_text(version[:19])
     await expect(page.get_by_role("link", name="as JSON")).to_have_attribute("href", "/v1/rate-card")
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_prices_are_searched_and_sorted(stack: Stack, windows: Windows) -> None:
@@ -40,7 +40,7 @@ async def test_prices_are_searched_and_sorted(stack: Stack, windows: Windows) ->
     await expect(page).to_have_url(f"{stack.address}/prices?search=nano+4k")
     await page.get_by_label("Search").fill("nothing of that kind")
     await expect(page.locator("#empty")).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_label("Search").fill("")
     await page.get_by_role("radio", name="Image").check(force=True)
     await expect(page.locator("#tables section")).to_have_count(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from gateway.api.console import Console
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 PAGE_MAX_BYTES = 20 * 1024
@@ -30,7 +30,7 @@ async def test_on_a_narrow_screen_the_menu_opens_and_closes_by_keyboard(stack: S
     await menu.focus()
     await page.keyboard.press("Enter")
     await expect(usage).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
     await page.keyboard.press("Escape")
     await expect(usage).to_be_hidden()
     await expect(menu).to_be_focused()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 
@@ -11,7 +11,7 @@ async def test_a_key_signs_in_and_leads_to_the_page_that_was_asked_for(stack: St
     page = await windows.open("/gallery?status=failed", None)
     await page.wait_for_url("**/sign-in?to=*")
     await expect(page.get_by_label("API key")).to_be_focused()
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_label("API key").fill(f" {account.key} ")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/gallery?status=failed")
@@ -24,7 +24,7 @@ async def test_a_wrong_key_is_said_and_the_field_keeps_the_focus(windows: Window
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text("invalid or was revoked")
     await expect(page.get_by_label("API key")).to_be_focused()
-    await check_looks(page)
+    await check_appearance(page)
     assert len(windows.problems) == 1  # the browser notes the 401 by itself
     assert "401" in windows.problems.pop()
 

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from gateway.domain import partition_of_account
 from gateway.ledger import keys
 from gateway.ledger.core import PARTITIONS
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Account, Stack
 
 # More models than the chart has colours for; amounts that a browser's floating point would not add up.
@@ -134,7 +134,7 @@ async def test_filters_are_in_the_url_and_rule_the_csv(busy: Account, windows: W
     assert list(rows[0])[:2] == ["day", "tool"]
 
 
-async def test_the_chart_is_told_by_the_arrow_keys_and_its_parts_are_switched(busy: Account, windows: Windows) -> None:
+async def test_the_chart_is_read_with_the_arrow_keys_and_its_parts_toggled(busy: Account, windows: Windows) -> None:
     page = await windows.open("/usage", busy)
     await expect(page.locator("#chart rect[fill]").first).to_be_visible()
     bars = await page.locator("#chart rect[fill]").count()
@@ -152,7 +152,7 @@ async def test_the_chart_is_told_by_the_arrow_keys_and_its_parts_are_switched(bu
     await page.get_by_role("button", name="Wan 2.2").click()
     await expect(page.get_by_role("button", name="Wan 2.2")).to_have_attribute("aria-pressed", "false")
     assert await page.locator("#chart rect[fill]").count() == bars - 30
-    await check_looks(page)
+    await check_appearance(page)
 
 
 async def test_nothing_used_is_said_and_a_new_generation_appears_by_itself(stack: Stack, windows: Windows) -> None:
@@ -160,7 +160,7 @@ async def test_nothing_used_is_said_and_a_new_generation_appears_by_itself(stack
     page = await windows.open("/usage", account)
     await expect(page.locator("#empty")).to_be_visible()
     await expect(page.locator("#lasts-note")).to_have_text("nothing was spent lately")
-    await check_looks(page)
+    await check_appearance(page)
     stack.ended(account)
     await expect(page.locator("#spent")).to_have_text("5")
     await expect(page.locator("#breakdown")).to_contain_text("FLUX dev")
@@ -178,5 +178,5 @@ async def test_an_outage_is_said(busy: Account, windows: Windows) -> None:
     page = await browser.new_page()
     await page.goto("/usage")
     await expect(page.get_by_role("alert")).to_have_text("The ledger does not answer.")
-    await check_looks(page)
+    await check_appearance(page)
     windows.problems.clear()  # the browser notes the 503 by itself

@@ -13,7 +13,7 @@ from playwright.async_api import Page, Route, expect
 from standardwebhooks import Webhook
 
 from gateway.domain import EventType
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Account, Stack
 
 ENDED = ["generation.succeeded", "generation.failed", "generation.cancelled"]
@@ -77,17 +77,17 @@ async def test_a_webhook_is_made_its_secret_seen_once_and_its_deliveries_read_an
     async with receiver() as backend:
         page = await windows.open("/webhooks", account)
         await expect(page.get_by_text("No webhooks yet.")).to_be_visible()
-        await check_looks(page)
+        await check_appearance(page)
         await page.get_by_role("button", name="New webhook").click()
         offered = await page.locator("dialog input[name=events]").evaluate_all("(all) => all.map(({ value }) => value)")
         assert offered == list(EventType)
         await page.get_by_role("textbox", name="URL").fill(backend.url)
         await page.get_by_role("textbox", name="Description").fill("The shop's backend")
-        await check_looks(page)
+        await check_appearance(page)
         await page.get_by_role("button", name="Create").click()
         secret = await page.get_by_label("Secret", exact=True).input_value()
         assert secret.startswith("whsec_")
-        await check_looks(page)
+        await check_appearance(page)
         await page.keyboard.press("Escape")
         await expect(page.locator("dialog")).to_have_count(0)
         await expect(page.get_by_role("button", name="New webhook")).to_be_focused()
@@ -103,7 +103,7 @@ async def test_a_webhook_is_made_its_secret_seen_once_and_its_deliveries_read_an
         await expect(row.locator("summary")).to_have_text("1 try, last: 200")
         await row.locator("summary").click()
         await expect(row.locator("li")).to_contain_text(" ms")
-        await check_looks(page)
+        await check_appearance(page)
         await row.get_by_role("button", name="Resend generation.succeeded").click()
         await _refreshed_until(page, "2 tries, last: 200")
         assert backend.headers[0]["webhook-id"] == backend.headers[1]["webhook-id"]
@@ -127,7 +127,7 @@ async def test_failing_and_paused_webhooks_say_so_and_a_paused_one_goes_on(stack
         await expect(paused.locator(".badge")).to_have_text("paused")
         await expect(paused).to_contain_text("410 Gone")
         await expect(page.locator("#table")).to_contain_text("when resumed")
-        await check_looks(page)
+        await check_appearance(page)
         gone.status = 200
         await paused.get_by_role("button", name="Resume").click()
         await expect(paused.locator(".badge")).to_have_text("active")
@@ -169,7 +169,7 @@ async def test_a_webhook_is_changed_gets_a_new_secret_and_is_deleted_after_a_que
     await page.get_by_role("textbox", name="URL").fill("http://192.168.0.1/hook")
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("alert").filter(has_text="url")).to_be_visible()
-    await check_looks(page)
+    await check_appearance(page)
     for event in ENDED[1:]:
         await page.get_by_role("checkbox", name=event).uncheck()
     await page.get_by_role("textbox", name="URL").fill("https://example.com/other")
@@ -183,7 +183,7 @@ async def test_a_webhook_is_changed_gets_a_new_secret_and_is_deleted_after_a_que
     await page.get_by_role("button", name="Close").click()
     await expect(panel).to_contain_text("Secret rotated")
     await panel.get_by_role("button", name="Delete").click()
-    await check_looks(page)
+    await check_appearance(page)
     await page.get_by_role("button", name="Keep it").click()
     await expect(panel).to_be_visible()
     await panel.get_by_role("button", name="Delete").click()
@@ -233,7 +233,7 @@ async def test_a_requests_own_long_url_leaves_room_for_what_became_of_it(stack: 
         page = await windows.open("/webhooks?webhook=default", account)
         await _refreshed_until(page, "delivered")
         assert await page.locator("#table").evaluate("(table) => table.scrollWidth - table.clientWidth") == 0
-        await check_looks(page)
+        await check_appearance(page)
 
 
 async def test_an_admin_key_has_the_operators_webhooks_and_an_ops_key_none(stack: Stack, windows: Windows) -> None:
@@ -243,10 +243,10 @@ async def test_an_admin_key_has_the_operators_webhooks_and_an_ops_key_none(stack
     await expect(page.locator("#endpoints section")).to_have_count(1)
     await page.locator(f"#{made['id']}").get_by_role("button", name="Deliveries").click()
     await expect(page.locator("#table")).to_contain_text("No deliveries yet.")
-    await check_looks(page)
+    await check_appearance(page)
     stack.call("DELETE", f"/v1/webhooks/{made['id']}", stack.admin)
     ops = stack.call("POST", "/v1/admin/keys", stack.admin, {"scope": "ops"})["key"]
     page = await windows.open("/webhooks", ops)
     await expect(page.get_by_text("An ops key has none.")).to_be_visible()
     await expect(page.locator("#webhooks")).to_be_hidden()
-    await check_looks(page)
+    await check_appearance(page)

@@ -95,7 +95,7 @@ def test_each_limit_is_the_codes_own(name: str) -> None:
     assert answer in found[name][2].replace("`", ""), found[name]
 
 
-def test_no_limit_stands_on_the_page_alone() -> None:
+def test_no_limit_is_only_on_the_page() -> None:
     assert {row[0].replace("`", "") for row in rows("Limits")} == set(LIMITS)
 
 

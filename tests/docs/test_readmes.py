@@ -21,7 +21,7 @@ def section(readme: Path, heading: str) -> str:
 
 
 @pytest.mark.parametrize("room", [LEDGER, GATEWAY / "queue"], ids=["ledger", "queue"])
-def test_a_rooms_readme_has_a_row_for_every_module(room: Path) -> None:
+def test_a_packages_readme_has_a_row_for_every_module(room: Path) -> None:
     rows = re.findall(r"^\| (`.*?) \|", (room / "README.md").read_text().split("\n## Keys\n", 1)[0], re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([a-z_]+(?:\.py|/))`", row)}
     modules = {path.name for path in room.glob("*.py")} - {"__init__.py"}
@@ -29,7 +29,7 @@ def test_a_rooms_readme_has_a_row_for_every_module(room: Path) -> None:
     assert named - {"lua/"} == modules | rooms
 
 
-def test_the_places_where_to_look_are_there() -> None:
+def test_the_places_to_look_exist() -> None:
     rows = [line.split("|")[2] for line in section(GATEWAY / "README.md", "Where to look").splitlines()[3:] if line]
     assert len(rows) > 5
     paths = [path for row in rows for path in re.findall(r"`([a-z_/]+(?:\.py|\.lua|/))`", row)]

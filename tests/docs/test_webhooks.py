@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway.domain import EventType
 from gateway.outside.receivers import Word
 from tests.api.visitor import Visitor, open_gateway
-from tests.webhooks.receiving import LOCAL, SIGNING_KEY, register, tell, telling
+from tests.webhooks.receiving import LOCAL, SIGNING_KEY, open_sender, register, send_round
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "webhooks.md").read_text()
@@ -49,17 +49,17 @@ async def test_the_example_receives_an_event_once_and_only_from_us(
         monkeypatch.setenv("FAREBOX_WEBHOOK_SECRET", webhook["secret"])
         generation = await gateway.finished(key)
         path = f"/v1/webhooks/{webhook['id']}/deliveries"
-        async with telling(gateway.ledger) as teller:
-            await tell(teller)
+        async with open_sender(gateway.ledger) as teller:
+            await send_round(teller)
             (delivery,) = (await gateway.call("GET", path, key)).body["data"]
             assert delivery["status"] == "delivered"
             await gateway.call("POST", f"{path}/{delivery['id']}/resend", key)
-            await tell(teller)
+            await send_round(teller)
             said = [record.getMessage() for record in caplog.records if generation in record.getMessage()]
             assert len([line for line in said if line.startswith("generation.succeeded: ")]) == 1
             monkeypatch.setenv("FAREBOX_WEBHOOK_SECRET", "whsec_AAAA")
             await gateway.finished(key)
-            await tell(teller)
+            await send_round(teller)
         refused, _ = (await gateway.call("GET", path, key)).body["data"]
         assert refused["status"] == "pending"
     finally:

@@ -93,7 +93,7 @@ async def set_scene(world: World) -> Scene:
     return Scene(world, running, waiting, ended, webhook, page.data[0].event)
 
 
-async def _tell_nobody(scene: Scene) -> None:
+async def _lose_due_times(scene: Scene) -> None:
     await scene.redis.delete(keys.pending(scene.partition, "ann", scene.webhook_id))
     await scene.redis.delete(keys.webhooks(scene.partition))
 
@@ -126,211 +126,275 @@ def _more(index: int, amount: int = 1) -> Callable[[list[str]], list[str]]:
     return lambda parts: [*parts[:index], str(int(parts[index]) + amount), *parts[index + 1 :]]
 
 
-STRANGER = keys.journal(partition_of_account("nobody", PARTITIONS), "nobody")
+ORPHAN = keys.journal(partition_of_account("nobody", PARTITIONS), "nobody")
 
 DAMAGES: dict[str, tuple[Damage, DifferenceKind, str]] = {
-    "a grant changed": (lambda s: s.grant(_more(1)), DifferenceKind.BALANCE, "account ann, available credits"),
+    "a grant changed": (lambda scene: scene.grant(_more(1)), DifferenceKind.BALANCE, "account ann, available credits"),
     "credits moved between buckets": (
-        lambda s: s.grant(lambda parts: ["t", *parts[1:]]),
+        lambda scene: scene.grant(lambda parts: ["t", *parts[1:]]),
         DifferenceKind.BALANCE,
         "account ann, sum of bucket",
     ),
-    "a held amount of a grant wrong": (lambda s: s.grant(_more(2)), DifferenceKind.HELD, "account ann, held of grant"),
+    "a grant's held amount wrong": (
+        lambda scene: scene.grant(_more(2)),
+        DifferenceKind.HELD,
+        "account ann, held of grant",
+    ),
     "a held amount of a bucket wrong": (
-        lambda s: s.redis.hincrby(s.account, "held:s", 1),
+        lambda scene: scene.redis.hincrby(scene.account, "held:s", 1),
         DifferenceKind.HELD,
         "account ann, held of bucket subscription",
     ),
     "a held amount that the journal does not know": (
-        lambda s: s.redis.hincrby(s.account, "held:t", 1),
+        lambda scene: scene.redis.hincrby(scene.account, "held:t", 1),
         DifferenceKind.BALANCE,
         "account ann, held credits",
     ),
-    "the newest entry removed": (lambda s: _remove_an_entry(s, 0), DifferenceKind.JOURNAL, "account ann, newest entry"),
-    "an entry in the middle removed": (lambda s: _remove_an_entry(s, 3), DifferenceKind.JOURNAL, "account ann, entry"),
+    "the newest entry removed": (
+        lambda scene: _remove_an_entry(scene, 0),
+        DifferenceKind.JOURNAL,
+        "account ann, newest entry",
+    ),
+    "an entry in the middle removed": (
+        lambda scene: _remove_an_entry(scene, 3),
+        DifferenceKind.JOURNAL,
+        "account ann, entry",
+    ),
     "the oldest entry removed": (
-        lambda s: _remove_an_entry(s, -1),
+        lambda scene: _remove_an_entry(scene, -1),
         DifferenceKind.JOURNAL,
         "account ann, oldest entry",
     ),
     "an entry changed": (_change_an_entry, DifferenceKind.JOURNAL, "account ann, entry"),
     "the whole journal gone": (
-        lambda s: s.redis.delete(s.journal),
+        lambda scene: scene.redis.delete(scene.journal),
         DifferenceKind.JOURNAL,
         "account ann, newest entry",
     ),
     "a journal that is no list": (
-        lambda s: s.redis.rename(s.waiting_room, s.journal),
+        lambda scene: scene.redis.rename(scene.waiting_room, scene.journal),
         DifferenceKind.UNREADABLE,
         "account ann",
     ),
-    "a debt below zero": (lambda s: s.redis.hset(s.account, "debt", "-1"), DifferenceKind.BALANCE, "account ann, debt"),
+    "a debt below zero": (
+        lambda scene: scene.redis.hset(scene.account, "debt", "-1"),
+        DifferenceKind.BALANCE,
+        "account ann, debt",
+    ),
     "a count of work wrong": (
-        lambda s: s.redis.hincrby(s.account, "work:image", 1),
+        lambda scene: scene.redis.hincrby(scene.account, "work:image", 1),
         DifferenceKind.WORK,
         "account ann, field work:image",
     ),
     "a count of work of a tool that nobody uses": (
-        lambda s: s.redis.hset(s.account, "work:video", "1"),
+        lambda scene: scene.redis.hset(scene.account, "work:video", "1"),
         DifferenceKind.WORK,
         "account ann, field work:video",
     ),
     "a count of who waits wrong": (
-        lambda s: s.redis.hincrby(s.account, "waiting:image", 1),
+        lambda scene: scene.redis.hincrby(scene.account, "waiting:image", 1),
         DifferenceKind.WAITING,
         "account ann, field waiting:image",
     ),
-    "a waiting one out of line": (lambda s: s.redis.delete(s.waiting_room), DifferenceKind.WAITING, "{waiting}"),
-    "a stranger in line": (lambda s: s.redis.zadd(s.waiting_room, {s.running: 1}), DifferenceKind.WAITING, "{running}"),
-    "a deadline missing": (lambda s: s.redis.zrem(s.deadlines, s.running), DifferenceKind.DEADLINE, "{running}"),
-    "all deadlines missing": (lambda s: s.redis.delete(s.deadlines), DifferenceKind.DEADLINE, "{waiting}"),
+    "a waiting one out of line": (
+        lambda scene: scene.redis.delete(scene.waiting_room),
+        DifferenceKind.WAITING,
+        "{waiting}",
+    ),
+    "a stranger in line": (
+        lambda scene: scene.redis.zadd(scene.waiting_room, {scene.running: 1}),
+        DifferenceKind.WAITING,
+        "{running}",
+    ),
+    "a deadline missing": (
+        lambda scene: scene.redis.zrem(scene.deadlines, scene.running),
+        DifferenceKind.DEADLINE,
+        "{running}",
+    ),
+    "all deadlines missing": (lambda scene: scene.redis.delete(scene.deadlines), DifferenceKind.DEADLINE, "{waiting}"),
     "a deadline of an ended one": (
-        lambda s: s.redis.zadd(s.deadlines, {s.ended: 1}),
+        lambda scene: scene.redis.zadd(scene.deadlines, {scene.ended: 1}),
         DifferenceKind.DEADLINE,
         "{ended}",
     ),
     "a deadline of nothing": (
-        lambda s: s.redis.zadd(s.deadlines, {generation_id(s.partition, "x"): 1}),
+        lambda scene: scene.redis.zadd(scene.deadlines, {generation_id(scene.partition, "x"): 1}),
         DifferenceKind.DEADLINE,
         "generation " + generation_id(partition_of_account("ann", PARTITIONS), "x"),
     ),
     "an open generation deleted": (_lose_an_open_generation, DifferenceKind.HELD, "account ann, held of bucket"),
     "an open generation deleted, its deadline": (_lose_an_open_generation, DifferenceKind.DEADLINE, "{running}"),
     "an ended generation deleted": (
-        lambda s: s.redis.delete(s.generation(s.ended)),
+        lambda scene: scene.redis.delete(scene.generation(scene.ended)),
         DifferenceKind.RECENT,
         "{ended}",
     ),
-    "a generation in no list": (lambda s: s.redis.zrem(s.recent, s.ended), DifferenceKind.RECENT, "{ended}"),
+    "a generation in no list": (
+        lambda scene: scene.redis.zrem(scene.recent, scene.ended),
+        DifferenceKind.RECENT,
+        "{ended}",
+    ),
     "an open generation that the account does not list": (
-        lambda s: s.redis.zrem(s.recent, s.running),
+        lambda scene: scene.redis.zrem(scene.recent, scene.running),
         DifferenceKind.RECENT,
         "{running}",
     ),
     "too little refunded": (_settle_twice, DifferenceKind.SETTLED, "{ended}"),
     "too much committed": (
-        lambda s: s.redis.hset(s.generation(s.ended), "committed", "120001"),
+        lambda scene: scene.redis.hset(scene.generation(scene.ended), "committed", "120001"),
         DifferenceKind.SETTLED,
         "{ended}",
     ),
-    "an output lost": (lambda s: s.redis.hdel(s.generation(s.ended), "output:0"), DifferenceKind.SETTLED, "{ended}"),
+    "an output lost": (
+        lambda scene: scene.redis.hdel(scene.generation(scene.ended), "output:0"),
+        DifferenceKind.SETTLED,
+        "{ended}",
+    ),
     "a price changed": (
-        lambda s: s.redis.hset(s.generation(s.running), "price", "1"),
+        lambda scene: scene.redis.hset(scene.generation(scene.running), "price", "1"),
         DifferenceKind.SETTLED,
         "{running}",
     ),
-    "outputs that nobody will delete": (lambda s: s.redis.zrem(s.outputs, s.ended), DifferenceKind.OUTPUTS, "{ended}"),
+    "outputs that nobody will delete": (
+        lambda scene: scene.redis.zrem(scene.outputs, scene.ended),
+        DifferenceKind.OUTPUTS,
+        "{ended}",
+    ),
     "outputs deleted while they are made": (
-        lambda s: s.redis.zadd(s.outputs, {s.running: 1}),
+        lambda scene: scene.redis.zadd(scene.outputs, {scene.running: 1}),
         DifferenceKind.OUTPUTS,
         "{running}",
     ),
     "an open generation that expires": (
-        lambda s: s.redis.pexpire(s.generation(s.running), DAY),
+        lambda scene: scene.redis.pexpire(scene.generation(scene.running), DAY),
         DifferenceKind.LIFETIME,
         "{running}",
     ),
     "an ended generation that stays": (
-        lambda s: s.redis.persist(s.generation(s.ended)),
+        lambda scene: scene.redis.persist(scene.generation(scene.ended)),
         DifferenceKind.LIFETIME,
         "{ended}",
     ),
-    "an account that expires": (lambda s: s.redis.pexpire(s.account, DAY), DifferenceKind.LIFETIME, "key {{fb"),
+    "an account that expires": (
+        lambda scene: scene.redis.pexpire(scene.account, DAY),
+        DifferenceKind.LIFETIME,
+        "key {{fb",
+    ),
     "a record without a TTL": (
-        lambda s: s.redis.set(keys.idempotency(s.partition, "ann", "d"), "x pending"),
+        lambda scene: scene.redis.set(keys.idempotency(scene.partition, "ann", "d"), "x pending"),
         DifferenceKind.LIFETIME,
         "key {{fb",
     ),
     "a state that is no state": (
-        lambda s: s.redis.hset(s.generation(s.ended), "state", "lost"),
+        lambda scene: scene.redis.hset(scene.generation(scene.ended), "state", "lost"),
         DifferenceKind.UNREADABLE,
         "{ended}",
     ),
     "a generation that is no hash": (
-        lambda s: s.redis.rename(s.recent, s.generation(generation_id(s.partition, "z"))),
+        lambda scene: scene.redis.rename(scene.recent, scene.generation(generation_id(scene.partition, "z"))),
         DifferenceKind.UNREADABLE,
         "generation " + generation_id(partition_of_account("ann", PARTITIONS), "z"),
     ),
     "a grant that is no grant": (
-        lambda s: s.redis.hset(s.account, "grant:o99", "much"),
+        lambda scene: scene.redis.hset(scene.account, "grant:o99", "much"),
         DifferenceKind.UNREADABLE,
         "account ann",
     ),
     "too many held in the totals": (
-        lambda s: s.redis.hincrby(s.totals, "held", 1),
+        lambda scene: scene.redis.hincrby(scene.totals, "held", 1),
         DifferenceKind.TOTALS,
         "field held",
     ),
     "too many open in the totals": (
-        lambda s: s.redis.hincrby(s.totals, "open", 1),
+        lambda scene: scene.redis.hincrby(scene.totals, "open", 1),
         DifferenceKind.TOTALS,
         "field open",
     ),
-    "the totals gone": (lambda s: s.redis.delete(s.totals), DifferenceKind.TOTALS, "field running:image"),
+    "the totals gone": (lambda scene: scene.redis.delete(scene.totals), DifferenceKind.TOTALS, "field running:image"),
     "too many accounts in the totals": (
-        lambda s: s.redis.hincrby(s.totals, "accounts", 1),
+        lambda scene: scene.redis.hincrby(scene.totals, "accounts", 1),
         DifferenceKind.TOTALS,
         "field accounts",
     ),
-    "an account gone": (lambda s: s.redis.delete(s.account), DifferenceKind.ORPHAN, "{ended}"),
-    "an account gone, its journal": (lambda s: s.redis.delete(s.account), DifferenceKind.ORPHAN, ":journal:ann"),
-    "a journal without an account": (lambda s: s.redis.rpush(STRANGER, "1"), DifferenceKind.ORPHAN, ":journal:nobody"),
+    "an account gone": (lambda scene: scene.redis.delete(scene.account), DifferenceKind.ORPHAN, "{ended}"),
+    "an account gone, its journal": (
+        lambda scene: scene.redis.delete(scene.account),
+        DifferenceKind.ORPHAN,
+        ":journal:ann",
+    ),
+    "a journal without an account": (
+        lambda scene: scene.redis.rpush(ORPHAN, "1"),
+        DifferenceKind.ORPHAN,
+        ":journal:nobody",
+    ),
     "an account in another's partition": (
-        lambda s: s.redis.hset(keys.account((s.partition + 1) % PARTITIONS, "ann"), "created_at", "1"),
+        lambda scene: scene.redis.hset(keys.account((scene.partition + 1) % PARTITIONS, "ann"), "created_at", "1"),
         DifferenceKind.ORPHAN,
         ":account:ann",
     ),
-    "a key that nobody described": (lambda s: s.redis.set("{fb00}:surprise", "1"), DifferenceKind.ORPHAN, "surprise"),
+    "a key that nobody described": (
+        lambda scene: scene.redis.set("{fb00}:surprise", "1"),
+        DifferenceKind.ORPHAN,
+        "surprise",
+    ),
     "a webhook that its owner does not list": (
-        lambda s: s.redis.hdel(s.account, "webhooks"),
+        lambda scene: scene.redis.hdel(scene.account, "webhooks"),
         DifferenceKind.WEBHOOK,
         "webhook whk_",
     ),
-    "a webhook gone": (lambda s: s.redis.delete(s.webhook), DifferenceKind.ORPHAN, ":delivery:ann:whk_"),
-    "a webhook gone, what is due": (lambda s: s.redis.delete(s.webhook), DifferenceKind.WEBHOOK, ":webhooks, ann:whk_"),
+    "a webhook gone": (lambda scene: scene.redis.delete(scene.webhook), DifferenceKind.ORPHAN, ":delivery:ann:whk_"),
+    "a webhook gone, what is due": (
+        lambda scene: scene.redis.delete(scene.webhook),
+        DifferenceKind.WEBHOOK,
+        ":webhooks, ann:whk_",
+    ),
     "a webhook gone, the account": (
-        lambda s: s.redis.delete(s.webhook),
+        lambda scene: scene.redis.delete(scene.webhook),
         DifferenceKind.WEBHOOK,
         "account ann, field webhooks",
     ),
     "a webhook that nobody looks at": (
-        lambda s: s.redis.delete(keys.webhooks(s.partition)),
+        lambda scene: scene.redis.delete(keys.webhooks(scene.partition)),
         DifferenceKind.WEBHOOK,
         ", when it is due",
     ),
     "an event that nobody will tell": (
-        _tell_nobody,
+        _lose_due_times,
         DifferenceKind.WEBHOOK,
         ", event evt_",
     ),
     "an event that is told for ever": (
-        lambda s: s.redis.hset(s.delivery, "status", "delivered"),
+        lambda scene: scene.redis.hset(scene.delivery, "status", "delivered"),
         DifferenceKind.WEBHOOK,
         ", event evt_",
     ),
-    "a delivery that stays": (lambda s: s.redis.persist(s.delivery), DifferenceKind.LIFETIME, ":delivery:ann:whk_"),
+    "a delivery that stays": (
+        lambda scene: scene.redis.persist(scene.delivery),
+        DifferenceKind.LIFETIME,
+        ":delivery:ann:whk_",
+    ),
     "a webhook of nobody": (
-        lambda s: s.redis.hset(keys.webhook(s.partition, "*", "whk_" + "a" * 24), "url", "x"),
+        lambda scene: scene.redis.hset(keys.webhook(scene.partition, "*", "whk_" + "a" * 24), "url", "x"),
         DifferenceKind.WEBHOOK,
         "webhook whk_aaaa",
     ),
     "a key past the partitions": (
-        lambda s: s.redis.hset("{fb3f}:totals", "open", "1"),
+        lambda scene: scene.redis.hset("{fb3f}:totals", "open", "1"),
         DifferenceKind.ORPHAN,
         "{{fb3f}}:totals",
     ),
     "an API key of nobody": (
-        lambda s: s.redis.set(keys.key("key_" + "0" * 32), "account,nobody,ff,1,"),
+        lambda scene: scene.redis.set(keys.key("key_" + "0" * 32), "account,nobody,ff,1,"),
         DifferenceKind.ORPHAN,
         "fb:key:key_000",
     ),
     "an API key's record that is none": (
-        lambda s: s.redis.set(keys.key("key_" + "0" * 32), "garbage"),
+        lambda scene: scene.redis.set(keys.key("key_" + "0" * 32), "garbage"),
         DifferenceKind.ORPHAN,
         "fb:key:key_000",
     ),
     "a deadline that is no time": (
-        lambda s: s.redis.zadd(s.deadlines, {s.running: float("inf")}),
+        lambda scene: scene.redis.zadd(scene.deadlines, {scene.running: float("inf")}),
         DifferenceKind.UNREADABLE,
         ":deadlines",
     ),

@@ -84,7 +84,7 @@ async def test_r1_free_credits_reset_to_the_amount_and_what_was_left_is_gone(wor
     assert later.free_resets_at == account.free_resets_at + DAY
 
 
-async def test_r19_daily_resets_nobody_saw_collapse_into_one_entry(world: World) -> None:
+async def test_r19_missed_daily_resets_collapse_into_one_entry(world: World) -> None:
     await world.account()
     await world.finish(await world.spend(30_000))
     account = await world.advance(100 * DAY)

@@ -54,7 +54,7 @@ async def test_a_webhook_that_was_paused_for_a_month_is_no_difference(world: Wor
     assert report.clean, text(report)
 
 
-async def test_one_account_is_looked_at_alone(world: World) -> None:
+async def test_a_single_account_can_be_audited(world: World) -> None:
     await a_busy_time(world)
     await world.redis.hincrby(keys.account(partition_of_account("ann", PARTITIONS), "ann"), "held:f", 1)
     world.holds = False
@@ -97,7 +97,7 @@ async def test_a_broken_journal_is_named_once_also_between_two_pages(
     assert (found.expected, found.found) == (f"entry {newest - 3} before it", f"entry {newest - 4}")
 
 
-async def test_keys_of_others_on_the_same_server_are_not_looked_at(world: World) -> None:
+async def test_other_programs_keys_on_the_same_server_are_ignored(world: World) -> None:
     """One whose name is no UTF-8, as other programs have them, ended every audit with a traceback."""
     world.holds = False
     await set_scene(world)
@@ -114,8 +114,8 @@ async def test_a_ruined_ledger_is_counted_and_its_report_stays_small(world: Worl
     world.holds = False
     await world.account()
     partition = partition_of_account("ann", PARTITIONS)
-    strangers = [generation_id(partition) for _ in range(DIFFERENCES_MAX + 1)]
-    await world.redis.zadd(keys.deadlines(partition), dict.fromkeys(strangers, 1))
+    missing = [generation_id(partition) for _ in range(DIFFERENCES_MAX + 1)]
+    await world.redis.zadd(keys.deadlines(partition), dict.fromkeys(missing, 1))
     report = await audit(world.ledger)
     assert report.counted == {DifferenceKind.DEADLINE: DIFFERENCES_MAX + 1}
     assert len(report.differences) == DIFFERENCES_MAX

@@ -115,7 +115,9 @@ async def test_an_audit_in_many_small_pieces_says_nothing_either(world: World, m
     assert report.unproved == ()
 
 
-async def test_what_never_stands_still_is_said_to_be_not_proved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_item_that_keeps_changing_is_reported_as_not_verified(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(audited_accounts, "GENERATIONS_AT_ONCE", 3)
     monkeypatch.setattr(audited_indexes, "ROWS_AT_ONCE", 3)
     monkeypatch.setattr(rechecking, "_PAUSE_MAX_SECONDS", 0)

@@ -74,7 +74,7 @@ async def test_a_callback_about_what_became_another_job_does_not_count(world: Wo
     assert (await park(world, generation)).dispatch is None
 
 
-async def test_begin_forgets_the_callback_for_it_looks_anyway(world: World) -> None:
+async def test_begin_clears_the_callback_because_it_polls_anyway(world: World) -> None:
     await world.account()
     generation = await noted(world)
     await call(world, generation)
@@ -128,7 +128,7 @@ async def test_the_end_forgets_a_callback(world: World) -> None:
     assert "called_back" not in await world.fields(generation)
 
 
-async def test_what_is_queued_looks_when_it_begins(world: World) -> None:
+async def test_a_queued_generation_polls_when_it_begins(world: World) -> None:
     await world.account()
     generation = await noted(world)
     await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
@@ -143,7 +143,7 @@ async def test_nothing_is_known_of_a_generation_that_is_not_there(world: World) 
     assert await world.contents() == before
 
 
-async def test_past_the_time_at_which_the_provider_is_given_up_the_look_refunds(world: World) -> None:
+async def test_past_give_up_at_the_poll_refunds(world: World) -> None:
     await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 46 * MINUTE)

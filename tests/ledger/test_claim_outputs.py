@@ -8,7 +8,7 @@ from tests.ledger.world import World
 from tests.until import until
 
 
-async def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(world: World) -> None:
+async def test_claimed_outputs_are_exclusive_until_the_claim_expires(world: World) -> None:
     await world.account()
     world.ledger.outputs_kept_ms = 0
     generation = await world.spend()

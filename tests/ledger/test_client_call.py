@@ -80,7 +80,7 @@ async def test_a_call_is_kept_for_longer_and_never_shorter(world: World, calls: 
     assert await remembered(world) == [f"-0 {made}"]
 
 
-async def test_a_call_that_was_refused_is_nobodys_retry(world: World, calls: ClientCalls) -> None:
+async def test_a_refused_call_has_no_retries(world: World, calls: ClientCalls) -> None:
     made = await calls.key_of(CALL, 0)
     await calls.forgotten(CALL, made)
     assert await remembered(world) == []

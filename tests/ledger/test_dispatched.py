@@ -15,7 +15,7 @@ async def deadline_of(world: World, generation: str) -> int:
     return deadline
 
 
-async def test_a_dispatched_generation_is_looked_at_again_in_a_minute(world: World) -> None:
+async def test_a_dispatched_generation_is_checked_again_in_a_minute(world: World) -> None:
     await world.account()
     generation = await world.spend()
     before = await world.now()
@@ -47,7 +47,7 @@ async def test_a_late_dispatched_cannot_touch_a_lease(world: World) -> None:
     assert await world.contents() == before
 
 
-async def test_a_late_dispatched_cannot_put_off_what_is_looked_at_again_sooner(world: World) -> None:
+async def test_a_late_dispatched_cannot_delay_an_earlier_check(world: World) -> None:
     """The caretaker found it overdue and dispatches it now; the first dispatcher's word comes after that."""
     await world.account()
     generation = await world.spend()
@@ -70,7 +70,7 @@ async def test_a_dispatched_of_an_ended_or_unknown_generation_changes_nothing(wo
     assert await world.contents() == before
 
 
-async def test_the_look_again_is_never_later_than_the_queue_timeout(world: World) -> None:
+async def test_the_next_check_is_never_later_than_the_queue_timeout(world: World) -> None:
     await world.account()
     generation = await world.spend(terms=replace(TERMS, queue_timeout_ms=20 * SECOND))
     await world.ledger.dispatched({generation: await deadline_of(world, generation)})
@@ -79,7 +79,7 @@ async def test_the_look_again_is_never_later_than_the_queue_timeout(world: World
     assert await deadline_of(world, generation) == queued_at + 20 * SECOND
 
 
-async def test_a_retry_is_looked_at_a_minute_after_its_pause(world: World) -> None:
+async def test_a_retry_is_checked_a_minute_after_its_pause(world: World) -> None:
     await world.account()
     generation = await world.running()
     requeued = the(outcomes.Requeued, await world.settle(generation, FailureCode.PROVIDER_FAILED))
@@ -87,7 +87,7 @@ async def test_a_retry_is_looked_at_a_minute_after_its_pause(world: World) -> No
     assert await deadline_of(world, generation) == requeued.dispatch.not_before + MINUTE
 
 
-async def test_r17_a_dispatched_look_at_a_parked_one_is_repeated_in_a_minute(world: World) -> None:
+async def test_r17_a_dispatched_poll_of_a_parked_one_is_repeated_in_a_minute(world: World) -> None:
     await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 30 * SECOND)

@@ -50,7 +50,7 @@ async def world_on_cluster(cluster_url: str) -> AsyncIterator[World]:
         yield made
 
 
-async def test_a_server_that_hides_its_settings_is_said_to_be_unverified_where_it_tells_nothing(
+async def test_hidden_settings_are_reported_as_unverified(
     own_redis: RedisServer,
 ) -> None:
     """Rented Redis often forbids CONFIG. INFO then tells of two settings, and the third stays unknown."""

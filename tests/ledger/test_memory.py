@@ -28,7 +28,7 @@ async def test_a_smaller_limit_is_a_hint_with_the_command_and_no_weakness(own_re
         assert await world.ledger.durability() == []
 
 
-async def test_a_server_that_does_not_tell_gets_no_hint(own_redis: RedisServer) -> None:
+async def test_a_server_that_hides_the_setting_gets_no_hint(own_redis: RedisServer) -> None:
     with own_redis.client() as client:
         client.config_set("hash-max-listpack-value", 64)
         client.execute_command("ACL SETUSER default -config")

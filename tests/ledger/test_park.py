@@ -22,7 +22,7 @@ async def test_a_parked_generation_runs_on_without_a_lease(world: World) -> None
     assert await world.held() == 10_000
 
 
-async def test_the_next_look_comes_after_30_seconds_doubling_to_5_minutes(world: World) -> None:
+async def test_the_poll_interval_is_30_seconds_doubling_to_5_minutes(world: World) -> None:
     await world.account()
     generation = await world.running(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
@@ -38,7 +38,7 @@ async def test_the_next_look_comes_after_30_seconds_doubling_to_5_minutes(world:
     assert (await world.generation(generation)).failures == 0
 
 
-async def test_who_knows_when_it_will_have_ended_looks_sooner_but_never_later(world: World) -> None:
+async def test_a_known_end_makes_the_poll_sooner_but_never_later(world: World) -> None:
     await world.account()
     generation = await world.running(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
     await world.ledger.note(generation=generation, attempt=1, ref="job-7")
@@ -66,7 +66,7 @@ async def test_how_far_it_is_when_it_is_left_is_kept_and_never_goes_back(world: 
         await world.begin(generation, attempt + 1)
 
 
-async def test_when_a_job_was_submitted_and_last_looked_at_is_kept_as_long_as_the_job(world: World) -> None:
+async def test_submit_and_last_poll_times_are_kept_as_long_as_the_job(world: World) -> None:
     await world.account()
     generation = await world.running()
     before = await world.now()
@@ -82,7 +82,7 @@ async def test_when_a_job_was_submitted_and_last_looked_at_is_kept_as_long_as_th
     assert (found.ref_at, found.looked_at) == (None, None)
 
 
-async def test_it_is_looked_at_once_more_before_it_is_given_up_and_then_when_it_is(world: World) -> None:
+async def test_it_is_polled_once_more_before_give_up_at_and_then_at_it(world: World) -> None:
     """A provider that was done between the last long look and `give_up_at` was thrown away with its work."""
     await world.account()
     generation = await world.running(terms=replace(TERMS, provider_timeout_ms=25 * SECOND))
@@ -97,7 +97,7 @@ async def test_it_is_looked_at_once_more_before_it_is_given_up_and_then_when_it_
     assert await world.deadline(generation) == (await world.generation(generation)).give_up_at
 
 
-async def test_a_new_job_of_the_provider_starts_with_short_looks_again(world: World) -> None:
+async def test_a_new_job_starts_with_a_short_poll_interval_again(world: World) -> None:
     await world.account()
     generation = await world.parked()
     await world.begin(generation, 2)
@@ -134,7 +134,7 @@ async def test_parking_after_a_cancel_request_ends_it(world: World) -> None:
     assert await world.contents() == before
 
 
-async def test_the_worker_that_parked_holds_nothing_any_more(world: World) -> None:
+async def test_the_worker_that_parked_no_longer_has_the_lease(world: World) -> None:
     await world.account()
     generation = await world.parked()
     before = await world.contents()

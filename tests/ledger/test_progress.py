@@ -7,7 +7,7 @@ from gateway.ledger import outcomes
 from tests.ledger.world import World
 
 
-async def tell(world: World, generation: str, thousandths: int, job: str = "job-7") -> object:
+async def report(world: World, generation: str, thousandths: int, job: str = "job-7") -> object:
     return await world.ledger.progress(generation=generation, job=job, thousandths=thousandths)
 
 
@@ -15,7 +15,7 @@ async def test_a_parked_generation_gets_on(world: World) -> None:
     await world.account()
     generation = await world.parked()
     deadline, version = await world.deadline(generation), (await world.generation(generation)).version
-    assert await tell(world, generation, 420) == outcomes.Noted()
+    assert await report(world, generation, 420) == outcomes.Noted()
     found = await world.generation(generation)
     assert (found.progress_thousandths, found.version) == (420, version + 1)
     assert await world.deadline(generation) == deadline
@@ -24,10 +24,10 @@ async def test_a_parked_generation_gets_on(world: World) -> None:
 async def test_it_never_goes_back_and_the_same_again_is_no_change(world: World) -> None:
     await world.account()
     generation = await world.parked()
-    await tell(world, generation, 420)
+    await report(world, generation, 420)
     before = await world.contents()
-    assert await tell(world, generation, 420) == outcomes.Noted()
-    assert await tell(world, generation, 419) == outcomes.Noted()
+    assert await report(world, generation, 420) == outcomes.Noted()
+    assert await report(world, generation, 419) == outcomes.Noted()
     assert await world.contents() == before
 
 
@@ -36,7 +36,7 @@ async def test_an_attempt_in_work_says_it_by_itself(world: World) -> None:
     generation = await world.parked()
     await world.begin(generation, 2)
     before = await world.contents()
-    assert await tell(world, generation, 420) == outcomes.Noted()
+    assert await report(world, generation, 420) == outcomes.Noted()
     assert await world.contents() == before
 
 
@@ -50,8 +50,8 @@ async def test_another_job_an_ended_one_and_none_are_refused(world: World) -> No
     await world.begin(queued, 2)
     await world.ledger.hand_back(generation=queued, attempt=2, operation=operation_id())
     before = await world.contents()
-    assert await tell(world, parked, 420, "job-6") == outcomes.Stale()
-    assert await tell(world, ended, 420) == outcomes.Stale()
-    assert await tell(world, queued, 420) == outcomes.Stale()
-    assert await tell(world, "gen_00aaaaaaaaaaaaaaaaaaaaaaaa", 420) == outcomes.Stale()
+    assert await report(world, parked, 420, "job-6") == outcomes.Stale()
+    assert await report(world, ended, 420) == outcomes.Stale()
+    assert await report(world, queued, 420) == outcomes.Stale()
+    assert await report(world, "gen_00aaaaaaaaaaaaaaaaaaaaaaaa", 420) == outcomes.Stale()
     assert await world.contents() == before

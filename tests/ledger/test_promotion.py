@@ -92,7 +92,7 @@ async def test_r14_the_hundred_are_of_all_tools_together(world: World) -> None:
 
 
 @pytest.mark.parametrize("count", [1, AT_ONCE])
-async def test_r14_who_fits_into_one_script_leaves_nobody_marked(world: World, count: int) -> None:
+async def test_r14_promotions_that_fit_one_script_mark_no_other(world: World, count: int) -> None:
     waiting = await a_full_waiting_room(world, count)
     assert names((await world.subscribe(plan="wide")).promoted) == waiting
     assert await due(world) == []

@@ -238,7 +238,7 @@ async def test_another_server_cannot_confirm_what_it_never_had(
         other.stop()
 
 
-async def test_holds_that_nobody_was_told_of_end_by_themselves(world: World, replica: RedisServer) -> None:
+async def test_unacknowledged_holds_end_by_themselves(world: World, replica: RedisServer) -> None:
     generation = generation_id(partition_of_account("ann", PARTITIONS))
     replica.kill()
     with pytest.raises(ReplicasMissing):

@@ -39,7 +39,7 @@ async def test_nothing_is_rescued_before_its_deadline_or_by_a_deadline_that_move
     assert await world.contents() == before
 
 
-async def test_r16_a_queued_generation_that_nobody_dispatched_is_dispatched_again(world: World) -> None:
+async def test_r16_an_undispatched_generation_is_dispatched_again(world: World) -> None:
     await world.account()
     reserved = the(outcomes.Reserved, await world.reserve())
     await world.pass_time(reserved.generation.id, 3 * SECOND)
@@ -161,7 +161,7 @@ async def test_r16_an_overdue_waiting_one_is_promoted_if_it_fits(world: World) -
     assert isinstance(await world.rescue(waiting), outcomes.NotDue)
 
 
-async def test_r17_a_parked_one_is_dispatched_at_its_next_look_and_is_no_failure(world: World) -> None:
+async def test_r17_a_parked_one_is_dispatched_at_its_next_poll_without_a_failure(world: World) -> None:
     await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 30 * SECOND)

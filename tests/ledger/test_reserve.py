@@ -179,7 +179,7 @@ async def test_r15_a_plans_head_start_puts_its_generations_ahead(world: World) -
     assert second.dispatch.score == second.generation.created_at - 10 * MINUTE
 
 
-async def test_r16_a_new_generation_is_looked_at_when_it_should_have_been_dispatched(world: World) -> None:
+async def test_r16_a_new_generation_has_a_dispatch_deadline(world: World) -> None:
     await world.account()
     reserved = the(outcomes.Reserved, await world.reserve())
     assert reserved.dispatch is not None

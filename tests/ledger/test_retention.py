@@ -52,7 +52,7 @@ async def test_a_record_lives_for_thirty_days_however_short_its_outputs_do(ledge
         assert await world.redis.pttl(keys.generation(PARTITION, generation)) > 29 * DAY
 
 
-async def test_the_list_and_usage_are_kept_as_the_gateway_says_whoever_ends(keeping: World) -> None:
+async def test_list_and_usage_retention_is_the_gateways_whoever_ends_it(keeping: World) -> None:
     worker = other(keeping)
     listed = keys.recent(PARTITION, "ann")
     now = await keeping.now()

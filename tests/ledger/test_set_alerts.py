@@ -95,7 +95,7 @@ async def test_all_that_is_available_counts_also_top_ups(world: World) -> None:
     assert await reasons(world) == ["20 % of 8000 reached, 1600 left"]
 
 
-async def test_an_expiry_that_nobody_saw_is_found_by_whoever_looks_next(world: World) -> None:
+async def test_an_unseen_expiry_is_found_by_the_next_read(world: World) -> None:
     start = await subscriber(world)
     await world.grant(amount=2_000_000, expires_at=start + 3 * DAY)
     await world.spend(ALLOTMENT)
@@ -177,6 +177,6 @@ async def test_r11_thresholds_sent_twice_are_set_once(world: World) -> None:
     assert (await set_alerts(world, 500, operation="one")).alerts_thousandths == ()
 
 
-async def test_nobody_has_no_thresholds(world: World) -> None:
+async def test_an_unknown_account_has_no_thresholds(world: World) -> None:
     made = await world.ledger.set_alerts(account="nobody", operation="x", thousandths=(200,))
     assert isinstance(made, outcomes.NotFound)

@@ -36,7 +36,7 @@ async def test_it_stays_queued_and_has_not_started_nor_failed(world: World) -> N
     await world.begin(generation)
 
 
-async def test_its_time_in_the_queue_does_not_run_while_it_stands_there(world: World) -> None:
+async def test_queue_timeout_does_not_run_in_the_provider_queue(world: World) -> None:
     await world.account()
     generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
@@ -44,7 +44,7 @@ async def test_its_time_in_the_queue_does_not_run_while_it_stands_there(world: W
     await world.begin(generation)
 
 
-async def test_it_runs_again_when_it_was_looked_at_and_no_worker_comes(world: World) -> None:
+async def test_queue_timeout_runs_again_after_the_check(world: World) -> None:
     await world.account()
     generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
@@ -80,7 +80,7 @@ async def test_sent_twice_it_answers_with_the_same_attempt(world: World) -> None
     assert replace(again, deadline=first.deadline) == first
 
 
-async def test_what_runs_or_waits_for_another_attempt_is_not_lined_up(world: World) -> None:
+async def test_a_running_or_stale_attempt_is_not_queued_for_a_slot(world: World) -> None:
     await world.account()
     generation = await world.running()
     before = await world.contents()

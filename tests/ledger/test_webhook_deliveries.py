@@ -11,9 +11,9 @@ from tests.ledger.webhook_deliveries import (
     ENDS,
     Clocked,
     claim,
+    deliveries_of,
     due_of,
     fail_for_a_day,
-    told,
     tried,
     types,
     webhook_of,
@@ -33,7 +33,7 @@ async def test_a_receiver_that_is_down_is_tried_for_a_day_with_growing_pauses_an
         if word == "paused":
             break
         assert word == "again"
-        (delivery,) = await told(world, webhook)
+        (delivery,) = await deliveries_of(world, webhook)
         assert delivery.next_at is not None
         pause = delivery.next_at - await clocked.now()
         pauses.append(pause)
@@ -47,7 +47,7 @@ async def test_a_receiver_that_is_down_is_tried_for_a_day_with_growing_pauses_an
     assert 23 * HOUR < await clocked.now() - began_at <= DAY
     paused = await webhook_of(world, webhook)
     assert (paused.paused_because, paused.paused_at, paused.failing_since) == ("failing", await clocked.now(), began_at)
-    (delivery,) = await told(world, webhook)
+    (delivery,) = await deliveries_of(world, webhook)
     assert (delivery.status, delivery.next_at, delivery.tried) == ("pending", None, 13)
     assert {one.word for one in delivery.tries} == {"timeout"}
     await clocked.advance(DAY)
@@ -56,9 +56,9 @@ async def test_a_receiver_that_is_down_is_tried_for_a_day_with_growing_pauses_an
     assert await claim(world, due) == [], "what comes meanwhile waits too"
     await world.ledger.change_webhook(webhook=webhook, account="ann", status="active")
     resumed = await claim(world, due)
-    assert [one[1].event for one in resumed] == [one.event for one in await told(world, webhook)]
+    assert [one[1].event for one in resumed] == [one.event for one in await deliveries_of(world, webhook)]
     assert await tried(world, due, resumed[0], 500) == "again"
-    (first, _) = await told(world, webhook)
+    (first, _) = await deliveries_of(world, webhook)
     assert first.next_at == await clocked.now() + 5 * SECOND, "a whole day of tries again"
 
 
@@ -75,7 +75,7 @@ async def test_one_event_that_a_receiver_never_takes_does_not_stop_the_others(cl
         await clocked.advance(4 * HOUR)
     assert "paused" not in words
     assert not (await webhook_of(world, webhook)).paused
-    statuses = {one.subject: one.status for one in await told(world, webhook)}
+    statuses = {one.subject: one.status for one in await deliveries_of(world, webhook)}
     assert statuses.pop(poison) == "failed"
     assert set(statuses.values()) == {"delivered"}
 
@@ -92,7 +92,7 @@ async def test_an_address_of_a_request_is_given_up_alone(clocked: Clocked) -> No
     assert await tried(world, due, one) == "delivered"
 
 
-async def test_a_teller_that_was_killed_leaves_its_delivery_due_and_its_try_in_the_table(clocked: Clocked) -> None:
+async def test_a_killed_sender_leaves_its_delivery_due_and_its_try_listed(clocked: Clocked) -> None:
     world = clocked.world
     await world.account()
     webhook = await world.listen("ann", *ENDS)
@@ -105,7 +105,7 @@ async def test_a_teller_that_was_killed_leaves_its_delivery_due_and_its_try_in_t
     (again,) = await claim(world, due)
     assert await tried(world, due, lost) == "stale"
     assert await tried(world, due, again) == "delivered"
-    (delivery,) = await told(world, webhook)
+    (delivery,) = await deliveries_of(world, webhook)
     assert [(one.status_code, one.word) for one in delivery.tries] == [(None, "interrupted"), (200, None)]
 
 
@@ -118,7 +118,9 @@ async def test_pauses_are_spread_by_a_tenth(clocked: Clocked) -> None:
     due = due_of(webhook)
     for one, jitter in zip(await claim(world, due), (900, 1100), strict=True):
         await tried(world, due, one, 500, jitter)
-    assert [one.next_at for one in await told(world, webhook)] == [await clocked.now() + ms for ms in (4500, 5500)]
+    assert [one.next_at for one in await deliveries_of(world, webhook)] == [
+        await clocked.now() + ms for ms in (4500, 5500)
+    ]
 
 
 async def test_what_is_kept_is_bounded_and_what_is_done_goes_first(clocked: Clocked) -> None:
@@ -137,13 +139,13 @@ async def test_what_is_kept_is_bounded_and_what_is_done_goes_first(clocked: Cloc
                 await clocked.advance(1)
 
         await happen(60)
-        assert len(await told(world, webhook)) == 40
+        assert len(await deliveries_of(world, webhook)) == 40
         assert (await webhook_of(world, webhook)).dropped == 20
         for one in await claim(world, due, 100):
             await tried(world, due, one)
-        assert len(await told(world, webhook)) == 20
+        assert len(await deliveries_of(world, webhook)) == 20
         await happen(3)
-        assert [one.status for one in await told(world, webhook)] == ["delivered"] * 17 + ["pending"] * 3
+        assert [one.status for one in await deliveries_of(world, webhook)] == ["delivered"] * 17 + ["pending"] * 3
         assert (await webhook_of(world, webhook)).dropped == 20
 
 

@@ -13,8 +13,8 @@ from tests.ledger.webhook_deliveries import (
     CLAIM_MS,
     ENDS,
     claim,
+    deliveries_of,
     due_of,
-    told,
     tried,
     types,
 )
@@ -25,7 +25,7 @@ BOTH = ["running", "succeeded"]
 # --- who is told of what --------------------------------------------------------------------------------------------
 
 
-async def test_each_way_to_begin_and_end_is_told_once(world: World) -> None:
+async def test_each_way_to_begin_and_end_emits_one_event(world: World) -> None:
     await world.account(top_up=100_000)
     webhook = await world.listen()
     made = [await world.spend() for _ in range(3)]
@@ -37,7 +37,7 @@ async def test_each_way_to_begin_and_end_is_told_once(world: World) -> None:
     await world.pass_time(retried, MINUTE)
     await world.begin(retried, 2)
     # Events of one millisecond are listed in any order.
-    assert sorted((one.subject, str(one.type)) for one in await told(world, webhook)) == sorted(
+    assert sorted((one.subject, str(one.type)) for one in await deliveries_of(world, webhook)) == sorted(
         [
             (made[0], "generation.running"),
             (made[0], "generation.succeeded"),
@@ -58,13 +58,13 @@ async def test_an_ending_that_is_sent_again_is_no_second_event(world: World) -> 
     assert await types(world, webhook) == ["generation.failed"]
 
 
-async def test_a_generation_that_a_rescue_ends_is_told_too(world: World) -> None:
+async def test_a_generation_ended_by_a_rescue_emits_an_event(world: World) -> None:
     await world.account()
     webhook = await world.listen("ann", *ENDS)
     generation = await world.spend()
     await world.pass_time(generation, 2 * HOUR)
     the(outcomes.Ended, await world.rescue(generation))
-    (event,) = await told(world, webhook)
+    (event,) = await deliveries_of(world, webhook)
     assert (event.type, event.subject, event.status) == ("generation.failed", generation, "pending")
 
 
@@ -81,7 +81,7 @@ async def test_who_listens_to_nothing_costs_no_write_and_leaves_no_trace(world: 
     assert "listened" not in await world.fields(generation)
 
 
-async def test_alerts_payments_and_plans_are_told(world: World) -> None:
+async def test_alerts_payments_and_plans_emit_events(world: World) -> None:
     await world.account()
     webhook = await world.listen()
     await world.subscribe()
@@ -89,7 +89,7 @@ async def test_alerts_payments_and_plans_are_told(world: World) -> None:
     await world.ledger.cancel(generation=generation)
     await world.spend(8_100_000)
     # Ids are random, and so is an event's place among others of the same millisecond.
-    events = [one for one in await told(world, webhook) if not one.type.startswith("generation.")]
+    events = [one for one in await deliveries_of(world, webhook) if not one.type.startswith("generation.")]
     assert sorted(str(one.type) for one in events) == [
         "credits.exhausted",
         "credits.low",
@@ -103,21 +103,23 @@ async def test_alerts_payments_and_plans_are_told(world: World) -> None:
     assert exhausted["available"] == "0"
 
 
-async def test_a_plan_that_lapses_is_told_when_somebody_touches_the_account(world: World) -> None:
+async def test_a_lapsed_plan_emits_an_event_when_the_account_is_next_touched(world: World) -> None:
     await world.account(plan="standard")
     webhook = await world.listen("ann", EventType.SUBSCRIPTION_CHANGED)
     await world.ledger.unsubscribe(account="ann", operation=operation_id(), when="period_end")
     await world.advance(40 * DAY)
-    lapsed, cancelled = sorted((one.data for one in await told(world, webhook)), key=lambda data: "plan" in data)
+    lapsed, cancelled = sorted(
+        (one.data for one in await deliveries_of(world, webhook)), key=lambda data: "plan" in data
+    )
     assert (cancelled["plan"], "cancelled_to" in cancelled) == ("standard", True)
     assert lapsed == {"was": "standard"}
 
 
-async def test_an_event_that_nobody_asked_for_is_not_kept(world: World) -> None:
+async def test_an_event_without_subscribers_is_not_stored(world: World) -> None:
     await world.account()
     webhook = await world.listen("ann", EventType.TOP_UP_PAID)
     await world.finish(await world.spend())
-    assert await told(world, webhook) == []
+    assert await deliveries_of(world, webhook) == []
 
 
 @pytest.mark.cluster
@@ -127,7 +129,7 @@ async def test_operators_hear_of_all_accounts_in_one_list(world: World) -> None:
     for name in names:
         await world.account(name)
         await world.finish(await world.spend(account=name))
-    events = await told(world, webhook, None)
+    events = await deliveries_of(world, webhook, None)
     assert [one.account for one in events] == names
     first = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account=None, limit=4))
     rest = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account=None, limit=4, before=first.next))
@@ -139,12 +141,12 @@ async def test_operators_hear_of_all_accounts_in_one_list(world: World) -> None:
     assert not left & {"webhook", "webhooks", "delivery", "deliveries", "pending"}
 
 
-async def test_a_requests_own_url_is_told_beside_the_webhooks(world: World) -> None:
+async def test_a_requests_own_url_gets_events_besides_the_webhooks(world: World) -> None:
     await world.account()
     webhook = await world.listen("ann", *ENDS)
     await world.finish(await world.spend(webhook=OwnWebhook("https://example.com/1")))
     assert await types(world, webhook) == ["generation.succeeded"]
-    own = await told(world, "default")
+    own = await deliveries_of(world, "default")
     assert {str(one.type) for one in own} == {"generation.running", "generation.succeeded"}
     assert len(own) == 2
     assert {one.url for one in own} == {"https://example.com/1"}
@@ -157,7 +159,7 @@ async def test_a_requests_own_url_is_stored_as_before_there_were_forms_and_read_
     stored = await world.redis.hgetall(world.ledger.generation_key(generation))
     assert {name for name in stored if name.startswith(b"webhook")} == {b"webhook"}
     await world.finish(generation)
-    own = await told(world, "default")
+    own = await deliveries_of(world, "default")
     assert [(one.url, one.form) for one in own] == [("https://example.com/1", None)] * 2
     place = keys.delivery(due_of("default").partition, "ann", "default", own[0].event)
     delivery = await world.redis.hgetall(place)
@@ -172,7 +174,7 @@ async def test_a_generations_own_webhook_has_its_form_and_only_the_events_that_i
     await world.account()
     webhook = await world.listen("ann")
     await world.finish(await world.spend(webhook=OwnWebhook("https://example.com/1", WebhookForm.FAL, only)))
-    own, others = await told(world, "default"), await told(world, webhook)
+    own, others = await deliveries_of(world, "default"), await deliveries_of(world, webhook)
     assert sorted((str(one.type), one.form) for one in own) == [
         (f"generation.{one}", WebhookForm.FAL) for one in expected
     ]
@@ -194,7 +196,7 @@ async def test_an_owner_may_have_only_so_many(world: World) -> None:
 # --- claims ---------------------------------------------------------------------------------------------------------
 
 
-async def test_of_two_tellers_one_has_each_delivery(world: World) -> None:
+async def test_of_two_senders_one_claims_each_delivery(world: World) -> None:
     await world.account()
     webhook = await world.listen("ann", *ENDS)
     for _ in range(3):
@@ -208,7 +210,7 @@ async def test_of_two_tellers_one_has_each_delivery(world: World) -> None:
     for one in (*first, *second):
         assert await tried(world, due, one) == "delivered"
     assert await tried(world, due, first[0], 500) == "stale"
-    assert {one.status for one in await told(world, webhook)} == {"delivered"}
+    assert {one.status for one in await deliveries_of(world, webhook)} == {"delivered"}
 
 
 @pytest.mark.cluster
@@ -245,7 +247,7 @@ async def test_what_is_kept_no_longer_holds_nothing_up(world: World) -> None:
         await world.ledger.cancel(generation=await world.spend(0))
     world.holds = False  # most of the events are gone
     partition = partition_of_account("ann", PARTITIONS)
-    events = await told(world, webhook)
+    events = await deliveries_of(world, webhook)
     for one in events[:-1]:
         await world.redis.delete(keys.delivery(partition, "ann", webhook, one.event))
     ((_, left),) = await claim(world, due_of(webhook), limit=1)

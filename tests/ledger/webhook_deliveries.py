@@ -21,14 +21,14 @@ def due_of(webhook: str, account: str = "ann") -> Due:
     return Due(partition_of_account(account, PARTITIONS), account, webhook)
 
 
-async def told(world: World, webhook: str, account: str | None = "ann") -> list[Delivery]:
-    """What a webhook was told or is yet to be told, oldest first."""
+async def deliveries_of(world: World, webhook: str, account: str | None = "ann") -> list[Delivery]:
+    """All deliveries of a webhook, done or pending, oldest first."""
     page = the(outcomes.Page, await world.ledger.deliveries(webhook=webhook, account=account, limit=100))
     return list(page.data)[::-1]
 
 
 async def types(world: World, webhook: str, account: str | None = "ann") -> list[str]:
-    return [str(one.type) for one in await told(world, webhook, account)]
+    return [str(one.type) for one in await deliveries_of(world, webhook, account)]
 
 
 async def claim(world: World, due: Due, limit: int = 10) -> Sequence[tuple[str, Delivery]]:

@@ -23,7 +23,7 @@ def test_each_tool_is_named_with_its_arguments() -> None:
         assert (added if tool.name != "generate" else quote - {"prompt?"} | added) == taken, tool.name
 
 
-def test_each_code_and_limit_is_told() -> None:
+def test_each_code_and_limit_is_documented() -> None:
     sources = [Path(module.__file__ or "").read_text() for module in (refusals, price_list, tools)]
     own = {code for source in sources for code in re.findall(r'ToolRefused\(\s*"(\w+)"', source)}
     assert {"price_changed", "gateway_unreachable", "invalid_arguments", "rate_card_changed"} <= own

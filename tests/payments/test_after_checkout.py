@@ -178,7 +178,7 @@ async def test_a_checkout_says_what_became_of_it_and_what_it_gave(gateway: Visit
     assert bought["granted"] == {"bucket": "subscription", "credits": 8000, "grant": None}
 
 
-async def test_what_was_declined_has_failed_and_what_nobody_can_open_any_more_has_expired(
+async def test_a_declined_purchase_has_failed_and_one_with_an_old_link_has_expired(
     gateway: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = await subscriber(gateway)

@@ -269,7 +269,7 @@ async def test_an_outage_of_stripe_is_said_and_the_same_key_goes_on(
     assert len(stripe_server.sessions) == 1
 
 
-async def test_r22_a_test_account_is_told_why_it_cannot_pay(selling: Visitor) -> None:
+async def test_r22_a_test_account_gets_the_reason_why_it_cannot_pay(selling: Visitor) -> None:
     key = await subscriber(selling)
     await selling.ledger.advance(account="acme", operation="op-1", advance_ms=1)
     refused = await begin(selling, key)

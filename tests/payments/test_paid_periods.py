@@ -127,7 +127,7 @@ async def test_a_proration_that_is_billed_with_the_next_invoice_gives_in_the_nex
     assert PRO + late - old - 10_000 < await shop.credits() <= PRO + late - old
 
 
-async def test_cycles_that_begin_anew_have_their_own_allotment_and_what_is_left_of_the_old_one(shop: Shop) -> None:
+async def test_restarted_cycles_have_their_own_allotment_and_the_old_ones_leftover(shop: Shop) -> None:
     customer = shop.customer
     rest = share(customer, STANDARD, shop.now)
     await shop.tell(*customer.restart(shop.now, 30 * DAY))

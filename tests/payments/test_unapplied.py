@@ -125,7 +125,7 @@ async def test_an_event_of_an_unknown_purchase_is_kept_and_can_be_dropped(sellin
     assert (await selling.call("GET", "/readyz")).body["status"] == "ok"
 
 
-async def test_what_is_kept_names_nobody(selling: Visitor) -> None:
+async def test_stored_events_have_no_personal_data(selling: Visitor) -> None:
     _, _, bundle, now = await sold(selling)
     event = shapes.bundle_paid(bundle, "pi_1", now)
     event["data"]["object"]["metadata"] |= {"farebox_checkout": "chk_no", "remark": "for Ann"}

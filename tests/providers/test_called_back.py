@@ -72,7 +72,7 @@ async def test_a_parked_job_is_finished_when_its_vendor_calls(scene: Scene, redi
     assert await scene.stage.spent() == PRICE
 
 
-async def test_what_moderation_refused_ends_at_once_refunded_and_is_told_without_the_prompt(scene: Scene) -> None:
+async def test_a_moderated_job_ends_at_once_refunded_and_is_logged_without_the_prompt(scene: Scene) -> None:
     worker = scene.worker()
     scene.vendor.spoil = "moderated"
     ended = await scene.stage.ended(await scene.order())

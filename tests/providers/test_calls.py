@@ -211,7 +211,7 @@ async def test_a_socket_is_not_led_away_from_the_provider() -> None:
         assert other.asked == []
 
 
-async def test_an_address_for_looking_that_a_provider_names_elsewhere_is_judged_too() -> None:
+async def test_a_poll_url_on_another_host_is_checked_too() -> None:
     async with calls_to(always(200)) as (calls, _):
         with pytest.raises(ProviderFailed, match="must resolve to a public address"):
             await calls.ask("GET", "http://169.254.169.254/status", repeatable=True)
@@ -246,7 +246,7 @@ async def test_a_name_that_leads_into_our_own_network_is_not_called() -> None:
 @pytest.mark.parametrize(
     ("status", "error"), [(404, ProviderFailed), (403, ProviderFailed), (500, ProviderUnreachable), (429, ProviderBusy)]
 )
-async def test_an_output_that_is_gone_is_told_from_one_that_cannot_be_had_now(
+async def test_a_deleted_output_is_distinguished_from_an_unavailable_one(
     status: int, error: type[ProviderError]
 ) -> None:
     async with calls_to(always(status)) as (calls, _):

@@ -56,7 +56,7 @@ async def test_the_workflow_is_filled_in_with_values_of_their_types(vendor: Comf
     assert vendor.refused == []
 
 
-async def test_a_seed_that_nobody_asked_for_is_another_for_each_job_and_the_same_for_one(
+async def test_a_default_seed_differs_between_jobs_and_is_the_same_for_retries(
     vendor: ComfyUiVendor, provider: ComfyUi
 ) -> None:
     for key in ("first", "second"):
@@ -108,7 +108,7 @@ async def test_a_500_without_a_job_is_a_failure(vendor: ComfyUiVendor, provider:
 
 
 @pytest.mark.parametrize("unclear", ["drop_answers", "break_answers"])
-async def test_while_nobody_can_say_whether_it_was_queued_it_is_unknown_and_can_be_stopped(
+async def test_a_job_that_may_be_queued_is_unknown_and_can_be_stopped(
     vendor: ComfyUiVendor, provider: ComfyUi, unclear: str
 ) -> None:
     setattr(vendor, unclear, 1)
@@ -163,7 +163,7 @@ async def test_how_far_it_is_comes_from_the_socket_and_only_its_own_counts(
     assert vendor.listeners == 1
 
 
-async def test_without_a_socket_it_is_looked_for_now_and_then(tmp_path: Path) -> None:
+async def test_without_a_socket_the_job_is_polled(tmp_path: Path) -> None:
     vendor = ComfyUiVendor(sockets=False)
     async with served(vendor, tmp_path):
         provider = ComfyUi(Connection(name="box", base_url=vendor.url, folder=tmp_path))
@@ -183,7 +183,7 @@ async def test_who_stops_reading_leaves_no_socket_behind(vendor: ComfyUiVendor, 
     assert len(await made(provider, job, wanted())) == 1
 
 
-async def test_whoever_resumes_takes_only_what_is_missing(vendor: ComfyUiVendor, provider: ComfyUi) -> None:
+async def test_resuming_takes_only_missing_outputs(vendor: ComfyUiVendor, provider: ComfyUi) -> None:
     job = await provider.submit(wanted(0, 1, 2))
     rest = await made(provider, job, wanted(1, 2, job_indices=(0, 1, 2)))
     assert [(one.index, one.data) for one in rest] == list(enumerate(vendor.jobs[job].made))[1:]
@@ -252,7 +252,7 @@ async def test_exactly_one_job_is_stopped_waiting_or_running(tmp_path: Path, *, 
     assert not vendor.has_ended(other)
 
 
-async def test_who_was_interrupted_there_is_told_apart(provider: ComfyUi) -> None:
+async def test_an_interruption_on_the_server_is_recognized(provider: ComfyUi) -> None:
     job = await provider.submit(wanted())
     await provider.cancel(job, "flux.json")
     with pytest.raises(ProviderFailed, match="it was interrupted on the server"):
@@ -326,7 +326,7 @@ def test_saved_files_come_in_the_order_of_their_nodes_and_previews_do_not_count(
     assert names(files_of(entry(n3=preview), None)) == ["p.png"]
 
 
-def test_a_video_is_told_from_the_picture_saved_beside_it() -> None:
+def test_a_video_is_distinguished_from_the_picture_saved_with_it() -> None:
     outputs = entry(n1={"images": [item("still.png")]}, n2={"gifs": [item("film.mp4")], "animated": [True]})
     assert names(files_of(outputs, MediaKind.VIDEO)) == ["film.mp4"]
     assert names(files_of(outputs, MediaKind.IMAGE)) == ["still.png"]

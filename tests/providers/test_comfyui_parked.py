@@ -174,7 +174,7 @@ async def _listens(box: Box, count: int) -> bool:
     return box.vendor.listeners == count
 
 
-async def test_a_process_that_stops_has_another_look_and_listen(box: Box) -> None:
+async def test_a_stopping_process_hands_its_jobs_to_another_listener(box: Box) -> None:
     generation = await box.parked()
     async with open_place(box.scene.stage, box.scene.card) as next_place:
         await box.place.parked.close()
@@ -186,7 +186,7 @@ async def test_a_process_that_stops_has_another_look_and_listen(box: Box) -> Non
         await box.dispatched(generation, 3)
 
 
-async def test_a_job_whose_submit_nobody_heard_the_answer_of_is_known_by_the_next_attempt(box: Box) -> None:
+async def test_a_job_whose_submit_response_was_lost_is_found_by_the_next_attempt(box: Box) -> None:
     """The worker died after the server had taken the job, and before the ledger knew of it."""
     generation = await box.scene.order_only()
     ledger, providers = box.scene.stage.ledger, box.place.providers
@@ -198,9 +198,7 @@ async def test_a_job_whose_submit_nobody_heard_the_answer_of_is_known_by_the_nex
     assert list(box.vendor.jobs) == [job]
 
 
-async def test_a_server_of_which_one_half_is_broken_is_not_looked_at_all_the_time(
-    box: Box, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_half_broken_server_is_not_polled_constantly(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no job in its queue any more, and cannot say what became of it: each look contradicts what is heard."""
     slept: list[float] = []
 

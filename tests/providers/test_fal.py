@@ -62,7 +62,7 @@ async def ended(provider: Fal, request: ProviderRequest) -> list[Rendered]:
         ("comfy/acme/relight/v2", "comfy/acme/relight"),
     ],
 )
-async def test_a_request_goes_to_its_path_and_is_looked_for_and_stopped_at_its_app(
+async def test_a_request_is_submitted_at_its_path_and_polled_and_stopped_at_its_app(
     provider: Fal, vendor: FalVendor, provider_model: str, app: str
 ) -> None:
     wanted = request(provider_model=provider_model)
@@ -79,9 +79,7 @@ async def test_what_is_no_app_is_said_before_anything_is_sent(provider: Fal, pro
         await provider.submit(request(provider_model=provider_model))
 
 
-async def test_arguments_are_the_body_and_the_address_to_call_stands_in_the_query(
-    provider: Fal, vendor: FalVendor
-) -> None:
+async def test_arguments_are_the_body_and_the_callback_url_is_in_the_query(provider: Fal, vendor: FalVendor) -> None:
     called = "https://farebox.example/v1/callbacks/box/to.ken?a=b&c=d"
     inputs = (
         ProviderInput(kind="image", content_type="image/png", data=b"\x89PNG"),
@@ -164,7 +162,7 @@ def model_error(kind: str) -> dict[str, Any]:
         ((401, {"detail": "Authentication is required"}, {}), ProviderNotSetUp),
     ],
 )
-async def test_an_error_is_the_jobs_end_or_that_of_the_look(
+async def test_an_error_is_the_jobs_result_or_the_polls(
     provider: Fal, vendor: FalVendor, ending: tuple[int, dict[str, Any], dict[str, str]], error: type[ProviderError]
 ) -> None:
     """The result's address answers with the status that the model ended with, so a 503 may be either."""

@@ -70,7 +70,7 @@ async def test_outputs_are_taken_when_they_are_there(vendor: HttpVendor, provide
     assert [one.data for one in await made(provider, ref, asked(0, 1, 2))] == vendor.jobs[ref].made
 
 
-async def test_whoever_resumes_takes_only_what_is_missing_and_under_its_own_number(
+async def test_resuming_takes_only_missing_outputs_under_their_own_numbers(
     vendor: HttpVendor, provider: HttpJobs
 ) -> None:
     ref = await provider.submit(asked(0, 1, 2))

@@ -155,7 +155,7 @@ async def test_a_job_that_somebody_else_ended_is_worth_another(
         (f"could not do {PROMPT}", ProviderFailed),
     ],
 )
-async def test_what_moderation_refused_is_told_from_what_broke(
+async def test_moderation_is_distinguished_from_failures(
     provider: Replicate, vendor: ReplicateVendor, said: str, error: type[ProviderError]
 ) -> None:
     vendor.spoil = said

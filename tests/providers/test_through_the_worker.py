@@ -167,7 +167,7 @@ async def test_a_worker_killed_after_a_result_and_before_the_end_delivers_once(s
 
 @pytest.mark.short_lease
 @through(FalVendor)
-async def test_a_vendor_silent_for_ever_is_given_up_refunded_and_its_late_result_discarded(scene: Scene) -> None:
+async def test_a_silent_vendor_times_out_is_refunded_and_its_late_result_discarded(scene: Scene) -> None:
     scene.worker()
     scene.stage.caretaker()
     scene.vendor.holding = True

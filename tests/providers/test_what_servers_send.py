@@ -127,7 +127,7 @@ OUTPUTS_OF_TWO = [
 
 @pytest.mark.parametrize("names", OUTPUTS_OF_TWO)
 @cases("kind", ["http", "fal", "replicate"])
-async def test_a_cover_is_no_output_wherever_it_stands(kind: str, names: list[str]) -> None:
+async def test_a_cover_is_not_an_output_wherever_it_is_listed(kind: str, names: list[str]) -> None:
     answers: dict[str, Any] = {
         "/jobs/": {"status": "succeeded", "outputs": [{"url": f"/{name}"} for name in names]},
         "/status": {"status": "COMPLETED"},
@@ -142,7 +142,7 @@ async def test_a_cover_is_no_output_wherever_it_stands(kind: str, names: list[st
         assert (rest.index, rest.data) == (1, SECOND)
 
 
-async def test_a_cover_that_nothing_tells_from_a_video_is_known_by_its_bytes() -> None:
+async def test_a_cover_declared_like_a_video_is_recognized_by_its_bytes() -> None:
     answers = {"/jobs/": {"status": "succeeded", "outputs": [{"url": "/cover"}, {"url": "/first"}]}}
     async with provided("http", answers) as (provider, _):
         (rendered,) = await made(provider, "job", asked(**VIDEO))
@@ -193,7 +193,7 @@ SAFETY_WORDS = [
 
 
 @cases("document", SAFETY_WORDS)
-def test_a_filters_code_is_known_wherever_it_stands(document: object) -> None:
+def test_a_filters_code_is_recognized_at_any_place(document: object) -> None:
     assert is_moderated(document)
     assert is_moderated([{"of": document}])
 
@@ -302,7 +302,7 @@ async def test_fals_failed_ends_at_once_whatever_its_result_answers(status: str,
         ("fal", {"status": 7}, ProviderUnreachable),
     ],
 )
-async def test_an_end_that_nobody_documented_is_one(kind: str, said: object, error: type[ProviderError]) -> None:
+async def test_an_undocumented_final_status_ends_the_job(kind: str, said: object, error: type[ProviderError]) -> None:
     """An answer that says nothing is as good as lost, and is asked for again."""
     async with serving(always(200, said)) as wild:
         provider = make_provider(kind, Connection(name="box", base_url=wild.url))

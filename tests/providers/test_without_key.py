@@ -101,7 +101,7 @@ async def test_a_stop_that_this_worker_cannot_ask_for_is_left_to_one_that_can(sc
     working.kill()
 
 
-async def test_what_was_set_aside_is_claimed_in_the_order_of_the_queue(stage: Stage) -> None:
+async def test_rerouted_jobs_are_claimed_in_queue_order(stage: Stage) -> None:
     await stage.account()
     reserved = [(await stage.reserve()).dispatch for _ in range(3)]
     dispatches = [one for one in reserved if one is not None]
@@ -126,7 +126,7 @@ async def test_what_was_set_aside_is_claimed_in_the_order_of_the_queue(stage: St
     assert await _left(stage.queue) == [jobs[0], jobs[2]]
 
 
-async def test_what_ends_while_it_is_set_aside_leaves_no_place_behind(stage: Stage) -> None:
+async def test_a_rerouted_job_that_ends_leaves_no_queue_entry(stage: Stage) -> None:
     """It stayed, before the next ones, until a worker with the key came and found that there was nothing to do."""
     await stage.account()
     async with open_place(stage) as place:

@@ -224,7 +224,7 @@ async def test_an_address_is_refused_when_it_is_connected_to_and_nothing_arrives
         assert asked == ["/b"]
 
 
-async def test_a_name_that_turns_private_after_it_was_looked_at_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_turns_private_after_the_check_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rebinding: the name was public when it was registered, and leads home when it is called."""
     answers = iter(["93.184.216.34", "127.0.0.1"])
 

@@ -47,7 +47,7 @@ def test_half_open_connections_of_an_address_make_room_for_its_own_and_take_none
     assert stage.code(stage.come("192.0.2.2")) is None
 
 
-def test_who_has_as_many_requests_in_work_as_an_address_may_is_told_so_and_health_is_answered() -> None:
+def test_a_client_at_its_request_limit_gets_an_error_and_health_is_answered() -> None:
     stage = Stage()
     working = [stage.work(stage.come("192.0.2.1", "working")) for _ in range(4)]
     one_more = stage.come("192.0.2.1")
@@ -62,7 +62,7 @@ def test_who_has_as_many_requests_in_work_as_an_address_may_is_told_so_and_healt
     assert stage.code(stage.come("192.0.2.1")) == "rate_limited"
 
 
-def test_where_all_is_taken_by_work_the_newcomer_is_told_so() -> None:
+def test_a_new_connection_gets_an_error_if_all_are_busy() -> None:
     stage = Stage()
     for host in (1, 2):
         for _ in range(4):
@@ -72,7 +72,7 @@ def test_where_all_is_taken_by_work_the_newcomer_is_told_so() -> None:
     assert stage.ended == []
 
 
-def test_many_addresses_with_half_open_connections_keep_nobody_out() -> None:
+def test_half_open_connections_of_many_addresses_lock_nobody_out() -> None:
     stage = Stage()
     for number in range(200):
         stage.come(f"198.51.100.{number}", "half open")

@@ -50,7 +50,7 @@ def test_what_was_given_is_one_reset_of_collapsed_days_and_each_month_of_31_janu
     assert a_year_of_ann([0, 0]) == []
 
 
-def test_an_allotment_that_is_missing_or_too_large_is_told() -> None:
+def test_a_missing_or_too_large_allotment_is_reported() -> None:
     assert a_year_of_ann([0]) == [
         "ann was given nothing too much, and 1 × 300 subscription (refresh) too little, by its journal"
     ]
@@ -60,7 +60,7 @@ def test_an_allotment_that_is_missing_or_too_large_is_told() -> None:
     )
 
 
-def test_a_reset_that_says_more_was_left_than_there_was_is_told() -> None:
+def test_a_reset_with_more_left_than_there_was_is_reported() -> None:
     given, checks = Given(CARD), Checks()
     entries = [entry(1, "reset", "free", 30, reason="set to 40, 10 left over ended")]
     given.check(checks, account("2026-01-31T12:00:01Z"), entries)
@@ -109,7 +109,7 @@ def test_prices_by_the_saved_file() -> None:
     assert card.price(clip) == 2 * 1700
 
 
-def test_what_was_never_looked_at_is_told() -> None:
+def test_unchecked_accounts_are_reported() -> None:
     checks = Checks()
     checks.seen[SUBJECTS[0]] += 1
     assert checks.never_looked() == [f"nothing was checked of: {subject}" for subject in SUBJECTS[1:]]

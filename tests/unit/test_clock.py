@@ -54,7 +54,7 @@ async def test_a_machine_that_is_two_hours_off_goes_by_the_ledgers_time(
     assert figure.samples[0].value == pytest.approx(off, abs=1)
 
 
-async def test_a_clock_that_is_put_right_is_no_problem_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_corrected_clock_is_no_longer_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "local_seconds", lambda: LEDGER - 60)
     clock = LedgerClock()
     with capture_logs() as lines:
@@ -72,7 +72,7 @@ async def test_a_slow_answer_is_no_measurement(monkeypatch: pytest.MonkeyPatch) 
     assert clock.difference_seconds is None
 
 
-def test_nobody_else_asks_the_machine_what_time_it_is() -> None:
+def test_only_the_clock_module_reads_the_machines_time() -> None:
     """A worker whose clock was two hours behind took nothing for ever: it looked up what was due by its own."""
     found = set()
     for package in (gateway, workers):

@@ -66,7 +66,7 @@ def test_an_address_says_where_and_how(url: str, address: Address) -> None:
         ("redis://[:hunter2", "FAREBOX_LEDGER_URL"),
     ],
 )
-def test_a_wrong_address_is_told_by_its_setting_and_never_shown(url: str, message: str) -> None:
+def test_a_wrong_address_is_named_by_its_setting_and_never_shown(url: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_address(url)
     assert str(caught.value).startswith("FAREBOX_LEDGER_URL: ")

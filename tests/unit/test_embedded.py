@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _look_anew() -> Iterator[None]:
+def _clear_cache() -> Iterator[None]:
     find_redis.cache_clear()
     yield
     find_redis.cache_clear()
@@ -58,7 +58,7 @@ def test_without_a_server_the_message_says_what_was_found_and_what_to_install(
     assert "FAREBOX_LEDGER_URL" in str(caught.value)
 
 
-def test_a_second_start_is_told_who_has_the_folder(tmp_path: Path) -> None:
+def test_a_second_start_names_the_process_that_has_the_folder(tmp_path: Path) -> None:
     held = lock(tmp_path, "farebox up")
     with pytest.raises(SettingsError, match=rf"is in use by farebox up \(process {os.getpid()}\)"):
         lock(tmp_path, "farebox up")

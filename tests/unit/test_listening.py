@@ -92,7 +92,7 @@ def test_links_never_lead_to_all_addresses(host: str) -> None:
     assert links_in_words(said) is None
 
 
-def test_an_ipv6_address_stands_in_brackets() -> None:
+def test_an_ipv6_address_is_in_brackets() -> None:
     assert Settings(host="2001:db8::7", port=80).public_address == "http://[2001:db8::7]:80"
     assert Settings(host="[::1]", port=80).public_address == "http://[::1]:80"
     assert Settings(host="::", port=80).local_address == "http://[::1]:80"

@@ -80,7 +80,7 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
     assert [line["event"] for line in _lines(capsys)] == ["lost"]
 
 
-def test_a_line_that_cannot_be_written_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_log_line_fails_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """/dev/full is a disk without room: whoever handles a request must not hear that its log line has none."""
     with Path("/dev/full").open("w", buffering=1) as full:
         monkeypatch.setattr("sys.stderr", full)

@@ -68,13 +68,13 @@ ODD: list[Any] = [
 
 
 @cases("odd", ODD)
-def test_an_odd_hint_is_dropped_and_the_others_of_its_message_are_told(odd: object) -> None:
+def test_an_invalid_notice_is_dropped_and_the_others_of_its_message_are_passed_on(odd: object) -> None:
     message = json.dumps([*change_message(NOTICES), odd]).encode()
     assert change_notices_in(message) == (NOTICES, 1)
 
 
 @pytest.mark.parametrize("odd", [None, 7, {}, [], "gen_zz", GENERATION + "\n"], ids=repr)
-def test_an_odd_look_is_dropped(odd: object) -> None:
+def test_an_invalid_check_request_is_dropped(odd: object) -> None:
     assert check_requests_in(json.dumps([GENERATION, odd]).encode()) == ([GENERATION], 1)
 
 

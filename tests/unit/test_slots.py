@@ -88,7 +88,7 @@ async def test_the_line_goes_by_the_order_of_the_queue(slots: Slots) -> None:
     assert order == ["early", "middle", "late"]
 
 
-async def test_nobody_overtakes_the_line(slots: Slots, queue: Queue) -> None:
+async def test_the_provider_queue_is_served_in_order(slots: Slots, queue: Queue) -> None:
     await acquire(slots, "x", 1)
     await enqueue(slots, "a", limit=1)
     await lapse(queue, "x")
@@ -103,7 +103,7 @@ async def test_room_that_came_meanwhile_is_its_own_at_once(slots: Slots) -> None
     assert await enqueue(slots, "b", limit=1) == ["b"]
 
 
-async def test_a_slot_that_nobody_renews_is_free_again(slots: Slots, queue: Queue) -> None:
+async def test_a_slot_that_is_not_renewed_lapses(slots: Slots, queue: Queue) -> None:
     await acquire(slots, "a", 1)
     await enqueue(slots, "b", limit=1)
     await lapse(queue, "a")
@@ -121,7 +121,7 @@ async def test_who_gives_up_in_the_line_holds_no_place(slots: Slots, queue: Queu
     assert await queue.redis.exists(slots_key("box"), provider_queue_key("box"), provider_dispatches_key("box")) == 0
 
 
-async def test_who_stands_in_the_line_and_comes_another_way_is_not_dispatched_as_well(slots: Slots) -> None:
+async def test_a_queued_generation_that_acquires_a_slot_itself_is_not_dispatched_too(slots: Slots) -> None:
     await acquire(slots, "x", 1)
     await enqueue(slots, "a", limit=1)
     assert not await acquire(slots, "a", 1)

@@ -98,7 +98,7 @@ async def test_a_loop_is_ended_also_between_two_starts(tasks: Tasks, monkeypatch
     assert task.cancelled()
 
 
-async def test_work_that_nobody_waits_for_is_logged_when_it_fails_and_finished_at_the_end(tasks: Tasks) -> None:
+async def test_background_work_is_logged_if_it_fails_and_finished_at_close(tasks: Tasks) -> None:
     done = []
 
     async def fail(error: Exception) -> None:

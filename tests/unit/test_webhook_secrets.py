@@ -45,5 +45,5 @@ def test_for_a_day_after_a_rotation_both_sign_and_then_the_new_one_alone() -> No
     assert SECRETS.in_force(replace(WEBHOOK, rotated_at=None), ROTATED) == [newest]
 
 
-def test_whoever_has_another_signing_key_has_no_secret() -> None:
+def test_another_signing_key_has_no_secret() -> None:
     assert WebhookSecrets("another").in_force(WEBHOOK, ROTATED) == []

@@ -146,7 +146,7 @@ async def test_what_was_open_goes_on_to_its_end(upgraded: Upgraded) -> None:
     assert balance["held"] == 0
 
 
-async def test_webhooks_are_told_what_was_pending_and_what_happens_now(upgraded: Upgraded) -> None:
+async def test_webhooks_get_pending_and_new_events(upgraded: Upgraded) -> None:
     upgraded.start()
     succeeded = TOLD["generations"]["succeeded"]
     for name in TOLD["open"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.visitor import Visitor, open_gateway
-from tests.webhooks.receiving import LOCAL, SIGNING_KEY, Receiver, receiving, telling
+from tests.webhooks.receiving import LOCAL, SIGNING_KEY, Receiver, open_sender, receiving
 from workers.webhooks.sender import WebhookSender
 
 
@@ -27,5 +27,5 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def sender(gateway: Visitor) -> AsyncIterator[WebhookSender]:
     """A webhook sender on the gateway's ledger."""
-    async with telling(gateway.ledger) as made:
+    async with open_sender(gateway.ledger) as made:
         yield made

@@ -128,7 +128,7 @@ def _card() -> RateCard:
 
 
 @asynccontextmanager
-async def telling(
+async def open_sender(
     ledger: Ledger, *, signing_key: str = SIGNING_KEY, networks: str = LOCAL, call_seconds: float = 10
 ) -> AsyncIterator[WebhookSender]:
     """A webhook sender that polls when a test says so."""
@@ -147,8 +147,8 @@ async def telling(
         await receivers.close()
 
 
-async def tell(sender: WebhookSender) -> None:
-    """One round, and all that comes of it."""
+async def send_round(sender: WebhookSender) -> None:
+    """One round of sending, until its calls are done."""
     await sender.make_round()
     await sender.settled()
 

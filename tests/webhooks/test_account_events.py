@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.api.visitor import Visitor
 from tests.payments.test_http import begin, page_of, press
-from tests.webhooks.receiving import Receiver, register, tell
+from tests.webhooks.receiving import Receiver, register, send_round
 from workers.webhooks.sender import WebhookSender
 
 ACCOUNT = "/v1/admin/accounts/acme"
@@ -15,7 +15,7 @@ ACCOUNT = "/v1/admin/accounts/acme"
 
 async def told_of(sender: WebhookSender, receiver: Receiver) -> list[tuple[str, dict[str, Any]]]:
     """What came since the last time."""
-    await tell(sender)
+    await send_round(sender)
     events = [json.loads(told.body) for told in receiver.told]
     receiver.told.clear()
     return [(event["type"], event["data"]) for event in events]
@@ -26,7 +26,7 @@ async def adjust(gateway: Visitor, bucket: str, credits_: float) -> None:
     assert (await gateway.call("POST", f"{ACCOUNT}/adjustments", gateway.admin, body)).status == 201
 
 
-async def test_low_and_exhausted_credits_are_told_with_what_is_left(
+async def test_low_and_exhausted_credits_events_have_the_amount_left(
     gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     key = await gateway.account()
@@ -46,9 +46,7 @@ async def test_low_and_exhausted_credits_are_told_with_what_is_left(
     assert {kind for kind, _ in await told_of(sender, receiver)} == {"credits.low", "credits.exhausted"}
 
 
-async def test_a_bundle_is_told_once_when_it_is_paid(
-    gateway: Visitor, sender: WebhookSender, receiver: Receiver
-) -> None:
+async def test_a_paid_bundle_emits_one_event(gateway: Visitor, sender: WebhookSender, receiver: Receiver) -> None:
     key = await gateway.account()
     await gateway.subscribe()
     await register(gateway, key, receiver.url, "top_up.paid")
@@ -63,7 +61,7 @@ async def test_a_bundle_is_told_once_when_it_is_paid(
     assert await told_of(sender, receiver) == [("top_up.paid", paid)]
 
 
-async def test_each_change_of_a_plan_is_told_as_the_balance_shows_it(
+async def test_each_change_of_a_plan_emits_the_plan_as_the_balance_shows_it(
     gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     key = await gateway.account()

@@ -24,9 +24,9 @@ from tests.webhooks.receiving import (
     answering,
     check_signature,
     deliveries_of,
+    open_sender,
     receiving,
-    tell,
-    telling,
+    send_round,
 )
 from workers.webhooks.sender import WebhookSender
 
@@ -61,7 +61,7 @@ async def secret_of(gateway: Visitor, key: str) -> WebhookSigningSecret:
     return WebhookSigningSecret(**(await gateway.call("GET", SECRET, key)).body)
 
 
-async def test_a_prediction_is_told_as_replicates_package_reads_and_validates_it(
+async def test_a_predictions_webhook_is_what_replicates_package_reads_and_validates(
     gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     key = await gateway.account()
@@ -76,7 +76,7 @@ async def test_a_prediction_is_told_as_replicates_package_reads_and_validates_it
         assert made.status == 201, made.raw
         generation = made.body["id"]
         await end(gateway, key, generation, how)
-        await tell(sender)
+        await send_round(sender)
         *begun, ended = [json.loads(one.body) for one in receiver.told]
         assert [Prediction(**one).status for one in (*begun, ended)] == statuses
         shown = (await gateway.call("GET", f"{REPLICATE}/{generation}", key)).body
@@ -110,7 +110,7 @@ async def test_the_filter_says_which_events_are_sent(
         made = await predict(gateway, key, asked)
         await gateway.finish(made.body["id"])
         expected[made.body["id"]] = told
-    await tell(sender)
+    await send_round(sender)
     seen: dict[str, list[str]] = {generation: [] for generation in expected}
     for one in receiver.told:
         prediction = json.loads(one.body)
@@ -143,7 +143,7 @@ async def test_a_secret_of_another_signing_key_is_not_shown(gateway: Visitor) ->
     assert "rotate" in refused.body["detail"].lower()
 
 
-async def test_a_fal_request_is_told_and_verified_by_the_published_key(
+async def test_a_fal_requests_webhook_is_verified_by_the_published_key(
     gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     key = await gateway.account()
@@ -155,7 +155,7 @@ async def test_a_fal_request_is_told_and_verified_by_the_published_key(
         assert made.status == 200, made.raw
         generation = made.body["request_id"]
         await end(gateway, key, generation, how)
-        await tell(sender)
+        await send_round(sender)
         (told,) = receiver.told
         result = await gateway.call("GET", f"{FAL}/requests/{generation}", key)
         assert result.status == answered
@@ -179,7 +179,7 @@ async def test_the_published_key_follows_the_signing_key() -> None:
     assert "d" not in keys[0], "that would be the private part"
 
 
-async def test_a_receiver_that_is_away_is_told_later_under_the_same_id(
+async def test_an_unreachable_receiver_gets_the_event_later_under_the_same_id(
     gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     key = await gateway.account()
@@ -188,11 +188,11 @@ async def test_a_receiver_that_is_away_is_told_later_under_the_same_id(
     asked = await submit(gateway, key, receiver.url)
     for generation in (made.body["id"], asked.body["request_id"]):
         await gateway.finish(generation)
-    await tell(sender)
+    await send_round(sender)
     for delivery in await deliveries_of(gateway, key, "default"):
         assert (delivery["status"], delivery["tried"]) == ("pending", 1)
         await gateway.call("POST", f"/v1/webhooks/default/deliveries/{delivery['id']}/resend", key, {})
-    await tell(sender)
+    await send_round(sender)
     assert [one["status"] for one in await deliveries_of(gateway, key, "default")] == ["delivered"] * 2
     calls: dict[str, list[Told]] = {}
     for told in receiver.told:
@@ -206,7 +206,7 @@ async def test_a_receiver_that_is_away_is_told_later_under_the_same_id(
             check_signature(jwks, told)
 
 
-async def test_a_clients_retry_is_told_once(gateway: Visitor, sender: WebhookSender, receiver: Receiver) -> None:
+async def test_a_clients_retry_gets_one_webhook(gateway: Visitor, sender: WebhookSender, receiver: Receiver) -> None:
     key = await gateway.account()
     once = {"Idempotency-Key": "order-7"}
     first = [await predict(gateway, key, {"webhook": receiver.url}, once) for _ in range(2)]
@@ -217,16 +217,14 @@ async def test_a_clients_retry_is_told_once(gateway: Visitor, sender: WebhookSen
     for generation in made:
         await gateway.finish(generation)
     for _ in range(2):
-        await tell(sender)
+        await send_round(sender)
     assert len(receiver.told) == 2 + 1, "a start and an end, and an end"
     assert len({told.headers["webhook-id"] for told in receiver.told}) == 3
     other = await submit(gateway, key, f"{receiver.url}/other", headers=once | {"Idempotency-Key": "order-8"})
     assert other.error["code"] == "idempotency_key_reused", "with another webhook it is another call"
 
 
-async def test_a_prediction_with_a_webhook_that_cannot_be_told_is_refused_by_name(
-    redis_url: str, tmp_path: Path
-) -> None:
+async def test_a_prediction_with_an_unsupported_webhook_is_refused_by_name(redis_url: str, tmp_path: Path) -> None:
     public = {"webhook": "https://a.example"}
     async with open_gateway(redis_url, tmp_path) as strict:
         key = await strict.account()
@@ -250,7 +248,7 @@ async def test_a_prediction_with_a_webhook_that_cannot_be_told_is_refused_by_nam
         assert (await strict.call("GET", "/v1/generations", key)).body["data"] == []
 
 
-async def test_a_fal_request_with_a_webhook_that_cannot_be_told_is_refused_by_name(gateway: Visitor) -> None:
+async def test_a_fal_request_with_an_unsupported_webhook_is_refused_by_name(gateway: Visitor) -> None:
     key = await gateway.account()
     for urls in (["https://10.0.0.1/"], ["ftp://a.example"], [""], ["https://a.example", "https://b.example"]):
         refused = await submit(gateway, key, *urls)
@@ -267,13 +265,13 @@ async def test_the_address_is_checked_again_when_it_is_called(gateway: Visitor, 
     key = await gateway.account()
     made = await predict(gateway, key, {"webhook": receiver.url.replace("127.0.0.1", "localhost")})
     await gateway.finish(made.body["id"])
-    async with telling(gateway.ledger, networks="192.0.2.0/24") as careful:
-        await tell(careful)
+    async with open_sender(gateway.ledger, networks="192.0.2.0/24") as careful:
+        await send_round(careful)
     tries = [one["error"] for delivery in await deliveries_of(gateway, key, "default") for one in delivery["tries"]]
     assert (tries, receiver.told) == (["address_refused"], [])
 
 
-async def test_what_has_been_deleted_is_told_without_its_result(
+async def test_a_deleted_generations_webhook_has_no_result(
     gateway: Visitor, sender: WebhookSender, receiver: Receiver
 ) -> None:
     """A delivery may be resent by hand when its generation is no longer kept."""
@@ -283,7 +281,7 @@ async def test_what_has_been_deleted_is_told_without_its_result(
     for generation in (made.body["id"], asked.body["request_id"]):
         await gateway.finish(generation)
         await gateway.ledger.redis.delete(gateway.ledger.generation_key(generation))
-    await tell(sender)
+    await send_round(sender)
     prediction, result = sorted((json.loads(one.body) for one in receiver.told), key=lambda one: "payload" in one)
     assert prediction == {"id": made.body["id"], "status": "succeeded", "output": None, "data_removed": True}
     assert (result["status"], result["payload"]) == ("OK", None)
@@ -301,6 +299,6 @@ async def test_replicates_async_client_asks_for_it_and_reads_the_secret(
         )
         secret = await client.webhooks.default.async_secret()
         await gateway.finish(made.id)
-        await tell(sender)
+        await send_round(sender)
         (told,) = receiver.told
     Webhooks.validate(headers=dict(told.headers), body=told.body, secret=secret, tolerance=300)

@@ -34,7 +34,7 @@ def test_nothing_is_lost_and_nothing_is_double_under_every_kind_of_fault(tmp_pat
 
 
 @pytest.mark.timeout(400)  # half a minute
-def test_the_short_form_looks_at_everything_too(tmp_path: Path) -> None:
+def test_the_short_form_checks_everything_too(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     run = start(report, SEED="44", SHORT="1")
     figures, said = figures_of(run, report)

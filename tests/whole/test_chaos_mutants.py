@@ -33,7 +33,7 @@ def test_a_short_run_notices_each(names: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
-def test_what_is_said_of_mutants_that_run_together_tells_them_apart(names: list[str]) -> None:
+def test_mutants_that_run_together_are_distinguished(names: list[str]) -> None:
     assert len({MUTANTS[name].noticed for name in names}) == len(names)
 
 

@@ -25,7 +25,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
         os.umask(umask)
 
 
-def test_nobody_pays_by_a_click_links_lead_here_and_other_users_read_nothing(up: Up) -> None:
+def test_an_exposed_gateway_has_no_test_payments_and_private_files(up: Up) -> None:
     assert "test mode    off, because others can reach this gateway (FAREBOX_HOST=0.0.0.0)" in up.log
     assert "TEST_MODE_OFF" in up.log
     assert "PUBLIC_URL_GUESSED" in up.log

@@ -79,7 +79,7 @@ def test_the_workers_follow_the_rate_card_until_ctrl_c_stops_everything_in_order
         assert "Traceback" not in up.log
 
 
-def test_the_metrics_of_every_process_are_on_one_page_whoever_is_dead_or_stuck(shared_up: Up) -> None:
+def test_all_processes_metrics_are_on_one_page_even_if_some_are_dead_or_stuck(shared_up: Up) -> None:
     """A worker's and the caretaker's were nowhere to be had under `up`."""
     up = shared_up
     processes = {"gateway", "worker-image", "worker-video", "caretaker"}

@@ -41,7 +41,7 @@ def receiver() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
         server.server_close()
 
 
-def test_a_backend_is_told_of_its_generations_also_after_the_caretaker_was_killed(
+def test_a_backend_gets_its_events_even_after_the_caretaker_was_killed(
     shared_up: Up, receiver: tuple[str, list[tuple[str, dict[str, str]]]]
 ) -> None:
     url, told = receiver

@@ -133,9 +133,7 @@ async def test_what_was_delivered_before_a_rejection_is_paid_for_and_the_rest_re
     assert await scene.stage.spent() == PRICE
 
 
-async def test_a_job_that_takes_long_is_left_with_its_provider_and_looked_at_again(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_long_job_is_parked_and_polled_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", 0)
     provider = scene.provide([Pending(0.25)], [Pending(0.5)], [picture(0)])
     generation = (await scene.reserve()).generation.id

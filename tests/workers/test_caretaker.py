@@ -41,12 +41,12 @@ def test_leases_are_judged_after_one_whole_lease_of_answers() -> None:
     assert found.may_judge(30.01)
 
 
-def test_a_caretaker_that_has_just_started_judges_nobody() -> None:
+def test_a_caretaker_that_has_just_started_judges_no_lease() -> None:
     assert not health().may_judge(1_000_000)
     assert not visited(100).may_judge(100.02)
 
 
-def test_an_error_starts_the_lease_anew() -> None:
+def test_an_error_restarts_the_lease() -> None:
     found = visited(0, 10, 20, 30)
     found.lost()
     assert not found.may_judge(40)
@@ -54,14 +54,14 @@ def test_an_error_starts_the_lease_anew() -> None:
     assert not found.may_judge(70)
 
 
-def test_an_answer_later_than_a_third_of_the_lease_starts_it_anew() -> None:
+def test_a_response_later_than_a_third_of_the_lease_restarts_it() -> None:
     found = visited(0, 10, 20)
     found.answered(30, 40.1)
     assert not found.may_judge(70)
     assert found.may_judge(71)
 
 
-def test_a_caretaker_that_was_frozen_starts_the_lease_anew() -> None:
+def test_a_frozen_caretaker_restarts_the_lease() -> None:
     """It cannot know whether the ledger answered others in the meantime."""
     found = visited(0, 10, 20, 32)
     assert not found.may_judge(50)
@@ -92,7 +92,7 @@ async def _overdue(stage: Stage) -> bool:
     return (await stage.totals()).overdue == 1
 
 
-async def test_a_generation_that_nobody_took_in_time_is_refunded(stage: Stage, place: WorkerContext) -> None:
+async def test_a_generation_past_its_queue_timeout_is_refunded(stage: Stage, place: WorkerContext) -> None:
     await stage.account()
     reserved = await stage.reserve(terms={"queue_timeout_ms": 1})
     caretaker = caretaker_in(place)
@@ -126,7 +126,7 @@ async def test_a_round_without_a_ledger_raises_nothing_and_the_next_one_works(
     assert (await stage.generation(reserved.generation.id)).state is State.QUEUED
 
 
-async def test_after_an_outage_nobody_is_judged_at_once_and_a_late_renewal_counts(
+async def test_after_an_outage_no_lease_is_judged_at_once_and_a_late_renewal_counts(
     own_redis: RedisServer, own_stage: Stage
 ) -> None:
     stage = own_stage

@@ -179,7 +179,7 @@ async def test_the_next_attempt_makes_what_did_not_open_and_keeps_what_did(stage
     assert await stage.spent() == 2 * PRICE
 
 
-async def test_an_output_is_looked_into_where_the_system_allows_no_files_in_memory(
+async def test_an_output_is_inspected_where_the_system_allows_no_files_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Some systems have the call and refuse it: there no output of any provider could be delivered."""
@@ -223,7 +223,7 @@ async def test_a_reader_that_the_system_kills_for_want_of_memory_is_a_broken_out
     assert (found.state, found.error) == (State.FAILED, FailureCode.PROVIDER_FAILED)
 
 
-async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of_the_provider(
+async def test_a_reader_that_was_stopped_or_cannot_start_is_not_the_providers_fault(
     stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who stops a service may signal all its processes. The ref stays, so the next attempt pays for nothing twice."""
@@ -238,7 +238,7 @@ async def test_a_reader_that_was_told_to_end_or_cannot_be_started_is_no_fault_of
     assert (found.state, found.error) == (State.FAILED, FailureCode.WORKER_LOST)
 
 
-async def test_what_the_sandbox_makes_is_looked_into_here_for_that_is_faster(
+async def test_the_sandboxs_outputs_are_inspected_in_process(
     stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _reader(monkeypatch, "os.abort()")
@@ -247,7 +247,7 @@ async def test_what_the_sandbox_makes_is_looked_into_here_for_that_is_faster(
     assert (await stage.generation(generation)).state is State.SUCCEEDED
 
 
-async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(
+async def test_outputs_are_inspected_concurrently_within_the_limit(
     place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = most = 0
@@ -269,7 +269,7 @@ async def test_outputs_are_looked_into_beside_each_other_and_never_too_many(
     assert most == checks.INSPECTIONS_MAX
 
 
-async def test_a_look_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_inspection_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
     def descriptors() -> int:
         return len(list(Path("/dev/fd").iterdir()))
 
@@ -287,7 +287,7 @@ async def _stored(stage: Stage) -> list[Path]:
     return [path for path in (stage.directory / "outputs").rglob("*") if path.is_file()]
 
 
-async def test_outputs_that_take_long_to_look_into_keep_no_other_accounts_waiting(
+async def test_slow_inspections_do_not_delay_other_accounts(
     place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever can have a model answer large files had all readers of a worker, and with them everybody's deliveries."""

@@ -42,9 +42,7 @@ async def test_a_cancel_takes_what_is_finished_there_and_waits_for_no_more(
     await until(lambda: provider.cancelled == ["ref-1"][: 2 - paid])
 
 
-async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unanswered_last_poll_does_not_delay_a_cancel(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.attempts.provider_session._LAST_POLL_SECONDS", 0.05)
     provider = scene.provide([None], [None])
     generation = (await scene.reserve()).generation.id
@@ -57,7 +55,7 @@ async def test_a_last_look_that_is_not_answered_keeps_no_cancel_waiting(
     assert await scene.stage.spent() == 0
 
 
-async def test_a_worker_that_must_stop_ends_its_last_look_and_settles_the_cancel(
+async def test_a_stopping_worker_ends_its_last_poll_and_settles_the_cancel(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look may take longer than the worker has: it was cut off, and the cancel waited for the lease to run out."""

@@ -63,7 +63,7 @@ async def test_differences_are_loud_and_name_no_prompt(stage: Stage) -> None:
     assert "lighthouse" not in str(lines)
 
 
-async def test_differences_are_told_though_the_ledger_cannot_keep_the_result(
+async def test_differences_are_logged_even_if_the_ledger_cannot_store_the_result(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A memory that filled up, or an outage, at the end of an audit kept what it had found out of the log too."""

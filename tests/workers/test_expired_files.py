@@ -76,7 +76,7 @@ async def test_several_caretakers_delete_none_twice_and_leave_none(
     assert not await files(place).delete_some_outputs()
 
 
-async def test_whoever_dies_while_deleting_leaves_it_due_again(
+async def test_a_crash_while_deleting_leaves_it_due_again(
     stage: Stage, place: WorkerContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generation, key = await with_output(stage, place)

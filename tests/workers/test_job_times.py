@@ -51,7 +51,7 @@ async def scene(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     ],
     ids=["unknown", "one", "the first of few", "an eighth", "an eighth of the rest", "longer", "much longer", "soon"],
 )
-def test_a_look_is_taken_when_an_eighth_of_those_that_took_longer_had_ended(
+def test_a_poll_is_due_when_an_eighth_of_the_slower_jobs_had_ended(
     lately: list[float], elapsed: float, pause: float | None
 ) -> None:
     found = next_poll_seconds(lately, elapsed)
@@ -111,7 +111,7 @@ async def next_poll_ms(scene: Scene, generation: str) -> int:
     return int(deadline) - left_at
 
 
-async def test_a_job_is_looked_at_when_its_model_has_usually_ended(scene: Scene) -> None:
+async def test_a_job_is_polled_when_its_models_jobs_usually_end(scene: Scene) -> None:
     await scene.place.job_times.note("scripted", MODEL, 12.0)
     generation = await parked(scene, [Pending()])
     assert 10 * SECOND < await next_poll_ms(scene, generation) <= 12 * SECOND
@@ -122,13 +122,13 @@ async def test_of_an_unknown_model_the_doubling_stays(scene: Scene) -> None:
     assert await next_poll_ms(scene, await parked(scene, [Pending()], looks=3)) == 240 * SECOND
 
 
-async def test_one_that_says_how_far_it_is_is_looked_at_each_half_minute_and_seen_to_get_on(scene: Scene) -> None:
+async def test_a_job_with_progress_is_polled_every_half_minute(scene: Scene) -> None:
     generation = await parked(scene, [Pending(0.25)], looks=3)
     assert await next_poll_ms(scene, generation) == 30 * SECOND
     assert (await scene.stage.generation(generation)).progress_thousandths == 250
 
 
-async def test_a_job_counts_as_if_it_had_ended_between_its_last_two_looks(scene: Scene) -> None:
+async def test_a_job_counts_as_ended_halfway_between_its_last_two_polls(scene: Scene) -> None:
     generation = await parked(scene, [Pending()], [picture(0)])
     found = await scene.stage.generation(generation)
     assert found.looked_at is not None

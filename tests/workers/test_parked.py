@@ -52,7 +52,7 @@ async def pass_time(scene: Scene, generation: str, milliseconds: int) -> None:
     await scene.stage.ledger.redis.zincrby(keys.deadlines(partition), -milliseconds, generation)
 
 
-async def test_a_callback_that_is_lost_is_made_up_for_by_the_next_look(scene: Scene) -> None:
+async def test_a_lost_callback_is_made_up_for_by_the_next_poll(scene: Scene) -> None:
     generation, provider = await parked(scene, [picture(0)])
     caretaker = caretaker_in(scene.place)
     await caretaker.make_round()
@@ -78,7 +78,7 @@ async def test_a_cancel_of_what_is_parked_asks_the_provider_to_stop(scene: Scene
     assert await scene.stage.spent() == 0
 
 
-async def test_an_attempt_that_begins_after_a_cancel_looks_once_and_does_not_wait_for_a_renewal(
+async def test_an_attempt_that_begins_after_a_cancel_polls_once_without_waiting_for_a_renewal(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.attempts.provider_session._LAST_POLL_SECONDS", 0.1)
@@ -122,9 +122,7 @@ async def test_a_callback_while_the_attempt_parks_brings_it_back_at_once(scene: 
     assert (await scene.stage.generation(generation)).state is State.SUCCEEDED
 
 
-async def test_who_waits_between_two_looks_looks_when_it_is_called_back(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_callback_between_two_polls_triggers_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.attempts.parking._STAY_SECONDS", FOR_EVER)
 
     class Patient(Scripted):
@@ -151,7 +149,7 @@ async def _is_asked(provider: Scripted) -> bool:
     return bool(provider.asked)
 
 
-async def test_a_job_that_calls_after_the_end_changes_nothing_and_one_unknown_is_told_apart(scene: Scene) -> None:
+async def test_a_callback_after_the_end_changes_nothing_and_an_unknown_job_is_recognized(scene: Scene) -> None:
     generation, _ = await parked(scene)
     ledger = scene.stage.ledger
     await ledger.begin(generation=generation, attempt=2, operation=operation_id())

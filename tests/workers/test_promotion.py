@@ -12,7 +12,7 @@ from tests.workers.stage import Stage, policy
 WAITING = 230
 
 
-async def test_r14_a_caretaker_promotes_what_whoever_made_room_did_not(stage: Stage) -> None:
+async def test_r14_a_caretaker_promotes_what_a_crash_left_waiting(stage: Stage) -> None:
     """Whoever made the room has got its answer and is gone: all that is left of it is in the ledger."""
     await stage.ledger.publish(replace(policy(image=1), file_time_ms=2))
     await stage.account()

@@ -153,7 +153,7 @@ async def test_places_that_are_asked_for_in_one_turn_are_one_question(queue: Que
     assert (await queue.redis.info("stats"))["total_connections_received"] - before <= 1
 
 
-async def test_a_place_that_nobody_waits_for_any_more_keeps_none_from_the_others(queue: Queue) -> None:
+async def test_an_abandoned_position_query_does_not_fail_the_others(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     gone = asyncio.ensure_future(queue.positions([("image", "none")]))
     stays = asyncio.ensure_future(queue.positions([("image", job_id(GENERATION, 1))]))
@@ -173,7 +173,7 @@ async def test_scripts_that_the_server_forgot_are_sent_whole(queue: Queue) -> No
     assert await queue.rerouted_positions([("image", "box", job_id(GENERATION, 1))]) == [0]
 
 
-async def test_a_place_that_cannot_be_told_keeps_none_from_the_others(queue: Queue) -> None:
+async def test_a_failing_position_query_does_not_fail_the_others(queue: Queue) -> None:
     """All that were asked for in one turn failed with it."""
     await queue.dispatch([dispatch()])
     await queue.redis.set(queue_key("video"), "no sorted set")
@@ -208,7 +208,7 @@ async def test_a_job_that_was_given_back_can_be_claimed_again(queue: Queue) -> N
     assert await claim(queue, limit=1) == [job]
 
 
-async def test_a_claim_looks_past_the_jobs_that_others_have(queue: Queue) -> None:
+async def test_a_claim_skips_jobs_claimed_by_others(queue: Queue) -> None:
     jobs = [dispatch(f"gen_00{index:024d}", score=now_ms() + index) for index in range(10)]
     await queue.dispatch(jobs)
     names = [job_id(job.generation, 1) for job in jobs]
@@ -218,7 +218,7 @@ async def test_a_claim_looks_past_the_jobs_that_others_have(queue: Queue) -> Non
     assert await rings(queue) == 0, "the bell has nothing more to ring for"
 
 
-async def test_a_job_taken_out_cannot_be_claimed_and_leaves_nothing_but_the_bell(queue: Queue) -> None:
+async def test_a_removed_job_cannot_be_claimed_and_leaves_only_its_wake_up(queue: Queue) -> None:
     await queue.dispatch([dispatch()])
     job = job_id(GENERATION, 1)
     assert await claim(queue, limit=1) == [job]
@@ -228,13 +228,13 @@ async def test_a_job_taken_out_cannot_be_claimed_and_leaves_nothing_but_the_bell
     assert await queue.redis.ttl("farebox:bell:image") > 0
 
 
-async def test_the_bell_is_capped_however_many_jobs_come(queue: Queue) -> None:
+async def test_the_wake_up_list_is_capped_however_many_jobs_come(queue: Queue) -> None:
     await queue.dispatch([dispatch(f"gen_00{index:024d}") for index in range(300)])
     assert await rings(queue) == 64
     assert (await queue.depths(["image"]))[0].queued == 300
 
 
-async def test_a_dispatch_is_claimed_by_a_worker_that_waits_at_the_bell(queue: Queue) -> None:
+async def test_a_dispatch_is_claimed_by_a_worker_blocked_on_the_wake_up_list(queue: Queue) -> None:
     waiting = asyncio.create_task(claim(queue, limit=1, wait_seconds=4))
     await until(lambda: somebody_waits(queue))
     await queue.dispatch([dispatch()])
@@ -322,7 +322,7 @@ async def test_every_call_says_so_when_redis_is_gone(own_redis: RedisServer) -> 
     await queue.redis.aclose()
 
 
-async def test_a_job_whose_id_nobody_can_read_is_dropped_and_keeps_no_other_waiting(queue: Queue) -> None:
+async def test_a_job_with_an_unreadable_id_is_dropped_without_delaying_others(queue: Queue) -> None:
     """A worker of the tool ended at it, was started again, and ended again."""
     await queue.redis.zadd(queue_key("image"), {b"\xff\xfe:1": 0})
     await queue.dispatch([dispatch()])

@@ -105,7 +105,7 @@ async def test_a_slot_without_a_sample_is_a_gap_and_what_ended_in_it_is_not_lost
     assert sum(last.ended.values()) == 1
 
 
-async def test_counts_that_began_anew_are_unknown_not_negative(stage: Stage, sampler: Sampler) -> None:
+async def test_reset_counts_are_unknown_not_negative(stage: Stage, sampler: Sampler) -> None:
     """A ledger restored from a backup has counted less than the last sample knew."""
     await stage.account()
     await fail(stage, await stage.order())

@@ -141,7 +141,7 @@ async def _holds(provider: Held, generation: str) -> bool:
     return generation in provider.inside
 
 
-async def test_who_finds_no_room_stands_in_the_line_and_its_worker_is_free(scene: Limited) -> None:
+async def test_without_a_free_slot_it_joins_the_provider_queue_and_its_worker_is_free(scene: Limited) -> None:
     provider = Held()
     first, task = await running(scene, provider)
     second = await scene.waiting_for_slot()
@@ -279,7 +279,7 @@ async def test_a_parked_job_that_the_provider_never_ends_is_refunded_stopped_and
     assert (await scene.found(first)).outputs == (), "what comes late is discarded"
 
 
-async def test_what_a_provider_did_is_told_to_operators(scene: Limited) -> None:
+async def test_a_providers_results_are_shown_to_operators(scene: Limited) -> None:
     provide(scene, [picture(0)], [ProviderFailed("boom")])
     for _ in range(2):
         await scene.attempt((await scene.reserve()).generation.id)

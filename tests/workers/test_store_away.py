@@ -157,7 +157,7 @@ async def test_what_finds_no_room_while_it_waits_is_fetched_again_by_the_same_re
     assert len(provider.submitted) == 1
 
 
-async def test_what_nobody_could_give_again_is_kept_however_much_there_is(scene: Scene, s3: S3Server) -> None:
+async def test_outputs_that_cannot_be_fetched_again_are_kept_beyond_the_limit(scene: Scene, s3: S3Server) -> None:
     """A provider without jobs would have to be paid again: what it made is not dropped."""
 
     class WithoutJobs(Scripted):

@@ -59,7 +59,7 @@ async def _nothing_in_arq(stage: Stage) -> bool:
     return keys <= known
 
 
-async def test_a_job_whose_bell_was_lost_is_found_all_the_same(stage: Stage) -> None:
+async def test_a_job_whose_wake_up_was_lost_is_still_found(stage: Stage) -> None:
     await stage.account()
     worker = stage.worker()
     await stage.ended(await stage.order())

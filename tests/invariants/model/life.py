@@ -15,7 +15,7 @@ from tests.invariants.model.plans import day
 
 RETRIED = {"provider_failed", "worker_lost"}
 DISPATCH, CHECK_AGAIN_MS, LEASE, LAST_LOOK, DAY = 2_000, 60_000, 30_000, 10_000, 86_400_000
-LOOKS = (30_000, 60_000, 120_000, 240_000, 300_000)
+POLL_PAUSES_MS = (30_000, 60_000, 120_000, 240_000, 300_000)
 
 
 @dataclass
@@ -188,7 +188,7 @@ class Model(Keys):
         called_back = g.called_back == g.ref
         last = g.give_up_at - LAST_LOOK  # once more before it is given up
         until = last if self.clock < last else max(self.clock, g.give_up_at)
-        pause = LOOKS[min(g.looks, 4)] if poll_ms is None else min(poll_ms, LOOKS[min(g.looks, 4)])
+        pause = POLL_PAUSES_MS[min(g.looks, 4)] if poll_ms is None else min(poll_ms, POLL_PAUSES_MS[min(g.looks, 4)])
         g.deadline = min(self.clock + (DISPATCH if called_back else pause), until)
         if progress_thousandths is not None:
             g.progress = max(g.progress or 0, progress_thousandths)

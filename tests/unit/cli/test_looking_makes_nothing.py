@@ -64,7 +64,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", looking(), ids=" ".join)
-def test_a_command_that_looks_leaves_an_empty_folder_empty(empty_folder: Path, command: tuple[str, ...]) -> None:
+def test_a_read_only_command_leaves_an_empty_folder_empty(empty_folder: Path, command: tuple[str, ...]) -> None:
     arguments = ARGUMENTS.get(command, ("acme",))
     answer = CliRunner().invoke(farebox, [*command, *arguments])
     assert "Usage: " not in answer.output

@@ -143,7 +143,7 @@ def test_a_side_has_a_limit_of_its_own() -> None:
         (b"", None),
     ],
 )
-def test_a_file_of_boxes_is_told_by_its_brand_wherever_it_stands(opening: bytes, content_type: str | None) -> None:
+def test_an_mp4_like_file_is_recognized_by_its_brand_wherever_it_is(opening: bytes, content_type: str | None) -> None:
     assert content_type_by_opening(opening) == content_type
 
 
@@ -159,7 +159,7 @@ def test_a_file_of_boxes_is_told_by_its_brand_wherever_it_stands(opening: bytes,
         (b"\0\0\0\x18ftypisom", None),
     ],
 )
-def test_a_picture_in_boxes_is_told_by_its_brands(opening: bytes, content_type: str | None) -> None:
+def test_an_mp4_like_picture_is_recognized_by_its_brands(opening: bytes, content_type: str | None) -> None:
     assert converted_by_opening(opening) == content_type
 
 

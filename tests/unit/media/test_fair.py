@@ -131,7 +131,7 @@ async def test_inspections_that_take_long_leave_a_reader_to_the_others(inspectio
 
 
 @pytest.mark.usefixtures("clock", "never_slow")
-async def test_whoever_hangs_up_gives_the_reader_and_the_place_in_the_line_away(inspections: Inspections) -> None:
+async def test_hanging_up_frees_the_reader_and_the_place_in_the_queue(inspections: Inspections) -> None:
     going_on, waiting = [inspections.ask("a"), inspections.ask("b")], inspections.ask("c")
     await until_idle()
     waiting.cancel()

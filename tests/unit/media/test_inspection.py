@@ -172,7 +172,7 @@ def test_a_codec_that_is_not_on_the_list_is_refused() -> None:
         inspect(film("mov", "mpeg2video"))
 
 
-def test_a_look_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inspection_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "INSPECT_SECONDS", -1.0)
     for data in (picture("GIF", frames=2), FILMS["video/mp4"]):
         with pytest.raises(MediaUnreadable, match="takes too long to decode"):

@@ -45,7 +45,7 @@ def _does(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
 
 
 @pytest.mark.parametrize("data", [picture("GIF", frames=3), film(), film("webm", "libvpx-vp9")])
-async def test_it_sees_what_a_look_in_this_process_sees(readers: Readers, file: BinaryIO, data: bytes) -> None:
+async def test_it_finds_what_an_inspection_in_this_process_finds(readers: Readers, file: BinaryIO, data: bytes) -> None:
     assert await readers.inspect(_holding(file, data)) == inspect(data)
 
 
@@ -54,7 +54,7 @@ async def test_it_says_what_is_wrong_in_the_same_words(readers: Readers, file: B
         await readers.inspect(_holding(file, b"only words"))
 
 
-async def test_many_files_at_once_are_each_told_what_they_are(readers: Readers) -> None:
+async def test_many_concurrent_files_each_get_their_own_result(readers: Readers) -> None:
     async def seen(width: int) -> int:
         with tempfile.TemporaryFile(buffering=0) as own:
             return (await readers.inspect(_holding(own, picture(width=width)))).width
@@ -104,7 +104,7 @@ async def _only_the_forker_is_left(words: str) -> None:
     await until(lambda: len(_processes(words)) == 1)
 
 
-async def test_a_reader_that_takes_for_ever_is_ended(
+async def test_a_reader_that_never_ends_is_killed(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Between packets somebody asks for the time; in FFmpeg's own loops nobody does."""
@@ -119,7 +119,7 @@ async def test_a_reader_that_takes_for_ever_is_ended(
     await _only_the_forker_is_left(str(tmp_path))
 
 
-async def test_a_look_that_nobody_waits_for_any_more_is_ended(
+async def test_an_inspection_whose_caller_is_gone_is_ended(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
@@ -158,7 +158,7 @@ asyncio.run(Readers().inspect(open(sys.executable, "rb")))
     await until(lambda: not _processes(str(tmp_path)))
 
 
-async def test_a_forker_that_was_ended_says_nothing_of_the_file_and_the_next_look_has_a_new_one(
+async def test_a_killed_forker_is_not_the_files_fault_and_is_replaced(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who stops a service may signal all its processes: a sound file was refused as damaged then."""
@@ -188,7 +188,7 @@ async def test_a_reader_whose_forker_was_ended_ends_by_itself_even_if_it_only_wa
     await until(lambda: not _processes(str(tmp_path)))
 
 
-async def test_a_reader_whose_answer_nobody_waits_for_says_nothing_of_it(
+async def test_a_reader_whose_requester_is_gone_logs_nothing(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Clients that hung up in the middle of an upload filled the gateway's log with tracebacks."""
@@ -199,7 +199,7 @@ async def test_a_reader_whose_answer_nobody_waits_for_says_nothing_of_it(
 
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
-async def test_a_stop_of_the_service_does_not_end_a_look(
+async def test_stopping_the_service_does_not_end_an_inspection(
     readers: Readers, file: BinaryIO, monkeypatch: pytest.MonkeyPatch, signal: str
 ) -> None:
     send = f"os.kill(os.getpid(), signal.{signal}); os.kill(os.getppid(), signal.{signal})"

@@ -100,7 +100,7 @@ async def test_a_missing_bucket_is_not_taken_for_a_missing_object(monkeypatch: p
             await store.copy(UPLOAD, KEY)
 
 
-async def test_an_http_endpoint_that_nobody_has_allowed_says_which_setting_allows_it(
+async def test_a_disallowed_http_endpoint_names_the_setting_that_allows_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with s3_server() as s3:

@@ -75,7 +75,7 @@ async def test_an_object_is_streamed_in_pieces(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 5 * 1024 * 1024, 5 * 1024 * 1024 + 1, 12_000_000])
-async def test_a_file_of_any_size_is_put_whole_wherever_it_stands(store: OutputStore, size: int) -> None:
+async def test_a_file_of_any_size_is_stored_whole_whatever_its_position(store: OutputStore, size: int) -> None:
     data = random.Random(size).randbytes(size)
     with tempfile.TemporaryFile() as file:
         file.write(data)
@@ -122,7 +122,7 @@ async def test_a_missing_object_is_said_to_be_missing_before_the_first_byte(stor
             await ask(KEY)
 
 
-async def test_deleting_a_generation_takes_its_outputs_and_inputs_and_nobody_elses(store: OutputStore) -> None:
+async def test_deleting_a_generation_deletes_only_its_own_outputs_and_inputs(store: OutputStore) -> None:
     mine = [KEY, output_key(GENERATION, 2, 0, "video/mp4"), input_key(GENERATION, "0a1b2c3d", 0, "image/jpeg")]
     others = output_key(OTHER, 1, 0, "image/png")
     for key in (*mine, others):

@@ -71,6 +71,6 @@ def test_every_refusal_begins_with_file_and_line(before: str, after: str, said: 
     assert any(said in message for message in refused.value.messages), refused.value.messages
 
 
-def test_a_line_of_a_long_text_that_looks_like_a_field_is_no_place() -> None:
+def test_a_line_of_a_long_text_that_looks_like_a_field_is_ignored() -> None:
     text = '[models.x]\ndescription = """\n= 3\n?? = 4\n"""\nname = "X"\n'
     assert Lines(text).of(("models", "x", "name")) == 6

@@ -43,7 +43,7 @@ def test_a_measured_video_is_charged_by_its_length(card_with: ReadCard) -> None:
     assert made.measures == {INPUT_VIDEO_SECONDS: Decimal("4.2")}
 
 
-def test_a_video_that_nobody_measured_is_held_at_the_most(card_with: ReadCard) -> None:
+def test_an_unmeasured_video_is_priced_at_the_maximum(card_with: ReadCard) -> None:
     made = priced(card_with(ALEPH), videos=1)
     assert made.price_millicredits == 30 * 280_000
     assert made.lines[0].label == "Clip · up to 30 s of input video"

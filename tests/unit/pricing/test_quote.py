@@ -83,7 +83,7 @@ def test_an_add_on_per_request_counts_once(card_with: ReadCard) -> None:
     assert made.lines[1] == PriceLine("Prompt enhancer", Decimal(1), Decimal(1), Decimal(1))
 
 
-def test_add_ons_apply_in_file_order_so_a_factor_multiplies_only_what_stands_before_it(card_with: ReadCard) -> None:
+def test_add_ons_apply_in_file_order_so_a_factor_multiplies_only_what_precedes_it(card_with: ReadCard) -> None:
     sum_first = """
     [[models.clip.rates]]
     credits = 100
@@ -133,7 +133,7 @@ def test_a_duration_is_billed_as_the_next_multiple_and_the_label_says_so(card_wi
     assert priced(card, duration=9).settings == {"duration": 9}
 
 
-def test_conditions_look_at_the_value_asked_for_not_at_the_billed_one(card_with: ReadCard) -> None:
+def test_conditions_use_the_requested_value_not_the_billed_one(card_with: ReadCard) -> None:
     card = card_with("""
     [models.clip.settings]
     duration = { values = [5, 9, 10], default = 5 }

@@ -31,7 +31,7 @@ REFUSED = {
 }
 
 
-def test_every_list_is_told_here() -> None:
+def test_every_price_list_is_covered_here() -> None:
     assert {path.stem for path in CARDS.glob("*.toml")} == {*HOLD, *REFUSED}
 
 

@@ -77,7 +77,7 @@ def test_another_prompt_seed_model_or_index_renders_another_picture() -> None:
     assert len(pictures) == 5
 
 
-def test_the_caption_stands_in_the_picture() -> None:
+def test_the_caption_is_in_the_picture() -> None:
     """The lower left is the card: text so bright on a ground so dark is nowhere else in it."""
     with Image.open(io.BytesIO(rendered_image({}).data)) as file:
         card = np.asarray(file.convert("L").crop((30, 900, 600, 990)))

@@ -110,7 +110,7 @@ async def test_fail_raises_the_error_of_its_code(
     assert raised.value.code is code
 
 
-async def test_only_the_first_attempts_fail_when_told_so(sandbox: Sandbox) -> None:
+async def test_only_the_first_attempts_fail_if_so_controlled(sandbox: Sandbox) -> None:
     controls = {"fail": "provider_failed", "fail_attempts": 2, "deliver": 1}
     with pytest.raises(ProviderFailed):
         await delivered(sandbox, request(attempt=2, sandbox=controls, indices=(0, 1, 2)))

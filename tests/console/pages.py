@@ -163,13 +163,13 @@ async def note_events(page: Page) -> None:
     )
 
 
-async def until_told(page: Page, generation: str, status: str) -> None:
-    """Return when such a page was told that a generation has this status."""
+async def until_notified(page: Page, generation: str, status: str) -> None:
+    """Return when the page got an event with this status of a generation."""
     told = "([id, status]) => window.noted.some(({ data }) => data?.id === id && data.status === status)"
     await page.wait_for_function(told, arg=[generation, status])
 
 
-async def tell_again(page: Page) -> None:
+async def notify_missed(page: Page) -> None:
     """Tell a page that it may have missed events."""
     await page.evaluate("() => new BroadcastChannel('farebox-live').postMessage({ kind: 'again', data: null })")
 
@@ -179,7 +179,7 @@ async def settle(page: Page) -> None:
     await page.evaluate("() => new Promise((done) => setTimeout(done))")
 
 
-async def check_looks(page: Page, *, alike: str | None = None, everywhere: bool = LONG) -> None:
+async def check_appearance(page: Page, *, alike: str | None = None, everywhere: bool = LONG) -> None:
     """No violation that axe finds, no sideways scrolling, whole tables: light and dark, wide and narrow.
 
     `alike` selects what a long page repeats. The colours of each are looked at only if it has a part that none before

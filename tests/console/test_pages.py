@@ -1,4 +1,4 @@
-"""What `check_looks` finds, of which the pages have nothing to show."""
+"""What `check_appearance` finds, of which the pages have nothing to show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.console.looking import Windows, check_looks
+from tests.console.pages import Windows, check_appearance
 from tests.console.stack import Stack
 
 PAGE = """<!doctype html><html lang="en"><title>A page</title><style>
@@ -34,7 +34,7 @@ async def show(page: Page, body: str, style: str = "", dark: str = "") -> None:
 
 async def test_a_page_without_a_fault_is_let_be(page: Page) -> None:
     await show(page, CALLS)
-    await check_looks(page, alike=".call", everywhere=True)
+    await check_appearance(page, alike=".call", everywhere=True)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ async def test_a_page_without_a_fault_is_let_be(page: Page) -> None:
 async def test_a_fault_is_found(page: Page, body: str, style: str, dark: str, found: str) -> None:
     await show(page, body, style, dark)
     with pytest.raises(AssertionError, match=f"(?s){found}"):
-        await check_looks(page, alike=".call", everywhere=True)
+        await check_appearance(page, alike=".call", everywhere=True)
 
 
-async def test_what_is_alike_has_its_colours_looked_at_once_and_all_else_each_time(page: Page) -> None:
+async def test_equal_elements_have_their_colours_checked_once(page: Page) -> None:
     await show(page, CALLS + "<article class='call'><p>Three <img src='data:,'></p></article>")
     with pytest.raises(AssertionError, match="image-alt"):
-        await check_looks(page, alike=".call", everywhere=True)
+        await check_appearance(page, alike=".call", everywhere=True)
     assert await page.locator("[data-alike]").all_text_contents() == ["Two"]
