@@ -135,11 +135,7 @@ DAMAGES: dict[str, tuple[Damage, DifferenceKind, str]] = {
         DifferenceKind.BALANCE,
         "account ann, sum of bucket",
     ),
-    "a grant's held amount wrong": (
-        lambda scene: scene.grant(_more(2)),
-        DifferenceKind.HELD,
-        "account ann, held of grant",
-    ),
+    "held of a grant wrong": (lambda scene: scene.grant(_more(2)), DifferenceKind.HELD, "account ann, held of grant"),
     "a held amount of a bucket wrong": (
         lambda scene: scene.redis.hincrby(scene.account, "held:s", 1),
         DifferenceKind.HELD,
