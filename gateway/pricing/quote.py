@@ -8,7 +8,8 @@ values as requested; `round_up` changes only what is counted, so "9 s is billed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 from math import prod
@@ -36,6 +37,10 @@ EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, Overflow, DivisionBy
 """Nothing is rounded silently: an amount that needs more digits raises `Inexact`, and `check` rejects such a card."""
 
 _PER_CREDIT_EXPONENT = -3  # a millicredit is 10^-3 credits
+
+# In the labels of lines, which are kept with each generation: `billed_as` reads them.
+_NEXT_PART = " · "
+_BILLED_AS = " billed as "
 
 Facts = Mapping[str, SettingValue]
 """What a price is calculated from: all settings, `input_images` and `input_videos`, and the measures it depends on."""
@@ -170,6 +175,18 @@ def _measures(model: Model, measured: Measured, counts: Mapping[str, int]) -> di
     return measures
 
 
+def billed_as(lines: Sequence[PriceLine], value: int | Decimal) -> str:
+    """The number that a setting was billed as, by the lines of its price: whatever the rate card says by now."""
+    number = f"{plain(Decimal(value)):f}"
+    for part in lines[0].label.split(_NEXT_PART) if lines else ():
+        requested, _, billed = part.partition(_BILLED_AS)
+        if billed and re.fullmatch(
+            rf"{re.escape(number)}( \S+)?", requested
+        ):  # with its unit; a measure has more words
+            return billed.partition(" ")[0]
+    return number
+
+
 def rounded_up(value: SettingValue, multiple: Decimal) -> Decimal:
     """Round a number up to a multiple."""
     whole, rest = divmod(Decimal(value), multiple)
@@ -221,16 +238,16 @@ def _rate_label(model: Model, rate: Rate, facts: Facts, measured: Measured) -> s
             continue
         text = model.settings[name].show(value)
         if name in rate.round_up and (billed := rounded_up(value, rate.round_up[name])) != value:
-            text += f" billed as {model.settings[name].show(plain(billed))}"
+            text += f"{_BILLED_AS}{model.settings[name].show(plain(billed))}"
         parts.append(text)
-    return " · ".join(parts)
+    return _NEXT_PART.join(parts)
 
 
 def _measure_label(name: str, value: Decimal, rate: Rate, *, known: bool) -> str:
     """`12.5 s of input video billed as 13`; an unmeasured one is billed as `up to` the maximum."""
     text = ("" if known else "up to ") + describe(name, f"{plain(value):f}")
     if name in rate.round_up and (billed := rounded_up(value, rate.round_up[name])) != value:
-        text += f" billed as {plain(billed):f}"
+        text += f"{_BILLED_AS}{plain(billed):f}"
     return text
 
 

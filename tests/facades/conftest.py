@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.stack import Stack
+from tests.facades.openai_clients import close_clients
 from tests.facades.tls import TlsProxy
 
 Installed = Callable[..., Path]
@@ -27,6 +28,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Leave no connection of the test's clients to the garbage collector, which finds it in another test."""
+    yield
+    close_clients()
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,18 @@ import openai
 from tests.console.stack import Account, Stack
 from tests.whole.everything import until
 
+_OPEN: list[openai.OpenAI] = []
+
 
 def client_of(stack: Stack, account: Account, **options: Any) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{stack.address}/openai/v1", api_key=account.key, **options)
+    """A client, which is closed when the test has ended."""
+    _OPEN.append(openai.OpenAI(base_url=f"{stack.address}/openai/v1", api_key=account.key, **options))
+    return _OPEN[-1]
+
+
+def close_clients() -> None:
+    while _OPEN:
+        _OPEN.pop().close()
 
 
 def generations(stack: Stack, account: Account) -> list[dict[str, Any]]:

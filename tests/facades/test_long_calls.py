@@ -41,7 +41,7 @@ def test_calls_that_last_do_not_time_out_and_are_made_once(stack: Stack, https: 
         left = left_by_its_client(stack, account.key)
         by_fal = fal([("subscribe", WAN, asked("fal")), ("run", WAN, asked("fal")), ("stream", FLUX, asked("fal"))])
         found = fal([("result", FLUX, {"request_id": left})])
-        assert len(run.result()) == 1
+        assert len(list(run.result())) == 1
         assert len(image.result().data or []) == 1
         assert video.result().status == "completed"
     assert [generation for generation, _ in found] == [left]

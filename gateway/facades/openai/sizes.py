@@ -5,33 +5,21 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from gateway.domain import SettingValue
 from gateway.ledger import outcomes
 from gateway.pricing.card import RateCard
-from gateway.pricing.conditions import matches
-from gateway.pricing.measures import INPUT_IMAGES, INPUT_VIDEOS
-from gateway.pricing.quote import rounded_up
+from gateway.pricing.quote import billed_as
 from gateway.pricing.values import plain
 
 _DURATION = "duration"
 
 
-def billed_seconds(card: RateCard, video: outcomes.Generation) -> str | None:
-    """The seconds that were charged, as text: those that were ordered, or what the rate rounds them up to."""
+def billed_seconds(video: outcomes.Generation) -> str | None:
+    """The seconds that were charged, as text: those that were ordered, or what the rate rounded them up to then."""
     ordered = video.request.settings.get(_DURATION)
-    if not isinstance(ordered, int | Decimal) or isinstance(ordered, bool):
-        delivered = next((output.duration_seconds for output in video.outputs), None)
-        return None if delivered is None else f"{plain(Decimal(delivered)):f}"
-    model = card.models.get(video.request.model)
-    if model is None:
-        return f"{plain(Decimal(ordered)):f}"
-    kinds = [given.kind for given in video.request.inputs]
-    facts: dict[str, SettingValue] = dict(video.request.settings)
-    facts |= {INPUT_IMAGES: kinds.count("image"), INPUT_VIDEOS: kinds.count("video")}
-    rate = next((rate for rate in model.rates if rate.when.keys() <= facts.keys() and matches(rate.when, facts)), None)
-    multiple = None if rate is None else rate.round_up.get(_DURATION)
-    billed = Decimal(ordered) if multiple is None else rounded_up(ordered, multiple)
-    return f"{plain(billed):f}"
+    if isinstance(ordered, int | Decimal) and not isinstance(ordered, bool):
+        return billed_as(video.request.lines, ordered)
+    delivered = next((output.duration_seconds for output in video.outputs), None)
+    return None if delivered is None else f"{plain(Decimal(delivered)):f}"
 
 
 def size_of(card: RateCard, video: outcomes.Generation) -> str | None:

@@ -199,7 +199,7 @@ def _shape(request: web.Request, video: Generation, position: int | None) -> dic
         "expires_at": None,
         "model": asked.model,
         "prompt": asked.prompt,
-        "seconds": billed_seconds(card, video),
+        "seconds": billed_seconds(video),
         "size": size_of(card, video),
         _REMIXED_FROM: asked.metadata.get(_REMIXED_FROM),
         "error": None,

@@ -11,7 +11,7 @@ import pytest
 from gateway.domain import PriceLine
 from gateway.errors import InvalidSettings, UnknownModel
 from gateway.pricing.card import RateCard
-from gateway.pricing.quote import Quote, quote
+from gateway.pricing.quote import Quote, billed_as, quote
 
 ReadCard = Callable[[str], RateCard]
 
@@ -129,7 +129,10 @@ def test_a_duration_is_billed_as_the_next_multiple_and_the_label_says_so(card_wi
     )
     assert millicredits(card, duration=5) == 31_650
     assert millicredits(card, duration=9) == millicredits(card, duration=10) == 63_300
-    assert priced(card, duration=9).lines[0].label == "Clip · 9 s billed as 10 s"
+    lines = priced(card, duration=9).lines
+    assert lines[0].label == "Clip · 9 s billed as 10 s"
+    assert [billed_as(lines, value) for value in (9, Decimal("9.0"), 10)] == ["10", "10", "10"]
+    assert billed_as(priced(card, duration=5).lines, 5) == billed_as((), 5) == "5"
     assert priced(card, duration=9).settings == {"duration": 9}
 
 
