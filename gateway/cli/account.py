@@ -181,6 +181,27 @@ def set_limit(name: str, key_id: str, credits_: float | None, period: str, *, re
 @account.command()
 @click.argument("name", metavar="ACCOUNT")
 @click.argument("key_id", metavar="KEY")
+@click.option(
+    "--overlap-seconds",
+    type=click.IntRange(0, 30 * 24 * 3600),
+    default=24 * 3600,
+    show_default=True,
+    help="For how long KEY stays valid.",
+)
+@_as_json
+def rotate(name: str, key_id: str, overlap_seconds: int, *, as_json: bool) -> None:
+    """Create a successor of KEY of ACCOUNT, with the same limit and bounds. It is shown only this once."""
+    path, body = f"{_path(name)}/keys/{quote(key_id, safe='')}/rotate", {"overlap_seconds": overlap_seconds}
+    made = ask_gateway(lambda client: client.call("POST", path, body, once=uuid.uuid4().hex))
+    if as_json:
+        say_json(made)
+    else:
+        say(made["key"])
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@click.argument("key_id", metavar="KEY")
 @_as_json
 def revoke(name: str, key_id: str, *, as_json: bool) -> None:
     """Revoke KEY of ACCOUNT, by its id (`farebox account keys`). Takes effect everywhere at once, for good."""

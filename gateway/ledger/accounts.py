@@ -127,8 +127,7 @@ class AccountOperations(LedgerCore):
 
         `limit` and `bounds` are for an account's key (R26, R27).
         """
-        digest, key_id = hashlib.sha256(key.encode()).hexdigest(), key_id_of(key)
-        shown, bound = clean_reason(label or ""), encode_bounds(bounds or {})
+        key_id, shown, bound = key_id_of(key), clean_reason(label or ""), encode_bounds(bounds or {})
         if account is None:
             created_at = await self._now()
             await self.command("HSET", keys.OPERATORS, f"key:{key_id}", f"{scope},{created_at},{shown}")
@@ -144,8 +143,7 @@ class AccountOperations(LedgerCore):
             if word == "not_found":
                 return outcomes.NotFound()
             created_at = int(rest[0])
-        record = f"{scope},{account or ''},{digest},{created_at},{shown}"
-        await self.command("SET", keys.key(key_id), record)
+        await self._store_key(key, scope, account, created_at, shown)
         return AccountKey(
             id=key_id, label=shown or None, created_at=created_at, scope=scope, limit=limit, bounds=decode_bounds(bound)
         )
@@ -170,6 +168,28 @@ class AccountOperations(LedgerCore):
             "change_key", key, key_id=key_id, limit=wanted, label=shown, bounds=encode_bounds(bounds or {})
         )
         return decode_account(account, rest[0]) if word == "changed" else outcomes.NotFound()
+
+    async def rotate_key(
+        self, *, key_id: str, account: str, successor: str, overlap_ms: int
+    ) -> outcomes.Account | outcomes.Refused | outcomes.NotFound:
+        """Give an account's key a successor (the key itself): same label, bounds and limit, and one count for both.
+
+        The old key expires after `overlap_ms`. Refused: `already_rotated` with the id of its successor.
+        """
+        new_id, key = key_id_of(successor), self.account_key(account)
+        word, rest = await self.run("rotate_key", key, key_id=key_id, successor=new_id, overlap_ms=overlap_ms)
+        if word == "already":
+            return outcomes.Refused("already_rotated", rest[0].decode())
+        if word != "rotated":
+            return outcomes.NotFound()
+        rotated = decode_account(account, rest[0])
+        made = next(key for key in rotated.keys if key.id == new_id)
+        await self._store_key(successor, Scope.ACCOUNT, account, made.created_at, made.label or "")
+        return rotated
+
+    async def _store_key(self, key: str, scope: Scope, account: str | None, created_at: int, label: str) -> None:
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        await self.command("SET", keys.key(key_id_of(key)), f"{scope},{account or ''},{digest},{created_at},{label}")
 
     async def revoke_key(self, *, key_id: str, account: str | None) -> bool:
         """Revoke an account's key, or with account None an admin or ops key; False if there is none."""

@@ -194,7 +194,8 @@ def decode_operator_keys(listed: Mapping[bytes, bytes]) -> tuple[AccountKey, ...
 
 
 def _decode_key(key_id: str, scope: Scope, created: str, label: str, fields: Mapping[str, str]) -> AccountKey:
-    limit, counter = fields.get(f"limit:{key_id}"), fields.get(f"counted:{key_id}")
+    purse = fields.get(f"succeeds:{key_id}", key_id)
+    limit, counter = fields.get(f"limit:{purse}"), fields.get(f"counted:{purse}")
     return AccountKey(
         id=key_id,
         label=label or None,

@@ -29,6 +29,7 @@ from gateway.schemas.credits import Balance
 from gateway.schemas.generations import EntryOut, GenerationOut
 from gateway.schemas.limits import BoundsIn, BoundsOut, LimitIn, LimitOut
 
+DAYS_30_SECONDS = 30 * 24 * 3600
 YEARS_10_SECONDS = 10 * 366 * 24 * 3600
 EMAIL_PATTERN = rf"^[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,64}}@[^@\s{UNSAFE_IN_JSON_SCHEMA}]{{1,189}}$"
 
@@ -90,6 +91,16 @@ class KeyChangeIn(BoundsIn):
         ]
         | None
     ) = None
+
+
+class KeyRotationIn(Body):
+    """How long the old key stays valid."""
+
+    overlap_seconds: Annotated[
+        int,
+        Field(ge=0, le=DAYS_30_SECONDS, description="For how long the old key stays valid. Default: 24 hours."),
+        WHOLE,
+    ] = 24 * 3600
 
 
 class OperatorKeyIn(Body):

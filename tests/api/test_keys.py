@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -375,3 +376,57 @@ async def test_r27_bounds_that_would_leave_a_key_useless_are_refused(gateway: Vi
         reply = await gateway.call("POST", KEYS, gateway.admin, wrong)
         assert (reply.status, reply.code, reply.fields) == (422, "invalid_request", [path]), reply.raw
         assert said in reply.message
+
+
+async def test_r27_a_rotated_key_has_a_successor_with_the_same_limit_and_lives_on_for_the_stated_time(
+    gateway: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await gateway.account()
+    asked = {"label": "shop", "tools": ["image"], "limit": {"credits": 12, "period": "monthly"}}
+    old = (await gateway.call("POST", KEYS, gateway.admin, asked)).body
+    assert (await gateway.create(old["key"])).status == 202
+    path, hour = f"{KEYS}/{old['id']}/rotate", {"overlap_seconds": 3600}
+    once = {"Idempotency-Key": "rotate"}
+    made = await gateway.call("POST", path, gateway.admin, hour, headers=once)
+    new = made.body
+    assert made.status == 201
+    assert {name: new[name] for name in asked} == asked
+    assert new["key"] not in {None, old["key"]}
+    again = await gateway.call("POST", path, gateway.admin, hour, headers=once)
+    assert (again.body["id"], "key" in again.body) == (new["id"], False), "a retry makes no second one"
+    for key in (old["key"], new["key"]):
+        assert (await gateway.call("GET", "/v1/key", key)).body["limit_remaining"] == 12 - SKETCH_CREDITS
+    assert (await gateway.create(new["key"])).status == 202
+    for key in (old["key"], new["key"]):
+        assert (await gateway.create(key)).code == "limit_reached", "rotating makes no room"
+    raised = await gateway.call("PATCH", f"{KEYS}/{new['id']}", gateway.admin, {"limit": None})
+    assert raised.body["limit"] is None
+    listed = {key["id"]: key for key in (await gateway.call("GET", KEYS, gateway.admin)).body["data"]}
+    assert (listed[old["id"]]["limit"], listed[new["id"]]["expires_at"]) == (None, None)
+    refused = await gateway.call("POST", path, gateway.admin, {})
+    assert (refused.status, refused.code) == (422, "invalid_request")
+    assert f"its successor is {new['id']}" in refused.message
+    later = int(datetime.fromisoformat(listed[old["id"]]["expires_at"]).timestamp() * 1000)
+    monkeypatch.setattr("gateway.api.access.auth.now_ms", lambda: later)
+    assert (await gateway.call("GET", "/v1/balance", old["key"])).code == "invalid_key"
+    assert (await gateway.call("GET", "/v1/balance", new["key"])).status == 200
+
+
+async def test_r27_a_key_rotated_without_overlap_ends_at_once_and_its_count_goes_on_after_it(gateway: Visitor) -> None:
+    await gateway.account()
+    asked = {"limit": {"credits": 7, "period": "never"}}
+    old = (await gateway.call("POST", KEYS, gateway.admin, asked)).body
+    assert (await gateway.create(old["key"])).status == 202
+    new = (await gateway.call("POST", f"{KEYS}/{old['id']}/rotate", gateway.admin, {"overlap_seconds": 0})).body
+    assert (await gateway.create(old["key"])).code == "invalid_key"
+    assert (await gateway.call("DELETE", f"{KEYS}/{old['id']}", gateway.admin)).status == 200
+    own = (await gateway.call("GET", "/v1/key", new["key"])).body
+    assert (own["usage"], own["limit_remaining"]) == (SKETCH_CREDITS, 7 - SKETCH_CREDITS)
+    newest = (await gateway.call("POST", f"{KEYS}/{new['id']}/rotate", gateway.admin, {})).body
+    assert (await gateway.create(newest["key"])).code == "limit_reached"
+    for key in (new, newest):
+        await gateway.call("DELETE", f"{KEYS}/{key['id']}", gateway.admin)
+    nobody = await gateway.call("POST", f"{KEYS}/{old['id']}/rotate", gateway.admin, {})
+    assert (nobody.status, nobody.code) == (404, "not_found")
+    fields = await gateway.ledger.command("HKEYS", gateway.ledger.account_key("acme"))
+    assert not [name for name in fields if old["id"] in name.decode()], "the last of them leaves nothing"

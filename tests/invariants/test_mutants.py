@@ -268,8 +268,8 @@ MUTANTS = [
     ),
     Mutant(
         "a revoked key leaves its count behind",
-        ', "limit:" .. key_id, "counted:" .. key_id)',
-        ', "limit:" .. key_id)',
+        ', "limit:" .. purse, "counted:" .. purse)',
+        ', "limit:" .. purse)',
     ),
     Mutant(
         "the first word on a dispute counts",

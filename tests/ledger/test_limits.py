@@ -6,13 +6,14 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
 from gateway.domain import FailureCode, LimitPeriod, Scope, State
 from gateway.ledger import keys, outcomes
 from gateway.ledger.accounts import key_id_of
-from gateway.ledger.key_records import AccountKey
+from gateway.ledger.key_records import AccountKey, KeyRecord
 from gateway.ledger.limits import Limit, LimitReached, period_start, resets_at, today
 from gateway.ledger.policy_of_card import zone_changes
 from tests.ledger.world import DAY, FREE, HOUR, TERMS, World, the, utc
@@ -107,6 +108,7 @@ async def test_a_refund_after_midnight_makes_room_in_yesterday_and_not_today(wor
     assert await used(world) == 0
 
 
+@pytest.mark.cluster
 async def test_a_refund_after_the_limit_was_changed_still_makes_room(world: World) -> None:
     key = await limited(world, 30_000)
     made = await world.spend(30_000, key=key)
@@ -163,6 +165,24 @@ async def test_a_revoked_key_leaves_nothing_and_its_generations_end(world: World
     ended = await world.settle(made, FailureCode.PROVIDER_REJECTED)
     assert the(outcomes.Ended, ended).generation.refunded_millicredits == 10_000
     assert isinstance(await world.ledger.change_key(account="ann", key_id=key, label="x"), outcomes.NotFound)
+
+
+@pytest.mark.cluster
+async def test_a_rotation_made_twice_makes_one_successor_and_refunds_make_room_for_both(world: World) -> None:
+    key = await limited(world, 10_000)
+    made = await world.running(6_000, key=key)
+    asked: dict[str, Any] = {"account": "ann", "key_id": key, "overlap_ms": HOUR}
+    first = the(outcomes.Account, await world.ledger.rotate_key(successor="fbx_next", **asked))
+    assert the(outcomes.Account, await world.ledger.rotate_key(successor="fbx_next", **asked)).keys == first.keys
+    refused = the(outcomes.Refused, await world.ledger.rotate_key(successor="fbx_third", **asked))
+    assert (refused.reason, refused.detail) == ("already_rotated", key_id_of("fbx_next"))
+    assert [one.limit for one in first.keys] == [Limit(10_000, LimitPeriod.DAILY)] * 2
+    the(KeyRecord, await world.ledger.find_key(key="fbx_next"))
+    the(LimitReached, await world.reserve(price=5_000, key=key_id_of("fbx_next")))
+    await world.settle(made, FailureCode.PROVIDER_REJECTED)
+    await world.spend(9_000, key=key_id_of("fbx_next"))
+    assert await world.ledger.revoke_key(key_id=key, account="ann")
+    the(LimitReached, await world.reserve(price=2_000, key=key_id_of("fbx_next")))
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "delivered"])

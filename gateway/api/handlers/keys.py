@@ -21,6 +21,8 @@ from gateway.api.services import LEDGER, RATE_CARDS, SETTINGS
 from gateway.clock import now_ms
 from gateway.domain import Scope, credits_to_millicredits
 from gateway.errors import FieldProblem
+from gateway.ledger import outcomes
+from gateway.ledger.accounts import key_id_of
 from gateway.ledger.key_records import BoundsChange
 from gateway.ledger.limits import Limit
 from gateway.pricing.values import did_you_mean, show
@@ -70,6 +72,22 @@ async def change_of_account(request: web.Request) -> web.Response:
     )
     known = found(changed, f"key {key_id} of account {account}")
     return answer(next(key_shape(key) for key in known.keys if key.id == key_id))
+
+
+async def rotate_of_account(request: web.Request) -> web.Response:
+    """`POST /v1/admin/accounts/{account}/keys/{key}/rotate`: a successor, and an end for the old one (R27)."""
+    body = await read_body(request, account_schemas.KeyRotationIn)
+    account, key_id, key = request.match_info["account"], request.match_info["key"], _new_key(request)
+    outcome = await request.app[LEDGER].rotate_key(
+        account=account, key_id=key_id, successor=key, overlap_ms=body.overlap_seconds * 1000
+    )
+    if isinstance(outcome, outcomes.Refused):
+        raise InvalidRequest(
+            f"This key was rotated before: its successor is {outcome.detail}. Rotate that one. Nothing was changed."
+        )
+    rotated = found(outcome, f"key {key_id} of account {account}")
+    made = next(one for one in rotated.keys if one.id == key_id_of(key))
+    return answer(key_shape(made).model_copy(update={"key": key}), status=HTTPStatus.CREATED)
 
 
 async def revoke_of_account(request: web.Request) -> web.Response:

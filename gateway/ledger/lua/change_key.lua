@@ -16,7 +16,9 @@ local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
 local known = a and a.fields["key:" .. key_id]
 if not known then return {"not_found"} end
 if label ~= "" then a.fields["key:" .. key_id] = string.match(known, "^%d+,") .. label end
-if limit ~= "" then a.fields["limit:" .. key_id] = limit ~= "none" and limit or nil end
+if limit ~= "" then
+  a.fields["limit:" .. (a.fields["succeeds:" .. key_id] or key_id)] = limit ~= "none" and limit or nil
+end
 if bounds ~= "" then
   local kept = cjson.decode(a.fields["bound:" .. key_id] or "{}")
   for name, value in pairs(cjson.decode(bounds)) do kept[name] = value ~= cjson.null and value or nil end

@@ -27,6 +27,7 @@ ARGUMENTS = {
     ("account", "list"): (),
     ("account", "limit"): ("acme", "key_1", "5"),
     ("account", "revoke"): ("acme", "key_1"),
+    ("account", "rotate"): ("acme", "key_1"),
     ("generation",): ("gen_nothing",),
     ("mcp",): (),
     ("demo",): (),

@@ -55,10 +55,10 @@ local function ends(p, period, day)
   return after[period] and amounts.text(zones.midnight(policy.rule(p, "zone"), after[period])) or ""
 end
 
--- Whose counters a key's generations are counted in.
+-- Whose counters a key's generations are counted in. A successor's limit is that of the first key in its line.
 local function levels(a, key)
   if key == "" or not a.fields["key:" .. key] then return {} end
-  return {{whose = "key", id = key}}
+  return {{whose = "key", id = a.fields["succeeds:" .. key] or key}}
 end
 
 -- Count the price of a new generation at every level; nothing is written if one limit is reached. Returns what

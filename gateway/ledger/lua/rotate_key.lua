@@ -1,0 +1,33 @@
+#!lua
+-- Give a key of an account a successor with the same label, bounds and limit; what the key has spent of the limit
+-- counts for both. The key itself expires after a while.
+--
+-- KEYS[1]  account
+-- Returns  {"not_found"} {"already", its successor} {"rotated", account}: also if this successor was added before
+-- Writes   account
+--- @include "lib/amounts" "lib/accounts" "lib/policy" "lib/steps"
+local
+  key_id, successor,
+  overlap_ms -- for how long the key stays valid
+  = unpack(ARGV)
+local a = accounts.load(string.match(KEYS[1], ":account:(.*)$"))
+local known = a and a.fields["key:" .. key_id]
+if not known then return {"not_found"} end
+local f, rotated = a.fields, a.fields["rotated:" .. key_id]
+if rotated and rotated ~= successor then return {"already", rotated} end
+steps.roll(a, policy.load(f.plan))
+if not rotated then
+  local bounds = f["bound:" .. key_id]
+  f["key:" .. successor] = amounts.text(a.real) .. string.match(known, "^%d+(,.*)$")
+  f["bound:" .. successor] = bounds
+  f["succeeds:" .. successor] = f["succeeds:" .. key_id] or key_id
+  f["rotated:" .. key_id] = successor
+  bounds = cjson.decode(bounds or "{}")
+  bounds.expires_at = amounts.text(math.min(tonumber(bounds.expires_at or math.huge), a.real + tonumber(overlap_ms)))
+  f["bound:" .. key_id] = cjson.encode(bounds)
+  f.keys_version = amounts.text(accounts.count(a, "keys_version") + 1)
+end
+accounts.check(a)
+
+accounts.save(a)
+return {"rotated", accounts.view(a)}
