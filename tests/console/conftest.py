@@ -70,7 +70,7 @@ def kept() -> KeptPage:
 @pytest_asyncio.fixture(loop_scope="session")
 async def windows(browser: Browser, stack: Stack, kept: KeptPage) -> AsyncIterator[Windows]:
     """Opens pages; afterwards no page may have had an error, or have asked anybody else for anything."""
-    opened = Windows(browser, stack, kept)
+    opened = Windows(browser, stack.address, kept)
     yield opened
     await opened.close()
     assert opened.problems == []

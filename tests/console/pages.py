@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, ViewportSize
 
-from tests.console.stack import Account, Stack
+from tests.console.stack import Account
 from tests.lengths import LONG
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -18,6 +18,7 @@ WIDTHS = (320, 1360)
 _HEIGHT = 900
 
 _COLOURS = ("color-contrast", "link-in-text-block")  # all that a theme changes, and most of the time that axe takes
+_ALL = {"resultTypes": ["violations"]}
 _ALL_BUT_COLOURS = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in _COLOURS}}
 _ONLY_COLOURS = {"resultTypes": ["violations"], "runOnly": _COLOURS}
 _AXE = "async ([where, options]) => (await axe.run(where, options)).violations"
@@ -83,7 +84,7 @@ class Windows:
     """Opens pages, and keeps what went wrong in them."""
 
     browser: Browser
-    stack: Stack
+    address: str
     kept: KeptPage | None = None
     problems: list[str] = field(default_factory=list)
     _contexts: list[BrowserContext] = field(default_factory=list)
@@ -91,7 +92,7 @@ class Windows:
 
     async def browse(self, account: Account | str | None, *, width: int = 1360) -> BrowserContext:
         """A browser of somebody's own, signed in with the account's key, with a key, or not at all."""
-        context = await _new_context(self.browser, self.stack.address, width)
+        context = await _new_context(self.browser, self.address, width)
         self._contexts.append(context)
         context.on("page", self._watch)
         await self._sign_in(context, account)
@@ -102,7 +103,7 @@ class Windows:
         if self.kept is None or self._taken is not None:
             page = await (await self.browse(account, width=width)).new_page()
         else:
-            page = self._taken = await self.kept.take(self.browser, self.stack.address, width)
+            page = self._taken = await self.kept.take(self.browser, self.address, width)
             page.context.on("page", self._watch)
             self._watch(page)
             await self._sign_in(page.context, account)
@@ -117,12 +118,12 @@ class Windows:
             self._taken.context.remove_listener("page", self._watch)
             for event, heard in self._heard():
                 self._taken.remove_listener(event, heard)
-            await self.kept.give_back(self._taken, self.stack.address)
+            await self.kept.give_back(self._taken, self.address)
 
     async def _sign_in(self, context: BrowserContext, account: Account | str | None) -> None:
         if account is not None:
             key = account.key if isinstance(account, Account) else account
-            origin = {"Origin": self.stack.address}
+            origin = {"Origin": self.address}
             answer = await context.request.post("/session", data={"key": key}, headers=origin)
             assert answer.status == 201, await answer.text()
 
@@ -142,7 +143,7 @@ class Windows:
 
     def _see(self, request: Request) -> None:
         url = urlsplit(request.url)
-        if url.scheme in {"http", "https"} and f"{url.scheme}://{url.netloc}" != self.stack.address:
+        if url.scheme in {"http", "https"} and f"{url.scheme}://{url.netloc}" != self.address:
             self.problems.append(f"a request to {request.url}")
 
 
@@ -192,9 +193,12 @@ async def check_appearance(page: Page, *, alike: str | None = None, everywhere: 
         await page.set_viewport_size({"width": width, "height": _HEIGHT})
         overflow = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, f"{page.url} at {width} px is {overflow} px too wide"
-        wrong = await page.evaluate(_TABLES) + await _violations(page, {"include": [["html"]]}, _ALL_BUT_COLOURS)
-        assert wrong == [], f"{page.url}, {width} px: {wrong}"
-        for scheme in THEMES if everywhere else (theme,):
+        await page.emulate_media(color_scheme=theme)
+        rules = _ALL if alike is None else _ALL_BUT_COLOURS
+        wrong = await page.evaluate(_TABLES) + await _violations(page, {"include": [["html"]]}, rules)
+        assert wrong == [], f"{page.url}, {theme}, {width} px: {wrong}"
+        seen = set() if alike is not None else {theme}
+        for scheme in set(THEMES if everywhere else (theme,)) - seen:
             await page.emulate_media(color_scheme=scheme)
             wrong = await _violations(page, {"exclude": [["[data-alike]"]]}, _ONLY_COLOURS)
             assert wrong == [], f"{page.url}, {scheme}, {width} px: {wrong}"

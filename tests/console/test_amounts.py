@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from tests.cases import cases
 from tests.console.pages import Windows
 from tests.console.stack import Stack
 
@@ -16,7 +16,7 @@ from tests.console.stack import Stack
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
     """One page for all: what is asked of the modules leaves nothing behind in it."""
-    windows = Windows(browser, stack)
+    windows = Windows(browser, stack.address)
     yield await windows.open("/sign-in", None)
     await windows.close()
     assert windows.problems == []
@@ -27,7 +27,7 @@ async def ask(page: Page, module: str, expression: str) -> Any:
     return await page.evaluate(f"async () => {{ const m = await import('/static/{module}.js'); return {expression}; }}")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("credits_", "text"),
     [
         (0, "0"),
@@ -66,7 +66,7 @@ async def test_amounts_have_their_words_and_signs(page: Page) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("milliseconds", "text"),
     [
         (0, "0 s"),
@@ -97,7 +97,7 @@ async def test_text_never_becomes_markup(page: Page) -> None:
     assert await ask(page, "dom", made) == '<p class="x">&lt;img src=x&gt;1b</p>'
 
 
-@pytest.mark.parametrize(
+@cases(
     ("credits_", "words"),
     [
         ({"status": "succeeded", "held": 0, "committed": 147, "refunded": 0, "k": 2}, "charged 147"),

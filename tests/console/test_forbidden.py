@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from tests.api.visitor import open_gateway
 from tests.console.pages import Windows, check_appearance
-from tests.console.stack import Stack
 
 CARD = """
 [bundles.small]
@@ -49,27 +49,21 @@ credits_per = { input_video_seconds = { credits = 2 } }
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def cinema(browser: Browser, tmp_path: Path) -> AsyncIterator[tuple[Stack, Windows]]:
-    """A gateway with a card of its own."""
-    card = tmp_path / "pricing.toml"
-    card.write_text(CARD)
-    (tmp_path / "data").mkdir()
-    running = Stack(tmp_path / "data", more={"FAREBOX_RATE_CARD": str(card)})
-    try:
-        running.start()
-        windows = Windows(browser, running)
-        yield running, windows
+async def cinema(browser: Browser, redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[str, Windows]]:
+    """The key of an account at a gateway with a card of its own; nothing is generated, so it has no workers."""
+    (tmp_path / "pricing.toml").write_text(CARD)
+    async with open_gateway(redis_url, tmp_path) as gateway:
+        windows = Windows(browser, gateway.address)
+        yield await gateway.account(), windows
         await windows.close()
         assert windows.problems == []
-    finally:
-        running.stop()
 
 
 async def test_a_forbidden_choice_is_off_with_the_reason_until_the_other_setting_allows_it(
-    cinema: tuple[Stack, Windows],
+    cinema: tuple[str, Windows],
 ) -> None:
-    stack, windows = cinema
-    page = await windows.open("/", stack.account())
+    key, windows = cinema
+    page = await windows.open("/", key)
     large = page.get_by_role("radio", name="1080p")
     await expect(large).to_be_disabled()
     await expect(page.locator("label", has=large)).to_have_attribute("title", "Above 720p it makes 8 seconds only")
@@ -80,13 +74,13 @@ async def test_a_forbidden_choice_is_off_with_the_reason_until_the_other_setting
     await expect(page.get_by_role("button", name="Generate · 95 credits")).to_be_visible()
     await check_appearance(page)
 
-    prices = await windows.open("/prices", stack.account())
+    prices = await windows.open("/prices", key)
     await expect(prices.locator("#prices-video")).to_contain_text("1080p or 4k")
     await expect(prices.locator("#prices-video")).to_contain_text("95")
     measured = "2 per second of input video, at most 30: shown at the maximum"
     await expect(prices.locator("#prices-video")).to_contain_text(measured)
     await check_appearance(prices)
 
-    estimator = await windows.open("/estimator", stack.account())
+    estimator = await windows.open("/estimator", key)
     await estimator.locator("summary", has_text="Settings").first.click()
     await expect(estimator.get_by_role("radio", name="4k").first).to_be_disabled()

@@ -23,7 +23,7 @@ CALLS = '<article class="call"><p>One</p></article><article class="call"><p>Two<
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def page(browser: Browser, stack: Stack) -> AsyncIterator[Page]:
     """One page, on which each test writes another."""
-    windows = Windows(browser, stack)
+    windows = Windows(browser, stack.address)
     yield await (await windows.browse(None)).new_page()
     await windows.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -42,10 +43,16 @@ def test_help_says_what_can_be_set_and_runs_nothing(module: str, option: str, se
 
 
 @pytest.mark.parametrize("module", ["benchmarks", "chaos"])
-def test_what_it_does_not_know_is_refused(module: str) -> None:
-    said = asked(module, "--quick")
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.splitlines()[-1] == f"python -m {module}: error: unrecognized arguments: --quick"
+def test_what_it_does_not_know_is_refused(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, "--quick"])
+    monkeypatch.delitem(sys.modules, f"{module}.__main__", raising=False)  # as at a start, it is not imported yet
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err.splitlines()[-1] == f"python -m {module}: error: unrecognized arguments: --quick"
 
 
 def test_the_help_of_the_benchmark_names_each_of_its_subjects() -> None:

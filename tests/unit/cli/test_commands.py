@@ -14,20 +14,14 @@ from click.testing import CliRunner
 from gateway.cli import documentation, farebox
 from gateway.cli.documentation import docs_folder
 from gateway.local.embedded import lock
+from tests.preforked import run_farebox
 
 _ROOT = Path(__file__).parents[3]
 
 
-def _farebox(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person would, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        env={**os.environ, **environment},
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def forked(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return run_farebox(*arguments, environment={**os.environ, **environment})
 
 
 def _all_commands() -> list[tuple[str, ...]]:
@@ -94,7 +88,15 @@ def test_help_shows_an_example_on_a_line_of_its_own(path: tuple[str, ...]) -> No
 
 
 def test_a_wrong_setting_is_one_message_that_names_the_variable() -> None:
-    answer = _farebox("redis", FAREBOX_PORT="eighty")
+    """Started as a person would, not as a fork."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "gateway", "redis"],
+        env={**os.environ, "FAREBOX_PORT": "eighty"},
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert answer.returncode == 2
     assert answer.stderr.startswith("Error: FAREBOX_PORT: ")
     assert "Traceback" not in answer.stderr
@@ -106,7 +108,7 @@ def test_a_rate_card_with_a_hole_is_refused_with_every_fault(tmp_path: Path) -> 
     head, found, tail = text.partition("[[models.nano-banana-2.rates]]")
     assert found
     card.write_text(head + found + tail.replace("credits =", "credit =", 1))
-    answer = _farebox("pricing", "check", str(card))
+    answer = forked("pricing", "check", str(card))
     assert answer.returncode == 2
     faults = answer.stderr.splitlines()
     assert len(faults) == 1, "once, not as a log line as well"
@@ -116,7 +118,7 @@ def test_a_rate_card_with_a_hole_is_refused_with_every_fault(tmp_path: Path) -> 
 
 
 def test_the_default_card_is_proved_and_printed() -> None:
-    answer = _farebox("pricing", "check", COLUMNS="120")
+    answer = forked("pricing", "check", COLUMNS="120")
     assert answer.returncode == 0, answer.stderr
     assert "each with exactly one price" in " ".join(answer.stdout.split())
 
@@ -124,7 +126,7 @@ def test_the_default_card_is_proved_and_printed() -> None:
 def test_up_names_the_setting_when_the_port_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        answer = _farebox("up", FAREBOX_DATA=str(tmp_path), FAREBOX_PORT=str(port))
+        answer = forked("up", FAREBOX_DATA=str(tmp_path), FAREBOX_PORT=str(port))
     assert answer.returncode == 2
     assert answer.stderr == (
         f"Error: FAREBOX_PORT: port {port} is in use by another program. Stop it, or choose another port: "
@@ -135,7 +137,7 @@ def test_up_names_the_setting_when_the_port_is_taken(tmp_path: Path) -> None:
 def test_a_worker_names_its_metrics_port_when_it_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        answer = _farebox("worker", "image", "--metrics-port", str(port), FAREBOX_DATA=str(tmp_path))
+        answer = forked("worker", "image", "--metrics-port", str(port), FAREBOX_DATA=str(tmp_path))
     assert answer.returncode == 2
     assert f"Error: --metrics-port {port}: cannot listen" in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -143,7 +145,7 @@ def test_a_worker_names_its_metrics_port_when_it_is_taken(tmp_path: Path) -> Non
 
 def test_up_in_a_folder_that_is_in_use_says_by_whom(tmp_path: Path) -> None:
     held = lock(tmp_path, "farebox up")
-    answer = _farebox("up", FAREBOX_DATA=str(tmp_path), FAREBOX_PORT="0")
+    answer = forked("up", FAREBOX_DATA=str(tmp_path), FAREBOX_PORT="0")
     os.close(held)
     assert answer.returncode == 2
     assert f"{tmp_path} is in use by farebox up (process {os.getpid()})" in answer.stderr
