@@ -21,7 +21,7 @@ _COLOURS = ("color-contrast", "link-in-text-block")  # all that a theme changes,
 _ALL = {"resultTypes": ["violations"]}
 _ALL_BUT_COLOURS = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in _COLOURS}}
 _ONLY_COLOURS = {"resultTypes": ["violations"], "runOnly": _COLOURS}
-_AXE = "async ([where, options]) => (await axe.run(where, options)).violations"
+_AXE = "async (options) => (await axe.run(document, options)).violations"
 
 # Marks each element in which every part, by the tags and classes of all that it is in, is also in one before it.
 _MARK_ALIKE = """(selector) => {
@@ -183,32 +183,36 @@ async def settle(page: Page) -> None:
 async def check_appearance(page: Page, *, alike: str | None = None, everywhere: bool = LONG) -> None:
     """No violation that axe finds, no sideways scrolling, whole tables: light and dark, wide and narrow.
 
-    `alike` selects what a long page repeats. The colours of each are looked at only if it has a part that none before
-    it had; all else is looked at everywhere. Both themes at both widths are looked at only `everywhere`.
+    `alike` selects what a long page repeats. All but the colours is looked at in each, on the narrow screen; then those
+    are taken out of the page whose parts all stand in one before them, for axe walks the whole page at each look. Both
+    themes at both widths, and each of what is alike at both, are looked at only `everywhere`.
     """
     size = page.viewport_size
-    if alike is not None:
-        await page.evaluate(_MARK_ALIKE, alike)
-    for width, theme in zip(WIDTHS, THEMES, strict=True):
+    for width in WIDTHS:
         await page.set_viewport_size({"width": width, "height": _HEIGHT})
         overflow = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, f"{page.url} at {width} px is {overflow} px too wide"
-        await page.emulate_media(color_scheme=theme)
-        rules = _ALL if alike is None else _ALL_BUT_COLOURS
-        wrong = await page.evaluate(_TABLES) + await _violations(page, {"include": [["html"]]}, rules)
-        assert wrong == [], f"{page.url}, {theme}, {width} px: {wrong}"
-        seen = set() if alike is not None else {theme}
-        for scheme in set(THEMES if everywhere else (theme,)) - seen:
+        wrong = await page.evaluate(_TABLES)
+        assert wrong == [], f"{page.url}, {width} px: {wrong}"
+    if alike is not None:
+        await page.evaluate(_MARK_ALIKE, alike)
+        for width in WIDTHS if everywhere else WIDTHS[:1]:
+            await page.set_viewport_size({"width": width, "height": _HEIGHT})
+            await _find_no_violation(page, f"{width} px", _ALL_BUT_COLOURS)
+        await page.evaluate("() => document.querySelectorAll('[data-alike]').forEach((element) => element.remove())")
+    for width, theme in zip(WIDTHS, THEMES, strict=True):
+        await page.set_viewport_size({"width": width, "height": _HEIGHT})
+        for scheme in THEMES if everywhere else (theme,):
             await page.emulate_media(color_scheme=scheme)
-            wrong = await _violations(page, {"exclude": [["[data-alike]"]]}, _ONLY_COLOURS)
-            assert wrong == [], f"{page.url}, {scheme}, {width} px: {wrong}"
+            await _find_no_violation(page, f"{scheme}, {width} px", _ALL if scheme == theme else _ONLY_COLOURS)
     await page.emulate_media(color_scheme="light")
     if size is not None:
         await page.set_viewport_size(size)
 
 
-async def _violations(page: Page, where: dict[str, Any], options: dict[str, Any]) -> list[str]:
+async def _find_no_violation(page: Page, seen_how: str, options: dict[str, Any]) -> None:
     if not await page.evaluate("() => 'axe' in window"):
         await page.evaluate(Axe().axe_script)
-    found: list[dict[str, Any]] = await page.evaluate(_AXE, [where, options])
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}" for one in found]
+    found: list[dict[str, Any]] = await page.evaluate(_AXE, options)
+    wrong = [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}" for one in found]
+    assert wrong == [], f"{page.url}, {seen_how}: {wrong}"

@@ -35,6 +35,7 @@ async def show(page: Page, body: str, style: str = "", dark: str = "") -> None:
 async def test_a_page_without_a_fault_is_let_be(page: Page) -> None:
     await show(page, CALLS)
     await check_appearance(page, alike=".call", everywhere=True)
+    assert await page.locator(".call").all_text_contents() == ["One"]
 
 
 @pytest.mark.parametrize(
