@@ -20,6 +20,7 @@ from gateway.ledger import keys
 from gateway.ledger.client_calls import ClientCall
 from gateway.outputs import output_key
 from tests.api.visitor import CARD, PICTURE, Visitor, open_gateway
+from tests.made_media import picture
 from tests.until import until
 
 GENERATIONS = "/openai/v1/images/generations"
@@ -256,6 +257,23 @@ async def test_more_calls_are_held_than_streams_may_be_open(gateway: Visitor, mo
         assert {one.status, two.status} == {200}
 
 
+async def test_streams_of_facades_count_as_streams(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.api.limits.STREAMS_MAX", 1)
+    key = await gateway.account()
+    async with held(gateway, key, stream=True) as one:
+        generation = one.headers["X-Farebox-Generation"]
+        refused = [
+            await gateway.call("POST", GENERATIONS, key, SKETCH | {"stream": True}, PACKAGE),
+            await gateway.call("POST", "/fal/run/farebox/sketch/stream", key, {"prompt": "x"}),
+            await gateway.call("GET", f"/replicate/v1/predictions/{generation}/stream", key),
+            await gateway.call("GET", "/v1/events", key),
+        ]
+    assert [(reply.status, reply.code) for reply in refused] == [
+        (status, "rate_limited") for status in (429, 429, 503, 429)
+    ]
+    assert await listed(gateway, key) == [generation], "what was refused has made nothing"
+
+
 async def test_whoever_hangs_up_is_watched_for_no_longer(gateway: Visitor) -> None:
     async with held(gateway, await gateway.account()) as response:
         assert gateway.app[HUB].watched == 1
@@ -337,6 +355,20 @@ def form_of(**parts: str) -> bytes:
         head + files.get(name, f'"{name}"'.encode()) + f"\r\n\r\n{text}\r\n".encode() for name, text in parts.items()
     )
     return b"".join(sent) + b"--b--\r\n"
+
+
+async def test_a_file_that_is_sent_twice_with_one_key_is_one(gateway: Visitor) -> None:
+    """`Idempotency-Key` was passed over: each repetition was another upload, and counted as one."""
+    key, path = await gateway.account(), "/replicate/v1/files"
+    head = b'--b\r\nContent-Disposition: form-data; name="content"; filename="a.png"\r\n\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Idempotency-Key": "k"}
+    first, again, other = [
+        await gateway.call("POST", path, key, headers=headers, raw=head + picture(form) + b"\r\n--b--\r\n")
+        for form in ("PNG", "PNG", "JPEG")
+    ]
+    assert (first.status, first.body) == (201, again.body)
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize("text", ["[" * 9_000, "[" * 300 + "]" * 300, '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}'])

@@ -125,8 +125,15 @@ class Hub:
     ) -> AsyncIterator[StreamWatch]:
         """Watch an account, one generation, or (for the operators' stream) only the gateway's shutdown.
 
-        RateLimited if `owner`, an account or an operator's key, has too many streams open here.
+        It is `counted`.
         """
+        place, name = (self._by_generation, generation) if generation is not None else (self._by_account, account or "")
+        with self.counted(owner), self._watching(place, name) as watch:
+            yield watch
+
+    @contextlib.contextmanager
+    def counted(self, owner: str) -> Iterator[None]:
+        """Count an open stream of `owner`, an account or an operator's key; RateLimited if it has too many here."""
         if self._by_owner[owner] >= limits.STREAMS_MAX:
             raise RateLimited(
                 f"Too many open event streams (limit: {limits.STREAMS_MAX}). Close one; GET /v1/events streams all of "
@@ -135,17 +142,15 @@ class Hub:
                 headers={"Retry-After": str(limits.STREAMS_RETRY_SECONDS)},
             )
         self._by_owner[owner] += 1
-        place, name = (self._by_generation, generation) if generation is not None else (self._by_account, account or "")
         try:
-            with self._watching(place, name) as watch:
-                yield watch
+            yield
         finally:
             self._by_owner[owner] -= 1
             if not self._by_owner[owner]:
                 del self._by_owner[owner]
 
     def wait_for(self, generation: str) -> contextlib.AbstractContextManager[StreamWatch]:
-        """Watch a generation for a request that waits for its end; it does not count as a stream."""
+        """Watch a generation for a request that waits for its end; it is not counted as a stream."""
         return self._watching(self._by_generation, generation)
 
     @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body, read_object
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
@@ -39,7 +40,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     runs = app.startswith(_RUN) and not request.host.startswith(_QUEUE_HOST)
     app = app.removeprefix(_RUN).removeprefix(_QUEUE)
     if app.endswith(_STREAM):
-        return await _stream(request, app.removesuffix(_STREAM))
+        with request.app[HUB].counted(request[ACCOUNT_CALLER].owner):
+            return await _stream(request, app.removesuffix(_STREAM))
     return await (_run if runs else _submit)(request, app)
 
 

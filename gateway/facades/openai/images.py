@@ -6,11 +6,13 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.errors import NotFound
 from gateway.api.http.respond import answer_json
 from gateway.api.services import HUB, LINKS, OUTPUTS
@@ -53,7 +55,13 @@ async def edits(request: web.Request) -> web.StreamResponse:
 
 
 async def _made(request: web.Request, asked: Asked, kind: str) -> web.StreamResponse:
-    streamed, form = flag(asked.given, "stream"), word(asked.given, "response_format", _FORMATS)
+    streamed = flag(asked.given, "stream")
+    with request.app[HUB].counted(request[ACCOUNT_CALLER].owner) if streamed else nullcontext():
+        return await _answer(request, asked, kind, streamed=streamed)
+
+
+async def _answer(request: web.Request, asked: Asked, kind: str, *, streamed: bool) -> web.StreamResponse:
+    form = word(asked.given, "response_format", _FORMATS)
     # No provider of ours shows a picture before it is done: as many partial images as there are, which is none.
     whole(asked.given, "partial_images", 0, most=_PARTIAL_IMAGES_MAX)
     default = next(iter(models_of(request, MediaKind.IMAGE)), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from contextlib import suppress
@@ -15,6 +16,7 @@ from gateway.api.errors import NotFound
 from gateway.api.handlers.uploads import keep_upload
 from gateway.api.http.intake import FormFile
 from gateway.api.http.respond import answer_json
+from gateway.api.middleware.idempotency import once, seed
 from gateway.api.services import INTAKE, OUTPUTS, UPLOAD_ADDRESSES
 from gateway.errors import OutputMissing
 from gateway.facades.parameters import refused
@@ -35,9 +37,10 @@ _METADATA = "metadata"
 _METADATA_BYTES_MAX = 10_000
 
 
-async def create(request: web.Request) -> web.Response:
+async def create(request: web.Request) -> web.StreamResponse:
     """`POST /replicate/v1/files`: a form with the file as `content`."""
-    async with request.app[INTAKE].form(request, request[ACCOUNT_CALLER].account) as form:
+    caller = request[ACCOUNT_CALLER]
+    async with request.app[INTAKE].form(request, caller.account) as form:
         files = {file.name: file for file in form.files}
         unknown = (files.keys() | dict(form.fields).keys()) - {_CONTENT, _METADATA, "filename", "type"}
         if unknown:
@@ -45,8 +48,13 @@ async def create(request: web.Request) -> web.Response:
         if _CONTENT not in files:
             raise refused(_CONTENT, "is required: send the file as the part `content`")
         _check_metadata(dict(form.fields).get(_METADATA), files.get(_METADATA))
-        content = files[_CONTENT]
-        kept = await keep_upload(request, content.content_type, content.body, None)
+        asked = f"{request.method}\n{request.path}\n{form.digest()}"
+        digest = hashlib.sha256(asked.encode()).hexdigest()
+        return await once(request, caller, lambda: _kept(request, files[_CONTENT]), digest=digest)
+
+
+async def _kept(request: web.Request, content: FormFile) -> web.Response:
+    kept = await keep_upload(request, content.content_type, content.body, seed(request))
     shape = _shape(request, kept.url) | {"etag": kept.sha256, "checksums": {"sha256": kept.sha256}}
     return answer_json(json.dumps(shape).encode(), status=HTTPStatus.CREATED)
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
+from gateway.api.access.auth import ACCOUNT_CALLER
 from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import HUB, LINKS
 from gateway.domain import FINAL_STATES, State
@@ -17,6 +18,11 @@ from gateway.views.predictions import error_of
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """`GET /replicate/v1/predictions/{prediction}/stream`: each output's URL, an error if there is one, and `done`."""
+    with request.app[HUB].counted(request[ACCOUNT_CALLER].owner):
+        return await _stream(request)
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
     generation = await own_generation(request, request.match_info["prediction"])
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
