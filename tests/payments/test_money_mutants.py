@@ -196,6 +196,11 @@ MUTANTS = [
 ]
 
 
+def catching(names: set[str]) -> list[tuple[str, Callable[[World], Awaitable[None]]]]:
+    """The claims of these names, each with its cases; the others' own tests say that they hold."""
+    return [one for one in tried() if one[0] in names]
+
+
 def tried() -> Iterator[tuple[str, Callable[[World], Awaitable[None]]]]:
     """Every claim by its name, with each of its cases."""
     for module, opens in ((claims, paid_shop), (periods, paid_shop), (renewals, begun_shop)):
@@ -243,14 +248,14 @@ async def first_broken(url: str, some: Iterable[tuple[str, Callable[[World], Awa
     return None
 
 
-async def test_every_claim_holds_with_the_scripts_as_they_are(redis_url: str) -> None:
+async def test_every_claim_that_catches_one_holds_with_the_scripts_as_they_are(redis_url: str) -> None:
     with replaced():
-        assert await first_broken(redis_url, tried()) is None
+        assert await first_broken(redis_url, catching({mutant.caught_by for mutant in MUTANTS})) is None
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.fault.replace(" ", "-"))
 async def test_a_mutant_of_the_scripts_that_bill_is_caught(mutant: Mutant, redis_url: str) -> None:
     with replaced((mutant.was, mutant.becomes)) as changed:
-        broken = await first_broken(redis_url, [one for one in tried() if one[0] == mutant.caught_by])
+        broken = await first_broken(redis_url, catching({mutant.caught_by}))
         assert changed, "no script has this text"
     assert broken == mutant.caught_by
