@@ -12,15 +12,22 @@ from tests.ledger.world import World, open_world
 
 
 @pytest.fixture
-async def world(ledger_url: str) -> AsyncIterator[World]:
-    """A ledger with a rate card; the invariants are checked after the test."""
+async def bare(ledger_url: str) -> AsyncIterator[World]:
+    """A ledger with a rate card and nothing else; the invariants are checked after the test."""
     async with open_world(ledger_url) as made:
         yield made
 
 
 @pytest.fixture
+async def world(bare: World) -> World:
+    """A ledger with a rate card and the account `ann`, which has the free credits of a day."""
+    await bare.account()
+    return bare
+
+
+@pytest.fixture
 async def clocked(redis_url: str) -> AsyncIterator[Clocked]:
-    """A ledger on one server; keys live by the server's own time, so only scores and fields move."""
+    """As `world`, on one server with a clock that tests move: scores and fields go by it, lifetimes of keys do not."""
     with replaced():
         from gateway.redis_link.connections import connect_ledger  # noqa: PLC0415 - only to set the clock before the ledger starts
 
@@ -28,4 +35,5 @@ async def clocked(redis_url: str) -> AsyncIterator[Clocked]:
         await client.set(CLOCK, 1_800_000_000_000)
         await client.aclose()
         async with open_world(redis_url) as world:
+            await world.account()
             yield Clocked(world)

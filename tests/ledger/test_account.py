@@ -12,12 +12,12 @@ from gateway.ledger import keys, outcomes
 from tests.ledger.world import DAY, HOUR, MINUTE, World, the
 
 
-async def test_an_account_is_made_once_and_updated_after(world: World) -> None:
-    made, is_new = the(tuple, await world.ledger.put_account(account="ann", email="Ann@Example.com", metadata={"a": 1}))
+async def test_an_account_is_made_once_and_updated_after(bare: World) -> None:
+    made, is_new = the(tuple, await bare.ledger.put_account(account="ann", email="Ann@Example.com", metadata={"a": 1}))
     assert (is_new, made.email, made.metadata) == (True, "Ann@Example.com", {"a": 1})
-    same, is_new = the(tuple, await world.ledger.put_account(account="ann"))
+    same, is_new = the(tuple, await bare.ledger.put_account(account="ann"))
     assert (is_new, same.email, same.metadata, same.created_at) == (False, made.email, made.metadata, made.created_at)
-    changed, _ = the(tuple, await world.ledger.put_account(account="ann", metadata={}))
+    changed, _ = the(tuple, await bare.ledger.put_account(account="ann", metadata={}))
     assert (changed.email, changed.metadata) == (made.email, {})
 
 
@@ -57,19 +57,18 @@ async def test_a_claim_whose_account_never_wrote_the_email_lapses(world: World) 
 async def test_an_email_belongs_to_one_account_until_that_gives_it_up(world: World) -> None:
     await world.ledger.put_account(account="ann", email="ann@example.com")
     await world.look()
-    before = await world.contents()
-    taken = await world.ledger.put_account(account="bob", email="Ann@example.com")
-    assert taken == outcomes.Refused("email_taken", "ann")
-    assert await world.contents() == before
+    async with world.unchanged():
+        taken = await world.ledger.put_account(account="bob", email="Ann@example.com")
+        assert taken == outcomes.Refused("email_taken", "ann")
     await world.ledger.put_account(account="ann", email="new@example.com")
     await world.ledger.put_account(account="bob", email="ann@example.com")
     assert the(outcomes.Account, await world.ledger.find_account(email="ann@example.com")).id == "bob"
 
 
-async def test_r1_free_credits_are_there_from_the_start_and_an_idle_account_is_one_key(world: World) -> None:
-    made, _ = the(tuple, await world.ledger.put_account(account="ann"))
+async def test_r1_free_credits_are_there_from_the_start_and_an_idle_account_is_one_key(bare: World) -> None:
+    made, _ = the(tuple, await bare.ledger.put_account(account="ann"))
     assert made.available_millicredits[Bucket.FREE] == 100_000
-    assert [name for name in await world.contents() if "ann" in name] == [world.ledger.account_key("ann")]
+    assert [name for name in await bare.contents() if "ann" in name] == [bare.ledger.account_key("ann")]
 
 
 async def test_r1_free_credits_reset_to_the_amount_and_what_was_left_is_gone(world: World) -> None:
@@ -85,7 +84,6 @@ async def test_r1_free_credits_reset_to_the_amount_and_what_was_left_is_gone(wor
 
 
 async def test_r19_missed_daily_resets_collapse_into_one_entry(world: World) -> None:
-    await world.account()
     await world.finish(await world.spend(30_000))
     account = await world.advance(100 * DAY)
     resets = await world.journal("ann", "reset")
@@ -95,12 +93,10 @@ async def test_r19_missed_daily_resets_collapse_into_one_entry(world: World) -> 
 
 
 async def test_reading_an_account_twice_writes_once(world: World) -> None:
-    await world.account()
     await world.advance(DAY)
     await world.look()
-    before = await world.contents()
-    await world.look()
-    assert await world.contents() == before
+    async with world.unchanged():
+        await world.look()
 
 
 async def test_a_later_reset_time_does_not_rewrite_the_past(world: World) -> None:
@@ -131,14 +127,12 @@ async def test_no_day_comes_twice_after_a_failover_to_a_slower_clock(world: Worl
 
 
 async def test_keys_changed_is_said_before_anything_else_is(world: World) -> None:
-    await world.account()
     assert isinstance(await world.ledger.account(account="ann", keys_version=1), outcomes.KeysChanged)
     assert isinstance(await world.ledger.account(account="ann", keys_version=0), outcomes.Account)
     assert isinstance(await world.ledger.account(account="nobody"), outcomes.NotFound)
 
 
 async def test_a_ledger_without_a_rate_card_says_so(world: World) -> None:
-    await world.account()
     partition = int(world.ledger.account_key("ann")[3:5], 16)
     await world.redis.rename(keys.policy(partition), keys.policy(partition) + ":aside")
     with pytest.raises(LedgerBroken, match="no policy: start a gateway"):

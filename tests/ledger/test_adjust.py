@@ -48,15 +48,14 @@ async def test_r24_down_goes_in_burn_order_within_the_bucket(world: World) -> No
     assert (entry.credits_millicredits, entry.held_millicredits, entry.reason) == (-7_000, 0, "a mistake")
 
 
-async def test_r24_down_never_takes_what_is_held_or_not_there(world: World) -> None:
-    await world.publish(daily_millicredits=0)
-    await world.account(top_up=10_000)
-    await world.spend(8_000)
-    before = await world.contents()
-    assert await adjust(world, -2_001) == outcomes.Refused("not_available", "2000")
-    assert await world.contents() == before
-    assert isinstance(await adjust(world, -2_000), outcomes.Applied)
-    assert await world.held() == 8_000
+async def test_r24_down_never_takes_what_is_held_or_not_there(bare: World) -> None:
+    await bare.publish(daily_millicredits=0)
+    await bare.account(top_up=10_000)
+    await bare.spend(8_000)
+    async with bare.unchanged():
+        assert await adjust(bare, -2_001) == outcomes.Refused("not_available", "2000")
+    assert isinstance(await adjust(bare, -2_000), outcomes.Applied)
+    assert await bare.held() == 8_000
 
 
 async def test_r24_down_never_takes_from_another_bucket(world: World) -> None:
@@ -65,7 +64,6 @@ async def test_r24_down_never_takes_from_another_bucket(world: World) -> None:
 
 
 async def test_subscription_credits_need_a_subscription(world: World) -> None:
-    await world.account()
     assert await adjust(world, 1, Bucket.SUBSCRIPTION) == outcomes.Refused("no_subscription", "0")
 
 
@@ -74,15 +72,14 @@ async def test_r11_an_adjustment_sent_twice_is_made_once(world: World) -> None:
     for amount in (5_000, -5_000):
         operation = operation_id()
         first = the(outcomes.Applied, await adjust(world, amount, operation=operation))
-        before = await world.contents()
-        again = the(outcomes.Applied, await adjust(world, amount, operation=operation))
-        assert await world.contents() == before
+        async with world.unchanged():
+            again = the(outcomes.Applied, await adjust(world, amount, operation=operation))
         assert (again.grant, again.account.grants) == (first.grant, first.account.grants)
 
 
-async def test_a_refusal_is_not_remembered(world: World) -> None:
-    await world.publish(daily_millicredits=0)
-    await world.account()
-    assert isinstance(await adjust(world, -5, operation="one"), outcomes.Refused)
-    await world.grant(amount=5)
-    assert isinstance(await adjust(world, -5, operation="one"), outcomes.Applied)
+async def test_a_refusal_is_not_remembered(bare: World) -> None:
+    await bare.publish(daily_millicredits=0)
+    await bare.account()
+    assert isinstance(await adjust(bare, -5, operation="one"), outcomes.Refused)
+    await bare.grant(amount=5)
+    assert isinstance(await adjust(bare, -5, operation="one"), outcomes.Applied)

@@ -7,7 +7,6 @@ from tests.ledger.world import DAY, HOUR, World, the
 
 
 async def test_r22_only_this_account_moves(world: World) -> None:
-    await world.account()
     bob = await world.account("bob")
     moved = await world.advance(40 * DAY)
     assert moved.now >= bob.now + 40 * DAY
@@ -18,20 +17,17 @@ async def test_r22_only_this_account_moves(world: World) -> None:
 
 
 async def test_r22_moves_add_up_and_stay(world: World) -> None:
-    await world.account()
     await world.advance(HOUR)
     assert (await world.advance(2 * HOUR)).clock_offset_ms == 3 * HOUR
 
 
 async def test_r11_a_move_sent_twice_is_made_once(world: World) -> None:
-    await world.account()
     for _ in range(2):
         moved = await world.ledger.advance(account="ann", operation="one", advance_ms=DAY)
         assert the(outcomes.Applied, moved).account.clock_offset_ms == DAY
 
 
 async def test_r22_deadlines_stay_in_real_time(world: World) -> None:
-    await world.account()
     generation = await world.spend()
     deadline = await world.deadline(generation)
     await world.advance(40 * DAY)
@@ -51,7 +47,6 @@ async def test_a_clock_moved_by_centuries_writes_every_cycle(world: World) -> No
 
 async def test_a_clock_stops_before_the_end_of_the_calendar(world: World) -> None:
     """Python's calendar ends with the year 9999: an account past it could not be shown any more, every read a 500."""
-    await world.account()
     moved = await world.ledger.advance(account="ann", operation="far", advance_ms=8000 * 366 * DAY)
     assert the(outcomes.Refused, moved).reason == "too_far"
     assert (await world.look()).clock_offset_ms == 0

@@ -37,7 +37,6 @@ NAMES = ("ann", "b.o-b_@")
 
 async def test_a_webhook_that_was_paused_for_a_month_is_no_difference(world: World) -> None:
     """What it was to be told is kept no longer; that it is still in the index was reported every night."""
-    await world.account()
     webhook = await world.listen()
     await world.ledger.cancel(generation=await world.spend())
     await world.ledger.change_webhook(webhook=webhook, account="ann", status="paused")
@@ -112,7 +111,6 @@ async def test_other_programs_keys_on_the_same_server_are_ignored(world: World) 
 
 async def test_a_ruined_ledger_is_counted_and_its_report_stays_small(world: World) -> None:
     world.holds = False
-    await world.account()
     partition = partition_of_account("ann", PARTITIONS)
     missing = [generation_id(partition) for _ in range(DIFFERENCES_MAX + 1)]
     await world.redis.zadd(keys.deadlines(partition), dict.fromkeys(missing, 1))

@@ -161,14 +161,14 @@ class Restless(Ledger):
         return await super().run(name, key, **arguments)
 
 
-async def test_memory_is_bounded_by_pages_not_by_the_ledger(world: World) -> None:
+async def test_memory_is_bounded_by_pages_not_by_the_ledger(bare: World) -> None:
     """What is held at once is the same for 20 accounts and for 200 with as many entries and generations each."""
     held = []
     for first, last in ((0, 20), (20, 200)):
         for number in range(first, last):
-            await world.account(f"user-{number}")
-            await world.spend(1, f"user-{number}")
-        ledger = Watched(world)
+            await bare.account(f"user-{number}")
+            await bare.spend(1, f"user-{number}")
+        ledger = Watched(bare)
         report = await audit(ledger, rest=0)
         assert (report.clean, report.accounts, report.generations) == (True, last, last)
         held.append((ledger.at_once, ledger.longest))

@@ -12,7 +12,6 @@ from tests.ledger.world import HOUR, MINUTE, SECOND, TERMS, World, the
 
 
 async def test_begin_gives_the_lease_to_the_attempt(world: World) -> None:
-    await world.account()
     generation = await world.spend()
     begun = await world.begin(generation)
     assert (begun.state, begun.attempt, begun.failures) == (State.RUNNING, 1, 0)
@@ -23,17 +22,14 @@ async def test_begin_gives_the_lease_to_the_attempt(world: World) -> None:
 
 @pytest.mark.parametrize("attempt", [0, 2, 7])
 async def test_only_the_next_attempt_may_begin(world: World, attempt: int) -> None:
-    await world.account()
     generation = await world.spend()
-    before = await world.contents()
-    stale = await world.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
-    assert isinstance(stale, outcomes.Stale)
-    assert await world.contents() == before
+    async with world.unchanged():
+        stale = await world.ledger.begin(generation=generation, attempt=attempt, operation=operation_id())
+        assert isinstance(stale, outcomes.Stale)
 
 
 async def test_twice_in_arq_is_harmless(world: World) -> None:
     """Two workers begin the same attempt: one makes it."""
-    await world.account()
     generation = await world.spend()
     begun = await asyncio.gather(
         *(world.ledger.begin(generation=generation, attempt=1, operation=operation_id()) for _ in range(5))
@@ -42,17 +38,14 @@ async def test_twice_in_arq_is_harmless(world: World) -> None:
 
 
 async def test_r11_begin_sent_twice_answers_the_same(world: World) -> None:
-    await world.account()
     generation = await world.spend()
     operation = operation_id()
     first = await world.ledger.begin(generation=generation, attempt=1, operation=operation)
-    before = await world.contents()
-    assert await world.ledger.begin(generation=generation, attempt=1, operation=operation) == first
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await world.ledger.begin(generation=generation, attempt=1, operation=operation) == first
 
 
 async def test_a_waiting_or_ended_generation_cannot_begin(world: World) -> None:
-    await world.account()
     first, _, waiting = [await world.spend() for _ in range(3)]
     await world.ledger.cancel(generation=first)  # promotes the one that waited
     await world.spend()
@@ -64,7 +57,6 @@ async def test_a_waiting_or_ended_generation_cannot_begin(world: World) -> None:
 
 
 async def test_a_retry_cannot_begin_before_its_pause_is_over(world: World) -> None:
-    await world.account()
     generation = await world.running()
     requeued = the(outcomes.Requeued, await world.settle(generation, FailureCode.PROVIDER_FAILED))
     early = await world.ledger.begin(generation=generation, attempt=2, operation=operation_id())
@@ -74,21 +66,18 @@ async def test_a_retry_cannot_begin_before_its_pause_is_over(world: World) -> No
 
 
 async def test_r17_a_resumed_attempt_keeps_the_time_at_which_the_first_gives_up(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     await world.pass_time(generation, 5 * MINUTE)
     give_up_at = (await world.generation(generation)).give_up_at
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     resumed = await world.begin(generation, 2)
     assert (resumed.provider_ref, resumed.give_up_at) == ("job-7", give_up_at)
 
 
 async def test_r17_an_attempt_without_a_ref_gets_the_whole_provider_timeout(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.pass_time(generation, 5 * MINUTE)
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     before = await world.now()
     again = await world.begin(generation, 2)
     assert again.give_up_at is not None
@@ -96,10 +85,8 @@ async def test_r17_an_attempt_without_a_ref_gets_the_whole_provider_timeout(worl
 
 
 async def test_r17_begin_past_give_up_at_ends_the_generation_and_names_the_job_to_stop(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    generation = await world.noted()
+    await world.hand_back(generation)
     await world.pass_time(generation, HOUR)
     operation = operation_id()
     ended = the(outcomes.Ended, await world.ledger.begin(generation=generation, attempt=2, operation=operation))

@@ -26,7 +26,6 @@ async def call(world: World, generation: str, job: str = "job-7") -> object:
 
 
 async def test_a_parked_generation_is_dispatched_at_once(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     before = await world.now()
     dispatch = the(outcomes.CalledBack, await call(world, generation)).dispatch
@@ -38,7 +37,6 @@ async def test_a_parked_generation_is_dispatched_at_once(world: World) -> None:
 
 
 async def test_called_twice_is_harmless(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     first, second = await call(world, generation), await call(world, generation)
     assert the(outcomes.CalledBack, first).dispatch is not None
@@ -48,7 +46,6 @@ async def test_called_twice_is_harmless(world: World) -> None:
 
 
 async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: World) -> None:
-    await world.account()
     generation = await noted(world)
     assert await call(world, generation) == outcomes.CalledBack(generation, None)
     before = await world.now()
@@ -59,23 +56,20 @@ async def test_a_callback_while_the_attempt_runs_is_not_slept_through(world: Wor
 
 
 async def test_also_one_that_comes_before_the_ref_is_noted(world: World) -> None:
-    await world.account()
     generation = await world.running()
     assert await call(world, generation) == outcomes.CalledBack(generation, None)
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    await world.note(generation)
     assert (await park(world, generation)).dispatch is not None
 
 
 async def test_a_callback_about_what_became_another_job_does_not_count(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await call(world, generation, "job-6")
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    await world.note(generation)
     assert (await park(world, generation)).dispatch is None
 
 
 async def test_begin_clears_the_callback_because_it_polls_anyway(world: World) -> None:
-    await world.account()
     generation = await noted(world)
     await call(world, generation)
     await park(world, generation)
@@ -84,44 +78,35 @@ async def test_begin_clears_the_callback_because_it_polls_anyway(world: World) -
 
 
 async def test_park_sent_twice_after_a_callback_answers_the_same(world: World) -> None:
-    await world.account()
     generation = await noted(world)
     await call(world, generation)
     first = await park(world, generation, operation="one")
-    before = await world.contents()
-    assert await park(world, generation, operation="one") == first
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await park(world, generation, operation="one") == first
 
 
 async def test_the_same_callback_of_a_running_one_again_changes_nothing(world: World) -> None:
-    await world.account()
     generation = await noted(world)
     await call(world, generation)
-    before = await world.contents()
-    assert await call(world, generation) == outcomes.CalledBack(generation, None)
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await call(world, generation) == outcomes.CalledBack(generation, None)
 
 
 async def test_a_job_that_is_not_the_noted_one_is_stray(world: World) -> None:
-    await world.account()
     for generation in (await noted(world), await world.parked()):
-        before = await world.contents()
-        assert await call(world, generation, "job-6") == outcomes.Stray("image")
-        assert await world.contents() == before
+        async with world.unchanged():
+            assert await call(world, generation, "job-6") == outcomes.Stray("image")
 
 
 async def test_after_the_end_its_own_job_is_no_news_and_any_other_is_stray(world: World) -> None:
-    await world.account()
     generation = await noted(world)
     await world.settle(generation, FailureCode.PROVIDER_REJECTED)
-    before = await world.contents()
-    assert the(outcomes.Unchanged, await call(world, generation)).generation.state is State.FAILED
-    assert await call(world, generation, "job-8") == outcomes.Stray("image")
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert the(outcomes.Unchanged, await call(world, generation)).generation.state is State.FAILED
+        assert await call(world, generation, "job-8") == outcomes.Stray("image")
 
 
 async def test_the_end_forgets_a_callback(world: World) -> None:
-    await world.account()
     generation = await noted(world)
     await call(world, generation)
     await world.settle(generation, FailureCode.PROVIDER_REJECTED)
@@ -129,22 +114,18 @@ async def test_the_end_forgets_a_callback(world: World) -> None:
 
 
 async def test_a_queued_generation_polls_when_it_begins(world: World) -> None:
-    await world.account()
     generation = await noted(world)
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    before = await world.contents()
-    assert isinstance(await call(world, generation), outcomes.Unchanged)
-    assert await world.contents() == before
+    await world.hand_back(generation)
+    async with world.unchanged():
+        assert isinstance(await call(world, generation), outcomes.Unchanged)
 
 
 async def test_nothing_is_known_of_a_generation_that_is_not_there(world: World) -> None:
-    before = await world.contents()
-    assert await call(world, UNKNOWN) == outcomes.NotFound()
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await call(world, UNKNOWN) == outcomes.NotFound()
 
 
 async def test_past_give_up_at_the_poll_refunds(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 46 * MINUTE)
     the(outcomes.CalledBack, await call(world, generation))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain import FailureCode, Scope, State, operation_id
+from gateway.domain import FailureCode, Scope, State
 from gateway.ledger import outcomes
 from gateway.ledger.key_records import AccountKey
 from tests.ledger.world import DAY, SECOND, World, the
 
 
 async def test_r18_queued_is_refunded_at_once(world: World) -> None:
-    await world.account()
     generation = await world.spend(73_500)
     ended = the(outcomes.Ended, await world.ledger.cancel(generation=generation, account="ann"))
     assert (ended.generation.state, ended.generation.error) == (State.CANCELLED, None)
@@ -21,7 +20,6 @@ async def test_r18_queued_is_refunded_at_once(world: World) -> None:
 
 
 async def test_r18_waiting_is_refunded_at_once_and_leaves_the_line(world: World) -> None:
-    await world.account()
     first, _, third, fourth = [await world.spend() for _ in range(4)]
     ended = the(outcomes.Ended, await world.ledger.cancel(generation=third))
     assert (ended.generation.state, ended.promoted) == (State.CANCELLED, ())
@@ -29,14 +27,12 @@ async def test_r18_waiting_is_refunded_at_once_and_leaves_the_line(world: World)
 
 
 async def test_r14_cancelling_a_queued_one_promotes_the_next(world: World) -> None:
-    await world.account()
     first, _, third = [await world.spend() for _ in range(3)]
     ended = the(outcomes.Ended, await world.ledger.cancel(generation=first))
     assert [dispatch.generation for dispatch in ended.promoted] == [third]
 
 
 async def test_r18_running_is_asked_to_stop_and_keeps_what_was_delivered(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)
     asked = the(outcomes.CancelRequested, await world.ledger.cancel(generation=generation))
@@ -49,7 +45,6 @@ async def test_r18_running_is_asked_to_stop_and_keeps_what_was_delivered(world: 
 
 
 async def test_r18_everything_delivered_is_still_cancelled_and_paid(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000)
     await world.deliver(generation, 0)
     await world.ledger.cancel(generation=generation)
@@ -59,7 +54,6 @@ async def test_r18_everything_delivered_is_still_cancelled_and_paid(world: World
 
 @pytest.mark.parametrize("code", [FailureCode.PROVIDER_FAILED, FailureCode.PROVIDER_REJECTED])
 async def test_r18_a_failed_attempt_after_a_cancel_request_ends_it(world: World, code: FailureCode) -> None:
-    await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
     ended = the(outcomes.Ended, await world.settle(generation, code))
@@ -67,7 +61,6 @@ async def test_r18_a_failed_attempt_after_a_cancel_request_ends_it(world: World,
 
 
 async def test_r18_a_lapsed_lease_after_a_cancel_request_ends_it(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
     await world.pass_time(generation, DAY)
@@ -75,15 +68,13 @@ async def test_r18_a_lapsed_lease_after_a_cancel_request_ends_it(world: World) -
 
 
 async def test_r18_a_hand_back_after_a_cancel_request_ends_it(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
-    ended = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    ended = await world.hand_back(generation)
     assert the(outcomes.Ended, ended).generation.state is State.CANCELLED
 
 
 async def test_r17_a_parked_generation_is_brought_to_a_worker_at_once(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     asked = the(outcomes.CancelRequested, await world.ledger.cancel(generation=generation))
     assert asked.dispatch is not None
@@ -96,48 +87,42 @@ async def test_r17_a_parked_generation_is_brought_to_a_worker_at_once(world: Wor
 
 
 async def test_r17_cancelling_a_queued_one_with_a_ref_names_the_job_to_stop(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    generation = await world.noted()
+    await world.hand_back(generation)
     assert the(outcomes.Ended, await world.ledger.cancel(generation=generation)).provider_ref == "job-7"
 
 
 @pytest.mark.parametrize("how", ["finish", "fail", "cancel"])
 async def test_r18_after_the_end_nothing_changes(world: World, how: str) -> None:
-    await world.account()
     generation = await world.spend()
     if how == "cancel":
         await world.ledger.cancel(generation=generation)
     else:
         await getattr(world, how)(generation)
-    before = await world.contents()
-    unchanged = the(outcomes.Unchanged, await world.ledger.cancel(generation=generation, account="ann", keys_version=0))
-    assert unchanged.generation == await world.generation(generation)
-    assert await world.contents() == before
+    async with world.unchanged():
+        unchanged = the(
+            outcomes.Unchanged, await world.ledger.cancel(generation=generation, account="ann", keys_version=0)
+        )
+        assert unchanged.generation == await world.generation(generation)
 
 
 async def test_cancelling_twice_while_it_runs_is_one_change(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
-    before = await world.contents()
-    assert isinstance(await world.ledger.cancel(generation=generation), outcomes.CancelRequested)
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert isinstance(await world.ledger.cancel(generation=generation), outcomes.CancelRequested)
 
 
 async def test_anothers_generation_is_not_found(world: World) -> None:
-    await world.account()
     await world.account("bob")
     generation = await world.spend()
-    before = await world.contents()
-    for cancelled in (
-        await world.ledger.cancel(generation=generation, account="bob"),
-        await world.ledger.cancel(generation="gen_00aaaaaaaaaaaaaaaaaaaaaaaa"),
-        await world.ledger.cancel(generation="what?"),
-    ):
-        assert isinstance(cancelled, outcomes.NotFound)
-    assert await world.contents() == before
+    async with world.unchanged():
+        for cancelled in (
+            await world.ledger.cancel(generation=generation, account="bob"),
+            await world.ledger.cancel(generation="gen_00aaaaaaaaaaaaaaaaaaaaaaaa"),
+            await world.ledger.cancel(generation="what?"),
+        ):
+            assert isinstance(cancelled, outcomes.NotFound)
 
 
 async def test_anothers_generation_is_not_found_also_by_an_account_that_revoked_a_key(world: World) -> None:
@@ -145,7 +130,6 @@ async def test_anothers_generation_is_not_found_also_by_an_account_that_revoked_
 
     So an account that had ever revoked a key was told `KeysChanged` for ever, which the gateway answers with 503.
     """
-    await world.account()
     generation = await world.spend()
     for stranger in ("bob", "carol", "dave", "erin", "frank"):  # some of them live in other partitions
         await world.account(stranger)
@@ -163,16 +147,13 @@ async def test_anothers_generation_is_not_found_also_by_an_account_that_revoked_
 
 
 async def test_a_revoked_key_cancels_nothing(world: World) -> None:
-    await world.account()
     generation = await world.spend()
-    before = await world.contents()
-    outcome = await world.ledger.cancel(generation=generation, account="ann", keys_version=3)
-    assert isinstance(outcome, outcomes.KeysChanged)
-    assert await world.contents() == before
+    async with world.unchanged():
+        outcome = await world.ledger.cancel(generation=generation, account="ann", keys_version=3)
+        assert isinstance(outcome, outcomes.KeysChanged)
 
 
 async def test_cancelling_during_a_retrys_pause_refunds_at_once(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)
     await world.settle(generation, FailureCode.PROVIDER_FAILED)

@@ -48,38 +48,38 @@ async def test_r12_now_starts_a_new_cycle_and_keeps_the_leftover_until_its_old_e
     assert (await world.available())[1] == PRO
 
 
-async def test_r12_the_leftover_burns_before_the_new_allotment_because_it_expires_first(world: World) -> None:
-    await world.publish(daily_millicredits=0)
-    await world.account(plan="standard")
-    await world.advance(DAY)
-    account = await change(world, "pro", "now")
+async def test_r12_the_leftover_burns_before_the_new_allotment_because_it_expires_first(bare: World) -> None:
+    await bare.publish(daily_millicredits=0)
+    await bare.account(plan="standard")
+    await bare.advance(DAY)
+    account = await change(bare, "pro", "now")
     leftover = next(grant for grant in account.grants if grant.granted_millicredits == STANDARD)
-    generation = await world.generation(await world.spend(5_000))
+    generation = await bare.generation(await bare.spend(5_000))
     assert [share.grant for share in generation.allocation] == [leftover.id]
 
 
-async def test_r12_now_drops_the_leftover_if_the_card_says_so(world: World) -> None:
-    await world.publish(keep_upgrade_leftover=False)
-    await world.account(plan="standard")
-    await world.advance(10 * DAY)
-    account = await change(world, "pro", "now")
+async def test_r12_now_drops_the_leftover_if_the_card_says_so(bare: World) -> None:
+    await bare.publish(keep_upgrade_leftover=False)
+    await bare.account(plan="standard")
+    await bare.advance(10 * DAY)
+    account = await change(bare, "pro", "now")
     assert account.available_millicredits[Bucket.SUBSCRIPTION] == PRO
-    expire, changed, refresh = (await world.journal())[-3:]
+    expire, changed, refresh = (await bare.journal())[-3:]
     assert (expire.kind, expire.credits_millicredits, expire.reason) == ("expire", -STANDARD, "left of standard")
     assert (changed.kind, changed.credits_millicredits, changed.reason) == ("change", 0, "standard to pro monthly")
     assert (refresh.kind, refresh.credits_millicredits) == ("refresh", PRO)
 
 
-async def test_r12_what_is_held_of_the_old_allotment_comes_back_to_it_after_the_change(world: World) -> None:
-    await world.publish(daily_millicredits=0)
-    start = (await world.account(plan="standard")).now
-    generation = await world.spend(2_000_000)
-    await world.advance(DAY)
-    await change(world, "pro", "now")
-    await world.fail(generation)
-    assert (await world.available())[1] == PRO + STANDARD
-    await world.advance_to(anniversary(start, 1))
-    assert (await world.available())[1] == PRO
+async def test_r12_what_is_held_of_the_old_allotment_comes_back_to_it_after_the_change(bare: World) -> None:
+    await bare.publish(daily_millicredits=0)
+    start = (await bare.account(plan="standard")).now
+    generation = await bare.spend(2_000_000)
+    await bare.advance(DAY)
+    await change(bare, "pro", "now")
+    await bare.fail(generation)
+    assert (await bare.available())[1] == PRO + STANDARD
+    await bare.advance_to(anniversary(start, 1))
+    assert (await bare.available())[1] == PRO
 
 
 async def test_r12_now_without_paid_through_renews_itself_and_with_it_runs_one_interval(world: World) -> None:
@@ -116,7 +116,6 @@ async def test_r12_period_end_waits_for_the_end_of_what_was_paid(world: World) -
 
 
 async def test_r12_in_the_middle_of_a_period_the_end_is_that_of_the_current_one(world: World) -> None:
-    await world.account()
     anchor = (await world.subscribe(interval=Interval.QUARTERLY)).account.now
     await world.advance_to(anniversary(anchor, 4) + DAY)
     await change(world, "pro", "period_end")
@@ -213,9 +212,8 @@ async def test_r11_a_change_sent_twice_is_made_once(world: World) -> None:
     plans: tuple[tuple[str, Literal["now", "period_end"]], ...] = (("pro", "now"), ("standard", "period_end"))
     for plan, when in plans:
         first = await change(world, plan, when, Interval.YEARLY, f"to-{plan}")
-        before = await world.contents()
-        again = await change(world, plan, when, Interval.YEARLY, f"to-{plan}")
-        assert await world.contents() == before
+        async with world.unchanged():
+            again = await change(world, plan, when, Interval.YEARLY, f"to-{plan}")
         assert again.subscription == first.subscription
     assert amounts(await world.journal("ann", "refresh")) == [STANDARD, PRO]
 
@@ -230,17 +228,15 @@ async def test_scheduling_the_same_change_again_writes_nothing(world: World) -> 
 
 
 async def test_a_refused_change_leaves_no_trace(world: World) -> None:
-    await world.account()
     await world.account("bob", plan="standard")
-    before = await world.contents()
-    arguments: dict[str, Any] = {"operation": "x", "interval": None, "when": "now"}
-    nobody = await world.ledger.change(account="nobody", plan="pro", **arguments)
-    assert isinstance(nobody, outcomes.NotFound)
-    none = await world.ledger.change(account="ann", plan="pro", **arguments)
-    assert the(outcomes.Refused, none).reason == "no_subscription"
-    unknown = await world.ledger.change(account="bob", plan="gold", **arguments)
-    assert the(outcomes.Refused, unknown).reason == "unknown_plan"
-    assert await world.contents() == before
+    async with world.unchanged():
+        arguments: dict[str, Any] = {"operation": "x", "interval": None, "when": "now"}
+        nobody = await world.ledger.change(account="nobody", plan="pro", **arguments)
+        assert isinstance(nobody, outcomes.NotFound)
+        none = await world.ledger.change(account="ann", plan="pro", **arguments)
+        assert the(outcomes.Refused, none).reason == "no_subscription"
+        unknown = await world.ledger.change(account="bob", plan="gold", **arguments)
+        assert the(outcomes.Refused, unknown).reason == "unknown_plan"
 
 
 async def test_a_plan_withdrawn_from_sale_cannot_be_changed_to(world: World) -> None:

@@ -9,7 +9,6 @@ from tests.until import until
 
 
 async def test_claimed_outputs_are_exclusive_until_the_claim_expires(world: World) -> None:
-    await world.account()
     world.ledger.outputs_kept_ms = 0
     generation = await world.spend()
     await world.finish(generation)
@@ -23,13 +22,11 @@ async def test_claimed_outputs_are_exclusive_until_the_claim_expires(world: Worl
 
     await until(is_claimed)
     assert again == [generation]
-    before = await world.contents()
-    assert await claim(claim_ms=60_000) == []
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await claim(claim_ms=60_000) == []
 
 
 async def test_no_more_are_claimed_than_asked_for_and_the_longest_overdue_first(world: World) -> None:
-    await world.account()
     world.ledger.outputs_kept_ms = 0
     generations = [await world.spend(1_000) for _ in range(3)]
     for generation in generations:

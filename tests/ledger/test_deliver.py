@@ -7,14 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.domain import operation_id
 from gateway.errors import LedgerBroken
 from gateway.ledger import outcomes
 from tests.ledger.world import World, an_output, the
 
 
 async def test_a_delivered_output_comes_back_as_it_was_recorded(world: World) -> None:
-    await world.account()
     generation = await world.running()
     film = replace(an_output(), content_type="video/mp4", duration_seconds=Decimal("7.50"))
     assert isinstance(await world.ledger.deliver(generation=generation, attempt=1, output=film), outcomes.Noted)
@@ -22,39 +20,33 @@ async def test_a_delivered_output_comes_back_as_it_was_recorded(world: World) ->
 
 
 async def test_outputs_may_be_delivered_in_any_order(world: World) -> None:
-    await world.account()
     generation = await world.running(outputs=12)
     await world.deliver(generation, 11, 2, 0)
     assert [output.index for output in (await world.generation(generation)).outputs] == [0, 2, 11]
 
 
 async def test_r11_an_output_delivered_twice_counts_once(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 1)
-    before = await world.contents()
-    await world.deliver(generation, 1)
-    assert await world.contents() == before
+    async with world.unchanged():
+        await world.deliver(generation, 1)
     ended = the(outcomes.Ended, await world.settle(generation))
     assert ended.generation.committed_millicredits == 3_000
 
 
 async def test_a_stale_attempt_delivers_nothing(world: World) -> None:
-    await world.account()
     generation = await world.running(outputs=2)
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     await world.begin(generation, 2)
-    before = await world.contents()
-    stale = await world.ledger.deliver(generation=generation, attempt=1, output=an_output())
-    assert isinstance(stale, outcomes.Stale)
-    assert await world.contents() == before
+    async with world.unchanged():
+        stale = await world.ledger.deliver(generation=generation, attempt=1, output=an_output())
+        assert isinstance(stale, outcomes.Stale)
 
 
 async def test_r9_a_later_attempt_finds_what_was_delivered_before(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     assert [output.index for output in (await world.begin(generation, 2)).outputs] == [0]
     await world.deliver(generation, 1, 2, attempt=2)
     ended = the(outcomes.Ended, await world.settle(generation, attempt=2))
@@ -63,9 +55,7 @@ async def test_r9_a_later_attempt_finds_what_was_delivered_before(world: World) 
 
 @pytest.mark.parametrize("index", [-1, 2])
 async def test_an_output_that_was_not_asked_for_is_a_fault_and_changes_nothing(world: World, index: int) -> None:
-    await world.account()
     generation = await world.running(outputs=2)
-    before = await world.contents()
-    with pytest.raises(LedgerBroken, match="was not asked for"):
-        await world.ledger.deliver(generation=generation, attempt=1, output=an_output(index))
-    assert await world.contents() == before
+    async with world.unchanged():
+        with pytest.raises(LedgerBroken, match="was not asked for"):
+            await world.ledger.deliver(generation=generation, attempt=1, output=an_output(index))

@@ -30,7 +30,6 @@ async def listed(world: World, limit: int, **filters: object) -> list[str]:
 
 
 async def test_newest_first_page_by_page(world: World) -> None:
-    await world.account()
     made = [await world.spend(1_000) for _ in range(7)]
     newest = made[::-1]
     assert await pages(world, 3) == [newest[:3], newest[3:6], newest[6:]]
@@ -38,17 +37,16 @@ async def test_newest_first_page_by_page(world: World) -> None:
     assert await pages(world, 100) == [newest]
 
 
-async def test_the_order_is_that_of_making_also_within_a_millisecond(world: World) -> None:
-    await world.publish(daily_millicredits=9_000_000)
-    await world.account()
-    made = [await world.spend(1_000) for _ in range(20)]
+async def test_the_order_is_that_of_making_also_within_a_millisecond(bare: World) -> None:
+    await bare.publish(daily_millicredits=9_000_000)
+    await bare.account()
+    made = [await bare.spend(1_000) for _ in range(20)]
     recent = keys.recent(partition_of_account("ann", PARTITIONS), "ann")
-    scores = [await world.redis.zscore(recent, generation) for generation in made]
+    scores = [await bare.redis.zscore(recent, generation) for generation in made]
     assert scores == sorted(set(scores))
 
 
 async def test_filters_combine_and_page_on(world: World) -> None:
-    await world.account()
     films = [await world.spend(1_000, tool="video", model="wan-2.2") for _ in range(3)]
     pictures = [await world.spend(1_000) for _ in range(3)]
     await world.finish(pictures[0])
@@ -58,31 +56,31 @@ async def test_filters_combine_and_page_on(world: World) -> None:
     assert await pages(world, 9, model="wan-2.2", tool="image") == [[]]
 
 
-async def test_a_period_is_half_open_and_found_however_long_the_list_is(world: World) -> None:
-    await world.publish(daily_millicredits=9_000_000)
-    await world.account()
-    made = [await world.spend(1_000) for _ in range(9)]
-    at = {one: (await world.generation(one)).created_at for one in made}
+async def test_a_period_is_half_open_and_found_however_long_the_list_is(bare: World) -> None:
+    await bare.publish(daily_millicredits=9_000_000)
+    await bare.account()
+    made = [await bare.spend(1_000) for _ in range(9)]
+    at = {one: (await bare.generation(one)).created_at for one in made}
     for edge in sorted({*at.values(), min(at.values()) - 1, max(at.values()) + 1}):
         earlier = [one for one in reversed(made) if at[one] < edge]
         later = [one for one in reversed(made) if at[one] >= edge]
-        assert await listed(world, 2, created_before=edge) == earlier
-        assert await listed(world, 2, created_after=edge) == later
-        assert await listed(world, 4, created_after=edge, created_before=edge + 1) == [
+        assert await listed(bare, 2, created_before=edge) == earlier
+        assert await listed(bare, 2, created_after=edge) == later
+        assert await listed(bare, 4, created_after=edge, created_before=edge + 1) == [
             one for one in reversed(made) if at[one] == edge
         ]
-    world.holds = False  # it goes while it is open
+    bare.holds = False  # it goes while it is open
     # What has expired meanwhile is the oldest, and in nobody's way.
-    await world.redis.delete(keys.generation(partition_of_account("ann", PARTITIONS), made[0]))
-    assert await listed(world, 100, created_before=max(at.values()) + 1) == made[:0:-1]
+    await bare.redis.delete(keys.generation(partition_of_account("ann", PARTITIONS), made[0]))
+    assert await listed(bare, 100, created_before=max(at.values()) + 1) == made[:0:-1]
 
 
-async def test_metadata_is_matched_by_value_and_all_of_it(world: World) -> None:
-    await world.publish(daily_millicredits=9_000_000)
-    await world.account()
-    one = await world.spend(1_000, metadata={"order": "A-17", "count": 3, "paid": True})
-    two = await world.spend(1_000, metadata={"order": "A-18", "count": 3.5})
-    await world.spend(1_000)
+async def test_metadata_is_matched_by_value_and_all_of_it(bare: World) -> None:
+    await bare.publish(daily_millicredits=9_000_000)
+    await bare.account()
+    one = await bare.spend(1_000, metadata={"order": "A-17", "count": 3, "paid": True})
+    two = await bare.spend(1_000, metadata={"order": "A-18", "count": 3.5})
+    await bare.spend(1_000)
     for wanted, found in (
         ({"order": "A-17"}, [one]),
         ({"count": "3"}, [one]),
@@ -95,11 +93,10 @@ async def test_metadata_is_matched_by_value_and_all_of_it(world: World) -> None:
         ({"order": "A-17", "count": "4"}, []),
         ({"other": "A-17"}, []),
     ):
-        assert await listed(world, 2, metadata=wanted) == found, wanted
+        assert await listed(bare, 2, metadata=wanted) == found, wanted
 
 
 async def test_one_generation_for_anybody_or_for_its_account_only(world: World) -> None:
-    await world.account()
     await world.account("bob")
     generation = await world.spend()
     assert the(outcomes.Generation, await world.ledger.generation(generation=generation)).id == generation
@@ -113,7 +110,6 @@ async def test_one_generation_for_anybody_or_for_its_account_only(world: World) 
 
 
 async def test_lists_of_unknown_accounts_cursors_and_old_keys(world: World) -> None:
-    await world.account()
     await world.account("bob")
     bobs = await world.spend(account="bob")
     ledger = world.ledger
@@ -125,7 +121,6 @@ async def test_lists_of_unknown_accounts_cursors_and_old_keys(world: World) -> N
 
 async def test_every_change_that_can_be_seen_is_a_new_version(world: World) -> None:
     """An event's id is the generation's version."""
-    await world.account()
     generation = await world.spend(outputs=2)
     versions = [(await world.generation(generation)).version]
     await world.begin(generation)
@@ -142,7 +137,6 @@ async def test_every_change_that_can_be_seen_is_a_new_version(world: World) -> N
 
 
 async def test_what_has_not_changed_since_it_was_read_is_answered_as_it_was_read(world: World) -> None:
-    await world.account()
     generation = await world.spend()
     read = await world.generation(generation)
     assert await world.ledger.generation(generation=generation, known=read) is read
@@ -156,7 +150,6 @@ async def test_what_has_not_changed_since_it_was_read_is_answered_as_it_was_read
 
 
 async def test_a_generation_that_was_just_reserved_reads_as_reserve_answered_it(world: World) -> None:
-    await world.account()
     for price in (1_000, 0):
         reserved = the(outcomes.Reserved, await world.reserve(price=price))
         assert await world.generation(reserved.generation.id) == reserved.generation

@@ -13,7 +13,6 @@ from tests.ledger.world import DAY, HOUR, World, amounts, the
 
 @pytest.mark.parametrize("bucket", list(Bucket))
 async def test_a_grant_can_be_added_to_any_bucket(world: World, bucket: Bucket) -> None:
-    await world.account()
     await world.publish(daily_millicredits=0)
     grant = await world.grant(amount=5_000, bucket=bucket)
     [found] = [item for item in (await world.look()).grants if item.id == grant]
@@ -43,45 +42,40 @@ async def test_r2_an_operators_grant_outlives_the_cycle_and_the_subscription(wor
 
 
 async def test_r11_a_grant_sent_twice_is_made_once(world: World) -> None:
-    await world.account()
     arguments: dict[str, Any] = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "millicredits": 5_000}
     first = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
-    before = await world.contents()
-    again = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
-    assert await world.contents() == before
+    async with world.unchanged():
+        again = await world.ledger.grant(**arguments, expires_at=None, reason="a gift")
     assert the(outcomes.Applied, again).grant == the(outcomes.Applied, first).grant
     assert (await world.available())[2] == 5_000
 
 
 async def test_a_refused_grant_leaves_no_trace(world: World) -> None:
-    await world.account()
     await world.advance(3 * DAY)
     now = (await world.look()).now
-    before = await world.contents()
-    arguments: dict[str, Any] = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "reason": "x"}
-    late = await world.ledger.grant(**arguments, millicredits=1, expires_at=now - 1)
-    assert isinstance(late, outcomes.Refused)
-    assert late.reason == "expires_in_past"
-    nobody = await world.ledger.grant(**{**arguments, "account": "nobody"}, millicredits=1, expires_at=None)
-    assert isinstance(nobody, outcomes.NotFound)
-    assert await world.contents() == before
+    async with world.unchanged():
+        arguments: dict[str, Any] = {"account": "ann", "operation": "one", "bucket": Bucket.TOP_UP, "reason": "x"}
+        late = await world.ledger.grant(**arguments, millicredits=1, expires_at=now - 1)
+        assert isinstance(late, outcomes.Refused)
+        assert late.reason == "expires_in_past"
+        nobody = await world.ledger.grant(**{**arguments, "account": "nobody"}, millicredits=1, expires_at=None)
+        assert isinstance(nobody, outcomes.NotFound)
 
 
-async def test_an_account_cannot_hold_more_than_stays_exact(world: World) -> None:
-    await world.publish(daily_millicredits=0)
-    await world.account()
+async def test_an_account_cannot_hold_more_than_stays_exact(bare: World) -> None:
+    await bare.publish(daily_millicredits=0)
+    await bare.account()
     for _ in range(100):
-        await world.grant(amount=AMOUNT_MAX_MILLICREDITS)
+        await bare.grant(amount=AMOUNT_MAX_MILLICREDITS)
     arguments: dict[str, Any] = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
-    refused = await world.ledger.grant(**arguments, expires_at=None, reason="x")
+    refused = await bare.ledger.grant(**arguments, expires_at=None, reason="x")
     assert the(outcomes.Refused, refused).reason == "too_much"
-    adjusted = await world.ledger.adjust(**arguments, reason="x")
+    adjusted = await bare.ledger.adjust(**arguments, reason="x")
     assert the(outcomes.Refused, adjusted).reason == "too_much"
 
 
 async def test_a_reason_is_kept_as_one_line_whatever_it_holds(world: World) -> None:
     """An entry is a line of text whose fields a bar parts; the reason is its last."""
-    await world.account()
     arguments: dict[str, Any] = {"account": "ann", "operation": "x", "bucket": Bucket.TOP_UP, "millicredits": 1}
     await world.ledger.grant(**arguments, expires_at=None, reason="two\nlines | a bar,\x00 and: ünïcode")
     [entry] = await world.journal("ann", "grant")

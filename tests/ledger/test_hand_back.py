@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from gateway.domain import State, operation_id
+from gateway.domain import State
 from gateway.ledger import outcomes
 from tests.ledger.world import World, the
 
 
 async def test_a_handed_back_generation_starts_elsewhere_at_once(world: World) -> None:
-    await world.account()
     generation = await world.running()
-    handed = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    handed = await world.hand_back(generation)
     dispatch = the(outcomes.Requeued, handed).dispatch
     assert (dispatch.attempt, dispatch.not_before) == (2, 0)
     assert dispatch.deadline == dispatch.queued_at + world.ledger.dispatch_ms
@@ -19,42 +18,35 @@ async def test_a_handed_back_generation_starts_elsewhere_at_once(world: World) -
 
 async def test_attempts_max_counts_failures_not_hand_backs(world: World) -> None:
     """A deploy that hands back costs nobody anything."""
-    await world.account()
     generation = await world.spend()
     for attempt in range(1, 8):
         await world.begin(generation, attempt)
-        await world.ledger.hand_back(generation=generation, attempt=attempt, operation=operation_id())
+        await world.hand_back(generation, attempt)
     found = await world.generation(generation)
     assert (found.state, found.attempt, found.failures) == (State.QUEUED, 7, 0)
     assert await world.held() == 10_000
 
 
 async def test_r11_hand_back_sent_twice_answers_the_same(world: World) -> None:
-    await world.account()
     generation = await world.running()
     first = await world.ledger.hand_back(generation=generation, attempt=1, operation="one")
-    before = await world.contents()
-    assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
 
 
 async def test_r11_a_hand_back_that_ended_it_answers_the_same_again(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
     first = await world.ledger.hand_back(generation=generation, attempt=1, operation="one")
-    before = await world.contents()
-    assert isinstance(first, outcomes.Ended)
-    assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert isinstance(first, outcomes.Ended)
+        assert await world.ledger.hand_back(generation=generation, attempt=1, operation="one") == first
 
 
 async def test_a_stale_attempt_hands_nothing_back(world: World) -> None:
-    await world.account()
     generation = await world.running()
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     await world.begin(generation, 2)
-    before = await world.contents()
-    stale = await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    assert isinstance(stale, outcomes.Stale)
-    assert await world.contents() == before
+    async with world.unchanged():
+        stale = await world.hand_back(generation)
+        assert isinstance(stale, outcomes.Stale)

@@ -132,7 +132,6 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
 
 
 async def test_the_waiting_rooms_go_when_they_are_empty(world: World) -> None:
-    await world.account()
     made = [await world.spend(1_000) for _ in range(4)]
     for generation in made:
         await world.ledger.cancel(generation=generation)

@@ -7,7 +7,6 @@ from tests.redis_servers import RedisCluster, RedisServer
 
 
 async def test_a_finished_generation_is_one_compact_piece(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.deliver(generation, 0)
     await world.settle(generation)

@@ -13,7 +13,6 @@ from tests.ledger.world import HOUR, SECOND, TERMS, World, the
 
 
 async def test_a_parked_generation_runs_on_without_a_lease(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     found = await world.generation(generation)
     assert (found.state, found.provider_ref, found.attempt) == (State.RUNNING, "job-7", 1)
@@ -23,15 +22,12 @@ async def test_a_parked_generation_runs_on_without_a_lease(world: World) -> None
 
 
 async def test_the_poll_interval_is_30_seconds_doubling_to_5_minutes(world: World) -> None:
-    await world.account()
-    generation = await world.running(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
     pauses = []
     for attempt in range(1, 7):
         before = await world.now()
         await world.ledger.park(generation=generation, attempt=attempt, operation=operation_id())
-        deadline = await world.deadline(generation)
-        assert deadline is not None
+        deadline = await world.due(generation)
         pauses.append((deadline - before) // SECOND)
         await world.begin(generation, attempt + 1)
     assert pauses == [30, 60, 120, 240, 300, 300]
@@ -39,15 +35,12 @@ async def test_the_poll_interval_is_30_seconds_doubling_to_5_minutes(world: Worl
 
 
 async def test_a_known_end_makes_the_poll_sooner_but_never_later(world: World) -> None:
-    await world.account()
-    generation = await world.running(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted(terms=replace(TERMS, provider_timeout_ms=24 * HOUR))
     pauses = []
     for attempt, poll_ms in enumerate((7 * SECOND, 90 * SECOND), start=1):
         before = await world.now()
         await world.ledger.park(generation=generation, attempt=attempt, operation=operation_id(), poll_ms=poll_ms)
-        deadline = await world.deadline(generation)
-        assert deadline is not None
+        deadline = await world.due(generation)
         pauses.append((deadline - before) // SECOND)
         await world.begin(generation, attempt + 1)
     assert pauses == [7, 60]
@@ -55,9 +48,7 @@ async def test_a_known_end_makes_the_poll_sooner_but_never_later(world: World) -
 
 async def test_how_far_it_is_when_it_is_left_is_kept_and_never_goes_back(world: World) -> None:
     """A parked job stood still although each look at it had heard how far it was."""
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     for attempt, said, kept in ((1, 420, 420), (2, 300, 420), (3, None, 420)):
         await world.ledger.park(
             generation=generation, attempt=attempt, operation=operation_id(), progress_thousandths=said
@@ -67,10 +58,9 @@ async def test_how_far_it_is_when_it_is_left_is_kept_and_never_goes_back(world: 
 
 
 async def test_submit_and_last_poll_times_are_kept_as_long_as_the_job(world: World) -> None:
-    await world.account()
     generation = await world.running()
     before = await world.now()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    await world.note(generation)
     await world.ledger.park(generation=generation, attempt=1, operation=operation_id())
     found = await world.generation(generation)
     assert found.ref_at is not None
@@ -84,9 +74,7 @@ async def test_submit_and_last_poll_times_are_kept_as_long_as_the_job(world: Wor
 
 async def test_it_is_polled_once_more_before_give_up_at_and_then_at_it(world: World) -> None:
     """A provider that was done between the last long look and `give_up_at` was thrown away with its work."""
-    await world.account()
-    generation = await world.running(terms=replace(TERMS, provider_timeout_ms=25 * SECOND))
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted(terms=replace(TERMS, provider_timeout_ms=25 * SECOND))
     give_up_at = (await world.generation(generation)).give_up_at
     assert give_up_at is not None
     await world.ledger.park(generation=generation, attempt=1, operation=operation_id())
@@ -98,7 +86,6 @@ async def test_it_is_polled_once_more_before_give_up_at_and_then_at_it(world: Wo
 
 
 async def test_a_new_job_starts_with_a_short_poll_interval_again(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     await world.begin(generation, 2)
     await world.settle(generation, FailureCode.PROVIDER_FAILED, 2)
@@ -107,47 +94,36 @@ async def test_a_new_job_starts_with_a_short_poll_interval_again(world: World) -
     await world.ledger.note(generation=generation, attempt=3, ref="job-8")
     before = await world.now()
     await world.ledger.park(generation=generation, attempt=3, operation=operation_id())
-    deadline = await world.deadline(generation)
-    assert deadline is not None
+    deadline = await world.due(generation)
     assert (deadline - before) // SECOND == 30
 
 
 async def test_r11_park_sent_twice_answers_the_same(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     first = await world.ledger.park(generation=generation, attempt=1, operation="one")
-    before = await world.contents()
-    assert await world.ledger.park(generation=generation, attempt=1, operation="one") == first
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await world.ledger.park(generation=generation, attempt=1, operation="one") == first
 
 
 async def test_parking_after_a_cancel_request_ends_it(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     await world.ledger.cancel(generation=generation)
     ended = the(outcomes.Ended, await world.ledger.park(generation=generation, attempt=1, operation="one"))
     assert (ended.generation.state, ended.provider_ref) == (State.CANCELLED, "job-7")
-    before = await world.contents()
-    assert await world.ledger.park(generation=generation, attempt=1, operation="one") == ended
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await world.ledger.park(generation=generation, attempt=1, operation="one") == ended
 
 
 async def test_the_worker_that_parked_no_longer_has_the_lease(world: World) -> None:
-    await world.account()
     generation = await world.parked()
-    before = await world.contents()
-    assert isinstance(await world.settle(generation), outcomes.Stale)
-    assert isinstance(await world.ledger.renew(generation=generation, attempt=1), outcomes.Stale)
-    assert isinstance(await world.ledger.park(generation=generation, attempt=1, operation="x"), outcomes.Stale)
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert isinstance(await world.settle(generation), outcomes.Stale)
+        assert isinstance(await world.ledger.renew(generation=generation, attempt=1), outcomes.Stale)
+        assert isinstance(await world.ledger.park(generation=generation, attempt=1, operation="x"), outcomes.Stale)
 
 
 async def test_what_has_no_ref_cannot_be_parked(world: World) -> None:
-    await world.account()
     generation = await world.running()
-    before = await world.contents()
-    with pytest.raises(LedgerBroken, match="no ref"):
-        await world.ledger.park(generation=generation, attempt=1, operation="one")
-    assert await world.contents() == before
+    async with world.unchanged():
+        with pytest.raises(LedgerBroken, match="no ref"):
+            await world.ledger.park(generation=generation, attempt=1, operation="one")

@@ -21,7 +21,6 @@ async def a_full_waiting_room(world: World, waiting: int, tools: tuple[str, ...]
     """Those that wait, in order; the account is about to get a plan under which all of them fit."""
     free = replace(FREE, concurrency=dict.fromkeys(tools, 1), max_waiting=waiting)
     await world.publish(free=free, plans={**POLICY.plans, "wide": WIDE})
-    await world.account()
     for tool in tools:
         await world.spend(10, tool=tool)
     return [await world.spend(10, tool=tool) for _ in range(waiting) for tool in tools]

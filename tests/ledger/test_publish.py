@@ -20,15 +20,13 @@ async def test_a_policy_is_written_to_every_partition(world: World) -> None:
 
 async def test_an_older_card_is_refused_and_changes_nothing(world: World) -> None:
     await world.publish(version="sha256:newer", daily_millicredits=5)
-    before = await world.contents()
-    assert not await world.ledger.publish(replace(POLICY, daily_millicredits=7))
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert not await world.ledger.publish(replace(POLICY, daily_millicredits=7))
 
 
 async def test_the_same_card_may_be_published_again(world: World) -> None:
-    before = await world.contents()
-    assert await world.ledger.publish(world.policy)
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await world.ledger.publish(world.policy)
 
 
 async def test_a_plan_missing_from_a_newer_card_keeps_its_terms_and_is_not_for_sale(world: World) -> None:
@@ -43,16 +41,14 @@ async def test_a_plan_missing_from_a_newer_card_keeps_its_terms_and_is_not_for_s
 
 async def test_fields_that_cannot_be_read_change_nothing(world: World) -> None:
     """They were read after the first write, which had taken every plan off sale."""
-    before = await world.contents()
-    with pytest.raises(LedgerBroken):
-        await world.ledger.run(
-            "publish", keys.policy(0), version="sha256:newer", file_time=2**50, keep_journal_ms=1, fields='["zone",'
-        )
-    assert await world.contents() == before
+    async with world.unchanged():
+        with pytest.raises(LedgerBroken):
+            await world.ledger.run(
+                "publish", keys.policy(0), version="sha256:newer", file_time=2**50, keep_journal_ms=1, fields='["zone",'
+            )
 
 
 async def test_a_new_card_rules_at_once(world: World) -> None:
-    await world.account()
     await world.publish(daily_millicredits=7_000)
     assert (await world.available())[0] == 100_000, "what was given stays until the reset"
     await world.account("bob")

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from gateway.domain import FailureCode, State, operation_id
+from gateway.domain import FailureCode, State
 from gateway.ledger import outcomes
 from tests.ledger.world import HOUR, MINUTE, World, the
 
 
 async def test_renew_keeps_the_lease_and_records_progress(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.pass_time(generation, 20_000)
     before, version = await world.now(), (await world.generation(generation)).version
     renewed = await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=250)
     assert renewed == outcomes.Renewed(cancel_requested=False)
-    deadline = await world.deadline(generation)
-    assert deadline is not None
+    deadline = await world.due(generation)
     assert deadline >= before + world.ledger.lease_ms
     found = await world.generation(generation)
     assert (found.progress_thousandths, found.version) == (250, version + 1)
 
 
 async def test_renew_sent_twice_is_one_change(world: World) -> None:
-    await world.account()
     generation = await world.running()
     for _ in range(2):
         await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=250)
@@ -31,14 +28,12 @@ async def test_renew_sent_twice_is_one_change(world: World) -> None:
 
 
 async def test_r18_renew_says_that_a_cancel_was_asked_for(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.ledger.cancel(generation=generation)
     assert await world.ledger.renew(generation=generation, attempt=1) == outcomes.Renewed(cancel_requested=True)
 
 
 async def test_r17_renew_past_give_up_at_ends_the_generation_refunded(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0)
     await world.pass_time(generation, 44 * MINUTE)
@@ -52,7 +47,6 @@ async def test_r17_renew_past_give_up_at_ends_the_generation_refunded(world: Wor
 async def test_one_that_lacks_nothing_has_no_error_when_its_provider_is_given_up(world: World) -> None:
     """Every output was there, but the worker was late to settle. `settle` left no error in such a generation; `renew`,
     `begin` and `rescue` past `give_up_at` left `provider_timeout`. The model found it (issue 4)."""
-    await world.account()
     for end in (lambda g: world.ledger.renew(generation=g, attempt=1), world.rescue):
         generation = await world.running(9_000)
         await world.deliver(generation, 0)
@@ -62,40 +56,33 @@ async def test_one_that_lacks_nothing_has_no_error_when_its_provider_is_given_up
 
 
 async def test_r17_a_result_after_the_end_is_discarded(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.pass_time(generation, HOUR)
     await world.ledger.renew(generation=generation, attempt=1)
-    before = await world.contents()
-    assert isinstance(await world.settle(generation), outcomes.Stale)
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert isinstance(await world.settle(generation), outcomes.Stale)
 
 
 async def test_r11_the_ending_that_a_renewal_made_is_answered_again(world: World) -> None:
     """If its answer was lost the worker asked again and was told that it was stale: so nobody had the provider stop,
     and nobody dispatched who was promoted. Another attempt, or one that somebody else ended, is stale as ever."""
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     await world.pass_time(generation, HOUR)
     first = the(outcomes.Ended, await world.ledger.renew(generation=generation, attempt=1))
-    before = await world.contents()
-    again = the(outcomes.Ended, await world.ledger.renew(generation=generation, attempt=1))
-    assert (again.generation, again.provider_ref) == (first.generation, "job-7")
-    assert isinstance(await world.ledger.renew(generation=generation, attempt=2), outcomes.Stale)
-    assert await world.contents() == before
+    async with world.unchanged():
+        again = the(outcomes.Ended, await world.ledger.renew(generation=generation, attempt=1))
+        assert (again.generation, again.provider_ref) == (first.generation, "job-7")
+        assert isinstance(await world.ledger.renew(generation=generation, attempt=2), outcomes.Stale)
     other = await world.running()
     await world.settle(other)
     assert isinstance(await world.ledger.renew(generation=other, attempt=1), outcomes.Stale)
 
 
 async def test_a_stale_attempt_cannot_renew(world: World) -> None:
-    await world.account()
     generation = await world.running()
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     await world.begin(generation, 2)
-    before = await world.contents()
-    assert isinstance(
-        await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=9), outcomes.Stale
-    )
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert isinstance(
+            await world.ledger.renew(generation=generation, attempt=1, progress_thousandths=9), outcomes.Stale
+        )

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain import FailureCode, State, operation_id, partition_of_account
+from gateway.domain import FailureCode, State, partition_of_account
 from gateway.ledger import outcomes
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, SECOND, TERMS, World, the
 
 
 async def test_overdue_lists_what_is_due_earliest_first(world: World) -> None:
-    await world.account()
     first, second = [await world.spend() for _ in range(2)]
     partition = partition_of_account("ann", PARTITIONS)
     assert await world.ledger.overdue(partition=partition) == []
@@ -25,22 +24,17 @@ async def test_overdue_lists_what_is_due_earliest_first(world: World) -> None:
 
 
 async def test_nothing_is_rescued_before_its_deadline_or_by_a_deadline_that_moved(world: World) -> None:
-    await world.account()
     generation = await world.spend()
-    before = await world.contents()
-    assert isinstance(await world.rescue(generation), outcomes.NotDue)
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert isinstance(await world.rescue(generation), outcomes.NotDue)
     await world.pass_time(generation, MINUTE)
-    deadline = await world.deadline(generation)
-    assert deadline is not None
-    before = await world.contents()
-    moved = await world.ledger.rescue(generation=generation, deadline=deadline - 1, judge_leases=True)
-    assert isinstance(moved, outcomes.NotDue)
-    assert await world.contents() == before
+    deadline = await world.due(generation)
+    async with world.unchanged():
+        moved = await world.ledger.rescue(generation=generation, deadline=deadline - 1, judge_leases=True)
+        assert isinstance(moved, outcomes.NotDue)
 
 
 async def test_r16_an_undispatched_generation_is_dispatched_again(world: World) -> None:
-    await world.account()
     reserved = the(outcomes.Reserved, await world.reserve())
     await world.pass_time(reserved.generation.id, 3 * SECOND)
     again = the(outcomes.Requeued, await world.rescue(reserved.generation.id))
@@ -51,7 +45,6 @@ async def test_r16_an_undispatched_generation_is_dispatched_again(world: World) 
 
 
 async def test_r16_queue_timeout_refunds(world: World) -> None:
-    await world.account()
     generation = await world.spend(73_500)
     await world.pass_time(generation, HOUR)
     ended = the(outcomes.Ended, await world.rescue(generation))
@@ -60,19 +53,16 @@ async def test_r16_queue_timeout_refunds(world: World) -> None:
 
 
 async def test_r16_queue_timeout_counts_from_the_last_move_to_queued(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.pass_time(generation, 40 * MINUTE)
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     await world.pass_time(generation, 40 * MINUTE)
     assert isinstance(await world.rescue(generation), outcomes.Requeued)
 
 
 async def test_r16_queue_timeout_never_strikes_while_a_provider_works(world: World) -> None:
-    await world.account()
-    generation = await world.running(terms=replace(TERMS, queue_timeout_ms=MINUTE))
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    generation = await world.noted(terms=replace(TERMS, queue_timeout_ms=MINUTE))
+    await world.hand_back(generation)
     await world.pass_time(generation, 30 * MINUTE)
     assert isinstance(await world.rescue(generation), outcomes.Requeued)
     await world.pass_time(generation, 30 * MINUTE)
@@ -81,9 +71,7 @@ async def test_r16_queue_timeout_never_strikes_while_a_provider_works(world: Wor
 
 
 async def test_r16_a_lapsed_lease_is_a_failure_and_the_next_attempt(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     await world.pass_time(generation, MINUTE)
     requeued = the(outcomes.Requeued, await world.rescue(generation))
     assert (requeued.dispatch.attempt, requeued.dispatch.not_before - requeued.dispatch.queued_at) == (2, 2 * SECOND)
@@ -93,7 +81,6 @@ async def test_r16_a_lapsed_lease_is_a_failure_and_the_next_attempt(world: World
 
 
 async def test_r16_after_attempts_max_lost_workers_it_is_refunded(world: World) -> None:
-    await world.account()
     generation = await world.spend(73_500)
     for attempt in (1, 2, 3):
         await world.begin(generation, attempt)
@@ -108,7 +95,6 @@ async def test_r16_after_attempts_max_lost_workers_it_is_refunded(world: World) 
 
 
 async def test_r16_leases_are_not_judged_by_a_caretaker_that_was_cut_off(world: World) -> None:
-    await world.account()
     running, queued = await world.running(), await world.spend()
     await world.pass_time(running, MINUTE)
     await world.pass_time(queued, MINUTE)
@@ -119,27 +105,22 @@ async def test_r16_leases_are_not_judged_by_a_caretaker_that_was_cut_off(world: 
 
 
 async def test_r16_a_worker_that_renewed_in_time_is_left_alone(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.pass_time(generation, MINUTE)
-    deadline = await world.deadline(generation)
-    assert deadline is not None
+    deadline = await world.due(generation)
     await world.ledger.renew(generation=generation, attempt=1)
     late = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
     assert isinstance(late, outcomes.NotDue)
 
 
 async def test_r17_a_lease_that_lapses_past_give_up_at_is_a_provider_timeout(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     await world.pass_time(generation, HOUR)
     ended = the(outcomes.Ended, await world.rescue(generation))
     assert (ended.generation.error, ended.provider_ref) == (FailureCode.PROVIDER_TIMEOUT, "job-7")
 
 
 async def test_r16_an_overdue_waiting_one_is_refunded_if_there_is_no_room(world: World) -> None:
-    await world.account()
     _, _, waiting = [await world.spend() for _ in range(3)]
     assert await world.deadline(waiting) == (await world.generation(waiting)).created_at + TERMS.waiting_timeout_ms
     await world.pass_time(waiting, DAY)
@@ -150,7 +131,6 @@ async def test_r16_an_overdue_waiting_one_is_refunded_if_there_is_no_room(world:
 
 async def test_r16_an_overdue_waiting_one_is_promoted_if_it_fits(world: World) -> None:
     """There is room that nobody offered: a newer card allows more than the one it waits under."""
-    await world.account()
     _, _, waiting = [await world.spend() for _ in range(3)]
     await world.publish(free=replace(FREE, concurrency={"image": 3}))
     await world.pass_time(waiting, DAY)
@@ -162,7 +142,6 @@ async def test_r16_an_overdue_waiting_one_is_promoted_if_it_fits(world: World) -
 
 
 async def test_r17_a_parked_one_is_dispatched_at_its_next_poll_without_a_failure(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     await world.pass_time(generation, 30 * SECOND)
     look = the(outcomes.Requeued, await world.rescue(generation, judge_leases=False))
@@ -173,7 +152,6 @@ async def test_r17_a_parked_one_is_dispatched_at_its_next_poll_without_a_failure
 
 
 async def test_r17_a_parked_one_past_give_up_at_is_ended(world: World) -> None:
-    await world.account()
     generation = await world.parked()
     await world.pass_time(generation, HOUR)
     ended = the(outcomes.Ended, await world.rescue(generation))
@@ -181,7 +159,6 @@ async def test_r17_a_parked_one_past_give_up_at_is_ended(world: World) -> None:
 
 
 async def test_r9_a_rescue_commits_what_was_delivered(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 0, 1)
     await world.pass_time(generation, HOUR)
@@ -190,7 +167,6 @@ async def test_r9_a_rescue_commits_what_was_delivered(world: World) -> None:
 
 
 async def test_r14_a_rescue_that_ends_promotes_the_next(world: World) -> None:
-    await world.account()
     first, _, third = [await world.spend() for _ in range(3)]
     await world.pass_time(first, HOUR)
     assert [item.generation for item in the(outcomes.Ended, await world.rescue(first)).promoted] == [third]
@@ -198,17 +174,14 @@ async def test_r14_a_rescue_that_ends_promotes_the_next(world: World) -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "queued", "running", "parked"])
 async def test_r11_rescuing_twice_by_one_deadline_is_one_rescue(world: World, state: str) -> None:
-    await world.account()
     if state == "waiting":
         for _ in range(2):
             await world.spend()
     generation = await (world.spend() if state in {"waiting", "queued"} else getattr(world, state)())
     await world.pass_time(generation, 2 * DAY)
-    deadline = await world.deadline(generation)
-    assert deadline is not None
+    deadline = await world.due(generation)
     outcome = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
     assert isinstance(outcome, outcomes.Ended)
-    before = await world.contents()
-    again = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
-    assert isinstance(again, outcomes.NotDue)
-    assert await world.contents() == before
+    async with world.unchanged():
+        again = await world.ledger.rescue(generation=generation, deadline=deadline, judge_leases=True)
+        assert isinstance(again, outcomes.NotDue)

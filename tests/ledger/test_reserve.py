@@ -12,11 +12,8 @@ from gateway.domain import Bucket, Input, OwnWebhook, State, generation_id, oper
 from gateway.ledger import keys, outcomes
 from tests.ledger.world import DAY, FREE, HOUR, MINUTE, PARTITIONS, POLICY, World, shares, the
 
-NOTHING = "nothing may have changed"
-
 
 async def test_reserve_holds_the_price_and_makes_a_queued_generation(world: World) -> None:
-    await world.account()
     reserved = the(outcomes.Reserved, await world.reserve(price=73_500))
     assert reserved.generation.state is State.QUEUED
     assert reserved.generation.held_millicredits == 73_500
@@ -37,14 +34,14 @@ async def test_r5_grants_burn_free_then_subscription_then_top_up(world: World) -
     ]
 
 
-async def test_r5_within_a_bucket_the_earliest_expiry_burns_first_then_the_oldest(world: World) -> None:
-    await world.publish(daily_millicredits=0)
-    now = (await world.account()).now
-    lasting_old = await world.grant(amount=1_000)
-    late = await world.grant(amount=1_000, expires_at=now + 9 * DAY)
-    soon = await world.grant(amount=1_000, expires_at=now + 2 * DAY)
-    lasting_new = await world.grant(amount=1_000)
-    generation = await world.generation(await world.spend(4_000))
+async def test_r5_within_a_bucket_the_earliest_expiry_burns_first_then_the_oldest(bare: World) -> None:
+    await bare.publish(daily_millicredits=0)
+    now = (await bare.account()).now
+    lasting_old = await bare.grant(amount=1_000)
+    late = await bare.grant(amount=1_000, expires_at=now + 9 * DAY)
+    soon = await bare.grant(amount=1_000, expires_at=now + 2 * DAY)
+    lasting_new = await bare.grant(amount=1_000)
+    generation = await bare.generation(await bare.spend(4_000))
     assert [share.grant for share in generation.allocation] == [soon, late, lasting_old, lasting_new]
 
 
@@ -55,20 +52,19 @@ async def test_r8_a_refused_reserve_leaves_no_trace(world: World) -> None:
     await world.spend(price=1_000, settings={"resolution": "1K"}, idempotency=("key", "body"))
     await world.spend(price=1_000)
     await world.advance(3 * DAY)
-    before = await world.contents()
-    refused = {
-        outcomes.NotFound: await world.reserve("nobody"),
-        outcomes.KeysChanged: await world.reserve(keys_version=7),
-        outcomes.KeyReused: await world.reserve(idempotency=("key", "another body")),
-        outcomes.Replayed: await world.reserve(idempotency=("key", "body")),
-        outcomes.SubscriptionRequired: await world.reserve(pro=True),
-        outcomes.PlanLimit: await world.reserve(settings={"resolution": "4K"}),
-        outcomes.InsufficientCredits: await world.reserve(price=150_001),
-        outcomes.WaitingRoomFull: await world.reserve(price=1_000),
-    }
-    for kind, outcome in refused.items():
-        assert isinstance(outcome, kind), outcome
-    assert await world.contents() == before, NOTHING
+    async with world.unchanged():
+        refused = {
+            outcomes.NotFound: await world.reserve("nobody"),
+            outcomes.KeysChanged: await world.reserve(keys_version=7),
+            outcomes.KeyReused: await world.reserve(idempotency=("key", "another body")),
+            outcomes.Replayed: await world.reserve(idempotency=("key", "body")),
+            outcomes.SubscriptionRequired: await world.reserve(pro=True),
+            outcomes.PlanLimit: await world.reserve(settings={"resolution": "4K"}),
+            outcomes.InsufficientCredits: await world.reserve(price=150_001),
+            outcomes.WaitingRoomFull: await world.reserve(price=1_000),
+        }
+        for kind, outcome in refused.items():
+            assert isinstance(outcome, kind), outcome
 
 
 async def test_refusals_come_in_their_order_of_precedence(world: World) -> None:
@@ -138,7 +134,6 @@ async def test_r6_a_plan_limits_settings(world: World, settings: dict[str, str],
 async def test_r6_a_limit_on_a_number_is_met_however_the_number_is_written(world: World, given: int | Decimal) -> None:
     limited = replace(FREE, allow={"image": {"seconds": (Decimal("2.5"), 5)}})
     await world.publish(free=limited)
-    await world.account()
     assert isinstance(await world.reserve(settings={"seconds": given}), outcomes.Reserved)
     assert isinstance(await world.reserve(settings={"seconds": Decimal("2.50")}), outcomes.Reserved)
     assert isinstance(await world.reserve(settings={"seconds": True}), outcomes.PlanLimit)
@@ -153,7 +148,6 @@ async def test_r14_beyond_the_concurrency_a_generation_waits(world: World) -> No
 
 
 async def test_r14_each_tool_has_its_own_concurrency_and_one_without_entry_has_one(world: World) -> None:
-    await world.account()
     for tool, limit in (("image", 2), ("video", 1), ("music", 1)):
         states = [(await world.generation(await world.spend(1_000, tool=tool))).state for _ in range(limit + 1)]
         assert states == [State.QUEUED] * limit + [State.WAITING]
@@ -161,7 +155,6 @@ async def test_r14_each_tool_has_its_own_concurrency_and_one_without_entry_has_o
 
 async def test_r14_the_waiting_room_is_bounded_per_tool(world: World) -> None:
     await world.publish(free=replace(FREE, max_waiting=1))
-    await world.account()
     for _ in range(3):
         await world.spend(1_000)
     assert await world.reserve(price=1_000) == outcomes.WaitingRoomFull("free", 1)
@@ -180,7 +173,6 @@ async def test_r15_a_plans_head_start_puts_its_generations_ahead(world: World) -
 
 
 async def test_r16_a_new_generation_has_a_dispatch_deadline(world: World) -> None:
-    await world.account()
     reserved = the(outcomes.Reserved, await world.reserve())
     assert reserved.dispatch is not None
     assert reserved.dispatch.deadline == reserved.generation.created_at + world.ledger.dispatch_ms
@@ -189,7 +181,6 @@ async def test_r16_a_new_generation_has_a_dispatch_deadline(world: World) -> Non
 
 @pytest.mark.cluster
 async def test_r11_the_same_key_and_body_replay_even_when_the_credits_are_gone(world: World) -> None:
-    await world.account()
     memory = ("key-digest", "body-digest")
     first = await world.spend(100_000, idempotency=memory)
     replayed = the(outcomes.Replayed, await world.reserve(price=100_000, idempotency=memory))
@@ -200,7 +191,6 @@ async def test_r11_the_same_key_and_body_replay_even_when_the_credits_are_gone(w
 
 
 async def test_r11_the_same_key_with_another_body_is_refused(world: World) -> None:
-    await world.account()
     await world.spend(idempotency=("key", "one"))
     assert isinstance(await world.reserve(idempotency=("key", "two")), outcomes.KeyReused)
     reused = await world.ledger.replay(account="ann", keys_version=None, idempotency=("key", "two"))
@@ -209,7 +199,6 @@ async def test_r11_the_same_key_with_another_body_is_refused(world: World) -> No
 
 
 async def test_r11_a_key_is_remembered_for_a_day_and_belongs_to_one_account(world: World) -> None:
-    await world.account()
     await world.account("bob")
     await world.spend(idempotency=("key", "body"))
     name = keys.idempotency(partition_of_account("ann", PARTITIONS), "ann", "key")
@@ -218,7 +207,6 @@ async def test_r11_a_key_is_remembered_for_a_day_and_belongs_to_one_account(worl
 
 
 async def test_r11_a_refusal_is_not_remembered(world: World) -> None:
-    await world.account()
     memory = ("key", "body")
     assert isinstance(await world.reserve(price=200_000, idempotency=memory), outcomes.InsufficientCredits)
     await world.grant(amount=100_000)
@@ -234,14 +222,12 @@ async def test_r11_reserve_sent_twice_answers_the_same_and_holds_once(world: Wor
             "idempotency": (f"key-{price}", "body"),
         }
         first = await world.reserve(price=price, **again)
-        before = await world.contents()
-        assert await world.reserve(price=price, **again) == first
-        assert await world.contents() == before, NOTHING
+        async with world.unchanged():
+            assert await world.reserve(price=price, **again) == first
 
 
 async def test_r11_two_gateways_with_one_derived_id_make_one_generation(world: World) -> None:
     """Two requests in flight with one idempotency key: each has its own operation, both derive the same id."""
-    await world.account()
     generation = generation_id(partition_of_account("ann", PARTITIONS), "ann\nkey\nbody")
     first = await world.reserve(generation=generation)
     second = await world.reserve(generation=generation)
@@ -251,7 +237,6 @@ async def test_r11_two_gateways_with_one_derived_id_make_one_generation(world: W
 
 
 async def test_r7_the_request_comes_back_exactly_as_it_was_priced(world: World) -> None:
-    await world.account()
     settings = {"resolution": "2K", "duration": Decimal("7.50"), "audio": True, "steps": 30}
     inputs = (Input("image", "https://example.com/a,b|c.png"), Input("video", "inputs/1"))
     generation = await world.spend(settings=settings, inputs=inputs, prompt='Zeile 1\nZeile 2 | "ü" 🐈')
@@ -265,7 +250,6 @@ async def test_r7_the_request_comes_back_exactly_as_it_was_priced(world: World) 
 
 async def test_what_reserve_answers_is_what_a_read_answers(world: World) -> None:
     """It is made of what was sent and of what the script decided, without another look at Redis."""
-    await world.account()
     inputs = (Input("image", "inputs/1"),)
     for price in (10_000, 0, 10_000, 10_000):
         reserved = the(
@@ -277,7 +261,6 @@ async def test_what_reserve_answers_is_what_a_read_answers(world: World) -> None
 
 
 async def test_a_price_of_nothing_holds_nothing_and_still_counts_in_work(world: World) -> None:
-    await world.account()
     generation = await world.spend(0)
     assert (await world.look()).in_work == {"image": 1}
     ended = await world.finish(generation)

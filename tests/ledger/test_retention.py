@@ -102,7 +102,6 @@ async def test_a_gateway_that_is_set_otherwise_says_so(keeping: World) -> None:
 
 async def test_a_ledger_of_before_keeps_what_it_kept(world: World) -> None:
     """Its policy says nothing of it, until a gateway of this version publishes."""
-    await world.account()
     for partition in range(PARTITIONS):
         names = [f"keep:{name}" for name in ("outputs", "lists", "journal", "usage", "journal_least")]
         await world.redis.hdel(keys.policy(partition), *names)

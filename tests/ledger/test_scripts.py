@@ -21,7 +21,6 @@ async def forget_scripts(world: World) -> None:
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(world: World) -> None:
-    await world.account()
     await forget_scripts(world)
     assert isinstance(await world.reserve(), outcomes.Reserved)
     await forget_scripts(world)
@@ -44,7 +43,6 @@ async def test_forgotten_scripts_in_one_batch_each_get_their_own_answer(world: W
 
 
 async def test_one_failing_script_of_a_batch_fails_alone(world: World) -> None:
-    await world.account()
     generation = await world.running()
     answers = await asyncio.gather(
         world.ledger.park(generation=generation, attempt=1, operation="x"),

@@ -15,10 +15,17 @@ from tests.payments.shop import buy, pay
 ALLOTMENT = 8_000_000
 
 
-async def subscriber(world: World) -> int:
-    """Ann has the plan standard, 8,000 credits and nothing free; its start."""
-    await world.publish(daily_millicredits=0)
-    subscription = (await world.account(plan="standard")).subscription
+@pytest.fixture
+async def world(bare: World) -> World:
+    """Ann has the plan standard, 8,000 credits and nothing free."""
+    await bare.publish(daily_millicredits=0)
+    await bare.account(plan="standard")
+    return bare
+
+
+async def started_at(world: World) -> int:
+    """When ann's subscription started."""
+    subscription = (await world.look()).subscription
     assert subscription is not None
     return subscription.started_at
 
@@ -35,7 +42,6 @@ async def set_alerts(world: World, *thousandths: int, operation: str = "") -> ou
 
 
 async def test_an_alert_is_written_when_a_fifth_is_left_and_when_nothing_is(world: World) -> None:
-    await subscriber(world)
     await world.spend(6_399_999)
     assert await reasons(world) == []
     await world.spend(1)
@@ -47,7 +53,6 @@ async def test_an_alert_is_written_when_a_fifth_is_left_and_when_nothing_is(worl
 
 
 async def test_an_alert_moves_no_credits_and_comes_after_what_caused_it(world: World) -> None:
-    await subscriber(world)
     await world.spend(7_000_000)
     reserve, alert = (await world.journal())[-2:]
     assert (reserve.kind, alert.kind) == ("reserve", "alert")
@@ -56,13 +61,11 @@ async def test_an_alert_moves_no_credits_and_comes_after_what_caused_it(world: W
 
 
 async def test_two_thresholds_crossed_at_once_are_two_entries(world: World) -> None:
-    await subscriber(world)
     await world.spend(ALLOTMENT)
     assert await reasons(world) == ["20 % of 8000 reached, 0 left", "0 % of 8000 reached, 0 left"]
 
 
 async def test_a_threshold_that_was_left_again_can_be_reached_again(world: World) -> None:
-    await subscriber(world)
     generation = await world.spend(7_000_000)
     await world.fail(generation)
     assert len(await reasons(world)) == 1, "rising says nothing"
@@ -71,23 +74,22 @@ async def test_a_threshold_that_was_left_again_can_be_reached_again(world: World
 
 
 async def test_a_new_cycle_arms_the_thresholds_again(world: World) -> None:
-    start = await subscriber(world)
+    start = await started_at(world)
     await world.finish(await world.spend(7_000_000))
     await world.advance_to(anniversary(start, 1))
     await world.finish(await world.spend(7_000_000))
     assert await reasons(world) == ["20 % of 8000 reached, 1000 left"] * 2
 
 
-async def test_a_daily_reset_at_nothing_left_arms_the_last_threshold_only(world: World) -> None:
-    await world.account(plan="standard")
-    await world.finish(await world.spend(100_000 + ALLOTMENT))
-    await world.advance(DAY)
-    await world.finish(await world.spend(100_000))
-    assert [str(reason).split()[0] for reason in await reasons(world)] == ["20", "0", "0"]
+async def test_a_daily_reset_at_nothing_left_arms_the_last_threshold_only(bare: World) -> None:
+    await bare.account(plan="standard")
+    await bare.finish(await bare.spend(100_000 + ALLOTMENT))
+    await bare.advance(DAY)
+    await bare.finish(await bare.spend(100_000))
+    assert [str(reason).split()[0] for reason in await reasons(bare)] == ["20", "0", "0"]
 
 
 async def test_all_that_is_available_counts_also_top_ups(world: World) -> None:
-    await subscriber(world)
     await world.grant(amount=5_000_000)
     await world.spend(ALLOTMENT)
     assert await reasons(world) == []
@@ -96,7 +98,7 @@ async def test_all_that_is_available_counts_also_top_ups(world: World) -> None:
 
 
 async def test_an_unseen_expiry_is_found_by_the_next_read(world: World) -> None:
-    start = await subscriber(world)
+    start = await started_at(world)
     await world.grant(amount=2_000_000, expires_at=start + 3 * DAY)
     await world.spend(ALLOTMENT)
     assert await reasons(world) == []
@@ -105,7 +107,6 @@ async def test_an_unseen_expiry_is_found_by_the_next_read(world: World) -> None:
 
 
 async def test_a_returned_purchase_can_cross_too(world: World) -> None:
-    await subscriber(world)
     checkout = await buy(world, millicredits=ALLOTMENT)
     await pay(world, checkout)
     await world.spend(ALLOTMENT)
@@ -113,14 +114,14 @@ async def test_a_returned_purchase_can_cross_too(world: World) -> None:
     assert [entry.kind for entry in await world.journal()][-3:] == ["revoke", "alert", "alert"]
 
 
-async def test_without_a_subscription_there_are_no_alerts(world: World) -> None:
-    await world.account(top_up=50_000)
-    await world.spend(150_000)
-    assert await reasons(world) == []
+async def test_without_a_subscription_there_are_no_alerts(bare: World) -> None:
+    await bare.account(top_up=50_000)
+    await bare.spend(150_000)
+    assert await reasons(bare) == []
 
 
 async def test_a_lapse_ends_the_alerts_and_a_new_subscription_starts_them_afresh(world: World) -> None:
-    start = await subscriber(world)
+    start = await started_at(world)
     await world.finish(await world.spend(ALLOTMENT))
     await world.ledger.unsubscribe(account="ann", operation="x")
     account = await world.advance_to(anniversary(start, 1))
@@ -132,7 +133,6 @@ async def test_a_lapse_ends_the_alerts_and_a_new_subscription_starts_them_afresh
 
 @pytest.mark.cluster
 async def test_an_account_has_thresholds_of_its_own_or_none(world: World) -> None:
-    await subscriber(world)
     assert (await world.look()).alerts_thousandths == (200, 0)
     assert (await set_alerts(world, 5, 500)).alerts_thousandths == (500, 5)
     await world.spend(4_000_000)
@@ -144,7 +144,6 @@ async def test_an_account_has_thresholds_of_its_own_or_none(world: World) -> Non
 
 
 async def test_a_threshold_set_above_what_is_left_was_not_crossed(world: World) -> None:
-    await subscriber(world)
     await world.spend(3_000_000)
     account = await set_alerts(world, 900, 500)
     assert account.alerted_thousandths == (900,)
@@ -153,25 +152,24 @@ async def test_a_threshold_set_above_what_is_left_was_not_crossed(world: World) 
     assert await reasons(world) == ["50 % of 8000 reached, 4000 left"]
 
 
-async def test_exact_also_at_the_largest_allotment(world: World) -> None:
+async def test_exact_also_at_the_largest_allotment(bare: World) -> None:
     """A third of a thousandth of an allotment is a fraction of a millicredit: it is rounded down, never up."""
     largest = 9_000_000_000_000 - 1
-    await world.publish(daily_millicredits=0)
-    plans = {"standard": world.policy.plans["standard"]}
-    await world.publish(
+    await bare.publish(daily_millicredits=0)
+    plans = {"standard": bare.policy.plans["standard"]}
+    await bare.publish(
         plans={name: type(terms)(monthly_millicredits=largest, max_waiting=9) for name, terms in plans.items()}
     )
-    await world.account(plan="standard")
-    await set_alerts(world, 999)
+    await bare.account(plan="standard")
+    await set_alerts(bare, 999)
     at = largest * 999 // 1000
-    await world.spend(largest - at - 1)
-    assert await reasons(world) == []
-    await world.spend(1)
-    assert len(await reasons(world)) == 1
+    await bare.spend(largest - at - 1)
+    assert await reasons(bare) == []
+    await bare.spend(1)
+    assert len(await reasons(bare)) == 1
 
 
 async def test_r11_thresholds_sent_twice_are_set_once(world: World) -> None:
-    await subscriber(world)
     await set_alerts(world, 500, operation="one")
     await set_alerts(world, operation="two")
     assert (await set_alerts(world, 500, operation="one")).alerts_thousandths == ()

@@ -20,7 +20,6 @@ def entries_of(generation: outcomes.Generation) -> list[outcomes.Entry]:
 
 
 async def test_r9_all_delivered_commits_the_whole_price(world: World) -> None:
-    await world.account()
     ended = await world.finish(await world.spend(73_500))
     assert (ended.generation.state, ended.generation.error) == (State.SUCCEEDED, None)
     assert (ended.generation.committed_millicredits, ended.generation.refunded_millicredits) == (73_500, 0)
@@ -31,7 +30,6 @@ async def test_r9_all_delivered_commits_the_whole_price(world: World) -> None:
 
 
 async def test_r9_nothing_delivered_commits_nothing(world: World) -> None:
-    await world.account()
     ended = await world.fail(await world.spend(73_500))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, FailureCode.PROVIDER_REJECTED)
     assert (ended.generation.committed_millicredits, ended.generation.refunded_millicredits) == (0, 73_500)
@@ -51,26 +49,26 @@ async def test_r9_nothing_delivered_commits_nothing(world: World) -> None:
     ],
 )
 async def test_r9_k_of_n_outputs_commit_the_floor_of_their_share(
-    world: World, price: int, outputs: int, delivered: int, committed: int
+    bare: World, price: int, outputs: int, delivered: int, committed: int
 ) -> None:
-    await world.publish(daily_millicredits=0)
-    await world.account(top_up=price)
-    ended = await world.finish(await world.spend(price, outputs=outputs), delivered)
+    await bare.publish(daily_millicredits=0)
+    await bare.account(top_up=price)
+    ended = await bare.finish(await bare.spend(price, outputs=outputs), delivered)
     assert (ended.generation.state, ended.generation.committed_millicredits) == (State.SUCCEEDED, committed)
-    assert await world.available() == (0, 0, price - committed)
+    assert await bare.available() == (0, 0, price - committed)
 
 
-async def test_amounts_near_the_maximum_stay_exact_to_the_millicredit(world: World) -> None:
+async def test_amounts_near_the_maximum_stay_exact_to_the_millicredit(bare: World) -> None:
     """99 grants of the largest amount less one: doubles are exact, and `tostring` would write 8.9e+14."""
-    await world.publish(daily_millicredits=0)
-    await world.account()
+    await bare.publish(daily_millicredits=0)
+    await bare.account()
     each = AMOUNT_MAX_MILLICREDITS - 1
     for _ in range(99):
-        await world.grant(amount=each)
-    generation = await world.spend(each, outputs=7)
-    await world.finish(generation, 3)
-    assert await world.available() == (0, 0, 99 * each - each * 3 // 7)
-    newest = (await world.journal())[-1]
+        await bare.grant(amount=each)
+    generation = await bare.spend(each, outputs=7)
+    await bare.finish(generation, 3)
+    assert await bare.available() == (0, 0, 99 * each - each * 3 // 7)
+    newest = (await bare.journal())[-1]
     assert newest.available_after_millicredits == 99 * each - each * 3 // 7
 
 
@@ -85,7 +83,6 @@ async def test_r10_top_ups_come_back_before_free_credits(world: World) -> None:
 
 async def test_r10_failing_after_the_reset_gives_todays_allowance_and_a_refund_for_a_day(world: World) -> None:
     """The issue's point 5: a job that fails after midnight costs nothing."""
-    await world.account()
     generation = await world.spend(80_000)
     await world.begin(generation)
     account = await world.advance(DAY)
@@ -104,7 +101,6 @@ async def test_r10_failing_after_the_reset_gives_todays_allowance_and_a_refund_f
 
 
 async def test_r10_refund_grants_with_equal_bucket_and_expiry_merge(world: World) -> None:
-    await world.account()
     generations = [await world.spend(30_000) for _ in range(2)]
     await world.advance(DAY)
     for generation in generations:
@@ -114,8 +110,6 @@ async def test_r10_refund_grants_with_equal_bucket_and_expiry_merge(world: World
 
 
 async def test_r10_a_refund_of_a_refund_grant_goes_back_to_it_and_keeps_its_expiry(world: World) -> None:
-    await world.publish(daily_millicredits=100_000)
-    await world.account()
     generation = await world.spend(100_000)
     await world.advance(DAY)
     await world.fail(generation)
@@ -128,7 +122,6 @@ async def test_r10_a_refund_of_a_refund_grant_goes_back_to_it_and_keeps_its_expi
 
 async def test_r10_a_refund_of_a_refund_grant_lapses_past_its_expiry(world: World) -> None:
     """No reserve-and-cancel for ever: an expiring credit never turns into a lasting one."""
-    await world.account()
     first = await world.spend(100_000)
     await world.advance(DAY)
     await world.fail(first)
@@ -142,14 +135,14 @@ async def test_r10_a_refund_of_a_refund_grant_lapses_past_its_expiry(world: Worl
     assert await world.available() == (200_000, 0, 0)  # today's, and the daily share as a refund grant
 
 
-async def test_r10_credits_of_an_expired_operators_grant_come_back_for_the_grace(world: World) -> None:
-    await world.publish(daily_millicredits=0)
-    now = (await world.account()).now
-    await world.grant(amount=5_000, expires_at=now + HOUR)
-    generation = await world.spend(5_000)
-    await world.advance(2 * HOUR)
-    await world.fail(generation)
-    [refund] = (await world.look()).grants[-1:]
+async def test_r10_credits_of_an_expired_operators_grant_come_back_for_the_grace(bare: World) -> None:
+    await bare.publish(daily_millicredits=0)
+    now = (await bare.account()).now
+    await bare.grant(amount=5_000, expires_at=now + HOUR)
+    generation = await bare.spend(5_000)
+    await bare.advance(2 * HOUR)
+    await bare.fail(generation)
+    [refund] = (await bare.look()).grants[-1:]
     assert (refund.kind, refund.bucket, refund.available_millicredits) == ("refund", Bucket.TOP_UP, 5_000)
 
 
@@ -166,7 +159,6 @@ async def test_r19_an_expiry_takes_only_what_is_not_held(world: World) -> None:
 
 
 async def test_r9_settling_without_a_result_and_without_a_reason_is_an_internal_failure(world: World) -> None:
-    await world.account()
     generation = await world.running()
     ended = the(outcomes.Ended, await world.settle(generation))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, FailureCode.INTERNAL)
@@ -174,7 +166,6 @@ async def test_r9_settling_without_a_result_and_without_a_reason_is_an_internal_
 
 @pytest.mark.parametrize("code", [FailureCode.PROVIDER_FAILED, FailureCode.WORKER_LOST])
 async def test_a_retryable_failure_is_tried_again_after_2_8_and_30_seconds(world: World, code: FailureCode) -> None:
-    await world.account()
     generation = await world.spend(terms=replace(TERMS, attempts_max=5))
     pauses = []
     for attempt in (1, 2, 3, 4):
@@ -190,7 +181,6 @@ async def test_a_retryable_failure_is_tried_again_after_2_8_and_30_seconds(world
 
 
 async def test_the_pauses_are_those_that_a_generation_was_made_with(world: World) -> None:
-    await world.account()
     generation = await world.spend(terms=replace(TERMS, attempts_max=4, retry_pauses_ms=(SECOND, 5 * SECOND)))
     pauses = []
     for attempt in (1, 2, 3):
@@ -205,7 +195,6 @@ async def test_a_generation_made_before_pauses_were_stored_has_the_usual_ones_an
     world: World,
 ) -> None:
     """A ledger that an earlier version wrote has no `retry_pauses`; a finished generation needs no room for them."""
-    await world.account()
     generation = await world.running()
     key = world.ledger.generation_key(generation)
     assert await world.redis.hget(key, "retry_pauses") == ",".join(map(str, RETRY_PAUSES_MS)).encode()
@@ -222,24 +211,20 @@ async def test_a_generation_made_before_pauses_were_stored_has_the_usual_ones_an
     [FailureCode.PROVIDER_REJECTED, FailureCode.MODERATED, FailureCode.PROVIDER_TIMEOUT, FailureCode.INTERNAL],
 )
 async def test_other_failures_end_at_once(world: World, code: FailureCode) -> None:
-    await world.account()
     generation = await world.running()
     ended = the(outcomes.Ended, await world.settle(generation, code))
     assert (ended.generation.state, ended.generation.error) == (State.FAILED, code)
 
 
 async def test_r17_a_provider_failure_clears_the_ref_and_a_lost_worker_keeps_it(world: World) -> None:
-    await world.account()
     for code, ref in ((FailureCode.PROVIDER_FAILED, None), (FailureCode.WORKER_LOST, "job-7")):
-        generation = await world.running(1_000)
-        await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+        generation = await world.noted(1_000)
         await world.settle(generation, code)
         assert (await world.generation(generation)).provider_ref == ref
         await world.ledger.cancel(generation=generation)
 
 
 async def test_a_failure_after_everything_was_delivered_is_a_success(world: World) -> None:
-    await world.account()
     generation = await world.running()
     await world.deliver(generation, 0)
     ended = the(outcomes.Ended, await world.settle(generation, FailureCode.PROVIDER_FAILED))
@@ -247,7 +232,6 @@ async def test_a_failure_after_everything_was_delivered_is_a_success(world: Worl
 
 
 async def test_a_failure_after_a_part_was_delivered_is_paid_in_part_and_says_why(world: World) -> None:
-    await world.account()
     generation = await world.running(9_000, outputs=3)
     await world.deliver(generation, 2)
     ended = the(outcomes.Ended, await world.settle(generation, FailureCode.MODERATED))
@@ -260,34 +244,29 @@ async def test_r11_settle_sent_twice_answers_the_same_and_changes_nothing(
     world: World, failure: FailureCode | None
 ) -> None:
     await world.account(top_up=10_000)
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
+    generation = await world.noted()
     operation = operation_id()
 
     async def settle() -> outcomes.Ended | outcomes.Requeued | outcomes.Stale:
         return await world.ledger.settle(generation=generation, attempt=1, operation=operation, failure=failure)
 
     first = await settle()
-    before = await world.contents()
-    assert await settle() == first
-    assert await world.contents() == before
+    async with world.unchanged():
+        assert await settle() == first
 
 
 async def test_a_stale_attempt_settles_nothing(world: World) -> None:
-    await world.account()
     generation = await world.running()
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
+    await world.hand_back(generation)
     for state in (State.QUEUED, State.RUNNING):
         assert (await world.generation(generation)).state is state
-        before = await world.contents()
-        assert isinstance(await world.settle(generation, FailureCode.MODERATED, 1), outcomes.Stale)
-        assert await world.contents() == before
+        async with world.unchanged():
+            assert isinstance(await world.settle(generation, FailureCode.MODERATED, 1), outcomes.Stale)
         if state is State.QUEUED:
             await world.begin(generation, 2)
 
 
 async def test_r14_settling_promotes_who_waited_first(world: World) -> None:
-    await world.account()
     generations = [await world.spend(1_000) for _ in range(5)]
     ended = await world.finish(generations[1])
     assert [dispatch.generation for dispatch in ended.promoted] == [generations[2]]
@@ -299,7 +278,6 @@ async def test_r14_settling_promotes_who_waited_first(world: World) -> None:
 
 async def test_r14_as_many_are_promoted_as_now_fit(world: World) -> None:
     """A card with a higher limit comes while three wait: the next end lets all of them in."""
-    await world.account()
     generations = [await world.spend(1_000) for _ in range(5)]
     await world.publish(free=world.policy.plans["standard"])
     ended = await world.finish(generations[0])
@@ -307,7 +285,6 @@ async def test_r14_as_many_are_promoted_as_now_fit(world: World) -> None:
 
 
 async def test_r14_a_retry_keeps_its_place_in_work(world: World) -> None:
-    await world.account()
     first, _, waiting = [await world.spend(1_000) for _ in range(3)]
     await world.begin(first)
     await world.settle(first, FailureCode.PROVIDER_FAILED)
@@ -317,7 +294,6 @@ async def test_r14_a_retry_keeps_its_place_in_work(world: World) -> None:
 
 @pytest.mark.cluster
 async def test_outputs_are_to_be_deleted_after_their_time(world: World) -> None:
-    await world.account()
     generation = await world.spend()
     before = await world.now()
     await world.finish(generation)
@@ -336,7 +312,6 @@ async def test_outputs_are_to_be_deleted_after_their_time(world: World) -> None:
 
 
 async def test_a_receipt_has_the_generations_own_entries(world: World) -> None:
-    await world.account()
     ended = await world.finish(await world.spend(9_000, outputs=2), 1)
     kinds = [
         (entry.kind, entry.credits_millicredits, entry.held_millicredits) for entry in entries_of(ended.generation)
@@ -346,7 +321,6 @@ async def test_a_receipt_has_the_generations_own_entries(world: World) -> None:
 
 
 async def test_usage_is_counted_on_the_day_of_settling(world: World) -> None:
-    await world.account()
     generation = await world.spend()
     account = await world.advance(3 * DAY)
     await world.finish(generation)

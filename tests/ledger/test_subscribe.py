@@ -33,7 +33,6 @@ async def a_31st(world: World) -> int:
 
 
 async def test_r2_the_allotment_is_there_at_once(world: World) -> None:
-    await world.account()
     applied = await world.subscribe()
     assert applied.account.available_millicredits[Bucket.SUBSCRIPTION] == ALLOTMENT
     subscription = applied.account.subscription
@@ -98,18 +97,17 @@ async def test_r2_a_start_in_the_past_gives_the_current_cycle_and_one_allotment(
 async def test_a_refused_subscription_leaves_no_trace(world: World) -> None:
     now = (await world.account()).now
     await world.advance(3 * DAY)
-    before = await world.contents()
-    refused: dict[str, dict[str, Any]] = {
-        "unknown_plan": {"plan": "gold"},
-        "starts_in_future": {"plan": "standard", "started_at": now + 9 * DAY},
-        "paid_through_past": {"plan": "standard", "paid_through": now},
-    }
-    for reason, arguments in refused.items():
-        outcome = await world.ledger.subscribe(
-            account="ann", operation=operation_id(), interval=Interval.MONTHLY, **arguments
-        )
-        assert the(outcomes.Refused, outcome).reason == reason
-    assert await world.contents() == before
+    async with world.unchanged():
+        refused: dict[str, dict[str, Any]] = {
+            "unknown_plan": {"plan": "gold"},
+            "starts_in_future": {"plan": "standard", "started_at": now + 9 * DAY},
+            "paid_through_past": {"plan": "standard", "paid_through": now},
+        }
+        for reason, arguments in refused.items():
+            outcome = await world.ledger.subscribe(
+                account="ann", operation=operation_id(), interval=Interval.MONTHLY, **arguments
+            )
+            assert the(outcomes.Refused, outcome).reason == reason
 
 
 async def test_r3_past_paid_through_the_credits_are_gone_and_the_plan_is_free(world: World) -> None:
@@ -144,7 +142,6 @@ async def test_r3_without_paid_through_it_renews_itself(world: World) -> None:
 
 @pytest.mark.parametrize("interval", list(Interval))
 async def test_r2_every_interval_has_monthly_cycles(world: World, interval: Interval) -> None:
-    await world.account()
     start = (await world.subscribe(interval=interval)).account.now
     await world.advance_to(anniversary(start, 4))
     assert len(await world.journal("ann", "refresh")) == 5
@@ -167,22 +164,21 @@ async def test_r12_a_renewal_mints_nothing_and_keeps_the_cycle(world: World) -> 
 
 @pytest.mark.parametrize(("keep", "left"), [(True, 30_000_000 + 7_000_000), (False, 30_000_000)])
 async def test_r12_a_change_now_starts_a_cycle_and_keeps_or_drops_what_was_left(
-    world: World, *, keep: bool, left: int
+    bare: World, *, keep: bool, left: int
 ) -> None:
-    await world.publish(keep_upgrade_leftover=keep, daily_millicredits=0)
-    start = (await world.account(plan="standard")).now
-    await world.finish(await world.spend(1_000_000))
-    await world.advance(DAY)
-    changed = (await world.subscribe(plan="pro")).account
+    await bare.publish(keep_upgrade_leftover=keep, daily_millicredits=0)
+    start = (await bare.account(plan="standard")).now
+    await bare.finish(await bare.spend(1_000_000))
+    await bare.advance(DAY)
+    changed = (await bare.subscribe(plan="pro")).account
     assert changed.available_millicredits[Bucket.SUBSCRIPTION] == left
     assert changed.subscription is not None
     assert changed.subscription.started_at == changed.now
-    await world.advance_to(anniversary(start, 1) + MINUTE)
-    assert (await world.available())[1] == 30_000_000, "what was left expires when it would have"
+    await bare.advance_to(anniversary(start, 1) + MINUTE)
+    assert (await bare.available())[1] == 30_000_000, "what was left expires when it would have"
 
 
 async def test_r14_a_better_plan_promotes_who_waited(world: World) -> None:
-    await world.account()
     generations = [await world.spend(1_000, tool=tool) for tool in ("image",) * 5 + ("video",) * 3]
     applied = await world.subscribe()
     assert {dispatch.generation for dispatch in applied.promoted} == {*generations[2:5], *generations[6:]}
@@ -204,11 +200,9 @@ async def test_r14_a_lapse_never_stops_what_is_in_work(world: World) -> None:
 
 
 async def test_r11_subscribing_twice_by_one_operation_is_one_subscription(world: World) -> None:
-    await world.account()
     first = await world.subscribe(operation="one")
-    before = await world.contents()
-    again = await world.subscribe(operation="one")
-    assert await world.contents() == before
+    async with world.unchanged():
+        again = await world.subscribe(operation="one")
     assert again.account.subscription == first.account.subscription
     assert len(await world.journal("ann", "refresh")) == 1
 
@@ -226,16 +220,16 @@ async def test_a_plan_withdrawn_from_the_card_keeps_its_terms_for_who_has_it(wor
     assert the(outcomes.Refused, refused).reason == "unknown_plan"
 
 
-async def test_r1_free_credits_without_subscription_only_from_the_next_reset(world: World) -> None:
-    await world.publish(free_for_everyone=False)
-    now = (await world.account()).now
-    await world.spend(30_000)
-    applied = await world.subscribe(paid_through=now + 10 * DAY)
+async def test_r1_free_credits_without_subscription_only_from_the_next_reset(bare: World) -> None:
+    await bare.publish(free_for_everyone=False)
+    now = (await bare.account()).now
+    await bare.spend(30_000)
+    applied = await bare.subscribe(paid_through=now + 10 * DAY)
     assert applied.account.available_millicredits[Bucket.FREE] == 70_000
-    await world.advance(DAY)
-    assert (await world.available())[0] == 0
-    await world.advance(11 * DAY)
-    assert (await world.available())[0] == 100_000
+    await bare.advance(DAY)
+    assert (await bare.available())[0] == 0
+    await bare.advance(11 * DAY)
+    assert (await bare.available())[0] == 100_000
 
 
 async def test_r7_a_new_card_changes_allotments_from_the_next_cycle(world: World) -> None:

@@ -22,7 +22,6 @@ async def test_totals_add_up_over_all_partitions(world: World) -> None:
 
 
 async def test_totals_count_outcomes_by_tool_model_state_and_code(world: World) -> None:
-    await world.account()
     await world.finish(await world.spend())
     await world.fail(await world.spend())
     await world.ledger.cancel(generation=await world.spend())
@@ -35,7 +34,6 @@ async def test_totals_count_outcomes_by_tool_model_state_and_code(world: World) 
 
 
 async def test_totals_say_how_many_are_overdue_and_what_rescues_did(world: World) -> None:
-    await world.account()
     first, second = await world.spend(), await world.spend()
     assert (await world.ledger.totals()).overdue == 0
     await world.pass_time(first, MINUTE)

@@ -103,7 +103,7 @@ class Walk:
 
     async def _hand_back(self, name: str, generation: outcomes.Generation) -> object:
         attempt = self._attempt(generation)
-        return await self.world.ledger.hand_back(generation=name, attempt=attempt, operation=operation_id())
+        return await self.world.hand_back(name, attempt)
 
     async def _wait_for_slot(self, name: str, generation: outcomes.Generation) -> object:
         if generation.provider_ref is not None:
@@ -183,15 +183,13 @@ async def arrange(walk: Walk, situation: Situation) -> str:
 
 async def test_nothing_leaves_a_final_state(world: World) -> None:
     assert not {state for moves in MOVES.values() for state, _ in moves} & FINAL_STATES
-    await world.account()
     for failure in (None, FailureCode.MODERATED):
         generation = await world.running(1_000)
         await world.settle(generation, failure)
-        before = await world.contents()
-        walk = Walk(world, random.Random(1), defaultdict(set), "ann")
-        for move in walk.moves.values():
-            await move(generation, await world.generation(generation))
-        assert await world.contents() == before
+        async with world.unchanged():
+            walk = Walk(world, random.Random(1), defaultdict(set), "ann")
+            for move in walk.moves.values():
+                await move(generation, await world.generation(generation))
 
 
 async def test_the_scripts_make_exactly_the_legal_moves(world: World) -> None:
@@ -223,7 +221,6 @@ async def test_the_scripts_make_exactly_the_legal_moves(world: World) -> None:
 
 
 async def test_what_is_tried_again_and_how_soon_is_the_same_in_the_data_and_in_the_scripts(world: World) -> None:
-    await world.account()
     for code in FailureCode:
         generation = await world.running(1_000)
         outcome = await world.settle(generation, code)

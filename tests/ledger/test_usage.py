@@ -69,7 +69,6 @@ async def test_totals_add_up_exactly_to_the_journal_for_any_history(world: World
 
 
 async def test_each_tool_and_model_has_counters_of_its_own(world: World) -> None:
-    await world.account()
     await world.finish(await world.spend(10_000, outputs=2), 2)
     await world.finish(await world.spend(10_000, outputs=2, model="flux-dev"), 1)
     await world.fail(await world.spend(7_000, tool="video", model="wan-2.2"))
@@ -84,14 +83,12 @@ async def test_each_tool_and_model_has_counters_of_its_own(world: World) -> None
 
 
 async def test_a_cancelled_generation_counts_but_did_not_fail(world: World) -> None:
-    await world.account()
     await world.ledger.cancel(generation=await world.spend(10_000))
     [one] = await used(world)
     assert one.counts == Counts(generations=1, refunded_millicredits=10_000)
 
 
 async def test_a_generation_counts_on_the_day_it_ended_in_account_time(world: World) -> None:
-    await world.account()
     generation = await world.spend(10_000)
     before = days_of(await world.look(), 1)
     await world.advance(3 * DAY)
@@ -121,7 +118,6 @@ async def test_thirteen_months_are_one_call(world: World) -> None:
 
 
 async def test_an_unknown_account_has_no_usage_and_a_changed_key_reads_none(world: World) -> None:
-    await world.account()
     assert isinstance(
         await world.ledger.usage(account="nobody", keys_version=None, days=["2026-11-22"]), outcomes.NotFound
     )

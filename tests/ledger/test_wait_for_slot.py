@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import FailureCode, State, operation_id
+from gateway.domain import FailureCode, State
 from gateway.errors import LedgerBroken
 from gateway.ledger import outcomes
 from tests.ledger.world import MINUTE, SECOND, TERMS, World, the
@@ -23,7 +23,6 @@ async def waiting_for_slot(world: World, **more: Any) -> tuple[str, outcomes.Dis
 
 
 async def test_it_stays_queued_and_has_not_started_nor_failed(world: World) -> None:
-    await world.account()
     before = await world.now()
     generation, dispatch = await waiting_for_slot(world)
     found = await world.generation(generation)
@@ -37,7 +36,6 @@ async def test_it_stays_queued_and_has_not_started_nor_failed(world: World) -> N
 
 
 async def test_queue_timeout_does_not_run_in_the_provider_queue(world: World) -> None:
-    await world.account()
     generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
     assert the(outcomes.Requeued, await world.rescue(generation)).dispatch.attempt == 1
@@ -45,7 +43,6 @@ async def test_queue_timeout_does_not_run_in_the_provider_queue(world: World) ->
 
 
 async def test_queue_timeout_runs_again_after_the_check(world: World) -> None:
-    await world.account()
     generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 61 * SECOND)
     the(outcomes.Requeued, await world.rescue(generation))
@@ -54,58 +51,46 @@ async def test_queue_timeout_runs_again_after_the_check(world: World) -> None:
 
 
 async def test_a_dispatch_from_the_line_does_not_start_its_time_either(world: World) -> None:
-    await world.account()
     generation, _ = await waiting_for_slot(world, terms=SHORT)
     await world.pass_time(generation, 40 * SECOND)
-    deadline = await world.deadline(generation)
-    assert deadline is not None
+    deadline = await world.due(generation)
     await world.ledger.dispatched({generation: deadline})
-    later = await world.deadline(generation)
-    assert later is not None
+    later = await world.due(generation)
     assert later >= await world.now() + MINUTE - SECOND
     await world.begin(generation)
 
 
 async def test_begin_forgets_the_line(world: World) -> None:
-    await world.account()
     generation, _ = await waiting_for_slot(world)
     await world.begin(generation)
     assert "in_line" not in await world.fields(generation)
 
 
 async def test_sent_twice_it_answers_with_the_same_attempt(world: World) -> None:
-    await world.account()
     generation, first = await waiting_for_slot(world)
     again = the(outcomes.WaitingForSlot, await world.ledger.wait_for_slot(generation=generation, attempt=1)).dispatch
     assert replace(again, deadline=first.deadline) == first
 
 
 async def test_a_running_or_stale_attempt_is_not_queued_for_a_slot(world: World) -> None:
-    await world.account()
     generation = await world.running()
-    before = await world.contents()
-    for attempt in (1, 2):
-        assert await world.ledger.wait_for_slot(generation=generation, attempt=attempt) == outcomes.Stale()
-    assert await world.contents() == before
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    before = await world.contents()
-    assert await world.ledger.wait_for_slot(generation=generation, attempt=1) == outcomes.Stale()
-    assert await world.contents() == before
+    async with world.unchanged():
+        for attempt in (1, 2):
+            assert await world.ledger.wait_for_slot(generation=generation, attempt=attempt) == outcomes.Stale()
+    await world.hand_back(generation)
+    async with world.unchanged():
+        assert await world.ledger.wait_for_slot(generation=generation, attempt=1) == outcomes.Stale()
 
 
 async def test_what_its_provider_has_does_not_wait_for_room(world: World) -> None:
-    await world.account()
-    generation = await world.running()
-    await world.ledger.note(generation=generation, attempt=1, ref="job-7")
-    await world.ledger.hand_back(generation=generation, attempt=1, operation=operation_id())
-    before = await world.contents()
-    with pytest.raises(LedgerBroken, match="cannot wait for a slot"):
-        await world.ledger.wait_for_slot(generation=generation, attempt=2)
-    assert await world.contents() == before
+    generation = await world.noted()
+    await world.hand_back(generation)
+    async with world.unchanged():
+        with pytest.raises(LedgerBroken, match="cannot wait for a slot"):
+            await world.ledger.wait_for_slot(generation=generation, attempt=2)
 
 
 async def test_cancelled_in_the_line_it_is_refunded_at_once(world: World) -> None:
-    await world.account()
     generation, _ = await waiting_for_slot(world)
     ended = the(outcomes.Ended, await world.ledger.cancel(generation=generation)).generation
     assert (ended.state, ended.refunded_millicredits) == (State.CANCELLED, 10_000)

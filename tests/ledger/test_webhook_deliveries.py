@@ -23,7 +23,6 @@ from tests.ledger.world import DAY, HOUR, MINUTE, PARTITIONS, SECOND, the
 
 async def test_a_receiver_that_is_down_is_tried_for_a_day_with_growing_pauses_and_then_paused(clocked: Clocked) -> None:
     world = clocked.world
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     await world.finish(await world.spend())
     due, began_at, pauses = due_of(webhook), await clocked.now(), []
@@ -64,7 +63,6 @@ async def test_a_receiver_that_is_down_is_tried_for_a_day_with_growing_pauses_an
 
 async def test_one_event_that_a_receiver_never_takes_does_not_stop_the_others(clocked: Clocked) -> None:
     world = clocked.world
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     poison = (await world.finish(await world.spend())).generation.id
     due, words = due_of(webhook), list[str]()
@@ -82,7 +80,6 @@ async def test_one_event_that_a_receiver_never_takes_does_not_stop_the_others(cl
 
 async def test_an_address_of_a_request_is_given_up_alone(clocked: Clocked) -> None:
     world = clocked.world
-    await world.account()
     await world.ledger.cancel(generation=await world.spend(webhook=OwnWebhook("https://example.com/gone")))
     due = due_of("default")
     (one,) = await claim(world, due)
@@ -94,7 +91,6 @@ async def test_an_address_of_a_request_is_given_up_alone(clocked: Clocked) -> No
 
 async def test_a_killed_sender_leaves_its_delivery_due_and_its_try_listed(clocked: Clocked) -> None:
     world = clocked.world
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     await world.finish(await world.spend())
     due = due_of(webhook)
@@ -111,7 +107,6 @@ async def test_a_killed_sender_leaves_its_delivery_due_and_its_try_listed(clocke
 
 async def test_pauses_are_spread_by_a_tenth(clocked: Clocked) -> None:
     world = clocked.world
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     for _ in range(2):
         await world.finish(await world.spend())
@@ -129,7 +124,6 @@ async def test_what_is_kept_is_bounded_and_what_is_done_goes_first(clocked: Cloc
     world.holds = False  # the check counts with 500
     smaller = (("local HISTORY_MAX = 500", "local HISTORY_MAX = 20"), ("PENDING_MAX = 5000", "PENDING_MAX = 40"))
     with replaced(*smaller):
-        await world.account()
         webhook = await world.listen("ann", EventType.GENERATION_CANCELLED)
         due = due_of(webhook)
 
@@ -152,7 +146,6 @@ async def test_what_is_kept_is_bounded_and_what_is_done_goes_first(clocked: Cloc
 async def test_a_month_later_nothing_is_listed(clocked: Clocked) -> None:
     world = clocked.world
     world.holds = False
-    await world.account()
     webhook = await world.listen("ann", EventType.GENERATION_CANCELLED)
     await world.ledger.cancel(generation=await world.spend())
     await clocked.advance(31 * DAY)
@@ -165,7 +158,6 @@ async def test_what_is_too_old_of_a_paused_webhook_goes_altogether(clocked: Cloc
     """It went from the list and stayed in `pending`, which grew for as long as the webhook was paused."""
     world = clocked.world
     world.holds = False  # the check knows of no events that were kept for long enough
-    await world.account()
     webhook = await world.listen()
     await world.ledger.change_webhook(webhook=webhook, account="ann", status="paused")
     generation = await world.running()
@@ -184,7 +176,6 @@ async def test_what_is_too_old_of_a_paused_webhook_goes_altogether(clocked: Cloc
 async def test_a_resend_is_not_kept_by_a_claim_that_has_run_out(clocked: Clocked) -> None:
     """A webhook was paused while a caretaker had its event in hand and was killed: by hand it could not be told."""
     world = clocked.world
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     await world.ledger.cancel(generation=await world.spend())
     due = due_of(webhook)
@@ -203,7 +194,6 @@ async def test_a_resend_is_not_kept_by_a_claim_that_has_run_out(clocked: Clocked
 async def test_a_receiver_is_given_up_after_a_day_also_where_each_try_comes_late(clocked: Clocked) -> None:
     """With thousands of events to tell one after the other, a webhook that hung was paused after many days."""
     world = clocked.world
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     await world.ledger.cancel(generation=await world.spend())
     due, words, began_at = due_of(webhook), list[str](), await clocked.now()

@@ -50,7 +50,6 @@ async def test_each_way_to_begin_and_end_emits_one_event(world: World) -> None:
 
 
 async def test_an_ending_that_is_sent_again_is_no_second_event(world: World) -> None:
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     generation = await world.running()
     for _ in range(2):
@@ -59,7 +58,6 @@ async def test_an_ending_that_is_sent_again_is_no_second_event(world: World) -> 
 
 
 async def test_a_generation_ended_by_a_rescue_emits_an_event(world: World) -> None:
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     generation = await world.spend()
     await world.pass_time(generation, 2 * HOUR)
@@ -82,7 +80,6 @@ async def test_who_listens_to_nothing_costs_no_write_and_leaves_no_trace(world: 
 
 
 async def test_alerts_payments_and_plans_emit_events(world: World) -> None:
-    await world.account()
     webhook = await world.listen()
     await world.subscribe()
     generation = await world.spend(7_000_000)
@@ -116,7 +113,6 @@ async def test_a_lapsed_plan_emits_an_event_when_the_account_is_next_touched(wor
 
 
 async def test_an_event_without_subscribers_is_not_stored(world: World) -> None:
-    await world.account()
     webhook = await world.listen("ann", EventType.TOP_UP_PAID)
     await world.finish(await world.spend())
     assert await deliveries_of(world, webhook) == []
@@ -142,7 +138,6 @@ async def test_operators_hear_of_all_accounts_in_one_list(world: World) -> None:
 
 
 async def test_a_requests_own_url_gets_events_besides_the_webhooks(world: World) -> None:
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     await world.finish(await world.spend(webhook=OwnWebhook("https://example.com/1")))
     assert await types(world, webhook) == ["generation.succeeded"]
@@ -154,7 +149,6 @@ async def test_a_requests_own_url_gets_events_besides_the_webhooks(world: World)
 
 async def test_a_requests_own_url_is_stored_as_before_there_were_forms_and_read_so(world: World) -> None:
     """What an earlier version stored has neither field, and is told in our form, from its start to its end."""
-    await world.account()
     generation = await world.spend(webhook=OwnWebhook("https://example.com/1"))
     stored = await world.redis.hgetall(world.ledger.generation_key(generation))
     assert {name for name in stored if name.startswith(b"webhook")} == {b"webhook"}
@@ -171,7 +165,6 @@ async def test_a_generations_own_webhook_has_its_form_and_only_the_events_that_i
     world: World, only: Literal["start", "end"] | None, expected: list[str]
 ) -> None:
     """The account's other webhooks are told of everything, in our form."""
-    await world.account()
     webhook = await world.listen("ann")
     await world.finish(await world.spend(webhook=OwnWebhook("https://example.com/1", WebhookForm.FAL, only)))
     own, others = await deliveries_of(world, "default"), await deliveries_of(world, webhook)
@@ -183,7 +176,6 @@ async def test_a_generations_own_webhook_has_its_form_and_only_the_events_that_i
 
 
 async def test_an_owner_may_have_only_so_many(world: World) -> None:
-    await world.account()
     made = [await world.listen() for _ in range(WEBHOOKS_MAX)]
     new: dict[str, Any] = {"url": "", "events": ENDS, "description": "", "mark": ""}
     assert await world.ledger.listen(webhook="whk_" + "a" * 24, account="ann", **new) == TooMany()
@@ -197,7 +189,6 @@ async def test_an_owner_may_have_only_so_many(world: World) -> None:
 
 
 async def test_of_two_senders_one_claims_each_delivery(world: World) -> None:
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     for _ in range(3):
         await world.finish(await world.spend())
@@ -215,7 +206,6 @@ async def test_of_two_senders_one_claims_each_delivery(world: World) -> None:
 
 @pytest.mark.cluster
 async def test_the_end_waits_for_the_beginning(world: World) -> None:
-    await world.account()
     webhook = await world.listen()
     await world.finish(await world.spend())
     due = due_of(webhook)
@@ -231,12 +221,10 @@ async def test_the_end_waits_for_the_beginning(world: World) -> None:
 
 
 async def test_a_webhook_that_is_deleted_takes_everything_with_it(world: World) -> None:
-    await world.account()
-    before = await world.contents()
-    webhook = await world.listen("ann", EventType.CREDITS_LOW)
-    assert await world.ledger.unlisten(webhook=webhook, account="ann")
-    assert not await world.ledger.unlisten(webhook=webhook, account="ann")
-    assert await world.contents() == before
+    async with world.unchanged():
+        webhook = await world.listen("ann", EventType.CREDITS_LOW)
+        assert await world.ledger.unlisten(webhook=webhook, account="ann")
+        assert not await world.ledger.unlisten(webhook=webhook, account="ann")
 
 
 async def test_what_is_kept_no_longer_holds_nothing_up(world: World) -> None:
@@ -286,7 +274,6 @@ async def test_an_operators_webhook_that_there_is_no_room_for_leaves_nothing(wor
 
 @pytest.mark.cluster
 async def test_claims_name_the_webhook_as_it_is(world: World) -> None:
-    await world.account()
     webhook = await world.listen("ann", *ENDS)
     await world.finish(await world.spend())
     await world.ledger.change_webhook(webhook=webhook, account="ann", url="https://example.com/new", description="mine")

@@ -232,10 +232,23 @@ class World:
         await self.begin(generation)
         return generation
 
+    async def note(self, generation: str, ref: str = "job-7") -> None:
+        """Note the provider's job of the first attempt."""
+        the(outcomes.Noted, await self.ledger.note(generation=generation, attempt=1, ref=ref))
+
+    async def noted(self, price: int = 10_000, **more: Any) -> str:
+        """A running generation whose provider's job is noted."""
+        generation = await self.running(price, **more)
+        await self.note(generation)
+        return generation
+
+    async def hand_back(self, generation: str, attempt: int = 1) -> outcomes.Requeued | outcomes.Ended | outcomes.Stale:
+        """Hand the attempt back."""
+        return await self.ledger.hand_back(generation=generation, attempt=attempt, operation=operation_id())
+
     async def parked(self, price: int = 10_000, **more: Any) -> str:
         """A generation left with its provider."""
-        generation = await self.running(price, **more)
-        await self.ledger.note(generation=generation, attempt=1, ref="job-7")
+        generation = await self.noted(price, **more)
         left = await self.ledger.park(generation=generation, attempt=1, operation=operation_id())
         the(outcomes.Parked, left)
         return generation
@@ -244,8 +257,7 @@ class World:
         self, generation: str, *, judge_leases: bool = True
     ) -> outcomes.NotDue | outcomes.Requeued | outcomes.Ended:
         """Rescue at the deadline as it is."""
-        deadline = await self.deadline(generation)
-        assert deadline is not None
+        deadline = await self.due(generation)
         return await self.ledger.rescue(generation=generation, deadline=deadline, judge_leases=judge_leases)
 
     # --- time ---
@@ -284,6 +296,12 @@ class World:
         score = await self.redis.zscore(keys.deadlines(partition_of_generation(generation)), generation)
         return None if score is None else int(score)
 
+    async def due(self, generation: str) -> int:
+        """The deadline of one that is open."""
+        deadline = await self.deadline(generation)
+        assert deadline is not None, "it has none"
+        return deadline
+
     async def now(self) -> int:
         """Redis's own clock."""
         seconds, microseconds = (await self.redis.time())[:2]
@@ -321,6 +339,13 @@ class World:
     async def contents(self) -> Contents:
         """Every key of the ledger."""
         return await read_contents(self.ledger.redis)
+
+    @asynccontextmanager
+    async def unchanged(self) -> AsyncIterator[None]:
+        """Whatever the block does leaves every key of the ledger as it was."""
+        before = await self.contents()
+        yield
+        assert await self.contents() == before, "nothing may have changed"
 
 
 @asynccontextmanager
