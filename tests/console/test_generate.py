@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from playwright.async_api import FilePayload, Page, Route, expect
+from playwright.async_api import FilePayload, Page, Response, Route, expect
 
 from tests.console.pages import Windows, check_appearance, note_events, notify_missed, settle, until_notified
 from tests.console.stack import Stack
@@ -251,17 +251,20 @@ async def test_a_list_that_comes_after_an_event_does_not_undo_it(stack: Stack, w
     page = await windows.open(path, account)
     last = page.locator(f"[data-id={made[2]['id']}]")
     await expect(last).to_contain_text("Waiting")
+    answered: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
 
     async def answer_late(route: Route) -> None:
         answer = await route.fetch()
         stack.call("POST", f"/v1/generations/{made[0]['id']}/cancel", account.key, {})
         await expect(last).to_contain_text("Running")
         await route.fulfill(response=answer)
+        answered.set_result(await route.request.response())
 
     await page.route("**/v1/generations?*", answer_late, times=1)
-    async with page.expect_response("**/v1/generations?*") as answered:
-        await notify_missed(page)
-    await (await answered.value).finished()
+    await notify_missed(page)
+    late = await answered  # and not another read's answer, as of a page that has just connected
+    assert late is not None
+    await late.finished()
     await settle(page)
     assert "Running" in await last.inner_text()
 
