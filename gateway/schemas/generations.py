@@ -221,6 +221,7 @@ class GenerationOut(Answer):
     id: str
     object: Literal["generation"]
     account: str
+    key: str | None = Field(description="The id of the API key that created it; null if an earlier version did.")
     status: State
     tool: str
     model: str
@@ -319,6 +320,7 @@ class Receipt(Answer):
     object: Literal["receipt"]
     generation: str
     account: str
+    key: str | None = Field(description="The id of the API key that created it; null if an earlier version did.")
     status: State
     tool: str
     model: str

@@ -81,6 +81,7 @@ class GenerationMembers(TypedDict):
     id: str
     object: Literal["generation"]
     account: str
+    key: str | None
     status: State
     tool: str
     model: str

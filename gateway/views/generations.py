@@ -52,6 +52,7 @@ def generation_members(
         "id": generation.id,
         "object": "generation",
         "account": generation.account,
+        "key": generation.key,
         "status": generation.state,
         "tool": request.tool,
         "model": request.model,

@@ -16,6 +16,7 @@ def receipt_shape(generation: outcomes.Generation) -> generation_schemas.Receipt
         object="receipt",
         generation=generation.id,
         account=generation.account,
+        key=generation.key,
         status=generation.state,
         tool=generation.request.tool,
         model=generation.request.model,

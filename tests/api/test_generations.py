@@ -10,6 +10,7 @@ from typing import Any
 from gateway.api import services
 from gateway.domain import FailureCode, State
 from gateway.ledger import outcomes
+from gateway.ledger.accounts import key_id_of
 from tests.api.visitor import SKETCH, Visitor
 from tests.cases import cases
 
@@ -27,6 +28,7 @@ async def test_a_generation_is_priced_held_and_answered_with_202(gateway: Visito
         "id": body["id"],
         "object": "generation",
         "account": "acme",
+        "key": key_id_of(key),
         "status": "queued",
         "tool": "image",
         "model": "sketch",
@@ -233,6 +235,7 @@ async def test_a_receipt_explains_lines_payers_and_movements(gateway: Visitor) -
     key = await gateway.account()
     generation = await gateway.finished(key, outputs=2)
     body = (await gateway.call("GET", f"/v1/generations/{generation}/receipt", key)).body
+    assert body["key"] == key_id_of(key)
     assert body["credits"] == 10
     assert body["lines"] == [{"label": "Sketch", "credits": 5, "count": 2, "total": 10}]
     assert [(share["bucket"], share["credits"]) for share in body["allocation"]] == [("free", 10)]

@@ -172,6 +172,21 @@ async def test_keys_and_what_was_remembered_stay_in_force(upgraded: Upgraded) ->
     assert (again.status, again.body["id"]) == (200, TOLD["generations"]["once"])
 
 
+async def test_a_key_of_before_has_spent_nothing_and_can_have_a_limit(upgraded: Upgraded) -> None:
+    """What it reserved then was not counted; what of that is refunded now makes no room."""
+    gateway, key = upgraded.gateway, (await upgraded.read("/v1/key"))["id"]
+    assert (await upgraded.read("/v1/key"))["usage"] == 0
+    path, limit = f"/v1/admin/accounts/acme/keys/{key}", {"credits": 1, "period": "daily"}
+    limited = await gateway.call("PATCH", path, gateway.admin, {"limit": limit})
+    assert (limited.status, limited.body["limit"]) == (200, limit)
+    for name in ("queued", "waiting"):
+        ended = await gateway.call("POST", f"/v1/generations/{TOLD['generations'][name]}/cancel", TOLD["key"])
+        assert (ended.body["status"], ended.body["key"]) == ("cancelled", None)
+    assert (await upgraded.read("/v1/key"))["limit_remaining"] == 1
+    assert (await gateway.call("POST", "/v1/generations", TOLD["key"], TOLD["order"])).code == "limit_reached"
+    await agrees(gateway.ledger)
+
+
 async def test_a_quote_and_a_session_of_before_hold(upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session may have to sign in again after an upgrade; it must never be an error."""
     gateway = upgraded.gateway
