@@ -99,7 +99,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{GENERATION}/outputs/{{index}}", outputs.get, OWNER_OR_ADMIN, generation_schemas.OutputQuery, None,
           "Download an output; Range requests are supported", media="*/*",
           errors=("range_not_satisfiable", "store_unavailable"),
-          opened_by_signature=True),
+          opened_by_signature=outputs.get_signed),
     Route("GET", f"{GENERATION}/receipt", receipts.get, OWNER_OR_ADMIN, None, generation_schemas.Receipt,
           "Get a generation's receipt"),
     Route("POST", "/v1/uploads", uploads.create, ACCOUNT, None, upload_schemas.UploadOut,
@@ -263,10 +263,11 @@ def _behind_guards(route: Route) -> Handler:
             return await (behind(request) if has_credentials(request) else route.handler(request))
 
         return with_or_without_key
-    if not route.opened_by_signature:
+    opened = route.opened_by_signature
+    if opened is None:
         return behind
 
     async def signed_or_guarded(request: web.Request) -> web.StreamResponse:
-        return await (outputs.get_signed(request) if outputs.is_signed(request) else behind(request))
+        return await (opened(request) if outputs.is_signed(request) else behind(request))
 
     return signed_or_guarded

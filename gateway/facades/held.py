@@ -26,6 +26,7 @@ QUIET_SECONDS = 5.0
 BEAT_SECONDS = 10.0
 
 Generation = outcomes.Generation
+Read = Callable[[Generation], Awaitable[Generation]]
 
 T = TypeVar("T")
 
@@ -41,21 +42,28 @@ async def changed(
     enough: Callable[[Generation], bool],
     *,
     seconds: float | None = None,
+    read: Read | None = None,
 ) -> Generation:
-    """The generation once it is `enough`; after `seconds`, or when the gateway stops, as it is then."""
+    """The generation once it is `enough`; after `seconds`, or when the gateway stops, as it is then.
+
+    `read` reads it again, as the caller's own unless said otherwise.
+    """
     give_up_at = None if seconds is None else monotonic() + seconds
     with request.app[HUB].wait_for(generation.id) as watch:
         while True:
             keep(request)
-            generation = await _read(request, generation)
+            generation = await _read(request, generation, read)
             left = None if give_up_at is None else give_up_at - monotonic()
             if enough(generation) or watch.closing or (left is not None and left <= 0):
                 return generation
             await _hint(watch, READ_AGAIN_SECONDS if left is None else min(left, READ_AGAIN_SECONDS))
 
 
-async def _read(request: web.Request, generation: Generation) -> Generation:
-    again = await read_again(request, lambda: own_generation(request, generation.id, generation))
+async def _read(request: web.Request, generation: Generation, read: Read | None) -> Generation:
+    async def own(known: Generation) -> Generation:
+        return await own_generation(request, known.id, known)
+
+    again = await read_again(request, lambda: (read or own)(generation))
     return generation if again is None else again
 
 

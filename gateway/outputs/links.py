@@ -47,23 +47,27 @@ class OutputLinks:
 
     def url(self, generation: str, index: int) -> str:
         """The URL of an output, valid for at least the lifetime and at most an hour more."""
+        return self.signed(f"{self._public_address}/v1/generations/{generation}/outputs/{index}", generation, index)
+
+    def signed(self, address: str, generation: str, part: int | str) -> str:
+        """An address that grants access to a part of a generation: an output by its index, or what else has a name."""
         expires = self.expire_at()
-        query = urlencode({"expires": expires, "signature": self._signature(generation, index, str(expires))})
-        return f"{self._public_address}/v1/generations/{generation}/outputs/{index}?{query}"
+        query = urlencode({"expires": expires, "signature": self._signature(generation, part, str(expires))})
+        return f"{address}?{query}"
 
     def expire_at(self) -> int:
         """When a URL created now expires, in seconds since the epoch; all of one hour expire together."""
         return math.ceil(self._clock() / _HOUR_SECONDS) * _HOUR_SECONDS + self._lifetime_seconds
 
-    def verify(self, generation: str, index: int, expires: str, signature: str) -> LinkState:
+    def verify(self, generation: str, part: int | str, expires: str, signature: str) -> LinkState:
         """Verify a request's parameters; only a genuine link is ever reported as expired."""
-        if not self._signer.verify_signature(_signed(generation, index, expires), signature):
+        if not self._signer.verify_signature(_signed(generation, part, expires), signature):
             return LinkState.INVALID
         return LinkState.VALID if self._clock() < int(expires) else LinkState.EXPIRED
 
-    def _signature(self, generation: str, index: int, expires: str) -> str:
-        return self._signer.get_signature(_signed(generation, index, expires)).decode()
+    def _signature(self, generation: str, part: int | str, expires: str) -> str:
+        return self._signer.get_signature(_signed(generation, part, expires)).decode()
 
 
-def _signed(generation: str, index: int, expires: str) -> bytes:
-    return f"{generation}/{index}/{expires}".encode(errors="surrogatepass")
+def _signed(generation: str, part: int | str, expires: str) -> bytes:
+    return f"{generation}/{part}/{expires}".encode(errors="surrogatepass")

@@ -18,6 +18,9 @@ ROOT = "/replicate/v1"
 COUNT = "num_outputs"
 """What the number of outputs is called in `input`."""
 
+STREAM = "stream"
+"""What a signature in the address of a prediction's stream grants access to."""
+
 STARTING = "starting"
 STATUSES = {
     State.WAITING: STARTING,
@@ -59,7 +62,12 @@ def prediction_shape(
         "completed_at": utc(generation.finished_at),
         "data_removed": generation.outputs_deleted,
         "source": "api",
-        "urls": {"get": url, "cancel": f"{url}/cancel", "stream": f"{url}/stream", "web": url},
+        "urls": {
+            "get": url,
+            "cancel": f"{url}/cancel",
+            "stream": links.signed(f"{url}/stream", generation.id, STREAM),
+            "web": url,
+        },
         "credits": as_number((generation.price_millicredits - generation.refunded_millicredits) / CREDIT),
     }
 

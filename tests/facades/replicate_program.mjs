@@ -18,9 +18,13 @@ const errorOf = async (call) => {
 const seen = {};
 const made = await client.run(model, { input: { prompt: "a cat", num_outputs: 2 } });
 seen.made = made.map((one) => String(one).startsWith(`${gateway}/`));
+seen.events = [];
+for await (const event of client.stream(model, { input: { prompt: "a dog" } })) {
+  seen.events.push(event.event);
+}
 let slow = await client.predictions.create({ model, input: { prompt: "slow", sandbox: { hang: true } } });
-slow = await client.predictions.cancel(slow.id);
-seen.cancelled = [slow.status, (await client.predictions.get(slow.id)).status];
+slow = await client.wait(await client.predictions.cancel(slow.id));
+seen.cancelled = [slow.status, slow.output];
 seen.listed = (await client.predictions.list()).results.length;
 const picture = await (await fetch(String(made[0]))).blob();
 const edited = await client.run("farebox/nano-banana", { input: { prompt: "bluer", image: picture } });

@@ -68,8 +68,9 @@ def test_a_program_written_for_replicate_runs(
     seen, errors = seen_by(stack, node_packages("replicate@1.4.0"), "replicate_program.mjs", account, poor)
     assert seen == {
         "made": [True, True],
-        "cancelled": ["canceled", "canceled"],
-        "listed": 2,
+        "events": ["output", "done"],
+        "cancelled": ["canceled", None],
+        "listed": 3,
         "edited": 1,
     }
     assert {name: error[:2] for name, error in errors.items()} == {
@@ -82,8 +83,8 @@ def test_a_program_written_for_replicate_runs(
     assert "Not enough credits" in errors["poor"][2]
     assert refusals(stack, poor) == 1, "402 is not retried"
     made = generations(stack, account)
-    assert [len(one.get("inputs", [])) for one in made] == [0, 1, 0, 0]
-    assert charged(stack, account) == sum(one["price"]["credits"] for one in [made[1], made[3]])
+    assert [len(one.get("inputs", [])) for one in made] == [0, 1, 0, 0, 0]
+    assert charged(stack, account) == sum(one["price"]["credits"] for one in [made[1], *made[3:]])
     assert generations(stack, poor) == []
 
 

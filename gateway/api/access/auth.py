@@ -60,6 +60,11 @@ class KeysStale(Exception):
     """The ledger says that the account's keys have changed since the caller was authenticated."""
 
 
+def owner_of(account: str) -> str:
+    """An account as the owner of event streams."""
+    return f"account:{account}"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling. `account` and `keys_version` are None for admin and ops keys."""
@@ -73,7 +78,7 @@ class Caller:
     @property
     def owner(self) -> str:
         """The owner of event streams: the account, or the operator's key. An account may be named like a key."""
-        return f"key:{self.key_id}" if self.account is None else f"account:{self.account}"
+        return f"key:{self.key_id}" if self.account is None else owner_of(self.account)
 
     @property
     def idempotency_scope(self) -> str:

@@ -46,19 +46,22 @@ async def get(request: web.Request) -> web.StreamResponse:
 
 async def get_signed(request: web.Request) -> web.StreamResponse:
     """The same with a signature in the URL, because an `<img>` sends no key."""
+    index = _index(request)
+    return await send_output(request, await signed_generation(request, request.match_info["generation"], index), index)
+
+
+async def signed_generation(request: web.Request, generation: str, part: int | str) -> outcomes.Generation:
+    """The generation to a part of which the request's signature grants access; Forbidden if it does not."""
     if not request.app[STARTUP].ready:
         raise LedgerDown("Farebox is not ready yet; try again soon.")
-    index = _index(request)
-    generation = request.match_info["generation"]
     query = query_of(request)  # other parameters are allowed: pages add some to bypass a cache
-    match request.app[LINKS].verify(generation, index, query.get("expires", ""), query.get(SIGNATURE, "")):
+    match request.app[LINKS].verify(generation, part, query.get("expires", ""), query.get(SIGNATURE, "")):
         case LinkState.EXPIRED:
             raise Forbidden("This link has expired. Get the generation again for a new one.")
         case LinkState.INVALID:
             raise Forbidden("This link is invalid. Get the generation for its links.")
         case LinkState.VALID:
-            known = found(await request.app[LEDGER].generation(generation=generation), f"generation {generation}")
-            return await send_output(request, known, index)
+            return found(await request.app[LEDGER].generation(generation=generation), f"generation {generation}")
 
 
 def is_signed(request: web.Request) -> bool:

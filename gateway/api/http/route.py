@@ -41,7 +41,7 @@ class Route:
     events: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     own_idempotency: bool = False
     shown_once: tuple[str, ...] = ()
-    opened_by_signature: bool = False
+    opened_by_signature: Handler | None = None
     key_optional: bool = False
     looks_up_key: bool = False
     rate_wait: Callable[[web.Request], float] | None = None

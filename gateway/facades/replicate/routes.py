@@ -27,7 +27,7 @@ _ROUTES: tuple[Route, ...] = (
     Route("GET", PREDICTION, predictions.get, ACCOUNT, None, None, "Get a prediction"),
     Route("POST", f"{PREDICTION}/cancel", predictions.cancel, ACCOUNT, None, None, "Cancel a prediction"),
     Route("GET", f"{PREDICTION}/stream", streams.stream, ACCOUNT, None, None, "Stream a prediction's outputs",
-          media="text/event-stream"),
+          media="text/event-stream", opened_by_signature=streams.stream_signed),
     Route("GET", f"{ROOT}/models", models.listed, ACCOUNT, None, None, "List models", looks_up_key=True),
     Route("GET", MODEL, models.get, ACCOUNT, None, None, "Get a model", looks_up_key=True),
     Route("GET", f"{MODEL}/versions", models.versions, ACCOUNT, None, None, "List a model's versions",

@@ -7,30 +7,43 @@ from functools import partial
 
 from aiohttp import web
 
-from gateway.api.access.auth import ACCOUNT_CALLER
+from gateway.api.access.auth import ACCOUNT_CALLER, owner_of
+from gateway.api.handlers.outputs import signed_generation
 from gateway.api.ownership.own_generations import own_generation
 from gateway.api.services import HUB, LINKS
 from gateway.domain import FINAL_STATES, State
-from gateway.facades.held import BEAT_SECONDS, beating, changed
+from gateway.facades.held import BEAT_SECONDS, Read, beating, changed
 from gateway.ledger import outcomes
-from gateway.views.predictions import error_of
+from gateway.views.predictions import STREAM, error_of
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """`GET /replicate/v1/predictions/{prediction}/stream`: each output's URL, an error if there is one, and `done`."""
     with request.app[HUB].counted(request[ACCOUNT_CALLER].owner):
-        return await _stream(request)
+        return await _stream(request, await own_generation(request, request.match_info["prediction"]))
 
 
-async def _stream(request: web.Request) -> web.StreamResponse:
-    generation = await own_generation(request, request.match_info["prediction"])
+async def stream_signed(request: web.Request) -> web.StreamResponse:
+    """The same with a signature in the URL: the package for JavaScript sends no key."""
+
+    async def read(generation: outcomes.Generation) -> outcomes.Generation:
+        return await signed_generation(request, generation.id, STREAM)
+
+    generation = await signed_generation(request, request.match_info["prediction"], STREAM)
+    with request.app[HUB].counted(owner_of(generation.account)):
+        return await _stream(request, generation, read)
+
+
+async def _stream(
+    request: web.Request, generation: outcomes.Generation, read: Read | None = None
+) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
     told = 0
     while True:
-        news = changed(request, generation, partial(_has_news, told))
+        news = changed(request, generation, partial(_has_news, told), read=read)
         generation = await beating(response, b": waiting\n\n", BEAT_SECONDS, news)
         for output in generation.outputs[told:]:
             url = request.app[LINKS].url(generation.id, output.index)
