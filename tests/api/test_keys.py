@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
-from gateway.api.access.auth import Caller
 from gateway.api.access.key_use import KeyUse
-from gateway.domain import Scope
 from tests.api.visitor import SKETCH, Visitor, open_gateway
 from tests.redis_servers import RedisServer
 
@@ -146,7 +145,7 @@ async def test_a_busy_key_is_written_once_a_minute(gateway: Visitor) -> None:
     use = KeyUse(gateway.ledger, clock=lambda: now)
     seen = set()
     for _ in range(121):
-        use.note(Caller(Scope.ACCOUNT, key_id, "acme", 0))
+        use.noted[key_id] = "acme", now
         await use.write(apart_seconds=60)
         fields = await gateway.ledger.command("HGETALL", gateway.ledger.account_key("acme"))
         seen.add(fields[f"used:{key_id}".encode()])
@@ -162,7 +161,7 @@ async def test_a_ledger_outage_delays_a_keys_last_use_and_fails_no_request(
         await gateway.account()
         key_id = (await gateway.call("POST", KEYS, gateway.admin, {})).body["id"]
         use = KeyUse(gateway.ledger)
-        use.note(Caller(Scope.ACCOUNT, key_id, "acme", 0))
+        use.noted[key_id] = "acme", monotonic()
         own_redis.stop()
         await use.write()
         own_redis.start()

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import monotonic
-from typing import Generic, NewType, TypeVar
+from typing import NewType, TypeVar
 
 from aiohttp import web
+from cachetools import TTLCache
 
 from gateway.api.access.sessions import (
     ENDED,
@@ -53,7 +53,6 @@ HeaderDigest = NewType("HeaderDigest", bytes)
 """SHA-256 of an `Authorization` header: a proof of the key in it, made from nothing but the header itself."""
 
 T = TypeVar("T")
-K = TypeVar("K", HeaderDigest, KeyId)
 
 
 class KeysStale(Exception):
@@ -100,32 +99,6 @@ ACCOUNT_CALLER = web.RequestKey("ACCOUNT_CALLER", AccountCaller)
 """The same if it is an account; for routes that admit no other."""
 
 
-class CallerCache(Generic[K]):
-    """Account callers found in the last minute. Headers and key ids each have their own cache."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._entries: OrderedDict[K, tuple[float, Caller]] = OrderedDict()
-
-    def get(self, name: K) -> Caller | None:
-        """The caller, if it was found less than a minute ago."""
-        until, caller = self._entries.get(name, (0.0, None))
-        return caller if self._clock() < until else None
-
-    def put(self, name: K, caller: Caller) -> None:
-        """Cache an account's caller; operators are looked up each time."""
-        if not isinstance(caller, AccountCaller):
-            return
-        self._entries[name] = (self._clock() + CACHE_SECONDS, caller)
-        self._entries.move_to_end(name)
-        if len(self._entries) > CACHE_ENTRIES_MAX:
-            self._entries.popitem(last=False)
-
-    def drop(self, name: K) -> None:
-        """Drop one, so that the next lookup goes to the ledger."""
-        self._entries.pop(name, None)
-
-
 class Callers:
     """Finds the caller of a key or session."""
 
@@ -146,8 +119,9 @@ class Callers:
         self._client = client
         self._public_address = public_address
         self._root_digest = hashlib.sha256(root_key.encode()).digest()
-        self._by_header: CallerCache[HeaderDigest] = CallerCache(clock)
-        self._by_id: CallerCache[KeyId] = CallerCache(clock)
+        # Of accounts, headers and key ids apart; operators are looked up each time.
+        self._by_header: TTLCache[HeaderDigest, AccountCaller] = TTLCache(CACHE_ENTRIES_MAX, CACHE_SECONDS, clock)
+        self._by_id: TTLCache[KeyId, AccountCaller] = TTLCache(CACHE_ENTRIES_MAX, CACHE_SECONDS, clock)
 
     async def authenticate(self, request: web.Request, *, operators: bool = False) -> Caller:
         """The caller, from the request's `Authorization`, else its session; InvalidKey if neither is valid.
@@ -203,8 +177,12 @@ class Callers:
         header = request.headers.get("Authorization")
         key = bearer(header)
         caller = await self.of_key(request, key, operators=operators)
-        if header is not None and header.partition(" ")[2] == key:  # with more spaces one has thousands of digests
-            self._by_header.put(digest, caller)
+        if (
+            isinstance(caller, AccountCaller)
+            and header is not None
+            and header.partition(" ")[2] == key  # with more spaces one has thousands of digests
+        ):
+            self._by_header[digest] = caller
         return caller
 
     async def of_key(self, request: web.Request, key: str, *, operators: bool) -> Caller:
@@ -240,10 +218,12 @@ class Callers:
         """The caller of a session, by its key's id; InvalidKey if that key was revoked."""
         if key_id == ROOT_KEY_ID:
             return Caller(Scope.ADMIN, ROOT_KEY_ID)
-        caller = self._by_id.get(key_id)
-        if caller is None:
-            caller = _caller(await self._ledger.find_key_by_id(key_id=key_id))
-            self._by_id.put(key_id, caller)
+        known = self._by_id.get(key_id)
+        if known is not None:
+            return known
+        caller = _caller(await self._ledger.find_key_by_id(key_id=key_id))
+        if isinstance(caller, AccountCaller):
+            self._by_id[key_id] = caller
         return caller
 
     def forget(self, request: web.Request) -> None:
@@ -251,9 +231,9 @@ class Callers:
         cookie = session_cookie(request)
         if cookie is None:
             header = request.headers.get("Authorization", "")
-            self._by_header.drop(HeaderDigest(hashlib.sha256(header.encode(errors="surrogateescape")).digest()))
+            self._by_header.pop(HeaderDigest(hashlib.sha256(header.encode(errors="surrogateescape")).digest()), None)
         else:
-            self._by_id.drop(self._sessions.open(cookie).key_id)
+            self._by_id.pop(self._sessions.open(cookie).key_id, None)
 
 
 def bearer(header: str | None) -> str:

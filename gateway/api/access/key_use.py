@@ -13,7 +13,6 @@ from time import monotonic
 
 import structlog
 
-from gateway.api.access.auth import Caller
 from gateway.api.access.sessions import ROOT_KEY_ID
 from gateway.errors import FareboxError
 from gateway.ledger.ledger import Ledger
@@ -31,13 +30,9 @@ class KeyUse:
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = monotonic) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._used: dict[str, tuple[str | None, float]] = {}
+        self.noted: dict[str, tuple[str | None, float]] = {}
+        """Key id → its account (None: an operator's key), and when it was used last. The guard notes each request's."""
         self._written: dict[str, float] = {}
-
-    def note(self, who: Caller) -> None:
-        """Note that a key was used now. The root key is not listed, so it has no last use."""
-        if who.key_id != ROOT_KEY_ID:
-            self._used[who.key_id] = (who.account, self._clock())
 
     async def write_on(self) -> None:
         """Write what is due, forever; runs as a background task."""
@@ -48,8 +43,9 @@ class KeyUse:
     async def write(self, *, apart_seconds: float = 0) -> None:
         """Write the last uses, but of no key that was written less than `apart_seconds` ago."""
         now = self._clock()
+        self.noted.pop(ROOT_KEY_ID, None)  # which is in no list
         self._written = {key_id: at for key_id, at in self._written.items() if now - at < apart_seconds}
-        due = {key_id: use for key_id, use in self._used.items() if key_id not in self._written}
+        due = {key_id: use for key_id, use in self.noted.items() if key_id not in self._written}
         by_account: defaultdict[str | None, dict[str, int]] = defaultdict(dict)
         for key_id, (account, used_at) in due.items():
             by_account[account][key_id] = round((now - used_at) * 1000)
@@ -80,5 +76,5 @@ class KeyUse:
     def _forget(self, due: Mapping[str, tuple[str | None, float]], written: Iterable[str]) -> None:
         """Drop written notes, except of keys used again in the meantime."""
         for key_id in written:
-            if self._used[key_id] == due[key_id]:
-                del self._used[key_id]
+            if self.noted[key_id] == due[key_id]:
+                del self.noted[key_id]

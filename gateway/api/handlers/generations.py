@@ -36,10 +36,10 @@ async def create(request: web.Request) -> web.Response:
     context(request).generation = generation.id
     headers = {"Location": f"/v1/generations/{generation.id}"}
     if ordered.replay:
-        return answer_json(await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
+        return answer_json(body=await shown(request, generation), headers=headers | {REPLAY_HEADER: "true"})
     # Its position is unknown until it is dispatched, which this response does not wait for.
     shape = to_json(generation_members(generation, request.app[LINKS]))
-    return answer_json(shape, status=HTTPStatus.ACCEPTED, headers=headers)
+    return answer_json(body=shape, status=HTTPStatus.ACCEPTED, headers=headers)
 
 
 async def get(request: web.Request) -> web.Response:
@@ -47,7 +47,7 @@ async def get(request: web.Request) -> web.Response:
     bodies, generation = request.app[BODIES], request.match_info["generation"]
     current = await own_generation(request, generation, bodies.known(generation))
     (position,) = await queue_positions(request, [current])
-    return answer_json(bodies.json(current, position))
+    return answer_json(body=bodies.json(current, position))
 
 
 async def listed(request: web.Request) -> web.Response:
@@ -91,4 +91,4 @@ async def cancel(request: web.Request) -> web.Response:
             raise NotFound(f"There is no generation {generation}.")
         case outcomes.Ended() | outcomes.CancelRequested() | outcomes.Unchanged():
             pass
-    return answer_json(await shown(request, outcome.generation))
+    return answer_json(body=await shown(request, outcome.generation))

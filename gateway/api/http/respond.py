@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
 from aiohttp import web
 
@@ -20,16 +21,13 @@ COMMON_HEADERS = {
 }
 """Of every response, unless it sets its own; beside these it has the request's id."""
 REQUEST_ID_HEADER = "X-Request-Id"
+answer_json = partial(web.Response, content_type="application/json", charset="utf-8")
+"""Send what is JSON already: `body` in bytes, and `status` and `headers` as of any response."""
 
 
 def answer(shape: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Send a shape as JSON."""
-    return answer_json(shape.json_text().encode(), status=status, headers=headers)
-
-
-def answer_json(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Send what is JSON already."""
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
+    return answer_json(body=shape.json_text().encode(), status=status, headers=headers)
 
 
 def answer_error(error: ApiError, request_id: str) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from http import HTTPStatus
+from time import monotonic
 
 from aiohttp import web
 
@@ -47,7 +48,7 @@ def guarded(
         for again in range(_TRIES):
             who = await callers.authenticate(request, operators=operators)
             if not again:
-                request.app[KEY_USE].note(who)
+                request.app[KEY_USE].noted[who.key_id] = who.account, monotonic()
                 per_minute = request.app[SETTINGS].requests_per_minute
                 if per_minute is not None and who.scope is not Scope.ADMIN:
                     await admit(request, who, per_minute, 0 if rate_wait is None else rate_wait(request))

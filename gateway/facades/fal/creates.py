@@ -50,7 +50,7 @@ async def _submit(request: web.Request, app: str) -> web.StreamResponse:
     generation = ordered.generation
     (position,) = await queue_positions(request, [generation])
     members = status_of(generation, position, logs=False) | urls_of(request, app, generation)
-    return await send_whole(request, answer_json(json.dumps(members).encode(), headers=_headers(ordered)))
+    return await send_whole(request, answer_json(body=json.dumps(members).encode(), headers=_headers(ordered)))
 
 
 async def _run(request: web.Request, app: str) -> web.StreamResponse:

@@ -51,7 +51,7 @@ def refusal(
 ) -> web.Response:
     """An error in the client's form."""
     body = json.dumps({"detail": detail, "error_type": error_type, **(more or {})}, ensure_ascii=False)
-    return answer_json(body.encode(), status=status, headers={ERROR_TYPE_HEADER: error_type, **(headers or {})})
+    return answer_json(body=body.encode(), status=status, headers={ERROR_TYPE_HEADER: error_type, **(headers or {})})
 
 
 def not_made(generation: outcomes.Generation) -> web.Response:
@@ -62,7 +62,9 @@ def not_made(generation: outcomes.Generation) -> web.Response:
         GENERATION_HEADER: generation.id,
         ERROR_TYPE_HEADER: failure.error_type,
     }
-    return answer_json(json.dumps(failure.body, ensure_ascii=False).encode(), status=failure.status, headers=headers)
+    return answer_json(
+        body=json.dumps(failure.body, ensure_ascii=False).encode(), status=failure.status, headers=headers
+    )
 
 
 def _place(path: str) -> list[str]:

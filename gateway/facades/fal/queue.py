@@ -32,7 +32,7 @@ async def status(request: web.Request) -> web.Response:
     members = status_of(generation, position, logs=logs) | urls_of(request, _app(request), generation)
     pending = generation.state not in FINAL_STATES
     sent = HTTPStatus.ACCEPTED if pending else HTTPStatus.OK
-    return answer_json(json.dumps(members).encode(), status=sent, headers=headers_of(generation))
+    return answer_json(body=json.dumps(members).encode(), status=sent, headers=headers_of(generation))
 
 
 def _moved(before: Generation, now: Generation) -> bool:
@@ -66,7 +66,7 @@ async def cancel(request: web.Request) -> web.Response:
             more={"status": "ALREADY_COMPLETED", "error": {"code": "already_completed"}},
         )
     members = {"status": "CANCELLATION_REQUESTED", "request_id": generation.id}
-    return answer_json(json.dumps(members).encode(), status=HTTPStatus.ACCEPTED, headers=headers_of(generation))
+    return answer_json(body=json.dumps(members).encode(), status=HTTPStatus.ACCEPTED, headers=headers_of(generation))
 
 
 def _app(request: web.Request) -> str:

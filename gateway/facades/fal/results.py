@@ -45,7 +45,7 @@ async def result_of(request: web.Request, generation: Generation) -> web.Respons
     """What was delivered, also if it is less than was asked for: it is what was charged."""
     if not generation.outputs:
         return not_made(generation)
-    return answer_json(json.dumps(made_of(request, generation)).encode(), headers=headers_of(generation))
+    return answer_json(body=json.dumps(made_of(request, generation)).encode(), headers=headers_of(generation))
 
 
 def made_of(request: web.Request, generation: Generation) -> dict[str, Any]:

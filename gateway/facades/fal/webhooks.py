@@ -24,4 +24,4 @@ def webhook_of(request: web.Request) -> OwnWebhook | None:
 
 async def jwks(request: web.Request) -> web.Response:
     """`GET /fal/.well-known/jwks.json`."""
-    return answer_json(json.dumps(request.app[WEBHOOK_SECRETS].fal.jwks()).encode(), headers=_CACHED)
+    return answer_json(body=json.dumps(request.app[WEBHOOK_SECRETS].fal.jwks()).encode(), headers=_CACHED)

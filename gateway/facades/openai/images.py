@@ -96,7 +96,7 @@ async def _response(request: web.Request, form: str | None, generation: outcomes
     }
     if _is_incomplete(generation):
         members["incomplete"] = failure_of(generation)
-    return answer_json(json.dumps(members, separators=(",", ":")).encode())
+    return answer_json(body=json.dumps(members, separators=(",", ":")).encode())
 
 
 async def _image(

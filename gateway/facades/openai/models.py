@@ -19,7 +19,7 @@ async def listed(request: web.Request) -> web.Response:
     card = request.app[RATE_CARDS].card
     aliases = [alias for model_id, model in card.models.items() for alias in model.aliases if alias != model_id]
     data = [_shape(card, name) for name in (*card.models, *aliases)]
-    return answer_json(json.dumps({"object": "list", "data": data}).encode())
+    return answer_json(body=json.dumps({"object": "list", "data": data}).encode())
 
 
 async def get(request: web.Request) -> web.Response:
@@ -27,7 +27,7 @@ async def get(request: web.Request) -> web.Response:
     card, name = request.app[RATE_CARDS].card, request.match_info["model"]
     if card.model_named(name) is None:
         raise NotFound(f"There is no model {name[:80]}.")
-    return answer_json(json.dumps(_shape(card, name)).encode())
+    return answer_json(body=json.dumps(_shape(card, name)).encode())
 
 
 def _shape(card: RateCard, name: str) -> dict[str, Any]:

@@ -78,7 +78,7 @@ async def listed(request: web.Request) -> web.Response:
     positions = await queue_positions(request, videos)
     data = [_shape(request, video, position) for video, position in zip(videos, positions, strict=True)]
     ids = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
-    return answer_json(json.dumps({"object": "list", "data": data, "has_more": has_more, **ids}).encode())
+    return answer_json(body=json.dumps({"object": "list", "data": data, "has_more": has_more, **ids}).encode())
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ async def delete(request: web.Request) -> web.Response:
     elif video.outputs:
         for deleted in await request.app[OUTPUTS].delete_generations([video.id]):
             await request.app[LEDGER].outputs_deleted(generation=deleted)
-    return answer_json(json.dumps({"id": video.id, "object": "video.deleted", "deleted": True}).encode())
+    return answer_json(body=json.dumps({"id": video.id, "object": "video.deleted", "deleted": True}).encode())
 
 
 async def content(request: web.Request) -> web.StreamResponse:
@@ -184,7 +184,7 @@ async def _answer(request: web.Request, video: Generation, headers: Mapping[str,
     sent = {GENERATION_HEADER: video.id, **(headers or {})}
     if video.state not in FINAL_STATES:
         sent[POLL_AFTER_HEADER] = str(POLL_AFTER_MS)
-    return answer_json(json.dumps(_shape(request, video, position)).encode(), headers=sent)
+    return answer_json(body=json.dumps(_shape(request, video, position)).encode(), headers=sent)
 
 
 def _shape(request: web.Request, video: Generation, position: int | None) -> dict[str, Any]:

@@ -56,13 +56,13 @@ async def create(request: web.Request) -> web.StreamResponse:
 async def _kept(request: web.Request, content: FormFile) -> web.Response:
     kept = await keep_upload(request, content.content_type, content.body, seed(request))
     shape = _shape(request, kept.url) | {"etag": kept.sha256, "checksums": {"sha256": kept.sha256}}
-    return answer_json(json.dumps(shape).encode(), status=HTTPStatus.CREATED)
+    return answer_json(body=json.dumps(shape).encode(), status=HTTPStatus.CREATED)
 
 
 async def get(request: web.Request) -> web.Response:
     """`GET /replicate/v1/files/{file}`."""
     address = await _own(request)
-    return answer_json(json.dumps(_shape(request, address)).encode())
+    return answer_json(body=json.dumps(_shape(request, address)).encode())
 
 
 async def delete(request: web.Request) -> web.Response:

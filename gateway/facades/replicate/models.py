@@ -90,4 +90,4 @@ def _page(results: list[dict[str, Any]]) -> web.Response:
 
 
 def _answer(shape: dict[str, Any]) -> web.Response:
-    return answer_json(json.dumps(shape).encode())
+    return answer_json(body=json.dumps(shape).encode())

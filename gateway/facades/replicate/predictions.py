@@ -98,7 +98,7 @@ async def listed(request: web.Request) -> web.Response:
     )
     following = None if page.next is None else url_of(request, f"/predictions?cursor={page.next}")
     results = [prediction_of(request, generation) for generation in page.data]
-    return answer_json(json.dumps({"results": results, "next": following, "previous": None}).encode())
+    return answer_json(body=json.dumps({"results": results, "next": following, "previous": None}).encode())
 
 
 async def _create(request: web.Request, model_id: str, call: Mapping[str, object]) -> web.StreamResponse:
@@ -168,7 +168,7 @@ def _answer(
     request: web.Request, generation: Generation, *, created: bool = False, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     return answer_json(
-        _text(request, generation, created=created),
+        body=_text(request, generation, created=created),
         status=HTTPStatus.CREATED if created else HTTPStatus.OK,
         headers={GENERATION_HEADER: generation.id, **(headers or {})},
     )

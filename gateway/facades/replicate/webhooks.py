@@ -62,4 +62,4 @@ async def secret(request: web.Request) -> web.Response:
         raise InvalidRequest(
             "The webhook secret belongs to another signing key. Rotate it: POST /v1/webhooks/default/rotate."
         )
-    return answer_json(json.dumps({"key": in_force[0]}).encode())
+    return answer_json(body=json.dumps({"key": in_force[0]}).encode())
