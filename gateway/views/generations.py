@@ -9,6 +9,7 @@ from decimal import Decimal
 from gateway.domain import (
     MILLICREDITS_PER_CREDIT,
     Bucket,
+    Input,
     Output,
     PriceLine,
     State,
@@ -21,6 +22,7 @@ from gateway.schemas.base import as_number, utc
 from gateway.views.failures import failure_message
 from gateway.views.generation_members import (
     GenerationMembers,
+    InputMembers,
     OutputMembers,
     PriceMembers,
 )
@@ -84,9 +86,7 @@ def generation_members(
     if generation.outputs_deleted:
         members["outputs_deleted"] = True
     if request.inputs:
-        members["inputs"] = [
-            {"kind": one.kind, "url": one.url if one.url.startswith("https://") else None} for one in request.inputs
-        ]
+        members["inputs"] = [_input_members(one) for one in request.inputs]
     return members
 
 
@@ -139,6 +139,11 @@ def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[generation_schema
 def output_shape(generation: outcomes.Generation, output: Output, links: OutputLinks) -> generation_schemas.OutputOut:
     """One output; its URL is signed anew each time it is shown."""
     return generation_schemas.OutputOut.model_validate(_output_members(generation, output, links))
+
+
+def _input_members(given: Input) -> InputMembers:
+    """An input; the URL of one that was sent as a file is not shown."""
+    return {"kind": given.kind, "url": given.url if given.url.startswith("https://") else None}
 
 
 def _output_members(generation: outcomes.Generation, output: Output, links: OutputLinks) -> OutputMembers:
