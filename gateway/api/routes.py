@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from gateway.api.access.sessions import has_credentials
 from gateway.api.handlers import (
     accounts,
+    audit_log,
     callbacks,
     cards,
     documentation,
@@ -42,6 +43,7 @@ from gateway.api.http.route import Handler, Route
 from gateway.api.middleware.guard import guarded
 from gateway.domain import Scope
 from gateway.schemas import accounts as account_schemas
+from gateway.schemas import audit_log as audit_schemas
 from gateway.schemas import base as base_schemas
 from gateway.schemas import cards as card_schemas
 from gateway.schemas import credits as credit_schemas
@@ -201,6 +203,8 @@ ROUTES: tuple[Route, ...] = (
           "List admin and ops keys"),
     Route("DELETE", "/v1/admin/keys/{key}", keys.revoke_of_operator, ADMIN, None, account_schemas.Revoked,
           "Revoke an admin or ops key, effective at once"),
+    Route("GET", "/v1/admin/audit-log", audit_log.listed, ADMIN, audit_schemas.AuditLogQuery,
+          audit_schemas.AuditLogOut, "List what operators' keys changed, newest first"),
     Route("PUT", f"{ADMIN_ACCOUNT}/subscription", subscriptions.put, ADMIN, account_schemas.SubscriptionIn,
           account_schemas.AccountOut, "Start or renew a subscription"),
     Route("PATCH", f"{ADMIN_ACCOUNT}/subscription", subscriptions.change, ADMIN, account_schemas.SubscriptionChangeIn,

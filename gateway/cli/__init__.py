@@ -28,6 +28,7 @@ _OWN_COMMANDS = {
     "account": "gateway.cli.account:account",
     "generation": "gateway.cli.generation:generation",
     "audit": "gateway.cli.audit:audit_command",
+    "audit-log": "gateway.cli.audit_log:audit_log",
     "backup": "gateway.cli.backup:backup",
     "restore": "gateway.cli.backup:restore",
     "signing-key": "gateway.cli.signing_key:signing_key",

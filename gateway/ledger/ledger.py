@@ -19,6 +19,7 @@ from gateway.clock import CLOCK
 from gateway.errors import LedgerBroken
 from gateway.ledger import keys
 from gateway.ledger.accounts import AccountOperations
+from gateway.ledger.audit_log import AuditLogOperations
 from gateway.ledger.durability import failover_losses, shortages, weaknesses
 from gateway.ledger.life import GenerationOperations
 from gateway.ledger.lists import ListOperations
@@ -52,6 +53,7 @@ class Ledger(
     UnappliedOperations,
     WebhookOperations,
     SigningKeyOperations,
+    AuditLogOperations,
 ):
     """Credits, holds and generations in Redis."""
 

@@ -42,6 +42,7 @@ NOT_TRANSITIONS = frozenset(
         "client_call",
         "journal",
         "list_purchase",
+        "log_call",
         "publish",
         "release_email",
         "sign_out",
@@ -50,8 +51,8 @@ NOT_TRANSITIONS = frozenset(
     | {"touch"}
 )
 """Scripts whose writes are of no interest in the log: they roll an account forward, count a request, an upload or a
-key's use, claim an email, remember a client's call, end a browser's session, or publish a rate card to all
-partitions. Timed, but not logged."""
+key's use, claim an email, record an operator's or remember a client's call, end a browser's session, or publish a rate
+card to all partitions. Timed, but not logged."""
 
 _FREQUENT = frozenset({"claim_deliveries", "dispatched", "progress", "renew", "tried"})
 _NOT_LOGGED = READ_ONLY | NOT_TRANSITIONS

@@ -59,6 +59,8 @@ def _ask(asking: Any, name: str, kind: str) -> None:
             asking.lrange(name, 0, -1)
         case "zset":
             asking.zrange(name, 0, -1, withscores=True)
+        case "stream":
+            asking.xrange(name)
         case _:
             asking.get(name)
 
@@ -69,8 +71,8 @@ def _text(value: Any) -> Any:
             return value.decode()
         case dict():
             return {name.decode(): text.decode() for name, text in value.items()}
-        case list() if value and isinstance(value[0], tuple | list):
-            return {member.decode(): score for member, score in value}
+        case list() if value and isinstance(value[0], tuple | list):  # a sorted set, or a stream
+            return {name.decode(): _text(held) if isinstance(held, dict) else held for name, held in value}
         case list():
             return [item.decode() for item in value]
     raise TypeError(value)

@@ -9,6 +9,7 @@ import gateway.ledger
 from gateway.domain import Bucket, FailureCode, Input, OwnWebhook, Scope
 from gateway.ledger import keys
 from gateway.ledger.audit import audit, remember
+from gateway.ledger.audit_log import OperatorCall
 from gateway.ledger.client_calls import ClientCall, ClientCalls
 from gateway.ledger.idempotency import Request, Requests
 from tests.ledger.world import DAY, World
@@ -50,6 +51,7 @@ EXPIRING = {
     "taken_in": rf"fb:taken_in:{ACCOUNT}",
     "rate": r"fb:rate:key_[0-9a-f]{32}",
     "audit:claim": r"fb:audit:claim",
+    "audit_log": r"fb:audit_log",
     "unapplied": r"fb:unapplied",
     "checkout": rf"{TAG}:checkout:{ACCOUNT}:chk_\w+",
     "purchases": rf"{TAG}:purchases:{ACCOUNT}",
@@ -97,6 +99,7 @@ async def a_busy_time(world: World) -> None:
         await ledger.adjust(account=account, operation="x", bucket=Bucket.TOP_UP, millicredits=5, reason="r")
     await world.ledger.cancel(generation=await world.spend(1_000, "b.o-b_@"))
     await buy(world, "b.o-b_@")
+    await ledger.log_call(OperatorCall(request="req_1", key="root", address="::1", action="grantCredits"))
     await remember(ledger, await audit(ledger))
 
 
@@ -122,7 +125,7 @@ async def test_ttls_are_those_of_the_design(world: World) -> None:
     await a_busy_time(world)
     days = {"generation": 30, "usage": 400, "idempotency": 1, "sign_in": 1 / 24, "rate": 1 / 1440, "audit:claim": 1}
     days["client_call"] = 1 / 144
-    days |= dict.fromkeys(("unapplied", "checkout", "purchases"), 400)
+    days |= dict.fromkeys(("unapplied", "checkout", "purchases", "audit_log"), 400)
     days |= {"signed_out": 8, "taken_in": 1} | dict.fromkeys(("delivery", "deliveries", "pending"), 31)
     now = await world.now()
     for name, stored in (await world.contents()).items():

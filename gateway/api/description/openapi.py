@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import models_json_schema
 
 from gateway.api.description.error_shapes import error_shapes
-from gateway.api.description.operations import EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
+from gateway.api.description.operations import CHANGES_NOTHING, EXAMPLES, NAMES, PARAMETER_EXAMPLES, SIGNED_BODIES, TAGS
 from gateway.api.errors import ApiError, error_classes
-from gateway.api.http.headers import LIMIT_HEADER, REMAINING_HEADER, RESET_HEADER
+from gateway.api.http.headers import LIMIT_HEADER, REASON_HEADER, REMAINING_HEADER, RESET_HEADER
 from gateway.api.http.parse import requires_anything
 from gateway.api.http.route import PROBES
 from gateway.domain import ACCOUNT_PATTERN, EVENT_PATTERN, GENERATION_PATTERN, WEBHOOK_PATTERN, EventType, Scope
@@ -182,6 +182,20 @@ def _parameters(route: Route, schemas: Document) -> Iterator[Document]:
             "description": "Makes the call safe to retry for 24 hours: the same key and body return the same response.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         }
+    if _is_logged(route):
+        yield {
+            "name": REASON_HEADER,
+            "in": "header",
+            "required": False,
+            "description": "With an admin or ops key: the reason, for the audit log. Percent-encode what is not ASCII.",
+            "schema": {"type": "string", "maxLength": 1500},
+        }
+
+
+def _is_logged(route: Route) -> bool:
+    """Whether operators' calls of it are in the audit log."""
+    operators = not route.scopes.isdisjoint({Scope.ADMIN, Scope.OPS})
+    return operators and route.method != "GET" and NAMES[route.method, route.path] not in CHANGES_NOTHING
 
 
 def _responses(route: Route, references: dict[str, Document]) -> Document:

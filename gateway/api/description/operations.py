@@ -63,6 +63,7 @@ NAMES: dict[Call, str] = {
     ("POST", "/v1/admin/keys"): "createOperatorKey",
     ("GET", "/v1/admin/keys"): "listOperatorKeys",
     ("DELETE", "/v1/admin/keys/{key}"): "revokeOperatorKey",
+    ("GET", "/v1/admin/audit-log"): "listAuditLog",
     ("PUT", "/v1/admin/accounts/{account}/subscription"): "putAccountSubscription",
     ("PATCH", "/v1/admin/accounts/{account}/subscription"): "changeAccountSubscription",
     ("DELETE", "/v1/admin/accounts/{account}/subscription"): "cancelAccountSubscription",
@@ -82,6 +83,9 @@ NAMES: dict[Call, str] = {
     ("GET", "/openapi.json"): "getDescription",
     ("GET", "/docs"): "getDocs",
 }
+
+CHANGES_NOTHING = frozenset({"createEstimate"})
+"""Calls that only calculate, though they are not a GET: the only ones of operators that are not in the audit log."""
 
 TAGS: dict[str, str] = {
     "generations": "Create images and videos, follow their progress, download the outputs.",

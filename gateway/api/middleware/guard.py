@@ -1,8 +1,9 @@
-"""Wraps every handler: is the ledger available, who is calling, how often, may they, and is this a retry."""
+"""Wraps every handler: is the ledger available, who is calling, how often, may they, is this a retry, is it logged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from http import HTTPStatus
 from time import monotonic
 
@@ -13,11 +14,14 @@ from gateway.api.errors import ApiError, KeyRestricted, LedgerDown
 from gateway.api.http.headers import IDEMPOTENCY_HEADER
 from gateway.api.http.route import Handler
 from gateway.api.middleware.idempotency import once
+from gateway.api.middleware.operator_calls import logged
 from gateway.api.middleware.rates import admit
 from gateway.api.services import CALLERS, KEY_USE, SETTINGS, STARTUP
 from gateway.domain import Scope
 
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
+_READS = frozenset({"GET", "HEAD"})
+Run = Callable[[], Awaitable[web.StreamResponse]]
 _TRIES = 3  # a key may change once more while it is looked up again; three times is somebody's loop
 
 
@@ -47,17 +51,19 @@ def guarded(
             callers.forget(request)
         for again in range(_TRIES):
             who = await callers.authenticate(request, operators=operators)
-            if not again:
-                request.app[KEY_USE].noted[who.key_id] = who.account, monotonic()
-                per_minute = request.app[SETTINGS].requests_per_minute
-                if per_minute is not None and who.scope is not Scope.ADMIN:
-                    await admit(request, who, per_minute, 0 if rate_wait is None else rate_wait(request))
+            request.app[KEY_USE].noted[who.key_id] = who.account, monotonic()
+            per_minute = request.app[SETTINGS].requests_per_minute
+            if per_minute is not None and who.scope is not Scope.ADMIN and not again:
+                await admit(request, who, per_minute, rate_wait)
             try:
                 if who.scope not in scopes:
                     raise wrong_scope(who, scopes)
-                if own_idempotency or request.method not in _WRITES:
-                    return await handler(request)
-                return await once(request, who, lambda: handler(request), shown_once)
+                run: Run = partial(handler, request)
+                if request.method in _WRITES and not own_idempotency:
+                    run = partial(once, request, who, run, shown_once)
+                if who.account is None and request.method not in _READS:
+                    run = partial(logged, request, who, run)
+                return await run()
             except KeysStale:
                 callers.forget(request)
             except ApiError as refusal:

@@ -7,6 +7,7 @@ draft up to version 06, which clients and proxies know; later versions combine t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 from aiohttp import web
@@ -20,12 +21,14 @@ from gateway.ledger.allowances import Admitted, Limited
 from gateway.schemas.errors import RateLimitedDetails
 
 
-async def admit(request: web.Request, who: Caller, per_minute: int, wait_seconds: float = 0) -> None:
+async def admit(
+    request: web.Request, who: Caller, per_minute: int, rate_wait: Callable[[web.Request], float] | None = None
+) -> None:
     """Count the request; RateLimited, with `Retry-After`, if the key has made too many.
 
-    It waits for a turn of its own for `wait_seconds` from when it came: for clients that do not retry.
+    It waits for a turn of its own for the seconds of `rate_wait` from when it came: for clients that do not retry.
     """
-    give_up_at = context(request).came_at + wait_seconds
+    give_up_at = context(request).came_at + (0 if rate_wait is None else rate_wait(request))
     while True:
         outcome = await request.app[LEDGER].admit(key_id=who.key_id, per_minute=per_minute)
         if isinstance(outcome, Admitted) or monotonic() + outcome.retry_after_ms / 1000 > give_up_at:

@@ -32,6 +32,7 @@ ARGUMENTS = {
     ("mcp",): (),
     ("demo",): (),
     ("audit",): (),
+    ("audit-log",): (),
     ("signing-key", "show"): (),
     ("signing-key", "adopt"): (),
     ("pricing", "check"): (),

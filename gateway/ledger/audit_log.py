@@ -1,0 +1,126 @@
+"""The audit log: what operators' keys changed. One stream, bounded in size and age.
+
+A call is logged before it runs and again when it has ended, in place of the first entry: so whatever was changed has an
+entry, and one without a status belongs to a process that died in between (or a call that still runs).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from gateway.clock import now_ms
+from gateway.ledger import keys
+from gateway.ledger.core import LedgerCore
+from gateway.ledger.outcomes import Page
+
+KEPT_MS = 400 * 86_400_000
+ENTRIES_MAX = 200_000  # of half a kilobyte: 100 MB, and 500 changes a day for 400 days
+_AT_ONCE = 100
+_EXAMINED_MAX = 2_000  # per page: a filter that few entries pass gets a short page, and goes on from there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCall:
+    """A call that changes something, made with an operator's key. `key` is its id, `action` the call's name.
+
+    `account` and `subject` are what it is about. `before` and `after` have what the call changed of it, by name. While
+    it runs, `status` and `after` are None, and `before` is all that it could change. `operation` is the same for
+    retries with one idempotency key; `replayed`: an earlier one had done it.
+    """
+
+    request: str
+    key: str
+    address: str
+    action: str
+    account: str | None = None
+    subject: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    reason: str | None = None
+    operation: str | None = None
+    status: int | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCall:
+    """An entry of the audit log. `id` is its place, `at` when it was written."""
+
+    id: str
+    at: int
+    call: OperatorCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """Which entries to list; None: all."""
+
+    account: str | None = None
+    key: str | None = None
+    action: str | None = None
+    first_ms: int | None = None
+    end_ms: int | None = None
+
+    def admits(self, logged: LoggedCall) -> bool:
+        """Whether an entry passes."""
+        call = logged.call
+        return (
+            (self.end_ms is None or logged.at < self.end_ms)
+            and self.account in {None, call.account}
+            and self.key in {None, call.key}
+            and self.action in {None, call.action}
+        )
+
+
+class AuditLogOperations(LedgerCore):
+    """Writes and reads the audit log."""
+
+    async def log_call(self, call: OperatorCall, *, begun: str | None = None) -> str:
+        """Log a call that begins, or in place of the entry `begun` one that has ended; returns the entry's id."""
+        _, (logged,) = await self.run(
+            "log_call",
+            keys.AUDIT_LOG,
+            request=call.request,
+            call=json.dumps(asdict(call), separators=(",", ":")),
+            begun=begun,
+            kept_ms=KEPT_MS,
+            entries_max=ENTRIES_MAX,
+        )
+        return str(logged.decode())
+
+    async def audit_log(self, *, limit: int, before: str | None, only: CallFilter) -> Page[LoggedCall]:
+        """A page, newest first. It may hold fewer than `limit` and still have a next one."""
+        oldest = max(now_ms() - KEPT_MS, only.first_ms or 0)
+        newest = "+" if before is None else f"({before}"
+        if before is None and only.end_ms is not None:
+            newest = f"({max(0, only.end_ms)}-0"
+        found: list[LoggedCall] = []
+        for _ in range(_EXAMINED_MAX // _AT_ONCE):
+            read = await self.command("XREVRANGE", keys.AUDIT_LOG, newest, str(oldest), "COUNT", _AT_ONCE)
+            for name, stored in read:
+                logged = _decode(name, stored)
+                if only.admits(logged):
+                    found.append(logged)
+                    if len(found) > limit:
+                        return Page(tuple(found[:limit]), found[limit - 1].id)
+            if len(read) < _AT_ONCE:
+                return Page(tuple(found), None)
+            newest = f"({read[-1][0].decode()}"
+        return Page(tuple(found), newest[1:])
+
+
+_KNOWN = frozenset(field.name for field in fields(OperatorCall))
+
+
+def _decode(name: bytes, stored: Any) -> LoggedCall:
+    values = stored if isinstance(stored, dict) else dict(zip(stored[::2], stored[1::2], strict=True))
+    call = json.loads(values[b"call"])  # a newer gateway beside this one may have written more
+    logged = name.decode()
+    return LoggedCall(
+        logged,
+        int(logged.partition("-")[0]),
+        OperatorCall(**{member: value for member, value in call.items() if member in _KNOWN}),
+    )
