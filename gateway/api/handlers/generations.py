@@ -7,15 +7,14 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic_core import to_json
 
-from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
-from gateway.api.errors import NotFound
+from gateway.api.access.auth import ACCOUNT_CALLER, found
 from gateway.api.http.context import context
 from gateway.api.http.headers import REPLAY_HEADER
 from gateway.api.http.parse import read_body, read_query
 from gateway.api.http.periods import period_of
 from gateway.api.http.respond import answer, answer_json
 from gateway.api.middleware.idempotency import digests_of
-from gateway.api.ownership.own_generations import own_generation, queue_positions, shown
+from gateway.api.ownership.own_generations import cancel_own, own_generation, queue_positions, shown
 from gateway.api.ownership.target_account import target_account
 from gateway.api.services import (
     BODIES,
@@ -23,7 +22,6 @@ from gateway.api.services import (
     LINKS,
     ORDERING,
 )
-from gateway.ledger import outcomes
 from gateway.schemas import generations as generation_schemas
 from gateway.views.generations import generation_members, generation_shape
 
@@ -79,16 +77,4 @@ async def listed(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`POST /v1/generations/{generation}/cancel` (R18): no effect on one that has ended."""
-    caller = request[ACCOUNT_CALLER]
-    generation = request.match_info["generation"]
-    outcome = await request.app[LEDGER].cancel(
-        generation=generation, account=caller.account, keys_version=caller.keys_version
-    )
-    match outcome:
-        case outcomes.KeysChanged():
-            raise KeysStale
-        case outcomes.NotFound():
-            raise NotFound(f"There is no generation {generation}.")
-        case outcomes.Ended() | outcomes.CancelRequested() | outcomes.Unchanged():
-            pass
-    return answer_json(body=await shown(request, outcome.generation))
+    return answer_json(body=await shown(request, await cancel_own(request, request.match_info["generation"])))

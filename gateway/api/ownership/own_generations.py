@@ -8,7 +8,8 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic_core import to_json
 
-from gateway.api.access.auth import CALLER, KeysStale, found
+from gateway.api.access.auth import ACCOUNT_CALLER, CALLER, KeysStale, found
+from gateway.api.errors import NotFound
 from gateway.api.services import CALLERS, LEDGER, LINKS, QUEUE, RATE_CARDS, SLOTS
 from gateway.domain import State
 from gateway.errors import LedgerUnavailable, QueueUnavailable
@@ -31,6 +32,21 @@ async def own_generation(
         generation=generation, account=caller.account, keys_version=caller.keys_version, known=known
     )
     return found(outcome, f"generation {generation}")
+
+
+async def cancel_own(request: web.Request, generation: str, what: str = "generation") -> outcomes.Generation:
+    """Cancel the caller's generation (R18); as it is, if it has ended. NotFound if it is another's, or none."""
+    who = request[ACCOUNT_CALLER]
+    outcome = await request.app[LEDGER].cancel(
+        generation=generation, account=who.account, keys_version=who.keys_version
+    )
+    match outcome:
+        case outcomes.KeysChanged():
+            raise KeysStale
+        case outcomes.NotFound():
+            raise NotFound(f"There is no {what} {generation}.")
+        case outcomes.Ended() | outcomes.CancelRequested() | outcomes.Unchanged():
+            return outcome.generation
 
 
 async def read_again(request: web.Request, ask: Callable[[], Awaitable[T]]) -> T | None:

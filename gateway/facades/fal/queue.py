@@ -7,16 +7,13 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
 from gateway.api.http.parse import query_of
 from gateway.api.http.respond import answer_json
-from gateway.api.ownership.own_generations import own_generation, queue_positions
-from gateway.api.services import LEDGER
+from gateway.api.ownership.own_generations import cancel_own, own_generation, queue_positions
 from gateway.domain import FINAL_STATES, State
 from gateway.facades.fal.errors import refusal
 from gateway.facades.fal.results import Generation, headers_of, result_of, status_of, urls_of
 from gateway.facades.held import changed
-from gateway.ledger import outcomes
 
 STATUS_SECONDS = 4.0
 """How long a status is held back for news: the client asks again 0.1 s after each, and waits 120 s for one."""
@@ -50,13 +47,7 @@ async def result(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`PUT …/requests/{generation}/cancel`: what has ended otherwise cannot be cancelled any more."""
-    who, name = request[ACCOUNT_CALLER], request.match_info["generation"]
-    outcome = await request.app[LEDGER].cancel(generation=name, account=who.account, keys_version=who.keys_version)
-    if isinstance(outcome, outcomes.KeysChanged):
-        raise KeysStale
-    if isinstance(outcome, outcomes.NotFound):
-        return found(outcome, f"generation {name}")
-    generation = outcome.generation
+    generation = await cancel_own(request, request.match_info["generation"])
     if generation.state in FINAL_STATES and generation.state is not State.CANCELLED:
         return refusal(
             "The request has ended already.",

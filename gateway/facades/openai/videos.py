@@ -8,14 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
+from gateway.api.access.auth import ACCOUNT_CALLER, found
 from gateway.api.errors import NotFound
 from gateway.api.handlers.outputs import send_output
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import query_of, read_object
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
-from gateway.api.ownership.own_generations import own_generation, queue_positions
+from gateway.api.ownership.own_generations import cancel_own, own_generation, queue_positions
 from gateway.api.services import LEDGER, OUTPUTS, RATE_CARDS, SETTINGS, UPLOAD_ADDRESSES
 from gateway.domain import FINAL_STATES, MediaKind, State, kind_asked
 from gateway.facades.calls import created_headers, generation_of, models_of, order
@@ -85,12 +85,7 @@ async def delete(request: web.Request) -> web.Response:
     """`DELETE /openai/v1/videos/{video}`: cancel what has not ended, delete the file of what has."""
     video = await _video(request)
     if video.state not in FINAL_STATES:
-        who = request[ACCOUNT_CALLER]
-        outcome = await request.app[LEDGER].cancel(
-            generation=video.id, account=who.account, keys_version=who.keys_version
-        )
-        if isinstance(outcome, outcomes.KeysChanged):
-            raise KeysStale
+        await cancel_own(request, video.id, "video")
     elif video.outputs:
         for deleted in await request.app[OUTPUTS].delete_generations([video.id]):
             await request.app[LEDGER].outputs_deleted(generation=deleted)

@@ -12,14 +12,14 @@ from time import monotonic
 
 from aiohttp import web
 
-from gateway.api.access.auth import ACCOUNT_CALLER, KeysStale, found
-from gateway.api.errors import NotFound, WaitingRoomFull
+from gateway.api.access.auth import ACCOUNT_CALLER, found
+from gateway.api.errors import WaitingRoomFull
 from gateway.api.http.context import context
 from gateway.api.http.headers import GENERATION_HEADER
 from gateway.api.http.parse import DOCUMENT, canonical_json, raw_body
 from gateway.api.http.respond import answer_json
 from gateway.api.ordering.ordering import Ordered
-from gateway.api.ownership.own_generations import own_generation
+from gateway.api.ownership.own_generations import cancel_own, own_generation
 from gateway.api.services import HUB, LEDGER
 from gateway.domain import FINAL_STATES, is_generation_id
 from gateway.facades.calls import RETRY_SECONDS, answered, created_headers, order
@@ -73,15 +73,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """`POST /replicate/v1/predictions/{prediction}/cancel`: after its end it changes nothing."""
-    who, name = request[ACCOUNT_CALLER], request.match_info["prediction"]
-    outcome = await request.app[LEDGER].cancel(generation=name, account=who.account, keys_version=who.keys_version)
-    match outcome:
-        case outcomes.KeysChanged():
-            raise KeysStale
-        case outcomes.NotFound():
-            raise NotFound(f"There is no prediction {name}.")
-        case _:
-            return _answer(request, outcome.generation)
+    return _answer(request, await cancel_own(request, request.match_info["prediction"], "prediction"))
 
 
 async def listed(request: web.Request) -> web.Response:
