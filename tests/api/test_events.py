@@ -177,6 +177,22 @@ async def test_a_revoked_key_ends_its_streams(gateway: Visitor, monkeypatch: pyt
                 pass
 
 
+async def test_r27_a_key_that_expires_ends_its_streams(gateway: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "READ_AGAIN_SECONDS", 0.05)
+    await gateway.account()
+    bounds = {"expires_at": "2100-01-01T00:00:00Z"}
+    key = (await gateway.call("POST", "/v1/admin/accounts/acme/keys", gateway.admin, bounds)).body["key"]
+    generation = await gateway.made(key)
+    async with (
+        open_stream(gateway, f"/v1/generations/{generation}/events", key) as one,
+        open_stream(gateway, "/v1/events", key) as all_of_it,
+    ):
+        monkeypatch.setattr("gateway.api.access.auth.now_ms", lambda: 4_102_444_800_000)
+        for stream in (one, all_of_it):
+            while await stream.next() is not None:
+                pass
+
+
 async def test_a_stopping_gateway_ends_its_streams(gateway: Visitor) -> None:
     key = await gateway.account()
     generation = await gateway.made(key)

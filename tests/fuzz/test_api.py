@@ -81,6 +81,7 @@ async def stocked(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[Visitor
             "checkout": bought["id"],
             "token": parse_qs(urlsplit(bought["checkout_url"]).query)["token"][0],
             "account_keys": _listed(*[await _key_id(gateway, "accounts/acme/keys", {}) for _ in range(SPARES)]),
+            "rotated_keys": _listed(*[await _key_id(gateway, "accounts/acme/keys", {}) for _ in range(SPARES)]),
             "operator_keys": _listed(*[await _key_id(gateway, "keys", {"scope": "ops"}) for _ in range(SPARES)]),
         }
         yield gateway, names

@@ -156,6 +156,21 @@ async def test_what_the_plan_does_not_allow_is_shown_with_the_price_and_refused(
         assert (error["code"], error["status"]) == ("subscription_required", 403)
 
 
+async def test_a_reached_limit_and_a_bound_key_are_said_with_what_to_do(gateway: Visitor) -> None:
+    await gateway.account()
+    path, limit = "/v1/admin/accounts/acme/keys", {"credits": 3, "period": "daily"}
+    made = (await gateway.call("POST", path, gateway.admin, {"limit": limit})).body
+    async with in_process(gateway.address, made["key"]) as assistant:
+        told = await assistant.call("generate", **BICYCLE, confirm_credits=5)
+        assert (told.error["code"], told.error["status"]) == ("limit_reached", 402)
+        assert (told.error["limit"], told.error["remaining"], told.error["whose"]) == (limit, 3, "key")
+        assert "daily limit of 3 credits is reached" in told.text
+        assert "Tell the user." in told.text
+        await gateway.call("PATCH", f"{path}/{made['id']}", gateway.admin, {"tools": ["video"]})
+        told = await assistant.call("quote", **BICYCLE)
+        assert (told.error["code"], told.error["allowed"]) == ("key_restricted", ["video"])
+
+
 async def test_a_full_waiting_room_says_when_to_retry(gateway: Visitor) -> None:
     key = await gateway.account()
     async with in_process(gateway.address, key) as assistant:

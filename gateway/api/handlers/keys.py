@@ -6,8 +6,9 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from http import HTTPStatus
+from ipaddress import ip_network
 from typing import Literal
 
 from aiohttp import web
@@ -139,8 +140,19 @@ def _bounds(request: web.Request, body: BoundsIn) -> BoundsChange:
             text = "must be in the future; to end a key now, revoke it"
             raise InvalidRequest(f"`expires_at` {text}.", fields=[FieldProblem("expires_at", text)])
     if "networks" in given:
-        change["networks"] = body.networks
+        change["networks"] = None if body.networks is None else list(_networks(body.networks))
     return change
+
+
+def _networks(texts: Iterable[str]) -> Iterator[str]:
+    for index, text in enumerate(texts):
+        try:
+            yield str(ip_network(text))
+        except ValueError:
+            said = "must be an address or a network, such as 203.0.113.0/24"
+            raise InvalidRequest(
+                f"`networks.{index}` {said}.", fields=[FieldProblem(f"networks.{index}", said)]
+            ) from None
 
 
 def _known(field: str, names: list[str] | None, known: Collection[str]) -> list[str] | None:
