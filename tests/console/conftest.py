@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.console.pages import KeptPage, Windows
-from tests.console.stack import Stack
+from tests.console.stack import Stack, running_stack
 from tests.missing import not_run
 
 _WAIT_MS = 60_000  # how long a page may take before a test gives up on it; nothing asserts it
@@ -42,12 +42,8 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """`farebox up`, once for all tests."""
-    running = Stack(tmp_path_factory.mktemp("console"))
-    try:
-        running.start()
+    with running_stack(tmp_path_factory.mktemp("console")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -11,6 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,17 @@ class Account:
 
     name: str
     key: str
+
+
+@contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    """A stack, from when it is ready."""
+    running = Stack(folder)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.stack import Stack
+from tests.console.stack import Stack, running_stack
 from tests.facades.openai_clients import close_clients
 from tests.facades.tls import TlsProxy
 
@@ -22,12 +22,8 @@ NodePackages = Callable[[str], Path]
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The default rate card, real workers, the sandbox."""
-    running = Stack(tmp_path_factory.mktemp("facades"))
-    try:
-        running.start()
+    with running_stack(tmp_path_factory.mktemp("facades")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(autouse=True)
