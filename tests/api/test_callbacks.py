@@ -25,6 +25,7 @@ from gateway.ledger import outcomes
 from gateway.queue.jobs import job_id
 from gateway.queue.keys import CHECKS_CHANNEL, queue_key
 from tests.api.visitor import CARD, Reply, Visitor, open_gateway
+from tests.cases import cases
 from tests.until import until
 
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
@@ -219,7 +220,7 @@ async def test_replicate_is_known_by_its_secret(caller: Caller) -> None:
     assert is_refused(await caller.call("cloud", body=b"\xff\xfe", headers=standard(body)))
 
 
-@pytest.mark.parametrize("provider", ["bare-cloud", "box"])
+@cases("provider", ["bare-cloud", "box"])
 async def test_who_signs_nothing_is_known_by_the_token_alone_and_may_stop_nothing(
     caller: Caller, provider: str
 ) -> None:

@@ -49,7 +49,7 @@ async def test_every_call_of_the_api_answers_a_preflight_and_nothing_else_does(o
     assert (await preflight(opened, "/v1/nothing", APP)).status == 404
 
 
-@pytest.mark.parametrize(
+@cases(
     "origin", ["https://app.example.com.evil.org", "http://app.example.com", "https://app.example.com:8443", "null", ""]
 )
 async def test_an_origin_that_is_not_named_is_as_before(opened: Visitor, origin: str) -> None:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, get_type_hints
 
-import pytest
 from openapi_schema_validator import OAS31Validator
 
 from gateway.api.description.openapi import codes_of, document
@@ -268,7 +267,7 @@ async def test_a_download_with_a_key_takes_no_other_query_than_it_says(gateway: 
         assert (refused.status, refused.code) == (422, "invalid_request")
 
 
-@pytest.mark.parametrize("query", ["to=0.5", "to=1700000000", "from=1", "from=1969-01-01T00:00:00Z"])
+@cases("query", ["to=0.5", "to=1700000000", "from=1", "from=1969-01-01T00:00:00Z"])
 async def test_a_time_that_is_none_is_never_an_outage(gateway: Visitor, query: str) -> None:
     """`to=0.5` was read as half a second after the epoch, the hour before it was none to Redis: a 503."""
     answered = await gateway.call("GET", f"/v1/ops/series?{query}", gateway.admin)

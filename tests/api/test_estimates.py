@@ -34,7 +34,7 @@ async def ask(visitor: Visitor, key: str | None = None, **body: Any) -> Reply:
     return await visitor.call("POST", "/v1/estimates", key, body)
 
 
-@pytest.mark.parametrize("field", ["buffer", "per_day"])
+@cases("field", ["buffer", "per_day"])
 async def test_a_number_beyond_all_limits_is_refused_in_words(shop: Visitor, field: str) -> None:
     """A 500 that the fuzz found: to round 7e307 to three decimals takes more digits than Python's decimals have."""
     body = {"items": [IMAGES], "buffer": 7e307} if field == "buffer" else {"items": [IMAGES | {"per_day": 7e307}]}
@@ -43,7 +43,7 @@ async def test_a_number_beyond_all_limits_is_refused_in_words(shop: Visitor, fie
     assert "less than or equal to" in refused.message
 
 
-@pytest.mark.parametrize(("buffer", "with_buffer"), [(0.20, 74_448), (0.25, 77_550), (0.30, 80_652)])
+@cases(("buffer", "with_buffer"), [(0.20, 74_448), (0.25, 77_550), (0.30, 80_652)])
 async def test_r20_the_seeds_example_comes_out_to_the_digit(shop: Visitor, buffer: float, with_buffer: int) -> None:
     body = (await ask(shop, items=[IMAGES, VIDEOS], buffer=buffer)).body
     assert [(item["unit_credits"], item["credits"]) for item in body["items"]] == [(24, 15_840), (210, 46_200)]

@@ -20,6 +20,7 @@ from gateway.ledger import keys
 from gateway.ledger.client_calls import ClientCall
 from gateway.outputs import output_key
 from tests.api.visitor import CARD, PICTURE, Visitor, open_gateway
+from tests.cases import cases
 from tests.made_media import picture
 from tests.until import until
 
@@ -326,7 +327,7 @@ async def deliver_video(gateway: Visitor, video: str, object_key: str) -> None:
     await gateway.ledger.settle(generation=video, attempt=1, operation=operation_id(), failure=None)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "param"),
     [
         ({}, "prompt"),
@@ -371,7 +372,7 @@ async def test_a_file_that_is_sent_twice_with_one_key_is_one(gateway: Visitor) -
     assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
-@pytest.mark.parametrize("text", ["[" * 9_000, "[" * 300 + "]" * 300, '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}'])
+@cases("text", ["[" * 9_000, "[" * 300 + "]" * 300, '{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}'])
 async def test_a_forms_json_is_taken_as_strictly_as_a_body(gateway: Visitor, text: str) -> None:
     """What is nested too deep ended as a 500, and so did what is not held, once it was to be written as JSON."""
     key, headers = await gateway.account(), {"Content-Type": "multipart/form-data; boundary=b"}

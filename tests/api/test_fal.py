@@ -11,6 +11,7 @@ import pytest
 
 from gateway.api.services import METRICS
 from tests.api.visitor import Visitor, open_gateway
+from tests.cases import cases
 from tests.until import until
 
 SKETCH = {"prompt": "a red bicycle"}
@@ -118,7 +119,7 @@ async def test_versions_with_one_host_reach_the_queue_by_its_name(gateway: Visit
     assert reply.body["status_url"].endswith(f"/fal/queue/farebox/sketch/requests/{reply.body['request_id']}/status")
 
 
-@pytest.mark.parametrize("argument", ["nonsense", "num_images", "image_size", "image_url", "sync_mode"])
+@cases("argument", ["nonsense", "num_images", "image_size", "image_url", "sync_mode"])
 async def test_what_is_wrong_is_named(gateway: Visitor, argument: str) -> None:
     reply = await gateway.call("POST", "/fal/farebox/sketch", await gateway.account(), SKETCH | {argument: [7]})
     assert (reply.status, reply.body["detail"][0]["loc"]) == (422, ["body", argument])

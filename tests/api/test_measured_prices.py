@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.visitor import CARD, SKETCH, Visitor, open_gateway
+from tests.cases import cases
 from tests.made_media import film, picture
 
 MODELS = """
@@ -135,7 +136,7 @@ async def test_the_public_rate_card_says_what_is_forbidden_and_the_most_of_each_
     assert models["restyle"]["inputs"] == {"image": 0, "video": 2, "megapixels": None, "video_seconds": 3}
 
 
-@pytest.mark.parametrize("noisy", [73.5 * 3, 220.49999999999997, 220.50000000000003])
+@cases("noisy", [73.5 * 3, 220.49999999999997, 220.50000000000003])
 async def test_an_amount_with_float_noise_is_the_amount_that_was_meant(gateway: Visitor, noisy: float) -> None:
     key = await gateway.account()
     assert (await gateway.create(key, max_credits=noisy)).status == 202

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
-import pytest
-
 from tests.api.request_fields import RequestField, request_fields
 from tests.api.test_bounds import NAMES
 from tests.api.visitor import SKETCH, Visitor
@@ -63,7 +61,7 @@ async def test_an_odd_number_in_a_body_is_422_and_named(gateway: Visitor, field:
         assert (reply.status, reply.code) == (400, "invalid_json"), (literal[:20], reply.raw)
 
 
-@pytest.mark.parametrize("field", [field for field in NUMBERS if field.in_query], ids=str)
+@cases("field", [field for field in NUMBERS if field.in_query])
 async def test_an_odd_number_in_a_query_is_422_and_named(gateway: Visitor, field: RequestField) -> None:
     key = key_for(field, gateway, await gateway.account())
     for text in ODD_IN_QUERY:

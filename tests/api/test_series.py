@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from gateway.api.services import QUEUE
 from gateway.ledger.sums import Totals
 from gateway.queue.heartbeats import worker_seen
@@ -14,6 +12,7 @@ from gateway.queue.series import Series
 from gateway.queue.wait_times import class_of, end_of
 from gateway.schemas.base import utc
 from tests.api.visitor import Visitor
+from tests.cases import cases
 
 SLOT = 10_000
 HOUR = 3_600_000
@@ -85,7 +84,7 @@ async def test_waits_are_reported_by_step_and_for_the_whole_range(gateway: Visit
     assert image["waits"] == {"begun": 3, "median_seconds": median, "p95_seconds": p95}
 
 
-@pytest.mark.parametrize(("back", "step", "count"), [(1, 10, 361), (24, 60, 1441), (168, 600, 1009)])
+@cases(("back", "step", "count"), [(1, 10, 361), (24, 60, 1441), (168, 600, 1009)])
 async def test_a_longer_time_has_longer_steps(gateway: Visitor, back: int, step: int, count: int) -> None:
     """`from` is what a client's clock says, which may be behind the queue's: a week and a moment is a week."""
     now = await gateway.app[QUEUE].now()
@@ -94,7 +93,7 @@ async def test_a_longer_time_has_longer_steps(gateway: Visitor, back: int, step:
     assert count <= len(body["open"]) <= count + 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("back", "until", "field"),
     [(200 * HOUR, 0, "from"), (HOUR, 2 * HOUR, "from"), (-HOUR, 0, "from")],
 )

@@ -14,6 +14,7 @@ from gateway.api import services
 from gateway.api.access.sessions import COOKIE, LINK_SECONDS, ROOT_KEY_ID, SESSION_SECONDS, Sessions
 from gateway.api.errors import InvalidKey
 from tests.api.visitor import SKETCH, Reply, Visitor, open_gateway
+from tests.cases import cases
 from tests.redis_servers import RedisServer
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -57,7 +58,7 @@ async def test_a_session_does_what_its_key_does(gateway: Visitor) -> None:
     assert (await gateway.call("GET", "/v1/ops/queues", None, None, cookie)).code == "forbidden"
 
 
-@pytest.mark.parametrize("scope", ["ops", "admin"])
+@cases("scope", ["ops", "admin"])
 async def test_operators_sign_in_too(gateway: Visitor, scope: str) -> None:
     cookie = await signed_in(gateway, await gateway.operator_key(scope))
     assert (await gateway.call("GET", "/session", None, None, cookie)).body == {"scope": scope, "account": None}
@@ -79,7 +80,7 @@ async def test_the_cookie_is_secure_where_the_gateway_is_reached_by_https(redis_
         assert "Secure" in (await sign_in(gateway, key=await gateway.account())).headers["Set-Cookie"]
 
 
-@pytest.mark.parametrize("headers", ELSEWHERE, ids=lambda headers: "; ".join(headers.values()) or "nothing said")
+@cases("headers", ELSEWHERE)
 async def test_a_change_with_a_cookie_is_refused_unless_a_page_of_ours_asks(
     gateway: Visitor, headers: dict[str, str]
 ) -> None:
@@ -272,7 +273,7 @@ async def test_a_links_token_is_in_the_fragment_and_a_replay_omits_it(gateway: V
     assert 0 < await gateway.ledger.redis.ttl(used_up) <= LINK_SECONDS
 
 
-@pytest.mark.parametrize("body", [{}, {"key": "fbx_a", "link": "b"}, {"key": ""}, {"key": 1}])
+@cases("body", [{}, {"key": "fbx_a", "link": "b"}, {"key": ""}, {"key": 1}])
 async def test_signing_in_takes_a_key_or_a_link(gateway: Visitor, body: dict[str, object]) -> None:
     assert (await gateway.call("POST", "/session", None, body, OURS)).code == "invalid_request"
 

@@ -189,7 +189,7 @@ async def test_what_cannot_be_a_webhook_is_refused_field_by_field(
     assert "secret@" not in refused.raw.decode()
 
 
-@pytest.mark.parametrize("url", ["http://example.com/", "https://[::1]/", "ftp://example.com/", "example"])
+@cases("url", ["http://example.com/", "https://[::1]/", "ftp://example.com/", "example"])
 async def test_a_request_cannot_name_such_an_address_either(gateway: Visitor, url: str) -> None:
     refused = await gateway.create(await gateway.account(), webhook_url=url)
     assert (refused.status, refused.code, refused.fields) == (422, "invalid_request", ["webhook_url"])

@@ -12,6 +12,7 @@ import stripe
 from aiohttp import FormData
 
 from tests.api.visitor import Reply, Visitor, open_gateway
+from tests.cases import cases
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import read_checkout
 from tests.payments.stripe_server import KEY, StripeServer
@@ -109,7 +110,7 @@ async def test_only_the_page_itself_can_pay(gateway: Visitor) -> None:
     assert await top_up(gateway, key) == 0
 
 
-@pytest.mark.parametrize(
+@cases(
     "content_type",
     ["multipart/form-data", "multipart/form-data; boundary=x", "application/json", "text/plain; charset=nonsense"],
 )
@@ -120,7 +121,7 @@ async def test_what_is_no_form_is_refused(gateway: Visitor, content_type: str) -
     assert (refused.status, refused.code) == (422, "invalid_request")
 
 
-@pytest.mark.parametrize("form", [b"\xff\xfe=", b"a=&" * 2000, b"answer=pay", b"answer=perhaps&token=x"])
+@cases("form", [b"\xff\xfe=", b"a=&" * 2000, b"answer=pay", b"answer=perhaps&token=x"])
 async def test_a_form_that_cannot_be_read_is_refused(gateway: Visitor, form: bytes) -> None:
     page = page_of(await begin(gateway, await subscriber(gateway))).partition("?")[0]
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=nonsense"}
@@ -151,7 +152,7 @@ async def test_a_plan_is_bought_and_a_better_one_after_it(gateway: Visitor) -> N
     assert balance["buckets"]["subscription"]["available"] == 11_000
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "body", "field", "words"),
     [
         ("/v1/top-ups", {"bundle": "huge"}, "bundle", "must be one of small"),
@@ -219,7 +220,7 @@ async def test_stripes_checkout_cannot_be_paid_at_a_click(selling: Visitor, stri
     assert await top_up(selling, key) == 0
 
 
-@pytest.mark.parametrize(
+@cases(
     ("once", "more"),
     [
         ('"payment_status": "paid"', '"payment_status": "unpaid", "payment_status": "paid"'),

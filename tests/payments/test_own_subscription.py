@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.api.visitor import Reply, Visitor, open_gateway
+from tests.cases import cases
 from tests.payments import stripe_shapes as shapes
 from tests.payments.shop import read_checkout
 from tests.payments.stripe_server import StripeServer
@@ -52,7 +51,7 @@ async def test_r12_a_change_comes_at_the_periods_end_mints_nothing_now_and_is_ta
     assert (await plan(gateway, key))["id"] == "standard"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({"plan": "gold"}, "plan"),

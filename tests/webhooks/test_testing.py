@@ -13,6 +13,7 @@ from standardwebhooks import Webhook as Signer
 from gateway.api.handlers.webhook_tests import PER_MINUTE
 from gateway.domain import EventType
 from tests.api.visitor import Visitor, open_gateway
+from tests.cases import cases
 from tests.free_ports import free_port
 from tests.webhooks.receiving import SIGNING_KEY, Receiver, answering
 
@@ -112,7 +113,7 @@ async def test_a_star_is_all_events_and_an_unknown_one_says_which_there_are(gate
     assert "or * for all" in refused.message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("url", "words"),
     [
         ("http://127.0.0.1:9000/hook", "FAREBOX_WEBHOOK_NETWORKS=127.0.0.1/32 would allow it"),
