@@ -1,1 +1,1 @@
-"""Other people's clients: each facade is a translation onto the one ordering, and has no way of its own to credits."""
+"""APIs for other vendors' clients: each facade translates calls to `api/ordering`, and never handles credits itself."""

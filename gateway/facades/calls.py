@@ -1,4 +1,4 @@
-"""A client's call becomes an order: its model by name, its parameters as settings, one generation for all retries."""
+"""Creates a generation from a client's call: finds its model, maps its parameters; retries share one generation."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from gateway.pricing.values import did_you_mean, show
 from gateway.schemas.generations import GenerationIn
 
 RETRY_SECONDS = 600
-"""For how long after a call the same request, called a retry, is that call."""
+"""How long after a call an equal request that says it is a retry belongs to it."""
 
 OURS = frozenset({"max_credits", "metadata", "sandbox"})
-"""Members of `POST /v1/generations` that a client may send beside its own parameters."""
+"""Members of `POST /v1/generations` that a client may send besides its own parameters."""
 
 
 _CALL = web.RequestKey("CALL", OpenCall)
 
 
 def model_of(request: web.Request, name: object, kind: MediaKind | None = None) -> str:
-    """The id of the model that a client calls so; UnknownModel if none is called so, or it makes something else."""
+    """The id of the model with this name; UnknownModel if there is none, or it makes another kind of thing."""
     card = request.app[RATE_CARDS].card
     model_id = card.model_named(name) if isinstance(name, str) else None
     if model_id is None:
@@ -58,7 +58,7 @@ def model_of(request: web.Request, name: object, kind: MediaKind | None = None) 
 
 
 def models_of(request: web.Request, kind: MediaKind) -> dict[str, Model]:
-    """The models that make this kind of thing, by id: first the baseline model of each tool, which is the default."""
+    """The models that make this kind of thing, by id; the baseline model of each tool, the default, comes first."""
     card = request.app[RATE_CARDS].card
     models = [tool.baseline_model for tool in card.tools.values()] + list(card.models)
     made = {name: card.models[name] for name in models}
@@ -68,7 +68,7 @@ def models_of(request: web.Request, kind: MediaKind) -> dict[str, Model]:
 def settings_of(
     request: web.Request, model_id: str, facade: FacadeName, given: Mapping[str, object], senses: Mapping[str, Sense]
 ) -> dict[str, SettingValue]:
-    """A client's parameters as settings; SettingsRefused names every one that cannot be mapped."""
+    """Map a client's parameters to settings; SettingsRefused names every one that cannot be mapped."""
     try:
         return facade_settings.settings_of(request.app[RATE_CARDS].card, model_id, facade, given, senses)
     except RequestRefused as refused:
@@ -76,7 +76,7 @@ def settings_of(
 
 
 def generation_of(request: web.Request, model_id: str, members: Mapping[str, Any]) -> GenerationIn:
-    """The body of our own create call; InvalidRequest if a member is not what it has to be."""
+    """The body of our own create call; InvalidRequest if a member is invalid."""
     tool = request.app[RATE_CARDS].card.models[model_id].tool
     return shaped({"tool": tool, "model": model_id, **members}, GenerationIn)
 
@@ -90,11 +90,11 @@ async def order(
     seconds: int = RETRY_SECONDS,
     webhook: OwnWebhook | None = None,
 ) -> Ordered:
-    """Price, reserve and queue; of a call that was made before, the generation that it made then.
+    """Price, reserve and queue; for a retry, return the generation of its call.
 
-    `digest` is of all that makes two calls the same. `retries`: how often the client says that it has sent this
-    before, within `seconds`; None if it does not count: then every call may be a retry of one that was not answered.
-    `webhook` receives the generation's events in the client's form; the digest has to cover it.
+    `digest` covers everything that makes two calls equal. `retries`: the client's retry count, for retries within
+    `seconds`; None if it does not count: then every call may be a retry of an unanswered one.
+    `webhook` receives the generation's events in the client's form; the digest must cover it.
     """
     who, key = request[ACCOUNT_CALLER], None
     asked = hashlib.sha256(f"{request.method}\n{request.path}\n{digest}".encode()).hexdigest()
@@ -104,9 +104,9 @@ async def order(
         opened = await request.app[OPEN_CALLS].begin(call, retries, partial(_is_connected, request))
         request[_CALL] = opened
         if not _is_connected(request):
-            # Its retry may have come first, while this was held up, and be another call by now.
+            # If this request was delayed, its retry may have come first and be a call of its own by now.
             raise ConnectionResetError("the client left before its call was accepted")
-        # No header has a space in it, so this is never a key that somebody has sent.
+        # Headers cannot contain a space, so this is never a key that a client has sent.
         key = f"client call {opened.key}"
     digests = await digests_of(request, who, asked, key=key)
     try:
@@ -119,23 +119,23 @@ async def order(
 
 
 def answered(request: web.Request) -> None:
-    """Note that the response of this request was sent whole.
+    """Record that the response of this request was sent completely.
 
-    Its retries come only after all others'; of a client that does not count them, the same request is a new call.
+    Retries are then matched to other calls first. If the client does not count retries, an equal request is a new call.
     """
     opened, calls = request.get(_CALL), request.app[CLIENT_CALLS]
     _note(request, calls.answered if opened is None or opened.counted else calls.forgotten)
 
 
 def keep(request: web.Request) -> None:
-    """Have the call remembered for as long as its client waits, however long that is."""
+    """Keep the call's record for as long as its client waits."""
     opened = request.get(_CALL)
     if opened is not None and opened.is_due_to_be_kept():
         request.app[BACKGROUND].start(request.app[CLIENT_CALLS].kept(opened.of, opened.key), "keep a client's call")
 
 
 def ends_its_call(handler: Handler) -> Handler:
-    """The handler, after which an equal request may be a retry of this one: it is put around every create."""
+    """Wrap a create's handler: when it ends, an equal request may be a retry of this one."""
 
     @wraps(handler)
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -150,7 +150,7 @@ def ends_its_call(handler: Handler) -> Handler:
 
 
 def _note(request: web.Request, note: Callable[[ClientCall, str], Coroutine[Any, Any, None]]) -> None:
-    """Note something of this request's call, without letting the client wait."""
+    """Update the record of this request's call in the background."""
     opened = request.get(_CALL)
     if opened is None or opened.is_answered:
         return
@@ -170,6 +170,6 @@ def _is_connected(request: web.Request) -> bool:
 
 
 def created_headers(ordered: Ordered) -> dict[str, str]:
-    """Which generation an answer is about, so that whoever hangs up can find it again."""
+    """Headers that name the generation, so that a client that hangs up can find it again."""
     headers = {GENERATION_HEADER: ordered.generation.id}
     return headers | {REPLAY_HEADER: "true"} if ordered.replay else headers

@@ -1,4 +1,4 @@
-"""Waiting for a generation's end within one request: on the gateway's live events, with the connection kept open."""
+"""Waits for a generation's end within one request, on the gateway's live events, and keeps the connection open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.ledger import outcomes
 
 READ_AGAIN_SECONDS = 5.0
 QUIET_SECONDS = 5.0
-"""How long an answer is held back, so that an early failure still has a status of its own."""
+"""How long a response is held back, so that an early failure can still have its own status."""
 
 BEAT_SECONDS = 10.0
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 async def ended(request: web.Request, generation: Generation, *, seconds: float | None = None) -> Generation:
-    """The generation once it has ended; after `seconds`, or when the gateway stops, as it is then."""
+    """The generation once it has ended, or its state after `seconds` or when the gateway stops."""
     return await changed(request, generation, lambda one: one.state in FINAL_STATES, seconds=seconds)
 
 
@@ -44,9 +44,9 @@ async def changed(
     seconds: float | None = None,
     read: Read | None = None,
 ) -> Generation:
-    """The generation once it is `enough`; after `seconds`, or when the gateway stops, as it is then.
+    """The generation once it is `enough`, or its state after `seconds` or when the gateway stops.
 
-    `read` reads it again, as the caller's own unless said otherwise.
+    `read` reads it again; by default as the caller's own.
     """
     give_up_at = None if seconds is None else monotonic() + seconds
     with request.app[HUB].wait_for(generation.id) as watch:
@@ -73,7 +73,7 @@ async def _hint(watch: StreamWatch, seconds: float) -> None:
 
 
 def stopping() -> LedgerDown:
-    """The refusal of a call whose generation goes on while this gateway stops."""
+    """The error for a call whose generation continues while this gateway stops."""
     return LedgerDown("This gateway is stopping. The generation goes on: retry the same request to wait for it.")
 
 
@@ -86,11 +86,11 @@ async def hold(
     quiet_seconds: float = QUIET_SECONDS,
     cut_off_errors: bool = False,
 ) -> web.StreamResponse:
-    """Answer with `shape` of the ended generation, keeping the connection open by white space before its JSON.
+    """Respond with `shape` of the ended generation, keeping the connection open with white space before the JSON.
 
-    Until the first of it, `quiet_seconds` from now, an error still has its status. From then on it is 200, and an
-    error can only be in the body. `cut_off_errors`: the connection then ends without the end of the body, for a client
-    that takes every whole answer for a result: it retries, and gets the error with its status at once.
+    For the first `quiet_seconds` nothing is sent, so an error can have its own status. After that the status is 200,
+    and an error can only be in the body. `cut_off_errors`: the connection is closed before the end of the body instead,
+    for clients that take every complete response for a result: they retry, and get the error with its status at once.
     """
     generation = await ended(request, generation, seconds=quiet_seconds)
     if generation.state in FINAL_STATES:
@@ -114,7 +114,7 @@ async def hold(
 
 
 async def send_whole(request: web.Request, response: web.Response) -> web.Response:
-    """Send a response and then note it: one that was lost has retries."""
+    """Send a response, then record that it was sent."""
     await response.prepare(request)
     await response.write_eof()
     answered(request)
@@ -122,7 +122,7 @@ async def send_whole(request: web.Request, response: web.Response) -> web.Respon
 
 
 async def beating(response: web.StreamResponse, beat: bytes, seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, while `beat` is written at once and every few seconds; ConnectionError: the client left."""
+    """Await `work`, calling `beat` at once and every few seconds; ConnectionError: the client has hung up."""
     task = asyncio.create_task(work)
     try:
         while True:

@@ -1,4 +1,4 @@
-"""What clients of more than one facade send alike: values that change nothing, counts, how often a call was sent."""
+"""Parameters shared by several facades' clients: values without effect, counts, durations, the retry count."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RETRIES_MAX = 1_000
 
 
 def nothing_but(*values: object) -> Sense:
-    """A parameter that only has the values that change nothing, unless the model has a setting of its name."""
+    """A parameter that only accepts values without effect, unless the model has a setting of its name."""
 
     def sense(_: Model, value: object) -> Mapping[str, SettingValue] | None:
         return {} if value in values else None
@@ -39,7 +39,7 @@ def of_duration(model: Model, value: object) -> Mapping[str, SettingValue] | Non
 
 
 def whole(given: Mapping[str, Any], name: str, default: int, *, least: int = 0, most: int = 10_000) -> int:
-    """A whole number, which forms write as text."""
+    """A whole number, which is text in a form."""
     value = given.get(name, default)
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value):
         value = int(value)
@@ -51,12 +51,12 @@ def whole(given: Mapping[str, Any], name: str, default: int, *, least: int = 0, 
 
 
 def refused(name: str, problem: str) -> InvalidRequest:
-    """The refusal of one parameter, by its name."""
+    """The error for one parameter."""
     return InvalidRequest(f"`{name[:80]}` {problem}.", fields=[FieldProblem(name, problem)])
 
 
 def query_with(request: web.Request, *known: str) -> Mapping[str, str]:
-    """The query of a call that has these parameters; InvalidRequest names another, or one that is given twice."""
+    """The query of a call with these parameters; InvalidRequest for an unknown or repeated one."""
     query = query_of(request)
     for name, times in Counter(name for name, _ in query.items()).items():
         if name not in known:
@@ -67,6 +67,6 @@ def query_with(request: web.Request, *known: str) -> Mapping[str, str]:
 
 
 def retries_of(request: web.Request) -> int | None:
-    """How often the package says that it has sent this before; None if it does not count."""
+    """The package's retry count; None if it does not count."""
     count = request.headers.get(RETRY_COUNT_HEADER, "")
     return min(int(count), _RETRIES_MAX) if re.fullmatch(r"[0-9]{1,6}", count) else None

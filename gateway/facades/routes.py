@@ -1,4 +1,4 @@
-"""Every facade's routes and the form of its errors: what is mounted beside the gateway's own API."""
+"""All facades' routes and error forms, mounted beside the gateway's own API."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The shapes of bodies, queries and answers: what validates them is also what `/openapi.json` is made from."""
+"""The shapes of bodies, queries and responses. They validate, and `/openapi.json` is generated from them."""

@@ -1,4 +1,4 @@
-"""What operators send and see: accounts, keys, subscriptions, grants, adjustments, clocks."""
+"""Operators' calls: accounts, keys, subscriptions, grants, adjustments, clocks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What all shapes share: strict bodies, amounts as numbers of credits, times as RFC 3339.
 
-Each shape is compiled once, when it is first used: all of them at the start would make it a tenth longer.
+Each shape is compiled at first use: compiling all at the start would make it a tenth longer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FLOAT_NOISE = Decimal("1e-9")
 """How far an amount may be from three decimals: clients add up in floats, where 73.5 × 3 may be 220.49999999999997."""
 METADATA_MAX_BYTES = 16 * 1024
 PAGE_MAX = 100
-# As JSON Schema writes them; half of a surrogate pair is in no JSON that is taken.
+# In JSON Schema's syntax. JSON with lone surrogates is rejected before.
 UNSAFE_IN_JSON_SCHEMA = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 LINE_PATTERN = rf"^[^{UNSAFE_IN_JSON_SCHEMA}]*$"
 FREE_TEXT_PATTERN = r"^[^\u0000]*$"
@@ -45,7 +45,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,1000}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
-# A shape that does not fit is a fault of ours and goes to the log with its traceback: without the prompt that is in it.
+# A response that does not validate is a bug, and is logged with its traceback: without its input, which has the prompt.
 _COMMON = ConfigDict(extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True)
 
 
@@ -61,29 +61,28 @@ FreeText = Annotated[str, Field(pattern=FREE_TEXT_PATTERN)]
 
 
 class Body(BaseModel):
-    """A request's body: unknown members are refused, and nothing is converted that was not meant so."""
+    """A request's body: unknown members are rejected, and types are not converted."""
 
     model_config = ConfigDict(**_COMMON, strict=True)
 
 
 class Query(BaseModel):
-    """A request's query: unknown parameters are refused."""
+    """A request's query: unknown parameters are rejected."""
 
     model_config = _COMMON
 
 
 class Answer(BaseModel):
-    """An answer's body. A member that was not set is left out; one that was set to None is `null`.
+    """A response's body. A member that was not set is omitted; one that was set to None is `null`.
 
-    What is made here has the members of its shape and no others. What a client is told of it leaves room for members
-    that a later version adds.
+    A response has exactly the members of its shape, but its description allows others, which later versions may add.
     """
 
     model_config = _COMMON
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe it as open."""
+        """Describe it as open to further members."""
         described = handler(core)
         handler.resolve_ref_schema(described).pop("additionalProperties", None)
         return described
@@ -115,7 +114,7 @@ def to_milliseconds(moment: datetime) -> int:
 
 
 def exact_decimal(number: float) -> Decimal:
-    """The decimal that was written in the JSON: the shortest one that reads as this float."""
+    """The decimal written in the JSON: the shortest one that parses to this float."""
     return Decimal(repr(number))
 
 
@@ -125,9 +124,9 @@ def as_number(amount: Decimal) -> int | float:
 
 
 def given_number(number: Any, wanted: str) -> Decimal:
-    """A number in a request, exactly; ValueError, with what is wanted, for all that is none.
+    """A number in a request, exactly; ValueError, with what is expected, for anything else.
 
-    None are: a flag, which Python takes for 1; a text; NaN and infinity; and `-0.0`, which is 0 but is not written so.
+    Rejected are: a flag, which equals 1 in Python; text; NaN and infinity; and `-0.0`.
     """
     if isinstance(number, bool) or not isinstance(number, int | float | Decimal):
         raise ValueError(f"must be {wanted}")  # noqa: TRY004 - pydantic wants a ValueError
@@ -159,14 +158,14 @@ def _setting(value: Any) -> SettingValue:
 
 
 def _digits(text: Any) -> Any:
-    """In a query all is text, and pydantic would take `1_000` and ` 5 ` for numbers."""
+    """Digits only: query parameters are text, and pydantic would accept `1_000` and ` 5 ` as numbers."""
     if isinstance(text, str) and not _WHOLE.fullmatch(text):
         raise ValueError("must be a whole number, such as 20")
     return text
 
 
 def _written(moment: Any) -> Any:
-    """A number, also one in quotes, would be read as seconds since the epoch."""
+    """Reject numbers, also as text, which pydantic would read as seconds since the epoch."""
     if not isinstance(moment, str) or not _DATE.match(moment):
         raise ValueError("must be a time with an offset, such as 2026-11-22T17:00:00Z")
     return moment
@@ -184,7 +183,7 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def amount_schema(**limits: Any) -> WithJsonSchema:
-    """How `/openapi.json` describes an `AmountIn` that has further limits: pydantic cannot see behind the decimal."""
+    """The description in `/openapi.json` of an `AmountIn` with further limits, which pydantic cannot derive."""
     return WithJsonSchema({"type": "number", "multipleOf": 0.001, "maximum": int(CREDITS_MAX)} | limits)
 
 
@@ -219,13 +218,13 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "
 
 TimeIn = Annotated[
     AwareDatetime,
-    Field(strict=False),  # what is strict about it is `_written`
+    Field(strict=False),  # `_written` is strict instead
     BeforeValidator(_written),
     Field(description="RFC 3339 with an offset, such as `2026-11-22T17:00:00Z`."),
 ]
 """A time in a request."""
 
-# A shape that stands in several places has a name in `/openapi.json`: makers of clients make one class of it then.
+# A shape used in several places has a name in `/openapi.json`, so that client generators create one class for it.
 
 SettingsIn = TypeAliasType("SettingsIn", Annotated[dict[str, Setting], Field(max_length=64)])
 """Settings in a request."""
@@ -277,12 +276,12 @@ class Period(Query):
 
     @property
     def first_ms(self) -> int | None:
-        """The first millisecond of the period; None: since ever."""
+        """The first millisecond of the period; None: unlimited."""
         return None if self.created_after is None else -(-(self.created_after - _EPOCH) // _MILLISECOND)
 
     @property
     def end_ms(self) -> int | None:
-        """The first millisecond after it; None: no end."""
+        """The first millisecond after it; None: unlimited."""
         return None if self.created_before is None else -(-(self.created_before - _EPOCH) // _MILLISECOND)
 
 

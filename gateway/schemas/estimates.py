@@ -1,4 +1,4 @@
-"""Estimates: what a month would cost, and which plan would do (R20)."""
+"""Estimates: what a month would cost, and which plans cover it (R20)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DECIMALS_MAX = 3
 
 def _decimal(number: Any) -> Decimal:
     decimal = given_number(number, "a number")
-    # What is larger is refused by its own limit, and to round it might take more digits than a decimal has.
+    # A larger one is rejected by its own limit; rounding it might need more digits than a decimal has.
     if abs(decimal) <= PER_DAY_MAX and decimal != round(decimal, _DECIMALS_MAX):
         raise ValueError(f"must have at most {_DECIMALS_MAX} decimals")
     return decimal
@@ -53,7 +53,7 @@ class EstimateItemIn(Body):
 class EstimateIn(Body):
     """The items to estimate, or `from` to use the account's last 30 days."""
 
-    # One of the two, and null is none. In words that makers of clients leave aside: of a `oneOf` they make two classes.
+    # Exactly one of the two, not null. With keywords that client generators ignore: a `oneOf` would become two classes.
     model_config = ConfigDict(
         json_schema_extra={
             "if": {"required": ["items"], "properties": {"items": {"type": "array"}}},

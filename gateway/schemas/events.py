@@ -1,4 +1,4 @@
-"""What webhooks are told: one envelope for all events, and what each type's `data` is."""
+"""Webhook events: one envelope for all of them, and the `data` of each type."""
 
 from __future__ import annotations
 

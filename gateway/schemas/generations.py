@@ -39,8 +39,8 @@ OUTPUTS_MAX = 100
 URL_MAX_CHARACTERS = 4096
 
 
-# A host without a user before it, then a path: no spaces, nothing invisible, and no backslash, which some read as a
-# slash and others do not.
+# A host without a user before it, then a path: no spaces, nothing invisible, and no backslash, which some parsers treat
+# as a slash.
 _UNSEEN = rf"\s{UNSAFE_IN_JSON_SCHEMA}"
 _HTTPS_URL = rf"^https://[^{_UNSEEN}\\/?#@]+([/?#][^{_UNSEEN}\\]*)?$"
 
@@ -61,7 +61,7 @@ _INPUT_URL = WithJsonSchema(
     {
         "type": "string",
         "pattern": LINE_PATTERN,
-        # In words that makers of clients leave aside: of an `anyOf` they make no text.
+        # With keywords that client generators ignore: an `anyOf` would not become text.
         "if": {"pattern": "^https:"},
         "then": {"pattern": _HTTPS_URL, "maxLength": URL_MAX_CHARACTERS},
         "else": {"pattern": rf"^(data|upload):[^{_UNSEEN}]*$"},

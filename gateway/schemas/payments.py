@@ -1,4 +1,4 @@
-"""Bundles, and beginning to buy one or a plan."""
+"""Bundles, and starting the purchase of one or of a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Purchases, and the subscription that an account has."""
+"""Purchases, and an account's subscription."""
 
 from __future__ import annotations
 

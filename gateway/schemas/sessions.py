@@ -1,4 +1,4 @@
-"""Signing in: sessions of the console, and links that sign in once."""
+"""Signing in: sessions of the console, and one-time sign-in links."""
 
 from __future__ import annotations
 

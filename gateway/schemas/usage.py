@@ -1,4 +1,4 @@
-"""Usage: what was made and what it cost, by day, tool and model."""
+"""Usage: ended generations and their cost by day, tool and model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks, and what they were told."""
+"""Webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _known(event: str) -> str:
 
 
 def events_of(names: tuple[str, ...]) -> tuple[EventType, ...]:
-    """The events that a request names, each once; `*` stands for all that there are."""
+    """The event types in a request, each once; `*` stands for all of them."""
     return tuple(one for one in EventType if one in names or EVERY_EVENT in names)
 
 

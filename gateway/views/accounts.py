@@ -21,7 +21,7 @@ _THOUSANDTHS = 1000
 
 
 def balance_shape(account: outcomes.Account) -> credit_schemas.Balance:
-    """What the account has, by bucket and by grant."""
+    """The account's credits, by bucket and by grant."""
     available = account.available_millicredits
     subscription = account.subscription
     return credit_schemas.Balance(
@@ -103,7 +103,7 @@ def account_shape(account: outcomes.Account, **recent: Any) -> accounts.AccountO
 
 
 def key_shape(key: AccountKey) -> accounts.KeyOut:
-    """A key as it may be shown: never the key itself."""
+    """A key's public data, never the key itself."""
     return accounts.KeyOut(
         id=key.id,
         scope=key.scope.value,
@@ -153,5 +153,5 @@ def own_key_shape(
 
 
 def limit_shape(limit: Limit) -> LimitOut:
-    """A limit as it is shown."""
+    """A limit as shown to callers."""
     return LimitOut(credits=credits_of(limit.millicredits), period=limit.period)

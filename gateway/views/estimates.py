@@ -16,7 +16,7 @@ _THREE_DECIMALS = Decimal("0.001")
 
 
 def estimate_shape(card: RateCard, made: Estimate, buffer: Decimal, plan: str) -> estimate_schemas.EstimateOut:
-    """An estimate; `allowed` is judged by `plan`."""
+    """An estimate; `allowed` refers to `plan`."""
     return estimate_schemas.EstimateOut(
         items=[_item_shape(card, item, plan) for item in made.items],
         credits=credits_of(made.millicredits),

@@ -1,4 +1,4 @@
-"""A generation as the result of one of fal's requests: for `/fal`, and for the webhooks asked for there."""
+"""A generation as the result of a fal request: for `/fal`, and for webhooks in fal's form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_STARTED = frozenset({FailureCode.QUEUE_TIMEOUT, FailureCode.WAITING_TIMEOUT
 
 @dataclass(frozen=True, slots=True)
 class NoResult:
-    """Why a generation has no result: a status that the client does not retry, and the body that goes with it."""
+    """Why a generation has no result: a status that the client does not retry, and its body."""
 
     status: int
     error_type: str
@@ -29,7 +29,7 @@ class NoResult:
 
 
 def result_shape(generation: outcomes.Generation, links: OutputLinks) -> dict[str, Any]:
-    """The members of a result, as far as it has been delivered."""
+    """The members of a result, as far as delivered."""
     files = [_file(generation, output, links) for output in generation.outputs]
     asked = generation.request
     video = kind_asked(asked.tool, asked.settings) is MediaKind.VIDEO
@@ -55,7 +55,7 @@ def error_members(generation: outcomes.Generation) -> dict[str, str]:
 
 
 def failure_of(generation: outcomes.Generation) -> NoResult:
-    """Why it has no result, as the answer to a request for it."""
+    """Why it has no result, as the response to a request for it."""
     members = error_members(generation)
     message, error_type = members["error"], members["error_type"]
     code = "cancelled" if generation.state is State.CANCELLED else generation.error or FailureCode.INTERNAL

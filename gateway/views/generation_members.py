@@ -1,6 +1,6 @@
-"""A generation as the dict that is written as JSON; mypy checks its members.
+"""A generation as the dict that is serialized to JSON; mypy checks its members.
 
-`gateway.schemas.generations` describes the same for `/openapi.json`; `tests/unit/test_views.py` holds one to the other.
+`gateway.schemas.generations` describes the same for `/openapi.json`; `tests/unit/test_views.py` checks that both agree.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from gateway.domain import Bucket, FailureCode, State
 
 Number = int | float
-"""Of credits or of a measure, as JSON shows it."""
+"""A number of credits or a measure, for JSON."""
 
 
 class LineMembers(TypedDict):

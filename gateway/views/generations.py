@@ -1,4 +1,4 @@
-"""From the ledger's values to the shapes of responses: millicredits become credits, milliseconds RFC 3339."""
+"""Converts the ledger's values to the shapes of responses: millicredits to credits, milliseconds to RFC 3339."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CREDIT = Decimal(MILLICREDITS_PER_CREDIT)
 def generation_shape(
     generation: outcomes.Generation, links: OutputLinks, position: int | None = None
 ) -> generation_schemas.GenerationOut:
-    """A generation as a part of a larger answer."""
+    """A generation as part of a larger response."""
     return generation_schemas.GenerationOut.model_validate(generation_members(generation, links, position))
 
 
@@ -137,7 +137,7 @@ def share_shapes(shares: Iterable[tuple[Bucket, int]]) -> list[generation_schema
 
 
 def output_shape(generation: outcomes.Generation, output: Output, links: OutputLinks) -> generation_schemas.OutputOut:
-    """One output; its URL is signed anew each time it is shown."""
+    """One output; its URL is signed each time it is shown."""
     return generation_schemas.OutputOut.model_validate(_output_members(generation, output, links))
 
 
@@ -164,7 +164,7 @@ def _output_members(generation: outcomes.Generation, output: Output, links: Outp
 
 
 def failure_shape(generation: outcomes.Generation) -> generation_schemas.Failure | None:
-    """Why it failed, in our words, never the provider's."""
+    """Why it failed, in our own words, never the provider's."""
     if generation.error is None:
         return None
     return generation_schemas.Failure(code=generation.error, message=failure_message(generation))

@@ -16,12 +16,12 @@ from gateway.outputs import OutputLinks
 from gateway.views.generations import generation_members
 
 ENTRIES_MAX = 2_000
-BYTES_MAX = 8_192  # of one body, so that all take 32 MB at most, the values that they were made of included
+BYTES_MAX = 8_192  # per body, so that all of them take at most 32 MB, including the values they were built from
 
 
 @dataclass(frozen=True, slots=True)
 class KeptBody:
-    """What was sent, and what it was made from: the generation, its place in the queue, when its URLs expire."""
+    """A sent body and what it was built from: the generation, its queue position, and when its URLs expire."""
 
     generation: outcomes.Generation
     position: int | None

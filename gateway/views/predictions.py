@@ -1,4 +1,4 @@
-"""A generation as one of Replicate's predictions: for `/replicate/v1`, and for the webhooks asked for there."""
+"""A generation as a Replicate prediction: for `/replicate/v1`, and for webhooks in Replicate's form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.views.generations import CREDIT
 
 ROOT = "/replicate/v1"
 COUNT = "num_outputs"
-"""What the number of outputs is called in `input`."""
+"""The name of the number of outputs in `input`."""
 
 STREAM = "stream"
 """What a signature in the address of a prediction's stream grants access to."""
@@ -33,19 +33,19 @@ STATUSES = {
 
 
 def version_of(model_id: str) -> str:
-    """A model's one version: its prices and settings change with the rate card, its name and its version do not."""
+    """A model's only version: prices and settings change with the rate card, its name and version do not."""
     return hashlib.sha256(f"{OWNER}/{model_id}".encode()).hexdigest()
 
 
 def is_list(model: Model) -> bool:
-    """Whether the output of a model is a list, however many were asked for."""
+    """Whether a model's output is a list, whatever number was requested."""
     return model.outputs_max > 1
 
 
 def prediction_shape(
     generation: outcomes.Generation, card: RateCard, links: OutputLinks, public_address: str
 ) -> dict[str, Any]:
-    """Status, input and output, and what it was charged."""
+    """A prediction: status, input, output, and the credits charged."""
     asked, url = generation.request, f"{public_address}{ROOT}/predictions/{generation.id}"
     return {
         "id": generation.id,
@@ -73,14 +73,14 @@ def prediction_shape(
 
 
 def error_of(generation: outcomes.Generation) -> str | None:
-    """Why a prediction failed, with our code before it: the packages keep only text."""
+    """Why a prediction failed, prefixed with our code: the packages keep only text."""
     if generation.state is not State.FAILED:
         return None
     return f"{generation.error}: {failure_message(generation)}"
 
 
 def _output(generation: outcomes.Generation, card: RateCard, links: OutputLinks) -> list[str] | str | None:
-    """URLs of what was delivered: a list if the model can make more than one, as its `openapi_schema` says."""
+    """The delivered outputs' URLs: a list if the model can make more than one, as in its `openapi_schema`."""
     if not generation.outputs or generation.outputs_deleted:
         return None
     urls = [links.url(generation.id, output.index) for output in generation.outputs]
@@ -89,7 +89,7 @@ def _output(generation: outcomes.Generation, card: RateCard, links: OutputLinks)
 
 
 def _input(generation: outcomes.Generation) -> dict[str, Any]:
-    """What was asked for, in our words. Bytes of files are not repeated."""
+    """The request, in our own terms. Files' bytes are not repeated."""
     asked = generation.request
     given: dict[str, Any] = {"prompt": asked.prompt}
     given |= {
@@ -101,7 +101,7 @@ def _input(generation: outcomes.Generation) -> dict[str, Any]:
 
 
 def _logs(generation: outcomes.Generation) -> str:
-    """Its progress, in the one form that the packages can read."""
+    """Its progress, in the only form that the packages can parse."""
     if generation.state not in {State.RUNNING, State.SUCCEEDED}:
         return ""
     percent = 100 if generation.state is State.SUCCEEDED else generation.progress_thousandths // 10

@@ -1,4 +1,4 @@
-"""The body of each webhook delivery: our event, or what Replicate or fal would send to a client of theirs."""
+"""The body of each webhook delivery: our event, or one in Replicate's or fal's form."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class WebhookBodies:
         return prediction_shape(generation, self.card(), self.links, self.public_address)
 
     def _result(self, delivery: Delivery, generation: outcomes.Generation | None) -> dict[str, Any]:
-        """The result, or why there is none: each as a request for it would be answered."""
+        """The result, or why there is none, as in the response to a request for it."""
         members: dict[str, Any] = {"request_id": delivery.subject, "gateway_request_id": delivery.subject}
         if generation is None:
             ok = delivery.type is EventType.GENERATION_SUCCEEDED

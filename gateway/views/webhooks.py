@@ -12,7 +12,7 @@ from gateway.views.events import GENERATION_EVENTS
 
 
 def webhook_shape(webhook: Webhook, secret: str | None = None) -> webhook_schemas.WebhookOut:
-    """A webhook; with its secret only if that was just created."""
+    """A webhook, with its secret only if that was just created."""
     own: dict[str, Any] = {} if secret is None else {"secret": secret}
     return webhook_schemas.WebhookOut(
         id=webhook.id,

@@ -1,11 +1,11 @@
-"""Who is calling, and may they: one key, one scope, one table of routes.
+"""Authentication and authorization: one key, one scope, one table of routes.
 
 An account's key is cached for a minute, which saves most requests two round trips: every script compares the account's
 keys version, so a revoked key is still refused at once. Admin and ops keys are never cached.
 
-A key is found by the digest of the header that it comes in, which only its holder can make; a session by the id of its
-key, which is shown in lists, logs and cookies. They are different types with separate caches, so that an id is never
-accepted as a key.
+A key is looked up by the digest of its header, which only its holder can create; a session by the id of its key, which
+is shown in lists, logs and cookies. They are different types with separate caches, so that an id is never accepted as a
+key.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from gateway.schemas.base import utc
 from gateway.schemas.errors import KeyRestrictedDetails
 
 CACHE_SECONDS = 60
-CACHE_ENTRIES_MAX = 20_000  # of half a kilobyte
+CACHE_ENTRIES_MAX = 20_000  # half a kilobyte each
 KEY_PREFIX = "fbx_"
 _KINDS = frozenset({"bearer", "key"})
 KEY_MAX_CHARACTERS = 256
@@ -76,7 +76,7 @@ class Caller:
 
     @property
     def owner(self) -> str:
-        """The owner of event streams: the account, or the operator's key. An account may be named like a key."""
+        """The owner of event streams: the account, or the operator's key. An account's id may look like a key's."""
         return f"key:{self.key_id}" if self.account is None else owner_of(self.account)
 
     @property
@@ -87,7 +87,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class AccountCaller(Caller):
-    """The caller with an account's key: the only one whom most calls admit."""
+    """A caller with an account's key, the only kind that most calls admit."""
 
     account: str
     keys_version: int
@@ -124,7 +124,7 @@ class Callers:
         self._by_id: TTLCache[KeyId, AccountCaller] = TTLCache(CACHE_ENTRIES_MAX, CACHE_SECONDS, clock)
 
     async def authenticate(self, request: web.Request, *, operators: bool = False) -> Caller:
-        """The caller, from the request's `Authorization`, else its session; InvalidKey if neither is valid.
+        """Find the caller from `Authorization`, else from the session; InvalidKey if neither is valid.
 
         From now on `request[CALLER]`. `operators`: account keys may not make this call. KeyRestricted: the key may not
         be used from the request's address.
@@ -180,7 +180,7 @@ class Callers:
         if (
             isinstance(caller, AccountCaller)
             and header is not None
-            and header.partition(" ")[2] == key  # with more spaces one has thousands of digests
+            and header.partition(" ")[2] == key  # with extra spaces, one key would have thousands of digests
         ):
             self._by_header[digest] = caller
         return caller

@@ -1,6 +1,6 @@
-"""When keys were last used: noted in memory during a request, and written in the background, once a minute per key.
+"""Records when keys were last used: in memory during a request, written in the background, once a minute per key.
 
-Notes since the last write are lost if the gateway is killed; a normal stop writes them.
+What was recorded since the last write is lost if the gateway is killed; a normal stop writes it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gateway.errors import FareboxError
 from gateway.ledger.ledger import Ledger
 
 APART_SECONDS = 60.0  # between two writes for one key
-CHECK_SECONDS = 1.0  # a key's first use shows after this
+CHECK_SECONDS = 1.0  # a key's first use is visible after this
 AT_ONCE = 32  # accounts: thousands in one batch would block Redis and the gateway for 100 ms
 
 log = structlog.get_logger(__name__)
 
 
 class KeyUse:
-    """Keys whose use is not written yet, and those written less than a minute ago."""
+    """Keys with unwritten uses, and those written less than a minute ago."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = monotonic) -> None:
         self._ledger = ledger
@@ -41,7 +41,7 @@ class KeyUse:
             await self.write(apart_seconds=APART_SECONDS)
 
     async def write(self, *, apart_seconds: float = 0) -> None:
-        """Write the last uses, but of no key that was written less than `apart_seconds` ago."""
+        """Write the last uses, except of keys written less than `apart_seconds` ago."""
         now = self._clock()
         self.noted.pop(ROOT_KEY_ID, None)  # which is in no list
         self._written = {key_id: at for key_id, at in self._written.items() if now - at < apart_seconds}
@@ -74,7 +74,7 @@ class KeyUse:
         return written
 
     def _forget(self, due: Mapping[str, tuple[str | None, float]], written: Iterable[str]) -> None:
-        """Drop written notes, except of keys used again in the meantime."""
+        """Drop what was written, except for keys used again in the meantime."""
         for key_id in written:
             if self.noted[key_id] == due[key_id]:
                 del self.noted[key_id]

@@ -51,7 +51,7 @@ class SignInLink:
 
 
 class Sessions:
-    """Makes and reads cookies and links; all gateways share the `signing_key`."""
+    """Creates and verifies cookies and links; all gateways share the `signing_key`."""
 
     def __init__(self, signing_key: str, root_key: str, public_address: str) -> None:
         self._cookies = URLSafeTimedSerializer(signing_key, salt="farebox.session", signer=LedgerTimeSigner)
@@ -103,7 +103,7 @@ class Sessions:
     def _opened(
         self, serializer: URLSafeTimedSerializer, token: str, seconds: int, refusal: str
     ) -> tuple[int, KeyId, list[str]]:
-        """When it was made, its key, and the rest."""
+        """Its creation time, its key, and the rest."""
         try:
             (key_id, proof, *rest), made_at = serializer.loads(token, max_age=seconds, return_timestamp=True)
         except BadData:

@@ -1,4 +1,4 @@
-"""The context of a request: its id, and what its log line and its answer say beside that."""
+"""The context of a request: its id, and further data for its log line and response."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aiohttp import web
 class Context:
     """One request's. `id` is the one in `X-Request-Id`, `came_at` when it came (monotonic).
 
-    `generation` is the one that the request made. `started`: headers have been sent, and from then on an error can only
-    end the connection. `rate_headers` are what the answer is to say of its key's rate.
+    `generation` is the one the request created. `started`: headers have been sent, so an error can only close the
+    connection. `rate_headers` are the response headers about the key's rate limit.
     """
 
     id: str
@@ -28,7 +28,7 @@ _CONTEXT = web.RequestKey("CONTEXT", Context)
 
 
 def context(request: web.BaseRequest) -> Context:
-    """What the request knows of itself; made when it is first asked for."""
+    """The request's context, created at first use."""
     known = request.get(_CONTEXT)
     if known is None:
         known = request[_CONTEXT] = Context(f"req_{secrets.token_hex(12)}")

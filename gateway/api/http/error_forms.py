@@ -1,6 +1,6 @@
-"""The form of error responses: ours, or below a facade's path that of the API it imitates.
+"""The form of error responses: ours, or below a facade's path that of the API it implements.
 
-Every error response is sent from here, also one raised before routing.
+Every error response is sent from here, including those raised before routing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gateway.api.errors import ApiError
 from gateway.api.http.respond import COMMON_HEADERS, REQUEST_ID_HEADER, answer_error
 
 ErrorForm = Callable[[ApiError, str], web.Response]
-"""Makes the answer of an error, and of the request's id."""
+"""Builds the response for an error and the request's id."""
 
 ErrorForms = Mapping[str, ErrorForm]
 """The first part of a path (`openai`) → the form of all errors below it."""

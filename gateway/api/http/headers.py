@@ -1,4 +1,4 @@
-"""Headers that more than one place reads, writes or describes, each spelled once."""
+"""Names of headers that are used in several places."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ REPLAY_HEADER = "Idempotent-Replay"
 REASON_HEADER = "X-Farebox-Reason"
 GENERATION_HEADER = "X-Farebox-Generation"
 
-# The names of the IETF's draft up to its sixth version, which clients and proxies know; later ones fold them into one.
+# The names in the IETF draft up to version 06, which clients and proxies know; later versions combine them into one.
 LIMIT_HEADER = "RateLimit-Limit"
 REMAINING_HEADER = "RateLimit-Remaining"
 RESET_HEADER = "RateLimit-Reset"

@@ -1,6 +1,6 @@
-"""Receives files: in chunks, so that none is ever in memory as a whole, and inspected.
+"""Receives files in chunks, so that no file is ever completely in memory, and inspects them.
 
-Meanwhile a file is in the data folder without a name: whatever happens to the process, nothing is left behind.
+They are buffered in unnamed files in the data folder, which disappear with the process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gateway.schemas.errors import RateLimitedDetails
 
 MULTIPART_TYPE = "multipart/form-data"
 _CHUNK_BYTES = 64 * 1024
-_BLOCK_BYTES = 1024 * 1024  # what is collected before it is written: beside it, a hop to a thread costs nothing
+_BLOCK_BYTES = 1024 * 1024  # collected before each write, which makes the hop to a thread negligible
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class FormFile:
-    """A file of a form: the name of its field, what its sender says it is, and its bytes."""
+    """A file of a form: its field's name, its declared type, and its bytes."""
 
     name: str
     content_type: str
@@ -62,7 +62,7 @@ class Form:
     files: list[FormFile] = field(default_factory=list)
 
     def digest(self) -> str:
-        """A digest that is equal for equal forms, whatever their multipart boundaries."""
+        """A digest of the contents, independent of the multipart boundary."""
         files = [(file.name, file.body.sha256) for file in self.files]
         return hashlib.sha256(json.dumps([self.fields, files]).encode()).hexdigest()
 
@@ -71,7 +71,7 @@ class Intake:
     """Limits how many files are received at once, per account, and how many are inspected."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep files in `folder` while they are inspected; it is created when it is first needed."""
+        """Buffer files in `folder`, which is created at first use."""
         self._folder = folder
         self._by_account: Counter[str] = Counter()
         self._readers = Readers()
@@ -91,9 +91,9 @@ class Intake:
 
     @contextlib.asynccontextmanager
     async def received(self, request: web.Request, account: str) -> AsyncIterator[Received]:
-        """The request's body as a file, which is gone afterwards.
+        """The request's body as a temporary file.
 
-        RateLimited, BodyTooLarge or BodyTooSlow; OutputNotStored if the disk of this machine is full.
+        RateLimited, BodyTooLarge or BodyTooSlow; OutputNotStored if this machine's disk is full.
         """
         if (request.content_length or 0) > limits.UPLOAD_MAX_BYTES:
             raise _too_large()
@@ -106,10 +106,10 @@ class Intake:
 
     @contextlib.asynccontextmanager
     async def form(self, request: web.Request, account: str) -> AsyncIterator[Form]:
-        """The request's multipart form; its files are gone afterwards.
+        """The request's multipart form, with temporary files.
 
-        InvalidRequest if it is none, or has more fields or files than any call takes; else as `received`, with a limit
-        for all files together.
+        InvalidRequest if it is not one, or has more fields or files than any call accepts; otherwise the errors of
+        `received`, with a limit for all files together.
         """
         if request.content_type != MULTIPART_TYPE:
             problem = FieldProblem("Content-Type", f"must be {MULTIPART_TYPE}")
@@ -138,15 +138,15 @@ class Intake:
                         raise _form_too_large()
                 if len(form.fields) + len(form.files) > limits.FORM_PARTS_MAX or characters > limits.BODY_MAX_BYTES:
                     raise InvalidRequest(f"Forms are limited to {limits.FORM_PARTS_MAX} parts and 1 MiB of text.")
-        except ValueError as error:  # a boundary that is none, or is not found again
+        except ValueError as error:  # an invalid boundary, or one that does not occur in the body
             raise InvalidRequest("The form cannot be read: it is not valid multipart/form-data.") from error
         return form
 
     @contextlib.asynccontextmanager
     async def inspected(self, body: Received, account: str) -> AsyncIterator[tuple[Media, Received]]:
-        """What a file is, and what of it is to be kept: itself, or a picture that few could read as one that all can.
+        """A file's properties, and the file to store: itself or, for rarely supported image formats, a converted one.
 
-        MediaUnreadable, or RateLimited if the account's files have taken too much time of late.
+        MediaUnreadable, or RateLimited if the account has used up its inspection time.
         """
         if not await _on_disk(lambda: _is_converted(body.file)):
             yield await self._in_turn(account, lambda: self._readers.inspect(body.file)), body
@@ -156,9 +156,9 @@ class Intake:
             yield media, await _on_disk(lambda: _received(into))
 
     async def _in_turn(self, account: str, inspect: Callable[[], Coroutine[Any, Any, Media]]) -> Media:
-        """Few at once: the largest takes a gigabyte of memory, in another process.
+        """Run few inspections at once: the largest takes a gigabyte of memory, in another process.
 
-        Whoever has files that take long waits for itself alone.
+        An account with slow files only delays itself.
         """
         try:
             return await self._inspections.inspect(account, inspect)
@@ -175,13 +175,13 @@ class Intake:
             raise OutputNotStored(f"cannot inspect an upload: {error.strerror}") from error
 
     async def store(self, outputs: OutputStore, object_key: str, body: Received) -> None:
-        """Put what has come in into the object store; OutputNotStored."""
+        """Write a received file to the object store; OutputNotStored."""
         async with self._stores:
             await outputs.put_file(object_key, body.file, body.bytes)
 
     def _open(self) -> BinaryIO:
         data_folder.make(self._folder)
-        # Unbuffered, for blocks are large; closed, and thereby deleted, by whoever asked for it.
+        # Unbuffered, because blocks are large; closed, and thereby deleted, by the caller.
         return tempfile.TemporaryFile(dir=self._folder, buffering=0)
 
     @contextlib.contextmanager
@@ -202,7 +202,7 @@ class Intake:
 
 
 class _Patience:
-    """How long one body may take: a minute, and more for what has come, so a large one may and a dribbled one not."""
+    """The time limit of one body: a minute, plus more for what has arrived, which excludes slow-drip bodies."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -211,7 +211,7 @@ class _Patience:
 
     @contextlib.asynccontextmanager
     async def lasts(self) -> AsyncIterator[asyncio.Timeout]:
-        """Around reading some of it; BodyTooSlow."""
+        """Wraps each read; BodyTooSlow."""
         try:
             async with asyncio.timeout_at(self._end) as timeout:
                 yield timeout
@@ -222,7 +222,7 @@ class _Patience:
             ) from None
 
     def came(self, size: int, timeout: asyncio.Timeout) -> None:
-        """So much more has come."""
+        """Count received bytes."""
         self._bytes += size
         timeout.reschedule(self._end)
 
@@ -232,13 +232,13 @@ class _Patience:
 
 
 async def _next(parts: MultipartReader, patience: _Patience) -> BodyPartReader | MultipartReader | None:
-    """The next part of a form, up to where its content begins; None after the last."""
+    """The next part of a form, up to its content; None after the last."""
     async with patience.lasts():
         return await parts.next()
 
 
 async def _text(part: BodyPartReader, patience: _Patience) -> str:
-    """A field that is no file; InvalidRequest if it is not text."""
+    """A field that is not a file; InvalidRequest if it is not text."""
     text = bytearray()
     async with patience.lasts():
         async for chunk in _chunks(part):
@@ -257,11 +257,11 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
 
 
 async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, patience: _Patience) -> Received:
-    """Read a body into `file`, as long as it comes fast enough and is not too long; its bytes, unpacked."""
+    """Read a body into `file`, within limits of time and size; returns its decompressed size."""
     size, digest, block = 0, hashlib.sha256(), bytearray()
 
     def write() -> None:
-        # A disk that is full takes what fits and says so by the count alone; only the next write would be an error.
+        # A full disk writes what fits and only returns a smaller count; the next write would fail.
         if file.write(block) != len(block):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         digest.update(block)
@@ -286,7 +286,7 @@ def _is_converted(file: BinaryIO) -> bool:
 
 
 def _received(file: BinaryIO) -> Received:
-    """What was written into a file by another process."""
+    """A file written by another process."""
     file.seek(0)
     digest = hashlib.sha256()
     while block := file.read(_BLOCK_BYTES):

@@ -29,14 +29,14 @@ from gateway.schemas.base import FREE_TEXT_PATTERN, LINE_PATTERN, as_number, exa
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 _DEEP = re.compile(r"([a-z_]+)\[(.*)\]", re.DOTALL)
-_POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON readers take for a float
+_POINT_OR_EXPONENT = re.compile(rb"[0-9][.eE]")  # in every number that JSON parsers read as a float
 
-# Made once: `json.dumps` makes one for each call.
+# Created once: `json.dumps` creates one per call.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 _RAW = web.RequestKey("RAW", bytes)
 DOCUMENT = web.RequestKey("DOCUMENT", object)
-"""The body as it was read, once it was."""
+"""The body, once it was read."""
 UNREAD = object()
 """In its place before that: `null` is a body too."""
 
@@ -46,7 +46,7 @@ _TOO_MANY = (
 _NO_MEMBER = "is not a known field of this request"
 _NOT_HELD = "must be a finite number within the range of a double"
 
-# What to say in place of a regular expression: by it, or by the field that has it.
+# The message in place of a regular expression: by pattern, or by the field that has it.
 _FORMS: dict[int | str, str] = {
     LINE_PATTERN: "must not contain control characters, line breaks or text-direction characters",
     FREE_TEXT_PATTERN: "must not contain NUL characters",
@@ -71,7 +71,7 @@ async def raw_body(request: web.Request, *, signed: bool = False) -> bytes:
     most = limits.KEYLESS_BODY_MAX_BYTES if keyless else limits.BODY_MAX_BYTES
     if (request.content_length or 0) > most:
         raise _too_large(most)
-    # Small ones come together with their head: there is nothing to wait for.
+    # Small bodies arrive with their request head: there is nothing to wait for.
     patience = nullcontext() if request.content.is_eof() else asyncio.timeout(limits.BODY_SECONDS)
     body = bytearray()
     try:
@@ -91,7 +91,7 @@ async def raw_body(request: web.Request, *, signed: bool = False) -> bytes:
 async def read_body(request: web.Request, model: type[M]) -> M:
     """The request's body as `model`; InvalidJson or InvalidRequest (with `fields`) if it is not one.
 
-    No body at all is an empty object to a call that requires nothing: many clients send none.
+    If a call requires nothing, a missing body counts as an empty object: many clients send none.
     """
     raw = await raw_body(request)
     if not raw.strip() and not requires_anything(model):
@@ -100,7 +100,7 @@ async def read_body(request: web.Request, model: type[M]) -> M:
         document = request[DOCUMENT] = read_json(raw, most=limits.JSON_VALUES_MAX)
         if isinstance(document, dict) and len(document) > limits.FAULTS_MAX:
             _check_names(document, model)
-        return model.model_validate_json(raw)  # which sees no 1e-400, only 0
+        return model.model_validate_json(raw)  # which would read 1e-400 as 0
     except (NumbersNotHeld, TooManyValues) as error:
         _check_names(error.document, model)
         raise _refusal(error, "The body") from None
@@ -117,7 +117,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 
 
 def shaped(members: Mapping[str, Any], model: type[M]) -> M:
-    """What a request comes to as `model`; InvalidRequest if it is not one."""
+    """A translated request as `model`; InvalidRequest if it is invalid."""
     try:
         return model.model_validate_json(json.dumps(members, default=as_number))
     except ValidationError as error:
@@ -141,7 +141,7 @@ async def read_form(request: web.Request, model: type[M]) -> M:
 
 
 def requires_anything(model: type[BaseModel]) -> bool:
-    """Whether a body of this shape must have a member."""
+    """Whether this shape has a required member."""
     return any(field.is_required() for field in model.model_fields.values())
 
 
@@ -163,7 +163,7 @@ def read_query(request: web.Request, model: type[M]) -> M:
 
 
 def _folded(query: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
-    """The query, with `metadata[order]=A-17` as a member of `metadata`, where the shape has one."""
+    """The query, with `metadata[order]=A-17` as a member of `metadata`, if the shape has one."""
     folded: dict[str, Any] = {}
     for name, value in query.items():
         deep = _DEEP.fullmatch(name)
@@ -176,9 +176,9 @@ def _folded(query: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
 
 
 def canonical_json(raw: bytes, document: object = UNREAD) -> str:
-    """JSON with sorted members, no spaces, and one spelling for each number (1.0 is 1); InvalidJson if it is none.
+    """JSON with sorted members, no spaces, and one form per number (1.0 is 1); InvalidJson if it is not JSON.
 
-    InvalidRequest if it has a number that is not held, or too many values. `document` is what was read of it before.
+    InvalidRequest if it has an unrepresentable number, or too many values. `document` is its parsed form, if known.
     """
     if not raw.strip():
         return ""
@@ -194,7 +194,7 @@ def _read(raw: bytes) -> Any:
 
 
 def _check_names(value: Any, model: type[BaseModel]) -> None:
-    """InvalidRequest if a body has more unknown members than would be named; with fewer, its shape says so."""
+    """InvalidRequest if a body has more unknown members than are listed; fewer are reported by its shape."""
     if not isinstance(value, dict):
         return
     known = {field.alias or name for name, field in model.model_fields.items()}
@@ -271,7 +271,7 @@ def _said(detail: ErrorDetails) -> str:
             return _NO_MEMBER
         case "string_pattern_mismatch" if form := _FORMS.get(detail["ctx"]["pattern"], _FORMS.get(detail["loc"][-1])):
             return form
-        case "dict_type" if "dictionary" in detail["msg"]:  # in a query; of a body pydantic says "object"
+        case "dict_type" if "dictionary" in detail["msg"]:  # in a query; for a body pydantic's message has "object"
             return f"must be given key by key, as in {detail['loc'][-1]}[order]=A-17"
         case "value_error":
             return detail["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""The period that a list is asked for, in milliseconds."""
+"""The time range of a list request, in milliseconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _EMPTY = "must be after `created_after`; the end of the period is exclusive"
 
 
 def period_of(query: Period) -> tuple[int | None, int | None]:
-    """The first millisecond of the period and the first after it; InvalidRequest for one that has none."""
+    """The first millisecond of the period and the first after it; InvalidRequest if it is empty."""
     first, end = query.created_after, query.created_before
     if first is not None and end is not None and end <= first:
         raise InvalidRequest(

@@ -8,7 +8,7 @@ from gateway.outside.addresses import AddressGuard
 
 
 def check_url(guard: AddressGuard, url: str, path: str) -> None:
-    """InvalidRequest about the member `path`, if it can be seen that the URL may not be called."""
+    """InvalidRequest, for the member `path`, if the URL is obviously not allowed."""
     problem = guard.problem(url)
     if problem is not None:
         raise InvalidRequest(f"`{path}` {problem}.", fields=[FieldProblem(path, problem)])

@@ -19,10 +19,10 @@ COMMON_HEADERS = {
     "Content-Security-Policy": JSON_POLICY,
     "Cache-Control": "no-store",
 }
-"""Of every response, unless it sets its own; beside these it has the request's id."""
+"""Headers of every response, unless it sets its own; in addition to the request's id."""
 REQUEST_ID_HEADER = "X-Request-Id"
 answer_json = partial(web.Response, content_type="application/json", charset="utf-8")
-"""Send what is JSON already: `body` in bytes, and `status` and `headers` as of any response."""
+"""Send JSON text: `body` in bytes, `status` and `headers` as for any response."""
 
 
 def answer(shape: Answer, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -12,17 +12,17 @@ from pydantic import BaseModel
 from gateway.domain import Scope
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-PROBES = frozenset({"/healthz", "/readyz"})  # always answered: no key, no limit, no place among the connections
+PROBES = frozenset({"/healthz", "/readyz"})  # always answered: no key, no limit, and beyond the connection limit
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its answer.
+    """One call. `takes` is the shape of its body, or for a GET of its query; `gives` that of its response.
 
-    `media` is what it answers with if that is not JSON, `also_media` what else on request, `events` the data of a
-    stream's events; `takes_media` is what its body comes in, `takes_bytes` the types of one that is a file. `created`
-    is the status of something new. `errors` are the codes of its own, beside those that its scopes and its body bring
-    along. `own_idempotency`, `shown_once`, `looks_up_key` and `rate_wait` are for its guards.
+    `media` is the response's type if that is not JSON, `also_media` another one on request, `events` the data of a
+    stream's events; `takes_media` is the body's type, `takes_bytes` the types of one that is a file. `created` is the
+    status of something new. `errors` are its own codes, in addition to those implied by its scopes and its body.
+    `own_idempotency`, `shown_once`, `looks_up_key` and `rate_wait` are for its guards.
     """
 
     method: str
@@ -48,5 +48,5 @@ class Route:
 
     @property
     def named_path(self) -> str:
-        """The path with the names of its parts alone, where it says what a part may be: `{app:.+}` is `{app}`."""
+        """The path without the patterns of its parts: `{app:.+}` becomes `{app}`."""
         return re.sub(r":[^{}]+}", "}", self.path)

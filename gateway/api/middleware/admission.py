@@ -1,9 +1,9 @@
 """Limits connections: to the available file descriptors in total, and to a share of them per client address.
 
-A connection that has not sent a complete request head costs its client nothing, so it is worth the least: when a place
-is needed, the one that has waited longest is closed. Next is one that has been idle for a while. A connection with a
-request in progress is never closed. If none can be closed, the new connection is kept anyway, from a small reserve: it
-may request `/healthz` and `/readyz`, and every other request gets an error response.
+A connection that has not sent a complete request head costs its client nothing, so it is closed first: when a place is
+needed, the one that has waited longest. Next is one that has been idle for a while. A connection with a request in
+progress is never closed. If none can be closed, the new connection is kept anyway, from a small reserve: it may request
+`/healthz` and `/readyz`, and every other request gets an error response.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Place:
 
     @property
     def admits_all(self) -> bool:
-        """Whether all its requests are admitted with it, so that `Admission.request` need not be called for each."""
+        """Whether it admits all of its requests, so that `Admission.request` need not be called for each."""
         return self.refusal is None and self.client is not None
 
 

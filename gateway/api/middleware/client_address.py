@@ -8,9 +8,9 @@ from gateway.api.services import PROXIES
 
 
 def client_address(request: web.Request) -> str:
-    """The client's address: the connection's own, or what a trusted proxy says of it (FAREBOX_TRUSTED_PROXIES).
+    """The client's address: the connection's own, or the one reported by a trusted proxy (FAREBOX_TRUSTED_PROXIES).
 
-    Count by `gateway.outside.proxies.one_client` of it: whoever has an IPv6 address has 2⁶⁴ of them.
+    For counting, use `gateway.outside.proxies.one_client` of it: a client with an IPv6 address has 2⁶⁴ of them.
     """
     proxies = request.app[PROXIES]
     peer = request.remote or ""  # None once the connection is gone

@@ -1,4 +1,4 @@
-"""Calls from browsers on pages of other origins (CORS), where an operator has named them (`FAREBOX_CORS_ORIGINS`).
+"""Calls from browsers on pages of other origins (CORS), if an operator allows them (`FAREBOX_CORS_ORIGINS`).
 
 For calls of `/v1` with a key, and for signed links. Credentials are never allowed: a session's cookie is for the
 gateway's own pages, and responses to it are not readable by others. The console, `/session` and checkout pages do not
@@ -24,14 +24,14 @@ _EXPOSED = (
     f"Accept-Ranges, Content-Disposition, Content-Range, ETag, {REPLAY_HEADER}, {LIMIT_HEADER}, {REMAINING_HEADER}, "
     f"{RESET_HEADER}, Retry-After, WWW-Authenticate, X-Request-Id"
 )
-_MAX_AGE_SECONDS = 7200  # the most that Chromium takes; an origin that is taken off the list is refused all the same
+_MAX_AGE_SECONDS = 7200  # Chromium's maximum; an origin removed from the list is refused anyway
 
 
 def open_to_origin(origins: Collection[str], request: web.Request, response: web.StreamResponse) -> None:
     """Let the calling page read the response, if its origin is allowed."""
     if not origins or not request.path.startswith(_API):
         return
-    # Whoever asks: a browser that has kept the answer to an <img> must ask again for a script.
+    # In every response: a browser that cached one for an <img> must not reuse it for a script.
     varies = response.headers.get("Vary")
     response.headers["Vary"] = "Origin" if varies is None else f"{varies}, Origin"
     origin = request.headers.get("Origin", "")

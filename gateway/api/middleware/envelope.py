@@ -43,9 +43,9 @@ from gateway.errors import (
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 """An application's own: aiohttp calls it with a request of the application's making."""
 
-_FULL_RETRY_SECONDS = 30  # memory comes back when an operator acts or holds end, not in a moment
-_CLIENT_GONE = 499  # nginx's word for it
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for every few seconds by machines
+_FULL_RETRY_SECONDS = 30  # memory is freed when an operator acts or holds end, not at once
+_CLIENT_GONE = 499  # nginx's status for this
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # polled every few seconds
 
 log = structlog.get_logger("gateway.requests")
 
@@ -65,7 +65,7 @@ def answered(handler: Handler) -> Handler:
         except Exception as error:
             if _is_too_late(request, error):
                 raise
-            origins = request.app.get(CORS_ORIGINS, frozenset())  # none where only metrics are served
+            origins = request.app.get(CORS_ORIGINS, frozenset())  # none if only metrics are served
             response = preflight(origins, request, error) or _refused(request, error)
             status = response.status
         finally:
@@ -112,14 +112,14 @@ def _is_too_late(request: web.Request, error: Exception) -> bool:
         return True  # the client is gone
     if context(request).started:
         log.error("response_cut_short", request_id=context(request).id, exc_info=error)
-        return True  # half an answer is out: the connection ends, and the client sees that it is not whole
+        return True  # part of the response was sent: closing the connection shows the client that it is incomplete
     return False
 
 
 def _refused(request: web.Request, error: Exception) -> web.Response:
     refusal = _refusal(request, error)
     request.app[METRICS].refusals.labels(refusal.code).inc()
-    forms = request.app.get(ERROR_FORMS, {})  # none where only figures are served
+    forms = request.app.get(ERROR_FORMS, {})  # none if only metrics are served
     response = answer_in_form(forms, request.path, refusal, context(request).id)
     if isinstance(refusal, BodyTooSlow | TooManyWrongKeys):
         response.force_close()

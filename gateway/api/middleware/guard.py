@@ -1,4 +1,4 @@
-"""Wraps every handler: is the ledger available, who is calling, how often, may they, is this a retry, is it logged."""
+"""Wraps every handler: ledger availability, authentication, rate limit, scopes, idempotency, and the log of changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.domain import Scope
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 _READS = frozenset({"GET", "HEAD"})
 Run = Callable[[], Awaitable[web.StreamResponse]]
-_TRIES = 3  # a key may change once more while it is looked up again; three times is somebody's loop
+_TRIES = 3  # a key may change again during the lookup, but not three times unless something loops
 
 
 def guarded(
@@ -75,9 +75,9 @@ def guarded(
 
 
 async def _was_outdated(request: web.Request, who: Caller, refusal: ApiError, *, operators: bool) -> bool:
-    """Whether a refusal came from what the key was bound to before; InvalidKey if the key has been revoked.
+    """Whether a refusal came from the key's previous restrictions; InvalidKey if the key has been revoked.
 
-    Perhaps it was refused before any script saw the key: then a revoked one would be told about its body.
+    A request may be refused before any script has checked the key; a revoked key must not get details about its body.
     """
     if who.account is None or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return False

@@ -85,7 +85,7 @@ async def digests_of(
         if not _VISIBLE_ASCII.fullmatch(key):
             problem = FieldProblem(IDEMPOTENCY_HEADER, "must be 1 to 255 visible ASCII characters, without spaces")
             raise InvalidRequest(f"The {IDEMPOTENCY_HEADER} header is invalid.", fields=[problem])
-    # By the scope too: an account named `admin` shares nothing with the operators.
+    # Includes the scope: an account named `admin` shares nothing with the operators.
     of_key = hashlib.sha256(f"{caller.scope}\n{key}".encode()).hexdigest()
     if digest is None:
         body = canonical_json(await raw_body(request), request.get(DOCUMENT, UNREAD))

@@ -24,9 +24,9 @@ from gateway.schemas.errors import RateLimitedDetails
 async def admit(
     request: web.Request, who: Caller, per_minute: int, rate_wait: Callable[[web.Request], float] | None = None
 ) -> None:
-    """Count the request; RateLimited, with `Retry-After`, if the key has made too many.
+    """Count the request; RateLimited, with `Retry-After`, if the key is over its limit.
 
-    It waits for a turn of its own for the seconds of `rate_wait` from when it came: for clients that do not retry.
+    For clients that do not retry, it waits up to `rate_wait` seconds from the request's arrival until it is admitted.
     """
     give_up_at = context(request).came_at + (0 if rate_wait is None else rate_wait(request))
     while True:
@@ -51,5 +51,5 @@ async def admit(
 
 
 def _seconds(milliseconds: int) -> int:
-    """Whole seconds, never too few: a client that waits so long is admitted."""
+    """Seconds, rounded up: a client that waits this long is admitted."""
     return -(-milliseconds // 1000)

@@ -39,7 +39,7 @@ _EXPIRED = "has expired; upload the file again with POST /v1/uploads"
 
 @dataclass(frozen=True, slots=True)
 class GivenInput:
-    """An input as given: a URL; the bytes of a `data:` URL as `file`; or an upload's object key as `upload`."""
+    """A parsed input: a URL; the bytes of a `data:` URL as `file`; or an upload's object key as `upload`."""
 
     kind: str
     url: str
@@ -100,7 +100,7 @@ def _measure(one: InputIn, uploads: UploadAddresses, account: str) -> Decimal | 
 
 
 async def stored(store: OutputStore, generation: str, inputs: Sequence[GivenInput]) -> tuple[Input, ...]:
-    """The inputs as the ledger stores them: their bytes are in the object store by then, under the generation's id.
+    """Store the inputs' bytes in the object store, under the generation's id; returns the inputs for the ledger.
 
     InvalidRequest if an upload is gone; OutputNotStored. In both cases, what was stored is deleted again.
     """

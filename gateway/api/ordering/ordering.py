@@ -126,7 +126,7 @@ class Ordering:
             return self._quotes.quote(
                 tool=body.tool,
                 model=body.model,
-                # A flag and a number may be equal, and only one of them is what the setting takes.
+                # True == 1 in Python, but a setting accepts only one of them: the cache's key includes the type.
                 settings=tuple((name, type(value), value) for name, value in body.settings.items()),
                 outputs=body.outputs,
                 input_images=sum(given.kind == "image" for given in body.inputs),
@@ -149,7 +149,7 @@ class Ordering:
     ) -> Ordered:
         """Price, reserve and queue. Before a refusal, check whether the same request was accepted earlier (R11).
 
-        `webhook`: what a facade's client asks for in place of the body's `webhook_url`.
+        `webhook`: a facade client's webhook, instead of the body's `webhook_url`.
         """
         account = caller.account
         try:
@@ -195,7 +195,7 @@ class Ordering:
         if body.quote is not None:
             locked = self._quote_tokens.open(body.quote, account, quote)
             millicredits, lines, version = locked.millicredits, locked.lines, locked.rate_card
-        # Take no credits for what nobody has made for a while.
+        # Hold no credits for a model without a worker.
         if not self._workforce.takes(body.tool, quote.model.provider):
             raise _no_worker(quote.model)
         if body.max_credits is not None:
@@ -233,7 +233,7 @@ class Ordering:
         raise InvalidRequest(f"`sandbox` {reason}.", fields=[FieldProblem("sandbox", reason)])
 
     async def _replayed(self, caller: AccountCaller, digests: IdempotencyDigests | None) -> Ordered | None:
-        """What the same request created before, for one that is about to be refused."""
+        """The generation that the same request created earlier, for a request about to be refused."""
         if digests is None:
             return None
         outcome = found(
@@ -253,9 +253,9 @@ class Ordering:
                 return None
 
     def _drop_inputs(self, priced: _Priced, kept: Sequence[Input] = ()) -> None:
-        """Delete what this request has stored, and nothing else: their names are its own.
+        """Delete what this request has stored, and nothing else: its object keys are unique.
 
-        `kept` are the inputs of the generation that was made before: by this very request, if its answer was lost.
+        `kept` are the inputs of the existing generation, which this very request created if its response was lost.
         """
         keys = set(stored_keys(priced.request.inputs)) - set(stored_keys(kept))
         if keys:

@@ -107,7 +107,7 @@ def _differences(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Fie
     if shown["account"] != asked["account"]:
         problems.append(FieldProblem("quote", "is for a different account"))
     for name, amount in asked["measures"].items():
-        if shown.get("measures", {}).get(name) != amount:  # a token of a gateway before this one has none
+        if shown.get("measures", {}).get(name) != amount:  # tokens of earlier versions have none
             path = "prompt" if name == PROMPT_CHARACTERS else "inputs"
             problems.append(FieldProblem(path, f"differ from the quote: now {amount} {name}"))
     for name in sorted(shown["settings"].keys() | asked["settings"].keys()):

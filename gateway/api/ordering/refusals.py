@@ -1,4 +1,4 @@
-"""From the outcomes of `reserve` to error responses that a person can act on."""
+"""Translates refusals by `reserve` to errors that say what to do."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _restricted(restriction: Literal["tools", "models"], what: str, allowed: Seq
 
 
 def refusal_of_request(refused: RequestRefused) -> ApiError:
-    """The error for what pricing refused: an unknown model, or settings that it does not accept."""
+    """The error for a request that pricing refused: an unknown model, or settings it does not accept."""
     error = SettingsRefused if isinstance(refused, InvalidSettings) else UnknownModel
     return error(str(refused), fields=refused.problems)
 

@@ -1,1 +1,1 @@
-"""`/fal`: the queue, `run` and `stream` as the `fal_client` packages ask for them."""
+"""`/fal`: the queue, `run` and `stream`, as called by the `fal_client` packages."""

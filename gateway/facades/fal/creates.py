@@ -25,16 +25,16 @@ from gateway.facades.parameters import query_with
 from gateway.views.fal_results import error_members
 
 SUBMIT_SECONDS = 60
-"""For how long after a submit whose answer was lost the same one is its retry: the client gives up after 51 s."""
+"""How long an equal submit counts as a retry of one whose response was lost: the client gives up after 51 s."""
 
 _QUEUE, _RUN, _STREAM = "queue/", "run/", "/stream"
 _QUEUE_HOST = "queue."
 
 
 async def create(request: web.Request) -> web.StreamResponse:
-    """`POST /fal/queue/{app}` submits, `/fal/run/{app}` runs; without either it is the queue.
+    """`POST /fal/queue/{app}` submits, `/fal/run/{app}` runs; with neither prefix it submits.
 
-    The client's versions before 0.11 call `queue.<host>` what others have a base URL of their own for.
+    Versions of the client before 0.11 use `queue.<host>` instead of a separate base URL.
     """
     app = request.match_info["app"]
     runs = app.startswith(_RUN) and not request.host.startswith(_QUEUE_HOST)
@@ -60,7 +60,7 @@ async def _run(request: web.Request, app: str) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request, app: str) -> web.StreamResponse:
-    """The result as far as it has come, at each delivery; the last event is all of it, or the error."""
+    """Stream the partial result at each delivery; the last event is the complete result, or the error."""
     ordered = await _ordered(request, app, RETRY_SECONDS)
     generation = ordered.generation
     response = web.StreamResponse(
@@ -100,9 +100,9 @@ def _headers(ordered: Ordered) -> dict[str, str]:
     return headers_of(ordered.generation) | created_headers(ordered)
 
 
-def _has_news(told: int, generation: Generation) -> bool:
-    """Of the last output the end tells, which comes with it."""
-    return told < len(generation.outputs) < generation.request.outputs or generation.state in FINAL_STATES
+def _has_news(sent: int, generation: Generation) -> bool:
+    """Whether there is something to send. The last output is sent with the end, which follows at once."""
+    return sent < len(generation.outputs) < generation.request.outputs or generation.state in FINAL_STATES
 
 
 def _event(members: Mapping[str, Any]) -> bytes:

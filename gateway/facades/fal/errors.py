@@ -1,4 +1,4 @@
-"""Errors as `fal_client` reads them: `detail` and `error_type`, ours beside these as `error`."""
+"""Errors in the form of `fal_client`: `detail` and `error_type`, with ours as `error`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARAMETERS = {"outputs": "num_images"}
 
 
 def fal_error(error: ApiError, request_id: str) -> web.Response:
-    """Any error of ours. The client retries 408, 409 and 429 ten times: a conflict is no such thing here."""
+    """Translate any of our errors. The client retries 408, 409 and 429 ten times, so a conflict must not be a 409."""
     status = error.status
     if status == HTTPStatus.CONFLICT:
         status = HTTPStatus.BAD_REQUEST
@@ -55,7 +55,7 @@ def refusal(
 
 
 def not_made(generation: outcomes.Generation) -> web.Response:
-    """Why a generation has no result."""
+    """The error for a generation without a result."""
     failure = failure_of(generation)
     headers = {
         REQUEST_ID_HEADER: generation.id,
@@ -68,5 +68,5 @@ def not_made(generation: outcomes.Generation) -> web.Response:
 
 
 def _place(path: str) -> list[str]:
-    """Where in the client's body a field of ours comes from."""
+    """The place in the client's body that one of our fields comes from."""
     return [_PARAMETERS.get(path, path.removeprefix("settings."))]

@@ -1,4 +1,4 @@
-"""What a call of `fal_client` asks for, as a body of ours."""
+"""Translates the arguments of a `fal_client` call to our request body."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PRESETS = {
     "landscape_4_3": (1024, 768, "4:3"),
     "landscape_16_9": (1024, 576, "16:9"),
 }
-# In the order that they become inputs in; a mask belongs to what comes before it.
+# In the order of the resulting inputs; a mask follows the image it belongs to.
 _INPUTS = {
     "image_url": "image",
     "image_urls": "image",
@@ -44,7 +44,7 @@ _ON, _OFF = True, False
 
 
 def _image_size(model: Model, value: object) -> Mapping[str, SettingValue] | None:
-    """A preset is a shape, in the size that the model makes; width and height are meant as they are."""
+    """A preset is an aspect ratio, at the model's own size; width and height are exact."""
     if isinstance(value, dict):
         width, height = value.get("width"), value.get("height")
         sides = [side for side in (width, height) if isinstance(side, int) and not isinstance(side, bool) and side > 0]
@@ -82,7 +82,7 @@ SENSES: Mapping[str, Sense] = {
 
 
 def body_of(request: web.Request, app: str, arguments: Mapping[str, Any]) -> GenerationIn:
-    """A call's arguments as a body of ours."""
+    """Translate a call's arguments to our request body."""
     given = {name: value for name, value in arguments.items() if value is not None}
     model_id = model_of(request, app)
     members: dict[str, Any] = {name: given.pop(name) for name in OURS if name in given}
@@ -98,7 +98,7 @@ def body_of(request: web.Request, app: str, arguments: Mapping[str, Any]) -> Gen
 
 
 def _inputs(given: dict[str, Any]) -> list[dict[str, str]]:
-    """Take the addresses of files out of `given`, as `inputs` of a create call."""
+    """Remove the URLs of files from `given`, and return them as `inputs`."""
     inputs = []
     for name, kind in _INPUTS.items():
         if name in given:

@@ -1,4 +1,4 @@
-"""`/fal/<model>/requests/…`: where a call stands, its result, and its end."""
+"""`/fal/<model>/requests/…`: a request's status, result and cancellation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gateway.facades.fal.results import Generation, headers_of, result_of, statu
 from gateway.facades.held import changed
 
 STATUS_SECONDS = 4.0
-"""How long a status is held back for news: the client asks again 0.1 s after each, and waits 120 s for one."""
+"""How long a status request waits for a change: the client polls 0.1 s after a response, and times out after 120 s."""
 
 
 async def status(request: web.Request) -> web.Response:
-    """`GET …/requests/{generation}/status`: at once if it has ended, else when it moves, or after a few seconds."""
+    """`GET …/requests/{generation}/status`: at once if it has ended, else when it changes, or after a few seconds."""
     query = query_of(request)
     before = await own_generation(request, request.match_info["generation"])
     generation = await changed(request, before, lambda one: _moved(before, one), seconds=STATUS_SECONDS)
@@ -37,7 +37,7 @@ def _moved(before: Generation, now: Generation) -> bool:
 
 
 async def result(request: web.Request) -> web.Response:
-    """`GET …/requests/{generation}`: the result, or the error of what failed."""
+    """`GET …/requests/{generation}`: the result, or the failure's error."""
     generation = await own_generation(request, request.match_info["generation"])
     if generation.state not in FINAL_STATES:
         detail = "The request is still in progress: wait until its status is COMPLETED."
@@ -46,7 +46,7 @@ async def result(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """`PUT …/requests/{generation}/cancel`: what has ended otherwise cannot be cancelled any more."""
+    """`PUT …/requests/{generation}/cancel`: one that has ended otherwise cannot be cancelled."""
     generation = await cancel_own(request, request.match_info["generation"])
     if generation.state in FINAL_STATES and generation.state is not State.CANCELLED:
         return refusal(

@@ -1,4 +1,4 @@
-"""A generation in the client's words: where it stands, and what it made."""
+"""A generation in fal's form: its status and result."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _OWNER_AND_ALIAS = 2
 
 
 def urls_of(request: web.Request, app: str, generation: Generation) -> dict[str, str]:
-    """The addresses that the client asks next, as it would build them itself: of owner and alias only."""
+    """The URLs that the client calls next, as it would build them itself: with owner and alias only."""
     name = "/".join(app.split("/")[:_OWNER_AND_ALIAS])
     base = f"{request.app[SETTINGS].public_address}/fal/queue/{name}/requests/{generation.id}"
     return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
 
 
 def status_of(generation: Generation, position: int | None, *, logs: bool) -> dict[str, Any]:
-    """The status: COMPLETED is every end, and `error` says whether there is a result."""
+    """The status: COMPLETED means any end; `error` tells whether there is a result."""
     members: dict[str, Any] = {"request_id": generation.id, "logs": [] if logs else None}
     if generation.state is State.RUNNING:
         return members | {"status": "IN_PROGRESS", "progress": generation.progress_thousandths / 1000}
@@ -42,17 +42,17 @@ def status_of(generation: Generation, position: int | None, *, logs: bool) -> di
 
 
 async def result_of(request: web.Request, generation: Generation) -> web.Response:
-    """What was delivered, also if it is less than was asked for: it is what was charged."""
+    """The delivered outputs, even if fewer than requested: they are what was charged."""
     if not generation.outputs:
         return not_made(generation)
     return answer_json(body=json.dumps(made_of(request, generation)).encode(), headers=headers_of(generation))
 
 
 def made_of(request: web.Request, generation: Generation) -> dict[str, Any]:
-    """The members of a result, as far as it has been delivered."""
+    """The members of a result, as far as delivered."""
     return result_shape(generation, request.app[LINKS])
 
 
 def headers_of(generation: Generation) -> dict[str, str]:
-    """Which generation an answer is about, in the client's word for it and in ours."""
+    """Headers that name the generation, under fal's name and ours."""
     return {REQUEST_ID_HEADER: generation.id, GENERATION_HEADER: generation.id}

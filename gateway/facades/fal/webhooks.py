@@ -1,4 +1,4 @@
-"""fal's webhooks: the URL that a submit names, and the published key that verifies what is sent there."""
+"""fal's webhooks: the URL in a submit, and the published key that verifies their signatures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gateway.domain import OwnWebhook, WebhookForm
 
 PARAMETER = "fal_webhook"
 
-_CACHED = {"Cache-Control": "public, max-age=3600"}  # after a change of the signing key, for so long
+_CACHED = {"Cache-Control": "public, max-age=3600"}  # so a change of the signing key takes this long to be seen
 
 
 def webhook_of(request: web.Request) -> OwnWebhook | None:
-    """The webhook that a submit's query names: for the end, because fal sends no other event."""
+    """The webhook in a submit's query; only for the end, because fal sends no other event."""
     url = query_of(request).get(PARAMETER)
     return None if url is None else OwnWebhook(url, WebhookForm.FAL, "end", PARAMETER)
 

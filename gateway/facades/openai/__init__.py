@@ -1,1 +1,1 @@
-"""`/openai/v1`: images and videos as the `openai` packages ask for them."""
+"""`/openai/v1`: images and videos, as called by the `openai` packages."""

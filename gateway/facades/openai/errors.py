@@ -1,4 +1,4 @@
-"""Errors as the `openai` packages read them: `{"error": {"message", "type", "param", "code"}}`, ours beside these."""
+"""Errors in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`, with our own members beside these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.views.failures import failure_message
 
 SHOULD_RETRY_HEADER = "x-should-retry"
 
-# What of ours a program written for OpenAI knows under another number.
+# Our errors that have another status at OpenAI.
 _STATUSES = {HTTPStatus.CONFLICT: HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST}
 _TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -29,7 +29,7 @@ _OF_THE_REQUEST = frozenset({FailureCode.PROVIDER_REJECTED, FailureCode.MODERATE
 
 
 def openai_error(error: ApiError, request_id: str) -> web.Response:
-    """Any error of ours. The packages retry 408, 409, 429 and 5xx unless `x-should-retry` says no."""
+    """Translate any of our errors. The packages retry 408, 409, 429 and 5xx, unless `x-should-retry` is false."""
     status = _STATUSES.get(HTTPStatus(error.status), error.status)
     if isinstance(error, UnknownModel):
         status = HTTPStatus.NOT_FOUND
@@ -48,7 +48,7 @@ def openai_error(error: ApiError, request_id: str) -> web.Response:
 
 
 def not_made(generation: outcomes.Generation) -> web.Response:
-    """Why a generation has no result. A retry would only find the same generation again."""
+    """The error for a generation without a result. It is not retried: a retry would find the same generation."""
     status = HTTPStatus.BAD_REQUEST
     if generation.state is State.FAILED and generation.error not in _OF_THE_REQUEST:
         status = HTTPStatus.INTERNAL_SERVER_ERROR

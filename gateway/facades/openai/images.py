@@ -37,7 +37,7 @@ from gateway.views.generations import CREDIT
 
 _FORMATS = ("url", "b64_json")
 _PARTIAL_IMAGES_MAX = 3
-_PACKAGE_QUIET_SECONDS = 20.0  # the packages say how long they wait; proxies do for 60
+_PACKAGE_QUIET_SECONDS = 20.0  # the packages send their timeout; proxies usually have 60
 _ELSEWHERE = ("response_format", "stream", "partial_images")
 
 
@@ -47,7 +47,7 @@ async def generations(request: web.Request) -> web.StreamResponse:
 
 
 async def edits(request: web.Request) -> web.StreamResponse:
-    """`POST /openai/v1/images/edits`: a form with one or more images, and perhaps a mask, which is the last input."""
+    """`POST /openai/v1/images/edits`: a form with one or more images, and optionally a mask, the last input."""
     asked = await read_asked(request, {"image": MediaKind.IMAGE, "mask": MediaKind.IMAGE})
     if not asked.inputs:
         raise refused("image", "is required: send at least one image file")
@@ -62,7 +62,7 @@ async def _made(request: web.Request, asked: Asked, kind: str) -> web.StreamResp
 
 async def _answer(request: web.Request, asked: Asked, kind: str, *, streamed: bool) -> web.StreamResponse:
     form = word(asked.given, "response_format", _FORMATS)
-    # No provider of ours shows a picture before it is done: as many partial images as there are, which is none.
+    # `partial_images` is accepted, but no provider sends partial images, so there are none.
     whole(asked.given, "partial_images", 0, most=_PARTIAL_IMAGES_MAX)
     default = next(iter(models_of(request, MediaKind.IMAGE)), "")
     body = body_of(request, asked, MediaKind.IMAGE, default_model=default, elsewhere=_ELSEWHERE)
@@ -84,7 +84,7 @@ async def _answer(request: web.Request, asked: Asked, kind: str, *, streamed: bo
 
 
 async def _response(request: web.Request, form: str | None, generation: outcomes.Generation) -> web.Response:
-    """What was delivered, also if it is less than was asked for: it is what was charged."""
+    """The delivered outputs, even if fewer than requested: they are what was charged."""
     if not generation.outputs:
         return not_made(generation)
     members: dict[str, Any] = {
@@ -102,7 +102,7 @@ async def _response(request: web.Request, form: str | None, generation: outcomes
 async def _image(
     request: web.Request, form: str | None, generation: outcomes.Generation, output: Output
 ) -> dict[str, str]:
-    """Without a `response_format` both: programs for GPT Image read `b64_json`, those for DALL·E `url`."""
+    """Both without a `response_format`: programs for GPT Image read `b64_json`, those for DALL·E `url`."""
     image = {}
     if form != "b64_json":
         image["url"] = request.app[LINKS].url(generation.id, output.index)
@@ -131,16 +131,16 @@ def _look(generation: outcomes.Generation, output: Output) -> dict[str, Any]:
 async def _stream(
     request: web.Request, generation: outcomes.Generation, headers: Mapping[str, str], kind: str, beat_seconds: float
 ) -> web.StreamResponse:
-    """A `completed` event for each image as it is delivered, and an `error` event if not all are."""
+    """Stream a `completed` event for each delivered image, and an `error` event if some are missing."""
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no", **headers}
     )
     await response.prepare(request)
-    told = 0
+    sent = 0
     while True:
-        news = changed(request, generation, partial(_has_news, told))
+        news = changed(request, generation, partial(_has_news, sent))
         generation = await beating(response, b": waiting\n\n", beat_seconds, news)
-        for output in generation.outputs[told:]:
+        for output in generation.outputs[sent:]:
             event = {
                 "type": f"{kind}.completed",
                 "b64_json": await _base64(request, output),
@@ -150,7 +150,7 @@ async def _stream(
                 **_look(generation, output),
             }
             await response.write(_event(event))
-        told = len(generation.outputs)
+        sent = len(generation.outputs)
         if generation.state in FINAL_STATES:
             if _is_incomplete(generation):
                 error = {**failure_of(generation), "type": "server_error", "param": None, "generation": generation.id}
@@ -163,12 +163,12 @@ async def _stream(
 
 
 def _is_incomplete(generation: outcomes.Generation) -> bool:
-    """Whether fewer images came than were asked for: it failed, or was cancelled, after the first of them."""
+    """Whether fewer images were delivered than requested: it failed or was cancelled after the first."""
     return len(generation.outputs) < generation.request.outputs
 
 
-def _has_news(told: int, generation: outcomes.Generation) -> bool:
-    return len(generation.outputs) > told or generation.state in FINAL_STATES
+def _has_news(sent: int, generation: outcomes.Generation) -> bool:
+    return len(generation.outputs) > sent or generation.state in FINAL_STATES
 
 
 def _event(members: Mapping[str, Any]) -> bytes:

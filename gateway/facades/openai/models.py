@@ -1,4 +1,4 @@
-"""`/openai/v1/models`: what the rate card sells, under every name that it is called by."""
+"""`/openai/v1/models`: the rate card's models, under all of their names."""
 
 from __future__ import annotations
 

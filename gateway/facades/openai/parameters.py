@@ -1,4 +1,4 @@
-"""What a call of the `openai` packages asks for: its parameters, read from JSON or a form, as a body of ours."""
+"""Translates the parameters of an `openai` call, from JSON or a form, to our request body."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _READ_TIMEOUT_MAX = 3600
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call's parameters and files; `digest` is of all of them."""
+    """A call's parameters and files; `digest` covers all of them."""
 
     given: Mapping[str, Any]
     digest: str
@@ -55,7 +55,7 @@ SENSES: Mapping[str, Sense] = {
 
 
 async def read_asked(request: web.Request, files: Mapping[str, MediaKind | None]) -> Asked:
-    """Read a call's parameters, from a form with files or from JSON; `files` are the names that files may have."""
+    """Read a call's parameters, from a form with files or from JSON; `files` are the accepted names of files."""
     if request.content_type != MULTIPART_TYPE:
         given = await read_object(request)
         digest = canonical_json(await raw_body(request), request[DOCUMENT])
@@ -64,7 +64,7 @@ async def read_asked(request: web.Request, files: Mapping[str, MediaKind | None]
         for file in form.files:
             if file.name.removesuffix(_LIST) not in files:
                 raise refused(file.name, "is not a file that this call takes")
-        # A mask belongs to what comes before it: the form's order is kept but for that.
+        # In the form's order, except that a mask follows the image it belongs to.
         ordered = sorted(form.files, key=lambda file: list(files).index(file.name.removesuffix(_LIST)))
         inputs = [await _input(request, file, files[file.name.removesuffix(_LIST)]) for file in ordered]
         return Asked(_of_fields(form.fields), form.digest(), inputs)
@@ -98,7 +98,7 @@ def _as_json(value: str) -> Any:
 def body_of(
     request: web.Request, asked: Asked, kind: MediaKind, *, default_model: str, elsewhere: Iterable[str]
 ) -> GenerationIn:
-    """What is asked for as a body of ours; `elsewhere` are the parameters that the caller reads itself."""
+    """Translate the call to our request body; `elsewhere` are the parameters that the caller reads itself."""
     given = dict(asked.given)
     model_id = model_of(request, given.pop("model", default_model), kind)
     members: dict[str, Any] = {name: given.pop(name) for name in OURS if name in given}
@@ -117,7 +117,7 @@ def body_of(
 
 
 def flag(given: Mapping[str, Any], name: str) -> bool:
-    """True or false, which forms write as text."""
+    """A flag, which is text in a form."""
     value = given.get(name, False)
     if value in ("true", "false"):
         return bool(value == "true")
@@ -127,7 +127,7 @@ def flag(given: Mapping[str, Any], name: str) -> bool:
 
 
 def word(given: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str | None:
-    """One of a few words, or None."""
+    """One of the allowed words, or None."""
     value = given.get(name)
     if value is not None and value not in allowed:
         raise refused(name, f"must be {' or '.join(json.dumps(one) for one in allowed)}")
@@ -135,6 +135,6 @@ def word(given: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str |
 
 
 def read_timeout(request: web.Request) -> float | None:
-    """For how long the package waits for the next byte, if it says so."""
+    """The package's read timeout, if it sends it."""
     text = request.headers.get(READ_TIMEOUT_HEADER, "")
     return min(float(text), _READ_TIMEOUT_MAX) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) else None

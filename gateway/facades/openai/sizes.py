@@ -1,4 +1,4 @@
-"""How long and how large a video is in the words of the `openai` packages: `"8"` and `"1280x720"`."""
+"""A video's duration and size in OpenAI's form: `"8"` and `"1280x720"`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DURATION = "duration"
 
 
 def billed_seconds(video: outcomes.Generation) -> str | None:
-    """The seconds that were charged, as text: those that were ordered, or what the rate rounded them up to then."""
+    """The charged seconds, as text: those requested, or what the rate then rounded them up to."""
     ordered = video.request.settings.get(_DURATION)
     if isinstance(ordered, int | Decimal) and not isinstance(ordered, bool):
         return billed_as(video.request.lines, ordered)
@@ -23,7 +23,7 @@ def billed_seconds(video: outcomes.Generation) -> str | None:
 
 
 def size_of(card: RateCard, video: outcomes.Generation) -> str | None:
-    """What was delivered; before that what was ordered: by the card's table, else by its ratio and shortest side."""
+    """The delivered size; before that the requested one: from the card's table, else ratio and shortest side."""
     if video.outputs:
         return f"{video.outputs[0].width}x{video.outputs[0].height}"
     settings, model = video.request.settings, card.models.get(video.request.model)

@@ -31,11 +31,11 @@ from gateway.views.generations import CREDIT
 
 POLL_AFTER_HEADER = "openai-poll-after-ms"
 POLL_AFTER_MS = 1000
-"""The packages keep the first that they see: one that a short video is not kept waiting by."""
+"""The poll interval for the packages, which keep the first they get: short enough for a short video."""
 
 _REMIXED_FROM = "remixed_from_video_id"
 _LIST_MAX = 100
-_PAGES_MAX = 20  # of a list that images stand in, too: then there is a next page
+_PAGES_MAX = 20  # of the list, which contains images too; after these a next page is offered
 _DAY_SECONDS = 86_400
 _STATUSES = {
     State.WAITING: "queued",
@@ -50,7 +50,7 @@ Generation = outcomes.Generation
 
 
 async def create(request: web.Request) -> web.StreamResponse:
-    """`POST /openai/v1/videos`: a form, with or without a picture to begin with."""
+    """`POST /openai/v1/videos`: a form, optionally with a first frame."""
     asked = await read_asked(request, {"input_reference": None})
     default = next(iter(models_of(request, MediaKind.VIDEO)), "")
     reference = asked.given.get("input_reference")
@@ -82,7 +82,7 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """`DELETE /openai/v1/videos/{video}`: cancel what has not ended, delete the file of what has."""
+    """`DELETE /openai/v1/videos/{video}`: cancel an open one, delete the file of an ended one."""
     video = await _video(request)
     if video.state not in FINAL_STATES:
         await cancel_own(request, video.id, "video")
@@ -127,7 +127,7 @@ async def remix(request: web.Request) -> web.StreamResponse:
 
 
 async def _as_upload(request: web.Request, video: Generation) -> str:
-    """The address of a copy of a video's file, to be used as an input."""
+    """The URL of an upload with a copy of the video's file, for use as an input."""
     output, addresses = video.outputs[0], request.app[UPLOAD_ADDRESSES]
     media = Media(output.content_type, output.width, output.height, output.duration_seconds)
     key = addresses.new_key(media, output.bytes)
@@ -136,7 +136,7 @@ async def _as_upload(request: web.Request, video: Generation) -> str:
 
 
 async def _video(request: web.Request) -> Generation:
-    """The video in the path; NotFound if it is another's, no video, or deleted."""
+    """The video in the path; NotFound if it belongs to another account, is not a video, or was deleted."""
     name = request.match_info["video"]
     video = await own_generation(request, name)
     if not _is_video(video) or video.outputs_deleted:
@@ -149,7 +149,7 @@ def _is_video(generation: Generation) -> bool:
 
 
 async def _page(request: web.Request, after: str | None, limit: int) -> tuple[list[Generation], bool]:
-    """Up to `limit` videos before `after`, and whether there are more; other generations are passed over."""
+    """Up to `limit` videos before `after`, and whether there are more; other generations are skipped."""
     who, videos = request[ACCOUNT_CALLER], list[Generation]()
     tools = {model.tool for model in models_of(request, MediaKind.VIDEO).values()}
     for _ in range(_PAGES_MAX):

@@ -1,1 +1,1 @@
-"""`/replicate/v1`: predictions, models and files as the `replicate` packages ask for them."""
+"""`/replicate/v1`: predictions, models and files, as called by the `replicate` packages."""

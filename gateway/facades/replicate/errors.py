@@ -1,4 +1,4 @@
-"""Errors as the `replicate` packages read them: a problem (RFC 7807) with our code and members beside its own."""
+"""Errors in Replicate's form: a problem (RFC 7807), with our code and members beside its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gateway.api.errors import ApiError, UnknownModel
 
 SHOULD_RETRY_HEADER = "x-should-retry"
 
-# The packages retry 408, 409, 429 and 5xx: so no refusal that stands is one of these.
-# Nor is a create ever 429: the packages retry 503 wherever they retry 429, and it has the same `Retry-After`.
+# The packages retry 408, 409, 429 and 5xx, so final refusals have other statuses.
+# A create never gets 429: the packages retry 503 wherever they retry 429, with the same `Retry-After`.
 _STATUSES = {
     HTTPStatus.CONFLICT: HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.TOO_MANY_REQUESTS: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -20,7 +20,7 @@ _STATUSES = {
 
 
 def replicate_error(error: ApiError, request_id: str) -> web.Response:
-    """Any error of ours."""
+    """Translate any of our errors."""
     status = _STATUSES.get(HTTPStatus(error.status), HTTPStatus(error.status))
     if isinstance(error, UnknownModel):
         status = HTTPStatus.NOT_FOUND

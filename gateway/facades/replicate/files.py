@@ -1,4 +1,4 @@
-"""Files: uploads of ours, under an id that has the upload's address in it."""
+"""Files: our uploads, under an id that contains the upload's URL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gateway.schemas.base import utc
 FILES_PATH = "/files"
 
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,200}", re.ASCII)
-_SLASH = "~"  # an id stands in a path, and no address has one of these
+_SLASH = "~"  # replaces `/` in an id, which is part of a path; URLs of uploads contain no `~`
 _HOUR_SECONDS = 3600
 _CONTENT = "content"
 _METADATA = "metadata"
@@ -72,12 +72,12 @@ async def delete(request: web.Request) -> web.Response:
 
 
 def address_of(file: str) -> str | None:
-    """The upload's address that is in a file's id; None if there is none."""
+    """The upload's URL in a file's id; None if it is invalid."""
     return f"{UPLOAD_SCHEME}{file.replace(_SLASH, '/')}" if _ID.fullmatch(file) else None
 
 
 def _check_metadata(field: str | None, file: FormFile | None) -> None:
-    """Metadata is not kept, so none that says anything is taken; JavaScript sends an empty object as a file."""
+    """Metadata is not stored, so only empty metadata is accepted; JavaScript sends an empty object as a file."""
     raw = None if field is None else field.encode()
     if file is not None:
         file.body.file.seek(0)
@@ -91,7 +91,7 @@ def _check_metadata(field: str | None, file: FormFile | None) -> None:
 
 
 async def _own(request: web.Request) -> str:
-    """The address of the file in the path; NotFound if it is none of this account, or no longer there."""
+    """The URL of the file in the path; NotFound if it belongs to another account, or no longer exists."""
     address, missing = address_of(request.match_info["file"]), NotFound("There is no such file, or no longer.")
     if address is None:
         raise missing
@@ -120,7 +120,7 @@ def _shape(request: web.Request, address: str) -> dict[str, Any]:
         "etag": file.rpartition(_SLASH)[2],
         "checksums": {},
         "metadata": {},
-        # All that are made in one hour expire together: no more is known than when that hour began.
+        # All uploads of one hour expire together, so only the start of that hour is known.
         "created_at": utc((expires_at - LIFETIME_SECONDS - _HOUR_SECONDS) * 1000),
         "expires_at": utc(expires_at * 1000),
         "urls": {"get": url_of(request, f"{FILES_PATH}/{file}")},

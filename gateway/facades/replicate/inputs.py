@@ -1,4 +1,4 @@
-"""A prediction's `input` as a body of ours: the prompt, settings, how many outputs, and files."""
+"""Translates a prediction's `input` to our request body: prompt, settings, number of outputs, and files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MEMBERS = frozenset({"input", "version", "stream", *webhooks.MEMBERS, *OURS})
 
 
 async def read_call(request: web.Request) -> Mapping[str, Any]:
-    """A create call's members; InvalidRequest names what is not served."""
+    """A create call's members; InvalidRequest names unsupported ones."""
     given = {name: value for name, value in (await read_object(request)).items() if value is not None}
     for name in given:
         if name not in _MEMBERS:
@@ -49,7 +49,7 @@ async def read_call(request: web.Request) -> Mapping[str, Any]:
 
 
 def body_of(request: web.Request, model_id: str, call: Mapping[str, Any]) -> GenerationIn:
-    """What is asked for as a body of ours."""
+    """Translate the call to our request body."""
     model = request.app[RATE_CARDS].card.models[model_id]
     given = {name: value for name, value in call.get("input", {}).items() if value is not None}
     members: dict[str, Any] = {name: call[name] for name in OURS if name in call}
@@ -68,7 +68,7 @@ def body_of(request: web.Request, model_id: str, call: Mapping[str, Any]) -> Gen
 
 
 def _files(request: web.Request, model: Model, given: dict[str, Any]) -> list[dict[str, str]]:
-    """The files among the parameters, in their order, and a mask as the last; they are taken out of `given`."""
+    """Remove the files from the parameters in `given`, and return them in order, a mask last."""
     named = [name for name in given if name in {*IMAGES, *VIDEOS, _LAST} and name not in model.settings]
     named.sort(key=lambda name: name == _LAST)
     files = []
@@ -83,7 +83,7 @@ def _files(request: web.Request, model: Model, given: dict[str, Any]) -> list[di
 
 
 def _input_url(request: web.Request, name: str, url: str) -> str:
-    """The URL as an input of ours has it: a file of ours is an upload."""
+    """The URL for our input: that of the upload, if it is one of our files."""
     files = url_of(request, f"{FILES_PATH}/")
     if not url.startswith(files):
         return url
@@ -94,5 +94,5 @@ def _input_url(request: web.Request, name: str, url: str) -> str:
 
 
 def counted_by(model: Model) -> str | None:
-    """What a model's parameter for the number of outputs is called, if it makes more than one."""
+    """The name of a model's parameter for the number of outputs, if it can make more than one."""
     return COUNT if is_list(model) else None

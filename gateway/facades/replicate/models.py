@@ -1,4 +1,4 @@
-"""Models, each with one version, and deployments, which are models too: what the rate card sells."""
+"""The rate card's models, each with one version, and as deployments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.schemas.base import utc
 from gateway.views.predictions import version_of
 
 _COG_VERSION = "0.9.0"
-"""The form of `openapi_schema`: from here on the packages read it as it is."""
+"""The cog version reported: from this one on, the packages read `openapi_schema` as it is."""
 
 
 async def listed(request: web.Request) -> web.Response:

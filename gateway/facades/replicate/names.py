@@ -1,4 +1,4 @@
-"""What models and their versions are called: `farebox/flux-dev`, and a version of 64 hexadecimal digits."""
+"""Names of models and their versions: `farebox/flux-dev`, and a version of 64 hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def model_in_path(request: web.Request) -> str:
 
 
 def model_of_version(request: web.Request, version: object) -> str:
-    """The id of the model that a `version` names: a version of ours, `owner/name`, `owner/name:version`, or an alias.
+    """The id of the model that a `version` names: one of our versions, `owner/name`, `owner/name:version`, or an alias.
 
-    A version of Replicate's own names a model if an alias ends with it.
+    A version id of Replicate itself names a model if an alias ends with it.
     """
     card = request.app[RATE_CARDS].card
     if not isinstance(version, str) or card.model_named(version) is not None:
@@ -41,5 +41,5 @@ def _by_version(card: RateCard, digest: str) -> str | None:
 
 
 def url_of(request: web.Request, path: str) -> str:
-    """The address of something below `/replicate/v1`."""
+    """The URL of a path below `/replicate/v1`."""
     return f"{request.app[SETTINGS].public_address}{ROOT}{path}"

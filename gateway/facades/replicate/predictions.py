@@ -38,19 +38,19 @@ CANCEL_AFTER_HEADER = "Cancel-After"
 WAIT_SECONDS_MAX = 60
 
 ROOM_SECONDS = 25.0
-"""For how long a create waits for its key's rate and for room among the waiting generations: few packages retry it."""
+"""How long a create waits for its key's rate limit, and for room among the waiting generations: few packages retry."""
 
 UNCOUNTED_SECONDS = 60
-"""For how long a create of a client that does not count retries is remembered: JavaScript's repeats it at once."""
+"""How long a create is stored for retries if the client does not count them: JavaScript's retries at once."""
 
-_ROOM_PAUSE_SECONDS, _ROOM_PAUSE_MAX_SECONDS = 0.5, 4.0  # growing: each order copies its inputs into the store
+_ROOM_PAUSE_SECONDS, _ROOM_PAUSE_MAX_SECONDS = 0.5, 4.0  # growing: each attempt copies the inputs into the store
 _WAIT = re.compile(r"wait(?:\s*=\s*(\d{1,4}))?", re.ASCII)
 
 Generation = outcomes.Generation
 
 
 async def create(request: web.Request) -> web.StreamResponse:
-    """`POST /replicate/v1/predictions`: of the model that `version` names."""
+    """`POST /replicate/v1/predictions`: for the model that `version` names."""
     call = await read_call(request)
     if "version" not in call:
         raise refused("version", "is required: a version, or owner/name")
@@ -58,7 +58,7 @@ async def create(request: web.Request) -> web.StreamResponse:
 
 
 async def create_of_model(request: web.Request) -> web.StreamResponse:
-    """`POST /replicate/v1/models/{owner}/{name}/predictions`, and the same of `deployments`."""
+    """`POST /replicate/v1/models/{owner}/{name}/predictions`, and the same for `deployments`."""
     call = await read_call(request)
     model_id = model_in_path(request)
     if "version" in call and model_of_version(request, call["version"]) != model_id:
@@ -72,7 +72,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """`POST /replicate/v1/predictions/{prediction}/cancel`: after its end it changes nothing."""
+    """`POST /replicate/v1/predictions/{prediction}/cancel`: no effect on one that has ended."""
     return _answer(request, await cancel_own(request, request.match_info["prediction"], "prediction"))
 
 
@@ -111,12 +111,12 @@ async def _create(request: web.Request, model_id: str, call: Mapping[str, object
 
 
 def patience(request: web.Request) -> float:
-    """For how long a create waits for its turn, in seconds: no longer than its client waits for the end."""
+    """How long a create waits for its turn, in seconds: no longer than its client waits for the end."""
     return min(_wait_seconds(request) or ROOM_SECONDS, ROOM_SECONDS)
 
 
 async def _with_room(ordering: Callable[[], Awaitable[Ordered]], give_up_at: float) -> Ordered:
-    """Order once there is room for another waiting generation; WaitingRoomFull if there is none by then."""
+    """Create the generation once there is room for another waiting one; WaitingRoomFull if there is none in time."""
     pause = _ROOM_PAUSE_SECONDS
     while True:
         try:
@@ -132,7 +132,7 @@ async def _with_room(ordering: Callable[[], Awaitable[Ordered]], give_up_at: flo
 async def _waited(
     request: web.Request, generation: Generation, seconds: float, headers: Mapping[str, str]
 ) -> web.StreamResponse:
-    """The prediction once it has ended, or after `seconds`: its headers at once, white space meanwhile."""
+    """Respond with the prediction once it has ended, or after `seconds`; headers at once, white space meanwhile."""
     response = web.StreamResponse(
         status=HTTPStatus.CREATED, headers={"Content-Type": "application/json; charset=utf-8", **headers}
     )
@@ -148,7 +148,7 @@ async def _waited(
 
 
 def _wait_seconds(request: web.Request) -> float:
-    """For how long the client wants to wait for the prediction's end (`Prefer: wait=30`); 0: not at all."""
+    """How long the client wants to wait for the prediction's end (`Prefer: wait=30`); 0: not at all."""
     for preference in request.headers.get(PREFER_HEADER, "").split(","):
         wait = _WAIT.fullmatch(preference.strip())
         if wait is not None:
@@ -167,7 +167,7 @@ def _answer(
 
 
 def _text(request: web.Request, generation: Generation, *, created: bool) -> bytes:
-    """A prediction as JSON. `run` takes any other status of a new one than `starting` for its end."""
+    """A prediction as JSON. A new one must be `starting`: `run` takes any other status for its end."""
     shape = prediction_of(request, generation)
     if created and generation.state not in FINAL_STATES:
         shape["status"] = STARTING

@@ -46,7 +46,7 @@ _ROUTES: tuple[Route, ...] = (
 
 
 def _again(route: Route) -> Route:
-    """The same one level deeper: 1.x adds `/v1` to its base URL, 2.x does not, and both read it from one variable."""
+    """The same routes one level deeper: 1.x adds `/v1` to its base URL, 2.x does not; both use the same variable."""
     return replace(route, path=route.path.replace(ROOT, f"{ROOT}/v1", 1))
 
 

@@ -1,4 +1,4 @@
-"""A model's `openapi_schema`, made from its settings: what `replicate.run` and other programs read of a version."""
+"""A model's `openapi_schema`, generated from its settings, for `replicate.run` and other programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _URI = {"type": "string", "format": "uri"}
 
 
 def openapi_schema(model: Model) -> dict[str, Any]:
-    """Input and output of a model, as cog describes them."""
+    """The input and output of a model, in cog's form."""
     return {
         "openapi": "3.0.2",
         "info": {"title": model.name, "version": "1"},
@@ -71,7 +71,7 @@ def _plain(value: SettingValue) -> Any:
 
 
 def _in_order(properties: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """With what forms and tables of parameters go by."""
+    """Add what generated forms use: a title, and `x-order`."""
     return {
         name: {"title": name.replace("_", " ").capitalize(), "x-order": number, **shape}
         for number, (name, shape) in enumerate(properties.items())

@@ -1,4 +1,4 @@
-"""A prediction's outputs as they are delivered, as server-sent events."""
+"""Streams a prediction's outputs as they are delivered, as server-sent events."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ async def _stream(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
-    told = 0
+    sent = 0
     while True:
-        news = changed(request, generation, partial(_has_news, told), read=read)
+        news = changed(request, generation, partial(_has_news, sent), read=read)
         generation = await beating(response, b": waiting\n\n", BEAT_SECONDS, news)
-        for output in generation.outputs[told:]:
+        for output in generation.outputs[sent:]:
             url = request.app[LINKS].url(generation.id, output.index)
             await response.write(_event("output", f"{generation.id}:{output.index}", url))
-        told = len(generation.outputs)
+        sent = len(generation.outputs)
         if generation.state in FINAL_STATES:
             await response.write(_end(generation))
             await response.write_eof()
@@ -58,7 +58,7 @@ async def _stream(
 
 
 def _end(generation: outcomes.Generation) -> bytes:
-    """The last event; of a failure, an error before it."""
+    """The last event; after a failure, preceded by an error."""
     reason = {"reason": "canceled"} if generation.state is State.CANCELLED else {}
     error = error_of(generation)
     if error is None:
@@ -69,8 +69,8 @@ def _end(generation: outcomes.Generation) -> bytes:
     )
 
 
-def _has_news(told: int, generation: outcomes.Generation) -> bool:
-    return len(generation.outputs) > told or generation.state in FINAL_STATES
+def _has_news(sent: int, generation: outcomes.Generation) -> bool:
+    return len(generation.outputs) > sent or generation.state in FINAL_STATES
 
 
 def _event(kind: str, event_id: str, data: str) -> bytes:

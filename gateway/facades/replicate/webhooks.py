@@ -1,4 +1,4 @@
-"""Webhooks of predictions: what a create asks for, and the secret that they are signed with."""
+"""Webhooks of predictions: those in a create call, and the secret that signs them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MEMBERS = frozenset({URL, FILTER, COMPLETED_URL})
 
 _START = "start"
 _EVENTS = (_START, "output", "logs", "completed")
-"""Outputs and logs have no call of their own: both are in the prediction that is sent when it has completed."""
+"""Outputs and logs have no webhook calls of their own: both are in the prediction sent when it has completed."""
 
 
 def webhook_of(call: Mapping[str, Any]) -> OwnWebhook | None:
-    """The webhook that a create call asks for; InvalidRequest names what is wrong with it."""
+    """The webhook in a create call; InvalidRequest says what is wrong with it."""
     only = _only(call.get(FILTER))
     if COMPLETED_URL not in call:
         return _at(call, URL, only) if URL in call else None
@@ -54,7 +54,7 @@ def _only(events: object) -> Literal["start", "end"] | None:
 
 
 async def secret(request: web.Request) -> web.Response:
-    """`GET /replicate/v1/webhooks/default/secret`: the one of the account's `default` webhook."""
+    """`GET /replicate/v1/webhooks/default/secret`: that of the account's `default` webhook."""
     account, secrets = request[ACCOUNT_CALLER].account, request.app[WEBHOOK_SECRETS]
     outcome = await request.app[LEDGER].webhook(webhook=DEFAULT, account=account)
     in_force = secrets.in_force(found(outcome, OWN_ACCOUNT), now_ms())
